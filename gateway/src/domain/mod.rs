@@ -1,3 +1,7 @@
 //! The words of a sale as types: definitions, items, reservations, phases. Pure: no IO, no HTTP, no Redis, no clock.
 
+pub mod catalogue;
 pub mod definition;
+pub mod identity;
+pub mod reservation;
+pub mod sale;

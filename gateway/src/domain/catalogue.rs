@@ -1,0 +1,93 @@
+//! A definition made ready for taps: every item has a place, and what fits what is one look-up.
+
+use std::collections::HashMap;
+
+use super::definition::Definition;
+
+/// One revision of a sale's definition, indexed.
+#[derive(Debug)]
+pub struct Catalogue {
+    /// As it was applied.
+    pub definition: Definition,
+    /// Counts the applied definitions of the sale from 1.
+    pub revision: u64,
+    items: Vec<Item>,
+    places: HashMap<String, usize>,
+}
+
+/// Something with a counted stock.
+#[derive(Debug)]
+pub struct Item {
+    /// `model:ID`, `package:ID` or `store:ID`.
+    pub name: String,
+    /// Whether its stock has a limit.
+    pub limited: bool,
+    /// Minor units; 0 for a store.
+    pub price: u64,
+}
+
+impl Catalogue {
+    /// Gives every item a place: models, then packages, then stores, in the definition's order.
+    #[must_use]
+    pub fn new(definition: Definition, revision: u64) -> Self {
+        let models = definition.models.iter().map(|m| ("model", &m.id, m.stock, m.price));
+        let packages = definition.packages.iter().map(|p| ("package", &p.id, p.stock, p.price));
+        let stores = definition.stores.iter().map(|s| ("store", &s.id, s.capacity, 0));
+        let items: Vec<Item> = models
+            .chain(packages)
+            .chain(stores)
+            .map(|(kind, id, stock, price)| Item { name: format!("{kind}:{id}"), limited: stock.is_some(), price })
+            .collect();
+        let places = items.iter().enumerate().map(|(place, item)| (item.name.clone(), place)).collect();
+        Self { definition, revision, items, places }
+    }
+
+    /// All items by place.
+    #[must_use]
+    pub fn items(&self) -> &[Item] {
+        &self.items
+    }
+
+    /// Where an item stands.
+    #[must_use]
+    pub fn place(&self, item: &str) -> Option<usize> {
+        self.places.get(item).copied()
+    }
+
+    /// Where a model, a package or a store stands.
+    #[must_use]
+    pub fn place_of(&self, kind: &str, id: &str) -> Option<usize> {
+        self.place(&format!("{kind}:{id}"))
+    }
+
+    /// What of this can't be had because it does not exist or does not fit the model, as items.
+    #[must_use]
+    pub fn unknown(&self, model: &str, packages: &[String], store: Option<&str>) -> Vec<String> {
+        let mut unknown = Vec::new();
+        if self.place_of("model", model).is_none() {
+            unknown.push(format!("model:{model}"));
+        }
+        for id in packages {
+            let fits = self.place_of("package", id).is_some_and(|place| {
+                let package = &self.definition.packages[place - self.definition.models.len()];
+                package.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
+            });
+            if !fits {
+                unknown.push(format!("package:{id}"));
+            }
+        }
+        if let Some(id) = store
+            && self.place_of("store", id).is_none()
+        {
+            unknown.push(format!("store:{id}"));
+        }
+        unknown
+    }
+
+    /// The price of a model with packages, in minor units. An item that is gone costs nothing.
+    #[must_use]
+    pub fn price(&self, model: &str, packages: &[String]) -> u64 {
+        let price = |kind, id: &str| self.place_of(kind, id).map_or(0, |place| self.items[place].price);
+        price("model", model) + packages.iter().map(|id| price("package", id)).sum::<u64>()
+    }
+}

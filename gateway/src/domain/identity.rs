@@ -1,0 +1,158 @@
+//! What makes a reservation itself: the id derived from sale, buyer and key, and the fingerprint of what was asked.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest, Sha256};
+
+/// Characters of an id that stand for the buyer; the rest stand for the key.
+pub const BUYER_CHARS: usize = 20;
+/// Characters of an id. Three quarters as many bytes, so that base64url needs no padding.
+pub const ID_CHARS: usize = 32;
+
+/// The part of every id that a buyer has in a sale: 120 bits of a hash, so that ids tell nothing of
+/// the buyer and two buyers do not meet.
+#[must_use]
+pub fn buyer_part(sale: &str, sub: &str) -> String {
+    let hash = Sha256::new()
+        .chain_update(b"buyer\0")
+        .chain_update(sale)
+        .chain_update(b"\0")
+        .chain_update(sub)
+        .finalize();
+    URL_SAFE_NO_PAD.encode(&hash[..15])
+}
+
+/// The id of the reservation that this buyer's key stands for, at every gateway and after any crash.
+#[must_use]
+pub fn reservation_id(sale: &str, sub: &str, key: &str) -> String {
+    let hash = Sha256::new().chain_update(b"key\0").chain_update(key).finalize();
+    let mut id = buyer_part(sale, sub);
+    URL_SAFE_NO_PAD.encode_string(&hash[..9], &mut id);
+    id
+}
+
+/// Whether this can be an id at all: asked before a path's text goes anywhere.
+#[must_use]
+pub fn is_reservation_id(text: &str) -> bool {
+    text.len() == ID_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+/// Eight bytes of the buyer's part of an id, for sets in memory. Two buyers may share them: such a
+/// set may only ever be used to ask Redis once more than needed. `None` if it is no such part.
+#[must_use]
+pub fn buyer_mark(id: &str) -> Option<u64> {
+    let mut bytes = [0; 15];
+    let written = URL_SAFE_NO_PAD.decode_slice(id.get(..BUYER_CHARS)?, &mut bytes).ok()?;
+    let (mark, _) = bytes.split_first_chunk::<8>()?;
+    (written == bytes.len()).then(|| u64::from_be_bytes(*mark))
+}
+
+/// Eleven characters that differ when two requests ask for different things. The order of the
+/// packages does not matter.
+#[must_use]
+pub fn fingerprint(model: &str, packages: &[String], store: &str, accept_partial: bool) -> String {
+    let mut sorted: Vec<&str> = packages.iter().map(String::as_str).collect();
+    sorted.sort_unstable();
+    let mut hash = Sha256::new().chain_update(model).chain_update(b"\0").chain_update(store);
+    hash.update([0, u8::from(accept_partial)]);
+    for package in sorted {
+        hash.update(b"\0");
+        hash.update(package);
+    }
+    URL_SAFE_NO_PAD.encode(&hash.finalize()[..8])
+}
+
+/// The key that an `Idempotency-Key` header names: an RFC 8941 string, or the same characters bare;
+/// 1 to 64 visible ASCII characters. `Err` says what is wrong with it.
+pub fn parse_key(header: &[u8]) -> Result<String, &'static str> {
+    let text = header.trim_ascii();
+    let quoted = text.len() >= 2 && text[0] == b'"' && text[text.len() - 1] == b'"';
+    let mut key = String::new();
+    if quoted {
+        let mut inner = text[1..text.len() - 1].iter().copied();
+        while let Some(b) = inner.next() {
+            key.push(char::from(match b {
+                b'\\' => match inner.next() {
+                    Some(escaped @ (b'"' | b'\\')) => escaped,
+                    _ => return Err("in a quoted key a backslash may only stand before \" or \\"),
+                },
+                b'"' => return Err("a quote inside a quoted key needs a backslash before it"),
+                other => other,
+            }));
+        }
+    } else {
+        key.extend(text.iter().map(|&b| char::from(b)));
+    }
+    if key.is_empty() || key.len() > 64 {
+        return Err("it must have 1 to 64 characters");
+    }
+    if !key.bytes().all(|b| b.is_ascii_graphic()) || key.chars().any(|c| !c.is_ascii()) {
+        return Err("it may only have visible ASCII characters, no spaces");
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_same_for_the_same_key_and_no_other() {
+        let id = reservation_id("sale", "alice", "k1");
+        assert_eq!(id.len(), ID_CHARS);
+        assert!(is_reservation_id(&id));
+        assert_eq!(id, reservation_id("sale", "alice", "k1"));
+        assert_eq!(id[..BUYER_CHARS], reservation_id("sale", "alice", "k2")[..BUYER_CHARS]);
+        assert_eq!(id[..BUYER_CHARS], buyer_part("sale", "alice"));
+        for other in [
+            reservation_id("sale", "alice", "k2"),
+            reservation_id("sale", "bob", "k1"),
+            reservation_id("sale2", "alice", "k1"),
+        ] {
+            assert_ne!(id, other);
+        }
+        assert_ne!(buyer_part("ab", "c"), buyer_part("a", "bc"));
+    }
+
+    #[test]
+    fn marks_are_read_from_ids_only() {
+        let id = reservation_id("sale", "alice", "k1");
+        assert_eq!(buyer_mark(&id), buyer_mark(&buyer_part("sale", "alice")));
+        assert!(buyer_mark(&id).is_some());
+        for bad in ["", "short", "äöüäöüäöüä", "!!!!!!!!!!!!!!!!!!!!"] {
+            assert_eq!(buyer_mark(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_ignores_the_order_of_packages_only() {
+        let packages = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let print = fingerprint("m", &packages(&["a", "b"]), "s", false);
+        assert_eq!(print, fingerprint("m", &packages(&["b", "a"]), "s", false));
+        assert_ne!(print, fingerprint("m", &packages(&["a"]), "s", false));
+        assert_ne!(print, fingerprint("m", &packages(&["a", "b"]), "s", true));
+        assert_ne!(print, fingerprint("m", &packages(&["a", "b"]), "t", false));
+        assert_ne!(print, fingerprint("n", &packages(&["a", "b"]), "s", false));
+    }
+
+    #[test]
+    fn a_key_may_be_quoted_or_bare() {
+        assert_eq!(parse_key(b"\"abc\""), Ok("abc".into()));
+        assert_eq!(parse_key(b"abc"), Ok("abc".into()));
+        assert_eq!(parse_key(br#""a\"b\\c""#), Ok(r#"a"b\c"#.into()));
+        assert_eq!(parse_key(&[b'x'; 64]).map(|k| k.len()), Ok(64));
+        for bad in [
+            &b""[..],
+            b"\"\"",
+            b"a b",
+            b"\"a\"b\"",
+            br#""a\n""#,
+            br#""a\""#,
+            "ä".as_bytes(),
+            b"a\x7f",
+            &[b'x'; 65],
+        ] {
+            assert!(parse_key(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! A reservation as the ledger keeps it, its states, and the text that the records and the journal hold.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// `held` → `confirmed` | `cancelled` | `expired`; `confirmed` → `cancelled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Not yet paid; it has a deadline.
+    Held,
+    /// Paid.
+    Confirmed,
+    /// Ended by its buyer or a service.
+    Cancelled,
+    /// Ended by its deadline.
+    Expired,
+}
+
+impl State {
+    /// The word that the ledger and the API use.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Confirmed => "confirmed",
+            Self::Cancelled => "cancelled",
+            Self::Expired => "expired",
+        }
+    }
+
+    fn parse(word: &str) -> Option<Self> {
+        [Self::Held, Self::Confirmed, Self::Cancelled, Self::Expired].into_iter().find(|s| s.word() == word)
+    }
+
+    /// Whether stock is taken for it.
+    #[must_use]
+    pub fn takes_stock(self) -> bool {
+        matches!(self, Self::Held | Self::Confirmed)
+    }
+}
+
+/// One buyer's claim on one model, any packages, one store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reservation {
+    /// See [`super::identity::reservation_id`].
+    pub id: String,
+    /// The `sub` of the buyer's token.
+    pub buyer: String,
+    /// Counts the sale's reservations from 1.
+    pub number: u64,
+    /// From 1; goes up with every change of what is reserved.
+    pub version: u64,
+    /// As the ledger has it: a hold past its deadline and grace may still say `held`.
+    pub state: State,
+    /// The model's id.
+    pub model: String,
+    /// The packages' ids, in the order asked for.
+    pub packages: Vec<String>,
+    /// `None`: still to be chosen.
+    pub store: Option<String>,
+    /// Items that were asked for, gone, and left off.
+    pub unavailable: Vec<String>,
+    /// Of the request that made it.
+    pub fingerprint: String,
+    /// Redis's `TIME` when it was taken, in ms.
+    pub held_at: i64,
+    /// On the sale clock, in ms.
+    pub deadline: i64,
+    /// The reference that it was paid with.
+    pub payment: Option<String>,
+    /// The sequences of the changes that touched it. Empty in the journal's own text.
+    pub changes: Vec<u64>,
+}
+
+impl Reservation {
+    /// Reads a line of a buyer's record; `None` if it is damaged. `buyer_part` is the hash's field.
+    #[must_use]
+    pub fn from_record(buyer_part: &str, buyer: &str, line: &str) -> Option<Self> {
+        let (key, rest) = line.split_once(' ')?;
+        let (part, changes) = rest.rsplit_once(' ')?;
+        let mut reservation = Self::from_part(format!("{buyer_part}{key}"), buyer, part)?;
+        reservation.changes = changes.split(',').map(|n| n.parse().ok()).collect::<Option<_>>()?;
+        Some(reservation)
+    }
+
+    /// Reads a line of a journal entry: `id sub part`; `None` if it is damaged.
+    #[must_use]
+    pub fn from_journal(line: &str) -> Option<Self> {
+        let (id, rest) = line.split_once(' ')?;
+        let (buyer, part) = rest.split_once(' ')?;
+        Self::from_part(id.to_owned(), buyer, part)
+    }
+
+    fn from_part(id: String, buyer: &str, part: &str) -> Option<Self> {
+        let mut fields = part.split(' ');
+        let mut next = || fields.next();
+        let reservation = Self {
+            id,
+            buyer: buyer.to_owned(),
+            number: next()?.parse().ok()?,
+            version: next()?.parse().ok()?,
+            state: State::parse(next()?)?,
+            model: next()?.to_owned(),
+            packages: list(next()?),
+            store: optional(next()?),
+            unavailable: list(next()?),
+            fingerprint: next()?.to_owned(),
+            held_at: next()?.parse().ok()?,
+            deadline: next()?.parse().ok()?,
+            payment: optional(next()?),
+            changes: Vec::new(),
+        };
+        fields.next().is_none().then_some(reservation)
+    }
+
+    /// The items that it takes: `model:…`, `package:…`, `store:…`.
+    #[must_use]
+    pub fn items(&self) -> Vec<String> {
+        let mut items = vec![format!("model:{}", self.model)];
+        items.extend(self.packages.iter().map(|p| format!("package:{p}")));
+        items.extend(self.store.iter().map(|s| format!("store:{s}")));
+        items
+    }
+
+    /// The state that every call shows: past deadline and grace a hold is expired, swept or not.
+    #[must_use]
+    pub fn state_at(&self, sale_clock: i64, grace_ms: i64) -> State {
+        if self.state == State::Held && sale_clock >= self.deadline + grace_ms { State::Expired } else { self.state }
+    }
+}
+
+/// Reads a buyer's whole record, `sub` and a line a reservation; `None` if it is damaged.
+#[must_use]
+pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
+    let (buyer, lines) = text.split_once('\n')?;
+    lines.split('\n').map(|line| Reservation::from_record(buyer_part, buyer, line)).collect()
+}
+
+fn list(text: &str) -> Vec<String> {
+    if text == "-" { Vec::new() } else { text.split(',').map(str::to_owned).collect() }
+}
+
+fn optional(text: &str) -> Option<String> {
+    (text != "-").then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str =
+        "key-AAAAAAAA 17 2 held air cover,care - store:gz-0001 fingerprint 1700000000000 905000 - 4,9";
+
+    #[test]
+    fn a_record_reads_back_what_the_scripts_write() {
+        let record = parse_record("aliceAAAAAAAAAAAAAAA", &format!("alice\n{LINE}")).unwrap();
+        let r = &record[0];
+        assert_eq!(r.id, "aliceAAAAAAAAAAAAAAAkey-AAAAAAAA");
+        assert_eq!((r.number, r.version, r.state), (17, 2, State::Held));
+        assert_eq!(r.items(), ["model:air", "package:cover", "package:care"]);
+        assert_eq!(r.unavailable, ["store:gz-0001"]);
+        assert_eq!(r.changes, [4, 9]);
+        assert_eq!((&r.store, &r.payment), (&None, &None));
+    }
+
+    #[test]
+    fn a_hold_is_expired_once_deadline_and_grace_are_over() {
+        let r = Reservation::from_record("b", "alice", LINE).unwrap();
+        assert_eq!(r.state_at(905_000 + 59_999, 60_000), State::Held);
+        assert_eq!(r.state_at(905_000 + 60_000, 60_000), State::Expired);
+        let paid = Reservation { state: State::Confirmed, ..r };
+        assert_eq!(paid.state_at(i64::MAX / 2, 0), State::Confirmed);
+    }
+
+    #[test]
+    fn damaged_text_is_noticed() {
+        for cut in 0..LINE.split(' ').count() {
+            let short: Vec<_> = LINE.split(' ').take(cut).collect();
+            assert_eq!(Reservation::from_record("b", "alice", &short.join(" ")), None);
+        }
+        assert_eq!(Reservation::from_record("b", "alice", &LINE.replace("held", "gone")), None);
+        assert_eq!(Reservation::from_record("b", "alice", &format!("{LINE} x")), None);
+        assert_eq!(parse_record("b", "alice"), None);
+    }
+}

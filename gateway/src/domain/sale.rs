@@ -1,0 +1,120 @@
+//! What a sale says of itself at one moment: phase, availability, how soon to ask again.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Closed > upcoming > paused > sold out > open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Before `opens_at`.
+    Upcoming,
+    /// Takes reservations.
+    Open,
+    /// A lever stopped new reservations.
+    Paused,
+    /// No model has stock left; a hold may still bring some back.
+    SoldOut,
+    /// For good.
+    Closed,
+}
+
+/// What the ledger's state says of the levers and terms that decide the phase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Levers {
+    /// New reservations are stopped.
+    pub paused: bool,
+    /// The sale clock is stopped.
+    pub frozen: bool,
+    /// New reservations are stopped for good.
+    pub closed: bool,
+    /// The opening instant, ms on Redis's `TIME`.
+    pub opens: i64,
+    /// The closing instant, likewise.
+    pub closes: i64,
+}
+
+impl Levers {
+    /// The phase at this `TIME`.
+    #[must_use]
+    pub fn phase(&self, time: i64, models_left: bool) -> Phase {
+        if self.closed || time >= self.closes {
+            Phase::Closed
+        } else if time < self.opens {
+            Phase::Upcoming
+        } else if self.paused {
+            Phase::Paused
+        } else if models_left {
+            Phase::Open
+        } else {
+            Phase::SoldOut
+        }
+    }
+}
+
+/// How much is left of something, as told to buyers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Availability {
+    /// More than a tenth is free, or there is no limit.
+    InStock,
+    /// A tenth or less is free.
+    Low,
+    /// Nothing is free at the moment.
+    SoldOut,
+}
+
+impl Availability {
+    /// Of an item with this total (`None`: no limit) and this much free.
+    #[must_use]
+    pub fn of(total: Option<i64>, free: i64) -> Self {
+        match total {
+            None => Self::InStock,
+            Some(_) if free <= 0 => Self::SoldOut,
+            Some(total) if free.saturating_mul(10) <= total => Self::Low,
+            Some(_) => Self::InStock,
+        }
+    }
+}
+
+/// After how many milliseconds an app shall ask for the sale again: rarely while the opening is
+/// far, every second around it. Clients spread themselves over half to all of it.
+#[must_use]
+pub fn poll_after_ms(phase: Phase, until_open_ms: i64) -> u64 {
+    match phase {
+        Phase::Upcoming if until_open_ms > 600_000 => 60_000,
+        Phase::Upcoming if until_open_ms > 60_000 => 10_000,
+        Phase::Upcoming if until_open_ms > 10_000 => 3_000,
+        Phase::Upcoming | Phase::Open => 1_000,
+        Phase::Paused | Phase::SoldOut => 5_000,
+        Phase::Closed => 60_000,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_have_an_order() {
+        let mut levers = Levers { paused: false, frozen: true, closed: false, opens: 100, closes: 200 };
+        assert_eq!(levers.phase(99, true), Phase::Upcoming);
+        assert_eq!(levers.phase(100, true), Phase::Open);
+        assert_eq!(levers.phase(100, false), Phase::SoldOut);
+        assert_eq!(levers.phase(200, false), Phase::Closed);
+        levers.paused = true;
+        assert_eq!(levers.phase(99, false), Phase::Upcoming);
+        assert_eq!(levers.phase(100, false), Phase::Paused);
+        levers.closed = true;
+        assert_eq!(levers.phase(99, true), Phase::Closed);
+    }
+
+    #[test]
+    fn a_tenth_left_is_low() {
+        assert_eq!(Availability::of(Some(100), 11), Availability::InStock);
+        assert_eq!(Availability::of(Some(100), 10), Availability::Low);
+        assert_eq!(Availability::of(Some(100), 0), Availability::SoldOut);
+        assert_eq!(Availability::of(Some(0), 0), Availability::SoldOut);
+        assert_eq!(Availability::of(None, -12), Availability::InStock);
+    }
+}

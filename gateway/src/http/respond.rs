@@ -1,0 +1,298 @@
+//! Turns decisions into responses: the only file that knows which cause gets which status.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::problem::{self, Kind};
+use super::view::ReservationView;
+use crate::identify::Unauthenticated;
+use crate::ledger::batch::Decision;
+use crate::ledger::changes::Change;
+use crate::ledger::journal::rfc3339;
+use crate::ledger::memory::{MEMORY_AGE_MAX, Memory, Sale};
+use crate::ledger::scripts::Header;
+
+/// What every handler answers.
+pub type Answer = Response<Full<Bytes>>;
+
+/// A refusal on its way out: handlers leave early with it.
+#[derive(Debug)]
+pub struct Refused(Box<Problem>);
+
+#[derive(Debug)]
+struct Problem {
+    kind: Kind,
+    detail: String,
+    members: Map<String, Value>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Refused {
+    /// A problem of this kind; `detail` tells this occurrence.
+    #[must_use]
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem { kind, detail: detail.into(), members: Map::new(), headers: Vec::new() }))
+    }
+
+    /// With one more member.
+    #[must_use]
+    pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
+        self.0.members.insert(member.to_owned(), json!(value));
+        self
+    }
+
+    fn header(mut self, name: HeaderName, value: &str) -> Self {
+        // Only our own ASCII texts come here.
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.0.headers.push((name, value));
+        }
+        self
+    }
+
+    /// With `Retry-After`, and `retry_after_ms` spread over up to half as long again, so that all
+    /// who are told at once do not come back at once.
+    #[must_use]
+    pub fn retry_after(self, least_ms: u64) -> Self {
+        let ms = least_ms + fastrand::u64(0..=(least_ms / 2).clamp(200, 5_000));
+        self.with("retry_after_ms", ms).header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
+    }
+
+    /// 400 with the place in the body.
+    #[must_use]
+    pub fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
+        Self::new(problem::INVALID_REQUEST, detail).with("pointer", pointer)
+    }
+
+    /// 401; whether a token was there decides what the challenge says (RFC 6750, section 3).
+    #[must_use]
+    pub fn unauthenticated(why: &Unauthenticated) -> Self {
+        let challenge = match why.error_code() {
+            Some(code) => format!("Bearer realm=\"launchgate\", error=\"{code}\", error_description=\"{}\"", why.detail()),
+            None => "Bearer realm=\"launchgate\"".to_owned(),
+        };
+        Self::new(problem::UNAUTHENTICATED, why.detail()).header(WWW_AUTHENTICATE, &challenge)
+    }
+
+    /// 401 on the ops listener.
+    #[must_use]
+    pub fn unknown_ops_token() -> Self {
+        Self::new(problem::UNAUTHENTICATED, "This needs `Authorization: Bearer` with one of the ops tokens.")
+            .header(WWW_AUTHENTICATE, "Bearer realm=\"launchgate-ops\"")
+    }
+
+    /// 405.
+    #[must_use]
+    pub fn method_not_allowed(allow: &str) -> Self {
+        Self::new(problem::METHOD_NOT_ALLOWED, format!("This path has {allow}.")).header(ALLOW, allow)
+    }
+
+    /// 503, certainly not taken.
+    #[must_use]
+    pub fn not_taken() -> Self {
+        Self::new(problem::TEMPORARY_REDUCED_CAPACITY, "Nothing was done. Please send the request again, with the same key.")
+            .retry_after(1_000)
+    }
+
+    /// 503, sent and not answered. A retry must not meet a memory that is older than what was sent.
+    #[must_use]
+    pub fn unknown() -> Self {
+        let age = u64::try_from(MEMORY_AGE_MAX.as_millis()).unwrap_or(u64::MAX);
+        Self::new(problem::OUTCOME_UNKNOWN, "The ledger did not answer in time. Please send the request again, with the same key: it is decided once.")
+            .retry_after(age)
+    }
+
+    /// As a response.
+    #[must_use]
+    pub fn into_answer(self) -> Answer {
+        let Problem { kind, detail, members, headers } = *self.0;
+        let mut body = Map::new();
+        body.insert("type".into(), json!(format!("/problems/{}", kind.name)));
+        body.insert("title".into(), json!(kind.title));
+        body.insert("status".into(), json!(kind.status));
+        body.insert("detail".into(), json!(detail));
+        body.extend(members);
+        let mut answer = Response::new(Full::from(Value::Object(body).to_string()));
+        *answer.status_mut() = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        answer.headers_mut().extend(headers);
+        answer
+    }
+}
+
+/// 200 with JSON that nobody may keep.
+#[must_use]
+pub fn ok(body: &impl Serialize) -> Answer {
+    json_answer(StatusCode::OK, serde_json::to_vec(body).unwrap_or_default().into(), "no-store")
+}
+
+/// 200 with text.
+#[must_use]
+pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
+/// 200 or 304 with JSON that may be kept for a second.
+#[must_use]
+pub fn cached(body: Bytes, etag: Option<&str>, if_none_match: Option<&HeaderValue>) -> Answer {
+    let matches = |etag: &str| {
+        if_none_match.and_then(|v| v.to_str().ok()).is_some_and(|list| {
+            list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
+        })
+    };
+    let mut answer = if etag.is_some_and(matches) {
+        let mut answer = Response::new(Full::default());
+        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+        answer
+    } else {
+        json_answer(StatusCode::OK, body, "public, max-age=1")
+    };
+    if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+        answer.headers_mut().insert(ETAG, etag);
+    }
+    answer
+}
+
+fn json_answer(status: StatusCode, body: Bytes, cache: &'static str) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    answer
+}
+
+/// The service is not ready, and why.
+#[must_use]
+pub fn not_ready(reasons: &str) -> Answer {
+    let mut answer = text("text/plain; charset=utf-8", format!("not ready: {reasons}\n"));
+    *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    answer
+}
+
+/// The answer to a tap.
+pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answer, Refused> {
+    Err(match decision {
+        Decision::Won(reservation, header) => {
+            let location = format!("/v1/sales/{}/reservations/{}", sale.id, reservation.id);
+            let view = ReservationView::new(sale, memory, &reservation, &header);
+            let body = serde_json::to_vec(&view).unwrap_or_default();
+            let mut answer = json_answer(StatusCode::CREATED, body.into(), "no-store");
+            if let Ok(location) = HeaderValue::from_str(&location) {
+                answer.headers_mut().insert(LOCATION, location);
+            }
+            return Ok(answer);
+        }
+        Decision::Replayed(mut reservation, header) => {
+            reservation.state = reservation.state_at(header.sale_clock, memory.grace_ms);
+            let mut answer = ok(&ReservationView::new(sale, memory, &reservation, &header));
+            let replayed = HeaderName::from_static("idempotency-replayed");
+            answer.headers_mut().insert(replayed, HeaderValue::from_static("true"));
+            return Ok(answer);
+        }
+        Decision::KeyReused => Refused::new(
+            problem::IDEMPOTENCY_KEY_REUSED,
+            "This Idempotency-Key has made a reservation with another body. Use a new key for a new intention.",
+        ),
+        Decision::Closed => Refused::new(problem::SALE_CLOSED, "The sale has closed; no reservations are taken any more."),
+        Decision::NotOpen(time) => {
+            let until = u64::try_from(memory.levers.opens - time).unwrap_or(0);
+            let opens_at = rfc3339(memory.levers.opens);
+            Refused::new(problem::SALE_NOT_OPEN, format!("The sale opens at {opens_at}."))
+                .with("opens_at", opens_at)
+                .with("server_time", rfc3339(time))
+                .retry_after_opening(until)
+        }
+        Decision::Paused => {
+            Refused::new(problem::SALE_PAUSED, "The sale is paused. Please try again later, with the same key.")
+                .retry_after(5_000)
+        }
+        Decision::UnknownItem(items) => unknown_item(&items),
+        Decision::PurchaseLimit(ids) => Refused::new(
+            problem::PURCHASE_LIMIT,
+            "You already have as many reservations, or have made as many attempts, as this sale allows.",
+        )
+        .with("reservations", ids),
+        Decision::SoldOut { items, is_final } => sold_out(&items, is_final),
+        Decision::NotTaken => Refused::not_taken(),
+        Decision::Unknown => Refused::unknown(),
+    })
+}
+
+impl Refused {
+    /// Everybody waits for the same instant: the spread is short, so that nobody is late by it.
+    fn retry_after_opening(self, until_ms: u64) -> Self {
+        let ms = until_ms + fastrand::u64(0..=250);
+        self.with("retry_after_ms", ms).header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
+    }
+}
+
+/// The answer to a call on one reservation.
+pub fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Refused> {
+    let state = |refused: Refused, r: &crate::domain::reservation::Reservation| {
+        refused.with("state", r.state).with("version", r.version)
+    };
+    Err(match change {
+        Change::Done(reservation, header) => {
+            return Ok(ok(&ReservationView::new(sale, memory, &reservation, &header)));
+        }
+        Change::NotFound => reservation_not_found(),
+        Change::NotHeld(r) => {
+            let detail = match r.state.word() {
+                "held" => "Its deadline is over: it can be confirmed or cancelled for a short while, not changed.".to_owned(),
+                word => format!("The reservation is {word}, which does not allow this."),
+            };
+            state(Refused::new(problem::RESERVATION_NOT_HELD, detail), &r)
+        }
+        Change::Changed(r) => state(
+            Refused::new(problem::RESERVATION_CHANGED, format!("The reservation is at version {} by now. Read it again.", r.version)),
+            &r,
+        ),
+        Change::PaymentConflict(r) => state(
+            Refused::new(problem::PAYMENT_CONFLICT, "The reservation was confirmed by another payment. Refund this one."),
+            &r,
+        ),
+        Change::UnknownItem(items) => unknown_item(&items),
+        Change::SoldOut { items, is_final } => sold_out(&items, is_final),
+        Change::NotTaken => Refused::not_taken(),
+        Change::Unknown => Refused::unknown(),
+    })
+}
+
+/// 200 with all reservations of a buyer.
+#[must_use]
+pub fn reservations(
+    sale: &Sale,
+    memory: &Memory,
+    list: &[crate::domain::reservation::Reservation],
+    header: &Header,
+) -> Answer {
+    let views: Vec<_> = list.iter().map(|r| ReservationView::new(sale, memory, r, header)).collect();
+    ok(&super::view::ReservationList { reservations: views, server_time: rfc3339(header.time) })
+}
+
+/// 404 for a reservation.
+#[must_use]
+pub fn reservation_not_found() -> Refused {
+    Refused::new(problem::RESERVATION_NOT_FOUND, "There is no such reservation, or it is not yours.")
+}
+
+fn unknown_item(items: &[String]) -> Refused {
+    let detail = format!("Not in this sale, or not for this model: {}.", items.join(", "));
+    Refused::new(problem::UNKNOWN_ITEM, detail).with("items", items)
+}
+
+fn sold_out(items: &[String], is_final: bool) -> Refused {
+    Refused::new(problem::SOLD_OUT, format!("Sold out: {}.", items.join(", ")))
+        .with("items", items)
+        .with("final", is_final)
+}

@@ -1,0 +1,233 @@
+//! The JSON of requests and answers, as types; the OpenAPI document is made from them.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::reservation::{Reservation, State};
+use crate::domain::sale::{Availability, Phase};
+use crate::ledger::journal::rfc3339;
+use crate::ledger::memory::{Memory, Sale};
+use crate::ledger::scripts::Header;
+
+/// An id of a model, a package or a store: 1 to 64 of `[A-Za-z0-9._-]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(pattern = "^[A-Za-z0-9._-]{1,64}$", example = "air-400-white")]
+pub struct ItemId(pub String);
+
+impl<'de> Deserialize<'de> for ItemId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if fits {
+            Ok(Self(text))
+        } else {
+            Err(serde::de::Error::custom("an id has 1 to 64 of the characters A-Z a-z 0-9 . _ -"))
+        }
+    }
+}
+
+/// What a tap asks for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReserveRequest {
+    /// The model.
+    pub model: ItemId,
+    /// The packages, at most 16, none twice.
+    #[serde(default)]
+    #[schema(max_items = 16, example = json!(["cover", "maintenance"]))]
+    pub packages: Vec<ItemId>,
+    /// Where it is picked up.
+    pub store: ItemId,
+    /// Whether packages and store may be left off when they are gone: the model alone decides.
+    #[serde(default)]
+    pub accept_partial: bool,
+}
+
+/// What to change of a reservation; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AmendRequest {
+    /// Another model.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
+    pub model: Option<ItemId>,
+    /// All packages from now on, at most 16, none twice.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(max_items = 16, nullable = false)]
+    pub packages: Option<Vec<ItemId>>,
+    /// Another store.
+    #[serde(default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
+    pub store: Option<ItemId>,
+}
+
+/// Left out means: stays as it is. `null` would be a question of taste, so it is a mistake.
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// What the payment service says.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmRequest {
+    /// The payment's reference, 1 to 128 visible ASCII characters.
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$", example = "pay-20261109-000017")]
+    pub payment: String,
+    /// The version of the reservation that was paid for.
+    #[schema(minimum = 1)]
+    pub version: u64,
+}
+
+/// A reservation as callers see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReservationView {
+    /// Derived from sale, buyer and `Idempotency-Key`.
+    pub id: String,
+    /// The sale's id.
+    pub sale: String,
+    /// Counts the sale's reservations from 1 in the order in which they were taken.
+    pub number: u64,
+    /// Goes up by one with every change of what is reserved.
+    pub version: u64,
+    /// As it is now.
+    pub state: State,
+    /// The model's id.
+    pub model: String,
+    /// The packages' ids.
+    pub packages: Vec<String>,
+    /// The store's id; null: still to be chosen.
+    #[schema(required)]
+    pub store: Option<String>,
+    /// What was asked for with `accept_partial`, was gone, and was left off: `package:ID`, `store:ID`.
+    pub unavailable: Vec<String>,
+    /// What it costs.
+    pub price: Price,
+    /// When it was taken, by the server's clock.
+    pub held_at: String,
+    /// When the hold ends, if the sale clock goes on running; null once it is not held any more.
+    #[schema(required)]
+    pub expires_at: Option<String>,
+    /// The server's clock.
+    pub server_time: String,
+}
+
+/// An amount in minor units.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Price {
+    /// ISO 4217.
+    pub currency: String,
+    /// Model and packages.
+    pub total: u64,
+    /// To be paid at once.
+    pub deposit: u64,
+}
+
+impl ReservationView {
+    /// A reservation at the instant that the header names.
+    #[must_use]
+    pub fn new(sale: &Sale, memory: &Memory, r: &Reservation, header: &Header) -> Self {
+        let terms = &memory.catalogue.definition.sale;
+        Self {
+            id: r.id.clone(),
+            sale: sale.id.clone(),
+            number: r.number,
+            version: r.version,
+            state: r.state,
+            model: r.model.clone(),
+            packages: r.packages.clone(),
+            store: r.store.clone(),
+            unavailable: r.unavailable.clone(),
+            price: Price {
+                currency: terms.currency.clone(),
+                total: memory.catalogue.price(&r.model, &r.packages),
+                deposit: terms.deposit,
+            },
+            held_at: rfc3339(r.held_at),
+            expires_at: (r.state == State::Held).then(|| rfc3339(header.wall_time_of(r.deadline))),
+            server_time: rfc3339(header.time),
+        }
+    }
+}
+
+/// The caller's own reservations.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReservationList {
+    /// In the order in which they were taken.
+    pub reservations: Vec<ReservationView>,
+    /// The server's clock.
+    pub server_time: String,
+}
+
+/// The server's clock.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimeView {
+    /// RFC 3339, milliseconds, UTC.
+    pub server_time: String,
+}
+
+/// A sale as everybody sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SaleView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// closed > upcoming > paused > sold_out > open.
+    pub phase: Phase,
+    /// RFC 3339, milliseconds, UTC.
+    pub opens_at: String,
+    /// RFC 3339, milliseconds, UTC.
+    pub closes_at: String,
+    /// How long a hold lasts.
+    pub hold_seconds: f64,
+    /// Reservations that a buyer may have.
+    pub per_buyer: u32,
+    /// When to ask again; clients wait a random half to all of it.
+    pub poll_after_ms: u64,
+    /// The models.
+    pub models: Vec<ProductView>,
+    /// The packages.
+    pub packages: Vec<ProductView>,
+    /// The server's clock. Not part of the `ETag`.
+    pub server_time: String,
+}
+
+/// A model or a package.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProductView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Minor units of the sale's currency.
+    pub price: u64,
+    /// How much is left.
+    pub availability: Availability,
+    /// The models that a package fits; left out: every model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+}
+
+/// A page of stores.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StorePage {
+    /// In the definition's order.
+    pub stores: Vec<StoreView>,
+    /// The cursor of the next page; null on the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A store.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StoreView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its city.
+    pub city: String,
+    /// How many pick-up slots are left.
+    pub availability: Availability,
+}

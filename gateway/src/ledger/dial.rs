@@ -1,0 +1,79 @@
+//! How connections to Redis are opened: settings, time-outs, the run_id of what is at the other end.
+
+use std::future::Future;
+use std::time::Duration;
+
+use deadpool_redis::{Pool, Runtime};
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, RedisResult};
+
+/// Opens connections; a lane is generic over it, so that Sentinel and Cluster can come.
+pub trait Dial: Clone + 'static {
+    /// What it opens.
+    type Conn: ConnectionLike + Clone + 'static;
+    /// Opens one. It must give up by itself.
+    fn dial(&self) -> impl Future<Output = RedisResult<Self::Conn>>;
+}
+
+/// One Redis at one address.
+#[derive(Clone)]
+pub struct Redis {
+    client: redis::Client,
+    info: ConnectionInfo,
+    connect_timeout: Duration,
+    answer_timeout: Duration,
+}
+
+impl Redis {
+    /// `url` is `redis://`, `rediss://` or `unix:`. Nothing is connected yet.
+    pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
+        // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
+        let info = url.into_connection_info()?;
+        let settings = info.tcp_settings().clone().set_nodelay(true);
+        let info = info.set_tcp_settings(settings);
+        Ok(Self { client: redis::Client::open(info.clone())?, info, connect_timeout, answer_timeout })
+    }
+
+    /// A connection with the answer time-out `timeout` instead of the usual one.
+    pub async fn dial_with(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(timeout));
+        self.client.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// A pool for all that is not hot. Every checkout is checked by a `PING`.
+    pub fn pool(&self, size: usize) -> Result<Pool, String> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.connect_timeout))
+            .set_response_timeout(Some(self.answer_timeout.max(Duration::from_secs(10))));
+        let manager =
+            deadpool_redis::Manager::new_with_config(self.info.clone(), config).map_err(|e| e.to_string())?;
+        let wait = Some(self.connect_timeout + self.answer_timeout);
+        Pool::builder(manager)
+            .max_size(size)
+            .wait_timeout(wait)
+            .create_timeout(wait)
+            .recycle_timeout(wait)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(|e| e.to_string())
+    }
+}
+
+impl Dial for Redis {
+    type Conn = MultiplexedConnection;
+
+    async fn dial(&self) -> RedisResult<MultiplexedConnection> {
+        self.dial_with(self.answer_timeout).await
+    }
+}
+
+/// Which Redis process is at the other end: a restarted or promoted one has another run_id.
+pub async fn run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
+    let info: String = redis::cmd("INFO").arg("server").query_async(conn).await?;
+    let found = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    found.map(|id| id.trim().to_owned()).ok_or_else(|| {
+        redis::RedisError::from((redis::ErrorKind::UnexpectedReturnType, "INFO server names no run_id"))
+    })
+}

@@ -1,0 +1,277 @@
+//! The follower: reads the journal of every sale as it grows and keeps memory true to one sequence.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::Value;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+
+use super::dial::Redis;
+use super::journal::Entry;
+use super::keys::{Keys, SALES};
+use super::memory::{Memory, Sale, Sales};
+use super::scripts::{Failure, Scripts, text, texts};
+use super::snapshot;
+use crate::domain::identity::buyer_mark;
+
+/// A read waits this long for news; also how soon a new sale is found.
+const BLOCK_MS: u64 = 200;
+/// Entries that one read takes of a journal, at most.
+const ENTRIES_MAX: usize = 500;
+/// After news the follower lets more come together, so that a launch is read in few large steps.
+const GATHER: Duration = Duration::from_millis(10);
+/// Before it tries again after Redis failed, doubled by jitter.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Follows all sales for as long as the process lives.
+pub async fn follow(redis: Redis, scripts: Arc<Scripts>, sales: Arc<Sales>, caught_up: Arc<CaughtUp>) {
+    let mut positions = HashMap::new();
+    loop {
+        let error = match redis.dial_with(Duration::from_secs(10)).await {
+            Ok(conn) => {
+                let mut follower = Follower { conn, scripts: &scripts, sales: &sales, positions, refused: HashSet::new() };
+                let error = match follower.run(&caught_up).await {
+                    Ok(never) => match never {},
+                    Err(error) => error,
+                };
+                positions = follower.positions;
+                error
+            }
+            Err(error) => error.into(),
+        };
+        tracing::warn!(%error, "the follower lost Redis");
+        tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
+    }
+}
+
+/// When the follower last knew all sales up to their ends.
+#[derive(Debug, Default)]
+pub struct CaughtUp(std::sync::Mutex<Option<Instant>>);
+
+impl CaughtUp {
+    /// How long ago that was; `None`: never yet.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    fn now(&self) {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+    }
+}
+
+struct Follower<'a> {
+    conn: MultiplexedConnection,
+    scripts: &'a Scripts,
+    sales: &'a Sales,
+    /// The last sequence that was read of each sale's journal.
+    positions: HashMap<String, u64>,
+    /// Sales that could not be followed, so that each is logged once.
+    refused: HashSet<String>,
+}
+
+enum Never {}
+
+impl Follower<'_> {
+    async fn run(&mut self, caught_up: &CaughtUp) -> Result<Never, Failure> {
+        loop {
+            self.find_sales().await?;
+            if self.positions.is_empty() {
+                caught_up.now();
+                tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
+                continue;
+            }
+            // What was there when the read was sent is in its answer, so memory is complete as of then.
+            let sent = Instant::now();
+            let ids: Vec<String> = self.positions.keys().cloned().collect();
+            let news = self.read(&ids).await?;
+            let quiet = news.is_empty();
+            let mut behind = HashSet::new();
+            for (id, entries) in news {
+                if entries.len() == ENTRIES_MAX {
+                    behind.insert(id.clone());
+                }
+                self.take_in(&id, &entries).await?;
+            }
+            let sales = ids.iter().filter(|id| !behind.contains(*id)).filter_map(|id| self.sales.get(id));
+            for sale in sales {
+                // A definition is read at once at a later sequence than the journal's position;
+                // until that is reached the set of buyers is older than the stock.
+                if self.positions.get(&sale.id).copied().unwrap_or_default() >= sale.memory().sequence {
+                    sale.complete_as_of(sent);
+                } else {
+                    behind.insert(sale.id.clone());
+                }
+            }
+            if behind.is_empty() {
+                caught_up.now();
+                if !quiet {
+                    tokio::time::sleep(GATHER).await;
+                }
+            }
+        }
+    }
+
+    /// Starts to follow the sales that are new since the last time.
+    async fn find_sales(&mut self) -> Result<(), Failure> {
+        let ids: Vec<String> = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
+        for id in ids {
+            if self.positions.contains_key(&id) {
+                continue;
+            }
+            match self.start(&id).await {
+                Ok(sequence) => {
+                    tracing::info!(sale = id, sequence, "following");
+                    self.refused.remove(&id);
+                    self.positions.insert(id, sequence);
+                }
+                // Its siblings can be followed; it is tried again with the next read.
+                Err(failure @ (Failure::Refused(_) | Failure::NotDone(_))) => {
+                    if self.refused.insert(id.clone()) {
+                        tracing::error!(sale = id, %failure, "a sale can't be followed");
+                    }
+                }
+                Err(lost @ Failure::Unknown(_)) => return Err(lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
+    async fn start(&mut self, id: &str) -> Result<u64, Failure> {
+        let keys = Keys::of(id);
+        let memory = snapshot::read(&mut self.conn, self.scripts, &keys, true).await?.into_memory(&keys)?;
+        let sequence = memory.sequence;
+        let mut buyers = HashSet::new();
+        let mut cursor = 0_u64;
+        loop {
+            let (next, fields) = scan(&mut self.conn, keys.records(), cursor).await?;
+            buyers.extend(fields.chunks_exact(2).filter_map(|pair| buyer_mark(&pair[0])));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        self.sales.insert(Arc::new(Sale::new(id, memory, buyers)));
+        Ok(sequence)
+    }
+
+    /// One read of all journals: what came, by sale.
+    async fn read(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
+        let keys: HashMap<String, &String> = ids.iter().map(|id| (Keys::of(id).journal().to_owned(), id)).collect();
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(ENTRIES_MAX).arg("BLOCK").arg(BLOCK_MS).arg("STREAMS");
+        for id in ids {
+            command.arg(Keys::of(id).journal());
+        }
+        for id in ids {
+            command.arg(format!("{}-0", self.positions.get(id).copied().unwrap_or_default()));
+        }
+        let answer: Value = match command.query_async(&mut self.conn).await {
+            Err(error) if error.code() == Some("WRONGTYPE") => {
+                // One damaged journal must not blind us to the other sales. The tick says which it is.
+                tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
+                return self.read_one_by_one(ids).await;
+            }
+            other => other?,
+        };
+        Ok(streams(&answer)
+            .into_iter()
+            .filter_map(|(key, entries)| Some(((*keys.get(&key)?).clone(), entries)))
+            .collect())
+    }
+
+    async fn read_one_by_one(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
+        let mut found = Vec::new();
+        for id in ids {
+            let from = self.positions.get(id).copied().unwrap_or_default();
+            match super::journal::after(&mut self.conn, &Keys::of(id), from, ENTRIES_MAX).await {
+                Ok(entries) => found.push((id.clone(), entries)),
+                Err(error) if error.code() == Some("WRONGTYPE") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Brings memory up to the last of these entries.
+    async fn take_in(&mut self, id: &str, entries: &[Value]) -> Result<(), Failure> {
+        let Some(sale) = self.sales.get(id) else { return Ok(()) };
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut memory = Memory::clone(&sale.memory());
+        let mut position = self.positions.get(id).copied().unwrap_or_default();
+        for value in entries {
+            let Some(entry) = Entry::parse(value) else {
+                sale.set_fault(Some(format!("{} has an entry that can't be read", sale.keys.journal())));
+                continue;
+            };
+            position = entry.sequence;
+            let reservations = entry.reservations().unwrap_or_default();
+            sale.add_buyers(reservations.iter().filter_map(|r| buyer_mark(&r.id)));
+            // A definition may have been read from a later sequence already: older never overwrites newer.
+            if entry.sequence <= memory.sequence {
+                continue;
+            }
+            if entry.kind == "define" {
+                memory = snapshot::read(&mut self.conn, self.scripts, &sale.keys, true).await?.into_memory(&sale.keys)?;
+            } else {
+                apply(&mut memory, &entry);
+            }
+        }
+        sale.set_memory(memory);
+        self.positions.insert(id.to_owned(), position);
+        Ok(())
+    }
+}
+
+/// Every entry says what is left after it, so that applying it is an assignment.
+fn apply(memory: &mut Memory, entry: &Entry) {
+    memory.sequence = entry.sequence;
+    memory.counts = entry.counts;
+    for (item, left) in &entry.stock {
+        if let Some(place) = memory.catalogue.place(item) {
+            memory.free[place] = *left;
+        }
+    }
+    match entry.kind.as_str() {
+        "pause" => memory.levers.paused = true,
+        "resume" => memory.levers.paused = false,
+        "freeze" => memory.levers.frozen = true,
+        "unfreeze" => memory.levers.frozen = false,
+        "close" => memory.levers.closed = true,
+        "restock" => {
+            for (item, total) in entry.totals() {
+                if let (Some(place), super::journal::Total::Of(total)) = (memory.catalogue.place(&item), total) {
+                    memory.totals[place] = Some(total);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn streams(answer: &Value) -> Vec<(String, Vec<Value>)> {
+    let Value::Array(streams) = answer else { return Vec::new() };
+    let stream = |value: &Value| match value {
+        Value::Array(pair) => match &pair[..] {
+            [key, Value::Array(entries)] => Some((text(key), entries.clone())),
+            _ => None,
+        },
+        _ => None,
+    };
+    streams.iter().filter_map(stream).collect()
+}
+
+/// One step over a hash: the next cursor, and fields and values in turn.
+pub(super) async fn scan(
+    conn: &mut impl ConnectionLike,
+    key: &str,
+    cursor: u64,
+) -> redis::RedisResult<(u64, Vec<String>)> {
+    let (next, flat): (u64, Value) =
+        redis::cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(1000).query_async(conn).await?;
+    Ok((next, texts(&flat)))
+}

@@ -1,0 +1,241 @@
+//! The journal's entries: how they are read from the stream and told to others, one JSON object a change.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use redis::Value;
+use redis::aio::ConnectionLike;
+use serde_json::{Map, json};
+
+use super::keys::Keys;
+use super::scripts::{text, texts};
+use crate::domain::reservation::Reservation;
+
+/// One change of the ledger, which may concern many reservations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number; its id is `<sequence>-0`.
+    pub sequence: u64,
+    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt` or a lever.
+    pub kind: String,
+    /// Redis's `TIME`, in ms.
+    pub at: i64,
+    /// What was left of each item that it changed.
+    pub stock: Vec<(String, i64)>,
+    /// Reservations by state after it: held, confirmed, cancelled, expired.
+    pub counts: [u64; 4],
+    /// Everything else that it says.
+    pub fields: HashMap<String, String>,
+}
+
+impl Entry {
+    /// Reads an entry of an `XRANGE` or `XREAD` reply; `None` if it is none of ours.
+    #[must_use]
+    pub fn parse(value: &Value) -> Option<Self> {
+        let Value::Array(pair) = value else { return None };
+        let (sequence, rest) = pair.first().map(text)?.split_once('-').map(|(s, r)| (s.to_owned(), r.to_owned()))?;
+        let flat = texts(pair.get(1)?);
+        let mut fields: HashMap<String, String> =
+            flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+        let stock = fields.remove("stock")?;
+        let stock: Vec<&str> = stock.split(' ').filter(|s| !s.is_empty()).collect();
+        let counts: Vec<u64> = fields.remove("counts")?.split(' ').filter_map(|n| n.parse().ok()).collect();
+        (rest == "0").then_some(())?;
+        Some(Self {
+            sequence: sequence.parse().ok()?,
+            kind: fields.remove("kind")?,
+            at: fields.remove("at")?.parse().ok()?,
+            stock: stock
+                .chunks_exact(2)
+                .map(|pair| Some((pair[0].to_owned(), pair[1].parse().ok()?)))
+                .collect::<Option<_>>()?,
+            counts: counts.try_into().ok()?,
+            fields,
+        })
+    }
+
+    /// The reservations that it changed, as they were after it; `None` if its text is damaged.
+    #[must_use]
+    pub fn reservations(&self) -> Option<Vec<Reservation>> {
+        match self.fields.get("data") {
+            None => Some(Vec::new()),
+            Some(data) => data.lines().map(Reservation::from_journal).collect(),
+        }
+    }
+
+    /// The items whose total it sets: `Some(None)` no limit, `None` inside the list: removed.
+    #[must_use]
+    pub fn totals(&self) -> Vec<(String, Total)> {
+        if let (Some(item), Some(total)) = (self.fields.get("item"), self.fields.get("total")) {
+            return vec![(item.clone(), Total::parse(total))];
+        }
+        let words: Vec<&str> = self.fields.get("totals").map(|t| t.split(' ').collect()).unwrap_or_default();
+        words.chunks_exact(2).map(|pair| (pair[0].to_owned(), Total::parse(pair[1]))).collect()
+    }
+
+    /// One JSON object a change, as `gateway journal` prints them. `cursor` is what to go on from.
+    #[must_use]
+    pub fn lines(&self, sale: &str) -> Vec<(Cursor, serde_json::Value)> {
+        let reservations = self.reservations().unwrap_or_default();
+        let changes = reservations.len().max(1);
+        let base = |change: usize| {
+            let cursor = Cursor { sequence: self.sequence, change, changes };
+            let mut line = Map::new();
+            line.insert("cursor".into(), json!(cursor.to_string()));
+            line.insert("id".into(), json!(format!("{}-0", self.sequence)));
+            line.insert("change".into(), json!(change));
+            line.insert("changes".into(), json!(changes));
+            line.insert("kind".into(), json!(self.kind));
+            line.insert("at".into(), json!(rfc3339(self.at)));
+            line.insert("sale".into(), json!(sale));
+            (cursor, line)
+        };
+        if reservations.is_empty() {
+            let (cursor, mut line) = base(1);
+            for name in ["revision", "item", "total", "was", "run_id", "who", "reason"] {
+                if let Some(value) = self.fields.get(name).filter(|v| *v != "-") {
+                    let number = value.parse::<u64>().ok().filter(|_| matches!(name, "revision" | "total" | "was"));
+                    line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
+                }
+            }
+            return vec![(cursor, line.into())];
+        }
+        let told = reservations.iter().enumerate().map(|(i, r)| {
+            let (cursor, mut line) = base(i + 1);
+            line.insert("reservation".into(), json!(r.id));
+            line.insert("buyer".into(), json!(r.buyer));
+            line.insert("number".into(), json!(r.number));
+            line.insert("version".into(), json!(r.version));
+            line.insert("state".into(), json!(r.state));
+            line.insert("model".into(), json!(r.model));
+            line.insert("packages".into(), json!(r.packages));
+            line.insert("store".into(), json!(r.store));
+            line.insert("unavailable".into(), json!(r.unavailable));
+            line.insert("payment".into(), json!(r.payment));
+            (cursor, line.into())
+        });
+        told.collect()
+    }
+}
+
+/// A total as the journal has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    /// So many.
+    Of(i64),
+    /// No limit.
+    Unlimited,
+    /// The item was removed.
+    Removed,
+    /// The text is damaged.
+    Damaged,
+}
+
+impl Total {
+    fn parse(word: &str) -> Self {
+        match word {
+            "*" => Self::Unlimited,
+            "-" => Self::Removed,
+            number => number.parse().map_or(Self::Damaged, Self::Of),
+        }
+    }
+}
+
+/// A place in the journal: after this change of this entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor {
+    /// Of the entry.
+    pub sequence: u64,
+    /// Of its changes, from 1.
+    pub change: usize,
+    /// How many it has; `usize::MAX` in a cursor that names none.
+    pub changes: usize,
+}
+
+impl Cursor {
+    /// Before the first change.
+    pub const START: Self = Self { sequence: 0, change: 1, changes: 1 };
+
+    /// Reads `4711-0` (after all of that entry) or `4711-0/3` (after its third change).
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no journal id: it looks like 4711-0, or 4711-0/3 after the third change of that entry");
+        let (id, change) = text.split_once('/').unwrap_or((text, ""));
+        let sequence = id.strip_suffix("-0").unwrap_or(id).parse().map_err(|_| wrong())?;
+        let change = if change.is_empty() { usize::MAX } else { change.parse().map_err(|_| wrong())? };
+        Ok(Self { sequence, change, changes: usize::MAX })
+    }
+
+    /// Whether it stands after the given one.
+    #[must_use]
+    pub fn is_after(&self, other: &Self) -> bool {
+        (self.sequence, self.change) > (other.sequence, other.change)
+    }
+
+    /// The last entry that is told in full, so that reading goes on after it.
+    fn whole_entries(&self) -> u64 {
+        if self.change >= self.changes || self.change == usize::MAX { self.sequence } else { self.sequence.saturating_sub(1) }
+    }
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-0/{}", self.sequence, self.change)
+    }
+}
+
+/// Up to `count` entries after a sequence.
+pub async fn after(
+    conn: &mut impl ConnectionLike,
+    keys: &Keys,
+    sequence: u64,
+    count: usize,
+) -> redis::RedisResult<Vec<Value>> {
+    let from = format!("({sequence}");
+    redis::cmd("XRANGE").arg(keys.journal()).arg(from).arg("+").arg("COUNT").arg(count).query_async(conn).await
+}
+
+/// The changes after a cursor, told as JSON: those of up to `entries` entries.
+pub async fn lines_after(
+    conn: &mut impl ConnectionLike,
+    keys: &Keys,
+    sale: &str,
+    cursor: Cursor,
+    entries: usize,
+) -> redis::RedisResult<Vec<(Cursor, serde_json::Value)>> {
+    let found = after(conn, keys, cursor.whole_entries(), entries).await?;
+    let told = found.iter().filter_map(Entry::parse).flat_map(|entry| entry.lines(sale));
+    Ok(told.filter(|(at, _)| at.is_after(&cursor)).collect())
+}
+
+/// A time in ms as RFC 3339 with milliseconds, UTC.
+#[must_use]
+pub fn rfc3339(ms: i64) -> String {
+    let time = Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
+    format!("{time:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_goes_on_inside_an_entry() {
+        let inside = Cursor::parse("12-0/3").unwrap();
+        assert_eq!(inside.whole_entries(), 11);
+        assert!(Cursor { sequence: 12, change: 4, changes: 4 }.is_after(&inside));
+        assert!(!Cursor { sequence: 12, change: 3, changes: 4 }.is_after(&inside));
+        let whole = Cursor::parse("12-0").unwrap();
+        assert_eq!(whole.whole_entries(), 12);
+        assert!(!Cursor { sequence: 12, change: 4, changes: 4 }.is_after(&whole));
+        assert!(Cursor { sequence: 13, change: 1, changes: 1 }.is_after(&whole));
+        assert!(Cursor { sequence: 1, change: 1, changes: 1 }.is_after(&Cursor::START) );
+        for bad in ["", "x", "1-2-3", "1-0/x", "-5"] {
+            assert!(Cursor::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn times_have_milliseconds() {
+        assert_eq!(rfc3339(1_700_000_000_120), "2023-11-14T22:13:20.120Z");
+    }
+}

@@ -1,0 +1,59 @@
+//! The names of all keys in Redis, in one place, so that the hash tag can't drift.
+
+/// The set of all sale ids. It lies outside of every sale's slot.
+pub const SALES: &str = "lg:sales";
+
+/// The keys of one sale, in the order in which every script gets them (see `lua/ledger.lua`).
+/// They share the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keys {
+    all: [String; 7],
+}
+
+impl Keys {
+    /// The keys of this sale.
+    #[must_use]
+    pub fn of(sale: &str) -> Self {
+        let parts = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
+        Self { all: parts.map(|part| format!("lg:{{{sale}}}:{part}")) }
+    }
+
+    /// All of them, as `KEYS`.
+    #[must_use]
+    pub fn all(&self) -> &[String; 7] {
+        &self.all
+    }
+
+    /// The hash of reservations, one field a buyer.
+    #[must_use]
+    pub fn records(&self) -> &str {
+        &self.all[2]
+    }
+
+    /// The stream of changes.
+    #[must_use]
+    pub fn journal(&self) -> &str {
+        &self.all[3]
+    }
+
+    /// The definition as last applied.
+    #[must_use]
+    pub fn definition(&self) -> &str {
+        &self.all[6]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_keys_of_a_sale_share_its_hash_tag() {
+        for key in Keys::of("national-good-car").all() {
+            assert!(key.starts_with("lg:{national-good-car}:"), "{key}");
+        }
+        assert_eq!(Keys::of("a").records(), "lg:{a}:records");
+        assert_eq!(Keys::of("a").journal(), "lg:{a}:journal");
+        assert_eq!(Keys::of("a").definition(), "lg:{a}:definition");
+    }
+}

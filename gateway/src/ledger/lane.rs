@@ -1,0 +1,102 @@
+//! A lane: one connection to Redis that is kept open, and the calls that go over it one by one.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::sync::Notify;
+
+use super::dial::{Dial, run_id};
+use super::keys::Keys;
+use super::scripts::{Failure, Script, Scripts};
+
+/// Between two attempts to connect: doubled from the first to the last, each with jitter.
+const RETRY_MS: std::ops::RangeInclusive<u64> = 20..=1_000;
+
+/// One connection of one thread. All that is sent goes in order; an answer that does not come in
+/// time ends the connection, so that nothing queues up behind a Redis that is stuck.
+pub struct Lane<D: Dial> {
+    dial: D,
+    scripts: Arc<Scripts>,
+    live: RefCell<Option<Live<D::Conn>>>,
+    lost: Notify,
+}
+
+/// A connection and the Redis process at its other end.
+#[derive(Clone)]
+pub struct Live<C> {
+    conn: C,
+    /// Of the Redis that it was opened to. It goes with every batch.
+    pub run_id: Rc<str>,
+    opened: Rc<()>,
+}
+
+impl<D: Dial> Lane<D> {
+    /// A lane that connects as soon as [`Lane::keep_open`] runs.
+    #[must_use]
+    pub fn new(dial: D, scripts: Arc<Scripts>) -> Rc<Self> {
+        Rc::new(Self { dial, scripts, live: RefCell::default(), lost: Notify::new() })
+    }
+
+    /// Connects, and again whenever the connection is lost. Runs for as long as the lane is used.
+    pub async fn keep_open(self: Rc<Self>) {
+        let mut wait = *RETRY_MS.start();
+        loop {
+            match self.connect().await {
+                Ok(live) => {
+                    *self.live.borrow_mut() = Some(live);
+                    wait = *RETRY_MS.start();
+                    self.lost.notified().await;
+                    // Many lanes lose their connections at once; they shall not all come back at once.
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start()))).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "can't reach Redis");
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(wait / 2..=wait))).await;
+                    wait = (wait * 2).min(*RETRY_MS.end());
+                }
+            }
+        }
+    }
+
+    async fn connect(&self) -> redis::RedisResult<Live<D::Conn>> {
+        let mut conn = self.dial.dial().await?;
+        let run_id = run_id(&mut conn).await?;
+        Ok(Live { conn, run_id: run_id.into(), opened: Rc::default() })
+    }
+
+    /// The connection, if there is one at the moment.
+    #[must_use]
+    pub fn live(&self) -> Option<Live<D::Conn>> {
+        self.live.borrow().clone()
+    }
+
+    /// Calls a script over this very connection, whose run_id the arguments carry. No answer in
+    /// time ends the connection.
+    pub async fn call(
+        &self,
+        live: &Live<D::Conn>,
+        script: Script,
+        keys: &Keys,
+        args: &[impl redis::ToRedisArgs],
+    ) -> Result<Vec<Value>, Failure> {
+        let mut conn = live.conn.clone();
+        let answer = self.scripts.call(&mut conn, script, keys, args).await;
+        if let Err(Failure::Unknown(error)) = &answer {
+            self.give_up(live, error);
+        }
+        answer
+    }
+
+    fn give_up(&self, broken: &Live<D::Conn>, error: &str) {
+        let mut live = self.live.borrow_mut();
+        // Several calls may find the same connection broken; only the first one ends it.
+        if live.as_ref().is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened)) {
+            tracing::warn!(error, "lost the connection to Redis");
+            *live = None;
+            self.lost.notify_one();
+        }
+    }
+}

@@ -1,0 +1,58 @@
+-- Changes what a reservation asks for, in one step; refused means nothing changed. Denied at maxmemory.
+--
+-- The caller has read the reservation and says what it shall be; the version makes sure that it
+-- still was as the caller saw it.
+-- ARGV  1 run_id  2 revision  3 known sequence  4 id  5 version seen  6 'buyer' or 'service'
+--       7 model  8 packages (joined by ',', or '-')  9 store or '-'  10 unavailable or '-'
+--       11 …  of the three kinds of items named, those without a limit
+-- Reply {'ok', header, line}, or {'revision', …}, {'not-found'}, {'not-held', header, line},
+--       {'changed', header, line}, {'sold-out', header, item, …}
+-- Example  run_id 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
+--       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
+
+local s, refusal = open(ARGV[1], ARGV[3])
+if not s then return refusal end
+if s.revision ~= tonumber(ARGV[2]) then return {'revision', whole(s.revision)} end
+local id, by = ARGV[4], ARGV[6]
+local model, packages, store, unavailable = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
+local record, r
+record, r, refusal = find_reservation(id)
+if not r then return refusal end
+if lapsed(s, r) then r.state = 'expired' end
+
+-- Until the deadline anything may change; later (and once paid) a service may still move the store.
+local in_time = r.state == 'held' and s.sale_clock < r.deadline
+local store_only = model == r.model and packages == r.packages
+local alive = r.state == 'held' or r.state == 'confirmed'
+if not in_time and not (alive and by == 'service' and store_only) then return {'not-held', header(s), format_line(r)} end
+if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_line(r)} end
+if store_only and store == r.store and unavailable == r.unavailable then return {'ok', header(s), format_line(r)} end
+
+local unlimited = {}
+for i = 11, #ARGV do unlimited[ARGV[i]] = true end
+local difference = {}
+for _, item in ipairs(items_of(r.model, r.packages, r.store)) do difference[item] = 1 end
+for _, item in ipairs(items_of(model, packages, store)) do difference[item] = (difference[item] or 0) - 1 end
+local names = {}
+for item, n in pairs(difference) do
+  if n ~= 0 then names[#names + 1] = item end
+end
+local stock
+stock, refusal = fetch_stock(names)
+if not stock then return refusal end
+local gone, changed, taken = {}, {}, {}
+for _, item in ipairs(items_of(model, packages, store)) do
+  if difference[item] < 0 then
+    if not unlimited[item] and stock[item] < 1 then gone[#gone + 1] = item end
+    taken[#taken + 1] = item
+  end
+end
+if #gone > 0 then return {'sold-out', header(s), unpack(gone)} end
+for _, item in ipairs(names) do changed[item] = stock[item] + difference[item] end
+
+r.model, r.packages, r.store, r.unavailable = model, packages, store, unavailable
+r.version = r.version + 1
+touch(s, r)
+local buyer = id:sub(1, 20)
+commit(s, 'amend', {'data', journal_line(buyer, record, r)}, changed, {[buyer] = format_record(record)}, {}, taken)
+return {'ok', header(s), format_line(r)}

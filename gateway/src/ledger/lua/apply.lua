@@ -1,0 +1,89 @@
+-- Takes in a definition, all or nothing: creates the sale, or changes only what changed in the file
+-- since it was last applied. Denied at maxmemory.
+--
+-- The caller has compared the definition with the one of the revision it names; the script refuses
+-- if that is no longer the ledger's.
+-- ARGV  1 run_id  2 known sequence  3 revision compared with, 0 for a new sale  4 definition, JSON
+--       5 opens, ms  6 closes, ms  7 hold, ms  8 grace, ms  9 per_buyer  10 attempts
+--       11 fields that differ and are locked once a reservation exists, joined by ',', or '-'
+--       12 who  13 reason or '-'
+--       then three values for each item that differs:
+--         item, stock before ('' no limit, '-' not there), stock now ('' no limit, '-' removed)
+-- Reply {'ok', header, revision}, or {'revision', …}, {'locked', field, …},
+--       {'stock-taken', item, taken, …}: the items whose new total is below what is taken,
+--       {'item-taken', item, …}: items that were ever taken and can't be removed
+-- Example  run_id 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - model:air - 3000
+--       -> ok, "1 …", 1
+
+local fresh = redis.call('EXISTS', STATE, JOURNAL) == 0
+local s, refusal
+if fresh then
+  if ARGV[3] ~= '0' then return {'missing'} end
+  for i = 1, #KEYS do
+    if redis.call('EXISTS', KEYS[i]) == 1 then return {'damaged', KEYS[i] .. ' is there without a sale'} end
+  end
+  s = {run_id = ARGV[1], raw = now(), sequence = 0, revision = 0, number = 0, clock = 0, paused = 0, frozen = 0,
+    closed = 0, held = 0, confirmed = 0, cancelled = 0, expired = 0, swept = 0}
+  s.time, s.sale_clock = s.raw, 0
+else
+  s, refusal = open(ARGV[1], ARGV[2])
+  if not s then return refusal end
+  if s.revision ~= tonumber(ARGV[3]) then return {'revision', whole(s.revision)} end
+  if ARGV[11] ~= '-' and s.number > 0 then
+    local fields = {}
+    for field in ARGV[11]:gmatch('[^,]+') do fields[#fields + 1] = field end
+    return {'locked', unpack(fields)}
+  end
+  -- Close is final: a sale that has closed can't be given a later closing instant.
+  if standstill(s) == 'closed' and tonumber(ARGV[6]) ~= s.closes then return {'locked', 'closes_at'} end
+end
+
+local items, before, after = {}, {}, {}
+for at = 14, #ARGV, 3 do
+  local item = ARGV[at]
+  items[#items + 1] = item
+  before[item], after[item] = ARGV[at + 1], ARGV[at + 2]
+end
+local counters, totals = fetch(STOCK, items), fetch(TOTALS, items)
+local stock, new_totals, gone, short, used, listed = {}, {}, {}, {}, {}, {}
+for _, item in ipairs(items) do
+  local counter, total = tonumber(counters[item]), tonumber(totals[item])
+  local is_new = before[item] == '-'
+  if is_new ~= not counter then return {'damaged', STOCK .. (is_new and ' already has ' or ' has no number in ') .. item} end
+  if before[item] ~= '' and not is_new and not total then return {'damaged', TOTALS .. ' has no number in ' .. item} end
+  local taken = (total or 0) - (counter or 0)
+  if after[item] == '-' then
+    if redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
+    gone[#gone + 1] = item
+    listed[#listed + 1] = item .. ' -'
+  else
+    local now_total
+    if after[item] ~= '' then
+      -- A restock made meanwhile stays: only the difference between the files is applied.
+      now_total = tonumber(after[item]) + (total and (total - tonumber(before[item])) or 0)
+      if now_total < taken then
+        short[#short + 1] = item
+        short[#short + 1] = whole(taken)
+      end
+    end
+    stock[item] = (now_total or 0) - taken
+    new_totals[item] = now_total
+    if total and not now_total then gone[#gone + 1] = item end
+    listed[#listed + 1] = item .. ' ' .. (now_total and whole(now_total) or '*')
+  end
+end
+if #used > 0 then return {'item-taken', unpack(used, 1, math.min(#used, CHUNK))} end
+if #short > 0 then return {'stock-taken', unpack(short, 1, math.min(#short, CHUNK))} end
+
+s.revision = s.revision + 1
+commit(s, 'define', {'revision', whole(s.revision), 'totals', table.concat(listed, ' '), 'who', ARGV[12], 'reason', ARGV[13]},
+  stock, {}, {run_id = s.run_id, revision = s.revision, number = s.number, clock = s.clock, tick = fresh and s.raw or nil,
+    paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
+    grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept})
+for _, item in ipairs(gone) do
+  redis.call('HDEL', TOTALS, item)
+  if after[item] == '-' then redis.call('HDEL', STOCK, item) end
+end
+store_pairs(TOTALS, new_totals)
+redis.call('SET', DEFINITION, ARGV[4])
+return {'ok', header(s), whole(s.revision)}

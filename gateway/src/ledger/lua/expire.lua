@@ -1,0 +1,75 @@
+-- Expires holds whose deadline and grace are over and gives their stock back: one bounded sweep.
+-- Allowed at maxmemory: it frees stock.
+--
+-- All holds of a sale last equally long, so they end in the order of the journal: `swept` in the
+-- state is the sequence up to which every hold has been dealt with, and the sweep goes on from
+-- there. The reservations of one batch have one deadline, so an entry is swept whole.
+--
+-- ARGV  1 run_id  2 known sequence  3 entries to look at, at most
+-- Reply {'ok', header, number of holds expired, 1 when there may be more to sweep now, else 0}
+-- Example  run_id 7 100 -> ok, "8 …", 3, 0
+
+local s, refusal = open(ARGV[1], ARGV[2])
+if not s then return refusal end
+
+local entries = redis.call('XRANGE', JOURNAL, '(' .. whole(s.swept), '+', 'COUNT', ARGV[3])
+local due, buyers, swept, more = {}, {}, s.swept, #entries == tonumber(ARGV[3])
+-- A reply stays bounded also when every entry is a full batch.
+local HOLDS_MAX = 512
+
+for _, entry in ipairs(entries) do
+  local sequence = tonumber(entry[1]:match('^%d+'))
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  if fields.kind == 'reserve' then
+    local deadline = tonumber(fields.data:match('^%S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+)'))
+    if not deadline then return {'damaged', JOURNAL .. ' has no deadline in entry ' .. entry[1]} end
+    if s.sale_clock < deadline + s.grace then
+      more = false
+      break
+    end
+    if #due >= HOLDS_MAX then
+      more = true
+      break
+    end
+    for line in fields.data:gmatch('[^\n]+') do
+      local id = line:sub(1, 32)
+      due[#due + 1] = id
+      buyers[#buyers + 1] = id:sub(1, 20)
+    end
+  end
+  swept = sequence
+end
+
+local texts = fetch(RECORDS, buyers)
+local records, returned, lines, expired = {}, {}, {}, 0
+for _, id in ipairs(due) do
+  local buyer = id:sub(1, 20)
+  local record = records[buyer] or (texts[buyer] and parse_record(texts[buyer]))
+  local r = record and find(record, id:sub(21))
+  if not r then return damaged_record(buyer) end
+  if r.state == 'held' then
+    r.state = 'expired'
+    touch(s, r)
+    records[buyer] = record
+    expired = expired + 1
+    lines[expired] = journal_line(buyer, record, r)
+    for _, item in ipairs(items_of(r.model, r.packages, r.store)) do returned[item] = (returned[item] or 0) + 1 end
+  end
+end
+
+if expired > 0 then
+  local names = {}
+  for item in pairs(returned) do names[#names + 1] = item end
+  local stock
+  stock, refusal = fetch_stock(names)
+  if not stock then return refusal end
+  for item, n in pairs(returned) do stock[item] = stock[item] + n end
+  s.held, s.expired = s.held - expired, s.expired + expired
+  local texts_now = {}
+  for buyer, record in pairs(records) do texts_now[buyer] = format_record(record) end
+  commit(s, 'expire', {'data', table.concat(lines, '\n')}, stock, texts_now, {swept = swept})
+elseif swept ~= s.swept then
+  store_pairs(STATE, {swept = swept})
+end
+return {'ok', header(s), expired, more and 1 or 0}

@@ -1,0 +1,245 @@
+-- Owns how every script reads and writes a sale: the keys, their types, the two clocks, the text
+-- of a reservation, and the one way to commit. It is put in front of each script.
+--
+-- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
+--   1 state       hash     sequence, revision, clocks, terms, levers, counts of reservations
+--   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
+--   3 records     hash     buyer's part of the id -> "sub\n" and one line a reservation
+--   4 journal     stream   one entry a change, id <sequence>-0
+--   5 taken       set      items that were ever taken, which a definition can't remove any more
+--   6 totals      hash     item -> total, for items with a limit
+--   7 definition  string   the definition as last applied, JSON
+--
+-- A script that errors is not rolled back. So everything is read and checked first, every key's
+-- type included; the write that can still fail (XADD, when an id is not larger than the last) goes
+-- first, and the writes after it cannot fail.
+--
+-- Reply of every script: {'ok', ...} or {REFUSAL, detail}. A refusal of the ledger itself:
+--   missing   no such sale
+--   damaged   a key in words: its type or a field of it is wrong, or it is gone
+--   epoch     the run_id that the sale's state expects: this is another Redis than before
+--   behind    the ledger's sequence: it is older than what the caller has seen
+
+local STATE, STOCK, RECORDS, JOURNAL, TAKEN, TOTALS, DEFINITION = unpack(KEYS)
+local TYPES = {'hash', 'hash', 'hash', 'stream', 'set', 'hash', 'string'}
+
+-- How far one tick may move the sale clock: an outage or a step of TIME gives holders the rest back.
+local TICK_MAX_MS = 2000
+
+-- unpack() fails at some thousands of values.
+local CHUNK = 1000
+
+local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paused', 'frozen', 'closed',
+  'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
+  'swept'}
+
+local function whole(n) return string.format('%.0f', n) end
+
+-- What is wrong with the types of the keys, one text a key. Before the first reservation there are
+-- no records and nothing was taken; totals are missing where nothing has a limit.
+local function damages(number)
+  local list = {}
+  for i = 1, #TYPES do
+    local got = redis.call('TYPE', KEYS[i]).ok
+    local may_miss = i == 6 or ((i == 3 or i == 5) and number == 0)
+    if got == 'none' then
+      if not may_miss then list[#list + 1] = KEYS[i] .. ' is gone, should be a ' .. TYPES[i] end
+    elseif got ~= TYPES[i] then
+      list[#list + 1] = KEYS[i] .. ' is a ' .. got .. ', should be a ' .. TYPES[i]
+    end
+  end
+  return list
+end
+
+-- The state as a table of numbers, with `time` (TIME, kept from running backwards) and
+-- `sale_clock` computed; or nil and the refusal. Nothing is written.
+local function look()
+  local kind = redis.call('TYPE', STATE).ok
+  if kind == 'none' then
+    -- A sale whose state was deleted is damaged, not missing: its journal is still there.
+    if redis.call('EXISTS', JOURNAL) == 1 then return nil, {'damaged', STATE .. ' is gone, should be a hash'} end
+    return nil, {'missing'}
+  end
+  if kind ~= 'hash' then return nil, {'damaged', STATE .. ' is a ' .. kind .. ', should be a hash'} end
+  local values = redis.call('HMGET', STATE, 'run_id', unpack(NUMBERS))
+  local s = {run_id = values[1]}
+  for i = 1, #NUMBERS do
+    local n = tonumber(values[i + 1])
+    if not n then return nil, {'damaged', STATE .. ' has no number in ' .. NUMBERS[i]} end
+    s[NUMBERS[i]] = n
+  end
+  if not s.run_id then return nil, {'damaged', STATE .. ' has no run_id'} end
+  s.raw = now()
+  s.time = math.max(s.raw, s.now)
+  s.step = s.frozen == 1 and 0 or math.min(math.max(s.raw - s.tick, 0), TICK_MAX_MS)
+  s.sale_clock = s.clock + s.step
+  return s
+end
+
+-- look(), and refuse a damaged ledger, another Redis, or a ledger older than the caller knows.
+local function open(run_id, known)
+  local s, refusal = look()
+  if not s then return nil, refusal end
+  local bad = damages(s.number)
+  if #bad > 0 then return nil, {'damaged', table.concat(bad, '; ')} end
+  if s.run_id ~= run_id then return nil, {'epoch', s.run_id} end
+  if s.sequence < tonumber(known) then return nil, {'behind', whole(s.sequence)} end
+  return s
+end
+
+-- The phase that stops new reservations, or nil: closed > not open > paused.
+local function standstill(s)
+  if s.closed == 1 or s.time >= s.closes then return 'closed' end
+  if s.time < s.opens then return 'not-open' end
+  if s.paused == 1 then return 'paused' end
+end
+
+-- Many fields of a hash as a table field -> value; absent fields are false.
+local function fetch(key, fields)
+  local found = {}
+  for from = 1, #fields, CHUNK do
+    local to = math.min(from + CHUNK - 1, #fields)
+    local values = redis.call('HMGET', key, unpack(fields, from, to))
+    for i = from, to do found[fields[i]] = values[i - from + 1] end
+  end
+  return found
+end
+
+-- The counters of the named items; nil and a refusal if one has no number.
+local function fetch_stock(items)
+  local found = fetch(STOCK, items)
+  for item, value in pairs(found) do
+    local n = tonumber(value)
+    if not n then return nil, {'damaged', STOCK .. ' has no number in ' .. item} end
+    found[item] = n
+  end
+  return found
+end
+
+local function store_pairs(key, changed)
+  local args = {}
+  for field, value in pairs(changed) do
+    args[#args + 1] = field
+    args[#args + 1] = type(value) == 'number' and whole(value) or value
+    if #args >= CHUNK then
+      redis.call('HSET', key, unpack(args))
+      args = {}
+    end
+  end
+  if #args > 0 then redis.call('HSET', key, unpack(args)) end
+end
+
+-- A reservation's line in the records:
+--   key number version state model packages store unavailable fingerprint held_at deadline payment changes
+-- with '-' for nothing, packages and unavailable joined by ',', changes being the sequences that
+-- touched it. None of the fields can hold a space: see the limits in API.md.
+local LINE = '^' .. string.rep('(%S+) ', 12) .. '(%S+)$'
+
+local function parse_line(line)
+  local key, number, version, state, model, packages, store, unavailable, fingerprint, held_at, deadline,
+    payment, changes = line:match(LINE)
+  if not key then return nil end
+  return {key = key, number = tonumber(number), version = tonumber(version), state = state, model = model,
+    packages = packages, store = store, unavailable = unavailable, fingerprint = fingerprint,
+    held_at = tonumber(held_at), deadline = tonumber(deadline), payment = payment, changes = changes}
+end
+
+-- What the journal says of a reservation: its line without key and changes.
+local function journal_part(r)
+  return whole(r.number) .. ' ' .. whole(r.version) .. ' ' .. r.state .. ' ' .. r.model .. ' ' .. r.packages
+    .. ' ' .. r.store .. ' ' .. r.unavailable .. ' ' .. r.fingerprint .. ' ' .. whole(r.held_at) .. ' '
+    .. whole(r.deadline) .. ' ' .. r.payment
+end
+
+local function format_line(r) return r.key .. ' ' .. journal_part(r) .. ' ' .. r.changes end
+
+-- A buyer's record: {sub = …, list = {reservation, …}}; nil if the text is damaged.
+local function parse_record(text)
+  local sub, rest = text:match('^([^\n]+)\n(.*)$')
+  if not sub then return nil end
+  local record = {sub = sub, list = {}}
+  for line in rest:gmatch('[^\n]+') do
+    local r = parse_line(line)
+    if not r then return nil end
+    record.list[#record.list + 1] = r
+  end
+  return record
+end
+
+local function format_record(record)
+  local lines = {record.sub}
+  for i = 1, #record.list do lines[i + 1] = format_line(record.list[i]) end
+  return table.concat(lines, '\n')
+end
+
+local function damaged_record(buyer) return {'damaged', RECORDS .. ' has no reservations in field ' .. buyer} end
+
+-- Past its deadline and the grace a hold is expired, whether or not the sweep has come by.
+local function lapsed(s, r) return r.state == 'held' and s.sale_clock >= r.deadline + s.grace end
+
+local function find(record, key)
+  for i = 1, #record.list do
+    if record.list[i].key == key then return record.list[i] end
+  end
+end
+
+-- The buyer's record and reservation of an id; nil and a refusal ('not-found' or damage) otherwise.
+local function find_reservation(id)
+  local buyer, key = id:sub(1, 20), id:sub(21)
+  local text = redis.call('HGET', RECORDS, buyer)
+  if not text then return nil, nil, {'not-found'} end
+  local record = parse_record(text)
+  if not record then return nil, nil, damaged_record(buyer) end
+  local r = find(record, key)
+  if not r then return nil, nil, {'not-found'} end
+  return record, r
+end
+
+-- The items of a reservation, as a list.
+local function items_of(model, packages, store)
+  local items = {'model:' .. model}
+  if packages ~= '-' then
+    for id in packages:gmatch('[^,]+') do items[#items + 1] = 'package:' .. id end
+  end
+  if store ~= '-' then items[#items + 1] = 'store:' .. store end
+  return items
+end
+
+-- An entry's line for one changed reservation: id sub and its part.
+local function journal_line(buyer, record, r) return buyer .. r.key .. ' ' .. record.sub .. ' ' .. journal_part(r) end
+
+-- Notes in a reservation that the change being made touches it.
+local function touch(s, r)
+  local mark = whole(s.sequence + 1)
+  r.changes = r.changes == '-' and mark or (r.changes .. ',' .. mark)
+end
+
+-- The one way to write. `entry` is the journal entry's own fields (a flat list), `stock` the items
+-- whose counter changed, `records` the buyers whose text changed, `state` further fields of the
+-- state, `taken` items to remember as ever taken. The journal entry also carries what is left of
+-- every changed item and the counts, as values and not as differences, so that it can be applied
+-- twice without harm.
+local function commit(s, kind, entry, stock, records, state, taken)
+  s.sequence = s.sequence + 1
+  local left = {}
+  for item, n in pairs(stock) do left[#left + 1] = item .. ' ' .. whole(n) end
+  local counts = whole(s.held) .. ' ' .. whole(s.confirmed) .. ' ' .. whole(s.cancelled) .. ' ' .. whole(s.expired)
+  redis.call('XADD', JOURNAL, whole(s.sequence) .. '-0', 'kind', kind, 'at', whole(s.time),
+    'clock', whole(s.sale_clock), 'stock', table.concat(left, ' '), 'counts', counts, unpack(entry))
+  store_pairs(STOCK, stock)
+  store_pairs(RECORDS, records)
+  if taken then
+    for from = 1, #taken, CHUNK do
+      redis.call('SADD', TAKEN, unpack(taken, from, math.min(from + CHUNK - 1, #taken)))
+    end
+  end
+  state.sequence = s.sequence
+  state.now = s.time
+  state.held, state.confirmed, state.cancelled, state.expired = s.held, s.confirmed, s.cancelled, s.expired
+  store_pairs(STATE, state)
+end
+
+-- What every answer about reservations begins with: sequence, time, sale clock, holds outstanding.
+local function header(s)
+  return whole(s.sequence) .. ' ' .. whole(s.time) .. ' ' .. whole(s.sale_clock) .. ' ' .. whole(s.held)
+end

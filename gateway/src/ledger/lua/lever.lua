@@ -1,0 +1,18 @@
+-- Pulls a lever: pause, resume, freeze, unfreeze, close. Repeating is harmless. Allowed at maxmemory.
+--
+-- ARGV  1 run_id  2 known sequence  3 lever  4 who  5 reason or '-'
+-- Reply {'ok', header, 1 when this call changed something, else 0}
+-- Example  run_id 7 pause ops - -> ok, "8 …", 1
+
+local s, refusal = open(ARGV[1], ARGV[2])
+if not s then return refusal end
+local lever = ARGV[3]
+local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[lever]
+local value = (lever == 'resume' or lever == 'unfreeze') and 0 or 1
+if s[field] == value then return {'ok', header(s), 0} end
+
+-- The sale clock stops, or goes on, at this very instant.
+s.clock = s.sale_clock
+s[field] = value
+commit(s, lever, {'who', ARGV[4], 'reason', ARGV[5]}, {}, {}, {[field] = value, clock = s.clock, tick = s.raw})
+return {'ok', header(s), 1}

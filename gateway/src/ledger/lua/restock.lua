@@ -1,0 +1,29 @@
+-- Sets the total of one item; pressing it twice does it once. Denied at maxmemory.
+--
+-- ARGV  1 run_id  2 known sequence  3 item  4 total  5 total that it was  6 who  7 reason or '-'
+-- Reply {'ok', header, total, free} (also when it already is so), {'unknown-item'},
+--       {'no-limit'}: the item has none, {'stock-changed', total}: it is neither,
+--       {'stock-taken', taken}: more is taken
+-- Example  run_id 7 model:air 3500 3000 ops - -> ok, "8 …", 3500, 512
+
+local s, refusal = open(ARGV[1], ARGV[2])
+if not s then return refusal end
+local item, total, was = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+if redis.call('HEXISTS', STOCK, item) == 0 then return {'unknown-item'} end
+local stock
+stock, refusal = fetch_stock({item})
+if not stock then return refusal end
+local current = redis.call('HGET', TOTALS, item)
+if not current then return {'no-limit'} end
+current = tonumber(current)
+if not current then return {'damaged', TOTALS .. ' has no number in ' .. item} end
+if current == total then return {'ok', header(s), whole(total), whole(stock[item])} end
+if current ~= was then return {'stock-changed', whole(current)} end
+local taken = current - stock[item]
+if total < taken then return {'stock-taken', whole(taken)} end
+
+stock[item] = total - taken
+commit(s, 'restock', {'item', item, 'total', whole(total), 'was', whole(current), 'who', ARGV[6], 'reason', ARGV[7]},
+  stock, {}, {})
+store_pairs(TOTALS, {[item] = total})
+return {'ok', header(s), whole(total), whole(stock[item])}

@@ -1,0 +1,288 @@
+//! What this process knows of each sale without asking Redis. Written by the follower and the lanes only.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::watch;
+
+use super::keys::Keys;
+use super::scripts::Header;
+use crate::domain::catalogue::Catalogue;
+use crate::domain::sale::{Availability, Levers, Phase};
+
+/// Memory older than this decides nothing.
+pub const MEMORY_AGE_MAX: Duration = Duration::from_secs(1);
+
+/// How long a tap without an answer may still be decided by Redis: commands that a stopped Redis
+/// finds in its sockets are run when it goes on.
+const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
+
+/// All sales that this process knows.
+#[derive(Default)]
+pub struct Sales {
+    map: ArcSwap<HashMap<String, Arc<Sale>>>,
+}
+
+impl Sales {
+    /// A sale by its id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Arc<Sale>> {
+        self.map.load().get(id).cloned()
+    }
+
+    /// All of them, in no order.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Sale>> {
+        self.map.load().values().cloned().collect()
+    }
+
+    pub(super) fn insert(&self, sale: Arc<Sale>) {
+        self.map.rcu(|map| {
+            let mut map = HashMap::clone(map);
+            map.insert(sale.id.clone(), sale.clone());
+            map
+        });
+    }
+}
+
+/// One sale as this process sees it.
+pub struct Sale {
+    /// Its id.
+    pub id: String,
+    /// Its keys in Redis.
+    pub keys: Keys,
+    /// The latest state, at one sequence.
+    memory: ArcSwap<Memory>,
+    /// Buyers with any reservation, as marks (see [`crate::domain::identity::buyer_mark`]).
+    buyers: RwLock<HashSet<u64>>,
+    /// Buyers with a tap queued, in flight or unknown here.
+    pending: Mutex<HashMap<u64, Pending>>,
+    /// The highest sequence that this process has seen.
+    known: AtomicU64,
+    /// When memory was last complete.
+    complete_at: Mutex<Option<Instant>>,
+    clock: ArcSwapOption<Clock>,
+    /// Why the ledger refuses this sale, in words.
+    fault: ArcSwapOption<String>,
+    revision: watch::Sender<u64>,
+}
+
+/// What a sale was at one sequence.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// The definition, indexed.
+    pub catalogue: Arc<Catalogue>,
+    /// The change up to which all this is true.
+    pub sequence: u64,
+    /// Paused, frozen, closed; opening and closing.
+    pub levers: Levers,
+    /// ms
+    pub grace_ms: i64,
+    /// What is left of every item, by its place. Below 0 for items without a limit.
+    pub free: Vec<i64>,
+    /// The total of every item with a limit, by its place.
+    pub totals: Vec<Option<i64>>,
+    /// Reservations by state: held, confirmed, cancelled, expired.
+    pub counts: [u64; 4],
+}
+
+impl Memory {
+    /// How much is left of the item at this place, as told to buyers.
+    #[must_use]
+    pub fn availability(&self, place: usize) -> Availability {
+        Availability::of(self.totals[place], self.free[place])
+    }
+
+    /// The phase at this `TIME`.
+    #[must_use]
+    pub fn phase(&self, time: i64) -> Phase {
+        let models = 0..self.catalogue.definition.models.len();
+        self.levers.phase(time, models.into_iter().any(|place| self.availability(place) != Availability::SoldOut))
+    }
+}
+
+/// Redis's clock as last read, and how far off the reading may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    time: i64,
+    at: Instant,
+    error_ms: i64,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    taps: usize,
+    unknown_since: Option<Instant>,
+}
+
+impl Sale {
+    pub(super) fn new(id: &str, memory: Memory, buyers: HashSet<u64>) -> Self {
+        let revision = watch::Sender::new(memory.catalogue.revision);
+        Self {
+            id: id.to_owned(),
+            keys: Keys::of(id),
+            known: AtomicU64::new(memory.sequence),
+            memory: ArcSwap::from_pointee(memory),
+            buyers: RwLock::new(buyers),
+            pending: Mutex::default(),
+            complete_at: Mutex::default(),
+            clock: ArcSwapOption::empty(),
+            fault: ArcSwapOption::empty(),
+            revision,
+        }
+    }
+
+    /// The latest state.
+    #[must_use]
+    pub fn memory(&self) -> Arc<Memory> {
+        self.memory.load_full()
+    }
+
+    pub(super) fn set_memory(&self, memory: Memory) {
+        self.saw(memory.sequence);
+        let revision = memory.catalogue.revision;
+        self.memory.store(Arc::new(memory));
+        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
+    }
+
+    /// Waits until this process knows this revision of the definition or a later one.
+    pub(super) async fn revision_reached(&self, revision: u64) {
+        // The sender lives as long as `self`, so waiting can't fail.
+        let _ = self.revision.subscribe().wait_for(|known| *known >= revision).await;
+    }
+
+    /// The highest sequence seen: no ledger may be older.
+    #[must_use]
+    pub fn known(&self) -> u64 {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn saw(&self, sequence: u64) {
+        self.known.fetch_max(sequence, Ordering::Relaxed);
+    }
+
+    /// Whether memory may decide: it is complete and younger than [`MEMORY_AGE_MAX`].
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        lock(&self.complete_at).is_some_and(|at| at.elapsed() < MEMORY_AGE_MAX) && self.fault().is_none()
+    }
+
+    /// How old memory is; `None` if it was never complete.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        lock(&self.complete_at).map(|at| at.elapsed())
+    }
+
+    pub(super) fn complete_as_of(&self, at: Instant) {
+        *lock(&self.complete_at) = Some(at);
+        lock(&self.pending).retain(|_, p| {
+            if p.unknown_since.is_some_and(|since| since.elapsed() > UNKNOWN_KEPT) {
+                p.unknown_since = None;
+            }
+            p.taps > 0 || p.unknown_since.is_some()
+        });
+    }
+
+    /// Whether this buyer may have a reservation, or a tap on the way to one, as far as is known here.
+    #[must_use]
+    pub fn may_have_won(&self, buyer: u64) -> bool {
+        lock(&self.pending).contains_key(&buyer)
+            || self.buyers.read().unwrap_or_else(PoisonError::into_inner).contains(&buyer)
+    }
+
+    pub(super) fn add_buyers(&self, buyers: impl IntoIterator<Item = u64>) {
+        self.buyers.write().unwrap_or_else(PoisonError::into_inner).extend(buyers);
+    }
+
+    /// Notes a tap of this buyer until the guard is dropped.
+    pub(crate) fn pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
+        lock(&self.pending).entry(buyer).or_default().taps += 1;
+        PendingTap { sale: self.clone(), buyer }
+    }
+
+    /// Redis's `TIME` by now and how far off that may be, in ms; `None` without a reading younger
+    /// than [`MEMORY_AGE_MAX`].
+    #[must_use]
+    pub fn time(&self) -> Option<(i64, i64)> {
+        let clock = self.clock.load();
+        let clock = clock.as_ref()?;
+        let age = clock.at.elapsed();
+        (age < MEMORY_AGE_MAX).then(|| (clock.time + millis(age), clock.error_ms))
+    }
+
+    /// Redis's `TIME` by now as well as it is known; the wall clock of this host without any reading.
+    #[must_use]
+    pub fn best_time(&self) -> i64 {
+        match self.clock.load().as_ref() {
+            Some(clock) => clock.time + millis(clock.at.elapsed()),
+            None => jiff::Timestamp::now().as_millisecond(),
+        }
+    }
+
+    pub(super) fn read_clock(&self, header: &Header, sent: Instant) {
+        let round_trip = sent.elapsed();
+        // The reading was taken somewhere between sending and now; clocks of hosts drift by less
+        // than 1 ms a second, and a reading is used for one second.
+        let error_ms = millis(round_trip) + 5;
+        self.clock.store(Some(Arc::new(Clock { time: header.time, at: Instant::now(), error_ms })));
+    }
+
+    /// Why the ledger refuses this sale, if it does.
+    #[must_use]
+    pub fn fault(&self) -> Option<Arc<String>> {
+        self.fault.load_full()
+    }
+
+    pub(super) fn set_fault(&self, fault: Option<String>) {
+        let before = self.fault.swap(fault.clone().map(Arc::new));
+        match fault {
+            Some(fault) if before.as_deref() != Some(&fault) => {
+                tracing::error!(sale = self.id, "the ledger stands still: {fault}");
+            }
+            None if before.is_some() => tracing::info!(sale = self.id, "the ledger goes on"),
+            _ => {}
+        }
+    }
+}
+
+/// A tap that is queued, in flight or unknown: while it is, memory refuses its buyer nothing.
+pub(crate) struct PendingTap {
+    sale: Arc<Sale>,
+    buyer: u64,
+}
+
+impl PendingTap {
+    /// It was sent and no answer came: it may still win.
+    pub(super) fn unknown(&self) {
+        lock(&self.sale.pending).entry(self.buyer).or_default().unknown_since = Some(Instant::now());
+    }
+
+    /// It won: its buyer has a reservation from now on.
+    pub(super) fn won(&self) {
+        self.sale.add_buyers([self.buyer]);
+    }
+}
+
+impl Drop for PendingTap {
+    fn drop(&mut self) {
+        let mut pending = lock(&self.sale.pending);
+        if let Some(p) = pending.get_mut(&self.buyer) {
+            p.taps -= 1;
+            if p.taps == 0 && p.unknown_since.is_none() {
+                pending.remove(&self.buyer);
+            }
+        }
+    }
+}
+
+/// A panic while one of these locks was held leaves plain data behind, which is still right.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,116 @@
+//! The reaper: ticks the sale clock, sweeps holds that are due, and takes in a restarted Redis.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use deadpool_redis::Pool;
+
+use super::audit;
+use super::dial::Dial;
+use super::lane::{Lane, Live};
+use super::memory::{Sale, Sales};
+use super::scripts::{Failure, Header, Refusal, Script, Scripts, text};
+
+/// Between two ticks of a sale; with jitter, so that many gateways do not tick at once. Well below
+/// half a second, so that stock is free within a second of a deadline.
+const TICK: Duration = Duration::from_millis(250);
+/// Journal entries that one sweep looks at.
+const SWEEP_ENTRIES: usize = 64;
+/// Sweeps of one sale in a row before the others have their turn.
+const SWEEPS_MAX: usize = 50;
+/// Between two attempts to take a restarted Redis in.
+const HEAL_RETRY: Duration = Duration::from_secs(1);
+
+/// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
+pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) {
+    loop {
+        if let Some(live) = lane.live() {
+            for sale in sales.all() {
+                let outcome = tick_and_sweep(&lane, &live, &sale).await;
+                take_note(&lane, &live, &pool, &scripts, &sale, outcome).await;
+            }
+        }
+        tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
+    }
+}
+
+/// One tick, and as many sweeps as it takes until no hold is due.
+async fn tick_and_sweep<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) -> Result<(), Failure> {
+    let sent = Instant::now();
+    let args = || vec![live.run_id.to_string(), sale.known().to_string()];
+    let reply = lane.call(live, Script::Tick, &sale.keys, &args()).await?;
+    let header = Header::of(&reply)?;
+    sale.read_clock(&header, sent);
+    if header.held == 0 {
+        return Ok(());
+    }
+    for _ in 0..SWEEPS_MAX {
+        let mut args = args();
+        args.push(SWEEP_ENTRIES.to_string());
+        let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
+        sale.saw(Header::of(&reply)?.sequence);
+        if reply.get(3).map(text).as_deref() != Some("1") {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn take_note<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    pool: &Pool,
+    scripts: &Scripts,
+    sale: &Sale,
+    outcome: Result<(), Failure>,
+) {
+    match outcome {
+        Ok(()) => sale.set_fault(None),
+        Err(Failure::Refused(Refusal::Epoch(old))) => {
+            if let Err(reason) = heal(lane, live, pool, scripts, sale, &old).await {
+                sale.set_fault(Some(reason));
+                tokio::time::sleep(HEAL_RETRY.mul_f32(fastrand::f32())).await;
+            }
+        }
+        Err(Failure::Refused(refusal @ Refusal::Behind(_))) => sale.set_fault(Some(behind(sale, &refusal))),
+        // A sale that was there and is not: all of it is lost.
+        Err(Failure::Refused(Refusal::Missing)) => sale.set_fault(Some(behind(sale, &Refusal::Behind(0)))),
+        Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
+        Err(failure) => tracing::warn!(sale = sale.id, %failure, "no tick"),
+    }
+}
+
+fn behind(sale: &Sale, refusal: &Refusal) -> String {
+    let known = sale.known();
+    format!("{refusal} (sequence {known}): acknowledged changes are gone. Restore the ledger from its append-only file; or, to go on with the ledger as it is, restart all gateways")
+}
+
+/// The ledger was last served by another Redis process. It is taken in once it is found whole and
+/// no older than what this gateway knows; until then the sale stands still.
+async fn heal<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    pool: &Pool,
+    scripts: &Scripts,
+    sale: &Sale,
+    old: &str,
+) -> Result<(), String> {
+    let report = audit::audit(pool, scripts, &sale.id).await.map_err(|e| format!("the audit after a restart of Redis failed: {e}"))?;
+    if report.sequence < sale.known() {
+        return Err(behind(sale, &Refusal::Behind(report.sequence)));
+    }
+    if let Some(problem) = report.first_problem() {
+        return Err(format!("Redis was restarted and its ledger is not whole: {problem}"));
+    }
+    let args = [&live.run_id, sale.known().to_string().as_str(), old, "gateway"].map(str::to_owned);
+    match lane.call(live, Script::Adopt, &sale.keys, &args).await {
+        Ok(_) => {
+            tracing::info!(sale = sale.id, sequence = report.sequence, "Redis was restarted; its ledger is whole and was taken in");
+            Ok(())
+        }
+        // Another gateway was faster.
+        Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.run_id => Ok(()),
+        Err(failure) => Err(failure.to_string()),
+    }
+}

@@ -1,0 +1,215 @@
+//! The list of all Lua scripts, how their text is put together, and how one is called.
+
+use redis::aio::ConnectionLike;
+use redis::{ErrorKind, ServerErrorKind, Value};
+
+use super::keys::Keys;
+
+/// The clock that the released binary runs with. Tests put another in its place.
+pub const REAL_CLOCK: &str = include_str!("lua/now.lua");
+const LEDGER: &str = include_str!("lua/ledger.lua");
+
+/// What Redis may assume of a script. Without flags it is refused at `maxmemory`.
+const DENY_OOM: &str = "#!lua\n";
+const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
+const READ_ONLY: &str = "#!lua flags=no-writes,allow-oom\n";
+
+macro_rules! scripts {
+    ($($name:ident, $file:literal, $flags:ident, $doc:literal;)*) => {
+        /// One of the ledger's scripts; the contract of each stands on top of its file.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Script { $(#[doc = $doc] $name,)* }
+
+        const ALL: &[(&str, &str)] = &[$(($flags, include_str!(concat!("lua/", $file))),)*];
+    };
+}
+
+scripts! {
+    Reserve, "reserve.lua", DENY_OOM, "Decides a batch of taps.";
+    Amend, "amend.lua", DENY_OOM, "Changes what a reservation asks for.";
+    Confirm, "confirm.lua", ALLOW_OOM, "A hold was paid.";
+    Cancel, "cancel.lua", ALLOW_OOM, "Ends a reservation.";
+    Tick, "tick.lua", ALLOW_OOM, "Advances the sale clock.";
+    Expire, "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
+    Apply, "apply.lua", DENY_OOM, "Takes in a definition.";
+    Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
+    Lever, "lever.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
+    Adopt, "adopt.lua", ALLOW_OOM, "Takes in a restarted Redis.";
+    Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
+    Reservations, "reservations.lua", READ_ONLY, "Reads one buyer's record.";
+}
+
+/// All scripts with their hashes, ready to be called.
+#[derive(Debug)]
+pub struct Scripts {
+    texts: Vec<(String, String)>,
+}
+
+impl Scripts {
+    /// Puts the scripts together. `clock` is Lua that defines `now()`: [`REAL_CLOCK`] outside of tests.
+    #[must_use]
+    pub fn new(clock: &str) -> Self {
+        let texts = ALL
+            .iter()
+            .map(|(flags, body)| {
+                let text = format!("{flags}{clock}\n{LEDGER}\n{body}");
+                let hash = redis::Script::new(&text).get_hash().to_owned();
+                (hash, text)
+            })
+            .collect();
+        Self { texts }
+    }
+
+    /// Loads every script, as a start-up check: Redis answers and can compile them.
+    pub async fn load(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<()> {
+        for (_, text) in &self.texts {
+            redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await?;
+        }
+        Ok(())
+    }
+
+    /// Calls a script on a sale's keys. After a restart or a `SCRIPT FLUSH` it is loaded anew.
+    pub async fn call(
+        &self,
+        conn: &mut impl ConnectionLike,
+        script: Script,
+        keys: &Keys,
+        args: &[impl redis::ToRedisArgs],
+    ) -> Result<Vec<Value>, Failure> {
+        let (hash, text) = &self.texts[script as usize];
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(hash).arg(keys.all().len()).arg(keys.all());
+        for arg in args {
+            command.arg(arg);
+        }
+        let answer = match command.query_async(conn).await {
+            Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await.map_err(Failure::not_done)?;
+                command.query_async(conn).await
+            }
+            other => other,
+        };
+        let reply: Vec<Value> = answer.map_err(Failure::from)?;
+        accept(reply)
+    }
+}
+
+/// Why a script gave no answer of its own.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum Failure {
+    /// Nothing was changed: Redis was out of reach before sending, or refused to run the script.
+    #[error("not done: {0}")]
+    NotDone(String),
+    /// It was sent, and what became of it is not known.
+    #[error("no answer from Redis: {0}")]
+    Unknown(String),
+    /// The ledger refused the caller, nothing was changed.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+}
+
+/// Refusals of the ledger itself, the same from every script.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+pub enum Refusal {
+    /// No such sale.
+    #[error("the ledger has no such sale")]
+    Missing,
+    /// Keys of a wrong type, gone, or with a damaged field.
+    #[error("the ledger is damaged: {0}")]
+    Damaged(String),
+    /// Another Redis process than the one that the sale's state was last served by.
+    #[error("this Redis was restarted or replaced; the ledger was served by run_id {0}")]
+    Epoch(String),
+    /// Older than what this gateway has seen: acknowledged changes are gone.
+    #[error("the ledger is at sequence {0}, which is older than what this gateway has seen")]
+    Behind(u64),
+    /// Another definition than the caller knows.
+    #[error("the definition is at revision {0} by now")]
+    Revision(u64),
+}
+
+impl Failure {
+    fn not_done(error: redis::RedisError) -> Self {
+        Self::NotDone(error.to_string())
+    }
+}
+
+impl From<redis::RedisError> for Failure {
+    /// An error that Redis itself answered with (out of memory, loading, read-only, a wrong type
+    /// found while reading) means that nothing was written: scripts check first and the write that
+    /// can fail comes first. Anything else means that no answer came.
+    fn from(error: redis::RedisError) -> Self {
+        match error.kind() {
+            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => Self::not_done(error),
+            _ => Self::Unknown(error.to_string()),
+        }
+    }
+}
+
+/// Takes `{'ok', …}` and what a script answers of its own as they are, and the ledger's refusals out.
+fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
+    let detail = || reply.get(1).map(text).unwrap_or_default();
+    let number = || detail().parse().unwrap_or_default();
+    let refusal = match reply.first().map(text).as_deref() {
+        Some("missing") => Refusal::Missing,
+        Some("damaged") => Refusal::Damaged(detail()),
+        Some("epoch") => Refusal::Epoch(detail()),
+        Some("behind") => Refusal::Behind(number()),
+        Some("revision") => Refusal::Revision(number()),
+        Some(_) => return Ok(reply),
+        None => return Err(Failure::Unknown("an empty reply".into())),
+    };
+    Err(refusal.into())
+}
+
+/// A value as text; anything that is none is empty.
+#[must_use]
+pub fn text(value: &Value) -> String {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::SimpleString(text) => text.clone(),
+        Value::Int(n) => n.to_string(),
+        Value::Okay => "OK".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A list of texts; anything that is none is empty.
+#[must_use]
+pub fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(values) => values.iter().map(text).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What every answer about reservations begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Header {
+    /// Of the latest change.
+    pub sequence: u64,
+    /// Redis's `TIME`, kept from running backwards, in ms.
+    pub time: i64,
+    /// The sale clock, in ms.
+    pub sale_clock: i64,
+    /// Reservations that are held.
+    pub held: u64,
+}
+
+impl Header {
+    /// Reads the second element of a reply.
+    pub fn of(reply: &[Value]) -> Result<Self, Failure> {
+        let line = reply.get(1).map(text).unwrap_or_default();
+        let numbers: Vec<i64> = line.split(' ').filter_map(|n| n.parse().ok()).collect();
+        let [sequence, time, sale_clock, held] = numbers[..] else {
+            return Err(Failure::Unknown(format!("a header that can't be read: {line:?}")));
+        };
+        Ok(Self { sequence: sequence.unsigned_abs(), time, sale_clock, held: held.unsigned_abs() })
+    }
+
+    /// When a deadline on the sale clock is due in wall time, if the clock goes on running.
+    #[must_use]
+    pub fn wall_time_of(&self, deadline: i64) -> i64 {
+        self.time + (deadline - self.sale_clock)
+    }
+}

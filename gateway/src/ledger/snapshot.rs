@@ -1,0 +1,119 @@
+//! Reads what a sale is at one sequence, in one step.
+
+use std::collections::HashMap;
+
+use redis::Value;
+use redis::aio::ConnectionLike;
+
+use super::keys::Keys;
+use super::memory::Memory;
+use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::definition::Definition;
+use crate::domain::sale::Levers;
+
+/// A sale at one sequence.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Sequence, clocks, holds.
+    pub header: Header,
+    /// Keys that are damaged, in words.
+    pub damages: Vec<String>,
+    /// The state's fields.
+    pub state: HashMap<String, String>,
+    /// The live counter of every item.
+    pub stock: HashMap<String, String>,
+    /// The total of every item with a limit.
+    pub totals: HashMap<String, String>,
+    /// The definition as applied; empty if it was not asked for.
+    pub definition: String,
+}
+
+/// Reads a sale, its definition only if asked to.
+pub async fn read(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    keys: &Keys,
+    definition: bool,
+) -> Result<Snapshot, Failure> {
+    let parts: &[&str] = if definition { &["stock", "totals", "definition"] } else { &["stock", "totals"] };
+    let reply = scripts.call(conn, Script::Snapshot, keys, parts).await?;
+    let map = |at: usize| reply.get(at).map(map_of).unwrap_or_default();
+    Ok(Snapshot {
+        header: Header::of(&reply)?,
+        damages: reply.get(2).map(texts).unwrap_or_default(),
+        state: map(3),
+        stock: map(4),
+        totals: map(5),
+        definition: reply.get(6).map(text).unwrap_or_default(),
+    })
+}
+
+fn map_of(flat: &Value) -> HashMap<String, String> {
+    texts(flat).chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+}
+
+impl Snapshot {
+    /// A number of the state.
+    #[must_use]
+    pub fn number(&self, field: &str) -> i64 {
+        self.state.get(field).and_then(|v| v.parse().ok()).unwrap_or_default()
+    }
+
+    /// Reservations by state: held, confirmed, cancelled, expired.
+    #[must_use]
+    pub fn counts(&self) -> [u64; 4] {
+        ["held", "confirmed", "cancelled", "expired"].map(|field| self.number(field).unsigned_abs())
+    }
+
+    /// The run_id that the ledger is served by.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        self.state.get("run_id").map_or("", String::as_str)
+    }
+
+    /// The levers and the two instants.
+    #[must_use]
+    pub fn levers(&self) -> Levers {
+        Levers {
+            paused: self.number("paused") == 1,
+            frozen: self.number("frozen") == 1,
+            closed: self.number("closed") == 1,
+            opens: self.number("opens"),
+            closes: self.number("closes"),
+        }
+    }
+
+    /// The definition as applied.
+    pub fn parse_definition(&self, keys: &Keys) -> Result<Definition, Failure> {
+        Definition::from_json(self.definition.as_bytes()).map_err(|mistakes| {
+            let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
+            Failure::Refused(Refusal::Damaged(format!("{} can't be read: {first}", keys.definition())))
+        })
+    }
+
+    /// What memory keeps of it. Needs the definition.
+    pub fn into_memory(self, keys: &Keys) -> Result<Memory, Failure> {
+        if !self.damages.is_empty() {
+            return Err(Refusal::Damaged(self.damages.join("; ")).into());
+        }
+        let catalogue = Catalogue::new(self.parse_definition(keys)?, self.number("revision").unsigned_abs());
+        let number = |map: &HashMap<String, String>, name: &str| map.get(name).and_then(|v| v.parse().ok());
+        let missing = |name: &str| Failure::Refused(Refusal::Damaged(format!("{} has no number in {name}", keys.all()[1])));
+        let free = catalogue
+            .items()
+            .iter()
+            .map(|item| number(&self.stock, &item.name).ok_or_else(|| missing(&item.name)))
+            .collect::<Result<_, _>>()?;
+        let totals = catalogue.items().iter().map(|item| number(&self.totals, &item.name)).collect();
+        Ok(Memory {
+            sequence: self.header.sequence,
+            levers: self.levers(),
+            grace_ms: self.number("grace"),
+            free,
+            totals,
+            counts: self.counts(),
+            catalogue: catalogue.into(),
+        })
+    }
+}
