@@ -1,1 +1,3 @@
 //! placeholder
+pub mod identify;
+pub mod ops_tokens;

@@ -1,0 +1,250 @@
+//! Owns the keys that tokens are checked with: loaded at start, replaced while running.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use jsonwebtoken::{Algorithm, DecodingKey};
+use sha2::{Digest, Sha256};
+
+use super::{Unauthenticated, files, jwks};
+
+const JWKS_FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Where the keys are and what a token must say besides being signed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuthSettings {
+    /// The shared secret of HS256 tokens; either this or `jwks_file`.
+    pub secret_file: Option<PathBuf>,
+    /// Public keys of ES256, EdDSA and RS256 tokens.
+    pub jwks_file: Option<PathBuf>,
+    /// The `kid`s in the JWKS whose tokens may have the scope `service`.
+    pub service_key_ids: Vec<String>,
+    /// When set, a token needs this `iss`.
+    pub issuer: Option<String>,
+    /// When set, a token needs this among its `aud`.
+    pub audience: Option<String>,
+}
+
+/// The keys in use, shared by all workers. A reload swaps them as a whole.
+pub struct Keys {
+    settings: AuthSettings,
+    current: ArcSwap<KeySet>,
+    /// One reload at a time, so that generations only go up.
+    reloading: Mutex<()>,
+}
+
+/// One loaded state of the key file.
+pub(super) struct KeySet {
+    generation: u64,
+    digest: [u8; 32],
+    source: Source,
+}
+
+enum Source {
+    Secret(Key),
+    Jwks(HashMap<String, Key>),
+}
+
+/// A key with the only algorithm that it is used with.
+pub(super) struct Key {
+    pub(super) decoding: DecodingKey,
+    pub(super) algorithm: Algorithm,
+    pub(super) may_be_service: bool,
+}
+
+impl Keys {
+    /// Loads the keys, or tells every problem at once, each with what to do about it.
+    pub fn load(settings: &AuthSettings) -> Result<Self, Vec<String>> {
+        let mut problems = Vec::new();
+        match (&settings.secret_file, &settings.jwks_file) {
+            (None, None) => problems.push(
+                "no key to check tokens with: set auth-secret-file (a shared secret) or \
+                 auth-jwks-file (an identity provider's public keys)"
+                    .into(),
+            ),
+            (Some(_), Some(_)) => problems.push(
+                "both auth-secret-file and auth-jwks-file are set; keep one, so that it is clear \
+                 who can make tokens"
+                    .into(),
+            ),
+            _ => {}
+        }
+        if settings.jwks_file.is_none() && !settings.service_key_ids.is_empty() {
+            problems.push(
+                "service key ids are set without auth-jwks-file; they only choose among its keys, \
+                 so take them out"
+                    .into(),
+            );
+        }
+        for (name, value) in [
+            ("issuer", &settings.issuer),
+            ("audience", &settings.audience),
+        ] {
+            if value.as_deref() == Some("") {
+                problems.push(format!(
+                    "the {name} is empty; leave it out or give it a value"
+                ));
+            }
+        }
+        // Read both files even if only one may stay, so that nothing is left to be told next time.
+        let secret = settings.secret_file.as_deref().map(read_secret);
+        let jwks = settings.jwks_file.as_deref().map(|path| {
+            let set = read_jwks(path, settings)?;
+            let missing = set.missing(&settings.service_key_ids);
+            let tell = |kid: &&String| {
+                format!(
+                    "service key id {kid:?} is not in {}; correct it or add the key",
+                    path.display()
+                )
+            };
+            if missing.is_empty() {
+                Ok(set)
+            } else {
+                Err(missing.iter().map(tell).collect())
+            }
+        });
+        let mut loaded = None;
+        for result in [secret, jwks].into_iter().flatten() {
+            match result {
+                Ok(set) => loaded = Some(set),
+                Err(more) => problems.extend(more),
+            }
+        }
+        match loaded {
+            Some(set) if problems.is_empty() => Ok(Self {
+                settings: settings.clone(),
+                current: ArcSwap::from_pointee(set),
+                reloading: Mutex::new(()),
+            }),
+            _ => Err(problems),
+        }
+    }
+
+    /// Reads the key file again and takes it over if it says something else: `true`. Then every
+    /// remembered token is verified anew. A file that can't be used changes nothing and is told
+    /// again at every call until it is mended.
+    ///
+    /// The content is compared, not the time of the last change, which misses two changes within
+    /// one tick of the file system's clock. Blocks on the disk: not for a worker's thread.
+    pub fn reload_if_changed(&self) -> Result<bool, Vec<String>> {
+        let _one_at_a_time = self
+            .reloading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let old = self.current.load_full();
+        let settings = &self.settings;
+        let mut new = match (&settings.secret_file, &settings.jwks_file) {
+            (Some(path), _) => read_secret(path)?,
+            (None, Some(path)) => read_jwks(path, settings)?,
+            (None, None) => return Ok(false),
+        };
+        if new.digest == old.digest {
+            return Ok(false);
+        }
+        // At start this is an error. Here it is not: a key that was withdrawn must go at once.
+        for kid in new.missing(&settings.service_key_ids) {
+            tracing::warn!(kid, "a service key id is no longer in the JWKS");
+        }
+        new.generation = old.generation + 1;
+        tracing::info!(generation = new.generation, "took over new keys for tokens");
+        self.current.store(Arc::new(new));
+        Ok(true)
+    }
+
+    /// Goes up by one whenever the keys change.
+    pub fn generation(&self) -> u64 {
+        self.current.load().generation
+    }
+
+    pub(super) fn current(&self) -> Guard<Arc<KeySet>> {
+        self.current.load()
+    }
+
+    pub(super) fn settings(&self) -> &AuthSettings {
+        &self.settings
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("settings", &self.settings)
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+impl KeySet {
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The key that must have signed a token with this header. With a shared secret there is only
+    /// one, whatever the `kid` says.
+    pub(super) fn find(&self, alg: &str, kid: Option<&str>) -> Result<&Key, Unauthenticated> {
+        let key = match &self.source {
+            Source::Secret(key) => key,
+            Source::Jwks(_) if !["ES256", "EdDSA", "RS256"].contains(&alg) => {
+                return Err(Unauthenticated::WrongAlgorithm);
+            }
+            Source::Jwks(keys) => kid
+                .and_then(|kid| keys.get(kid))
+                .ok_or(Unauthenticated::UnknownKey)?,
+        };
+        if alg != name(key.algorithm) {
+            return Err(Unauthenticated::WrongAlgorithm);
+        }
+        Ok(key)
+    }
+
+    fn missing<'a>(&self, service_key_ids: &'a [String]) -> Vec<&'a String> {
+        let known = |kid: &str| match &self.source {
+            Source::Secret(_) => true,
+            Source::Jwks(keys) => keys.contains_key(kid),
+        };
+        service_key_ids.iter().filter(|kid| !known(kid)).collect()
+    }
+}
+
+/// As a token's header spells it; "" for what no key here is ever made for.
+fn name(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::HS256 => "HS256",
+        Algorithm::ES256 => "ES256",
+        Algorithm::EdDSA => "EdDSA",
+        Algorithm::RS256 => "RS256",
+        _ => "",
+    }
+}
+
+fn read_secret(path: &Path) -> Result<KeySet, Vec<String>> {
+    let secret = files::read_secret(path).map_err(|problem| vec![problem])?;
+    let bytes = secret.as_bytes();
+    Ok(KeySet {
+        generation: 0,
+        digest: Sha256::digest(bytes).into(),
+        source: Source::Secret(Key {
+            decoding: DecodingKey::from_secret(bytes),
+            algorithm: Algorithm::HS256,
+            may_be_service: true,
+        }),
+    })
+}
+
+fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>> {
+    let (bytes, _) = files::read_limited(path, "JWKS file", JWKS_FILE_BYTES_MAX)
+        .map_err(|problem| vec![problem])?;
+    let is_service = |kid: &str| settings.service_key_ids.iter().any(|listed| listed == kid);
+    let keys = jwks::parse(&bytes, is_service).map_err(|problems| {
+        let at = |problem| format!("JWKS file {}: {problem}", path.display());
+        problems.into_iter().map(at).collect::<Vec<_>>()
+    })?;
+    Ok(KeySet {
+        generation: 0,
+        digest: Sha256::digest(&bytes).into(),
+        source: Source::Jwks(keys),
+    })
+}

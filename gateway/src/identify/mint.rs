@@ -1,0 +1,73 @@
+//! Owns making tokens with the shared secret, for `gateway token` and for load tests.
+
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde::Serialize;
+
+use super::verify::is_subject;
+
+/// Why a token was not made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MintError {
+    /// The gateway would refuse it.
+    #[error("a buyer's name must be 1 to 128 visible ASCII characters")]
+    BadSubject,
+    /// The gateway would refuse to start with it.
+    #[error("the secret must have at least 32 bytes")]
+    ShortSecret,
+    /// Would be expired at once, or end beyond all time.
+    #[error("the time to live must be at least 1 second and end within the range of time")]
+    BadTtl,
+    /// The library failed to sign.
+    #[error("signing failed: {0}")]
+    Sign(String),
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    iat: u64,
+    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+}
+
+/// A token that a gateway with the same secret accepts from `now_s` for `ttl_s` seconds.
+pub fn mint(
+    secret: &[u8],
+    sub: &str,
+    service: bool,
+    ttl_s: u64,
+    now_s: u64,
+    iss: Option<&str>,
+    aud: Option<&str>,
+) -> Result<String, MintError> {
+    if secret.len() < super::files::SECRET_BYTES_MIN {
+        return Err(MintError::ShortSecret);
+    }
+    if !is_subject(sub) {
+        return Err(MintError::BadSubject);
+    }
+    let exp = now_s
+        .checked_add(ttl_s)
+        .filter(|_| ttl_s > 0)
+        .ok_or(MintError::BadTtl)?;
+    let scope = service.then_some("service");
+    let claims = Claims {
+        sub,
+        iat: now_s,
+        exp,
+        scope,
+        iss,
+        aud,
+    };
+    encode(
+        &Header::new(Algorithm::HS256),
+        &claims,
+        &EncodingKey::from_secret(secret),
+    )
+    .map_err(|e| MintError::Sign(e.to_string()))
+}

@@ -1,0 +1,177 @@
+//! Owns the proof of what is refused at start, and that a change of keys is taken over as a whole.
+
+use super::*;
+
+fn problems(settings: &AuthSettings) -> Vec<String> {
+    Keys::load(settings).unwrap_err()
+}
+
+#[test]
+fn exactly_one_kind_of_key_is_needed() {
+    let none = problems(&AuthSettings::default());
+    assert!(none[0].contains("no key to check tokens with"), "{none:?}");
+    let mut both = Setup::with_secret();
+    let jwks = Setup::with_jwks(&[EC.jwk("a")], &[]);
+    both.settings.jwks_file = jwks.settings.jwks_file.clone();
+    let both = problems(&both.settings);
+    assert!(both.len() == 1 && both[0].contains("keep one"), "{both:?}");
+}
+
+#[test]
+fn every_problem_is_told_at_once() {
+    let setup = Setup::with_jwks(&[json!({"kty": "oct"}), json!({"kty": "RSA"})], &["pay"]);
+    let settings = AuthSettings {
+        secret_file: Some(setup.dir.path().join("missing")),
+        issuer: Some(String::new()),
+        audience: Some(String::new()),
+        ..setup.settings.clone()
+    };
+    let told = problems(&settings);
+    for words in [
+        "keep one",
+        "issuer is empty",
+        "audience is empty",
+        "/missing: ",
+        "symmetric",
+        "`n`",
+    ] {
+        assert_eq!(
+            told.iter().filter(|p| p.contains(words)).count(),
+            1,
+            "{words}: {told:#?}"
+        );
+    }
+}
+
+#[test]
+fn service_key_ids_must_be_in_the_key_set() {
+    let setup = Setup::with_jwks(&[EC.jwk("a")], &["a", "b", "c"]);
+    let told = problems(&setup.settings);
+    assert!(
+        told.len() == 2 && told[0].contains("\"b\"") && told[1].contains("\"c\""),
+        "{told:?}"
+    );
+    let mut without = Setup::with_secret();
+    without.settings.service_key_ids = vec!["a".into()];
+    let told = problems(&without.settings);
+    assert!(
+        told.len() == 1 && told[0].contains("take them out"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_withdrawn_key_stops_counting_also_for_remembered_tokens() {
+    let new = new_ec();
+    let setup = Setup::with_jwks(&[EC.jwk("old")], &["old"]);
+    let keys = setup.keys();
+    let mut identifier = Identifier::new(Arc::clone(&keys), 64);
+    let old_token = EC.sign("old", &claims());
+    let new_token = new.sign("new", &claims());
+    assert_eq!(identify(&mut identifier, &old_token), buyer("buyer-1"));
+    assert_eq!(
+        identify(&mut identifier, &new_token),
+        Err(Unauthenticated::UnknownKey)
+    );
+
+    write_jwks(setup.file(), &[EC.jwk("old"), new.jwk("new")]);
+    assert_eq!(keys.reload_if_changed(), Ok(true));
+    assert_eq!(identify(&mut identifier, &old_token), buyer("buyer-1"));
+    assert_eq!(identify(&mut identifier, &new_token), buyer("buyer-1"));
+
+    write_jwks(setup.file(), &[new.jwk("new")]);
+    assert_eq!(keys.reload_if_changed(), Ok(true));
+    assert_eq!(
+        identify(&mut identifier, &old_token),
+        Err(Unauthenticated::UnknownKey)
+    );
+    assert_eq!(identify(&mut identifier, &new_token), buyer("buyer-1"));
+    assert_eq!(keys.generation(), 2);
+}
+
+#[test]
+fn a_name_that_gets_another_key_forgets_the_tokens_of_the_first() {
+    let setup = Setup::with_jwks(&[EC.jwk("a")], &[]);
+    let keys = setup.keys();
+    let mut identifier = Identifier::new(Arc::clone(&keys), 64);
+    let token = EC.sign("a", &claims());
+    assert_eq!(identify(&mut identifier, &token), buyer("buyer-1"));
+    write_jwks(setup.file(), &[new_ec().jwk("a")]);
+    assert_eq!(keys.reload_if_changed(), Ok(true));
+    assert_eq!(
+        identify(&mut identifier, &token),
+        Err(Unauthenticated::BadSignature)
+    );
+}
+
+#[test]
+fn the_secret_rotates_too() {
+    let setup = Setup::with_secret();
+    let keys = setup.keys();
+    let mut identifier = Identifier::new(Arc::clone(&keys), 64);
+    let token = secret().sign("", &claims());
+    assert_eq!(identify(&mut identifier, &token), buyer("buyer-1"));
+    std::fs::write(setup.file(), "f".repeat(32)).unwrap();
+    assert_eq!(keys.reload_if_changed(), Ok(true));
+    assert_eq!(
+        identify(&mut identifier, &token),
+        Err(Unauthenticated::BadSignature)
+    );
+    let next = Signer::Hmac(b"f".repeat(32)).sign("", &claims());
+    assert_eq!(identify(&mut identifier, &next), buyer("buyer-1"));
+}
+
+#[test]
+fn a_file_that_says_the_same_keeps_the_memory() {
+    let setup = Setup::with_secret();
+    let keys = setup.keys();
+    assert_eq!(keys.reload_if_changed(), Ok(false));
+    // Written anew, as by a mount that is refreshed; the line end does not belong to the secret.
+    std::fs::remove_file(setup.file()).unwrap();
+    std::fs::write(setup.file(), [SECRET, b"\n"].concat()).unwrap();
+    assert_eq!(keys.reload_if_changed(), Ok(false));
+    assert_eq!(keys.generation(), 0);
+}
+
+#[test]
+fn a_bad_new_file_keeps_the_old_keys_until_it_is_mended() {
+    let setup = Setup::with_jwks(&[EC.jwk("a")], &[]);
+    let keys = setup.keys();
+    let mut identifier = Identifier::new(Arc::clone(&keys), 64);
+    let token = EC.sign("a", &claims());
+    std::fs::write(setup.file(), "half a fi").unwrap();
+    assert!(keys.reload_if_changed().unwrap_err()[0].contains("line 1"));
+    assert!(keys.reload_if_changed().is_err(), "it is still bad");
+    std::fs::remove_file(setup.file()).unwrap();
+    assert!(keys.reload_if_changed().is_err());
+    assert_eq!(identify(&mut identifier, &token), buyer("buyer-1"));
+    assert_eq!(keys.generation(), 0);
+    write_jwks(setup.file(), &[EC.jwk("a"), ED.jwk("b")]);
+    assert_eq!(keys.reload_if_changed(), Ok(true));
+    assert_eq!(
+        identify(&mut identifier, &ED.sign("b", &claims())),
+        buyer("buyer-1")
+    );
+}
+
+#[test]
+fn keys_and_identifiers_print_no_secret_and_no_token() {
+    let setup = Setup::with_secret();
+    let mut identifier = setup.identifier();
+    let token = secret().sign("", &claims());
+    identify(&mut identifier, &token).unwrap();
+    let printed = format!("{identifier:?}");
+    assert!(printed.contains("secret_file"), "{printed}");
+    let bytes = format!("{:?}", &SECRET[..4]);
+    for hidden in ["0123", "buyer-1", &token, bytes.trim_matches(['[', ']'])] {
+        assert!(!printed.contains(hidden), "{printed}");
+    }
+}
+
+#[test]
+fn keys_can_be_shared_by_workers() {
+    fn shared<T: Send + Sync>() {}
+    fn movable<T: Send>() {}
+    shared::<Keys>();
+    movable::<Identifier>();
+}

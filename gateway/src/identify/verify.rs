@@ -1,0 +1,204 @@
+//! Owns the rules of a token: which algorithm, whose signature, which claims, from when to when.
+//!
+//! The library only checks the signature. Its own validation reads the clock, allows 60 s and skips
+//! `nbf` unless told otherwise, so every rule about claims stands here, where it can be read.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::crypto;
+use jsonwebtoken::errors::ErrorKind;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
+
+use super::keys::{AuthSettings, KeySet};
+use super::{Identified, Unauthenticated};
+
+/// What clocks may differ by; the contract allows no more.
+pub(super) const LEEWAY_S: u64 = 2;
+
+const SUB_BYTES_MAX: usize = 128;
+const SERVICE_SCOPE: &str = "service";
+
+/// A token that was right when it was looked at, with what has to be looked at again at every use.
+#[derive(Debug, Clone)]
+pub(super) struct Verified {
+    pub(super) who: Identified,
+    pub(super) exp_s: u64,
+    nbf_s: u64,
+}
+
+impl Verified {
+    /// Whether the token counts at `now_s`. `exp` is the first second in which it no longer does.
+    pub(super) fn check_time(&self, now_s: u64) -> Result<(), Unauthenticated> {
+        if self.is_over(now_s) {
+            return Err(Unauthenticated::Expired);
+        }
+        if now_s.saturating_add(LEEWAY_S) < self.nbf_s {
+            return Err(Unauthenticated::NotYetValid);
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_over(&self, now_s: u64) -> bool {
+        now_s >= self.exp_s.saturating_add(LEEWAY_S)
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_test(sub: &str, exp_s: u64) -> Self {
+        Self {
+            who: Identified::for_test(sub, false),
+            exp_s,
+            nbf_s: 0,
+        }
+    }
+}
+
+/// What the header may say that matters here. Hints such as `jku` or `jwk` are not even read: a
+/// token never brings its own key.
+#[derive(Deserialize)]
+struct Header<'a> {
+    #[serde(borrow)]
+    alg: Cow<'a, str>,
+    #[serde(borrow, default)]
+    kid: Option<Cow<'a, str>>,
+    /// Present at all, even as null, is enough to refuse.
+    #[serde(default, deserialize_with = "present")]
+    crit: bool,
+}
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow, default)]
+    sub: Option<Cow<'a, str>>,
+    #[serde(default)]
+    exp: Option<Number>,
+    #[serde(default)]
+    nbf: Option<Number>,
+    #[serde(borrow, default)]
+    iss: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    aud: Option<OneOrMany<'a>>,
+    #[serde(borrow, default)]
+    scope: Option<OneOrMany<'a>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany<'a> {
+    One(#[serde(borrow)] Cow<'a, str>),
+    Many(Vec<String>),
+}
+
+/// Checks a token that is not remembered, in all that the contract asks of it.
+pub(super) fn verify(
+    token: &[u8],
+    keys: &KeySet,
+    settings: &AuthSettings,
+    now_s: u64,
+) -> Result<Verified, Unauthenticated> {
+    let token = std::str::from_utf8(token).map_err(|_| Unauthenticated::Malformed)?;
+    let mut parts = token.split('.');
+    let (Some(header), Some(claims), Some(signature), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(Unauthenticated::Malformed);
+    };
+    let message = &token[..header.len() + 1 + claims.len()];
+
+    let header_json = decode(header)?;
+    let header: Header<'_> = parse(&header_json)?;
+    if header.crit {
+        return Err(Unauthenticated::UnknownExtension);
+    }
+    // The key decides the algorithm; the header may only agree. Were it the other way round, a
+    // public key could be used as the secret of an HMAC.
+    let key = keys.find(&header.alg, header.kid.as_deref())?;
+    match crypto::verify(signature, message.as_bytes(), &key.decoding, key.algorithm) {
+        Ok(true) => {}
+        Ok(false) => return Err(Unauthenticated::BadSignature),
+        Err(e) if matches!(e.kind(), ErrorKind::Base64(_)) => {
+            return Err(Unauthenticated::Malformed);
+        }
+        Err(_) => return Err(Unauthenticated::BadSignature),
+    }
+
+    let claims_json = decode(claims)?;
+    let claims: Claims<'_> = parse(&claims_json)?;
+    if let Some(issuer) = &settings.issuer
+        && claims.iss.as_deref() != Some(issuer.as_str())
+    {
+        return Err(Unauthenticated::WrongIssuer);
+    }
+    if let Some(audience) = &settings.audience
+        && !claims.aud.as_ref().is_some_and(|aud| aud.has(audience))
+    {
+        return Err(Unauthenticated::WrongAudience);
+    }
+    let sub = claims.sub.as_deref().filter(|sub| is_subject(sub));
+    let sub = sub.ok_or(Unauthenticated::BadSubject)?;
+    let verified = Verified {
+        who: Identified {
+            sub: sub.into(),
+            service: key.may_be_service && claims.scope.as_ref().is_some_and(OneOrMany::is_service),
+        },
+        exp_s: seconds(
+            &claims.exp.ok_or(Unauthenticated::MissingExpiry)?,
+            f64::floor,
+        ),
+        nbf_s: claims.nbf.map_or(0, |nbf| seconds(&nbf, f64::ceil)),
+    };
+    verified.check_time(now_s)?;
+    Ok(verified)
+}
+
+/// Whether `sub` may name a buyer: 1 to 128 visible ASCII characters.
+pub(super) fn is_subject(sub: &str) -> bool {
+    (1..=SUB_BYTES_MAX).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_graphic())
+}
+
+impl OneOrMany<'_> {
+    fn has(&self, wanted: &str) -> bool {
+        match self {
+            Self::One(one) => one == wanted,
+            Self::Many(many) => many.iter().any(|one| one == wanted),
+        }
+    }
+
+    /// A scope in one string is a list separated by spaces (RFC 6749, 3.3).
+    fn is_service(&self) -> bool {
+        match self {
+            Self::One(list) => list.split(' ').any(|scope| scope == SERVICE_SCOPE),
+            Self::Many(_) => self.has(SERVICE_SCOPE),
+        }
+    }
+}
+
+fn decode(part: &str) -> Result<Vec<u8>, Unauthenticated> {
+    URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|_| Unauthenticated::Malformed)
+}
+
+/// A JSON object as a `T`. Serde would also take an array with the fields in order, which no JWT is.
+fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Unauthenticated> {
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(Unauthenticated::Malformed);
+    }
+    serde_json::from_slice(json).map_err(|_| Unauthenticated::Malformed)
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// A NumericDate in whole seconds. Fractions are allowed (RFC 7519, 2) and rounded against the
+/// caller; what lies outside of `u64` becomes its nearest end.
+fn seconds(number: &Number, round: fn(f64) -> f64) -> u64 {
+    match number.as_u64() {
+        Some(whole) => whole,
+        None => round(number.as_f64().unwrap_or(0.0)) as u64,
+    }
+}
