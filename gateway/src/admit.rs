@@ -20,8 +20,6 @@ pub struct Admitted {
 /// memory refuses only buyers who have no reservation and no tap on the way, and only while it is
 /// younger than a second. What depends on the buyer's own reservations is always decided in Redis.
 pub fn admit(sale: &Arc<Sale>, wanted: Wanted) -> Result<Admitted, Decision> {
-    // The tap is noted before memory is asked: of two taps of one buyer at once, neither is refused
-    // by a memory that does not know the other.
     let mark = buyer_mark(&wanted.id).unwrap_or_default();
     if sale.is_fresh()
         && !sale.may_have_won(mark)

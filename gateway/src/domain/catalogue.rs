@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::definition::Definition;
+use super::definition::{Definition, Store};
 
 /// One revision of a sale's definition, indexed.
 #[derive(Debug)]
@@ -13,6 +13,8 @@ pub struct Catalogue {
     pub revision: u64,
     items: Vec<Item>,
     places: HashMap<String, usize>,
+    /// The places of the stores of each city, in the definition's order.
+    cities: HashMap<String, Vec<usize>>,
 }
 
 /// Something with a counted stock.
@@ -39,7 +41,12 @@ impl Catalogue {
             .map(|(kind, id, stock, price)| Item { name: format!("{kind}:{id}"), limited: stock.is_some(), price })
             .collect();
         let places = items.iter().enumerate().map(|(place, item)| (item.name.clone(), place)).collect();
-        Self { definition, revision, items, places }
+        let first_store = definition.models.len() + definition.packages.len();
+        let mut cities: HashMap<String, Vec<usize>> = HashMap::new();
+        for (i, store) in definition.stores.iter().enumerate() {
+            cities.entry(store.city.clone()).or_default().push(first_store + i);
+        }
+        Self { definition, revision, items, places, cities }
     }
 
     /// All items by place.
@@ -58,6 +65,20 @@ impl Catalogue {
     #[must_use]
     pub fn place_of(&self, kind: &str, id: &str) -> Option<usize> {
         self.place(&format!("{kind}:{id}"))
+    }
+
+    /// The places of all stores, or of those in a city, in the definition's order.
+    pub fn stores_in(&self, city: Option<&str>) -> impl Iterator<Item = usize> + '_ {
+        let first = self.definition.models.len() + self.definition.packages.len();
+        let all = if city.is_none() { first..self.items.len() } else { 0..0 };
+        let some = city.and_then(|city| self.cities.get(city)).map_or(&[][..], Vec::as_slice);
+        all.chain(some.iter().copied())
+    }
+
+    /// The store that stands here: a place from [`Self::stores_in`].
+    #[must_use]
+    pub fn store_at(&self, place: usize) -> &Store {
+        &self.definition.stores[place - self.definition.models.len() - self.definition.packages.len()]
     }
 
     /// What of this can't be had because it does not exist or does not fit the model, as items.

@@ -71,8 +71,8 @@ impl Refused {
 
     /// 401; whether a token was there decides what the challenge says (RFC 6750, section 3).
     #[must_use]
-    pub fn unauthenticated(why: &Unauthenticated) -> Self {
-        let challenge = match why.error_code() {
+    pub fn unauthenticated(why: Unauthenticated) -> Self {
+        let challenge = match why.token_error_code() {
             Some(code) => format!("Bearer realm=\"launchgate\", error=\"{code}\", error_description=\"{}\"", why.detail()),
             None => "Bearer realm=\"launchgate\"".to_owned(),
         };
@@ -295,4 +295,12 @@ fn sold_out(items: &[String], is_final: bool) -> Refused {
     Refused::new(problem::SOLD_OUT, format!("Sold out: {}.", items.join(", ")))
         .with("items", items)
         .with("final", is_final)
+}
+
+/// 204.
+#[must_use]
+pub fn no_content() -> Answer {
+    let mut answer = Response::new(Full::default());
+    *answer.status_mut() = StatusCode::NO_CONTENT;
+    answer
 }

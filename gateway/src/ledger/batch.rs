@@ -12,6 +12,7 @@ use super::dial::Dial;
 use super::lane::Lane;
 use super::memory::{PendingTap, Sale};
 use super::scripts::{Failure, Header, Refusal, Script, text};
+use crate::admit::Admitted;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::Reservation;
@@ -109,7 +110,7 @@ impl Queue {
 
     /// Queues a tap and waits for its decision until the deadline. The tap outlives its caller: if
     /// this future is dropped, it is decided all the same.
-    pub(crate) async fn reserve(&self, wanted: Wanted, pending: PendingTap, deadline: Instant) -> Decision {
+    pub async fn reserve(&self, Admitted { wanted, pending }: Admitted, deadline: Instant) -> Decision {
         let (answer, decision) = oneshot::channel();
         let stage = Rc::new(Cell::new(Stage::Queued));
         let tap = Tap { wanted, pending, deadline, stage: stage.clone(), answer };

@@ -1,0 +1,13 @@
+//! HTTP: connections, routes, requests and answers of the public listener. No Redis, no policy.
+
+pub mod cors;
+pub mod openapi;
+pub mod problem;
+pub mod request;
+pub mod reservations;
+pub mod respond;
+pub mod route;
+pub mod sales;
+pub mod server;
+pub mod view;
+pub mod worker;

@@ -1,0 +1,190 @@
+//! Reads requests within their limits: targets, headers, bodies, JSON. What does not fit is refused here.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::Request;
+use hyper::body::{Body, Incoming};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::http::request::Parts;
+use serde::de::DeserializeOwned;
+use serde_path_to_error::Segment;
+
+use super::problem;
+use super::respond::Refused;
+
+/// The longest request target, in bytes.
+pub const TARGET_MAX: usize = 2_048;
+/// All header names and values together, in bytes. Below what hyper reads at all, so that the
+/// refusal is ours.
+pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
+/// Header lines.
+pub const HEADERS_MAX: usize = 64;
+/// A body on the public listener, in bytes.
+pub const BODY_MAX: usize = 16 * 1024;
+
+/// How long a body may be and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// Bytes.
+    pub bytes_max: usize,
+    /// From the end of the headers.
+    pub timeout: Duration,
+}
+
+/// Refuses a request whose target or headers are larger than anybody needs.
+pub fn check_size(parts: &Parts) -> Result<(), Refused> {
+    let target = parts.uri.path_and_query().map_or(0, |t| t.as_str().len());
+    if target > TARGET_MAX {
+        let detail = format!("The request target has {target} bytes; the limit is {TARGET_MAX}.");
+        return Err(Refused::new(problem::URI_TOO_LONG, detail));
+    }
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if bytes > HEADERS_BYTES_MAX || parts.headers.len() > HEADERS_MAX {
+        let detail = format!(
+            "The request has {} headers of {bytes} bytes; the limit is {HEADERS_MAX} of {HEADERS_BYTES_MAX}.",
+            parts.headers.len()
+        );
+        return Err(Refused::new(problem::HEADERS_TOO_LARGE, detail));
+    }
+    Ok(())
+}
+
+/// Reads a body that must be JSON of this type.
+pub async fn json<T: DeserializeOwned>(request: Request<Incoming>, limits: BodyLimits) -> Result<T, Refused> {
+    parse(&json_bytes(request, limits).await?)
+}
+
+/// Reads a body that must be JSON, and does not look into it.
+pub async fn json_bytes(request: Request<Incoming>, limits: BodyLimits) -> Result<Bytes, Refused> {
+    let (parts, body) = request.into_parts();
+    check_is_json(&parts)?;
+    read(&parts, body, limits).await
+}
+
+/// Reads a body that may be left out, or must be JSON of this type.
+pub async fn optional_json<T: DeserializeOwned + Default>(
+    request: Request<Incoming>,
+    limits: BodyLimits,
+) -> Result<T, Refused> {
+    if request.body().is_end_stream() {
+        return Ok(T::default());
+    }
+    let (parts, body) = request.into_parts();
+    let bytes = read(&parts, body, limits).await?;
+    if bytes.is_empty() {
+        return Ok(T::default());
+    }
+    check_is_json(&parts)?;
+    parse(&bytes)
+}
+
+fn check_is_json(parts: &Parts) -> Result<(), Refused> {
+    let said = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let essence = said.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let detail = if said.is_empty() {
+            "There is no Content-Type; send application/json.".to_owned()
+        } else {
+            format!("The Content-Type is {essence:?}; send application/json.")
+        };
+        return Err(Refused::new(problem::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    if parts.headers.get(CONTENT_ENCODING).is_some_and(|v| v != "identity") {
+        return Err(Refused::new(problem::UNSUPPORTED_MEDIA_TYPE, "Send the body without a Content-Encoding."));
+    }
+    Ok(())
+}
+
+async fn read(parts: &Parts, body: Incoming, limits: BodyLimits) -> Result<Bytes, Refused> {
+    let too_large =
+        || Refused::new(problem::BODY_TOO_LARGE, format!("A body here has at most {} bytes.", limits.bytes_max));
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limits.bytes_max as u64) {
+        return Err(too_large());
+    }
+    let read = Limited::new(body, limits.bytes_max).collect();
+    match tokio::time::timeout(limits.timeout, read).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(_)) => Err(Refused::new(problem::INVALID_REQUEST, "The body broke off or is badly framed.")),
+        Err(_) => {
+            let detail = format!("The body did not arrive within {} ms.", limits.timeout.as_millis());
+            Err(Refused::new(problem::REQUEST_TIMEOUT, detail))
+        }
+    }
+}
+
+/// Reads JSON, and says where it is wrong.
+pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let mut pointer = pointer(error.path());
+        let text = error.inner().to_string();
+        // serde names an unknown field, the path ends at the object that holds it.
+        if let Some(field) = text.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
+            && !pointer.ends_with(&format!("/{}", escape(field)))
+        {
+            pointer = format!("{pointer}/{}", escape(field));
+        }
+        Refused::invalid(&pointer, format!("{text}."))
+    })?;
+    deserializer.end().map_err(|error| Refused::invalid("", format!("after the JSON: {error}.")))?;
+    Ok(parsed)
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    let step = |segment: &Segment| match segment {
+        Segment::Seq { index } => format!("/{index}"),
+        Segment::Map { key } => format!("/{}", escape(key)),
+        Segment::Enum { variant } => format!("/{}", escape(variant)),
+        Segment::Unknown => String::new(),
+    };
+    path.iter().map(step).collect()
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// The query's parameters; each may be named once and must be one of these.
+pub fn query<const N: usize>(parts: &Parts, names: [&str; N]) -> Result<[Option<String>; N], Refused> {
+    let mut values = [const { None }; N];
+    for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+        let place = names.iter().position(|n| *n == name).ok_or_else(|| {
+            let known = if N == 0 { "none".to_owned() } else { names.join(", ") };
+            Refused::new(problem::INVALID_REQUEST, format!("There is no query parameter {name:?} here; known: {known}."))
+        })?;
+        if values[place].replace(value.into_owned()).is_some() {
+            return Err(Refused::new(problem::INVALID_REQUEST, format!("The query parameter {name:?} is there twice.")));
+        }
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::view::ReserveRequest;
+
+    fn place_of(body: &str) -> String {
+        format!("{:?}", parse::<ReserveRequest>(body.as_bytes()).unwrap_err())
+    }
+
+    #[test]
+    fn a_mistake_in_a_body_is_pointed_at() {
+        for (body, pointer) in [
+            (r#"{"model": 3, "store": "s"}"#, "/model"),
+            (r#"{"model": "a b", "store": "s"}"#, "/model"),
+            (r#"{"model": "a", "store": "s", "packages": ["x", 5]}"#, "/packages/1"),
+            (r#"{"model": "a", "store": "s", "colour": "red"}"#, "/colour"),
+            (r#"{"model": "a", "store": "s", "a/b": 1}"#, "/a~1b"),
+            (r#"{"model": "a", "store": "s"} x"#, ""),
+        ] {
+            let found = place_of(body);
+            assert!(found.contains(&format!("\"pointer\": String(\"{pointer}\")")), "{body}: {found}");
+        }
+    }
+}

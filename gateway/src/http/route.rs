@@ -1,0 +1,177 @@
+//! From path and method to handler: the public API's table of contents, and the order of its first checks.
+
+use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
+use hyper::{Method, Request};
+
+use super::respond::{self, Answer, Refused};
+use super::worker::Worker;
+use super::{cors, problem, request, reservations, sales};
+use crate::identify::Identified;
+
+/// What a path means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path<'a> {
+    Time,
+    Problem(&'a str),
+    Sale(&'a str),
+    Stores(&'a str),
+    Reservations(&'a str),
+    Reservation(&'a str, &'a str),
+    Confirm(&'a str, &'a str),
+    Cancel(&'a str, &'a str),
+}
+
+fn path(text: &str) -> Option<Path<'_>> {
+    let mut parts = text.strip_prefix('/')?.split('/');
+    let found = match (parts.next()?, parts.next()?) {
+        ("problems", name) => Path::Problem(name),
+        ("v1", "time") => Path::Time,
+        ("v1", "sales") => {
+            let sale = parts.next()?;
+            match (parts.next(), parts.next(), parts.next()) {
+                (None, ..) => Path::Sale(sale),
+                (Some("stores"), None, _) => Path::Stores(sale),
+                (Some("reservations"), None, _) => Path::Reservations(sale),
+                (Some("reservations"), Some(id), None) => Path::Reservation(sale, id),
+                (Some("reservations"), Some(id), Some("confirm")) => Path::Confirm(sale, id),
+                (Some("reservations"), Some(id), Some("cancel")) => Path::Cancel(sale, id),
+                _ => return None,
+            }
+        }
+        _ => return None,
+    };
+    parts.next().is_none().then_some(found)
+}
+
+impl Path<'_> {
+    fn methods(self) -> &'static str {
+        match self {
+            Self::Time | Self::Problem(_) | Self::Sale(_) | Self::Stores(_) => "GET, HEAD",
+            Self::Reservations(_) => "GET, HEAD, POST",
+            Self::Reservation(..) => "GET, HEAD, PATCH",
+            Self::Confirm(..) | Self::Cancel(..) => "POST",
+        }
+    }
+
+    /// The route as a label.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Time => "time",
+            Self::Problem(_) => "problem",
+            Self::Sale(_) => "sale",
+            Self::Stores(_) => "stores",
+            Self::Reservations(_) => "reservations",
+            Self::Reservation(..) => "reservation",
+            Self::Confirm(..) => "confirm",
+            Self::Cancel(..) => "cancel",
+        }
+    }
+}
+
+/// Answers one request on the public listener.
+pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let origin = cors::origin(worker.origins(), &parts);
+    let text = parts.uri.path().to_owned();
+    let path = path(&text);
+    let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), &parts, path.methods())) {
+        Some(preflight) => preflight,
+        None => {
+            let request = Request::from_parts(parts, body);
+            dispatch(worker, path, request).await.unwrap_or_else(Refused::into_answer)
+        }
+    };
+    cors::mark(&mut answer, !worker.origins().is_empty(), origin);
+    worker.metrics().count(path.map_or("none", Path::name), answer.status().as_u16());
+    answer
+}
+
+async fn dispatch(worker: &Worker, path: Option<Path<'_>>, request: Request<Incoming>) -> Result<Answer, Refused> {
+    let (parts, body) = request.into_parts();
+    request::check_size(&parts)?;
+    let path = path.ok_or_else(nothing_here)?;
+    // HEAD is GET: hyper leaves the body out.
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    if !path.methods().split(", ").any(|allowed| allowed == method.as_str()) {
+        return Err(Refused::method_not_allowed(path.methods()));
+    }
+    let who = || -> Result<Identified, Refused> {
+        worker.identify(parts.headers.get(AUTHORIZATION)).map_err(Refused::unauthenticated)
+    };
+    match path {
+        Path::Time => Ok(sales::time(now(worker))),
+        Path::Problem(name) => explain(name),
+        Path::Sale(id) => worker.pages.answer(&*sale(worker, id)?, &parts),
+        Path::Stores(id) => sales::stores(&*sale(worker, id)?, &parts),
+        Path::Reservations(sale) => {
+            let who = who()?;
+            let request = Request::from_parts(parts, body);
+            if method == Method::POST {
+                reservations::reserve(worker, &who, sale, request).await
+            } else {
+                reservations::list(worker, &who, sale, request).await
+            }
+        }
+        Path::Reservation(sale, id) => {
+            let who = who()?;
+            if method == Method::PATCH {
+                reservations::amend(worker, &who, sale, id, Request::from_parts(parts, body)).await
+            } else {
+                reservations::get(worker, &who, sale, id).await
+            }
+        }
+        Path::Confirm(sale, id) => {
+            let who = who()?;
+            reservations::confirm(worker, &who, sale, id, Request::from_parts(parts, body)).await
+        }
+        Path::Cancel(sale, id) => reservations::cancel(worker, &who()?, sale, id).await,
+    }
+}
+
+fn sale(worker: &Worker, id: &str) -> Result<std::sync::Arc<crate::ledger::memory::Sale>, Refused> {
+    worker.sales().get(id).ok_or_else(|| reservations::sale_not_found(id))
+}
+
+/// Redis's clock as some sale last read it; before there is one, this host's.
+fn now(worker: &Worker) -> i64 {
+    let sales = worker.sales().all();
+    sales.iter().find(|sale| sale.time().is_some()).map_or_else(
+        || jiff::Timestamp::now().as_millisecond(),
+        |sale| sale.best_time(),
+    )
+}
+
+fn nothing_here() -> Refused {
+    Refused::new(problem::NOT_FOUND, "No call of this API has this path.")
+}
+
+/// `GET /problems/{name}`: what a refusal's `type` points at.
+fn explain(name: &str) -> Result<Answer, Refused> {
+    let kind = problem::ALL.iter().find(|kind| kind.name == name).ok_or_else(nothing_here)?;
+    let text = format!("{} ({})\n\n{}\n", kind.title, kind.status, kind.explanation);
+    Ok(respond::text("text/plain; charset=utf-8", text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_whole() {
+        assert_eq!(path("/v1/time"), Some(Path::Time));
+        assert_eq!(path("/v1/sales/s"), Some(Path::Sale("s")));
+        assert_eq!(path("/v1/sales/s/stores"), Some(Path::Stores("s")));
+        assert_eq!(path("/v1/sales/s/reservations"), Some(Path::Reservations("s")));
+        assert_eq!(path("/v1/sales/s/reservations/i"), Some(Path::Reservation("s", "i")));
+        assert_eq!(path("/v1/sales/s/reservations/i/confirm"), Some(Path::Confirm("s", "i")));
+        assert_eq!(path("/v1/sales/s/reservations/i/cancel"), Some(Path::Cancel("s", "i")));
+        assert_eq!(path("/problems/sold-out"), Some(Path::Problem("sold-out")));
+        for none in [
+            "", "/", "*", "/v1", "/v1/", "/v1/sales", "/v1/time/x", "/v1/sales/s/", "/v1/sales/s/stores/x",
+            "/v1/sales/s/reservations/i/confirm/x", "/v1/sales/s/reservations/i/x", "/v2/time",
+        ] {
+            assert_eq!(path(none), None, "{none}");
+        }
+    }
+}

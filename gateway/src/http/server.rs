@@ -1,0 +1,205 @@
+//! Listeners and connections: binding, accepting, caps, time-outs, and the orderly end.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::problem;
+use super::respond::{Answer, Refused};
+
+/// What hyper reads of a request's head, at most; beyond it the connection is closed with a bare 431.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+
+/// Limits of one listener's connections.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Open at once; more are told 503 and closed.
+    pub connections_max: usize,
+    /// From the connection to its first byte.
+    pub first_byte_timeout: Duration,
+    /// Of a request's head, and of a connection that is idle.
+    pub header_timeout: Duration,
+}
+
+/// Something that answers requests, on one thread.
+pub trait Handler: 'static {
+    /// Answers one. Every refusal is an answer.
+    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer>;
+}
+
+/// Binds one listener for each worker to the same port. The kernel spreads connections over them.
+///
+/// It is first bound without `SO_REUSEPORT`, which fails if another gateway has the port: with it,
+/// two gateways would share the port silently.
+pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    let probe = socket(address, false)?;
+    probe.bind(&address.into())?;
+    probe.listen(1)?;
+    let bound = probe.local_addr()?.as_socket().ok_or_else(|| io::Error::other("no socket address"))?;
+    drop(probe);
+    (0..workers)
+        .map(|_| {
+            let socket = socket(bound, true)?;
+            socket.bind(&bound.into())?;
+            socket.listen(BACKLOG)?;
+            Ok(socket.into())
+        })
+        .collect()
+}
+
+fn socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(share)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Accepts and serves until `stop` is true, then lets every connection end after the answer that it
+/// is at. Returns when the last one has ended; its caller sets the deadline.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: Rc<H>,
+    limits: ConnectionLimits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let open = Rc::new(Cell::new(0));
+    let (ended, mut all_ended) = tokio::sync::mpsc::channel::<Infallible>(1);
+    loop {
+        let stream = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors, mostly: wait for some to come back instead of spinning.
+                    tracing::warn!(%error, "can't accept");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                    continue;
+                }
+            },
+        };
+        if open.get() >= limits.connections_max {
+            turn_away(stream);
+            continue;
+        }
+        open.set(open.get() + 1);
+        let (handler, open, ended, stop) = (handler.clone(), open.clone(), ended.clone(), stop.clone());
+        tokio::task::spawn_local(async move {
+            connection(stream, handler, limits, stop).await;
+            open.set(open.get() - 1);
+            drop(ended);
+        });
+    }
+    drop((listener, ended));
+    let _ = all_ended.recv().await;
+}
+
+async fn connection<H: Handler>(
+    stream: TcpStream,
+    handler: Rc<H>,
+    limits: ConnectionLimits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let _ = stream.set_nodelay(true);
+    // hyper has no time-out for a client that never sends anything.
+    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.readable());
+    tokio::select! {
+        readable = first_byte => if !matches!(readable, Ok(Ok(()))) { return },
+        _ = stop.wait_for(|stop| *stop) => return,
+    }
+    let service = service_fn(|request| {
+        let handler = handler.clone();
+        async move { Ok::<_, Infallible>(answer(&*handler, request).await) }
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_timeout)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let outcome = {
+        let mut serving = pin!(std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)));
+        tokio::select! {
+            outcome = &mut serving => Some(outcome),
+            _ = stop.wait_for(|stop| *stop) => None,
+        }
+    };
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => {
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+        }
+    };
+    let parts = connection.into_parts();
+    let mut stream = parts.io.into_inner();
+    if outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
+        // A head that was begun and not finished. An idle connection is closed without a word.
+        let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
+        let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&raw(late).await)).await;
+    }
+    let _ = stream.shutdown().await;
+}
+
+/// A panic in a handler is a bug that costs one answer, not the worker.
+async fn answer<H: Handler>(handler: &H, request: Request<Incoming>) -> Answer {
+    let what = format!("{} {}", request.method(), request.uri().path());
+    match std::panic::AssertUnwindSafe(handler.answer(request)).catch_unwind().await {
+        Ok(answer) => answer,
+        Err(_) => {
+            let id = format!("{:016x}", fastrand::u64(..));
+            tracing::error!(request_id = id, request = what, "a handler panicked");
+            Refused::new(problem::INTERNAL, format!("A bug; the log has it under request {id}."))
+                .with("request_id", id)
+                .into_answer()
+        }
+    }
+}
+
+/// Over the cap: an honest 503, without a place being kept for it.
+fn turn_away(stream: TcpStream) {
+    tokio::task::spawn_local(async move {
+        let mut stream = stream;
+        let _ = tokio::time::timeout(Duration::from_secs(1), async {
+            stream.write_all(&raw(Refused::not_taken()).await).await?;
+            stream.shutdown().await
+        })
+        .await;
+    });
+}
+
+/// An answer as bytes, for connections that hyper does not serve.
+async fn raw(refused: Refused) -> Vec<u8> {
+    use http_body_util::BodyExt;
+    let (parts, body) = refused.into_answer().into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let reason = parts.status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_u16()).into_bytes();
+    for (name, value) in &parts.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}

@@ -1,0 +1,151 @@
+//! A worker: one thread with a single-threaded runtime, its own listener, its own lane to Redis.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::http::HeaderValue;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use super::respond::Answer;
+use super::route;
+use super::sales::Pages;
+use super::server::{self, ConnectionLimits, Handler};
+use crate::identify::{Identified, Identifier, Keys, Unauthenticated};
+use crate::ledger::batch::{Queue, QueueLimits};
+use crate::ledger::dial::Redis;
+use crate::ledger::lane::Lane;
+use crate::ledger::memory::{Sale, Sales};
+use crate::ledger::scripts::Scripts;
+use crate::ops::metrics::Metrics;
+
+/// Tokens that each worker remembers as verified. About 5 MB and the tokens themselves.
+const TOKENS_REMEMBERED: usize = 65_536;
+
+/// What all workers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The sales that the follower keeps true.
+    pub sales: Arc<Sales>,
+    /// What tokens are verified with.
+    pub keys: Arc<Keys>,
+    /// How Redis is reached.
+    pub redis: Redis,
+    /// The ledger's scripts.
+    pub scripts: Arc<Scripts>,
+    /// Limits of requests.
+    pub limits: RequestLimits,
+    /// Limits of connections.
+    pub connections: ConnectionLimits,
+    /// Origins whose pages may call, as browsers send them.
+    pub origins: Arc<[HeaderValue]>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Limits of the requests of one worker.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// Of each sale's queue.
+    pub queue: QueueLimits,
+    /// From the arrival of a tap to its answer, whatever it is.
+    pub tap_deadline: Duration,
+    /// From the end of the headers to the end of the body.
+    pub body_timeout: Duration,
+}
+
+/// One worker, as its handlers see it.
+pub struct Worker {
+    shared: Shared,
+    lane: Rc<Lane<Redis>>,
+    identifier: RefCell<Identifier>,
+    queues: RefCell<HashMap<String, Queue>>,
+    /// The sale's page, ready made.
+    pub pages: Pages,
+}
+
+/// Runs a worker on this thread until `stop` says so and its connections have ended.
+pub fn run(shared: Shared, listener: std::net::TcpListener, stop: watch::Receiver<bool>) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    LocalSet::new().block_on(&runtime, async move {
+        let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
+        tokio::task::spawn_local(lane.clone().keep_open());
+        let limits = shared.connections;
+        let worker = Rc::new(Worker {
+            identifier: RefCell::new(Identifier::new(shared.keys.clone(), TOKENS_REMEMBERED)),
+            queues: RefCell::default(),
+            pages: Pages::default(),
+            lane,
+            shared,
+        });
+        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, stop).await;
+        Ok(())
+    })
+}
+
+impl Handler for Worker {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        route::answer(self, request).await
+    }
+}
+
+impl Worker {
+    /// The lane to Redis.
+    #[must_use]
+    pub fn lane(&self) -> &Lane<Redis> {
+        &self.lane
+    }
+
+    /// All sales.
+    #[must_use]
+    pub fn sales(&self) -> &Sales {
+        &self.shared.sales
+    }
+
+    /// Limits of requests.
+    #[must_use]
+    pub fn limits(&self) -> &RequestLimits {
+        &self.shared.limits
+    }
+
+    /// Origins that may call.
+    #[must_use]
+    pub fn origins(&self) -> &[HeaderValue] {
+        &self.shared.origins
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+
+    /// When a tap that arrives now must have its answer.
+    #[must_use]
+    pub fn tap_deadline(&self) -> Instant {
+        Instant::now() + self.shared.limits.tap_deadline
+    }
+
+    /// Who sent this token.
+    pub fn identify(&self, authorization: Option<&HeaderValue>) -> Result<Identified, Unauthenticated> {
+        let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
+        self.identifier.borrow_mut().identify(authorization.map(HeaderValue::as_bytes), now_s)
+    }
+
+    /// The queue of a sale; it is made with the first tap.
+    pub fn queue(&self, sale: &Arc<Sale>) -> Queue {
+        let mut queues = self.queues.borrow_mut();
+        if let Some(queue) = queues.get(&sale.id) {
+            return queue.clone();
+        }
+        let queue = Queue::start(sale.clone(), self.lane.clone(), self.shared.limits.queue);
+        queues.insert(sale.id.clone(), queue.clone());
+        queue
+    }
+}
