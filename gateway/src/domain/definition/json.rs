@@ -1,0 +1,128 @@
+//! Reads the JSON form of a definition.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::check;
+use super::node::{Field, Mistakes, Node, Place, Value};
+use super::{Definition, Mistake};
+
+pub(super) fn read(bytes: &[u8]) -> Result<Definition, Vec<Mistake>> {
+    let whole = |what: String| {
+        vec![Mistake {
+            place: String::new(),
+            what,
+        }]
+    };
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        return Err(whole(
+            "starts with a byte order mark; JSON has none".to_owned(),
+        ));
+    }
+    let root = serde_json::from_slice::<Node<'_>>(bytes)
+        .map_err(|error| whole(format!("not JSON: {error}")))?;
+    judge(&root)
+}
+
+pub(super) fn judge(root: &Node<'_>) -> Result<Definition, Vec<Mistake>> {
+    let mut mistakes = Mistakes::default();
+    check::finish(check::definition(root, &mut mistakes), mistakes)
+}
+
+impl<'de> Deserialize<'de> for Node<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = deserializer.deserialize_any(AnyValue)?;
+        Ok(Node {
+            place: Place::Pointer,
+            value,
+        })
+    }
+}
+
+struct AnyValue;
+
+impl<'de> Visitor<'de> for AnyValue {
+    type Value = Value<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+        Ok(Value::Integer(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Number(format!("{value:?}")))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value<'de>, E> {
+        Ok(Value::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value<'de>, A::Error> {
+        // Most tables are stores, with four fields.
+        let mut fields = Vec::with_capacity(4);
+        while let Some((Key(key), value)) = entries.next_entry()? {
+            fields.push(Field {
+                key,
+                place: Place::Pointer,
+                value,
+            });
+        }
+        Ok(Value::Table(fields))
+    }
+}
+
+/// A table's key, borrowed where it has no escapes.
+struct Key<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyKey;
+
+        impl<'de> Visitor<'de> for AnyKey {
+            type Value = Key<'de>;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Key<'de>, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(AnyKey)
+    }
+}

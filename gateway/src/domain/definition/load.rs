@@ -1,0 +1,133 @@
+//! Reads a definition's files.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::check;
+use super::node::{File, Mistakes, Node, Place, Value, Way, shortened};
+use super::table::Table;
+use super::{Definition, Mistake, rules, stores, toml};
+
+const PATH_CHARS_MAX: usize = 1_000;
+const TOML_BYTES_MAX: u64 = 4 << 20;
+/// Enough for 50,000 stores with the longest names there can be.
+const CSV_BYTES_MAX: u64 = 64 << 20;
+
+pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
+    let mut mistakes = Mistakes::default();
+    let file = File {
+        name: path.display().to_string(),
+        rank: 0,
+    };
+    let text = match read_file(path, TOML_BYTES_MAX) {
+        Ok(bytes) => toml_text(bytes, &file, &mut mistakes),
+        Err(error) => {
+            mistakes.file(&file, format!("can't be read: {error}"));
+            None
+        }
+    };
+    let Some(text) = text else {
+        return Err(mistakes.into_list());
+    };
+    let text = toml::without_broken_lines(text, &file, &mut mistakes);
+    let mut root = toml::read(&text, &file);
+
+    // The TOML form names a file where the JSON form has the stores.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let csv_name = stores_file(&root, &mut mistakes);
+    let csv_path = folder.join(csv_name.as_ref().map_or("", |(name, _)| name));
+    let csv = File {
+        name: csv_path.display().to_string(),
+        rank: 1,
+    };
+    let mut list = None;
+    if let Some((name, place)) = csv_name {
+        match read_file(&csv_path, CSV_BYTES_MAX) {
+            Ok(bytes) => list = Some(stores::read(&bytes, &csv, &mut mistakes)),
+            Err(error) => mistakes.wrong(place, &Way::Root, unreadable(&name, folder, &error)),
+        }
+    }
+    if let Value::Table(fields) = &mut root.value
+        && let Some(at) = fields.iter().position(|field| field.key == "stores")
+    {
+        match list {
+            Some(list) => fields[at].value = list,
+            None => drop(fields.remove(at)),
+        }
+    }
+    check::finish(check::definition(&root, &mut mistakes), mistakes)
+}
+
+/// What `[stores]` says, and where.
+fn stores_file<'a>(root: &Node<'a>, mistakes: &mut Mistakes) -> Option<(String, Place<'a>)> {
+    let Value::Table(fields) = &root.value else {
+        return None;
+    };
+    let stores = fields.iter().find(|field| field.key == "stores")?;
+    let way = Way::Key(&Way::Root, "stores");
+    let table = Table::open(&stores.value, &way, &["file"], mistakes)?;
+    let name = table.needed("file", mistakes, |value| {
+        rules::words(value, PATH_CHARS_MAX)
+    })?;
+    Some((name, table.field("file")?.value.place))
+}
+
+fn toml_text(bytes: Vec<u8>, file: &File, mistakes: &mut Mistakes) -> Option<String> {
+    if bytes.contains(&0) {
+        mistakes.file(file, "is not a text file".to_owned());
+        return None;
+    }
+    if bytes.starts_with("\u{feff}".as_bytes()) {
+        mistakes.file(
+            file,
+            "starts with a byte order mark; save it as UTF-8 without one".to_owned(),
+        );
+    }
+    let lines = toml::Lines::of(&bytes);
+    let mut at = 0;
+    for chunk in bytes.utf8_chunks() {
+        at += chunk.valid().len();
+        if !chunk.invalid().is_empty() {
+            mistakes.syntax(
+                file,
+                lines.at(at),
+                "is not UTF-8; save the file as UTF-8".to_owned(),
+            );
+        }
+        at += chunk.invalid().len();
+    }
+    Some(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn read_file(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let file = fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    file.take(bytes_max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > bytes_max {
+        return Err(io::Error::other(format!(
+            "is larger than {} MiB",
+            bytes_max >> 20
+        )));
+    }
+    Ok(bytes)
+}
+
+fn unreadable(name: &str, folder: &Path, error: &io::Error) -> String {
+    if error.kind() != io::ErrorKind::NotFound {
+        return format!("{} can't be read: {error}", shortened(name));
+    }
+    let mut what = format!("{} is missing", shortened(name));
+    if folder.join("make-stores").is_file() {
+        let folder = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
+        what += &format!(
+            "; make it: (cd {} && sh make-stores > {name})",
+            folder.display()
+        );
+    }
+    what
+}

@@ -1,0 +1,181 @@
+//! A definition as it was read, from TOML, CSV or JSON alike: values that know their places, not yet judged; and the
+//! list in which mistakes are gathered.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+
+use super::Mistake;
+
+/// How many mistakes are told; the others are only counted.
+const MISTAKES_MAX: usize = 100;
+
+/// A file that values come from.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) name: String,
+    /// Mistakes of a file with a lower rank are told first.
+    pub(super) rank: u8,
+}
+
+/// Where a value stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Place<'a> {
+    /// In JSON the way to a value is its place.
+    Pointer,
+    Line {
+        file: &'a File,
+        line: u32,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Node<'a> {
+    pub(super) place: Place<'a>,
+    pub(super) value: Value<'a>,
+}
+
+#[derive(Debug)]
+pub(super) enum Value<'a> {
+    Null,
+    Bool(bool),
+    Integer(i128),
+    /// A number that is no integer, or an integer that is beyond all bounds.
+    Number(String),
+    Text(Cow<'a, str>),
+    /// A date or a time that TOML knows as such.
+    Time(String),
+    List(Vec<Node<'a>>),
+    Table(Vec<Field<'a>>),
+}
+
+#[derive(Debug)]
+pub(super) struct Field<'a> {
+    pub(super) key: Cow<'a, str>,
+    /// The key's place; the value may stand on a later line.
+    pub(super) place: Place<'a>,
+    pub(super) value: Node<'a>,
+}
+
+/// The way from the root to a value.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way<'p> {
+    Root,
+    Key(&'p Way<'p>, &'p str),
+    Index(&'p Way<'p>, usize),
+}
+
+/// A JSON pointer (RFC 6901).
+impl fmt::Display for Way<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Way::Root => Ok(()),
+            Way::Index(parent, index) => write!(out, "{parent}/{index}"),
+            Way::Key(parent, key) => {
+                write!(
+                    out,
+                    "{parent}/{}",
+                    shortened(key).replace('~', "~0").replace('/', "~1")
+                )
+            }
+        }
+    }
+}
+
+impl Place<'_> {
+    /// The place as people read it.
+    pub(super) fn text(&self, way: &Way<'_>) -> String {
+        match self {
+            Place::Pointer => way.to_string(),
+            Place::Line { file, line } => format!("{}:{line}", file.name),
+        }
+    }
+}
+
+/// What is wrong with what was read.
+#[derive(Debug, Default)]
+pub(super) struct Mistakes {
+    found: Vec<((u8, u32), Mistake)>,
+    untold: usize,
+    broken: HashSet<(u8, u32)>,
+}
+
+impl Mistakes {
+    /// A line that can't be read as TOML. What else is wrong with that line is not told, nor what seems to be missing
+    /// from the document: it may well stand on that line.
+    pub(super) fn syntax(&mut self, file: &File, line: u32, what: String) {
+        if self.broken.insert((file.rank, line)) {
+            let place = Place::Line { file, line }.text(&Way::Root);
+            self.push((file.rank, line), Mistake { place, what });
+        }
+    }
+
+    /// Something that is there and is wrong.
+    pub(super) fn wrong(&mut self, place: Place<'_>, way: &Way<'_>, what: String) {
+        let order = match place {
+            Place::Pointer => (0, 0),
+            Place::Line { file, line } => (file.rank, line),
+        };
+        if !self.broken.contains(&order) {
+            self.push(
+                order,
+                Mistake {
+                    place: place.text(way),
+                    what,
+                },
+            );
+        }
+    }
+
+    /// Something that should be there and is not.
+    pub(super) fn missing(&mut self, place: Place<'_>, way: &Way<'_>, what: String) {
+        if self.broken.is_empty() {
+            self.wrong(place, way, what);
+        }
+    }
+
+    /// A mistake that concerns a whole file.
+    pub(super) fn file(&mut self, file: &File, what: String) {
+        self.push(
+            (file.rank, 0),
+            Mistake {
+                place: file.name.clone(),
+                what,
+            },
+        );
+    }
+
+    pub(super) fn are_too_many(&self) -> bool {
+        self.untold > 0
+    }
+
+    fn push(&mut self, order: (u8, u32), mistake: Mistake) {
+        if self.found.len() < MISTAKES_MAX {
+            self.found.push((order, mistake));
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// All of them in the order of their lines.
+    pub(super) fn into_list(mut self) -> Vec<Mistake> {
+        self.found.sort_by_key(|(order, _)| *order);
+        let mut list: Vec<_> = self.found.into_iter().map(|(_, mistake)| mistake).collect();
+        if self.untold > 0 {
+            list.push(Mistake {
+                place: String::new(),
+                what: format!("and {} more", self.untold),
+            });
+        }
+        list
+    }
+}
+
+/// A text from outside, short enough for a message.
+pub(super) fn shortened(text: &str) -> Cow<'_, str> {
+    const CHARS_MAX: usize = 64;
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}

@@ -1,0 +1,306 @@
+//! What single values must be like: ids, names, instants, durations, amounts. A rule's mistake reads on after the key.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+
+use super::node::{Value, shortened};
+
+/// A value, or what is wrong with it.
+pub(super) type Ruling<T> = Result<T, String>;
+
+pub(super) fn sale_id(value: &Value<'_>) -> Ruling<String> {
+    id(
+        value,
+        "a-z, 0-9 and -",
+        |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'),
+    )
+}
+
+pub(super) fn item_id(value: &Value<'_>) -> Ruling<String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    id(value, "A-Z, a-z, 0-9, '.', '_' and '-'", allowed)
+}
+
+fn id(value: &Value<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> Ruling<String> {
+    match value {
+        Value::Text(text) if (1..=64).contains(&text.len()) && text.bytes().all(allowed) => {
+            Ok(text.to_string())
+        }
+        _ => Err(format!(
+            "must be 1 to 64 characters of {alphabet}, not {}",
+            Shown(value)
+        )),
+    }
+}
+
+/// A text for people to read.
+pub(super) fn words(value: &Value<'_>, chars_max: usize) -> Ruling<String> {
+    let fits = |text: &str| !text.trim().is_empty() && text.chars().count() <= chars_max;
+    match value {
+        Value::Text(text) if text.chars().any(char::is_control) => {
+            Err(format!("has a control character: {}", Shown(value)))
+        }
+        Value::Text(text) if fits(text) => Ok(text.to_string()),
+        _ => Err(format!(
+            "must be a text of 1 to {chars_max} characters, not {}",
+            Shown(value)
+        )),
+    }
+}
+
+pub(super) fn currency(value: &Value<'_>) -> Ruling<String> {
+    match value {
+        Value::Text(text)
+            if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) =>
+        {
+            Ok(text.to_string())
+        }
+        _ => Err(format!(
+            "must be three capital letters such as \"CNY\", not {}",
+            Shown(value)
+        )),
+    }
+}
+
+pub(super) fn boolean(value: &Value<'_>) -> Ruling<bool> {
+    match value {
+        Value::Bool(value) => Ok(*value),
+        _ => Err(format!("must be true or false, not {}", Shown(value))),
+    }
+}
+
+pub(super) fn whole<T>(value: &Value<'_>, range: RangeInclusive<T>) -> Ruling<T>
+where
+    T: TryFrom<i128> + PartialOrd + fmt::Display,
+{
+    let number = match value {
+        Value::Integer(number) => T::try_from(*number)
+            .ok()
+            .filter(|number| range.contains(number)),
+        _ => None,
+    };
+    number.ok_or_else(|| {
+        format!(
+            "must be a whole number from {} to {}, not {}",
+            range.start(),
+            range.end(),
+            Shown(value)
+        )
+    })
+}
+
+/// An instant, in TOML a date-time and in JSON a text.
+pub(super) fn instant(value: &Value<'_>) -> Ruling<Timestamp> {
+    const EXAMPLE: &str = "2026-11-09T20:00:00+08:00";
+    let text: &str = match value {
+        Value::Time(text) => text,
+        Value::Text(text) => text,
+        _ => {
+            return Err(format!(
+                "must be a date and time such as {EXAMPLE}, not {}",
+                Shown(value)
+            ));
+        }
+    };
+    match text.parse::<Timestamp>() {
+        Ok(instant) if instant < Timestamp::UNIX_EPOCH => {
+            Err(format!("must not be before 1970: {}", Shown(value)))
+        }
+        Ok(instant) if instant.as_nanosecond() % 1_000_000 != 0 => Err(format!(
+            "must not be finer than a millisecond: {}",
+            Shown(value)
+        )),
+        Ok(instant) => Ok(instant),
+        Err(_) if text.parse::<DateTime>().is_ok() => Err(format!(
+            "is a local time, {}: write it with its offset from UTC, such as {EXAMPLE}",
+            Shown(value)
+        )),
+        Err(_) => Err(format!(
+            "must be a date and time such as {EXAMPLE}, not {}",
+            Shown(value)
+        )),
+    }
+}
+
+/// Milliseconds, from a text such as "15m".
+pub(super) fn duration(value: &Value<'_>, range: RangeInclusive<u64>) -> Ruling<u64> {
+    let ms = match value {
+        Value::Text(text) => milliseconds(text).filter(|ms| range.contains(ms)),
+        _ => None,
+    };
+    ms.ok_or_else(|| {
+        let (from, to) = (DurationText(*range.start()), DurationText(*range.end()));
+        format!("must be \"{from}\" to \"{to}\", written such as \"15m\", \"90s\" or \"1500ms\", not {}", Shown(value))
+    })
+}
+
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+fn milliseconds(text: &str) -> Option<u64> {
+    let unit = text.find(|char: char| !char.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit);
+    let (_, factor) = UNITS.into_iter().find(|(name, _)| *name == unit)?;
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+/// Milliseconds as [`duration`] reads them, in the largest unit that is exact.
+#[derive(Debug)]
+pub(super) struct DurationText(pub(super) u64);
+
+impl fmt::Display for DurationText {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == 0 {
+            return out.write_str("0s");
+        }
+        let exact = UNITS
+            .into_iter()
+            .find(|(_, factor)| self.0.is_multiple_of(*factor));
+        let (unit, factor) = exact.unwrap_or(("ms", 1));
+        write!(out, "{}{unit}", self.0 / factor)
+    }
+}
+
+/// A value as a message shows it.
+struct Shown<'v>(&'v Value<'v>);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Value::Null => out.write_str("null"),
+            Value::Bool(value) => write!(out, "{value}"),
+            Value::Integer(number) => write!(out, "{number}"),
+            Value::Number(text) | Value::Time(text) => out.write_str(&shortened(text)),
+            Value::Text(text) => write!(out, "{:?}", shortened(text)),
+            Value::List(_) => out.write_str("a list"),
+            Value::Table(_) => out.write_str("a table"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    fn text(text: &str) -> Value<'_> {
+        Value::Text(Cow::Borrowed(text))
+    }
+
+    #[test]
+    fn durations_are_read_and_written() {
+        let read = |from| duration(&text(from), 0..=u64::MAX);
+        for (from, ms, to) in [
+            ("15m", 900_000, "15m"),
+            ("900s", 900_000, "15m"),
+            ("90s", 90_000, "90s"),
+            ("1500ms", 1_500, "1500ms"),
+            ("24h", 86_400_000, "24h"),
+            ("0s", 0, "0s"),
+            ("0h", 0, "0s"),
+        ] {
+            assert_eq!(read(from), Ok(ms));
+            assert_eq!(DurationText(ms).to_string(), to);
+        }
+        for bad in [
+            "",
+            "15",
+            "m",
+            "15 m",
+            "-1s",
+            "+1s",
+            "1.5s",
+            "1h30m",
+            "15M",
+            "99999999999999999999s",
+            "9999999999999999h",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let bounded = |from| duration(&text(from), 1_000..=86_400_000);
+        assert_eq!(bounded("1s"), Ok(1_000));
+        assert_eq!(bounded("24h"), Ok(86_400_000));
+        assert!(bounded("86401s").is_err());
+        assert_eq!(
+            bounded("999ms"),
+            Err(
+                r#"must be "1s" to "24h", written such as "15m", "90s" or "1500ms", not "999ms""#
+                    .to_owned()
+            )
+        );
+    }
+
+    #[test]
+    fn instants_need_an_offset_and_whole_milliseconds() {
+        let read = |from: &str| instant(&Value::Time(from.to_owned()));
+        assert_eq!(
+            read("2026-11-09T20:00:00+08:00").map(|at| at.to_string()),
+            Ok("2026-11-09T12:00:00Z".to_owned())
+        );
+        assert!(read("2026-11-09T12:00:00.125Z").is_ok());
+        assert_eq!(
+            instant(&text("2026-11-09T12:00:00Z")),
+            read("2026-11-09T12:00:00Z")
+        );
+        for (bad, why) in [
+            ("2026-11-09T20:00:00", "local time"),
+            ("2026-11-09", "local time"),
+            ("20:00:00", "date and time"),
+            ("1969-12-31T23:59:59Z", "before 1970"),
+            ("2026-11-09T12:00:00.0001Z", "finer"),
+            ("soon", "date and time"),
+            ("", "date and time"),
+        ] {
+            let what = read(bad).unwrap_err();
+            assert!(what.contains(why), "{bad}: {what}");
+        }
+        assert!(instant(&Value::Integer(1_800_000_000)).is_err());
+    }
+
+    #[test]
+    fn ids_have_an_alphabet_and_a_length() {
+        for good in ["a", "national-good-car", "0-9", &"x".repeat(64)] {
+            assert_eq!(sale_id(&text(good)).as_deref(), Ok(good));
+        }
+        for good in ["Air.400_white-2", "..", &"X".repeat(64)] {
+            assert_eq!(item_id(&text(good)).as_deref(), Ok(good));
+        }
+        for bad in ["", "A", "a b", "a.b", "é", "a:b", "a\n", &"x".repeat(65)] {
+            assert!(sale_id(&text(bad)).is_err(), "{bad}");
+        }
+        for bad in ["", "a b", "a:b", "a/b", "{a}", "é", &"x".repeat(65)] {
+            assert!(item_id(&text(bad)).is_err(), "{bad}");
+        }
+        assert!(item_id(&Value::Integer(7)).is_err());
+    }
+
+    #[test]
+    fn words_are_counted_in_characters() {
+        assert!(words(&text(&"车".repeat(200)), 200).is_ok());
+        assert!(words(&text(&"车".repeat(201)), 200).is_err());
+        for bad in ["", "  ", "a\tb", "a\u{85}b", "a\0"] {
+            assert!(words(&text(bad), 200).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn amounts_are_whole_and_bounded() {
+        assert_eq!(whole(&Value::Integer(0), 0..=5u64), Ok(0));
+        assert_eq!(whole(&Value::Integer(5), 0..=5u64), Ok(5));
+        for bad in [
+            Value::Integer(-1),
+            Value::Integer(6),
+            Value::Integer(i128::MAX),
+            Value::Null,
+            text("3"),
+        ] {
+            assert!(whole(&bad, 0..=5u64).is_err(), "{bad:?}");
+        }
+        let what = whole(&Value::Number("3.0".to_owned()), 0..=5u32).unwrap_err();
+        assert_eq!(what, "must be a whole number from 0 to 5, not 3.0");
+    }
+}

@@ -1,0 +1,191 @@
+//! A table of the tree, its fields taken one by one: tells keys that are missing, unknown or there twice.
+
+use super::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
+use super::rules::Ruling;
+
+/// A table whose keys have been looked over.
+pub(super) struct Table<'n, 'a> {
+    pub(super) place: Place<'a>,
+    pub(super) way: &'n Way<'n>,
+    fields: &'n [Field<'a>],
+}
+
+impl<'n, 'a> Table<'n, 'a> {
+    /// Tells keys that are not among `keys`, and keys that are there twice.
+    pub(super) fn open(
+        node: &'n Node<'a>,
+        way: &'n Way<'n>,
+        keys: &[&str],
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        let Value::Table(fields) = &node.value else {
+            mistakes.wrong(
+                node.place,
+                way,
+                format!("must be a table with {}", keys.join(", ")),
+            );
+            return None;
+        };
+        let mut seen = 0_u64;
+        for field in fields {
+            let what = match keys.iter().position(|key| *key == field.key) {
+                Some(at) if seen & (1 << at) == 0 => {
+                    seen |= 1 << at;
+                    continue;
+                }
+                Some(_) => format!("`{}` is there twice", field.key),
+                None => match closest(&field.key, keys) {
+                    Some(key) => format!("unknown key `{}`; is `{key}` meant?", shown(&field.key)),
+                    None => format!(
+                        "unknown key `{}`; known are {}",
+                        shown(&field.key),
+                        keys.join(", ")
+                    ),
+                },
+            };
+            mistakes.wrong(field.place, &Way::Key(way, &field.key), what);
+        }
+        Some(Table {
+            place: node.place,
+            way,
+            fields,
+        })
+    }
+
+    /// A field that is there and not null.
+    pub(super) fn field(&self, key: &str) -> Option<&'n Field<'a>> {
+        self.fields
+            .iter()
+            .find(|field| field.key == key)
+            .filter(|field| !matches!(field.value.value, Value::Null))
+    }
+
+    /// A field that must be there. `None`: a mistake was found.
+    pub(super) fn needed<T>(
+        &self,
+        key: &str,
+        mistakes: &mut Mistakes,
+        rule: impl FnOnce(&Value<'a>) -> Ruling<T>,
+    ) -> Option<T> {
+        let value = self.may(key, mistakes, rule)?;
+        if value.is_none() {
+            mistakes.missing(self.place, self.way, format!("`{key}` is missing"));
+        }
+        value
+    }
+
+    /// A field that can be left out. `None`: a mistake was found.
+    pub(super) fn or<T>(
+        &self,
+        key: &str,
+        left_out: T,
+        mistakes: &mut Mistakes,
+        rule: impl FnOnce(&Value<'a>) -> Ruling<T>,
+    ) -> Option<T> {
+        Some(self.may(key, mistakes, rule)?.unwrap_or(left_out))
+    }
+
+    /// A field that can be left out: `Some(None)`. `None`: a mistake was found.
+    #[expect(clippy::option_option, reason = "the outer one is about mistakes")]
+    pub(super) fn may<T>(
+        &self,
+        key: &str,
+        mistakes: &mut Mistakes,
+        rule: impl FnOnce(&Value<'a>) -> Ruling<T>,
+    ) -> Option<Option<T>> {
+        let Some(field) = self.field(key) else {
+            return Some(None);
+        };
+        match rule(&field.value.value) {
+            Ok(value) => Some(Some(value)),
+            Err(what) => {
+                mistakes.wrong(
+                    field.value.place,
+                    &Way::Key(self.way, key),
+                    format!("`{key}` {what}"),
+                );
+                None
+            }
+        }
+    }
+}
+
+fn shown(key: &str) -> String {
+    shortened(key).escape_debug().to_string()
+}
+
+/// The known key that was obviously meant.
+fn closest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
+    const KEY_BYTES_MAX: usize = 32;
+    if key.len() > KEY_BYTES_MAX {
+        return None;
+    }
+    let key = key.to_ascii_lowercase().replace('-', "_");
+    let extends = |a: &str, b: &str| b.len() >= 2 && a.starts_with(b);
+    let near = |known: &&str| match distance(&key, known) {
+        _ if extends(&key, known) || extends(known, &key) => Some(0),
+        far @ 0..=2 if far * 2 <= known.len() => Some(far),
+        _ => None,
+    };
+    keys.iter()
+        .filter_map(|known| near(known).map(|far| (far, *known)))
+        .min_by_key(|(far, _)| *far)
+        .map(|(_, key)| key)
+}
+
+/// How many letters have to be put in, taken out or changed to make one word of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.bytes().enumerate() {
+            let changed = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn obvious_slips_are_recognised() {
+        let keys = [
+            "id",
+            "name",
+            "opens_at",
+            "closes_at",
+            "hold",
+            "grace",
+            "per_buyer",
+            "attempts",
+            "deposit",
+        ];
+        for (key, meant) in [
+            ("opens", Some("opens_at")),
+            ("opens-at", Some("opens_at")),
+            ("close_at", Some("closes_at")),
+            ("hold_ms", Some("hold")),
+            ("Name", Some("name")),
+            ("nmae", Some("name")),
+            ("perbuyer", Some("per_buyer")),
+            ("attempt", Some("attempts")),
+            ("colour", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(key, &keys), meant, "{key}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+    }
+}

@@ -1,0 +1,395 @@
+//! Tests of whole definitions: what is told about them, all at once, at which places.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::*;
+
+mod forms;
+mod hostile;
+
+const SALE: &str = r#"[sale]
+id = "s"
+name = "S"
+opens_at = 2026-11-09T20:00:00+08:00
+closes_at = 2026-11-12T00:00:00+08:00
+hold = "15m"
+currency = "CNY"
+[[model]]
+id = "m"
+name = "M"
+price = 5
+"#;
+
+const JSON: &str = r#"{"sale": {"id": "s", "name": "S", "opens_at": "2026-11-09T12:00:00Z",
+    "closes_at": "2026-11-11T16:00:00Z", "hold": "15m", "currency": "CNY"},
+    "model": [{"id": "m", "name": "M", "price": 5}]}"#;
+
+const STORES: &str = "\n[stores]\nfile = \"stores.csv\"\n";
+
+fn folder(toml: impl AsRef<[u8]>, csv: Option<&[u8]>) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("sale.toml"), toml).unwrap();
+    if let Some(csv) = csv {
+        fs::write(folder.path().join("stores.csv"), csv).unwrap();
+    }
+    folder
+}
+
+/// The mistakes as texts, without the folder.
+fn told(folder: &Path, result: Result<Definition, Vec<Mistake>>) -> Vec<String> {
+    let folder = format!("{}/", folder.display());
+    let mistakes = result.expect_err("a mistake");
+    assert!(!mistakes.is_empty());
+    mistakes
+        .iter()
+        .map(|mistake| mistake.to_string().replace(&folder, ""))
+        .collect()
+}
+
+fn of_toml(toml: impl AsRef<[u8]>) -> Vec<String> {
+    let folder = folder(toml, None);
+    told(
+        folder.path(),
+        Definition::load(&folder.path().join("sale.toml")),
+    )
+}
+
+fn of_csv(csv: &[u8]) -> Vec<String> {
+    let folder = folder(format!("{SALE}{STORES}"), Some(csv));
+    told(
+        folder.path(),
+        Definition::load(&folder.path().join("sale.toml")),
+    )
+}
+
+fn of_json(json: impl AsRef<[u8]>) -> Vec<String> {
+    told(Path::new("-"), Definition::from_json(json.as_ref()))
+}
+
+/// The places and the beginnings of what is told there.
+#[track_caller]
+fn assert_told(told: &[String], expected: &[&str]) {
+    let fits = told.len() == expected.len()
+        && told
+            .iter()
+            .zip(expected)
+            .all(|(told, start)| told.starts_with(start));
+    assert!(
+        fits,
+        "told:\n  {}\nexpected:\n  {}",
+        told.join("\n  "),
+        expected.join("\n  ")
+    );
+}
+
+#[test]
+fn both_forms_say_the_same_and_defaults_are_filled_in() {
+    let folder = folder(SALE, None);
+    let definition = Definition::load(&folder.path().join("sale.toml")).unwrap();
+    assert_eq!(Definition::from_json(JSON.as_bytes()).unwrap(), definition);
+    let sale = &definition.sale;
+    assert_eq!(
+        (sale.hold_ms, sale.grace_ms, sale.per_buyer, sale.attempts),
+        (900_000, 60_000, 1, 5)
+    );
+    assert_eq!((sale.deposit, sale.rehearsal), (0, false));
+    assert_eq!(sale.opens_at.to_string(), "2026-11-09T12:00:00Z");
+    assert_eq!(definition.models[0].stock, None);
+    assert!(definition.packages.is_empty() && definition.stores.is_empty());
+}
+
+#[test]
+fn attempts_are_at_least_per_buyer() {
+    let definition = |keys: &str| {
+        let folder = folder(
+            SALE.replace("[[model]]", &format!("{keys}\n[[model]]")),
+            None,
+        );
+        Definition::load(&folder.path().join("sale.toml"))
+    };
+    assert_eq!(definition("per_buyer = 7").unwrap().sale.attempts, 7);
+    assert_eq!(
+        definition("per_buyer = 7\nattempts = 8")
+            .unwrap()
+            .sale
+            .attempts,
+        8
+    );
+    assert!(definition("per_buyer = 7\nattempts = 6").is_err());
+}
+
+#[test]
+fn the_json_form_has_the_keys_of_the_contract() {
+    let folder = folder(
+        format!("{SALE}{STORES}"),
+        Some(b"id,name,city,capacity\ngz-1,A,B,\ngz-2,A,B,7\n"),
+    );
+    let json = Definition::load(&folder.path().join("sale.toml"))
+        .unwrap()
+        .to_json();
+    let expected = r#"{"sale":{"id":"s","name":"S","opens_at":"2026-11-09T12:00:00Z","closes_at":"2026-11-11T16:00:00Z","hold":"15m","grace":"1m","per_buyer":1,"attempts":5,"currency":"CNY","deposit":0,"rehearsal":false},"model":[{"id":"m","name":"M","price":5}],"package":[],"stores":[{"id":"gz-1","name":"A","city":"B"},{"id":"gz-2","name":"A","city":"B","capacity":7}]}"#;
+    assert_eq!(json, expected);
+}
+
+#[test]
+fn serde_goes_through_the_rules() {
+    let definition: Definition = serde_json::from_str(JSON).unwrap();
+    assert_eq!(definition, Definition::from_json(JSON.as_bytes()).unwrap());
+    let error = serde_json::from_str::<Definition>(&JSON.replace('5', "-5")).unwrap_err();
+    assert!(error.to_string().contains("/model/0/price"), "{error}");
+}
+
+#[test]
+fn every_mistake_of_all_files_is_told_in_order() {
+    let toml = r#"[sale]
+id = "Not good"
+name = ""
+opens_at = 2026-11-12T00:00:00
+closes_at = 2026-11-12T00:00:00+08:00
+hold = 900
+grace = "2h"
+per_buyer = 0
+attempts = 101
+currency = "yuan"
+deposit = -1
+rehearsal = "no"
+colour = "red"
+
+[[model]]
+id = "a"
+nmae = "A"
+price = 1.5
+stock = 1_000_000_001
+
+[[model]]
+id = "a"
+name = "A"
+price = 99999999999999999999999999999999999999999999
+
+[[package]]
+id = "p"
+name = "P"
+price = 1
+models = []
+
+[[package]]
+id = "p"
+name = "P\u0007"
+price = 1
+models = [
+  "a",
+  "b",
+  "a",
+  7,
+]
+
+[stores]
+file = "stores.csv"
+files = 3
+"#;
+    let csv = b"id,name,city,capacity
+gz-1,A,B,1
+gz-1,A,B,1
+gz 2,A,B,1
+gz-3,A,B
+gz-4,A,B,1,2
+
+gz-5,\xff,B,1
+gz-6,A,B,-1
+gz-7,\"A,B,1
+gz-8,,,x
+";
+    let folder = folder(toml, Some(csv));
+    let told = told(
+        folder.path(),
+        Definition::load(&folder.path().join("sale.toml")),
+    );
+    assert_told(
+        &told,
+        &[
+            "sale.toml:2: `id` must be 1 to 64 characters of a-z, 0-9 and -, not \"Not good\"",
+            "sale.toml:3: `name` must be a text of 1 to 200 characters, not \"\"",
+            "sale.toml:4: `opens_at` is a local time, 2026-11-12T00:00:00: write it with its offset",
+            "sale.toml:6: `hold` must be \"1s\" to \"24h\", written such as \"15m\", \"90s\" or \"1500ms\", not 900",
+            "sale.toml:7: `grace` must be \"0s\" to \"1h\"",
+            "sale.toml:8: `per_buyer` must be a whole number from 1 to 100, not 0",
+            "sale.toml:9: `attempts` must be a whole number from 1 to 100, not 101",
+            "sale.toml:10: `currency` must be three capital letters",
+            "sale.toml:11: `deposit` must be a whole number from 0 to 1000000000000, not -1",
+            "sale.toml:12: `rehearsal` must be true or false, not \"no\"",
+            "sale.toml:13: unknown key `colour`; known are id, name,",
+            "sale.toml:15: `name` is missing",
+            "sale.toml:17: unknown key `nmae`; is `name` meant?",
+            "sale.toml:18: `price` must be a whole number from 0 to 1000000000000, not 1.5",
+            "sale.toml:19: `stock` must be a whole number from 0 to 1000000000, not 1000000001",
+            "sale.toml:22: the id \"a\" is already taken by ",
+            "sale.toml:24: `price` must be a whole number",
+            "sale.toml:30: `models` must be a list of at least one model's id",
+            "sale.toml:33: the id \"p\" is already taken by ",
+            "sale.toml:34: `name` has a control character: \"P\\u{7}\"",
+            "sale.toml:38: there is no model \"b\"",
+            "sale.toml:39: the model \"a\" is named twice",
+            "sale.toml:40: a model's id must be",
+            "sale.toml:45: unknown key `files`; is `file` meant?",
+            "stores.csv:3: the id \"gz-1\" is already taken by stores.csv:2",
+            "stores.csv:4: `id` must be",
+            "stores.csv:5: a store has 4 columns (id,name,city,capacity), not 3",
+            "stores.csv:6: a store has 4 columns (id,name,city,capacity), not 5",
+            "stores.csv:8: `name` is not UTF-8",
+            "stores.csv:9: `capacity` must be a whole number from 0 to 1000000000, not \"-1\"",
+            "stores.csv:10: a quote is opened on this line and not closed",
+            "stores.csv:11: `name` must be a text",
+            "stores.csv:11: `city` must be a text",
+            "stores.csv:11: `capacity` must be a whole number",
+        ],
+    );
+}
+
+#[test]
+fn json_mistakes_have_pointers() {
+    let json = r#"{"sale": {"id": "s", "id": "t", "name": null, "opens_at": "2026-11-12T00:00:00Z",
+        "closes_at": "2026-11-12T00:00:00Z", "hold": "999ms", "hold_ms": 5, "currency": "CNY"},
+        "model": [{"id": "a", "name": "A", "price": 1}, 5, {"id": "a", "name": "A", "price": 1e3, "stock": null}],
+        "package": [{"id": "p", "name": "P", "price": 18446744073709551616, "models": ["a", "b"], "x/y": 1}],
+        "stores": [{"id": "z", "name": "Z", "city": "C", "capacity": null}, {"id": "z", "name": "Z", "capacity": "3"}],
+        "stor": []}"#;
+    assert_told(
+        &of_json(json),
+        &[
+            "/stor: unknown key `stor`; is `stores` meant?",
+            "/sale/id: `id` is there twice",
+            "/sale/hold_ms: unknown key `hold_ms`; is `hold` meant?",
+            "/sale: `name` is missing",
+            "/sale/closes_at: `closes_at` must be later than `opens_at`",
+            "/sale/hold: `hold` must be",
+            "/model/1: must be a table with id, name, price, stock",
+            "/model/2/price: `price` must be a whole number from 0 to 1000000000000, not 1000.0",
+            "/model/2/id: the id \"a\" is already taken by /model/0/id",
+            "/package/0/x~1y: unknown key `x/y`",
+            "/package/0/price: `price` must be",
+            "/package/0/models/1: there is no model \"b\"",
+            "/stores/1: `city` is missing",
+            "/stores/1/capacity: `capacity` must be a whole number",
+            "/stores/1/id: the id \"z\" is already taken by /stores/0/id",
+        ],
+    );
+}
+
+#[test]
+fn what_must_be_there_is_missed() {
+    assert_told(
+        &of_json("{}"),
+        &[
+            "the table `sale` is missing",
+            "at least 1 `model` is needed",
+        ],
+    );
+    let missing = ["id", "name", "opens_at", "closes_at", "hold", "currency"];
+    let mut expected: Vec<_> = missing
+        .map(|key| format!("/sale: `{key}` is missing"))
+        .into();
+    expected.push("at least 1 `model` is needed, in TOML `[[model]]`".to_owned());
+    assert_eq!(of_json(r#"{"sale": {}, "model": []}"#), expected);
+}
+
+#[test]
+fn wrong_types_do_not_hide_each_other() {
+    assert_told(
+        &of_json("[]"),
+        &["must be a table with sale, model, package, stores"],
+    );
+    let told = of_json(
+        r#"{"sale": 1, "model": {"id": "a"}, "package": "p", "stores": {"file": "stores.csv"}}"#,
+    );
+    assert_told(
+        &told,
+        &[
+            "/sale: must be a table with id, name,",
+            "/model: `model` must be a list of tables",
+            "/package: `package` must be a list of tables",
+            "/stores: `stores` must be a list of tables",
+        ],
+    );
+    assert_told(
+        &of_toml("sale = 1\nstores = [1]\n[model]\n[[package]]\n"),
+        &[
+            "sale.toml:1: must be a table",
+            "sale.toml:2: must be a table with file",
+            "sale.toml:3: `model` must be a list",
+            "sale.toml:4: `id` is missing",
+            "sale.toml:4: `name` is missing",
+            "sale.toml:4: `price` is missing",
+        ],
+    );
+}
+
+#[test]
+fn quotes_spaces_line_ends_and_byte_order_marks_of_spreadsheets_pass() {
+    let csv = "\u{feff}id, name, city, capacity\r\n\r\ngz-1,\"A, \"\"B\"\"\",C,\r\ngz-2, D ,E,1";
+    let folder = folder(format!("{SALE}{STORES}"), Some(csv.as_bytes()));
+    let stores = Definition::load(&folder.path().join("sale.toml"))
+        .unwrap()
+        .stores;
+    assert_eq!(stores.len(), 2);
+    assert_eq!(
+        (stores[0].name.as_str(), stores[0].capacity),
+        ("A, \"B\"", None)
+    );
+    assert_eq!(
+        (stores[1].name.as_str(), stores[1].capacity),
+        ("D", Some(1))
+    );
+}
+
+#[test]
+fn a_hundred_mistakes_are_told_and_the_others_counted() {
+    let csv = "id,name,city,capacity\n".to_owned() + &"!,A,B,1\n".repeat(150);
+    let folder = folder(format!("{SALE}{STORES}"), Some(csv.as_bytes()));
+    let mistakes = Definition::load(&folder.path().join("sale.toml")).unwrap_err();
+    assert_eq!(mistakes.len(), 101);
+    // Each row has a bad id, and all but the first have a taken one.
+    assert_eq!(mistakes[100].to_string(), "and 199 more");
+}
+
+#[test]
+fn files_that_are_not_there_are_told() {
+    let empty = tempfile::tempdir().unwrap();
+    let load = |path: &Path| told(empty.path(), Definition::load(path));
+    assert_told(
+        &load(&empty.path().join("sale.toml")),
+        &["sale.toml: can't be read: "],
+    );
+    assert_eq!(load(empty.path()).len(), 1);
+
+    let folder = folder(format!("{SALE}{STORES}"), None);
+    let path = folder.path().join("sale.toml");
+    assert_eq!(
+        told(folder.path(), Definition::load(&path)),
+        ["sale.toml:14: stores.csv is missing"]
+    );
+    fs::write(folder.path().join("make-stores"), "").unwrap();
+    let told = told(Path::new("-"), Definition::load(&path));
+    assert!(
+        told[0].contains("&& sh make-stores > stores.csv"),
+        "{told:?}"
+    );
+    assert_told(
+        &of_toml(format!("{SALE}[stores]")),
+        &["sale.toml:12: `file` is missing"],
+    );
+}
+
+#[test]
+fn there_are_limits_to_the_numbers_of_things() {
+    let models: String = (0..1_001)
+        .map(|n| format!("[[model]]\nid = \"{n}\"\nname = \"N\"\nprice = 1\n"))
+        .collect();
+    let sale = &SALE[..SALE.find("[[model]]").unwrap()];
+    let line = sale.lines().count() + 4 * 1_000 + 1;
+    let expected =
+        format!("sale.toml:{line}: at most 1000 of `model` are possible, there are 1001");
+    assert_eq!(of_toml(format!("{sale}{models}")), [expected]);
+}

@@ -1,0 +1,185 @@
+//! Turns TOML into the tree that is judged, and goes on behind a line that is no TOML.
+
+use std::ops::Range;
+
+use ::toml::Spanned;
+use ::toml::de::{DeTable, DeValue};
+
+use super::node::{Field, File, Mistakes, Node, Place, Value};
+
+/// How often lines that can't be read are taken out to read what comes behind them.
+const ROUNDS_MAX: usize = 20;
+
+/// Blanks the lines that are no TOML, so that what stands behind them can be read, and tells them.
+///
+/// The parser stops at some mistakes; without this it would take a run of the program to find each of them. A table's
+/// header stays, though: what follows would else belong to another table.
+pub(super) fn without_broken_lines(
+    mut text: String,
+    file: &File,
+    mistakes: &mut Mistakes,
+) -> String {
+    for _ in 0..ROUNDS_MAX {
+        let (_, errors) = DeTable::parse_recoverable(&text);
+        let lines = Lines::of(&text);
+        let mut blank = Vec::new();
+        for error in &errors {
+            let line = lines.at(error.span().map_or(0, |span| span.start));
+            mistakes.syntax(
+                file,
+                line,
+                format!("not TOML: {}", error.message().replace('\n', ", ")),
+            );
+            let bytes = lines.bytes(line, &text);
+            let content = text[bytes.clone()].trim_start();
+            if !content.is_empty() && !content.starts_with('[') {
+                blank.push(bytes);
+            }
+        }
+        if blank.is_empty() || mistakes.are_too_many() {
+            break;
+        }
+        blank.dedup();
+        for bytes in blank {
+            text.replace_range(bytes.clone(), &" ".repeat(bytes.len()));
+        }
+    }
+    text
+}
+
+pub(super) fn read<'a>(text: &'a str, file: &'a File) -> Node<'a> {
+    let (root, _) = DeTable::parse_recoverable(text);
+    let reader = Reader {
+        lines: Lines::of(text),
+        file,
+    };
+    Node {
+        place: reader.place(0),
+        value: reader.table(root.into_inner()),
+    }
+}
+
+struct Reader<'a> {
+    lines: Lines,
+    file: &'a File,
+}
+
+impl<'a> Reader<'a> {
+    fn place(&self, byte: usize) -> Place<'a> {
+        Place::Line {
+            file: self.file,
+            line: self.lines.at(byte),
+        }
+    }
+
+    fn node(&self, spanned: Spanned<DeValue<'a>>) -> Node<'a> {
+        let place = self.place(spanned.span().start);
+        let value = match spanned.into_inner() {
+            DeValue::String(text) => Value::Text(text),
+            DeValue::Boolean(value) => Value::Bool(value),
+            DeValue::Datetime(time) => Value::Time(time.to_string()),
+            DeValue::Float(number) => Value::Number(number.to_string()),
+            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix())
+            {
+                Ok(value) => Value::Integer(value),
+                Err(_) => Value::Number(number.to_string()),
+            },
+            DeValue::Array(items) => {
+                Value::List(items.into_iter().map(|item| self.node(item)).collect())
+            }
+            DeValue::Table(table) => self.table(table),
+        };
+        Node { place, value }
+    }
+
+    fn table(&self, table: DeTable<'a>) -> Value<'a> {
+        let field = |(key, value): (Spanned<_>, _)| {
+            let place = self.place(key.span().start);
+            Field {
+                key: key.into_inner(),
+                place,
+                value: self.node(value),
+            }
+        };
+        Value::Table(table.into_iter().map(field).collect())
+    }
+}
+
+/// Where the lines of a text begin.
+pub(super) struct Lines(Vec<usize>);
+
+impl Lines {
+    pub(super) fn of(text: impl AsRef<[u8]>) -> Self {
+        let ends = text
+            .as_ref()
+            .iter()
+            .enumerate()
+            .filter(|(_, byte)| **byte == b'\n');
+        Lines(
+            std::iter::once(0)
+                .chain(ends.map(|(at, _)| at + 1))
+                .collect(),
+        )
+    }
+
+    /// The number of the line, from 1 on, that a byte stands on.
+    pub(super) fn at(&self, byte: usize) -> u32 {
+        let line = self.0.partition_point(|start| *start <= byte);
+        u32::try_from(line).unwrap_or(u32::MAX)
+    }
+
+    /// Where a line begins, if there is one of that number.
+    pub(super) fn start(&self, line: u32) -> Option<usize> {
+        self.0.get((line as usize).checked_sub(1)?).copied()
+    }
+
+    /// A line's bytes, without its end.
+    fn bytes(&self, line: u32, text: &str) -> Range<usize> {
+        let end = self.start(line + 1).map_or(text.len(), |next| next - 1);
+        self.start(line).unwrap_or(end)..end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(text: &str) -> (String, Vec<String>) {
+        let file = File {
+            name: "f".to_owned(),
+            rank: 0,
+        };
+        let mut mistakes = Mistakes::default();
+        let text = without_broken_lines(text.to_owned(), &file, &mut mistakes);
+        (
+            text,
+            mistakes
+                .into_list()
+                .into_iter()
+                .map(|mistake| mistake.place)
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn goes_on_behind_broken_lines() {
+        let (text, places) = broken("[a]\nb \"c\"\nd = 1\ne = 1x\nf =\n\n[g\nh = 2\ni = 3\n");
+        assert_eq!(places, ["f:2", "f:4", "f:5", "f:7"]);
+        assert_eq!(text, "[a]\n     \nd = 1\n      \n   \n\n[g\nh = 2\ni = 3\n");
+    }
+
+    #[test]
+    fn leaves_good_text_alone() {
+        let good = "a = 1\n[[b]]\nc = [\n  1,\n]\n";
+        assert_eq!(broken(good), (good.to_owned(), Vec::new()));
+    }
+
+    #[test]
+    fn counts_lines() {
+        let lines = Lines::of("ab\n\nc");
+        let at: Vec<_> = (0..6).map(|byte| lines.at(byte)).collect();
+        assert_eq!(at, [1, 1, 1, 2, 3, 3]);
+        assert_eq!(lines.at(0), 1);
+        assert_eq!(Lines::of("").at(0), 1);
+    }
+}
