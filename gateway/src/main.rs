@@ -1,2 +1,84 @@
-//! placeholder
-fn main() {}
+//! The life of the program: read the command line, do what it says, end with the code that the contract names.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use gateway::cli::{self, Cli, Command, Failed};
+use gateway::config::{LogConfig, Settings};
+use gateway::ledger::scripts::{REAL_CLOCK, Scripts};
+use gateway::serve::{Addresses, ServeError, serve};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Serve {
+            common,
+            serve: options,
+        } => {
+            let mut settings = Settings::new(&common, Some(&options));
+            settings.log().as_ref().map(start_log);
+            run_server(settings)
+        }
+        other => {
+            start_log(&LogConfig {
+                json: false,
+                level: "warn".into(),
+            });
+            cli::run(other)
+        }
+    };
+    let (code, text) = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failed::No(text)) => (1, text),
+        Err(Failed::Usage(text)) => (2, text),
+        Err(Failed::Outside(text)) => (3, text),
+    };
+    say(&text);
+    ExitCode::from(code)
+}
+
+fn run_server(settings: Settings) -> Result<(), Failed> {
+    let config = settings
+        .serve()
+        .map_err(|problems| Failed::Usage(problems.join("\n")))?;
+    serve(config, Scripts::new(REAL_CLOCK), tell_addresses).map_err(|error| match error {
+        ServeError::Usage(problems) => Failed::Usage(problems.join("\n")),
+        ServeError::Outside(text) => Failed::Outside(text),
+    })
+}
+
+/// One line on standard output once the ports are open: with port 0 it is the only way to know them.
+fn tell_addresses(addresses: Addresses) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    // A starter that does not listen is no reason not to serve.
+    let _ = writeln!(out, r#"{{"listen":"{}","ops_listen":"{}"}}"#, addresses.public, addresses.ops);
+    let _ = out.flush();
+}
+
+/// Logs go to standard error: standard output is for answers.
+fn start_log(config: &LogConfig) {
+    use tracing_subscriber::prelude::*;
+    let Ok(filter) = config.level.parse::<tracing_subscriber::filter::Targets>() else {
+        return;
+    };
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    if config.json {
+        registry.with(layer.json()).init();
+    } else {
+        registry.with(layer).init();
+    }
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the one place where the program speaks to its user about a failure"
+)]
+fn say(text: &str) {
+    for line in text.lines() {
+        eprintln!("gateway: {line}");
+    }
+}

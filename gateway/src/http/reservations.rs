@@ -10,7 +10,9 @@ use super::respond::{self, Answer, Refused};
 use super::view::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use super::worker::Worker;
 use crate::admit::admit;
-use crate::domain::identity::{buyer_part, fingerprint, is_reservation_id, parse_key, reservation_id};
+use crate::domain::identity::{
+    buyer_part, fingerprint, is_reservation_id, parse_key, reservation_id,
+};
 use crate::identify::Identified;
 use crate::ledger::batch::Wanted;
 use crate::ledger::changes::{self, Amendment, By};
@@ -23,7 +25,12 @@ const PACKAGES_MAX: usize = 16;
 const PAYMENT_MAX: usize = 128;
 
 /// `POST /v1/sales/{sale}/reservations`: the tap.
-pub async fn reserve(worker: &Worker, who: &Identified, sale_id: &str, request: Request<Incoming>) -> Result<Answer, Refused> {
+pub async fn reserve(
+    worker: &Worker,
+    who: &Identified,
+    sale_id: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, Refused> {
     let key = idempotency_key(&request)?;
     let wanted: ReserveRequest = json(request, worker.body_limits()).await?;
     let packages = check_packages(wanted.packages)?;
@@ -31,21 +38,36 @@ pub async fn reserve(worker: &Worker, who: &Identified, sale_id: &str, request: 
     let wanted = Wanted {
         id: reservation_id(&sale.id, who.sub(), &key),
         sub: who.sub().clone(),
-        fingerprint: fingerprint(&wanted.model.0, &packages, &wanted.store.0, wanted.accept_partial),
+        fingerprint: fingerprint(
+            &wanted.model.0,
+            &packages,
+            &wanted.store.0,
+            wanted.accept_partial,
+        ),
         model: wanted.model.0,
         packages,
         store: wanted.store.0,
         accept_partial: wanted.accept_partial,
     };
     let decision = match admit(&sale, wanted) {
-        Ok(admitted) => worker.queue(&sale).reserve(admitted, worker.tap_deadline()).await,
+        Ok(admitted) => {
+            worker
+                .queue(&sale)
+                .reserve(admitted, worker.tap_deadline())
+                .await
+        }
         Err(refusal) => refusal,
     };
     respond::decision(&sale, &sale.memory(), decision)
 }
 
 /// `GET /v1/sales/{sale}/reservations`: the caller's own.
-pub async fn list(worker: &Worker, who: &Identified, sale_id: &str, request: Request<Incoming>) -> Result<Answer, Refused> {
+pub async fn list(
+    worker: &Worker,
+    who: &Identified,
+    sale_id: &str,
+    request: Request<Incoming>,
+) -> Result<Answer, Refused> {
     let [] = query(&request.into_parts().0, [])?;
     let sale = worker.sale(sale_id)?;
     match changes::read(worker.lane(), &sale, &buyer_part(&sale.id, who.sub())).await {
@@ -58,7 +80,12 @@ pub async fn list(worker: &Worker, who: &Identified, sale_id: &str, request: Req
 }
 
 /// `GET /v1/sales/{sale}/reservations/{id}`
-pub async fn get(worker: &Worker, who: &Identified, sale_id: &str, id: &str) -> Result<Answer, Refused> {
+pub async fn get(
+    worker: &Worker,
+    who: &Identified,
+    sale_id: &str,
+    id: &str,
+) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let part = buyer_part(&sale.id, who.sub());
@@ -96,15 +123,27 @@ pub async fn confirm(
     request: Request<Incoming>,
 ) -> Result<Answer, Refused> {
     if !who.is_service() {
-        return Err(Refused::new(problem::FORBIDDEN, "Only a service confirms; the token has no scope `service`."));
+        return Err(Refused::new(
+            problem::FORBIDDEN,
+            "Only a service confirms; the token has no scope `service`.",
+        ));
     }
     let ConfirmRequest { payment, version } = json(request, worker.body_limits()).await?;
-    if payment.is_empty() || payment.len() > PAYMENT_MAX || !payment.bytes().all(|b| b.is_ascii_graphic()) || payment == "-" {
-        let detail = format!("A payment reference has 1 to {PAYMENT_MAX} visible ASCII characters, and is not a lone hyphen.");
+    if payment.is_empty()
+        || payment.len() > PAYMENT_MAX
+        || !payment.bytes().all(|b| b.is_ascii_graphic())
+        || payment == "-"
+    {
+        let detail = format!(
+            "A payment reference has 1 to {PAYMENT_MAX} visible ASCII characters, and is not a lone hyphen."
+        );
         return Err(Refused::invalid("/payment", detail));
     }
     if version == 0 || version > u64::from(u32::MAX) {
-        return Err(Refused::invalid("/version", "A version is a number from 1 on."));
+        return Err(Refused::invalid(
+            "/version",
+            "A version is a number from 1 on.",
+        ));
     }
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
@@ -113,7 +152,12 @@ pub async fn confirm(
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/cancel`: needs no body, and looks into none.
-pub async fn cancel(worker: &Worker, who: &Identified, sale_id: &str, id: &str) -> Result<Answer, Refused> {
+pub async fn cancel(
+    worker: &Worker,
+    who: &Identified,
+    sale_id: &str,
+    id: &str,
+) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let part = buyer_part(&sale.id, who.sub());
@@ -122,21 +166,35 @@ pub async fn cancel(worker: &Worker, who: &Identified, sale_id: &str, id: &str) 
 }
 
 fn by<'a>(who: &Identified, part: &'a str) -> By<'a> {
-    if who.is_service() { By::Service } else { By::Buyer(part) }
+    if who.is_service() {
+        By::Service
+    } else {
+        By::Buyer(part)
+    }
 }
 
 fn check_id(id: &str) -> Result<(), Refused> {
-    if is_reservation_id(id) { Ok(()) } else { Err(respond::reservation_not_found()) }
+    if is_reservation_id(id) {
+        Ok(())
+    } else {
+        Err(respond::reservation_not_found())
+    }
 }
 
 fn check_packages(packages: Vec<ItemId>) -> Result<Vec<String>, Refused> {
     if packages.len() > PACKAGES_MAX {
-        return Err(Refused::invalid("/packages", format!("At most {PACKAGES_MAX} packages.")));
+        return Err(Refused::invalid(
+            "/packages",
+            format!("At most {PACKAGES_MAX} packages."),
+        ));
     }
     let packages: Vec<String> = packages.into_iter().map(|id| id.0).collect();
     let twice = (1..packages.len()).find(|i| packages[..*i].contains(&packages[*i]));
     match twice {
-        Some(i) => Err(Refused::invalid(&format!("/packages/{i}"), format!("The package {:?} is there twice.", packages[i]))),
+        Some(i) => Err(Refused::invalid(
+            &format!("/packages/{i}"),
+            format!("The package {:?} is there twice.", packages[i]),
+        )),
         None => Ok(packages),
     }
 }
@@ -144,19 +202,30 @@ fn check_packages(packages: Vec<ItemId>) -> Result<Vec<String>, Refused> {
 fn idempotency_key(request: &Request<Incoming>) -> Result<String, Refused> {
     let mut values = request.headers().get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
-        let detail = "Send an Idempotency-Key of your own making, and the same one with every retry.";
+        let detail =
+            "Send an Idempotency-Key of your own making, and the same one with every retry.";
         return Err(Refused::new(problem::IDEMPOTENCY_KEY_MISSING, detail));
     };
     if values.next().is_some() {
-        return Err(Refused::new(problem::INVALID_REQUEST, "There are several Idempotency-Key headers; send one."));
+        return Err(Refused::new(
+            problem::INVALID_REQUEST,
+            "There are several Idempotency-Key headers; send one.",
+        ));
     }
-    parse_key(value.as_bytes())
-        .map_err(|why| Refused::new(problem::INVALID_REQUEST, format!("The Idempotency-Key can't be used: {why}.")))
+    parse_key(value.as_bytes()).map_err(|why| {
+        Refused::new(
+            problem::INVALID_REQUEST,
+            format!("The Idempotency-Key can't be used: {why}."),
+        )
+    })
 }
 
 impl Worker {
     fn body_limits(&self) -> BodyLimits {
-        BodyLimits { bytes_max: super::request::BODY_MAX, timeout: self.limits().body_timeout }
+        BodyLimits {
+            bytes_max: super::request::BODY_MAX,
+            timeout: self.limits().body_timeout,
+        }
     }
 
     fn sale(&self, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {

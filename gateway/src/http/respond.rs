@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
@@ -37,7 +38,12 @@ impl Refused {
     /// A problem of this kind; `detail` tells this occurrence.
     #[must_use]
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Problem { kind, detail: detail.into(), members: Map::new(), headers: Vec::new() }))
+        Self(Box::new(Problem {
+            kind,
+            detail: detail.into(),
+            members: Map::new(),
+            headers: Vec::new(),
+        }))
     }
 
     /// With one more member.
@@ -60,7 +66,8 @@ impl Refused {
     #[must_use]
     pub fn retry_after(self, least_ms: u64) -> Self {
         let ms = least_ms + fastrand::u64(0..=(least_ms / 2).clamp(200, 5_000));
-        self.with("retry_after_ms", ms).header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
+        self.with("retry_after_ms", ms)
+            .header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
     }
 
     /// 400 with the place in the body.
@@ -73,7 +80,10 @@ impl Refused {
     #[must_use]
     pub fn unauthenticated(why: Unauthenticated) -> Self {
         let challenge = match why.token_error_code() {
-            Some(code) => format!("Bearer realm=\"launchgate\", error=\"{code}\", error_description=\"{}\"", why.detail()),
+            Some(code) => format!(
+                "Bearer realm=\"launchgate\", error=\"{code}\", error_description=\"{}\"",
+                why.detail()
+            ),
             None => "Bearer realm=\"launchgate\"".to_owned(),
         };
         Self::new(problem::UNAUTHENTICATED, why.detail()).header(WWW_AUTHENTICATE, &challenge)
@@ -82,21 +92,31 @@ impl Refused {
     /// 401 on the ops listener.
     #[must_use]
     pub fn unknown_ops_token() -> Self {
-        Self::new(problem::UNAUTHENTICATED, "This needs `Authorization: Bearer` with one of the ops tokens.")
-            .header(WWW_AUTHENTICATE, "Bearer realm=\"launchgate-ops\"")
+        Self::new(
+            problem::UNAUTHENTICATED,
+            "This needs `Authorization: Bearer` with one of the ops tokens.",
+        )
+        .header(WWW_AUTHENTICATE, "Bearer realm=\"launchgate-ops\"")
     }
 
     /// 405.
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
-        Self::new(problem::METHOD_NOT_ALLOWED, format!("This path has {allow}.")).header(ALLOW, allow)
+        Self::new(
+            problem::METHOD_NOT_ALLOWED,
+            format!("This path has {allow}."),
+        )
+        .header(ALLOW, allow)
     }
 
     /// 503, certainly not taken.
     #[must_use]
     pub fn not_taken() -> Self {
-        Self::new(problem::TEMPORARY_REDUCED_CAPACITY, "Nothing was done. Please send the request again, with the same key.")
-            .retry_after(1_000)
+        Self::new(
+            problem::TEMPORARY_REDUCED_CAPACITY,
+            "Nothing was done. Please send the request again, with the same key.",
+        )
+        .retry_after(1_000)
     }
 
     /// 503, sent and not answered. A retry must not meet a memory that is older than what was sent.
@@ -110,7 +130,12 @@ impl Refused {
     /// As a response.
     #[must_use]
     pub fn into_answer(self) -> Answer {
-        let Problem { kind, detail, members, headers } = *self.0;
+        let Problem {
+            kind,
+            detail,
+            members,
+            headers,
+        } = *self.0;
         let mut body = Map::new();
         body.insert("type".into(), json!(format!("/problems/{}", kind.name)));
         body.insert("title".into(), json!(kind.title));
@@ -118,9 +143,15 @@ impl Refused {
         body.insert("detail".into(), json!(detail));
         body.extend(members);
         let mut answer = Response::new(Full::from(Value::Object(body).to_string()));
-        *answer.status_mut() = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        *answer.status_mut() =
+            StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        answer.headers_mut().insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        answer
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer.headers_mut().extend(headers);
         answer
     }
@@ -129,15 +160,23 @@ impl Refused {
 /// 200 with JSON that nobody may keep.
 #[must_use]
 pub fn ok(body: &impl Serialize) -> Answer {
-    json_answer(StatusCode::OK, serde_json::to_vec(body).unwrap_or_default().into(), "no-store")
+    json_answer(
+        StatusCode::OK,
+        serde_json::to_vec(body).unwrap_or_default().into(),
+        "no-store",
+    )
 }
 
 /// 200 with text.
 #[must_use]
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
@@ -145,14 +184,20 @@ pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
 #[must_use]
 pub fn cached(body: Bytes, etag: Option<&str>, if_none_match: Option<&HeaderValue>) -> Answer {
     let matches = |etag: &str| {
-        if_none_match.and_then(|v| v.to_str().ok()).is_some_and(|list| {
-            list.split(',').map(|tag| tag.trim().trim_start_matches("W/")).any(|tag| tag == etag || tag == "*")
-        })
+        if_none_match
+            .and_then(|v| v.to_str().ok())
+            .is_some_and(|list| {
+                list.split(',')
+                    .map(|tag| tag.trim().trim_start_matches("W/"))
+                    .any(|tag| tag == etag || tag == "*")
+            })
     };
     let mut answer = if etag.is_some_and(matches) {
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
-        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+        answer
+            .headers_mut()
+            .insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
         answer
     } else {
         json_answer(StatusCode::OK, body, "public, max-age=1")
@@ -166,15 +211,22 @@ pub fn cached(body: Bytes, etag: Option<&str>, if_none_match: Option<&HeaderValu
 fn json_answer(status: StatusCode, body: Bytes, cache: &'static str) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    answer
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     answer
 }
 
 /// The service is not ready, and why.
 #[must_use]
 pub fn not_ready(reasons: &str) -> Answer {
-    let mut answer = text("text/plain; charset=utf-8", format!("not ready: {reasons}\n"));
+    let mut answer = text(
+        "text/plain; charset=utf-8",
+        format!("not ready: {reasons}\n"),
+    );
     *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     answer
 }
@@ -232,7 +284,8 @@ impl Refused {
     /// Everybody waits for the same instant: the spread is short, so that nobody is late by it.
     fn retry_after_opening(self, until_ms: u64) -> Self {
         let ms = until_ms + fastrand::u64(0..=250);
-        self.with("retry_after_ms", ms).header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
+        self.with("retry_after_ms", ms)
+            .header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
     }
 }
 
@@ -243,7 +296,12 @@ pub fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Re
     };
     Err(match change {
         Change::Done(reservation, header) => {
-            return Ok(ok(&ReservationView::new(sale, memory, &reservation, &header)));
+            return Ok(ok(&ReservationView::new(
+                sale,
+                memory,
+                &reservation,
+                &header,
+            )));
         }
         Change::NotFound => reservation_not_found(),
         Change::NotHeld(r) => {
@@ -254,11 +312,20 @@ pub fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Re
             state(Refused::new(problem::RESERVATION_NOT_HELD, detail), &r)
         }
         Change::Changed(r) => state(
-            Refused::new(problem::RESERVATION_CHANGED, format!("The reservation is at version {} by now. Read it again.", r.version)),
+            Refused::new(
+                problem::RESERVATION_CHANGED,
+                format!(
+                    "The reservation is at version {} by now. Read it again.",
+                    r.version
+                ),
+            ),
             &r,
         ),
         Change::PaymentConflict(r) => state(
-            Refused::new(problem::PAYMENT_CONFLICT, "The reservation was confirmed by another payment. Refund this one."),
+            Refused::new(
+                problem::PAYMENT_CONFLICT,
+                "The reservation was confirmed by another payment. Refund this one.",
+            ),
             &r,
         ),
         Change::UnknownItem(items) => unknown_item(&items),
@@ -276,25 +343,40 @@ pub fn reservations(
     list: &[crate::domain::reservation::Reservation],
     header: &Header,
 ) -> Answer {
-    let views: Vec<_> = list.iter().map(|r| ReservationView::new(sale, memory, r, header)).collect();
-    ok(&super::view::ReservationList { reservations: views, server_time: rfc3339(header.time) })
+    let views: Vec<_> = list
+        .iter()
+        .map(|r| ReservationView::new(sale, memory, r, header))
+        .collect();
+    ok(&super::view::ReservationList {
+        reservations: views,
+        server_time: rfc3339(header.time),
+    })
 }
 
 /// 404 for a reservation.
 #[must_use]
 pub fn reservation_not_found() -> Refused {
-    Refused::new(problem::RESERVATION_NOT_FOUND, "There is no such reservation, or it is not yours.")
+    Refused::new(
+        problem::RESERVATION_NOT_FOUND,
+        "There is no such reservation, or it is not yours.",
+    )
 }
 
 fn unknown_item(items: &[String]) -> Refused {
-    let detail = format!("Not in this sale, or not for this model: {}.", items.join(", "));
+    let detail = format!(
+        "Not in this sale, or not for this model: {}.",
+        items.join(", ")
+    );
     Refused::new(problem::UNKNOWN_ITEM, detail).with("items", items)
 }
 
 fn sold_out(items: &[String], is_final: bool) -> Refused {
-    Refused::new(problem::SOLD_OUT, format!("Sold out: {}.", items.join(", ")))
-        .with("items", items)
-        .with("final", is_final)
+    Refused::new(
+        problem::SOLD_OUT,
+        format!("Sold out: {}.", items.join(", ")),
+    )
+    .with("items", items)
+    .with("final", is_final)
 }
 
 /// 204.

@@ -75,29 +75,48 @@ pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Answer {
     let origin = cors::origin(worker.origins(), &parts);
     let text = parts.uri.path().to_owned();
     let path = path(&text);
-    let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), &parts, path.methods())) {
-        Some(preflight) => preflight,
-        None => {
-            let request = Request::from_parts(parts, body);
-            dispatch(worker, path, request).await.unwrap_or_else(Refused::into_answer)
-        }
-    };
+    let mut answer =
+        match path.and_then(|path| cors::preflight(origin.as_ref(), &parts, path.methods())) {
+            Some(preflight) => preflight,
+            None => {
+                let request = Request::from_parts(parts, body);
+                dispatch(worker, path, request)
+                    .await
+                    .unwrap_or_else(Refused::into_answer)
+            }
+        };
     cors::mark(&mut answer, !worker.origins().is_empty(), origin);
-    worker.metrics().count(path.map_or("none", Path::name), answer.status().as_u16());
+    worker
+        .metrics()
+        .count(path.map_or("none", Path::name), answer.status().as_u16());
     answer
 }
 
-async fn dispatch(worker: &Worker, path: Option<Path<'_>>, request: Request<Incoming>) -> Result<Answer, Refused> {
+async fn dispatch(
+    worker: &Worker,
+    path: Option<Path<'_>>,
+    request: Request<Incoming>,
+) -> Result<Answer, Refused> {
     let (parts, body) = request.into_parts();
     request::check_size(&parts)?;
     let path = path.ok_or_else(nothing_here)?;
     // HEAD is GET: hyper leaves the body out.
-    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
-    if !path.methods().split(", ").any(|allowed| allowed == method.as_str()) {
+    let method = if parts.method == Method::HEAD {
+        Method::GET
+    } else {
+        parts.method.clone()
+    };
+    if !path
+        .methods()
+        .split(", ")
+        .any(|allowed| allowed == method.as_str())
+    {
         return Err(Refused::method_not_allowed(path.methods()));
     }
     let who = || -> Result<Identified, Refused> {
-        worker.identify(parts.headers.get(AUTHORIZATION)).map_err(Refused::unauthenticated)
+        worker
+            .identify(parts.headers.get(AUTHORIZATION))
+            .map_err(Refused::unauthenticated)
     };
     match path {
         Path::Time => Ok(sales::time(now(worker))),
@@ -130,7 +149,10 @@ async fn dispatch(worker: &Worker, path: Option<Path<'_>>, request: Request<Inco
 }
 
 fn sale(worker: &Worker, id: &str) -> Result<std::sync::Arc<crate::ledger::memory::Sale>, Refused> {
-    worker.sales().get(id).ok_or_else(|| reservations::sale_not_found(id))
+    worker
+        .sales()
+        .get(id)
+        .ok_or_else(|| reservations::sale_not_found(id))
 }
 
 /// Redis's clock as some sale last read it; before there is one, this host's.
@@ -148,7 +170,10 @@ fn nothing_here() -> Refused {
 
 /// `GET /problems/{name}`: what a refusal's `type` points at.
 fn explain(name: &str) -> Result<Answer, Refused> {
-    let kind = problem::ALL.iter().find(|kind| kind.name == name).ok_or_else(nothing_here)?;
+    let kind = problem::ALL
+        .iter()
+        .find(|kind| kind.name == name)
+        .ok_or_else(nothing_here)?;
     let text = format!("{} ({})\n\n{}\n", kind.title, kind.status, kind.explanation);
     Ok(respond::text("text/plain; charset=utf-8", text))
 }
@@ -162,14 +187,36 @@ mod tests {
         assert_eq!(path("/v1/time"), Some(Path::Time));
         assert_eq!(path("/v1/sales/s"), Some(Path::Sale("s")));
         assert_eq!(path("/v1/sales/s/stores"), Some(Path::Stores("s")));
-        assert_eq!(path("/v1/sales/s/reservations"), Some(Path::Reservations("s")));
-        assert_eq!(path("/v1/sales/s/reservations/i"), Some(Path::Reservation("s", "i")));
-        assert_eq!(path("/v1/sales/s/reservations/i/confirm"), Some(Path::Confirm("s", "i")));
-        assert_eq!(path("/v1/sales/s/reservations/i/cancel"), Some(Path::Cancel("s", "i")));
+        assert_eq!(
+            path("/v1/sales/s/reservations"),
+            Some(Path::Reservations("s"))
+        );
+        assert_eq!(
+            path("/v1/sales/s/reservations/i"),
+            Some(Path::Reservation("s", "i"))
+        );
+        assert_eq!(
+            path("/v1/sales/s/reservations/i/confirm"),
+            Some(Path::Confirm("s", "i"))
+        );
+        assert_eq!(
+            path("/v1/sales/s/reservations/i/cancel"),
+            Some(Path::Cancel("s", "i"))
+        );
         assert_eq!(path("/problems/sold-out"), Some(Path::Problem("sold-out")));
         for none in [
-            "", "/", "*", "/v1", "/v1/", "/v1/sales", "/v1/time/x", "/v1/sales/s/", "/v1/sales/s/stores/x",
-            "/v1/sales/s/reservations/i/confirm/x", "/v1/sales/s/reservations/i/x", "/v2/time",
+            "",
+            "/",
+            "*",
+            "/v1",
+            "/v1/",
+            "/v1/sales",
+            "/v1/time/x",
+            "/v1/sales/s/",
+            "/v1/sales/s/stores/x",
+            "/v1/sales/s/reservations/i/confirm/x",
+            "/v1/sales/s/reservations/i/x",
+            "/v2/time",
         ] {
             assert_eq!(path(none), None, "{none}");
         }

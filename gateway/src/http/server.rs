@@ -53,7 +53,10 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::Tcp
     let probe = socket(address, false)?;
     probe.bind(&address.into())?;
     probe.listen(1)?;
-    let bound = probe.local_addr()?.as_socket().ok_or_else(|| io::Error::other("no socket address"))?;
+    let bound = probe
+        .local_addr()?
+        .as_socket()
+        .ok_or_else(|| io::Error::other("no socket address"))?;
     drop(probe);
     (0..workers)
         .map(|_| {
@@ -66,7 +69,11 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::Tcp
 }
 
 fn socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
     socket.set_nonblocking(true)?;
@@ -102,7 +109,8 @@ pub async fn serve<H: Handler>(
             continue;
         }
         open.set(open.get() + 1);
-        let (handler, open, ended, stop) = (handler.clone(), open.clone(), ended.clone(), stop.clone());
+        let (handler, open, ended, stop) =
+            (handler.clone(), open.clone(), ended.clone(), stop.clone());
         tokio::task::spawn_local(async move {
             connection(stream, handler, limits, stop).await;
             open.set(open.get() - 1);
@@ -128,7 +136,8 @@ async fn connection<H: Handler>(
     }
     let service = service_fn(|request| {
         let handler = handler.clone();
-        async move { Ok::<_, Infallible>(answer(&*handler, request).await) }
+        // Boxed, because only a connection that can be moved gives its stream back for the 408 below.
+        async move { Ok::<_, Infallible>(answer(&*handler, request).await) }.boxed_local()
     });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -136,7 +145,9 @@ async fn connection<H: Handler>(
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let outcome = {
-        let mut serving = pin!(std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)));
+        let mut serving = pin!(std::future::poll_fn(
+            |cx| connection.poll_without_shutdown(cx)
+        ));
         tokio::select! {
             outcome = &mut serving => Some(outcome),
             _ = stop.wait_for(|stop| *stop) => None,
@@ -153,8 +164,12 @@ async fn connection<H: Handler>(
     let mut stream = parts.io.into_inner();
     if outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
         // A head that was begun and not finished. An idle connection is closed without a word.
-        let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
-        let _ = tokio::time::timeout(Duration::from_secs(1), stream.write_all(&raw(late).await)).await;
+        let late = Refused::new(
+            problem::REQUEST_TIMEOUT,
+            "The request's head did not arrive in time.",
+        );
+        let _ =
+            tokio::time::timeout(Duration::from_secs(1), stream.write_all(&raw(late).await)).await;
     }
     let _ = stream.shutdown().await;
 }
@@ -162,14 +177,20 @@ async fn connection<H: Handler>(
 /// A panic in a handler is a bug that costs one answer, not the worker.
 async fn answer<H: Handler>(handler: &H, request: Request<Incoming>) -> Answer {
     let what = format!("{} {}", request.method(), request.uri().path());
-    match std::panic::AssertUnwindSafe(handler.answer(request)).catch_unwind().await {
+    match std::panic::AssertUnwindSafe(handler.answer(request))
+        .catch_unwind()
+        .await
+    {
         Ok(answer) => answer,
         Err(_) => {
             let id = format!("{:016x}", fastrand::u64(..));
             tracing::error!(request_id = id, request = what, "a handler panicked");
-            Refused::new(problem::INTERNAL, format!("A bug; the log has it under request {id}."))
-                .with("request_id", id)
-                .into_answer()
+            Refused::new(
+                problem::INTERNAL,
+                format!("A bug; the log has it under request {id}."),
+            )
+            .with("request_id", id)
+            .into_answer()
         }
     }
 }
@@ -190,7 +211,11 @@ fn turn_away(stream: TcpStream) {
 async fn raw(refused: Refused) -> Vec<u8> {
     use http_body_util::BodyExt;
     let (parts, body) = refused.into_answer().into_parts();
-    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body = body
+        .collect()
+        .await
+        .map(http_body_util::Collected::to_bytes)
+        .unwrap_or_default();
     let reason = parts.status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_u16()).into_bytes();
     for (name, value) in &parts.headers {
@@ -199,7 +224,13 @@ async fn raw(refused: Refused) -> Vec<u8> {
         bytes.extend_from_slice(value.as_bytes());
         bytes.extend_from_slice(b"\r\n");
     }
-    bytes.extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(
+        format!(
+            "content-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        )
+        .as_bytes(),
+    );
     bytes.extend_from_slice(&body);
     bytes
 }

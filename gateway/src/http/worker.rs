@@ -71,8 +71,14 @@ pub struct Worker {
 }
 
 /// Runs a worker on this thread until `stop` says so and its connections have ended.
-pub fn run(shared: Shared, listener: std::net::TcpListener, stop: watch::Receiver<bool>) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+pub fn run(
+    shared: Shared,
+    listener: std::net::TcpListener,
+    stop: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     LocalSet::new().block_on(&runtime, async move {
         let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
         tokio::task::spawn_local(lane.clone().keep_open());
@@ -84,7 +90,13 @@ pub fn run(shared: Shared, listener: std::net::TcpListener, stop: watch::Receive
             lane,
             shared,
         });
-        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, stop).await;
+        server::serve(
+            tokio::net::TcpListener::from_std(listener)?,
+            worker,
+            limits,
+            stop,
+        )
+        .await;
         Ok(())
     })
 }
@@ -133,9 +145,14 @@ impl Worker {
     }
 
     /// Who sent this token.
-    pub fn identify(&self, authorization: Option<&HeaderValue>) -> Result<Identified, Unauthenticated> {
+    pub fn identify(
+        &self,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<Identified, Unauthenticated> {
         let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
-        self.identifier.borrow_mut().identify(authorization.map(HeaderValue::as_bytes), now_s)
+        self.identifier
+            .borrow_mut()
+            .identify(authorization.map(HeaderValue::as_bytes), now_s)
     }
 
     /// The queue of a sale; it is made with the first tap.

@@ -86,7 +86,12 @@ pub struct Counts {
 
 impl Counts {
     pub(crate) fn of([held, confirmed, cancelled, expired]: [u64; 4]) -> Self {
-        Self { held, confirmed, cancelled, expired }
+        Self {
+            held,
+            confirmed,
+            cancelled,
+            expired,
+        }
     }
 
     fn of_state(&mut self, state: State) -> &mut u64 {
@@ -103,7 +108,12 @@ impl Report {
     /// What is wrong first of all, if anything is.
     #[must_use]
     pub fn first_problem(&self) -> Option<String> {
-        let drifting = || self.items.iter().find(|i| i.drift != 0).map(|i| format!("{} drifts by {}", i.item, i.drift));
+        let drifting = || {
+            self.items
+                .iter()
+                .find(|i| i.drift != 0)
+                .map(|i| format!("{} drifts by {}", i.item, i.drift))
+        };
         self.problems.first().cloned().or_else(drifting)
     }
 }
@@ -124,13 +134,23 @@ pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report,
         story = read_journal(&mut conn, &keys, snapshot.header.sequence, &mut problems).await?;
     }
     if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
-        compare_records(&mut conn, &keys, snapshot.header.sequence, &story, &mut problems).await?;
+        compare_records(
+            &mut conn,
+            &keys,
+            snapshot.header.sequence,
+            &story,
+            &mut problems,
+        )
+        .await?;
     }
     Ok(weigh(sale, &snapshot, &story, problems))
 }
 
 fn damaged(snapshot: &Snapshot, key: &str) -> bool {
-    snapshot.damages.iter().any(|damage| damage.split(' ').next() == Some(key))
+    snapshot
+        .damages
+        .iter()
+        .any(|damage| damage.split(' ').next() == Some(key))
 }
 
 #[derive(Default)]
@@ -141,7 +161,11 @@ struct Problems {
 
 impl Problems {
     fn add(&mut self, problem: String) {
-        if self.list.len() < PROBLEMS_MAX { self.list.push(problem) } else { self.more += 1 }
+        if self.list.len() < PROBLEMS_MAX {
+            self.list.push(problem)
+        } else {
+            self.more += 1
+        }
     }
 }
 
@@ -188,8 +212,24 @@ fn id_bytes(r: &Reservation) -> Option<[u8; 32]> {
 
 fn print(r: &Reservation) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (&r.buyer, r.number, r.version, r.state, &r.model, &r.packages, &r.store).hash(&mut hasher);
-    (&r.unavailable, &r.fingerprint, r.held_at, r.deadline, &r.payment).hash(&mut hasher);
+    (
+        &r.buyer,
+        r.number,
+        r.version,
+        r.state,
+        &r.model,
+        &r.packages,
+        &r.store,
+    )
+        .hash(&mut hasher);
+    (
+        &r.unavailable,
+        &r.fingerprint,
+        r.held_at,
+        r.deadline,
+        &r.payment,
+    )
+        .hash(&mut hasher);
     hasher.finish()
 }
 
@@ -206,14 +246,21 @@ async fn read_journal(
         let values = journal::after(conn, keys, at, ENTRIES).await?;
         for value in &values {
             let Some(entry) = Entry::parse(value) else {
-                problems.add(format!("{} has an entry after {at}-0 that can't be read", keys.journal()));
+                problems.add(format!(
+                    "{} has an entry after {at}-0 that can't be read",
+                    keys.journal()
+                ));
                 break 'reading;
             };
             if entry.sequence > until {
                 break 'reading;
             }
             if entry.sequence != at + 1 {
-                problems.add(format!("{} has no entries between {at}-0 and {}-0", keys.journal(), entry.sequence));
+                problems.add(format!(
+                    "{} has no entries between {at}-0 and {}-0",
+                    keys.journal(),
+                    entry.sequence
+                ));
             }
             at = entry.sequence;
             take_in(&mut story, &entry, keys, &mut numbers, problems);
@@ -223,38 +270,65 @@ async fn read_journal(
         }
     }
     if at < until {
-        problems.add(format!("{} ends at {at}-0, the state at {until}", keys.journal()));
+        problems.add(format!(
+            "{} ends at {at}-0, the state at {until}",
+            keys.journal()
+        ));
     }
     Ok(story)
 }
 
-fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut u64, problems: &mut Problems) {
+fn take_in(
+    story: &mut Story,
+    entry: &Entry,
+    keys: &Keys,
+    numbers: &mut u64,
+    problems: &mut Problems,
+) {
     for (item, total) in entry.totals() {
         match total {
             Total::Of(n) => story.totals.insert(item, Some(n)),
             Total::Unlimited => story.totals.insert(item, None),
             Total::Removed => story.totals.remove(&item),
             Total::Damaged => {
-                problems.add(format!("{} has a total of {item} in {}-0 that can't be read", keys.journal(), entry.sequence));
+                problems.add(format!(
+                    "{} has a total of {item} in {}-0 that can't be read",
+                    keys.journal(),
+                    entry.sequence
+                ));
                 None
             }
         };
     }
     let Some(reservations) = entry.reservations() else {
-        return problems.add(format!("{} has a reservation in {}-0 that can't be read", keys.journal(), entry.sequence));
+        return problems.add(format!(
+            "{} has a reservation in {}-0 that can't be read",
+            keys.journal(),
+            entry.sequence
+        ));
     };
     for r in reservations {
         let Some(id) = id_bytes(&r) else { continue };
-        let kept = Kept { state: r.state, bundle: story.bundles.number(r.items()), print: print(&r) };
+        let kept = Kept {
+            state: r.state,
+            bundle: story.bundles.number(r.items()),
+            print: print(&r),
+        };
         let before = story.reservations.insert(id, kept);
         if entry.kind == "reserve" {
             *numbers += 1;
             if r.number != *numbers || before.is_some() {
-                problems.add(format!("reservation {} has number {} in {}-0, expected {numbers}, and once", r.id, r.number, entry.sequence));
+                problems.add(format!(
+                    "reservation {} has number {} in {}-0, expected {numbers}, and once",
+                    r.id, r.number, entry.sequence
+                ));
                 *numbers = r.number;
             }
         } else if before.is_none() {
-            problems.add(format!("reservation {} was changed in {}-0 and never made", r.id, entry.sequence));
+            problems.add(format!(
+                "reservation {} was changed in {}-0 and never made",
+                r.id, entry.sequence
+            ));
         }
     }
 }
@@ -274,7 +348,11 @@ async fn compare_records(
         let (next, fields) = scan(conn, keys.records(), cursor).await?;
         for pair in fields.chunks_exact(2) {
             let Some(record) = parse_record(&pair[0], &pair[1]) else {
-                problems.add(format!("{} has no reservations in field {}", keys.records(), pair[0]));
+                problems.add(format!(
+                    "{} has no reservations in field {}",
+                    keys.records(),
+                    pair[0]
+                ));
                 continue;
             };
             for r in record {
@@ -282,8 +360,17 @@ async fn compare_records(
                 seen.insert(id);
                 match story.reservations.get(&id) {
                     Some(kept) if kept.print == print(&r) => {}
-                    Some(_) => drop(differing.insert(id, format!("reservation {} differs between records and journal", r.id))),
-                    None => drop(differing.insert(id, format!("reservation {} is in the records and not in the journal", r.id))),
+                    Some(_) => drop(differing.insert(
+                        id,
+                        format!("reservation {} differs between records and journal", r.id),
+                    )),
+                    None => drop(differing.insert(
+                        id,
+                        format!(
+                            "reservation {} is in the records and not in the journal",
+                            r.id
+                        ),
+                    )),
                 }
             }
         }
@@ -293,7 +380,13 @@ async fn compare_records(
         }
     }
     for id in story.reservations.keys().filter(|id| !seen.contains(*id)) {
-        differing.insert(*id, format!("reservation {} is in the journal and not in the records", String::from_utf8_lossy(id)));
+        differing.insert(
+            *id,
+            format!(
+                "reservation {} is in the journal and not in the records",
+                String::from_utf8_lossy(id)
+            ),
+        );
     }
     // What changed while the records were read is judged by the journal alone.
     let mut at = sequence;
@@ -311,7 +404,9 @@ async fn compare_records(
     }
     let mut differing: Vec<String> = differing.into_values().collect();
     differing.sort();
-    differing.into_iter().for_each(|problem| problems.add(problem));
+    differing
+        .into_iter()
+        .for_each(|problem| problems.add(problem));
     Ok(())
 }
 
@@ -338,15 +433,22 @@ fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems)
     names.sort_by_key(|name| (kind_order(name), *name));
     names.dedup();
     let items = names.into_iter().map(|name| {
-        let number = |map: &HashMap<String, String>| map.get(name).and_then(|v| v.parse::<i64>().ok());
+        let number =
+            |map: &HashMap<String, String>| map.get(name).and_then(|v| v.parse::<i64>().ok());
         let total = story.totals.get(name).copied().flatten();
         let counter = number(&snapshot.stock);
         let (held, confirmed) = taken.get(name.as_str()).copied().unwrap_or_default();
         if counter.is_none() && snapshot.damages.is_empty() {
-            problems.add(format!("{} has no number in {name}", Keys::of(sale).all()[1]));
+            problems.add(format!(
+                "{} has no number in {name}",
+                Keys::of(sale).all()[1]
+            ));
         }
         if number(&snapshot.totals) != total && snapshot.damages.is_empty() {
-            problems.add(format!("{} differs from the journal in {name}", Keys::of(sale).all()[5]));
+            problems.add(format!(
+                "{} differs from the journal in {name}",
+                Keys::of(sale).all()[5]
+            ));
         }
         if total.is_some() && counter.is_some_and(|free| free < 0) {
             problems.add(format!("{name} is oversold"));
@@ -362,7 +464,10 @@ fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems)
     });
     let items: Vec<ItemReport> = items.collect();
     if Counts::of(snapshot.counts()) != reservations && snapshot.damages.is_empty() {
-        problems.add(format!("the state counts {:?}, the journal {reservations:?}", Counts::of(snapshot.counts())));
+        problems.add(format!(
+            "the state counts {:?}, the journal {reservations:?}",
+            Counts::of(snapshot.counts())
+        ));
     }
     if problems.more > 0 {
         problems.list.push(format!("and {} more", problems.more));
@@ -371,7 +476,11 @@ fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems)
     Report {
         sale: sale.to_owned(),
         sequence: snapshot.header.sequence,
-        verdict: if balanced { Verdict::Balanced } else { Verdict::Drift },
+        verdict: if balanced {
+            Verdict::Balanced
+        } else {
+            Verdict::Drift
+        },
         items,
         reservations,
         problems: problems.list,

@@ -25,12 +25,23 @@ const GATHER: Duration = Duration::from_millis(10);
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Follows all sales for as long as the process lives.
-pub async fn follow(redis: Redis, scripts: Arc<Scripts>, sales: Arc<Sales>, caught_up: Arc<CaughtUp>) {
+pub async fn follow(
+    redis: Redis,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+    caught_up: Arc<CaughtUp>,
+) {
     let mut positions = HashMap::new();
     loop {
         let error = match redis.dial_with(Duration::from_secs(10)).await {
             Ok(conn) => {
-                let mut follower = Follower { conn, scripts: &scripts, sales: &sales, positions, refused: HashSet::new() };
+                let mut follower = Follower {
+                    conn,
+                    scripts: &scripts,
+                    sales: &sales,
+                    positions,
+                    refused: HashSet::new(),
+                };
                 let error = match follower.run(&caught_up).await {
                     Ok(never) => match never {},
                     Err(error) => error,
@@ -53,11 +64,17 @@ impl CaughtUp {
     /// How long ago that was; `None`: never yet.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).map(|at| at.elapsed())
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .map(|at| at.elapsed())
     }
 
     fn now(&self) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
@@ -94,11 +111,15 @@ impl Follower<'_> {
                 }
                 self.take_in(&id, &entries).await?;
             }
-            let sales = ids.iter().filter(|id| !behind.contains(*id)).filter_map(|id| self.sales.get(id));
-            for sale in sales {
+            for id in &ids {
+                let Some(sale) = self.sales.get(id).filter(|_| !behind.contains(id)) else {
+                    continue;
+                };
                 // A definition is read at once at a later sequence than the journal's position;
                 // until that is reached the set of buyers is older than the stock.
-                if self.positions.get(&sale.id).copied().unwrap_or_default() >= sale.memory().sequence {
+                if self.positions.get(&sale.id).copied().unwrap_or_default()
+                    >= sale.memory().sequence
+                {
                     sale.complete_as_of(sent);
                 } else {
                     behind.insert(sale.id.clone());
@@ -115,7 +136,10 @@ impl Follower<'_> {
 
     /// Starts to follow the sales that are new since the last time.
     async fn find_sales(&mut self) -> Result<(), Failure> {
-        let ids: Vec<String> = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
+        let ids: Vec<String> = redis::cmd("SMEMBERS")
+            .arg(SALES)
+            .query_async(&mut self.conn)
+            .await?;
         for id in ids {
             if self.positions.contains_key(&id) {
                 continue;
@@ -141,13 +165,19 @@ impl Follower<'_> {
     /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
     async fn start(&mut self, id: &str) -> Result<u64, Failure> {
         let keys = Keys::of(id);
-        let memory = snapshot::read(&mut self.conn, self.scripts, &keys, true).await?.into_memory(&keys)?;
+        let memory = snapshot::read(&mut self.conn, self.scripts, &keys, true)
+            .await?
+            .into_memory(&keys)?;
         let sequence = memory.sequence;
         let mut buyers = HashSet::new();
         let mut cursor = 0_u64;
         loop {
             let (next, fields) = scan(&mut self.conn, keys.records(), cursor).await?;
-            buyers.extend(fields.chunks_exact(2).filter_map(|pair| buyer_mark(&pair[0])));
+            buyers.extend(
+                fields
+                    .chunks_exact(2)
+                    .filter_map(|pair| buyer_mark(&pair[0])),
+            );
             cursor = next;
             if cursor == 0 {
                 break;
@@ -159,14 +189,25 @@ impl Follower<'_> {
 
     /// One read of all journals: what came, by sale.
     async fn read(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
-        let keys: HashMap<String, &String> = ids.iter().map(|id| (Keys::of(id).journal().to_owned(), id)).collect();
+        let keys: HashMap<String, &String> = ids
+            .iter()
+            .map(|id| (Keys::of(id).journal().to_owned(), id))
+            .collect();
         let mut command = redis::cmd("XREAD");
-        command.arg("COUNT").arg(ENTRIES_MAX).arg("BLOCK").arg(BLOCK_MS).arg("STREAMS");
+        command
+            .arg("COUNT")
+            .arg(ENTRIES_MAX)
+            .arg("BLOCK")
+            .arg(BLOCK_MS)
+            .arg("STREAMS");
         for id in ids {
             command.arg(Keys::of(id).journal());
         }
         for id in ids {
-            command.arg(format!("{}-0", self.positions.get(id).copied().unwrap_or_default()));
+            command.arg(format!(
+                "{}-0",
+                self.positions.get(id).copied().unwrap_or_default()
+            ));
         }
         let answer: Value = match command.query_async(&mut self.conn).await {
             Err(error) if error.code() == Some("WRONGTYPE") => {
@@ -182,7 +223,10 @@ impl Follower<'_> {
             .collect())
     }
 
-    async fn read_one_by_one(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
+    async fn read_one_by_one(
+        &mut self,
+        ids: &[String],
+    ) -> Result<Vec<(String, Vec<Value>)>, Failure> {
         let mut found = Vec::new();
         for id in ids {
             let from = self.positions.get(id).copied().unwrap_or_default();
@@ -197,7 +241,9 @@ impl Follower<'_> {
 
     /// Brings memory up to the last of these entries.
     async fn take_in(&mut self, id: &str, entries: &[Value]) -> Result<(), Failure> {
-        let Some(sale) = self.sales.get(id) else { return Ok(()) };
+        let Some(sale) = self.sales.get(id) else {
+            return Ok(());
+        };
         if entries.is_empty() {
             return Ok(());
         }
@@ -205,7 +251,10 @@ impl Follower<'_> {
         let mut position = self.positions.get(id).copied().unwrap_or_default();
         for value in entries {
             let Some(entry) = Entry::parse(value) else {
-                sale.set_fault(Some(format!("{} has an entry that can't be read", sale.keys.journal())));
+                sale.set_fault(Some(format!(
+                    "{} has an entry that can't be read",
+                    sale.keys.journal()
+                )));
                 continue;
             };
             position = entry.sequence;
@@ -216,7 +265,9 @@ impl Follower<'_> {
                 continue;
             }
             if entry.kind == "define" {
-                memory = snapshot::read(&mut self.conn, self.scripts, &sale.keys, true).await?.into_memory(&sale.keys)?;
+                memory = snapshot::read(&mut self.conn, self.scripts, &sale.keys, true)
+                    .await?
+                    .into_memory(&sale.keys)?;
             } else {
                 apply(&mut memory, &entry);
             }
@@ -244,7 +295,9 @@ fn apply(memory: &mut Memory, entry: &Entry) {
         "close" => memory.levers.closed = true,
         "restock" => {
             for (item, total) in entry.totals() {
-                if let (Some(place), super::journal::Total::Of(total)) = (memory.catalogue.place(&item), total) {
+                if let (Some(place), super::journal::Total::Of(total)) =
+                    (memory.catalogue.place(&item), total)
+                {
                     memory.totals[place] = Some(total);
                 }
             }
@@ -254,7 +307,9 @@ fn apply(memory: &mut Memory, entry: &Entry) {
 }
 
 fn streams(answer: &Value) -> Vec<(String, Vec<Value>)> {
-    let Value::Array(streams) = answer else { return Vec::new() };
+    let Value::Array(streams) = answer else {
+        return Vec::new();
+    };
     let stream = |value: &Value| match value {
         Value::Array(pair) => match &pair[..] {
             [key, Value::Array(entries)] => Some((text(key), entries.clone())),
@@ -271,7 +326,12 @@ pub(super) async fn scan(
     key: &str,
     cursor: u64,
 ) -> redis::RedisResult<(u64, Vec<String>)> {
-    let (next, flat): (u64, Value) =
-        redis::cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(1000).query_async(conn).await?;
+    let (next, flat): (u64, Value) = redis::cmd("HSCAN")
+        .arg(key)
+        .arg(cursor)
+        .arg("COUNT")
+        .arg(1000)
+        .query_async(conn)
+        .await?;
     Ok((next, texts(&flat)))
 }

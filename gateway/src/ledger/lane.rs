@@ -37,7 +37,12 @@ impl<D: Dial> Lane<D> {
     /// A lane that connects as soon as [`Lane::keep_open`] runs.
     #[must_use]
     pub fn new(dial: D, scripts: Arc<Scripts>) -> Rc<Self> {
-        Rc::new(Self { dial, scripts, live: RefCell::default(), lost: Notify::new() })
+        Rc::new(Self {
+            dial,
+            scripts,
+            live: RefCell::default(),
+            lost: Notify::new(),
+        })
     }
 
     /// Connects, and again whenever the connection is lost. Runs for as long as the lane is used.
@@ -50,7 +55,8 @@ impl<D: Dial> Lane<D> {
                     wait = *RETRY_MS.start();
                     self.lost.notified().await;
                     // Many lanes lose their connections at once; they shall not all come back at once.
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start()))).await;
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start())))
+                        .await;
                 }
                 Err(error) => {
                     tracing::warn!(%error, "can't reach Redis");
@@ -64,7 +70,11 @@ impl<D: Dial> Lane<D> {
     async fn connect(&self) -> redis::RedisResult<Live<D::Conn>> {
         let mut conn = self.dial.dial().await?;
         let run_id = run_id(&mut conn).await?;
-        Ok(Live { conn, run_id: run_id.into(), opened: Rc::default() })
+        Ok(Live {
+            conn,
+            run_id: run_id.into(),
+            opened: Rc::default(),
+        })
     }
 
     /// The connection, if there is one at the moment.
@@ -93,7 +103,10 @@ impl<D: Dial> Lane<D> {
     fn give_up(&self, broken: &Live<D::Conn>, error: &str) {
         let mut live = self.live.borrow_mut();
         // Several calls may find the same connection broken; only the first one ends it.
-        if live.as_ref().is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened)) {
+        if live
+            .as_ref()
+            .is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened))
+        {
             tracing::warn!(error, "lost the connection to Redis");
             *live = None;
             self.lost.notify_one();

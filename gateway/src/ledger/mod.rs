@@ -20,5 +20,7 @@ use scripts::Failure;
 
 /// A connection for something that is not hot.
 pub(crate) async fn checkout(pool: &Pool) -> Result<Connection, Failure> {
-    pool.get().await.map_err(|e| Failure::NotDone(format!("can't reach Redis: {e}")))
+    pool.get()
+        .await
+        .map_err(|e| Failure::NotDone(format!("can't reach Redis: {e}")))
 }

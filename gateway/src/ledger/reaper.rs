@@ -23,7 +23,12 @@ const SWEEPS_MAX: usize = 50;
 const HEAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
-pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) {
+pub async fn reap<D: Dial>(
+    lane: Rc<Lane<D>>,
+    pool: Pool,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+) {
     loop {
         if let Some(live) = lane.live() {
             for sale in sales.all() {
@@ -36,7 +41,11 @@ pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>,
 }
 
 /// One tick, and as many sweeps as it takes until no hold is due.
-async fn tick_and_sweep<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) -> Result<(), Failure> {
+async fn tick_and_sweep<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    sale: &Sale,
+) -> Result<(), Failure> {
     let sent = Instant::now();
     let args = || vec![live.run_id.to_string(), sale.known().to_string()];
     let reply = lane.call(live, Script::Tick, &sale.keys, &args()).await?;
@@ -73,9 +82,13 @@ async fn take_note<D: Dial>(
                 tokio::time::sleep(HEAL_RETRY.mul_f32(fastrand::f32())).await;
             }
         }
-        Err(Failure::Refused(refusal @ Refusal::Behind(_))) => sale.set_fault(Some(behind(sale, &refusal))),
+        Err(Failure::Refused(refusal @ Refusal::Behind(_))) => {
+            sale.set_fault(Some(behind(sale, &refusal)))
+        }
         // A sale that was there and is not: all of it is lost.
-        Err(Failure::Refused(Refusal::Missing)) => sale.set_fault(Some(behind(sale, &Refusal::Behind(0)))),
+        Err(Failure::Refused(Refusal::Missing)) => {
+            sale.set_fault(Some(behind(sale, &Refusal::Behind(0))))
+        }
         Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
         Err(failure) => tracing::warn!(sale = sale.id, %failure, "no tick"),
     }
@@ -83,7 +96,9 @@ async fn take_note<D: Dial>(
 
 fn behind(sale: &Sale, refusal: &Refusal) -> String {
     let known = sale.known();
-    format!("{refusal} (sequence {known}): acknowledged changes are gone. Restore the ledger from its append-only file; or, to go on with the ledger as it is, restart all gateways")
+    format!(
+        "{refusal} (sequence {known}): acknowledged changes are gone. Restore the ledger from its append-only file; or, to go on with the ledger as it is, restart all gateways"
+    )
 }
 
 /// The ledger was last served by another Redis process. It is taken in once it is found whole and
@@ -96,17 +111,31 @@ async fn heal<D: Dial>(
     sale: &Sale,
     old: &str,
 ) -> Result<(), String> {
-    let report = audit::audit(pool, scripts, &sale.id).await.map_err(|e| format!("the audit after a restart of Redis failed: {e}"))?;
+    let report = audit::audit(pool, scripts, &sale.id)
+        .await
+        .map_err(|e| format!("the audit after a restart of Redis failed: {e}"))?;
     if report.sequence < sale.known() {
         return Err(behind(sale, &Refusal::Behind(report.sequence)));
     }
     if let Some(problem) = report.first_problem() {
-        return Err(format!("Redis was restarted and its ledger is not whole: {problem}"));
+        return Err(format!(
+            "Redis was restarted and its ledger is not whole: {problem}"
+        ));
     }
-    let args = [&live.run_id, sale.known().to_string().as_str(), old, "gateway"].map(str::to_owned);
+    let args = [
+        &live.run_id,
+        sale.known().to_string().as_str(),
+        old,
+        "gateway",
+    ]
+    .map(str::to_owned);
     match lane.call(live, Script::Adopt, &sale.keys, &args).await {
         Ok(_) => {
-            tracing::info!(sale = sale.id, sequence = report.sequence, "Redis was restarted; its ledger is whole and was taken in");
+            tracing::info!(
+                sale = sale.id,
+                sequence = report.sequence,
+                "Redis was restarted; its ledger is whole and was taken in"
+            );
             Ok(())
         }
         // Another gateway was faster.

@@ -63,7 +63,11 @@ impl Scripts {
     /// Loads every script, as a start-up check: Redis answers and can compile them.
     pub async fn load(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<()> {
         for (_, text) in &self.texts {
-            redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await?;
+            redis::cmd("SCRIPT")
+                .arg("LOAD")
+                .arg(text)
+                .query_async::<String>(conn)
+                .await?;
         }
         Ok(())
     }
@@ -84,7 +88,12 @@ impl Scripts {
         }
         let answer = match command.query_async(conn).await {
             Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await.map_err(Failure::not_done)?;
+                redis::cmd("SCRIPT")
+                    .arg("LOAD")
+                    .arg(text)
+                    .query_async::<String>(conn)
+                    .await
+                    .map_err(Failure::not_done)?;
                 command.query_async(conn).await
             }
             other => other,
@@ -140,7 +149,9 @@ impl From<redis::RedisError> for Failure {
     /// can fail comes first. Anything else means that no answer came.
     fn from(error: redis::RedisError) -> Self {
         match error.kind() {
-            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => Self::not_done(error),
+            ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
+                Self::not_done(error)
+            }
             _ => Self::Unknown(error.to_string()),
         }
     }
@@ -202,9 +213,16 @@ impl Header {
         let line = reply.get(1).map(text).unwrap_or_default();
         let numbers: Vec<i64> = line.split(' ').filter_map(|n| n.parse().ok()).collect();
         let [sequence, time, sale_clock, held] = numbers[..] else {
-            return Err(Failure::Unknown(format!("a header that can't be read: {line:?}")));
+            return Err(Failure::Unknown(format!(
+                "a header that can't be read: {line:?}"
+            )));
         };
-        Ok(Self { sequence: sequence.unsigned_abs(), time, sale_clock, held: held.unsigned_abs() })
+        Ok(Self {
+            sequence: sequence.unsigned_abs(),
+            time,
+            sale_clock,
+            held: held.unsigned_abs(),
+        })
     }
 
     /// When a deadline on the sale clock is due in wall time, if the clock goes on running.

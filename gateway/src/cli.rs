@@ -1,0 +1,501 @@
+//! The commands besides `serve`: each reads its arguments, does one thing, prints it, and names its exit code.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::config::{CommonOptions, ServeOptions, Settings};
+use crate::domain::definition::Definition;
+use crate::http::openapi;
+use crate::identify::{mint, read_secret};
+use crate::ledger::admin::{Admin, Applied, By, Lever, Restocked};
+use crate::ledger::audit::{self, Report, Verdict};
+use crate::ledger::journal::Cursor;
+use crate::ledger::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
+use crate::ops::view::{SaleDetail, SaleState};
+
+/// The gateway that takes the taps of a launch and decides each exactly once.
+///
+/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves apps and ops until SIGTERM
+    Serve {
+        #[command(flatten)]
+        /// Where Redis is, how to log.
+        common: CommonOptions,
+        #[command(flatten)]
+        /// Everything else.
+        serve: Box<ServeOptions>,
+    },
+    /// Defines a sale and pulls its levers
+    Sale {
+        #[command(flatten)]
+        /// Where Redis is.
+        common: CommonOptions,
+        /// What to do.
+        #[command(subcommand)]
+        action: SaleAction,
+    },
+    /// Proves that every item of a sale balances; exit code 1 if one does not
+    Audit {
+        /// The sale's id.
+        sale: String,
+        /// The whole report as JSON
+        #[arg(long, env = "LAUNCHGATE_JSON")]
+        json: bool,
+        #[command(flatten)]
+        /// Where Redis is.
+        common: CommonOptions,
+    },
+    /// Prints every change of a sale, one JSON object a line
+    Journal {
+        /// The sale's id.
+        sale: String,
+        /// Waits for more at the end
+        #[arg(long, env = "LAUNCHGATE_FOLLOW")]
+        follow: bool,
+        /// Goes on after this id (4711-0) or cursor (4711-0/3)
+        #[arg(long, env = "LAUNCHGATE_FROM", value_name = "ID")]
+        from: Option<String>,
+        #[command(flatten)]
+        /// Where Redis is.
+        common: CommonOptions,
+    },
+    /// Mints tokens for tests, one a line
+    Token {
+        /// The buyer; with --count, BUYER-0, BUYER-1, …
+        #[arg(long, env = "LAUNCHGATE_SUB", value_name = "BUYER")]
+        sub: String,
+        /// A scope: service
+        #[arg(long, env = "LAUNCHGATE_SCOPE", value_parser = ["service"])]
+        scope: Option<String>,
+        /// How long the tokens are valid: 90s, 15m, 1h
+        #[arg(long, env = "LAUNCHGATE_TTL", default_value = "1h", value_parser = duration)]
+        ttl: Duration,
+        /// How many
+        #[arg(long, env = "LAUNCHGATE_COUNT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        count: Option<u32>,
+        /// `iss`
+        #[arg(long, env = "LAUNCHGATE_AUTH_ISSUER", value_name = "TEXT")]
+        auth_issuer: Option<String>,
+        /// `aud`
+        #[arg(long, env = "LAUNCHGATE_AUTH_AUDIENCE", value_name = "TEXT")]
+        auth_audience: Option<String>,
+        /// The file with the secret
+        #[arg(long, env = "LAUNCHGATE_AUTH_SECRET_FILE", value_name = "FILE")]
+        auth_secret_file: PathBuf,
+    },
+    /// Prints the OpenAPI document of both listeners
+    Openapi,
+    /// Prints all options as they are in force, as a file that --config reads
+    Config {
+        #[command(flatten)]
+        /// Where Redis is, how to log.
+        common: CommonOptions,
+        #[command(flatten)]
+        /// Everything else.
+        serve: Box<ServeOptions>,
+    },
+}
+
+/// What can be done to a sale.
+#[derive(Debug, Subcommand)]
+pub enum SaleAction {
+    /// Creates or updates a sale from its definition; harmless when repeated
+    Apply {
+        /// The TOML file.
+        file: PathBuf,
+    },
+    /// Shows a sale, live
+    Show {
+        /// The sale's id.
+        sale: String,
+    },
+    /// Lists all sales
+    List,
+    /// Stops new reservations
+    Pause(LeverArgs),
+    /// Takes them again
+    Resume(LeverArgs),
+    /// Stops the sale clock: no hold expires
+    Freeze(LeverArgs),
+    /// Lets it go on
+    Unfreeze(LeverArgs),
+    /// Stops new reservations for good
+    Close(LeverArgs),
+    /// Sets the total of an item; pressing it twice does it once
+    Restock {
+        /// The sale's id.
+        sale: String,
+        /// model:ID, package:ID or store:ID
+        item: String,
+        /// The new total.
+        #[arg(value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+        total: u64,
+        /// The total that it was
+        #[arg(long, env = "LAUNCHGATE_WAS", value_name = "N")]
+        was: u64,
+        /// Why; it goes into the journal
+        #[arg(long, env = "LAUNCHGATE_REASON")]
+        reason: Option<String>,
+    },
+}
+
+/// A lever's arguments.
+#[derive(Debug, clap::Args)]
+pub struct LeverArgs {
+    /// The sale's id.
+    sale: String,
+    /// Why; it goes into the journal
+    #[arg(long, env = "LAUNCHGATE_REASON")]
+    reason: Option<String>,
+}
+
+/// How a command ended, other than done.
+#[derive(Debug)]
+pub enum Failed {
+    /// 1: the answer is no.
+    No(String),
+    /// 2: wrong usage or bad input.
+    Usage(String),
+    /// 3: something outside failed.
+    Outside(String),
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(Refusal::Missing) => {
+                Self::Usage("there is no such sale; `gateway sale list` lists them".into())
+            }
+            Failure::Refused(Refusal::Epoch(_)) => Self::Outside(format!(
+                "{failure}. A running gateway takes it in once its ledger is found whole"
+            )),
+            other => Self::Outside(other.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Outside(error.to_string())
+    }
+}
+
+/// Runs a command that is not `serve`.
+pub fn run(command: Command) -> Result<(), Failed> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        match command {
+            Command::Serve { .. } => Ok(()),
+            Command::Sale { common, action } => sale(&admin(&common)?, action).await,
+            Command::Audit { sale, json, common } => audit(&admin(&common)?, &sale, json).await,
+            Command::Journal {
+                sale,
+                follow,
+                from,
+                common,
+            } => journal(&admin(&common)?, &sale, follow, from.as_deref()).await,
+            Command::Token {
+                sub,
+                scope,
+                ttl,
+                count,
+                auth_issuer,
+                auth_audience,
+                auth_secret_file,
+            } => {
+                let secret = read_secret(&auth_secret_file).map_err(Failed::Usage)?;
+                let subs: Box<dyn Iterator<Item = String>> = match count {
+                    None => Box::new(std::iter::once(sub)),
+                    Some(count) => Box::new((0..count).map(move |n| format!("{sub}-{n}"))),
+                };
+                let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
+                let mut out = io::BufWriter::new(io::stdout().lock());
+                for sub in subs {
+                    let (issuer, audience) = (auth_issuer.as_deref(), auth_audience.as_deref());
+                    let token = mint(
+                        secret.as_bytes(),
+                        &sub,
+                        scope.is_some(),
+                        ttl.as_secs(),
+                        now_s,
+                        issuer,
+                        audience,
+                    )
+                    .map_err(|e| Failed::Usage(e.to_string()))?;
+                    writeln!(out, "{token}")?;
+                }
+                Ok(out.flush()?)
+            }
+            Command::Openapi => print(&openapi::document()),
+            Command::Config { common, serve } => print(
+                &Settings::new(&common, Some(&serve))
+                    .document()
+                    .map_err(|p| Failed::Usage(p.join("\n")))?,
+            ),
+        }
+    })
+}
+
+fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
+    let redis = Settings::new(common, None)
+        .redis()
+        .map_err(|p| Failed::Usage(p.join("\n")))?;
+    let pool = redis.pool(1).map_err(Failed::Outside)?;
+    Ok(Admin::new(
+        pool,
+        Arc::new(Scripts::new(REAL_CLOCK)),
+        Arc::default(),
+    ))
+}
+
+fn print(text: &str) -> Result<(), Failed> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failed::Outside(e.to_string()))?;
+    print(&format!("{text}\n"))
+}
+
+fn by(reason: Option<String>) -> By {
+    let user = std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .unwrap_or_else(|_| "unknown".into());
+    By {
+        who: format!("cli:{user}"),
+        reason,
+    }
+}
+
+async fn sale(admin: &Admin, action: SaleAction) -> Result<(), Failed> {
+    let (lever, args) = match action {
+        SaleAction::Apply { file } => return apply(admin, &file).await,
+        SaleAction::Show { sale } => {
+            let (snapshot, definition) = admin.show(&sale).await?;
+            return print_json(&SaleDetail::new(&snapshot, definition));
+        }
+        SaleAction::List => {
+            for id in admin.list().await? {
+                let (snapshot, definition) = admin.show(&id).await?;
+                let state = SaleState::new(&snapshot, &definition);
+                let phase = serde_json::to_string(&state.phase).unwrap_or_default();
+                print(&format!(
+                    "{id}\t{}\t{}\t{}\n",
+                    phase.trim_matches('"'),
+                    state.opens_at,
+                    state.name
+                ))?;
+            }
+            return Ok(());
+        }
+        SaleAction::Restock {
+            sale,
+            item,
+            total,
+            was,
+            reason,
+        } => {
+            let restocked = admin.restock(&sale, &item, total, was, &by(reason)).await?;
+            return match restocked {
+                Restocked::Done { total, free } => {
+                    print_json(&json!({"item": item, "total": total, "free": free}))
+                }
+                Restocked::UnknownItem => {
+                    Err(Failed::Usage(format!("the sale has no item {item:?}")))
+                }
+                Restocked::NoLimit => Err(Failed::No(format!("{item} has no limit"))),
+                Restocked::Changed { total } => Err(Failed::No(format!(
+                    "stock-changed: the total of {item} is {total}"
+                ))),
+                Restocked::Taken { taken } => Err(Failed::No(format!(
+                    "stock-taken: {taken} of {item} are taken"
+                ))),
+            };
+        }
+        SaleAction::Pause(args) => (Lever::Pause, args),
+        SaleAction::Resume(args) => (Lever::Resume, args),
+        SaleAction::Freeze(args) => (Lever::Freeze, args),
+        SaleAction::Unfreeze(args) => (Lever::Unfreeze, args),
+        SaleAction::Close(args) => (Lever::Close, args),
+    };
+    admin.pull(&args.sale, lever, &by(args.reason)).await?;
+    let (snapshot, definition) = admin.show(&args.sale).await?;
+    print_json(&SaleState::new(&snapshot, &definition))
+}
+
+async fn apply(admin: &Admin, file: &std::path::Path) -> Result<(), Failed> {
+    let definition = Definition::load(file).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        Failed::Usage(lines.join("\n"))
+    })?;
+    let id = &definition.sale.id;
+    match admin.apply(&definition, &by(None)).await? {
+        Applied::Created => print(&format!("{id}: created\n")),
+        Applied::Updated(revision) => print(&format!("{id}: updated to revision {revision}\n")),
+        Applied::Unchanged(revision) => print(&format!("{id}: unchanged at revision {revision}\n")),
+        Applied::Locked(fields) => Err(Failed::No(format!(
+            "definition-locked: these can't change any more: {}",
+            fields.join(", ")
+        ))),
+        Applied::ItemTaken(items) => Err(Failed::No(format!(
+            "definition-locked: taken by buyers, can't be removed: {}",
+            items.join(", ")
+        ))),
+        Applied::StockTaken(items) => {
+            let told: Vec<String> = items
+                .iter()
+                .map(|(item, taken)| format!("{item} ({taken} taken)"))
+                .collect();
+            Err(Failed::No(format!(
+                "stock-taken: the new total is below what is taken: {}",
+                told.join(", ")
+            )))
+        }
+    }
+}
+
+async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), Failed> {
+    let report = audit::audit(admin.pool(), admin.scripts(), sale).await?;
+    if json {
+        print_json(&report)?;
+    } else {
+        print(&table(&report))?;
+    }
+    match report.verdict {
+        Verdict::Balanced => Ok(()),
+        Verdict::Drift => Err(Failed::No(report.first_problem().unwrap_or_default())),
+    }
+}
+
+/// The equation of every model and package; stores as one line, and by name only where they drift.
+fn table(report: &Report) -> String {
+    let mut lines = vec![format!(
+        "{:<40} {:>9} {:>9} {:>9} {:>9} {:>7}",
+        "item", "total", "free", "held", "confirmed", "drift"
+    )];
+    let dash = |n: Option<i64>| n.map_or("-".to_owned(), |n| n.to_string());
+    let mut stores = (0, 0_i64, 0_i64, 0_i64, 0_i64);
+    for i in &report.items {
+        let is_store = i.item.starts_with("store:");
+        if is_store {
+            stores.0 += 1;
+            stores.1 += i.total.unwrap_or_default();
+            stores.2 += i.free.unwrap_or_default();
+            stores.3 += i.held;
+            stores.4 += i.confirmed;
+        }
+        if !is_store || i.drift != 0 {
+            let (total, free) = (dash(i.total), dash(i.free));
+            lines.push(format!(
+                "{:<40} {total:>9} {free:>9} {:>9} {:>9} {:>7}",
+                i.item, i.held, i.confirmed, i.drift
+            ));
+        }
+    }
+    if stores.0 > 0 {
+        let name = format!("{} stores together", stores.0);
+        let (total, free, held, confirmed) = (stores.1, stores.2, stores.3, stores.4);
+        lines.push(format!(
+            "{name:<40} {total:>9} {free:>9} {held:>9} {confirmed:>9}"
+        ));
+    }
+    let r = &report.reservations;
+    lines.push(format!(
+        "reservations: {} held, {} confirmed, {} cancelled, {} expired",
+        r.held, r.confirmed, r.cancelled, r.expired
+    ));
+    lines.extend(
+        report
+            .problems
+            .iter()
+            .map(|problem| format!("problem: {problem}")),
+    );
+    let verdict = if report.verdict == Verdict::Balanced {
+        "balanced"
+    } else {
+        "DRIFT"
+    };
+    lines.push(format!(
+        "{}: {verdict} at sequence {}\n",
+        report.sale, report.sequence
+    ));
+    lines.join("\n")
+}
+
+async fn journal(
+    admin: &Admin,
+    sale: &str,
+    follow: bool,
+    from: Option<&str>,
+) -> Result<(), Failed> {
+    /// Entries read at once, and how long to wait at the end.
+    const ENTRIES: usize = 500;
+    const WAIT: Duration = Duration::from_millis(200);
+    let mut cursor = from
+        .map(Cursor::parse)
+        .transpose()
+        .map_err(Failed::Usage)?
+        .unwrap_or(Cursor::START);
+    if !admin.exists(sale).await? {
+        return Err(Failure::Refused(Refusal::Missing).into());
+    }
+    loop {
+        let lines = match admin.journal(sale, cursor, ENTRIES).await {
+            Err(failure) if follow => {
+                // Downstream systems follow for days: a Redis that is away comes back.
+                tracing::warn!(%failure, "can't read the journal, trying again");
+                tokio::time::sleep(WAIT * 5).await;
+                continue;
+            }
+            other => other?,
+        };
+        let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
+        match print(&text) {
+            Err(Failed::Outside(_)) => return Ok(()), // whoever reads has gone
+            other => other?,
+        }
+        match lines.last() {
+            Some((last, _)) => cursor = *last,
+            None if follow => tokio::time::sleep(WAIT).await,
+            None => return Ok(()),
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration like 90s, 15m or 1h");
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
+    let unit = match &text[split..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    number
+        .checked_mul(unit)
+        .filter(|s| *s > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}

@@ -1,0 +1,605 @@
+//! Every option of the gateway: its flag, its variable, its key in the file, its default; all bad values at once.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory};
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use figment::value::Value;
+use hyper::http::HeaderValue;
+use serde::Serialize;
+
+use crate::http::server::ConnectionLimits;
+use crate::http::worker::RequestLimits;
+use crate::identify::AuthSettings;
+use crate::ledger::batch::QueueLimits;
+use crate::ledger::dial::Redis;
+
+/// Options that every command has which talks to Redis.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct CommonOptions {
+    /// A TOML file with options as keys, named like the flags
+    #[arg(long, env = "LAUNCHGATE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// The ledger: redis://HOST:PORT, rediss://HOST:PORT or unix:PATH. A password belongs into the variable or the file
+    #[arg(
+        long,
+        env = "LAUNCHGATE_REDIS",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<String>,
+    /// Until Redis must have accepted a connection, in ms
+    #[arg(long, env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_connect_timeout_ms: Option<String>,
+    /// Until Redis must have answered, in ms; past it an outcome is unknown
+    #[arg(long, env = "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_answer_timeout_ms: Option<String>,
+    /// Log lines as text or json
+    #[arg(long, env = "LAUNCHGATE_LOG_FORMAT", value_name = "FORMAT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_format: Option<String>,
+    /// What to log: error, warn, info, debug, trace, or per module as in "info,gateway::ledger=debug"
+    #[arg(long, env = "LAUNCHGATE_LOG_LEVEL", value_name = "LEVEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_level: Option<String>,
+}
+
+/// Options of `gateway serve`.
+#[derive(Debug, Clone, Default, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ServeOptions {
+    /// Where apps call
+    #[arg(long, env = "LAUNCHGATE_LISTEN", value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    listen: Option<String>,
+    /// Where health, metrics and the admin calls are
+    #[arg(long, env = "LAUNCHGATE_OPS_LISTEN", value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ops_listen: Option<String>,
+    /// A file with the secret of HS256 tokens, at least 32 bytes
+    #[arg(long, env = "LAUNCHGATE_AUTH_SECRET_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_secret_file: Option<String>,
+    /// Instead of a secret: a JWKS file with ES256, EdDSA or RS256 keys; read again when it changes
+    #[arg(long, env = "LAUNCHGATE_AUTH_JWKS_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_jwks_file: Option<String>,
+    /// The key ids of the JWKS that may sign the scope `service`, separated by commas
+    #[arg(long, env = "LAUNCHGATE_AUTH_SERVICE_KEY_IDS", value_name = "KIDS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_service_key_ids: Option<String>,
+    /// What `iss` of every token must be
+    #[arg(long, env = "LAUNCHGATE_AUTH_ISSUER", value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_issuer: Option<String>,
+    /// What `aud` of every token must hold
+    #[arg(long, env = "LAUNCHGATE_AUTH_AUDIENCE", value_name = "TEXT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_audience: Option<String>,
+    /// A file with lines of `NAME TOKEN`: who may pull levers
+    #[arg(long, env = "LAUNCHGATE_OPS_TOKEN_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ops_token_file: Option<String>,
+    /// Threads that serve apps, each with a connection to Redis; 0: one for each core
+    #[arg(long, env = "LAUNCHGATE_WORKERS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    workers: Option<String>,
+    /// Open connections of apps, all workers together; more are told 503 and closed
+    #[arg(long, env = "LAUNCHGATE_CONNECTIONS_MAX", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections_max: Option<String>,
+    /// Taps that one script call decides, at most
+    #[arg(long, env = "LAUNCHGATE_BATCH_MAX", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    batch_max: Option<String>,
+    /// Taps that wait for a batch, for each sale and worker; more are told to come back
+    #[arg(long, env = "LAUNCHGATE_QUEUE_MAX", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_max: Option<String>,
+    /// From a tap's arrival to its answer, in ms
+    #[arg(long, env = "LAUNCHGATE_TAP_DEADLINE_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tap_deadline_ms: Option<String>,
+    /// From a connection to its first byte, in ms
+    #[arg(long, env = "LAUNCHGATE_FIRST_BYTE_TIMEOUT_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first_byte_timeout_ms: Option<String>,
+    /// For the head of a request, and for an idle connection, in ms
+    #[arg(long, env = "LAUNCHGATE_HEADER_TIMEOUT_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header_timeout_ms: Option<String>,
+    /// For the body of a request, in ms
+    #[arg(long, env = "LAUNCHGATE_BODY_TIMEOUT_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_timeout_ms: Option<String>,
+    /// From "not ready" to the last accepted connection after SIGTERM, in ms: as long as the load balancer needs
+    #[arg(long, env = "LAUNCHGATE_DRAIN_DELAY_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_delay_ms: Option<String>,
+    /// From then on until connections that are still open are cut, in ms
+    #[arg(long, env = "LAUNCHGATE_DRAIN_DEADLINE_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    drain_deadline_ms: Option<String>,
+    /// Origins whose pages may call, separated by commas, as browsers send them: https://shop.example
+    #[arg(long, env = "LAUNCHGATE_CORS_ORIGINS", value_name = "ORIGINS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cors_origins: Option<String>,
+    /// Between two full audits of every sale, in s
+    #[arg(long, env = "LAUNCHGATE_AUDIT_INTERVAL_S", value_name = "S")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_interval_s: Option<String>,
+}
+
+/// All keys and their defaults, `""` where there is none, in the order in which `gateway config` shows them.
+pub const DEFAULTS: &[(&str, &str)] = &[
+    ("listen", "127.0.0.1:8080"),
+    ("ops-listen", "127.0.0.1:9090"),
+    ("redis", "redis://127.0.0.1:6379"),
+    ("redis-connect-timeout-ms", "1000"),
+    ("redis-answer-timeout-ms", "1000"),
+    ("auth-secret-file", ""),
+    ("auth-jwks-file", ""),
+    ("auth-service-key-ids", ""),
+    ("auth-issuer", ""),
+    ("auth-audience", ""),
+    ("ops-token-file", ""),
+    ("workers", "0"),
+    ("connections-max", "10000"),
+    ("batch-max", "256"),
+    ("queue-max", "8192"),
+    ("tap-deadline-ms", "2000"),
+    ("first-byte-timeout-ms", "10000"),
+    ("header-timeout-ms", "30000"),
+    ("body-timeout-ms", "10000"),
+    ("drain-delay-ms", "1000"),
+    ("drain-deadline-ms", "10000"),
+    ("cors-origins", ""),
+    ("audit-interval-s", "60"),
+    ("log-format", "text"),
+    ("log-level", "info"),
+];
+
+/// How a program logs.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// JSON instead of text.
+    pub json: bool,
+    /// For `tracing_subscriber`'s filter.
+    pub level: String,
+}
+
+/// What `serve` runs with; every value is good.
+pub struct ServeConfig {
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// The ops listener.
+    pub ops_listen: SocketAddr,
+    /// The ledger.
+    pub redis: Redis,
+    /// What tokens are verified with.
+    pub auth: AuthSettings,
+    /// Who may pull levers.
+    pub ops_token_file: PathBuf,
+    /// Threads.
+    pub workers: usize,
+    /// Limits of one worker's connections.
+    pub connections: ConnectionLimits,
+    /// Limits of requests.
+    pub requests: RequestLimits,
+    /// Between not ready and closing the listener.
+    pub drain_delay: Duration,
+    /// Until what is left is cut.
+    pub drain_deadline: Duration,
+    /// Origins that may call.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Between two audits.
+    pub audit_interval: Duration,
+}
+
+/// All options of one run, from wherever they come.
+pub struct Settings {
+    figment: Figment,
+    problems: Vec<String>,
+}
+
+impl Settings {
+    /// Puts flags and environment (both by clap) over the file over the defaults.
+    #[must_use]
+    pub fn new(common: &CommonOptions, serve: Option<&ServeOptions>) -> Self {
+        let mut figment = Figment::new();
+        let mut problems = Vec::new();
+        for (key, value) in DEFAULTS {
+            figment = figment.merge(Serialized::default(key, value));
+        }
+        if let Some(file) = &common.config {
+            let toml = Figment::from(Toml::file_exact(file));
+            match toml.extract::<std::collections::BTreeMap<String, Value>>() {
+                Ok(found) => {
+                    for key in found
+                        .keys()
+                        .filter(|key| !DEFAULTS.iter().any(|(known, _)| known == key))
+                    {
+                        problems.push(format!("{}: there is no option {key:?}", file.display()));
+                    }
+                    figment = figment.merge(toml);
+                }
+                Err(error) => problems.extend(
+                    error
+                        .into_iter()
+                        .map(|e| format!("{}: {e}", file.display())),
+                ),
+            }
+        }
+        figment = figment.merge(Serialized::defaults(common));
+        if let Some(serve) = serve {
+            figment = figment.merge(Serialized::defaults(serve));
+        }
+        Self { figment, problems }
+    }
+
+    fn text(&self, key: &str) -> String {
+        fn plain(value: Value) -> String {
+            match value {
+                Value::String(_, text) => text,
+                Value::Num(_, number) => number
+                    .to_i128()
+                    .map(|n| n.to_string())
+                    .unwrap_or_else(|| format!("{number:?}")),
+                Value::Bool(_, value) => value.to_string(),
+                Value::Array(_, list) => list.into_iter().map(plain).collect::<Vec<_>>().join(","),
+                other => format!("{other:?}"),
+            }
+        }
+        self.figment.find_value(key).map(plain).unwrap_or_default()
+    }
+
+    fn read<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let text = self.text(key);
+        match parse(&text) {
+            Ok(value) => Some(value),
+            Err(why) => {
+                let variable = key.to_uppercase().replace('-', "_");
+                // A URL can hold a password.
+                let shown = if key == "redis" {
+                    "the value".to_owned()
+                } else {
+                    format!("{text:?}")
+                };
+                self.problems
+                    .push(format!("--{key} (LAUNCHGATE_{variable}): {shown} {why}"));
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
+        self.read(key, |text| {
+            let fits = text.parse().ok().filter(|n| range.contains(n));
+            fits.ok_or_else(|| format!("is not a number from {} to {}", range.start(), range.end()))
+        })
+    }
+
+    fn millis(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<Duration> {
+        self.number(key, range).map(Duration::from_millis)
+    }
+
+    fn path(&self, key: &str) -> Option<PathBuf> {
+        Some(self.text(key))
+            .filter(|text| !text.is_empty())
+            .map(PathBuf::from)
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        self.text(key)
+            .split(',')
+            .map(|s| s.trim().to_owned())
+            .filter(|s| !s.is_empty())
+            .collect()
+    }
+
+    fn finish<T>(self, value: Option<T>) -> Result<T, Vec<String>> {
+        value
+            .filter(|_| self.problems.is_empty())
+            .ok_or(self.problems)
+    }
+
+    /// How to log; wrong values are told by whoever reads the rest, too.
+    pub fn log(&mut self) -> Option<LogConfig> {
+        let json = self.read("log-format", |text| match text {
+            "text" => Ok(false),
+            "json" => Ok(true),
+            _ => Err("is neither text nor json".into()),
+        });
+        let level = self.read("log-level", |text| {
+            text.parse::<tracing_subscriber::filter::Targets>()
+                .map(|_| text.to_owned())
+                .map_err(|e| format!("is no log level: {e}"))
+        });
+        Some(LogConfig {
+            json: json?,
+            level: level?,
+        })
+    }
+
+    fn redis_option(&mut self) -> Option<Redis> {
+        let connect = self.millis("redis-connect-timeout-ms", 10..=60_000);
+        let answer = self.millis("redis-answer-timeout-ms", 10..=60_000);
+        self.read("redis", |url| {
+            let (connect, answer) = (connect.unwrap_or_default(), answer.unwrap_or_default());
+            Redis::new(url, connect, answer).map_err(|e| {
+                format!("is no Redis URL (redis://HOST:PORT, rediss://HOST:PORT, unix:PATH): {e}")
+            })
+        })
+    }
+
+    /// How to reach Redis.
+    pub fn redis(mut self) -> Result<Redis, Vec<String>> {
+        let redis = self.redis_option();
+        self.finish(redis)
+    }
+
+    /// What `serve` runs with, or everything that is wrong.
+    pub fn serve(mut self) -> Result<ServeConfig, Vec<String>> {
+        let address = |text: &str| {
+            text.parse()
+                .map_err(|_| "is no address like 127.0.0.1:8080".to_owned())
+        };
+        let listen = self.read("listen", address);
+        let ops_listen = self.read("ops-listen", address);
+        let redis = self.redis_option();
+        let auth = AuthSettings {
+            secret_file: self.path("auth-secret-file"),
+            jwks_file: self.path("auth-jwks-file"),
+            service_key_ids: self.list("auth-service-key-ids"),
+            issuer: Some(self.text("auth-issuer")).filter(|s| !s.is_empty()),
+            audience: Some(self.text("auth-audience")).filter(|s| !s.is_empty()),
+        };
+        let ops_token_file = self.path("ops-token-file");
+        if ops_token_file.is_none() {
+            self.problems.push(
+                "--ops-token-file (LAUNCHGATE_OPS_TOKEN_FILE): is needed: a file with lines of NAME TOKEN".into(),
+            );
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = self
+            .number("workers", 0..=1024)
+            .map(|n| if n == 0 { cores } else { usize_of(n) });
+        let connections_max = self.number("connections-max", 1..=10_000_000);
+        let batch_max = self.number("batch-max", 1..=1_000);
+        let queue_max = self.number("queue-max", 1..=1_000_000);
+        let tap_deadline = self.millis("tap-deadline-ms", 10..=60_000);
+        let first_byte_timeout = self.millis("first-byte-timeout-ms", 10..=600_000);
+        let header_timeout = self.millis("header-timeout-ms", 10..=600_000);
+        let body_timeout = self.millis("body-timeout-ms", 10..=600_000);
+        let drain_delay = self.millis("drain-delay-ms", 0..=600_000);
+        let drain_deadline = self.millis("drain-deadline-ms", 0..=600_000);
+        let audit_interval = self
+            .number("audit-interval-s", 1..=86_400)
+            .map(Duration::from_secs);
+        let origins = self.list("cors-origins");
+        let cors_origins = self.read("cors-origins", |_| {
+            origins.iter().map(|o| origin(o)).collect()
+        });
+        self.log();
+        let config = (|| {
+            let workers = workers?;
+            Some(ServeConfig {
+                listen: listen?,
+                ops_listen: ops_listen?,
+                redis: redis?,
+                auth,
+                ops_token_file: ops_token_file?,
+                workers,
+                connections: ConnectionLimits {
+                    connections_max: usize_of(connections_max?).div_ceil(workers),
+                    first_byte_timeout: first_byte_timeout?,
+                    header_timeout: header_timeout?,
+                },
+                requests: RequestLimits {
+                    queue: QueueLimits {
+                        batch_max: usize_of(batch_max?),
+                        queue_max: usize_of(queue_max?),
+                    },
+                    tap_deadline: tap_deadline?,
+                    body_timeout: body_timeout?,
+                },
+                drain_delay: drain_delay?,
+                drain_deadline: drain_deadline?,
+                cors_origins: cors_origins?,
+                audit_interval: audit_interval?,
+            })
+        })();
+        self.finish(config)
+    }
+
+    /// All options as they are in force, as a commented file that `--config` reads.
+    pub fn document(self) -> Result<String, Vec<String>> {
+        let help = Help::command();
+        let mut document = String::from(
+            "# The options in force. Flags go before LAUNCHGATE_… variables before this file.\n",
+        );
+        for (key, default) in DEFAULTS {
+            let arg = help.get_arguments().find(|arg| arg.get_long() == Some(key));
+            let text = arg
+                .and_then(|arg| arg.get_help())
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let value = self.text(key);
+            let shown = if *key == "redis" {
+                without_password(&value)
+            } else {
+                value.clone()
+            };
+            let comment = if value.is_empty() { "# " } else { "" };
+            let default = if default.is_empty() {
+                "none".to_owned()
+            } else {
+                (*default).to_owned()
+            };
+            // Writing into a String can't fail.
+            let _ = write!(
+                document,
+                "\n# {text}. Default: {default}\n{comment}{key} = {shown:?}\n"
+            );
+        }
+        self.finish(Some(document))
+    }
+}
+
+/// All options on one command, for their help texts.
+#[derive(clap::Parser)]
+struct Help {
+    #[command(flatten)]
+    _common: CommonOptions,
+    #[command(flatten)]
+    _serve: ServeOptions,
+}
+
+fn usize_of(n: u64) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+fn origin(text: &str) -> Result<HeaderValue, String> {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    let host_only =
+        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '*', '?', '#', '@']));
+    HeaderValue::from_str(text)
+        .ok()
+        .filter(|_| host_only)
+        .ok_or_else(|| format!("holds {text:?}, which is no origin like https://shop.example"))
+}
+
+/// A URL that can be shown.
+fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => {
+            format!("{}***{}", &url[..scheme + 3], &url[at..])
+        }
+        _ => match url.split_once("?") {
+            Some((path, _)) => format!("{path}?***"),
+            None => url.to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> ServeOptions {
+        ServeOptions {
+            ops_token_file: Some("ops".into()),
+            ..ServeOptions::default()
+        }
+    }
+
+    #[test]
+    fn defaults_are_good_and_every_option_has_one() {
+        let config = Settings::new(&CommonOptions::default(), Some(&options()))
+            .serve()
+            .map_err(|p| p.join("\n"));
+        assert!(
+            config.is_ok_and(|c| c.listen.ip().is_loopback() && c.ops_listen.ip().is_loopback())
+        );
+        let command = Help::command();
+        let mut flags: Vec<_> = command
+            .get_arguments()
+            .filter_map(|a| a.get_long())
+            .filter(|l| *l != "config")
+            .collect();
+        let mut keys: Vec<_> = DEFAULTS.iter().map(|(key, _)| *key).collect();
+        flags.sort_unstable();
+        keys.sort_unstable();
+        assert_eq!(flags, keys);
+        for arg in command.get_arguments() {
+            let name = arg.get_long().unwrap().to_uppercase().replace('-', "_");
+            assert_eq!(
+                arg.get_env().unwrap().to_str().unwrap(),
+                format!("LAUNCHGATE_{name}")
+            );
+        }
+    }
+
+    #[test]
+    fn all_bad_values_are_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gateway.toml");
+        std::fs::write(
+            &file,
+            "listen = \"here\"\nqueue-max = -3\ncolour = \"red\"\n",
+        )
+        .unwrap();
+        let common = CommonOptions {
+            config: Some(file),
+            redis: Some("http://:pw@x".into()),
+            ..CommonOptions::default()
+        };
+        let serve = ServeOptions {
+            workers: Some("many".into()),
+            cors_origins: Some("https://a.example,*".into()),
+            ..ServeOptions::default()
+        };
+        let problems = Settings::new(&common, Some(&serve))
+            .serve()
+            .err()
+            .unwrap()
+            .join("\n");
+        for part in [
+            "--listen",
+            "--queue-max",
+            "\"colour\"",
+            "--redis",
+            "--workers",
+            "--cors-origins",
+            "--ops-token-file",
+        ] {
+            assert!(problems.contains(part), "{part} in {problems}");
+        }
+        assert!(!problems.contains("pw"), "{problems}");
+    }
+
+    #[test]
+    fn a_flag_goes_before_the_file_and_the_document_can_be_read_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("gateway.toml");
+        std::fs::write(&file, "workers = 3\nbatch-max = 7\ncors-origins = [\"https://a.example\", \"https://b.example\"]\n").unwrap();
+        let common = CommonOptions {
+            config: Some(file.clone()),
+            ..CommonOptions::default()
+        };
+        let serve = ServeOptions {
+            workers: Some("5".into()),
+            ..options()
+        };
+        let document = Settings::new(&common, Some(&serve)).document().unwrap();
+        std::fs::write(&file, document).unwrap();
+        let config = Settings::new(&common, None)
+            .serve()
+            .map_err(|p| p.join("\n"));
+        assert!(config.is_ok_and(|c| c.workers == 5
+            && c.requests.queue.batch_max == 7
+            && c.cors_origins.len() == 2));
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(
+            without_password("redis://u:secret@h:1/0"),
+            "redis://***@h:1/0"
+        );
+        assert_eq!(without_password("redis://h:1"), "redis://h:1");
+        assert_eq!(without_password("unix:/s?pass=secret"), "unix:/s?***");
+    }
+}

@@ -1,0 +1,431 @@
+//! The ops listener's calls: health, metrics, and everything under `/admin/v1/`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
+use hyper::{Method, Request};
+use percent_encoding::percent_decode_str;
+
+use super::health::Health;
+use super::metrics::Metrics;
+use super::view::{
+    AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState,
+    SaleStates,
+};
+use crate::domain::definition::{Definition, Mistake};
+use crate::http::problem;
+use crate::http::request::{self, BodyLimits, query};
+use crate::http::reservations::sale_not_found;
+use crate::http::respond::{self, Answer, Refused};
+use crate::http::server::Handler;
+use crate::http::view::ReservationView;
+use crate::ledger::admin::{Admin, Applied, By, Lever, Restocked};
+use crate::ledger::audit;
+use crate::ledger::journal::Cursor;
+use crate::ledger::memory::Sales;
+use crate::ledger::scripts::{Failure, Refusal};
+use crate::ops_tokens::OpsTokens;
+
+/// A definition with 50,000 stores has some MiB.
+const DEFINITION_MAX: usize = 16 * 1024 * 1024;
+/// Characters of a reason.
+const REASON_MAX: usize = 500;
+/// Lines of the journal in one answer.
+const LINES_MAX: usize = 10_000;
+
+/// What the ops listener's handlers need.
+pub struct Ops {
+    /// Who may pull levers.
+    pub tokens: OpsTokens,
+    /// The way into the ledger.
+    pub admin: Admin,
+    /// What this process follows.
+    pub sales: Arc<Sales>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Readiness.
+    pub health: Health,
+    /// From the end of a request's headers to the end of its body.
+    pub body_timeout: Duration,
+}
+
+impl Handler for Ops {
+    async fn answer(&self, request: Request<Incoming>) -> Answer {
+        self.dispatch(request)
+            .await
+            .unwrap_or_else(Refused::into_answer)
+    }
+}
+
+impl Ops {
+    async fn dispatch(&self, request: Request<Incoming>) -> Result<Answer, Refused> {
+        let (parts, body) = request.into_parts();
+        request::check_size(&parts)?;
+        let path = parts.uri.path().to_owned();
+        let method = if parts.method == Method::HEAD {
+            Method::GET
+        } else {
+            parts.method.clone()
+        };
+        let need = |allowed: &[Method], text: &str| {
+            if allowed.contains(&method) {
+                Ok(())
+            } else {
+                Err(Refused::method_not_allowed(text))
+            }
+        };
+        match path.as_str() {
+            "/livez" | "/readyz" | "/metrics" => {
+                need(&[Method::GET], "GET, HEAD")?;
+                return Ok(match path.as_str() {
+                    "/livez" => respond::text("text/plain; charset=utf-8", "alive\n"),
+                    "/readyz" => self.ready().await,
+                    _ => respond::text(
+                        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+                        self.metrics.text(&self.sales),
+                    ),
+                });
+            }
+            _ => {}
+        }
+        let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
+        // Before anything is said about what exists.
+        let who = self
+            .tokens
+            .who(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
+        let who = who.ok_or_else(Refused::unknown_ops_token)?;
+        let steps: Vec<&str> = rest.split('/').collect();
+        if steps[0] != "sales" {
+            return Err(nothing_here());
+        }
+        match steps[1..] {
+            [] => {
+                need(&[Method::GET], "GET, HEAD")?;
+                self.list().await
+            }
+            [sale] => {
+                need(&[Method::GET, Method::PUT], "GET, HEAD, PUT")?;
+                if method == Method::PUT {
+                    return self
+                        .apply(sale, &who, Request::from_parts(parts, body))
+                        .await;
+                }
+                let (snapshot, definition) =
+                    self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
+                Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
+            }
+            [sale, "audit"] => {
+                need(&[Method::GET], "GET, HEAD")?;
+                self.audit(sale).await
+            }
+            [sale, "journal"] => {
+                need(&[Method::GET], "GET, HEAD")?;
+                let [from, limit] = query(&parts, ["from", "limit"])?;
+                self.journal(sale, from.as_deref(), limit.as_deref()).await
+            }
+            [sale, "buyers", sub] => {
+                need(&[Method::GET], "GET, HEAD")?;
+                let sub = percent_decode_str(sub)
+                    .decode_utf8()
+                    .map_err(|_| nothing_here())?;
+                self.buyer(sale, &sub).await
+            }
+            [sale, "restock"] => {
+                need(&[Method::POST], "POST")?;
+                self.restock(sale, &who, Request::from_parts(parts, body))
+                    .await
+            }
+            [sale, word] => {
+                let lever = Lever::parse(word).ok_or_else(nothing_here)?;
+                need(&[Method::POST], "POST")?;
+                self.pull(sale, lever, &who, Request::from_parts(parts, body))
+                    .await
+            }
+            _ => Err(nothing_here()),
+        }
+    }
+
+    async fn ready(&self) -> Answer {
+        let reasons = self.health.reasons().await;
+        if reasons.is_empty() {
+            respond::text("text/plain; charset=utf-8", "ready\n")
+        } else {
+            respond::not_ready(&reasons.join("; "))
+        }
+    }
+
+    fn limits(&self, bytes_max: usize) -> BodyLimits {
+        BodyLimits {
+            bytes_max,
+            timeout: self.body_timeout,
+        }
+    }
+
+    async fn list(&self) -> Result<Answer, Refused> {
+        let ids = self.admin.list().await.map_err(|f| failed("", &f))?;
+        let mut sales = Vec::with_capacity(ids.len());
+        for id in ids {
+            let (snapshot, definition) = self.admin.show(&id).await.map_err(|f| failed(&id, &f))?;
+            sales.push(SaleState::new(&snapshot, &definition));
+        }
+        Ok(respond::ok(&SaleStates { sales }))
+    }
+
+    async fn apply(
+        &self,
+        sale: &str,
+        who: &str,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Refused> {
+        let bytes = request::json_bytes(request, self.limits(DEFINITION_MAX)).await?;
+        let definition =
+            Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
+        if definition.sale.id != sale {
+            let detail = format!(
+                "The path names the sale {sale:?}, the definition {:?}.",
+                definition.sale.id
+            );
+            return Err(Refused::invalid("/sale/id", detail));
+        }
+        let by = By {
+            who: who.to_owned(),
+            reason: None,
+        };
+        let applied = self
+            .admin
+            .apply(&definition, &by)
+            .await
+            .map_err(|f| failed(sale, &f))?;
+        let (outcome, revision) = match applied {
+            Applied::Created => ("created", 1),
+            Applied::Updated(revision) => ("updated", revision),
+            Applied::Unchanged(revision) => ("unchanged", revision),
+            Applied::Locked(fields) => {
+                let detail = format!("These can't change any more: {}.", fields.join(", "));
+                return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("fields", fields));
+            }
+            Applied::ItemTaken(items) => {
+                let detail = format!(
+                    "These were taken by buyers and can't be removed: {}.",
+                    items.join(", ")
+                );
+                return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("items", items));
+            }
+            Applied::StockTaken(items) => {
+                let told: Vec<String> = items
+                    .iter()
+                    .map(|(item, taken)| format!("{item} ({taken})"))
+                    .collect();
+                let detail = format!("More than the new total is taken of: {}.", told.join(", "));
+                let items: Vec<String> = items.into_iter().map(|(item, _)| item).collect();
+                return Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", items));
+            }
+        };
+        tracing::info!(sale, who, outcome, revision, "definition applied");
+        Ok(respond::ok(&AppliedView {
+            sale: sale.to_owned(),
+            revision,
+            outcome,
+        }))
+    }
+
+    async fn pull(
+        &self,
+        sale: &str,
+        lever: Lever,
+        who: &str,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Refused> {
+        let body: LeverRequest =
+            request::optional_json(request, self.limits(request::BODY_MAX)).await?;
+        let by = By {
+            who: who.to_owned(),
+            reason: check_reason(body.reason)?,
+        };
+        let changed = self
+            .admin
+            .pull(sale, lever, &by)
+            .await
+            .map_err(|f| failed(sale, &f))?;
+        tracing::info!(sale, who, lever = lever.word(), changed, "lever pulled");
+        let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
+        Ok(respond::ok(&SaleState::new(&snapshot, &definition)))
+    }
+
+    async fn restock(
+        &self,
+        sale: &str,
+        who: &str,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Refused> {
+        let body: RestockRequest = request::json(request, self.limits(request::BODY_MAX)).await?;
+        if body.total > 1_000_000_000 || body.was > 1_000_000_000 {
+            return Err(Refused::invalid(
+                "/total",
+                "A total is a number from 0 to 1,000,000,000.",
+            ));
+        }
+        let by = By {
+            who: who.to_owned(),
+            reason: check_reason(body.reason)?,
+        };
+        let item = body.item;
+        let done = self
+            .admin
+            .restock(sale, &item, body.total, body.was, &by)
+            .await
+            .map_err(|f| failed(sale, &f))?;
+        match done {
+            Restocked::Done { total, free } => {
+                tracing::info!(sale, who, item, total, "restocked");
+                Ok(respond::ok(&RestockView { item, total, free }))
+            }
+            Restocked::UnknownItem => Err(Refused::new(
+                problem::UNKNOWN_ITEM,
+                format!("The sale has no item {item:?}."),
+            )
+            .with("items", [item])),
+            Restocked::NoLimit => Err(Refused::new(
+                problem::STOCK_CHANGED,
+                format!("{item} has no limit; give it a stock in the definition first."),
+            )),
+            Restocked::Changed { total } => {
+                let detail = format!(
+                    "The total of {item} is {total}, neither {} nor {}.",
+                    body.was, body.total
+                );
+                Err(Refused::new(problem::STOCK_CHANGED, detail).with("total", total))
+            }
+            Restocked::Taken { taken } => {
+                let detail = format!("{taken} of {item} are taken, more than {}.", body.total);
+                Err(Refused::new(problem::STOCK_TAKEN, detail)
+                    .with("items", [item])
+                    .with("taken", taken))
+            }
+        }
+    }
+
+    async fn audit(&self, sale: &str) -> Result<Answer, Refused> {
+        let report = audit::audit(self.admin.pool(), self.admin.scripts(), sale)
+            .await
+            .map_err(|f| failed(sale, &f))?;
+        Ok(respond::ok(&report))
+    }
+
+    async fn journal(
+        &self,
+        sale: &str,
+        from: Option<&str>,
+        limit: Option<&str>,
+    ) -> Result<Answer, Refused> {
+        let wrong = |detail: String| Refused::new(problem::INVALID_REQUEST, detail);
+        let cursor = from
+            .map(Cursor::parse)
+            .transpose()
+            .map_err(wrong)?
+            .unwrap_or(Cursor::START);
+        let limit = match limit.map(str::parse::<usize>) {
+            None => LINES_MAX,
+            Some(Ok(limit)) if (1..=LINES_MAX).contains(&limit) => limit,
+            Some(_) => return Err(wrong(format!("limit is a number from 1 to {LINES_MAX}."))),
+        };
+        if !self
+            .admin
+            .exists(sale)
+            .await
+            .map_err(|f| failed(sale, &f))?
+        {
+            return Err(sale_not_found(sale));
+        }
+        // An entry has at least one line and, with the largest batches, some hundred.
+        let lines = self
+            .admin
+            .journal(sale, cursor, limit.min(100))
+            .await
+            .map_err(|f| failed(sale, &f))?;
+        let text: String = lines
+            .iter()
+            .take(limit)
+            .map(|(_, line)| format!("{line}\n"))
+            .collect();
+        Ok(respond::text("application/x-ndjson", text))
+    }
+
+    async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {
+        let followed = self.sales.get(sale).ok_or_else(|| sale_not_found(sale))?;
+        let (list, header, journal) = self
+            .admin
+            .buyer(sale, sub)
+            .await
+            .map_err(|f| failed(sale, &f))?;
+        let memory = followed.memory();
+        let reservations = list
+            .iter()
+            .map(|r| ReservationView::new(&followed, &memory, r, &header))
+            .collect();
+        Ok(respond::ok(&BuyerView {
+            sale: sale.to_owned(),
+            buyer: sub.to_owned(),
+            sequence: header.sequence,
+            reservations,
+            journal,
+        }))
+    }
+}
+
+fn nothing_here() -> Refused {
+    Refused::new(
+        problem::NOT_FOUND,
+        "No call of the ops listener has this path.",
+    )
+}
+
+fn check_reason(reason: Option<String>) -> Result<Option<String>, Refused> {
+    match reason {
+        Some(reason) if reason.chars().count() > REASON_MAX => Err(Refused::invalid(
+            "/reason",
+            format!("A reason has at most {REASON_MAX} characters."),
+        )),
+        other => Ok(other),
+    }
+}
+
+fn invalid_definition(mistakes: &[Mistake]) -> Refused {
+    let list: Vec<_> = mistakes
+        .iter()
+        .map(|m| serde_json::json!({"pointer": m.place, "detail": m.what}))
+        .collect();
+    let first = mistakes.first();
+    let detail = first
+        .map(|m| format!("{} mistakes; the first: {m}", mistakes.len()))
+        .unwrap_or_default();
+    Refused::invalid(first.map_or("", |m| m.place.as_str()), detail).with("mistakes", list)
+}
+
+fn failed(sale: &str, failure: &Failure) -> Refused {
+    match failure {
+        Failure::Refused(Refusal::Missing) => sale_not_found(sale),
+        Failure::Unknown(_) => {
+            tracing::warn!(sale, %failure, "an admin call got no answer");
+            Refused::unknown()
+        }
+        Failure::NotDone(why) => {
+            tracing::warn!(sale, %failure, "an admin call was not done");
+            Refused::new(
+                problem::TEMPORARY_REDUCED_CAPACITY,
+                format!("Nothing was done: {why}"),
+            )
+            .retry_after(1_000)
+        }
+        Failure::Refused(refusal) => {
+            tracing::warn!(sale, %failure, "the ledger refused an admin call");
+            Refused::new(
+                problem::TEMPORARY_REDUCED_CAPACITY,
+                format!("Nothing was done: {refusal}"),
+            )
+            .retry_after(1_000)
+        }
+    }
+}

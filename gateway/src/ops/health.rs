@@ -1,0 +1,52 @@
+//! Whether this gateway shall get traffic, and if not, why.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use deadpool_redis::Pool;
+
+use crate::ledger::follow::CaughtUp;
+
+/// The follower may be this far behind before we call ourselves not ready. Longer than the longest
+/// age at which memory decides, so that a short stall does not take all gateways out at once.
+const BEHIND_MAX: Duration = Duration::from_secs(3);
+
+/// What readiness depends on.
+pub struct Health {
+    /// For a `PING`.
+    pub pool: Pool,
+    /// Whether the scripts were loaded at the start.
+    pub scripts_loaded: Arc<AtomicBool>,
+    /// How far the follower is.
+    pub caught_up: Arc<CaughtUp>,
+    /// Whether we are on the way out.
+    pub draining: Arc<AtomicBool>,
+}
+
+impl Health {
+    /// Why this gateway is not ready; empty when it is.
+    pub async fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        if self.draining.load(Ordering::Relaxed) {
+            reasons.push("draining".to_owned());
+        }
+        if let Err(error) = self.pool.get().await {
+            reasons.push(format!("Redis does not answer: {error}"));
+        }
+        if !self.scripts_loaded.load(Ordering::Relaxed) {
+            reasons.push("the scripts are not loaded".to_owned());
+        }
+        match self.caught_up.age() {
+            None => reasons.push("the journal has not been read to its end yet".to_owned()),
+            Some(age) if age > BEHIND_MAX => {
+                reasons.push(format!(
+                    "the journal was last read to its end {} ms ago",
+                    age.as_millis()
+                ));
+            }
+            Some(_) => {}
+        }
+        reasons
+    }
+}

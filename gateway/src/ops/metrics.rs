@@ -1,0 +1,175 @@
+//! What is counted, as a list; the text that Prometheus reads is made from it.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::ledger::memory::Sales;
+
+/// A request's route and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct RouteStatus {
+    route: &'static str,
+    status: u16,
+}
+
+impl EncodeLabelSet for RouteStatus {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeLabel;
+        ("route", self.route).encode(encoder.encode_label())?;
+        ("status", u32::from(self.status)).encode(encoder.encode_label())
+    }
+}
+
+/// A sale, and one of its items or states.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SaleLabel {
+    sale: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ItemLabel {
+    sale: String,
+    item: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StateLabel {
+    sale: String,
+    state: &'static str,
+}
+
+/// All metrics of this process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RouteStatus, Counter<u64, AtomicU64>>,
+    sequence: Family<SaleLabel, Gauge>,
+    free: Family<ItemLabel, Gauge>,
+    total: Family<ItemLabel, Gauge>,
+    reservations: Family<StateLabel, Gauge>,
+    drift: Family<SaleLabel, Gauge>,
+    fault: Family<SaleLabel, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("launchgate");
+        let requests = Family::default();
+        registry.register(
+            "requests",
+            "Answers on the public listener, by route and status.",
+            requests.clone(),
+        );
+        let sequence = Family::default();
+        registry.register(
+            "ledger_sequence",
+            "Latest change of a sale that this gateway has followed.",
+            sequence.clone(),
+        );
+        let free = Family::default();
+        registry.register(
+            "stock_free",
+            "What is left of a model or package that has a limit.",
+            free.clone(),
+        );
+        let total = Family::default();
+        registry.register(
+            "stock_total",
+            "The total of a model or package that has a limit.",
+            total.clone(),
+        );
+        let reservations = Family::default();
+        registry.register(
+            "reservations",
+            "Reservations of a sale, by state.",
+            reservations.clone(),
+        );
+        let drift = Family::default();
+        registry.register("ledger_drift", "Sum of the absolute drifts of all items, and 1 for each problem, in the last audit; -1 before the first.", drift.clone());
+        let fault = Family::default();
+        registry.register(
+            "ledger_fault",
+            "1 while the ledger refuses this sale.",
+            fault.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            sequence,
+            free,
+            total,
+            reservations,
+            drift,
+            fault,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts an answer.
+    pub fn count(&self, route: &'static str, status: u16) {
+        self.requests
+            .get_or_create(&RouteStatus { route, status })
+            .inc();
+    }
+
+    /// Notes what an audit found.
+    pub fn audited(&self, sale: &str, drift: i64) {
+        self.drift
+            .get_or_create(&SaleLabel {
+                sale: sale.to_owned(),
+            })
+            .set(drift);
+    }
+
+    /// All metrics as text, the ledger's as memory has them now.
+    #[must_use]
+    pub fn text(&self, sales: &Sales) -> String {
+        for sale in sales.all() {
+            let memory = sale.memory();
+            let label = SaleLabel {
+                sale: sale.id.clone(),
+            };
+            self.sequence
+                .get_or_create(&label)
+                .set(i64::try_from(memory.sequence).unwrap_or(i64::MAX));
+            self.fault
+                .get_or_create(&label)
+                .set(i64::from(sale.fault().is_some()));
+            let _ = self.drift.get_or_create_owned(&label);
+            let definition = &memory.catalogue.definition;
+            let counted = definition.models.len() + definition.packages.len();
+            for (place, item) in memory.catalogue.items()[..counted].iter().enumerate() {
+                if let Some(total) = memory.totals[place] {
+                    let label = ItemLabel {
+                        sale: sale.id.clone(),
+                        item: item.name.clone(),
+                    };
+                    self.free.get_or_create(&label).set(memory.free[place]);
+                    self.total.get_or_create(&label).set(total);
+                }
+            }
+            for (state, count) in ["held", "confirmed", "cancelled", "expired"]
+                .into_iter()
+                .zip(memory.counts)
+            {
+                let label = StateLabel {
+                    sale: sale.id.clone(),
+                    state,
+                };
+                self.reservations
+                    .get_or_create(&label)
+                    .set(i64::try_from(count).unwrap_or(i64::MAX));
+            }
+        }
+        let mut text = String::new();
+        // Writing into a String can't fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}

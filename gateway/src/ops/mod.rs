@@ -1,0 +1,6 @@
+//! The ops listener: health, metrics, and the admin calls. Nothing of it is on the public listener.
+
+pub mod admin;
+pub mod health;
+pub mod metrics;
+pub mod view;

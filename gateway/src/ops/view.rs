@@ -1,0 +1,202 @@
+//! The JSON of the admin calls, as types; the OpenAPI document is made from them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::definition::Definition;
+use crate::domain::sale::Phase;
+use crate::ledger::audit::Counts;
+use crate::ledger::journal::rfc3339;
+use crate::ledger::snapshot::Snapshot;
+
+/// Why a lever is pulled.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LeverRequest {
+    /// In words, at most 500 characters; it goes into the journal.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    pub reason: Option<String>,
+}
+
+/// Another total for an item.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestockRequest {
+    /// `model:ID`, `package:ID` or `store:ID`.
+    #[schema(example = "model:air-400-white")]
+    pub item: String,
+    /// What the total shall be.
+    #[schema(maximum = 1_000_000_000)]
+    pub total: u64,
+    /// What it was when it was decided to change it.
+    pub was: u64,
+    /// In words, at most 500 characters; it goes into the journal.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    pub reason: Option<String>,
+}
+
+/// An item after a restock.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RestockView {
+    /// The item.
+    pub item: String,
+    /// Its total now.
+    pub total: i64,
+    /// What is left of it.
+    pub free: i64,
+}
+
+/// A sale's live numbers.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SaleState {
+    /// Its id.
+    pub sale: String,
+    /// Its name.
+    pub name: String,
+    /// Of the definition.
+    pub revision: u64,
+    /// Of the ledger.
+    pub sequence: u64,
+    /// closed > upcoming > paused > sold_out > open.
+    pub phase: Phase,
+    /// Load tests may send load to it.
+    pub rehearsal: bool,
+    /// RFC 3339, milliseconds, UTC.
+    pub opens_at: String,
+    /// RFC 3339, milliseconds, UTC.
+    pub closes_at: String,
+    /// The server's clock.
+    pub server_time: String,
+    /// New reservations are stopped.
+    pub paused: bool,
+    /// The sale clock is stopped.
+    pub frozen: bool,
+    /// Closed by a lever.
+    pub closed: bool,
+    /// By state.
+    pub reservations: Counts,
+}
+
+/// A sale's live numbers, what is left of every item, and the definition as last applied.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SaleDetail {
+    /// Live numbers.
+    #[serde(flatten)]
+    pub state: SaleState,
+    /// Models and packages, then stores.
+    pub items: Vec<ItemView>,
+    /// As `PUT` takes it.
+    #[schema(value_type = Object)]
+    pub definition: Definition,
+}
+
+/// What is left of an item.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ItemView {
+    /// `model:ID`, `package:ID` or `store:ID`.
+    pub item: String,
+    /// null: no limit.
+    #[schema(required)]
+    pub total: Option<i64>,
+    /// null: no limit.
+    #[schema(required)]
+    pub free: Option<i64>,
+}
+
+/// All sales.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SaleStates {
+    /// By id.
+    pub sales: Vec<SaleState>,
+}
+
+/// What became of a definition.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AppliedView {
+    /// The sale.
+    pub sale: String,
+    /// Of the definition now.
+    pub revision: u64,
+    /// `created`, `updated` or `unchanged`.
+    pub outcome: &'static str,
+}
+
+/// A buyer, for the support desk.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BuyerView {
+    /// The sale.
+    pub sale: String,
+    /// The `sub` of the buyer's tokens.
+    pub buyer: String,
+    /// The change up to which this is true.
+    pub sequence: u64,
+    /// In the order in which they were taken.
+    pub reservations: Vec<crate::http::view::ReservationView>,
+    /// What the journal says of them, as `gateway journal` prints it.
+    #[schema(value_type = Vec<Object>)]
+    pub journal: Vec<serde_json::Value>,
+}
+
+impl SaleState {
+    /// From what the ledger has.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, definition: &Definition) -> Self {
+        let levers = snapshot.levers();
+        let time = snapshot.header.time;
+        let left = |id: &String| {
+            let item = format!("model:{id}");
+            let free = snapshot
+                .stock
+                .get(&item)
+                .and_then(|n| n.parse::<i64>().ok());
+            !snapshot.totals.contains_key(&item) || free.is_some_and(|n| n > 0)
+        };
+        let models_left = definition.models.iter().any(|model| left(&model.id));
+        Self {
+            sale: definition.sale.id.clone(),
+            name: definition.sale.name.clone(),
+            revision: snapshot.number("revision").unsigned_abs(),
+            sequence: snapshot.header.sequence,
+            phase: levers.phase(time, models_left),
+            rehearsal: definition.sale.rehearsal,
+            opens_at: rfc3339(levers.opens),
+            closes_at: rfc3339(levers.closes),
+            server_time: rfc3339(time),
+            paused: levers.paused,
+            frozen: levers.frozen,
+            closed: levers.closed,
+            reservations: Counts::of(snapshot.counts()),
+        }
+    }
+}
+
+impl SaleDetail {
+    /// From what the ledger has.
+    #[must_use]
+    pub fn new(snapshot: &Snapshot, definition: Definition) -> Self {
+        let number = |map: &std::collections::HashMap<String, String>, item: &str| {
+            map.get(item)?.parse::<i64>().ok()
+        };
+        let models = definition.models.iter().map(|m| format!("model:{}", m.id));
+        let packages = definition
+            .packages
+            .iter()
+            .map(|p| format!("package:{}", p.id));
+        let stores = definition.stores.iter().map(|s| format!("store:{}", s.id));
+        let items = models.chain(packages).chain(stores).map(|item| {
+            let total = number(&snapshot.totals, &item);
+            ItemView {
+                total,
+                free: total.and(number(&snapshot.stock, &item)),
+                item,
+            }
+        });
+        Self {
+            items: items.collect(),
+            state: SaleState::new(snapshot, &definition),
+            definition,
+        }
+    }
+}

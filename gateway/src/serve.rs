@@ -1,0 +1,293 @@
+//! The life of a serving gateway: check, bind, follow, serve, drain. Read top to bottom.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use crate::config::ServeConfig;
+use crate::http::server;
+use crate::http::worker::{self, Shared};
+use crate::identify::Keys;
+use crate::ledger::admin::Admin;
+use crate::ledger::audit;
+use crate::ledger::follow::{CaughtUp, follow};
+use crate::ledger::lane::Lane;
+use crate::ledger::memory::Sales;
+use crate::ledger::reaper::reap;
+use crate::ledger::scripts::Scripts;
+use crate::ops::admin::Ops;
+use crate::ops::health::Health;
+use crate::ops::metrics::Metrics;
+use crate::ops_tokens::OpsTokens;
+
+/// Connections of the pool: admin calls, audits, readiness.
+const POOL: usize = 8;
+/// How often key files are looked at.
+const KEYS_INTERVAL: Duration = Duration::from_secs(2);
+/// Before the scripts are loaded again after Redis did not answer.
+const SCRIPTS_RETRY: Duration = Duration::from_millis(200);
+
+/// Why a gateway did not start or ended early.
+#[derive(Debug)]
+pub enum ServeError {
+    /// Bad settings or files; every problem.
+    Usage(Vec<String>),
+    /// Something outside failed.
+    Outside(String),
+}
+
+/// Where a gateway listens; told once it does.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// For apps.
+    pub public: SocketAddr,
+    /// For ops.
+    pub ops: SocketAddr,
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. `scripts` holds the clock; `ready` is called once the ports are open.
+pub fn serve(
+    config: ServeConfig,
+    scripts: Scripts,
+    ready: impl FnOnce(Addresses),
+) -> Result<(), ServeError> {
+    // Check: every mistake in every file at once, before anything is opened.
+    let keys = Keys::load(&config.auth);
+    let tokens = OpsTokens::load(&config.ops_token_file);
+    let (keys, tokens) = match (keys, tokens) {
+        (Ok(keys), Ok(tokens)) => (Arc::new(keys), tokens),
+        (keys, tokens) => {
+            return Err(ServeError::Usage(
+                [keys.err(), tokens.err()]
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .collect(),
+            ));
+        }
+    };
+    let pool = config.redis.pool(POOL).map_err(ServeError::Outside)?;
+
+    // Bind: ports are known, and taken, before any work starts.
+    let taken = |what, address: SocketAddr| {
+        move |e: io::Error| ServeError::Outside(format!("can't listen on {address} ({what}): {e}"))
+    };
+    let listeners =
+        server::bind(config.listen, config.workers).map_err(taken("--listen", config.listen))?;
+    let ops_listener = server::bind(config.ops_listen, 1)
+        .map_err(taken("--ops-listen", config.ops_listen))?
+        .pop()
+        .ok_or_else(|| ServeError::Outside("no ops listener".into()))?;
+    let address = |listener: &std::net::TcpListener| {
+        listener
+            .local_addr()
+            .map_err(|e| ServeError::Outside(e.to_string()))
+    };
+    let addresses = Addresses {
+        public: listeners.first().map_or(Ok(config.listen), address)?,
+        ops: address(&ops_listener)?,
+    };
+
+    // Start: the ledger's own thread, the workers, then the ops listener on this one.
+    let (stop, stopping) = watch::channel(false);
+    let sales = Arc::new(Sales::default());
+    let caught_up = Arc::new(CaughtUp::default());
+    let metrics = Arc::new(Metrics::default());
+    let shared = Shared {
+        sales: sales.clone(),
+        keys: keys.clone(),
+        redis: config.redis.clone(),
+        scripts: Arc::new(scripts),
+        limits: config.requests,
+        connections: config.connections,
+        origins: config.cors_origins.clone().into(),
+        metrics: metrics.clone(),
+    };
+    let scripts = shared.scripts.clone();
+    {
+        let (shared, caught_up) = (shared.clone(), caught_up.clone());
+        let pool = config.redis.pool(POOL).map_err(ServeError::Outside)?;
+        thread("ledger", move || keep_ledger(shared, pool, caught_up))?;
+    }
+    let (worker_ended, mut workers_ended) = tokio::sync::mpsc::channel::<()>(1);
+    for (n, listener) in listeners.into_iter().enumerate() {
+        let (shared, stopping, ended) = (shared.clone(), stopping.clone(), worker_ended.clone());
+        thread(&format!("worker-{n}"), move || {
+            let outcome = worker::run(shared, listener, stopping);
+            drop(ended);
+            outcome
+        })?;
+    }
+    drop(worker_ended);
+    tracing::info!(public = %addresses.public, ops = %addresses.ops, workers = config.workers, "listening");
+    ready(addresses);
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| ServeError::Outside(e.to_string()))?;
+    LocalSet::new().block_on(&runtime, async move {
+        let outside = |e: io::Error| ServeError::Outside(e.to_string());
+        let mut terminate = signal(SignalKind::terminate()).map_err(outside)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(outside)?;
+        let scripts_loaded = Arc::new(AtomicBool::new(false));
+        let draining = Arc::new(AtomicBool::new(false));
+        let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
+        tokio::task::spawn_local(load_scripts(pool.clone(), scripts, scripts_loaded.clone()));
+        tokio::task::spawn_local(watch_keys(keys));
+        tokio::task::spawn_local(audit_all(
+            admin.clone(),
+            sales.clone(),
+            metrics.clone(),
+            config.audit_interval,
+        ));
+        let health = Health {
+            pool,
+            scripts_loaded,
+            caught_up,
+            draining: draining.clone(),
+        };
+        let ops = Rc::new(Ops {
+            tokens,
+            admin,
+            sales,
+            metrics,
+            health,
+            body_timeout: config.requests.body_timeout,
+        });
+        let listener = tokio::net::TcpListener::from_std(ops_listener).map_err(outside)?;
+        // The ops listener answers to the end: it is how one sees the drain.
+        let never = watch::channel(false);
+        tokio::task::spawn_local(server::serve(listener, ops, config.connections, never.1));
+
+        // Serve.
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+
+        // Drain: readiness goes down first, then the listeners, then connections as their answers go out.
+        tracing::info!("draining");
+        draining.store(true, Ordering::Relaxed);
+        tokio::time::sleep(config.drain_delay).await;
+        let _ = stop.send(true);
+        match tokio::time::timeout(config.drain_deadline, workers_ended.recv()).await {
+            Ok(_) => tracing::info!("drained"),
+            Err(_) => tracing::warn!(
+                "the drain deadline is over; connections that are still open are cut"
+            ),
+        }
+        drop(never.0);
+        Ok(())
+    })
+}
+
+/// A thread that ends with the process. Without it a gateway is of no use, so its failure is logged loudly.
+fn thread(
+    name: &str,
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let told = name.to_owned();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            if let Err(error) = work() {
+                tracing::error!(thread = told, %error, "a thread ended");
+            }
+        })
+        .map(drop)
+        .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
+}
+
+/// The follower and the reaper, on a thread of their own: neither a busy worker nor an audit delays them.
+fn keep_ledger(
+    shared: Shared,
+    pool: deadpool_redis::Pool,
+    caught_up: Arc<CaughtUp>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, async move {
+        let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
+        tokio::task::spawn_local(lane.clone().keep_open());
+        tokio::task::spawn_local(reap(
+            lane,
+            pool,
+            shared.scripts.clone(),
+            shared.sales.clone(),
+        ));
+        follow(shared.redis, shared.scripts, shared.sales, caught_up).await;
+    });
+    Ok(())
+}
+
+async fn load_scripts(pool: deadpool_redis::Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>) {
+    loop {
+        let outcome = match pool.get().await {
+            Ok(mut conn) => scripts.load(&mut *conn).await.map_err(|e| e.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match outcome {
+            Ok(()) => return loaded.store(true, Ordering::Relaxed),
+            Err(error) => tracing::warn!(error, "the scripts can't be loaded yet"),
+        }
+        tokio::time::sleep(SCRIPTS_RETRY).await;
+    }
+}
+
+/// Reads key files again when they change. A bad file keeps the old keys, and is told once.
+async fn watch_keys(keys: Arc<Keys>) {
+    let mut told = Vec::new();
+    loop {
+        tokio::time::sleep(KEYS_INTERVAL).await;
+        let read = keys.clone();
+        match tokio::task::spawn_blocking(move || read.reload_if_changed()).await {
+            Ok(Ok(changed)) => {
+                if changed {
+                    tracing::info!(generation = keys.generation(), "the keys changed");
+                }
+                told.clear();
+            }
+            Ok(Err(problems)) if problems != told => {
+                tracing::error!(?problems, "the key file can't be used; the old keys stay");
+                told = problems;
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}
+
+/// A full audit of every sale, again and again; drift is logged and shows in the metrics.
+async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval.mul_f32(0.9 + 0.2 * fastrand::f32())).await;
+        for sale in sales.all() {
+            match audit::audit(admin.pool(), admin.scripts(), &sale.id).await {
+                Ok(report) => {
+                    let problems = i64::try_from(report.problems.len()).unwrap_or(i64::MAX);
+                    metrics.audited(
+                        &sale.id,
+                        report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems,
+                    );
+                    if let Some(problem) = report.first_problem() {
+                        tracing::error!(
+                            sale = sale.id,
+                            sequence = report.sequence,
+                            problem,
+                            "the audit found drift"
+                        );
+                    }
+                }
+                Err(failure) => tracing::warn!(sale = sale.id, %failure, "no audit"),
+            }
+        }
+    }
+}
