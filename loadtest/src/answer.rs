@@ -219,7 +219,10 @@ fn lost<D>(decision: D) -> Reading<D> {
 
 /// The problem's name (`sold-out`) and members.
 fn read_problem(reply: &Reply, complaints: &mut Vec<String>) -> (String, Problem) {
-    if !reply.content_type.starts_with("application/problem+json") {
+    // 502 and 504 are not the gateway's own: something stands before it.
+    if !matches!(reply.status, 502 | 504)
+        && !reply.content_type.starts_with("application/problem+json")
+    {
         complaints.push(format!(
             "{} with content type {:?}",
             reply.status, reply.content_type

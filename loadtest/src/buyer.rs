@@ -6,10 +6,10 @@ use crate::client::{Answer, Request};
 use crate::load::{Counts, Load};
 use crate::tokens::BuyerToken;
 use crate::told::{Exchange, History, Hold, Outcome, SoldOut, Step, Told, clip};
+use crate::verdict::to_the_ms;
 use crate::wish::Menu;
 use fastrand::Rng;
 use goose::goose::GooseUser;
-use jiff::{Timestamp, Unit};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, sleep_until};
@@ -331,11 +331,6 @@ async fn finger(
         Counts::up(&load.counts.retries);
     }
     finger
-}
-
-/// Finer than a clock that was estimated over the network would be a pretence.
-fn to_the_ms(time: Timestamp) -> Timestamp {
-    time.round(Unit::Millisecond).unwrap_or(time)
 }
 
 fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> Exchange {

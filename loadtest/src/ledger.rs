@@ -94,10 +94,10 @@ pub(crate) struct Entry {
     pub(crate) store: Option<String>,
     pub(crate) state: State,
     pub(crate) payment: Option<String>,
-    /// Whether the journal ever confirmed or cancelled it.
-    pub(crate) was_confirmed: bool,
-    pub(crate) was_cancelled: bool,
+    /// The sequences of its changes.
     pub(crate) reserved_at: u64,
+    pub(crate) confirmed_at: Option<u64>,
+    pub(crate) cancelled_at: Option<u64>,
     items: Vec<String>,
 }
 
@@ -189,10 +189,10 @@ impl Book {
         match change.kind {
             Kind::Amend => entry.items = items_of(change),
             Kind::Confirm => {
-                entry.was_confirmed = true;
+                entry.confirmed_at = Some(change.sequence());
                 entry.payment.clone_from(&change.payment);
             }
-            Kind::Cancel => entry.was_cancelled = true,
+            Kind::Cancel => entry.cancelled_at = Some(change.sequence()),
             Kind::Expire | Kind::Reserve => {}
         }
         let new = entry.items.clone();
@@ -233,9 +233,9 @@ impl Book {
                 store: change.store.clone(),
                 state: State::Held,
                 payment: None,
-                was_confirmed: false,
-                was_cancelled: false,
                 reserved_at: change.sequence(),
+                confirmed_at: None,
+                cancelled_at: None,
                 items,
             },
         );

@@ -18,6 +18,7 @@ mod clock;
 mod ledger;
 mod load;
 mod reconcile;
+mod report;
 mod say;
 mod spike;
 mod tokens;

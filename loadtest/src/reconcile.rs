@@ -5,7 +5,9 @@ use crate::ledger::{Book, Change, Entry, MisstepKind, State};
 use crate::told::{Hold, Outcome, Step, Told};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use stock::{Stock, Stocks};
 
+mod stock;
 #[cfg(test)]
 mod tests;
 
@@ -78,150 +80,21 @@ pub(crate) struct Violation {
 pub(crate) fn reconcile(evidence: &Evidence<'_>) -> Vec<Violation> {
     let book = Book::replay(evidence.changes, evidence.per_buyer, u64::MAX);
     let mut found = Vec::new();
-    check_audit(evidence, &mut found);
-    check_stock(evidence, &book, &mut found);
+    let stocks = Stocks::of(evidence);
+    stock::check_audit(evidence, &mut found);
+    stock::check_peaks(&stocks, &book, &mut found);
     check_journal(&book, &mut found);
     for told in evidence.told {
         let mut check = BuyerCheck {
             evidence,
             book: &book,
+            stocks: &stocks,
             told,
             found: &mut found,
         };
         check.all();
     }
     found
-}
-
-fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
-    let audit = evidence.audit;
-    let mut say = |rule, what| {
-        found.push(Violation {
-            rule,
-            buyer: None,
-            reservation: None,
-            what,
-        })
-    };
-    if audit.verdict != "balanced" {
-        say(
-            Rule::AuditBalanced,
-            format!("the audit says {:?}: {:?}", audit.verdict, audit.problems),
-        );
-    }
-    let then = Book::replay(evidence.changes, evidence.per_buyer, audit.sequence);
-    for item in &audit.items {
-        let name = &item.item;
-        if item.drift.unwrap_or(0) != 0 {
-            say(
-                Rule::AuditBalanced,
-                format!("{name} drifts by {}", item.drift.unwrap_or(0)),
-            );
-        }
-        if item.free.is_some_and(|free| free < 0) {
-            say(
-                Rule::AuditBalanced,
-                format!("{name} has {} free", item.free.unwrap_or(0)),
-            );
-        }
-        if item
-            .total
-            .is_some_and(|total| item.held + item.confirmed > total)
-        {
-            say(
-                Rule::AuditBalanced,
-                format!(
-                    "{name}: {} held and {} confirmed of {:?}",
-                    item.held, item.confirmed, item.total
-                ),
-            );
-        }
-        // The audit says it of itself; do the sum again.
-        if let (Some(total), Some(free)) = (item.total, item.free)
-            && free + item.held + item.confirmed != total
-        {
-            say(
-                Rule::AuditBalanced,
-                format!(
-                    "{name}: {free} + {} + {} is not {total}",
-                    item.held, item.confirmed
-                ),
-            );
-        }
-        let journal = then.taken.get(name).copied().unwrap_or_default();
-        if i64::try_from(journal.held) != Ok(item.held)
-            || i64::try_from(journal.confirmed) != Ok(item.confirmed)
-        {
-            let what = format!(
-                "{name} at {}: the audit counts {} held and {} confirmed, the journal {} and {}",
-                audit.sequence, item.held, item.confirmed, journal.held, journal.confirmed
-            );
-            say(Rule::AuditIsTheJournal, what);
-        }
-    }
-    let known: BTreeSet<&str> = audit.items.iter().map(|item| item.item.as_str()).collect();
-    for (name, taken) in then
-        .taken
-        .iter()
-        .filter(|(name, _)| !known.contains(name.as_str()))
-    {
-        if taken.held + taken.confirmed > 0 {
-            say(
-                Rule::AuditIsTheJournal,
-                format!("{name} is taken, but the audit does not list it"),
-            );
-        }
-    }
-}
-
-fn check_stock(evidence: &Evidence<'_>, book: &Book, found: &mut Vec<Violation>) {
-    for (item, taken) in &book.taken {
-        // A restock during the run counts in favour of the gateway.
-        // What the sale does not have can't be taken at all.
-        if let Stock::Of(total) = totals(evidence, item)
-            .into_iter()
-            .max()
-            .unwrap_or(Stock::Of(0))
-            && taken.peak > total
-        {
-            let what = format!(
-                "{item}: {} were taken at once, there are {total}",
-                taken.peak
-            );
-            found.push(Violation {
-                rule: Rule::NotOversold,
-                buyer: None,
-                reservation: None,
-                what,
-            });
-        }
-    }
-}
-
-/// A stock that may have no limit; `Unlimited` is the larger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stock {
-    Of(u64),
-    Unlimited,
-}
-
-/// The stock of an item before and after the run; none for an item that the sale does not have.
-fn totals(evidence: &Evidence<'_>, item: &str) -> Vec<Stock> {
-    let before = evidence
-        .totals_before
-        .get(item)
-        .map(|total| total.map_or(Stock::Unlimited, Stock::Of));
-    let after = evidence
-        .audit
-        .items
-        .iter()
-        .find(|audited| audited.item == item)
-        .map(|audited| {
-            audited.total.map_or(Stock::Unlimited, |total| {
-                Stock::Of(u64::try_from(total).unwrap_or(0))
-            })
-        });
-    before.into_iter().chain(after).collect()
 }
 
 fn check_journal(book: &Book, found: &mut Vec<Violation>) {
@@ -244,6 +117,7 @@ fn check_journal(book: &Book, found: &mut Vec<Violation>) {
 struct BuyerCheck<'a> {
     evidence: &'a Evidence<'a>,
     book: &'a Book,
+    stocks: &'a Stocks<'a>,
     told: &'a Told,
     found: &'a mut Vec<Violation>,
 }
@@ -359,7 +233,7 @@ impl BuyerCheck<'_> {
         let (book, told) = (self.book, self.told);
         for item in told.sold_out.iter().flat_map(|sold_out| &sold_out.items) {
             let peak = book.taken.get(item).map_or(0, |taken| taken.peak);
-            match totals(self.evidence, item).into_iter().min() {
+            match self.stocks.least(item) {
                 Some(Stock::Of(total)) if peak >= total => {}
                 Some(stock) => {
                     let what = format!(
@@ -398,18 +272,22 @@ impl BuyerCheck<'_> {
             let Some(entry) = book.entries.get(id) else {
                 continue;
             };
-            for (name, step, happened) in [
-                ("confirm", &told.confirm, entry.was_confirmed),
-                ("cancel", &told.cancel, entry.was_cancelled),
-            ] {
-                let what = match (step, happened) {
-                    (Step::Done, false) => {
+            // A run with a seed of old meets its old reservations: what happened to them before does not count.
+            let since = |at: Option<u64>| at.is_some_and(|at| at > self.evidence.started_after);
+            let steps = [
+                ("confirm", &told.confirm, entry.confirmed_at),
+                ("cancel", &told.cancel, entry.cancelled_at),
+            ]
+            .map(|(name, step, at)| (name, step, at.is_some(), since(at)));
+            for (name, step, ever, now) in steps {
+                let what = match step {
+                    Step::Done if !ever => {
                         format!("the {name} was acknowledged, the ledger has none")
                     }
-                    (Step::NotTried, true) => {
+                    Step::NotTried if now => {
                         format!("nobody asked for the {name} that the ledger has")
                     }
-                    (Step::Refused(why), true) => {
+                    Step::Refused(why) if now => {
                         format!("the {name} was refused ({why}), but the ledger has it")
                     }
                     _ => continue,
@@ -417,7 +295,7 @@ impl BuyerCheck<'_> {
                 self.say(Rule::StepsAsTold, Some(id), what);
             }
             if told.confirm == Step::Done
-                && entry.was_confirmed
+                && entry.confirmed_at.is_some()
                 && entry.payment.as_deref() != Some(&told.payment)
             {
                 let what = format!(

@@ -10,7 +10,7 @@ use crate::load::{Counts, Load, Schedule};
 use crate::reconcile::{Evidence, reconcile};
 use crate::tokens::{self, BuyerToken};
 use crate::told::{Outcome, Told};
-use crate::verdict::{Run, Verdict};
+use crate::verdict::{self, Run, Verdict};
 use crate::wish::Menu;
 use crate::{Failure, say};
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 /// Runs the spike and comes to a verdict.
 pub(crate) async fn run(options: SpikeOptions) -> Result<Verdict, Failure> {
     options.check()?;
-    let started_at = Timestamp::now();
+    let started_at = verdict::now();
     let deadline = Instant::now() + options.deadline;
     let seed = options
         .seed
@@ -368,6 +368,13 @@ async fn prove(
             "of {} unknown outcomes the ledger shows {unknown_held} as won",
             unknown.len()
         ));
+    }
+    let shown_again = told.iter().filter(|told| {
+        told.outcome == Some(Outcome::Replayed) && !holders.contains(told.buyer.as_str())
+    });
+    let shown_again = shown_again.count();
+    if shown_again > 0 {
+        run.notes.push(format!("{shown_again} buyers were shown reservations that are older than this run: the seed was used before"));
     }
     let stayed_away = told.iter().filter(|told| told.outcome.is_none()).count();
     if stayed_away > 0 {

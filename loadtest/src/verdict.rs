@@ -1,12 +1,12 @@
-//! Owns the verdict: what is printed, what verdict.json says and the exit code.
+//! Owns the verdict: how it is come to, what verdict.json says and the exit code.
 
+use crate::Failure;
 use crate::admin::{Audit, AuditItem};
 use crate::ledger::Change;
 use crate::reconcile::Violation;
 use crate::told::{Exchange, Outcome, Told};
-use crate::{Failure, say};
 use hdrhistogram::Histogram;
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -78,11 +78,11 @@ pub(crate) struct Stores {
 #[derive(Debug, Serialize)]
 pub(crate) struct ViolationReport {
     #[serde(flatten)]
-    violation: Violation,
+    pub(crate) violation: Violation,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    history: Vec<Exchange>,
+    pub(crate) history: Vec<Exchange>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    ledger: Vec<String>,
+    pub(crate) ledger: Vec<String>,
 }
 
 /// What the run was, apart from how it went.
@@ -97,7 +97,7 @@ pub(crate) struct Run {
 /// Beyond this a list of violations tells nothing new.
 const VIOLATIONS_MAX: usize = 200;
 /// So many buyers' histories are shown.
-const HISTORIES_MAX: usize = 20;
+pub(crate) const HISTORIES_MAX: usize = 20;
 /// Longer than any run.
 const HIGHEST_US: u64 = 24 * 3600 * 1_000_000;
 
@@ -152,7 +152,7 @@ impl Verdict {
             violations: with_histories(violations, told, changes),
             seed: run.seed,
             started_at: run.started_at,
-            finished_at: Timestamp::now(),
+            finished_at: now(),
         }
     }
 
@@ -176,7 +176,7 @@ impl Verdict {
             violations: Vec::new(),
             seed: run.seed,
             started_at: run.started_at,
-            finished_at: Timestamp::now(),
+            finished_at: now(),
         }
     }
 
@@ -196,108 +196,16 @@ impl Verdict {
         std::fs::write(&path, text + "\n")
             .map_err(|error| Failure::Outside(format!("{}: {error}", path.display())))
     }
-
-    /// Prints the verdict for people.
-    pub(crate) fn print(&self) {
-        let outcomes: Vec<String> = self
-            .outcomes
-            .iter()
-            .filter(|(_, n)| **n > 0)
-            .map(|(name, n)| format!("{name} {n}"))
-            .collect();
-        if !outcomes.is_empty() {
-            say::line(&format!(
-                "outcomes  {}; retries {}",
-                outcomes.join(", "),
-                self.retries
-            ));
-            say::line(&format!(
-                "taps      sent within {} of the instant",
-                self.tap_skew_ms.words()
-            ));
-            say::line(&format!("won       after {}", self.latency_ms.won.words()));
-            say::line(&format!("lost      after {}", self.latency_ms.lost.words()));
-            say::line(&format!(
-                "request   answered after {}",
-                self.latency_ms.request.words()
-            ));
-        }
-        for item in &self.items {
-            say::line(&format!("ledger    {}", equation(item)));
-        }
-        if let Some(Stores {
-            total,
-            free,
-            held,
-            confirmed,
-        }) = self.stores
-        {
-            say::line(&format!(
-                "ledger    all stores: free {free} + held {held} + confirmed {confirmed} = {total}"
-            ));
-        }
-        for note in &self.notes {
-            say::line(&format!("note      {note}"));
-        }
-        for told in self.violations.iter().take(HISTORIES_MAX) {
-            told.print();
-        }
-        if self.violations_total > HISTORIES_MAX {
-            say::line(&format!(
-                "violation … and {} more",
-                self.violations_total - HISTORIES_MAX
-            ));
-        }
-        let word = match self.verdict {
-            Word::Pass => "PASS",
-            Word::Fail => "FAIL",
-            Word::NothingProved => "NOTHING PROVED",
-        };
-        say::line(&match self.reasons.is_empty() {
-            true => word.to_owned(),
-            false => format!("{word}: {}", self.reasons.join("; ")),
-        });
-    }
 }
 
-impl Quantiles {
-    fn words(&self) -> String {
-        format!(
-            "p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
-            self.p50, self.p99, self.p999, self.max
-        )
-    }
+/// The present time, as fine as the contract writes times.
+pub(crate) fn now() -> Timestamp {
+    to_the_ms(Timestamp::now())
 }
 
-impl ViolationReport {
-    fn print(&self) {
-        let Violation {
-            rule,
-            buyer,
-            reservation,
-            what,
-        } = &self.violation;
-        let who = [buyer, reservation]
-            .into_iter()
-            .flatten()
-            .map(|name| format!(" {name}"))
-            .collect::<String>();
-        say::line(&format!("violation {rule:?}{who}: {what}"));
-        for Exchange {
-            at,
-            took_ms,
-            request,
-            answer,
-        } in &self.history
-        {
-            say::line(&format!(
-                "    {at} {request}\n        after {took_ms:.1} ms {answer}"
-            ));
-        }
-        for line in &self.ledger {
-            say::line(&format!("    ledger {line}"));
-        }
-    }
+/// Finer than milliseconds would be a pretence for a clock that is read over the network.
+pub(crate) fn to_the_ms(time: Timestamp) -> Timestamp {
+    time.round(Unit::Millisecond).unwrap_or(time)
 }
 
 fn judge(
@@ -380,29 +288,6 @@ fn sum(stores: &[AuditItem]) -> Option<Stores> {
             confirmed: sum.confirmed + store.confirmed,
         })
     })
-}
-
-fn equation(item: &AuditItem) -> String {
-    let AuditItem {
-        item,
-        total,
-        free,
-        held,
-        confirmed,
-        drift,
-    } = item;
-    match (total, free) {
-        (Some(total), Some(free)) => {
-            format!(
-                "{item}: free {free} + held {held} + confirmed {confirmed} = {total}, drift {}",
-                drift.unwrap_or(0)
-            )
-        }
-        _ => format!(
-            "{item}: held {held} + confirmed {confirmed}, no limit, drift {}",
-            drift.unwrap_or(0)
-        ),
-    }
 }
 
 fn with_histories(

@@ -404,6 +404,23 @@ fn confirms_and_cancels_otherwise_than_told() {
 }
 
 #[test]
+fn what_happened_before_the_run_does_not_count() {
+    let rules = after(|case| {
+        // b6 paid in an earlier run with the same seed, and is shown his reservation again.
+        case.changes
+            .insert(1, change(6, Kind::Confirm, "old", "b6", 1));
+        case.told[5] = Told {
+            holds: vec![hold("old", 1)],
+            ..told("b6", Outcome::Replayed)
+        };
+        for item in &mut case.audit.items {
+            (item.held, item.confirmed) = (2, 2);
+        }
+    });
+    assert_eq!(rules, []);
+}
+
+#[test]
 fn a_desk_that_does_not_see_the_reservation() {
     assert_eq!(
         after(|case| drop(case.desk.insert("b5".to_owned(), vec![]))),
