@@ -1,0 +1,262 @@
+//! Owns the calls to the admin API: definition, audit, journal and the support desk's view.
+
+use crate::Failure;
+use crate::client::causes;
+use crate::ledger::{Change, read_line};
+use crate::wish::Definition;
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// A sale as operators see it, as far as a load test needs it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct AdminSale {
+    /// The latest change before this was answered.
+    pub(crate) sequence: u64,
+    pub(crate) phase: String,
+    #[serde(default)]
+    pub(crate) items: Vec<ItemTotal>,
+    pub(crate) definition: Definition,
+}
+
+/// An item's stock; without a limit there is no total.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ItemTotal {
+    pub(crate) item: String,
+    pub(crate) total: Option<u64>,
+}
+
+/// The audit's answer.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Audit {
+    pub(crate) sequence: u64,
+    pub(crate) verdict: String,
+    pub(crate) items: Vec<AuditItem>,
+    #[serde(default)]
+    pub(crate) problems: Vec<serde_json::Value>,
+}
+
+/// One item's ledger equation: free + held + confirmed − total = drift.
+#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+pub(crate) struct AuditItem {
+    pub(crate) item: String,
+    pub(crate) total: Option<i64>,
+    pub(crate) free: Option<i64>,
+    pub(crate) held: i64,
+    pub(crate) confirmed: i64,
+    pub(crate) drift: Option<i64>,
+}
+
+/// What the support desk sees of a buyer.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Desk {
+    #[serde(default)]
+    pub(crate) reservations: Vec<DeskReservation>,
+}
+
+/// A reservation as the support desk sees it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct DeskReservation {
+    pub(crate) id: String,
+}
+
+/// The way to a gateway's ops listener.
+pub(crate) struct Admin {
+    http: reqwest::Client,
+    base: Url,
+    sale: String,
+    bearer: String,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An audit reads all reservations of a sale.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A definition may have 50,000 stores inline.
+const BODY_BYTES_MAX: usize = 256 << 20;
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const JOURNAL_PAGE: usize = 10_000;
+/// Fifty million changes: beyond that the sale is not a rehearsal.
+const JOURNAL_PAGES_MAX: usize = 5_000;
+
+impl Admin {
+    pub(crate) fn new(base: &str, sale: &str, bearer: String) -> Result<Admin, Failure> {
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .no_gzip()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .build()
+            .map_err(|error| {
+                Failure::Outside(format!("the HTTP client can't be built: {error}"))
+            })?;
+        let base =
+            Url::parse(base).map_err(|error| Failure::Usage(format!("--ops {base:?}: {error}")))?;
+        Ok(Admin {
+            http,
+            base,
+            sale: sale.to_owned(),
+            bearer,
+        })
+    }
+
+    pub(crate) async fn sale(&self) -> Result<AdminSale, Failure> {
+        self.get_json(&[], &[]).await
+    }
+
+    pub(crate) async fn audit(&self) -> Result<Audit, Failure> {
+        self.get_json(&["audit"], &[]).await
+    }
+
+    pub(crate) async fn desk(&self, buyer: &str) -> Result<Desk, Failure> {
+        self.get_json(&["buyers", buyer], &[]).await
+    }
+
+    /// The whole journal's changes to reservations, in order.
+    pub(crate) async fn journal(&self) -> Result<Vec<Change>, Failure> {
+        let limit = JOURNAL_PAGE.to_string();
+        let mut changes = Vec::new();
+        let mut cursor: Option<String> = None;
+        for _ in 0..JOURNAL_PAGES_MAX {
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(cursor.as_deref().map(|cursor| ("from", cursor)));
+            let page = self.get(&["journal"], &query).await?;
+            let mut last = None;
+            for line in page.lines().filter(|line| !line.trim().is_empty()) {
+                let (at, change) = read_line(line).map_err(|error| {
+                    Failure::Outside(format!("a journal line can't be read: {error}: {line}"))
+                })?;
+                changes.extend(change);
+                last = Some(at);
+            }
+            match last {
+                None => return Ok(changes),
+                Some(last) if cursor.as_ref() == Some(&last) => {
+                    return Err(Failure::Outside(format!(
+                        "the journal does not get past {last}"
+                    )));
+                }
+                Some(last) => cursor = Some(last),
+            }
+        }
+        Err(Failure::Outside(format!(
+            "the journal has no end within {JOURNAL_PAGES_MAX} pages"
+        )))
+    }
+
+    async fn get_json<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        let body = self.get(path, query).await?;
+        serde_json::from_str(&body).map_err(|error| {
+            Failure::Outside(format!(
+                "{} answered what can't be read: {error}",
+                self.url(path, query)
+            ))
+        })
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        // `push` escapes: a buyer's sub may have slashes. An http URL always has segments.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments
+                .clear()
+                .extend(["admin", "v1", "sales", &self.sale])
+                .extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Asks until there is an answer, a few times: a gateway that is still busy with the
+    /// load must not turn a good run into a failed one.
+    async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, Failure> {
+        let url = self.url(path, query);
+        let mut pause = FIRST_PAUSE;
+        let mut trouble = String::new();
+        for _ in 0..TRIES {
+            match self.get_once(url.clone()).await {
+                Ok((status, body)) if status == StatusCode::OK => return Ok(body),
+                Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
+                    return Err(Failure::Usage(format!(
+                        "{url} does not accept the ops token"
+                    )));
+                }
+                Ok((StatusCode::NOT_FOUND, _)) => {
+                    return Err(Failure::Usage(format!("{url} is not found")));
+                }
+                Ok((status, body)) => trouble = format!("{status} {}", crate::told::clip(&body)),
+                Err(error) => trouble = error,
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        Err(Failure::Outside(format!("{url}: {trouble}")))
+    }
+
+    async fn get_once(&self, url: Url) -> Result<(StatusCode, String), String> {
+        let request = self.http.get(url).header("authorization", &self.bearer);
+        let mut response = request.send().await.map_err(|error| causes(&error))?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| causes(&error))? {
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(format!("the answer is longer than {BODY_BYTES_MAX} bytes"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        String::from_utf8(body)
+            .map(|body| (status, body))
+            .map_err(|_| "the answer is no UTF-8".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_escape_what_is_put_into_them() {
+        let admin = Admin::new("http://ops:9", "s-1", "Bearer x".to_owned()).unwrap();
+        assert_eq!(
+            admin.url(&[], &[]).as_str(),
+            "http://ops:9/admin/v1/sales/s-1"
+        );
+        assert_eq!(
+            admin.url(&["buyers", "a/b?c%"], &[]).path(),
+            "/admin/v1/sales/s-1/buyers/a%2Fb%3Fc%25"
+        );
+        assert_eq!(
+            admin.url(&["journal"], &[("from", "4711-0/3")]).query(),
+            Some("from=4711-0%2F3")
+        );
+    }
+
+    #[test]
+    fn the_contracts_answers_are_read() {
+        let sale: AdminSale = serde_json::from_str(
+            r#"{"sale": "s", "revision": 3, "sequence": 4711, "phase": "open", "rehearsal": true, "paused": false,
+            "reservations": {"held": 1}, "items": [{"item": "model:x", "total": 3000, "free": 12},
+            {"item": "package:y", "total": null, "free": null}],
+            "definition": {"sale": {"id": "s", "per_buyer": 2, "rehearsal": true}, "model": [{"id": "x"}],
+            "package": [], "stores": []}}"#,
+        )
+        .unwrap();
+        assert!(sale.definition.sale.rehearsal && sale.definition.sale.per_buyer == 2);
+        assert_eq!(sale.items[1].total, None);
+        let audit: Audit = serde_json::from_str(
+            r#"{"sale": "s", "sequence": 4711, "verdict": "balanced", "items": [{"item": "model:x", "total": 3000,
+            "free": 12, "held": 40, "confirmed": 2948, "drift": 0}], "reservations": {"held": 40}, "problems": []}"#,
+        )
+        .unwrap();
+        assert_eq!(audit.items[0].confirmed, 2948);
+    }
+}

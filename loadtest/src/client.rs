@@ -1,0 +1,258 @@
+//! Owns the connections to the gateways: one shared client, bounded in number, time and size.
+
+use crate::Failure;
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// A request that may be sent again as it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) method: reqwest::Method,
+    /// From the root, with the query.
+    pub(crate) path: String,
+    pub(crate) bearer: Option<String>,
+    pub(crate) key: Option<String>,
+    /// JSON, serialised once for all tries: a retry must have the same body.
+    pub(crate) body: Option<String>,
+}
+
+impl Request {
+    pub(crate) fn get(path: String) -> Request {
+        Request {
+            method: reqwest::Method::GET,
+            path,
+            bearer: None,
+            key: None,
+            body: None,
+        }
+    }
+
+    pub(crate) fn post(path: String, bearer: &str, body: Option<String>) -> Request {
+        Request {
+            method: reqwest::Method::POST,
+            path,
+            bearer: Some(bearer.to_owned()),
+            key: None,
+            body,
+        }
+    }
+
+    pub(crate) fn with_key(mut self, key: &str) -> Request {
+        self.key = Some(key.to_owned());
+        self
+    }
+
+    /// For a history: everything but the token.
+    pub(crate) fn describe(&self, gateway: &str) -> String {
+        let key = self
+            .key
+            .as_ref()
+            .map(|key| format!(" Idempotency-Key: {key}"))
+            .unwrap_or_default();
+        let body = self
+            .body
+            .as_ref()
+            .map(|body| format!(" {body}"))
+            .unwrap_or_default();
+        format!("{} {gateway}{}{key}{body}", self.method, self.path)
+    }
+}
+
+/// An answer that arrived whole.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    /// Seconds, as `Retry-After` says.
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) replayed: bool,
+    pub(crate) location: Option<String>,
+    pub(crate) body: String,
+}
+
+/// What came of sending a request once.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) sent: Instant,
+    pub(crate) took: Duration,
+    /// The reply, or in words why there is none.
+    pub(crate) reply: Result<Reply, String>,
+}
+
+/// The way to the gateways.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    gateways: Vec<String>,
+    /// A permit a request in flight: descriptors are finite, and idle connections
+    /// are at most as many as requests once were in flight.
+    in_flight: Semaphore,
+    pub(crate) connections: usize,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than the wait from warming up to the opening.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+/// No answer of the public API is nearly as long.
+const BODY_BYTES_MAX: usize = 1 << 20;
+/// For files, the admin API and goose.
+const DESCRIPTORS_SPARE: usize = 200;
+/// What is left of descriptors when the limit can't be read.
+const DESCRIPTORS_DEFAULT: usize = 1024;
+
+impl Client {
+    pub(crate) fn new(gateways: Vec<String>, connections: usize) -> Result<Client, Failure> {
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .no_gzip()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(connections.div_ceil(gateways.len().max(1)))
+            .user_agent("launchgate-loadtest")
+            .build()
+            .map_err(|error| {
+                Failure::Outside(format!("the HTTP client can't be built: {error}"))
+            })?;
+        Ok(Client {
+            http,
+            gateways,
+            in_flight: Semaphore::new(connections),
+            connections,
+        })
+    }
+
+    /// The base URL that the n-th caller talks to; a retry goes to the next one.
+    pub(crate) fn gateway(&self, n: usize) -> &str {
+        &self.gateways[n % self.gateways.len()]
+    }
+
+    /// Sends the request once. The clock starts when a connection may be used; nothing is
+    /// sent or waited for past the deadline.
+    pub(crate) async fn send(
+        &self,
+        gateway: usize,
+        request: &Request,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Answer {
+        // The semaphore is never closed; without a permit the request would just go out.
+        let _permit = self.in_flight.acquire().await;
+        let sent = Instant::now();
+        let timeout = timeout.min(deadline.saturating_duration_since(sent));
+        if timeout.is_zero() {
+            return Answer {
+                sent,
+                took: Duration::ZERO,
+                reply: Err("not sent: the deadline was over".to_owned()),
+            };
+        }
+        let reply = match tokio::time::timeout(timeout, self.exchange(gateway, request)).await {
+            Ok(Ok(reply)) => Ok(reply),
+            Ok(Err(error)) => Err(causes(&error)),
+            Err(_) => Err(format!("no answer within {} ms", timeout.as_millis())),
+        };
+        Answer {
+            sent,
+            took: sent.elapsed(),
+            reply,
+        }
+    }
+
+    async fn exchange(&self, gateway: usize, request: &Request) -> Result<Reply, reqwest::Error> {
+        let url = format!("{}{}", self.gateway(gateway), request.path);
+        let mut builder = self.http.request(request.method.clone(), url);
+        if let Some(bearer) = &request.bearer {
+            builder = builder.header("authorization", bearer);
+        }
+        if let Some(key) = &request.key {
+            builder = builder.header("idempotency-key", key);
+        }
+        if let Some(body) = &request.body {
+            builder = builder
+                .header("content-type", "application/json")
+                .body(body.clone());
+        }
+        let mut response = builder.send().await?;
+        let header = |name: &str| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let mut reply = Reply {
+            status: response.status().as_u16(),
+            content_type: header("content-type").unwrap_or_default().to_owned(),
+            retry_after: header("retry-after").and_then(|value| value.parse().ok()),
+            replayed: header("idempotency-replayed") == Some("true"),
+            location: header("location").map(str::to_owned),
+            body: String::new(),
+        };
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                break;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        reply.body = String::from_utf8_lossy(&body).into_owned();
+        Ok(reply)
+    }
+}
+
+/// An error with all its causes: "error sending request" alone helps nobody.
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// How many requests may be in flight: one a tap, but half the descriptors at most,
+/// since a connection that has just been given back may not be the one used next.
+pub(crate) fn connections(asked: Option<usize>, taps: usize) -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let descriptors = soft_descriptors(&limits).unwrap_or(DESCRIPTORS_DEFAULT);
+    let possible = descriptors.saturating_sub(DESCRIPTORS_SPARE).max(2);
+    asked.unwrap_or(possible / 2).min(possible).min(taps).max(1)
+}
+
+fn soft_descriptors(limits: &str) -> Option<usize> {
+    let line = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_descriptor_limit_is_read() {
+        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
+                      Max open files            20000                40000                files\n";
+        assert_eq!(soft_descriptors(limits), Some(20000));
+        assert_eq!(soft_descriptors(""), None);
+    }
+
+    #[test]
+    fn there_is_a_connection_a_tap_at_most() {
+        assert_eq!(connections(None, 3), 3);
+        assert_eq!(connections(Some(2), 3), 2);
+        assert_eq!(connections(None, 0), 1);
+    }
+
+    #[test]
+    fn a_description_has_no_token() {
+        let request = Request::post("/v1/x".to_owned(), "Bearer secret", Some("{}".to_owned()))
+            .with_key("k-1");
+        assert_eq!(
+            request.describe("http://a:1"),
+            "POST http://a:1/v1/x Idempotency-Key: k-1 {}"
+        );
+    }
+}

@@ -1,0 +1,137 @@
+//! Owns the verdict as people read it: short, the reasons last.
+
+use crate::admin::AuditItem;
+use crate::reconcile::Violation;
+use crate::say;
+use crate::told::Exchange;
+use crate::verdict::{HISTORIES_MAX, Quantiles, Stores, Verdict, ViolationReport, Word};
+
+impl Verdict {
+    /// Prints the verdict for people.
+    pub(crate) fn print(&self) {
+        let outcomes: Vec<String> = self
+            .outcomes
+            .iter()
+            .filter(|(_, n)| **n > 0)
+            .map(|(name, n)| format!("{name} {n}"))
+            .collect();
+        if !outcomes.is_empty() {
+            say::line(&format!(
+                "outcomes  {}; retries {}",
+                outcomes.join(", "),
+                self.retries
+            ));
+            say::line(&format!(
+                "taps      sent within {} of the instant",
+                self.tap_skew_ms.words()
+            ));
+            say::line(&format!("won       after {}", self.latency_ms.won.words()));
+            say::line(&format!("lost      after {}", self.latency_ms.lost.words()));
+            say::line(&format!(
+                "request   answered after {}",
+                self.latency_ms.request.words()
+            ));
+        }
+        for item in &self.items {
+            say::line(&format!("ledger    {}", equation(item)));
+        }
+        if let Some(Stores {
+            total,
+            free,
+            held,
+            confirmed,
+        }) = self.stores
+        {
+            say::line(&format!(
+                "ledger    all stores: free {free} + held {held} + confirmed {confirmed} = {total}"
+            ));
+        }
+        for note in &self.notes {
+            say::line(&format!("note      {note}"));
+        }
+        for told in self.violations.iter().take(HISTORIES_MAX) {
+            told.print();
+        }
+        if self.violations_total > HISTORIES_MAX {
+            say::line(&format!(
+                "violation … and {} more",
+                self.violations_total - HISTORIES_MAX
+            ));
+        }
+        let word = match self.verdict {
+            Word::Pass => "PASS",
+            Word::Fail => "FAIL",
+            Word::NothingProved => "NOTHING PROVED",
+        };
+        say::line(&match self.reasons.is_empty() {
+            true => word.to_owned(),
+            false => format!("{word}: {}", self.reasons.join("; ")),
+        });
+    }
+}
+
+impl Quantiles {
+    fn words(&self) -> String {
+        if self.max == 0.0 {
+            return "– (nobody)".to_owned();
+        }
+        format!(
+            "p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
+            self.p50, self.p99, self.p999, self.max
+        )
+    }
+}
+
+impl ViolationReport {
+    fn print(&self) {
+        let Violation {
+            rule,
+            buyer,
+            reservation,
+            what,
+        } = &self.violation;
+        let who = [buyer, reservation]
+            .into_iter()
+            .flatten()
+            .map(|name| format!(" {name}"))
+            .collect::<String>();
+        say::line(&format!("violation {rule:?}{who}: {what}"));
+        for Exchange {
+            at,
+            took_ms,
+            request,
+            answer,
+        } in &self.history
+        {
+            say::line(&format!(
+                "    {at} {request}\n        after {took_ms:.1} ms {answer}"
+            ));
+        }
+        for line in &self.ledger {
+            say::line(&format!("    ledger {line}"));
+        }
+    }
+}
+
+fn equation(item: &AuditItem) -> String {
+    let AuditItem {
+        item,
+        total,
+        free,
+        held,
+        confirmed,
+        drift,
+    } = item;
+    match (total, free) {
+        (Some(total), Some(free)) => {
+            format!(
+                "{item}: free {free} + held {held} + confirmed {confirmed} = {total}, drift {}",
+                drift.unwrap_or(0)
+            )
+        }
+        _ => format!(
+            "{item}: held {held} + confirmed {confirmed}, no limit, drift {}",
+            drift.unwrap_or(0)
+        ),
+    }
+}
