@@ -54,7 +54,11 @@ fn tell_addresses(addresses: Addresses) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     // A starter that does not listen is no reason not to serve.
-    let _ = writeln!(out, r#"{{"listen":"{}","ops_listen":"{}"}}"#, addresses.public, addresses.ops);
+    let _ = writeln!(
+        out,
+        r#"{{"listen":"{}","ops_listen":"{}"}}"#,
+        addresses.public, addresses.ops
+    );
     let _ = out.flush();
 }
 
@@ -64,7 +68,10 @@ fn start_log(config: &LogConfig) {
     let Ok(filter) = config.level.parse::<tracing_subscriber::filter::Targets>() else {
         return;
     };
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let layer = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi);
     let registry = tracing_subscriber::registry().with(filter);
     if config.json {
         registry.with(layer.json()).init();

@@ -1,0 +1,309 @@
+//! The real gateway binary on free ports, and how tests call it.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
+
+use super::eventually;
+use super::redis::Redis;
+
+/// What HS256 tokens of the tests are signed with.
+pub const SECRET: &str = "a secret of the tests, at least 32 bytes";
+/// The ops token of `ops`.
+pub const OPS_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A running gateway. It is killed when this is dropped.
+pub struct Gateway {
+    child: Child,
+    _files: tempfile::TempDir,
+    /// `http://…` of the public listener.
+    pub url: String,
+    /// `http://…` of the ops listener.
+    pub ops_url: String,
+    client: reqwest::Client,
+}
+
+/// An answer: status, headers, body.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+    /// The body as JSON, null if it is none.
+    pub json: Value,
+}
+
+impl Reply {
+    /// The last part of a problem's `type`.
+    pub fn problem(&self) -> &str {
+        self.json["type"]
+            .as_str()
+            .and_then(|t| t.strip_prefix("/problems/"))
+            .unwrap_or_default()
+    }
+
+    /// A header as text, empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// The reservation's id.
+    pub fn id(&self) -> String {
+        self.json["id"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+impl Gateway {
+    /// Starts one on this Redis and waits until it is ready.
+    pub async fn start(redis: &Redis) -> Self {
+        Self::start_with(redis, &[]).await
+    }
+
+    /// With further options.
+    pub async fn start_with(redis: &Redis, options: &[&str]) -> Self {
+        let gateway = Self::spawn(redis, options);
+        eventually("the gateway is ready", || async {
+            (gateway.ops_get("/readyz").await.status == 200).then_some(())
+        })
+        .await;
+        gateway
+    }
+
+    /// Starts one and waits only until its ports are open.
+    pub fn spawn(redis: &Redis, options: &[&str]) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let (secret, ops) = (files.path().join("secret"), files.path().join("ops"));
+        std::fs::write(&secret, SECRET).unwrap();
+        std::fs::write(&ops, format!("ops {OPS_TOKEN}\n")).unwrap();
+        let mut child = binary()
+            .args([
+                "serve",
+                "--listen",
+                "127.0.0.1:0",
+                "--ops-listen",
+                "127.0.0.1:0",
+                "--workers",
+                "2",
+            ])
+            .args([
+                "--redis",
+                &redis.url(),
+                "--drain-delay-ms",
+                "0",
+                "--log-level",
+                "warn",
+            ])
+            .arg("--auth-secret-file")
+            .arg(&secret)
+            .arg("--ops-token-file")
+            .arg(&ops)
+            .args(options)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let addresses: Value =
+            serde_json::from_str(&line).expect("the gateway tells its addresses");
+        let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
+        let (url, ops_url) = (url("listen"), url("ops_listen"));
+        let client = reqwest::Client::builder()
+            .pool_max_idle_per_host(1000)
+            .build()
+            .unwrap();
+        Self {
+            child,
+            _files: files,
+            url,
+            ops_url,
+            client,
+        }
+    }
+
+    /// A request on the public listener.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A `GET` on the public listener without a token.
+    pub async fn get(&self, path: &str) -> Reply {
+        send(self.request(Method::GET, path)).await
+    }
+
+    /// A `GET` on the public listener by a buyer.
+    pub async fn get_as(&self, sub: &str, path: &str) -> Reply {
+        send(self.request(Method::GET, path).bearer_auth(token(sub))).await
+    }
+
+    /// A tap.
+    pub async fn reserve(&self, sub: &str, key: &str, body: &Value) -> Reply {
+        send(self.tap(sub, key, body)).await
+    }
+
+    /// A tap on the sale `small`, not yet sent.
+    pub fn tap(&self, sub: &str, key: &str, body: &Value) -> RequestBuilder {
+        self.request(Method::POST, "/v1/sales/small/reservations")
+            .bearer_auth(token(sub))
+            .header("idempotency-key", key)
+            .json(body)
+    }
+
+    /// A PATCH by a buyer.
+    pub async fn amend(&self, sub: &str, id: &str, body: &Value) -> Reply {
+        let path = format!("/v1/sales/small/reservations/{id}");
+        send(
+            self.request(Method::PATCH, &path)
+                .bearer_auth(token(sub))
+                .json(body),
+        )
+        .await
+    }
+
+    /// A confirm by the payment service.
+    pub async fn confirm(&self, id: &str, payment: &str, version: u64) -> Reply {
+        let path = format!("/v1/sales/small/reservations/{id}/confirm");
+        let body = serde_json::json!({"payment": payment, "version": version});
+        send(
+            self.request(Method::POST, &path)
+                .bearer_auth(service_token())
+                .json(&body),
+        )
+        .await
+    }
+
+    /// A cancel by a buyer.
+    pub async fn cancel(&self, sub: &str, id: &str) -> Reply {
+        let path = format!("/v1/sales/small/reservations/{id}/cancel");
+        send(self.request(Method::POST, &path).bearer_auth(token(sub))).await
+    }
+
+    /// A `GET` on the ops listener, with the ops token.
+    pub async fn ops_get(&self, path: &str) -> Reply {
+        send(
+            self.client
+                .get(format!("{}{path}", self.ops_url))
+                .bearer_auth(OPS_TOKEN),
+        )
+        .await
+    }
+
+    /// A call on the ops listener, with the ops token.
+    pub async fn ops(&self, method: Method, path: &str, body: &Value) -> Reply {
+        send(
+            self.client
+                .request(method, format!("{}{path}", self.ops_url))
+                .bearer_auth(OPS_TOKEN)
+                .json(body),
+        )
+        .await
+    }
+
+    /// Pulls a lever of the sale `small`, or restocks it.
+    pub async fn lever(&self, word: &str, body: &Value) -> Reply {
+        self.ops(Method::POST, &format!("/admin/v1/sales/small/{word}"), body)
+            .await
+    }
+
+    /// The audit of the sale `small`.
+    pub async fn audit(&self) -> Value {
+        let reply = self.ops_get("/admin/v1/sales/small/audit").await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        reply.json
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the process has ended, and how.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a request; what breaks on the way is status 0.
+pub async fn send(request: RequestBuilder) -> Reply {
+    match request.send().await {
+        Ok(response) => {
+            let (status, headers) = (response.status().as_u16(), response.headers().clone());
+            let text = response.text().await.unwrap_or_default();
+            let json = serde_json::from_str(&text).unwrap_or_default();
+            Reply {
+                status,
+                headers,
+                text,
+                json,
+            }
+        }
+        Err(error) => {
+            let headers = reqwest::header::HeaderMap::new();
+            Reply {
+                status: 0,
+                headers,
+                text: error.to_string(),
+                json: Value::Null,
+            }
+        }
+    }
+}
+
+/// The gateway as a command.
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    // What the developer has set must not change a test.
+    std::env::vars()
+        .filter(|(name, _)| name.starts_with("LAUNCHGATE_"))
+        .for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+    command
+}
+
+/// Sends a signal to a process.
+pub fn signal(pid: u32, name: &str) {
+    let done = Command::new("kill")
+        .args([format!("-{name}"), pid.to_string()])
+        .status()
+        .unwrap();
+    assert!(done.success());
+}
+
+/// A buyer's token.
+pub fn token(sub: &str) -> String {
+    mint(sub, false)
+}
+
+/// The payment service's token.
+pub fn service_token() -> String {
+    mint("payments", true)
+}
+
+fn mint(sub: &str, service: bool) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
+    gateway::identify::mint(SECRET.as_bytes(), sub, service, 3600, now, None, None).unwrap()
+}

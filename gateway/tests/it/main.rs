@@ -1,0 +1,11 @@
+//! Integration tests: the real binary and the real scripts against a real redis-server.
+
+#![allow(
+    unreachable_pub,
+    dead_code,
+    reason = "a test binary exports nothing; each test uses a part of the harness"
+)]
+#![allow(missing_docs, reason = "tests are named for what they show")]
+
+mod harness;
+mod smoke;
