@@ -8,4 +8,5 @@
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
 mod harness;
+mod model;
 mod smoke;
