@@ -259,7 +259,10 @@ fn amended(current: &Reservation, wanted: &Amendment) -> Reservation {
         next.model.clone_from(model);
     }
     if let Some(packages) = &wanted.packages {
-        next.packages.clone_from(packages);
+        // In another order they are the same.
+        if !same_set(packages, &current.packages) {
+            next.packages.clone_from(packages);
+        }
         next.unavailable
             .retain(|item| !item.starts_with("package:"));
     }
@@ -268,6 +271,11 @@ fn amended(current: &Reservation, wanted: &Amendment) -> Reservation {
         next.unavailable.retain(|item| !item.starts_with("store:"));
     }
     next
+}
+
+/// Of lists that name nothing twice.
+fn same_set(a: &[String], b: &[String]) -> bool {
+    a.len() == b.len() && a.iter().all(|item| b.contains(item))
 }
 
 async fn change<D: Dial>(
