@@ -6,6 +6,7 @@ pub mod world;
 
 use std::fmt::Debug;
 
+use gateway::domain::definition::Definition;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::ledger::audit::Verdict;
 use gateway::ledger::batch::Decision;
@@ -15,8 +16,8 @@ use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestE
 pub use plan::{BUYERS, GATEWAYS, History, START, Tap};
 use plan::{Op, Who, edited, histories};
 use sale::Model;
+pub use world::World;
 use world::{Gate, Ledger, ops, plain, plain_change};
-pub use world::{TEST_CLOCK, World};
 
 type Outcome = Result<(), TestCaseError>;
 
@@ -30,6 +31,62 @@ fn the_ledger_does_what_the_model_does() {
 #[test]
 fn gateways_that_follow_do_what_the_model_does() {
     property("following", 120, 5..40, true);
+}
+
+/// An item is known to no gateway before its definition has come to it through the journal.
+#[test]
+fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        let mut definition = simple(&sale);
+        ledger.set_time(START).await;
+        ledger.apply(&definition).await;
+        let gate = ledger.following_gate(0, &sale).await;
+        gate.reserve(&[tap("ada", "k0")], false).await;
+        let id = reservation_id(&sale, "ada", "k0");
+        for n in 0..20 {
+            let new = format!("new-{n}");
+            definition.packages[1].id.clone_from(&new);
+            definition.packages.push(definition.packages[1].clone());
+            definition.packages[1].id = "p2".into();
+            ledger.apply(&definition).await;
+            let wanted = Amendment {
+                packages: Some(vec![new.clone()]),
+                ..Amendment::default()
+            };
+            match changes::amend(&gate.lane, &gate.sale, &id, By::Service, &wanted).await {
+                Change::Done(r, _) => assert_eq!(r.packages, [new]),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
+/// A sale that is open, with a few of everything: `m1`, `m2`, `p1` for `m1`, `p2`, `s1`, `s2`.
+pub fn simple(sale: &str) -> Definition {
+    let (stocks, ops) = (vec![Some(3); 6], Vec::new());
+    History {
+        per_buyer: 1,
+        attempts: 3,
+        opens_in: 0,
+        stocks,
+        ops,
+    }
+    .definition(sale)
+}
+
+/// For `m1` at `s1`.
+pub fn tap(buyer: &'static str, key: &'static str) -> Tap {
+    Tap {
+        buyer,
+        key,
+        model: "m1",
+        packages: Vec::new(),
+        store: "s1",
+        partial: false,
+    }
 }
 
 /// `PROPTEST_CASES` sets the number of histories; what fails is shrunk, and its seed kept in `regressions-*.txt`.
