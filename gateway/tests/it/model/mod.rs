@@ -6,8 +6,9 @@ pub mod world;
 
 use std::fmt::Debug;
 
-use gateway::domain::definition::Definition;
+use gateway::domain::definition::{Definition, Package};
 use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::ledger::admin::Applied;
 use gateway::ledger::audit::Verdict;
 use gateway::ledger::batch::Decision;
 use gateway::ledger::changes::{self, Amendment, By, Change};
@@ -48,10 +49,12 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
         let id = reservation_id(&sale, "ada", "k0");
         for n in 0..20 {
             let new = format!("new-{n}");
-            definition.packages[1].id.clone_from(&new);
-            definition.packages.push(definition.packages[1].clone());
-            definition.packages[1].id = "p2".into();
-            ledger.apply(&definition).await;
+            let package = definition.packages[1].clone();
+            definition.packages.push(Package {
+                id: new.clone(),
+                ..package
+            });
+            assert_eq!(ledger.apply(&definition).await, Applied::Updated(n + 2));
             let wanted = Amendment {
                 packages: Some(vec![new.clone()]),
                 ..Amendment::default()
