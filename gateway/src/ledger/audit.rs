@@ -252,15 +252,15 @@ async fn read_journal(
                 ));
                 break 'reading;
             };
-            if entry.sequence > until {
-                break 'reading;
-            }
             if entry.sequence != at + 1 {
                 problems.add(format!(
                     "{} has no entries between {at}-0 and {}-0",
                     keys.journal(),
                     entry.sequence
                 ));
+            }
+            if entry.sequence > until {
+                break 'reading;
             }
             at = entry.sequence;
             take_in(&mut story, &entry, keys, &mut numbers, problems);
