@@ -23,7 +23,8 @@ if fresh then
     if redis.call('EXISTS', KEYS[i]) == 1 then return {'damaged', KEYS[i] .. ' is there without a sale'} end
   end
   s = {run_id = ARGV[1], raw = now(), sequence = 0, revision = 0, number = 0, paused = 0, frozen = 0,
-    closed = 0, held = 0, confirmed = 0, cancelled = 0, expired = 0, swept = 0}
+    closed = 0, held = 0, confirmed = 0, cancelled = 0, expired = 0, swept = 0,
+    limits = 0}
   s.time, s.sale_clock = s.raw, 0
 else
   s, refusal = open(ARGV[1], ARGV[2])
@@ -52,6 +53,7 @@ for _, item in ipairs(items) do
   if is_new ~= not counter then return {'damaged', STOCK .. (is_new and ' already has ' or ' has no number in ') .. item} end
   if before[item] ~= '' and not is_new and not total then return {'damaged', TOTALS .. ' has no number in ' .. item} end
   local taken = (total or 0) - (counter or 0)
+  if total then s.limits = s.limits - 1 end
   if after[item] == '-' then
     if redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
     gone[#gone + 1] = item
@@ -65,6 +67,7 @@ for _, item in ipairs(items) do
         short[#short + 1] = item
         short[#short + 1] = whole(taken)
       end
+      s.limits = s.limits + 1
     end
     stock[item] = (now_total or 0) - taken
     new_totals[item] = now_total
@@ -79,7 +82,7 @@ s.revision = s.revision + 1
 commit(s, 'define', {'revision', whole(s.revision), 'totals', table.concat(listed, ' '), 'who', ARGV[12], 'reason', ARGV[13]},
   stock, {}, {run_id = s.run_id, revision = s.revision, number = s.number,
     paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
-    grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept})
+    grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept, limits = s.limits})
 for _, item in ipairs(gone) do
   redis.call('HDEL', TOTALS, item)
   if after[item] == '-' then redis.call('HDEL', STOCK, item) end

@@ -2,7 +2,7 @@
 -- of a reservation, and the one way to commit. It is put in front of each script.
 --
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
---   1 state       hash     sequence, revision, clocks, terms, levers, counts of reservations
+--   1 state       hash     sequence, revision, clocks, terms, levers, counts of reservations and limits
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
 --   3 records     hash     buyer's part of the id -> "sub\n" and one line a reservation
 --   4 journal     stream   one entry a change, id <sequence>-0
@@ -31,17 +31,17 @@ local CHUNK = 1000
 
 local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paused', 'frozen', 'closed',
   'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
-  'swept'}
+  'swept', 'limits'}
 
 local function whole(n) return string.format('%.0f', n) end
 
 -- What is wrong with the types of the keys, one text a key. Before the first reservation there are
 -- no records and nothing was taken; totals are missing where nothing has a limit.
-local function damages(number)
+local function damages(s)
   local list = {}
   for i = 1, #TYPES do
     local got = redis.call('TYPE', KEYS[i]).ok
-    local may_miss = i == 6 or ((i == 3 or i == 5) and number == 0)
+    local may_miss = (i == 6 and s.limits == 0) or ((i == 3 or i == 5) and s.number == 0)
     if got == 'none' then
       if not may_miss then list[#list + 1] = KEYS[i] .. ' is gone, should be a ' .. TYPES[i] end
     elseif got ~= TYPES[i] then
@@ -80,7 +80,7 @@ end
 local function open(run_id, known)
   local s, refusal = look()
   if not s then return nil, refusal end
-  local bad = damages(s.number)
+  local bad = damages(s)
   if #bad > 0 then return nil, {'damaged', table.concat(bad, '; ')} end
   if s.run_id ~= run_id then return nil, {'epoch', s.run_id} end
   if s.sequence < tonumber(known) then return nil, {'behind', whole(s.sequence)} end
