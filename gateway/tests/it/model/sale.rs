@@ -1,17 +1,18 @@
 //! The reference: what a sale is and must answer, by the contract, in plain maps and a list. Knows no Redis.
 
+mod changes;
+mod levers;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::reservation_id;
 use gateway::domain::reservation::{Reservation, State};
-use gateway::ledger::admin::{Applied, Lever, Restocked};
 use gateway::ledger::audit::{Counts, ItemReport};
 use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::{Amendment, Change};
 use gateway::ledger::scripts::Header;
 
-use super::plan::{Op, START, Tap, Who};
+use super::plan::{Op, START, Tap};
 
 /// How far one tick moves the sale clock, at most.
 const STEP_MAX: i64 = 2_000;
@@ -80,6 +81,10 @@ impl Model {
     /// The time that opening and closing go by: it does not run backwards.
     fn now(&self) -> i64 {
         self.time.max(self.noted)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed || self.now() >= self.definition.sale.closes_at.as_millisecond()
     }
 
     fn sale_clock(&self) -> i64 {
@@ -300,252 +305,6 @@ impl Model {
         won
     }
 
-    // Calls on a reservation.
-
-    /// A buyer's own, and what goes before every list.
-    pub fn list(&self, sub: &str) -> (Vec<Reservation>, Header) {
-        let mine = self.claims.iter().filter(|c| c.sub == sub);
-        (mine.map(|c| *self.shown(&c.is)).collect(), self.header())
-    }
-
-    pub fn id_of(&self, which: usize) -> String {
-        self.claims[which].is.id.clone()
-    }
-
-    pub fn version_of(&self, which: usize) -> u64 {
-        self.claims[which].is.version
-    }
-
-    /// A confirm, of the version as it is or beside it.
-    pub fn confirm(&mut self, which: usize, payment: &str, version_off: i64) -> Change {
-        let r = &self.claims[which].is;
-        let shown = self.shown(r);
-        match shown.state {
-            State::Confirmed if r.payment.as_deref() == Some(payment) => {
-                Change::Done(shown, self.header())
-            }
-            State::Confirmed => Change::PaymentConflict(shown),
-            State::Cancelled | State::Expired => Change::NotHeld(shown),
-            State::Held if version_off != 0 => Change::Changed(shown),
-            State::Held => {
-                let payment = Some(payment.to_owned());
-                self.replace(
-                    which,
-                    Reservation {
-                        state: State::Confirmed,
-                        payment,
-                        ..*shown
-                    },
-                )
-            }
-        }
-    }
-
-    /// A cancel.
-    pub fn cancel(&mut self, which: usize, who: Who) -> Change {
-        let shown = self.shown(&self.claims[which].is);
-        match (who, shown.state) {
-            (Who::Stranger, _) => Change::NotFound,
-            (_, State::Cancelled) => Change::Done(shown, self.header()),
-            (_, State::Held) | (Who::Service, State::Confirmed) => self.replace(
-                which,
-                Reservation {
-                    state: State::Cancelled,
-                    ..*shown
-                },
-            ),
-            _ => Change::NotHeld(shown),
-        }
-    }
-
-    /// A PATCH.
-    pub fn amend(&mut self, which: usize, who: Who, wanted: &Amendment) -> Change {
-        let now = self.shown(&self.claims[which].is);
-        if matches!(who, Who::Stranger) {
-            return Change::NotFound;
-        }
-        if !now.state.takes_stock() {
-            return Change::NotHeld(now);
-        }
-        let mut next = now.clone();
-        if let Some(model) = &wanted.model {
-            next.model.clone_from(model);
-        }
-        if let Some(packages) = &wanted.packages {
-            if sorted(packages) != sorted(&now.packages) {
-                next.packages.clone_from(packages);
-            }
-            next.unavailable
-                .retain(|item| !item.starts_with("package:"));
-        }
-        if let Some(store) = &wanted.store {
-            next.store = Some(store.clone());
-            next.unavailable.retain(|item| !item.starts_with("store:"));
-        }
-        let unknown = self.unknown(&next.model, &next.packages, next.store.as_deref());
-        if !unknown.is_empty() {
-            return Change::UnknownItem(unknown);
-        }
-        let in_time = now.state == State::Held && self.sale_clock() < now.deadline;
-        let store_only = (&next.model, &next.packages) == (&now.model, &now.packages);
-        if !in_time && !(matches!(who, Who::Service) && store_only) {
-            return Change::NotHeld(now);
-        }
-        if next == now {
-            return Change::Done(now, self.header());
-        }
-        let (old, new) = (now.items(), next.items());
-        let items: Vec<String> = new
-            .iter()
-            .filter(|i| !old.contains(i) && self.is_gone(i))
-            .cloned()
-            .collect();
-        if !items.is_empty() {
-            let is_final = self.counts().held == 0;
-            return Change::SoldOut { items, is_final };
-        }
-        self.ever_taken.extend(new);
-        next.version += 1;
-        self.replace(which, *next)
-    }
-
-    fn replace(&mut self, which: usize, is: Reservation) -> Change {
-        self.claims[which].is = is.clone();
-        Change::Done(Box::new(is), self.changed())
-    }
-
-    /// Sweeps until nothing is due: how many holds that ends.
-    pub fn sweep(&mut self) -> u64 {
-        let over: Vec<bool> = self.claims.iter().map(|c| self.is_over(&c.is)).collect();
-        let mut ended = 0;
-        for (claim, _) in self.claims.iter_mut().zip(over).filter(|(_, over)| *over) {
-            claim.is.state = State::Expired;
-            ended += 1;
-        }
-        ended
-    }
-
-    /// The changes that a sweep was made of.
-    pub fn swept_in(&mut self, changes: u64) {
-        for _ in 0..changes {
-            self.changed();
-        }
-    }
-
-    // Levers and definitions.
-
-    fn is_closed(&self) -> bool {
-        self.closed || self.now() >= self.definition.sale.closes_at.as_millisecond()
-    }
-
-    /// Whether that changed something.
-    pub fn pull(&mut self, lever: Lever) -> bool {
-        let (is, shall_be) = match lever {
-            Lever::Pause => (self.paused, true),
-            Lever::Resume => (self.paused, false),
-            Lever::Freeze => (self.frozen, true),
-            Lever::Unfreeze => (self.frozen, false),
-            Lever::Close => (self.closed, true),
-        };
-        if is == shall_be {
-            return false;
-        }
-        // The clock stops, or goes on, from this very instant on.
-        self.changed();
-        match lever {
-            Lever::Pause | Lever::Resume => self.paused = shall_be,
-            Lever::Freeze | Lever::Unfreeze => self.frozen = shall_be,
-            Lever::Close => self.closed = shall_be,
-        }
-        true
-    }
-
-    /// The total of an item with a limit.
-    pub fn total(&self, item: &str) -> Option<i64> {
-        self.totals.get(item).copied().flatten()
-    }
-
-    /// A restock.
-    pub fn restock(&mut self, item: &str, total: u64, was: u64) -> Restocked {
-        let (total, was) = (signed(total), signed(was));
-        let taken = self.taken_in_all(item);
-        match self.totals.get(item) {
-            None => Restocked::UnknownItem,
-            Some(None) => Restocked::NoLimit,
-            Some(&Some(now)) if now != total && now != was => Restocked::Changed { total: now },
-            Some(&Some(now)) if now != total && total < taken => Restocked::Taken { taken },
-            Some(&Some(now)) => {
-                if now != total {
-                    self.totals.insert(item.to_owned(), Some(total));
-                    self.changed();
-                }
-                Restocked::Done {
-                    total,
-                    free: total - taken,
-                }
-            }
-        }
-    }
-
-    /// Applies a definition. Lists that have no order by contract are sorted.
-    pub fn apply(&mut self, after: &Definition) -> Applied {
-        let before = &self.definition;
-        if before == after {
-            return Applied::Unchanged(self.revision);
-        }
-        let locked = locked(before, after);
-        if !locked.is_empty() && !self.claims.is_empty() {
-            return Applied::Locked(locked);
-        }
-        if self.is_closed() && before.sale.closes_at != after.sale.closes_at {
-            return Applied::Locked(vec!["closes_at".into()]);
-        }
-        let (old, new) = (stocks(before), stocks(after));
-        let removed: Vec<String> = old
-            .keys()
-            .filter(|item| !new.contains_key(*item))
-            .cloned()
-            .collect();
-        let used: Vec<String> = removed
-            .iter()
-            .filter(|item| self.ever_taken.contains(*item))
-            .cloned()
-            .collect();
-        if !used.is_empty() {
-            return Applied::ItemTaken(used);
-        }
-        let mut totals = self.totals.clone();
-        totals.retain(|item, _| !removed.contains(item));
-        for (item, stock) in &new {
-            let was = old.get(item).copied();
-            if was == Some(*stock) {
-                continue;
-            }
-            // What was restocked meanwhile stays: only the difference between the files counts.
-            let restocked = match was {
-                Some(Some(was)) => self.totals[item].map_or(0, |total| total - signed(was)),
-                _ => 0,
-            };
-            totals.insert(item.clone(), stock.map(|n| signed(n) + restocked));
-        }
-        let short: Vec<(String, u64)> = totals
-            .iter()
-            .filter(|(item, total)| {
-                old.get(*item) != new.get(*item)
-                    && total.is_some_and(|n| n < self.taken_in_all(item))
-            })
-            .map(|(item, _)| (item.clone(), self.taken_in_all(item).unsigned_abs()))
-            .collect();
-        if !short.is_empty() {
-            return Applied::StockTaken(short);
-        }
-        self.totals = totals;
-        self.definition = after.clone();
-        self.revision += 1;
-        self.changed();
-        Applied::Updated(self.revision)
-    }
-
     /// What must hold whatever happened.
     pub fn check(&self, op: &Op) -> Result<(), String> {
         for item in self.items() {
@@ -567,33 +326,6 @@ impl Model {
         }
         Ok(())
     }
-}
-
-fn locked(before: &Definition, after: &Definition) -> Vec<String> {
-    let (b, a) = (&before.sale, &after.sale);
-    let mut fields = vec![
-        (b.opens_at != a.opens_at, "opens_at".to_owned()),
-        (b.hold_ms != a.hold_ms, "hold".into()),
-        (b.grace_ms != a.grace_ms, "grace".into()),
-        (b.per_buyer != a.per_buyer, "per_buyer".into()),
-        (b.currency != a.currency, "currency".into()),
-        (b.deposit != a.deposit, "deposit".into()),
-    ];
-    for model in &after.models {
-        let other =
-            |m: &&gateway::domain::definition::Model| m.id == model.id && m.price != model.price;
-        fields.push((
-            before.models.iter().any(|m| other(&m)),
-            format!("price of model:{}", model.id),
-        ));
-    }
-    let mut fields: Vec<String> = fields
-        .into_iter()
-        .filter(|(differs, _)| *differs)
-        .map(|(_, f)| f)
-        .collect();
-    fields.sort();
-    fields
 }
 
 fn stocks(definition: &Definition) -> BTreeMap<String, Option<u64>> {
