@@ -94,7 +94,8 @@ impl Model {
         }
         let in_time = now.state == State::Held && self.sale_clock() < now.deadline;
         let store_only = (&next.model, &next.packages) == (&now.model, &now.packages);
-        if !in_time && !(matches!(who, Who::Service) && store_only) {
+        let may_late = matches!(who, Who::Service) && store_only;
+        if !(in_time || may_late) {
             return Change::NotHeld(now);
         }
         if next == now {
