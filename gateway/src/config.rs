@@ -594,6 +594,20 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_has_every_option_as_it_is() {
+        let readme = include_str!("../../README.md");
+        let command = Help::command();
+        for (key, default) in DEFAULTS {
+            let arg = command.get_arguments().find(|a| a.get_long() == Some(key)).unwrap();
+            let variable = key.to_uppercase().replace('-', "_");
+            let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+            let help = arg.get_help().unwrap();
+            let row = format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |");
+            assert!(readme.contains(&row), "README.md lacks: {row}");
+        }
+    }
+
+    #[test]
     fn passwords_are_not_shown() {
         assert_eq!(
             without_password("redis://u:secret@h:1/0"),
