@@ -598,9 +598,16 @@ mod tests {
         let readme = include_str!("../../README.md");
         let command = Help::command();
         for (key, default) in DEFAULTS {
-            let arg = command.get_arguments().find(|a| a.get_long() == Some(key)).unwrap();
+            let arg = command
+                .get_arguments()
+                .find(|a| a.get_long() == Some(key))
+                .unwrap();
             let variable = key.to_uppercase().replace('-', "_");
-            let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+            let default = if default.is_empty() {
+                String::new()
+            } else {
+                format!("`{default}`")
+            };
             let help = arg.get_help().unwrap();
             let row = format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |");
             assert!(readme.contains(&row), "README.md lacks: {row}");

@@ -8,5 +8,6 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod drift;
 mod harness;
 mod smoke;
