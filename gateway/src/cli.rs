@@ -18,6 +18,7 @@ use crate::ledger::audit::{self, Report, Verdict};
 use crate::ledger::journal::Cursor;
 use crate::ledger::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
 use crate::ops::view::{SaleDetail, SaleState};
+use crate::runtime;
 
 /// How a command ended, other than done.
 #[derive(Debug)]
@@ -52,10 +53,7 @@ impl From<io::Error> for Failed {
 
 /// Runs a command that is not `serve`.
 pub fn run(command: Command) -> Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime::run(async {
         match command {
             Command::Serve { .. } => Ok(()),
             Command::Sale { common, action } => sale(&admin(&common)?, action).await,
@@ -105,7 +103,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
                     .map_err(|p| Failed::Usage(p.join("\n")))?,
             ),
         }
-    })
+    })?
 }
 
 fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
