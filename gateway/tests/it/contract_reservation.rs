@@ -85,7 +85,14 @@ async fn nobody_learns_of_or_touches_what_is_not_his() {
     let never = format!("{}{}", &id[..20], "AAAAAAAAAAAA");
     let stranger = "A".repeat(32);
     let hostile = [
-        "x", "%2e%2e%2fetc", "*", "KEYS[1]", "%00", "%0d%0a", "{small}", "😀",
+        "x",
+        "%2e%2e%2fetc",
+        "*",
+        "KEYS[1]",
+        "%00",
+        "%0d%0a",
+        "{small}",
+        "😀",
     ];
     let confirm = json!({"payment": "pay", "version": 1});
     for (method, suffix, body) in [

@@ -12,4 +12,5 @@ mod contract_reservation;
 mod contract_reserve;
 mod drift;
 mod harness;
+mod order;
 mod smoke;
