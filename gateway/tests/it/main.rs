@@ -15,3 +15,4 @@ mod drift;
 mod harness;
 mod order;
 mod smoke;
+mod wire;

@@ -89,22 +89,19 @@ impl Gateway {
                 "127.0.0.1:0",
                 "--ops-listen",
                 "127.0.0.1:0",
-                "--workers",
-                "2",
             ])
-            .args([
-                "--redis",
-                &redis.url(),
-                "--drain-delay-ms",
-                "0",
-                "--log-level",
-                "warn",
-            ])
+            .args(["--redis", &redis.url(), "--log-level", "warn"])
             .arg("--ops-token-file")
             .arg(&ops)
             .args(options);
+        // What every gateway of the tests has, unless the options say otherwise.
         if !options.contains(&"--auth-jwks-file") {
             command.arg("--auth-secret-file").arg(&secret);
+        }
+        for (flag, value) in [("--workers", "2"), ("--drain-delay-ms", "0")] {
+            if !options.contains(&flag) {
+                command.args([flag, value]);
+            }
         }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
