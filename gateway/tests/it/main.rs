@@ -13,6 +13,7 @@ mod contract_reservation;
 mod contract_reserve;
 mod drift;
 mod harness;
+mod launch;
 mod order;
 mod smoke;
 mod wire;
