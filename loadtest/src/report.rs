@@ -35,16 +35,10 @@ impl Verdict {
         for item in &self.items {
             say::line(&format!("ledger    {}", equation(item)));
         }
-        if let Some(Stores {
-            total,
-            free,
-            held,
-            confirmed,
-        }) = self.stores
-        {
-            say::line(&format!(
-                "ledger    all stores: free {free} + held {held} + confirmed {confirmed} = {total}"
-            ));
+        if let Some(stores) = &self.stores {
+            for line in stores_equation(stores) {
+                say::line(&format!("ledger    {line}"));
+            }
         }
         for note in &self.notes {
             say::line(&format!("note      {note}"));
@@ -58,15 +52,20 @@ impl Verdict {
                 self.violations_total - HISTORIES_MAX
             ));
         }
+        say::line(&self.sentence());
+    }
+
+    /// PASS, or what else it is and why.
+    pub(crate) fn sentence(&self) -> String {
         let word = match self.verdict {
             Word::Pass => "PASS",
             Word::Fail => "FAIL",
             Word::NothingProved => "NOTHING PROVED",
         };
-        say::line(&match self.reasons.is_empty() {
+        match self.reasons.is_empty() {
             true => word.to_owned(),
             false => format!("{word}: {}", self.reasons.join("; ")),
-        });
+        }
     }
 }
 
@@ -133,5 +132,52 @@ fn equation(item: &AuditItem) -> String {
             "{item}: held {held} + confirmed {confirmed}, no limit, drift {}",
             drift.unwrap_or(0)
         ),
+    }
+}
+
+/// A store without a limit has nothing free and no total: it stands apart, or the sum would not be one.
+fn stores_equation(stores: &Stores) -> Vec<String> {
+    let Stores {
+        total,
+        free,
+        held,
+        confirmed,
+        drift,
+        unlimited_held,
+        unlimited_confirmed,
+    } = stores;
+    let mut lines = vec![format!(
+        "all stores: free {free} + held {held} + confirmed {confirmed} = {total}, drift {drift}"
+    )];
+    if unlimited_held + unlimited_confirmed > 0 {
+        lines.push(format!(
+            "stores without a limit: held {unlimited_held} + confirmed {unlimited_confirmed}"
+        ));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stores_equation_adds_up_and_unlimited_ones_stand_apart() {
+        let stores = Stores {
+            total: 105,
+            free: 39,
+            held: 22,
+            confirmed: 44,
+            drift: 0,
+            unlimited_held: 8,
+            unlimited_confirmed: 9,
+        };
+        assert_eq!(
+            stores_equation(&stores),
+            [
+                "all stores: free 39 + held 22 + confirmed 44 = 105, drift 0",
+                "stores without a limit: held 8 + confirmed 9",
+            ]
+        );
     }
 }

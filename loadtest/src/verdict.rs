@@ -65,13 +65,17 @@ pub(crate) struct Latencies {
     pub(crate) request: Quantiles,
 }
 
-/// All stores' slots together.
+/// The slots of all stores that have a limit together: free + held + confirmed − total = drift.
+/// Apart from them, what is taken of stores without a limit: it is in no equation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Stores {
     pub(crate) total: i64,
     pub(crate) free: i64,
     pub(crate) held: i64,
     pub(crate) confirmed: i64,
+    pub(crate) drift: i64,
+    pub(crate) unlimited_held: i64,
+    pub(crate) unlimited_confirmed: i64,
 }
 
 /// A violation with everything that its buyer was told and what the ledger says of him.
@@ -280,14 +284,23 @@ fn quantiles(durations: impl Iterator<Item = Duration>) -> Quantiles {
 }
 
 fn sum(stores: &[AuditItem]) -> Option<Stores> {
-    (!stores.is_empty()).then(|| {
-        stores.iter().fold(Stores::default(), |sum, store| Stores {
-            total: sum.total + store.total.unwrap_or(0),
-            free: sum.free + store.free.unwrap_or(0),
-            held: sum.held + store.held,
-            confirmed: sum.confirmed + store.confirmed,
-        })
-    })
+    let mut sum = Stores::default();
+    for store in stores {
+        sum.drift += store.drift.unwrap_or(0);
+        match (store.total, store.free) {
+            (Some(total), Some(free)) => {
+                sum.total += total;
+                sum.free += free;
+                sum.held += store.held;
+                sum.confirmed += store.confirmed;
+            }
+            _ => {
+                sum.unlimited_held += store.held;
+                sum.unlimited_confirmed += store.confirmed;
+            }
+        }
+    }
+    (!stores.is_empty()).then_some(sum)
 }
 
 fn with_histories(
@@ -400,7 +413,17 @@ mod tests {
             confirmed: 1,
             drift: Some(0),
         };
-        let items = vec![audited("model:a"), audited("store:x"), audited("store:y")];
+        let unlimited = AuditItem {
+            total: None,
+            free: None,
+            ..audited("store:z")
+        };
+        let items = vec![
+            audited("model:a"),
+            audited("store:x"),
+            audited("store:y"),
+            unlimited,
+        ];
         let audit = Audit {
             sequence: 1,
             verdict: "balanced".to_owned(),
@@ -413,7 +436,8 @@ mod tests {
         assert_eq!(json["items"].as_array().map(Vec::len), Some(1));
         assert_eq!(
             json["stores"],
-            serde_json::json!({"total": 6, "free": 2, "held": 2, "confirmed": 2})
+            serde_json::json!({"total": 6, "free": 2, "held": 2, "confirmed": 2, "drift": 0,
+                "unlimited_held": 1, "unlimited_confirmed": 1})
         );
         assert_eq!(json["violations"][0]["rule"], "not-oversold");
         for (_, name) in Outcome::ALL {
