@@ -270,6 +270,7 @@ impl Follower<'_> {
                     .into_memory(&sale.keys)?;
             } else {
                 apply(&mut memory, &entry);
+                sale.compare_at(&memory);
             }
         }
         sale.set_memory(memory);

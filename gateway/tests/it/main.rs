@@ -5,7 +5,9 @@
     dead_code,
     reason = "a test binary exports nothing; each test uses a part of the harness"
 )]
+#![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod drift;
 mod harness;
 mod smoke;
