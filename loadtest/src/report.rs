@@ -4,7 +4,11 @@ use crate::admin::AuditItem;
 use crate::reconcile::Violation;
 use crate::say;
 use crate::told::Exchange;
-use crate::verdict::{HISTORIES_MAX, Quantiles, Stores, Verdict, ViolationReport, Word};
+use crate::verdict::{Quantiles, Stores, Verdict, ViolationReport, Word};
+use std::collections::BTreeMap;
+
+/// The others are in verdict.json, up to a bound.
+const PRINTED_PER_RULE_MAX: usize = 3;
 
 impl Verdict {
     /// Prints the verdict for people.
@@ -43,14 +47,19 @@ impl Verdict {
         for note in &self.notes {
             say::line(&format!("note      {note}"));
         }
-        for told in self.violations.iter().take(HISTORIES_MAX) {
-            told.print();
+        let mut of_rule = BTreeMap::<_, usize>::new();
+        let mut printed = 0;
+        for told in &self.violations {
+            let n = of_rule.entry(told.violation.rule).or_default();
+            *n += 1;
+            if *n <= PRINTED_PER_RULE_MAX {
+                told.print();
+                printed += 1;
+            }
         }
-        if self.violations_total > HISTORIES_MAX {
-            say::line(&format!(
-                "violation … and {} more",
-                self.violations_total - HISTORIES_MAX
-            ));
+        if self.violations_total > printed {
+            let more = self.violations_total - printed;
+            say::line(&format!("violation … and {more} more like these"));
         }
         say::line(&self.sentence());
     }
@@ -145,13 +154,14 @@ fn stores_equation(stores: &Stores) -> Vec<String> {
         drift,
         unlimited_held,
         unlimited_confirmed,
+        unlimited_drift,
     } = stores;
     let mut lines = vec![format!(
         "all stores: free {free} + held {held} + confirmed {confirmed} = {total}, drift {drift}"
     )];
-    if unlimited_held + unlimited_confirmed > 0 {
+    if (unlimited_held, unlimited_confirmed, unlimited_drift) != (&0, &0, &0) {
         lines.push(format!(
-            "stores without a limit: held {unlimited_held} + confirmed {unlimited_confirmed}"
+            "stores without a limit: held {unlimited_held} + confirmed {unlimited_confirmed}, drift {unlimited_drift}"
         ));
     }
     lines
@@ -171,12 +181,13 @@ mod tests {
             drift: 0,
             unlimited_held: 8,
             unlimited_confirmed: 9,
+            unlimited_drift: 0,
         };
         assert_eq!(
             stores_equation(&stores),
             [
                 "all stores: free 39 + held 22 + confirmed 44 = 105, drift 0",
-                "stores without a limit: held 8 + confirmed 9",
+                "stores without a limit: held 8 + confirmed 9, drift 0",
             ]
         );
     }
