@@ -16,9 +16,11 @@ use crate::http::worker::{self, Shared};
 use crate::identify::Keys;
 use crate::ledger::admin::Admin;
 use crate::ledger::audit;
+use crate::ledger::checkout;
 use crate::ledger::follow::{CaughtUp, follow};
 use crate::ledger::lane::Lane;
 use crate::ledger::memory::Sales;
+use crate::ledger::outage::Outage;
 use crate::ledger::reaper::reap;
 use crate::ledger::scripts::Scripts;
 use crate::ops::admin::Ops;
@@ -223,14 +225,18 @@ fn keep_ledger(
 }
 
 async fn load_scripts(pool: deadpool_redis::Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>) {
+    let outage = Outage::of("the scripts can't be loaded yet");
     loop {
-        let outcome = match pool.get().await {
+        let outcome = match checkout(&pool).await {
             Ok(mut conn) => scripts.load(&mut *conn).await.map_err(|e| e.to_string()),
-            Err(error) => Err(error.to_string()),
+            Err(failure) => Err(failure.to_string()),
         };
         match outcome {
-            Ok(()) => return loaded.store(true, Ordering::Relaxed),
-            Err(error) => tracing::warn!(error, "the scripts can't be loaded yet"),
+            Ok(()) => {
+                outage.is_over();
+                return loaded.store(true, Ordering::Relaxed);
+            }
+            Err(error) => outage.goes_on(error),
         }
         tokio::time::sleep(SCRIPTS_RETRY).await;
     }

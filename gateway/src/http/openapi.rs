@@ -3,9 +3,11 @@
 mod calls;
 mod schemas;
 
+pub(crate) use schemas::packages_schema;
+
 use calls::{Auth, Call, Good, ops_calls, public_calls};
 use hyper::Method;
-use schemas::{definition_schema, problem_name, problem_schema, schemas};
+use schemas::{definition_schema, parameter_schema, problem_name, problem_schema, schemas};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{
     OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder,
@@ -88,6 +90,7 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
         .tag(tag);
     for name in call.path.split(['{', '}']).skip(1).step_by(2) {
         operation = operation.parameter(parameter(
+            call.path,
             name,
             ParameterIn::Path,
             Required::True,
@@ -95,12 +98,18 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
         ));
     }
     for (name, about) in call.query {
-        operation =
-            operation.parameter(parameter(name, ParameterIn::Query, Required::False, about));
+        operation = operation.parameter(parameter(
+            call.path,
+            name,
+            ParameterIn::Query,
+            Required::False,
+            about,
+        ));
     }
     if call.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING) {
         let about = "1 to 64 visible ASCII characters, bare or as an RFC 8941 string. One for each intended reservation, the same with every retry.";
         operation = operation.parameter(parameter(
+            call.path,
             "Idempotency-Key",
             ParameterIn::Header,
             Required::True,
@@ -136,13 +145,19 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
     operation
 }
 
-fn parameter(name: &str, place: ParameterIn, required: Required, about: &str) -> Parameter {
+fn parameter(
+    path: &str,
+    name: &str,
+    place: ParameterIn,
+    required: Required,
+    about: &str,
+) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
         .required(required)
         .description(Some(about))
-        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .schema(Some(parameter_schema(path, name)))
         .build()
 }
 

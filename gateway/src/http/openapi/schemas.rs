@@ -1,13 +1,45 @@
 //! The schemas of the OpenAPI document: of all types that calls take or answer, and of the problems.
 
-use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::http::problem::{Kind, Member};
 use crate::http::view;
 use crate::ledger::audit;
 use crate::ops::view as ops;
+
+/// What a parameter of a call can be.
+pub(super) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    match name {
+        "sale" => text.pattern(Some("^[a-z0-9-]{1,64}$")),
+        "id" => text.pattern(Some("^[A-Za-z0-9_-]{32}$")),
+        "Idempotency-Key" => text.pattern(Some(r#"^([!#-~][!-~]{0,63}|"[!#-\[\]-~]{1,64}")$"#)),
+        "available" => text.enum_values(Some(["true", "false"])),
+        "cursor" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
+        "from" => text.pattern(Some("^[0-9]{1,15}-0(/[0-9]{1,9})?$")),
+        "limit" => ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .minimum(Some(1))
+            .maximum(Some(if path.ends_with("/stores") {
+                500
+            } else {
+                10_000
+            })),
+        _ => text.min_length(Some(1)),
+    }
+}
+
+/// The packages of a request.
+pub(crate) fn packages_schema() -> Schema {
+    let list = ArrayBuilder::new()
+        .items(Ref::from_schema_name("ItemId"))
+        .max_items(Some(16))
+        .unique_items(true)
+        .description(Some("At most 16 packages, none twice."));
+    Schema::Array(list.build())
+}
 
 pub(super) fn problem_name(kind: &Kind) -> String {
     format!("Problem.{}", kind.name)
@@ -68,6 +100,7 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
         all.push((T::name().into_owned(), T::schema()));
     }
     let mut all = Vec::new();
+    add::<view::ItemId>(&mut all);
     add::<view::TimeView>(&mut all);
     add::<view::SaleView>(&mut all);
     add::<view::StorePage>(&mut all);
