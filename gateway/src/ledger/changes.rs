@@ -212,9 +212,8 @@ pub async fn amend<D: Dial>(
             .chain(current.items())
             .filter(|name| !limited(name))
             .collect();
-        if !unknown.is_empty() {
-            return Change::UnknownItem(unknown);
-        }
+        // The ledger says so, if this is the definition that it has.
+        let model = if unknown.is_empty() { &next.model } else { "?" };
         let args = |run_id: &str| {
             let dash = |text: String| {
                 if text.is_empty() {
@@ -230,7 +229,7 @@ pub async fn amend<D: Dial>(
                 id.to_owned(),
                 current.version.to_string(),
                 by.word().to_owned(),
-                next.model.clone(),
+                model.to_owned(),
                 dash(next.packages.join(",")),
                 dash(next.store.clone().unwrap_or_default()),
                 dash(next.unavailable.join(",")),
@@ -240,6 +239,7 @@ pub async fn amend<D: Dial>(
         };
         last = match change(lane, sale, id, Script::Amend, args).await {
             Ok(changed @ Change::Changed(_)) => changed,
+            Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
             Err(Failure::Refused(Refusal::Revision(revision))) => {
                 // The new definition is on its way to us through the journal.
@@ -259,7 +259,10 @@ fn amended(current: &Reservation, wanted: &Amendment) -> Reservation {
         next.model.clone_from(model);
     }
     if let Some(packages) = &wanted.packages {
-        next.packages.clone_from(packages);
+        // In another order they are the same.
+        if !same_set(packages, &current.packages) {
+            next.packages.clone_from(packages);
+        }
         next.unavailable
             .retain(|item| !item.starts_with("package:"));
     }
@@ -268,6 +271,11 @@ fn amended(current: &Reservation, wanted: &Amendment) -> Reservation {
         next.unavailable.retain(|item| !item.starts_with("store:"));
     }
     next
+}
+
+/// Of lists that name nothing twice.
+fn same_set(a: &[String], b: &[String]) -> bool {
+    a.len() == b.len() && a.iter().all(|item| b.contains(item))
 }
 
 async fn change<D: Dial>(
@@ -289,6 +297,9 @@ async fn change<D: Dial>(
     }
     let header = Header::of(&reply)?;
     sale.saw(header.sequence);
+    if word == "unknown-item" {
+        return Ok(Change::UnknownItem(Vec::new()));
+    }
     if word == "sold-out" {
         let items = texts(&Value::Array(reply[2..].to_vec()));
         return Ok(Change::SoldOut {

@@ -165,28 +165,11 @@ impl Follower<'_> {
         Ok(())
     }
 
-    /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
+    /// Those who come later than what is read here are in the journal.
     async fn start(&mut self, id: &str) -> Result<u64, Failure> {
-        let keys = Keys::of(id);
-        let memory = snapshot::read(&mut self.conn, self.scripts, &keys, true)
-            .await?
-            .into_memory(&keys)?;
-        let sequence = memory.sequence;
-        let mut buyers = HashSet::new();
-        let mut cursor = 0_u64;
-        loop {
-            let (next, fields) = scan(&mut self.conn, keys.records(), cursor).await?;
-            buyers.extend(
-                fields
-                    .chunks_exact(2)
-                    .filter_map(|pair| buyer_mark(&pair[0])),
-            );
-            cursor = next;
-            if cursor == 0 {
-                break;
-            }
-        }
-        self.sales.insert(Arc::new(Sale::new(id, memory, buyers)));
+        let sale = load(&mut self.conn, self.scripts, id).await?;
+        let sequence = sale.known();
+        self.sales.insert(Arc::new(sale));
         Ok(sequence)
     }
 
@@ -280,6 +263,33 @@ impl Follower<'_> {
         self.positions.insert(id.to_owned(), position);
         Ok(())
     }
+}
+
+/// Reads a sale whole, and all its buyers. It stays as it was at that sequence until a follower takes it on.
+pub async fn load(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    id: &str,
+) -> Result<Sale, Failure> {
+    let keys = Keys::of(id);
+    let memory = snapshot::read(conn, scripts, &keys, true)
+        .await?
+        .into_memory(&keys)?;
+    let mut buyers = HashSet::new();
+    let mut cursor = 0_u64;
+    loop {
+        let (next, fields) = scan(conn, keys.records(), cursor).await?;
+        buyers.extend(
+            fields
+                .chunks_exact(2)
+                .filter_map(|pair| buyer_mark(&pair[0])),
+        );
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    Ok(Sale::new(id, memory, buyers))
 }
 
 /// Every entry says what is left after it, so that applying it is an assignment.

@@ -11,9 +11,12 @@
 mod contract_public;
 mod contract_reservation;
 mod contract_reserve;
+mod damage;
 mod drift;
 mod harness;
 mod launch;
+mod model;
 mod order;
 mod smoke;
+mod time;
 mod wire;

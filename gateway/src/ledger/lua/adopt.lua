@@ -13,5 +13,5 @@ if not last or last[1] ~= whole(s.sequence) .. '-0' then
   return {'damaged', JOURNAL .. ' ends at ' .. (last and last[1] or 'nothing') .. ', the state at ' .. whole(s.sequence)}
 end
 commit(s, 'adopt', {'run_id', ARGV[1], 'was', ARGV[3], 'who', ARGV[4]}, {}, {},
-  {run_id = ARGV[1], clock = s.sale_clock, tick = s.raw})
+  {run_id = ARGV[1]})
 return {'ok', header(s)}

@@ -3,10 +3,10 @@
 -- The caller has read the reservation and says what it shall be; the version makes sure that it
 -- still was as the caller saw it.
 -- ARGV  1 run_id  2 revision  3 known sequence  4 id  5 version seen  6 'buyer' or 'service'
---       7 model  8 packages (joined by ',', or '-')  9 store or '-'  10 unavailable or '-'
+--       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'  10 unavailable or '-'
 --       11 …  of the three kinds of items named, those without a limit
 -- Reply {'ok', header, line}, or {'revision', …}, {'not-found'}, {'not-held', header, line},
---       {'changed', header, line}, {'sold-out', header, item, …}
+--       {'changed', header, line}, {'unknown-item', header}, {'sold-out', header, item, …}
 -- Example  run_id 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
 --       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
 
@@ -19,6 +19,8 @@ local record, r
 record, r, refusal = find_reservation(id)
 if not r then return refusal end
 if lapsed(s, r) then r.state = 'expired' end
+
+if model == '?' then return {'unknown-item', header(s)} end
 
 -- Until the deadline anything may change; later (and once paid) a service may still move the store.
 local in_time = r.state == 'held' and s.sale_clock < r.deadline

@@ -22,7 +22,7 @@ if fresh then
   for i = 1, #KEYS do
     if redis.call('EXISTS', KEYS[i]) == 1 then return {'damaged', KEYS[i] .. ' is there without a sale'} end
   end
-  s = {run_id = ARGV[1], raw = now(), sequence = 0, revision = 0, number = 0, clock = 0, paused = 0, frozen = 0,
+  s = {run_id = ARGV[1], raw = now(), sequence = 0, revision = 0, number = 0, paused = 0, frozen = 0,
     closed = 0, held = 0, confirmed = 0, cancelled = 0, expired = 0, swept = 0}
   s.time, s.sale_clock = s.raw, 0
 else
@@ -77,7 +77,7 @@ if #short > 0 then return {'stock-taken', unpack(short, 1, math.min(#short, CHUN
 
 s.revision = s.revision + 1
 commit(s, 'define', {'revision', whole(s.revision), 'totals', table.concat(listed, ' '), 'who', ARGV[12], 'reason', ARGV[13]},
-  stock, {}, {run_id = s.run_id, revision = s.revision, number = s.number, clock = s.clock, tick = fresh and s.raw or nil,
+  stock, {}, {run_id = s.run_id, revision = s.revision, number = s.number,
     paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
     grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept})
 for _, item in ipairs(gone) do

@@ -218,7 +218,8 @@ end
 -- whose counter changed, `records` the buyers whose text changed, `state` further fields of the
 -- state, `taken` items to remember as ever taken. The journal entry also carries what is left of
 -- every changed item and the counts, as values and not as differences, so that it can be applied
--- twice without harm.
+-- twice without harm. Every change is a tick, too: what it decided by the sale clock, such as that a
+-- buyer's hold is over, must not be undone by a TIME that steps back.
 local function commit(s, kind, entry, stock, records, state, taken)
   s.sequence = s.sequence + 1
   local left = {}
@@ -234,7 +235,7 @@ local function commit(s, kind, entry, stock, records, state, taken)
     end
   end
   state.sequence = s.sequence
-  state.now = s.time
+  state.now, state.tick, state.clock = s.time, s.raw, s.sale_clock
   state.held, state.confirmed, state.cancelled, state.expired = s.held, s.confirmed, s.cancelled, s.expired
   store_pairs(STATE, state)
 end

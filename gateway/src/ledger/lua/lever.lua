@@ -11,8 +11,6 @@ local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze
 local value = (lever == 'resume' or lever == 'unfreeze') and 0 or 1
 if s[field] == value then return {'ok', header(s), 0} end
 
--- The sale clock stops, or goes on, at this very instant.
-s.clock = s.sale_clock
-s[field] = value
-commit(s, lever, {'who', ARGV[4], 'reason', ARGV[5]}, {}, {}, {[field] = value, clock = s.clock, tick = s.raw})
+-- The sale clock stops, or goes on, at this very instant: commit notes it as it was until now.
+commit(s, lever, {'who', ARGV[4], 'reason', ARGV[5]}, {}, {}, {[field] = value})
 return {'ok', header(s), 1}

@@ -7,5 +7,8 @@
 local s, refusal = look()
 if not s then return refusal end
 local kind = redis.call('TYPE', RECORDS).ok
+if kind == 'none' and s.number > 0 then return {'damaged', RECORDS .. ' is gone, should be a hash'} end
 if kind ~= 'hash' and kind ~= 'none' then return {'damaged', RECORDS .. ' is a ' .. kind .. ', should be a hash'} end
-return {'ok', header(s), whole(s.grace), redis.call('HGET', RECORDS, ARGV[1]) or ''}
+local text = redis.call('HGET', RECORDS, ARGV[1])
+if text == '' then return damaged_record(ARGV[1]) end
+return {'ok', header(s), whole(s.grace), text or ''}

@@ -1,0 +1,406 @@
+//! The property: over thousands of random histories the ledger answers, counts and audits as a small model does.
+
+mod plan;
+mod sale;
+pub mod world;
+
+use std::fmt::Debug;
+
+use gateway::domain::definition::{Definition, Package};
+use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::ledger::admin::Applied;
+use gateway::ledger::audit::Verdict;
+use gateway::ledger::batch::Decision;
+use gateway::ledger::changes::{self, Amendment, By, Change};
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
+
+pub use plan::{BUYERS, GATEWAYS, History, START, Tap};
+use plan::{Op, Who, edited, histories};
+use sale::Model;
+pub use world::World;
+use world::{Gate, Ledger, ops, plain, plain_change};
+
+type Outcome = Result<(), TestCaseError>;
+
+/// Gateways that read the sale now and then, so that what they know is outdated between.
+#[test]
+fn the_ledger_does_what_the_model_does() {
+    property("the-ledger", 1_500, 5..40, false);
+}
+
+/// Gateways that follow the journal, as real ones do.
+#[test]
+fn gateways_that_follow_do_what_the_model_does() {
+    property("following", 120, 5..40, true);
+}
+
+/// An item is known to no gateway before its definition has come to it through the journal.
+#[test]
+fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        let mut definition = simple(&sale);
+        ledger.set_time(START).await;
+        ledger.apply(&definition).await;
+        let gate = ledger.following_gate(0, &sale).await;
+        gate.reserve(&[tap("ada", "k0")], false).await;
+        let id = reservation_id(&sale, "ada", "k0");
+        for n in 0..20 {
+            let new = format!("new-{n}");
+            let package = definition.packages[1].clone();
+            definition.packages.push(Package {
+                id: new.clone(),
+                ..package
+            });
+            assert_eq!(ledger.apply(&definition).await, Applied::Updated(n + 2));
+            let wanted = Amendment {
+                packages: Some(vec![new.clone()]),
+                ..Amendment::default()
+            };
+            match changes::amend(&gate.lane, &gate.sale, &id, By::Service, &wanted).await {
+                Change::Done(r, _) => assert_eq!(r.packages, [new]),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
+/// A sale that is open, with a few of everything: `m1`, `m2`, `p1` for `m1`, `p2`, `s1`, `s2`.
+pub fn simple(sale: &str) -> Definition {
+    let (stocks, ops) = (vec![Some(3); 6], Vec::new());
+    History {
+        per_buyer: 1,
+        attempts: 3,
+        opens_in: 0,
+        stocks,
+        ops,
+    }
+    .definition(sale)
+}
+
+/// For `m1` at `s1`.
+pub fn tap(buyer: &'static str, key: &'static str) -> Tap {
+    Tap {
+        buyer,
+        key,
+        model: "m1",
+        packages: Vec::new(),
+        store: "s1",
+        partial: false,
+    }
+}
+
+/// `PROPTEST_CASES` sets the number of histories; what fails is shrunk, and its seed kept in `regressions-*.txt`.
+fn property(name: &str, cases: u32, ops: std::ops::Range<usize>, following: bool) {
+    let mut config = Config::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    config.max_shrink_iters = 3_000;
+    let kept: &'static str = format!(
+        "{}/tests/it/model/regressions-{name}.txt",
+        env!("CARGO_MANIFEST_DIR")
+    )
+    .leak();
+    config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(kept)));
+    let world = World::start();
+    let outcome = TestRunner::new(config).run(&histories(ops), |history| {
+        let sale = world.ledger.fresh();
+        let outcome = world.run(live_through(&world.ledger, &sale, &history, following));
+        world.run(world.ledger.forget(&sale));
+        outcome
+    });
+    if let Err(TestError::Fail(reason, history)) = outcome {
+        panic!("{reason}\n{history:?}");
+    }
+}
+
+async fn live_through(ledger: &Ledger, sale: &str, history: &History, following: bool) -> Outcome {
+    let definition = history.definition(sale);
+    ledger.set_time(START).await;
+    ledger.apply(&definition).await;
+    let mut life = Life {
+        ledger,
+        model: Model::new(definition),
+        gates: Vec::new(),
+        revisions: vec![1; GATEWAYS],
+        following,
+    };
+    for at in 0..GATEWAYS {
+        life.gates.push(match following {
+            true => ledger.following_gate(at, sale).await,
+            false => ledger.gate(at, sale).await,
+        });
+    }
+    for op in &history.ops {
+        life.step(op).await?;
+        life.model.check(op).map_err(TestCaseError::fail)?;
+    }
+    life.end().await
+}
+
+/// The ledger and the model, side by side.
+struct Life<'a> {
+    ledger: &'a Ledger,
+    model: Model,
+    gates: Vec<Gate>,
+    /// Of the definition that each gateway knows.
+    revisions: Vec<u64>,
+    following: bool,
+}
+
+impl Life<'_> {
+    async fn step(&mut self, op: &Op) -> Outcome {
+        match op {
+            Op::Pass(ms) => self.pass(*ms).await,
+            Op::Tick => self.tick().await?,
+            Op::Run(steps) => self.run(*steps).await?,
+            Op::Reserve(at, taps) => self.reserve(op, *at, taps).await?,
+            Op::Confirm {
+                at,
+                which,
+                payment,
+                version_off,
+            } => {
+                self.confirm(op, *at, *which, payment, *version_off).await?;
+            }
+            Op::Cancel(at, which, who) => self.cancel(op, *at, *which, *who).await?,
+            Op::Amend {
+                at,
+                which,
+                who,
+                model,
+                packages,
+                store,
+            } => {
+                let wanted = Amendment {
+                    model: model.map(str::to_owned),
+                    packages: packages
+                        .as_ref()
+                        .map(|p| p.iter().map(ToString::to_string).collect()),
+                    store: store.map(str::to_owned),
+                };
+                self.amend(op, *at, *which, *who, &wanted).await?;
+            }
+            Op::Read(at, sub) => self.read(op, *at, sub).await?,
+            Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
+            Op::Lever(lever) => {
+                let told = self.ledger.pull(self.id(), *lever).await;
+                same(op, told, self.model.pull(*lever))?;
+            }
+            Op::Restock {
+                item,
+                total,
+                was_off,
+            } => {
+                let was = self.model.total(item).unwrap_or_default().unsigned_abs() + was_off;
+                let told = self
+                    .ledger
+                    .admin
+                    .restock(self.id(), item, *total, was, &ops())
+                    .await;
+                same(op, told.unwrap(), self.model.restock(item, *total, was))?;
+            }
+            Op::Apply(edits) => {
+                let after = edited(&self.model.definition, edits);
+                same(
+                    op,
+                    self.ledger.apply(&after).await,
+                    self.model.apply(&after),
+                )?;
+            }
+            Op::Refresh(at) => self.refresh(*at).await,
+            Op::Audit => self.audit(op).await?,
+        }
+        Ok(())
+    }
+
+    fn id(&self) -> &str {
+        &self.gates[0].sale.id
+    }
+
+    fn is_outdated(&self, at: usize) -> bool {
+        !self.following && self.revisions[at] != self.model.revision
+    }
+
+    async fn refresh(&mut self, at: usize) {
+        if !self.following {
+            self.gates[at] = self.ledger.gate(at, self.id()).await;
+            self.revisions[at] = self.model.revision;
+        }
+    }
+
+    async fn pass(&mut self, ms: i64) {
+        self.ledger.set_time(self.model.pass(ms)).await;
+    }
+
+    async fn tick(&mut self) -> Outcome {
+        same(&Op::Tick, self.gates[0].tick().await, self.model.tick())
+    }
+
+    async fn run(&mut self, steps: u8) -> Outcome {
+        for _ in 0..steps {
+            self.pass(2_000).await;
+            self.tick().await?;
+        }
+        Ok(())
+    }
+
+    async fn reserve(&mut self, op: &Op, at: usize, taps: &[Tap]) -> Outcome {
+        if self.is_outdated(at) {
+            let told = self.gates[at].reserve(taps, true).await;
+            let none = told
+                .iter()
+                .all(|d| matches!(d, Decision::NotTaken | Decision::Unknown));
+            return if none {
+                Ok(())
+            } else {
+                fail(op, &told, &"none was taken")
+            };
+        }
+        same(
+            op,
+            self.gates[at].reserve(taps, false).await,
+            self.model.reserve(taps),
+        )
+    }
+
+    /// The id of the reservation meant, if there is any.
+    fn meant(&self, which: usize) -> Option<(usize, String)> {
+        let place = which.checked_rem(self.model.claims.len())?;
+        Some((place, self.model.id_of(place)))
+    }
+
+    async fn confirm(
+        &mut self,
+        op: &Op,
+        at: usize,
+        which: usize,
+        payment: &str,
+        off: i64,
+    ) -> Outcome {
+        let gate = &self.gates[at];
+        let Some((place, id)) = self.meant(which) else {
+            let id = reservation_id(self.id(), "nobody", "k0");
+            let told = changes::confirm(&gate.lane, &gate.sale, &id, payment, 1).await;
+            return same(op, told, Change::NotFound);
+        };
+        let version = self.model.version_of(place).saturating_add_signed(off);
+        let told = changes::confirm(&gate.lane, &gate.sale, &id, payment, version).await;
+        same(
+            op,
+            plain_change(told),
+            self.model.confirm(place, payment, off),
+        )
+    }
+
+    async fn cancel(&mut self, op: &Op, at: usize, which: usize, who: Who) -> Outcome {
+        let Some((place, id)) = self.meant(which) else {
+            return Ok(());
+        };
+        let (gate, part) = (&self.gates[at], self.part(place, who));
+        let told = changes::cancel(&gate.lane, &gate.sale, &id, by(who, &part)).await;
+        same(op, plain_change(told), self.model.cancel(place, who))
+    }
+
+    async fn amend(
+        &mut self,
+        op: &Op,
+        at: usize,
+        which: usize,
+        who: Who,
+        wanted: &Amendment,
+    ) -> Outcome {
+        let Some((place, id)) = self.meant(which) else {
+            return Ok(());
+        };
+        if self.is_outdated(at) {
+            // It would wait for the new definition for seconds.
+            self.refresh(at).await;
+        }
+        let (gate, part) = (&self.gates[at], self.part(place, who));
+        let told = changes::amend(&gate.lane, &gate.sale, &id, by(who, &part), wanted).await;
+        same(op, plain_change(told), self.model.amend(place, who, wanted))
+    }
+
+    fn part(&self, place: usize, who: Who) -> String {
+        let owner = self.model.claims[place].sub;
+        let other = BUYERS.iter().find(|sub| **sub != owner).unwrap();
+        let sub = if matches!(who, Who::Stranger) {
+            other
+        } else {
+            owner
+        };
+        buyer_part(self.id(), sub)
+    }
+
+    async fn read(&mut self, op: &Op, at: usize, sub: &str) -> Outcome {
+        let gate = &self.gates[at];
+        let told = changes::read(&gate.lane, &gate.sale, &buyer_part(self.id(), sub)).await;
+        let (list, header) = told.unwrap();
+        let told = (list.into_iter().map(plain).collect(), header);
+        same(op, told, self.model.list(sub))
+    }
+
+    async fn sweep(&mut self, op: &Op, at: usize, entries: usize) -> Outcome {
+        let (ended, changes) = self.gates[at].sweep_all(entries).await;
+        same(op, ended, self.model.sweep())?;
+        self.model.swept_in(changes);
+        same(op, changes > 0, ended > 0)
+    }
+
+    /// The gateway's own audit balances, and says what the model says.
+    async fn audit(&self, op: &Op) -> Outcome {
+        let mut report = self.ledger.audit(self.id()).await;
+        same(
+            op,
+            (report.verdict, report.problems),
+            (Verdict::Balanced, Vec::new()),
+        )?;
+        report.items.sort_by(|a, b| a.item.cmp(&b.item));
+        same(op, report.items, self.model.items())?;
+        same(op, report.reservations, self.model.counts())?;
+        same(op, report.sequence, self.model.sequence)
+    }
+
+    /// All holds end by their deadlines, and all stock but what is paid for is back.
+    async fn end(&mut self) -> Outcome {
+        self.audit(&Op::Audit).await?;
+        self.step(&Op::Lever(gateway::ledger::admin::Lever::Unfreeze))
+            .await?;
+        let terms = &self.model.definition.sale;
+        let steps = (terms.hold_ms + terms.grace_ms).div_ceil(2_000);
+        // After TIME stepped back a tick only finds that out.
+        self.tick().await?;
+        self.run(u8::try_from(steps).unwrap()).await?;
+        self.sweep(&Op::Sweep(1, 3), 1, 3).await?;
+        self.audit(&Op::Audit).await?;
+        for sub in BUYERS {
+            self.read(&Op::Read(0, sub), 0, sub).await?;
+        }
+        same(&"the holds at the end", self.model.counts().held, 0)
+    }
+}
+
+fn by(who: Who, part: &str) -> By<'_> {
+    match who {
+        Who::Service => By::Service,
+        Who::Owner | Who::Stranger => By::Buyer(part),
+    }
+}
+
+fn same<T: Debug + PartialEq>(what: &impl Debug, told: T, expected: T) -> Outcome {
+    if told == expected {
+        Ok(())
+    } else {
+        fail(what, &told, &expected)
+    }
+}
+
+fn fail(what: &impl Debug, told: &impl Debug, expected: &impl Debug) -> Outcome {
+    Err(TestCaseError::fail(format!(
+        "{what:?}\n     told: {told:?}\n expected: {expected:?}"
+    )))
+}

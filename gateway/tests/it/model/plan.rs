@@ -1,0 +1,366 @@
+//! Random histories of a sale: what may happen, and how proptest makes it up and shrinks it.
+
+use gateway::domain::definition::{Definition, Model, Package, Store, Terms};
+use gateway::ledger::admin::Lever;
+use jiff::Timestamp;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+
+/// `TIME` when a history begins, ms.
+pub const START: i64 = 1_700_000_000_000;
+/// Gateways that take turns.
+pub const GATEWAYS: usize = 2;
+/// Who taps.
+pub const BUYERS: [&str; 4] = ["ada", "bob", "cyd", "dan"];
+const KEYS: [&str; 3] = ["k0", "k1", "k2"];
+/// What may be asked for. `m3`, `p3` and `s3` do not exist at first; `p1` fits `m1` only.
+const MODELS: [&str; 3] = ["m1", "m2", "m3"];
+const PACKAGES: [&str; 3] = ["p1", "p2", "p3"];
+const STORES: [&str; 3] = ["s1", "s2", "s3"];
+
+/// One random life of a sale.
+#[derive(Debug, Clone)]
+pub struct History {
+    pub per_buyer: u32,
+    pub attempts: u32,
+    /// From the beginning to the opening, ms.
+    pub opens_in: i64,
+    /// Of `m1`, `m2`, `p1`, `p2`, `s1`, `s2`.
+    pub stocks: Vec<Option<u64>>,
+    pub ops: Vec<Op>,
+}
+
+/// What a buyer asks for with a key.
+#[derive(Debug, Clone)]
+pub struct Tap {
+    pub buyer: &'static str,
+    pub key: &'static str,
+    pub model: &'static str,
+    pub packages: Vec<&'static str>,
+    pub store: &'static str,
+    pub partial: bool,
+}
+
+/// Who makes a call on a reservation.
+#[derive(Debug, Clone, Copy)]
+pub enum Who {
+    Owner,
+    Service,
+    Stranger,
+}
+
+/// A change of the file that is then applied.
+#[derive(Debug, Clone)]
+pub enum Edit {
+    /// Sets the stock of an item, which is new if it is not there.
+    Stock(&'static str, Option<u64>),
+    Remove(&'static str),
+    Rename(u8),
+    Attempts(u32),
+    /// Something that can't change once there is a reservation.
+    Locked(u8),
+    /// The closing instant, ms after the beginning.
+    ClosesIn(i64),
+}
+
+/// What happens next. Reservations are meant by their place in the order in which they were taken.
+#[derive(Debug, Clone)]
+pub enum Op {
+    Pass(i64),
+    Tick,
+    /// So many steps of 2 s, each with a tick.
+    Run(u8),
+    Reserve(usize, Vec<Tap>),
+    Confirm {
+        at: usize,
+        which: usize,
+        payment: &'static str,
+        version_off: i64,
+    },
+    Cancel(usize, usize, Who),
+    Amend {
+        at: usize,
+        which: usize,
+        who: Who,
+        model: Option<&'static str>,
+        packages: Option<Vec<&'static str>>,
+        store: Option<&'static str>,
+    },
+    Read(usize, &'static str),
+    /// Sweeps until nothing is due, so many journal entries at a time.
+    Sweep(usize, usize),
+    Lever(Lever),
+    Restock {
+        item: &'static str,
+        total: u64,
+        was_off: u64,
+    },
+    Apply(Vec<Edit>),
+    /// A gateway reads the sale anew.
+    Refresh(usize),
+    Audit,
+}
+
+/// All histories.
+pub fn histories(ops: std::ops::Range<usize>) -> impl Strategy<Value = History> {
+    let opens_in = prop_oneof![6 => Just(0), 1 => Just(1_500), 1 => Just(3_600_000)];
+    (
+        1..3_u32,
+        0..4_u32,
+        opens_in,
+        vec(stock(), 6),
+        vec(op(), ops),
+    )
+        .prop_map(|(per_buyer, more, opens_in, stocks, ops)| History {
+            per_buyer,
+            attempts: per_buyer + more,
+            opens_in,
+            stocks,
+            ops,
+        })
+}
+
+fn stock() -> impl Strategy<Value = Option<u64>> {
+    prop_oneof![5 => (0..4_u64).prop_map(Some), 2 => Just(None)]
+}
+
+fn item() -> impl Strategy<Value = &'static str> {
+    select(vec![
+        "model:m1",
+        "model:m2",
+        "model:m3",
+        "package:p1",
+        "package:p2",
+        "package:p3",
+        "store:s1",
+        "store:s2",
+        "store:s3",
+    ])
+}
+
+/// Mostly what exists and fits.
+fn model() -> impl Strategy<Value = &'static str> {
+    prop_oneof![8 => Just(MODELS[0]), 4 => Just(MODELS[1]), 1 => Just(MODELS[2])]
+}
+
+fn packages() -> impl Strategy<Value = Vec<&'static str>> {
+    prop_oneof![
+        3 => subsequence(&PACKAGES[1..2], 0..=1),
+        2 => subsequence(&PACKAGES[..2], 0..=2).prop_shuffle(),
+        1 => subsequence(&PACKAGES[..], 0..=3),
+    ]
+}
+
+fn store() -> impl Strategy<Value = &'static str> {
+    prop_oneof![8 => Just(STORES[0]), 6 => Just(STORES[1]), 1 => Just(STORES[2])]
+}
+
+fn tap() -> impl Strategy<Value = Tap> {
+    (
+        select(&BUYERS[..]),
+        select(&KEYS[..]),
+        model(),
+        packages(),
+        store(),
+        any::<bool>(),
+    )
+        .prop_map(|(buyer, key, model, packages, store, partial)| Tap {
+            buyer,
+            key,
+            model,
+            packages,
+            store,
+            partial,
+        })
+}
+
+fn edit() -> impl Strategy<Value = Edit> {
+    prop_oneof![
+        5 => (item(), stock()).prop_map(|(item, stock)| Edit::Stock(item, stock)),
+        2 => item().prop_map(Edit::Remove),
+        1 => any::<u8>().prop_map(Edit::Rename),
+        1 => (1..5_u32).prop_map(Edit::Attempts),
+        1 => (0..7_u8).prop_map(Edit::Locked),
+        1 => select(vec![4_000, 20_000, 7_200_000]).prop_map(Edit::ClosesIn),
+    ]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let at = || 0..GATEWAYS;
+    let which = || 0..12_usize;
+    let who = prop_oneof![5 => Just(Who::Owner), 4 => Just(Who::Service), 1 => Just(Who::Stranger)];
+    let pass = prop_oneof![
+        4 => 1..3_000_i64,
+        1 => Just(3_600_000_i64),
+        1 => Just(-3_600_000_i64),
+        1 => -2_500..0_i64,
+    ];
+    let lever = select(vec![
+        Lever::Pause,
+        Lever::Resume,
+        Lever::Resume,
+        Lever::Freeze,
+        Lever::Unfreeze,
+        Lever::Unfreeze,
+    ]);
+    let version_off = prop_oneof![6 => Just(0_i64), 1 => -1..2_i64];
+    prop_oneof![
+        24 => (at(), vec(tap(), 1..6)).prop_map(|(at, taps)| Op::Reserve(at, taps)),
+        6 => (at(), which(), select(vec!["pay-1", "pay-2"]), version_off).prop_map(
+            |(at, which, payment, version_off)| Op::Confirm { at, which, payment, version_off }),
+        6 => (at(), which(), who.clone()).prop_map(|(at, which, who)| Op::Cancel(at, which, who)),
+        9 => (at(), which(), who, option::of(model()), option::of(packages()), option::of(store())).prop_map(
+            |(at, which, who, model, packages, store)| Op::Amend { at, which, who, model, packages, store }),
+        3 => (at(), select(&BUYERS[..])).prop_map(|(at, buyer)| Op::Read(at, buyer)),
+        7 => pass.prop_map(Op::Pass),
+        3 => Just(Op::Tick),
+        6 => (1..5_u8).prop_map(Op::Run),
+        6 => (at(), 1..6_usize).prop_map(|(at, entries)| Op::Sweep(at, entries)),
+        6 => lever.prop_map(Op::Lever),
+        1 => Just(Op::Lever(Lever::Close)),
+        5 => (item(), 0..6_u64, prop_oneof![3 => Just(0_u64), 1 => Just(1)]).prop_map(
+            |(item, total, was_off)| Op::Restock { item, total, was_off }),
+        7 => vec(edit(), 0..3).prop_map(Op::Apply),
+        3 => at().prop_map(Op::Refresh),
+        2 => Just(Op::Audit),
+    ]
+}
+
+impl History {
+    /// The definition that the sale begins with.
+    pub fn definition(&self, sale: &str) -> Definition {
+        let named = |id: &str| format!("The {id}");
+        let model = |id: &str, stock| Model {
+            id: id.into(),
+            name: named(id),
+            price: 100,
+            stock,
+        };
+        let package = |id: &str, stock, models: Option<Vec<String>>| Package {
+            id: id.into(),
+            name: named(id),
+            price: 10,
+            stock,
+            models,
+        };
+        let store = |id: &str, capacity| Store {
+            id: id.into(),
+            name: named(id),
+            city: "Guangzhou".into(),
+            capacity,
+        };
+        Definition {
+            sale: Terms {
+                id: sale.into(),
+                name: "A sale".into(),
+                opens_at: instant(self.opens_in),
+                closes_at: instant(86_400_000),
+                hold_ms: 5_000,
+                grace_ms: 2_000,
+                per_buyer: self.per_buyer,
+                attempts: self.attempts,
+                currency: "CNY".into(),
+                deposit: 1,
+                rehearsal: true,
+            },
+            models: vec![model("m1", self.stocks[0]), model("m2", self.stocks[1])],
+            packages: vec![
+                package("p1", self.stocks[2], Some(vec!["m1".into()])),
+                package("p2", self.stocks[3], None),
+            ],
+            stores: vec![store("s1", self.stocks[4]), store("s2", self.stocks[5])],
+        }
+    }
+}
+
+/// The file after these edits; only ever one that the rules of definitions allow.
+pub fn edited(before: &Definition, edits: &[Edit]) -> Definition {
+    let mut after = before.clone();
+    for edit in edits {
+        match *edit {
+            Edit::Stock(item, stock) => set_stock(&mut after, item, stock),
+            Edit::Remove(item) => remove(&mut after, item),
+            Edit::Rename(n) => after.sale.name = format!("Sale {n}"),
+            Edit::Attempts(n) => after.sale.attempts = n.max(after.sale.per_buyer),
+            Edit::ClosesIn(ms) => {
+                after.sale.closes_at = instant(ms).max(after.sale.opens_at + TICK);
+            }
+            Edit::Locked(0) => after.sale.opens_at -= TICK,
+            Edit::Locked(1) => after.sale.hold_ms += 1_000,
+            Edit::Locked(2) => after.sale.grace_ms += 1_000,
+            Edit::Locked(3) => after.sale.per_buyer = 1,
+            Edit::Locked(4) => after.sale.currency = "EUR".into(),
+            Edit::Locked(5) => after.sale.deposit += 1,
+            Edit::Locked(_) => after.models[0].price += 1,
+        }
+    }
+    after
+}
+
+const TICK: jiff::SignedDuration = jiff::SignedDuration::from_millis(1_000);
+
+fn instant(ms: i64) -> Timestamp {
+    Timestamp::from_millisecond(START + ms).unwrap()
+}
+
+fn set_stock(definition: &mut Definition, item: &str, stock: Option<u64>) {
+    let (kind, id) = item.split_once(':').unwrap();
+    let (id, name) = (id.to_owned(), id.to_owned());
+    match kind {
+        "model" => match definition.models.iter_mut().find(|m| m.id == id) {
+            Some(model) => model.stock = stock,
+            None => definition.models.push(Model {
+                id,
+                name,
+                price: 100,
+                stock,
+            }),
+        },
+        "package" => match definition.packages.iter_mut().find(|p| p.id == id) {
+            Some(package) => package.stock = stock,
+            None => definition.packages.push(Package {
+                id,
+                name,
+                price: 10,
+                stock,
+                models: None,
+            }),
+        },
+        _ => match definition.stores.iter_mut().find(|s| s.id == id) {
+            Some(store) => store.capacity = stock,
+            None => {
+                let city = "Shanghai".into();
+                definition.stores.push(Store {
+                    id,
+                    name,
+                    city,
+                    capacity: stock,
+                });
+            }
+        },
+    }
+}
+
+fn remove(definition: &mut Definition, item: &str) {
+    let (kind, id) = item.split_once(':').unwrap();
+    match kind {
+        // There must be a model, and packages can fit only models that are there.
+        "model" if definition.models.iter().any(|m| m.id != id) => {
+            definition.models.retain(|m| m.id != id);
+            for package in &mut definition.packages {
+                if package
+                    .models
+                    .as_ref()
+                    .is_some_and(|fits| fits.iter().any(|m| m == id))
+                {
+                    package.models = None;
+                }
+            }
+        }
+        "model" => {}
+        "package" => definition.packages.retain(|p| p.id != id),
+        _ => definition.stores.retain(|s| s.id != id),
+    }
+}

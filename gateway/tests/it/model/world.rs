@@ -1,0 +1,319 @@
+//! Drives the library as the gateway does, on a real redis-server, with a clock that the test moves.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_redis::Pool;
+use gateway::admit::admit;
+use gateway::domain::definition::Definition;
+use gateway::domain::identity::{fingerprint, reservation_id};
+use gateway::domain::reservation::Reservation;
+use gateway::ledger::admin::{Admin, Applied, By, Lever};
+use gateway::ledger::audit::{Report, audit};
+use gateway::ledger::batch::{Decision, Queue, QueueLimits, Wanted};
+use gateway::ledger::changes::Change;
+use gateway::ledger::dial::Redis as Dial;
+use gateway::ledger::follow::{CaughtUp, follow, load};
+use gateway::ledger::keys::{Keys, SALES};
+use gateway::ledger::lane::Lane;
+use gateway::ledger::memory::{Sale, Sales};
+use gateway::ledger::scripts::{Failure, Header, Script, Scripts, text};
+use redis::Value;
+use redis::aio::MultiplexedConnection;
+use tokio::task::{JoinHandle, LocalSet};
+use tokio::time::Instant;
+
+use super::plan::{GATEWAYS, Tap};
+use crate::harness::eventually;
+use crate::harness::redis::Redis;
+
+/// `now()` of tests.
+pub const TEST_CLOCK: &str = include_str!("clock.lua");
+/// Long enough for any machine: nothing here is decided by the time that it takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// A batch of a gateway whose definition is outdated waits this long for the new one.
+const OUTDATED: Duration = Duration::from_millis(2);
+
+/// A redis-server and a way into its ledger.
+pub struct World {
+    runtime: tokio::runtime::Runtime,
+    local: LocalSet,
+    pub redis: Redis,
+    pub ledger: Rc<Ledger>,
+}
+
+/// What all gateways of a test share.
+pub struct Ledger {
+    pub scripts: Arc<Scripts>,
+    pub pool: Pool,
+    pub admin: Admin,
+    pub lanes: Vec<Rc<Lane<Dial>>>,
+    pub dial: Dial,
+    conn: MultiplexedConnection,
+    sales: Cell<u64>,
+}
+
+/// One gateway's view of a sale.
+pub struct Gate {
+    pub sale: Arc<Sale>,
+    pub lane: Rc<Lane<Dial>>,
+    queue: Queue,
+    follower: Option<JoinHandle<()>>,
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.follower.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl World {
+    pub fn start() -> Self {
+        let redis = Redis::start_with(&["--appendonly", "no", "--appendfsync", "no"]);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let local = LocalSet::new();
+        let ledger = Rc::new(local.block_on(&runtime, Ledger::new(&redis.url())));
+        Self {
+            runtime,
+            local,
+            redis,
+            ledger,
+        }
+    }
+
+    /// Runs something that may start local tasks.
+    pub fn run<T>(&self, work: impl Future<Output = T>) -> T {
+        self.local.block_on(&self.runtime, work)
+    }
+}
+
+impl Ledger {
+    async fn new(url: &str) -> Self {
+        let scripts = Arc::new(Scripts::new(TEST_CLOCK));
+        let dial = Dial::new(url, PATIENCE, PATIENCE).unwrap();
+        let pool = dial.pool(4).unwrap();
+        let lanes: Vec<_> = (0..GATEWAYS)
+            .map(|_| Lane::new(dial.clone(), scripts.clone()))
+            .collect();
+        for lane in &lanes {
+            tokio::task::spawn_local(lane.clone().keep_open());
+            eventually("a lane is connected", || async { lane.live().map(drop) }).await;
+        }
+        Self {
+            admin: Admin::new(pool.clone(), scripts.clone(), Arc::default()),
+            conn: dial.dial_with(PATIENCE).await.unwrap(),
+            sales: Cell::new(0),
+            scripts,
+            pool,
+            lanes,
+            dial,
+        }
+    }
+
+    /// An id that no sale of this test had.
+    pub fn fresh(&self) -> String {
+        self.sales.set(self.sales.get() + 1);
+        format!("sale-{}", self.sales.get())
+    }
+
+    /// A command of the test's own.
+    pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        let mut command = redis::cmd(words[0]);
+        command.arg(&words[1..]);
+        command.query_async(&mut self.conn.clone()).await.unwrap()
+    }
+
+    pub async fn set_time(&self, ms: i64) {
+        self.command::<()>(&["SET", "lg:test-now", &ms.to_string()])
+            .await;
+    }
+
+    /// Applies a definition as ops do. Lists without an order by contract are sorted.
+    pub async fn apply(&self, definition: &Definition) -> Applied {
+        let mut applied = self.admin.apply(definition, &ops()).await.unwrap();
+        match &mut applied {
+            Applied::Locked(list) | Applied::ItemTaken(list) => list.sort(),
+            Applied::StockTaken(list) => list.sort(),
+            _ => {}
+        }
+        applied
+    }
+
+    pub async fn pull(&self, sale: &str, lever: Lever) -> bool {
+        self.admin.pull(sale, lever, &ops()).await.unwrap()
+    }
+
+    pub async fn audit(&self, sale: &str) -> Report {
+        audit(&self.pool, &self.scripts, sale).await.unwrap()
+    }
+
+    /// A gateway that knows the sale as it is now, and learns nothing more of its definition.
+    pub async fn gate(&self, at: usize, sale: &str) -> Gate {
+        let sale = load(&mut self.conn.clone(), &self.scripts, sale)
+            .await
+            .unwrap();
+        self.gate_of(at, Arc::new(sale), None)
+    }
+
+    /// A gateway that follows the sale's journal.
+    pub async fn following_gate(&self, at: usize, sale: &str) -> Gate {
+        let sales = Arc::new(Sales::default());
+        let follower = tokio::task::spawn_local(follow(
+            self.dial.clone(),
+            self.scripts.clone(),
+            sales.clone(),
+            Arc::new(CaughtUp::default()),
+        ));
+        let found = loop {
+            match sales.get(sale) {
+                Some(sale) => break sale,
+                None => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        };
+        self.gate_of(at, found, Some(follower))
+    }
+
+    fn gate_of(&self, at: usize, sale: Arc<Sale>, follower: Option<JoinHandle<()>>) -> Gate {
+        let lane = self.lanes[at].clone();
+        let limits = QueueLimits {
+            batch_max: 64,
+            queue_max: 64,
+        };
+        let queue = Queue::start(sale.clone(), lane.clone(), limits);
+        Gate {
+            sale,
+            lane,
+            queue,
+            follower,
+        }
+    }
+
+    /// Forgets a sale.
+    pub async fn forget(&self, sale: &str) {
+        let keys = Keys::of(sale);
+        let all = keys.all().iter().map(String::as_str);
+        self.command::<i64>(&["UNLINK"].into_iter().chain(all).collect::<Vec<_>>())
+            .await;
+        self.command::<i64>(&["SREM", SALES, sale]).await;
+    }
+}
+
+impl Gate {
+    /// Taps that are there at once: one batch, in this order. Only what the contract speaks of is kept of the answers.
+    pub async fn reserve(&self, taps: &[Tap], outdated: bool) -> Vec<Decision> {
+        let patience = if outdated { OUTDATED } else { PATIENCE };
+        let deadline = Instant::now() + patience;
+        let taps = taps.iter().map(|tap| async move {
+            match admit(&self.sale, wanted(&self.sale.id, tap)) {
+                Ok(admitted) => self.queue.reserve(admitted, deadline).await,
+                Err(refusal) => refusal,
+            }
+        });
+        let decisions = futures_util::future::join_all(taps).await;
+        decisions
+            .into_iter()
+            .map(|decision| self.plain_decision(decision))
+            .collect()
+    }
+
+    fn plain_decision(&self, decision: Decision) -> Decision {
+        let grace = self.sale.memory().grace_ms;
+        let shown = |r: Box<Reservation>, header: Header| {
+            let state = r.state_at(header.sale_clock, grace);
+            Box::new(Reservation { state, ..plain(*r) })
+        };
+        match decision {
+            Decision::Won(r, header) => Decision::Won(shown(r, header), header),
+            Decision::Replayed(r, header) => Decision::Replayed(shown(r, header), header),
+            other => other,
+        }
+    }
+
+    /// Ticks, or sweeps up to so many journal entries.
+    pub async fn call(&self, script: Script, more: &[&str]) -> Result<Vec<Value>, Failure> {
+        let live = self.lane.live().unwrap();
+        let mut args = vec![live.run_id.to_string(), self.sale.known().to_string()];
+        args.extend(more.iter().map(ToString::to_string));
+        self.lane.call(&live, script, &self.sale.keys, &args).await
+    }
+
+    pub async fn tick(&self) -> Header {
+        Header::of(&self.call(Script::Tick, &[]).await.unwrap()).unwrap()
+    }
+
+    /// One sweep: its header, the holds that it ended, whether there may be more.
+    pub async fn sweep(&self, entries: usize) -> (Header, u64, bool) {
+        let reply = self
+            .call(Script::Expire, &[&entries.to_string()])
+            .await
+            .unwrap();
+        (
+            Header::of(&reply).unwrap(),
+            text(&reply[2]).parse().unwrap(),
+            text(&reply[3]) == "1",
+        )
+    }
+
+    /// Sweeps until nothing is due: the holds that ended, and in how many changes.
+    pub async fn sweep_all(&self, entries: usize) -> (u64, u64) {
+        let (mut ended, mut changes) = (0, 0);
+        loop {
+            let (_, n, more) = self.sweep(entries).await;
+            ended += n;
+            changes += u64::from(n > 0);
+            if !more {
+                return (ended, changes);
+            }
+        }
+    }
+}
+
+/// What the tap asks for, as the HTTP side makes it.
+pub fn wanted(sale: &str, tap: &Tap) -> Wanted {
+    let packages: Vec<String> = tap.packages.iter().map(ToString::to_string).collect();
+    Wanted {
+        id: reservation_id(sale, tap.buyer, tap.key),
+        sub: tap.buyer.into(),
+        fingerprint: fingerprint(tap.model, &packages, tap.store, tap.partial),
+        model: tap.model.into(),
+        packages,
+        store: tap.store.into(),
+        accept_partial: tap.partial,
+    }
+}
+
+/// Without what the contract does not show.
+pub fn plain(r: Reservation) -> Reservation {
+    let (buyer, fingerprint, changes) = (String::new(), String::new(), Vec::new());
+    Reservation {
+        buyer,
+        fingerprint,
+        changes,
+        ..r
+    }
+}
+
+/// The same for a change's answer.
+pub fn plain_change(change: Change) -> Change {
+    let plain = |r: Box<Reservation>| Box::new(plain(*r));
+    match change {
+        Change::Done(r, header) => Change::Done(plain(r), header),
+        Change::NotHeld(r) => Change::NotHeld(plain(r)),
+        Change::Changed(r) => Change::Changed(plain(r)),
+        Change::PaymentConflict(r) => Change::PaymentConflict(plain(r)),
+        other => other,
+    }
+}
+
+pub fn ops() -> By {
+    By {
+        who: "ops".into(),
+        reason: Some("a test".into()),
+    }
+}
