@@ -7,5 +7,8 @@
 )]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod faults;
+mod faults_redis;
 mod harness;
 mod smoke;
+mod spike;
