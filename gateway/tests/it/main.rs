@@ -8,6 +8,8 @@
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
 mod faults;
+mod faults_ledger;
+mod faults_link;
 mod faults_redis;
 mod harness;
 mod smoke;

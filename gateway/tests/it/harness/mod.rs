@@ -1,6 +1,7 @@
 //! What the tests start and talk to: redis-server, gateways, and callers with tokens. Everything ends with its owner.
 
 pub mod gateway;
+pub mod proxy;
 pub mod redis;
 pub mod sale;
 

@@ -33,7 +33,8 @@ impl Redis {
         redis
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
         self.dir.path().join("s")
     }
 
