@@ -11,6 +11,7 @@ use super::dial::Redis;
 use super::journal::Entry;
 use super::keys::{Keys, SALES};
 use super::memory::{Memory, Sale, Sales};
+use super::outage::Outage;
 use super::scripts::{Failure, Scripts, text, texts};
 use super::snapshot;
 use crate::domain::identity::buyer_mark;
@@ -31,6 +32,7 @@ pub async fn follow(
     sales: Arc<Sales>,
     caught_up: Arc<CaughtUp>,
 ) {
+    let outage = Outage::of("the follower can't read from Redis");
     let mut positions = HashMap::new();
     loop {
         let error = match redis.dial_with(Duration::from_secs(10)).await {
@@ -42,7 +44,7 @@ pub async fn follow(
                     positions,
                     refused: HashSet::new(),
                 };
-                let error = match follower.run(&caught_up).await {
+                let error = match follower.run(&caught_up, &outage).await {
                     Ok(never) => match never {},
                     Err(error) => error,
                 };
@@ -51,7 +53,7 @@ pub async fn follow(
             }
             Err(error) => error.into(),
         };
-        tracing::warn!(%error, "the follower lost Redis");
+        outage.goes_on(error);
         tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
     }
 }
@@ -91,9 +93,10 @@ struct Follower<'a> {
 enum Never {}
 
 impl Follower<'_> {
-    async fn run(&mut self, caught_up: &CaughtUp) -> Result<Never, Failure> {
+    async fn run(&mut self, caught_up: &CaughtUp, outage: &Outage) -> Result<Never, Failure> {
         loop {
             self.find_sales().await?;
+            outage.is_over();
             if self.positions.is_empty() {
                 caught_up.now();
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
@@ -270,6 +273,7 @@ impl Follower<'_> {
                     .into_memory(&sale.keys)?;
             } else {
                 apply(&mut memory, &entry);
+                sale.compare_at(&memory);
             }
         }
         sale.set_memory(memory);

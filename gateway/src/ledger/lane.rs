@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::dial::{Dial, run_id};
 use super::keys::Keys;
+use super::outage::Outage;
 use super::scripts::{Failure, Script, Scripts};
 
 /// Between two attempts to connect: doubled from the first to the last, each with jitter.
@@ -22,6 +23,7 @@ pub struct Lane<D: Dial> {
     scripts: Arc<Scripts>,
     live: RefCell<Option<Live<D::Conn>>>,
     lost: Notify,
+    outage: Outage,
 }
 
 /// A connection and the Redis process at its other end.
@@ -42,6 +44,7 @@ impl<D: Dial> Lane<D> {
             scripts,
             live: RefCell::default(),
             lost: Notify::new(),
+            outage: Outage::of("a lane can't reach Redis"),
         })
     }
 
@@ -52,6 +55,7 @@ impl<D: Dial> Lane<D> {
             match self.connect().await {
                 Ok(live) => {
                     *self.live.borrow_mut() = Some(live);
+                    self.outage.is_over();
                     wait = *RETRY_MS.start();
                     self.lost.notified().await;
                     // Many lanes lose their connections at once; they shall not all come back at once.
@@ -59,7 +63,7 @@ impl<D: Dial> Lane<D> {
                         .await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "can't reach Redis");
+                    self.outage.goes_on(error);
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(wait / 2..=wait))).await;
                     wait = (wait * 2).min(*RETRY_MS.end());
                 }
@@ -107,7 +111,7 @@ impl<D: Dial> Lane<D> {
             .as_ref()
             .is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened))
         {
-            tracing::warn!(error, "lost the connection to Redis");
+            self.outage.goes_on(error);
             *live = None;
             self.lost.notify_one();
         }

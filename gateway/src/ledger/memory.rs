@@ -68,6 +68,18 @@ pub struct Sale {
     /// Why the ledger refuses this sale, in words.
     fault: ArcSwapOption<String>,
     revision: watch::Sender<u64>,
+    /// Live counters that the follower has not come to yet.
+    counters: Mutex<Option<Counters>>,
+    /// Where the live counters differ from what the journal says, in words.
+    drift: ArcSwapOption<String>,
+}
+
+/// The live counters of models and packages at one sequence, by place.
+#[derive(Debug)]
+pub(super) struct Counters {
+    pub(super) sequence: u64,
+    pub(super) held: u64,
+    pub(super) free: Vec<Option<i64>>,
 }
 
 /// What a sale was at one sequence.
@@ -137,6 +149,8 @@ impl Sale {
             clock: ArcSwapOption::empty(),
             fault: ArcSwapOption::empty(),
             revision,
+            counters: Mutex::default(),
+            drift: ArcSwapOption::empty(),
         }
     }
 
@@ -255,6 +269,60 @@ impl Sale {
             at: Instant::now(),
             error_ms,
         })));
+    }
+
+    /// Compares live counters with memory: now, or once the follower has come to their sequence.
+    pub(super) fn compare(&self, counters: Counters) {
+        *lock(&self.counters) = Some(counters);
+        self.compare_at(&self.memory());
+    }
+
+    /// Compares the live counters that were taken at exactly the sequence of this memory, if any were.
+    pub(super) fn compare_at(&self, memory: &Memory) {
+        let mut waiting = lock(&self.counters);
+        let Some(counters) = waiting.take_if(|c| c.sequence <= memory.sequence) else {
+            return;
+        };
+        if counters.sequence < memory.sequence {
+            return;
+        }
+        let differing = counters
+            .free
+            .iter()
+            .enumerate()
+            .find(|(place, live)| **live != memory.free.get(*place).copied());
+        let drift = if let Some((place, live)) = differing {
+            let item = memory
+                .catalogue
+                .items()
+                .get(place)
+                .map_or("", |item| item.name.as_str());
+            Some(format!(
+                "the counter of {item} is {live:?}, the journal says {:?}",
+                memory.free.get(place)
+            ))
+        } else if counters.held != memory.counts[0] {
+            Some(format!(
+                "the state counts {} holds, the journal {}",
+                counters.held, memory.counts[0]
+            ))
+        } else {
+            None
+        };
+        let before = self.drift.swap(drift.clone().map(Arc::new));
+        if let Some(drift) = drift.filter(|drift| before.as_deref() != Some(drift)) {
+            tracing::error!(
+                sale = self.id,
+                sequence = memory.sequence,
+                "the ledger drifts: {drift}"
+            );
+        }
+    }
+
+    /// Where the live counters differ from the journal, if they do.
+    #[must_use]
+    pub fn drift(&self) -> Option<Arc<String>> {
+        self.drift.load_full()
     }
 
     /// Why the ledger refuses this sale, if it does.

@@ -10,17 +10,23 @@ pub mod journal;
 pub mod keys;
 pub mod lane;
 pub mod memory;
+pub(crate) mod outage;
 pub mod reaper;
 pub mod scripts;
 pub mod snapshot;
 
-use deadpool_redis::{Connection, Pool};
+use deadpool_redis::{Connection, Pool, PoolError};
 
 use scripts::Failure;
 
 /// A connection for something that is not hot.
 pub(crate) async fn checkout(pool: &Pool) -> Result<Connection, Failure> {
-    pool.get()
-        .await
-        .map_err(|e| Failure::NotDone(format!("can't reach Redis: {e}")))
+    pool.get().await.map_err(|error| {
+        let why = match error {
+            PoolError::Backend(error) => error.to_string(),
+            PoolError::Timeout(_) => "no answer in time".to_owned(),
+            other => other.to_string(),
+        };
+        Failure::NotDone(format!("can't reach Redis: {why}"))
+    })
 }

@@ -54,6 +54,7 @@ pub struct Metrics {
     reservations: Family<StateLabel, Gauge>,
     drift: Family<SaleLabel, Gauge>,
     fault: Family<SaleLabel, Gauge>,
+    differ: Family<SaleLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -97,7 +98,14 @@ impl Default for Metrics {
             "1 while the ledger refuses this sale.",
             fault.clone(),
         );
+        let differ = Family::default();
+        registry.register(
+            "ledger_counters_differ",
+            "1 while the live counters differ from what the journal says; compared with every tick.",
+            differ.clone(),
+        );
         Self {
+            differ,
             registry,
             requests,
             sequence,
@@ -141,10 +149,11 @@ impl Metrics {
             self.fault
                 .get_or_create(&label)
                 .set(i64::from(sale.fault().is_some()));
+            self.differ
+                .get_or_create(&label)
+                .set(i64::from(sale.drift().is_some()));
             let _ = self.drift.get_or_create_owned(&label);
-            let definition = &memory.catalogue.definition;
-            let counted = definition.models.len() + definition.packages.len();
-            for (place, item) in memory.catalogue.items()[..counted].iter().enumerate() {
+            for (place, item) in memory.catalogue.counted().iter().enumerate() {
                 if let Some(total) = memory.totals[place] {
                     let label = ItemLabel {
                         sale: sale.id.clone(),

@@ -5,8 +5,10 @@
     dead_code,
     reason = "a test binary exports nothing; each test uses a part of the harness"
 )]
+#![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod drift;
 mod faults;
 mod faults_ledger;
 mod faults_link;
