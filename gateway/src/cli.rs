@@ -246,15 +246,25 @@ fn table(report: &Report) -> String {
         "item", "total", "free", "held", "confirmed", "drift"
     )];
     let dash = |n: Option<i64>| n.map_or("-".to_owned(), |n| n.to_string());
+    // A store without a limit has no total: in the sum it would make an equation that does not add up.
     let mut stores = (0, 0_i64, 0_i64, 0_i64, 0_i64);
+    let mut unlimited = (0, 0_i64, 0_i64);
     for i in &report.items {
         let is_store = i.item.starts_with("store:");
-        if is_store {
-            stores.0 += 1;
-            stores.1 += i.total.unwrap_or_default();
-            stores.2 += i.free.unwrap_or_default();
-            stores.3 += i.held;
-            stores.4 += i.confirmed;
+        match (is_store, i.total, i.free) {
+            (true, Some(total), Some(free)) => {
+                stores.0 += 1;
+                stores.1 += total;
+                stores.2 += free;
+                stores.3 += i.held;
+                stores.4 += i.confirmed;
+            }
+            (true, ..) => {
+                unlimited.0 += 1;
+                unlimited.1 += i.held;
+                unlimited.2 += i.confirmed;
+            }
+            _ => {}
         }
         if !is_store || i.drift != 0 {
             let (total, free) = (dash(i.total), dash(i.free));
@@ -269,6 +279,13 @@ fn table(report: &Report) -> String {
         let (total, free, held, confirmed) = (stores.1, stores.2, stores.3, stores.4);
         lines.push(format!(
             "{name:<40} {total:>9} {free:>9} {held:>9} {confirmed:>9}"
+        ));
+    }
+    if unlimited.0 > 0 {
+        let (name, dash) = (format!("{} stores without a limit", unlimited.0), "-");
+        let (held, confirmed) = (unlimited.1, unlimited.2);
+        lines.push(format!(
+            "{name:<40} {dash:>9} {dash:>9} {held:>9} {confirmed:>9}"
         ));
     }
     let r = &report.reservations;

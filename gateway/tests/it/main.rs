@@ -8,11 +8,17 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod contract_public;
+mod contract_reservation;
+mod contract_reserve;
 mod drift;
 mod faults;
 mod faults_ledger;
 mod faults_link;
 mod faults_redis;
 mod harness;
+mod launch;
+mod order;
 mod smoke;
 mod spike;
+mod wire;

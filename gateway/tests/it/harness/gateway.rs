@@ -90,32 +90,29 @@ impl Gateway {
         let (secret, ops) = (files.path().join("secret"), files.path().join("ops"));
         std::fs::write(&secret, SECRET).unwrap();
         std::fs::write(&ops, format!("ops {OPS_TOKEN}\n")).unwrap();
-        let mut child = binary()
+        let mut command = binary();
+        command
             .args([
                 "serve",
                 "--listen",
                 "127.0.0.1:0",
                 "--ops-listen",
                 "127.0.0.1:0",
-                "--workers",
-                "2",
             ])
-            .args([
-                "--redis",
-                redis_url,
-                "--drain-delay-ms",
-                "0",
-                "--log-level",
-                "warn",
-            ])
-            .arg("--auth-secret-file")
-            .arg(&secret)
+            .args(["--redis", redis_url, "--log-level", "warn"])
             .arg("--ops-token-file")
             .arg(&ops)
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .args(options);
+        // What every gateway of the tests has, unless the options say otherwise.
+        if !options.contains(&"--auth-jwks-file") {
+            command.arg("--auth-secret-file").arg(&secret);
+        }
+        for (flag, value) in [("--workers", "2"), ("--drain-delay-ms", "0")] {
+            if !options.contains(&flag) {
+                command.args([flag, value]);
+            }
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -159,7 +156,12 @@ impl Gateway {
 
     /// A tap on the sale `small`, not yet sent.
     pub fn tap(&self, sub: &str, key: &str, body: &Value) -> RequestBuilder {
-        self.request(Method::POST, "/v1/sales/small/reservations")
+        self.tap_at("small", sub, key, body)
+    }
+
+    /// A tap on any sale, not yet sent.
+    pub fn tap_at(&self, sale: &str, sub: &str, key: &str, body: &Value) -> RequestBuilder {
+        self.request(Method::POST, &format!("/v1/sales/{sale}/reservations"))
             .bearer_auth(token(sub))
             .header("idempotency-key", key)
             .json(body)
