@@ -19,6 +19,9 @@ use crate::domain::identity::buyer_mark;
 
 /// A read waits this long for news; also how soon a new sale is found.
 const BLOCK_MS: u64 = 200;
+/// A read without an answer for this long is given up, and its connection with it. As long as we
+/// call ourselves ready without news.
+const READ_MAX: Duration = Duration::from_secs(3);
 /// Entries that one read takes of a journal, at most.
 const ENTRIES_MAX: usize = 500;
 /// After news the follower lets more come together, so that a launch is read in few large steps.
@@ -292,7 +295,8 @@ impl Follower<'_> {
         for id in ids {
             command.arg(format!("{}-0", self.position(id).sequence));
         }
-        let answer: Value = match command.query_async(&mut self.conn).await {
+        let read = tokio::time::timeout(READ_MAX, command.query_async(&mut self.conn)).await;
+        let answer: Value = match read.map_err(|_| Failure::Unknown("timed out".into()))? {
             Err(error) if error.code() == Some("WRONGTYPE") => {
                 // One damaged journal must not blind us to the other sales. The tick says which it is.
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;

@@ -1,11 +1,13 @@
 //! A link to Redis that is slow, dead or cut while Redis itself is well.
 
+use serde_json::json;
+
 use crate::faults::{far, stock};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::proxy::{Link, Proxy};
 use crate::harness::redis::Redis;
-use crate::harness::sale::open;
+use crate::harness::sale::{open, with};
 use crate::spike::{Answer, Spike, balanced, changes, ready, told};
 
 #[tokio::test]
@@ -82,6 +84,35 @@ async fn a_winner_whose_answer_was_lost_is_not_told_sold_out() {
     let late = told(&cut_off, "carol", "k", &far()).await;
     assert_eq!((late.status, late.problem()), (409, "sold-out"));
     balanced(&cut_off).await;
+}
+
+#[tokio::test]
+async fn connections_that_died_without_a_word_are_replaced() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(&redis).await;
+    let gateway = Gateway::start_at(proxy.url(), &["--redis-answer-timeout-ms", "500"]).await;
+    open(&gateway, &stock(5)).await;
+    // The pool for admin calls has many connections by now.
+    futures_util::future::join_all((0..8).map(|_| balanced(&gateway))).await;
+
+    proxy.set(Link::StallOld);
+    let won = told(&gateway, "alice", "k", &far()).await;
+    assert!(matches!(won.status, 200 | 201), "{}", won.text);
+    eventually("admin calls are answered", || async {
+        let audit = gateway.ops_get("/admin/v1/sales/small/audit").await;
+        (audit.status == 200).then_some(())
+    })
+    .await;
+    // The follower reads again, too.
+    let renamed = with(stock(5), "/sale/name", json!("Renamed"));
+    open(&gateway, &renamed).await;
+    eventually("the new name is known", || async {
+        let page = gateway.get("/v1/sales/small").await;
+        (page.json["name"] == "Renamed").then_some(())
+    })
+    .await;
+    ready(&gateway, true).await;
+    balanced(&gateway).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -18,6 +18,8 @@ pub enum Link {
     StallAnswers,
     /// Keeps everything back.
     Stall,
+    /// Keeps everything back on connections that are there, for good; new ones pass.
+    StallOld,
     /// Ends every connection, also new ones.
     Cut,
 }
@@ -66,11 +68,11 @@ async fn listen(listener: TcpListener, socket: PathBuf, link: watch::Receiver<Li
         if let Ok(far) = UnixStream::connect(&socket).await {
             let (near_read, near_write) = near.into_split();
             let (far_read, far_write) = far.into_split();
-            tokio::spawn(copy(near_read, far_write, link.clone(), |l| {
-                l == Link::Stall
-            }));
-            tokio::spawn(copy(far_read, near_write, link.clone(), |l| {
-                matches!(l, Link::Stall | Link::StallAnswers)
+            let new = *link.borrow() == Link::StallOld;
+            let both = move |l| l == Link::Stall || l == Link::StallOld && !new;
+            tokio::spawn(copy(near_read, far_write, link.clone(), both));
+            tokio::spawn(copy(far_read, near_write, link.clone(), move |l| {
+                both(l) || l == Link::StallAnswers
             }));
         }
     }
