@@ -11,7 +11,7 @@ use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, with};
-use crate::spike::{balanced, changes, ready, told};
+use crate::spike::{balanced, changes, fault, ready, told};
 
 #[tokio::test]
 async fn an_outage_longer_than_a_hold_costs_nobody_his_hold() {
@@ -260,12 +260,6 @@ fn put_off(answer: &Reply) {
         "{}",
         answer.text
     );
-}
-
-/// Whether the metrics say that the ledger refuses the sale.
-async fn fault(gateway: &Gateway) -> bool {
-    let metrics = gateway.ops_get("/metrics").await.text;
-    metrics.contains("launchgate_ledger_fault{sale=\"small\"} 1")
 }
 
 /// Copies a directory of a redis-server's.

@@ -8,7 +8,7 @@ use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, with};
-use crate::spike::{Answer, Outcome, Spike, balanced, changes, ready, told};
+use crate::spike::{Answer, Outcome, Spike, balanced, changes, fault, ready, told};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_killed_in_mid_spike_is_taken_in_once_and_nothing_acknowledged_is_lost() {
@@ -113,6 +113,7 @@ async fn a_full_queue_refuses_at_once_and_memory_stays_bounded() {
         "{:?}",
         kinds.put_off
     );
+
     assert!(grown < 64 * 1024, "{grown} KiB more");
     // Each that is unknown is decided once.
     for sub in winners {
@@ -199,6 +200,42 @@ async fn a_full_redis_takes_no_holds_and_lets_all_else_go_on() {
         outcome.put_off
     );
     outcome.reconcile(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_redis_that_takes_no_writes_is_seen_as_a_fault_and_recovers() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &stock(2)).await;
+    let first = told(&gateway, "first", "k", &far()).await;
+
+    redis.run::<()>("CONFIG SET min-replicas-to-write 1");
+    for sub in ["first", "second"] {
+        let tap = gateway.reserve(sub, "k", &far()).await;
+        assert_eq!(
+            (tap.status, tap.problem()),
+            (503, "temporary-reduced-capacity"),
+            "{}",
+            tap.text
+        );
+    }
+    eventually("the fault is visible", || async {
+        fault(&gateway).await.then_some(())
+    })
+    .await;
+    // What was told is still readable.
+    let path = format!("/v1/sales/small/reservations/{}", first.id());
+    let read = gateway.get_as("first", &path).await;
+    assert_eq!(read.status, 200, "{}", read.text);
+
+    redis.run::<()>("CONFIG SET min-replicas-to-write 0");
+    let second = told(&gateway, "second", "k", &far()).await;
+    assert_eq!(second.status, 201, "{}", second.text);
+    eventually("the fault is over", || async {
+        (!fault(&gateway).await).then_some(())
+    })
+    .await;
+    balanced(&gateway).await;
 }
 
 /// `VmRSS` of a process.

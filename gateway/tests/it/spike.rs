@@ -267,3 +267,9 @@ pub async fn told(gateway: &Gateway, sub: &str, key: &str, body: &Value) -> Repl
     })
     .await
 }
+
+/// Whether the metrics say that the ledger refuses the sale.
+pub async fn fault(gateway: &Gateway) -> bool {
+    let metrics = gateway.ops_get("/metrics").await.text;
+    metrics.contains("launchgate_ledger_fault{sale=\"small\"} 1")
+}
