@@ -24,6 +24,8 @@ const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Sales {
     map: ArcSwap<HashMap<String, Arc<Sale>>>,
+    /// Sales that are there and could not be read; `None` until the list of sales was read.
+    unread: ArcSwapOption<HashSet<String>>,
 }
 
 impl Sales {
@@ -37,6 +39,26 @@ impl Sales {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Sale>> {
         self.map.load().values().cloned().collect()
+    }
+
+    /// Whether there may be such a sale although it is not known here.
+    #[must_use]
+    pub fn may_exist(&self, id: &str) -> bool {
+        self.unread
+            .load()
+            .as_ref()
+            .is_none_or(|unread| unread.contains(id))
+    }
+
+    /// Sales that are there and could not be read.
+    #[must_use]
+    pub fn unread(&self) -> Vec<String> {
+        let unread = self.unread.load();
+        unread.iter().flat_map(|ids| ids.iter().cloned()).collect()
+    }
+
+    pub(super) fn set_unread(&self, unread: HashSet<String>) {
+        self.unread.store(Some(Arc::new(unread)));
     }
 
     pub(super) fn insert(&self, sale: Arc<Sale>) {
@@ -67,6 +89,8 @@ pub struct Sale {
     clock: ArcSwapOption<Clock>,
     /// Why the ledger refuses this sale, in words.
     fault: ArcSwapOption<String>,
+    /// Why its journal can't be followed, in words.
+    blind: ArcSwapOption<String>,
     revision: watch::Sender<u64>,
     /// Live counters that the follower has not come to yet.
     counters: Mutex<Option<Counters>>,
@@ -148,6 +172,7 @@ impl Sale {
             complete_at: Mutex::default(),
             clock: ArcSwapOption::empty(),
             fault: ArcSwapOption::empty(),
+            blind: ArcSwapOption::empty(),
             revision,
             counters: Mutex::default(),
             drift: ArcSwapOption::empty(),
@@ -325,10 +350,18 @@ impl Sale {
         self.drift.load_full()
     }
 
-    /// Why the ledger refuses this sale, if it does.
+    /// Why the ledger refuses this sale, or why its journal can't be followed.
     #[must_use]
     pub fn fault(&self) -> Option<Arc<String>> {
-        self.fault.load_full()
+        self.fault.load_full().or_else(|| self.blind.load_full())
+    }
+
+    /// Memory decides nothing while the journal can't be followed.
+    pub(super) fn set_blind(&self, why: Option<String>) {
+        let before = self.blind.swap(why.clone().map(Arc::new));
+        if let Some(why) = why.filter(|why| before.as_deref() != Some(why)) {
+            tracing::error!(sale = self.id, "the journal can't be followed: {why}");
+        }
     }
 
     pub(super) fn set_fault(&self, fault: Option<String>) {

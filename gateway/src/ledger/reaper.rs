@@ -117,6 +117,8 @@ async fn take_note<D: Dial>(
             sale.set_fault(Some(behind(sale, &Refusal::Behind(0))))
         }
         Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
+        // Redis answers, and takes no writes: read-only, short of replicas, its disk full.
+        Err(Failure::NotDone(why)) => sale.set_fault(Some(why)),
         // The lane tells of an outage of Redis itself.
         Err(failure) => tracing::debug!(sale = sale.id, %failure, "no tick"),
     }

@@ -17,7 +17,7 @@ use super::view::{
 use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
 use crate::http::problem;
 use crate::http::request::{self, BodyLimits, query};
-use crate::http::reservations::sale_not_found;
+use crate::http::reservations::{find_sale, sale_not_found};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::http::view::ReservationView;
@@ -354,7 +354,7 @@ impl Ops {
     }
 
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {
-        let followed = self.sales.get(sale).ok_or_else(|| sale_not_found(sale))?;
+        let followed = find_sale(&self.sales, sale)?;
         let (list, header, journal) = self
             .admin
             .buyer(sale, sub)

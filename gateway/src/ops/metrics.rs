@@ -176,6 +176,9 @@ impl Metrics {
                     .set(i64::try_from(count).unwrap_or(i64::MAX));
             }
         }
+        for sale in sales.unread() {
+            self.fault.get_or_create(&SaleLabel { sale }).set(1);
+        }
         let mut text = String::new();
         // Writing into a String can't fail.
         let _ = encode(&mut text, &self.registry);

@@ -67,7 +67,12 @@ impl Gateway {
 
     /// With further options.
     pub async fn start_with(redis: &Redis, options: &[&str]) -> Self {
-        let gateway = Self::spawn(redis, options);
+        Self::start_at(&redis.url(), options).await
+    }
+
+    /// Starts one on the Redis at this URL and waits until it is ready.
+    pub async fn start_at(url: &str, options: &[&str]) -> Self {
+        let gateway = Self::spawn_at(url, options);
         eventually("the gateway is ready", || async {
             (gateway.ops_get("/readyz").await.status == 200).then_some(())
         })
@@ -77,6 +82,10 @@ impl Gateway {
 
     /// Starts one and waits only until its ports are open.
     pub fn spawn(redis: &Redis, options: &[&str]) -> Self {
+        Self::spawn_at(&redis.url(), options)
+    }
+
+    fn spawn_at(redis_url: &str, options: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let (secret, ops) = (files.path().join("secret"), files.path().join("ops"));
         std::fs::write(&secret, SECRET).unwrap();
@@ -90,7 +99,7 @@ impl Gateway {
                 "--ops-listen",
                 "127.0.0.1:0",
             ])
-            .args(["--redis", &redis.url(), "--log-level", "warn"])
+            .args(["--redis", redis_url, "--log-level", "warn"])
             .arg("--ops-token-file")
             .arg(&ops)
             .args(options);

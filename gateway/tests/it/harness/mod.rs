@@ -3,6 +3,7 @@
 pub mod check;
 pub mod cli;
 pub mod gateway;
+pub mod proxy;
 pub mod raw;
 pub mod redis;
 pub mod sale;
