@@ -261,11 +261,11 @@ impl Ops {
         request: Request<Incoming>,
     ) -> Result<Answer, Refused> {
         let body: RestockRequest = request::json(request, self.limits(request::BODY_MAX)).await?;
-        if body.total > 1_000_000_000 || body.was > 1_000_000_000 {
-            return Err(Refused::invalid(
-                "/total",
-                "A total is a number from 0 to 1,000,000,000.",
-            ));
+        for (pointer, total) in [("/total", body.total), ("/was", body.was)] {
+            if total > 1_000_000_000 {
+                let detail = "A total is a number from 0 to 1,000,000,000.";
+                return Err(Refused::invalid(pointer, detail));
+            }
         }
         let by = By {
             who: who.to_owned(),
