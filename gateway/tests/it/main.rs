@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
 mod contract_admin;
+mod contract_cli;
 mod contract_public;
 mod contract_reservation;
 mod contract_reserve;
@@ -17,4 +18,5 @@ mod harness;
 mod launch;
 mod order;
 mod smoke;
+mod tokens;
 mod wire;
