@@ -10,9 +10,12 @@
 
 mod contract_admin;
 mod contract_cli;
+mod contract_definition;
+mod contract_limits;
 mod contract_public;
 mod contract_reservation;
 mod contract_reserve;
+mod contract_serve;
 mod drift;
 mod harness;
 mod launch;
