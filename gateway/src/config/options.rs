@@ -5,17 +5,19 @@ use std::path::PathBuf;
 use clap::Args;
 use serde::Serialize;
 
-/// Options that every command has which talks to Redis.
+/// Options that every command has which talks to Redis. Global, so that they may also stand after
+/// the words of `gateway sale`, as the contract writes them.
 #[derive(Debug, Clone, Default, Args, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CommonOptions {
     /// A TOML file with options as keys, named like the flags
-    #[arg(long, env = "LAUNCHGATE_CONFIG", value_name = "FILE")]
+    #[arg(long, global = true, env = "LAUNCHGATE_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
     /// The ledger: redis://HOST:PORT, rediss://HOST:PORT or unix:PATH. A password belongs into the variable or the file
     #[arg(
         long,
+        global = true,
         env = "LAUNCHGATE_REDIS",
         value_name = "URL",
         hide_env_values = true
@@ -23,19 +25,39 @@ pub struct CommonOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<String>,
     /// Until Redis must have accepted a connection, in ms
-    #[arg(long, env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS", value_name = "MS")]
+    #[arg(
+        long,
+        global = true,
+        env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS",
+        value_name = "MS"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_connect_timeout_ms: Option<String>,
     /// Until Redis must have answered, in ms; past it an outcome is unknown
-    #[arg(long, env = "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS", value_name = "MS")]
+    #[arg(
+        long,
+        global = true,
+        env = "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS",
+        value_name = "MS"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_answer_timeout_ms: Option<String>,
     /// Log lines as text or json
-    #[arg(long, env = "LAUNCHGATE_LOG_FORMAT", value_name = "FORMAT")]
+    #[arg(
+        long,
+        global = true,
+        env = "LAUNCHGATE_LOG_FORMAT",
+        value_name = "FORMAT"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<String>,
     /// What to log: error, warn, info, debug, trace, or per module as in "info,gateway::ledger=debug"
-    #[arg(long, env = "LAUNCHGATE_LOG_LEVEL", value_name = "LEVEL")]
+    #[arg(
+        long,
+        global = true,
+        env = "LAUNCHGATE_LOG_LEVEL",
+        value_name = "LEVEL"
+    )]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
 }

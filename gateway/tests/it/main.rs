@@ -8,9 +8,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod contract_admin;
+mod contract_cli;
+mod contract_definition;
+mod contract_limits;
 mod contract_public;
 mod contract_reservation;
 mod contract_reserve;
+mod contract_serve;
 mod damage;
 mod drift;
 mod faults;
@@ -24,4 +29,5 @@ mod order;
 mod smoke;
 mod spike;
 mod time;
+mod tokens;
 mod wire;
