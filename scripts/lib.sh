@@ -100,3 +100,6 @@ need_redis() {
     version=$(redis-server --version | sed -n 's/.* v=\([0-9]*\)\..*/\1/p')
     [ "${version:-0}" -ge 7 ] || die 3 "Redis 7 or later is needed; redis-server says: $(redis-server --version)"
 }
+
+# Where cargo builds to: the folder's own, the environment's or the configuration's choice.
+target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }

@@ -35,7 +35,7 @@ fn dressed(page: &str, verdict: &str) -> Option<String> {
     let (head, rest) = page.split_once(TITLE)?;
     let (body, tail) = rest.rsplit_once("</body>")?;
     Some(format!(
-        "{head}{TITLE}\n<p><b>{}</b></p>\n<p>The ledger equations and every buyer's outcome are in verdict.json beside this page. \
+        "{head}{TITLE}\n<p><b>{}</b></p>\n<p>The outcomes, the ledger's equations and each broken rule are in verdict.json beside this page. \
          A refusal that the contract allows is no failure here.</p>\n\
          <p id=\"no-charts\" hidden>The charts need the network, which is not there; the tables have all figures.</p>\
          {body}{WITHOUT_CHARTS}</body>{tail}",

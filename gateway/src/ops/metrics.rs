@@ -63,45 +63,45 @@ impl Default for Metrics {
         let requests = Family::default();
         registry.register(
             "requests",
-            "Answers on the public listener, by route and status.",
+            "Answers on the public listener, by route and status",
             requests.clone(),
         );
         let sequence = Family::default();
         registry.register(
             "ledger_sequence",
-            "Latest change of a sale that this gateway has followed.",
+            "Latest change of a sale that this gateway has followed",
             sequence.clone(),
         );
         let free = Family::default();
         registry.register(
             "stock_free",
-            "What is left of a model or package that has a limit.",
+            "What is left of a model or package that has a limit",
             free.clone(),
         );
         let total = Family::default();
         registry.register(
             "stock_total",
-            "The total of a model or package that has a limit.",
+            "The total of a model or package that has a limit",
             total.clone(),
         );
         let reservations = Family::default();
         registry.register(
             "reservations",
-            "Reservations of a sale, by state.",
+            "Reservations of a sale, by state",
             reservations.clone(),
         );
         let drift = Family::default();
-        registry.register("ledger_drift", "Sum of the absolute drifts of all items, and 1 for each problem, in the last audit; -1 before the first.", drift.clone());
+        registry.register("ledger_drift", "Sum of the absolute drifts of all items, and 1 for each problem, in the last audit; -1 before the first", drift.clone());
         let fault = Family::default();
         registry.register(
             "ledger_fault",
-            "1 while the ledger refuses this sale.",
+            "1 while the ledger refuses this sale",
             fault.clone(),
         );
         let differ = Family::default();
         registry.register(
             "ledger_counters_differ",
-            "1 while the live counters differ from what the journal says; compared with every tick.",
+            "1 while the live counters differ from what the journal says; compared with every tick",
             differ.clone(),
         );
         Self {

@@ -1,6 +1,10 @@
 //! The real `loadtest` against the real gateway on a real redis-server: PASS, FAIL and what it refuses.
 
 #![allow(missing_docs, reason = "tests are named for what they show")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on should say where"
+)]
 
 mod stage;
 
