@@ -1,14 +1,15 @@
 //! The commands besides `serve`: each reads its arguments, does one thing, prints it, and names its exit code.
 
+mod args;
+
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
+pub use args::{Cli, Command, LeverArgs, SaleAction};
 use serde_json::json;
 
-use crate::config::{CommonOptions, ServeOptions, Settings};
+use crate::config::{CommonOptions, Settings};
 use crate::domain::definition::Definition;
 use crate::http::openapi;
 use crate::identify::{mint, read_secret};
@@ -17,153 +18,7 @@ use crate::ledger::audit::{self, Report, Verdict};
 use crate::ledger::journal::Cursor;
 use crate::ledger::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
 use crate::ops::view::{SaleDetail, SaleState};
-
-/// The gateway that takes the taps of a launch and decides each exactly once.
-///
-/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed.
-#[derive(Debug, Parser)]
-#[command(name = "gateway", version)]
-pub struct Cli {
-    /// What to do.
-    #[command(subcommand)]
-    pub command: Command,
-}
-
-/// The commands.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serves apps and ops until SIGTERM
-    Serve {
-        #[command(flatten)]
-        /// Where Redis is, how to log.
-        common: CommonOptions,
-        #[command(flatten)]
-        /// Everything else.
-        serve: Box<ServeOptions>,
-    },
-    /// Defines a sale and pulls its levers
-    Sale {
-        #[command(flatten)]
-        /// Where Redis is.
-        common: CommonOptions,
-        /// What to do.
-        #[command(subcommand)]
-        action: SaleAction,
-    },
-    /// Proves that every item of a sale balances; exit code 1 if one does not
-    Audit {
-        /// The sale's id.
-        sale: String,
-        /// The whole report as JSON
-        #[arg(long, env = "LAUNCHGATE_JSON")]
-        json: bool,
-        #[command(flatten)]
-        /// Where Redis is.
-        common: CommonOptions,
-    },
-    /// Prints every change of a sale, one JSON object a line
-    Journal {
-        /// The sale's id.
-        sale: String,
-        /// Waits for more at the end
-        #[arg(long, env = "LAUNCHGATE_FOLLOW")]
-        follow: bool,
-        /// Goes on after this id (4711-0) or cursor (4711-0/3)
-        #[arg(long, env = "LAUNCHGATE_FROM", value_name = "ID")]
-        from: Option<String>,
-        #[command(flatten)]
-        /// Where Redis is.
-        common: CommonOptions,
-    },
-    /// Mints tokens for tests, one a line
-    Token {
-        /// The buyer; with --count, BUYER-0, BUYER-1, …
-        #[arg(long, env = "LAUNCHGATE_SUB", value_name = "BUYER")]
-        sub: String,
-        /// A scope: service
-        #[arg(long, env = "LAUNCHGATE_SCOPE", value_parser = ["service"])]
-        scope: Option<String>,
-        /// How long the tokens are valid: 90s, 15m, 1h
-        #[arg(long, env = "LAUNCHGATE_TTL", default_value = "1h", value_parser = duration)]
-        ttl: Duration,
-        /// How many
-        #[arg(long, env = "LAUNCHGATE_COUNT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
-        count: Option<u32>,
-        /// `iss`
-        #[arg(long, env = "LAUNCHGATE_AUTH_ISSUER", value_name = "TEXT")]
-        auth_issuer: Option<String>,
-        /// `aud`
-        #[arg(long, env = "LAUNCHGATE_AUTH_AUDIENCE", value_name = "TEXT")]
-        auth_audience: Option<String>,
-        /// The file with the secret
-        #[arg(long, env = "LAUNCHGATE_AUTH_SECRET_FILE", value_name = "FILE")]
-        auth_secret_file: PathBuf,
-    },
-    /// Prints the OpenAPI document of both listeners
-    Openapi,
-    /// Prints all options as they are in force, as a file that --config reads
-    Config {
-        #[command(flatten)]
-        /// Where Redis is, how to log.
-        common: CommonOptions,
-        #[command(flatten)]
-        /// Everything else.
-        serve: Box<ServeOptions>,
-    },
-}
-
-/// What can be done to a sale.
-#[derive(Debug, Subcommand)]
-pub enum SaleAction {
-    /// Creates or updates a sale from its definition; harmless when repeated
-    Apply {
-        /// The TOML file.
-        file: PathBuf,
-    },
-    /// Shows a sale, live
-    Show {
-        /// The sale's id.
-        sale: String,
-    },
-    /// Lists all sales
-    List,
-    /// Stops new reservations
-    Pause(LeverArgs),
-    /// Takes them again
-    Resume(LeverArgs),
-    /// Stops the sale clock: no hold expires
-    Freeze(LeverArgs),
-    /// Lets it go on
-    Unfreeze(LeverArgs),
-    /// Stops new reservations for good
-    Close(LeverArgs),
-    /// Sets the total of an item; pressing it twice does it once
-    Restock {
-        /// The sale's id.
-        sale: String,
-        /// model:ID, package:ID or store:ID
-        item: String,
-        /// The new total.
-        #[arg(value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
-        total: u64,
-        /// The total that it was
-        #[arg(long, env = "LAUNCHGATE_WAS", value_name = "N")]
-        was: u64,
-        /// Why; it goes into the journal
-        #[arg(long, env = "LAUNCHGATE_REASON")]
-        reason: Option<String>,
-    },
-}
-
-/// A lever's arguments.
-#[derive(Debug, clap::Args)]
-pub struct LeverArgs {
-    /// The sale's id.
-    sale: String,
-    /// Why; it goes into the journal
-    #[arg(long, env = "LAUNCHGATE_REASON")]
-    reason: Option<String>,
-}
+use crate::runtime;
 
 /// How a command ended, other than done.
 #[derive(Debug)]
@@ -198,10 +53,7 @@ impl From<io::Error> for Failed {
 
 /// Runs a command that is not `serve`.
 pub fn run(command: Command) -> Result<(), Failed> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
+    runtime::run(async {
         match command {
             Command::Serve { .. } => Ok(()),
             Command::Sale { common, action } => sale(&admin(&common)?, action).await,
@@ -251,7 +103,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
                     .map_err(|p| Failed::Usage(p.join("\n")))?,
             ),
         }
-    })
+    })?
 }
 
 fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
@@ -394,15 +246,25 @@ fn table(report: &Report) -> String {
         "item", "total", "free", "held", "confirmed", "drift"
     )];
     let dash = |n: Option<i64>| n.map_or("-".to_owned(), |n| n.to_string());
+    // A store without a limit has no total: in the sum it would make an equation that does not add up.
     let mut stores = (0, 0_i64, 0_i64, 0_i64, 0_i64);
+    let mut unlimited = (0, 0_i64, 0_i64);
     for i in &report.items {
         let is_store = i.item.starts_with("store:");
-        if is_store {
-            stores.0 += 1;
-            stores.1 += i.total.unwrap_or_default();
-            stores.2 += i.free.unwrap_or_default();
-            stores.3 += i.held;
-            stores.4 += i.confirmed;
+        match (is_store, i.total, i.free) {
+            (true, Some(total), Some(free)) => {
+                stores.0 += 1;
+                stores.1 += total;
+                stores.2 += free;
+                stores.3 += i.held;
+                stores.4 += i.confirmed;
+            }
+            (true, ..) => {
+                unlimited.0 += 1;
+                unlimited.1 += i.held;
+                unlimited.2 += i.confirmed;
+            }
+            _ => {}
         }
         if !is_store || i.drift != 0 {
             let (total, free) = (dash(i.total), dash(i.free));
@@ -417,6 +279,13 @@ fn table(report: &Report) -> String {
         let (total, free, held, confirmed) = (stores.1, stores.2, stores.3, stores.4);
         lines.push(format!(
             "{name:<40} {total:>9} {free:>9} {held:>9} {confirmed:>9}"
+        ));
+    }
+    if unlimited.0 > 0 {
+        let (name, dash) = (format!("{} stores without a limit", unlimited.0), "-");
+        let (held, confirmed) = (unlimited.1, unlimited.2);
+        lines.push(format!(
+            "{name:<40} {dash:>9} {dash:>9} {held:>9} {confirmed:>9}"
         ));
     }
     let r = &report.reservations;
@@ -480,22 +349,4 @@ async fn journal(
             None => return Ok(()),
         }
     }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration like 90s, 15m or 1h");
-    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
-    let unit = match &text[split..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    number
-        .checked_mul(unit)
-        .filter(|s| *s > 0)
-        .map(Duration::from_secs)
-        .ok_or_else(wrong)
 }

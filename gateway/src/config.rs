@@ -1,173 +1,27 @@
 //! Every option of the gateway: its flag, its variable, its key in the file, its default; all bad values at once.
 
+mod options;
+
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory};
+use clap::CommandFactory;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use hyper::http::HeaderValue;
-use serde::Serialize;
+
+use options::Help;
+pub use options::{CommonOptions, DEFAULTS, ServeOptions};
 
 use crate::http::server::ConnectionLimits;
 use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
 use crate::ledger::batch::QueueLimits;
 use crate::ledger::dial::Redis;
-
-/// Options that every command has which talks to Redis.
-#[derive(Debug, Clone, Default, Args, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct CommonOptions {
-    /// A TOML file with options as keys, named like the flags
-    #[arg(long, env = "LAUNCHGATE_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    pub config: Option<PathBuf>,
-    /// The ledger: redis://HOST:PORT, rediss://HOST:PORT or unix:PATH. A password belongs into the variable or the file
-    #[arg(
-        long,
-        env = "LAUNCHGATE_REDIS",
-        value_name = "URL",
-        hide_env_values = true
-    )]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis: Option<String>,
-    /// Until Redis must have accepted a connection, in ms
-    #[arg(long, env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_connect_timeout_ms: Option<String>,
-    /// Until Redis must have answered, in ms; past it an outcome is unknown
-    #[arg(long, env = "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub redis_answer_timeout_ms: Option<String>,
-    /// Log lines as text or json
-    #[arg(long, env = "LAUNCHGATE_LOG_FORMAT", value_name = "FORMAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<String>,
-    /// What to log: error, warn, info, debug, trace, or per module as in "info,gateway::ledger=debug"
-    #[arg(long, env = "LAUNCHGATE_LOG_LEVEL", value_name = "LEVEL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_level: Option<String>,
-}
-
-/// Options of `gateway serve`.
-#[derive(Debug, Clone, Default, Args, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct ServeOptions {
-    /// Where apps call
-    #[arg(long, env = "LAUNCHGATE_LISTEN", value_name = "ADDR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    listen: Option<String>,
-    /// Where health, metrics and the admin calls are
-    #[arg(long, env = "LAUNCHGATE_OPS_LISTEN", value_name = "ADDR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ops_listen: Option<String>,
-    /// A file with the secret of HS256 tokens, at least 32 bytes
-    #[arg(long, env = "LAUNCHGATE_AUTH_SECRET_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_secret_file: Option<String>,
-    /// Instead of a secret: a JWKS file with ES256, EdDSA or RS256 keys; read again when it changes
-    #[arg(long, env = "LAUNCHGATE_AUTH_JWKS_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_jwks_file: Option<String>,
-    /// The key ids of the JWKS that may sign the scope `service`, separated by commas
-    #[arg(long, env = "LAUNCHGATE_AUTH_SERVICE_KEY_IDS", value_name = "KIDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_service_key_ids: Option<String>,
-    /// What `iss` of every token must be
-    #[arg(long, env = "LAUNCHGATE_AUTH_ISSUER", value_name = "TEXT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_issuer: Option<String>,
-    /// What `aud` of every token must hold
-    #[arg(long, env = "LAUNCHGATE_AUTH_AUDIENCE", value_name = "TEXT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    auth_audience: Option<String>,
-    /// A file with lines of `NAME TOKEN`: who may pull levers
-    #[arg(long, env = "LAUNCHGATE_OPS_TOKEN_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ops_token_file: Option<String>,
-    /// Threads that serve apps, each with a connection to Redis; 0: one for each core
-    #[arg(long, env = "LAUNCHGATE_WORKERS", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    workers: Option<String>,
-    /// Open connections of apps, all workers together; more are told 503 and closed
-    #[arg(long, env = "LAUNCHGATE_CONNECTIONS_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    connections_max: Option<String>,
-    /// Taps that one script call decides, at most
-    #[arg(long, env = "LAUNCHGATE_BATCH_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    batch_max: Option<String>,
-    /// Taps that wait for a batch, for each sale and worker; more are told to come back
-    #[arg(long, env = "LAUNCHGATE_QUEUE_MAX", value_name = "N")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    queue_max: Option<String>,
-    /// From a tap's arrival to its answer, in ms
-    #[arg(long, env = "LAUNCHGATE_TAP_DEADLINE_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tap_deadline_ms: Option<String>,
-    /// From a connection to its first byte, in ms
-    #[arg(long, env = "LAUNCHGATE_FIRST_BYTE_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    first_byte_timeout_ms: Option<String>,
-    /// For the head of a request, and for an idle connection, in ms
-    #[arg(long, env = "LAUNCHGATE_HEADER_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header_timeout_ms: Option<String>,
-    /// For the body of a request, in ms
-    #[arg(long, env = "LAUNCHGATE_BODY_TIMEOUT_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body_timeout_ms: Option<String>,
-    /// From "not ready" to the last accepted connection after SIGTERM, in ms: as long as the load balancer needs
-    #[arg(long, env = "LAUNCHGATE_DRAIN_DELAY_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    drain_delay_ms: Option<String>,
-    /// From then on until connections that are still open are cut, in ms
-    #[arg(long, env = "LAUNCHGATE_DRAIN_DEADLINE_MS", value_name = "MS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    drain_deadline_ms: Option<String>,
-    /// Origins whose pages may call, separated by commas, as browsers send them: https://shop.example
-    #[arg(long, env = "LAUNCHGATE_CORS_ORIGINS", value_name = "ORIGINS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cors_origins: Option<String>,
-    /// Between two full audits of every sale, in s
-    #[arg(long, env = "LAUNCHGATE_AUDIT_INTERVAL_S", value_name = "S")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    audit_interval_s: Option<String>,
-}
-
-/// All keys and their defaults, `""` where there is none, in the order in which `gateway config` shows them.
-pub const DEFAULTS: &[(&str, &str)] = &[
-    ("listen", "127.0.0.1:8080"),
-    ("ops-listen", "127.0.0.1:9090"),
-    ("redis", "redis://127.0.0.1:6379"),
-    ("redis-connect-timeout-ms", "1000"),
-    ("redis-answer-timeout-ms", "1000"),
-    ("auth-secret-file", ""),
-    ("auth-jwks-file", ""),
-    ("auth-service-key-ids", ""),
-    ("auth-issuer", ""),
-    ("auth-audience", ""),
-    ("ops-token-file", ""),
-    ("workers", "0"),
-    ("connections-max", "10000"),
-    ("batch-max", "256"),
-    ("queue-max", "8192"),
-    ("tap-deadline-ms", "2000"),
-    ("first-byte-timeout-ms", "10000"),
-    ("header-timeout-ms", "30000"),
-    ("body-timeout-ms", "10000"),
-    ("drain-delay-ms", "1000"),
-    ("drain-deadline-ms", "10000"),
-    ("cors-origins", ""),
-    ("audit-interval-s", "60"),
-    ("log-format", "text"),
-    ("log-level", "info"),
-];
 
 /// How a program logs.
 #[derive(Debug, Clone)]
@@ -456,15 +310,6 @@ impl Settings {
     }
 }
 
-/// All options on one command, for their help texts.
-#[derive(clap::Parser)]
-struct Help {
-    #[command(flatten)]
-    _common: CommonOptions,
-    #[command(flatten)]
-    _serve: ServeOptions,
-}
-
 fn usize_of(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
 }
@@ -591,6 +436,27 @@ mod tests {
         assert!(config.is_ok_and(|c| c.workers == 5
             && c.requests.queue.batch_max == 7
             && c.cors_origins.len() == 2));
+    }
+
+    #[test]
+    fn the_readme_has_every_option_as_it_is() {
+        let readme = include_str!("../../README.md");
+        let command = Help::command();
+        for (key, default) in DEFAULTS {
+            let arg = command
+                .get_arguments()
+                .find(|a| a.get_long() == Some(key))
+                .unwrap();
+            let variable = key.to_uppercase().replace('-', "_");
+            let default = if default.is_empty() {
+                String::new()
+            } else {
+                format!("`{default}`")
+            };
+            let help = arg.get_help().unwrap();
+            let row = format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |");
+            assert!(readme.contains(&row), "README.md lacks: {row}");
+        }
     }
 
     #[test]

@@ -11,4 +11,5 @@ pub mod identify;
 pub mod ledger;
 pub mod ops;
 pub mod ops_tokens;
+pub mod runtime;
 pub mod serve;

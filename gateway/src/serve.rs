@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 
 use crate::config::ServeConfig;
 use crate::http::server;
@@ -17,15 +16,18 @@ use crate::http::worker::{self, Shared};
 use crate::identify::Keys;
 use crate::ledger::admin::Admin;
 use crate::ledger::audit;
+use crate::ledger::checkout;
 use crate::ledger::follow::{CaughtUp, follow};
 use crate::ledger::lane::Lane;
 use crate::ledger::memory::Sales;
+use crate::ledger::outage::Outage;
 use crate::ledger::reaper::reap;
 use crate::ledger::scripts::Scripts;
 use crate::ops::admin::Ops;
 use crate::ops::health::Health;
 use crate::ops::metrics::Metrics;
 use crate::ops_tokens::OpsTokens;
+use crate::runtime;
 
 /// Connections of the pool: admin calls, audits, readiness.
 const POOL: usize = 8;
@@ -129,11 +131,7 @@ pub fn serve(
     tracing::info!(public = %addresses.public, ops = %addresses.ops, workers = config.workers, "listening");
     ready(addresses);
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| ServeError::Outside(e.to_string()))?;
-    LocalSet::new().block_on(&runtime, async move {
+    runtime::run(async move {
         let outside = |e: io::Error| ServeError::Outside(e.to_string());
         let mut terminate = signal(SignalKind::terminate()).map_err(outside)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(outside)?;
@@ -187,6 +185,7 @@ pub fn serve(
         drop(never.0);
         Ok(())
     })
+    .map_err(|e| ServeError::Outside(e.to_string()))?
 }
 
 /// A thread that ends with the process. Without it a gateway is of no use, so its failure is logged loudly.
@@ -212,10 +211,7 @@ fn keep_ledger(
     pool: deadpool_redis::Pool,
     caught_up: Arc<CaughtUp>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    LocalSet::new().block_on(&runtime, async move {
+    runtime::run(async move {
         let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
         tokio::task::spawn_local(lane.clone().keep_open());
         tokio::task::spawn_local(reap(
@@ -225,19 +221,22 @@ fn keep_ledger(
             shared.sales.clone(),
         ));
         follow(shared.redis, shared.scripts, shared.sales, caught_up).await;
-    });
-    Ok(())
+    })
 }
 
 async fn load_scripts(pool: deadpool_redis::Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>) {
+    let outage = Outage::of("the scripts can't be loaded yet");
     loop {
-        let outcome = match pool.get().await {
+        let outcome = match checkout(&pool).await {
             Ok(mut conn) => scripts.load(&mut *conn).await.map_err(|e| e.to_string()),
-            Err(error) => Err(error.to_string()),
+            Err(failure) => Err(failure.to_string()),
         };
         match outcome {
-            Ok(()) => return loaded.store(true, Ordering::Relaxed),
-            Err(error) => tracing::warn!(error, "the scripts can't be loaded yet"),
+            Ok(()) => {
+                outage.is_over();
+                return loaded.store(true, Ordering::Relaxed);
+            }
+            Err(error) => outage.goes_on(error),
         }
         tokio::time::sleep(SCRIPTS_RETRY).await;
     }

@@ -1,4 +1,5 @@
-//! Owns goose: one goose user a buyer, who goes on his journey once; its report is written, its prints are not.
+//! Owns goose: one goose user a buyer, who goes on his journey once; its report is written, its prints are not
+//! (but for one line when all have set out).
 //!
 //! Goose judges a request by its status code and would call every "sold out" a failure, and
 //! correcting it afterwards (`set_success`) defeats its batching. So the requests are sent by

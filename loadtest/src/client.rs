@@ -127,6 +127,11 @@ impl Client {
         &self.gateways[n % self.gateways.len()]
     }
 
+    /// How many there are.
+    pub(crate) fn gateways(&self) -> usize {
+        self.gateways.len()
+    }
+
     /// Sends the request once. The clock starts when a connection may be used; nothing is
     /// sent or waited for past the deadline.
     pub(crate) async fn send(

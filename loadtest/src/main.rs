@@ -17,6 +17,7 @@ mod client;
 mod clock;
 mod ledger;
 mod load;
+mod page;
 mod reconcile;
 mod report;
 mod say;

@@ -237,7 +237,7 @@ impl BuyerCheck<'_> {
                 Some(Stock::Of(total)) if peak >= total => {}
                 Some(stock) => {
                     let what = format!(
-                        "told that {item} is sold out, but of {stock:?} at most {peak} were ever taken"
+                        "told that {item} is sold out, but of {stock} at most {peak} were ever taken"
                     );
                     self.say(Rule::SoldOutWasTrue, None, what);
                 }

@@ -12,7 +12,7 @@ use crate::tokens::{self, BuyerToken};
 use crate::told::{Outcome, Told};
 use crate::verdict::{self, Run, Verdict};
 use crate::wish::Menu;
-use crate::{Failure, say};
+use crate::{Failure, page, say};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -40,7 +40,7 @@ pub(crate) async fn run(options: SpikeOptions) -> Result<Verdict, Failure> {
     let taps = buyers * if options.twice { 2 } else { 1 };
     let client = Client::new(options.gateways(), connections(options.connections, taps))?;
     let clock = read_clock(&client).await?;
-    let shown: PublicSale = get(&client, &format!("/v1/sales/{}", options.sale)).await?;
+    let shown = wait_until_shown(&client, &options.sale, sale.definition.sale.opens_at).await?;
     let menu = Menu::new(
         &sale.definition,
         &options.model_weights(),
@@ -138,8 +138,11 @@ struct Store {
 }
 
 const CLOCK_READINGS: usize = 12;
-const STORE_PAGES_MAX: usize = 10;
+/// Some thousand stores: enough that buyers of a large sale do not all want the same few.
+const STORE_PAGES_MAX: usize = 100;
 const PREPARING_TIMEOUT: Duration = Duration::from_secs(10);
+/// A gateway learns of a new sale within a second or so.
+const SHOWN_POLL: Duration = Duration::from_millis(50);
 /// So many unknown outcomes are looked up at the support desk.
 const DESK_LOOKUPS_MAX: usize = 200;
 
@@ -197,7 +200,7 @@ async fn read_clock(client: &Client) -> Result<ServerClock, Failure> {
     let mut trips = Vec::new();
     for _ in 0..CLOCK_READINGS {
         let sent = Instant::now();
-        let time: PublicTime = get(client, "/v1/time").await?;
+        let time: PublicTime = get(client, 0, "/v1/time").await?;
         trips.push(RoundTrip {
             sent,
             received: Instant::now(),
@@ -206,6 +209,40 @@ async fn read_clock(client: &Client) -> Result<ServerClock, Failure> {
     }
     ServerClock::estimate(&trips)
         .ok_or_else(|| Failure::Outside("the server's clock can't be read".to_owned()))
+}
+
+/// Waits until every gateway shows the sale as it was defined last: one that was applied a moment
+/// ago is in the ledger before each gateway has read of it.
+async fn wait_until_shown(
+    client: &Client,
+    sale: &str,
+    opens_at: Option<Timestamp>,
+) -> Result<PublicSale, Failure> {
+    let path = format!("/v1/sales/{sale}");
+    let limit = Instant::now() + PREPARING_TIMEOUT;
+    let mut gateway = 0;
+    loop {
+        let shown: Result<PublicSale, Failure> = get(client, gateway, &path).await;
+        match shown {
+            Ok(shown) if opens_at.is_none_or(|opens_at| opens_at == shown.opens_at) => {
+                gateway += 1;
+                if gateway == client.gateways() {
+                    return Ok(shown);
+                }
+                continue;
+            }
+            Ok(_) | Err(Failure::Usage(_)) if Instant::now() < limit => {}
+            Ok(shown) => {
+                return Err(Failure::Outside(format!(
+                    "{} shows an opening at {}, the definition says otherwise",
+                    client.gateway(gateway),
+                    shown.opens_at
+                )));
+            }
+            Err(failure) => return Err(failure),
+        }
+        tokio::time::sleep(SHOWN_POLL).await;
+    }
 }
 
 async fn read_stores(client: &Client, sale: &str) -> Result<Vec<String>, Failure> {
@@ -218,7 +255,7 @@ async fn read_stores(client: &Client, sale: &str) -> Result<Vec<String>, Failure
             let escaped: String = cursor.bytes().map(|byte| format!("%{byte:02X}")).collect();
             path = format!("{path}?cursor={escaped}");
         }
-        let page: StorePage = get(client, &path).await?;
+        let page: StorePage = get(client, 0, &path).await?;
         stores.extend(page.stores.into_iter().map(|store| store.id));
         match page.next {
             Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
@@ -228,12 +265,21 @@ async fn read_stores(client: &Client, sale: &str) -> Result<Vec<String>, Failure
     Ok(stores)
 }
 
-async fn get<T: DeserializeOwned>(client: &Client, path: &str) -> Result<T, Failure> {
+async fn get<T: DeserializeOwned>(
+    client: &Client,
+    gateway: usize,
+    path: &str,
+) -> Result<T, Failure> {
     let limit = Instant::now() + PREPARING_TIMEOUT;
     let answer = client
-        .send(0, &Request::get(path.to_owned()), PREPARING_TIMEOUT, limit)
+        .send(
+            gateway,
+            &Request::get(path.to_owned()),
+            PREPARING_TIMEOUT,
+            limit,
+        )
         .await;
-    let url = format!("{}{path}", client.gateway(0));
+    let url = format!("{}{path}", client.gateway(gateway));
     let reply = answer
         .reply
         .map_err(|error| Failure::Outside(format!("{url}: {error}")))?;
@@ -399,6 +445,7 @@ fn finish(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, Failure> {
     verdict.print();
     if let Some(dir) = report {
         verdict.write(dir)?;
+        page::dress(dir, &verdict.sentence())?;
         say::line(&format!("report in {}", dir.display()));
     }
     Ok(verdict)

@@ -65,13 +65,18 @@ pub(crate) struct Latencies {
     pub(crate) request: Quantiles,
 }
 
-/// All stores' slots together.
+/// The slots of all stores that have a limit together: free + held + confirmed − total = drift.
+/// Apart from them, what is taken of stores without a limit: it is in no equation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Stores {
     pub(crate) total: i64,
     pub(crate) free: i64,
     pub(crate) held: i64,
     pub(crate) confirmed: i64,
+    pub(crate) drift: i64,
+    pub(crate) unlimited_held: i64,
+    pub(crate) unlimited_confirmed: i64,
+    pub(crate) unlimited_drift: i64,
 }
 
 /// A violation with everything that its buyer was told and what the ledger says of him.
@@ -94,10 +99,10 @@ pub(crate) struct Run {
     pub(crate) notes: Vec<String>,
 }
 
-/// Beyond this a list of violations tells nothing new.
-const VIOLATIONS_MAX: usize = 200;
+/// Beyond this more violations of one rule tell nothing new, and would hide those of another.
+const PER_RULE_MAX: usize = 10;
 /// So many buyers' histories are shown.
-pub(crate) const HISTORIES_MAX: usize = 20;
+const HISTORIES_MAX: usize = 20;
 /// Longer than any run.
 const HIGHEST_US: u64 = 24 * 3600 * 1_000_000;
 
@@ -222,7 +227,7 @@ fn judge(
             Word::Fail,
             rules
                 .into_iter()
-                .map(|(rule, n)| format!("{rule:?} broken {n} times"))
+                .map(|(rule, n)| format!("{rule:?} {n}×"))
                 .collect(),
         );
     }
@@ -280,14 +285,25 @@ fn quantiles(durations: impl Iterator<Item = Duration>) -> Quantiles {
 }
 
 fn sum(stores: &[AuditItem]) -> Option<Stores> {
-    (!stores.is_empty()).then(|| {
-        stores.iter().fold(Stores::default(), |sum, store| Stores {
-            total: sum.total + store.total.unwrap_or(0),
-            free: sum.free + store.free.unwrap_or(0),
-            held: sum.held + store.held,
-            confirmed: sum.confirmed + store.confirmed,
-        })
-    })
+    let mut sum = Stores::default();
+    for store in stores {
+        let drift = store.drift.unwrap_or(0);
+        match (store.total, store.free) {
+            (Some(total), Some(free)) => {
+                sum.drift += drift;
+                sum.total += total;
+                sum.free += free;
+                sum.held += store.held;
+                sum.confirmed += store.confirmed;
+            }
+            _ => {
+                sum.unlimited_drift += drift;
+                sum.unlimited_held += store.held;
+                sum.unlimited_confirmed += store.confirmed;
+            }
+        }
+    }
+    (!stores.is_empty()).then_some(sum)
 }
 
 fn with_histories(
@@ -300,9 +316,14 @@ fn with_histories(
         .map(|told| (told.buyer.as_str(), told))
         .collect();
     let mut shown = HashSet::new();
+    let mut of_rule = BTreeMap::<_, usize>::new();
     violations
         .into_iter()
-        .take(VIOLATIONS_MAX)
+        .filter(|violation| {
+            let n = of_rule.entry(violation.rule).or_default();
+            *n += 1;
+            *n <= PER_RULE_MAX
+        })
         .map(|violation| {
             let buyer = violation.buyer.clone().unwrap_or_default();
             // A buyer's history is shown once, with the first of his violations.
@@ -378,6 +399,22 @@ mod tests {
     }
 
     #[test]
+    fn many_violations_of_one_rule_do_not_hide_another() {
+        let mut many: Vec<_> = (0..500).map(|_| violation()).collect();
+        let other = Violation {
+            rule: Rule::AcknowledgedIsInLedger,
+            ..violation()
+        };
+        many.push(other);
+        let kept = with_histories(many, &[], &[]);
+        assert_eq!(kept.len(), PER_RULE_MAX + 1);
+        assert!(
+            kept.iter()
+                .any(|kept| kept.violation.rule == Rule::AcknowledgedIsInLedger)
+        );
+    }
+
+    #[test]
     fn quantiles_are_milliseconds() {
         let quantiles = quantiles((1..=1000).map(Duration::from_millis));
         assert!((quantiles.p50 - 500.0).abs() < 2.0 && (quantiles.max - 1000.0).abs() < 2.0);
@@ -400,7 +437,17 @@ mod tests {
             confirmed: 1,
             drift: Some(0),
         };
-        let items = vec![audited("model:a"), audited("store:x"), audited("store:y")];
+        let unlimited = AuditItem {
+            total: None,
+            free: None,
+            ..audited("store:z")
+        };
+        let items = vec![
+            audited("model:a"),
+            audited("store:x"),
+            audited("store:y"),
+            unlimited,
+        ];
         let audit = Audit {
             sequence: 1,
             verdict: "balanced".to_owned(),
@@ -413,7 +460,8 @@ mod tests {
         assert_eq!(json["items"].as_array().map(Vec::len), Some(1));
         assert_eq!(
             json["stores"],
-            serde_json::json!({"total": 6, "free": 2, "held": 2, "confirmed": 2})
+            serde_json::json!({"total": 6, "free": 2, "held": 2, "confirmed": 2, "drift": 0,
+                "unlimited_held": 1, "unlimited_confirmed": 1, "unlimited_drift": 0})
         );
         assert_eq!(json["violations"][0]["rule"], "not-oversold");
         for (_, name) in Outcome::ALL {

@@ -1,6 +1,7 @@
 //! Owns what buyers want: model, packages and store, chosen from what the sale offers.
 
 use fastrand::Rng;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// The definition, as far as a load test needs it.
@@ -21,6 +22,7 @@ pub(crate) struct SaleTerms {
     pub(crate) rehearsal: bool,
     #[serde(default = "one")]
     pub(crate) per_buyer: u64,
+    pub(crate) opens_at: Option<Timestamp>,
 }
 
 fn one() -> u64 {

@@ -81,6 +81,12 @@ impl Catalogue {
         &self.items
     }
 
+    /// The models and packages, which are few enough to look at one by one.
+    #[must_use]
+    pub fn counted(&self) -> &[Item] {
+        &self.items[..self.definition.models.len() + self.definition.packages.len()]
+    }
+
     /// Where an item stands.
     #[must_use]
     pub fn place(&self, item: &str) -> Option<usize> {

@@ -97,7 +97,7 @@ pub fn parse_key(header: &[u8]) -> Result<String, &'static str> {
     if key.is_empty() || key.len() > 64 {
         return Err("it must have 1 to 64 characters");
     }
-    if !key.bytes().all(|b| b.is_ascii_graphic()) || key.chars().any(|c| !c.is_ascii()) {
+    if !key.bytes().all(|b| b.is_ascii_graphic()) {
         return Err("it may only have visible ASCII characters, no spaces");
     }
     Ok(key)

@@ -11,76 +11,98 @@ pub struct Kind {
     pub title: &'static str,
     /// What the page at `type` says.
     pub explanation: &'static str,
+    /// Members besides RFC 9457's own, which every occurrence has unless the name ends in `?`.
+    pub members: &'static [(&'static str, Member)],
 }
 
+/// What a member of a problem is in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Member {
+    /// A text.
+    Text,
+    /// A whole number.
+    Number,
+    /// true or false.
+    Flag,
+    /// A list of texts.
+    Texts,
+    /// A list of objects.
+    Objects,
+}
+
+use Member::{Flag, Number, Objects, Text, Texts};
+
+const RETRY: &[(&str, Member)] = &[("retry_after_ms", Number)];
+const STATE: &[(&str, Member)] = &[("state", Text), ("version", Number)];
+
 macro_rules! problems {
-    ($($constant:ident $status:literal $name:literal $title:literal $explanation:literal)*) => {
+    ($($constant:ident $status:literal $name:literal $members:expr, $title:literal $explanation:literal)*) => {
         $(#[doc = $explanation] pub const $constant: Kind =
-            Kind { name: $name, status: $status, title: $title, explanation: $explanation };)*
+            Kind { name: $name, status: $status, title: $title, explanation: $explanation, members: $members };)*
         /// All of them.
         pub const ALL: &[Kind] = &[$($constant),*];
     };
 }
 
 problems! {
-    INVALID_REQUEST 400 "invalid-request" "The request is malformed"
+    INVALID_REQUEST 400 "invalid-request" &[("pointer?", Text), ("mistakes?", Objects)], "The request is malformed"
         "The body, a query parameter or a header can't be read: `detail` says why, `pointer` where. Nothing was done; correct the request before sending it again."
-    IDEMPOTENCY_KEY_MISSING 400 "idempotency-key-missing" "An Idempotency-Key is needed"
+    IDEMPOTENCY_KEY_MISSING 400 "idempotency-key-missing" &[], "An Idempotency-Key is needed"
         "A reservation needs an `Idempotency-Key` header of 1 to 64 visible ASCII characters. Make one per intended reservation and send the same one with every retry."
-    UNAUTHENTICATED 401 "unauthenticated" "A valid token is needed"
+    UNAUTHENTICATED 401 "unauthenticated" &[], "A valid token is needed"
         "There is no bearer token, or it is malformed, expired, not valid yet, or signed by a key that is not trusted."
-    FORBIDDEN 403 "forbidden" "The token does not allow this"
+    FORBIDDEN 403 "forbidden" &[], "The token does not allow this"
         "The token is valid, but this call needs another scope."
-    NOT_FOUND 404 "not-found" "There is nothing here"
+    NOT_FOUND 404 "not-found" &[], "There is nothing here"
         "No call has this path."
-    SALE_NOT_FOUND 404 "sale-not-found" "There is no such sale"
+    SALE_NOT_FOUND 404 "sale-not-found" &[], "There is no such sale"
         "No sale with this id has been defined."
-    RESERVATION_NOT_FOUND 404 "reservation-not-found" "There is no such reservation"
+    RESERVATION_NOT_FOUND 404 "reservation-not-found" &[], "There is no such reservation"
         "No reservation with this id exists, or it belongs to somebody else."
-    METHOD_NOT_ALLOWED 405 "method-not-allowed" "This path has other methods"
+    METHOD_NOT_ALLOWED 405 "method-not-allowed" &[], "This path has other methods"
         "The `Allow` header lists them."
-    REQUEST_TIMEOUT 408 "request-timeout" "The request did not arrive in time"
+    REQUEST_TIMEOUT 408 "request-timeout" &[], "The request did not arrive in time"
         "Headers or body came too slowly. Nothing was done; send the request again."
-    SALE_NOT_OPEN 409 "sale-not-open" "The sale has not opened yet"
+    SALE_NOT_OPEN 409 "sale-not-open" &[("opens_at", Text), ("server_time", Text), ("retry_after_ms", Number)], "The sale has not opened yet"
         "Reservations are taken from `opens_at` on, by the server's clock (`server_time`)."
-    SALE_PAUSED 409 "sale-paused" "The sale is paused"
+    SALE_PAUSED 409 "sale-paused" RETRY, "The sale is paused"
         "New reservations are not taken at the moment. What is held stays held."
-    SOLD_OUT 409 "sold-out" "Sold out"
+    SOLD_OUT 409 "sold-out" &[("items", Texts), ("final", Flag)], "Sold out"
         "What `items` lists is gone. Unless `final` is true, a hold that ends may bring some back."
-    PURCHASE_LIMIT 409 "purchase-limit" "The purchase limit is reached"
+    PURCHASE_LIMIT 409 "purchase-limit" &[("reservations", Texts)], "The purchase limit is reached"
         "The buyer already has as many reservations, or has made as many attempts, as the sale allows: `reservations` lists them."
-    RESERVATION_NOT_HELD 409 "reservation-not-held" "The reservation is not held"
+    RESERVATION_NOT_HELD 409 "reservation-not-held" STATE, "The reservation is not held"
         "It was confirmed, cancelled or has expired, or its deadline is over (`state`). A payment that can't be confirmed for this reason has to be refunded."
-    RESERVATION_CHANGED 409 "reservation-changed" "The reservation has changed"
+    RESERVATION_CHANGED 409 "reservation-changed" STATE, "The reservation has changed"
         "It has another `version` than the request names. Read it again."
-    PAYMENT_CONFLICT 409 "payment-conflict" "It was confirmed by another payment"
+    PAYMENT_CONFLICT 409 "payment-conflict" STATE, "It was confirmed by another payment"
         "The reservation is confirmed, with another payment reference than this one."
-    DEFINITION_LOCKED 409 "definition-locked" "This can't change any more"
+    DEFINITION_LOCKED 409 "definition-locked" &[("fields?", Texts), ("items?", Texts)], "This can't change any more"
         "A reservation exists, so `fields` (what buyers were told) can't change, and `items` that were ever taken can't be removed."
-    STOCK_TAKEN 409 "stock-taken" "More is taken"
+    STOCK_TAKEN 409 "stock-taken" &[("items", Texts), ("taken?", Number)], "More is taken"
         "The new total of an item is below what buyers hold and have confirmed."
-    STOCK_CHANGED 409 "stock-changed" "The total is another one"
+    STOCK_CHANGED 409 "stock-changed" &[("total?", Number)], "The total is another one"
         "The item's total is neither what the request says it was nor what it shall be. Look at it, and decide again."
-    SALE_CLOSED 410 "sale-closed" "The sale has closed"
+    SALE_CLOSED 410 "sale-closed" &[], "The sale has closed"
         "New reservations are not taken any more."
-    BODY_TOO_LARGE 413 "body-too-large" "The body is too large"
+    BODY_TOO_LARGE 413 "body-too-large" &[], "The body is too large"
         "The limit is 16 KiB, and 16 MiB for definitions."
-    URI_TOO_LONG 414 "uri-too-long" "The request target is too long"
+    URI_TOO_LONG 414 "uri-too-long" &[], "The request target is too long"
         "The limit is 2,048 bytes."
-    UNSUPPORTED_MEDIA_TYPE 415 "unsupported-media-type" "The body must be JSON"
+    UNSUPPORTED_MEDIA_TYPE 415 "unsupported-media-type" &[], "The body must be JSON"
         "Send `Content-Type: application/json`, without a content encoding."
-    IDEMPOTENCY_KEY_REUSED 422 "idempotency-key-reused" "The key was used for another request"
+    IDEMPOTENCY_KEY_REUSED 422 "idempotency-key-reused" &[], "The key was used for another request"
         "This `Idempotency-Key` has made a reservation with another body. A new intention needs a new key."
-    UNKNOWN_ITEM 422 "unknown-item" "There is no such item"
+    UNKNOWN_ITEM 422 "unknown-item" &[("items", Texts)], "There is no such item"
         "What `items` lists does not exist in this sale, or does not fit the model."
-    QUOTA_EXCEEDED 429 "quota-exceeded" "Too many requests"
+    QUOTA_EXCEEDED 429 "quota-exceeded" &[("violated-policies", Texts), ("retry_after_ms", Number)], "Too many requests"
         "A limit is reached: `violated-policies` names it. Wait for `Retry-After`."
-    HEADERS_TOO_LARGE 431 "headers-too-large" "The headers are too large"
+    HEADERS_TOO_LARGE 431 "headers-too-large" &[], "The headers are too large"
         "The limit is 16 KiB and 64 headers."
-    INTERNAL 500 "internal" "Something is broken here"
+    INTERNAL 500 "internal" &[("request_id", Text)], "Something is broken here"
         "A bug. What became of the request is not known; send it again with the same key."
-    TEMPORARY_REDUCED_CAPACITY 503 "temporary-reduced-capacity" "Not taken, please try again"
+    TEMPORARY_REDUCED_CAPACITY 503 "temporary-reduced-capacity" RETRY, "Not taken, please try again"
         "The request was certainly not carried out. Send it again after `Retry-After`, with the same key."
-    OUTCOME_UNKNOWN 503 "outcome-unknown" "The outcome is not known yet"
+    OUTCOME_UNKNOWN 503 "outcome-unknown" RETRY, "The outcome is not known yet"
         "The request was sent to the ledger and no answer came in time. It may have been carried out: send it again after `Retry-After`, with the same key."
 }

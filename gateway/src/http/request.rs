@@ -149,6 +149,10 @@ async fn read(parts: &Parts, body: Incoming, limits: BodyLimits) -> Result<Bytes
 
 /// Reads JSON, and says where it is wrong.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+    // serde takes an array for a struct, field by field; the API's bodies are objects.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refused::invalid("", "The body must be a JSON object."));
+    }
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let mut pointer = pointer(error.path());
@@ -239,6 +243,7 @@ mod tests {
             ),
             (r#"{"model": "a", "store": "s", "a/b": 1}"#, "/a~1b"),
             (r#"{"model": "a", "store": "s"} x"#, ""),
+            (r#" ["a", [], "s", false]"#, ""),
         ] {
             let found = place_of(body);
             assert!(

@@ -16,7 +16,7 @@ use crate::domain::identity::{
 use crate::identify::Identified;
 use crate::ledger::batch::Wanted;
 use crate::ledger::changes::{self, Amendment, By};
-use crate::ledger::memory::Sale;
+use crate::ledger::memory::{Sale, Sales};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Packages in a request.
@@ -228,9 +228,21 @@ impl Worker {
         }
     }
 
-    fn sale(&self, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
-        self.sales().get(id).ok_or_else(|| sale_not_found(id))
+    /// A sale by its id.
+    pub fn sale(&self, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
+        find_sale(self.sales(), id)
     }
+}
+
+/// A sale by its id; 404 only if it is certain that there is none.
+pub fn find_sale(sales: &Sales, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
+    sales.get(id).ok_or_else(|| {
+        if sales.may_exist(id) {
+            Refused::not_taken()
+        } else {
+            sale_not_found(id)
+        }
+    })
 }
 
 /// 404 for a sale.

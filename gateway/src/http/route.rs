@@ -121,8 +121,8 @@ async fn dispatch(
     match path {
         Path::Time => Ok(sales::time(now(worker))),
         Path::Problem(name) => explain(name),
-        Path::Sale(id) => worker.pages.answer(&*sale(worker, id)?, &parts),
-        Path::Stores(id) => sales::stores(&*sale(worker, id)?, &parts),
+        Path::Sale(id) => worker.pages.answer(&*worker.sale(id)?, &parts),
+        Path::Stores(id) => sales::stores(&*worker.sale(id)?, &parts),
         Path::Reservations(sale) => {
             let who = who()?;
             let request = Request::from_parts(parts, body);
@@ -146,13 +146,6 @@ async fn dispatch(
         }
         Path::Cancel(sale, id) => reservations::cancel(worker, &who()?, sale, id).await,
     }
-}
-
-fn sale(worker: &Worker, id: &str) -> Result<std::sync::Arc<crate::ledger::memory::Sale>, Refused> {
-    worker
-        .sales()
-        .get(id)
-        .ok_or_else(|| reservations::sale_not_found(id))
 }
 
 /// Redis's clock as some sale last read it; before there is one, this host's.

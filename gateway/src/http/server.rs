@@ -16,7 +16,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -27,6 +27,9 @@ use super::respond::{Answer, Refused};
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
+
+/// How long a connection that is over may take to send its last answer, or to be listened to.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Limits of one listener's connections.
 #[derive(Debug, Clone, Copy)]
@@ -168,10 +171,19 @@ async fn connection<H: Handler>(
             problem::REQUEST_TIMEOUT,
             "The request's head did not arrive in time.",
         );
-        let _ =
-            tokio::time::timeout(Duration::from_secs(1), stream.write_all(&raw(late).await)).await;
+        let _ = tokio::time::timeout(LINGER, stream.write_all(&raw(late).await)).await;
     }
+    close(stream, LINGER).await;
+}
+
+/// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
+/// of a body that is too large) sends a reset, at which many clients drop what they have not read
+/// yet. So whoever is still sending is listened to for a moment; who has nothing to say hangs up.
+async fn close(mut stream: TcpStream, linger: Duration) {
+    let mut unread = [0; 4096];
     let _ = stream.shutdown().await;
+    let drain = async { while let Ok(1..) = stream.read(&mut unread).await {} };
+    let _ = tokio::time::timeout(linger, drain).await;
 }
 
 /// A panic in a handler is a bug that costs one answer, not the worker.
@@ -199,11 +211,11 @@ async fn answer<H: Handler>(handler: &H, request: Request<Incoming>) -> Answer {
 fn turn_away(stream: TcpStream) {
     tokio::task::spawn_local(async move {
         let mut stream = stream;
-        let _ = tokio::time::timeout(Duration::from_secs(1), async {
-            stream.write_all(&raw(Refused::not_taken()).await).await?;
-            stream.shutdown().await
-        })
-        .await;
+        let answer = raw(Refused::not_taken()).await;
+        if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
+            // Shorter: these are not counted, and there may be a flood of them.
+            close(stream, LINGER / 10).await;
+        }
     });
 }
 

@@ -39,7 +39,7 @@ pub struct ReserveRequest {
     pub model: ItemId,
     /// The packages, at most 16, none twice.
     #[serde(default)]
-    #[schema(max_items = 16, example = json!(["cover", "maintenance"]))]
+    #[schema(schema_with = super::openapi::packages_schema)]
     pub packages: Vec<ItemId>,
     /// Where it is picked up.
     pub store: ItemId,
@@ -58,7 +58,7 @@ pub struct AmendRequest {
     pub model: Option<ItemId>,
     /// All packages from now on, at most 16, none twice.
     #[serde(default, deserialize_with = "not_null")]
-    #[schema(max_items = 16, nullable = false)]
+    #[schema(schema_with = super::openapi::packages_schema)]
     pub packages: Option<Vec<ItemId>>,
     /// Another store.
     #[serde(default, deserialize_with = "not_null")]
@@ -86,7 +86,7 @@ pub struct ConfirmRequest {
     )]
     pub payment: String,
     /// The version of the reservation that was paid for.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u64)]
     pub version: u64,
 }
 

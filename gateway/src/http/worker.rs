@@ -10,7 +10,6 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::http::HeaderValue;
 use tokio::sync::watch;
-use tokio::task::LocalSet;
 use tokio::time::Instant;
 
 use super::respond::Answer;
@@ -24,6 +23,7 @@ use crate::ledger::lane::Lane;
 use crate::ledger::memory::{Sale, Sales};
 use crate::ledger::scripts::Scripts;
 use crate::ops::metrics::Metrics;
+use crate::runtime;
 
 /// Tokens that each worker remembers as verified. About 5 MB and the tokens themselves.
 const TOKENS_REMEMBERED: usize = 65_536;
@@ -76,10 +76,7 @@ pub fn run(
     listener: std::net::TcpListener,
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    LocalSet::new().block_on(&runtime, async move {
+    runtime::run(async move {
         let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
         tokio::task::spawn_local(lane.clone().keep_open());
         let limits = shared.connections;
@@ -98,7 +95,7 @@ pub fn run(
         )
         .await;
         Ok(())
-    })
+    })?
 }
 
 impl Handler for Worker {

@@ -30,6 +30,13 @@ impl fmt::Debug for Secret {
 /// Reads the shared secret: at least 32 bytes, the line end that editors add not counted. The error
 /// says what to do.
 pub fn read_secret(path: &Path) -> Result<Secret, String> {
+    let (secret, metadata) = read_secret_again(path)?;
+    warn_if_shared(path, "auth secret file", &metadata);
+    Ok(secret)
+}
+
+/// Like [`read_secret`], without a warning: for a file that is looked at every other second.
+pub(super) fn read_secret_again(path: &Path) -> Result<(Secret, Metadata), String> {
     let (mut bytes, metadata) = read_limited(path, "auth secret file", SECRET_FILE_BYTES_MAX)?;
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -45,8 +52,7 @@ pub fn read_secret(path: &Path) -> Result<Secret, String> {
             bytes.len()
         ));
     }
-    warn_if_shared(path, "auth secret file", &metadata);
-    Ok(Secret(bytes))
+    Ok((Secret(bytes), metadata))
 }
 
 /// Reads a whole regular file of at most `bytes_max`. Anything else (a pipe, a device) could block

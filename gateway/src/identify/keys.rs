@@ -90,7 +90,10 @@ impl Keys {
             }
         }
         // Read both files even if only one may stay, so that nothing is left to be told next time.
-        let secret = settings.secret_file.as_deref().map(read_secret);
+        let secret = settings.secret_file.as_deref().map(|path| {
+            let secret = files::read_secret(path).map_err(|problem| vec![problem])?;
+            Ok(secret_set(&secret))
+        });
         let jwks = settings.jwks_file.as_deref().map(|path| {
             let set = read_jwks(path, settings)?;
             let missing = set.missing(&settings.service_key_ids);
@@ -103,7 +106,7 @@ impl Keys {
             if missing.is_empty() {
                 Ok(set)
             } else {
-                Err(missing.iter().map(tell).collect())
+                Err(missing.iter().map(tell).collect::<Vec<_>>())
             }
         });
         let mut loaded = None;
@@ -137,7 +140,11 @@ impl Keys {
         let old = self.current.load_full();
         let settings = &self.settings;
         let mut new = match (&settings.secret_file, &settings.jwks_file) {
-            (Some(path), _) => read_secret(path)?,
+            (Some(path), _) => {
+                let (secret, _) =
+                    files::read_secret_again(path).map_err(|problem| vec![problem])?;
+                secret_set(&secret)
+            }
             (None, Some(path)) => read_jwks(path, settings)?,
             (None, None) => return Ok(false),
         };
@@ -220,10 +227,9 @@ fn name(algorithm: Algorithm) -> &'static str {
     }
 }
 
-fn read_secret(path: &Path) -> Result<KeySet, Vec<String>> {
-    let secret = files::read_secret(path).map_err(|problem| vec![problem])?;
+fn secret_set(secret: &files::Secret) -> KeySet {
     let bytes = secret.as_bytes();
-    Ok(KeySet {
+    KeySet {
         generation: 0,
         digest: Sha256::digest(bytes).into(),
         source: Source::Secret(Key {
@@ -231,7 +237,7 @@ fn read_secret(path: &Path) -> Result<KeySet, Vec<String>> {
             algorithm: Algorithm::HS256,
             may_be_service: true,
         }),
-    })
+    }
 }
 
 fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>> {

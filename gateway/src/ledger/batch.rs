@@ -148,21 +148,21 @@ async fn decide<D: Dial>(
 ) {
     let mut batch = Vec::with_capacity(batch_max);
     while waiting.recv_many(&mut batch, batch_max).await > 0 {
-        let now = Instant::now();
-        batch.retain(|tap| tap.stage.get() == Stage::Queued && now < tap.deadline);
         send(&sale, &lane, &mut batch).await;
         batch.clear();
     }
 }
 
 async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, batch: &mut Vec<Tap>) {
-    if batch.is_empty() {
-        return;
-    }
     let Some(live) = lane.live() else {
         return answer_all(batch, &Decision::NotTaken);
     };
     loop {
+        // A caller that stopped waiting was told that nothing was taken: it must stay so.
+        batch.retain(|tap| tap.stage.get() == Stage::Queued && Instant::now() < tap.deadline);
+        if batch.is_empty() {
+            return;
+        }
         let memory = sale.memory();
         let encoded = Encoded::new(batch, &memory.catalogue, &live.run_id, sale.known());
         batch.iter().for_each(|tap| tap.stage.set(Stage::Sent));

@@ -88,7 +88,12 @@ pub async fn read<D: Dial>(
         .live()
         .ok_or_else(|| Failure::NotDone("not connected".into()))?;
     let reply = lane
-        .call(&live, Script::Reservations, &sale.keys, &[buyer_part])
+        .call(
+            &live,
+            Script::Reservations,
+            &sale.keys,
+            &[buyer_part, &live.run_id, &sale.known().to_string()],
+        )
         .await?;
     read_record(sale, buyer_part, &reply)
 }

@@ -1,6 +1,7 @@
 //! The follower: reads the journal of every sale as it grows and keeps memory true to one sequence.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,18 +12,24 @@ use super::dial::Redis;
 use super::journal::Entry;
 use super::keys::{Keys, SALES};
 use super::memory::{Memory, Sale, Sales};
-use super::scripts::{Failure, Scripts, text, texts};
+use super::outage::Outage;
+use super::scripts::{Failure, Refusal, Scripts, text, texts};
 use super::snapshot;
 use crate::domain::identity::buyer_mark;
 
 /// A read waits this long for news; also how soon a new sale is found.
 const BLOCK_MS: u64 = 200;
+/// A read without an answer for this long is given up, and its connection with it. As long as we
+/// call ourselves ready without news.
+const READ_MAX: Duration = Duration::from_secs(3);
 /// Entries that one read takes of a journal, at most.
 const ENTRIES_MAX: usize = 500;
 /// After news the follower lets more come together, so that a launch is read in few large steps.
 const GATHER: Duration = Duration::from_millis(10);
 /// Before it tries again after Redis failed, doubled by jitter.
 const RETRY: Duration = Duration::from_millis(100);
+/// Before it tries again to read a sale that could not be read whole.
+const START_RETRY: Duration = Duration::from_secs(1);
 
 /// Follows all sales for as long as the process lives.
 pub async fn follow(
@@ -31,7 +38,9 @@ pub async fn follow(
     sales: Arc<Sales>,
     caught_up: Arc<CaughtUp>,
 ) {
+    let outage = Outage::of("the follower can't read from Redis");
     let mut positions = HashMap::new();
+    let mut refused = HashMap::new();
     loop {
         let error = match redis.dial_with(Duration::from_secs(10)).await {
             Ok(conn) => {
@@ -40,18 +49,23 @@ pub async fn follow(
                     scripts: &scripts,
                     sales: &sales,
                     positions,
-                    refused: HashSet::new(),
+                    refused,
+                    stuck: HashSet::new(),
                 };
-                let error = match follower.run(&caught_up).await {
+                let error = match follower.run(&caught_up, &outage).await {
                     Ok(never) => match never {},
                     Err(error) => error,
                 };
-                positions = follower.positions;
+                Follower {
+                    positions,
+                    refused,
+                    ..
+                } = follower;
                 error
             }
             Err(error) => error.into(),
         };
-        tracing::warn!(%error, "the follower lost Redis");
+        outage.goes_on(error);
         tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
     }
 }
@@ -82,18 +96,41 @@ struct Follower<'a> {
     conn: MultiplexedConnection,
     scripts: &'a Scripts,
     sales: &'a Sales,
-    /// The last sequence that was read of each sale's journal.
-    positions: HashMap<String, u64>,
-    /// Sales that could not be followed, so that each is logged once.
-    refused: HashSet<String>,
+    /// The last entry that was read of each sale's journal.
+    positions: HashMap<String, Position>,
+    /// Sales that could not be read at all, and when that was tried last.
+    refused: HashMap<String, Instant>,
+    /// Sales whose journal could not be read on in this round.
+    stuck: HashSet<String>,
+}
+
+/// A journal's entry that was read: which one, and a hash of all that it says.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Position {
+    sequence: u64,
+    print: u64,
+}
+
+impl Position {
+    fn of(sequence: u64, entry: &Value) -> Self {
+        let mut hasher = DefaultHasher::new();
+        format!("{entry:?}").hash(&mut hasher);
+        Self {
+            sequence,
+            print: hasher.finish(),
+        }
+    }
 }
 
 enum Never {}
 
 impl Follower<'_> {
-    async fn run(&mut self, caught_up: &CaughtUp) -> Result<Never, Failure> {
+    async fn run(&mut self, caught_up: &CaughtUp, outage: &Outage) -> Result<Never, Failure> {
+        self.check_positions().await?;
         loop {
+            self.stuck.clear();
             self.find_sales().await?;
+            outage.is_over();
             if self.positions.is_empty() {
                 caught_up.now();
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
@@ -111,27 +148,58 @@ impl Follower<'_> {
                 }
                 self.take_in(&id, &entries).await?;
             }
+            let stuck = !self.stuck.is_empty();
             for id in &ids {
-                let Some(sale) = self.sales.get(id).filter(|_| !behind.contains(id)) else {
+                let reads_on = !behind.contains(id) && !self.stuck.contains(id);
+                let Some(sale) = self.sales.get(id).filter(|_| reads_on) else {
                     continue;
                 };
                 // A definition is read at once at a later sequence than the journal's position;
                 // until that is reached the set of buyers is older than the stock.
-                if self.positions.get(&sale.id).copied().unwrap_or_default()
-                    >= sale.memory().sequence
-                {
+                if self.position(id).sequence >= sale.memory().sequence {
+                    sale.set_blind(None);
                     sale.complete_as_of(sent);
                 } else {
                     behind.insert(sale.id.clone());
                 }
             }
             if behind.is_empty() {
+                // A journal that can't be read makes its own sale stand still, not this gateway.
                 caught_up.now();
-                if !quiet {
+                if stuck {
+                    // Its entries would come again at once.
+                    tokio::time::sleep(RETRY).await;
+                } else if !quiet {
                     tokio::time::sleep(GATHER).await;
                 }
             }
         }
+    }
+
+    fn position(&self, id: &str) -> Position {
+        self.positions.get(id).copied().unwrap_or_default()
+    }
+
+    /// After a connection was lost: is each journal still the one that was read so far? If it went
+    /// back and then on in another way, what memory has of it is not true: it is read anew.
+    async fn check_positions(&mut self) -> Result<(), Failure> {
+        for (id, position) in self.positions.clone() {
+            let keys = Keys::of(&id);
+            let there = match entry_at(&mut self.conn, &keys, position.sequence).await {
+                Err(error) if error.code() == Some("WRONGTYPE") => continue,
+                other => other?,
+            };
+            if there != Some(position) {
+                self.positions.remove(&id);
+                if let Some(sale) = self.sales.get(&id) {
+                    let at = position.sequence;
+                    sale.set_blind(Some(format!(
+                        "its entry {at}-0 is gone or another: acknowledged changes may be gone, too"
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Starts to follow the sales that are new since the last time.
@@ -141,33 +209,55 @@ impl Follower<'_> {
             .query_async(&mut self.conn)
             .await?;
         for id in ids {
-            if self.positions.contains_key(&id) {
+            let tried = self.refused.get(&id);
+            if self.positions.contains_key(&id)
+                || tried.is_some_and(|at| at.elapsed() < START_RETRY)
+            {
                 continue;
             }
             match self.start(&id).await {
-                Ok(sequence) => {
-                    tracing::info!(sale = id, sequence, "following");
+                Ok(position) => {
+                    tracing::info!(sale = id, sequence = position.sequence, "following");
                     self.refused.remove(&id);
-                    self.positions.insert(id, sequence);
+                    self.positions.insert(id, position);
                 }
                 // Its siblings can be followed; it is tried again with the next read.
                 Err(failure @ (Failure::Refused(_) | Failure::NotDone(_))) => {
-                    if self.refused.insert(id.clone()) {
+                    if self.refused.insert(id.clone(), Instant::now()).is_none() {
                         tracing::error!(sale = id, %failure, "a sale can't be followed");
                     }
                 }
                 Err(lost @ Failure::Unknown(_)) => return Err(lost),
             }
         }
+        self.sales
+            .set_unread(self.refused.keys().cloned().collect());
         Ok(())
     }
 
-    /// Those who come later than what is read here are in the journal.
-    async fn start(&mut self, id: &str) -> Result<u64, Failure> {
-        let sale = load(&mut self.conn, self.scripts, id).await?;
-        let sequence = sale.known();
-        self.sales.insert(Arc::new(sale));
-        Ok(sequence)
+    /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
+    async fn start(&mut self, id: &str) -> Result<Position, Failure> {
+        let keys = Keys::of(id);
+        let (memory, buyers) = read_whole(&mut self.conn, self.scripts, &keys).await?;
+        let sequence = memory.sequence;
+        let known = self.sales.get(id);
+        if known.as_ref().is_some_and(|sale| sequence < sale.known()) {
+            return Err(Refusal::Behind(sequence).into());
+        }
+        let position = entry_at(&mut self.conn, &keys, sequence).await?;
+        let position = position.ok_or_else(|| {
+            let journal = keys.journal();
+            Refusal::Damaged(format!("{journal} has no entry {sequence}-0"))
+        })?;
+        match known {
+            // Its queues and its reaper have this very one. A buyer too many costs a question to Redis.
+            Some(sale) => {
+                sale.add_buyers(buyers);
+                sale.set_memory(memory);
+            }
+            None => self.sales.insert(Arc::new(Sale::new(id, memory, buyers))),
+        }
+        Ok(position)
     }
 
     /// One read of all journals: what came, by sale.
@@ -187,12 +277,10 @@ impl Follower<'_> {
             command.arg(Keys::of(id).journal());
         }
         for id in ids {
-            command.arg(format!(
-                "{}-0",
-                self.positions.get(id).copied().unwrap_or_default()
-            ));
+            command.arg(format!("{}-0", self.position(id).sequence));
         }
-        let answer: Value = match command.query_async(&mut self.conn).await {
+        let read = tokio::time::timeout(READ_MAX, command.query_async(&mut self.conn)).await;
+        let answer: Value = match read.map_err(|_| Failure::Unknown("timed out".into()))? {
             Err(error) if error.code() == Some("WRONGTYPE") => {
                 // One damaged journal must not blind us to the other sales. The tick says which it is.
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
@@ -212,14 +300,24 @@ impl Follower<'_> {
     ) -> Result<Vec<(String, Vec<Value>)>, Failure> {
         let mut found = Vec::new();
         for id in ids {
-            let from = self.positions.get(id).copied().unwrap_or_default();
+            let from = self.position(id).sequence;
             match super::journal::after(&mut self.conn, &Keys::of(id), from, ENTRIES_MAX).await {
                 Ok(entries) => found.push((id.clone(), entries)),
-                Err(error) if error.code() == Some("WRONGTYPE") => {}
+                Err(error) if error.code() == Some("WRONGTYPE") => {
+                    self.is_stuck(id, format!("{} is no stream", Keys::of(id).journal()));
+                }
                 Err(error) => return Err(error.into()),
             }
         }
         Ok(found)
+    }
+
+    /// This sale can't be followed on for now; its siblings can.
+    fn is_stuck(&mut self, id: &str, why: String) {
+        if let Some(sale) = self.sales.get(id) {
+            sale.set_blind(Some(why));
+        }
+        self.stuck.insert(id.to_owned());
     }
 
     /// Brings memory up to the last of these entries.
@@ -231,29 +329,33 @@ impl Follower<'_> {
             return Ok(());
         }
         let mut memory = Memory::clone(&sale.memory());
-        let mut position = self.positions.get(id).copied().unwrap_or_default();
+        let mut position = self.position(id);
         for value in entries {
             let Some(entry) = Entry::parse(value) else {
-                sale.set_fault(Some(format!(
-                    "{} has an entry that can't be read",
-                    sale.keys.journal()
-                )));
-                continue;
+                let journal = sale.keys.journal();
+                self.is_stuck(id, format!("{journal} has an entry that can't be read"));
+                break;
             };
-            position = entry.sequence;
             let reservations = entry.reservations().unwrap_or_default();
             sale.add_buyers(reservations.iter().filter_map(|r| buyer_mark(&r.id)));
             // A definition may have been read from a later sequence already: older never overwrites newer.
-            if entry.sequence <= memory.sequence {
-                continue;
+            if entry.sequence > memory.sequence {
+                if entry.kind == "define" {
+                    let read = snapshot::read(&mut self.conn, self.scripts, &sale.keys, true).await;
+                    match read.and_then(|snapshot| snapshot.into_memory(&sale.keys)) {
+                        Ok(read) => memory = read,
+                        Err(lost @ Failure::Unknown(_)) => return Err(lost),
+                        Err(failure) => {
+                            self.is_stuck(id, failure.to_string());
+                            break;
+                        }
+                    }
+                } else {
+                    apply(&mut memory, &entry);
+                    sale.compare_at(&memory);
+                }
             }
-            if entry.kind == "define" {
-                memory = snapshot::read(&mut self.conn, self.scripts, &sale.keys, true)
-                    .await?
-                    .into_memory(&sale.keys)?;
-            } else {
-                apply(&mut memory, &entry);
-            }
+            position = Position::of(entry.sequence, value);
         }
         sale.set_memory(memory);
         self.positions.insert(id.to_owned(), position);
@@ -261,16 +363,25 @@ impl Follower<'_> {
     }
 }
 
-/// Reads a sale whole, and all its buyers. It stays as it was at that sequence until a follower takes it on.
+/// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
 pub async fn load(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
     id: &str,
 ) -> Result<Sale, Failure> {
-    let keys = Keys::of(id);
-    let memory = snapshot::read(conn, scripts, &keys, true)
+    let (memory, buyers) = read_whole(conn, scripts, &Keys::of(id)).await?;
+    Ok(Sale::new(id, memory, buyers))
+}
+
+/// What a sale is at one sequence, and all its buyers until then; later ones may be among them.
+async fn read_whole(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    keys: &Keys,
+) -> Result<(Memory, HashSet<u64>), Failure> {
+    let memory = snapshot::read(conn, scripts, keys, true)
         .await?
-        .into_memory(&keys)?;
+        .into_memory(keys)?;
     let mut buyers = HashSet::new();
     let mut cursor = 0_u64;
     loop {
@@ -282,10 +393,22 @@ pub async fn load(
         );
         cursor = next;
         if cursor == 0 {
-            break;
+            return Ok((memory, buyers));
         }
     }
-    Ok(Sale::new(id, memory, buyers))
+}
+
+/// The entry of this sequence, if it is there.
+async fn entry_at(
+    conn: &mut impl ConnectionLike,
+    keys: &Keys,
+    sequence: u64,
+) -> redis::RedisResult<Option<Position>> {
+    let found = super::journal::after(conn, keys, sequence.saturating_sub(1), 1).await?;
+    let entry = found
+        .first()
+        .filter(|value| Entry::parse(value).is_some_and(|e| e.sequence == sequence));
+    Ok(entry.map(|value| Position::of(sequence, value)))
 }
 
 /// Every entry says what is left after it, so that applying it is an assignment.

@@ -201,9 +201,8 @@ impl Cursor {
         let (id, change) = text.split_once('/').unwrap_or((text, ""));
         let sequence = id
             .strip_suffix("-0")
-            .unwrap_or(id)
-            .parse()
-            .map_err(|_| wrong())?;
+            .and_then(|n| n.parse().ok())
+            .ok_or_else(wrong)?;
         let change = if change.is_empty() {
             usize::MAX
         } else {
@@ -333,7 +332,7 @@ mod tests {
             }
             .is_after(&Cursor::START)
         );
-        for bad in ["", "x", "1-2-3", "1-0/x", "-5"] {
+        for bad in ["", "x", "1", "1-2-3", "1-0/x", "-5"] {
             assert!(Cursor::parse(bad).is_err(), "{bad}");
         }
     }

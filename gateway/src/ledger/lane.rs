@@ -10,10 +10,13 @@ use tokio::sync::Notify;
 
 use super::dial::{Dial, run_id};
 use super::keys::Keys;
+use super::outage::Outage;
 use super::scripts::{Failure, Script, Scripts};
 
 /// Between two attempts to connect: doubled from the first to the last, each with jitter.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 20..=1_000;
+/// Between two looks at whether the connection still answers.
+const PROBE: Duration = Duration::from_millis(500);
 
 /// One connection of one thread. All that is sent goes in order; an answer that does not come in
 /// time ends the connection, so that nothing queues up behind a Redis that is stuck.
@@ -22,6 +25,7 @@ pub struct Lane<D: Dial> {
     scripts: Arc<Scripts>,
     live: RefCell<Option<Live<D::Conn>>>,
     lost: Notify,
+    outage: Outage,
 }
 
 /// A connection and the Redis process at its other end.
@@ -42,6 +46,7 @@ impl<D: Dial> Lane<D> {
             scripts,
             live: RefCell::default(),
             lost: Notify::new(),
+            outage: Outage::of("a lane can't reach Redis"),
         })
     }
 
@@ -51,15 +56,16 @@ impl<D: Dial> Lane<D> {
         loop {
             match self.connect().await {
                 Ok(live) => {
-                    *self.live.borrow_mut() = Some(live);
+                    *self.live.borrow_mut() = Some(live.clone());
+                    self.outage.is_over();
                     wait = *RETRY_MS.start();
-                    self.lost.notified().await;
+                    self.watch(live).await;
                     // Many lanes lose their connections at once; they shall not all come back at once.
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start())))
                         .await;
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "can't reach Redis");
+                    self.outage.goes_on(error);
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(wait / 2..=wait))).await;
                     wait = (wait * 2).min(*RETRY_MS.end());
                 }
@@ -75,6 +81,23 @@ impl<D: Dial> Lane<D> {
             run_id: run_id.into(),
             opened: Rc::default(),
         })
+    }
+
+    /// Returns once this connection is lost. An idle one is tried now and then, so that it is not
+    /// the next buyer's tap that finds it dead and gets no answer.
+    async fn watch(&self, live: Live<D::Conn>) {
+        loop {
+            tokio::select! {
+                () = self.lost.notified() => return,
+                () = tokio::time::sleep(PROBE) => {
+                    let mut conn = live.conn.clone();
+                    let answer = redis::cmd("PING").query_async::<Value>(&mut conn).await;
+                    if let Err(Failure::Unknown(error)) = answer.map_err(Failure::from) {
+                        self.give_up(&live, &error);
+                    }
+                }
+            }
+        }
     }
 
     /// The connection, if there is one at the moment.
@@ -107,7 +130,7 @@ impl<D: Dial> Lane<D> {
             .as_ref()
             .is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened))
         {
-            tracing::warn!(error, "lost the connection to Redis");
+            self.outage.goes_on(error);
             *live = None;
             self.lost.notify_one();
         }

@@ -24,6 +24,8 @@ const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Sales {
     map: ArcSwap<HashMap<String, Arc<Sale>>>,
+    /// Sales that are there and could not be read; `None` until the list of sales was read.
+    unread: ArcSwapOption<HashSet<String>>,
 }
 
 impl Sales {
@@ -37,6 +39,26 @@ impl Sales {
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Sale>> {
         self.map.load().values().cloned().collect()
+    }
+
+    /// Whether there may be such a sale although it is not known here.
+    #[must_use]
+    pub fn may_exist(&self, id: &str) -> bool {
+        self.unread
+            .load()
+            .as_ref()
+            .is_none_or(|unread| unread.contains(id))
+    }
+
+    /// Sales that are there and could not be read.
+    #[must_use]
+    pub fn unread(&self) -> Vec<String> {
+        let unread = self.unread.load();
+        unread.iter().flat_map(|ids| ids.iter().cloned()).collect()
+    }
+
+    pub(super) fn set_unread(&self, unread: HashSet<String>) {
+        self.unread.store(Some(Arc::new(unread)));
     }
 
     pub(super) fn insert(&self, sale: Arc<Sale>) {
@@ -67,7 +89,21 @@ pub struct Sale {
     clock: ArcSwapOption<Clock>,
     /// Why the ledger refuses this sale, in words.
     fault: ArcSwapOption<String>,
+    /// Why its journal can't be followed, in words.
+    blind: ArcSwapOption<String>,
     revision: watch::Sender<u64>,
+    /// Live counters that the follower has not come to yet.
+    counters: Mutex<Option<Counters>>,
+    /// Where the live counters differ from what the journal says, in words.
+    drift: ArcSwapOption<String>,
+}
+
+/// The live counters of models and packages at one sequence, by place.
+#[derive(Debug)]
+pub(super) struct Counters {
+    pub(super) sequence: u64,
+    pub(super) held: u64,
+    pub(super) free: Vec<Option<i64>>,
 }
 
 /// What a sale was at one sequence.
@@ -136,7 +172,10 @@ impl Sale {
             complete_at: Mutex::default(),
             clock: ArcSwapOption::empty(),
             fault: ArcSwapOption::empty(),
+            blind: ArcSwapOption::empty(),
             revision,
+            counters: Mutex::default(),
+            drift: ArcSwapOption::empty(),
         }
     }
 
@@ -257,10 +296,72 @@ impl Sale {
         })));
     }
 
-    /// Why the ledger refuses this sale, if it does.
+    /// Compares live counters with memory: now, or once the follower has come to their sequence.
+    pub(super) fn compare(&self, counters: Counters) {
+        *lock(&self.counters) = Some(counters);
+        self.compare_at(&self.memory());
+    }
+
+    /// Compares the live counters that were taken at exactly the sequence of this memory, if any were.
+    pub(super) fn compare_at(&self, memory: &Memory) {
+        let mut waiting = lock(&self.counters);
+        let Some(counters) = waiting.take_if(|c| c.sequence <= memory.sequence) else {
+            return;
+        };
+        if counters.sequence < memory.sequence {
+            return;
+        }
+        let differing = counters
+            .free
+            .iter()
+            .enumerate()
+            .find(|(place, live)| **live != memory.free.get(*place).copied());
+        let drift = if let Some((place, live)) = differing {
+            let item = memory
+                .catalogue
+                .items()
+                .get(place)
+                .map_or("", |item| item.name.as_str());
+            Some(format!(
+                "the counter of {item} is {live:?}, the journal says {:?}",
+                memory.free.get(place)
+            ))
+        } else if counters.held != memory.counts[0] {
+            Some(format!(
+                "the state counts {} holds, the journal {}",
+                counters.held, memory.counts[0]
+            ))
+        } else {
+            None
+        };
+        let before = self.drift.swap(drift.clone().map(Arc::new));
+        if let Some(drift) = drift.filter(|drift| before.as_deref() != Some(drift)) {
+            tracing::error!(
+                sale = self.id,
+                sequence = memory.sequence,
+                "the ledger drifts: {drift}"
+            );
+        }
+    }
+
+    /// Where the live counters differ from the journal, if they do.
+    #[must_use]
+    pub fn drift(&self) -> Option<Arc<String>> {
+        self.drift.load_full()
+    }
+
+    /// Why the ledger refuses this sale, or why its journal can't be followed.
     #[must_use]
     pub fn fault(&self) -> Option<Arc<String>> {
-        self.fault.load_full()
+        self.fault.load_full().or_else(|| self.blind.load_full())
+    }
+
+    /// Memory decides nothing while the journal can't be followed.
+    pub(super) fn set_blind(&self, why: Option<String>) {
+        let before = self.blind.swap(why.clone().map(Arc::new));
+        if let Some(why) = why.filter(|why| before.as_deref() != Some(why)) {
+            tracing::error!(sale = self.id, "the journal can't be followed: {why}");
+        }
     }
 
     pub(super) fn set_fault(&self, fault: Option<String>) {

@@ -10,17 +10,34 @@ pub mod journal;
 pub mod keys;
 pub mod lane;
 pub mod memory;
+pub(crate) mod outage;
 pub mod reaper;
 pub mod scripts;
 pub mod snapshot;
 
-use deadpool_redis::{Connection, Pool};
+use std::time::Duration;
+
+use deadpool_redis::{Connection, Pool, PoolError};
 
 use scripts::Failure;
 
 /// A connection for something that is not hot.
 pub(crate) async fn checkout(pool: &Pool) -> Result<Connection, Failure> {
-    pool.get()
-        .await
-        .map_err(|e| Failure::NotDone(format!("can't reach Redis: {e}")))
+    let wait = pool.timeouts().wait.unwrap_or(Duration::MAX);
+    let Ok(connection) = tokio::time::timeout(wait, pool.get()).await else {
+        // The pool would try one idle connection after the other, each for as long. If one is dead,
+        // so are the others, mostly: the next who comes shall have a new one.
+        pool.retain(|_, _| false);
+        return Err(Failure::NotDone(
+            "can't reach Redis: no answer in time".into(),
+        ));
+    };
+    connection.map_err(|error| {
+        let why = match error {
+            PoolError::Backend(error) => error.to_string(),
+            PoolError::Timeout(_) => "no answer in time".to_owned(),
+            other => other.to_string(),
+        };
+        Failure::NotDone(format!("can't reach Redis: {why}"))
+    })
 }

@@ -1,5 +1,6 @@
 //! The reaper: ticks the sale clock, sweeps holds that are due, and takes in a restarted Redis.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,32 +10,44 @@ use deadpool_redis::Pool;
 use super::audit;
 use super::dial::Dial;
 use super::lane::{Lane, Live};
-use super::memory::{Sale, Sales};
-use super::scripts::{Failure, Header, Refusal, Script, Scripts, text};
+use super::memory::{Counters, Sale, Sales};
+use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 
 /// Between two ticks of a sale; with jitter, so that many gateways do not tick at once. Well below
 /// half a second, so that stock is free within a second of a deadline.
 const TICK: Duration = Duration::from_millis(250);
 /// Journal entries that one sweep looks at.
 const SWEEP_ENTRIES: usize = 64;
-/// Sweeps of one sale in a row before the others have their turn.
+/// Sweeps in a row before the next tick.
 const SWEEPS_MAX: usize = 50;
 /// Between two attempts to take a restarted Redis in.
 const HEAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
+/// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
 pub async fn reap<D: Dial>(
     lane: Rc<Lane<D>>,
     pool: Pool,
     scripts: Arc<Scripts>,
     sales: Arc<Sales>,
 ) {
+    let mut reaped = HashSet::new();
+    loop {
+        for sale in sales.all() {
+            if reaped.insert(sale.id.clone()) {
+                let (lane, pool, scripts) = (lane.clone(), pool.clone(), scripts.clone());
+                tokio::task::spawn_local(reap_sale(lane, pool, scripts, sale));
+            }
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+async fn reap_sale<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>, sale: Arc<Sale>) {
     loop {
         if let Some(live) = lane.live() {
-            for sale in sales.all() {
-                let outcome = tick_and_sweep(&lane, &live, &sale).await;
-                take_note(&lane, &live, &pool, &scripts, &sale, outcome).await;
-            }
+            let outcome = tick_and_sweep(&lane, &live, &sale).await;
+            take_note(&lane, &live, &pool, &scripts, &sale, outcome).await;
         }
         tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
     }
@@ -48,9 +61,23 @@ async fn tick_and_sweep<D: Dial>(
 ) -> Result<(), Failure> {
     let sent = Instant::now();
     let args = || vec![live.run_id.to_string(), sale.known().to_string()];
-    let reply = lane.call(live, Script::Tick, &sale.keys, &args()).await?;
+    let memory = sale.memory();
+    let items = memory
+        .catalogue
+        .counted()
+        .iter()
+        .map(|item| item.name.clone());
+    let tick: Vec<String> = args().into_iter().chain(items).collect();
+    let reply = lane.call(live, Script::Tick, &sale.keys, &tick).await?;
     let header = Header::of(&reply)?;
     sale.read_clock(&header, sent);
+    let live_counters = reply.get(2).map(texts).unwrap_or_default();
+    let free = live_counters.iter().map(|n| n.parse().ok()).collect();
+    sale.compare(Counters {
+        sequence: header.sequence,
+        held: header.held,
+        free,
+    });
     if header.held == 0 {
         return Ok(());
     }
@@ -90,7 +117,10 @@ async fn take_note<D: Dial>(
             sale.set_fault(Some(behind(sale, &Refusal::Behind(0))))
         }
         Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
-        Err(failure) => tracing::warn!(sale = sale.id, %failure, "no tick"),
+        // Redis answers, and takes no writes: read-only, short of replicas, its disk full.
+        Err(Failure::NotDone(why)) => sale.set_fault(Some(why)),
+        // The lane tells of an outage of Redis itself.
+        Err(failure) => tracing::debug!(sale = sale.id, %failure, "no tick"),
     }
 }
 

@@ -14,10 +14,10 @@ use super::view::{
     AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState,
     SaleStates,
 };
-use crate::domain::definition::{Definition, Mistake};
+use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
 use crate::http::problem;
 use crate::http::request::{self, BodyLimits, query};
-use crate::http::reservations::sale_not_found;
+use crate::http::reservations::{find_sale, sale_not_found};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::http::view::ReservationView;
@@ -261,11 +261,11 @@ impl Ops {
         request: Request<Incoming>,
     ) -> Result<Answer, Refused> {
         let body: RestockRequest = request::json(request, self.limits(request::BODY_MAX)).await?;
-        if body.total > 1_000_000_000 || body.was > 1_000_000_000 {
-            return Err(Refused::invalid(
-                "/total",
-                "A total is a number from 0 to 1,000,000,000.",
-            ));
+        for (pointer, total) in [("/total", body.total), ("/was", body.was)] {
+            if total > STOCK_MAX {
+                let detail = format!("A total is a number from 0 to {STOCK_MAX}.");
+                return Err(Refused::invalid(pointer, detail));
+            }
         }
         let by = By {
             who: who.to_owned(),
@@ -354,7 +354,7 @@ impl Ops {
     }
 
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {
-        let followed = self.sales.get(sale).ok_or_else(|| sale_not_found(sale))?;
+        let followed = find_sale(&self.sales, sale)?;
         let (list, header, journal) = self
             .admin
             .buyer(sale, sub)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use deadpool_redis::Pool;
 
+use crate::ledger::checkout;
 use crate::ledger::follow::CaughtUp;
 
 /// The follower may be this far behind before we call ourselves not ready. Longer than the longest
@@ -31,8 +32,8 @@ impl Health {
         if self.draining.load(Ordering::Relaxed) {
             reasons.push("draining".to_owned());
         }
-        if let Err(error) = self.pool.get().await {
-            reasons.push(format!("Redis does not answer: {error}"));
+        if let Err(failure) = checkout(&self.pool).await {
+            reasons.push(failure.to_string());
         }
         if !self.scripts_loaded.load(Ordering::Relaxed) {
             reasons.push("the scripts are not loaded".to_owned());

@@ -54,6 +54,7 @@ pub struct Metrics {
     reservations: Family<StateLabel, Gauge>,
     drift: Family<SaleLabel, Gauge>,
     fault: Family<SaleLabel, Gauge>,
+    differ: Family<SaleLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -62,42 +63,49 @@ impl Default for Metrics {
         let requests = Family::default();
         registry.register(
             "requests",
-            "Answers on the public listener, by route and status.",
+            "Answers on the public listener, by route and status",
             requests.clone(),
         );
         let sequence = Family::default();
         registry.register(
             "ledger_sequence",
-            "Latest change of a sale that this gateway has followed.",
+            "Latest change of a sale that this gateway has followed",
             sequence.clone(),
         );
         let free = Family::default();
         registry.register(
             "stock_free",
-            "What is left of a model or package that has a limit.",
+            "What is left of a model or package that has a limit",
             free.clone(),
         );
         let total = Family::default();
         registry.register(
             "stock_total",
-            "The total of a model or package that has a limit.",
+            "The total of a model or package that has a limit",
             total.clone(),
         );
         let reservations = Family::default();
         registry.register(
             "reservations",
-            "Reservations of a sale, by state.",
+            "Reservations of a sale, by state",
             reservations.clone(),
         );
         let drift = Family::default();
-        registry.register("ledger_drift", "Sum of the absolute drifts of all items, and 1 for each problem, in the last audit; -1 before the first.", drift.clone());
+        registry.register("ledger_drift", "Sum of the absolute drifts of all items, and 1 for each problem, in the last audit; -1 before the first", drift.clone());
         let fault = Family::default();
         registry.register(
             "ledger_fault",
-            "1 while the ledger refuses this sale.",
+            "1 while the ledger refuses this sale",
             fault.clone(),
         );
+        let differ = Family::default();
+        registry.register(
+            "ledger_counters_differ",
+            "1 while the live counters differ from what the journal says; compared with every tick",
+            differ.clone(),
+        );
         Self {
+            differ,
             registry,
             requests,
             sequence,
@@ -141,10 +149,11 @@ impl Metrics {
             self.fault
                 .get_or_create(&label)
                 .set(i64::from(sale.fault().is_some()));
+            self.differ
+                .get_or_create(&label)
+                .set(i64::from(sale.drift().is_some()));
             let _ = self.drift.get_or_create_owned(&label);
-            let definition = &memory.catalogue.definition;
-            let counted = definition.models.len() + definition.packages.len();
-            for (place, item) in memory.catalogue.items()[..counted].iter().enumerate() {
+            for (place, item) in memory.catalogue.counted().iter().enumerate() {
                 if let Some(total) = memory.totals[place] {
                     let label = ItemLabel {
                         sale: sale.id.clone(),
@@ -166,6 +175,9 @@ impl Metrics {
                     .get_or_create(&label)
                     .set(i64::try_from(count).unwrap_or(i64::MAX));
             }
+        }
+        for sale in sales.unread() {
+            self.fault.get_or_create(&SaleLabel { sale }).set(1);
         }
         let mut text = String::new();
         // Writing into a String can't fail.

@@ -30,6 +30,7 @@ pub struct RestockRequest {
     #[schema(maximum = 1_000_000_000)]
     pub total: u64,
     /// What it was when it was decided to change it.
+    #[schema(maximum = 1_000_000_000)]
     pub was: u64,
     /// In words, at most 500 characters; it goes into the journal.
     #[serde(default)]

@@ -5,10 +5,29 @@
     dead_code,
     reason = "a test binary exports nothing; each test uses a part of the harness"
 )]
+#![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod contract_admin;
+mod contract_cli;
+mod contract_definition;
+mod contract_limits;
+mod contract_public;
+mod contract_reservation;
+mod contract_reserve;
+mod contract_serve;
 mod damage;
+mod drift;
+mod faults;
+mod faults_ledger;
+mod faults_link;
+mod faults_redis;
 mod harness;
+mod launch;
 mod model;
+mod order;
 mod smoke;
+mod spike;
 mod time;
+mod tokens;
+mod wire;

@@ -3,6 +3,7 @@
 use super::{Evidence, Rule, Violation};
 use crate::ledger::Book;
 use std::collections::{BTreeSet, HashMap};
+use std::fmt;
 
 /// A stock that may have no limit; `Unlimited` is the larger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +14,15 @@ pub(super) enum Stock {
 
 /// The least and the most that each item's stock was, before the run and after it.
 pub(super) struct Stocks<'a>(HashMap<&'a str, (Stock, Stock)>);
+
+impl fmt::Display for Stock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stock::Of(total) => total.fmt(f),
+            Stock::Unlimited => f.write_str("an unlimited stock"),
+        }
+    }
+}
 
 impl<'a> Stocks<'a> {
     pub(super) fn of(evidence: &'a Evidence<'_>) -> Stocks<'a> {
@@ -80,8 +90,14 @@ pub(super) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
     if audit.verdict != "balanced" {
         say(
             Rule::AuditBalanced,
-            format!("the audit says {:?}: {:?}", audit.verdict, audit.problems),
+            format!("the audit's verdict is {}", audit.verdict),
         );
+    }
+    for problem in &audit.problems {
+        let problem = problem
+            .as_str()
+            .map_or_else(|| problem.to_string(), str::to_owned);
+        say(Rule::AuditBalanced, format!("the audit says: {problem}"));
     }
     let then = Book::replay(evidence.changes, evidence.per_buyer, audit.sequence);
     for item in &audit.items {
@@ -105,8 +121,10 @@ pub(super) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
             say(
                 Rule::AuditBalanced,
                 format!(
-                    "{name}: {} held and {} confirmed of {:?}",
-                    item.held, item.confirmed, item.total
+                    "{name}: {} held and {} confirmed of {}",
+                    item.held,
+                    item.confirmed,
+                    item.total.unwrap_or_default()
                 ),
             );
         }

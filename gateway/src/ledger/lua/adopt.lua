@@ -1,5 +1,6 @@
 -- Takes in the run_id of a Redis that was restarted, after the caller has found the ledger whole.
--- Allowed at maxmemory. Until then every batch is refused with 'epoch'.
+-- Allowed at maxmemory. Until then every batch is refused with 'epoch'. The sale clock goes on from
+-- the last tick, however long the outage was: it costs nobody any of his hold.
 --
 -- ARGV  1 the new run_id  2 known sequence  3 the run_id that the ledger has  4 who
 -- Reply {'ok', header}, or {'epoch', run_id} if another gateway was faster,
@@ -12,6 +13,7 @@ local last = redis.call('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]
 if not last or last[1] ~= whole(s.sequence) .. '-0' then
   return {'damaged', JOURNAL .. ' ends at ' .. (last and last[1] or 'nothing') .. ', the state at ' .. whole(s.sequence)}
 end
+s.sale_clock = s.clock
 commit(s, 'adopt', {'run_id', ARGV[1], 'was', ARGV[3], 'who', ARGV[4]}, {}, {},
   {run_id = ARGV[1]})
 return {'ok', header(s)}

@@ -76,14 +76,20 @@ local function look()
   return s
 end
 
+-- The refusal of another Redis than the state was last served by, or of a ledger older than the caller knows.
+local function mistrust(s, run_id, known)
+  if s.run_id ~= run_id then return {'epoch', s.run_id} end
+  if s.sequence < tonumber(known) then return {'behind', whole(s.sequence)} end
+end
+
 -- look(), and refuse a damaged ledger, another Redis, or a ledger older than the caller knows.
 local function open(run_id, known)
   local s, refusal = look()
   if not s then return nil, refusal end
   local bad = damages(s)
   if #bad > 0 then return nil, {'damaged', table.concat(bad, '; ')} end
-  if s.run_id ~= run_id then return nil, {'epoch', s.run_id} end
-  if s.sequence < tonumber(known) then return nil, {'behind', whole(s.sequence)} end
+  refusal = mistrust(s, run_id, known)
+  if refusal then return nil, refusal end
   return s
 end
 

@@ -67,7 +67,12 @@ impl Gateway {
 
     /// With further options.
     pub async fn start_with(redis: &Redis, options: &[&str]) -> Self {
-        let gateway = Self::spawn(redis, options);
+        Self::start_at(&redis.url(), options).await
+    }
+
+    /// Starts one on the Redis at this URL and waits until it is ready.
+    pub async fn start_at(url: &str, options: &[&str]) -> Self {
+        let gateway = Self::spawn_at(url, options);
         eventually("the gateway is ready", || async {
             (gateway.ops_get("/readyz").await.status == 200).then_some(())
         })
@@ -77,36 +82,37 @@ impl Gateway {
 
     /// Starts one and waits only until its ports are open.
     pub fn spawn(redis: &Redis, options: &[&str]) -> Self {
+        Self::spawn_at(&redis.url(), options)
+    }
+
+    fn spawn_at(redis_url: &str, options: &[&str]) -> Self {
         let files = tempfile::tempdir().unwrap();
         let (secret, ops) = (files.path().join("secret"), files.path().join("ops"));
         std::fs::write(&secret, SECRET).unwrap();
         std::fs::write(&ops, format!("ops {OPS_TOKEN}\n")).unwrap();
-        let mut child = binary()
+        let mut command = binary();
+        command
             .args([
                 "serve",
                 "--listen",
                 "127.0.0.1:0",
                 "--ops-listen",
                 "127.0.0.1:0",
-                "--workers",
-                "2",
             ])
-            .args([
-                "--redis",
-                &redis.url(),
-                "--drain-delay-ms",
-                "0",
-                "--log-level",
-                "warn",
-            ])
-            .arg("--auth-secret-file")
-            .arg(&secret)
+            .args(["--redis", redis_url, "--log-level", "warn"])
             .arg("--ops-token-file")
             .arg(&ops)
-            .args(options)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .args(options);
+        // What every gateway of the tests has, unless the options say otherwise.
+        if !options.contains(&"--auth-jwks-file") {
+            command.arg("--auth-secret-file").arg(&secret);
+        }
+        for (flag, value) in [("--workers", "2"), ("--drain-delay-ms", "0")] {
+            if !options.contains(&flag) {
+                command.args([flag, value]);
+            }
+        }
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -150,7 +156,12 @@ impl Gateway {
 
     /// A tap on the sale `small`, not yet sent.
     pub fn tap(&self, sub: &str, key: &str, body: &Value) -> RequestBuilder {
-        self.request(Method::POST, "/v1/sales/small/reservations")
+        self.tap_at("small", sub, key, body)
+    }
+
+    /// A tap on any sale, not yet sent.
+    pub fn tap_at(&self, sale: &str, sub: &str, key: &str, body: &Value) -> RequestBuilder {
+        self.request(Method::POST, &format!("/v1/sales/{sale}/reservations"))
             .bearer_auth(token(sub))
             .header("idempotency-key", key)
             .json(body)

@@ -1,6 +1,10 @@
 //! What the tests start and talk to: redis-server, gateways, and callers with tokens. Everything ends with its owner.
 
+pub mod check;
+pub mod cli;
 pub mod gateway;
+pub mod proxy;
+pub mod raw;
 pub mod redis;
 pub mod sale;
 

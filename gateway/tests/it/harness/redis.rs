@@ -33,7 +33,8 @@ impl Redis {
         redis
     }
 
-    fn socket(&self) -> PathBuf {
+    /// Where it listens.
+    pub fn socket(&self) -> PathBuf {
         self.dir.path().join("s")
     }
 
@@ -87,6 +88,36 @@ impl Redis {
     pub fn start_again(&mut self) {
         self.child = spawn(&self.dir, &self.options);
         self.wait();
+    }
+
+    /// SIGSTOP; returns once it stands still.
+    pub async fn stop(&self) {
+        self.signal("STOP");
+        let stat = format!("/proc/{}/stat", self.child.id());
+        super::eventually("redis-server stands still", || async {
+            // The state comes after the name, which is in parentheses.
+            let stat = std::fs::read_to_string(&stat).unwrap();
+            stat.rsplit(") ")
+                .next()
+                .unwrap()
+                .starts_with('T')
+                .then_some(())
+        })
+        .await;
+    }
+
+    /// A line of `INFO`.
+    pub fn info(&self, name: &str) -> String {
+        let info: String = self.run("INFO");
+        let line = info
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.unwrap().to_owned()
+    }
+
+    /// Its directory.
+    pub fn files(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     /// Sends a signal: `STOP`, `CONT`.

@@ -81,31 +81,6 @@ fn the_large_example_is_valid() {
     );
 }
 
-/// Run with `--release --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn how_long_43_000_stores_take() {
-    let csv = Command::new("sh")
-        .arg(example("national-good-car").join("make-stores"))
-        .output()
-        .unwrap()
-        .stdout;
-    let folder = folder(format!("{SALE}{STORES}"), Some(&csv));
-    let path = folder.path().join("sale.toml");
-    let start = std::time::Instant::now();
-    let definition = Definition::load(&path).unwrap();
-    let loaded = start.elapsed();
-    let json = definition.to_json();
-    let written = start.elapsed() - loaded;
-    let start = std::time::Instant::now();
-    Definition::from_json(json.as_bytes()).unwrap();
-    println!(
-        "load {loaded:?}, to_json {written:?} ({} bytes), from_json {:?}",
-        json.len(),
-        start.elapsed()
-    );
-}
-
 prop_compose! {
     fn terms()(
         id in "[a-z0-9-]{1,64}", name in "[^\\p{C}\\s]{1,200}", opens_ms in 0..4_000_000_000_000_i64,

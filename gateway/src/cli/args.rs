@@ -1,0 +1,173 @@
+//! The command line: what can be asked of the program.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{CommonOptions, ServeOptions};
+
+/// The gateway that takes the taps of a launch and decides each exactly once.
+///
+/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves apps and ops until SIGTERM
+    Serve {
+        #[command(flatten)]
+        /// Where Redis is, how to log.
+        common: CommonOptions,
+        #[command(flatten)]
+        /// Everything else.
+        serve: Box<ServeOptions>,
+    },
+    /// Defines a sale and pulls its levers
+    Sale {
+        #[command(flatten)]
+        /// Where Redis is.
+        common: CommonOptions,
+        /// What to do.
+        #[command(subcommand)]
+        action: SaleAction,
+    },
+    /// Proves that every item of a sale balances; exit code 1 if one does not
+    Audit {
+        /// The sale's id.
+        sale: String,
+        /// The whole report as JSON
+        #[arg(long, env = "LAUNCHGATE_JSON")]
+        json: bool,
+        #[command(flatten)]
+        /// Where Redis is.
+        common: CommonOptions,
+    },
+    /// Prints every change of a sale, one JSON object a line
+    Journal {
+        /// The sale's id.
+        sale: String,
+        /// Waits for more at the end
+        #[arg(long, env = "LAUNCHGATE_FOLLOW")]
+        follow: bool,
+        /// Goes on after this id (4711-0) or cursor (4711-0/3)
+        #[arg(long, env = "LAUNCHGATE_FROM", value_name = "ID")]
+        from: Option<String>,
+        #[command(flatten)]
+        /// Where Redis is.
+        common: CommonOptions,
+    },
+    /// Mints tokens for tests, one a line
+    Token {
+        /// The buyer; with --count, BUYER-0, BUYER-1, …
+        #[arg(long, env = "LAUNCHGATE_SUB", value_name = "BUYER")]
+        sub: String,
+        /// A scope: service
+        #[arg(long, env = "LAUNCHGATE_SCOPE", value_parser = ["service"])]
+        scope: Option<String>,
+        /// How long the tokens are valid: 90s, 15m, 1h
+        #[arg(long, env = "LAUNCHGATE_TTL", default_value = "1h", value_parser = duration)]
+        ttl: Duration,
+        /// How many
+        #[arg(long, env = "LAUNCHGATE_COUNT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+        count: Option<u32>,
+        /// `iss`
+        #[arg(long, env = "LAUNCHGATE_AUTH_ISSUER", value_name = "TEXT")]
+        auth_issuer: Option<String>,
+        /// `aud`
+        #[arg(long, env = "LAUNCHGATE_AUTH_AUDIENCE", value_name = "TEXT")]
+        auth_audience: Option<String>,
+        /// The file with the secret
+        #[arg(long, env = "LAUNCHGATE_AUTH_SECRET_FILE", value_name = "FILE")]
+        auth_secret_file: PathBuf,
+    },
+    /// Prints the OpenAPI document of both listeners
+    Openapi,
+    /// Prints all options as they are in force, as a file that --config reads
+    Config {
+        #[command(flatten)]
+        /// Where Redis is, how to log.
+        common: CommonOptions,
+        #[command(flatten)]
+        /// Everything else.
+        serve: Box<ServeOptions>,
+    },
+}
+
+/// What can be done to a sale.
+#[derive(Debug, Subcommand)]
+pub enum SaleAction {
+    /// Creates or updates a sale from its definition; harmless when repeated
+    Apply {
+        /// The TOML file.
+        file: PathBuf,
+    },
+    /// Shows a sale, live
+    Show {
+        /// The sale's id.
+        sale: String,
+    },
+    /// Lists all sales
+    List,
+    /// Stops new reservations
+    Pause(LeverArgs),
+    /// Takes them again
+    Resume(LeverArgs),
+    /// Stops the sale clock: no hold expires
+    Freeze(LeverArgs),
+    /// Lets it go on
+    Unfreeze(LeverArgs),
+    /// Stops new reservations for good
+    Close(LeverArgs),
+    /// Sets the total of an item; pressing it twice does it once
+    Restock {
+        /// The sale's id.
+        sale: String,
+        /// model:ID, package:ID or store:ID
+        item: String,
+        /// The new total.
+        #[arg(value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
+        total: u64,
+        /// The total that it was
+        #[arg(long, env = "LAUNCHGATE_WAS", value_name = "N")]
+        was: u64,
+        /// Why; it goes into the journal
+        #[arg(long, env = "LAUNCHGATE_REASON")]
+        reason: Option<String>,
+    },
+}
+
+/// A lever's arguments.
+#[derive(Debug, clap::Args)]
+pub struct LeverArgs {
+    /// The sale's id.
+    pub(super) sale: String,
+    /// Why; it goes into the journal
+    #[arg(long, env = "LAUNCHGATE_REASON")]
+    pub(super) reason: Option<String>,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("{text:?} is no duration like 90s, 15m or 1h");
+    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
+    let unit = match &text[split..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    number
+        .checked_mul(unit)
+        .filter(|s| *s > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(wrong)
+}

@@ -1,0 +1,89 @@
+//! The real `loadtest` against the real gateway on a real redis-server: PASS, FAIL and what it refuses.
+
+#![allow(missing_docs, reason = "tests are named for what they show")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that can't go on should say where"
+)]
+
+mod stage;
+
+use stage::{Stage, away, definition};
+
+#[test]
+fn a_clean_launch_passes_and_is_written_down() {
+    let stage = Stage::set(2);
+    stage.apply(&definition(4, true));
+    let run = stage.spike(&["--buyers", "300", "--twice"]);
+    assert_eq!(run.code, 0, "{}", run.text);
+    assert_eq!(run.text.lines().rev().nth(1), Some("PASS"), "{}", run.text);
+
+    let verdict = run.verdict();
+    assert_eq!(
+        (&verdict["verdict"], &verdict["violations_total"]),
+        (&"PASS".into(), &0.into())
+    );
+    let outcome = |name: &str| verdict["outcomes"][name].as_u64().unwrap();
+    assert!(outcome("won") >= 100, "100 cars, 300 buyers: {}", run.text);
+    assert!(outcome("sold_out") > 0, "{}", run.text);
+    assert!(
+        verdict["notes"].as_array().unwrap().is_empty(),
+        "{}",
+        run.text
+    );
+    let stores = &verdict["stores"];
+    let number = |name: &str| stores[name].as_i64().unwrap();
+    assert_eq!(
+        number("free") + number("held") + number("confirmed"),
+        number("total"),
+        "{stores}"
+    );
+    let page = run.report("report.html");
+    assert!(page.contains("<b>PASS</b>"));
+    for secret in stage.secrets() {
+        assert!(!page.contains(&secret) && !run.text.contains(&secret));
+        assert!(!run.report("verdict.json").contains(&secret));
+    }
+}
+
+#[test]
+fn a_counter_that_somebody_touched_fails_the_run() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(3, true));
+    stage.redis(&["HINCRBY", "lg:{small}:stock", "model:air-black", "1"]);
+    let run = stage.spike(&["--buyers", "200"]);
+    assert_eq!(run.code, 1, "{}", run.text);
+    assert!(
+        run.text.contains("model:air-black drifts by 1"),
+        "{}",
+        run.text
+    );
+    let verdict = run.verdict();
+    assert_eq!(verdict["verdict"], "FAIL");
+    let rules: Vec<_> = verdict["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|violation| violation["rule"].as_str().unwrap())
+        .collect();
+    assert!(rules.contains(&"audit-balanced"), "{rules:?}");
+}
+
+#[test]
+fn what_it_does_not_storm() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, false));
+    let run = stage.spike(&["--buyers", "5"]);
+    assert_eq!(run.code, 2, "{}", run.text);
+    assert!(run.text.contains("--i-mean-it"), "{}", run.text);
+    // The stream's length: the definition, and nothing that a buyer did.
+    assert_eq!(stage.redis(&["XLEN", "lg:{small}:journal"]), ":1");
+
+    let nobody = stage.spike_at(&away(), &["--buyers", "5", "--i-mean-it"]);
+    assert_eq!(nobody.code, 3, "{}", nobody.text);
+
+    stage.close();
+    let run = stage.spike(&["--buyers", "5", "--i-mean-it"]);
+    assert_eq!(run.code, 4, "{}", run.text);
+    assert_eq!(run.verdict()["verdict"], "NOTHING_PROVED");
+}

@@ -1,0 +1,268 @@
+//! What the tests start: a redis-server and gateways of their own. Everything ends with its owner.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+const SECRET: &str = "a secret of the tests, at least 32 bytes";
+const OPS_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// Far more than anything here needs: the machine is shared.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Redis, gateways and the files that they share.
+pub(crate) struct Stage {
+    // Dropped in this order: gateways, Redis, files.
+    gateways: Vec<Gateway>,
+    _redis: Running,
+    dir: tempfile::TempDir,
+}
+
+struct Gateway {
+    _running: Running,
+    url: String,
+    ops_url: String,
+}
+
+/// A process that is killed when this is dropped.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// How a run of `loadtest spike` ended.
+pub(crate) struct Run {
+    pub(crate) code: i32,
+    /// What it printed, problems included.
+    pub(crate) text: String,
+    report: PathBuf,
+}
+
+impl Run {
+    pub(crate) fn report(&self, name: &str) -> String {
+        std::fs::read_to_string(self.report.join(name)).unwrap()
+    }
+
+    pub(crate) fn verdict(&self) -> Value {
+        serde_json::from_str(&self.report("verdict.json")).unwrap()
+    }
+}
+
+impl Stage {
+    /// Starts Redis and so many gateways.
+    pub(crate) fn set(gateways: usize) -> Stage {
+        let dir = tempfile::tempdir().unwrap();
+        write_secret(&dir.path().join("secret"), SECRET);
+        write_secret(&dir.path().join("ops"), &format!("ops {OPS_TOKEN}\n"));
+        let redis = Command::new("redis-server")
+            .args(["--port", "0", "--unixsocket", "s", "--save", ""])
+            .args(["--appendonly", "yes", "--appendfsync", "always"])
+            .args(["--maxmemory-policy", "noeviction"])
+            .current_dir(dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server must be installed; scripts/test does that");
+        let mut stage = Stage {
+            gateways: Vec::new(),
+            _redis: Running(redis),
+            dir,
+        };
+        eventually("redis-server answers", || {
+            UnixStream::connect(stage.socket()).ok().map(drop)
+        });
+        stage.gateways = (0..gateways).map(|_| stage.start_gateway()).collect();
+        stage
+    }
+
+    fn start_gateway(&self) -> Gateway {
+        let mut child = gateway()
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .args(["--ops-listen", "127.0.0.1:0", "--workers", "1"])
+            .args(["--redis", &self.redis_url(), "--log-level", "warn"])
+            .arg("--auth-secret-file")
+            .arg(self.file("secret"))
+            .arg("--ops-token-file")
+            .arg(self.file("ops"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let running = Running(child);
+        out.read_line(&mut line).unwrap();
+        let addresses: Value =
+            serde_json::from_str(&line).expect("the gateway tells its addresses");
+        let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
+        Gateway {
+            _running: running,
+            url: url("listen"),
+            ops_url: url("ops_listen"),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.file("s")
+    }
+
+    fn redis_url(&self) -> String {
+        format!("unix:{}", self.socket().display())
+    }
+
+    /// What must never be seen in an output.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        // A JWT of HS256 starts like this, whosever it is.
+        ["eyJ0eX", "eyJhbG", SECRET, OPS_TOKEN]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
+    /// Applies a definition, as `gateway sale apply` does it.
+    pub(crate) fn apply(&self, definition: &str) {
+        let file = self.file("sale.toml");
+        std::fs::write(&file, definition).unwrap();
+        std::fs::copy(examples().join("stores.csv"), self.file("stores.csv")).unwrap();
+        // A gateway that has just been started loads the scripts only now.
+        eventually("the sale is applied", || {
+            let done = gateway()
+                .args(["sale", "--redis", &self.redis_url(), "apply"])
+                .arg(&file)
+                .output()
+                .unwrap();
+            done.status.success().then_some(())
+        });
+    }
+
+    /// Pulls the lever that ends a sale.
+    pub(crate) fn close(&self) {
+        let redis = self.redis_url();
+        let done = gateway()
+            .args(["sale", "--redis", &redis, "close", "small"])
+            .output()
+            .unwrap();
+        assert!(done.status.success());
+    }
+
+    /// One command, and its reply's first line as it is on the wire.
+    pub(crate) fn redis(&self, words: &[&str]) -> String {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        let mut command = format!("*{}\r\n", words.len());
+        for word in words {
+            command += &format!("${}\r\n{word}\r\n", word.len());
+        }
+        stream.write_all(command.as_bytes()).unwrap();
+        let mut reply = [0; 512];
+        let n = stream.read(&mut reply).unwrap();
+        let reply = String::from_utf8_lossy(&reply[..n]).into_owned();
+        assert!(!reply.starts_with('-'), "{reply}");
+        reply.lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// Storms the sale at all gateways.
+    pub(crate) fn spike(&self, more: &[&str]) -> Run {
+        let urls: Vec<&str> = self.gateways.iter().map(|g| g.url.as_str()).collect();
+        self.spike_at(&urls.join(","), more)
+    }
+
+    /// Storms the sale at these gateways.
+    pub(crate) fn spike_at(&self, gateways: &str, more: &[&str]) -> Run {
+        let report = self.file("report");
+        let done = clean(Command::new(env!("CARGO_BIN_EXE_loadtest")))
+            .args(["spike", "--sale", "small", "--gateway", gateways])
+            .args(["--ops", &self.gateways[0].ops_url])
+            .arg("--auth-secret-file")
+            .arg(self.file("secret"))
+            .arg("--ops-token-file")
+            .arg(self.file("ops"))
+            .arg("--report")
+            .arg(&report)
+            .args(more)
+            .output()
+            .unwrap();
+        let text = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+        Run {
+            code: done.status.code().expect("loadtest was killed"),
+            text: text.concat(),
+            report,
+        }
+    }
+}
+
+/// The example `small`, opening in so many seconds.
+pub(crate) fn definition(opens_in_s: i64, rehearsal: bool) -> String {
+    let opens_at = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(opens_in_s);
+    let text = std::fs::read_to_string(examples().join("sale.toml")).unwrap();
+    let lines = text.lines().map(|line| {
+        if line.starts_with("opens_at") {
+            format!("opens_at = {opens_at:.3}\n")
+        } else if line.starts_with("rehearsal") {
+            format!("rehearsal = {rehearsal}\n")
+        } else {
+            format!("{line}\n")
+        }
+    });
+    lines.collect()
+}
+
+/// Where nobody listens: the port was free a moment ago.
+pub(crate) fn away() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+fn write_secret(path: &Path, text: &str) {
+    let mut options = std::fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/examples/small")
+}
+
+/// The gateway as a command: the binary beside ours. Cargo builds it for the tests of a
+/// whole workspace, but not for those of this crate alone.
+fn gateway() -> Command {
+    let path = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("gateway");
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build -p gateway` first (scripts/test does)",
+        path.display()
+    );
+    clean(Command::new(path))
+}
+
+/// Without what the developer has set: it must not change a test.
+fn clean(mut command: Command) -> Command {
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LAUNCHGATE_")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}

@@ -1,0 +1,105 @@
+# shellcheck shell=bash
+# What the scripts share: saying things, installing what is missing, and starting programs that end with the script.
+# To be sourced after `set -euo pipefail`.
+
+say() { printf '%s\n' "$*"; }
+
+# die CODE TEXT
+die() {
+    printf '%s: %s\n' "${0##*/}" "$2" >&2
+    exit "$1"
+}
+
+# Every program that is started leads a process group of its own: ended with all that it started itself.
+groups=()
+
+# start COMMAND…: in the background; its process id is in $started. Ends with the script.
+start() {
+    set -m
+    "$@" < /dev/null &
+    started=$!
+    set +m
+    groups+=("$started")
+}
+
+# run COMMAND…: start, and wait; the exit code is the command's. Unlike a command in the foreground it can be
+# interrupted at once.
+run() {
+    local code=0
+    start "$@"
+    wait "$started" || code=$?
+    forget "$started"
+    return "$code"
+}
+
+forget() {
+    local group rest=()
+    for group in ${groups[@]+"${groups[@]}"}; do
+        [ "$group" = "$1" ] || rest+=("$group")
+    done
+    groups=(${rest[@]+"${rest[@]}"})
+}
+
+# end PID: asks a group to end, and makes it after 5 s.
+end() {
+    local tries=100
+    kill -TERM -- "-$1" 2> /dev/null || true
+    while kill -0 -- "-$1" 2> /dev/null; do
+        tries=$((tries - 1))
+        if [ "$tries" = 0 ]; then
+            kill -KILL -- "-$1" 2> /dev/null || true
+            break
+        fi
+        sleep 0.05
+    done
+    wait "$1" 2> /dev/null || true
+}
+
+# Ends all that was started, the latest first.
+end_all() {
+    local i
+    # A signal may have come between a start and its being noted down.
+    if [ -n "${!-}" ] && kill -0 -- "-$!" 2> /dev/null; then
+        groups+=("$!")
+    fi
+    for ((i = ${#groups[@]} - 1; i >= 0; i--)); do
+        end "${groups[i]}"
+    done
+    groups=()
+}
+
+# need COMMAND=PACKAGE…: installs the packages of the commands that are missing.
+need() {
+    local pair apt missing=()
+    for pair; do
+        command -v "${pair%%=*}" > /dev/null || missing+=("${pair#*=}")
+    done
+    [ "${#missing[@]}" -gt 0 ] || return 0
+    command -v apt-get > /dev/null ||
+        die 3 "please install ${missing[*]}, or what they are called here: there is no apt-get to do it with"
+    apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo > /dev/null || die 3 "please install ${missing[*]}: this is not root, and there is no sudo"
+        apt=(sudo "${apt[@]}")
+    fi
+    say "installing ${missing[*]}"
+    if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}" > /dev/null; }; then
+        die 3 "apt-get could not install ${missing[*]}"
+    fi
+}
+
+need_rust() {
+    command -v cargo > /dev/null || PATH="${CARGO_HOME:-$HOME/.cargo}/bin:$PATH"
+    command -v cargo > /dev/null ||
+        die 3 "please install Rust $(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) or later, with rustup"
+}
+
+need_redis() {
+    need redis-server=redis-server
+    local version
+    version=$(redis-server --version | sed -n 's/.* v=\([0-9]*\)\..*/\1/p')
+    [ "${version:-0}" -ge 7 ] || die 3 "Redis 7 or later is needed; redis-server says: $(redis-server --version)"
+}
+
+# Where cargo builds to: the folder's own, the environment's or the configuration's choice.
+target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
