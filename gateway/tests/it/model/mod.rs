@@ -21,7 +21,7 @@ type Outcome = Result<(), TestCaseError>;
 /// Gateways that read the sale now and then, so that what they know is outdated between.
 #[test]
 fn the_ledger_does_what_the_model_does() {
-    property("the-ledger", 1_500, 5..40, false);
+    property("the-ledger", 2_000, 5..40, false);
 }
 
 /// Gateways that follow the journal, as real ones do.
