@@ -114,11 +114,23 @@ struct Position {
 impl Position {
     fn of(sequence: u64, entry: &Value) -> Self {
         let mut hasher = DefaultHasher::new();
-        format!("{entry:?}").hash(&mut hasher);
+        hash(entry, &mut hasher);
         Self {
             sequence,
             print: hasher.finish(),
         }
+    }
+}
+
+/// Hashes an entry as it came: lists of lists of texts.
+fn hash(value: &Value, hasher: &mut DefaultHasher) {
+    match value {
+        Value::Array(values) => {
+            values.len().hash(hasher);
+            values.iter().for_each(|value| hash(value, hasher));
+        }
+        Value::BulkString(bytes) => bytes.hash(hasher),
+        other => text(other).hash(hasher),
     }
 }
 
