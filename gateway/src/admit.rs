@@ -27,10 +27,7 @@ pub fn admit(sale: &Arc<Sale>, wanted: Wanted) -> Result<Admitted, Decision> {
     {
         return Err(refusal);
     }
-    Ok(Admitted {
-        pending: sale.pending(mark),
-        wanted,
-    })
+    Ok(Admitted { pending: sale.pending(mark), wanted })
 }
 
 /// The contract's order: closed, not open, paused, unknown item, sold out.
@@ -48,10 +45,7 @@ fn refuse(sale: &Sale, memory: &Memory, wanted: &Wanted) -> Option<Decision> {
         Phase::Open | Phase::SoldOut => {}
     }
     let catalogue = &memory.catalogue;
-    if !catalogue
-        .unknown(&wanted.model, &wanted.packages, Some(&wanted.store))
-        .is_empty()
-    {
+    if !catalogue.unknown(&wanted.model, &wanted.packages, Some(&wanted.store)).is_empty() {
         // Maybe the definition has just changed: the ledger knows the latest.
         return None;
     }
@@ -61,17 +55,11 @@ fn refuse(sale: &Sale, memory: &Memory, wanted: &Wanted) -> Option<Decision> {
         (item.limited && memory.free[place] < 1).then(|| item.name.clone())
     };
     let model = gone("model", &wanted.model);
-    let others = wanted
-        .packages
-        .iter()
-        .filter_map(|id| gone("package", id))
-        .chain(gone("store", &wanted.store));
+    let others =
+        wanted.packages.iter().filter_map(|id| gone("package", id)).chain(gone("store", &wanted.store));
     let items: Vec<String> = match (model, wanted.accept_partial) {
         (model, true) => model.into_iter().collect(),
         (model, false) => model.into_iter().chain(others).collect(),
     };
-    (!items.is_empty()).then(|| Decision::SoldOut {
-        items,
-        is_final: memory.counts[0] == 0,
-    })
+    (!items.is_empty()).then(|| Decision::SoldOut { items, is_final: memory.counts[0] == 0 })
 }

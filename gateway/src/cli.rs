@@ -58,21 +58,10 @@ pub fn run(command: Command) -> Result<(), Failed> {
             Command::Serve { .. } => Ok(()),
             Command::Sale { common, action } => sale(&admin(&common)?, action).await,
             Command::Audit { sale, json, common } => audit(&admin(&common)?, &sale, json).await,
-            Command::Journal {
-                sale,
-                follow,
-                from,
-                common,
-            } => journal(&admin(&common)?, &sale, follow, from.as_deref()).await,
-            Command::Token {
-                sub,
-                scope,
-                ttl,
-                count,
-                auth_issuer,
-                auth_audience,
-                auth_secret_file,
-            } => {
+            Command::Journal { sale, follow, from, common } => {
+                journal(&admin(&common)?, &sale, follow, from.as_deref()).await
+            }
+            Command::Token { sub, scope, ttl, count, auth_issuer, auth_audience, auth_secret_file } => {
                 let secret = read_secret(&auth_secret_file).map_err(Failed::Usage)?;
                 let subs: Box<dyn Iterator<Item = String>> = match count {
                     None => Box::new(std::iter::once(sub)),
@@ -98,24 +87,16 @@ pub fn run(command: Command) -> Result<(), Failed> {
             }
             Command::Openapi => print(&openapi::document()),
             Command::Config { common, serve } => print(
-                &Settings::new(&common, Some(&serve))
-                    .document()
-                    .map_err(|p| Failed::Usage(p.join("\n")))?,
+                &Settings::new(&common, Some(&serve)).document().map_err(|p| Failed::Usage(p.join("\n")))?,
             ),
         }
     })?
 }
 
 fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
-    let redis = Settings::new(common, None)
-        .redis()
-        .map_err(|p| Failed::Usage(p.join("\n")))?;
+    let redis = Settings::new(common, None).redis().map_err(|p| Failed::Usage(p.join("\n")))?;
     let pool = redis.pool(1).map_err(Failed::Outside)?;
-    Ok(Admin::new(
-        pool,
-        Arc::new(Scripts::new(REAL_CLOCK)),
-        Arc::default(),
-    ))
+    Ok(Admin::new(pool, Arc::new(Scripts::new(REAL_CLOCK)), Arc::default()))
 }
 
 fn print(text: &str) -> Result<(), Failed> {
@@ -130,13 +111,9 @@ fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
 }
 
 fn by(reason: Option<String>) -> By {
-    let user = std::env::var("SUDO_USER")
-        .or_else(|_| std::env::var("USER"))
-        .unwrap_or_else(|_| "unknown".into());
-    By {
-        who: format!("cli:{user}"),
-        reason,
-    }
+    let user =
+        std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
+    By { who: format!("cli:{user}"), reason }
 }
 
 async fn sale(admin: &Admin, action: SaleAction) -> Result<(), Failed> {
@@ -151,37 +128,24 @@ async fn sale(admin: &Admin, action: SaleAction) -> Result<(), Failed> {
                 let (snapshot, definition) = admin.show(&id).await?;
                 let state = SaleState::new(&snapshot, &definition);
                 let phase = serde_json::to_string(&state.phase).unwrap_or_default();
-                print(&format!(
-                    "{id}\t{}\t{}\t{}\n",
-                    phase.trim_matches('"'),
-                    state.opens_at,
-                    state.name
-                ))?;
+                print(&format!("{id}\t{}\t{}\t{}\n", phase.trim_matches('"'), state.opens_at, state.name))?;
             }
             return Ok(());
         }
-        SaleAction::Restock {
-            sale,
-            item,
-            total,
-            was,
-            reason,
-        } => {
+        SaleAction::Restock { sale, item, total, was, reason } => {
             let restocked = admin.restock(&sale, &item, total, was, &by(reason)).await?;
             return match restocked {
                 Restocked::Done { total, free } => {
                     print_json(&json!({"item": item, "total": total, "free": free}))
                 }
-                Restocked::UnknownItem => {
-                    Err(Failed::Usage(format!("the sale has no item {item:?}")))
-                }
+                Restocked::UnknownItem => Err(Failed::Usage(format!("the sale has no item {item:?}"))),
                 Restocked::NoLimit => Err(Failed::No(format!("{item} has no limit"))),
-                Restocked::Changed { total } => Err(Failed::No(format!(
-                    "stock-changed: the total of {item} is {total}"
-                ))),
-                Restocked::Taken { taken } => Err(Failed::No(format!(
-                    "stock-taken: {taken} of {item} are taken"
-                ))),
+                Restocked::Changed { total } => {
+                    Err(Failed::No(format!("stock-changed: the total of {item} is {total}")))
+                }
+                Restocked::Taken { taken } => {
+                    Err(Failed::No(format!("stock-taken: {taken} of {item} are taken")))
+                }
             };
         }
         SaleAction::Pause(args) => (Lever::Pause, args),
@@ -205,23 +169,17 @@ async fn apply(admin: &Admin, file: &std::path::Path) -> Result<(), Failed> {
         Applied::Created => print(&format!("{id}: created\n")),
         Applied::Updated(revision) => print(&format!("{id}: updated to revision {revision}\n")),
         Applied::Unchanged(revision) => print(&format!("{id}: unchanged at revision {revision}\n")),
-        Applied::Locked(fields) => Err(Failed::No(format!(
-            "definition-locked: these can't change any more: {}",
-            fields.join(", ")
-        ))),
+        Applied::Locked(fields) => {
+            Err(Failed::No(format!("definition-locked: these can't change any more: {}", fields.join(", "))))
+        }
         Applied::ItemTaken(items) => Err(Failed::No(format!(
             "definition-locked: taken by buyers, can't be removed: {}",
             items.join(", ")
         ))),
         Applied::StockTaken(items) => {
-            let told: Vec<String> = items
-                .iter()
-                .map(|(item, taken)| format!("{item} ({taken} taken)"))
-                .collect();
-            Err(Failed::No(format!(
-                "stock-taken: the new total is below what is taken: {}",
-                told.join(", ")
-            )))
+            let told: Vec<String> =
+                items.iter().map(|(item, taken)| format!("{item} ({taken} taken)")).collect();
+            Err(Failed::No(format!("stock-taken: the new total is below what is taken: {}", told.join(", "))))
         }
     }
 }
@@ -277,54 +235,29 @@ fn table(report: &Report) -> String {
     if stores.0 > 0 {
         let name = format!("{} stores together", stores.0);
         let (total, free, held, confirmed) = (stores.1, stores.2, stores.3, stores.4);
-        lines.push(format!(
-            "{name:<40} {total:>9} {free:>9} {held:>9} {confirmed:>9}"
-        ));
+        lines.push(format!("{name:<40} {total:>9} {free:>9} {held:>9} {confirmed:>9}"));
     }
     if unlimited.0 > 0 {
         let (name, dash) = (format!("{} stores without a limit", unlimited.0), "-");
         let (held, confirmed) = (unlimited.1, unlimited.2);
-        lines.push(format!(
-            "{name:<40} {dash:>9} {dash:>9} {held:>9} {confirmed:>9}"
-        ));
+        lines.push(format!("{name:<40} {dash:>9} {dash:>9} {held:>9} {confirmed:>9}"));
     }
     let r = &report.reservations;
     lines.push(format!(
         "reservations: {} held, {} confirmed, {} cancelled, {} expired",
         r.held, r.confirmed, r.cancelled, r.expired
     ));
-    lines.extend(
-        report
-            .problems
-            .iter()
-            .map(|problem| format!("problem: {problem}")),
-    );
-    let verdict = if report.verdict == Verdict::Balanced {
-        "balanced"
-    } else {
-        "DRIFT"
-    };
-    lines.push(format!(
-        "{}: {verdict} at sequence {}\n",
-        report.sale, report.sequence
-    ));
+    lines.extend(report.problems.iter().map(|problem| format!("problem: {problem}")));
+    let verdict = if report.verdict == Verdict::Balanced { "balanced" } else { "DRIFT" };
+    lines.push(format!("{}: {verdict} at sequence {}\n", report.sale, report.sequence));
     lines.join("\n")
 }
 
-async fn journal(
-    admin: &Admin,
-    sale: &str,
-    follow: bool,
-    from: Option<&str>,
-) -> Result<(), Failed> {
+async fn journal(admin: &Admin, sale: &str, follow: bool, from: Option<&str>) -> Result<(), Failed> {
     /// Entries read at once, and how long to wait at the end.
     const ENTRIES: usize = 500;
     const WAIT: Duration = Duration::from_millis(200);
-    let mut cursor = from
-        .map(Cursor::parse)
-        .transpose()
-        .map_err(Failed::Usage)?
-        .unwrap_or(Cursor::START);
+    let mut cursor = from.map(Cursor::parse).transpose().map_err(Failed::Usage)?.unwrap_or(Cursor::START);
     if !admin.exists(sale).await? {
         return Err(Failure::Refused(Refusal::Missing).into());
     }

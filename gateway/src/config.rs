@@ -79,19 +79,12 @@ impl Settings {
             let toml = Figment::from(Toml::file_exact(file));
             match toml.extract::<std::collections::BTreeMap<String, Value>>() {
                 Ok(found) => {
-                    for key in found
-                        .keys()
-                        .filter(|key| !DEFAULTS.iter().any(|(known, _)| known == key))
-                    {
+                    for key in found.keys().filter(|key| !DEFAULTS.iter().any(|(known, _)| known == key)) {
                         problems.push(format!("{}: there is no option {key:?}", file.display()));
                     }
                     figment = figment.merge(toml);
                 }
-                Err(error) => problems.extend(
-                    error
-                        .into_iter()
-                        .map(|e| format!("{}: {e}", file.display())),
-                ),
+                Err(error) => problems.extend(error.into_iter().map(|e| format!("{}: {e}", file.display()))),
             }
         }
         figment = figment.merge(Serialized::defaults(common));
@@ -105,10 +98,9 @@ impl Settings {
         fn plain(value: Value) -> String {
             match value {
                 Value::String(_, text) => text,
-                Value::Num(_, number) => number
-                    .to_i128()
-                    .map(|n| n.to_string())
-                    .unwrap_or_else(|| format!("{number:?}")),
+                Value::Num(_, number) => {
+                    number.to_i128().map(|n| n.to_string()).unwrap_or_else(|| format!("{number:?}"))
+                }
                 Value::Bool(_, value) => value.to_string(),
                 Value::Array(_, list) => list.into_iter().map(plain).collect::<Vec<_>>().join(","),
                 other => format!("{other:?}"),
@@ -124,13 +116,8 @@ impl Settings {
             Err(why) => {
                 let variable = key.to_uppercase().replace('-', "_");
                 // A URL can hold a password.
-                let shown = if key == "redis" {
-                    "the value".to_owned()
-                } else {
-                    format!("{text:?}")
-                };
-                self.problems
-                    .push(format!("--{key} (LAUNCHGATE_{variable}): {shown} {why}"));
+                let shown = if key == "redis" { "the value".to_owned() } else { format!("{text:?}") };
+                self.problems.push(format!("--{key} (LAUNCHGATE_{variable}): {shown} {why}"));
                 None
             }
         }
@@ -148,23 +135,15 @@ impl Settings {
     }
 
     fn path(&self, key: &str) -> Option<PathBuf> {
-        Some(self.text(key))
-            .filter(|text| !text.is_empty())
-            .map(PathBuf::from)
+        Some(self.text(key)).filter(|text| !text.is_empty()).map(PathBuf::from)
     }
 
     fn list(&self, key: &str) -> Vec<String> {
-        self.text(key)
-            .split(',')
-            .map(|s| s.trim().to_owned())
-            .filter(|s| !s.is_empty())
-            .collect()
+        self.text(key).split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()
     }
 
     fn finish<T>(self, value: Option<T>) -> Result<T, Vec<String>> {
-        value
-            .filter(|_| self.problems.is_empty())
-            .ok_or(self.problems)
+        value.filter(|_| self.problems.is_empty()).ok_or(self.problems)
     }
 
     /// How to log; wrong values are told by whoever reads the rest, too.
@@ -179,10 +158,7 @@ impl Settings {
                 .map(|_| text.to_owned())
                 .map_err(|e| format!("is no log level: {e}"))
         });
-        Some(LogConfig {
-            json: json?,
-            level: level?,
-        })
+        Some(LogConfig { json: json?, level: level? })
     }
 
     fn redis_option(&mut self) -> Option<Redis> {
@@ -204,10 +180,7 @@ impl Settings {
 
     /// What `serve` runs with, or everything that is wrong.
     pub fn serve(mut self) -> Result<ServeConfig, Vec<String>> {
-        let address = |text: &str| {
-            text.parse()
-                .map_err(|_| "is no address like 127.0.0.1:8080".to_owned())
-        };
+        let address = |text: &str| text.parse().map_err(|_| "is no address like 127.0.0.1:8080".to_owned());
         let listen = self.read("listen", address);
         let ops_listen = self.read("ops-listen", address);
         let redis = self.redis_option();
@@ -221,13 +194,12 @@ impl Settings {
         let ops_token_file = self.path("ops-token-file");
         if ops_token_file.is_none() {
             self.problems.push(
-                "--ops-token-file (LAUNCHGATE_OPS_TOKEN_FILE): is needed: a file with lines of NAME TOKEN".into(),
+                "--ops-token-file (LAUNCHGATE_OPS_TOKEN_FILE): is needed: a file with lines of NAME TOKEN"
+                    .into(),
             );
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = self
-            .number("workers", 0..=1024)
-            .map(|n| if n == 0 { cores } else { usize_of(n) });
+        let workers = self.number("workers", 0..=1024).map(|n| if n == 0 { cores } else { usize_of(n) });
         let connections_max = self.number("connections-max", 1..=10_000_000);
         let batch_max = self.number("batch-max", 1..=1_000);
         let queue_max = self.number("queue-max", 1..=1_000_000);
@@ -237,13 +209,9 @@ impl Settings {
         let body_timeout = self.millis("body-timeout-ms", 10..=600_000);
         let drain_delay = self.millis("drain-delay-ms", 0..=600_000);
         let drain_deadline = self.millis("drain-deadline-ms", 0..=600_000);
-        let audit_interval = self
-            .number("audit-interval-s", 1..=86_400)
-            .map(Duration::from_secs);
+        let audit_interval = self.number("audit-interval-s", 1..=86_400).map(Duration::from_secs);
         let origins = self.list("cors-origins");
-        let cors_origins = self.read("cors-origins", |_| {
-            origins.iter().map(|o| origin(o)).collect()
-        });
+        let cors_origins = self.read("cors-origins", |_| origins.iter().map(|o| origin(o)).collect());
         self.log();
         let config = (|| {
             let workers = workers?;
@@ -260,10 +228,7 @@ impl Settings {
                     header_timeout: header_timeout?,
                 },
                 requests: RequestLimits {
-                    queue: QueueLimits {
-                        batch_max: usize_of(batch_max?),
-                        queue_max: usize_of(queue_max?),
-                    },
+                    queue: QueueLimits { batch_max: usize_of(batch_max?), queue_max: usize_of(queue_max?) },
                     tap_deadline: tap_deadline?,
                     body_timeout: body_timeout?,
                 },
@@ -284,27 +249,13 @@ impl Settings {
         );
         for (key, default) in DEFAULTS {
             let arg = help.get_arguments().find(|arg| arg.get_long() == Some(key));
-            let text = arg
-                .and_then(|arg| arg.get_help())
-                .map(ToString::to_string)
-                .unwrap_or_default();
+            let text = arg.and_then(|arg| arg.get_help()).map(ToString::to_string).unwrap_or_default();
             let value = self.text(key);
-            let shown = if *key == "redis" {
-                without_password(&value)
-            } else {
-                value.clone()
-            };
+            let shown = if *key == "redis" { without_password(&value) } else { value.clone() };
             let comment = if value.is_empty() { "# " } else { "" };
-            let default = if default.is_empty() {
-                "none".to_owned()
-            } else {
-                (*default).to_owned()
-            };
+            let default = if default.is_empty() { "none".to_owned() } else { (*default).to_owned() };
             // Writing into a String can't fail.
-            let _ = write!(
-                document,
-                "\n# {text}. Default: {default}\n{comment}{key} = {shown:?}\n"
-            );
+            let _ = write!(document, "\n# {text}. Default: {default}\n{comment}{key} = {shown:?}\n");
         }
         self.finish(Some(document))
     }
@@ -315,11 +266,8 @@ fn usize_of(n: u64) -> usize {
 }
 
 fn origin(text: &str) -> Result<HeaderValue, String> {
-    let rest = text
-        .strip_prefix("https://")
-        .or_else(|| text.strip_prefix("http://"));
-    let host_only =
-        rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '*', '?', '#', '@']));
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host_only = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '*', '?', '#', '@']));
     HeaderValue::from_str(text)
         .ok()
         .filter(|_| host_only)
@@ -344,36 +292,24 @@ mod tests {
     use super::*;
 
     fn options() -> ServeOptions {
-        ServeOptions {
-            ops_token_file: Some("ops".into()),
-            ..ServeOptions::default()
-        }
+        ServeOptions { ops_token_file: Some("ops".into()), ..ServeOptions::default() }
     }
 
     #[test]
     fn defaults_are_good_and_every_option_has_one() {
-        let config = Settings::new(&CommonOptions::default(), Some(&options()))
-            .serve()
-            .map_err(|p| p.join("\n"));
-        assert!(
-            config.is_ok_and(|c| c.listen.ip().is_loopback() && c.ops_listen.ip().is_loopback())
-        );
+        let config =
+            Settings::new(&CommonOptions::default(), Some(&options())).serve().map_err(|p| p.join("\n"));
+        assert!(config.is_ok_and(|c| c.listen.ip().is_loopback() && c.ops_listen.ip().is_loopback()));
         let command = Help::command();
-        let mut flags: Vec<_> = command
-            .get_arguments()
-            .filter_map(|a| a.get_long())
-            .filter(|l| *l != "config")
-            .collect();
+        let mut flags: Vec<_> =
+            command.get_arguments().filter_map(|a| a.get_long()).filter(|l| *l != "config").collect();
         let mut keys: Vec<_> = DEFAULTS.iter().map(|(key, _)| *key).collect();
         flags.sort_unstable();
         keys.sort_unstable();
         assert_eq!(flags, keys);
         for arg in command.get_arguments() {
             let name = arg.get_long().unwrap().to_uppercase().replace('-', "_");
-            assert_eq!(
-                arg.get_env().unwrap().to_str().unwrap(),
-                format!("LAUNCHGATE_{name}")
-            );
+            assert_eq!(arg.get_env().unwrap().to_str().unwrap(), format!("LAUNCHGATE_{name}"));
         }
     }
 
@@ -381,11 +317,7 @@ mod tests {
     fn all_bad_values_are_told_at_once() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("gateway.toml");
-        std::fs::write(
-            &file,
-            "listen = \"here\"\nqueue-max = -3\ncolour = \"red\"\n",
-        )
-        .unwrap();
+        std::fs::write(&file, "listen = \"here\"\nqueue-max = -3\ncolour = \"red\"\n").unwrap();
         let common = CommonOptions {
             config: Some(file),
             redis: Some("http://:pw@x".into()),
@@ -396,11 +328,7 @@ mod tests {
             cors_origins: Some("https://a.example,*".into()),
             ..ServeOptions::default()
         };
-        let problems = Settings::new(&common, Some(&serve))
-            .serve()
-            .err()
-            .unwrap()
-            .join("\n");
+        let problems = Settings::new(&common, Some(&serve)).serve().err().unwrap().join("\n");
         for part in [
             "--listen",
             "--queue-max",
@@ -419,23 +347,21 @@ mod tests {
     fn a_flag_goes_before_the_file_and_the_document_can_be_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("gateway.toml");
-        std::fs::write(&file, "workers = 3\nbatch-max = 7\ncors-origins = [\"https://a.example\", \"https://b.example\"]\n").unwrap();
-        let common = CommonOptions {
-            config: Some(file.clone()),
-            ..CommonOptions::default()
-        };
-        let serve = ServeOptions {
-            workers: Some("5".into()),
-            ..options()
-        };
+        std::fs::write(
+            &file,
+            "workers = 3\nbatch-max = 7\ncors-origins = [\"https://a.example\", \"https://b.example\"]\n",
+        )
+        .unwrap();
+        let common = CommonOptions { config: Some(file.clone()), ..CommonOptions::default() };
+        let serve = ServeOptions { workers: Some("5".into()), ..options() };
         let document = Settings::new(&common, Some(&serve)).document().unwrap();
         std::fs::write(&file, document).unwrap();
-        let config = Settings::new(&common, None)
-            .serve()
-            .map_err(|p| p.join("\n"));
-        assert!(config.is_ok_and(|c| c.workers == 5
-            && c.requests.queue.batch_max == 7
-            && c.cors_origins.len() == 2));
+        let config = Settings::new(&common, None).serve().map_err(|p| p.join("\n"));
+        assert!(
+            config.is_ok_and(|c| c.workers == 5
+                && c.requests.queue.batch_max == 7
+                && c.cors_origins.len() == 2)
+        );
     }
 
     #[test]
@@ -443,16 +369,9 @@ mod tests {
         let readme = include_str!("../../README.md");
         let command = Help::command();
         for (key, default) in DEFAULTS {
-            let arg = command
-                .get_arguments()
-                .find(|a| a.get_long() == Some(key))
-                .unwrap();
+            let arg = command.get_arguments().find(|a| a.get_long() == Some(key)).unwrap();
             let variable = key.to_uppercase().replace('-', "_");
-            let default = if default.is_empty() {
-                String::new()
-            } else {
-                format!("`{default}`")
-            };
+            let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
             let help = arg.get_help().unwrap();
             let row = format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |");
             assert!(readme.contains(&row), "README.md lacks: {row}");
@@ -461,10 +380,7 @@ mod tests {
 
     #[test]
     fn passwords_are_not_shown() {
-        assert_eq!(
-            without_password("redis://u:secret@h:1/0"),
-            "redis://***@h:1/0"
-        );
+        assert_eq!(without_password("redis://u:secret@h:1/0"), "redis://***@h:1/0");
         assert_eq!(without_password("redis://h:1"), "redis://h:1");
         assert_eq!(without_password("unix:/s?pass=secret"), "unix:/s?***");
     }

@@ -13,19 +13,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Serve {
-            common,
-            serve: options,
-        } => {
+        Command::Serve { common, serve: options } => {
             let mut settings = Settings::new(&common, Some(&options));
             settings.log().as_ref().map(start_log);
             run_server(settings)
         }
         other => {
-            start_log(&LogConfig {
-                json: false,
-                level: "warn".into(),
-            });
+            start_log(&LogConfig { json: false, level: "warn".into() });
             cli::run(other)
         }
     };
@@ -40,9 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn run_server(settings: Settings) -> Result<(), Failed> {
-    let config = settings
-        .serve()
-        .map_err(|problems| Failed::Usage(problems.join("\n")))?;
+    let config = settings.serve().map_err(|problems| Failed::Usage(problems.join("\n")))?;
     serve(config, Scripts::new(REAL_CLOCK), tell_addresses).map_err(|error| match error {
         ServeError::Usage(problems) => Failed::Usage(problems.join("\n")),
         ServeError::Outside(text) => Failed::Outside(text),
@@ -54,11 +46,7 @@ fn tell_addresses(addresses: Addresses) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
     // A starter that does not listen is no reason not to serve.
-    let _ = writeln!(
-        out,
-        r#"{{"listen":"{}","ops_listen":"{}"}}"#,
-        addresses.public, addresses.ops
-    );
+    let _ = writeln!(out, r#"{{"listen":"{}","ops_listen":"{}"}}"#, addresses.public, addresses.ops);
     let _ = out.flush();
 }
 
@@ -69,9 +57,7 @@ fn start_log(config: &LogConfig) {
         return;
     };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(ansi);
+    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
     let registry = tracing_subscriber::registry().with(filter);
     if config.json {
         registry.with(layer.json()).init();
@@ -80,10 +66,7 @@ fn start_log(config: &LogConfig) {
     }
 }
 
-#[expect(
-    clippy::print_stderr,
-    reason = "the one place where the program speaks to its user about a failure"
-)]
+#[expect(clippy::print_stderr, reason = "the one place where the program speaks to its user about a failure")]
 fn say(text: &str) {
     for line in text.lines() {
         eprintln!("gateway: {line}");

@@ -24,8 +24,7 @@ impl OpsTokens {
     /// or tells every problem at once, by line and without repeating what stands there.
     pub fn load(path: &Path) -> Result<Self, Vec<String>> {
         const WHAT: &str = "ops token file";
-        let (bytes, metadata) =
-            read_limited(path, WHAT, FILE_BYTES_MAX).map_err(|problem| vec![problem])?;
+        let (bytes, metadata) = read_limited(path, WHAT, FILE_BYTES_MAX).map_err(|problem| vec![problem])?;
         warn_if_shared(path, WHAT, &metadata);
         Self::parse(&bytes).map_err(|problems| {
             let tell = |(line, problem)| match line {
@@ -49,11 +48,8 @@ impl OpsTokens {
                 continue;
             }
             let mut tell = |problem: String| problems.push((Some(number), problem));
-            let mut fields = line
-                .split(u8::is_ascii_whitespace)
-                .filter(|field| !field.is_empty());
-            let (Some(name), Some(token), None) = (fields.next(), fields.next(), fields.next())
-            else {
+            let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+            let (Some(name), Some(token), None) = (fields.next(), fields.next(), fields.next()) else {
                 tell("not `NAME TOKEN`; write a name, a space and a token".into());
                 continue;
             };
@@ -70,14 +66,10 @@ impl OpsTokens {
             if let Some(name) = name
                 && let Some(first) = names.insert(name, number)
             {
-                tell(format!(
-                    "the NAME of line {first} again; each person needs an own one"
-                ));
+                tell(format!("the NAME of line {first} again; each person needs an own one"));
             }
             if let Some(first) = tokens.insert(token, number) {
-                tell(format!(
-                    "the TOKEN of line {first} again; each name needs an own one"
-                ));
+                tell(format!("the TOKEN of line {first} again; each name needs an own one"));
             }
             if let Some(name) = name {
                 entries.push((name.into(), Sha256::digest(token).into()));
@@ -86,11 +78,7 @@ impl OpsTokens {
         if entries.is_empty() && problems.is_empty() {
             problems.push((None, "no token in it; add a line `NAME TOKEN`".into()));
         }
-        if problems.is_empty() {
-            Ok(Self { entries })
-        } else {
-            Err(problems)
-        }
+        if problems.is_empty() { Ok(Self { entries }) } else { Err(problems) }
     }
 
     /// Whose token this `Authorization` value carries. Takes as long for every token of a length:
@@ -110,9 +98,7 @@ impl OpsTokens {
 /// Names only.
 impl fmt::Debug for OpsTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.entries.iter().map(|(name, _)| name))
-            .finish()
+        f.debug_set().entries(self.entries.iter().map(|(name, _)| name)).finish()
     }
 }
 
@@ -122,8 +108,7 @@ fn is_name(name: &str) -> bool {
 }
 
 fn is_token(token: &[u8]) -> bool {
-    (TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&token.len())
-        && token.iter().all(u8::is_ascii_graphic)
+    (TOKEN_BYTES_MIN..=TOKEN_BYTES_MAX).contains(&token.len()) && token.iter().all(u8::is_ascii_graphic)
 }
 
 #[cfg(test)]
@@ -142,22 +127,14 @@ mod tests {
     }
 
     fn who(tokens: &OpsTokens, authorization: &str) -> Option<String> {
-        tokens
-            .who(Some(authorization.as_bytes()))
-            .map(|name| name.to_string())
+        tokens.who(Some(authorization.as_bytes())).map(|name| name.to_string())
     }
 
     #[test]
     fn a_token_gives_its_name() {
         let tokens = load(FILE.as_bytes()).unwrap();
-        assert_eq!(
-            who(&tokens, "Bearer 0123456789abcdef").as_deref(),
-            Some("maja")
-        );
-        assert_eq!(
-            who(&tokens, "bearer fedcba9876543210").as_deref(),
-            Some("li.wei")
-        );
+        assert_eq!(who(&tokens, "Bearer 0123456789abcdef").as_deref(), Some("maja"));
+        assert_eq!(who(&tokens, "bearer fedcba9876543210").as_deref(), Some("li.wei"));
     }
 
     #[test]
@@ -189,20 +166,10 @@ mod tests {
              {long} hunter2-hunter2-3\ncafé hunter2-hunter2-4\nname hunter2-hunter2-\u{e9}\n"
         );
         let problems = load(file.as_bytes()).unwrap_err();
-        let lines: Vec<_> = problems
-            .iter()
-            .map(|problem| problem.rsplit(':').nth(1).unwrap())
-            .collect();
-        assert_eq!(
-            lines,
-            ["2", "3", "4", "5", "6", "7", "8", "9", "10"],
-            "{problems:#?}"
-        );
+        let lines: Vec<_> = problems.iter().map(|problem| problem.rsplit(':').nth(1).unwrap()).collect();
+        assert_eq!(lines, ["2", "3", "4", "5", "6", "7", "8", "9", "10"], "{problems:#?}");
         for problem in &problems {
-            assert!(
-                !problem.contains("hunter2") && !problem.contains("0123"),
-                "{problem}"
-            );
+            assert!(!problem.contains("hunter2") && !problem.contains("0123"), "{problem}");
         }
         assert!(problems[3].contains("NAME of line 1"), "{problems:#?}");
         assert!(problems[4].contains("TOKEN of line 1"), "{problems:#?}");
@@ -219,10 +186,7 @@ mod tests {
     #[test]
     fn printing_shows_names_only() {
         let printed = format!("{:?}", load(FILE.as_bytes()).unwrap());
-        assert!(
-            printed.contains("maja") && !printed.contains("0123"),
-            "{printed}"
-        );
+        assert!(printed.contains("maja") && !printed.contains("0123"), "{printed}");
     }
 
     proptest! {

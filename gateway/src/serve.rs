@@ -55,11 +55,7 @@ pub struct Addresses {
 }
 
 /// Serves until SIGTERM or SIGINT, then drains. `scripts` holds the clock; `ready` is called once the ports are open.
-pub fn serve(
-    config: ServeConfig,
-    scripts: Scripts,
-    ready: impl FnOnce(Addresses),
-) -> Result<(), ServeError> {
+pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses)) -> Result<(), ServeError> {
     // Check: every mistake in every file at once, before anything is opened.
     let keys = Keys::load(&config.auth);
     let tokens = OpsTokens::load(&config.ops_token_file);
@@ -67,11 +63,7 @@ pub fn serve(
         (Ok(keys), Ok(tokens)) => (Arc::new(keys), tokens),
         (keys, tokens) => {
             return Err(ServeError::Usage(
-                [keys.err(), tokens.err()]
-                    .into_iter()
-                    .flatten()
-                    .flatten()
-                    .collect(),
+                [keys.err(), tokens.err()].into_iter().flatten().flatten().collect(),
             ));
         }
     };
@@ -81,16 +73,13 @@ pub fn serve(
     let taken = |what, address: SocketAddr| {
         move |e: io::Error| ServeError::Outside(format!("can't listen on {address} ({what}): {e}"))
     };
-    let listeners =
-        server::bind(config.listen, config.workers).map_err(taken("--listen", config.listen))?;
+    let listeners = server::bind(config.listen, config.workers).map_err(taken("--listen", config.listen))?;
     let ops_listener = server::bind(config.ops_listen, 1)
         .map_err(taken("--ops-listen", config.ops_listen))?
         .pop()
         .ok_or_else(|| ServeError::Outside("no ops listener".into()))?;
     let address = |listener: &std::net::TcpListener| {
-        listener
-            .local_addr()
-            .map_err(|e| ServeError::Outside(e.to_string()))
+        listener.local_addr().map_err(|e| ServeError::Outside(e.to_string()))
     };
     let addresses = Addresses {
         public: listeners.first().map_or(Ok(config.listen), address)?,
@@ -146,12 +135,7 @@ pub fn serve(
             metrics.clone(),
             config.audit_interval,
         ));
-        let health = Health {
-            pool,
-            scripts_loaded,
-            caught_up,
-            draining: draining.clone(),
-        };
+        let health = Health { pool, scripts_loaded, caught_up, draining: draining.clone() };
         let ops = Rc::new(Ops {
             tokens,
             admin,
@@ -178,9 +162,7 @@ pub fn serve(
         let _ = stop.send(true);
         match tokio::time::timeout(config.drain_deadline, workers_ended.recv()).await {
             Ok(_) => tracing::info!("drained"),
-            Err(_) => tracing::warn!(
-                "the drain deadline is over; connections that are still open are cut"
-            ),
+            Err(_) => tracing::warn!("the drain deadline is over; connections that are still open are cut"),
         }
         drop(never.0);
         Ok(())
@@ -189,10 +171,7 @@ pub fn serve(
 }
 
 /// A thread that ends with the process. Without it a gateway is of no use, so its failure is logged loudly.
-fn thread(
-    name: &str,
-    work: impl FnOnce() -> io::Result<()> + Send + 'static,
-) -> Result<(), ServeError> {
+fn thread(name: &str, work: impl FnOnce() -> io::Result<()> + Send + 'static) -> Result<(), ServeError> {
     let told = name.to_owned();
     std::thread::Builder::new()
         .name(name.to_owned())
@@ -206,20 +185,11 @@ fn thread(
 }
 
 /// The follower and the reaper, on a thread of their own: neither a busy worker nor an audit delays them.
-fn keep_ledger(
-    shared: Shared,
-    pool: deadpool_redis::Pool,
-    caught_up: Arc<CaughtUp>,
-) -> io::Result<()> {
+fn keep_ledger(shared: Shared, pool: deadpool_redis::Pool, caught_up: Arc<CaughtUp>) -> io::Result<()> {
     runtime::run(async move {
         let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
         tokio::task::spawn_local(lane.clone().keep_open());
-        tokio::task::spawn_local(reap(
-            lane,
-            pool,
-            shared.scripts.clone(),
-            shared.sales.clone(),
-        ));
+        tokio::task::spawn_local(reap(lane, pool, shared.scripts.clone(), shared.sales.clone()));
         follow(shared.redis, shared.scripts, shared.sales, caught_up).await;
     })
 }

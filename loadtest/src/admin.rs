@@ -90,17 +90,9 @@ impl Admin {
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
             .build()
-            .map_err(|error| {
-                Failure::Outside(format!("the HTTP client can't be built: {error}"))
-            })?;
-        let base =
-            Url::parse(base).map_err(|error| Failure::Usage(format!("--ops {base:?}: {error}")))?;
-        Ok(Admin {
-            http,
-            base,
-            sale: sale.to_owned(),
-            bearer,
-        })
+            .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
+        let base = Url::parse(base).map_err(|error| Failure::Usage(format!("--ops {base:?}: {error}")))?;
+        Ok(Admin { http, base, sale: sale.to_owned(), bearer })
     }
 
     pub(crate) async fn sale(&self) -> Result<AdminSale, Failure> {
@@ -135,16 +127,12 @@ impl Admin {
             match last {
                 None => return Ok(changes),
                 Some(last) if cursor.as_ref() == Some(&last) => {
-                    return Err(Failure::Outside(format!(
-                        "the journal does not get past {last}"
-                    )));
+                    return Err(Failure::Outside(format!("the journal does not get past {last}")));
                 }
                 Some(last) => cursor = Some(last),
             }
         }
-        Err(Failure::Outside(format!(
-            "the journal has no end within {JOURNAL_PAGES_MAX} pages"
-        )))
+        Err(Failure::Outside(format!("the journal has no end within {JOURNAL_PAGES_MAX} pages")))
     }
 
     async fn get_json<T: DeserializeOwned>(
@@ -154,10 +142,7 @@ impl Admin {
     ) -> Result<T, Failure> {
         let body = self.get(path, query).await?;
         serde_json::from_str(&body).map_err(|error| {
-            Failure::Outside(format!(
-                "{} answered what can't be read: {error}",
-                self.url(path, query)
-            ))
+            Failure::Outside(format!("{} answered what can't be read: {error}", self.url(path, query)))
         })
     }
 
@@ -165,10 +150,7 @@ impl Admin {
         let mut url = self.base.clone();
         // `push` escapes: a buyer's sub may have slashes. An http URL always has segments.
         if let Ok(mut segments) = url.path_segments_mut() {
-            segments
-                .clear()
-                .extend(["admin", "v1", "sales", &self.sale])
-                .extend(path);
+            segments.clear().extend(["admin", "v1", "sales", &self.sale]).extend(path);
         }
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -186,9 +168,7 @@ impl Admin {
             match self.get_once(url.clone()).await {
                 Ok((status, body)) if status == StatusCode::OK => return Ok(body),
                 Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
-                    return Err(Failure::Usage(format!(
-                        "{url} does not accept the ops token"
-                    )));
+                    return Err(Failure::Usage(format!("{url} does not accept the ops token")));
                 }
                 Ok((StatusCode::NOT_FOUND, _)) => {
                     return Err(Failure::Usage(format!("{url} is not found")));
@@ -213,9 +193,7 @@ impl Admin {
             }
             body.extend_from_slice(&chunk);
         }
-        String::from_utf8(body)
-            .map(|body| (status, body))
-            .map_err(|_| "the answer is no UTF-8".to_owned())
+        String::from_utf8(body).map(|body| (status, body)).map_err(|_| "the answer is no UTF-8".to_owned())
     }
 }
 
@@ -226,18 +204,9 @@ mod tests {
     #[test]
     fn urls_escape_what_is_put_into_them() {
         let admin = Admin::new("http://ops:9", "s-1", "Bearer x".to_owned()).unwrap();
-        assert_eq!(
-            admin.url(&[], &[]).as_str(),
-            "http://ops:9/admin/v1/sales/s-1"
-        );
-        assert_eq!(
-            admin.url(&["buyers", "a/b?c%"], &[]).path(),
-            "/admin/v1/sales/s-1/buyers/a%2Fb%3Fc%25"
-        );
-        assert_eq!(
-            admin.url(&["journal"], &[("from", "4711-0/3")]).query(),
-            Some("from=4711-0%2F3")
-        );
+        assert_eq!(admin.url(&[], &[]).as_str(), "http://ops:9/admin/v1/sales/s-1");
+        assert_eq!(admin.url(&["buyers", "a/b?c%"], &[]).path(), "/admin/v1/sales/s-1/buyers/a%2Fb%3Fc%25");
+        assert_eq!(admin.url(&["journal"], &[("from", "4711-0/3")]).query(), Some("from=4711-0%2F3"));
     }
 
     #[test]

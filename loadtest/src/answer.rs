@@ -89,10 +89,7 @@ pub(crate) fn to_tap(reply: &Result<Reply, String>) -> Reading<Decision> {
     if matches!(reply.status, 200 | 201) {
         let (decision, word) = match serde_json::from_str::<Hold>(&reply.body) {
             Err(error) => {
-                complaints.push(format!(
-                    "{} without a readable reservation: {error}",
-                    reply.status
-                ));
+                complaints.push(format!("{} without a readable reservation: {error}", reply.status));
                 (Decision::Wrong, "wrong")
             }
             Ok(hold) if reply.status == 201 => {
@@ -108,22 +105,13 @@ pub(crate) fn to_tap(reply: &Result<Reply, String>) -> Reading<Decision> {
                 (Decision::Replayed(hold), "replayed")
             }
         };
-        return Reading {
-            decision,
-            word,
-            retry_after: None,
-            complaints,
-        };
+        return Reading { decision, word, retry_after: None, complaints };
     }
     let (name, problem) = read_problem(reply, &mut complaints);
     let (decision, word) = match (reply.status, name.as_str()) {
-        (409, "sold-out") => (
-            Decision::SoldOut(SoldOut {
-                items: problem.items,
-                last: problem.r#final,
-            }),
-            "sold-out",
-        ),
+        (409, "sold-out") => {
+            (Decision::SoldOut(SoldOut { items: problem.items, last: problem.r#final }), "sold-out")
+        }
         (409, "purchase-limit") => (Decision::PurchaseLimit, "purchase-limit"),
         (409, "sale-not-open") => (Decision::Later, "not-open"),
         (409, "sale-paused") => (Decision::Later, "paused"),
@@ -134,25 +122,15 @@ pub(crate) fn to_tap(reply: &Result<Reply, String>) -> Reading<Decision> {
         // Whatever stands between us and the gateway may not have passed the tap on, or may have.
         (502..=504, _) => (Decision::Unknown, "unknown"),
         (status, name) => {
-            complaints.push(format!(
-                "{status} {name:?} to a tap that the contract allows"
-            ));
+            complaints.push(format!("{status} {name:?} to a tap that the contract allows"));
             (Decision::Wrong, "wrong")
         }
     };
-    if matches!(
-        decision,
-        Decision::Later | Decision::Limited | Decision::Shed
-    ) && reply.retry_after.is_none()
+    if matches!(decision, Decision::Later | Decision::Limited | Decision::Shed) && reply.retry_after.is_none()
     {
         complaints.push(format!("{} {name} without Retry-After", reply.status));
     }
-    Reading {
-        decision,
-        word,
-        retry_after: pause(reply, problem.retry_after_ms),
-        complaints,
-    }
+    Reading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
 }
 
 /// Reads the answer to a confirm or a cancel that should end in `state`.
@@ -164,18 +142,12 @@ pub(crate) fn to_change(reply: &Result<Reply, String>, state: &str) -> Reading<C
     if reply.status == 200 {
         match serde_json::from_str::<Hold>(&reply.body) {
             Ok(hold) if hold.state == state => {}
-            Ok(hold) => complaints.push(format!(
-                "200, but the state is {:?} instead of {state:?}",
-                hold.state
-            )),
+            Ok(hold) => {
+                complaints.push(format!("200, but the state is {:?} instead of {state:?}", hold.state))
+            }
             Err(error) => complaints.push(format!("200 without a readable reservation: {error}")),
         }
-        return Reading {
-            decision: Change::Done,
-            word: "done",
-            retry_after: None,
-            complaints,
-        };
+        return Reading { decision: Change::Done, word: "done", retry_after: None, complaints };
     }
     let (name, problem) = read_problem(reply, &mut complaints);
     let (decision, word) = match (reply.status, name.as_str()) {
@@ -186,63 +158,32 @@ pub(crate) fn to_change(reply: &Result<Reply, String>, state: &str) -> Reading<C
         (503, "temporary-reduced-capacity") => (Change::Again("shed"), "shed"),
         (502..=504, _) => (Change::Unknown, "unknown"),
         (status, name) => {
-            complaints.push(format!(
-                "{status} {name:?} to a {state} that the contract allows"
-            ));
+            complaints.push(format!("{status} {name:?} to a {state} that the contract allows"));
             // After a 500 nobody can be sure.
-            (
-                if status >= 500 {
-                    Change::Unknown
-                } else {
-                    Change::Refused(name.to_owned())
-                },
-                "wrong",
-            )
+            (if status >= 500 { Change::Unknown } else { Change::Refused(name.to_owned()) }, "wrong")
         }
     };
-    Reading {
-        decision,
-        word,
-        retry_after: pause(reply, problem.retry_after_ms),
-        complaints,
-    }
+    Reading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
 }
 
 fn lost<D>(decision: D) -> Reading<D> {
-    Reading {
-        decision,
-        word: "lost",
-        retry_after: None,
-        complaints: Vec::new(),
-    }
+    Reading { decision, word: "lost", retry_after: None, complaints: Vec::new() }
 }
 
 /// The problem's name (`sold-out`) and members.
 fn read_problem(reply: &Reply, complaints: &mut Vec<String>) -> (String, Problem) {
     // 502 and 504 are not the gateway's own: something stands before it.
-    if !matches!(reply.status, 502 | 504)
-        && !reply.content_type.starts_with("application/problem+json")
-    {
-        complaints.push(format!(
-            "{} with content type {:?}",
-            reply.status, reply.content_type
-        ));
+    if !matches!(reply.status, 502 | 504) && !reply.content_type.starts_with("application/problem+json") {
+        complaints.push(format!("{} with content type {:?}", reply.status, reply.content_type));
     }
     let problem: Problem = serde_json::from_str(&reply.body).unwrap_or_default();
-    let name = problem
-        .r#type
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
+    let name = problem.r#type.rsplit('/').next().unwrap_or_default().to_owned();
     (name, problem)
 }
 
 /// The finer of the two says more; without either the caller chooses.
 fn pause(reply: &Reply, retry_after_ms: Option<u64>) -> Option<Duration> {
-    retry_after_ms
-        .map(Duration::from_millis)
-        .or(reply.retry_after.map(Duration::from_secs))
+    retry_after_ms.map(Duration::from_millis).or(reply.retry_after.map(Duration::from_secs))
 }
 
 #[cfg(test)]
@@ -264,11 +205,7 @@ mod tests {
 
     #[test]
     fn every_answer_of_the_contract_has_its_outcome() {
-        let outcome = |status, name| {
-            to_tap(&problem(status, name, ""))
-                .decision
-                .gives_up_as(false)
-        };
+        let outcome = |status, name| to_tap(&problem(status, name, "")).decision.gives_up_as(false);
         assert_eq!(outcome(409, "sold-out"), Outcome::SoldOut);
         assert_eq!(outcome(409, "purchase-limit"), Outcome::PurchaseLimit);
         assert_eq!(outcome(409, "sale-not-open"), Outcome::Refused);
@@ -277,12 +214,9 @@ mod tests {
         assert_eq!(outcome(429, "quota-exceeded"), Outcome::Limited);
         assert_eq!(outcome(503, "temporary-reduced-capacity"), Outcome::Shed);
         assert_eq!(outcome(503, "outcome-unknown"), Outcome::Unknown);
-        for (status, name) in [
-            (400, "invalid-request"),
-            (401, "unauthenticated"),
-            (422, "unknown-item"),
-            (500, "internal"),
-        ] {
+        for (status, name) in
+            [(400, "invalid-request"), (401, "unauthenticated"), (422, "unknown-item"), (500, "internal")]
+        {
             let reading = to_tap(&problem(status, name, ""));
             assert_eq!(reading.decision.ends(), Some(Outcome::Wrong), "{name}");
             assert_eq!(reading.complaints.len(), 1, "{name}");
@@ -301,29 +235,17 @@ mod tests {
             })
         };
         let won = to_tap(&reply(201, false));
-        assert!(
-            matches!(&won.decision, Decision::Won(hold) if hold.number == 17 && hold.store.is_none())
-        );
+        assert!(matches!(&won.decision, Decision::Won(hold) if hold.number == 17 && hold.store.is_none()));
         assert!(won.complaints.is_empty());
-        assert_eq!(
-            to_tap(&reply(200, true)).decision.ends(),
-            Some(Outcome::Replayed)
-        );
+        assert_eq!(to_tap(&reply(200, true)).decision.ends(), Some(Outcome::Replayed));
         assert_eq!(to_tap(&reply(200, false)).complaints.len(), 1);
-        let empty = Ok(Reply {
-            status: 201,
-            ..Reply::default()
-        });
+        let empty = Ok(Reply { status: 201, ..Reply::default() });
         assert_eq!(to_tap(&empty).decision.ends(), Some(Outcome::Wrong));
     }
 
     #[test]
     fn members_of_a_problem_are_read() {
-        let reading = to_tap(&problem(
-            409,
-            "sold-out",
-            r#","items":["model:a"],"final":true"#,
-        ));
+        let reading = to_tap(&problem(409, "sold-out", r#","items":["model:a"],"final":true"#));
         assert!(
             matches!(reading.decision, Decision::SoldOut(SoldOut { items, last: true }) if items == ["model:a"])
         );
@@ -337,10 +259,7 @@ mod tests {
     fn an_unknown_before_is_not_forgotten() {
         let shed = to_tap(&problem(503, "temporary-reduced-capacity", "")).decision;
         assert_eq!(shed.gives_up_as(true), Outcome::Unknown);
-        assert_eq!(
-            to_tap(&Err("reset".to_owned())).decision.gives_up_as(false),
-            Outcome::Unknown
-        );
+        assert_eq!(to_tap(&Err("reset".to_owned())).decision.gives_up_as(false), Outcome::Unknown);
     }
 
     #[test]
@@ -353,31 +272,16 @@ mod tests {
 
     #[test]
     fn confirms_and_cancels_are_read() {
-        let done = Ok(Reply {
-            status: 200,
-            body: HOLD.replace("held\"", "confirmed\""),
-            ..Reply::default()
-        });
+        let done = Ok(Reply { status: 200, body: HOLD.replace("held\"", "confirmed\""), ..Reply::default() });
         assert!(to_change(&done, "confirmed").complaints.is_empty());
         assert_eq!(to_change(&done, "cancelled").complaints.len(), 1);
         let gone = to_change(&problem(409, "reservation-not-held", ""), "confirmed");
-        assert_eq!(
-            gone.decision,
-            Change::Refused("reservation-not-held".to_owned())
-        );
-        assert_eq!(
-            to_change(&problem(503, "outcome-unknown", ""), "confirmed").decision,
-            Change::Unknown
-        );
+        assert_eq!(gone.decision, Change::Refused("reservation-not-held".to_owned()));
+        assert_eq!(to_change(&problem(503, "outcome-unknown", ""), "confirmed").decision, Change::Unknown);
         assert_eq!(
             to_change(&problem(429, "quota-exceeded", ""), "confirmed").decision,
             Change::Again("limited")
         );
-        assert_eq!(
-            to_change(&problem(404, "reservation-not-found", ""), "confirmed")
-                .complaints
-                .len(),
-            1
-        );
+        assert_eq!(to_change(&problem(404, "reservation-not-found", ""), "confirmed").complaints.len(), 1);
     }
 }

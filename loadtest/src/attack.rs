@@ -38,14 +38,7 @@ impl Note {
             Ok(_) => None,
         };
         let status = answer.reply.as_ref().ok().map(|reply| reply.status);
-        Note {
-            method,
-            name: name.to_owned(),
-            took: answer.took,
-            good,
-            status,
-            error,
-        }
+        Note { method, name: name.to_owned(), took: answer.took, good, status, error }
     }
 }
 
@@ -70,13 +63,9 @@ const GOOSE_SPARE: Duration = Duration::from_secs(30);
 pub(crate) async fn run(load: &Arc<Load>, report: Option<&Path>) -> Result<(), Failure> {
     let broken = |error: String| Failure::Outside(format!("goose: {error}"));
     let scenario = Scenario::new("spike")
-        .register_transaction(leg(load, "warm up", 1, |load, user| {
-            Box::pin(warm(load, user))
-        }))
+        .register_transaction(leg(load, "warm up", 1, |load, user| Box::pin(warm(load, user))))
         .register_transaction(leg(load, "tap", 2, |load, user| Box::pin(tap(load, user))))
-        .register_transaction(leg(load, "settle", 3, |load, user| {
-            Box::pin(settle(load, user))
-        }));
+        .register_transaction(leg(load, "settle", 3, |load, user| Box::pin(settle(load, user))));
     let attack = GooseAttack::initialize_with_config(configuration(load, report)?)
         .and_then(|attack| {
             // A client a user would cost more than the journeys do.
@@ -84,18 +73,11 @@ pub(crate) async fn run(load: &Arc<Load>, report: Option<&Path>) -> Result<(), F
         })
         .map_err(|error| broken(error.to_string()))?
         .register_scenario(scenario);
-    let limit = load
-        .schedule
-        .deadline
-        .saturating_duration_since(Instant::now())
-        + GOOSE_SPARE;
+    let limit = load.schedule.deadline.saturating_duration_since(Instant::now()) + GOOSE_SPARE;
     match tokio::time::timeout(limit, attack.execute()).await {
         Ok(Ok(_metrics)) => Ok(()),
         Ok(Err(error)) => Err(broken(error.to_string())),
-        Err(_) => Err(broken(format!(
-            "did not come back within {} s",
-            limit.as_secs()
-        ))),
+        Err(_) => Err(broken(format!("did not come back within {} s", limit.as_secs()))),
     }
 }
 
@@ -104,27 +86,12 @@ fn configuration(load: &Load, report: Option<&Path>) -> Result<GooseConfiguratio
     let mut line = vec!["loadtest".to_owned()];
     // What follows overrides goose's defaults: it would print tables, open a port for
     // telnet and run until it is stopped.
-    line.extend(
-        [
-            "--quiet",
-            "--no-print-metrics",
-            "--no-telnet",
-            "--iterations",
-            "1",
-        ]
-        .map(str::to_owned),
-    );
+    line.extend(["--quiet", "--no-print-metrics", "--no-telnet", "--iterations", "1"].map(str::to_owned));
     line.extend(["--host".to_owned(), load.client.gateway(0).to_owned()]);
     line.extend(["--users".to_owned(), users.to_string()]);
-    line.extend([
-        "--increase-rate".to_owned(),
-        users.min(LAUNCHES_PER_SECOND).to_string(),
-    ]);
+    line.extend(["--increase-rate".to_owned(), users.min(LAUNCHES_PER_SECOND).to_string()]);
     if let Some(report) = report {
-        line.extend([
-            "--report-file".to_owned(),
-            report.join("report.html").to_string_lossy().into_owned(),
-        ]);
+        line.extend(["--report-file".to_owned(), report.join("report.html").to_string_lossy().into_owned()]);
     }
     <GooseConfiguration as clap::Parser>::try_parse_from(line)
         .map_err(|error| Failure::Outside(format!("goose does not take its options: {error}")))

@@ -75,30 +75,16 @@ impl Buyer {
 
     /// Looks at the sale, then asks for the time when everybody does.
     pub(crate) async fn warm(&mut self, load: &Load, user: &mut GooseUser) {
-        let window = load
-            .schedule
-            .burst
-            .saturating_duration_since(load.schedule.warm_from);
+        let window = load.schedule.burst.saturating_duration_since(load.schedule.warm_from);
         let look = load.schedule.warm_from + window.mul_f64(self.warm_at);
         for (at, name, path) in [
             (look, "look at the sale", format!("/v1/sales/{}", load.sale)),
-            (
-                load.schedule.burst,
-                "ask for the time",
-                "/v1/time".to_owned(),
-            ),
+            (load.schedule.burst, "ask for the time", "/v1/time".to_owned()),
         ] {
             sleep_until(at.into()).await;
-            let answer = load
-                .client
-                .send(self.n, &Request::get(path), load.timeout, load.schedule.tap)
-                .await;
+            let answer = load.client.send(self.n, &Request::get(path), load.timeout, load.schedule.tap).await;
             let good = answer.reply.as_ref().is_ok_and(|reply| reply.status == 200);
-            Counts::up(if good {
-                &load.counts.warmed
-            } else {
-                &load.counts.warm_failed
-            });
+            Counts::up(if good { &load.counts.warmed } else { &load.counts.warm_failed });
             record(user, &Note::new("GET", name, &answer, good)).await;
         }
     }
@@ -119,8 +105,7 @@ impl Buyer {
             let first = finger(load, n, &request, rng, notes.clone());
             if load.twice {
                 // The second tap may go to another gateway: the key alone must make them one.
-                let (first, second) =
-                    tokio::join!(first, finger(load, n + 1, &request, twin, notes));
+                let (first, second) = tokio::join!(first, finger(load, n + 1, &request, twin, notes));
                 vec![first, second]
             } else {
                 drop(notes);
@@ -140,10 +125,7 @@ impl Buyer {
         let told = &mut self.told;
         let mut exchanges = Vec::new();
         for finger in fingers {
-            told.outcome = Some(
-                told.outcome
-                    .map_or(finger.outcome, |outcome| outcome.min(finger.outcome)),
-            );
+            told.outcome = Some(told.outcome.map_or(finger.outcome, |outcome| outcome.min(finger.outcome)));
             told.skew = [told.skew, finger.skew].into_iter().flatten().min();
             told.holds.extend(finger.holds);
             told.sold_out.extend(finger.sold_out);
@@ -154,9 +136,7 @@ impl Buyer {
             told.history.left_out += finger.history.left_out;
         }
         exchanges.sort_by_key(|exchange: &Exchange| exchange.at);
-        exchanges
-            .into_iter()
-            .for_each(|exchange| told.history.push(exchange));
+        exchanges.into_iter().for_each(|exchange| told.history.push(exchange));
         told.waited = Some(tapped.elapsed());
         if let Some(outcome) = told.outcome {
             load.counts.outcome(outcome);
@@ -175,22 +155,17 @@ impl Buyer {
         let step = match (self.after, &load.service) {
             (After::Confirm, Some(service)) => {
                 let body =
-                    serde_json::json!({"payment": self.told.payment, "version": hold.version})
-                        .to_string();
+                    serde_json::json!({"payment": self.told.payment, "version": hold.version}).to_string();
                 let request = Request::post(format!("{path}/confirm"), service, Some(body));
                 sleep(self.think).await;
-                let step = self
-                    .insist(load, user, &request, "confirm", "confirmed")
-                    .await;
+                let step = self.insist(load, user, &request, "confirm", "confirmed").await;
                 self.told.confirm = step.clone();
                 (step, &load.counts.confirmed)
             }
             (After::Cancel, _) => {
                 let request = Request::post(format!("{path}/cancel"), &self.bearer, None);
                 sleep(self.think).await;
-                let step = self
-                    .insist(load, user, &request, "cancel", "cancelled")
-                    .await;
+                let step = self.insist(load, user, &request, "cancel", "cancelled").await;
                 self.told.cancel = step.clone();
                 (step, &load.counts.cancelled)
             }
@@ -213,25 +188,11 @@ impl Buyer {
         let mut ending = Step::NotTried;
         for attempt in 0..load.tries {
             let gateway = self.n + attempt as usize;
-            let answer = load
-                .client
-                .send(gateway, request, load.timeout, load.schedule.deadline)
-                .await;
-            let Reading {
-                decision,
-                word,
-                retry_after,
-                complaints,
-            } = to_change(&answer.reply, state);
+            let answer = load.client.send(gateway, request, load.timeout, load.schedule.deadline).await;
+            let Reading { decision, word, retry_after, complaints } = to_change(&answer.reply, state);
             let good = complaints.is_empty() && answer.reply.is_ok();
-            record(
-                user,
-                &Note::new("POST", &format!("{name} ({word})"), &answer, good),
-            )
-            .await;
-            self.told
-                .history
-                .push(exchange(load, gateway, request, &answer));
+            record(user, &Note::new("POST", &format!("{name} ({word})"), &answer, good)).await;
+            self.told.history.push(exchange(load, gateway, request, &answer));
             self.told.complaints.extend(complaints);
             ending = match decision {
                 Change::Done => return Step::Done,
@@ -241,9 +202,7 @@ impl Buyer {
                 Change::Again(_) if ending == Step::Unknown => Step::Unknown,
                 Change::Again(why) => Step::Refused(why.to_owned()),
             };
-            if attempt + 1 == load.tries
-                || !wait(load, pause(retry_after, attempt, &mut self.rng)).await
-            {
+            if attempt + 1 == load.tries || !wait(load, pause(retry_after, attempt, &mut self.rng)).await {
                 break;
             }
             self.told.retries += 1;
@@ -285,30 +244,13 @@ async fn finger(
     let mut unknown = false;
     for attempt in 0..load.tries {
         let gateway = gateway + attempt as usize;
-        let answer = load
-            .client
-            .send(gateway, request, load.timeout, load.schedule.deadline)
-            .await;
-        finger
-            .skew
-            .get_or_insert(answer.sent.saturating_duration_since(load.schedule.tap));
-        let Reading {
-            decision,
-            word,
-            retry_after,
-            complaints,
-        } = to_tap(&answer.reply);
+        let answer = load.client.send(gateway, request, load.timeout, load.schedule.deadline).await;
+        finger.skew.get_or_insert(answer.sent.saturating_duration_since(load.schedule.tap));
+        let Reading { decision, word, retry_after, complaints } = to_tap(&answer.reply);
         let good = complaints.is_empty() && answer.reply.is_ok();
         // The journey may be gone already when the run is cut short.
-        let _ = notes.send(Note::new(
-            "POST",
-            &format!("reserve ({word})"),
-            &answer,
-            good,
-        ));
-        finger
-            .history
-            .push(exchange(load, gateway, request, &answer));
+        let _ = notes.send(Note::new("POST", &format!("reserve ({word})"), &answer, good));
+        finger.history.push(exchange(load, gateway, request, &answer));
         finger.complaints.extend(complaints);
         if answer.reply.is_ok() {
             finger.requests.push(answer.took);
@@ -348,12 +290,8 @@ fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> 
 /// How long to wait before a retry: as long as the gateway asks, or twice as long each
 /// time; and a random part of that, lest all that were refused together come back together.
 fn pause(retry_after: Option<Duration>, attempt: u32, rng: &mut Rng) -> Duration {
-    let asked = retry_after
-        .unwrap_or(PAUSE_FIRST * 2_u32.pow(attempt.min(DOUBLINGS_MAX)))
-        .min(PAUSE_MAX);
-    let jitter_ms_max = u64::try_from(asked.as_millis() / 2)
-        .unwrap_or(0)
-        .max(JITTER_MS_MIN);
+    let asked = retry_after.unwrap_or(PAUSE_FIRST * 2_u32.pow(attempt.min(DOUBLINGS_MAX))).min(PAUSE_MAX);
+    let jitter_ms_max = u64::try_from(asked.as_millis() / 2).unwrap_or(0).max(JITTER_MS_MIN);
     asked + Duration::from_millis(rng.u64(0..=jitter_ms_max))
 }
 
@@ -380,10 +318,7 @@ mod tests {
     }
 
     fn buyer(n: usize, seed: u64) -> Buyer {
-        let token = BuyerToken {
-            sub: format!("b{n}"),
-            bearer: String::new(),
-        };
+        let token = BuyerToken { sub: format!("b{n}"), bearer: String::new() };
         Buyer::new(n, token, seed, &menu(), 60, 10)
     }
 
@@ -391,10 +326,7 @@ mod tests {
     fn a_seed_decides_everything() {
         for n in 0..50 {
             let (one, same) = (buyer(n, 7), buyer(n, 7));
-            assert_eq!(
-                (&one.told.wish, one.after, one.think),
-                (&same.told.wish, same.after, same.think)
-            );
+            assert_eq!((&one.told.wish, one.after, one.think), (&same.told.wish, same.after, same.think));
             assert!(one.key.len() <= 64);
         }
         assert!((0..50).any(|n| buyer(n, 7).after != buyer(n, 8).after));

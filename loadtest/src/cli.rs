@@ -28,13 +28,7 @@ pub(crate) enum Scenario {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct SpikeOptions {
     /// A gateway's public listener; give it several times to spread the buyers
-    #[arg(
-        long,
-        value_name = "URL",
-        required = true,
-        value_delimiter = ',',
-        env = "LAUNCHGATE_GATEWAY"
-    )]
+    #[arg(long, value_name = "URL", required = true, value_delimiter = ',', env = "LAUNCHGATE_GATEWAY")]
     pub(crate) gateway: Vec<String>,
 
     /// A gateway's ops listener: the definition, the journal and the audit come from it
@@ -89,21 +83,11 @@ pub(crate) struct SpikeOptions {
     pub(crate) buyers: Option<usize>,
 
     /// How many of a hundred winners pay
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        default_value_t = 60,
-        env = "LAUNCHGATE_CONFIRM_PERCENT"
-    )]
+    #[arg(long, value_name = "PERCENT", default_value_t = 60, env = "LAUNCHGATE_CONFIRM_PERCENT")]
     pub(crate) confirm_percent: u32,
 
     /// How many of a hundred winners cancel; the rest abandon their holds
-    #[arg(
-        long,
-        value_name = "PERCENT",
-        default_value_t = 10,
-        env = "LAUNCHGATE_CANCEL_PERCENT"
-    )]
+    #[arg(long, value_name = "PERCENT", default_value_t = 10, env = "LAUNCHGATE_CANCEL_PERCENT")]
     pub(crate) cancel_percent: u32,
 
     /// Send every tap twice with the same key, as nervous fingers do
@@ -111,12 +95,7 @@ pub(crate) struct SpikeOptions {
     pub(crate) twice: bool,
 
     /// How often a model is chosen [default: in proportion to its stock]; may be repeated
-    #[arg(
-        long,
-        value_name = "MODEL=WEIGHT",
-        value_delimiter = ',',
-        env = "LAUNCHGATE_MODEL_WEIGHT"
-    )]
+    #[arg(long, value_name = "MODEL=WEIGHT", value_delimiter = ',', env = "LAUNCHGATE_MODEL_WEIGHT")]
     pub(crate) model_weight: Vec<String>,
 
     /// All random choices, subs and keys come from it [default: the clock]; a seed that
@@ -152,9 +131,7 @@ impl SpikeOptions {
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let mut mistakes = Vec::new();
         if self.confirm_percent + self.cancel_percent > 100 {
-            mistakes.push(
-                "--confirm-percent and --cancel-percent are more than 100 together".to_owned(),
-            );
+            mistakes.push("--confirm-percent and --cancel-percent are more than 100 together".to_owned());
         }
         if matches!(self.buyers, Some(n) if n == 0 || n > BUYERS_MAX) {
             mistakes.push(format!("--buyers must be 1 to {BUYERS_MAX}"));
@@ -170,60 +147,37 @@ impl SpikeOptions {
         }
         if self.sale.is_empty()
             || self.sale.len() > 64
-            || !self
-                .sale
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            || !self.sale.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         {
             mistakes.push("--sale must be 1 to 64 of a-z, 0-9 and -".to_owned());
         }
-        for (flag, url) in self
-            .gateway
-            .iter()
-            .map(|url| ("--gateway", url))
-            .chain([("--ops", &self.ops)])
-        {
+        for (flag, url) in self.gateway.iter().map(|url| ("--gateway", url)).chain([("--ops", &self.ops)]) {
             if !is_base_url(url) {
-                mistakes.push(format!(
-                    "{flag} must be http://HOST:PORT or https://HOST:PORT, not {url:?}"
-                ));
+                mistakes.push(format!("{flag} must be http://HOST:PORT or https://HOST:PORT, not {url:?}"));
             }
         }
         for weight in &self.model_weight {
             if model_weight(weight).is_none() {
-                mistakes.push(format!(
-                    "--model-weight must be MODEL=WEIGHT with a whole number, not {weight:?}"
-                ));
+                mistakes
+                    .push(format!("--model-weight must be MODEL=WEIGHT with a whole number, not {weight:?}"));
             }
         }
-        if mistakes.is_empty() {
-            Ok(())
-        } else {
-            Err(Failure::Usage(mistakes.join("\n")))
-        }
+        if mistakes.is_empty() { Ok(()) } else { Err(Failure::Usage(mistakes.join("\n"))) }
     }
 
     /// The gateways without trailing slashes, ready to have a path put behind.
     pub(crate) fn gateways(&self) -> Vec<String> {
-        self.gateway
-            .iter()
-            .map(|url| url.trim_end_matches('/').to_owned())
-            .collect()
+        self.gateway.iter().map(|url| url.trim_end_matches('/').to_owned()).collect()
     }
 
     /// The weights that were given for models.
     pub(crate) fn model_weights(&self) -> Vec<(String, u64)> {
-        self.model_weight
-            .iter()
-            .filter_map(|text| model_weight(text))
-            .collect()
+        self.model_weight.iter().filter_map(|text| model_weight(text)).collect()
     }
 }
 
 fn is_base_url(url: &str) -> bool {
-    let rest = url
-        .strip_prefix("http://")
-        .or_else(|| url.strip_prefix("https://"));
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     let Some(authority) = rest.map(|rest| rest.trim_end_matches('/')) else {
         return false;
     };
@@ -241,9 +195,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     if let Ok(seconds) = text.parse::<u64>() {
         return Ok(Duration::from_secs(seconds));
     }
-    let span: jiff::SignedDuration = text
-        .parse()
-        .map_err(|_| "write it as 90s, 2m or 500ms".to_owned())?;
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it as 90s, 2m or 500ms".to_owned())?;
     Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
 }
 
@@ -279,31 +231,19 @@ mod tests {
     #[test]
     fn every_option_has_its_environment_variable() {
         for command in Cli::command().get_subcommands() {
-            for arg in command
-                .get_arguments()
-                .filter(|arg| !["help", "version"].contains(&arg.get_id().as_str()))
+            for arg in
+                command.get_arguments().filter(|arg| !["help", "version"].contains(&arg.get_id().as_str()))
             {
                 let long = arg.get_long().unwrap();
                 let variable = format!("LAUNCHGATE_{}", long.to_uppercase().replace('-', "_"));
-                assert_eq!(
-                    arg.get_env().and_then(|env| env.to_str()),
-                    Some(variable.as_str()),
-                    "--{long}"
-                );
+                assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{long}");
             }
         }
     }
 
     #[test]
     fn a_usual_line_is_read() {
-        let options = parse(&[
-            "--auth-secret-file",
-            "f",
-            "--gateway",
-            "https://b:1",
-            "--deadline",
-            "2m",
-        ]);
+        let options = parse(&["--auth-secret-file", "f", "--gateway", "https://b:1", "--deadline", "2m"]);
         assert!(options.check().is_ok());
         assert_eq!(options.gateways(), ["http://a:1", "https://b:1"]);
         assert_eq!(options.deadline, Duration::from_secs(120));
@@ -326,12 +266,7 @@ mod tests {
             "air",
         ]);
         let text = options.check().unwrap_err().to_string();
-        for flag in [
-            "--confirm-percent",
-            "--buyers",
-            "--gateway",
-            "--model-weight",
-        ] {
+        for flag in ["--confirm-percent", "--buyers", "--gateway", "--model-weight"] {
             assert!(text.contains(flag), "{flag} is missing in {text}");
         }
     }

@@ -18,23 +18,11 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn get(path: String) -> Request {
-        Request {
-            method: reqwest::Method::GET,
-            path,
-            bearer: None,
-            key: None,
-            body: None,
-        }
+        Request { method: reqwest::Method::GET, path, bearer: None, key: None, body: None }
     }
 
     pub(crate) fn post(path: String, bearer: &str, body: Option<String>) -> Request {
-        Request {
-            method: reqwest::Method::POST,
-            path,
-            bearer: Some(bearer.to_owned()),
-            key: None,
-            body,
-        }
+        Request { method: reqwest::Method::POST, path, bearer: Some(bearer.to_owned()), key: None, body }
     }
 
     pub(crate) fn with_key(mut self, key: &str) -> Request {
@@ -44,16 +32,8 @@ impl Request {
 
     /// For a history: everything but the token.
     pub(crate) fn describe(&self, gateway: &str) -> String {
-        let key = self
-            .key
-            .as_ref()
-            .map(|key| format!(" Idempotency-Key: {key}"))
-            .unwrap_or_default();
-        let body = self
-            .body
-            .as_ref()
-            .map(|body| format!(" {body}"))
-            .unwrap_or_default();
+        let key = self.key.as_ref().map(|key| format!(" Idempotency-Key: {key}")).unwrap_or_default();
+        let body = self.body.as_ref().map(|body| format!(" {body}")).unwrap_or_default();
         format!("{} {gateway}{}{key}{body}", self.method, self.path)
     }
 }
@@ -111,15 +91,8 @@ impl Client {
             .pool_max_idle_per_host(connections.div_ceil(gateways.len().max(1)))
             .user_agent("launchgate-loadtest")
             .build()
-            .map_err(|error| {
-                Failure::Outside(format!("the HTTP client can't be built: {error}"))
-            })?;
-        Ok(Client {
-            http,
-            gateways,
-            in_flight: Semaphore::new(connections),
-            connections,
-        })
+            .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
+        Ok(Client { http, gateways, in_flight: Semaphore::new(connections), connections })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
@@ -157,11 +130,7 @@ impl Client {
             Ok(Err(error)) => Err(causes(&error)),
             Err(_) => Err(format!("no answer within {} ms", timeout.as_millis())),
         };
-        Answer {
-            sent,
-            took: sent.elapsed(),
-            reply,
-        }
+        Answer { sent, took: sent.elapsed(), reply }
     }
 
     async fn exchange(&self, gateway: usize, request: &Request) -> Result<Reply, reqwest::Error> {
@@ -174,17 +143,10 @@ impl Client {
             builder = builder.header("idempotency-key", key);
         }
         if let Some(body) = &request.body {
-            builder = builder
-                .header("content-type", "application/json")
-                .body(body.clone());
+            builder = builder.header("content-type", "application/json").body(body.clone());
         }
         let mut response = builder.send().await?;
-        let header = |name: &str| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let mut reply = Reply {
             status: response.status().as_u16(),
             content_type: header("content-type").unwrap_or_default().to_owned(),
@@ -226,9 +188,7 @@ pub(crate) fn connections(asked: Option<usize>, taps: usize) -> usize {
 }
 
 fn soft_descriptors(limits: &str) -> Option<usize> {
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"))?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
@@ -253,11 +213,8 @@ mod tests {
 
     #[test]
     fn a_description_has_no_token() {
-        let request = Request::post("/v1/x".to_owned(), "Bearer secret", Some("{}".to_owned()))
-            .with_key("k-1");
-        assert_eq!(
-            request.describe("http://a:1"),
-            "POST http://a:1/v1/x Idempotency-Key: k-1 {}"
-        );
+        let request =
+            Request::post("/v1/x".to_owned(), "Bearer secret", Some("{}".to_owned())).with_key("k-1");
+        assert_eq!(request.describe("http://a:1"), "POST http://a:1/v1/x Idempotency-Key: k-1 {}");
     }
 }

@@ -26,24 +26,16 @@ const RESOLUTION: Duration = Duration::from_millis(1);
 impl ServerClock {
     /// Takes the round trip that was shortest: it leaves the least room for doubt.
     pub(crate) fn estimate(trips: &[RoundTrip]) -> Option<ServerClock> {
-        let best = trips
-            .iter()
-            .min_by_key(|trip| trip.received.saturating_duration_since(trip.sent))?;
+        let best = trips.iter().min_by_key(|trip| trip.received.saturating_duration_since(trip.sent))?;
         let half = best.received.saturating_duration_since(best.sent) / 2;
-        Some(ServerClock {
-            anchor: best.sent + half,
-            shown: best.server_time,
-            error: half + RESOLUTION,
-        })
+        Some(ServerClock { anchor: best.sent + half, shown: best.server_time, error: half + RESOLUTION })
     }
 
     /// What the server's clock shows at an instant of ours.
     pub(crate) fn at(&self, instant: Instant) -> Timestamp {
         let shown = match instant.checked_duration_since(self.anchor) {
             Some(later) => self.shown.checked_add(later),
-            None => self
-                .shown
-                .checked_sub(self.anchor.saturating_duration_since(instant)),
+            None => self.shown.checked_sub(self.anchor.saturating_duration_since(instant)),
         };
         shown.unwrap_or(self.shown)
     }
@@ -77,11 +69,8 @@ mod tests {
     fn the_shortest_round_trip_decides() {
         let start = Instant::now();
         let ms = Duration::from_millis;
-        let slow = RoundTrip {
-            sent: start,
-            received: start + ms(80),
-            server_time: time("2026-11-09T12:00:09Z"),
-        };
+        let slow =
+            RoundTrip { sent: start, received: start + ms(80), server_time: time("2026-11-09T12:00:09Z") };
         let quick = RoundTrip {
             sent: start + ms(100),
             received: start + ms(104),
@@ -97,11 +86,7 @@ mod tests {
     #[test]
     fn instants_and_times_convert_both_ways() {
         let start = Instant::now() + Duration::from_secs(100);
-        let trip = RoundTrip {
-            sent: start,
-            received: start,
-            server_time: time("2026-11-09T12:00:00Z"),
-        };
+        let trip = RoundTrip { sent: start, received: start, server_time: time("2026-11-09T12:00:00Z") };
         let clock = ServerClock::estimate(&[trip]).unwrap();
         for opening in ["2026-11-09T12:00:30.5Z", "2026-11-09T11:59:59Z"] {
             assert_eq!(clock.at(clock.instant_of(time(opening))), time(opening));

@@ -35,11 +35,7 @@ pub(crate) struct Change {
 
 impl Change {
     pub(crate) fn sequence(&self) -> u64 {
-        self.id
-            .split('-')
-            .next()
-            .and_then(|sequence| sequence.parse().ok())
-            .unwrap_or(0)
+        self.id.split('-').next().and_then(|sequence| sequence.parse().ok()).unwrap_or(0)
     }
 
     /// For a violation's history.
@@ -164,11 +160,7 @@ impl Book {
             return self.reserve(change, per_buyer, touched);
         }
         let Some(entry) = self.entries.get_mut(&change.reservation) else {
-            return self.misstep(
-                change,
-                MisstepKind::State,
-                "changed before it was reserved".to_owned(),
-            );
+            return self.misstep(change, MisstepKind::State, "changed before it was reserved".to_owned());
         };
         let before = entry.state;
         let after = match (change.kind, before) {
@@ -211,10 +203,7 @@ impl Book {
             return self.misstep(change, MisstepKind::State, "reserved twice".to_owned());
         }
         if change.number != self.last_number + 1 {
-            let what = format!(
-                "number {} follows number {}",
-                change.number, self.last_number
-            );
+            let what = format!("number {} follows number {}", change.number, self.last_number);
             self.misstep(change, MisstepKind::Number, what);
         }
         self.last_number = change.number;
@@ -259,11 +248,7 @@ impl Book {
             State::Confirmed => &mut taken.confirmed,
             State::Cancelled | State::Expired => return,
         };
-        *counter = if up {
-            *counter + 1
-        } else {
-            counter.saturating_sub(1)
-        };
+        *counter = if up { *counter + 1 } else { counter.saturating_sub(1) };
     }
 
     fn note_peaks(&mut self, touched: &mut Vec<String>) {
@@ -286,12 +271,7 @@ impl Book {
 
 fn items_of(change: &Change) -> Vec<String> {
     std::iter::once(format!("model:{}", change.model))
-        .chain(
-            change
-                .packages
-                .iter()
-                .map(|package| format!("package:{package}")),
-        )
+        .chain(change.packages.iter().map(|package| format!("package:{package}")))
         .chain(change.store.iter().map(|store| format!("store:{store}")))
         .collect()
 }
@@ -301,13 +281,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// A change to a reservation of model `a`, package `p` and store `s`.
-    pub(crate) fn change(
-        sequence: u64,
-        kind: Kind,
-        reservation: &str,
-        buyer: &str,
-        number: u64,
-    ) -> Change {
+    pub(crate) fn change(sequence: u64, kind: Kind, reservation: &str, buyer: &str, number: u64) -> Change {
         Change {
             id: format!("{sequence}-0"),
             kind,
@@ -351,11 +325,7 @@ pub(crate) mod tests {
         let mut amend = change(2, Kind::Amend, "r1", "b1", 1);
         amend.model = "b".to_owned();
         amend.packages.clear();
-        let book = Book::replay(
-            &[change(1, Kind::Reserve, "r1", "b1", 1), amend],
-            1,
-            u64::MAX,
-        );
+        let book = Book::replay(&[change(1, Kind::Reserve, "r1", "b1", 1), amend], 1, u64::MAX);
         assert_eq!(taken(&book, "model:a"), (0, 0, 1));
         assert_eq!(taken(&book, "model:b"), (1, 0, 1));
         assert_eq!(taken(&book, "package:p"), (0, 0, 1));
@@ -368,47 +338,24 @@ pub(crate) mod tests {
             change(2, Kind::Reserve, "r2", "b2", 2),
             change(2, Kind::Cancel, "r1", "b1", 1),
         ];
-        assert_eq!(
-            taken(&Book::replay(&changes, 1, u64::MAX), "model:a"),
-            (1, 0, 1)
-        );
+        assert_eq!(taken(&Book::replay(&changes, 1, u64::MAX), "model:a"), (1, 0, 1));
     }
 
     #[test]
     fn missteps_are_found() {
         let kinds = |changes: &[Change]| {
-            Book::replay(changes, 1, u64::MAX)
-                .missteps
-                .iter()
-                .map(|misstep| misstep.kind)
-                .collect::<Vec<_>>()
+            Book::replay(changes, 1, u64::MAX).missteps.iter().map(|misstep| misstep.kind).collect::<Vec<_>>()
         };
         let first = change(1, Kind::Reserve, "r1", "b1", 1);
-        assert_eq!(
-            kinds(&[first.clone(), change(2, Kind::Reserve, "r2", "b2", 3)]),
-            [MisstepKind::Number]
-        );
-        assert_eq!(
-            kinds(&[first.clone(), change(2, Kind::Reserve, "r2", "b2", 1)]),
-            [MisstepKind::Number]
-        );
+        assert_eq!(kinds(&[first.clone(), change(2, Kind::Reserve, "r2", "b2", 3)]), [MisstepKind::Number]);
+        assert_eq!(kinds(&[first.clone(), change(2, Kind::Reserve, "r2", "b2", 1)]), [MisstepKind::Number]);
         assert_eq!(
             kinds(&[first.clone(), change(2, Kind::Reserve, "r2", "b1", 2)]),
             [MisstepKind::TooManyPerBuyer]
         );
-        assert_eq!(
-            kinds(&[first.clone(), change(2, Kind::Reserve, "r1", "b1", 2)]),
-            [MisstepKind::State]
-        );
-        assert_eq!(
-            kinds(&[change(1, Kind::Expire, "r1", "b1", 1)]),
-            [MisstepKind::State]
-        );
-        let twice = [
-            first,
-            change(2, Kind::Cancel, "r1", "b1", 1),
-            change(3, Kind::Confirm, "r1", "b1", 1),
-        ];
+        assert_eq!(kinds(&[first.clone(), change(2, Kind::Reserve, "r1", "b1", 2)]), [MisstepKind::State]);
+        assert_eq!(kinds(&[change(1, Kind::Expire, "r1", "b1", 1)]), [MisstepKind::State]);
+        let twice = [first, change(2, Kind::Cancel, "r1", "b1", 1), change(3, Kind::Confirm, "r1", "b1", 1)];
         assert_eq!(kinds(&twice), [MisstepKind::State]);
     }
 
@@ -419,10 +366,7 @@ pub(crate) mod tests {
             "state": "held", "model": "m", "packages": [], "store": null, "unavailable": ["store:x"], "payment": null}"#;
         let (cursor, change) = read_line(line).unwrap();
         let change = change.unwrap();
-        assert_eq!(
-            (cursor.as_str(), change.sequence(), change.kind),
-            ("4711-0/3", 4711, Kind::Reserve)
-        );
+        assert_eq!((cursor.as_str(), change.sequence(), change.kind), ("4711-0/3", 4711, Kind::Reserve));
         let (cursor, lever) =
             read_line(r#"{"cursor":"9-0/1","id":"9-0","kind":"pause","who":"ann"}"#).unwrap();
         assert!(cursor == "9-0/1" && lever.is_none());

@@ -47,25 +47,14 @@ const WARMING_PER_SECOND: f64 = 4_000.0;
 impl Schedule {
     /// The taps are at the opening or, where that is too near or over, as soon as all
     /// buyers are warm; `None` when the deadline is before that.
-    pub(crate) fn new(
-        now: Instant,
-        opening: Instant,
-        buyers: usize,
-        deadline: Instant,
-    ) -> Option<Schedule> {
+    pub(crate) fn new(now: Instant, opening: Instant, buyers: usize, deadline: Instant) -> Option<Schedule> {
         let warming = Duration::from_secs_f64(1.0 + buyers as f64 / WARMING_PER_SECOND);
         let launching = Duration::from_secs_f64(0.5 + buyers as f64 / LAUNCHES_PER_SECOND as f64);
         let tap = opening.max(now + launching + 2 * warming);
         let burst = tap.checked_sub(warming)?;
         let warm_from = burst.checked_sub(warming)?;
         let launch = warm_from.checked_sub(launching)?;
-        (tap < deadline).then_some(Schedule {
-            launch,
-            warm_from,
-            burst,
-            tap,
-            deadline,
-        })
+        (tap < deadline).then_some(Schedule { launch, warm_from, burst, tap, deadline })
     }
 }
 
@@ -101,18 +90,11 @@ impl Counts {
             .filter(|(count, _)| *count > 0)
             .collect();
         let settled: u64 = outcomes.iter().map(|(count, _)| count).sum();
-        let named: Vec<String> = outcomes
-            .iter()
-            .map(|(count, name)| format!("{name} {count}"))
-            .collect();
+        let named: Vec<String> = outcomes.iter().map(|(count, name)| format!("{name} {count}")).collect();
         format!(
             "tapped {}, answered {settled}: {}; retries {}, confirmed {}, cancelled {}",
             self.tapped.load(Relaxed),
-            if named.is_empty() {
-                "none".to_owned()
-            } else {
-                named.join(", ")
-            },
+            if named.is_empty() { "none".to_owned() } else { named.join(", ") },
             self.retries.load(Relaxed),
             self.confirmed.load(Relaxed),
             self.cancelled.load(Relaxed),
@@ -145,12 +127,7 @@ mod tests {
     fn an_opening_after_the_deadline_is_not_waited_for() {
         let now = Instant::now();
         assert_eq!(
-            Schedule::new(
-                now,
-                now + Duration::from_secs(200),
-                10,
-                now + Duration::from_secs(120)
-            ),
+            Schedule::new(now, now + Duration::from_secs(200), 10, now + Duration::from_secs(120)),
             None
         );
     }

@@ -1,12 +1,6 @@
 //! Owns the life of the program: read the command line, run the scenario, say how it ended.
 
-#![cfg_attr(
-    test,
-    allow(
-        clippy::unwrap_used,
-        reason = "a test that can't go on should say where"
-    )
-)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
 
 mod admin;
 mod answer;

@@ -85,13 +85,7 @@ pub(crate) fn reconcile(evidence: &Evidence<'_>) -> Vec<Violation> {
     stock::check_peaks(&stocks, &book, &mut found);
     check_journal(&book, &mut found);
     for told in evidence.told {
-        let mut check = BuyerCheck {
-            evidence,
-            book: &book,
-            stocks: &stocks,
-            told,
-            found: &mut found,
-        };
+        let mut check = BuyerCheck { evidence, book: &book, stocks: &stocks, told, found: &mut found };
         check.all();
     }
     found
@@ -136,22 +130,12 @@ impl BuyerCheck<'_> {
 
     fn say(&mut self, rule: Rule, reservation: Option<&str>, what: String) {
         let buyer = Some(self.told.buyer.clone());
-        self.found.push(Violation {
-            rule,
-            buyer,
-            reservation: reservation.map(str::to_owned),
-            what,
-        });
+        self.found.push(Violation { rule, buyer, reservation: reservation.map(str::to_owned), what });
     }
 
     /// This run's reservations of the buyer, as the ledger has them.
     fn own(&self) -> Vec<(&str, &Entry)> {
-        let ids = self
-            .book
-            .of_buyer
-            .get(&self.told.buyer)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let ids = self.book.of_buyer.get(&self.told.buyer).map(Vec::as_slice).unwrap_or_default();
         ids.iter()
             .filter_map(|id| self.book.entries.get(id).map(|entry| (id.as_str(), entry)))
             .filter(|(_, entry)| entry.reserved_at > self.evidence.started_after)
@@ -163,10 +147,8 @@ impl BuyerCheck<'_> {
         for hold in &told.holds {
             match book.entries.get(&hold.id) {
                 None => {
-                    let what = format!(
-                        "number {} was acknowledged, the ledger does not have it",
-                        hold.number
-                    );
+                    let what =
+                        format!("number {} was acknowledged, the ledger does not have it", hold.number);
                     self.say(Rule::AcknowledgedIsInLedger, Some(&hold.id), what);
                 }
                 Some(entry) => {
@@ -184,26 +166,15 @@ impl BuyerCheck<'_> {
             }
         }
         if let Some(first) = told.holds.first() {
-            for hold in told
-                .holds
-                .iter()
-                .filter(|hold| hold.id != first.id || hold.number != first.number)
-            {
-                let what = format!(
-                    "the same key showed number {} as {} before",
-                    first.number, first.id
-                );
+            for hold in told.holds.iter().filter(|hold| hold.id != first.id || hold.number != first.number) {
+                let what = format!("the same key showed number {} as {} before", first.number, first.id);
                 self.say(Rule::SameAgain, Some(&hold.id), what);
             }
         }
     }
 
     fn check_not_acknowledged(&mut self) {
-        let own: Vec<String> = self
-            .own()
-            .into_iter()
-            .map(|(id, _)| id.to_owned())
-            .collect();
+        let own: Vec<String> = self.own().into_iter().map(|(id, _)| id.to_owned()).collect();
         if own.len() > 1 {
             self.say(
                 Rule::BoughtOnce,
@@ -214,8 +185,7 @@ impl BuyerCheck<'_> {
         let last_word = self.told.sold_out.iter().any(|sold_out| sold_out.last);
         for id in own {
             if last_word {
-                let what = "told that it is sold out for good, but the ledger has a reservation"
-                    .to_owned();
+                let what = "told that it is sold out for good, but the ledger has a reservation".to_owned();
                 self.say(Rule::FinalIsFinal, Some(&id), what);
             } else if self.told.outcome != Some(Outcome::Unknown)
                 && !self.told.holds.iter().any(|hold| hold.id == id)
@@ -248,8 +218,7 @@ impl BuyerCheck<'_> {
                 ),
             }
         }
-        if told.outcome == Some(Outcome::PurchaseLimit) && !book.of_buyer.contains_key(&told.buyer)
-        {
+        if told.outcome == Some(Outcome::PurchaseLimit) && !book.of_buyer.contains_key(&told.buyer) {
             self.say(
                 Rule::PurchaseLimitWasTrue,
                 None,
@@ -260,13 +229,8 @@ impl BuyerCheck<'_> {
 
     fn check_steps(&mut self) {
         let (book, told) = (self.book, self.told);
-        let own: Vec<&str> = told
-            .holds
-            .iter()
-            .map(|hold| hold.id.as_str())
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .collect();
+        let own: Vec<&str> =
+            told.holds.iter().map(|hold| hold.id.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
         for id in own {
             // A reservation that is not in the ledger has been reported already.
             let Some(entry) = book.entries.get(id) else {
@@ -298,18 +262,11 @@ impl BuyerCheck<'_> {
                 && entry.confirmed_at.is_some()
                 && entry.payment.as_deref() != Some(&told.payment)
             {
-                let what = format!(
-                    "confirmed with {:?}, the ledger has {:?}",
-                    told.payment, entry.payment
-                );
+                let what = format!("confirmed with {:?}, the ledger has {:?}", told.payment, entry.payment);
                 self.say(Rule::StepsAsTold, Some(id), what);
             }
             if told.confirm == Step::Done && entry.state == State::Expired {
-                self.say(
-                    Rule::StepsAsTold,
-                    Some(id),
-                    "expired after it was confirmed".to_owned(),
-                );
+                self.say(Rule::StepsAsTold, Some(id), "expired after it was confirmed".to_owned());
             }
         }
     }
@@ -318,12 +275,8 @@ impl BuyerCheck<'_> {
         let Some(seen) = self.evidence.desk.get(&self.told.buyer) else {
             return;
         };
-        let missing: Vec<String> = self
-            .own()
-            .iter()
-            .map(|(id, _)| (*id).to_owned())
-            .filter(|id| !seen.contains(id))
-            .collect();
+        let missing: Vec<String> =
+            self.own().iter().map(|(id, _)| (*id).to_owned()).filter(|id| !seen.contains(id)).collect();
         for id in missing {
             self.say(
                 Rule::DeskSeesTheSame,
@@ -336,20 +289,8 @@ impl BuyerCheck<'_> {
 
 /// In words how a reservation was told otherwise than the ledger has it.
 fn differs(hold: &Hold, entry: &Entry, buyer: &str) -> Option<String> {
-    let told = (
-        buyer,
-        hold.number,
-        &hold.model,
-        sorted(&hold.packages),
-        &hold.store,
-    );
-    let ledger = (
-        entry.buyer.as_str(),
-        entry.number,
-        &entry.model,
-        sorted(&entry.packages),
-        &entry.store,
-    );
+    let told = (buyer, hold.number, &hold.model, sorted(&hold.packages), &hold.store);
+    let ledger = (entry.buyer.as_str(), entry.number, &entry.model, sorted(&entry.packages), &entry.store);
     (told != ledger).then(|| format!("told {told:?}, the ledger has {ledger:?}"))
 }
 
@@ -362,13 +303,10 @@ fn is_as_wished(hold: &Hold, told: &Told) -> bool {
         return hold.unavailable.is_empty();
     }
     // Something was left off: he must have agreed, and be told how much it was.
-    let left_off = wish.packages.len().saturating_sub(hold.packages.len())
-        + usize::from(hold.store != wish.store);
+    let left_off =
+        wish.packages.len().saturating_sub(hold.packages.len()) + usize::from(hold.store != wish.store);
     wish.accept_partial
-        && hold
-            .packages
-            .iter()
-            .all(|package| wish.packages.contains(package))
+        && hold.packages.iter().all(|package| wish.packages.contains(package))
         && (hold.store == wish.store || hold.store.is_none())
         && hold.unavailable.len() == left_off
 }

@@ -13,28 +13,14 @@ const PRINTED_PER_RULE_MAX: usize = 3;
 impl Verdict {
     /// Prints the verdict for people.
     pub(crate) fn print(&self) {
-        let outcomes: Vec<String> = self
-            .outcomes
-            .iter()
-            .filter(|(_, n)| **n > 0)
-            .map(|(name, n)| format!("{name} {n}"))
-            .collect();
+        let outcomes: Vec<String> =
+            self.outcomes.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
         if !outcomes.is_empty() {
-            say::line(&format!(
-                "outcomes  {}; retries {}",
-                outcomes.join(", "),
-                self.retries
-            ));
-            say::line(&format!(
-                "taps      sent within {} of the instant",
-                self.tap_skew_ms.words()
-            ));
+            say::line(&format!("outcomes  {}; retries {}", outcomes.join(", "), self.retries));
+            say::line(&format!("taps      sent within {} of the instant", self.tap_skew_ms.words()));
             say::line(&format!("won       after {}", self.latency_ms.won.words()));
             say::line(&format!("lost      after {}", self.latency_ms.lost.words()));
-            say::line(&format!(
-                "request   answered after {}",
-                self.latency_ms.request.words()
-            ));
+            say::line(&format!("request   answered after {}", self.latency_ms.request.words()));
         }
         for item in &self.items {
             say::line(&format!("ledger    {}", equation(item)));
@@ -92,28 +78,12 @@ impl Quantiles {
 
 impl ViolationReport {
     fn print(&self) {
-        let Violation {
-            rule,
-            buyer,
-            reservation,
-            what,
-        } = &self.violation;
-        let who = [buyer, reservation]
-            .into_iter()
-            .flatten()
-            .map(|name| format!(" {name}"))
-            .collect::<String>();
+        let Violation { rule, buyer, reservation, what } = &self.violation;
+        let who =
+            [buyer, reservation].into_iter().flatten().map(|name| format!(" {name}")).collect::<String>();
         say::line(&format!("violation {rule:?}{who}: {what}"));
-        for Exchange {
-            at,
-            took_ms,
-            request,
-            answer,
-        } in &self.history
-        {
-            say::line(&format!(
-                "    {at} {request}\n        after {took_ms:.1} ms {answer}"
-            ));
+        for Exchange { at, took_ms, request, answer } in &self.history {
+            say::line(&format!("    {at} {request}\n        after {took_ms:.1} ms {answer}"));
         }
         for line in &self.ledger {
             say::line(&format!("    ledger {line}"));
@@ -122,14 +92,7 @@ impl ViolationReport {
 }
 
 fn equation(item: &AuditItem) -> String {
-    let AuditItem {
-        item,
-        total,
-        free,
-        held,
-        confirmed,
-        drift,
-    } = item;
+    let AuditItem { item, total, free, held, confirmed, drift } = item;
     match (total, free) {
         (Some(total), Some(free)) => {
             format!(
@@ -137,25 +100,14 @@ fn equation(item: &AuditItem) -> String {
                 drift.unwrap_or(0)
             )
         }
-        _ => format!(
-            "{item}: held {held} + confirmed {confirmed}, no limit, drift {}",
-            drift.unwrap_or(0)
-        ),
+        _ => format!("{item}: held {held} + confirmed {confirmed}, no limit, drift {}", drift.unwrap_or(0)),
     }
 }
 
 /// A store without a limit has nothing free and no total: it stands apart, or the sum would not be one.
 fn stores_equation(stores: &Stores) -> Vec<String> {
-    let Stores {
-        total,
-        free,
-        held,
-        confirmed,
-        drift,
-        unlimited_held,
-        unlimited_confirmed,
-        unlimited_drift,
-    } = stores;
+    let Stores { total, free, held, confirmed, drift, unlimited_held, unlimited_confirmed, unlimited_drift } =
+        stores;
     let mut lines = vec![format!(
         "all stores: free {free} + held {held} + confirmed {confirmed} = {total}, drift {drift}"
     )];

@@ -27,9 +27,7 @@ pub(crate) async fn run(options: SpikeOptions) -> Result<Verdict, Failure> {
     options.check()?;
     let started_at = verdict::now();
     let deadline = Instant::now() + options.deadline;
-    let seed = options
-        .seed
-        .unwrap_or_else(|| started_at.as_millisecond().unsigned_abs());
+    let seed = options.seed.unwrap_or_else(|| started_at.as_millisecond().unsigned_abs());
     let tokens = tokens::gather(&options, seed)?;
     let admin = Admin::new(&options.ops, &options.sale, tokens::operator(&options)?)?;
     let report = prepare_report(options.report.as_deref())?;
@@ -41,12 +39,9 @@ pub(crate) async fn run(options: SpikeOptions) -> Result<Verdict, Failure> {
     let client = Client::new(options.gateways(), connections(options.connections, taps))?;
     let clock = read_clock(&client).await?;
     let shown = wait_until_shown(&client, &options.sale, sale.definition.sale.opens_at).await?;
-    let menu = Menu::new(
-        &sale.definition,
-        &options.model_weights(),
-        read_stores(&client, &options.sale).await?,
-    )
-    .map_err(Failure::Usage)?;
+    let menu =
+        Menu::new(&sale.definition, &options.model_weights(), read_stores(&client, &options.sale).await?)
+            .map_err(Failure::Usage)?;
     say::line(&format!(
         "spike on {}: {buyers} buyers, {} gateway(s), at most {} requests in flight, seed {seed}",
         options.sale,
@@ -54,39 +49,18 @@ pub(crate) async fn run(options: SpikeOptions) -> Result<Verdict, Failure> {
         client.connections,
     ));
 
-    let notes = notes_before(
-        &options,
-        &sale,
-        &shown,
-        &clock,
-        &client,
-        taps,
-        tokens.service.is_some(),
-    );
-    let run = Run {
-        sale: options.sale.clone(),
-        seed,
-        opened_at: shown.opens_at,
-        started_at,
-        notes,
-    };
+    let notes = notes_before(&options, &sale, &shown, &clock, &client, taps, tokens.service.is_some());
+    let run = Run { sale: options.sale.clone(), seed, opened_at: shown.opens_at, started_at, notes };
     if sale.phase == "closed" || shown.phase == "closed" {
         return finish(
-            Verdict::nothing_proved(
-                run,
-                buyers,
-                "the sale was closed before the start".to_owned(),
-            ),
+            Verdict::nothing_proved(run, buyers, "the sale was closed before the start".to_owned()),
             report,
         );
     }
     // The clock's error is waited out: a tap that is early by the server's clock is refused.
     let opening = clock.instant_of(shown.opens_at) + clock.error;
     let Some(schedule) = Schedule::new(Instant::now(), opening, buyers, deadline) else {
-        let reason = format!(
-            "the sale opens at {}, the deadline is before that",
-            shown.opens_at
-        );
+        let reason = format!("the sale opens at {}, the deadline is before that", shown.opens_at);
         return finish(Verdict::nothing_proved(run, buyers, reason), report);
     };
 
@@ -175,10 +149,7 @@ fn notes_before(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     if clock.until(shown.opens_at).is_negative() {
-        notes.push(format!(
-            "the sale had been open since {}: no opening was tested",
-            shown.opens_at
-        ));
+        notes.push(format!("the sale had been open since {}: no opening was tested", shown.opens_at));
     }
     if shown.phase == "sold_out" || sale.phase == "sold_out" {
         notes.push("the sale was sold out before the start".to_owned());
@@ -201,11 +172,7 @@ async fn read_clock(client: &Client) -> Result<ServerClock, Failure> {
     for _ in 0..CLOCK_READINGS {
         let sent = Instant::now();
         let time: PublicTime = get(client, 0, "/v1/time").await?;
-        trips.push(RoundTrip {
-            sent,
-            received: Instant::now(),
-            server_time: time.server_time,
-        });
+        trips.push(RoundTrip { sent, received: Instant::now(), server_time: time.server_time });
     }
     ServerClock::estimate(&trips)
         .ok_or_else(|| Failure::Outside("the server's clock can't be read".to_owned()))
@@ -265,28 +232,14 @@ async fn read_stores(client: &Client, sale: &str) -> Result<Vec<String>, Failure
     Ok(stores)
 }
 
-async fn get<T: DeserializeOwned>(
-    client: &Client,
-    gateway: usize,
-    path: &str,
-) -> Result<T, Failure> {
+async fn get<T: DeserializeOwned>(client: &Client, gateway: usize, path: &str) -> Result<T, Failure> {
     let limit = Instant::now() + PREPARING_TIMEOUT;
-    let answer = client
-        .send(
-            gateway,
-            &Request::get(path.to_owned()),
-            PREPARING_TIMEOUT,
-            limit,
-        )
-        .await;
+    let answer = client.send(gateway, &Request::get(path.to_owned()), PREPARING_TIMEOUT, limit).await;
     let url = format!("{}{path}", client.gateway(gateway));
-    let reply = answer
-        .reply
-        .map_err(|error| Failure::Outside(format!("{url}: {error}")))?;
+    let reply = answer.reply.map_err(|error| Failure::Outside(format!("{url}: {error}")))?;
     match reply.status {
-        200 => serde_json::from_str(&reply.body).map_err(|error| {
-            Failure::Outside(format!("{url} answered what can't be read: {error}"))
-        }),
+        200 => serde_json::from_str(&reply.body)
+            .map_err(|error| Failure::Outside(format!("{url} answered what can't be read: {error}"))),
         404 => Err(Failure::Usage(format!("{url} is not found"))),
         status => Err(Failure::Outside(format!("{url} answered {status}"))),
     }
@@ -300,28 +253,20 @@ fn enlist(
 ) -> Vec<tokio::sync::Mutex<Buyer>> {
     let (confirm, cancel) = (options.confirm_percent, options.cancel_percent);
     let enlisted = tokens.into_iter().enumerate();
-    enlisted
-        .map(|(n, token)| Buyer::new(n, token, seed, menu, confirm, cancel).into())
-        .collect()
+    enlisted.map(|(n, token)| Buyer::new(n, token, seed, menu, confirm, cancel).into()).collect()
 }
 
 /// Waits until the journeys have to be started, and says how long it still is.
 async fn count_down(load: &Load) {
     loop {
-        let left = load
-            .schedule
-            .launch
-            .saturating_duration_since(Instant::now());
+        let left = load.schedule.launch.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return;
         }
         let to_tap = load.schedule.tap.saturating_duration_since(Instant::now());
         say::line(&format!("taps in {:.0} s", to_tap.as_secs_f64()));
-        let step = if to_tap > Duration::from_secs(30) {
-            Duration::from_secs(5)
-        } else {
-            Duration::from_secs(1)
-        };
+        let step =
+            if to_tap > Duration::from_secs(30) { Duration::from_secs(5) } else { Duration::from_secs(1) };
         tokio::time::sleep(step.min(left)).await;
     }
 }
@@ -336,14 +281,8 @@ async fn show_progress(load: Arc<Load>) {
         let line = if to_tap.is_zero() {
             load.counts.line()
         } else {
-            let (warmed, failed) = (
-                load.counts.warmed.load(Relaxed),
-                load.counts.warm_failed.load(Relaxed),
-            );
-            format!(
-                "taps in {:.0} s; warmed with {warmed} requests, {failed} failed",
-                to_tap.as_secs_f64()
-            )
+            let (warmed, failed) = (load.counts.warmed.load(Relaxed), load.counts.warm_failed.load(Relaxed));
+            format!("taps in {:.0} s; warmed with {warmed} requests, {failed} failed", to_tap.as_secs_f64())
         };
         if line != shown {
             say::line(&line);
@@ -371,26 +310,17 @@ async fn prove(
 ) -> Result<Verdict, Failure> {
     let audit = admin.audit().await?;
     let changes = admin.journal().await?;
-    let unknown: Vec<&Told> = told
-        .iter()
-        .filter(|told| told.outcome == Some(Outcome::Unknown))
-        .collect();
+    let unknown: Vec<&Told> = told.iter().filter(|told| told.outcome == Some(Outcome::Unknown)).collect();
     let mut desk = HashMap::new();
     for told in unknown.iter().take(DESK_LOOKUPS_MAX) {
         let seen = admin.desk(&told.buyer).await?;
         desk.insert(
             told.buyer.clone(),
-            seen.reservations
-                .into_iter()
-                .map(|reservation| reservation.id)
-                .collect(),
+            seen.reservations.into_iter().map(|reservation| reservation.id).collect(),
         );
     }
-    let totals_before: BTreeMap<_, _> = before
-        .items
-        .iter()
-        .map(|item| (item.item.clone(), item.total))
-        .collect();
+    let totals_before: BTreeMap<_, _> =
+        before.items.iter().map(|item| (item.item.clone(), item.total)).collect();
     let violations = reconcile(&Evidence {
         per_buyer: before.definition.sale.per_buyer,
         started_after: before.sequence,
@@ -405,40 +335,27 @@ async fn prove(
         .filter(|change| change.sequence() > before.sequence)
         .map(|change| change.buyer.as_str())
         .collect();
-    let unknown_held = unknown
-        .iter()
-        .filter(|told| holders.contains(told.buyer.as_str()))
-        .count();
+    let unknown_held = unknown.iter().filter(|told| holders.contains(told.buyer.as_str())).count();
     if !unknown.is_empty() {
-        run.notes.push(format!(
-            "of {} unknown outcomes the ledger shows {unknown_held} as won",
-            unknown.len()
-        ));
+        run.notes
+            .push(format!("of {} unknown outcomes the ledger shows {unknown_held} as won", unknown.len()));
     }
-    let shown_again = told.iter().filter(|told| {
-        told.outcome == Some(Outcome::Replayed) && !holders.contains(told.buyer.as_str())
-    });
+    let shown_again = told
+        .iter()
+        .filter(|told| told.outcome == Some(Outcome::Replayed) && !holders.contains(told.buyer.as_str()));
     let shown_again = shown_again.count();
     if shown_again > 0 {
         run.notes.push(format!("{shown_again} buyers were shown reservations that are older than this run: the seed was used before"));
     }
     let stayed_away = told.iter().filter(|told| told.outcome.is_none()).count();
     if stayed_away > 0 {
-        run.notes
-            .push(format!("{stayed_away} buyers never came to tap"));
+        run.notes.push(format!("{stayed_away} buyers never came to tap"));
     }
     let failed = load.counts.warm_failed.load(Relaxed);
     if failed > 0 {
         run.notes.push(format!("{failed} warming requests failed"));
     }
-    Ok(Verdict::on(
-        run,
-        told,
-        &audit,
-        &changes,
-        violations,
-        unknown_held as u64,
-    ))
+    Ok(Verdict::on(run, told, &audit, &changes, violations, unknown_held as u64))
 }
 
 fn finish(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, Failure> {

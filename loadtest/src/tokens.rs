@@ -44,19 +44,11 @@ pub(crate) fn gather(options: &SpikeOptions, seed: u64) -> Result<Tokens, Failur
     if let Some(path) = &options.auth_secret_file {
         let secret = read_bytes(path, "--auth-secret-file")?;
         let expires = jiff::Timestamp::now().as_second()
-            + i64::try_from((options.deadline + TOKEN_SPARE).as_secs())
-                .unwrap_or(i64::from(i32::MAX));
-        return mint(
-            without_line_end(&secret),
-            options.buyers.unwrap_or(BUYERS_DEFAULT),
-            seed,
-            expires,
-        );
+            + i64::try_from((options.deadline + TOKEN_SPARE).as_secs()).unwrap_or(i64::from(i32::MAX));
+        return mint(without_line_end(&secret), options.buyers.unwrap_or(BUYERS_DEFAULT), seed, expires);
     }
     let Some(path) = &options.tokens else {
-        return Err(Failure::Usage(
-            "give --auth-secret-file or --tokens".to_owned(),
-        ));
+        return Err(Failure::Usage("give --auth-secret-file or --tokens".to_owned()));
     };
     let mut buyers = from_lines(&read(path, "--tokens")?)?;
     if let Some(wanted) = options.buyers {
@@ -70,10 +62,7 @@ pub(crate) fn gather(options: &SpikeOptions, seed: u64) -> Result<Tokens, Failur
     }
     let service = match &options.service_token_file {
         None => None,
-        Some(path) => Some(format!(
-            "Bearer {}",
-            read(path, "--service-token-file")?.trim()
-        )),
+        Some(path) => Some(format!("Bearer {}", read(path, "--service-token-file")?.trim())),
     };
     Ok(Tokens { buyers, service })
 }
@@ -81,12 +70,12 @@ pub(crate) fn gather(options: &SpikeOptions, seed: u64) -> Result<Tokens, Failur
 /// Finds the operator's token in lines of `NAME TOKEN`: the one of that name, or the first.
 pub(crate) fn operator(options: &SpikeOptions) -> Result<String, Failure> {
     let text = read(&options.ops_token_file, "--ops-token-file")?;
-    ops_token(&text, options.ops_token_name.as_deref())
-        .map(|token| format!("Bearer {token}"))
-        .ok_or_else(|| match &options.ops_token_name {
+    ops_token(&text, options.ops_token_name.as_deref()).map(|token| format!("Bearer {token}")).ok_or_else(
+        || match &options.ops_token_name {
             Some(name) => Failure::Usage(format!("--ops-token-file has no token named {name:?}")),
             None => Failure::Usage("--ops-token-file has no line of NAME TOKEN".to_owned()),
-        })
+        },
+    )
 }
 
 fn ops_token<'a>(text: &'a str, name: Option<&str>) -> Option<&'a str> {
@@ -101,23 +90,13 @@ fn ops_token<'a>(text: &'a str, name: Option<&str>) -> Option<&'a str> {
 
 fn mint(secret: &[u8], buyers: usize, seed: u64, expires: i64) -> Result<Tokens, Failure> {
     if secret.len() < SECRET_BYTES_MIN {
-        return Err(Failure::Usage(format!(
-            "--auth-secret-file has fewer than {SECRET_BYTES_MIN} bytes"
-        )));
+        return Err(Failure::Usage(format!("--auth-secret-file has fewer than {SECRET_BYTES_MIN} bytes")));
     }
     let key = EncodingKey::from_secret(secret);
     let sign = |sub: &str, scope: Option<&str>| {
-        jsonwebtoken::encode(
-            &Header::new(Algorithm::HS256),
-            &Claims {
-                sub,
-                exp: expires,
-                scope,
-            },
-            &key,
-        )
-        .map(|token| format!("Bearer {token}"))
-        .map_err(|error| Failure::Outside(format!("a token can't be signed: {error}")))
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Claims { sub, exp: expires, scope }, &key)
+            .map(|token| format!("Bearer {token}"))
+            .map_err(|error| Failure::Outside(format!("a token can't be signed: {error}")))
     };
     let buyers = (0..buyers)
         .map(|n| {
@@ -126,35 +105,22 @@ fn mint(secret: &[u8], buyers: usize, seed: u64, expires: i64) -> Result<Tokens,
             Ok(BuyerToken { sub, bearer })
         })
         .collect::<Result<_, Failure>>()?;
-    Ok(Tokens {
-        buyers,
-        service: Some(sign("loadtest-payments", Some("service"))?),
-    })
+    Ok(Tokens { buyers, service: Some(sign("loadtest-payments", Some("service"))?) })
 }
 
 fn from_lines(text: &str) -> Result<Vec<BuyerToken>, Failure> {
     let mut buyers = Vec::new();
     let mut seen = HashSet::new();
-    for (index, line) in text
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| !line.trim().is_empty())
-    {
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let token = line.trim();
         let number = index + 1;
-        let sub = subject(token).ok_or_else(|| {
-            Failure::Usage(format!("--tokens, line {number}: not a JWT with a sub"))
-        })?;
+        let sub = subject(token)
+            .ok_or_else(|| Failure::Usage(format!("--tokens, line {number}: not a JWT with a sub")))?;
         // Two journeys of one buyer would be told different things, and both rightly.
         if !seen.insert(sub.clone()) {
-            return Err(Failure::Usage(format!(
-                "--tokens, line {number}: {sub:?} is there already"
-            )));
+            return Err(Failure::Usage(format!("--tokens, line {number}: {sub:?} is there already")));
         }
-        buyers.push(BuyerToken {
-            sub,
-            bearer: format!("Bearer {token}"),
-        });
+        buyers.push(BuyerToken { sub, bearer: format!("Bearer {token}") });
     }
     if buyers.is_empty() {
         return Err(Failure::Usage("--tokens is empty".to_owned()));
@@ -170,9 +136,7 @@ fn subject(token: &str) -> Option<String> {
     }
     let payload = token.split('.').nth(1)?;
     let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    serde_json::from_slice::<Payload>(&payload)
-        .ok()
-        .map(|payload| payload.sub)
+    serde_json::from_slice::<Payload>(&payload).ok().map(|payload| payload.sub)
 }
 
 /// The one line end that editors add is not part of a secret; the gateway reads it the same way.
@@ -189,8 +153,7 @@ fn read(path: &Path, flag: &str) -> Result<String, Failure> {
 }
 
 fn read_bytes(path: &Path, flag: &str) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
-        .map_err(|error| Failure::Usage(format!("{flag} {}: {error}", path.display())))
+    std::fs::read(path).map_err(|error| Failure::Usage(format!("{flag} {}: {error}", path.display())))
 }
 
 #[cfg(test)]
@@ -202,25 +165,15 @@ mod tests {
     #[test]
     fn minted_tokens_carry_their_buyer_and_can_be_read_back() {
         let tokens = mint(SECRET, 3, 42, 4_000_000_000).unwrap();
-        let subs: Vec<_> = tokens
-            .buyers
-            .iter()
-            .map(|buyer| buyer.sub.as_str())
-            .collect();
+        let subs: Vec<_> = tokens.buyers.iter().map(|buyer| buyer.sub.as_str()).collect();
         assert_eq!(subs, ["buyer-42-0", "buyer-42-1", "buyer-42-2"]);
         for buyer in &tokens.buyers {
             let token = buyer.bearer.strip_prefix("Bearer ").unwrap();
             assert_eq!(subject(token).as_deref(), Some(buyer.sub.as_str()));
         }
         let service = tokens.service.unwrap();
-        let payload = URL_SAFE_NO_PAD
-            .decode(service.split('.').nth(1).unwrap())
-            .unwrap();
-        assert!(
-            String::from_utf8(payload)
-                .unwrap()
-                .contains(r#""scope":"service""#)
-        );
+        let payload = URL_SAFE_NO_PAD.decode(service.split('.').nth(1).unwrap()).unwrap();
+        assert!(String::from_utf8(payload).unwrap().contains(r#""scope":"service""#));
     }
 
     #[test]
@@ -231,13 +184,7 @@ mod tests {
 
     #[test]
     fn one_line_end_is_not_part_of_the_secret() {
-        for (file, secret) in [
-            ("s", "s"),
-            ("s\n", "s"),
-            ("s\r\n", "s"),
-            ("s\n\n", "s\n"),
-            ("s ", "s "),
-        ] {
+        for (file, secret) in [("s", "s"), ("s\n", "s"), ("s\r\n", "s"), ("s\n\n", "s\n"), ("s ", "s ")] {
             assert_eq!(without_line_end(file.as_bytes()), secret.as_bytes());
         }
     }
@@ -245,27 +192,11 @@ mod tests {
     #[test]
     fn a_token_file_is_read_and_its_faults_have_lines() {
         let minted = mint(SECRET, 2, 7, 4_000_000_000).unwrap();
-        let lines: Vec<_> = minted
-            .buyers
-            .iter()
-            .map(|b| b.bearer.strip_prefix("Bearer ").unwrap())
-            .collect();
+        let lines: Vec<_> = minted.buyers.iter().map(|b| b.bearer.strip_prefix("Bearer ").unwrap()).collect();
         assert_eq!(from_lines(&lines.join("\n\n")).unwrap().len(), 2);
         let twice = format!("{}\n{}\n", lines[0], lines[0]);
-        assert!(
-            from_lines(&twice)
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("line 2")
-        );
-        assert!(
-            from_lines("rubbish")
-                .err()
-                .unwrap()
-                .to_string()
-                .contains("line 1")
-        );
+        assert!(from_lines(&twice).err().unwrap().to_string().contains("line 2"));
+        assert!(from_lines("rubbish").err().unwrap().to_string().contains("line 1"));
         assert!(from_lines("\n").is_err());
     }
 

@@ -61,10 +61,7 @@ impl Outcome {
 
     /// Whether the gateway said yes or no, rather than "later" or nothing.
     pub(crate) fn decided(self) -> bool {
-        matches!(
-            self,
-            Outcome::Won | Outcome::Replayed | Outcome::SoldOut | Outcome::PurchaseLimit
-        )
+        matches!(self, Outcome::Won | Outcome::Replayed | Outcome::SoldOut | Outcome::PurchaseLimit)
     }
 }
 
@@ -186,10 +183,7 @@ mod tests {
                 answer: String::new(),
             });
         }
-        assert_eq!(
-            (history.exchanges.len(), history.left_out),
-            (EXCHANGES_MAX, 60)
-        );
+        assert_eq!((history.exchanges.len(), history.left_out), (EXCHANGES_MAX, 60));
         assert_eq!(history.exchanges.first().map(|e| e.took_ms), Some(0.0));
         assert_eq!(history.exchanges.last().map(|e| e.took_ms), Some(99.0));
     }

@@ -120,16 +120,10 @@ impl Verdict {
         let (verdict, reasons) = judge(&outcomes, unknown_held, &violations);
         let waits = |wanted: fn(Outcome) -> bool| {
             quantiles(
-                told.iter()
-                    .filter(|told| told.outcome.is_some_and(wanted))
-                    .filter_map(|told| told.waited),
+                told.iter().filter(|told| told.outcome.is_some_and(wanted)).filter_map(|told| told.waited),
             )
         };
-        let (stores, items) = audit
-            .items
-            .iter()
-            .cloned()
-            .partition(|item| item.item.starts_with("store:"));
+        let (stores, items) = audit.items.iter().cloned().partition(|item| item.item.starts_with("store:"));
         Verdict {
             verdict,
             reasons,
@@ -143,10 +137,7 @@ impl Verdict {
             latency_ms: Latencies {
                 won: waits(Outcome::holds),
                 lost: waits(|outcome| {
-                    matches!(
-                        outcome,
-                        Outcome::SoldOut | Outcome::PurchaseLimit | Outcome::Refused
-                    )
+                    matches!(outcome, Outcome::SoldOut | Outcome::PurchaseLimit | Outcome::Refused)
                 }),
                 request: quantiles(told.iter().flat_map(|told| told.requests.iter().copied())),
             },
@@ -196,8 +187,7 @@ impl Verdict {
     /// Writes verdict.json.
     pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
         let path = dir.join("verdict.json");
-        let text = serde_json::to_string_pretty(self)
-            .map_err(|error| Failure::Outside(error.to_string()))?;
+        let text = serde_json::to_string_pretty(self).map_err(|error| Failure::Outside(error.to_string()))?;
         std::fs::write(&path, text + "\n")
             .map_err(|error| Failure::Outside(format!("{}: {error}", path.display())))
     }
@@ -220,16 +210,8 @@ fn judge(
 ) -> (Word, Vec<String>) {
     if !violations.is_empty() {
         let mut rules = BTreeMap::<_, usize>::new();
-        violations
-            .iter()
-            .for_each(|violation| *rules.entry(violation.rule).or_default() += 1);
-        return (
-            Word::Fail,
-            rules
-                .into_iter()
-                .map(|(rule, n)| format!("{rule:?} {n}×"))
-                .collect(),
-        );
+        violations.iter().for_each(|violation| *rules.entry(violation.rule).or_default() += 1);
+        return (Word::Fail, rules.into_iter().map(|(rule, n)| format!("{rule:?} {n}×")).collect());
     }
     let of = |wanted: fn(Outcome) -> bool| -> u64 {
         Outcome::ALL
@@ -239,10 +221,7 @@ fn judge(
             .sum()
     };
     if of(Outcome::decided) == 0 {
-        return (
-            Word::NothingProved,
-            vec!["no tap was ever decided".to_owned()],
-        );
+        return (Word::NothingProved, vec!["no tap was ever decided".to_owned()]);
     }
     if of(Outcome::holds) + unknown_held == 0 {
         return (Word::NothingProved, vec!["nobody won anything".to_owned()]);
@@ -254,12 +233,7 @@ fn count(told: &[Told]) -> BTreeMap<&'static str, u64> {
     Outcome::ALL
         .iter()
         .map(|(outcome, name)| {
-            (
-                *name,
-                told.iter()
-                    .filter(|told| told.outcome == Some(*outcome))
-                    .count() as u64,
-            )
+            (*name, told.iter().filter(|told| told.outcome == Some(*outcome)).count() as u64)
         })
         .collect()
 }
@@ -276,12 +250,7 @@ fn quantiles(durations: impl Iterator<Item = Duration>) -> Quantiles {
         return Quantiles::default();
     }
     let ms = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
-    Quantiles {
-        p50: ms(0.5),
-        p99: ms(0.99),
-        p999: ms(0.999),
-        max: histogram.max() as f64 / 1000.0,
-    }
+    Quantiles { p50: ms(0.5), p99: ms(0.99), p999: ms(0.999), max: histogram.max() as f64 / 1000.0 }
 }
 
 fn sum(stores: &[AuditItem]) -> Option<Stores> {
@@ -306,15 +275,8 @@ fn sum(stores: &[AuditItem]) -> Option<Stores> {
     (!stores.is_empty()).then_some(sum)
 }
 
-fn with_histories(
-    violations: Vec<Violation>,
-    told: &[Told],
-    changes: &[Change],
-) -> Vec<ViolationReport> {
-    let by_buyer: HashMap<&str, &Told> = told
-        .iter()
-        .map(|told| (told.buyer.as_str(), told))
-        .collect();
+fn with_histories(violations: Vec<Violation>, told: &[Told], changes: &[Change]) -> Vec<ViolationReport> {
+    let by_buyer: HashMap<&str, &Told> = told.iter().map(|told| (told.buyer.as_str(), told)).collect();
     let mut shown = HashSet::new();
     let mut of_rule = BTreeMap::<_, usize>::new();
     violations
@@ -327,26 +289,17 @@ fn with_histories(
         .map(|violation| {
             let buyer = violation.buyer.clone().unwrap_or_default();
             // A buyer's history is shown once, with the first of his violations.
-            let first =
-                !buyer.is_empty() && shown.len() < HISTORIES_MAX && shown.insert(buyer.clone());
+            let first = !buyer.is_empty() && shown.len() < HISTORIES_MAX && shown.insert(buyer.clone());
             let history = by_buyer
                 .get(buyer.as_str())
                 .filter(|_| first)
                 .map(|told| told.history.exchanges.clone())
                 .unwrap_or_default();
             let ledger = match first {
-                true => changes
-                    .iter()
-                    .filter(|change| change.buyer == buyer)
-                    .map(Change::describe)
-                    .collect(),
+                true => changes.iter().filter(|change| change.buyer == buyer).map(Change::describe).collect(),
                 false => Vec::new(),
             };
-            ViolationReport {
-                violation,
-                history,
-                ledger,
-            }
+            ViolationReport { violation, history, ledger }
         })
         .collect()
 }
@@ -371,47 +324,26 @@ mod tests {
 
     #[test]
     fn a_violation_fails_whatever_else_there_is() {
-        assert_eq!(
-            judge(&outcomes(&[("won", 5)]), 0, &[violation()]).0,
-            Word::Fail
-        );
+        assert_eq!(judge(&outcomes(&[("won", 5)]), 0, &[violation()]).0, Word::Fail);
         assert_eq!(judge(&outcomes(&[]), 0, &[violation()]).0, Word::Fail);
     }
 
     #[test]
     fn a_run_without_decisions_or_winners_proves_nothing() {
-        assert_eq!(
-            judge(&outcomes(&[("unknown", 9), ("shed", 1)]), 0, &[]).0,
-            Word::NothingProved
-        );
-        assert_eq!(
-            judge(&outcomes(&[("sold_out", 9)]), 0, &[]).0,
-            Word::NothingProved
-        );
-        assert_eq!(
-            judge(&outcomes(&[("sold_out", 9), ("won", 1)]), 0, &[]).0,
-            Word::Pass
-        );
-        assert_eq!(
-            judge(&outcomes(&[("sold_out", 9), ("unknown", 1)]), 1, &[]).0,
-            Word::Pass
-        );
+        assert_eq!(judge(&outcomes(&[("unknown", 9), ("shed", 1)]), 0, &[]).0, Word::NothingProved);
+        assert_eq!(judge(&outcomes(&[("sold_out", 9)]), 0, &[]).0, Word::NothingProved);
+        assert_eq!(judge(&outcomes(&[("sold_out", 9), ("won", 1)]), 0, &[]).0, Word::Pass);
+        assert_eq!(judge(&outcomes(&[("sold_out", 9), ("unknown", 1)]), 1, &[]).0, Word::Pass);
     }
 
     #[test]
     fn many_violations_of_one_rule_do_not_hide_another() {
         let mut many: Vec<_> = (0..500).map(|_| violation()).collect();
-        let other = Violation {
-            rule: Rule::AcknowledgedIsInLedger,
-            ..violation()
-        };
+        let other = Violation { rule: Rule::AcknowledgedIsInLedger, ..violation() };
         many.push(other);
         let kept = with_histories(many, &[], &[]);
         assert_eq!(kept.len(), PER_RULE_MAX + 1);
-        assert!(
-            kept.iter()
-                .any(|kept| kept.violation.rule == Rule::AcknowledgedIsInLedger)
-        );
+        assert!(kept.iter().any(|kept| kept.violation.rule == Rule::AcknowledgedIsInLedger));
     }
 
     #[test]
@@ -437,23 +369,9 @@ mod tests {
             confirmed: 1,
             drift: Some(0),
         };
-        let unlimited = AuditItem {
-            total: None,
-            free: None,
-            ..audited("store:z")
-        };
-        let items = vec![
-            audited("model:a"),
-            audited("store:x"),
-            audited("store:y"),
-            unlimited,
-        ];
-        let audit = Audit {
-            sequence: 1,
-            verdict: "balanced".to_owned(),
-            items,
-            problems: vec![],
-        };
+        let unlimited = AuditItem { total: None, free: None, ..audited("store:z") };
+        let items = vec![audited("model:a"), audited("store:x"), audited("store:y"), unlimited];
+        let audit = Audit { sequence: 1, verdict: "balanced".to_owned(), items, problems: vec![] };
         let verdict = Verdict::on(run, &[], &audit, &[], vec![violation()], 0);
         let json = serde_json::to_value(&verdict).unwrap();
         assert_eq!(json["verdict"], "FAIL");
@@ -467,13 +385,9 @@ mod tests {
         for (_, name) in Outcome::ALL {
             assert_eq!(json["outcomes"][name], 0, "{name}");
         }
-        for path in [
-            "/latency_ms/won/p999",
-            "/latency_ms/lost/max",
-            "/tap_skew_ms/p50",
-            "/opened_at",
-            "/retries",
-        ] {
+        for path in
+            ["/latency_ms/won/p999", "/latency_ms/lost/max", "/tap_skew_ms/p50", "/opened_at", "/retries"]
+        {
             assert!(json.pointer(path).is_some(), "{path}");
         }
         assert_eq!(verdict.exit_code(), 1);

@@ -74,9 +74,7 @@ impl Menu {
     ) -> Result<Menu, String> {
         for (id, _) in weights {
             if !definition.model.iter().any(|model| model.id == *id) {
-                return Err(format!(
-                    "--model-weight names {id:?}, which the sale does not have"
-                ));
+                return Err(format!("--model-weight names {id:?}, which the sale does not have"));
             }
         }
         let weight_of = |model: &Model| match weights.iter().find(|(id, _)| *id == model.id) {
@@ -84,19 +82,12 @@ impl Menu {
             None if weights.is_empty() => model.stock.unwrap_or(1).max(1),
             None => 0,
         };
-        let models: Vec<_> = definition
-            .model
-            .iter()
-            .map(|model| (model.id.clone(), weight_of(model)))
-            .collect();
+        let models: Vec<_> =
+            definition.model.iter().map(|model| (model.id.clone(), weight_of(model))).collect();
         if models.iter().map(|(_, weight)| weight).sum::<u64>() == 0 {
             return Err("the sale has no model that could be chosen".to_owned());
         }
-        Ok(Menu {
-            models,
-            packages: definition.package.clone(),
-            stores,
-        })
+        Ok(Menu { models, packages: definition.package.clone(), stores })
     }
 
     /// One buyer's wish.
@@ -105,24 +96,14 @@ impl Menu {
         let mut fitting: Vec<&str> = self
             .packages
             .iter()
-            .filter(|package| {
-                package
-                    .models
-                    .as_ref()
-                    .is_none_or(|models| models.contains(&model))
-            })
+            .filter(|package| package.models.as_ref().is_none_or(|models| models.contains(&model)))
             .map(|package| package.id.as_str())
             .collect();
         rng.shuffle(&mut fitting);
         fitting.truncate(rng.usize(0..=PACKAGES_MAX));
         let packages = fitting.into_iter().map(str::to_owned).collect();
         let store = rng.choice(&self.stores).cloned();
-        Wish {
-            model,
-            packages,
-            store,
-            accept_partial: rng.u32(0..100) < ACCEPT_PARTIAL_PERCENT,
-        }
+        Wish { model, packages, store, accept_partial: rng.u32(0..100) < ACCEPT_PARTIAL_PERCENT }
     }
 
     fn choose_model(&self, rng: &mut Rng) -> String {
@@ -163,16 +144,11 @@ mod tests {
         let wishes: Vec<_> = (0..1000).map(|_| menu.choose(&mut rng)).collect();
         for wish in &wishes {
             let other = if wish.model == "a" { "for-b" } else { "for-a" };
-            assert!(
-                wish.packages.len() <= 3 && !wish.packages.iter().any(|package| package == other)
-            );
+            assert!(wish.packages.len() <= 3 && !wish.packages.iter().any(|package| package == other));
             assert_eq!(wish.store.as_deref(), Some("s1"));
         }
         let of_a = wishes.iter().filter(|wish| wish.model == "a").count();
-        assert!(
-            (850..950).contains(&of_a),
-            "{of_a} of 1000 chose the model with 90 % of the stock"
-        );
+        assert!((850..950).contains(&of_a), "{of_a} of 1000 chose the model with 90 % of the stock");
         assert!(wishes.iter().any(|wish| wish.packages.len() == 3));
         assert!(wishes.iter().any(|wish| wish.packages.is_empty()));
         assert!(wishes.iter().any(|wish| wish.accept_partial));
@@ -181,10 +157,7 @@ mod tests {
     #[test]
     fn the_same_seed_wishes_the_same() {
         let menu = Menu::new(&definition(), &[], vec![]).unwrap();
-        assert_eq!(
-            menu.choose(&mut Rng::with_seed(9)),
-            menu.choose(&mut Rng::with_seed(9))
-        );
+        assert_eq!(menu.choose(&mut Rng::with_seed(9)), menu.choose(&mut Rng::with_seed(9)));
     }
 
     #[test]
@@ -198,12 +171,7 @@ mod tests {
 
     #[test]
     fn a_wish_without_a_store_leaves_the_member_out() {
-        let wish = Wish {
-            model: "a".to_owned(),
-            packages: vec![],
-            store: None,
-            accept_partial: false,
-        };
+        let wish = Wish { model: "a".to_owned(), packages: vec![], store: None, accept_partial: false };
         assert_eq!(
             serde_json::to_string(&wish).unwrap(),
             r#"{"model":"a","packages":[],"accept_partial":false}"#

@@ -165,9 +165,5 @@ fn duration(text: &str) -> Result<Duration, String> {
         "d" => 86_400,
         _ => return Err(wrong()),
     };
-    number
-        .checked_mul(unit)
-        .filter(|s| *s > 0)
-        .map(Duration::from_secs)
-        .ok_or_else(wrong)
+    number.checked_mul(unit).filter(|s| *s > 0).map(Duration::from_secs).ok_or_else(wrong)
 }

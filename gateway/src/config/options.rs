@@ -15,49 +15,23 @@ pub struct CommonOptions {
     #[serde(skip)]
     pub config: Option<PathBuf>,
     /// The ledger: redis://HOST:PORT, rediss://HOST:PORT or unix:PATH. A password belongs into the variable or the file
-    #[arg(
-        long,
-        global = true,
-        env = "LAUNCHGATE_REDIS",
-        value_name = "URL",
-        hide_env_values = true
-    )]
+    #[arg(long, global = true, env = "LAUNCHGATE_REDIS", value_name = "URL", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<String>,
     /// Until Redis must have accepted a connection, in ms
-    #[arg(
-        long,
-        global = true,
-        env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS",
-        value_name = "MS"
-    )]
+    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_connect_timeout_ms: Option<String>,
     /// Until Redis must have answered, in ms; past it an outcome is unknown
-    #[arg(
-        long,
-        global = true,
-        env = "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS",
-        value_name = "MS"
-    )]
+    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_answer_timeout_ms: Option<String>,
     /// Log lines as text or json
-    #[arg(
-        long,
-        global = true,
-        env = "LAUNCHGATE_LOG_FORMAT",
-        value_name = "FORMAT"
-    )]
+    #[arg(long, global = true, env = "LAUNCHGATE_LOG_FORMAT", value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<String>,
     /// What to log: error, warn, info, debug, trace, or per module as in "info,gateway::ledger=debug"
-    #[arg(
-        long,
-        global = true,
-        env = "LAUNCHGATE_LOG_LEVEL",
-        value_name = "LEVEL"
-    )]
+    #[arg(long, global = true, env = "LAUNCHGATE_LOG_LEVEL", value_name = "LEVEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
 }

@@ -32,18 +32,9 @@ impl Catalogue {
     /// Gives every item a place: models, then packages, then stores, in the definition's order.
     #[must_use]
     pub fn new(definition: Definition, revision: u64) -> Self {
-        let models = definition
-            .models
-            .iter()
-            .map(|m| ("model", &m.id, m.stock, m.price));
-        let packages = definition
-            .packages
-            .iter()
-            .map(|p| ("package", &p.id, p.stock, p.price));
-        let stores = definition
-            .stores
-            .iter()
-            .map(|s| ("store", &s.id, s.capacity, 0));
+        let models = definition.models.iter().map(|m| ("model", &m.id, m.stock, m.price));
+        let packages = definition.packages.iter().map(|p| ("package", &p.id, p.stock, p.price));
+        let stores = definition.stores.iter().map(|s| ("store", &s.id, s.capacity, 0));
         let items: Vec<Item> = models
             .chain(packages)
             .chain(stores)
@@ -53,26 +44,13 @@ impl Catalogue {
                 price,
             })
             .collect();
-        let places = items
-            .iter()
-            .enumerate()
-            .map(|(place, item)| (item.name.clone(), place))
-            .collect();
+        let places = items.iter().enumerate().map(|(place, item)| (item.name.clone(), place)).collect();
         let first_store = definition.models.len() + definition.packages.len();
         let mut cities: HashMap<String, Vec<usize>> = HashMap::new();
         for (i, store) in definition.stores.iter().enumerate() {
-            cities
-                .entry(store.city.clone())
-                .or_default()
-                .push(first_store + i);
+            cities.entry(store.city.clone()).or_default().push(first_store + i);
         }
-        Self {
-            definition,
-            revision,
-            items,
-            places,
-            cities,
-        }
+        Self { definition, revision, items, places, cities }
     }
 
     /// All items by place.
@@ -102,22 +80,15 @@ impl Catalogue {
     /// The places of all stores, or of those in a city, in the definition's order.
     pub fn stores_in(&self, city: Option<&str>) -> impl Iterator<Item = usize> + '_ {
         let first = self.definition.models.len() + self.definition.packages.len();
-        let all = if city.is_none() {
-            first..self.items.len()
-        } else {
-            0..0
-        };
-        let some = city
-            .and_then(|city| self.cities.get(city))
-            .map_or(&[][..], Vec::as_slice);
+        let all = if city.is_none() { first..self.items.len() } else { 0..0 };
+        let some = city.and_then(|city| self.cities.get(city)).map_or(&[][..], Vec::as_slice);
         all.chain(some.iter().copied())
     }
 
     /// The store that stands here: a place from [`Self::stores_in`].
     #[must_use]
     pub fn store_at(&self, place: usize) -> &Store {
-        &self.definition.stores
-            [place - self.definition.models.len() - self.definition.packages.len()]
+        &self.definition.stores[place - self.definition.models.len() - self.definition.packages.len()]
     }
 
     /// What of this can't be had because it does not exist or does not fit the model, as items.
@@ -130,10 +101,7 @@ impl Catalogue {
         for id in packages {
             let fits = self.place_of("package", id).is_some_and(|place| {
                 let package = &self.definition.packages[place - self.definition.models.len()];
-                package
-                    .models
-                    .as_ref()
-                    .is_none_or(|models| models.iter().any(|m| m == model))
+                package.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
             });
             if !fits {
                 unknown.push(format!("package:{id}"));
@@ -150,10 +118,7 @@ impl Catalogue {
     /// The price of a model with packages, in minor units. An item that is gone costs nothing.
     #[must_use]
     pub fn price(&self, model: &str, packages: &[String]) -> u64 {
-        let price = |kind, id: &str| {
-            self.place_of(kind, id)
-                .map_or(0, |place| self.items[place].price)
-        };
+        let price = |kind, id: &str| self.place_of(kind, id).map_or(0, |place| self.items[place].price);
         price("model", model) + packages.iter().map(|id| price("package", id)).sum::<u64>()
     }
 }

@@ -25,10 +25,7 @@ pub fn buyer_part(sale: &str, sub: &str) -> String {
 /// The id of the reservation that this buyer's key stands for, at every gateway and after any crash.
 #[must_use]
 pub fn reservation_id(sale: &str, sub: &str, key: &str) -> String {
-    let hash = Sha256::new()
-        .chain_update(b"key\0")
-        .chain_update(key)
-        .finalize();
+    let hash = Sha256::new().chain_update(b"key\0").chain_update(key).finalize();
     let mut id = buyer_part(sale, sub);
     URL_SAFE_NO_PAD.encode_string(&hash[..9], &mut id);
     id
@@ -37,10 +34,7 @@ pub fn reservation_id(sale: &str, sub: &str, key: &str) -> String {
 /// Whether this can be an id at all: asked before a path's text goes anywhere.
 #[must_use]
 pub fn is_reservation_id(text: &str) -> bool {
-    text.len() == ID_CHARS
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    text.len() == ID_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// Eight bytes of the buyer's part of an id, for sets in memory. Two buyers may share them: such a
@@ -48,9 +42,7 @@ pub fn is_reservation_id(text: &str) -> bool {
 #[must_use]
 pub fn buyer_mark(id: &str) -> Option<u64> {
     let mut bytes = [0; 15];
-    let written = URL_SAFE_NO_PAD
-        .decode_slice(id.get(..BUYER_CHARS)?, &mut bytes)
-        .ok()?;
+    let written = URL_SAFE_NO_PAD.decode_slice(id.get(..BUYER_CHARS)?, &mut bytes).ok()?;
     let (mark, _) = bytes.split_first_chunk::<8>()?;
     (written == bytes.len()).then(|| u64::from_be_bytes(*mark))
 }
@@ -61,10 +53,7 @@ pub fn buyer_mark(id: &str) -> Option<u64> {
 pub fn fingerprint(model: &str, packages: &[String], store: &str, accept_partial: bool) -> String {
     let mut sorted: Vec<&str> = packages.iter().map(String::as_str).collect();
     sorted.sort_unstable();
-    let mut hash = Sha256::new()
-        .chain_update(model)
-        .chain_update(b"\0")
-        .chain_update(store);
+    let mut hash = Sha256::new().chain_update(model).chain_update(b"\0").chain_update(store);
     hash.update([0, u8::from(accept_partial)]);
     for package in sorted {
         hash.update(b"\0");
@@ -113,10 +102,7 @@ mod tests {
         assert_eq!(id.len(), ID_CHARS);
         assert!(is_reservation_id(&id));
         assert_eq!(id, reservation_id("sale", "alice", "k1"));
-        assert_eq!(
-            id[..BUYER_CHARS],
-            reservation_id("sale", "alice", "k2")[..BUYER_CHARS]
-        );
+        assert_eq!(id[..BUYER_CHARS], reservation_id("sale", "alice", "k2")[..BUYER_CHARS]);
         assert_eq!(id[..BUYER_CHARS], buyer_part("sale", "alice"));
         for other in [
             reservation_id("sale", "alice", "k2"),

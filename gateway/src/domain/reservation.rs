@@ -30,9 +30,7 @@ impl State {
     }
 
     fn parse(word: &str) -> Option<Self> {
-        [Self::Held, Self::Confirmed, Self::Cancelled, Self::Expired]
-            .into_iter()
-            .find(|s| s.word() == word)
+        [Self::Held, Self::Confirmed, Self::Cancelled, Self::Expired].into_iter().find(|s| s.word() == word)
     }
 
     /// Whether stock is taken for it.
@@ -82,10 +80,7 @@ impl Reservation {
         let (key, rest) = line.split_once(' ')?;
         let (part, changes) = rest.rsplit_once(' ')?;
         let mut reservation = Self::from_part(format!("{buyer_part}{key}"), buyer, part)?;
-        reservation.changes = changes
-            .split(',')
-            .map(|n| n.parse().ok())
-            .collect::<Option<_>>()?;
+        reservation.changes = changes.split(',').map(|n| n.parse().ok()).collect::<Option<_>>()?;
         Some(reservation)
     }
 
@@ -143,18 +138,11 @@ impl Reservation {
 #[must_use]
 pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
     let (buyer, lines) = text.split_once('\n')?;
-    lines
-        .split('\n')
-        .map(|line| Reservation::from_record(buyer_part, buyer, line))
-        .collect()
+    lines.split('\n').map(|line| Reservation::from_record(buyer_part, buyer, line)).collect()
 }
 
 fn list(text: &str) -> Vec<String> {
-    if text == "-" {
-        Vec::new()
-    } else {
-        text.split(',').map(str::to_owned).collect()
-    }
+    if text == "-" { Vec::new() } else { text.split(',').map(str::to_owned).collect() }
 }
 
 fn optional(text: &str) -> Option<String> {
@@ -165,7 +153,8 @@ fn optional(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    const LINE: &str = "key-AAAAAAAA 17 2 held air cover,care - store:gz-0001 fingerprint 1700000000000 905000 - 4,9";
+    const LINE: &str =
+        "key-AAAAAAAA 17 2 held air cover,care - store:gz-0001 fingerprint 1700000000000 905000 - 4,9";
 
     #[test]
     fn a_record_reads_back_what_the_scripts_write() {
@@ -184,10 +173,7 @@ mod tests {
         let r = Reservation::from_record("b", "alice", LINE).unwrap();
         assert_eq!(r.state_at(905_000 + 59_999, 60_000), State::Held);
         assert_eq!(r.state_at(905_000 + 60_000, 60_000), State::Expired);
-        let paid = Reservation {
-            state: State::Confirmed,
-            ..r
-        };
+        let paid = Reservation { state: State::Confirmed, ..r };
         assert_eq!(paid.state_at(i64::MAX / 2, 0), State::Confirmed);
     }
 
@@ -195,19 +181,10 @@ mod tests {
     fn damaged_text_is_noticed() {
         for cut in 0..LINE.split(' ').count() {
             let short: Vec<_> = LINE.split(' ').take(cut).collect();
-            assert_eq!(
-                Reservation::from_record("b", "alice", &short.join(" ")),
-                None
-            );
+            assert_eq!(Reservation::from_record("b", "alice", &short.join(" ")), None);
         }
-        assert_eq!(
-            Reservation::from_record("b", "alice", &LINE.replace("held", "gone")),
-            None
-        );
-        assert_eq!(
-            Reservation::from_record("b", "alice", &format!("{LINE} x")),
-            None
-        );
+        assert_eq!(Reservation::from_record("b", "alice", &LINE.replace("held", "gone")), None);
+        assert_eq!(Reservation::from_record("b", "alice", &format!("{LINE} x")), None);
         assert_eq!(parse_record("b", "alice"), None);
     }
 }

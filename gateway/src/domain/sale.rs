@@ -97,13 +97,7 @@ mod tests {
 
     #[test]
     fn phases_have_an_order() {
-        let mut levers = Levers {
-            paused: false,
-            frozen: true,
-            closed: false,
-            opens: 100,
-            closes: 200,
-        };
+        let mut levers = Levers { paused: false, frozen: true, closed: false, opens: 100, closes: 200 };
         assert_eq!(levers.phase(99, true), Phase::Upcoming);
         assert_eq!(levers.phase(100, true), Phase::Open);
         assert_eq!(levers.phase(100, false), Phase::SoldOut);

@@ -2,16 +2,14 @@
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN,
-    VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use hyper::http::request::Parts;
 use hyper::http::{HeaderValue, Method};
 
 use super::respond::{Answer, no_content};
 
-const EXPOSED: &str =
-    "Retry-After, Location, ETag, RateLimit, RateLimit-Policy, Idempotency-Replayed";
+const EXPOSED: &str = "Retry-After, Location, ETag, RateLimit, RateLimit-Policy, Idempotency-Replayed";
 const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-None-Match";
 
 /// The listed origin that a request comes from, if it does.
@@ -29,14 +27,8 @@ pub fn preflight(origin: Option<&HeaderValue>, parts: &Parts, methods: &str) -> 
         .then_some(())?;
     let mut answer = no_content();
     let headers = answer.headers_mut();
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_str(methods).ok()?,
-    );
-    headers.insert(
-        ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static(HEADERS),
-    );
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_str(methods).ok()?);
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));
     // Ten minutes: long enough for a launch, short enough for a change of the list.
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     Some(answer)
@@ -51,9 +43,6 @@ pub fn mark(answer: &mut Answer, configured: bool, origin: Option<HeaderValue>) 
     }
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(
-            ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static(EXPOSED),
-        );
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
 }

@@ -9,15 +9,13 @@ use calls::{Auth, Call, Good, ops_calls, public_calls};
 use hyper::Method;
 use schemas::{definition_schema, parameter_schema, problem_name, problem_schema, schemas};
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::path::{
-    OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder,
-};
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApiBuilder, PathItem, Ref,
-    RefOr, Required, Response, ResponseBuilder,
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApiBuilder, PathItem, Ref, RefOr,
+    Required, Response, ResponseBuilder,
 };
 
 use super::problem::{self, Kind};
@@ -35,17 +33,11 @@ pub fn document() -> String {
     }
     let bearer = |about: &str| {
         SecurityScheme::Http(
-            HttpBuilder::new()
-                .scheme(HttpAuthScheme::Bearer)
-                .description(Some(about))
-                .build(),
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build(),
         )
     };
     let mut components = ComponentsBuilder::new()
-        .security_scheme(
-            "token",
-            bearer("A JWT; `sub` is the buyer, the scope `service` marks a service."),
-        )
+        .security_scheme("token", bearer("A JWT; `sub` is the buyer, the scope `service` marks a service."))
         .security_scheme("ops-token", bearer("A token of the ops token file."))
         .schema("Definition", definition_schema());
     for (name, schema) in schemas() {
@@ -58,11 +50,7 @@ pub fn document() -> String {
         .title("Launchgate")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe."));
-    let document = OpenApiBuilder::new()
-        .info(info)
-        .paths(paths)
-        .components(Some(components.build()))
-        .build();
+    let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
@@ -78,12 +66,7 @@ fn http_method(method: &Method) -> HttpMethod {
 }
 
 fn operation(call: &Call, tag: &str) -> OperationBuilder {
-    let id: String = call
-        .path
-        .replace(['{', '}'], "")
-        .split(['/', '-', '_'])
-        .collect::<Vec<_>>()
-        .join("_");
+    let id: String = call.path.replace(['{', '}'], "").split(['/', '-', '_']).collect::<Vec<_>>().join("_");
     let mut operation = OperationBuilder::new()
         .operation_id(Some(format!("{}{id}", call.method.as_str().to_lowercase())))
         .summary(Some(call.summary))
@@ -98,13 +81,8 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
         ));
     }
     for (name, about) in call.query {
-        operation = operation.parameter(parameter(
-            call.path,
-            name,
-            ParameterIn::Query,
-            Required::False,
-            about,
-        ));
+        operation =
+            operation.parameter(parameter(call.path, name, ParameterIn::Query, Required::False, about));
     }
     if call.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING) {
         let about = "1 to 64 visible ASCII characters, bare or as an RFC 8941 string. One for each intended reservation, the same with every retry.";
@@ -125,15 +103,10 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
     match call.auth {
         Auth::Anyone => {}
         Auth::Token => operation = operation.security(SecurityRequirement::new("token", [""; 0])),
-        Auth::OpsToken => {
-            operation = operation.security(SecurityRequirement::new("ops-token", [""; 0]))
-        }
+        Auth::OpsToken => operation = operation.security(SecurityRequirement::new("ops-token", [""; 0])),
     }
     for (status, description, body) in &call.good {
-        operation = operation.response(
-            status.to_string(),
-            good_response(*status, description, body),
-        );
+        operation = operation.response(status.to_string(), good_response(*status, description, body));
     }
     let mut statuses: Vec<u16> = call.problems.iter().map(|kind| kind.status).collect();
     statuses.sort_unstable();
@@ -145,13 +118,7 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
     operation
 }
 
-fn parameter(
-    path: &str,
-    name: &str,
-    place: ParameterIn,
-    required: Required,
-    about: &str,
-) -> Parameter {
+fn parameter(path: &str, name: &str, place: ParameterIn, required: Required, about: &str) -> Parameter {
     ParameterBuilder::new()
         .name(name)
         .parameter_in(place)
@@ -187,19 +154,15 @@ fn good_response(status: u16, description: &str, body: &Good) -> Response {
         Good::Json(schema) => response.content("application/json", json(schema).build()),
         Good::Other(media_type) => {
             let text = ObjectBuilder::new().schema_type(Type::String);
-            response.content(
-                *media_type,
-                ContentBuilder::new().schema(Some(text)).build(),
-            )
+            response.content(*media_type, ContentBuilder::new().schema(Some(text)).build())
         }
         Good::Empty => response,
     };
     let response = match (status, body) {
         (201, _) => response.header("Location", text_header("The new reservation.")),
-        (200, Good::Json("ReservationView")) => response.header(
-            "Idempotency-Replayed",
-            text_header("`true` when an earlier POST made it."),
-        ),
+        (200, Good::Json("ReservationView")) => {
+            response.header("Idempotency-Replayed", text_header("`true` when an earlier POST made it."))
+        }
         (200, Good::Json("SaleView")) | (304, _) => {
             response.header("ETag", text_header("Over all but `server_time`."))
         }
@@ -209,29 +172,21 @@ fn good_response(status: u16, description: &str, body: &Good) -> Response {
 }
 
 fn problem_response(call: &Call, status: u16) -> Response {
-    let mut kinds: Vec<&Kind> = call
-        .problems
-        .iter()
-        .filter(|kind| kind.status == status)
-        .collect();
+    let mut kinds: Vec<&Kind> = call.problems.iter().filter(|kind| kind.status == status).collect();
     kinds.dedup();
-    let names: Vec<String> = kinds
-        .iter()
-        .map(|kind| format!("`{}`", kind.name))
-        .collect();
+    let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name)).collect();
     let schema: RefOr<Schema> = match kinds[..] {
         [kind] => Ref::from_schema_name(problem_name(kind)).into(),
         _ => {
-            let any = kinds.iter().fold(OneOfBuilder::new(), |any, kind| {
-                any.item(Ref::from_schema_name(problem_name(kind)))
-            });
+            let any = kinds
+                .iter()
+                .fold(OneOfBuilder::new(), |any, kind| any.item(Ref::from_schema_name(problem_name(kind))));
             Schema::OneOf(any.build()).into()
         }
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
-    let response = ResponseBuilder::new()
-        .description(names.join(", "))
-        .content("application/problem+json", content);
+    let response =
+        ResponseBuilder::new().description(names.join(", ")).content("application/problem+json", content);
     let response = match status {
         401 => response.header("WWW-Authenticate", text_header("RFC 6750.")),
         405 => response.header("Allow", text_header("The methods of this path.")),
@@ -240,16 +195,8 @@ fn problem_response(call: &Call, status: u16) -> Response {
             .header("RateLimit", text_header("What is left of the limits."))
             .header("RateLimit-Policy", text_header("The limits.")),
         503 => response.header("Retry-After", text_header("Seconds.")),
-        409 if kinds.iter().any(|kind| {
-            kind.members
-                .iter()
-                .any(|(name, _)| *name == "retry_after_ms")
-        }) =>
-        {
-            response.header(
-                "Retry-After",
-                text_header("Seconds, where `retry_after_ms` is there."),
-            )
+        409 if kinds.iter().any(|kind| kind.members.iter().any(|(name, _)| *name == "retry_after_ms")) => {
+            response.header("Retry-After", text_header("Seconds, where `retry_after_ms` is there."))
         }
         _ => response,
     };
@@ -293,11 +240,7 @@ mod tests {
     fn every_problem_is_answered_by_some_call() {
         let calls: Vec<Call> = public_calls().into_iter().chain(ops_calls()).collect();
         for kind in problem::ALL {
-            assert!(
-                calls.iter().any(|call| call.problems.contains(kind)),
-                "{}",
-                kind.name
-            );
+            assert!(calls.iter().any(|call| call.problems.contains(kind)), "{}", kind.name);
         }
     }
 
@@ -306,12 +249,7 @@ mod tests {
         let all = parsed();
         let mut ids = Vec::new();
         for item in all["paths"].as_object().unwrap().values() {
-            ids.extend(
-                item.as_object()
-                    .unwrap()
-                    .values()
-                    .filter_map(|op| op["operationId"].as_str()),
-            );
+            ids.extend(item.as_object().unwrap().values().filter_map(|op| op["operationId"].as_str()));
         }
         let count = ids.len();
         ids.sort_unstable();

@@ -40,11 +40,7 @@ pub fn check_size(parts: &Parts) -> Result<(), Refused> {
         let detail = format!("The request target has {target} bytes; the limit is {TARGET_MAX}.");
         return Err(Refused::new(problem::URI_TOO_LONG, detail));
     }
-    let bytes: usize = parts
-        .headers
-        .iter()
-        .map(|(name, value)| name.as_str().len() + value.len())
-        .sum();
+    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > HEADERS_BYTES_MAX || parts.headers.len() > HEADERS_MAX {
         let detail = format!(
             "The request has {} headers of {bytes} bytes; the limit is {HEADERS_MAX} of {HEADERS_BYTES_MAX}.",
@@ -56,10 +52,7 @@ pub fn check_size(parts: &Parts) -> Result<(), Refused> {
 }
 
 /// Reads a body that must be JSON of this type.
-pub async fn json<T: DeserializeOwned>(
-    request: Request<Incoming>,
-    limits: BodyLimits,
-) -> Result<T, Refused> {
+pub async fn json<T: DeserializeOwned>(request: Request<Incoming>, limits: BodyLimits) -> Result<T, Refused> {
     parse(&json_bytes(request, limits).await?)
 }
 
@@ -88,11 +81,7 @@ pub async fn optional_json<T: DeserializeOwned + Default>(
 }
 
 fn check_is_json(parts: &Parts) -> Result<(), Refused> {
-    let said = parts
-        .headers
-        .get(CONTENT_TYPE)
-        .and_then(|v| v.to_str().ok())
-        .unwrap_or_default();
+    let said = parts.headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     let essence = said.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         let detail = if said.is_empty() {
@@ -102,11 +91,7 @@ fn check_is_json(parts: &Parts) -> Result<(), Refused> {
         };
         return Err(Refused::new(problem::UNSUPPORTED_MEDIA_TYPE, detail));
     }
-    if parts
-        .headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|v| v != "identity")
-    {
+    if parts.headers.get(CONTENT_ENCODING).is_some_and(|v| v != "identity") {
         return Err(Refused::new(
             problem::UNSUPPORTED_MEDIA_TYPE,
             "Send the body without a Content-Encoding.",
@@ -117,15 +102,9 @@ fn check_is_json(parts: &Parts) -> Result<(), Refused> {
 
 async fn read(parts: &Parts, body: Incoming, limits: BodyLimits) -> Result<Bytes, Refused> {
     let too_large = || {
-        Refused::new(
-            problem::BODY_TOO_LARGE,
-            format!("A body here has at most {} bytes.", limits.bytes_max),
-        )
+        Refused::new(problem::BODY_TOO_LARGE, format!("A body here has at most {} bytes.", limits.bytes_max))
     };
-    let announced = parts
-        .headers
-        .get(CONTENT_LENGTH)
-        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+    let announced = parts.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limits.bytes_max as u64) {
         return Err(too_large());
     }
@@ -133,15 +112,9 @@ async fn read(parts: &Parts, body: Incoming, limits: BodyLimits) -> Result<Bytes
     match tokio::time::timeout(limits.timeout, read).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
-        Ok(Err(_)) => Err(Refused::new(
-            problem::INVALID_REQUEST,
-            "The body broke off or is badly framed.",
-        )),
+        Ok(Err(_)) => Err(Refused::new(problem::INVALID_REQUEST, "The body broke off or is badly framed.")),
         Err(_) => {
-            let detail = format!(
-                "The body did not arrive within {} ms.",
-                limits.timeout.as_millis()
-            );
+            let detail = format!("The body did not arrive within {} ms.", limits.timeout.as_millis());
             Err(Refused::new(problem::REQUEST_TIMEOUT, detail))
         }
     }
@@ -158,18 +131,14 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
         let mut pointer = pointer(error.path());
         let text = error.inner().to_string();
         // serde names an unknown field, the path ends at the object that holds it.
-        if let Some(field) = text
-            .strip_prefix("unknown field `")
-            .and_then(|rest| rest.split('`').next())
+        if let Some(field) = text.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
             && !pointer.ends_with(&format!("/{}", escape(field)))
         {
             pointer = format!("{pointer}/{}", escape(field));
         }
         Refused::invalid(&pointer, format!("{text}."))
     })?;
-    deserializer
-        .end()
-        .map_err(|error| Refused::invalid("", format!("after the JSON: {error}.")))?;
+    deserializer.end().map_err(|error| Refused::invalid("", format!("after the JSON: {error}.")))?;
     Ok(parsed)
 }
 
@@ -189,18 +158,11 @@ fn escape(key: &str) -> String {
 }
 
 /// The query's parameters; each may be named once and must be one of these.
-pub fn query<const N: usize>(
-    parts: &Parts,
-    names: [&str; N],
-) -> Result<[Option<String>; N], Refused> {
+pub fn query<const N: usize>(parts: &Parts, names: [&str; N]) -> Result<[Option<String>; N], Refused> {
     let mut values = [const { None }; N];
     for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
         let place = names.iter().position(|n| *n == name).ok_or_else(|| {
-            let known = if N == 0 {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
+            let known = if N == 0 { "none".to_owned() } else { names.join(", ") };
             Refused::new(
                 problem::INVALID_REQUEST,
                 format!("There is no query parameter {name:?} here; known: {known}."),
@@ -222,10 +184,7 @@ mod tests {
     use crate::http::view::ReserveRequest;
 
     fn place_of(body: &str) -> String {
-        format!(
-            "{:?}",
-            parse::<ReserveRequest>(body.as_bytes()).unwrap_err()
-        )
+        format!("{:?}", parse::<ReserveRequest>(body.as_bytes()).unwrap_err())
     }
 
     #[test]
@@ -233,23 +192,14 @@ mod tests {
         for (body, pointer) in [
             (r#"{"model": 3, "store": "s"}"#, "/model"),
             (r#"{"model": "a b", "store": "s"}"#, "/model"),
-            (
-                r#"{"model": "a", "store": "s", "packages": ["x", 5]}"#,
-                "/packages/1",
-            ),
-            (
-                r#"{"model": "a", "store": "s", "colour": "red"}"#,
-                "/colour",
-            ),
+            (r#"{"model": "a", "store": "s", "packages": ["x", 5]}"#, "/packages/1"),
+            (r#"{"model": "a", "store": "s", "colour": "red"}"#, "/colour"),
             (r#"{"model": "a", "store": "s", "a/b": 1}"#, "/a~1b"),
             (r#"{"model": "a", "store": "s"} x"#, ""),
             (r#" ["a", [], "s", false]"#, ""),
         ] {
             let found = place_of(body);
-            assert!(
-                found.contains(&format!("\"pointer\": String(\"{pointer}\")")),
-                "{body}: {found}"
-            );
+            assert!(found.contains(&format!("\"pointer\": String(\"{pointer}\")")), "{body}: {found}");
         }
     }
 }

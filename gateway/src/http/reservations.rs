@@ -10,9 +10,7 @@ use super::respond::{self, Answer, Refused};
 use super::view::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use super::worker::Worker;
 use crate::admit::admit;
-use crate::domain::identity::{
-    buyer_part, fingerprint, is_reservation_id, parse_key, reservation_id,
-};
+use crate::domain::identity::{buyer_part, fingerprint, is_reservation_id, parse_key, reservation_id};
 use crate::identify::Identified;
 use crate::ledger::batch::Wanted;
 use crate::ledger::changes::{self, Amendment, By};
@@ -38,24 +36,14 @@ pub async fn reserve(
     let wanted = Wanted {
         id: reservation_id(&sale.id, who.sub(), &key),
         sub: who.sub().clone(),
-        fingerprint: fingerprint(
-            &wanted.model.0,
-            &packages,
-            &wanted.store.0,
-            wanted.accept_partial,
-        ),
+        fingerprint: fingerprint(&wanted.model.0, &packages, &wanted.store.0, wanted.accept_partial),
         model: wanted.model.0,
         packages,
         store: wanted.store.0,
         accept_partial: wanted.accept_partial,
     };
     let decision = match admit(&sale, wanted) {
-        Ok(admitted) => {
-            worker
-                .queue(&sale)
-                .reserve(admitted, worker.tap_deadline())
-                .await
-        }
+        Ok(admitted) => worker.queue(&sale).reserve(admitted, worker.tap_deadline()).await,
         Err(refusal) => refusal,
     };
     respond::decision(&sale, &sale.memory(), decision)
@@ -80,12 +68,7 @@ pub async fn list(
 }
 
 /// `GET /v1/sales/{sale}/reservations/{id}`
-pub async fn get(
-    worker: &Worker,
-    who: &Identified,
-    sale_id: &str,
-    id: &str,
-) -> Result<Answer, Refused> {
+pub async fn get(worker: &Worker, who: &Identified, sale_id: &str, id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let part = buyer_part(&sale.id, who.sub());
@@ -140,10 +123,7 @@ pub async fn confirm(
         return Err(Refused::invalid("/payment", detail));
     }
     if version == 0 || version > u64::from(u32::MAX) {
-        return Err(Refused::invalid(
-            "/version",
-            "A version is a number from 1 on.",
-        ));
+        return Err(Refused::invalid("/version", "A version is a number from 1 on."));
     }
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
@@ -152,12 +132,7 @@ pub async fn confirm(
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/cancel`: needs no body, and looks into none.
-pub async fn cancel(
-    worker: &Worker,
-    who: &Identified,
-    sale_id: &str,
-    id: &str,
-) -> Result<Answer, Refused> {
+pub async fn cancel(worker: &Worker, who: &Identified, sale_id: &str, id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let part = buyer_part(&sale.id, who.sub());
@@ -166,27 +141,16 @@ pub async fn cancel(
 }
 
 fn by<'a>(who: &Identified, part: &'a str) -> By<'a> {
-    if who.is_service() {
-        By::Service
-    } else {
-        By::Buyer(part)
-    }
+    if who.is_service() { By::Service } else { By::Buyer(part) }
 }
 
 fn check_id(id: &str) -> Result<(), Refused> {
-    if is_reservation_id(id) {
-        Ok(())
-    } else {
-        Err(respond::reservation_not_found())
-    }
+    if is_reservation_id(id) { Ok(()) } else { Err(respond::reservation_not_found()) }
 }
 
 fn check_packages(packages: Vec<ItemId>) -> Result<Vec<String>, Refused> {
     if packages.len() > PACKAGES_MAX {
-        return Err(Refused::invalid(
-            "/packages",
-            format!("At most {PACKAGES_MAX} packages."),
-        ));
+        return Err(Refused::invalid("/packages", format!("At most {PACKAGES_MAX} packages.")));
     }
     let packages: Vec<String> = packages.into_iter().map(|id| id.0).collect();
     let twice = (1..packages.len()).find(|i| packages[..*i].contains(&packages[*i]));
@@ -202,8 +166,7 @@ fn check_packages(packages: Vec<ItemId>) -> Result<Vec<String>, Refused> {
 fn idempotency_key(request: &Request<Incoming>) -> Result<String, Refused> {
     let mut values = request.headers().get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
-        let detail =
-            "Send an Idempotency-Key of your own making, and the same one with every retry.";
+        let detail = "Send an Idempotency-Key of your own making, and the same one with every retry.";
         return Err(Refused::new(problem::IDEMPOTENCY_KEY_MISSING, detail));
     };
     if values.next().is_some() {
@@ -213,19 +176,13 @@ fn idempotency_key(request: &Request<Incoming>) -> Result<String, Refused> {
         ));
     }
     parse_key(value.as_bytes()).map_err(|why| {
-        Refused::new(
-            problem::INVALID_REQUEST,
-            format!("The Idempotency-Key can't be used: {why}."),
-        )
+        Refused::new(problem::INVALID_REQUEST, format!("The Idempotency-Key can't be used: {why}."))
     })
 }
 
 impl Worker {
     fn body_limits(&self) -> BodyLimits {
-        BodyLimits {
-            bytes_max: super::request::BODY_MAX,
-            timeout: self.limits().body_timeout,
-        }
+        BodyLimits { bytes_max: super::request::BODY_MAX, timeout: self.limits().body_timeout }
     }
 
     /// A sale by its id.
@@ -236,13 +193,7 @@ impl Worker {
 
 /// A sale by its id; 404 only if it is certain that there is none.
 pub fn find_sale(sales: &Sales, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
-    sales.get(id).ok_or_else(|| {
-        if sales.may_exist(id) {
-            Refused::not_taken()
-        } else {
-            sale_not_found(id)
-        }
-    })
+    sales.get(id).ok_or_else(|| if sales.may_exist(id) { Refused::not_taken() } else { sale_not_found(id) })
 }
 
 /// 404 for a sale.

@@ -38,12 +38,7 @@ impl Refused {
     /// A problem of this kind; `detail` tells this occurrence.
     #[must_use]
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Problem {
-            kind,
-            detail: detail.into(),
-            members: Map::new(),
-            headers: Vec::new(),
-        }))
+        Self(Box::new(Problem { kind, detail: detail.into(), members: Map::new(), headers: Vec::new() }))
     }
 
     /// With one more member.
@@ -66,8 +61,7 @@ impl Refused {
     #[must_use]
     pub fn retry_after(self, least_ms: u64) -> Self {
         let ms = least_ms + fastrand::u64(0..=(least_ms / 2).clamp(200, 5_000));
-        self.with("retry_after_ms", ms)
-            .header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
+        self.with("retry_after_ms", ms).header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
     }
 
     /// 400 with the place in the body.
@@ -92,21 +86,14 @@ impl Refused {
     /// 401 on the ops listener.
     #[must_use]
     pub fn unknown_ops_token() -> Self {
-        Self::new(
-            problem::UNAUTHENTICATED,
-            "This needs `Authorization: Bearer` with one of the ops tokens.",
-        )
-        .header(WWW_AUTHENTICATE, "Bearer realm=\"launchgate-ops\"")
+        Self::new(problem::UNAUTHENTICATED, "This needs `Authorization: Bearer` with one of the ops tokens.")
+            .header(WWW_AUTHENTICATE, "Bearer realm=\"launchgate-ops\"")
     }
 
     /// 405.
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
-        Self::new(
-            problem::METHOD_NOT_ALLOWED,
-            format!("This path has {allow}."),
-        )
-        .header(ALLOW, allow)
+        Self::new(problem::METHOD_NOT_ALLOWED, format!("This path has {allow}.")).header(ALLOW, allow)
     }
 
     /// 503, certainly not taken.
@@ -130,12 +117,7 @@ impl Refused {
     /// As a response.
     #[must_use]
     pub fn into_answer(self) -> Answer {
-        let Problem {
-            kind,
-            detail,
-            members,
-            headers,
-        } = *self.0;
+        let Problem { kind, detail, members, headers } = *self.0;
         let mut body = Map::new();
         body.insert("type".into(), json!(format!("/problems/{}", kind.name)));
         body.insert("title".into(), json!(kind.title));
@@ -143,15 +125,9 @@ impl Refused {
         body.insert("detail".into(), json!(detail));
         body.extend(members);
         let mut answer = Response::new(Full::from(Value::Object(body).to_string()));
-        *answer.status_mut() =
-            StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        answer.headers_mut().insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        answer
-            .headers_mut()
-            .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        *answer.status_mut() = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer.headers_mut().extend(headers);
         answer
     }
@@ -160,23 +136,15 @@ impl Refused {
 /// 200 with JSON that nobody may keep.
 #[must_use]
 pub fn ok(body: &impl Serialize) -> Answer {
-    json_answer(
-        StatusCode::OK,
-        serde_json::to_vec(body).unwrap_or_default().into(),
-        "no-store",
-    )
+    json_answer(StatusCode::OK, serde_json::to_vec(body).unwrap_or_default().into(), "no-store")
 }
 
 /// 200 with text.
 #[must_use]
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     let mut answer = Response::new(Full::new(body.into()));
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }
 
@@ -184,20 +152,16 @@ pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
 #[must_use]
 pub fn cached(body: Bytes, etag: Option<&str>, if_none_match: Option<&HeaderValue>) -> Answer {
     let matches = |etag: &str| {
-        if_none_match
-            .and_then(|v| v.to_str().ok())
-            .is_some_and(|list| {
-                list.split(',')
-                    .map(|tag| tag.trim().trim_start_matches("W/"))
-                    .any(|tag| tag == etag || tag == "*")
-            })
+        if_none_match.and_then(|v| v.to_str().ok()).is_some_and(|list| {
+            list.split(',')
+                .map(|tag| tag.trim().trim_start_matches("W/"))
+                .any(|tag| tag == etag || tag == "*")
+        })
     };
     let mut answer = if etag.is_some_and(matches) {
         let mut answer = Response::new(Full::default());
         *answer.status_mut() = StatusCode::NOT_MODIFIED;
-        answer
-            .headers_mut()
-            .insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
         answer
     } else {
         json_answer(StatusCode::OK, body, "public, max-age=1")
@@ -211,22 +175,15 @@ pub fn cached(body: Bytes, etag: Option<&str>, if_none_match: Option<&HeaderValu
 fn json_answer(status: StatusCode, body: Bytes, cache: &'static str) -> Answer {
     let mut answer = Response::new(Full::new(body));
     *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
-        .headers_mut()
-        .insert(CACHE_CONTROL, HeaderValue::from_static(cache));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     answer
 }
 
 /// The service is not ready, and why.
 #[must_use]
 pub fn not_ready(reasons: &str) -> Answer {
-    let mut answer = text(
-        "text/plain; charset=utf-8",
-        format!("not ready: {reasons}\n"),
-    );
+    let mut answer = text("text/plain; charset=utf-8", format!("not ready: {reasons}\n"));
     *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     answer
 }
@@ -255,7 +212,9 @@ pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answ
             problem::IDEMPOTENCY_KEY_REUSED,
             "This Idempotency-Key has made a reservation with another body. Use a new key for a new intention.",
         ),
-        Decision::Closed => Refused::new(problem::SALE_CLOSED, "The sale has closed; no reservations are taken any more."),
+        Decision::Closed => {
+            Refused::new(problem::SALE_CLOSED, "The sale has closed; no reservations are taken any more.")
+        }
         Decision::NotOpen(time) => {
             let until = u64::try_from(memory.levers.opens - time).unwrap_or(0);
             let opens_at = rfc3339(memory.levers.opens);
@@ -264,10 +223,11 @@ pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answ
                 .with("server_time", rfc3339(time))
                 .retry_after_opening(until)
         }
-        Decision::Paused => {
-            Refused::new(problem::SALE_PAUSED, "The sale is paused. Please try again later, with the same key.")
-                .retry_after(5_000)
-        }
+        Decision::Paused => Refused::new(
+            problem::SALE_PAUSED,
+            "The sale is paused. Please try again later, with the same key.",
+        )
+        .retry_after(5_000),
         Decision::UnknownItem(items) => unknown_item(&items),
         Decision::PurchaseLimit(ids) => Refused::new(
             problem::PURCHASE_LIMIT,
@@ -284,8 +244,7 @@ impl Refused {
     /// Everybody waits for the same instant: the spread is short, so that nobody is late by it.
     fn retry_after_opening(self, until_ms: u64) -> Self {
         let ms = until_ms + fastrand::u64(0..=250);
-        self.with("retry_after_ms", ms)
-            .header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
+        self.with("retry_after_ms", ms).header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
     }
 }
 
@@ -296,17 +255,15 @@ pub fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Re
     };
     Err(match change {
         Change::Done(reservation, header) => {
-            return Ok(ok(&ReservationView::new(
-                sale,
-                memory,
-                &reservation,
-                &header,
-            )));
+            return Ok(ok(&ReservationView::new(sale, memory, &reservation, &header)));
         }
         Change::NotFound => reservation_not_found(),
         Change::NotHeld(r) => {
             let detail = match r.state.word() {
-                "held" => "Its deadline is over: it can be confirmed or cancelled for a short while, not changed.".to_owned(),
+                "held" => {
+                    "Its deadline is over: it can be confirmed or cancelled for a short while, not changed."
+                        .to_owned()
+                }
                 word => format!("The reservation is {word}, which does not allow this."),
             };
             state(Refused::new(problem::RESERVATION_NOT_HELD, detail), &r)
@@ -314,10 +271,7 @@ pub fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Re
         Change::Changed(r) => state(
             Refused::new(
                 problem::RESERVATION_CHANGED,
-                format!(
-                    "The reservation is at version {} by now. Read it again.",
-                    r.version
-                ),
+                format!("The reservation is at version {} by now. Read it again.", r.version),
             ),
             &r,
         ),
@@ -343,40 +297,25 @@ pub fn reservations(
     list: &[crate::domain::reservation::Reservation],
     header: &Header,
 ) -> Answer {
-    let views: Vec<_> = list
-        .iter()
-        .map(|r| ReservationView::new(sale, memory, r, header))
-        .collect();
-    ok(&super::view::ReservationList {
-        reservations: views,
-        server_time: rfc3339(header.time),
-    })
+    let views: Vec<_> = list.iter().map(|r| ReservationView::new(sale, memory, r, header)).collect();
+    ok(&super::view::ReservationList { reservations: views, server_time: rfc3339(header.time) })
 }
 
 /// 404 for a reservation.
 #[must_use]
 pub fn reservation_not_found() -> Refused {
-    Refused::new(
-        problem::RESERVATION_NOT_FOUND,
-        "There is no such reservation, or it is not yours.",
-    )
+    Refused::new(problem::RESERVATION_NOT_FOUND, "There is no such reservation, or it is not yours.")
 }
 
 fn unknown_item(items: &[String]) -> Refused {
-    let detail = format!(
-        "Not in this sale, or not for this model: {}.",
-        items.join(", ")
-    );
+    let detail = format!("Not in this sale, or not for this model: {}.", items.join(", "));
     Refused::new(problem::UNKNOWN_ITEM, detail).with("items", items)
 }
 
 fn sold_out(items: &[String], is_final: bool) -> Refused {
-    Refused::new(
-        problem::SOLD_OUT,
-        format!("Sold out: {}.", items.join(", ")),
-    )
-    .with("items", items)
-    .with("final", is_final)
+    Refused::new(problem::SOLD_OUT, format!("Sold out: {}.", items.join(", ")))
+        .with("items", items)
+        .with("final", is_final)
 }
 
 /// 204.

@@ -75,20 +75,15 @@ pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Answer {
     let origin = cors::origin(worker.origins(), &parts);
     let text = parts.uri.path().to_owned();
     let path = path(&text);
-    let mut answer =
-        match path.and_then(|path| cors::preflight(origin.as_ref(), &parts, path.methods())) {
-            Some(preflight) => preflight,
-            None => {
-                let request = Request::from_parts(parts, body);
-                dispatch(worker, path, request)
-                    .await
-                    .unwrap_or_else(Refused::into_answer)
-            }
-        };
+    let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), &parts, path.methods())) {
+        Some(preflight) => preflight,
+        None => {
+            let request = Request::from_parts(parts, body);
+            dispatch(worker, path, request).await.unwrap_or_else(Refused::into_answer)
+        }
+    };
     cors::mark(&mut answer, !worker.origins().is_empty(), origin);
-    worker
-        .metrics()
-        .count(path.map_or("none", Path::name), answer.status().as_u16());
+    worker.metrics().count(path.map_or("none", Path::name), answer.status().as_u16());
     answer
 }
 
@@ -101,22 +96,12 @@ async fn dispatch(
     request::check_size(&parts)?;
     let path = path.ok_or_else(nothing_here)?;
     // HEAD is GET: hyper leaves the body out.
-    let method = if parts.method == Method::HEAD {
-        Method::GET
-    } else {
-        parts.method.clone()
-    };
-    if !path
-        .methods()
-        .split(", ")
-        .any(|allowed| allowed == method.as_str())
-    {
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    if !path.methods().split(", ").any(|allowed| allowed == method.as_str()) {
         return Err(Refused::method_not_allowed(path.methods()));
     }
     let who = || -> Result<Identified, Refused> {
-        worker
-            .identify(parts.headers.get(AUTHORIZATION))
-            .map_err(Refused::unauthenticated)
+        worker.identify(parts.headers.get(AUTHORIZATION)).map_err(Refused::unauthenticated)
     };
     match path {
         Path::Time => Ok(sales::time(now(worker))),
@@ -151,10 +136,10 @@ async fn dispatch(
 /// Redis's clock as some sale last read it; before there is one, this host's.
 fn now(worker: &Worker) -> i64 {
     let sales = worker.sales().all();
-    sales.iter().find(|sale| sale.time().is_some()).map_or_else(
-        || jiff::Timestamp::now().as_millisecond(),
-        |sale| sale.best_time(),
-    )
+    sales
+        .iter()
+        .find(|sale| sale.time().is_some())
+        .map_or_else(|| jiff::Timestamp::now().as_millisecond(), |sale| sale.best_time())
 }
 
 fn nothing_here() -> Refused {
@@ -163,10 +148,7 @@ fn nothing_here() -> Refused {
 
 /// `GET /problems/{name}`: what a refusal's `type` points at.
 fn explain(name: &str) -> Result<Answer, Refused> {
-    let kind = problem::ALL
-        .iter()
-        .find(|kind| kind.name == name)
-        .ok_or_else(nothing_here)?;
+    let kind = problem::ALL.iter().find(|kind| kind.name == name).ok_or_else(nothing_here)?;
     let text = format!("{} ({})\n\n{}\n", kind.title, kind.status, kind.explanation);
     Ok(respond::text("text/plain; charset=utf-8", text))
 }
@@ -180,22 +162,10 @@ mod tests {
         assert_eq!(path("/v1/time"), Some(Path::Time));
         assert_eq!(path("/v1/sales/s"), Some(Path::Sale("s")));
         assert_eq!(path("/v1/sales/s/stores"), Some(Path::Stores("s")));
-        assert_eq!(
-            path("/v1/sales/s/reservations"),
-            Some(Path::Reservations("s"))
-        );
-        assert_eq!(
-            path("/v1/sales/s/reservations/i"),
-            Some(Path::Reservation("s", "i"))
-        );
-        assert_eq!(
-            path("/v1/sales/s/reservations/i/confirm"),
-            Some(Path::Confirm("s", "i"))
-        );
-        assert_eq!(
-            path("/v1/sales/s/reservations/i/cancel"),
-            Some(Path::Cancel("s", "i"))
-        );
+        assert_eq!(path("/v1/sales/s/reservations"), Some(Path::Reservations("s")));
+        assert_eq!(path("/v1/sales/s/reservations/i"), Some(Path::Reservation("s", "i")));
+        assert_eq!(path("/v1/sales/s/reservations/i/confirm"), Some(Path::Confirm("s", "i")));
+        assert_eq!(path("/v1/sales/s/reservations/i/cancel"), Some(Path::Cancel("s", "i")));
         assert_eq!(path("/problems/sold-out"), Some(Path::Problem("sold-out")));
         for none in [
             "",

@@ -23,9 +23,7 @@ const PAGE_MAX: usize = 500;
 /// `GET /v1/time`
 #[must_use]
 pub fn time(now: i64) -> Answer {
-    respond::ok(&TimeView {
-        server_time: rfc3339(now),
-    })
+    respond::ok(&TimeView { server_time: rfc3339(now) })
 }
 
 /// The sale's page as bytes, kept per worker until the sale changes.
@@ -54,9 +52,7 @@ impl Pages {
         let mut pages = self.by_sale.borrow_mut();
         let page = match pages.get(&sale.id) {
             Some(p)
-                if Arc::ptr_eq(&p.of, &memory)
-                    && p.phase == phase
-                    && p.poll_after_ms == poll_after_ms =>
+                if Arc::ptr_eq(&p.of, &memory) && p.phase == phase && p.poll_after_ms == poll_after_ms =>
             {
                 p
             }
@@ -66,18 +62,13 @@ impl Pages {
             }
         };
         let body = [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat();
-        Ok(respond::cached(
-            body.into(),
-            Some(&page.etag),
-            parts.headers.get(IF_NONE_MATCH),
-        ))
+        Ok(respond::cached(body.into(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH)))
     }
 }
 
 impl Page {
     fn new(memory: Arc<Memory>, phase: Phase, poll_after_ms: u64) -> Self {
-        let mut head =
-            serde_json::to_string(&view(&memory, phase, poll_after_ms)).unwrap_or_default();
+        let mut head = serde_json::to_string(&view(&memory, phase, poll_after_ms)).unwrap_or_default();
         // `server_time` was left empty: what is cut off is the closing `"}`.
         head.truncate(head.len().saturating_sub(2));
         let mut hasher = DefaultHasher::new();
@@ -95,29 +86,21 @@ impl Page {
 fn view(memory: &Memory, phase: Phase, poll_after_ms: u64) -> SaleView {
     let definition = &memory.catalogue.definition;
     let terms = &definition.sale;
-    let models = definition
-        .models
-        .iter()
-        .enumerate()
-        .map(|(place, m)| ProductView {
-            id: m.id.clone(),
-            name: m.name.clone(),
-            price: m.price,
-            availability: memory.availability(place),
-            models: None,
-        });
+    let models = definition.models.iter().enumerate().map(|(place, m)| ProductView {
+        id: m.id.clone(),
+        name: m.name.clone(),
+        price: m.price,
+        availability: memory.availability(place),
+        models: None,
+    });
     let first_package = definition.models.len();
-    let packages = definition
-        .packages
-        .iter()
-        .enumerate()
-        .map(|(i, p)| ProductView {
-            id: p.id.clone(),
-            name: p.name.clone(),
-            price: p.price,
-            availability: memory.availability(first_package + i),
-            models: p.models.clone(),
-        });
+    let packages = definition.packages.iter().enumerate().map(|(i, p)| ProductView {
+        id: p.id.clone(),
+        name: p.name.clone(),
+        price: p.price,
+        availability: memory.availability(first_package + i),
+        models: p.models.clone(),
+    });
     #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day")]
     let hold_seconds = terms.hold_ms as f64 / 1000.0;
     SaleView {
@@ -138,9 +121,8 @@ fn view(memory: &Memory, phase: Phase, poll_after_ms: u64) -> SaleView {
 /// `GET /v1/sales/{sale}/stores`
 pub fn stores(sale: &Sale, parts: &Parts) -> Result<Answer, Refused> {
     let [city, available, limit, cursor] = query(parts, ["city", "available", "limit", "cursor"])?;
-    let wrong = |name: &str, what: &str| {
-        Refused::new(super::problem::INVALID_REQUEST, format!("{name} {what}"))
-    };
+    let wrong =
+        |name: &str, what: &str| Refused::new(super::problem::INVALID_REQUEST, format!("{name} {what}"));
     let only_available = match available.as_deref() {
         None | Some("false") => false,
         Some("true") => true,
@@ -150,10 +132,7 @@ pub fn stores(sale: &Sale, parts: &Parts) -> Result<Answer, Refused> {
         None => PAGE,
         Some(Ok(limit)) if (1..=PAGE_MAX).contains(&limit) => limit,
         Some(_) => {
-            return Err(wrong(
-                "limit",
-                &format!("is a number from 1 to {PAGE_MAX}."),
-            ));
+            return Err(wrong("limit", &format!("is a number from 1 to {PAGE_MAX}.")));
         }
     };
     let memory = sale.memory();
@@ -175,21 +154,12 @@ pub fn stores(sale: &Sale, parts: &Parts) -> Result<Answer, Refused> {
         .map(|place| {
             let store = catalogue.store_at(place);
             let (id, name, city) = (store.id.clone(), store.name.clone(), store.city.clone());
-            StoreView {
-                id,
-                name,
-                city,
-                availability: memory.availability(place),
-            }
+            StoreView { id, name, city, availability: memory.availability(place) }
         })
         .collect::<Vec<_>>();
     let more = found.len() > limit;
     found.truncate(limit);
     let next = found.last().filter(|_| more).map(|store| store.id.clone());
-    let body = serde_json::to_vec(&StorePage {
-        stores: found,
-        next,
-    })
-    .unwrap_or_default();
+    let body = serde_json::to_vec(&StorePage { stores: found, next }).unwrap_or_default();
     Ok(respond::cached(body.into(), None, None))
 }

@@ -56,10 +56,7 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::Tcp
     let probe = socket(address, false)?;
     probe.bind(&address.into())?;
     probe.listen(1)?;
-    let bound = probe
-        .local_addr()?
-        .as_socket()
-        .ok_or_else(|| io::Error::other("no socket address"))?;
+    let bound = probe.local_addr()?.as_socket().ok_or_else(|| io::Error::other("no socket address"))?;
     drop(probe);
     (0..workers)
         .map(|_| {
@@ -72,11 +69,7 @@ pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::Tcp
 }
 
 fn socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
-    let socket = Socket::new(
-        Domain::for_address(address),
-        Type::STREAM,
-        Some(Protocol::TCP),
-    )?;
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
     socket.set_nonblocking(true)?;
@@ -112,8 +105,7 @@ pub async fn serve<H: Handler>(
             continue;
         }
         open.set(open.get() + 1);
-        let (handler, open, ended, stop) =
-            (handler.clone(), open.clone(), ended.clone(), stop.clone());
+        let (handler, open, ended, stop) = (handler.clone(), open.clone(), ended.clone(), stop.clone());
         tokio::task::spawn_local(async move {
             connection(stream, handler, limits, stop).await;
             open.set(open.get() - 1);
@@ -148,9 +140,7 @@ async fn connection<H: Handler>(
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let outcome = {
-        let mut serving = pin!(std::future::poll_fn(
-            |cx| connection.poll_without_shutdown(cx)
-        ));
+        let mut serving = pin!(std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)));
         tokio::select! {
             outcome = &mut serving => Some(outcome),
             _ = stop.wait_for(|stop| *stop) => None,
@@ -167,10 +157,7 @@ async fn connection<H: Handler>(
     let mut stream = parts.io.into_inner();
     if outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
         // A head that was begun and not finished. An idle connection is closed without a word.
-        let late = Refused::new(
-            problem::REQUEST_TIMEOUT,
-            "The request's head did not arrive in time.",
-        );
+        let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
         let _ = tokio::time::timeout(LINGER, stream.write_all(&raw(late).await)).await;
     }
     close(stream, LINGER).await;
@@ -189,20 +176,14 @@ async fn close(mut stream: TcpStream, linger: Duration) {
 /// A panic in a handler is a bug that costs one answer, not the worker.
 async fn answer<H: Handler>(handler: &H, request: Request<Incoming>) -> Answer {
     let what = format!("{} {}", request.method(), request.uri().path());
-    match std::panic::AssertUnwindSafe(handler.answer(request))
-        .catch_unwind()
-        .await
-    {
+    match std::panic::AssertUnwindSafe(handler.answer(request)).catch_unwind().await {
         Ok(answer) => answer,
         Err(_) => {
             let id = format!("{:016x}", fastrand::u64(..));
             tracing::error!(request_id = id, request = what, "a handler panicked");
-            Refused::new(
-                problem::INTERNAL,
-                format!("A bug; the log has it under request {id}."),
-            )
-            .with("request_id", id)
-            .into_answer()
+            Refused::new(problem::INTERNAL, format!("A bug; the log has it under request {id}."))
+                .with("request_id", id)
+                .into_answer()
         }
     }
 }
@@ -223,11 +204,7 @@ fn turn_away(stream: TcpStream) {
 async fn raw(refused: Refused) -> Vec<u8> {
     use http_body_util::BodyExt;
     let (parts, body) = refused.into_answer().into_parts();
-    let body = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let reason = parts.status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_u16()).into_bytes();
     for (name, value) in &parts.headers {
@@ -236,13 +213,8 @@ async fn raw(refused: Refused) -> Vec<u8> {
         bytes.extend_from_slice(value.as_bytes());
         bytes.extend_from_slice(b"\r\n");
     }
-    bytes.extend_from_slice(
-        format!(
-            "content-length: {}\r\nconnection: close\r\n\r\n",
-            body.len()
-        )
-        .as_bytes(),
-    );
+    bytes
+        .extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
     bytes.extend_from_slice(&body);
     bytes
 }

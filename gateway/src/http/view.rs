@@ -18,15 +18,11 @@ impl<'de> Deserialize<'de> for ItemId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let fits = (1..=64).contains(&text.len())
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if fits {
             Ok(Self(text))
         } else {
-            Err(serde::de::Error::custom(
-                "an id has 1 to 64 of the characters A-Z a-z 0-9 . _ -",
-            ))
+            Err(serde::de::Error::custom("an id has 1 to 64 of the characters A-Z a-z 0-9 . _ -"))
         }
     }
 }
@@ -67,9 +63,7 @@ pub struct AmendRequest {
 }
 
 /// Left out means: stays as it is. `null` would be a question of taste, so it is a mistake.
-fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -78,12 +72,7 @@ fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 #[serde(deny_unknown_fields)]
 pub struct ConfirmRequest {
     /// The payment's reference, 1 to 128 visible ASCII characters.
-    #[schema(
-        min_length = 1,
-        max_length = 128,
-        pattern = "^[!-~]+$",
-        example = "pay-20261109-000017"
-    )]
+    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$", example = "pay-20261109-000017")]
     pub payment: String,
     /// The version of the reservation that was paid for.
     #[schema(minimum = 1, maximum = 4_294_967_295_u64)]

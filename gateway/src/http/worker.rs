@@ -87,13 +87,7 @@ pub fn run(
             lane,
             shared,
         });
-        server::serve(
-            tokio::net::TcpListener::from_std(listener)?,
-            worker,
-            limits,
-            stop,
-        )
-        .await;
+        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, stop).await;
         Ok(())
     })?
 }
@@ -142,14 +136,9 @@ impl Worker {
     }
 
     /// Who sent this token.
-    pub fn identify(
-        &self,
-        authorization: Option<&HeaderValue>,
-    ) -> Result<Identified, Unauthenticated> {
+    pub fn identify(&self, authorization: Option<&HeaderValue>) -> Result<Identified, Unauthenticated> {
         let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
-        self.identifier
-            .borrow_mut()
-            .identify(authorization.map(HeaderValue::as_bytes), now_s)
+        self.identifier.borrow_mut().identify(authorization.map(HeaderValue::as_bytes), now_s)
     }
 
     /// The queue of a sale; it is made with the first tap.

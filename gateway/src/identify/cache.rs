@@ -33,11 +33,7 @@ struct Entry {
 impl Cache {
     /// Room for `entries` tokens, rounded down to full rows but at least one; 0 keeps nothing.
     pub(super) fn new(entries: usize) -> Self {
-        let rows = if entries == 0 {
-            0
-        } else {
-            (entries / PLACES).max(1)
-        };
+        let rows = if entries == 0 { 0 } else { (entries / PLACES).max(1) };
         Self {
             hasher: RandomState::new(),
             tags: vec![[0; PLACES]; rows],
@@ -75,12 +71,8 @@ impl Cache {
         let worst = (0..PLACES).min_by_key(|&place| worth(&self.rows[row][place]));
         let Some(place) = worst else { return };
         self.tags[row][place] = tag;
-        self.rows[row][place] = Some(Entry {
-            token: token.into(),
-            verified,
-            generation,
-            last_use: self.uses,
-        });
+        self.rows[row][place] =
+            Some(Entry { token: token.into(), verified, generation, last_use: self.uses });
     }
 
     fn place_of(&self, token: &[u8]) -> Option<(usize, u64)> {
@@ -97,11 +89,7 @@ impl Cache {
 
     #[cfg(test)]
     fn len(&self) -> usize {
-        self.rows
-            .iter()
-            .flatten()
-            .filter(|entry| entry.is_some())
-            .count()
+        self.rows.iter().flatten().filter(|entry| entry.is_some()).count()
     }
 }
 
@@ -113,12 +101,7 @@ mod tests {
 
     fn put(cache: &mut Cache, token: &str, exp_s: u64, generation: u64) {
         cache.get(token.as_bytes(), generation);
-        cache.put(
-            token.as_bytes(),
-            Verified::for_test(token, exp_s),
-            generation,
-            NOW,
-        );
+        cache.put(token.as_bytes(), Verified::for_test(token, exp_s), generation, NOW);
     }
 
     fn finds(cache: &mut Cache, token: &str, generation: u64) -> bool {
@@ -183,10 +166,7 @@ mod tests {
             put(&mut cache, &format!("token-{i}"), NOW + 60, 2);
         }
         for i in 0..8 {
-            assert!(
-                finds(&mut cache, &format!("token-{i}"), 2),
-                "{i} was pushed out by a stale one"
-            );
+            assert!(finds(&mut cache, &format!("token-{i}"), 2), "{i} was pushed out by a stale one");
         }
         assert_eq!(cache.len(), 8);
     }

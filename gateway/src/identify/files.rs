@@ -57,34 +57,19 @@ pub(super) fn read_secret_again(path: &Path) -> Result<(Secret, Metadata), Strin
 
 /// Reads a whole regular file of at most `bytes_max`. Anything else (a pipe, a device) could block
 /// the start, or a later reload, for ever.
-pub(crate) fn read_limited(
-    path: &Path,
-    what: &str,
-    bytes_max: u64,
-) -> Result<(Vec<u8>, Metadata), String> {
+pub(crate) fn read_limited(path: &Path, what: &str, bytes_max: u64) -> Result<(Vec<u8>, Metadata), String> {
     let failed = |e: std::io::Error| {
-        format!(
-            "{what} {}: {e}; check the path and that this user may read it",
-            path.display()
-        )
+        format!("{what} {}: {e}; check the path and that this user may read it", path.display())
     };
     if !std::fs::metadata(path).map_err(failed)?.is_file() {
-        return Err(format!(
-            "{what} {}: not a regular file; name one",
-            path.display()
-        ));
+        return Err(format!("{what} {}: not a regular file; name one", path.display()));
     }
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     let mut bytes = Vec::new();
-    file.take(bytes_max + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    file.take(bytes_max + 1).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(format!(
-            "{what} {}: over {bytes_max} bytes; is it the right file?",
-            path.display()
-        ));
+        return Err(format!("{what} {}: over {bytes_max} bytes; is it the right file?", path.display()));
     }
     Ok((bytes, metadata))
 }
@@ -118,11 +103,7 @@ mod tests {
         let secret = [b'x'; 32];
         for end in ["", "\n", "\r\n"] {
             let file = file(&[&secret, end.as_bytes()].concat());
-            assert_eq!(
-                read_secret(file.path()).unwrap().as_bytes(),
-                secret,
-                "{end:?}"
-            );
+            assert_eq!(read_secret(file.path()).unwrap().as_bytes(), secret, "{end:?}");
         }
         let file = file(b" 0123456789012345678901234567890\n\n");
         let read = read_secret(file.path()).unwrap();
@@ -133,10 +114,7 @@ mod tests {
     fn a_short_secret_is_refused_without_being_told() {
         let file = file(b"0123456789012345678901234567890\n");
         let error = read_secret(file.path()).unwrap_err();
-        assert!(
-            error.contains("31 bytes") && error.contains("openssl rand"),
-            "{error}"
-        );
+        assert!(error.contains("31 bytes") && error.contains("openssl rand"), "{error}");
         assert!(!error.contains("0123"), "{error}");
     }
 
@@ -144,21 +122,9 @@ mod tests {
     fn missing_odd_and_huge_files_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let missing = dir.path().join("missing");
-        assert!(
-            read_secret(&missing)
-                .unwrap_err()
-                .contains("check the path")
-        );
-        assert!(
-            read_secret(dir.path())
-                .unwrap_err()
-                .contains("not a regular file")
-        );
-        assert!(
-            read_secret(Path::new("/dev/zero"))
-                .unwrap_err()
-                .contains("not a regular file")
-        );
+        assert!(read_secret(&missing).unwrap_err().contains("check the path"));
+        assert!(read_secret(dir.path()).unwrap_err().contains("not a regular file"));
+        assert!(read_secret(Path::new("/dev/zero")).unwrap_err().contains("not a regular file"));
         let huge = file(&vec![b'x'; SECRET_FILE_BYTES_MAX as usize + 1]);
         assert!(read_secret(huge.path()).unwrap_err().contains("right file"));
     }

@@ -54,20 +54,12 @@ pub(super) fn parse(
     let mut problems = Vec::new();
     let mut keys = HashMap::new();
     for (index, value) in file.keys.into_iter().enumerate() {
-        let kid = value
-            .get("kid")
-            .and_then(|kid| kid.as_str())
-            .unwrap_or_default()
-            .to_owned();
+        let kid = value.get("kid").and_then(|kid| kid.as_str()).unwrap_or_default().to_owned();
         let at = format!("keys[{index}] (kid {kid:?})");
         match key(value) {
             Ok(None) => tracing::info!(kid, "a key that is not for signatures is left out"),
             Ok(Some((kid, decoding, algorithm))) => {
-                let key = Key {
-                    decoding,
-                    algorithm,
-                    may_be_service: is_service(&kid),
-                };
+                let key = Key { decoding, algorithm, may_be_service: is_service(&kid) };
                 if keys.insert(kid, key).is_some() {
                     problems.push(format!("{at}: another key has this `kid`; rename one"));
                 }
@@ -78,11 +70,7 @@ pub(super) fn parse(
     if keys.is_empty() && problems.is_empty() {
         problems.push("no key for signatures in it; add an ES256, EdDSA or RS256 key".into());
     }
-    if problems.is_empty() {
-        Ok(keys)
-    } else {
-        Err(problems)
-    }
+    if problems.is_empty() { Ok(keys) } else { Err(problems) }
 }
 
 /// One key, or `None` if it is meant for encryption: identity providers publish such keys beside
@@ -91,19 +79,14 @@ fn key(value: serde_json::Value) -> Result<Option<(String, DecodingKey, Algorith
     let jwk = Jwk::deserialize(value)
         .map_err(|_| "not a JWK: `kty` is missing or a member has the wrong type".to_owned())?;
     if jwk.kty == "oct" {
-        return Err(
-            "a symmetric key; whoever can read this file could make tokens: take it out, \
+        return Err("a symmetric key; whoever can read this file could make tokens: take it out, \
              or use an auth secret file instead of a JWKS"
-                .into(),
-        );
+            .into());
     }
     if jwk.d.is_some() {
         return Err("a private key; publish only its public half, and replace it".into());
     }
-    let verifies = jwk
-        .key_ops
-        .as_ref()
-        .is_none_or(|ops| ops.iter().any(|op| op == "verify"));
+    let verifies = jwk.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") || !verifies {
         return Ok(None);
     }
@@ -114,9 +97,7 @@ fn key(value: serde_json::Value) -> Result<Option<(String, DecodingKey, Algorith
         _ => return Err("neither EC P-256, OKP Ed25519 nor RSA; take it out".into()),
     };
     if jwk.alg.as_ref().is_some_and(|alg| alg != name) {
-        return Err(format!(
-            "its `alg` must be {name} (accepted are ES256, EdDSA and RS256)"
-        ));
+        return Err(format!("its `alg` must be {name} (accepted are ES256, EdDSA and RS256)"));
     }
     match jwk.kid {
         Some(kid) if !kid.is_empty() => Ok(Some((kid, decoding, algorithm))),
@@ -132,19 +113,13 @@ fn ec_key(jwk: &Jwk) -> Result<DecodingKey, String> {
 }
 
 fn ed_key(jwk: &Jwk) -> Result<DecodingKey, String> {
-    Ok(DecodingKey::from_ed_der(&bytes(
-        jwk.x.as_ref(),
-        "x",
-        Some(COORDINATE_BYTES),
-    )?))
+    Ok(DecodingKey::from_ed_der(&bytes(jwk.x.as_ref(), "x", Some(COORDINATE_BYTES))?))
 }
 
 fn rsa_key(jwk: &Jwk) -> Result<DecodingKey, String> {
     let n = number(&bytes(jwk.n.as_ref(), "n", None)?);
     let e = number(&bytes(jwk.e.as_ref(), "e", None)?);
-    let bits = n
-        .first()
-        .map_or(0, |high| n.len() * 8 - high.leading_zeros() as usize);
+    let bits = n.first().map_or(0, |high| n.len() * 8 - high.leading_zeros() as usize);
     if !RSA_BITS.contains(&bits) {
         return Err(format!(
             "an RSA key of {bits} bits; needed are {} to {}",
@@ -162,14 +137,12 @@ fn rsa_key(jwk: &Jwk) -> Result<DecodingKey, String> {
 
 fn bytes(member: Option<&String>, name: &str, len: Option<usize>) -> Result<Vec<u8>, String> {
     let text = member.ok_or_else(|| format!("`{name}` is missing"))?;
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| format!("`{name}` is not base64url without padding"))?;
+    let bytes =
+        URL_SAFE_NO_PAD.decode(text).map_err(|_| format!("`{name}` is not base64url without padding"))?;
     match len {
-        Some(len) if bytes.len() != len => Err(format!(
-            "`{name}` has {} bytes and must have {len}",
-            bytes.len()
-        )),
+        Some(len) if bytes.len() != len => {
+            Err(format!("`{name}` has {} bytes and must have {len}", bytes.len()))
+        }
         _ => Ok(bytes),
     }
 }
@@ -214,9 +187,7 @@ mod tests {
     }
 
     fn load(keys: &[serde_json::Value]) -> Result<HashMap<String, Key>, Vec<String>> {
-        parse(json!({ "keys": keys }).to_string().as_bytes(), |kid| {
-            kid == "pay"
-        })
+        parse(json!({ "keys": keys }).to_string().as_bytes(), |kid| kid == "pay")
     }
 
     fn problem(key: serde_json::Value) -> String {
@@ -247,10 +218,7 @@ mod tests {
             (without(ed("a"), "kty"), "`kty` is missing"),
             (with(ed("a"), "alg", json!("ES256")), "must be EdDSA"),
             (with(ec("a"), "alg", json!("HS256")), "must be ES256"),
-            (
-                with(rsa(2048, &[3]), "alg", json!("PS256")),
-                "must be RS256",
-            ),
+            (with(rsa(2048, &[3]), "alg", json!("PS256")), "must be RS256"),
             (p384, "neither EC P-256"),
             (with(ed("a"), "x", json!("c2hvcnQ")), "`x` has 5 bytes"),
             (with(ed("a"), "x", json!("!!")), "base64url"),
@@ -265,10 +233,7 @@ mod tests {
         ] {
             let told = problem(key.clone());
             assert!(told.contains(words), "{key}: {told}");
-            assert!(
-                !told.contains("c2Vj") && !told.contains("cHJp"),
-                "tells a secret: {told}"
-            );
+            assert!(!told.contains("c2Vj") && !told.contains("cHJp"), "tells a secret: {told}");
         }
     }
 
@@ -281,12 +246,7 @@ mod tests {
 
     #[test]
     fn every_problem_is_told_at_once() {
-        let problems = load(&[
-            ed("a"),
-            ec("a"),
-            without(ed("b"), "x"),
-            json!({"kty": "oct"}),
-        ]);
+        let problems = load(&[ed("a"), ec("a"), without(ed("b"), "x"), json!({"kty": "oct"})]);
         let problems = problems.map(|keys| keys.len()).unwrap_err();
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert!(problems[0].contains("keys[1]") && problems[0].contains("another key"));
@@ -297,28 +257,14 @@ mod tests {
     fn keys_for_encryption_are_left_out() {
         let enc = with(rsa(2048, &[1, 0, 1]), "use", json!("enc"));
         let wrap = with(ed("w"), "key_ops", json!(["wrapKey"]));
-        assert_eq!(
-            load(&[enc.clone(), wrap, with(ed("a"), "use", json!("sig"))])
-                .unwrap()
-                .len(),
-            1
-        );
+        assert_eq!(load(&[enc.clone(), wrap, with(ed("a"), "use", json!("sig"))]).unwrap().len(), 1);
         assert!(problem(enc).contains("no key for signatures"));
     }
 
     #[test]
     fn what_is_no_key_set_is_told_by_place_not_by_content() {
-        for text in [
-            "",
-            "\"hunter2hunter2\"",
-            "{\"keys\": \"hunter2\"}",
-            "hunter2",
-            "[]",
-            "{}",
-        ] {
-            let problems = parse(text.as_bytes(), |_| false)
-                .map(|keys| keys.len())
-                .unwrap_err();
+        for text in ["", "\"hunter2hunter2\"", "{\"keys\": \"hunter2\"}", "hunter2", "[]", "{}"] {
+            let problems = parse(text.as_bytes(), |_| false).map(|keys| keys.len()).unwrap_err();
             assert!(problems[0].contains("line 1"), "{problems:?}");
             assert!(!problems[0].contains("hunter2"), "{problems:?}");
         }

@@ -79,14 +79,9 @@ impl Keys {
                     .into(),
             );
         }
-        for (name, value) in [
-            ("issuer", &settings.issuer),
-            ("audience", &settings.audience),
-        ] {
+        for (name, value) in [("issuer", &settings.issuer), ("audience", &settings.audience)] {
             if value.as_deref() == Some("") {
-                problems.push(format!(
-                    "the {name} is empty; leave it out or give it a value"
-                ));
+                problems.push(format!("the {name} is empty; leave it out or give it a value"));
             }
         }
         // Read both files even if only one may stay, so that nothing is left to be told next time.
@@ -98,16 +93,9 @@ impl Keys {
             let set = read_jwks(path, settings)?;
             let missing = set.missing(&settings.service_key_ids);
             let tell = |kid: &&String| {
-                format!(
-                    "service key id {kid:?} is not in {}; correct it or add the key",
-                    path.display()
-                )
+                format!("service key id {kid:?} is not in {}; correct it or add the key", path.display())
             };
-            if missing.is_empty() {
-                Ok(set)
-            } else {
-                Err(missing.iter().map(tell).collect::<Vec<_>>())
-            }
+            if missing.is_empty() { Ok(set) } else { Err(missing.iter().map(tell).collect::<Vec<_>>()) }
         });
         let mut loaded = None;
         for result in [secret, jwks].into_iter().flatten() {
@@ -133,16 +121,12 @@ impl Keys {
     /// The content is compared, not the time of the last change, which misses two changes within
     /// one tick of the file system's clock. Blocks on the disk: not for a worker's thread.
     pub fn reload_if_changed(&self) -> Result<bool, Vec<String>> {
-        let _one_at_a_time = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.current.load_full();
         let settings = &self.settings;
         let mut new = match (&settings.secret_file, &settings.jwks_file) {
             (Some(path), _) => {
-                let (secret, _) =
-                    files::read_secret_again(path).map_err(|problem| vec![problem])?;
+                let (secret, _) = files::read_secret_again(path).map_err(|problem| vec![problem])?;
                 secret_set(&secret)
             }
             (None, Some(path)) => read_jwks(path, settings)?,
@@ -197,9 +181,7 @@ impl KeySet {
             Source::Jwks(_) if !["ES256", "EdDSA", "RS256"].contains(&alg) => {
                 return Err(Unauthenticated::WrongAlgorithm);
             }
-            Source::Jwks(keys) => kid
-                .and_then(|kid| keys.get(kid))
-                .ok_or(Unauthenticated::UnknownKey)?,
+            Source::Jwks(keys) => kid.and_then(|kid| keys.get(kid)).ok_or(Unauthenticated::UnknownKey)?,
         };
         if alg != name(key.algorithm) {
             return Err(Unauthenticated::WrongAlgorithm);
@@ -241,16 +223,12 @@ fn secret_set(secret: &files::Secret) -> KeySet {
 }
 
 fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>> {
-    let (bytes, _) = files::read_limited(path, "JWKS file", JWKS_FILE_BYTES_MAX)
-        .map_err(|problem| vec![problem])?;
+    let (bytes, _) =
+        files::read_limited(path, "JWKS file", JWKS_FILE_BYTES_MAX).map_err(|problem| vec![problem])?;
     let is_service = |kid: &str| settings.service_key_ids.iter().any(|listed| listed == kid);
     let keys = jwks::parse(&bytes, is_service).map_err(|problems| {
         let at = |problem| format!("JWKS file {}: {problem}", path.display());
         problems.into_iter().map(at).collect::<Vec<_>>()
     })?;
-    Ok(KeySet {
-        generation: 0,
-        digest: Sha256::digest(&bytes).into(),
-        source: Source::Jwks(keys),
-    })
+    Ok(KeySet { generation: 0, digest: Sha256::digest(&bytes).into(), source: Source::Jwks(keys) })
 }

@@ -51,23 +51,9 @@ pub fn mint(
     if !is_subject(sub) {
         return Err(MintError::BadSubject);
     }
-    let exp = now_s
-        .checked_add(ttl_s)
-        .filter(|_| ttl_s > 0)
-        .ok_or(MintError::BadTtl)?;
+    let exp = now_s.checked_add(ttl_s).filter(|_| ttl_s > 0).ok_or(MintError::BadTtl)?;
     let scope = service.then_some("service");
-    let claims = Claims {
-        sub,
-        iat: now_s,
-        exp,
-        scope,
-        iss,
-        aud,
-    };
-    encode(
-        &Header::new(Algorithm::HS256),
-        &claims,
-        &EncodingKey::from_secret(secret),
-    )
-    .map_err(|e| MintError::Sign(e.to_string()))
+    let claims = Claims { sub, iat: now_s, exp, scope, iss, aud };
+    encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
+        .map_err(|e| MintError::Sign(e.to_string()))
 }

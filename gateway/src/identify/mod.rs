@@ -51,10 +51,7 @@ impl Identified {
     #[cfg(test)]
     #[allow(dead_code, reason = "for the stages that come after this one")]
     pub(crate) fn for_test(sub: &str, service: bool) -> Self {
-        Self {
-            sub: sub.into(),
-            service,
-        }
+        Self { sub: sub.into(), service }
     }
 }
 
@@ -107,9 +104,7 @@ impl Unauthenticated {
             Self::NotYetValid => "The token is not valid yet.",
             Self::WrongIssuer => "The token comes from another issuer.",
             Self::WrongAudience => "The token is meant for another audience.",
-            Self::BadSubject => {
-                "The token's subject (`sub`) must be 1 to 128 visible ASCII characters."
-            }
+            Self::BadSubject => "The token's subject (`sub`) must be 1 to 128 visible ASCII characters.",
         }
     }
 
@@ -151,10 +146,7 @@ pub struct Identifier {
 impl Identifier {
     /// An identifier that remembers up to `cache_entries` verified tokens; 0 remembers none.
     pub fn new(keys: Arc<Keys>, cache_entries: usize) -> Self {
-        Self {
-            keys,
-            cache: Cache::new(cache_entries),
-        }
+        Self { keys, cache: Cache::new(cache_entries) }
     }
 
     /// Who sent this `Authorization` value, at `now_s` seconds since 1970.
@@ -178,9 +170,7 @@ impl Identifier {
 
 impl fmt::Debug for Identifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Identifier")
-            .field("keys", &self.keys)
-            .finish_non_exhaustive()
+        f.debug_struct("Identifier").field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 

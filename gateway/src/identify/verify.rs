@@ -48,11 +48,7 @@ impl Verified {
 
     #[cfg(test)]
     pub(super) fn for_test(sub: &str, exp_s: u64) -> Self {
-        Self {
-            who: Identified::for_test(sub, false),
-            exp_s,
-            nbf_s: 0,
-        }
+        Self { who: Identified::for_test(sub, false), exp_s, nbf_s: 0 }
     }
 }
 
@@ -144,10 +140,7 @@ pub(super) fn verify(
             sub: sub.into(),
             service: key.may_be_service && claims.scope.as_ref().is_some_and(OneOrMany::is_service),
         },
-        exp_s: seconds(
-            &claims.exp.ok_or(Unauthenticated::MissingExpiry)?,
-            f64::floor,
-        ),
+        exp_s: seconds(&claims.exp.ok_or(Unauthenticated::MissingExpiry)?, f64::floor),
         nbf_s: claims.nbf.map_or(0, |nbf| seconds(&nbf, f64::ceil)),
     };
     verified.check_time(now_s)?;
@@ -177,9 +170,7 @@ impl OneOrMany<'_> {
 }
 
 fn decode(part: &str) -> Result<Vec<u8>, Unauthenticated> {
-    URL_SAFE_NO_PAD
-        .decode(part)
-        .map_err(|_| Unauthenticated::Malformed)
+    URL_SAFE_NO_PAD.decode(part).map_err(|_| Unauthenticated::Malformed)
 }
 
 /// A JSON object as a `T`. Serde would also take an array with the fields in order, which no JWT is.

@@ -52,15 +52,9 @@ impl Lever {
     /// Reads the word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [
-            Self::Pause,
-            Self::Resume,
-            Self::Freeze,
-            Self::Unfreeze,
-            Self::Close,
-        ]
-        .into_iter()
-        .find(|l| l.word() == word)
+        [Self::Pause, Self::Resume, Self::Freeze, Self::Unfreeze, Self::Close]
+            .into_iter()
+            .find(|l| l.word() == word)
     }
 }
 
@@ -75,13 +69,7 @@ pub struct By {
 
 impl By {
     fn args(&self) -> [String; 2] {
-        [
-            self.who.clone(),
-            self.reason
-                .clone()
-                .filter(|r| !r.is_empty())
-                .unwrap_or_else(|| "-".into()),
-        ]
+        [self.who.clone(), self.reason.clone().filter(|r| !r.is_empty()).unwrap_or_else(|| "-".into())]
     }
 }
 
@@ -141,11 +129,7 @@ impl Admin {
     /// Over a pool of connections.
     #[must_use]
     pub fn new(pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) -> Self {
-        Self {
-            pool,
-            scripts,
-            sales,
-        }
+        Self { pool, scripts, sales }
     }
 
     /// The pool, for audits.
@@ -161,10 +145,7 @@ impl Admin {
     }
 
     fn known(&self, sale: &str) -> String {
-        self.sales
-            .get(sale)
-            .map_or(0, |sale| sale.known())
-            .to_string()
+        self.sales.get(sale).map_or(0, |sale| sale.known()).to_string()
     }
 
     async fn call(
@@ -174,22 +155,15 @@ impl Admin {
         args: impl IntoIterator<Item = String>,
     ) -> Result<Vec<Value>, Failure> {
         let mut conn = checkout(&self.pool).await?;
-        let run_id = run_id(&mut conn)
-            .await
-            .map_err(|e| Failure::NotDone(e.to_string()))?;
+        let run_id = run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
         let args: Vec<String> = [run_id, self.known(sale)].into_iter().chain(args).collect();
-        self.scripts
-            .call(&mut conn, script, &Keys::of(sale), &args)
-            .await
+        self.scripts.call(&mut conn, script, &Keys::of(sale), &args).await
     }
 
     /// All sale ids, sorted.
     pub async fn list(&self) -> Result<Vec<String>, Failure> {
         let mut conn = checkout(&self.pool).await?;
-        let mut ids: Vec<String> = redis::cmd("SMEMBERS")
-            .arg(SALES)
-            .query_async(&mut conn)
-            .await?;
+        let mut ids: Vec<String> = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut conn).await?;
         ids.sort();
         Ok(ids)
     }
@@ -206,9 +180,7 @@ impl Admin {
     /// Creates a sale or changes it by what differs. Harmless when repeated.
     pub async fn apply(&self, definition: &Definition, by: &By) -> Result<Applied, Failure> {
         let sale = &definition.sale.id;
-        let mut outcome = Err(Failure::NotDone(
-            "others are changing this definition all the time".into(),
-        ));
+        let mut outcome = Err(Failure::NotDone("others are changing this definition all the time".into()));
         for _ in 0..APPLY_TRIES {
             outcome = match self.show(sale).await {
                 Ok((snapshot, before)) => {
@@ -216,33 +188,20 @@ impl Admin {
                     if before == *definition {
                         Ok(Applied::Unchanged(revision))
                     } else {
-                        self.apply_over(Some(&before), revision, definition, by)
-                            .await
+                        self.apply_over(Some(&before), revision, definition, by).await
                     }
                 }
-                Err(Failure::Refused(Refusal::Missing)) => {
-                    self.apply_over(None, 0, definition, by).await
-                }
+                Err(Failure::Refused(Refusal::Missing)) => self.apply_over(None, 0, definition, by).await,
                 Err(failure) => Err(failure),
             };
-            if !matches!(
-                outcome,
-                Err(Failure::Refused(Refusal::Revision(_) | Refusal::Missing))
-            ) {
+            if !matches!(outcome, Err(Failure::Refused(Refusal::Revision(_) | Refusal::Missing))) {
                 break;
             }
         }
-        if matches!(
-            outcome,
-            Ok(Applied::Created | Applied::Updated(_) | Applied::Unchanged(_))
-        ) {
+        if matches!(outcome, Ok(Applied::Created | Applied::Updated(_) | Applied::Unchanged(_))) {
             // Repeated with every apply, so that a crash between the two steps is mended by the next.
             let mut conn = checkout(&self.pool).await?;
-            redis::cmd("SADD")
-                .arg(SALES)
-                .arg(sale)
-                .query_async::<i64>(&mut conn)
-                .await?;
+            redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
         }
         outcome
     }
@@ -255,9 +214,7 @@ impl Admin {
         by: &By,
     ) -> Result<Applied, Failure> {
         let terms = &after.sale;
-        let locked = before
-            .map(|before| locked_differences(before, after))
-            .unwrap_or_default();
+        let locked = before.map(|before| locked_differences(before, after)).unwrap_or_default();
         let mut args = vec![
             revision.to_string(),
             after.to_json(),
@@ -267,11 +224,7 @@ impl Admin {
             terms.grace_ms.to_string(),
             terms.per_buyer.to_string(),
             terms.attempts.to_string(),
-            if locked.is_empty() {
-                "-".into()
-            } else {
-                locked.join(",")
-            },
+            if locked.is_empty() { "-".into() } else { locked.join(",") },
         ];
         args.extend(by.args());
         args.extend(stock_differences(before, after));
@@ -287,9 +240,7 @@ impl Admin {
                 Applied::StockTaken(rest().chunks_exact(2).map(pair).collect())
             }
             other => {
-                return Err(Failure::Unknown(format!(
-                    "an answer that can't be read: {other:?}"
-                )));
+                return Err(Failure::Unknown(format!("an answer that can't be read: {other:?}")));
             }
         })
     }
@@ -303,30 +254,17 @@ impl Admin {
         was: u64,
         by: &By,
     ) -> Result<Restocked, Failure> {
-        let args = [item.to_owned(), total.to_string(), was.to_string()]
-            .into_iter()
-            .chain(by.args());
+        let args = [item.to_owned(), total.to_string(), was.to_string()].into_iter().chain(by.args());
         let reply = self.call(Script::Restock, sale, args).await?;
-        let number = |at: usize| {
-            reply
-                .get(at)
-                .map(text)
-                .and_then(|n| n.parse().ok())
-                .unwrap_or_default()
-        };
+        let number = |at: usize| reply.get(at).map(text).and_then(|n| n.parse().ok()).unwrap_or_default();
         Ok(match text(&reply[0]).as_str() {
-            "ok" => Restocked::Done {
-                total: number(2),
-                free: number(3),
-            },
+            "ok" => Restocked::Done { total: number(2), free: number(3) },
             "unknown-item" => Restocked::UnknownItem,
             "no-limit" => Restocked::NoLimit,
             "stock-changed" => Restocked::Changed { total: number(1) },
             "stock-taken" => Restocked::Taken { taken: number(1) },
             other => {
-                return Err(Failure::Unknown(format!(
-                    "an answer that can't be read: {other:?}"
-                )));
+                return Err(Failure::Unknown(format!("an answer that can't be read: {other:?}")));
             }
         })
     }
@@ -347,31 +285,14 @@ impl Admin {
         let mut conn = checkout(&self.pool).await?;
         let keys = Keys::of(sale);
         let part = buyer_part(sale, sub);
-        let reply = self
-            .scripts
-            .call(&mut conn, Script::Reservations, &keys, &[&part])
-            .await?;
+        let reply = self.scripts.call(&mut conn, Script::Reservations, &keys, &[&part]).await?;
         let header = Header::of(&reply)?;
-        let grace: i64 = reply
-            .get(2)
-            .and_then(|v| text(v).parse().ok())
-            .unwrap_or_default();
+        let grace: i64 = reply.get(2).and_then(|v| text(v).parse().ok()).unwrap_or_default();
         let record = reply.get(3).map(text).unwrap_or_default();
-        let damaged = || {
-            Refusal::Damaged(format!(
-                "{} has no reservations in field {part}",
-                keys.records()
-            ))
-        };
-        let mut reservations = if record.is_empty() {
-            Vec::new()
-        } else {
-            parse_record(&part, &record).ok_or_else(damaged)?
-        };
-        let mut changes: Vec<u64> = reservations
-            .iter()
-            .flat_map(|r| r.changes.iter().copied())
-            .collect();
+        let damaged = || Refusal::Damaged(format!("{} has no reservations in field {part}", keys.records()));
+        let mut reservations =
+            if record.is_empty() { Vec::new() } else { parse_record(&part, &record).ok_or_else(damaged)? };
+        let mut changes: Vec<u64> = reservations.iter().flat_map(|r| r.changes.iter().copied()).collect();
         changes.sort_unstable();
         changes.dedup();
         let mut lines = Vec::new();
@@ -398,10 +319,7 @@ impl Admin {
     /// Whether there is such a sale.
     pub async fn exists(&self, sale: &str) -> Result<bool, Failure> {
         let mut conn = checkout(&self.pool).await?;
-        Ok(redis::cmd("EXISTS")
-            .arg(&Keys::of(sale).all()[0])
-            .query_async(&mut conn)
-            .await?)
+        Ok(redis::cmd("EXISTS").arg(&Keys::of(sale).all()[0]).query_async(&mut conn).await?)
     }
 }
 
@@ -413,16 +331,9 @@ async fn lines_of(
     sub: &str,
 ) -> Result<Vec<serde_json::Value>, Failure> {
     let found = journal::after(conn, keys, sequence.saturating_sub(1), 1).await?;
-    let entry = found
-        .first()
-        .and_then(Entry::parse)
-        .filter(|entry| entry.sequence == sequence);
+    let entry = found.first().and_then(Entry::parse).filter(|entry| entry.sequence == sequence);
     let lines = entry.map(|entry| entry.lines(sale)).unwrap_or_default();
-    Ok(lines
-        .into_iter()
-        .map(|(_, line)| line)
-        .filter(|line| line["buyer"] == sub)
-        .collect())
+    Ok(lines.into_iter().map(|(_, line)| line).filter(|line| line["buyer"] == sub).collect())
 }
 
 /// What differs and can't, once a reservation exists: buyers were told these.
@@ -442,18 +353,8 @@ fn locked_differences(before: &Definition, after: &Definition) -> Vec<String> {
         }
     }
     let prices = |definition: &Definition| -> HashMap<String, u64> {
-        let models = definition
-            .models
-            .iter()
-            .map(|m| (format!("model:{}", m.id), m.price));
-        models
-            .chain(
-                definition
-                    .packages
-                    .iter()
-                    .map(|p| (format!("package:{}", p.id), p.price)),
-            )
-            .collect()
+        let models = definition.models.iter().map(|m| (format!("model:{}", m.id), m.price));
+        models.chain(definition.packages.iter().map(|p| (format!("package:{}", p.id), p.price))).collect()
     };
     let old = prices(before);
     let mut changed: Vec<String> = prices(after)
@@ -469,23 +370,13 @@ fn locked_differences(before: &Definition, after: &Definition) -> Vec<String> {
 /// The items whose stock differs, as the apply script takes them.
 fn stock_differences(before: Option<&Definition>, after: &Definition) -> Vec<String> {
     let stocks = |definition: &Definition| -> Vec<(String, Option<u64>)> {
-        let models = definition
-            .models
-            .iter()
-            .map(|m| (format!("model:{}", m.id), m.stock));
-        let packages = definition
-            .packages
-            .iter()
-            .map(|p| (format!("package:{}", p.id), p.stock));
-        let stores = definition
-            .stores
-            .iter()
-            .map(|s| (format!("store:{}", s.id), s.capacity));
+        let models = definition.models.iter().map(|m| (format!("model:{}", m.id), m.stock));
+        let packages = definition.packages.iter().map(|p| (format!("package:{}", p.id), p.stock));
+        let stores = definition.stores.iter().map(|s| (format!("store:{}", s.id), s.capacity));
         models.chain(packages).chain(stores).collect()
     };
     let word = |stock: Option<u64>| stock.map(|n| n.to_string()).unwrap_or_default();
-    let mut old: HashMap<String, Option<u64>> =
-        before.map(stocks).unwrap_or_default().into_iter().collect();
+    let mut old: HashMap<String, Option<u64>> = before.map(stocks).unwrap_or_default().into_iter().collect();
     let mut args = Vec::new();
     for (item, stock) in stocks(after) {
         match old.remove(&item) {

@@ -4,14 +4,15 @@
 //! reservation and total was at N; the records must say the same, except for those that the journal
 //! touched after N. So an audit of a live sale is exact.
 
+mod report;
+
 use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use deadpool_redis::Pool;
 use redis::aio::ConnectionLike;
-use serde::Serialize;
-use utoipa::ToSchema;
+pub use report::{Counts, ItemReport, Report, Verdict};
 
 use super::follow::scan;
 use super::journal::{self, Entry, Total};
@@ -24,99 +25,6 @@ use crate::domain::reservation::{Reservation, State, parse_record};
 const ENTRIES: usize = 500;
 /// Problems told, at most; one more says how many there are besides.
 const PROBLEMS_MAX: usize = 100;
-
-/// What an audit found.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Report {
-    /// The sale.
-    pub sale: String,
-    /// The change up to which all this is true.
-    pub sequence: u64,
-    /// Whether everything balances.
-    pub verdict: Verdict,
-    /// Every item.
-    pub items: Vec<ItemReport>,
-    /// Reservations by state.
-    pub reservations: Counts,
-    /// What is wrong, in words; a damaged key by name.
-    pub problems: Vec<String>,
-}
-
-/// The audit's answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// Every item balances to the unit and nothing is wrong.
-    Balanced,
-    /// Something does not.
-    Drift,
-}
-
-/// One item's equation: `drift = free + held + confirmed − total`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct ItemReport {
-    /// `model:ID`, `package:ID` or `store:ID`.
-    pub item: String,
-    /// From the journal; null: no limit.
-    #[schema(required)]
-    pub total: Option<i64>,
-    /// The live counter; null: no limit.
-    #[schema(required)]
-    pub free: Option<i64>,
-    /// From the reservations.
-    pub held: i64,
-    /// From the reservations.
-    pub confirmed: i64,
-    /// 0 when it balances.
-    pub drift: i64,
-}
-
-/// Reservations by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Counts {
-    /// Not yet paid.
-    pub held: u64,
-    /// Paid.
-    pub confirmed: u64,
-    /// Ended by buyer or service.
-    pub cancelled: u64,
-    /// Ended by their deadline.
-    pub expired: u64,
-}
-
-impl Counts {
-    pub(crate) fn of([held, confirmed, cancelled, expired]: [u64; 4]) -> Self {
-        Self {
-            held,
-            confirmed,
-            cancelled,
-            expired,
-        }
-    }
-
-    fn of_state(&mut self, state: State) -> &mut u64 {
-        match state {
-            State::Held => &mut self.held,
-            State::Confirmed => &mut self.confirmed,
-            State::Cancelled => &mut self.cancelled,
-            State::Expired => &mut self.expired,
-        }
-    }
-}
-
-impl Report {
-    /// What is wrong first of all, if anything is.
-    #[must_use]
-    pub fn first_problem(&self) -> Option<String> {
-        let drifting = || {
-            self.items
-                .iter()
-                .find(|i| i.drift != 0)
-                .map(|i| format!("{} drifts by {}", i.item, i.drift))
-        };
-        self.problems.first().cloned().or_else(drifting)
-    }
-}
 
 /// Audits a sale.
 pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report, Failure> {
@@ -134,23 +42,13 @@ pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report,
         story = read_journal(&mut conn, &keys, snapshot.header.sequence, &mut problems).await?;
     }
     if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
-        compare_records(
-            &mut conn,
-            &keys,
-            snapshot.header.sequence,
-            &story,
-            &mut problems,
-        )
-        .await?;
+        compare_records(&mut conn, &keys, snapshot.header.sequence, &story, &mut problems).await?;
     }
     Ok(weigh(sale, &snapshot, &story, problems))
 }
 
 fn damaged(snapshot: &Snapshot, key: &str) -> bool {
-    snapshot
-        .damages
-        .iter()
-        .any(|damage| damage.split(' ').next() == Some(key))
+    snapshot.damages.iter().any(|damage| damage.split(' ').next() == Some(key))
 }
 
 #[derive(Default)]
@@ -161,11 +59,7 @@ struct Problems {
 
 impl Problems {
     fn add(&mut self, problem: String) {
-        if self.list.len() < PROBLEMS_MAX {
-            self.list.push(problem)
-        } else {
-            self.more += 1
-        }
+        if self.list.len() < PROBLEMS_MAX { self.list.push(problem) } else { self.more += 1 }
     }
 }
 
@@ -212,24 +106,8 @@ fn id_bytes(r: &Reservation) -> Option<[u8; 32]> {
 
 fn print(r: &Reservation) -> u64 {
     let mut hasher = DefaultHasher::new();
-    (
-        &r.buyer,
-        r.number,
-        r.version,
-        r.state,
-        &r.model,
-        &r.packages,
-        &r.store,
-    )
-        .hash(&mut hasher);
-    (
-        &r.unavailable,
-        &r.fingerprint,
-        r.held_at,
-        r.deadline,
-        &r.payment,
-    )
-        .hash(&mut hasher);
+    (&r.buyer, r.number, r.version, r.state, &r.model, &r.packages, &r.store).hash(&mut hasher);
+    (&r.unavailable, &r.fingerprint, r.held_at, r.deadline, &r.payment).hash(&mut hasher);
     hasher.finish()
 }
 
@@ -246,10 +124,7 @@ async fn read_journal(
         let values = journal::after(conn, keys, at, ENTRIES).await?;
         for value in &values {
             let Some(entry) = Entry::parse(value) else {
-                problems.add(format!(
-                    "{} has an entry after {at}-0 that can't be read",
-                    keys.journal()
-                ));
+                problems.add(format!("{} has an entry after {at}-0 that can't be read", keys.journal()));
                 break 'reading;
             };
             if entry.sequence != at + 1 {
@@ -270,21 +145,12 @@ async fn read_journal(
         }
     }
     if at < until {
-        problems.add(format!(
-            "{} ends at {at}-0, the state at {until}",
-            keys.journal()
-        ));
+        problems.add(format!("{} ends at {at}-0, the state at {until}", keys.journal()));
     }
     Ok(story)
 }
 
-fn take_in(
-    story: &mut Story,
-    entry: &Entry,
-    keys: &Keys,
-    numbers: &mut u64,
-    problems: &mut Problems,
-) {
+fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut u64, problems: &mut Problems) {
     for (item, total) in entry.totals() {
         match total {
             Total::Of(n) => story.totals.insert(item, Some(n)),
@@ -309,11 +175,7 @@ fn take_in(
     };
     for r in reservations {
         let Some(id) = id_bytes(&r) else { continue };
-        let kept = Kept {
-            state: r.state,
-            bundle: story.bundles.number(r.items()),
-            print: print(&r),
-        };
+        let kept = Kept { state: r.state, bundle: story.bundles.number(r.items()), print: print(&r) };
         let before = story.reservations.insert(id, kept);
         if entry.kind == "reserve" {
             *numbers += 1;
@@ -325,10 +187,7 @@ fn take_in(
                 *numbers = r.number;
             }
         } else if before.is_none() {
-            problems.add(format!(
-                "reservation {} was changed in {}-0 and never made",
-                r.id, entry.sequence
-            ));
+            problems.add(format!("reservation {} was changed in {}-0 and never made", r.id, entry.sequence));
         }
     }
 }
@@ -348,11 +207,7 @@ async fn compare_records(
         let (next, fields) = scan(conn, keys.records(), cursor).await?;
         for pair in fields.chunks_exact(2) {
             let Some(record) = parse_record(&pair[0], &pair[1]) else {
-                problems.add(format!(
-                    "{} has no reservations in field {}",
-                    keys.records(),
-                    pair[0]
-                ));
+                problems.add(format!("{} has no reservations in field {}", keys.records(), pair[0]));
                 continue;
             };
             for r in record {
@@ -360,16 +215,13 @@ async fn compare_records(
                 seen.insert(id);
                 match story.reservations.get(&id) {
                     Some(kept) if kept.print == print(&r) => {}
-                    Some(_) => drop(differing.insert(
-                        id,
-                        format!("reservation {} differs between records and journal", r.id),
-                    )),
+                    Some(_) => drop(
+                        differing
+                            .insert(id, format!("reservation {} differs between records and journal", r.id)),
+                    ),
                     None => drop(differing.insert(
                         id,
-                        format!(
-                            "reservation {} is in the records and not in the journal",
-                            r.id
-                        ),
+                        format!("reservation {} is in the records and not in the journal", r.id),
                     )),
                 }
             }
@@ -382,10 +234,7 @@ async fn compare_records(
     for id in story.reservations.keys().filter(|id| !seen.contains(*id)) {
         differing.insert(
             *id,
-            format!(
-                "reservation {} is in the journal and not in the records",
-                String::from_utf8_lossy(id)
-            ),
+            format!("reservation {} is in the journal and not in the records", String::from_utf8_lossy(id)),
         );
     }
     // What changed while the records were read is judged by the journal alone.
@@ -404,9 +253,7 @@ async fn compare_records(
     }
     let mut differing: Vec<String> = differing.into_values().collect();
     differing.sort();
-    differing
-        .into_iter()
-        .for_each(|problem| problems.add(problem));
+    differing.into_iter().for_each(|problem| problems.add(problem));
     Ok(())
 }
 
@@ -433,22 +280,15 @@ fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems)
     names.sort_by_key(|name| (kind_order(name), *name));
     names.dedup();
     let items = names.into_iter().map(|name| {
-        let number =
-            |map: &HashMap<String, String>| map.get(name).and_then(|v| v.parse::<i64>().ok());
+        let number = |map: &HashMap<String, String>| map.get(name).and_then(|v| v.parse::<i64>().ok());
         let total = story.totals.get(name).copied().flatten();
         let counter = number(&snapshot.stock);
         let (held, confirmed) = taken.get(name.as_str()).copied().unwrap_or_default();
         if counter.is_none() && snapshot.damages.is_empty() {
-            problems.add(format!(
-                "{} has no number in {name}",
-                Keys::of(sale).all()[1]
-            ));
+            problems.add(format!("{} has no number in {name}", Keys::of(sale).all()[1]));
         }
         if number(&snapshot.totals) != total && snapshot.damages.is_empty() {
-            problems.add(format!(
-                "{} differs from the journal in {name}",
-                Keys::of(sale).all()[5]
-            ));
+            problems.add(format!("{} differs from the journal in {name}", Keys::of(sale).all()[5]));
         }
         if total.is_some() && counter.is_some_and(|free| free < 0) {
             problems.add(format!("{name} is oversold"));
@@ -476,11 +316,7 @@ fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems)
     Report {
         sale: sale.to_owned(),
         sequence: snapshot.header.sequence,
-        verdict: if balanced {
-            Verdict::Balanced
-        } else {
-            Verdict::Drift
-        },
+        verdict: if balanced { Verdict::Balanced } else { Verdict::Drift },
         items,
         reservations,
         problems: problems.list,

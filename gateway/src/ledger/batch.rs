@@ -110,20 +110,10 @@ impl Queue {
 
     /// Queues a tap and waits for its decision until the deadline. The tap outlives its caller: if
     /// this future is dropped, it is decided all the same.
-    pub async fn reserve(
-        &self,
-        Admitted { wanted, pending }: Admitted,
-        deadline: Instant,
-    ) -> Decision {
+    pub async fn reserve(&self, Admitted { wanted, pending }: Admitted, deadline: Instant) -> Decision {
         let (answer, decision) = oneshot::channel();
         let stage = Rc::new(Cell::new(Stage::Queued));
-        let tap = Tap {
-            wanted,
-            pending,
-            deadline,
-            stage: stage.clone(),
-            answer,
-        };
+        let tap = Tap { wanted, pending, deadline, stage: stage.clone(), answer };
         if self.taps.try_send(tap).is_err() {
             return Decision::NotTaken;
         }
@@ -166,25 +156,13 @@ async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, batch: &mut Vec<Tap>) {
         let memory = sale.memory();
         let encoded = Encoded::new(batch, &memory.catalogue, &live.run_id, sale.known());
         batch.iter().for_each(|tap| tap.stage.set(Stage::Sent));
-        match lane
-            .call(&live, Script::Reserve, &sale.keys, &encoded.args)
-            .await
-        {
+        match lane.call(&live, Script::Reserve, &sale.keys, &encoded.args).await {
             Ok(reply) => return answer_each(sale, batch, &encoded, &memory.catalogue, &reply),
-            Err(Failure::Refused(Refusal::Revision(revision)))
-                if revision > memory.catalogue.revision =>
-            {
+            Err(Failure::Refused(Refusal::Revision(revision))) if revision > memory.catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
                 batch.iter().for_each(|tap| tap.stage.set(Stage::Queued));
-                let first_deadline = batch
-                    .iter()
-                    .map(|tap| tap.deadline)
-                    .min()
-                    .unwrap_or_else(Instant::now);
-                if tokio::time::timeout_at(first_deadline, sale.revision_reached(revision))
-                    .await
-                    .is_err()
-                {
+                let first_deadline = batch.iter().map(|tap| tap.deadline).min().unwrap_or_else(Instant::now);
+                if tokio::time::timeout_at(first_deadline, sale.revision_reached(revision)).await.is_err() {
                     return answer_all(batch, &Decision::NotTaken);
                 }
             }
@@ -207,28 +185,18 @@ fn answer_all(batch: &mut Vec<Tap>, decision: &Decision) {
     }
 }
 
-fn answer_each(
-    sale: &Sale,
-    batch: &mut Vec<Tap>,
-    encoded: &Encoded,
-    catalogue: &Catalogue,
-    reply: &[Value],
-) {
+fn answer_each(sale: &Sale, batch: &mut Vec<Tap>, encoded: &Encoded, catalogue: &Catalogue, reply: &[Value]) {
     let header = match Header::of(reply) {
         Ok(header) if reply.len() == batch.len() + 2 => header,
         other => {
-            tracing::error!(
-                sale = sale.id,
-                ?other,
-                "a reply of the reserve script can't be read"
-            );
+            tracing::error!(sale = sale.id, ?other, "a reply of the reserve script can't be read");
             batch.iter().for_each(|tap| tap.pending.unknown());
             return answer_all(batch, &Decision::Unknown);
         }
     };
     for (tap, answer) in batch.drain(..).zip(&reply[2..]) {
-        let decision = read_answer(&tap.wanted, &text(answer), header, encoded, catalogue)
-            .unwrap_or_else(|| {
+        let decision =
+            read_answer(&tap.wanted, &text(answer), header, encoded, catalogue).unwrap_or_else(|| {
                 tracing::error!(
                     sale = sale.id,
                     id = tap.wanted.id,
@@ -255,8 +223,7 @@ fn read_answer(
     catalogue: &Catalogue,
 ) -> Option<Decision> {
     let (letter, rest) = answer.split_at_checked(1)?;
-    let reservation =
-        || Reservation::from_record(&wanted.id[..BUYER_CHARS], &wanted.sub, rest).map(Box::new);
+    let reservation = || Reservation::from_record(&wanted.id[..BUYER_CHARS], &wanted.sub, rest).map(Box::new);
     Some(match letter {
         "W" => Decision::Won(reservation()?, header),
         "R" => Decision::Replayed(reservation()?, header),
@@ -264,24 +231,12 @@ fn read_answer(
         "C" => Decision::Closed,
         "N" => Decision::NotOpen(header.time),
         "P" => Decision::Paused,
-        "U" => Decision::UnknownItem(catalogue.unknown(
-            &wanted.model,
-            &wanted.packages,
-            Some(&wanted.store),
-        )),
+        "U" => Decision::UnknownItem(catalogue.unknown(&wanted.model, &wanted.packages, Some(&wanted.store))),
         "L" => Decision::PurchaseLimit(rest.split(' ').map(str::to_owned).collect()),
         "S" => {
-            let item = |place: &str| {
-                encoded
-                    .names
-                    .get(place.parse::<usize>().ok()?.checked_sub(1)?)
-                    .cloned()
-            };
+            let item = |place: &str| encoded.names.get(place.parse::<usize>().ok()?.checked_sub(1)?).cloned();
             let items = rest.split(',').map(item).collect::<Option<_>>()?;
-            Decision::SoldOut {
-                items,
-                is_final: header.held == 0,
-            }
+            Decision::SoldOut { items, is_final: header.held == 0 }
         }
         "D" => Decision::NotTaken,
         _ => return None,
@@ -297,15 +252,10 @@ struct Encoded {
 
 impl Encoded {
     fn new(batch: &[Tap], catalogue: &Catalogue, run_id: &str, known: u64) -> Self {
-        let mut items = Items {
-            catalogue,
-            position_of: std::collections::HashMap::new(),
-            places: Vec::new(),
-        };
-        let wants: Vec<String> = batch
-            .iter()
-            .map(|tap| items.wants(&tap.wanted).unwrap_or_else(|| "?".into()))
-            .collect();
+        let mut items =
+            Items { catalogue, position_of: std::collections::HashMap::new(), places: Vec::new() };
+        let wants: Vec<String> =
+            batch.iter().map(|tap| items.wants(&tap.wanted).unwrap_or_else(|| "?".into())).collect();
         let places = items.places;
         let mut args = Vec::with_capacity(4 + places.len() + batch.len() * 4);
         args.extend([
@@ -317,20 +267,11 @@ impl Encoded {
         let mut names = Vec::with_capacity(places.len());
         for place in places {
             let item = &catalogue.items()[place];
-            args.push(if item.limited {
-                item.name.clone()
-            } else {
-                format!("+{}", item.name)
-            });
+            args.push(if item.limited { item.name.clone() } else { format!("+{}", item.name) });
             names.push(item.name.clone());
         }
         for (tap, wants) in batch.iter().zip(wants) {
-            let Wanted {
-                id,
-                sub,
-                fingerprint,
-                ..
-            } = &tap.wanted;
+            let Wanted { id, sub, fingerprint, .. } = &tap.wanted;
             args.extend([id.clone(), sub.to_string(), fingerprint.clone(), wants]);
         }
         Self { args, names }
@@ -357,28 +298,14 @@ impl Items<'_> {
 
     /// `MODEL PACKAGES STORE PARTIAL` by number, or `None` when something is unknown.
     fn wants(&mut self, wanted: &Wanted) -> Option<String> {
-        if !self
-            .catalogue
-            .unknown(&wanted.model, &wanted.packages, Some(&wanted.store))
-            .is_empty()
-        {
+        if !self.catalogue.unknown(&wanted.model, &wanted.packages, Some(&wanted.store)).is_empty() {
             return None;
         }
         let model = self.position("model", &wanted.model)?;
-        let packages: Vec<String> = wanted
-            .packages
-            .iter()
-            .map(|id| self.position("package", id))
-            .collect::<Option<_>>()?;
-        let packages = if packages.is_empty() {
-            "-".to_owned()
-        } else {
-            packages.join(",")
-        };
+        let packages: Vec<String> =
+            wanted.packages.iter().map(|id| self.position("package", id)).collect::<Option<_>>()?;
+        let packages = if packages.is_empty() { "-".to_owned() } else { packages.join(",") };
         let store = self.position("store", &wanted.store)?;
-        Some(format!(
-            "{model} {packages} {store} {}",
-            u8::from(wanted.accept_partial)
-        ))
+        Some(format!("{model} {packages} {store} {}", u8::from(wanted.accept_partial)))
     }
 }

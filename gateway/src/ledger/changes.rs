@@ -84,16 +84,9 @@ pub async fn read<D: Dial>(
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header), Failure> {
-    let live = lane
-        .live()
-        .ok_or_else(|| Failure::NotDone("not connected".into()))?;
+    let live = lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))?;
     let reply = lane
-        .call(
-            &live,
-            Script::Reservations,
-            &sale.keys,
-            &[buyer_part, &live.run_id, &sale.known().to_string()],
-        )
+        .call(&live, Script::Reservations, &sale.keys, &[buyer_part, &live.run_id, &sale.known().to_string()])
         .await?;
     read_record(sale, buyer_part, &reply)
 }
@@ -111,10 +104,7 @@ pub(crate) fn read_record(
             sale.keys.records()
         )))
     };
-    let grace = reply
-        .get(2)
-        .and_then(|v| text(v).parse().ok())
-        .ok_or_else(damaged)?;
+    let grace = reply.get(2).and_then(|v| text(v).parse().ok()).ok_or_else(damaged)?;
     let record = reply.get(3).map(text).unwrap_or_default();
     if record.is_empty() {
         return Ok((Vec::new(), header));
@@ -145,13 +135,7 @@ pub async fn get<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> 
 }
 
 /// Confirms a hold that was paid with `payment` at `version`.
-pub async fn confirm<D: Dial>(
-    lane: &Lane<D>,
-    sale: &Sale,
-    id: &str,
-    payment: &str,
-    version: u64,
-) -> Change {
+pub async fn confirm<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, payment: &str, version: u64) -> Change {
     let args = |run_id: &str| {
         vec![
             run_id.to_owned(),
@@ -161,9 +145,7 @@ pub async fn confirm<D: Dial>(
             version.to_string(),
         ]
     };
-    change(lane, sale, id, Script::Confirm, args)
-        .await
-        .unwrap_or_else(|failure| failed(sale, &failure))
+    change(lane, sale, id, Script::Confirm, args).await.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Cancels a reservation.
@@ -171,17 +153,9 @@ pub async fn cancel<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) 
     if !by.may_see(id) {
         return Change::NotFound;
     }
-    let args = |run_id: &str| {
-        vec![
-            run_id.to_owned(),
-            sale.known().to_string(),
-            id.to_owned(),
-            by.word().to_owned(),
-        ]
-    };
-    change(lane, sale, id, Script::Cancel, args)
-        .await
-        .unwrap_or_else(|failure| failed(sale, &failure))
+    let args =
+        |run_id: &str| vec![run_id.to_owned(), sale.known().to_string(), id.to_owned(), by.word().to_owned()];
+    change(lane, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Changes what is reserved, all of it or nothing.
@@ -206,26 +180,15 @@ pub async fn amend<D: Dial>(
         let catalogue = sale.memory().catalogue.clone();
         let next = amended(&current, wanted);
         let unknown = catalogue.unknown(&next.model, &next.packages, next.store.as_deref());
-        let limited = |name: &String| {
-            catalogue
-                .place(name)
-                .is_some_and(|place| catalogue.items()[place].limited)
-        };
-        let without_limit: Vec<String> = next
-            .items()
-            .into_iter()
-            .chain(current.items())
-            .filter(|name| !limited(name))
-            .collect();
+        let limited =
+            |name: &String| catalogue.place(name).is_some_and(|place| catalogue.items()[place].limited);
+        let without_limit: Vec<String> =
+            next.items().into_iter().chain(current.items()).filter(|name| !limited(name)).collect();
         // The ledger says so, if this is the definition that it has.
         let model = if unknown.is_empty() { &next.model } else { "?" };
         let args = |run_id: &str| {
             let dash = |text: String| {
-                if text.is_empty() {
-                    "-".to_owned()
-                } else {
-                    text
-                }
+                if text.is_empty() { "-".to_owned() } else { text }
             };
             let mut args = vec![
                 run_id.to_owned(),
@@ -268,8 +231,7 @@ fn amended(current: &Reservation, wanted: &Amendment) -> Reservation {
         if !same_set(packages, &current.packages) {
             next.packages.clone_from(packages);
         }
-        next.unavailable
-            .retain(|item| !item.starts_with("package:"));
+        next.unavailable.retain(|item| !item.starts_with("package:"));
     }
     if let Some(store) = &wanted.store {
         next.store = Some(store.clone());
@@ -290,12 +252,8 @@ async fn change<D: Dial>(
     script: Script,
     args: impl Fn(&str) -> Vec<String>,
 ) -> Result<Change, Failure> {
-    let live = lane
-        .live()
-        .ok_or_else(|| Failure::NotDone("not connected".into()))?;
-    let reply = lane
-        .call(&live, script, &sale.keys, &args(&live.run_id))
-        .await?;
+    let live = lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))?;
+    let reply = lane.call(&live, script, &sale.keys, &args(&live.run_id)).await?;
     let word = reply.first().map(text).unwrap_or_default();
     if word == "not-found" {
         return Ok(Change::NotFound);
@@ -307,10 +265,7 @@ async fn change<D: Dial>(
     }
     if word == "sold-out" {
         let items = texts(&Value::Array(reply[2..].to_vec()));
-        return Ok(Change::SoldOut {
-            items,
-            is_final: header.held == 0,
-        });
+        return Ok(Change::SoldOut { items, is_final: header.held == 0 });
     }
     let line = reply.get(2).map(text).unwrap_or_default();
     // The buyer's name is not in the line and not needed: a caller sees only what is his.
@@ -323,9 +278,7 @@ async fn change<D: Dial>(
         "changed" => Change::Changed(reservation),
         "payment-conflict" => Change::PaymentConflict(reservation),
         other => {
-            return Err(Failure::Unknown(format!(
-                "an answer that can't be read: {other:?}"
-            )));
+            return Err(Failure::Unknown(format!("an answer that can't be read: {other:?}")));
         }
     })
 }

@@ -26,21 +26,12 @@ pub struct Redis {
 
 impl Redis {
     /// `url` is `redis://`, `rediss://` or `unix:`. Nothing is connected yet.
-    pub fn new(
-        url: &str,
-        connect_timeout: Duration,
-        answer_timeout: Duration,
-    ) -> RedisResult<Self> {
+    pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
         // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
         let info = url.into_connection_info()?;
         let settings = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_tcp_settings(settings);
-        Ok(Self {
-            client: redis::Client::open(info.clone())?,
-            info,
-            connect_timeout,
-            answer_timeout,
-        })
+        Ok(Self { client: redis::Client::open(info.clone())?, info, connect_timeout, answer_timeout })
     }
 
     /// A connection with the answer time-out `timeout` instead of the usual one.
@@ -48,9 +39,7 @@ impl Redis {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(timeout));
-        self.client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+        self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// A pool for all that is not hot. Every checkout is checked by a `PING`.
@@ -58,8 +47,8 @@ impl Redis {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(self.answer_timeout.max(Duration::from_secs(10))));
-        let manager = deadpool_redis::Manager::new_with_config(self.info.clone(), config)
-            .map_err(|e| e.to_string())?;
+        let manager =
+            deadpool_redis::Manager::new_with_config(self.info.clone(), config).map_err(|e| e.to_string())?;
         let wait = Some(self.connect_timeout + self.answer_timeout);
         Pool::builder(manager)
             .max_size(size)
@@ -85,9 +74,6 @@ pub async fn run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
     let info: String = redis::cmd("INFO").arg("server").query_async(conn).await?;
     let found = info.lines().find_map(|line| line.strip_prefix("run_id:"));
     found.map(|id| id.trim().to_owned()).ok_or_else(|| {
-        redis::RedisError::from((
-            redis::ErrorKind::UnexpectedReturnType,
-            "INFO server names no run_id",
-        ))
+        redis::RedisError::from((redis::ErrorKind::UnexpectedReturnType, "INFO server names no run_id"))
     })
 }

@@ -1,10 +1,12 @@
 //! The follower: reads the journal of every sale as it grows and keeps memory true to one sequence.
 
+mod position;
+
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use position::{Position, entry_at};
 use redis::Value;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 
@@ -32,12 +34,7 @@ const RETRY: Duration = Duration::from_millis(100);
 const START_RETRY: Duration = Duration::from_secs(1);
 
 /// Follows all sales for as long as the process lives.
-pub async fn follow(
-    redis: Redis,
-    scripts: Arc<Scripts>,
-    sales: Arc<Sales>,
-    caught_up: Arc<CaughtUp>,
-) {
+pub async fn follow(redis: Redis, scripts: Arc<Scripts>, sales: Arc<Sales>, caught_up: Arc<CaughtUp>) {
     let outage = Outage::of("the follower can't read from Redis");
     let mut positions = HashMap::new();
     let mut refused = HashMap::new();
@@ -56,11 +53,7 @@ pub async fn follow(
                     Ok(never) => match never {},
                     Err(error) => error,
                 };
-                Follower {
-                    positions,
-                    refused,
-                    ..
-                } = follower;
+                Follower { positions, refused, .. } = follower;
                 error
             }
             Err(error) => error.into(),
@@ -78,17 +71,11 @@ impl CaughtUp {
     /// How long ago that was; `None`: never yet.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .map(|at| at.elapsed())
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     fn now(&self) {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
     }
 }
 
@@ -102,36 +89,6 @@ struct Follower<'a> {
     refused: HashMap<String, Instant>,
     /// Sales whose journal could not be read on in this round.
     stuck: HashSet<String>,
-}
-
-/// A journal's entry that was read: which one, and a hash of all that it says.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Position {
-    sequence: u64,
-    print: u64,
-}
-
-impl Position {
-    fn of(sequence: u64, entry: &Value) -> Self {
-        let mut hasher = DefaultHasher::new();
-        hash(entry, &mut hasher);
-        Self {
-            sequence,
-            print: hasher.finish(),
-        }
-    }
-}
-
-/// Hashes an entry as it came: lists of lists of texts.
-fn hash(value: &Value, hasher: &mut DefaultHasher) {
-    match value {
-        Value::Array(values) => {
-            values.len().hash(hasher);
-            values.iter().for_each(|value| hash(value, hasher));
-        }
-        Value::BulkString(bytes) => bytes.hash(hasher),
-        other => text(other).hash(hasher),
-    }
 }
 
 enum Never {}
@@ -216,15 +173,10 @@ impl Follower<'_> {
 
     /// Starts to follow the sales that are new since the last time.
     async fn find_sales(&mut self) -> Result<(), Failure> {
-        let ids: Vec<String> = redis::cmd("SMEMBERS")
-            .arg(SALES)
-            .query_async(&mut self.conn)
-            .await?;
+        let ids: Vec<String> = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
         for id in ids {
             let tried = self.refused.get(&id);
-            if self.positions.contains_key(&id)
-                || tried.is_some_and(|at| at.elapsed() < START_RETRY)
-            {
+            if self.positions.contains_key(&id) || tried.is_some_and(|at| at.elapsed() < START_RETRY) {
                 continue;
             }
             match self.start(&id).await {
@@ -242,8 +194,7 @@ impl Follower<'_> {
                 Err(lost @ Failure::Unknown(_)) => return Err(lost),
             }
         }
-        self.sales
-            .set_unread(self.refused.keys().cloned().collect());
+        self.sales.set_unread(self.refused.keys().cloned().collect());
         Ok(())
     }
 
@@ -274,17 +225,10 @@ impl Follower<'_> {
 
     /// One read of all journals: what came, by sale.
     async fn read(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
-        let keys: HashMap<String, &String> = ids
-            .iter()
-            .map(|id| (Keys::of(id).journal().to_owned(), id))
-            .collect();
+        let keys: HashMap<String, &String> =
+            ids.iter().map(|id| (Keys::of(id).journal().to_owned(), id)).collect();
         let mut command = redis::cmd("XREAD");
-        command
-            .arg("COUNT")
-            .arg(ENTRIES_MAX)
-            .arg("BLOCK")
-            .arg(BLOCK_MS)
-            .arg("STREAMS");
+        command.arg("COUNT").arg(ENTRIES_MAX).arg("BLOCK").arg(BLOCK_MS).arg("STREAMS");
         for id in ids {
             command.arg(Keys::of(id).journal());
         }
@@ -306,10 +250,7 @@ impl Follower<'_> {
             .collect())
     }
 
-    async fn read_one_by_one(
-        &mut self,
-        ids: &[String],
-    ) -> Result<Vec<(String, Vec<Value>)>, Failure> {
+    async fn read_one_by_one(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
         let mut found = Vec::new();
         for id in ids {
             let from = self.position(id).sequence;
@@ -376,11 +317,7 @@ impl Follower<'_> {
 }
 
 /// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
-pub async fn load(
-    conn: &mut impl ConnectionLike,
-    scripts: &Scripts,
-    id: &str,
-) -> Result<Sale, Failure> {
+pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
     let (memory, buyers) = read_whole(conn, scripts, &Keys::of(id)).await?;
     Ok(Sale::new(id, memory, buyers))
 }
@@ -391,36 +328,17 @@ async fn read_whole(
     scripts: &Scripts,
     keys: &Keys,
 ) -> Result<(Memory, HashSet<u64>), Failure> {
-    let memory = snapshot::read(conn, scripts, keys, true)
-        .await?
-        .into_memory(keys)?;
+    let memory = snapshot::read(conn, scripts, keys, true).await?.into_memory(keys)?;
     let mut buyers = HashSet::new();
     let mut cursor = 0_u64;
     loop {
         let (next, fields) = scan(conn, keys.records(), cursor).await?;
-        buyers.extend(
-            fields
-                .chunks_exact(2)
-                .filter_map(|pair| buyer_mark(&pair[0])),
-        );
+        buyers.extend(fields.chunks_exact(2).filter_map(|pair| buyer_mark(&pair[0])));
         cursor = next;
         if cursor == 0 {
             return Ok((memory, buyers));
         }
     }
-}
-
-/// The entry of this sequence, if it is there.
-async fn entry_at(
-    conn: &mut impl ConnectionLike,
-    keys: &Keys,
-    sequence: u64,
-) -> redis::RedisResult<Option<Position>> {
-    let found = super::journal::after(conn, keys, sequence.saturating_sub(1), 1).await?;
-    let entry = found
-        .first()
-        .filter(|value| Entry::parse(value).is_some_and(|e| e.sequence == sequence));
-    Ok(entry.map(|value| Position::of(sequence, value)))
 }
 
 /// Every entry says what is left after it, so that applying it is an assignment.
@@ -471,12 +389,7 @@ pub(super) async fn scan(
     key: &str,
     cursor: u64,
 ) -> redis::RedisResult<(u64, Vec<String>)> {
-    let (next, flat): (u64, Value) = redis::cmd("HSCAN")
-        .arg(key)
-        .arg(cursor)
-        .arg("COUNT")
-        .arg(1000)
-        .query_async(conn)
-        .await?;
+    let (next, flat): (u64, Value) =
+        redis::cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(1000).query_async(conn).await?;
     Ok((next, texts(&flat)))
 }

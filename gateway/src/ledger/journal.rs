@@ -35,23 +35,14 @@ impl Entry {
         let Value::Array(pair) = value else {
             return None;
         };
-        let (sequence, rest) = pair
-            .first()
-            .map(text)?
-            .split_once('-')
-            .map(|(s, r)| (s.to_owned(), r.to_owned()))?;
+        let (sequence, rest) =
+            pair.first().map(text)?.split_once('-').map(|(s, r)| (s.to_owned(), r.to_owned()))?;
         let flat = texts(pair.get(1)?);
-        let mut fields: HashMap<String, String> = flat
-            .chunks_exact(2)
-            .map(|pair| (pair[0].clone(), pair[1].clone()))
-            .collect();
+        let mut fields: HashMap<String, String> =
+            flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
         let stock = fields.remove("stock")?;
         let stock: Vec<&str> = stock.split(' ').filter(|s| !s.is_empty()).collect();
-        let counts: Vec<u64> = fields
-            .remove("counts")?
-            .split(' ')
-            .filter_map(|n| n.parse().ok())
-            .collect();
+        let counts: Vec<u64> = fields.remove("counts")?.split(' ').filter_map(|n| n.parse().ok()).collect();
         (rest == "0").then_some(())?;
         Some(Self {
             sequence: sequence.parse().ok()?,
@@ -81,15 +72,8 @@ impl Entry {
         if let (Some(item), Some(total)) = (self.fields.get("item"), self.fields.get("total")) {
             return vec![(item.clone(), Total::parse(total))];
         }
-        let words: Vec<&str> = self
-            .fields
-            .get("totals")
-            .map(|t| t.split(' ').collect())
-            .unwrap_or_default();
-        words
-            .chunks_exact(2)
-            .map(|pair| (pair[0].to_owned(), Total::parse(pair[1])))
-            .collect()
+        let words: Vec<&str> = self.fields.get("totals").map(|t| t.split(' ').collect()).unwrap_or_default();
+        words.chunks_exact(2).map(|pair| (pair[0].to_owned(), Total::parse(pair[1]))).collect()
     }
 
     /// One JSON object a change, as `gateway journal` prints them. `cursor` is what to go on from.
@@ -98,11 +82,7 @@ impl Entry {
         let reservations = self.reservations().unwrap_or_default();
         let changes = reservations.len().max(1);
         let base = |change: usize| {
-            let cursor = Cursor {
-                sequence: self.sequence,
-                change,
-                changes,
-            };
+            let cursor = Cursor { sequence: self.sequence, change, changes };
             let mut line = Map::new();
             line.insert("cursor".into(), json!(cursor.to_string()));
             line.insert("id".into(), json!(format!("{}-0", self.sequence)));
@@ -115,18 +95,11 @@ impl Entry {
         };
         if reservations.is_empty() {
             let (cursor, mut line) = base(1);
-            for name in [
-                "revision", "item", "total", "was", "run_id", "who", "reason",
-            ] {
+            for name in ["revision", "item", "total", "was", "run_id", "who", "reason"] {
                 if let Some(value) = self.fields.get(name).filter(|v| *v != "-") {
-                    let number = value
-                        .parse::<u64>()
-                        .ok()
-                        .filter(|_| matches!(name, "revision" | "total" | "was"));
-                    line.insert(
-                        name.into(),
-                        number.map_or_else(|| json!(value), |n| json!(n)),
-                    );
+                    let number =
+                        value.parse::<u64>().ok().filter(|_| matches!(name, "revision" | "total" | "was"));
+                    line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
                 }
             }
             return vec![(cursor, line.into())];
@@ -185,11 +158,7 @@ pub struct Cursor {
 
 impl Cursor {
     /// Before the first change.
-    pub const START: Self = Self {
-        sequence: 0,
-        change: 1,
-        changes: 1,
-    };
+    pub const START: Self = Self { sequence: 0, change: 1, changes: 1 };
 
     /// Reads `4711-0` (after all of that entry) or `4711-0/3` (after its third change).
     pub fn parse(text: &str) -> Result<Self, String> {
@@ -199,20 +168,9 @@ impl Cursor {
             )
         };
         let (id, change) = text.split_once('/').unwrap_or((text, ""));
-        let sequence = id
-            .strip_suffix("-0")
-            .and_then(|n| n.parse().ok())
-            .ok_or_else(wrong)?;
-        let change = if change.is_empty() {
-            usize::MAX
-        } else {
-            change.parse().map_err(|_| wrong())?
-        };
-        Ok(Self {
-            sequence,
-            change,
-            changes: usize::MAX,
-        })
+        let sequence = id.strip_suffix("-0").and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
+        let change = if change.is_empty() { usize::MAX } else { change.parse().map_err(|_| wrong())? };
+        Ok(Self { sequence, change, changes: usize::MAX })
     }
 
     /// Whether it stands after the given one.
@@ -264,21 +222,15 @@ pub async fn lines_after(
     entries: usize,
 ) -> redis::RedisResult<Vec<(Cursor, serde_json::Value)>> {
     let found = after(conn, keys, cursor.whole_entries(), entries).await?;
-    let told = found
-        .iter()
-        .filter_map(Entry::parse)
-        .flat_map(|entry| entry.lines(sale));
+    let told = found.iter().filter_map(Entry::parse).flat_map(|entry| entry.lines(sale));
     Ok(told.filter(|(at, _)| at.is_after(&cursor)).collect())
 }
 
 /// A time in ms as RFC 3339 with milliseconds, UTC.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
-    let time = Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 {
-        Timestamp::MIN
-    } else {
-        Timestamp::MAX
-    });
+    let time =
+        Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
     format!("{time:.3}")
 }
 
@@ -290,48 +242,13 @@ mod tests {
     fn a_cursor_goes_on_inside_an_entry() {
         let inside = Cursor::parse("12-0/3").unwrap();
         assert_eq!(inside.whole_entries(), 11);
-        assert!(
-            Cursor {
-                sequence: 12,
-                change: 4,
-                changes: 4
-            }
-            .is_after(&inside)
-        );
-        assert!(
-            !Cursor {
-                sequence: 12,
-                change: 3,
-                changes: 4
-            }
-            .is_after(&inside)
-        );
+        assert!(Cursor { sequence: 12, change: 4, changes: 4 }.is_after(&inside));
+        assert!(!Cursor { sequence: 12, change: 3, changes: 4 }.is_after(&inside));
         let whole = Cursor::parse("12-0").unwrap();
         assert_eq!(whole.whole_entries(), 12);
-        assert!(
-            !Cursor {
-                sequence: 12,
-                change: 4,
-                changes: 4
-            }
-            .is_after(&whole)
-        );
-        assert!(
-            Cursor {
-                sequence: 13,
-                change: 1,
-                changes: 1
-            }
-            .is_after(&whole)
-        );
-        assert!(
-            Cursor {
-                sequence: 1,
-                change: 1,
-                changes: 1
-            }
-            .is_after(&Cursor::START)
-        );
+        assert!(!Cursor { sequence: 12, change: 4, changes: 4 }.is_after(&whole));
+        assert!(Cursor { sequence: 13, change: 1, changes: 1 }.is_after(&whole));
+        assert!(Cursor { sequence: 1, change: 1, changes: 1 }.is_after(&Cursor::START));
         for bad in ["", "x", "1", "1-2-3", "1-0/x", "-5"] {
             assert!(Cursor::parse(bad).is_err(), "{bad}");
         }

@@ -14,18 +14,8 @@ impl Keys {
     /// The keys of this sale.
     #[must_use]
     pub fn of(sale: &str) -> Self {
-        let parts = [
-            "state",
-            "stock",
-            "records",
-            "journal",
-            "taken",
-            "totals",
-            "definition",
-        ];
-        Self {
-            all: parts.map(|part| format!("lg:{{{sale}}}:{part}")),
-        }
+        let parts = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
+        Self { all: parts.map(|part| format!("lg:{{{sale}}}:{part}")) }
     }
 
     /// All of them, as `KEYS`.

@@ -61,8 +61,7 @@ impl<D: Dial> Lane<D> {
                     wait = *RETRY_MS.start();
                     self.watch(live).await;
                     // Many lanes lose their connections at once; they shall not all come back at once.
-                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start())))
-                        .await;
+                    tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start()))).await;
                 }
                 Err(error) => {
                     self.outage.goes_on(error);
@@ -76,11 +75,7 @@ impl<D: Dial> Lane<D> {
     async fn connect(&self) -> redis::RedisResult<Live<D::Conn>> {
         let mut conn = self.dial.dial().await?;
         let run_id = run_id(&mut conn).await?;
-        Ok(Live {
-            conn,
-            run_id: run_id.into(),
-            opened: Rc::default(),
-        })
+        Ok(Live { conn, run_id: run_id.into(), opened: Rc::default() })
     }
 
     /// Returns once this connection is lost. An idle one is tried now and then, so that it is not
@@ -126,10 +121,7 @@ impl<D: Dial> Lane<D> {
     fn give_up(&self, broken: &Live<D::Conn>, error: &str) {
         let mut live = self.live.borrow_mut();
         // Several calls may find the same connection broken; only the first one ends it.
-        if live
-            .as_ref()
-            .is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened))
-        {
+        if live.as_ref().is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened)) {
             self.outage.goes_on(error);
             *live = None;
             self.lost.notify_one();

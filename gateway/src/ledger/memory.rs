@@ -44,10 +44,7 @@ impl Sales {
     /// Whether there may be such a sale although it is not known here.
     #[must_use]
     pub fn may_exist(&self, id: &str) -> bool {
-        self.unread
-            .load()
-            .as_ref()
-            .is_none_or(|unread| unread.contains(id))
+        self.unread.load().as_ref().is_none_or(|unread| unread.contains(id))
     }
 
     /// Sales that are there and could not be read.
@@ -136,12 +133,8 @@ impl Memory {
     #[must_use]
     pub fn phase(&self, time: i64) -> Phase {
         let models = 0..self.catalogue.definition.models.len();
-        self.levers.phase(
-            time,
-            models
-                .into_iter()
-                .any(|place| self.availability(place) != Availability::SoldOut),
-        )
+        self.levers
+            .phase(time, models.into_iter().any(|place| self.availability(place) != Availability::SoldOut))
     }
 }
 
@@ -189,18 +182,13 @@ impl Sale {
         self.saw(memory.sequence);
         let revision = memory.catalogue.revision;
         self.memory.store(Arc::new(memory));
-        self.revision
-            .send_if_modified(|known| std::mem::replace(known, revision) != revision);
+        self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
 
     /// Waits until this process knows this revision of the definition or a later one.
     pub(super) async fn revision_reached(&self, revision: u64) {
         // The sender lives as long as `self`, so waiting can't fail.
-        let _ = self
-            .revision
-            .subscribe()
-            .wait_for(|known| *known >= revision)
-            .await;
+        let _ = self.revision.subscribe().wait_for(|known| *known >= revision).await;
     }
 
     /// The highest sequence seen: no ledger may be older.
@@ -216,8 +204,7 @@ impl Sale {
     /// Whether memory may decide: it is complete and younger than [`MEMORY_AGE_MAX`].
     #[must_use]
     pub fn is_fresh(&self) -> bool {
-        lock(&self.complete_at).is_some_and(|at| at.elapsed() < MEMORY_AGE_MAX)
-            && self.fault().is_none()
+        lock(&self.complete_at).is_some_and(|at| at.elapsed() < MEMORY_AGE_MAX) && self.fault().is_none()
     }
 
     /// How old memory is; `None` if it was never complete.
@@ -229,9 +216,7 @@ impl Sale {
     pub(super) fn complete_as_of(&self, at: Instant) {
         *lock(&self.complete_at) = Some(at);
         lock(&self.pending).retain(|_, p| {
-            if p.unknown_since
-                .is_some_and(|since| since.elapsed() > UNKNOWN_KEPT)
-            {
+            if p.unknown_since.is_some_and(|since| since.elapsed() > UNKNOWN_KEPT) {
                 p.unknown_since = None;
             }
             p.taps > 0 || p.unknown_since.is_some()
@@ -242,27 +227,17 @@ impl Sale {
     #[must_use]
     pub fn may_have_won(&self, buyer: u64) -> bool {
         lock(&self.pending).contains_key(&buyer)
-            || self
-                .buyers
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains(&buyer)
+            || self.buyers.read().unwrap_or_else(PoisonError::into_inner).contains(&buyer)
     }
 
     pub(super) fn add_buyers(&self, buyers: impl IntoIterator<Item = u64>) {
-        self.buyers
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(buyers);
+        self.buyers.write().unwrap_or_else(PoisonError::into_inner).extend(buyers);
     }
 
     /// Notes a tap of this buyer until the guard is dropped.
     pub(crate) fn pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
         lock(&self.pending).entry(buyer).or_default().taps += 1;
-        PendingTap {
-            sale: self.clone(),
-            buyer,
-        }
+        PendingTap { sale: self.clone(), buyer }
     }
 
     /// Redis's `TIME` by now and how far off that may be, in ms; `None` without a reading younger
@@ -289,11 +264,7 @@ impl Sale {
         // The reading was taken somewhere between sending and now; clocks of hosts drift by less
         // than 1 ms a second, and a reading is used for one second.
         let error_ms = millis(round_trip) + 5;
-        self.clock.store(Some(Arc::new(Clock {
-            time: header.time,
-            at: Instant::now(),
-            error_ms,
-        })));
+        self.clock.store(Some(Arc::new(Clock { time: header.time, at: Instant::now(), error_ms })));
     }
 
     /// Compares live counters with memory: now, or once the follower has come to their sequence.
@@ -311,36 +282,19 @@ impl Sale {
         if counters.sequence < memory.sequence {
             return;
         }
-        let differing = counters
-            .free
-            .iter()
-            .enumerate()
-            .find(|(place, live)| **live != memory.free.get(*place).copied());
+        let differing =
+            counters.free.iter().enumerate().find(|(place, live)| **live != memory.free.get(*place).copied());
         let drift = if let Some((place, live)) = differing {
-            let item = memory
-                .catalogue
-                .items()
-                .get(place)
-                .map_or("", |item| item.name.as_str());
-            Some(format!(
-                "the counter of {item} is {live:?}, the journal says {:?}",
-                memory.free.get(place)
-            ))
+            let item = memory.catalogue.items().get(place).map_or("", |item| item.name.as_str());
+            Some(format!("the counter of {item} is {live:?}, the journal says {:?}", memory.free.get(place)))
         } else if counters.held != memory.counts[0] {
-            Some(format!(
-                "the state counts {} holds, the journal {}",
-                counters.held, memory.counts[0]
-            ))
+            Some(format!("the state counts {} holds, the journal {}", counters.held, memory.counts[0]))
         } else {
             None
         };
         let before = self.drift.swap(drift.clone().map(Arc::new));
         if let Some(drift) = drift.filter(|drift| before.as_deref() != Some(drift)) {
-            tracing::error!(
-                sale = self.id,
-                sequence = memory.sequence,
-                "the ledger drifts: {drift}"
-            );
+            tracing::error!(sale = self.id, sequence = memory.sequence, "the ledger drifts: {drift}");
         }
     }
 
@@ -385,10 +339,7 @@ pub(crate) struct PendingTap {
 impl PendingTap {
     /// It was sent and no answer came: it may still win.
     pub(super) fn unknown(&self) {
-        lock(&self.sale.pending)
-            .entry(self.buyer)
-            .or_default()
-            .unknown_since = Some(Instant::now());
+        lock(&self.sale.pending).entry(self.buyer).or_default().unknown_since = Some(Instant::now());
     }
 
     /// It won: its buyer has a reservation from now on.

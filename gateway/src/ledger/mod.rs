@@ -28,9 +28,7 @@ pub(crate) async fn checkout(pool: &Pool) -> Result<Connection, Failure> {
         // The pool would try one idle connection after the other, each for as long. If one is dead,
         // so are the others, mostly: the next who comes shall have a new one.
         pool.retain(|_, _| false);
-        return Err(Failure::NotDone(
-            "can't reach Redis: no answer in time".into(),
-        ));
+        return Err(Failure::NotDone("can't reach Redis: no answer in time".into()));
     };
     connection.map_err(|error| {
         let why = match error {

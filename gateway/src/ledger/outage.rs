@@ -17,22 +17,14 @@ pub(crate) struct Outage {
 impl Outage {
     /// Of what, as a sentence: "the follower lost Redis".
     pub(crate) fn of(what: &'static str) -> Self {
-        Self {
-            what,
-            since: Cell::new(None),
-            told: Cell::new(None),
-        }
+        Self { what, since: Cell::new(None), told: Cell::new(None) }
     }
 
     /// It failed, maybe once more.
     pub(crate) fn goes_on(&self, error: impl Display) {
         let since = self.since.get().unwrap_or_else(Instant::now);
         self.since.set(Some(since));
-        if self
-            .told
-            .get()
-            .is_none_or(|told| told.elapsed() >= TELL_EVERY)
-        {
+        if self.told.get().is_none_or(|told| told.elapsed() >= TELL_EVERY) {
             self.told.set(Some(Instant::now()));
             tracing::warn!(%error, for_ms = since.elapsed().as_millis(), "{}", self.what);
         }
@@ -42,11 +34,7 @@ impl Outage {
     pub(crate) fn is_over(&self) {
         self.told.set(None);
         if let Some(since) = self.since.take() {
-            tracing::info!(
-                after_ms = since.elapsed().as_millis(),
-                "over: {}",
-                self.what
-            );
+            tracing::info!(after_ms = since.elapsed().as_millis(), "over: {}", self.what);
         }
     }
 }

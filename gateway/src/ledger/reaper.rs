@@ -25,12 +25,7 @@ const HEAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
-pub async fn reap<D: Dial>(
-    lane: Rc<Lane<D>>,
-    pool: Pool,
-    scripts: Arc<Scripts>,
-    sales: Arc<Sales>,
-) {
+pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) {
     let mut reaped = HashSet::new();
     loop {
         for sale in sales.all() {
@@ -54,30 +49,18 @@ async fn reap_sale<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>
 }
 
 /// One tick, and as many sweeps as it takes until no hold is due.
-async fn tick_and_sweep<D: Dial>(
-    lane: &Lane<D>,
-    live: &Live<D::Conn>,
-    sale: &Sale,
-) -> Result<(), Failure> {
+async fn tick_and_sweep<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) -> Result<(), Failure> {
     let sent = Instant::now();
     let args = || vec![live.run_id.to_string(), sale.known().to_string()];
     let memory = sale.memory();
-    let items = memory
-        .catalogue
-        .counted()
-        .iter()
-        .map(|item| item.name.clone());
+    let items = memory.catalogue.counted().iter().map(|item| item.name.clone());
     let tick: Vec<String> = args().into_iter().chain(items).collect();
     let reply = lane.call(live, Script::Tick, &sale.keys, &tick).await?;
     let header = Header::of(&reply)?;
     sale.read_clock(&header, sent);
     let live_counters = reply.get(2).map(texts).unwrap_or_default();
     let free = live_counters.iter().map(|n| n.parse().ok()).collect();
-    sale.compare(Counters {
-        sequence: header.sequence,
-        held: header.held,
-        free,
-    });
+    sale.compare(Counters { sequence: header.sequence, held: header.held, free });
     if header.held == 0 {
         return Ok(());
     }
@@ -109,13 +92,9 @@ async fn take_note<D: Dial>(
                 tokio::time::sleep(HEAL_RETRY.mul_f32(fastrand::f32())).await;
             }
         }
-        Err(Failure::Refused(refusal @ Refusal::Behind(_))) => {
-            sale.set_fault(Some(behind(sale, &refusal)))
-        }
+        Err(Failure::Refused(refusal @ Refusal::Behind(_))) => sale.set_fault(Some(behind(sale, &refusal))),
         // A sale that was there and is not: all of it is lost.
-        Err(Failure::Refused(Refusal::Missing)) => {
-            sale.set_fault(Some(behind(sale, &Refusal::Behind(0))))
-        }
+        Err(Failure::Refused(Refusal::Missing)) => sale.set_fault(Some(behind(sale, &Refusal::Behind(0)))),
         Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
         // Redis answers, and takes no writes: read-only, short of replicas, its disk full.
         Err(Failure::NotDone(why)) => sale.set_fault(Some(why)),
@@ -148,17 +127,9 @@ async fn heal<D: Dial>(
         return Err(behind(sale, &Refusal::Behind(report.sequence)));
     }
     if let Some(problem) = report.first_problem() {
-        return Err(format!(
-            "Redis was restarted and its ledger is not whole: {problem}"
-        ));
+        return Err(format!("Redis was restarted and its ledger is not whole: {problem}"));
     }
-    let args = [
-        &live.run_id,
-        sale.known().to_string().as_str(),
-        old,
-        "gateway",
-    ]
-    .map(str::to_owned);
+    let args = [&live.run_id, sale.known().to_string().as_str(), old, "gateway"].map(str::to_owned);
     match lane.call(live, Script::Adopt, &sale.keys, &args).await {
         Ok(_) => {
             tracing::info!(

@@ -63,11 +63,7 @@ impl Scripts {
     /// Loads every script, as a start-up check: Redis answers and can compile them.
     pub async fn load(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<()> {
         for (_, text) in &self.texts {
-            redis::cmd("SCRIPT")
-                .arg("LOAD")
-                .arg(text)
-                .query_async::<String>(conn)
-                .await?;
+            redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await?;
         }
         Ok(())
     }
@@ -213,16 +209,9 @@ impl Header {
         let line = reply.get(1).map(text).unwrap_or_default();
         let numbers: Vec<i64> = line.split(' ').filter_map(|n| n.parse().ok()).collect();
         let [sequence, time, sale_clock, held] = numbers[..] else {
-            return Err(Failure::Unknown(format!(
-                "a header that can't be read: {line:?}"
-            )));
+            return Err(Failure::Unknown(format!("a header that can't be read: {line:?}")));
         };
-        Ok(Self {
-            sequence: sequence.unsigned_abs(),
-            time,
-            sale_clock,
-            held: held.unsigned_abs(),
-        })
+        Ok(Self { sequence: sequence.unsigned_abs(), time, sale_clock, held: held.unsigned_abs() })
     }
 
     /// When a deadline on the sale clock is due in wall time, if the clock goes on running.

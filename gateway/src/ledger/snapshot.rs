@@ -36,11 +36,7 @@ pub async fn read(
     keys: &Keys,
     definition: bool,
 ) -> Result<Snapshot, Failure> {
-    let parts: &[&str] = if definition {
-        &["stock", "totals", "definition"]
-    } else {
-        &["stock", "totals"]
-    };
+    let parts: &[&str] = if definition { &["stock", "totals", "definition"] } else { &["stock", "totals"] };
     let reply = scripts.call(conn, Script::Snapshot, keys, parts).await?;
     let map = |at: usize| reply.get(at).map(map_of).unwrap_or_default();
     Ok(Snapshot {
@@ -54,20 +50,14 @@ pub async fn read(
 }
 
 fn map_of(flat: &Value) -> HashMap<String, String> {
-    texts(flat)
-        .chunks_exact(2)
-        .map(|pair| (pair[0].clone(), pair[1].clone()))
-        .collect()
+    texts(flat).chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
 }
 
 impl Snapshot {
     /// A number of the state.
     #[must_use]
     pub fn number(&self, field: &str) -> i64 {
-        self.state
-            .get(field)
-            .and_then(|v| v.parse().ok())
-            .unwrap_or_default()
+        self.state.get(field).and_then(|v| v.parse().ok()).unwrap_or_default()
     }
 
     /// Reservations by state: held, confirmed, cancelled, expired.
@@ -97,14 +87,8 @@ impl Snapshot {
     /// The definition as applied.
     pub fn parse_definition(&self, keys: &Keys) -> Result<Definition, Failure> {
         Definition::from_json(self.definition.as_bytes()).map_err(|mistakes| {
-            let first = mistakes
-                .first()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            Failure::Refused(Refusal::Damaged(format!(
-                "{} can't be read: {first}",
-                keys.definition()
-            )))
+            let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
+            Failure::Refused(Refusal::Damaged(format!("{} can't be read: {first}", keys.definition())))
         })
     }
 
@@ -113,28 +97,17 @@ impl Snapshot {
         if !self.damages.is_empty() {
             return Err(Refusal::Damaged(self.damages.join("; ")).into());
         }
-        let catalogue = Catalogue::new(
-            self.parse_definition(keys)?,
-            self.number("revision").unsigned_abs(),
-        );
-        let number =
-            |map: &HashMap<String, String>, name: &str| map.get(name).and_then(|v| v.parse().ok());
+        let catalogue = Catalogue::new(self.parse_definition(keys)?, self.number("revision").unsigned_abs());
+        let number = |map: &HashMap<String, String>, name: &str| map.get(name).and_then(|v| v.parse().ok());
         let missing = |name: &str| {
-            Failure::Refused(Refusal::Damaged(format!(
-                "{} has no number in {name}",
-                keys.all()[1]
-            )))
+            Failure::Refused(Refusal::Damaged(format!("{} has no number in {name}", keys.all()[1])))
         };
         let free = catalogue
             .items()
             .iter()
             .map(|item| number(&self.stock, &item.name).ok_or_else(|| missing(&item.name)))
             .collect::<Result<_, _>>()?;
-        let totals = catalogue
-            .items()
-            .iter()
-            .map(|item| number(&self.totals, &item.name))
-            .collect();
+        let totals = catalogue.items().iter().map(|item| number(&self.totals, &item.name)).collect();
         Ok(Memory {
             sequence: self.header.sequence,
             levers: self.levers(),

@@ -11,8 +11,7 @@ use percent_encoding::percent_decode_str;
 use super::health::Health;
 use super::metrics::Metrics;
 use super::view::{
-    AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState,
-    SaleStates,
+    AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
 };
 use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
 use crate::http::problem;
@@ -53,9 +52,7 @@ pub struct Ops {
 
 impl Handler for Ops {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
-        self.dispatch(request)
-            .await
-            .unwrap_or_else(Refused::into_answer)
+        self.dispatch(request).await.unwrap_or_else(Refused::into_answer)
     }
 }
 
@@ -64,17 +61,9 @@ impl Ops {
         let (parts, body) = request.into_parts();
         request::check_size(&parts)?;
         let path = parts.uri.path().to_owned();
-        let method = if parts.method == Method::HEAD {
-            Method::GET
-        } else {
-            parts.method.clone()
-        };
+        let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
         let need = |allowed: &[Method], text: &str| {
-            if allowed.contains(&method) {
-                Ok(())
-            } else {
-                Err(Refused::method_not_allowed(text))
-            }
+            if allowed.contains(&method) { Ok(()) } else { Err(Refused::method_not_allowed(text)) }
         };
         match path.as_str() {
             "/livez" | "/readyz" | "/metrics" => {
@@ -92,9 +81,7 @@ impl Ops {
         }
         let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
         // Before anything is said about what exists.
-        let who = self
-            .tokens
-            .who(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
+        let who = self.tokens.who(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
         let who = who.ok_or_else(Refused::unknown_ops_token)?;
         let steps: Vec<&str> = rest.split('/').collect();
         if steps[0] != "sales" {
@@ -108,12 +95,9 @@ impl Ops {
             [sale] => {
                 need(&[Method::GET, Method::PUT], "GET, HEAD, PUT")?;
                 if method == Method::PUT {
-                    return self
-                        .apply(sale, &who, Request::from_parts(parts, body))
-                        .await;
+                    return self.apply(sale, &who, Request::from_parts(parts, body)).await;
                 }
-                let (snapshot, definition) =
-                    self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
+                let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
                 Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
             }
             [sale, "audit"] => {
@@ -127,21 +111,17 @@ impl Ops {
             }
             [sale, "buyers", sub] => {
                 need(&[Method::GET], "GET, HEAD")?;
-                let sub = percent_decode_str(sub)
-                    .decode_utf8()
-                    .map_err(|_| nothing_here())?;
+                let sub = percent_decode_str(sub).decode_utf8().map_err(|_| nothing_here())?;
                 self.buyer(sale, &sub).await
             }
             [sale, "restock"] => {
                 need(&[Method::POST], "POST")?;
-                self.restock(sale, &who, Request::from_parts(parts, body))
-                    .await
+                self.restock(sale, &who, Request::from_parts(parts, body)).await
             }
             [sale, word] => {
                 let lever = Lever::parse(word).ok_or_else(nothing_here)?;
                 need(&[Method::POST], "POST")?;
-                self.pull(sale, lever, &who, Request::from_parts(parts, body))
-                    .await
+                self.pull(sale, lever, &who, Request::from_parts(parts, body)).await
             }
             _ => Err(nothing_here()),
         }
@@ -157,10 +137,7 @@ impl Ops {
     }
 
     fn limits(&self, bytes_max: usize) -> BodyLimits {
-        BodyLimits {
-            bytes_max,
-            timeout: self.body_timeout,
-        }
+        BodyLimits { bytes_max, timeout: self.body_timeout }
     }
 
     async fn list(&self) -> Result<Answer, Refused> {
@@ -173,31 +150,16 @@ impl Ops {
         Ok(respond::ok(&SaleStates { sales }))
     }
 
-    async fn apply(
-        &self,
-        sale: &str,
-        who: &str,
-        request: Request<Incoming>,
-    ) -> Result<Answer, Refused> {
+    async fn apply(&self, sale: &str, who: &str, request: Request<Incoming>) -> Result<Answer, Refused> {
         let bytes = request::json_bytes(request, self.limits(DEFINITION_MAX)).await?;
-        let definition =
-            Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
+        let definition = Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
         if definition.sale.id != sale {
-            let detail = format!(
-                "The path names the sale {sale:?}, the definition {:?}.",
-                definition.sale.id
-            );
+            let detail =
+                format!("The path names the sale {sale:?}, the definition {:?}.", definition.sale.id);
             return Err(Refused::invalid("/sale/id", detail));
         }
-        let by = By {
-            who: who.to_owned(),
-            reason: None,
-        };
-        let applied = self
-            .admin
-            .apply(&definition, &by)
-            .await
-            .map_err(|f| failed(sale, &f))?;
+        let by = By { who: who.to_owned(), reason: None };
+        let applied = self.admin.apply(&definition, &by).await.map_err(|f| failed(sale, &f))?;
         let (outcome, revision) = match applied {
             Applied::Created => ("created", 1),
             Applied::Updated(revision) => ("updated", revision),
@@ -207,28 +169,20 @@ impl Ops {
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("fields", fields));
             }
             Applied::ItemTaken(items) => {
-                let detail = format!(
-                    "These were taken by buyers and can't be removed: {}.",
-                    items.join(", ")
-                );
+                let detail =
+                    format!("These were taken by buyers and can't be removed: {}.", items.join(", "));
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("items", items));
             }
             Applied::StockTaken(items) => {
-                let told: Vec<String> = items
-                    .iter()
-                    .map(|(item, taken)| format!("{item} ({taken})"))
-                    .collect();
+                let told: Vec<String> =
+                    items.iter().map(|(item, taken)| format!("{item} ({taken})")).collect();
                 let detail = format!("More than the new total is taken of: {}.", told.join(", "));
                 let items: Vec<String> = items.into_iter().map(|(item, _)| item).collect();
                 return Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", items));
             }
         };
         tracing::info!(sale, who, outcome, revision, "definition applied");
-        Ok(respond::ok(&AppliedView {
-            sale: sale.to_owned(),
-            revision,
-            outcome,
-        }))
+        Ok(respond::ok(&AppliedView { sale: sale.to_owned(), revision, outcome }))
     }
 
     async fn pull(
@@ -238,28 +192,15 @@ impl Ops {
         who: &str,
         request: Request<Incoming>,
     ) -> Result<Answer, Refused> {
-        let body: LeverRequest =
-            request::optional_json(request, self.limits(request::BODY_MAX)).await?;
-        let by = By {
-            who: who.to_owned(),
-            reason: check_reason(body.reason)?,
-        };
-        let changed = self
-            .admin
-            .pull(sale, lever, &by)
-            .await
-            .map_err(|f| failed(sale, &f))?;
+        let body: LeverRequest = request::optional_json(request, self.limits(request::BODY_MAX)).await?;
+        let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let changed = self.admin.pull(sale, lever, &by).await.map_err(|f| failed(sale, &f))?;
         tracing::info!(sale, who, lever = lever.word(), changed, "lever pulled");
         let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
         Ok(respond::ok(&SaleState::new(&snapshot, &definition)))
     }
 
-    async fn restock(
-        &self,
-        sale: &str,
-        who: &str,
-        request: Request<Incoming>,
-    ) -> Result<Answer, Refused> {
+    async fn restock(&self, sale: &str, who: &str, request: Request<Incoming>) -> Result<Answer, Refused> {
         let body: RestockRequest = request::json(request, self.limits(request::BODY_MAX)).await?;
         for (pointer, total) in [("/total", body.total), ("/was", body.was)] {
             if total > STOCK_MAX {
@@ -267,42 +208,31 @@ impl Ops {
                 return Err(Refused::invalid(pointer, detail));
             }
         }
-        let by = By {
-            who: who.to_owned(),
-            reason: check_reason(body.reason)?,
-        };
+        let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
         let item = body.item;
-        let done = self
-            .admin
-            .restock(sale, &item, body.total, body.was, &by)
-            .await
-            .map_err(|f| failed(sale, &f))?;
+        let done =
+            self.admin.restock(sale, &item, body.total, body.was, &by).await.map_err(|f| failed(sale, &f))?;
         match done {
             Restocked::Done { total, free } => {
                 tracing::info!(sale, who, item, total, "restocked");
                 Ok(respond::ok(&RestockView { item, total, free }))
             }
-            Restocked::UnknownItem => Err(Refused::new(
-                problem::UNKNOWN_ITEM,
-                format!("The sale has no item {item:?}."),
-            )
-            .with("items", [item])),
+            Restocked::UnknownItem => {
+                Err(Refused::new(problem::UNKNOWN_ITEM, format!("The sale has no item {item:?}."))
+                    .with("items", [item]))
+            }
             Restocked::NoLimit => Err(Refused::new(
                 problem::STOCK_CHANGED,
                 format!("{item} has no limit; give it a stock in the definition first."),
             )),
             Restocked::Changed { total } => {
-                let detail = format!(
-                    "The total of {item} is {total}, neither {} nor {}.",
-                    body.was, body.total
-                );
+                let detail =
+                    format!("The total of {item} is {total}, neither {} nor {}.", body.was, body.total);
                 Err(Refused::new(problem::STOCK_CHANGED, detail).with("total", total))
             }
             Restocked::Taken { taken } => {
                 let detail = format!("{taken} of {item} are taken, more than {}.", body.total);
-                Err(Refused::new(problem::STOCK_TAKEN, detail)
-                    .with("items", [item])
-                    .with("taken", taken))
+                Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", [item]).with("taken", taken))
             }
         }
     }
@@ -314,57 +244,29 @@ impl Ops {
         Ok(respond::ok(&report))
     }
 
-    async fn journal(
-        &self,
-        sale: &str,
-        from: Option<&str>,
-        limit: Option<&str>,
-    ) -> Result<Answer, Refused> {
+    async fn journal(&self, sale: &str, from: Option<&str>, limit: Option<&str>) -> Result<Answer, Refused> {
         let wrong = |detail: String| Refused::new(problem::INVALID_REQUEST, detail);
-        let cursor = from
-            .map(Cursor::parse)
-            .transpose()
-            .map_err(wrong)?
-            .unwrap_or(Cursor::START);
+        let cursor = from.map(Cursor::parse).transpose().map_err(wrong)?.unwrap_or(Cursor::START);
         let limit = match limit.map(str::parse::<usize>) {
             None => LINES_MAX,
             Some(Ok(limit)) if (1..=LINES_MAX).contains(&limit) => limit,
             Some(_) => return Err(wrong(format!("limit is a number from 1 to {LINES_MAX}."))),
         };
-        if !self
-            .admin
-            .exists(sale)
-            .await
-            .map_err(|f| failed(sale, &f))?
-        {
+        if !self.admin.exists(sale).await.map_err(|f| failed(sale, &f))? {
             return Err(sale_not_found(sale));
         }
         // An entry has at least one line and, with the largest batches, some hundred.
-        let lines = self
-            .admin
-            .journal(sale, cursor, limit.min(100))
-            .await
-            .map_err(|f| failed(sale, &f))?;
-        let text: String = lines
-            .iter()
-            .take(limit)
-            .map(|(_, line)| format!("{line}\n"))
-            .collect();
+        let lines = self.admin.journal(sale, cursor, limit.min(100)).await.map_err(|f| failed(sale, &f))?;
+        let text: String = lines.iter().take(limit).map(|(_, line)| format!("{line}\n")).collect();
         Ok(respond::text("application/x-ndjson", text))
     }
 
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {
         let followed = find_sale(&self.sales, sale)?;
-        let (list, header, journal) = self
-            .admin
-            .buyer(sale, sub)
-            .await
-            .map_err(|f| failed(sale, &f))?;
+        let (list, header, journal) = self.admin.buyer(sale, sub).await.map_err(|f| failed(sale, &f))?;
         let memory = followed.memory();
-        let reservations = list
-            .iter()
-            .map(|r| ReservationView::new(&followed, &memory, r, &header))
-            .collect();
+        let reservations =
+            list.iter().map(|r| ReservationView::new(&followed, &memory, r, &header)).collect();
         Ok(respond::ok(&BuyerView {
             sale: sale.to_owned(),
             buyer: sub.to_owned(),
@@ -376,31 +278,23 @@ impl Ops {
 }
 
 fn nothing_here() -> Refused {
-    Refused::new(
-        problem::NOT_FOUND,
-        "No call of the ops listener has this path.",
-    )
+    Refused::new(problem::NOT_FOUND, "No call of the ops listener has this path.")
 }
 
 fn check_reason(reason: Option<String>) -> Result<Option<String>, Refused> {
     match reason {
-        Some(reason) if reason.chars().count() > REASON_MAX => Err(Refused::invalid(
-            "/reason",
-            format!("A reason has at most {REASON_MAX} characters."),
-        )),
+        Some(reason) if reason.chars().count() > REASON_MAX => {
+            Err(Refused::invalid("/reason", format!("A reason has at most {REASON_MAX} characters.")))
+        }
         other => Ok(other),
     }
 }
 
 fn invalid_definition(mistakes: &[Mistake]) -> Refused {
-    let list: Vec<_> = mistakes
-        .iter()
-        .map(|m| serde_json::json!({"pointer": m.place, "detail": m.what}))
-        .collect();
+    let list: Vec<_> =
+        mistakes.iter().map(|m| serde_json::json!({"pointer": m.place, "detail": m.what})).collect();
     let first = mistakes.first();
-    let detail = first
-        .map(|m| format!("{} mistakes; the first: {m}", mistakes.len()))
-        .unwrap_or_default();
+    let detail = first.map(|m| format!("{} mistakes; the first: {m}", mistakes.len())).unwrap_or_default();
     Refused::invalid(first.map_or("", |m| m.place.as_str()), detail).with("mistakes", list)
 }
 
@@ -413,19 +307,13 @@ fn failed(sale: &str, failure: &Failure) -> Refused {
         }
         Failure::NotDone(why) => {
             tracing::warn!(sale, %failure, "an admin call was not done");
-            Refused::new(
-                problem::TEMPORARY_REDUCED_CAPACITY,
-                format!("Nothing was done: {why}"),
-            )
-            .retry_after(1_000)
+            Refused::new(problem::TEMPORARY_REDUCED_CAPACITY, format!("Nothing was done: {why}"))
+                .retry_after(1_000)
         }
         Failure::Refused(refusal) => {
             tracing::warn!(sale, %failure, "the ledger refused an admin call");
-            Refused::new(
-                problem::TEMPORARY_REDUCED_CAPACITY,
-                format!("Nothing was done: {refusal}"),
-            )
-            .retry_after(1_000)
+            Refused::new(problem::TEMPORARY_REDUCED_CAPACITY, format!("Nothing was done: {refusal}"))
+                .retry_after(1_000)
         }
     }
 }

@@ -41,10 +41,7 @@ impl Health {
         match self.caught_up.age() {
             None => reasons.push("the journal has not been read to its end yet".to_owned()),
             Some(age) if age > BEHIND_MAX => {
-                reasons.push(format!(
-                    "the journal was last read to its end {} ms ago",
-                    age.as_millis()
-                ));
+                reasons.push(format!("the journal was last read to its end {} ms ago", age.as_millis()));
             }
             Some(_) => {}
         }

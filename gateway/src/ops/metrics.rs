@@ -73,66 +73,34 @@ impl Default for Metrics {
             sequence.clone(),
         );
         let free = Family::default();
-        registry.register(
-            "stock_free",
-            "What is left of a model or package that has a limit",
-            free.clone(),
-        );
+        registry.register("stock_free", "What is left of a model or package that has a limit", free.clone());
         let total = Family::default();
-        registry.register(
-            "stock_total",
-            "The total of a model or package that has a limit",
-            total.clone(),
-        );
+        registry.register("stock_total", "The total of a model or package that has a limit", total.clone());
         let reservations = Family::default();
-        registry.register(
-            "reservations",
-            "Reservations of a sale, by state",
-            reservations.clone(),
-        );
+        registry.register("reservations", "Reservations of a sale, by state", reservations.clone());
         let drift = Family::default();
         registry.register("ledger_drift", "Sum of the absolute drifts of all items, and 1 for each problem, in the last audit; -1 before the first", drift.clone());
         let fault = Family::default();
-        registry.register(
-            "ledger_fault",
-            "1 while the ledger refuses this sale",
-            fault.clone(),
-        );
+        registry.register("ledger_fault", "1 while the ledger refuses this sale", fault.clone());
         let differ = Family::default();
         registry.register(
             "ledger_counters_differ",
             "1 while the live counters differ from what the journal says; compared with every tick",
             differ.clone(),
         );
-        Self {
-            differ,
-            registry,
-            requests,
-            sequence,
-            free,
-            total,
-            reservations,
-            drift,
-            fault,
-        }
+        Self { differ, registry, requests, sequence, free, total, reservations, drift, fault }
     }
 }
 
 impl Metrics {
     /// Counts an answer.
     pub fn count(&self, route: &'static str, status: u16) {
-        self.requests
-            .get_or_create(&RouteStatus { route, status })
-            .inc();
+        self.requests.get_or_create(&RouteStatus { route, status }).inc();
     }
 
     /// Notes what an audit found.
     pub fn audited(&self, sale: &str, drift: i64) {
-        self.drift
-            .get_or_create(&SaleLabel {
-                sale: sale.to_owned(),
-            })
-            .set(drift);
+        self.drift.get_or_create(&SaleLabel { sale: sale.to_owned() }).set(drift);
     }
 
     /// All metrics as text, the ledger's as memory has them now.
@@ -140,40 +108,22 @@ impl Metrics {
     pub fn text(&self, sales: &Sales) -> String {
         for sale in sales.all() {
             let memory = sale.memory();
-            let label = SaleLabel {
-                sale: sale.id.clone(),
-            };
-            self.sequence
-                .get_or_create(&label)
-                .set(i64::try_from(memory.sequence).unwrap_or(i64::MAX));
-            self.fault
-                .get_or_create(&label)
-                .set(i64::from(sale.fault().is_some()));
-            self.differ
-                .get_or_create(&label)
-                .set(i64::from(sale.drift().is_some()));
+            let label = SaleLabel { sale: sale.id.clone() };
+            self.sequence.get_or_create(&label).set(i64::try_from(memory.sequence).unwrap_or(i64::MAX));
+            self.fault.get_or_create(&label).set(i64::from(sale.fault().is_some()));
+            self.differ.get_or_create(&label).set(i64::from(sale.drift().is_some()));
             let _ = self.drift.get_or_create_owned(&label);
             for (place, item) in memory.catalogue.counted().iter().enumerate() {
                 if let Some(total) = memory.totals[place] {
-                    let label = ItemLabel {
-                        sale: sale.id.clone(),
-                        item: item.name.clone(),
-                    };
+                    let label = ItemLabel { sale: sale.id.clone(), item: item.name.clone() };
                     self.free.get_or_create(&label).set(memory.free[place]);
                     self.total.get_or_create(&label).set(total);
                 }
             }
-            for (state, count) in ["held", "confirmed", "cancelled", "expired"]
-                .into_iter()
-                .zip(memory.counts)
+            for (state, count) in ["held", "confirmed", "cancelled", "expired"].into_iter().zip(memory.counts)
             {
-                let label = StateLabel {
-                    sale: sale.id.clone(),
-                    state,
-                };
-                self.reservations
-                    .get_or_create(&label)
-                    .set(i64::try_from(count).unwrap_or(i64::MAX));
+                let label = StateLabel { sale: sale.id.clone(), state };
+                self.reservations.get_or_create(&label).set(i64::try_from(count).unwrap_or(i64::MAX));
             }
         }
         for sale in sales.unread() {

@@ -148,10 +148,7 @@ impl SaleState {
         let time = snapshot.header.time;
         let left = |id: &String| {
             let item = format!("model:{id}");
-            let free = snapshot
-                .stock
-                .get(&item)
-                .and_then(|n| n.parse::<i64>().ok());
+            let free = snapshot.stock.get(&item).and_then(|n| n.parse::<i64>().ok());
             !snapshot.totals.contains_key(&item) || free.is_some_and(|n| n > 0)
         };
         let models_left = definition.models.iter().any(|model| left(&model.id));
@@ -177,27 +174,15 @@ impl SaleDetail {
     /// From what the ledger has.
     #[must_use]
     pub fn new(snapshot: &Snapshot, definition: Definition) -> Self {
-        let number = |map: &std::collections::HashMap<String, String>, item: &str| {
-            map.get(item)?.parse::<i64>().ok()
-        };
+        let number =
+            |map: &std::collections::HashMap<String, String>, item: &str| map.get(item)?.parse::<i64>().ok();
         let models = definition.models.iter().map(|m| format!("model:{}", m.id));
-        let packages = definition
-            .packages
-            .iter()
-            .map(|p| format!("package:{}", p.id));
+        let packages = definition.packages.iter().map(|p| format!("package:{}", p.id));
         let stores = definition.stores.iter().map(|s| format!("store:{}", s.id));
         let items = models.chain(packages).chain(stores).map(|item| {
             let total = number(&snapshot.totals, &item);
-            ItemView {
-                total,
-                free: total.and(number(&snapshot.stock, &item)),
-                item,
-            }
+            ItemView { total, free: total.and(number(&snapshot.stock, &item)), item }
         });
-        Self {
-            items: items.collect(),
-            state: SaleState::new(snapshot, &definition),
-            definition,
-        }
+        Self { items: items.collect(), state: SaleState::new(snapshot, &definition), definition }
     }
 }

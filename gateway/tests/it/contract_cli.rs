@@ -52,14 +52,8 @@ pub fn text(path: &Path, name: &str) -> String {
 
 pub fn ended(done: &Ended, code: i32, out: &str, err: &str) {
     assert_eq!(done.code, code, "{done:?}");
-    assert!(
-        done.out.contains(out),
-        "{out:?} on standard output of {done:?}"
-    );
-    assert!(
-        done.err.contains(err),
-        "{err:?} on standard error of {done:?}"
-    );
+    assert!(done.out.contains(out), "{out:?} on standard output of {done:?}");
+    assert!(done.err.contains(err), "{err:?} on standard error of {done:?}");
 }
 
 #[tokio::test]
@@ -73,49 +67,21 @@ async fn a_sale_is_defined_and_steered_from_the_command_line() {
 
     ended(&sale(&["list"]), 0, "", "");
     ended(&sale(&["apply", &file]), 0, "small: created", "");
-    ended(
-        &sale(&["apply", &file]),
-        0,
-        "small: unchanged at revision 1",
-        "",
-    );
+    ended(&sale(&["apply", &file]), 0, "small: unchanged at revision 1", "");
     known(&gateway, "small").await;
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
-    ended(
-        &sale(&["list"]),
-        0,
-        "small\topen\t2026-01-01T00:00:00.000Z\tSmall\n",
-        "",
-    );
+    ended(&sale(&["list"]), 0, "small\topen\t2026-01-01T00:00:00.000Z\tSmall\n", "");
     // The options may also stand before the words, or in the environment; a flag goes before that.
-    ended(
-        &run(&["sale", "--redis", &url, "list"]),
-        0,
-        "small\topen",
-        "",
-    );
-    for (variable, flags) in [
-        (url.as_str(), &[][..]),
-        ("unix:/nowhere/s", &["--redis", &url]),
-    ] {
+    ended(&run(&["sale", "--redis", &url, "list"]), 0, "small\topen", "");
+    for (variable, flags) in [(url.as_str(), &[][..]), ("unix:/nowhere/s", &["--redis", &url])] {
         let mut command = binary();
-        command
-            .args(["sale", "list"])
-            .args(flags)
-            .env("LAUNCHGATE_REDIS", variable);
+        command.args(["sale", "list"]).args(flags).env("LAUNCHGATE_REDIS", variable);
         ended(&end(command), 0, "small\topen", "");
     }
     let shown = sale(&["show", "small"]);
     ended(&shown, 0, "", "");
     assert_eq!(shown.json()["reservations"]["held"], 1);
-    assert_eq!(
-        shown.json(),
-        gateway
-            .ops_get("/admin/v1/sales/small")
-            .await
-            .json
-            .with_time_of(&shown.json())
-    );
+    assert_eq!(shown.json(), gateway.ops_get("/admin/v1/sales/small").await.json.with_time_of(&shown.json()));
 
     for (lever, field, value) in [
         ("pause", "paused", true),
@@ -128,15 +94,11 @@ async fn a_sale_is_defined_and_steered_from_the_command_line() {
         ended(&done, 0, "", "");
         assert_eq!(done.json()[field], value, "{lever}");
     }
-    let restock =
-        |total: &str, was: &str| sale(&["restock", "small", "model:white", total, "--was", was]);
+    let restock = |total: &str, was: &str| sale(&["restock", "small", "model:white", total, "--was", was]);
     for _ in 0..2 {
         let done = restock("70", "60");
         ended(&done, 0, "", "");
-        assert_eq!(
-            done.json(),
-            json!({"item": "model:white", "total": 70, "free": 69})
-        );
+        assert_eq!(done.json(), json!({"item": "model:white", "total": 70, "free": 69}));
     }
     let before = balanced(&gateway).await;
     // The answer is no.
@@ -153,20 +115,11 @@ async fn a_sale_is_defined_and_steered_from_the_command_line() {
     ended(&sale(&["apply", &file]), 1, "", "stock-taken");
     assert_eq!(balanced(&gateway).await, before + 1);
     // Bad input: every mistake at once, each with its line.
-    std::fs::write(
-        &file,
-        TOML.replace("\"15m\"", "\"soon\"").replace("\"CNY\"", "7"),
-    )
-    .unwrap();
+    std::fs::write(&file, TOML.replace("\"15m\"", "\"soon\"").replace("\"CNY\"", "7")).unwrap();
     let bad = sale(&["apply", &file]);
     ended(&bad, 2, "", "sale.toml:7");
     ended(&bad, 2, "", "sale.toml:8");
-    ended(
-        &sale(&["apply", "/nowhere/sale.toml"]),
-        2,
-        "",
-        "/nowhere/sale.toml",
-    );
+    ended(&sale(&["apply", "/nowhere/sale.toml"]), 2, "", "/nowhere/sale.toml");
     for wrong in [
         &["show", "none"][..],
         &["pause", "none"],
@@ -183,10 +136,7 @@ async fn a_sale_is_defined_and_steered_from_the_command_line() {
     assert_eq!(balanced(&gateway).await, before + 1);
     ended(&sale(&["close", "small"]), 0, "\"phase\": \"closed\"", "");
     settled(&gateway).await;
-    assert_eq!(
-        gateway.reserve("bob", "k", &white()).await.problem(),
-        "sale-closed"
-    );
+    assert_eq!(gateway.reserve("bob", "k", &white()).await.problem(), "sale-closed");
 }
 
 trait WithTimeOf {
@@ -207,18 +157,7 @@ async fn an_audit_says_by_its_exit_code_whether_it_balances() {
     let gateway = Gateway::start(&redis).await;
     let url = redis.url();
     let dir = files(TOML);
-    ended(
-        &run(&[
-            "sale",
-            "apply",
-            &text(dir.path(), "sale.toml"),
-            "--redis",
-            &url,
-        ]),
-        0,
-        "",
-        "",
-    );
+    ended(&run(&["sale", "apply", &text(dir.path(), "sale.toml"), "--redis", &url]), 0, "", "");
     known(&gateway, "small").await;
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
     let audit = |args: &[&str]| run(&[&["audit"], args, &["--redis", &url]].concat());
@@ -233,11 +172,7 @@ async fn an_audit_says_by_its_exit_code_whether_it_balances() {
     ended(&drift, 1, "", "model:white");
     assert_eq!(drift.json()["verdict"], "drift");
     let items = drift.json()["items"].as_array().unwrap().clone();
-    let item = items
-        .iter()
-        .find(|i| i["item"] == "model:white")
-        .unwrap()
-        .clone();
+    let item = items.iter().find(|i| i["item"] == "model:white").unwrap().clone();
     assert_eq!(item["drift"], 1);
     ended(&audit(&["small"]), 1, "DRIFT", "model:white");
 }
@@ -248,27 +183,11 @@ async fn the_journal_can_be_read_on_from_any_place() {
     let gateway = Gateway::start(&redis).await;
     let url = redis.url();
     let dir = files(TOML);
-    ended(
-        &run(&[
-            "sale",
-            "apply",
-            &text(dir.path(), "sale.toml"),
-            "--redis",
-            &url,
-        ]),
-        0,
-        "",
-        "",
-    );
+    ended(&run(&["sale", "apply", &text(dir.path(), "sale.toml"), "--redis", &url]), 0, "", "");
     known(&gateway, "small").await;
     let taps = (0..20).map(|n| {
         let gateway = &gateway;
-        async move {
-            gateway
-                .reserve(&format!("b{n}"), "k", &white())
-                .await
-                .status
-        }
+        async move { gateway.reserve(&format!("b{n}"), "k", &white()).await.status }
     });
     let statuses = futures_util::future::join_all(taps).await;
     assert_eq!(statuses, [201; 20]);
@@ -277,14 +196,8 @@ async fn the_journal_can_be_read_on_from_any_place() {
     ended(&all, 0, "", "");
     let all = all.lines();
     assert_eq!(all.len(), 21);
-    assert_eq!(
-        (&all[0]["id"], &all[0]["kind"]),
-        (&json!("1-0"), &json!("define"))
-    );
-    let mut numbers: Vec<u64> = all[1..]
-        .iter()
-        .map(|l| l["number"].as_u64().unwrap())
-        .collect();
+    assert_eq!((&all[0]["id"], &all[0]["kind"]), (&json!("1-0"), &json!("define")));
+    let mut numbers: Vec<u64> = all[1..].iter().map(|l| l["number"].as_u64().unwrap()).collect();
     assert!(numbers.is_sorted());
     numbers.dedup();
     assert_eq!(numbers.len(), 20);
@@ -294,40 +207,24 @@ async fn the_journal_can_be_read_on_from_any_place() {
         assert_eq!(rest.lines(), all[n + 1..], "{line}");
     }
     let id = all[1]["id"].as_str().unwrap();
-    let after: Vec<Value> = all
-        .iter()
-        .filter(|l| l["id"] != "1-0" && l["id"] != id)
-        .cloned()
-        .collect();
+    let after: Vec<Value> = all.iter().filter(|l| l["id"] != "1-0" && l["id"] != id).cloned().collect();
     assert_eq!(journal(&["--from", id]).lines(), after);
-    for (args, code) in [
-        (&["--from", "yesterday"][..], 2),
-        (&["--from", "1-7-8"], 2),
-        (&["--from", "999-0"], 0),
-    ] {
+    for (args, code) in
+        [(&["--from", "yesterday"][..], 2), (&["--from", "1-7-8"], 2), (&["--from", "999-0"], 0)]
+    {
         assert_eq!(journal(args).code, code, "{args:?}");
     }
-    ended(
-        &run(&["journal", "none", "--redis", &url]),
-        2,
-        "",
-        "no such sale",
-    );
+    ended(&run(&["journal", "none", "--redis", &url]), 2, "", "no such sale");
 
     // Following goes on where it was told to, and sees what comes.
     let last = all[20]["cursor"].as_str().unwrap();
     let middle = all[18]["cursor"].as_str().unwrap();
-    let follower = Running::start(&[
-        "journal", "small", "--follow", "--from", middle, "--redis", &url,
-    ]);
-    let lines =
-        tokio::task::spawn_blocking(move || (follower.line(), follower.line(), follower)).await;
+    let follower = Running::start(&["journal", "small", "--follow", "--from", middle, "--redis", &url]);
+    let lines = tokio::task::spawn_blocking(move || (follower.line(), follower.line(), follower)).await;
     let (first, second, follower) = lines.unwrap();
     assert_eq!([&first, &second], [&all[19], &all[20]]);
     assert_eq!(gateway.reserve("late", "k", &white()).await.status, 201);
-    let news = tokio::task::spawn_blocking(move || follower.line())
-        .await
-        .unwrap();
+    let news = tokio::task::spawn_blocking(move || follower.line()).await.unwrap();
     assert_eq!(news["buyer"], "late");
     assert_eq!(journal(&["--from", last]).lines(), [news]);
 }

@@ -19,20 +19,14 @@ async fn a_restock_pressed_twice_is_done_once() {
     }
     let restock = async |item: &str, total: u64, was: u64| {
         gateway
-            .lever(
-                "restock",
-                &json!({"item": item, "total": total, "was": was, "reason": "more came"}),
-            )
+            .lever("restock", &json!({"item": item, "total": total, "was": was, "reason": "more came"}))
             .await
     };
     let before = balanced(&gateway).await;
     for _ in 0..2 {
         let reply = restock("model:white", 80, 60).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
-        assert_eq!(
-            reply.json,
-            json!({"item": "model:white", "total": 80, "free": 77})
-        );
+        assert_eq!(reply.json, json!({"item": "model:white", "total": 80, "free": 77}));
     }
     let last = journal(&gateway).await.pop().unwrap();
     for (field, value) in [
@@ -46,24 +40,11 @@ async fn a_restock_pressed_twice_is_done_once() {
         assert_eq!(last[field], value, "{field}");
     }
     let reply = restock("model:white", 90, 60).await;
-    assert_eq!(
-        refused(&reply, 409, "stock-changed", &["total"])["total"],
-        80
-    );
+    assert_eq!(refused(&reply, 409, "stock-changed", &["total"])["total"], 80);
     let reply = restock("model:white", 2, 80).await;
     let problem = refused(&reply, 409, "stock-taken", &["items", "taken"]);
-    assert_eq!(
-        (&problem["items"], &problem["taken"]),
-        (&json!(["model:white"]), &json!(3))
-    );
-    for unknown in [
-        "model:red",
-        "white",
-        "",
-        "model:",
-        "colour:white",
-        "model:white\n",
-    ] {
+    assert_eq!((&problem["items"], &problem["taken"]), (&json!(["model:white"]), &json!(3)));
+    for unknown in ["model:red", "white", "", "model:", "colour:white", "model:white\n"] {
         let reply = restock(unknown, 5, 5).await;
         refused(&reply, 422, "unknown-item", &["items"]);
     }
@@ -73,10 +54,7 @@ async fn a_restock_pressed_twice_is_done_once() {
     // Down to what is taken, and up again.
     assert_eq!(restock("model:white", 3, 80).await.json["free"], 0);
     settled(&gateway).await;
-    assert_eq!(
-        gateway.reserve("late", "k", &white()).await.problem(),
-        "sold-out"
-    );
+    assert_eq!(gateway.reserve("late", "k", &white()).await.problem(), "sold-out");
     assert_eq!(restock("store:gz-2", 1_000_000_000, 10).await.status, 200);
     assert_eq!(free(&gateway, "model:white").await, Some(0));
     balanced(&gateway).await;
@@ -86,25 +64,12 @@ async fn a_restock_pressed_twice_is_done_once() {
 async fn a_definition_applied_again_changes_only_what_changed_in_it() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
-    let said = |reply: &Reply| {
-        (
-            reply.json["outcome"].clone(),
-            reply.json["revision"].clone(),
-        )
-    };
+    let said = |reply: &Reply| (reply.json["outcome"].clone(), reply.json["revision"].clone());
     let first = apply(&gateway, &small()).await;
     assert_eq!(first.status, 200, "{}", first.text);
-    assert_eq!(
-        first.json,
-        json!({"sale": "small", "revision": 1, "outcome": "created"})
-    );
+    assert_eq!(first.json, json!({"sale": "small", "revision": 1, "outcome": "created"}));
     let again = apply(&gateway, &small()).await;
-    assert_eq!(
-        said(&again),
-        (json!("unchanged"), json!(1)),
-        "{}",
-        again.text
-    );
+    assert_eq!(said(&again), (json!("unchanged"), json!(1)), "{}", again.text);
     open(&gateway, &small()).await;
     assert_eq!(balanced(&gateway).await, 1);
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
@@ -112,36 +77,21 @@ async fn a_definition_applied_again_changes_only_what_changed_in_it() {
     // A restock stays, whether nothing else changes or the same item does.
     let more = json!({"item": "model:white", "total": 100, "was": 60});
     assert_eq!(gateway.lever("restock", &more).await.status, 200);
-    assert_eq!(
-        said(&apply(&gateway, &small()).await),
-        (json!("unchanged"), json!(1))
-    );
+    assert_eq!(said(&apply(&gateway, &small()).await), (json!("unchanged"), json!(1)));
     assert_eq!(free(&gateway, "model:white").await, Some(99));
     let renamed = with(small(), "/sale/name", json!("Smaller"));
-    assert_eq!(
-        said(&apply(&gateway, &renamed).await),
-        (json!("updated"), json!(2))
-    );
+    assert_eq!(said(&apply(&gateway, &renamed).await), (json!("updated"), json!(2)));
     assert_eq!(free(&gateway, "model:white").await, Some(99));
     let five_more = with(renamed.clone(), "/model/0/stock", json!(65));
-    assert_eq!(
-        said(&apply(&gateway, &five_more).await),
-        (json!("updated"), json!(3))
-    );
+    assert_eq!(said(&apply(&gateway, &five_more).await), (json!("updated"), json!(3)));
     assert_eq!(free(&gateway, "model:white").await, Some(104));
     // And back, which takes away five.
-    assert_eq!(
-        said(&apply(&gateway, &renamed).await),
-        (json!("updated"), json!(4))
-    );
+    assert_eq!(said(&apply(&gateway, &renamed).await), (json!("updated"), json!(4)));
     assert_eq!(free(&gateway, "model:white").await, Some(99));
 
     // A limit that goes and comes; an item that comes and goes.
-    let open_end = with(
-        renamed.clone(),
-        "/model/0",
-        json!({"id": "white", "name": "White", "price": 4_999_900}),
-    );
+    let open_end =
+        with(renamed.clone(), "/model/0", json!({"id": "white", "name": "White", "price": 4_999_900}));
     assert_eq!(apply(&gateway, &open_end).await.status, 200);
     assert_eq!(free(&gateway, "model:white").await, None);
     let limited = with(renamed.clone(), "/model/0/stock", json!(50));
@@ -156,23 +106,12 @@ async fn a_definition_applied_again_changes_only_what_changed_in_it() {
     assert_eq!(free(&gateway, "package:mats").await, Some(7));
     settled(&gateway).await;
     let mats = json!({"model": "black", "packages": ["mats"], "store": "gz-1"});
-    assert_eq!(
-        apply(&gateway, &limited).await.status,
-        200,
-        "nobody ever took mats"
-    );
+    assert_eq!(apply(&gateway, &limited).await.status, 200, "nobody ever took mats");
     settled(&gateway).await;
     let reply = gateway.reserve("bob", "k", &mats).await;
-    assert_eq!(
-        refused(&reply, 422, "unknown-item", &["items"])["items"],
-        json!(["package:mats"])
-    );
+    assert_eq!(refused(&reply, 422, "unknown-item", &["items"])["items"], json!(["package:mats"]));
     let shown = gateway.ops_get(SALE).await;
-    assert_eq!(
-        shown.json["definition"]["sale"]["name"], "Smaller",
-        "{}",
-        shown.text
-    );
+    assert_eq!(shown.json["definition"]["sale"]["name"], "Smaller", "{}", shown.text);
     assert_eq!(shown.json["revision"], 8);
     balanced(&gateway).await;
 }
@@ -201,11 +140,7 @@ async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
         ("/package/0/price", json!(1), "price of package:cover"),
     ] {
         // The stock in the same file does not move either.
-        let changed = with(
-            with(small(), pointer, value),
-            "/model/0/stock",
-            json!(1_000),
-        );
+        let changed = with(with(small(), pointer, value), "/model/0/stock", json!(1_000));
         let reply = apply(&gateway, &changed).await;
         let problem = refused(&reply, 409, "definition-locked", &["fields"]);
         assert_eq!(problem["fields"], json!([field]));
@@ -216,12 +151,8 @@ async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
     less["stores"].as_array_mut().unwrap().remove(1);
     let reply = apply(&gateway, &less).await;
     let problem = refused(&reply, 409, "definition-locked", &["items"]);
-    let mut items: Vec<&str> = problem["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|i| i.as_str().unwrap())
-        .collect();
+    let mut items: Vec<&str> =
+        problem["items"].as_array().unwrap().iter().map(|i| i.as_str().unwrap()).collect();
     items.sort_unstable();
     assert_eq!(items, ["package:care", "store:gz-2"]);
     // Never below what is taken.
@@ -237,10 +168,7 @@ async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
         ("/sale/closes_at", json!("2099-01-01T00:00:00Z")),
         ("/sale/attempts", json!(6)),
         ("/model/0/stock", json!(1)),
-        (
-            "/stores/2",
-            json!({"id": "sh-2", "name": "New", "city": "Shanghai", "capacity": 5}),
-        ),
+        ("/stores/2", json!({"id": "sh-2", "name": "New", "city": "Shanghai", "capacity": 5})),
     ] {
         other = with(other, pointer, value);
     }
@@ -249,11 +177,7 @@ async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
     assert_eq!(free(&gateway, "model:white").await, Some(0));
     // Close is final, also for a definition.
     assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
-    let reply = apply(
-        &gateway,
-        &with(other, "/sale/closes_at", json!("2100-01-01T00:00:00Z")),
-    )
-    .await;
+    let reply = apply(&gateway, &with(other, "/sale/closes_at", json!("2100-01-01T00:00:00Z"))).await;
     let problem = refused(&reply, 409, "definition-locked", &["fields"]);
     assert_eq!(problem["fields"], json!(["closes_at"]));
     balanced(&gateway).await;
@@ -278,13 +202,7 @@ async fn every_mistake_of_a_definition_is_told_at_once() {
     let mistakes = problem["mistakes"].as_array().unwrap();
     assert_eq!(mistakes.len(), 5, "{problem}");
     assert_eq!(problem["pointer"], mistakes[0]["pointer"]);
-    for pointer in [
-        "/sale/hold",
-        "/sale/currency",
-        "/model/0/price",
-        "/package/0/models",
-        "/stores/1",
-    ] {
+    for pointer in ["/sale/hold", "/sale/currency", "/model/0/price", "/package/0/models", "/stores/1"] {
         let told = |m: &Value| m["pointer"].as_str().unwrap().starts_with(pointer);
         assert!(mistakes.iter().any(told), "{pointer}: {problem}");
     }
@@ -298,10 +216,7 @@ async fn every_mistake_of_a_definition_is_told_at_once() {
     };
     let text = small().to_string();
     let reply = put("/admin/v1/sales/other", text.clone(), "application/json").await;
-    assert_eq!(
-        refused(&reply, 400, "invalid-request", &["pointer"])["pointer"],
-        "/sale/id"
-    );
+    assert_eq!(refused(&reply, 400, "invalid-request", &["pointer"])["pointer"], "/sale/id");
     let reply = put(SALE, text.clone(), "application/toml").await;
     refused(&reply, 415, "unsupported-media-type", &[]);
     for malformed in [&text[..text.len() - 1], "", "[]", "null", "{}"] {

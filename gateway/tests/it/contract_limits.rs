@@ -19,10 +19,7 @@ async fn with_accept_partial_the_model_alone_decides() {
     // While all is there, partial takes all.
     let first = gateway.reserve("first", "k", &wish(true)).await;
     assert_eq!(first.status, 201, "{}", first.text);
-    assert_eq!(
-        (&first.json["unavailable"], &first.json["store"]),
-        (&json!([]), &json!("gz-2"))
-    );
+    assert_eq!((&first.json["unavailable"], &first.json["store"]), (&json!([]), &json!("gz-2")));
     settled(&gateway).await;
     let before = balanced(&gateway).await;
     let refusal = gateway.reserve("second", "k", &wish(false)).await;
@@ -36,10 +33,7 @@ async fn with_accept_partial_the_model_alone_decides() {
     assert_eq!(second.status, 201, "{}", second.text);
     assert_eq!(second.json["packages"], json!(["care"]));
     assert_eq!(second.json["store"], Value::Null);
-    assert_eq!(
-        second.json["unavailable"],
-        json!(["package:cover", "store:gz-2"])
-    );
+    assert_eq!(second.json["unavailable"], json!(["package:cover", "store:gz-2"]));
     assert_eq!(second.json["price"]["total"], 4_999_900 + 59_900);
     let again = gateway.reserve("second", "k", &wish(true)).await;
     assert_eq!((again.status, again.id()), (200, second.id()));
@@ -48,15 +42,8 @@ async fn with_accept_partial_the_model_alone_decides() {
     let third = gateway.reserve("third", "k", &wish(true)).await;
     assert_eq!(third.status, 201, "{}", third.text);
     let paid = gateway.confirm(&third.id(), "pay-3", 1).await;
-    assert_eq!(
-        (paid.status, &paid.json["store"]),
-        (200, &Value::Null),
-        "{}",
-        paid.text
-    );
-    let chosen = gateway
-        .amend("second", &second.id(), &json!({"store": "gz-1"}))
-        .await;
+    assert_eq!((paid.status, &paid.json["store"]), (200, &Value::Null), "{}", paid.text);
+    let chosen = gateway.amend("second", &second.id(), &json!({"store": "gz-1"})).await;
     assert_eq!((chosen.status, &chosen.json["version"]), (200, &json!(2)));
     assert_eq!(chosen.json["store"], "gz-1");
     assert_eq!(chosen.json["unavailable"], json!(["package:cover"]));
@@ -101,16 +88,11 @@ async fn a_buyer_is_limited_in_what_he_has_and_in_what_he_ever_started() {
     let before = balanced(&gateway).await;
     let problem = tap("k4").await;
     let problem = refused(&problem, 409, "purchase-limit", &["reservations"]);
-    assert_eq!(
-        problem["reservations"],
-        json!([first.id(), second.id(), third.id()])
-    );
+    assert_eq!(problem["reservations"], json!([first.id(), second.id(), third.id()]));
     assert_eq!(balanced(&gateway).await, before);
-    for (key, won, state) in [
-        ("k1", &first, "confirmed"),
-        ("k2", &second, "cancelled"),
-        ("k3", &third, "cancelled"),
-    ] {
+    for (key, won, state) in
+        [("k1", &first, "confirmed"), ("k2", &second, "cancelled"), ("k3", &third, "cancelled")]
+    {
         let again = tap(key).await;
         assert_eq!((again.status, again.id()), (200, won.id()));
         assert_eq!(again.json["state"], state);

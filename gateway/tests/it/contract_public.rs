@@ -74,23 +74,13 @@ async fn the_sale_tells_its_terms_and_what_is_left() {
         settled(&gateway).await;
         assert_eq!(phase().await, wanted, "after {lever:?}");
     }
-    for (sale, status) in [
-        ("none", 404),
-        ("SMALL", 404),
-        ("{small}", 404),
-        ("small%20", 404),
-    ] {
+    for (sale, status) in [("none", 404), ("SMALL", 404), ("{small}", 404), ("small%20", 404)] {
         let reply = gateway.get(&format!("/v1/sales/{sale}")).await;
         refused(&reply, status, "sale-not-found", &[]);
         let reply = gateway.get(&format!("/v1/sales/{sale}/stores")).await;
         refused(&reply, status, "sale-not-found", &[]);
     }
-    refused(
-        &gateway.get("/v1/sales/small?x=1").await,
-        400,
-        "invalid-request",
-        &[],
-    );
+    refused(&gateway.get("/v1/sales/small?x=1").await, 400, "invalid-request", &[]);
 }
 
 #[tokio::test]
@@ -105,10 +95,7 @@ async fn an_etag_is_of_the_sale_and_not_of_the_gateway_or_the_second() {
     };
     let first = one.get(SALE).await;
     let tag = first.header("etag").to_owned();
-    assert!(
-        tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2,
-        "{tag}"
-    );
+    assert!(tag.starts_with('"') && tag.ends_with('"') && tag.len() > 2, "{tag}");
     eventually("server_time moves on, the tag stays", || async {
         let again = one.get(SALE).await;
         assert_eq!(again.header("etag"), tag);
@@ -116,12 +103,7 @@ async fn an_etag_is_of_the_sale_and_not_of_the_gateway_or_the_second() {
     })
     .await;
     assert_eq!(two.get(SALE).await.header("etag"), tag);
-    for matching in [
-        tag.clone(),
-        format!("W/{tag}"),
-        format!("\"other\", {tag}"),
-        "*".into(),
-    ] {
+    for matching in [tag.clone(), format!("W/{tag}"), format!("\"other\", {tag}"), "*".into()] {
         for method in [Method::GET, Method::HEAD] {
             let reply = ask(&two, method, &matching).await;
             assert_eq!((reply.status, reply.text.as_str()), (304, ""), "{matching}");
@@ -159,10 +141,7 @@ async fn stores_come_in_pages_by_city_and_by_what_is_left() {
     let page = async |query: &str| gateway.get(&format!("{SALE}/stores{query}")).await;
     let ids = |reply: &Reply| -> Vec<String> {
         let stores = reply.json["stores"].as_array().unwrap();
-        stores
-            .iter()
-            .map(|s| s["id"].as_str().unwrap().to_owned())
-            .collect()
+        stores.iter().map(|s| s["id"].as_str().unwrap().to_owned()).collect()
     };
     let first = page("").await;
     assert_eq!(first.status, 200, "{}", first.text);
@@ -252,12 +231,7 @@ async fn every_problem_has_a_page() {
         assert!(page.text.len() > 20, "{name}: {}", page.text);
         assert!(page.header("content-type").starts_with("text/"), "{name}");
     }
-    for none in [
-        "/problems/",
-        "/problems/nothing",
-        "/problems/sold-out/x",
-        "/problems",
-    ] {
+    for none in ["/problems/", "/problems/nothing", "/problems/sold-out/x", "/problems"] {
         refused(&gateway.get(none).await, 404, "not-found", &[]);
     }
 }
@@ -301,9 +275,7 @@ async fn wrong_paths_and_methods_are_refused() {
         (&format!("{reservation}/confirm"), "POST"),
         (&format!("{reservation}/cancel"), "POST"),
     ] {
-        for method in [
-            "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND",
-        ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
             if allow.split(", ").any(|a| a == method) {
                 continue;
             }
@@ -323,10 +295,7 @@ async fn wrong_paths_and_methods_are_refused() {
 async fn browsers_are_answered_for_listed_origins_only() {
     let redis = Redis::start();
     let plain = Gateway::start(&redis).await;
-    let origins = [
-        "--cors-origins",
-        "https://shop.example,http://localhost:3000",
-    ];
+    let origins = ["--cors-origins", "https://shop.example,http://localhost:3000"];
     let gateway = Gateway::start_with(&redis, &origins).await;
     open(&gateway, &small()).await;
     known(&plain, "small").await;
@@ -335,10 +304,7 @@ async fn browsers_are_answered_for_listed_origins_only() {
             .request(method, path)
             .header("origin", origin)
             .header("access-control-request-method", "POST")
-            .header(
-                "access-control-request-headers",
-                "authorization,idempotency-key",
-            );
+            .header("access-control-request-headers", "authorization,idempotency-key");
         send(request).await
     };
     let taps = "/v1/sales/small/reservations";
@@ -346,43 +312,22 @@ async fn browsers_are_answered_for_listed_origins_only() {
     let preflight = ask(&gateway, Method::OPTIONS, taps, listed).await;
     assert_eq!((preflight.status, preflight.text.as_str()), (204, ""));
     assert_eq!(preflight.header("access-control-allow-origin"), listed);
-    assert_eq!(
-        preflight.header("access-control-allow-methods"),
-        "GET, HEAD, POST"
-    );
-    let headers = preflight
-        .header("access-control-allow-headers")
-        .to_lowercase();
-    for needed in [
-        "authorization",
-        "content-type",
-        "idempotency-key",
-        "if-none-match",
-    ] {
+    assert_eq!(preflight.header("access-control-allow-methods"), "GET, HEAD, POST");
+    let headers = preflight.header("access-control-allow-headers").to_lowercase();
+    for needed in ["authorization", "content-type", "idempotency-key", "if-none-match"] {
         assert!(headers.contains(needed), "{needed} in {headers}");
     }
     // Answers and refusals alike can be read, with the headers that the contract names.
     for (path, status) in [(SALE, 200), (taps, 401), ("/nothing", 404)] {
         let reply = ask(&gateway, Method::GET, path, "http://localhost:3000").await;
         assert_eq!(reply.status, status);
-        assert_eq!(
-            reply.header("access-control-allow-origin"),
-            "http://localhost:3000"
-        );
+        assert_eq!(reply.header("access-control-allow-origin"), "http://localhost:3000");
         assert_eq!(reply.header("vary").to_lowercase(), "origin");
         let exposed = reply.header("access-control-expose-headers").to_lowercase();
-        for name in [
-            "retry-after",
-            "location",
-            "etag",
-            "ratelimit",
-            "ratelimit-policy",
-            "idempotency-replayed",
-        ] {
-            assert!(
-                exposed.split(", ").any(|e| e == name),
-                "{name} in {exposed}"
-            );
+        for name in
+            ["retry-after", "location", "etag", "ratelimit", "ratelimit-policy", "idempotency-replayed"]
+        {
+            assert!(exposed.split(", ").any(|e| e == name), "{name} in {exposed}");
         }
     }
     for (gateway, origin) in [
@@ -396,10 +341,7 @@ async fn browsers_are_answered_for_listed_origins_only() {
         let read = ask(gateway, Method::GET, SALE, origin).await;
         assert_eq!(read.status, 200);
         for reply in [preflight, read] {
-            let marked = reply
-                .headers
-                .keys()
-                .any(|k| k.as_str().starts_with("access-control-"));
+            let marked = reply.headers.keys().any(|k| k.as_str().starts_with("access-control-"));
             assert!(!marked, "{origin}: {:?}", reply.headers);
         }
     }

@@ -10,13 +10,7 @@ use crate::harness::sale::{open, small, white, with};
 
 const PATH: &str = "/v1/sales/small/reservations";
 
-async fn call(
-    gateway: &Gateway,
-    token: &str,
-    method: Method,
-    path: &str,
-    body: Option<Value>,
-) -> Reply {
+async fn call(gateway: &Gateway, token: &str, method: Method, path: &str, body: Option<Value>) -> Reply {
     let request = gateway.request(method, path).bearer_auth(token);
     send(match body {
         Some(body) => request.json(&body),
@@ -42,31 +36,16 @@ async fn a_buyer_reads_his_own_and_a_service_reads_all() {
 
     let list = gateway.get_as("alice", PATH).await;
     assert_eq!(list.status, 200, "{}", list.text);
-    let ids: Vec<&Value> = list.json["reservations"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|r| &r["id"])
-        .collect();
+    let ids: Vec<&Value> = list.json["reservations"].as_array().unwrap().iter().map(|r| &r["id"]).collect();
     assert_eq!(ids, [&json!(first), &json!(second)]);
     assert!(list.json["server_time"].is_string());
     let none = gateway.get_as("carol", PATH).await;
-    assert_eq!(
-        (none.status, &none.json["reservations"]),
-        (200, &json!([])),
-        "{}",
-        none.text
-    );
+    assert_eq!((none.status, &none.json["reservations"]), (200, &json!([])), "{}", none.text);
 
     let one = format!("{PATH}/{first}");
     for token in [token("alice"), service_token()] {
         let read = call(&gateway, &token, Method::GET, &one, None).await;
-        assert_eq!(
-            (read.status, read.id()),
-            (200, first.clone()),
-            "{}",
-            read.text
-        );
+        assert_eq!((read.status, read.id()), (200, first.clone()), "{}", read.text);
         assert_eq!(read.header("cache-control"), "no-store");
         let head = call(&gateway, &token, Method::HEAD, &one, None).await;
         assert_eq!((head.status, head.text.as_str()), (200, ""));
@@ -84,16 +63,7 @@ async fn nobody_learns_of_or_touches_what_is_not_his() {
 
     let never = format!("{}{}", &id[..20], "AAAAAAAAAAAA");
     let stranger = "A".repeat(32);
-    let hostile = [
-        "x",
-        "%2e%2e%2fetc",
-        "*",
-        "KEYS[1]",
-        "%00",
-        "%0d%0a",
-        "{small}",
-        "😀",
-    ];
+    let hostile = ["x", "%2e%2e%2fetc", "*", "KEYS[1]", "%00", "%0d%0a", "{small}", "😀"];
     let confirm = json!({"payment": "pay", "version": 1});
     for (method, suffix, body) in [
         (Method::GET, "", None),
@@ -106,22 +76,14 @@ async fn nobody_learns_of_or_touches_what_is_not_his() {
         let reply = send(nobody).await;
         refused(&reply, 401, "unauthenticated", &[]);
         let services_only = suffix == "/confirm";
-        let owner = if services_only {
-            service_token()
-        } else {
-            token("alice")
-        };
+        let owner = if services_only { service_token() } else { token("alice") };
         let ask = |token: String, path: String| {
             let (gateway, method, body) = (&gateway, method.clone(), body.clone());
             async move { call(gateway, &token, method, &path, body).await }
         };
         let reply = ask(owner.clone(), path("nowhere", &id)).await;
         refused(&reply, 404, "sale-not-found", &[]);
-        for wrong in [&never, &stranger]
-            .into_iter()
-            .map(String::as_str)
-            .chain(hostile)
-        {
+        for wrong in [&never, &stranger].into_iter().map(String::as_str).chain(hostile) {
             for token in [owner.clone(), service_token()] {
                 let reply = ask(token, path("small", wrong)).await;
                 refused(&reply, 404, "reservation-not-found", &[]);
@@ -139,9 +101,7 @@ async fn nobody_learns_of_or_touches_what_is_not_his() {
     }
     let reply = call(&gateway, "no.token.atall", Method::GET, PATH, None).await;
     refused(&reply, 401, "unauthenticated", &[]);
-    let reply = gateway
-        .get_as("alice", "/v1/sales/nowhere/reservations")
-        .await;
+    let reply = gateway.get_as("alice", "/v1/sales/nowhere/reservations").await;
     refused(&reply, 404, "sale-not-found", &[]);
     let reply = gateway.get_as("alice", &format!("{PATH}?page=2")).await;
     refused(&reply, 400, "invalid-request", &[]);
@@ -190,30 +150,17 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     let wish = json!({"model": "black", "packages": [], "store": "gz-2"});
     let reply = gateway.amend("alice", &id, &wish).await;
     let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
-    assert_eq!(
-        (&problem["items"], &problem["final"]),
-        (&json!(["store:gz-2"]), &json!(false))
-    );
+    assert_eq!((&problem["items"], &problem["final"]), (&json!(["store:gz-2"]), &json!(false)));
     // What changes nothing leaves the version, and nothing behind.
     for same in [json!({}), body.clone(), json!({"store": "gz-1"})] {
         let reply = gateway.amend("alice", &id, &same).await;
-        assert_eq!(
-            (reply.status, &reply.json["version"]),
-            (200, &json!(1)),
-            "{}",
-            reply.text
-        );
+        assert_eq!((reply.status, &reply.json["version"]), (200, &json!(1)), "{}", reply.text);
     }
     assert_eq!(balanced(&gateway).await, before);
 
     let wish = json!({"model": "black", "packages": [], "store": "sh-1"});
     let changed = gateway.amend("alice", &id, &wish).await;
-    assert_eq!(
-        (changed.status, &changed.json["version"]),
-        (200, &json!(2)),
-        "{}",
-        changed.text
-    );
+    assert_eq!((changed.status, &changed.json["version"]), (200, &json!(2)), "{}", changed.text);
     assert_eq!(changed.json["price"]["total"], 5_099_900);
     for kept in ["id", "number", "held_at", "expires_at", "state"] {
         assert_eq!(changed.json[kept], hold.json[kept], "{kept}");
@@ -224,18 +171,10 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     // Its old place is free for others, its new one is not.
     let black = json!({"model": "black", "store": "gz-1"});
     let reply = gateway.reserve("carol", "k", &black).await;
-    assert_eq!(
-        refused(&reply, 409, "sold-out", &["items", "final"])["items"],
-        json!(["model:black"])
-    );
+    assert_eq!(refused(&reply, 409, "sold-out", &["items", "final"])["items"], json!(["model:black"]));
     // The key still stands for the request that was made, and finds what became of it.
     let again = gateway.reserve("alice", "k1", &body).await;
-    assert_eq!(
-        (again.status, &again.json["model"]),
-        (200, &json!("black")),
-        "{}",
-        again.text
-    );
+    assert_eq!((again.status, &again.json["model"]), (200, &json!("black")), "{}", again.text);
 }
 
 #[tokio::test]
@@ -251,25 +190,16 @@ async fn a_confirm_is_for_one_payment_and_one_version() {
         (json!({"payment": "-", "version": 1}), "/payment"),
         (json!({"payment": "a b", "version": 1}), "/payment"),
         (json!({"payment": "a\nb", "version": 1}), "/payment"),
-        (
-            json!({"payment": "p".repeat(129), "version": 1}),
-            "/payment",
-        ),
+        (json!({"payment": "p".repeat(129), "version": 1}), "/payment"),
         (json!({"payment": 7, "version": 1}), "/payment"),
         (json!({"payment": "p", "version": 0}), "/version"),
         (json!({"payment": "p", "version": -1}), "/version"),
         (json!({"payment": "p", "version": 1.5}), "/version"),
         (json!({"payment": "p", "version": 1e30}), "/version"),
-        (
-            json!({"payment": "p", "version": 4_294_967_296_u64}),
-            "/version",
-        ),
+        (json!({"payment": "p", "version": 4_294_967_296_u64}), "/version"),
         (json!({"payment": "p"}), ""),
         (json!({"version": 1}), ""),
-        (
-            json!({"payment": "p", "version": 1, "amount": 1}),
-            "/amount",
-        ),
+        (json!({"payment": "p", "version": 1, "amount": 1}), "/amount"),
         (json!(["p", 1]), ""),
     ] {
         let reply = call(&gateway, &service_token(), Method::POST, &path, Some(body)).await;
@@ -279,22 +209,14 @@ async fn a_confirm_is_for_one_payment_and_one_version() {
     let changed = ["state", "version"];
     let reply = gateway.confirm(&id, "pay-1", 2).await;
     let problem = refused(&reply, 409, "reservation-changed", &changed);
-    assert_eq!(
-        (&problem["state"], &problem["version"]),
-        (&json!("held"), &json!(1))
-    );
+    assert_eq!((&problem["state"], &problem["version"]), (&json!("held"), &json!(1)));
     assert_eq!(balanced(&gateway).await, before);
 
     // It changed while it was paid: the old version is refused, the new one is good.
-    let amended = gateway
-        .amend("alice", &id, &json!({"packages": ["care"]}))
-        .await;
+    let amended = gateway.amend("alice", &id, &json!({"packages": ["care"]})).await;
     assert_eq!(amended.json["version"], 2, "{}", amended.text);
     let reply = gateway.confirm(&id, "pay-1", 1).await;
-    assert_eq!(
-        refused(&reply, 409, "reservation-changed", &changed)["version"],
-        2
-    );
+    assert_eq!(refused(&reply, 409, "reservation-changed", &changed)["version"], 2);
     let longest = "~".repeat(128);
     let done = gateway.confirm(&id, &longest, 2).await;
     assert_eq!(
@@ -305,32 +227,17 @@ async fn a_confirm_is_for_one_payment_and_one_version() {
     );
     let after = balanced(&gateway).await;
     let again = gateway.confirm(&id, &longest, 2).await;
-    assert_eq!(
-        (again.status, &again.json["state"]),
-        (200, &json!("confirmed"))
-    );
+    assert_eq!((again.status, &again.json["state"]), (200, &json!("confirmed")));
     let reply = gateway.confirm(&id, "pay-2", 2).await;
     let problem = refused(&reply, 409, "payment-conflict", &changed);
-    assert_eq!(
-        (&problem["state"], &problem["version"]),
-        (&json!("confirmed"), &json!(2))
-    );
+    assert_eq!((&problem["state"], &problem["version"]), (&json!("confirmed"), &json!(2)));
     // Paid: the buyer can neither change nor cancel it, a service moves the store and nothing else.
     let reply = gateway.amend("alice", &id, &json!({"store": "gz-2"})).await;
-    assert_eq!(
-        refused(&reply, 409, "reservation-not-held", &changed)["state"],
-        "confirmed"
-    );
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &changed)["state"], "confirmed");
     let reply = gateway.cancel("alice", &id).await;
-    assert_eq!(
-        refused(&reply, 409, "reservation-not-held", &changed)["state"],
-        "confirmed"
-    );
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &changed)["state"], "confirmed");
     let one = format!("{PATH}/{id}");
-    for body in [
-        json!({"model": "black"}),
-        json!({"packages": [], "store": "gz-2"}),
-    ] {
+    for body in [json!({"model": "black"}), json!({"packages": [], "store": "gz-2"})] {
         let reply = call(&gateway, &service_token(), Method::PATCH, &one, Some(body)).await;
         refused(&reply, 409, "reservation-not-held", &changed);
     }
@@ -375,19 +282,11 @@ async fn a_cancel_ends_it_and_gives_the_stock_back_once() {
     // Over is over: no PATCH, no confirm, whoever asks; the reservation stays readable.
     let gone = ["state", "version"];
     let reply = gateway.confirm(&held, "late", 1).await;
-    assert_eq!(
-        refused(&reply, 409, "reservation-not-held", &gone)["state"],
-        "cancelled"
-    );
-    let reply = gateway
-        .amend("alice", &held, &json!({"store": "gz-1"}))
-        .await;
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &gone)["state"], "cancelled");
+    let reply = gateway.amend("alice", &held, &json!({"store": "gz-1"})).await;
     refused(&reply, 409, "reservation-not-held", &gone);
     let read = gateway.get_as("alice", &format!("{PATH}/{held}")).await;
-    assert_eq!(
-        (read.status, &read.json["state"]),
-        (200, &json!("cancelled"))
-    );
+    assert_eq!((read.status, &read.json["state"]), (200, &json!("cancelled")));
     assert_eq!(balanced(&gateway).await, after);
     assert_eq!(free(&gateway, "model:white").await, Some(59));
 
@@ -397,26 +296,14 @@ async fn a_cancel_ends_it_and_gives_the_stock_back_once() {
     assert_eq!(balanced(&gateway).await, after);
     for _ in 0..2 {
         let refund = service_cancel(&paid).await;
-        assert_eq!(
-            (refund.status, &refund.json["state"]),
-            (200, &json!("cancelled")),
-            "{}",
-            refund.text
-        );
+        assert_eq!((refund.status, &refund.json["state"]), (200, &json!("cancelled")), "{}", refund.text);
     }
     assert_eq!(balanced(&gateway).await, after + 1);
-    for (item, left) in [
-        ("model:white", 60),
-        ("package:cover", 20),
-        ("store:gz-2", 10),
-    ] {
+    for (item, left) in [("model:white", 60), ("package:cover", 20), ("store:gz-2", 10)] {
         assert_eq!(free(&gateway, item).await, Some(left), "{item}");
     }
     let reply = gateway.confirm(&paid, "p", 1).await;
-    assert_eq!(
-        refused(&reply, 409, "reservation-not-held", &gone)["state"],
-        "cancelled"
-    );
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &gone)["state"], "cancelled");
 }
 
 #[tokio::test]

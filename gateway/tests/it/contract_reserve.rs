@@ -16,7 +16,8 @@ async fn a_winner_is_told_all_that_the_contract_names() {
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
 
-    let body = json!({"model": "white", "packages": ["cover", "care"], "store": "gz-1", "accept_partial": false});
+    let body =
+        json!({"model": "white", "packages": ["cover", "care"], "store": "gz-1", "accept_partial": false});
     let won = gateway.reserve("alice", "k1", &body).await;
     assert_eq!(won.status, 201, "{}", won.text);
     assert_eq!(won.header("content-type"), "application/json");
@@ -32,10 +33,7 @@ async fn a_winner_is_told_all_that_the_contract_names() {
         text.parse::<jiff::Timestamp>().unwrap()
     };
     let (held, expires, now) = (time("held_at"), time("expires_at"), time("server_time"));
-    assert_eq!(
-        expires.as_millisecond() - held.as_millisecond(),
-        15 * 60_000
-    );
+    assert_eq!(expires.as_millisecond() - held.as_millisecond(), 15 * 60_000);
     assert!(held <= now && now < expires);
     let price = json!({"currency": "CNY", "total": 4_999_900 + 29_900 + 59_900, "deposit": 99_900});
     assert_eq!(
@@ -50,12 +48,7 @@ async fn a_winner_is_told_all_that_the_contract_names() {
     assert_eq!(read.json["expires_at"], won.json["expires_at"]);
     // Numbers count what was taken, over all buyers.
     let second = gateway.reserve("bob", "k1", &white()).await;
-    assert_eq!(
-        (second.status, &second.json["number"]),
-        (201, &json!(2)),
-        "{}",
-        second.text
-    );
+    assert_eq!((second.status, &second.json["number"]), (201, &json!(2)), "{}", second.text);
     assert_ne!(second.id(), won.id());
 }
 
@@ -80,34 +73,13 @@ async fn a_mistake_in_a_body_is_pointed_at_and_leaves_nothing() {
         (json!({"model": "white", "store": null}), "/store"),
         (json!({"model": "white"}), ""),
         (json!({"store": "gz-1"}), ""),
-        (
-            json!({"model": "white", "store": "gz-1", "packages": "cover"}),
-            "/packages",
-        ),
-        (
-            json!({"model": "white", "store": "gz-1", "packages": ["cover", 1]}),
-            "/packages/1",
-        ),
-        (
-            json!({"model": "white", "store": "gz-1", "packages": ["cover", "a,b"]}),
-            "/packages/1",
-        ),
-        (
-            json!({"model": "white", "store": "gz-1", "packages": ["cover", "care", "cover"]}),
-            "/packages/2",
-        ),
-        (
-            json!({"model": "white", "store": "gz-1", "packages": many}),
-            "/packages",
-        ),
-        (
-            json!({"model": "white", "store": "gz-1", "accept_partial": "yes"}),
-            "/accept_partial",
-        ),
-        (
-            json!({"model": "white", "store": "gz-1", "price": 1}),
-            "/price",
-        ),
+        (json!({"model": "white", "store": "gz-1", "packages": "cover"}), "/packages"),
+        (json!({"model": "white", "store": "gz-1", "packages": ["cover", 1]}), "/packages/1"),
+        (json!({"model": "white", "store": "gz-1", "packages": ["cover", "a,b"]}), "/packages/1"),
+        (json!({"model": "white", "store": "gz-1", "packages": ["cover", "care", "cover"]}), "/packages/2"),
+        (json!({"model": "white", "store": "gz-1", "packages": many}), "/packages"),
+        (json!({"model": "white", "store": "gz-1", "accept_partial": "yes"}), "/accept_partial"),
+        (json!({"model": "white", "store": "gz-1", "price": 1}), "/price"),
         (json!(["white", [], "gz-1", false]), ""),
         (json!("white"), ""),
         (json!(null), ""),
@@ -190,23 +162,11 @@ async fn a_key_is_quoted_or_bare_and_names_one_reservation() {
     open(&gateway, &small()).await;
     let before = balanced(&gateway).await;
 
-    let keyless = gateway
-        .request(Method::POST, PATH)
-        .bearer_auth(token("alice"))
-        .json(&white());
+    let keyless = gateway.request(Method::POST, PATH).bearer_auth(token("alice")).json(&white());
     refused(&send(keyless).await, 400, "idempotency-key-missing", &[]);
     let long = "x".repeat(65);
-    let bad: &[&[u8]] = &[
-        b"",
-        b"\"\"",
-        b"a b",
-        b"\"a b\"",
-        b"\"a\"b\"",
-        b"\"a\\n\"",
-        b"\xc3\xa4",
-        b"a\tb",
-        long.as_bytes(),
-    ];
+    let bad: &[&[u8]] =
+        &[b"", b"\"\"", b"a b", b"\"a b\"", b"\"a\"b\"", b"\"a\\n\"", b"\xc3\xa4", b"a\tb", long.as_bytes()];
     for key in bad {
         let request = gateway
             .request(Method::POST, PATH)
@@ -216,9 +176,7 @@ async fn a_key_is_quoted_or_bare_and_names_one_reservation() {
         let reply = send(request).await;
         refused(&reply, 400, "invalid-request", &[]);
     }
-    let twice = gateway
-        .tap("alice", "k1", &white())
-        .header("idempotency-key", "k1");
+    let twice = gateway.tap("alice", "k1", &white()).header("idempotency-key", "k1");
     refused(&send(twice).await, 400, "invalid-request", &[]);
     assert_eq!(balanced(&gateway).await, before);
 
@@ -234,12 +192,7 @@ async fn a_key_is_quoted_or_bare_and_names_one_reservation() {
         let won = gateway.reserve(buyer, key, &white()).await;
         assert_eq!(won.status, 201, "{key}: {}", won.text);
         let again = gateway.reserve(buyer, same, &white()).await;
-        assert_eq!(
-            (again.status, again.id()),
-            (200, won.id()),
-            "{key} and {same}: {}",
-            again.text
-        );
+        assert_eq!((again.status, again.id()), (200, won.id()), "{key} and {same}: {}", again.text);
     }
 }
 
@@ -278,12 +231,7 @@ async fn a_retry_finds_its_reservation_and_another_body_is_refused() {
     assert_eq!(balanced(&gateway).await, before);
     assert_eq!(gateway.cancel("alice", &won.id()).await.status, 200);
     let late = gateway.reserve("alice", "k1", &body).await;
-    assert_eq!(
-        (late.status, &late.json["state"]),
-        (200, &json!("cancelled")),
-        "{}",
-        late.text
-    );
+    assert_eq!((late.status, &late.json["state"]), (200, &json!("cancelled")), "{}", late.text);
     assert_eq!(late.json["expires_at"], Value::Null);
     assert_eq!(free(&gateway, "model:white").await, Some(60));
     // For another buyer the same key is another reservation.
@@ -297,18 +245,9 @@ async fn what_is_unknown_or_does_not_fit_is_named() {
     open(&gateway, &small()).await;
     let before = balanced(&gateway).await;
     for (body, items) in [
-        (
-            json!({"model": "red", "store": "gz-1"}),
-            json!(["model:red"]),
-        ),
-        (
-            json!({"model": "white", "store": "gz-9"}),
-            json!(["store:gz-9"]),
-        ),
-        (
-            json!({"model": "black", "packages": ["care", "cover"], "store": "gz-1"}),
-            json!(["package:cover"]),
-        ),
+        (json!({"model": "red", "store": "gz-1"}), json!(["model:red"])),
+        (json!({"model": "white", "store": "gz-9"}), json!(["store:gz-9"])),
+        (json!({"model": "black", "packages": ["care", "cover"], "store": "gz-1"}), json!(["package:cover"])),
         (
             json!({"model": "White", "packages": ["nothing"], "store": "..", "accept_partial": true}),
             json!(["model:White", "package:nothing", "store:.."]),

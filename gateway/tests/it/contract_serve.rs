@@ -13,28 +13,14 @@ async fn tokens_that_the_cli_mints_are_good() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let dir = files(TOML);
-    ended(
-        &run(&[
-            "sale",
-            "apply",
-            &text(dir.path(), "sale.toml"),
-            "--redis",
-            &redis.url(),
-        ]),
-        0,
-        "",
-        "",
-    );
+    ended(&run(&["sale", "apply", &text(dir.path(), "sale.toml"), "--redis", &redis.url()]), 0, "", "");
     known(&gateway, "small").await;
     let secret = text(dir.path(), "secret");
     std::fs::write(&secret, SECRET).unwrap();
     let mint = |args: &[&str]| run(&[&["token", "--auth-secret-file", &secret], args].concat());
     let tap = async |token: &str| {
         let request = gateway.request(reqwest::Method::POST, "/v1/sales/small/reservations");
-        let request = request
-            .bearer_auth(token)
-            .header("idempotency-key", "k")
-            .json(&white());
+        let request = request.bearer_auth(token).header("idempotency-key", "k").json(&white());
         send(request).await
     };
     let one = mint(&["--sub", "alice"]);
@@ -46,20 +32,11 @@ async fn tokens_that_the_cli_mints_are_good() {
     assert_eq!(tokens.len(), 3);
     for (n, token) in tokens.iter().enumerate() {
         let id = tap(token).await.id();
-        assert_eq!(
-            gateway
-                .reserve(&format!("crowd-{n}"), "k", &white())
-                .await
-                .id(),
-            id
-        );
+        assert_eq!(gateway.reserve(&format!("crowd-{n}"), "k", &white()).await.id(), id);
     }
     let service = mint(&["--sub", "payments", "--scope", "service"]);
     let request = gateway
-        .request(
-            reqwest::Method::POST,
-            &format!("/v1/sales/small/reservations/{id}/confirm"),
-        )
+        .request(reqwest::Method::POST, &format!("/v1/sales/small/reservations/{id}/confirm"))
         .bearer_auth(service.out.trim())
         .json(&json!({"payment": "p", "version": 1}));
     assert_eq!(send(request).await.status, 200);
@@ -91,15 +68,7 @@ async fn a_gateway_that_can_not_serve_says_why_by_its_exit_code() {
     std::fs::write(&ops, "me 0123456789abcdef0123456789abcdef\n").unwrap();
     let free = "127.0.0.1:0";
     let serve = |listen: &str, ops_listen: &str, further: &[&str]| {
-        let args = [
-            "serve",
-            "--redis",
-            &url,
-            "--listen",
-            listen,
-            "--ops-listen",
-            ops_listen,
-        ];
+        let args = ["serve", "--redis", &url, "--listen", listen, "--ops-listen", ops_listen];
         run(&[&args[..], further].concat())
     };
     let good = ["--auth-secret-file", &secret, "--ops-token-file", &ops];
@@ -110,51 +79,18 @@ async fn a_gateway_that_can_not_serve_says_why_by_its_exit_code() {
     ] {
         ended(&serve(listen, ops_listen, &good), 3, "", "can't listen on");
     }
-    assert_eq!(
-        gateway.ops_get("/readyz").await.status,
-        200,
-        "the first is not disturbed"
-    );
+    assert_eq!(gateway.ops_get("/readyz").await.status, 200, "the first is not disturbed");
     let (short, bad_ops) = (text(dir.path(), "short"), text(dir.path(), "bad-ops"));
     std::fs::write(&short, "0123456789").unwrap();
     std::fs::write(&bad_ops, "me\n").unwrap();
     for (further, told) in [
         (&[][..], "--ops-token-file"),
         (&["--ops-token-file", &ops], "auth"),
-        (
-            &["--ops-token-file", &ops, "--auth-secret-file", "/nowhere"],
-            "/nowhere",
-        ),
-        (
-            &["--ops-token-file", &ops, "--auth-secret-file", &short],
-            "at least 32",
-        ),
-        (
-            &["--ops-token-file", &bad_ops, "--auth-secret-file", &secret],
-            "bad-ops:1",
-        ),
-        (
-            &[
-                "--ops-token-file",
-                &ops,
-                "--auth-secret-file",
-                &secret,
-                "--workers",
-                "many",
-            ],
-            "--workers",
-        ),
-        (
-            &[
-                "--ops-token-file",
-                &ops,
-                "--auth-secret-file",
-                &secret,
-                "--colour",
-                "red",
-            ],
-            "--colour",
-        ),
+        (&["--ops-token-file", &ops, "--auth-secret-file", "/nowhere"], "/nowhere"),
+        (&["--ops-token-file", &ops, "--auth-secret-file", &short], "at least 32"),
+        (&["--ops-token-file", &bad_ops, "--auth-secret-file", &secret], "bad-ops:1"),
+        (&["--ops-token-file", &ops, "--auth-secret-file", &secret, "--workers", "many"], "--workers"),
+        (&["--ops-token-file", &ops, "--auth-secret-file", &secret, "--colour", "red"], "--colour"),
         (&["--config", "/nowhere.toml"], "/nowhere.toml"),
     ] {
         ended(&serve(free, free, further), 2, "", told);
@@ -165,29 +101,14 @@ async fn a_gateway_that_can_not_serve_says_why_by_its_exit_code() {
         ended(&both, 2, "", told);
     }
     // Redis out of reach: a command fails, a bad URL is bad input.
-    for (redis, code) in [
-        ("unix:/nowhere/s", 3),
-        ("redis://127.0.0.1:1", 3),
-        ("http://x", 2),
-        ("", 2),
-    ] {
-        for args in [
-            &["sale", "list"][..],
-            &["sale", "show", "s"],
-            &["audit", "s"],
-            &["journal", "s"],
-        ] {
+    for (redis, code) in [("unix:/nowhere/s", 3), ("redis://127.0.0.1:1", 3), ("http://x", 2), ("", 2)] {
+        for args in [&["sale", "list"][..], &["sale", "show", "s"], &["audit", "s"], &["journal", "s"]] {
             let done = run(&[args, &["--redis", redis]].concat());
             assert_eq!(done.code, code, "{redis} {args:?}: {done:?}");
             assert_ne!(done.err, "");
         }
     }
-    for (args, code) in [
-        (&["--help"][..], 0),
-        (&["--version"], 0),
-        (&[], 2),
-        (&["explode"], 2),
-    ] {
+    for (args, code) in [(&["--help"][..], 0), (&["--version"], 0), (&[], 2), (&["explode"], 2)] {
         assert_eq!(run(args).code, code, "{args:?}");
     }
 }

@@ -24,17 +24,10 @@ async fn a_counter_that_was_tampered_with_is_noticed_and_forgotten_once_mended()
     eventually("the difference is noticed", || metric(&gateway, bad)).await;
     let audit = gateway.audit().await;
     assert_eq!(audit["verdict"], "drift");
-    let drifting: Vec<_> = audit["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|item| item["drift"] != 0)
-        .collect();
+    let drifting: Vec<_> =
+        audit["items"].as_array().unwrap().iter().filter(|item| item["drift"] != 0).collect();
     assert_eq!(drifting.len(), 1);
-    assert_eq!(
-        (&drifting[0]["item"], &drifting[0]["drift"]),
-        (&"model:white".into(), &1.into())
-    );
+    assert_eq!((&drifting[0]["item"], &drifting[0]["drift"]), (&"model:white".into(), &1.into()));
 
     let _: i64 = redis.run("HINCRBY lg:{small}:stock model:white -1");
     eventually("it is mended", || metric(&gateway, good)).await;

@@ -117,12 +117,7 @@ async fn a_gateway_starts_without_redis_and_is_ready_when_it_comes() {
     assert_eq!(gateway.ops_get("/livez").await.status, 200);
     // It knows no sale yet; it must not say that there is none.
     let tap = gateway.reserve("alice", "k", &white()).await;
-    assert_eq!(
-        (tap.status, tap.problem()),
-        (503, "temporary-reduced-capacity"),
-        "{}",
-        tap.text
-    );
+    assert_eq!((tap.status, tap.problem()), (503, "temporary-reduced-capacity"), "{}", tap.text);
     let page = send(gateway.request(Method::GET, "/v1/sales/small")).await;
     assert_eq!(page.status, 503, "{}", page.text);
 

@@ -43,26 +43,13 @@ async fn an_outage_longer_than_a_hold_costs_nobody_his_hold() {
     .await;
 
     // The clock that holds are on stood still from the last tick on.
-    let deadline: i64 = field(&redis, "reserve", "data")
-        .split(' ')
-        .nth(11)
-        .unwrap()
-        .parse()
-        .unwrap();
+    let deadline: i64 = field(&redis, "reserve", "data").split(' ').nth(11).unwrap().parse().unwrap();
     let clock: i64 = field(&redis, "adopt", "clock").parse().unwrap();
-    assert!(
-        clock < deadline,
-        "taken in at {clock}, the deadline was {deadline}"
-    );
-    eventually("the hold is swept", || async {
-        (changes(&gateway, "expire").await == 1).then_some(())
-    })
-    .await;
+    assert!(clock < deadline, "taken in at {clock}, the deadline was {deadline}");
+    eventually("the hold is swept", || async { (changes(&gateway, "expire").await == 1).then_some(()) })
+        .await;
     let swept: i64 = field(&redis, "expire", "clock").parse().unwrap();
-    assert!(
-        swept >= deadline,
-        "swept at {swept}, the deadline was {deadline}"
-    );
+    assert!(swept >= deadline, "swept at {swept}, the deadline was {deadline}");
     balanced(&gateway).await;
 }
 
@@ -88,10 +75,7 @@ async fn a_ledger_that_comes_back_older_stands_still_until_the_gateway_is_restar
     copy(&redis, "earlier", "appendonlydir");
     redis.start_again();
 
-    eventually("the fault is visible", || async {
-        fault(&gateway).await.then_some(())
-    })
-    .await;
+    eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
     let list = "/v1/sales/small/reservations";
     let one = format!("{list}/{}", lost.id());
     for answer in [
@@ -101,9 +85,7 @@ async fn a_ledger_that_comes_back_older_stands_still_until_the_gateway_is_restar
         gateway.confirm(&lost.id(), "pay", 1).await,
         gateway.confirm(&early.id(), "pay", 1).await,
         gateway.cancel("lost", &lost.id()).await,
-        gateway
-            .amend("lost", &lost.id(), &json!({"store": "gz-1"}))
-            .await,
+        gateway.amend("lost", &lost.id(), &json!({"store": "gz-1"})).await,
         // Nor is it said that a reservation which somebody was told of is not there.
         gateway.get_as("lost", &one).await,
         gateway.get_as("lost", list).await,
@@ -127,10 +109,7 @@ async fn a_ledger_that_comes_back_older_stands_still_until_the_gateway_is_restar
         let lever = if n % 2 == 0 { "freeze" } else { "unfreeze" };
         assert_eq!(restarted.lever(lever, &json!({})).await.status, 200);
     }
-    eventually("the fault is over", || async {
-        (!fault(&gateway).await).then_some(())
-    })
-    .await;
+    eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
     let won = told(&gateway, "late", "k", &far()).await;
     assert_eq!(won.status, 201, "{}", won.text);
     let again = told(&gateway, "new", "k", &far()).await;
@@ -151,15 +130,7 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
     open(&gateway, &with(small(), "/sale/id", json!("other"))).await;
     let other = "/v1/sales/other/reservations";
     let first = told(&gateway, "first", "k", &far()).await;
-    let keys = [
-        "state",
-        "stock",
-        "records",
-        "journal",
-        "taken",
-        "totals",
-        "definition",
-    ];
+    let keys = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
     for part in keys {
         let key = format!("lg:{{small}}:{part}");
         redis.run::<()>(&format!("RENAME {key} {key}:aside"));
@@ -173,10 +144,7 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
         assert_eq!(audit["verdict"], "drift", "{audit}");
         let problems = audit["problems"].to_string();
         assert!(problems.contains(&key), "{key} in {problems}");
-        eventually("the fault is visible", || async {
-            fault(&gateway).await.then_some(())
-        })
-        .await;
+        eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
         let tap = gateway
             .request(Method::POST, other)
             .bearer_auth(token(&format!("b-{part}")))
@@ -194,10 +162,7 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
         redis.run::<()>(&format!("RENAME {key}:aside {key}"));
         let won = told(&gateway, &format!("b-{part}"), "k", &far()).await;
         assert_eq!(won.status, 201, "{}", won.text);
-        eventually("the fault is over", || async {
-            (!fault(&gateway).await).then_some(())
-        })
-        .await;
+        eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
         balanced(&gateway).await;
     }
     let page = gateway.ops_get("/admin/v1/sales/other/audit").await.json;
@@ -217,9 +182,7 @@ async fn a_definition_that_cannot_be_read_blinds_nobody_to_the_other_sales() {
 
     // A new definition is announced, and by the time that it is read the key is damaged.
     let key = "lg:{small}:definition";
-    let entry = [
-        "kind", "define", "at", "1", "clock", "1", "stock", "", "counts", "0 0 0 0",
-    ];
+    let entry = ["kind", "define", "at", "1", "clock", "1", "stock", "", "counts", "0 0 0 0"];
     redis.run::<()>(&format!("RENAME {key} {key}:aside"));
     redis.run::<()>(&format!("LPUSH {key} nonsense"));
     let mut announce = redis::cmd("XADD");
@@ -233,33 +196,18 @@ async fn a_definition_that_cannot_be_read_blinds_nobody_to_the_other_sales() {
     })
     .await;
     ready(&gateway, true).await;
-    eventually("the fault is visible", || async {
-        fault(&gateway).await.then_some(())
-    })
-    .await;
+    eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
 }
 
 /// 503, by a connection that did not outlive the Redis before, too.
 fn stands_still(answer: &Reply) {
     assert_eq!(answer.status, 503, "{}", answer.text);
-    assert!(
-        matches!(
-            answer.problem(),
-            "temporary-reduced-capacity" | "outcome-unknown"
-        ),
-        "{}",
-        answer.text
-    );
+    assert!(matches!(answer.problem(), "temporary-reduced-capacity" | "outcome-unknown"), "{}", answer.text);
 }
 
 /// 503, and certainly not taken.
 fn put_off(answer: &Reply) {
-    assert_eq!(
-        (answer.status, answer.problem()),
-        (503, "temporary-reduced-capacity"),
-        "{}",
-        answer.text
-    );
+    assert_eq!((answer.status, answer.problem()), (503, "temporary-reduced-capacity"), "{}", answer.text);
 }
 
 /// Copies a directory of a redis-server's.
@@ -274,8 +222,6 @@ fn copy(redis: &Redis, from: &str, to: &str) {
 fn field(redis: &Redis, kind: &str, name: &str) -> String {
     let entries: Vec<(String, std::collections::HashMap<String, String>)> =
         redis.run("XREVRANGE lg:{small}:journal + -");
-    let entry = entries
-        .into_iter()
-        .find(|(_, fields)| fields["kind"] == kind);
+    let entry = entries.into_iter().find(|(_, fields)| fields["kind"] == kind);
     entry.unwrap().1.remove(name).unwrap()
 }

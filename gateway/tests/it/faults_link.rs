@@ -17,20 +17,12 @@ async fn a_tap_that_was_sent_and_not_answered_is_unknown_and_a_retry_finds_it() 
     let gateway = Gateway::start_at(proxy.url(), &["--redis-answer-timeout-ms", "500"]).await;
     open(&gateway, &stock(5)).await;
     // Both workers' links are known to work, so that the next tap is sent.
-    let (first, second) = (
-        told(&gateway, "a", "k", &far()).await,
-        told(&gateway, "b", "k", &far()).await,
-    );
+    let (first, second) = (told(&gateway, "a", "k", &far()).await, told(&gateway, "b", "k", &far()).await);
     assert_eq!((first.status, second.status), (201, 201));
 
     proxy.set(Link::StallAnswers);
     let tap = gateway.reserve("alice", "k", &far()).await;
-    assert_eq!(
-        (tap.status, tap.problem()),
-        (503, "outcome-unknown"),
-        "{}",
-        tap.text
-    );
+    assert_eq!((tap.status, tap.problem()), (503, "outcome-unknown"), "{}", tap.text);
     // Redis has decided it.
     let taken: u64 = eventually("Redis decides", || async {
         let taken = redis.run("HGET lg:{small}:state number");
@@ -41,12 +33,7 @@ async fn a_tap_that_was_sent_and_not_answered_is_unknown_and_a_retry_finds_it() 
 
     proxy.set(Link::Pass);
     let again = told(&gateway, "alice", "k", &far()).await;
-    assert_eq!(
-        (again.status, again.json["number"].as_u64()),
-        (200, Some(taken)),
-        "{}",
-        again.text
-    );
+    assert_eq!((again.status, again.json["number"].as_u64()), (200, Some(taken)), "{}", again.text);
     ready(&gateway, true).await;
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"]["held"], 3, "{audit}");
@@ -73,8 +60,7 @@ async fn a_winner_whose_answer_was_lost_is_not_told_sold_out() {
     for sub in ["alice", "bob", "carol"] {
         let answer = Answer::of(&cut_off.reserve(sub, "k", &far()).await);
         assert!(
-            matches!(answer, Answer::Later(_))
-                || answer == Answer::No("sold-out".into()) && sub != "alice",
+            matches!(answer, Answer::Later(_)) || answer == Answer::No("sold-out".into()) && sub != "alice",
             "{sub}: {answer:?}"
         );
     }
@@ -123,12 +109,7 @@ async fn links_cut_in_mid_spike_lose_nothing_and_come_back() {
     open(&gateway, &stock(200)).await;
 
     let spike = Spike::start(&[&gateway], "b", 300, &far());
-    for (won, link) in [
-        (20, Link::Cut),
-        (60, Link::Stall),
-        (100, Link::StallAnswers),
-        (140, Link::Cut),
-    ] {
+    for (won, link) in [(20, Link::Cut), (60, Link::Stall), (100, Link::StallAnswers), (140, Link::Cut)] {
         spike.won(won).await;
         proxy.set(link);
         spike.put_off(24).await;

@@ -68,12 +68,7 @@ async fn while_redis_stands_still_everybody_gets_an_answer_and_later_the_truth()
     }
     ready(&gateway, true).await;
     let on_the_way = unknown + outcome.put_off.get("outcome-unknown").copied().unwrap_or(0);
-    assert!(
-        on_the_way > 0,
-        "{:?} {:?}",
-        stopped.put_off,
-        outcome.put_off
-    );
+    assert!(on_the_way > 0, "{:?} {:?}", stopped.put_off, outcome.put_off);
     assert_eq!(outcome.winners.len(), 200);
     outcome.reconcile(&gateway).await;
     assert_eq!(changes(&gateway, "adopt").await, 0);
@@ -108,11 +103,7 @@ async fn a_full_queue_refuses_at_once_and_memory_stays_bounded() {
 
     // At most a full queue and what was on its way, for each of the two workers.
     assert!(kinds.winners.is_empty() && kinds.refused.is_empty());
-    assert!(
-        kinds.put_off["temporary-reduced-capacity"] >= 1700,
-        "{:?}",
-        kinds.put_off
-    );
+    assert!(kinds.put_off["temporary-reduced-capacity"] >= 1700, "{:?}", kinds.put_off);
 
     assert!(grown < 64 * 1024, "{grown} KiB more");
     // Each that is unknown is decided once.
@@ -139,11 +130,7 @@ async fn scripts_flushed_again_and_again_are_loaded_again() {
     .await;
     let outcome = spike.end().await;
     assert_eq!((outcome.winners.len(), outcome.refused.len()), (200, 100));
-    assert!(
-        !outcome.put_off.contains_key("outcome-unknown"),
-        "{:?}",
-        outcome.put_off
-    );
+    assert!(!outcome.put_off.contains_key("outcome-unknown"), "{:?}", outcome.put_off);
     outcome.reconcile(&two).await;
 }
 
@@ -153,10 +140,8 @@ async fn a_full_redis_takes_no_holds_and_lets_all_else_go_on() {
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &stock(300)).await;
     open(&gateway, &with(brief(), "/sale/id", json!("other"))).await;
-    let (paid, left) = (
-        gateway.reserve("paid", "k", &far()).await.id(),
-        gateway.reserve("left", "k", &far()).await.id(),
-    );
+    let (paid, left) =
+        (gateway.reserve("paid", "k", &far()).await.id(), gateway.reserve("left", "k", &far()).await.id());
     let hold = gateway
         .request(Method::POST, "/v1/sales/other/reservations")
         .bearer_auth(token("brief"))
@@ -175,10 +160,7 @@ async fn a_full_redis_takes_no_holds_and_lets_all_else_go_on() {
     let made = changes(&gateway, "reserve").await;
     spike.put_off(50).await;
     let refused = gateway.reserve("late", "k", &far()).await;
-    assert_eq!(
-        (refused.status, refused.problem()),
-        (503, "temporary-reduced-capacity")
-    );
+    assert_eq!((refused.status, refused.problem()), (503, "temporary-reduced-capacity"));
     assert_eq!(changes(&gateway, "reserve").await, made);
     let confirmed = gateway.confirm(&paid, "pay-1", 1).await;
     assert_eq!(confirmed.status, 200, "{}", confirmed.text);
@@ -194,11 +176,7 @@ async fn a_full_redis_takes_no_holds_and_lets_all_else_go_on() {
     redis.run::<()>("CONFIG SET maxmemory 0");
     let outcome = spike.end().await;
     assert_eq!((outcome.winners.len(), outcome.refused.len()), (299, 101));
-    assert!(
-        !outcome.put_off.contains_key("outcome-unknown"),
-        "{:?}",
-        outcome.put_off
-    );
+    assert!(!outcome.put_off.contains_key("outcome-unknown"), "{:?}", outcome.put_off);
     outcome.reconcile(&gateway).await;
 }
 
@@ -212,17 +190,9 @@ async fn a_redis_that_takes_no_writes_is_seen_as_a_fault_and_recovers() {
     redis.run::<()>("CONFIG SET min-replicas-to-write 1");
     for sub in ["first", "second"] {
         let tap = gateway.reserve(sub, "k", &far()).await;
-        assert_eq!(
-            (tap.status, tap.problem()),
-            (503, "temporary-reduced-capacity"),
-            "{}",
-            tap.text
-        );
+        assert_eq!((tap.status, tap.problem()), (503, "temporary-reduced-capacity"), "{}", tap.text);
     }
-    eventually("the fault is visible", || async {
-        fault(&gateway).await.then_some(())
-    })
-    .await;
+    eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
     // What was told is still readable.
     let path = format!("/v1/sales/small/reservations/{}", first.id());
     let read = gateway.get_as("first", &path).await;
@@ -231,19 +201,13 @@ async fn a_redis_that_takes_no_writes_is_seen_as_a_fault_and_recovers() {
     redis.run::<()>("CONFIG SET min-replicas-to-write 0");
     let second = told(&gateway, "second", "k", &far()).await;
     assert_eq!(second.status, 201, "{}", second.text);
-    eventually("the fault is over", || async {
-        (!fault(&gateway).await).then_some(())
-    })
-    .await;
+    eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
     balanced(&gateway).await;
 }
 
 /// `VmRSS` of a process.
 fn resident_kib(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -14,18 +14,10 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
 
 /// Time-outs that no test machine reaches: what is tested here is who wins, not how soon.
-const PATIENT: [&str; 4] = [
-    "--tap-deadline-ms",
-    "60000",
-    "--redis-answer-timeout-ms",
-    "60000",
-];
+const PATIENT: [&str; 4] = ["--tap-deadline-ms", "60000", "--redis-answer-timeout-ms", "60000"];
 
 async fn two(redis: &Redis) -> [Gateway; 2] {
-    let gateways = [
-        Gateway::start_with(redis, &PATIENT).await,
-        Gateway::start_with(redis, &PATIENT).await,
-    ];
+    let gateways = [Gateway::start_with(redis, &PATIENT).await, Gateway::start_with(redis, &PATIENT).await];
     open(&gateways[0], &small()).await;
     known(&gateways[1], "small").await;
     gateways
@@ -84,11 +76,7 @@ async fn five_thousand_buyers_tap_twice_and_a_hundred_cars_are_held() {
     assert_eq!(audit["verdict"], "balanced", "{audit}");
     assert_eq!(audit["reservations"]["held"], 100);
     for item in audit["items"].as_array().unwrap().iter().take(2) {
-        assert_eq!(
-            (&item["free"], &item["drift"]),
-            (&json!(0), &json!(0)),
-            "{item}"
-        );
+        assert_eq!((&item["free"], &item["drift"]), (&json!(0), &json!(0)), "{item}");
     }
     // Both gateways ask the one ledger, so both audits are one.
     assert_eq!(gateways[1].audit().await, audit);
@@ -104,30 +92,18 @@ async fn a_winner_hears_that_he_won_wherever_and_whenever_he_asks() {
     let won = gateways[0].reserve("winner", "k", &white()).await;
     assert_eq!(won.status, 201, "{}", won.text);
 
-    for (lever, status, name) in [
-        (None, 409, "sold-out"),
-        (Some("pause"), 409, "sale-paused"),
-        (Some("close"), 410, "sale-closed"),
-    ] {
+    for (lever, status, name) in
+        [(None, 409, "sold-out"), (Some("pause"), 409, "sale-paused"), (Some("close"), 410, "sale-closed")]
+    {
         if let Some(lever) = lever {
             assert_eq!(gateways[0].lever(lever, &json!({})).await.status, 200);
         }
         for gateway in &gateways {
             settled(gateway).await;
             let other = gateway.reserve("loser", "k", &white()).await;
-            assert_eq!(
-                (other.status, other.problem()),
-                (status, name),
-                "{}",
-                other.text
-            );
+            assert_eq!((other.status, other.problem()), (status, name), "{}", other.text);
             let again = gateway.reserve("winner", "k", &white()).await;
-            assert_eq!(
-                (again.status, again.id()),
-                (200, won.id()),
-                "{lever:?}: {}",
-                again.text
-            );
+            assert_eq!((again.status, again.id()), (200, won.id()), "{lever:?}: {}", again.text);
             assert_eq!(again.header("idempotency-replayed"), "true");
         }
     }
@@ -135,12 +111,7 @@ async fn a_winner_hears_that_he_won_wherever_and_whenever_he_asks() {
     let late = Gateway::start(&redis).await;
     known(&late, "small").await;
     let again = late.reserve("winner", "k", &white()).await;
-    assert_eq!(
-        (again.status, again.id()),
-        (200, won.id()),
-        "{}",
-        again.text
-    );
+    assert_eq!((again.status, again.id()), (200, won.id()), "{}", again.text);
     balanced(&late).await;
 }
 
@@ -150,11 +121,7 @@ async fn two_keys_of_one_buyer_in_one_batch_win_once() {
     let options = [&PATIENT[..], &["--workers", "1"]].concat();
     let gateway = Gateway::start_with(&redis, &options).await;
     let definition = with(small(), "/model/0/stock", json!(10_000));
-    open(
-        &gateway,
-        &with(definition, "/stores/0/capacity", json!(10_000)),
-    )
-    .await;
+    open(&gateway, &with(definition, "/stores/0/capacity", json!(10_000))).await;
     let mut wave = 0;
     eventually("one batch holds several buyers", || {
         wave += 1;
@@ -162,17 +129,12 @@ async fn two_keys_of_one_buyer_in_one_batch_win_once() {
         async move {
             let taps = (0..60).map(|n| async move {
                 let buyer = format!("buyer-{wave}-{}", n / 2);
-                gateway
-                    .reserve(&buyer, &format!("k{}", n % 2), &white())
-                    .await
+                gateway.reserve(&buyer, &format!("k{}", n % 2), &white()).await
             });
             let replies = futures_util::future::join_all(taps).await;
             for pair in replies.chunks_exact(2) {
-                let (won, lost) = if pair[0].status == 201 {
-                    (&pair[0], &pair[1])
-                } else {
-                    (&pair[1], &pair[0])
-                };
+                let (won, lost) =
+                    if pair[0].status == 201 { (&pair[0], &pair[1]) } else { (&pair[1], &pair[0]) };
                 assert_eq!(won.status, 201, "{}", won.text);
                 let problem = refused(lost, 409, "purchase-limit", &["reservations"]);
                 assert_eq!(problem["reservations"], json!([won.id()]));
@@ -213,12 +175,7 @@ async fn readiness_goes_down_before_anything_else() {
 #[tokio::test]
 async fn a_drain_answers_the_taps_that_are_in_flight() {
     let redis = Redis::start();
-    let options = [
-        "--drain-deadline-ms",
-        "600000",
-        "--body-timeout-ms",
-        "600000",
-    ];
+    let options = ["--drain-deadline-ms", "600000", "--body-timeout-ms", "600000"];
     let mut gateway = Gateway::start_with(&redis, &options).await;
     open(&gateway, &small()).await;
     let body = white().to_string();
@@ -239,10 +196,7 @@ async fn a_drain_answers_the_taps_that_are_in_flight() {
     signal(gateway.pid(), "TERM");
     eventually("it takes no more connections", || async {
         let address = gateway.url.strip_prefix("http://").unwrap();
-        tokio::net::TcpStream::connect(address)
-            .await
-            .is_err()
-            .then_some(())
+        tokio::net::TcpStream::connect(address).await.is_err().then_some(())
     })
     .await;
     assert_eq!(gateway.ops_get("/readyz").await.status, 503);
@@ -282,10 +236,7 @@ async fn an_answer_that_is_not_certain_says_so_and_the_retry_is_decided_once() {
     let reply = gateway.reserve("winner", "k", &white()).await;
     redis.signal("CONT");
     let problem = refused(&reply, 503, "outcome-unknown", &["retry_after_ms"]);
-    assert!(
-        problem["retry_after_ms"].as_u64().unwrap() >= 1_000,
-        "{problem}"
-    );
+    assert!(problem["retry_after_ms"].as_u64().unwrap() >= 1_000, "{problem}");
     let won = eventually("the retry is decided", || async {
         let reply = gateway.reserve("winner", "k", &white()).await;
         assert!([200, 201, 503].contains(&reply.status), "{}", reply.text);
@@ -293,10 +244,7 @@ async fn an_answer_that_is_not_certain_says_so_and_the_retry_is_decided_once() {
     })
     .await;
     let audit = gateway.audit().await;
-    assert_eq!(
-        (&audit["verdict"], &audit["reservations"]["held"]),
-        (&json!("balanced"), &json!(1))
-    );
+    assert_eq!((&audit["verdict"], &audit["reservations"]["held"]), (&json!("balanced"), &json!(1)));
 
     // Redis is gone: nothing is carried out.
     redis.kill();
@@ -305,12 +253,7 @@ async fn an_answer_that_is_not_certain_says_so_and_the_retry_is_decided_once() {
         let reply = gateway.reserve("other", "k", &white()).await;
         assert_eq!(reply.status, 503, "{}", reply.text);
         (reply.problem() == "temporary-reduced-capacity").then(|| {
-            refused(
-                &reply,
-                503,
-                "temporary-reduced-capacity",
-                &["retry_after_ms"],
-            );
+            refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
         })
     })
     .await;
@@ -320,20 +263,10 @@ async fn an_answer_that_is_not_certain_says_so_and_the_retry_is_decided_once() {
         (Method::POST, format!("{path}/{}/cancel", won.id())),
     ] {
         let reply = ask(method, path).await;
-        refused(
-            &reply,
-            503,
-            "temporary-reduced-capacity",
-            &["retry_after_ms"],
-        );
+        refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
     }
     let reply = gateway.ops_get("/admin/v1/sales/small").await;
-    refused(
-        &reply,
-        503,
-        "temporary-reduced-capacity",
-        &["retry_after_ms"],
-    );
+    refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
     assert_eq!(gateway.ops_get("/readyz").await.status, 503);
     // The sale itself can still be read.
     assert_eq!(gateway.get("/v1/sales/small").await.status, 200);
@@ -346,8 +279,5 @@ async fn an_answer_that_is_not_certain_says_so_and_the_retry_is_decided_once() {
     .await;
     assert_eq!(again.id(), won.id());
     let audit = gateway.audit().await;
-    assert_eq!(
-        (&audit["verdict"], &audit["reservations"]["held"]),
-        (&json!("balanced"), &json!(1))
-    );
+    assert_eq!((&audit["verdict"], &audit["reservations"]["held"]), (&json!("balanced"), &json!(1)));
 }

@@ -40,9 +40,7 @@ async fn token_then_request_then_sale() {
 
     let bad = json!({"model": 1});
     let tap = |token: Option<String>, key: Option<&str>, sale: &str, body: &Value| {
-        let mut request = gateway
-            .request(Method::POST, &format!("/v1/sales/{sale}/reservations"))
-            .json(body);
+        let mut request = gateway.request(Method::POST, &format!("/v1/sales/{sale}/reservations")).json(body);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -93,10 +91,7 @@ async fn closed_then_not_open_then_paused() {
     let opens: jiff::Timestamp = "2099-01-01T00:00:00Z".parse().unwrap();
     let until = opens.as_millisecond() - now.as_millisecond();
     let wait = problem["retry_after_ms"].as_i64().unwrap();
-    assert!(
-        (until..until + 1000).contains(&wait),
-        "the wait ends at the opening: {problem}"
-    );
+    assert!((until..until + 1000).contains(&wait), "the wait ends at the opening: {problem}");
     assert_eq!(lever("close").await["phase"], "closed");
     crate::harness::eventually("memory has seen the close", || async {
         (gateway.get("/v1/sales/later").await.json["phase"] == "closed").then_some(())
@@ -104,10 +99,7 @@ async fn closed_then_not_open_then_paused() {
     .await;
     refused(&ask().await, 410, "sale-closed", &[]);
     let audit = gateway.ops_get("/admin/v1/sales/later/audit").await.json;
-    assert_eq!(
-        (&audit["verdict"], &audit["sequence"]),
-        (&json!("balanced"), &json!(3))
-    );
+    assert_eq!((&audit["verdict"], &audit["sequence"]), (&json!("balanced"), &json!(3)));
 }
 
 #[tokio::test]
@@ -147,12 +139,7 @@ async fn replay_then_closed_then_paused_then_unknown_then_limit_then_sold_out() 
             refused(&reply, status, name, members);
         }
         let again = gateway.reserve("holder", "old", &whole).await;
-        assert_eq!(
-            (again.status, again.id()),
-            (200, held.id()),
-            "{}",
-            again.text
-        );
+        assert_eq!((again.status, again.id()), (200, held.id()), "{}", again.text);
         assert_eq!(again.header("idempotency-replayed"), "true");
         let reply = gateway.reserve("holder", "old", &unknown).await;
         refused(&reply, 422, "idempotency-key-reused", &[]);
@@ -182,10 +169,7 @@ async fn sold_out_is_final_when_no_hold_is_left() {
     assert_eq!(gateway.confirm(&held, "p", 1).await.status, 200);
     let reply = alike(&gateway, &white()).await;
     let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
-    assert_eq!(
-        problem["final"], true,
-        "what is paid does not come back by itself"
-    );
+    assert_eq!(problem["final"], true, "what is paid does not come back by itself");
 
     // The refused keys left nothing, so they win once there is more.
     let more = json!({"item": "model:white", "total": 2, "was": 1});

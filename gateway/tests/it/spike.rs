@@ -62,21 +62,15 @@ impl Spike {
             won: watch::Sender::new(0),
             put_off: watch::Sender::new(0),
         });
-        let urls: Arc<[String]> = gateways
-            .iter()
-            .map(|g| format!("{}/v1/sales/small/reservations", g.url))
-            .collect();
+        let urls: Arc<[String]> =
+            gateways.iter().map(|g| format!("{}/v1/sales/small/reservations", g.url)).collect();
         let (client, turns) = (Client::new(), Arc::new(Semaphore::new(TAPS_AT_ONCE)));
         let buyers = (0..buyers).map(|n| {
-            let (told, urls, client, turns) =
-                (told.clone(), urls.clone(), client.clone(), turns.clone());
+            let (told, urls, client, turns) = (told.clone(), urls.clone(), client.clone(), turns.clone());
             let (sub, body) = (format!("{prefix}-{n}"), body.clone());
             tokio::spawn(async move { tap(&client, &urls, &turns, n, &sub, &body, &told).await })
         });
-        Self {
-            buyers: buyers.collect(),
-            told,
-        }
+        Self { buyers: buyers.collect(), told }
     }
 
     /// Waits until so many answers told of a reservation.
@@ -109,10 +103,7 @@ impl Spike {
 }
 
 async fn reaches(count: &watch::Sender<usize>, answers: usize) {
-    eventually("enough answers", || async {
-        (*count.borrow() >= answers).then_some(())
-    })
-    .await;
+    eventually("enough answers", || async { (*count.borrow() >= answers).then_some(()) }).await;
 }
 
 async fn tap(
@@ -128,20 +119,14 @@ async fn tap(
     eventually("the buyer is told", || {
         attempt += 1;
         let url = &urls[attempt % urls.len()];
-        let request = client
-            .post(url)
-            .bearer_auth(&token)
-            .header("idempotency-key", "the-one");
+        let request = client.post(url).bearer_auth(&token).header("idempotency-key", "the-one");
         async move {
             let reply = {
                 let _turn = turns.acquire().await.unwrap();
                 send(request.json(body)).await
             };
             let answer = Answer::of(&reply);
-            told.answers
-                .lock()
-                .unwrap()
-                .push((sub.to_owned(), answer.clone()));
+            told.answers.lock().unwrap().push((sub.to_owned(), answer.clone()));
             match answer {
                 Answer::Has(..) => told.won.send_modify(|n| *n += 1),
                 Answer::Later(_) => told.put_off.send_modify(|n| *n += 1),
@@ -196,20 +181,14 @@ impl Outcome {
             let twice = made.insert(buyer.to_owned(), (id, number.unwrap()));
             assert_eq!(twice, None, "{buyer} has two reservations");
         }
-        assert!(
-            numbers.iter().copied().eq(1..=numbers.len() as u64),
-            "{numbers:?}"
-        );
+        assert!(numbers.iter().copied().eq(1..=numbers.len() as u64), "{numbers:?}");
         for (sub, told) in &self.winners {
             assert_eq!(made.get(sub), Some(told), "{sub} was told of {told:?}");
             let path = format!("/admin/v1/sales/small/buyers/{sub}");
             let desk = gateway.ops_get(&path).await.json;
             let list = desk["reservations"].as_array().unwrap();
             assert_eq!(list.len(), 1, "{desk}");
-            assert_eq!(
-                (list[0]["id"].as_str(), list[0]["number"].as_u64()),
-                (Some(&*told.0), Some(told.1))
-            );
+            assert_eq!((list[0]["id"].as_str(), list[0]["number"].as_u64()), (Some(&*told.0), Some(told.1)));
         }
         for (sub, problem) in &self.refused {
             assert_eq!(made.get(sub), None, "{sub} was told {problem}");

@@ -30,10 +30,7 @@ fn claims(others: &Value) -> Value {
     for (name, value) in others.as_object().unwrap() {
         match value {
             Value::Null => claims.as_object_mut().unwrap().remove(name),
-            other => claims
-                .as_object_mut()
-                .unwrap()
-                .insert(name.clone(), other.clone()),
+            other => claims.as_object_mut().unwrap().insert(name.clone(), other.clone()),
         };
     }
     claims
@@ -61,10 +58,7 @@ async fn refuse(gateway: &Gateway, what: &str, authorization: &str) {
     assert_eq!(reply.status, 401, "{what}: {}", reply.text);
     refused(&reply, 401, "unauthenticated", &[]);
     let challenge = reply.header("www-authenticate");
-    assert!(
-        challenge.starts_with("Bearer realm="),
-        "{what}: {challenge}"
-    );
+    assert!(challenge.starts_with("Bearer realm="), "{what}: {challenge}");
 }
 
 #[tokio::test]
@@ -79,27 +73,12 @@ async fn only_a_token_of_the_secret_opens_a_call() {
     let other_body = b64(claims(&json!({"sub": "bob"})).to_string());
     for (what, token) in [
         ("alg none", format!("{none}.{}.", parts[1])),
-        (
-            "alg none with a signature",
-            format!("{none}.{}.{}", parts[1], parts[2]),
-        ),
-        (
-            "HS512",
-            signed(Algorithm::HS512, SECRET, &claims(&json!({}))),
-        ),
-        (
-            "HS384",
-            signed(Algorithm::HS384, SECRET, &claims(&json!({}))),
-        ),
-        (
-            "another key",
-            signed(Algorithm::HS256, &SECRET[1..], &claims(&json!({}))),
-        ),
+        ("alg none with a signature", format!("{none}.{}.{}", parts[1], parts[2])),
+        ("HS512", signed(Algorithm::HS512, SECRET, &claims(&json!({})))),
+        ("HS384", signed(Algorithm::HS384, SECRET, &claims(&json!({})))),
+        ("another key", signed(Algorithm::HS256, &SECRET[1..], &claims(&json!({})))),
         ("no signature", format!("{}.{}.", parts[0], parts[1])),
-        (
-            "another body",
-            format!("{}.{other_body}.{}", parts[0], parts[2]),
-        ),
+        ("another body", format!("{}.{other_body}.{}", parts[0], parts[2])),
         ("two parts", format!("{}.{}", parts[0], parts[1])),
         ("five parts", format!("{plain}.a.b")),
         ("not base64", "!!.??.##".to_owned()),
@@ -114,39 +93,24 @@ async fn only_a_token_of_the_secret_opens_a_call() {
         ("an empty sub", good(&json!({"sub": ""}))),
         ("a sub with a blank", good(&json!({"sub": "a b"}))),
         ("a sub with a line end", good(&json!({"sub": "a\nb"}))),
-        (
-            "a sub that is not ASCII",
-            good(&json!({"sub": "ali\u{e7}e"})),
-        ),
+        ("a sub that is not ASCII", good(&json!({"sub": "ali\u{e7}e"}))),
         ("a sub of 129", good(&json!({"sub": "x".repeat(129)}))),
         ("a sub that is a number", good(&json!({"sub": 7}))),
         ("empty", String::new()),
     ] {
         refuse(&gateway, what, &format!("Bearer {token}")).await;
     }
-    for authorization in [
-        "Basic YTpi",
-        "Bearer",
-        "bearer",
-        &format!("Token {plain}"),
-        &plain,
-    ] {
+    for authorization in ["Basic YTpi", "Bearer", "bearer", &format!("Token {plain}"), &plain] {
         refuse(&gateway, "another scheme", authorization).await;
     }
     // A service is named by its scope; nothing else makes one.
     for (what, others) in [
         ("no scope", json!({})),
         ("another scope", json!({"scope": "services service-x"})),
-        (
-            "another claim",
-            json!({"scopes": "service", "role": "service"}),
-        ),
+        ("another claim", json!({"scopes": "service", "role": "service"})),
     ] {
         let request = gateway
-            .request(
-                reqwest::Method::POST,
-                "/v1/sales/small/reservations/x/confirm",
-            )
+            .request(reqwest::Method::POST, "/v1/sales/small/reservations/x/confirm")
             .bearer_auth(good(&others))
             .json(&json!({"payment": "p", "version": 1}));
         let reply = send(request).await;
@@ -175,12 +139,7 @@ async fn only_a_token_of_the_secret_opens_a_call() {
 #[tokio::test]
 async fn issuer_and_audience_must_be_ours_once_they_are_configured() {
     let redis = Redis::start();
-    let options = [
-        "--auth-issuer",
-        "https://id.example",
-        "--auth-audience",
-        "launch",
-    ];
+    let options = ["--auth-issuer", "https://id.example", "--auth-audience", "launch"];
     let gateway = Gateway::start_with(&redis, &options).await;
     open(&gateway, &small()).await;
     let token = |iss: Value, aud: Value| good(&json!({"iss": iss, "aud": aud}));
@@ -189,22 +148,14 @@ async fn issuer_and_audience_must_be_ours_once_they_are_configured() {
         ("neither", token(Value::Null, Value::Null)),
         ("no issuer", token(Value::Null, aud.clone())),
         ("no audience", token(iss.clone(), Value::Null)),
-        (
-            "another issuer",
-            token(json!("https://id.example.evil"), aud.clone()),
-        ),
+        ("another issuer", token(json!("https://id.example.evil"), aud.clone())),
         ("another audience", token(iss.clone(), json!("launches"))),
         ("other audiences", token(iss.clone(), json!(["a", "b"]))),
     ] {
         refuse(&gateway, what, &format!("Bearer {token}")).await;
     }
     for aud in [aud, json!(["other", "launch"])] {
-        let reply = tap(
-            &gateway,
-            &format!("Bearer {}", token(iss.clone(), aud)),
-            "k",
-        )
-        .await;
+        let reply = tap(&gateway, &format!("Bearer {}", token(iss.clone(), aud)), "k").await;
         assert!([200, 201].contains(&reply.status), "{}", reply.text);
     }
     assert_eq!(gateway.audit().await["reservations"]["held"], 1);
@@ -250,12 +201,7 @@ async fn a_key_set_is_read_again_and_only_listed_keys_make_a_service() {
     let file = dir.path().join("jwks.json");
     let (users, services, next) = (Key::new("users"), Key::new("services"), Key::new("next"));
     write(&file, &[&users, &services]);
-    let options = [
-        "--auth-jwks-file",
-        file.to_str().unwrap(),
-        "--auth-service-key-ids",
-        "services",
-    ];
+    let options = ["--auth-jwks-file", file.to_str().unwrap(), "--auth-service-key-ids", "services"];
     let gateway = Gateway::start_with(&redis, &options).await;
     open(&gateway, &small()).await;
 
@@ -266,10 +212,7 @@ async fn a_key_set_is_read_again_and_only_listed_keys_make_a_service() {
         ("the secret of another set-up", token("alice")),
         ("an unknown key", next.sign(&json!({}))),
         ("another key's name", next.sign_as("users", &json!({}))),
-        (
-            "a service key under a user's name",
-            services.sign_as("users", &json!({})),
-        ),
+        ("a service key under a user's name", services.sign_as("users", &json!({}))),
         ("HMAC with the public half", {
             let mut header = Header::new(Algorithm::HS256);
             header.kid = Some("users".into());
@@ -281,9 +224,7 @@ async fn a_key_set_is_read_again_and_only_listed_keys_make_a_service() {
     }
     let confirm = async |token: String| {
         let path = format!("/v1/sales/small/reservations/{}/confirm", won.id());
-        let request = gateway
-            .request(reqwest::Method::POST, &path)
-            .bearer_auth(token);
+        let request = gateway.request(reqwest::Method::POST, &path).bearer_auth(token);
         send(request.json(&json!({"payment": "p", "version": 1}))).await
     };
     let scope = json!({"scope": "service"});
@@ -292,12 +233,7 @@ async fn a_key_set_is_read_again_and_only_listed_keys_make_a_service() {
     let reply = confirm(services.sign(&json!({}))).await;
     refused(&reply, 403, "forbidden", &[]);
     let reply = confirm(services.sign(&scope)).await;
-    assert_eq!(
-        (reply.status, &reply.json["state"]),
-        (200, &json!("confirmed")),
-        "{}",
-        reply.text
-    );
+    assert_eq!((reply.status, &reply.json["state"]), (200, &json!("confirmed")), "{}", reply.text);
 
     // The set is rotated: the new key comes in, the old one goes, remembered tokens with it.
     let old = users.sign(&json!({}));

@@ -39,11 +39,7 @@ async fn a_target_or_a_head_that_nobody_needs_is_refused() {
         let target = format!("{path}{}", "x".repeat(2_048 - path.len()));
         let get = format!("GET {target} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
         let reply = Raw::connect(url).await.send(get).await.answer().await;
-        assert!(
-            [200, 400, 401, 404].contains(&reply.status),
-            "{}",
-            reply.text
-        );
+        assert!([200, 400, 401, 404].contains(&reply.status), "{}", reply.text);
     }
     let long = format!("x: {}\r\n", "y".repeat(17_000));
     let many = (0..70).map(|n| format!("x{n}: y\r\n")).collect::<String>();
@@ -53,37 +49,17 @@ async fn a_target_or_a_head_that_nobody_needs_is_refused() {
             let reply = Raw::connect(url).await.send(get).await.answer().await;
             refused(&reply, 431, "headers-too-large", &[]);
         }
-        let request = tap(
-            "k",
-            &format!("connection: close\r\ncontent-length: 0\r\n{head}"),
-        );
-        let reply = Raw::connect(&gateway.url)
-            .await
-            .send(request)
-            .await
-            .answer()
-            .await;
+        let request = tap("k", &format!("connection: close\r\ncontent-length: 0\r\n{head}"));
+        let reply = Raw::connect(&gateway.url).await.send(request).await.answer().await;
         refused(&reply, 431, "headers-too-large", &[]);
     }
     // Beyond all measure the connection ends; the status still says why.
     let huge = format!("x: {}\r\n", "y".repeat(200_000));
-    let swarm = (0..2_000)
-        .map(|n| format!("x{n}: y\r\n"))
-        .collect::<String>();
+    let swarm = (0..2_000).map(|n| format!("x{n}: y\r\n")).collect::<String>();
     for head in [huge, swarm] {
         let request = tap("k", &head);
-        let reply = Raw::connect(&gateway.url)
-            .await
-            .send(request)
-            .await
-            .answer()
-            .await;
-        assert!(
-            [431, 0].contains(&reply.status),
-            "{} {}",
-            reply.status,
-            reply.text
-        );
+        let reply = Raw::connect(&gateway.url).await.send(request).await.answer().await;
+        assert!([431, 0].contains(&reply.status), "{} {}", reply.status, reply.text);
     }
     assert_eq!(balanced(&gateway).await, before);
 }
@@ -91,25 +67,15 @@ async fn a_target_or_a_head_that_nobody_needs_is_refused() {
 #[tokio::test]
 async fn a_slow_head_or_body_gets_408_and_silence_is_closed() {
     let redis = Redis::start();
-    let options = [
-        "--first-byte-timeout-ms",
-        "300",
-        "--header-timeout-ms",
-        "300",
-        "--body-timeout-ms",
-        "300",
-    ];
+    let options =
+        ["--first-byte-timeout-ms", "300", "--header-timeout-ms", "300", "--body-timeout-ms", "300"];
     let gateway = Gateway::start_with(&redis, &options).await;
     open(&gateway, &small()).await;
     let before = balanced(&gateway).await;
     for url in [&gateway.url, &gateway.ops_url] {
         let silent = Raw::connect(url).await.rest().await;
         assert_eq!(silent, b"", "who says nothing is told nothing");
-        for begun in [
-            "G",
-            "GET /livez HTTP/1.1\r\n",
-            "GET /livez HTTP/1.1\r\nhost: x\r\nx:",
-        ] {
+        for begun in ["G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nhost: x\r\nx:"] {
             let reply = Raw::connect(url).await.send(begun).await.answer().await;
             refused(&reply, 408, "request-timeout", &[]);
         }
@@ -118,13 +84,7 @@ async fn a_slow_head_or_body_gets_408_and_silence_is_closed() {
     for further in ["content-length: 100\r\n", "transfer-encoding: chunked\r\n"] {
         for begun in ["", &format!("{:x}\r\n{body}", body.len())] {
             let mut raw = Raw::connect(&gateway.url).await;
-            let reply = raw
-                .send(tap("k", further))
-                .await
-                .send(begun)
-                .await
-                .answer()
-                .await;
+            let reply = raw.send(tap("k", further)).await.send(begun).await.answer().await;
             refused(&reply, 408, "request-timeout", &[]);
         }
     }
@@ -140,28 +100,13 @@ async fn a_body_that_is_badly_framed_or_breaks_off_does_nothing() {
     let body = white().to_string();
     let chunk = format!("{:x}\r\n{body}\r\n", body.len());
     for (further, text) in [
-        (
-            "transfer-encoding: chunked\r\n",
-            "zz\r\n{}\r\n0\r\n\r\n".to_owned(),
-        ),
+        ("transfer-encoding: chunked\r\n", "zz\r\n{}\r\n0\r\n\r\n".to_owned()),
         ("transfer-encoding: chunked\r\n", format!("{chunk}junk")),
-        (
-            "transfer-encoding: chunked\r\n",
-            format!("ffffffffffffffffff\r\n{body}"),
-        ),
-        (
-            "transfer-encoding: chunked\r\n",
-            format!("-1\r\n{body}\r\n0\r\n\r\n"),
-        ),
+        ("transfer-encoding: chunked\r\n", format!("ffffffffffffffffff\r\n{body}")),
+        ("transfer-encoding: chunked\r\n", format!("-1\r\n{body}\r\n0\r\n\r\n")),
     ] {
         let mut raw = Raw::connect(&gateway.url).await;
-        let reply = raw
-            .send(tap("k", further))
-            .await
-            .send(&text)
-            .await
-            .answer()
-            .await;
+        let reply = raw.send(tap("k", further)).await.send(&text).await.answer().await;
         refused(&reply, 400, "invalid-request", &[]);
     }
     // A head that HTTP does not allow: refused by number, and closed.
@@ -174,83 +119,38 @@ async fn a_body_that_is_badly_framed_or_breaks_off_does_nothing() {
         "x: \0\r\n",
     ] {
         let mut raw = Raw::connect(&gateway.url).await;
-        let reply = raw
-            .send(tap("k", further))
-            .await
-            .send(&body)
-            .await
-            .answer()
-            .await;
+        let reply = raw.send(tap("k", further)).await.send(&body).await.answer().await;
         assert_eq!(reply.status, 400, "{further:?}: {}", reply.text);
     }
-    for head in [
-        "GET\r\n\r\n",
-        "\u{16}\u{3}\u{1}\u{2}\r\n\r\n",
-        "GET / HTTP/9.9\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\n",
-    ] {
-        let reply = Raw::connect(&gateway.url)
-            .await
-            .send(head)
-            .await
-            .answer()
-            .await;
-        assert!(
-            [400, 505, 0].contains(&reply.status),
-            "{head:?}: {}",
-            reply.status
-        );
+    for head in
+        ["GET\r\n\r\n", "\u{16}\u{3}\u{1}\u{2}\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "PRI * HTTP/2.0\r\n\r\n"]
+    {
+        let reply = Raw::connect(&gateway.url).await.send(head).await.answer().await;
+        assert!([400, 505, 0].contains(&reply.status), "{head:?}: {}", reply.status);
     }
     // Announced longer than it comes.
-    for (further, text) in [
-        ("content-length: 1000\r\n", body.clone()),
-        ("transfer-encoding: chunked\r\n", chunk.clone()),
-    ] {
+    for (further, text) in
+        [("content-length: 1000\r\n", body.clone()), ("transfer-encoding: chunked\r\n", chunk.clone())]
+    {
         let mut raw = Raw::connect(&gateway.url).await;
-        raw.send(tap("k", further))
-            .await
-            .send(&text)
-            .await
-            .half_close()
-            .await;
+        raw.send(tap("k", further)).await.send(&text).await.half_close().await;
         let reply = raw.answer().await;
         assert!([400, 0].contains(&reply.status), "{}", reply.text);
     }
     // A body that its head says is too large, and one that turns out to be.
     let announced = tap("k", "content-length: 16385\r\n");
-    let reply = Raw::connect(&gateway.url)
-        .await
-        .send(announced)
-        .await
-        .answer()
-        .await;
+    let reply = Raw::connect(&gateway.url).await.send(announced).await.answer().await;
     refused(&reply, 413, "body-too-large", &[]);
     let mut raw = Raw::connect(&gateway.url).await;
-    raw.send(tap(
-        "k",
-        "transfer-encoding: chunked\r\nconnection: close\r\n",
-    ))
-    .await;
-    let reply = raw
-        .send(format!("5000\r\n{}\r\n0\r\n\r\n", " ".repeat(0x5000)))
-        .await
-        .answer()
-        .await;
+    raw.send(tap("k", "transfer-encoding: chunked\r\nconnection: close\r\n")).await;
+    let reply = raw.send(format!("5000\r\n{}\r\n0\r\n\r\n", " ".repeat(0x5000))).await.answer().await;
     refused(&reply, 413, "body-too-large", &[]);
     assert_eq!(balanced(&gateway).await, before);
 
     // Well framed, in chunks and with a trailer, it wins.
     let mut raw = Raw::connect(&gateway.url).await;
-    raw.send(tap(
-        "k",
-        "transfer-encoding: chunked\r\nconnection: close\r\n",
-    ))
-    .await;
-    let reply = raw
-        .send(format!("{chunk}0\r\nx: y\r\n\r\n"))
-        .await
-        .answer()
-        .await;
+    raw.send(tap("k", "transfer-encoding: chunked\r\nconnection: close\r\n")).await;
+    let reply = raw.send(format!("{chunk}0\r\nx: y\r\n\r\n")).await.answer().await;
     assert_eq!(reply.status, 201, "{}", reply.text);
 }
 
@@ -264,16 +164,10 @@ async fn pipelined_requests_are_answered_in_their_order() {
     let mut raw = Raw::connect(&gateway.url).await;
     raw.send(format!("{}{sale}{}", time(""), time(close))).await;
     let text = String::from_utf8(raw.rest().await).unwrap();
-    let answers: Vec<&str> = text
-        .matches("HTTP/1.1 200")
-        .chain(text.matches("HTTP/1.1 404"))
-        .collect();
+    let answers: Vec<&str> = text.matches("HTTP/1.1 200").chain(text.matches("HTTP/1.1 404")).collect();
     assert_eq!(answers.len(), 3, "{text}");
     let missing = text.find("HTTP/1.1 404").unwrap();
-    assert!(
-        text.find("HTTP/1.1 200").unwrap() < missing
-            && missing < text.rfind("HTTP/1.1 200").unwrap()
-    );
+    assert!(text.find("HTTP/1.1 200").unwrap() < missing && missing < text.rfind("HTTP/1.1 200").unwrap());
 }
 
 #[tokio::test]
@@ -294,15 +188,10 @@ async fn a_tap_outlives_its_connection() {
         matches!(reply.status, 200 | 201).then_some(reply)
     })
     .await;
-    let list = gateway
-        .get_as("alice", "/v1/sales/small/reservations")
-        .await;
+    let list = gateway.get_as("alice", "/v1/sales/small/reservations").await;
     assert_eq!(list.json["reservations"][0]["id"], told.json["id"]);
     let audit = gateway.audit().await;
-    assert_eq!(
-        (&audit["verdict"], &audit["reservations"]["held"]),
-        (&json!("balanced"), &json!(1))
-    );
+    assert_eq!((&audit["verdict"], &audit["reservations"]["held"]), (&json!("balanced"), &json!(1)));
 }
 
 #[tokio::test]
@@ -318,22 +207,12 @@ async fn connections_over_the_cap_get_an_honest_503() {
         kept.push(raw);
     }
     let reply = Raw::connect(&gateway.url).await.answer().await;
-    refused(
-        &reply,
-        503,
-        "temporary-reduced-capacity",
-        &["retry_after_ms"],
-    );
+    refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
     // A place that becomes free is given away again.
     drop(kept.pop());
     eventually("a place is free", || async {
         let close = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-        let reply = Raw::connect(&gateway.url)
-            .await
-            .send(close)
-            .await
-            .answer()
-            .await;
+        let reply = Raw::connect(&gateway.url).await.send(close).await.answer().await;
         (reply.status == 200).then_some(())
     })
     .await;

@@ -26,10 +26,7 @@ impl fmt::Display for Stock {
 
 impl<'a> Stocks<'a> {
     pub(super) fn of(evidence: &'a Evidence<'_>) -> Stocks<'a> {
-        let before = evidence
-            .totals_before
-            .iter()
-            .map(|(item, total)| (item.as_str(), *total));
+        let before = evidence.totals_before.iter().map(|(item, total)| (item.as_str(), *total));
         let after = evidence.audit.items.iter().map(|audited| {
             let total = audited.total.map(|total| u64::try_from(total).unwrap_or(0));
             (audited.item.as_str(), total)
@@ -62,16 +59,8 @@ pub(super) fn check_peaks(stocks: &Stocks<'_>, book: &Book, found: &mut Vec<Viol
         if let Stock::Of(total) = stocks.most(item).unwrap_or(Stock::Of(0))
             && taken.peak > total
         {
-            let what = format!(
-                "{item}: {} were taken at once, there are {total}",
-                taken.peak
-            );
-            found.push(Violation {
-                rule: Rule::NotOversold,
-                buyer: None,
-                reservation: None,
-                what,
-            });
+            let what = format!("{item}: {} were taken at once, there are {total}", taken.peak);
+            found.push(Violation { rule: Rule::NotOversold, buyer: None, reservation: None, what });
         }
     }
 }
@@ -79,45 +68,24 @@ pub(super) fn check_peaks(stocks: &Stocks<'_>, book: &Book, found: &mut Vec<Viol
 /// The audit's sums are right, and they are those of the journal at the audit's sequence.
 pub(super) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
     let audit = evidence.audit;
-    let mut say = |rule, what| {
-        found.push(Violation {
-            rule,
-            buyer: None,
-            reservation: None,
-            what,
-        })
-    };
+    let mut say = |rule, what| found.push(Violation { rule, buyer: None, reservation: None, what });
     if audit.verdict != "balanced" {
-        say(
-            Rule::AuditBalanced,
-            format!("the audit's verdict is {}", audit.verdict),
-        );
+        say(Rule::AuditBalanced, format!("the audit's verdict is {}", audit.verdict));
     }
     for problem in &audit.problems {
-        let problem = problem
-            .as_str()
-            .map_or_else(|| problem.to_string(), str::to_owned);
+        let problem = problem.as_str().map_or_else(|| problem.to_string(), str::to_owned);
         say(Rule::AuditBalanced, format!("the audit says: {problem}"));
     }
     let then = Book::replay(evidence.changes, evidence.per_buyer, audit.sequence);
     for item in &audit.items {
         let name = &item.item;
         if item.drift.unwrap_or(0) != 0 {
-            say(
-                Rule::AuditBalanced,
-                format!("{name} drifts by {}", item.drift.unwrap_or(0)),
-            );
+            say(Rule::AuditBalanced, format!("{name} drifts by {}", item.drift.unwrap_or(0)));
         }
         if item.free.is_some_and(|free| free < 0) {
-            say(
-                Rule::AuditBalanced,
-                format!("{name} has {} free", item.free.unwrap_or(0)),
-            );
+            say(Rule::AuditBalanced, format!("{name} has {} free", item.free.unwrap_or(0)));
         }
-        if item
-            .total
-            .is_some_and(|total| item.held + item.confirmed > total)
-        {
+        if item.total.is_some_and(|total| item.held + item.confirmed > total) {
             say(
                 Rule::AuditBalanced,
                 format!(
@@ -134,10 +102,7 @@ pub(super) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
         {
             say(
                 Rule::AuditBalanced,
-                format!(
-                    "{name}: {free} + {} + {} is not {total}",
-                    item.held, item.confirmed
-                ),
+                format!("{name}: {free} + {} + {} is not {total}", item.held, item.confirmed),
             );
         }
         let journal = then.taken.get(name).copied().unwrap_or_default();
@@ -152,16 +117,9 @@ pub(super) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
         }
     }
     let known: BTreeSet<&str> = audit.items.iter().map(|item| item.item.as_str()).collect();
-    for (name, taken) in then
-        .taken
-        .iter()
-        .filter(|(name, _)| !known.contains(name.as_str()))
-    {
+    for (name, taken) in then.taken.iter().filter(|(name, _)| !known.contains(name.as_str())) {
         if taken.held + taken.confirmed > 0 {
-            say(
-                Rule::AuditIsTheJournal,
-                format!("{name} is taken, but the audit does not list it"),
-            );
+            say(Rule::AuditIsTheJournal, format!("{name} is taken, but the audit does not list it"));
         }
     }
 }

@@ -27,10 +27,7 @@ fn wish() -> Wish {
 }
 
 fn told(buyer: &str, outcome: Outcome) -> Told {
-    Told {
-        outcome: Some(outcome),
-        ..Told::new(buyer.to_owned(), wish(), format!("pay-{buyer}"))
-    }
+    Told { outcome: Some(outcome), ..Told::new(buyer.to_owned(), wish(), format!("pay-{buyer}")) }
 }
 
 fn hold(id: &str, number: u64) -> Hold {
@@ -47,32 +44,19 @@ fn hold(id: &str, number: u64) -> Hold {
 }
 
 fn winner(buyer: &str, id: &str, number: u64) -> Told {
-    Told {
-        holds: vec![hold(id, number)],
-        ..told(buyer, Outcome::Won)
-    }
+    Told { holds: vec![hold(id, number)], ..told(buyer, Outcome::Won) }
 }
 
 fn sold_out(buyer: &str, last: bool) -> Told {
     Told {
-        sold_out: vec![SoldOut {
-            items: vec!["model:a".to_owned()],
-            last,
-        }],
+        sold_out: vec![SoldOut { items: vec!["model:a".to_owned()], last }],
         ..told(buyer, Outcome::SoldOut)
     }
 }
 
 fn audited(item: &str, total: i64, held: i64, confirmed: i64) -> AuditItem {
     let free = Some(total - held - confirmed);
-    AuditItem {
-        item: item.to_owned(),
-        total: Some(total),
-        free,
-        held,
-        confirmed,
-        drift: Some(0),
-    }
+    AuditItem { item: item.to_owned(), total: Some(total), free, held, confirmed, drift: Some(0) }
 }
 
 fn clean() -> Case {
@@ -90,10 +74,7 @@ fn clean() -> Case {
     ];
     let items = ["model:a", "package:p", "store:s"];
     Case {
-        totals_before: items
-            .iter()
-            .map(|item| ((*item).to_owned(), Some(5)))
-            .collect(),
+        totals_before: items.iter().map(|item| ((*item).to_owned(), Some(5))).collect(),
         audit: Audit {
             sequence: 20,
             verdict: "balanced".to_owned(),
@@ -102,18 +83,9 @@ fn clean() -> Case {
         },
         changes,
         told: vec![
-            Told {
-                confirm: Step::Done,
-                ..winner("b1", "r1", 2)
-            },
-            Told {
-                cancel: Step::Done,
-                ..winner("b2", "r2", 3)
-            },
-            Told {
-                holds: vec![hold("r3", 4), hold("r3", 4)],
-                ..told("b3", Outcome::Won)
-            },
+            Told { confirm: Step::Done, ..winner("b1", "r1", 2) },
+            Told { cancel: Step::Done, ..winner("b2", "r2", 3) },
+            Told { holds: vec![hold("r3", 4), hold("r3", 4)], ..told("b3", Outcome::Won) },
             sold_out("b4", false),
             told("b5", Outcome::Unknown),
             told("b6", Outcome::PurchaseLimit),
@@ -134,10 +106,7 @@ impl Case {
             told: &self.told,
             desk: &self.desk,
         };
-        let rules: BTreeSet<_> = reconcile(&evidence)
-            .into_iter()
-            .map(|violation| violation.rule)
-            .collect();
+        let rules: BTreeSet<_> = reconcile(&evidence).into_iter().map(|violation| violation.rule).collect();
         rules.into_iter().collect()
     }
 }
@@ -155,35 +124,17 @@ fn a_clean_history_passes() {
 
 #[test]
 fn an_audit_that_drifts() {
-    assert_eq!(
-        after(|case| case.audit.verdict = "drift".to_owned()),
-        [Rule::AuditBalanced]
-    );
-    assert_eq!(
-        after(|case| case.audit.items[0].drift = Some(1)),
-        [Rule::AuditBalanced]
-    );
-    assert_eq!(
-        after(|case| case.audit.items[0].free = Some(-1)),
-        [Rule::AuditBalanced]
-    );
-    assert_eq!(
-        after(|case| case.audit.items[0].free = Some(0)),
-        [Rule::AuditBalanced]
-    );
+    assert_eq!(after(|case| case.audit.verdict = "drift".to_owned()), [Rule::AuditBalanced]);
+    assert_eq!(after(|case| case.audit.items[0].drift = Some(1)), [Rule::AuditBalanced]);
+    assert_eq!(after(|case| case.audit.items[0].free = Some(-1)), [Rule::AuditBalanced]);
+    assert_eq!(after(|case| case.audit.items[0].free = Some(0)), [Rule::AuditBalanced]);
 }
 
 #[test]
 fn an_audit_that_is_not_the_journal() {
     // A counter and its reservations lost together: the audit alone would not notice.
-    assert_eq!(
-        after(|case| case.audit.items[0] = audited("model:a", 5, 2, 1)),
-        [Rule::AuditIsTheJournal]
-    );
-    assert_eq!(
-        after(|case| drop(case.audit.items.remove(1))),
-        [Rule::AuditIsTheJournal]
-    );
+    assert_eq!(after(|case| case.audit.items[0] = audited("model:a", 5, 2, 1)), [Rule::AuditIsTheJournal]);
+    assert_eq!(after(|case| drop(case.audit.items.remove(1))), [Rule::AuditIsTheJournal]);
 }
 
 #[test]
@@ -196,22 +147,14 @@ fn an_expiry_after_the_audit_does_not_disturb_it() {
 fn more_sold_than_there_is() {
     let rules = after(|case| {
         case.totals_before.insert("store:s".to_owned(), Some(4));
-        case.audit.items[2] = AuditItem {
-            total: Some(4),
-            free: Some(0),
-            ..audited("store:s", 5, 3, 1)
-        };
+        case.audit.items[2] = AuditItem { total: Some(4), free: Some(0), ..audited("store:s", 5, 3, 1) };
     });
     assert_eq!(rules, [Rule::NotOversold]);
     // An item without a limit can't be oversold.
     let unlimited = after(|case| {
         case.totals_before.insert("package:p".to_owned(), None);
-        case.audit.items[1] = AuditItem {
-            total: None,
-            free: None,
-            drift: None,
-            ..audited("package:p", 5, 3, 1)
-        };
+        case.audit.items[1] =
+            AuditItem { total: None, free: None, drift: None, ..audited("package:p", 5, 3, 1) };
     });
     assert_eq!(unlimited, []);
 }
@@ -246,10 +189,7 @@ fn a_retry_that_bought_twice() {
         case.changes.push(change(30, Kind::Reserve, "r1b", "b1", 6));
         case.told[3].sold_out.clear();
     });
-    assert_eq!(
-        rules,
-        [Rule::PerBuyer, Rule::BoughtOnce, Rule::RefusedHoldsNothing]
-    );
+    assert_eq!(rules, [Rule::PerBuyer, Rule::BoughtOnce, Rule::RefusedHoldsNothing]);
 }
 
 #[test]
@@ -266,34 +206,23 @@ fn an_acknowledged_reservation_that_was_lost() {
 
 #[test]
 fn a_reservation_told_otherwise_than_it_is() {
-    assert_eq!(
-        after(|case| case.told[0].holds[0].number = 7),
-        [Rule::AcknowledgedIsInLedger]
-    );
+    assert_eq!(after(|case| case.told[0].holds[0].number = 7), [Rule::AcknowledgedIsInLedger]);
     let store = after(|case| {
         case.told[0].holds[0].store = Some("t".to_owned());
         case.told[0].wish.store = Some("t".to_owned());
     });
     assert_eq!(store, [Rule::AcknowledgedIsInLedger]);
     // Somebody else's reservation.
-    assert_eq!(
-        after(|case| case.told[6] = winner("b7", "r3", 4)),
-        [Rule::AcknowledgedIsInLedger]
-    );
+    assert_eq!(after(|case| case.told[6] = winner("b7", "r3", 4)), [Rule::AcknowledgedIsInLedger]);
 }
 
 #[test]
 fn something_else_than_wished() {
-    assert_eq!(
-        after(|case| case.told[0].wish.packages.push("q".to_owned())),
-        [Rule::AsWished]
-    );
+    assert_eq!(after(|case| case.told[0].wish.packages.push("q".to_owned())), [Rule::AsWished]);
     let agreed = after(|case| {
         case.told[0].wish.packages.push("q".to_owned());
         case.told[0].wish.accept_partial = true;
-        case.told[0].holds[0]
-            .unavailable
-            .push("package:q".to_owned());
+        case.told[0].holds[0].unavailable.push("package:q".to_owned());
     });
     assert_eq!(agreed, []);
     let untold = after(|case| {
@@ -301,10 +230,7 @@ fn something_else_than_wished() {
         case.told[0].wish.accept_partial = true;
     });
     assert_eq!(untold, [Rule::AsWished]);
-    assert_eq!(
-        after(|case| case.told[0].holds[0].unavailable.push("store:s".to_owned())),
-        [Rule::AsWished]
-    );
+    assert_eq!(after(|case| case.told[0].holds[0].unavailable.push("store:s".to_owned())), [Rule::AsWished]);
 }
 
 #[test]
@@ -331,10 +257,7 @@ fn a_refused_buyer_who_holds() {
             "{outcome:?}"
         );
     }
-    assert_eq!(
-        after(|case| case.told[4].outcome = None),
-        [Rule::RefusedHoldsNothing]
-    );
+    assert_eq!(after(|case| case.told[4].outcome = None), [Rule::RefusedHoldsNothing]);
 }
 
 #[test]
@@ -357,11 +280,7 @@ fn a_final_no_to_a_holder() {
 fn sold_out_while_there_was_stock() {
     let more = |case: &mut Case| {
         case.totals_before.insert("model:a".to_owned(), Some(6));
-        case.audit.items[0] = AuditItem {
-            total: Some(6),
-            free: Some(2),
-            ..audited("model:a", 6, 3, 1)
-        };
+        case.audit.items[0] = AuditItem { total: Some(6), free: Some(2), ..audited("model:a", 6, 3, 1) };
     };
     assert_eq!(after(more), [Rule::SoldOutWasTrue]);
     assert_eq!(
@@ -380,39 +299,20 @@ fn a_purchase_limit_without_a_purchase() {
 
 #[test]
 fn confirms_and_cancels_otherwise_than_told() {
-    assert_eq!(
-        after(|case| case.told[2].confirm = Step::Done),
-        [Rule::StepsAsTold]
-    );
-    assert_eq!(
-        after(|case| case.told[2].cancel = Step::Done),
-        [Rule::StepsAsTold]
-    );
-    assert_eq!(
-        after(|case| case.told[0].confirm = Step::NotTried),
-        [Rule::StepsAsTold]
-    );
-    assert_eq!(
-        after(|case| case.told[0].confirm = Step::Refused("gone".to_owned())),
-        [Rule::StepsAsTold]
-    );
+    assert_eq!(after(|case| case.told[2].confirm = Step::Done), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.told[2].cancel = Step::Done), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.told[0].confirm = Step::NotTried), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.told[0].confirm = Step::Refused("gone".to_owned())), [Rule::StepsAsTold]);
     assert_eq!(after(|case| case.told[0].confirm = Step::Unknown), []);
-    assert_eq!(
-        after(|case| case.told[0].payment = "other".to_owned()),
-        [Rule::StepsAsTold]
-    );
+    assert_eq!(after(|case| case.told[0].payment = "other".to_owned()), [Rule::StepsAsTold]);
 }
 
 #[test]
 fn what_happened_before_the_run_does_not_count() {
     let rules = after(|case| {
         // b6 paid in an earlier run with the same seed, and is shown his reservation again.
-        case.changes
-            .insert(1, change(6, Kind::Confirm, "old", "b6", 1));
-        case.told[5] = Told {
-            holds: vec![hold("old", 1)],
-            ..told("b6", Outcome::Replayed)
-        };
+        case.changes.insert(1, change(6, Kind::Confirm, "old", "b6", 1));
+        case.told[5] = Told { holds: vec![hold("old", 1)], ..told("b6", Outcome::Replayed) };
         for item in &mut case.audit.items {
             (item.held, item.confirmed) = (2, 2);
         }
@@ -422,16 +322,10 @@ fn what_happened_before_the_run_does_not_count() {
 
 #[test]
 fn a_desk_that_does_not_see_the_reservation() {
-    assert_eq!(
-        after(|case| drop(case.desk.insert("b5".to_owned(), vec![]))),
-        [Rule::DeskSeesTheSame]
-    );
+    assert_eq!(after(|case| drop(case.desk.insert("b5".to_owned(), vec![]))), [Rule::DeskSeesTheSame]);
 }
 
 #[test]
 fn an_answer_outside_the_contract() {
-    assert_eq!(
-        after(|case| case.told[6].complaints.push("500".to_owned())),
-        [Rule::Contract]
-    );
+    assert_eq!(after(|case| case.told[6].complaints.push("500".to_owned())), [Rule::Contract]);
 }

@@ -1,10 +1,7 @@
 //! The real `loadtest` against the real gateway on a real redis-server: PASS, FAIL and what it refuses.
 
 #![allow(missing_docs, reason = "tests are named for what they show")]
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that can't go on should say where"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that can't go on should say where")]
 
 mod stage;
 
@@ -19,25 +16,14 @@ fn a_clean_launch_passes_and_is_written_down() {
     assert_eq!(run.text.lines().rev().nth(1), Some("PASS"), "{}", run.text);
 
     let verdict = run.verdict();
-    assert_eq!(
-        (&verdict["verdict"], &verdict["violations_total"]),
-        (&"PASS".into(), &0.into())
-    );
+    assert_eq!((&verdict["verdict"], &verdict["violations_total"]), (&"PASS".into(), &0.into()));
     let outcome = |name: &str| verdict["outcomes"][name].as_u64().unwrap();
     assert!(outcome("won") >= 100, "100 cars, 300 buyers: {}", run.text);
     assert!(outcome("sold_out") > 0, "{}", run.text);
-    assert!(
-        verdict["notes"].as_array().unwrap().is_empty(),
-        "{}",
-        run.text
-    );
+    assert!(verdict["notes"].as_array().unwrap().is_empty(), "{}", run.text);
     let stores = &verdict["stores"];
     let number = |name: &str| stores[name].as_i64().unwrap();
-    assert_eq!(
-        number("free") + number("held") + number("confirmed"),
-        number("total"),
-        "{stores}"
-    );
+    assert_eq!(number("free") + number("held") + number("confirmed"), number("total"), "{stores}");
     let page = run.report("report.html");
     assert!(page.contains("<b>PASS</b>"));
     for secret in stage.secrets() {
@@ -53,11 +39,7 @@ fn a_counter_that_somebody_touched_fails_the_run() {
     stage.redis(&["HINCRBY", "lg:{small}:stock", "model:air-black", "1"]);
     let run = stage.spike(&["--buyers", "200"]);
     assert_eq!(run.code, 1, "{}", run.text);
-    assert!(
-        run.text.contains("model:air-black drifts by 1"),
-        "{}",
-        run.text
-    );
+    assert!(run.text.contains("model:air-black drifts by 1"), "{}", run.text);
     let verdict = run.verdict();
     assert_eq!(verdict["verdict"], "FAIL");
     let rules: Vec<_> = verdict["violations"]

@@ -70,14 +70,8 @@ impl Stage {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server must be installed; scripts/test does that");
-        let mut stage = Stage {
-            gateways: Vec::new(),
-            _redis: Running(redis),
-            dir,
-        };
-        eventually("redis-server answers", || {
-            UnixStream::connect(stage.socket()).ok().map(drop)
-        });
+        let mut stage = Stage { gateways: Vec::new(), _redis: Running(redis), dir };
+        eventually("redis-server answers", || UnixStream::connect(stage.socket()).ok().map(drop));
         stage.gateways = (0..gateways).map(|_| stage.start_gateway()).collect();
         stage
     }
@@ -98,14 +92,9 @@ impl Stage {
         let mut out = BufReader::new(child.stdout.take().unwrap());
         let running = Running(child);
         out.read_line(&mut line).unwrap();
-        let addresses: Value =
-            serde_json::from_str(&line).expect("the gateway tells its addresses");
+        let addresses: Value = serde_json::from_str(&line).expect("the gateway tells its addresses");
         let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
-        Gateway {
-            _running: running,
-            url: url("listen"),
-            ops_url: url("ops_listen"),
-        }
+        Gateway { _running: running, url: url("listen"), ops_url: url("ops_listen") }
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -123,9 +112,7 @@ impl Stage {
     /// What must never be seen in an output.
     pub(crate) fn secrets(&self) -> Vec<String> {
         // A JWT of HS256 starts like this, whosever it is.
-        ["eyJ0eX", "eyJhbG", SECRET, OPS_TOKEN]
-            .map(str::to_owned)
-            .to_vec()
+        ["eyJ0eX", "eyJhbG", SECRET, OPS_TOKEN].map(str::to_owned).to_vec()
     }
 
     /// Applies a definition, as `gateway sale apply` does it.
@@ -135,11 +122,8 @@ impl Stage {
         std::fs::copy(examples().join("stores.csv"), self.file("stores.csv")).unwrap();
         // A gateway that has just been started loads the scripts only now.
         eventually("the sale is applied", || {
-            let done = gateway()
-                .args(["sale", "--redis", &self.redis_url(), "apply"])
-                .arg(&file)
-                .output()
-                .unwrap();
+            let done =
+                gateway().args(["sale", "--redis", &self.redis_url(), "apply"]).arg(&file).output().unwrap();
             done.status.success().then_some(())
         });
     }
@@ -147,10 +131,7 @@ impl Stage {
     /// Pulls the lever that ends a sale.
     pub(crate) fn close(&self) {
         let redis = self.redis_url();
-        let done = gateway()
-            .args(["sale", "--redis", &redis, "close", "small"])
-            .output()
-            .unwrap();
+        let done = gateway().args(["sale", "--redis", &redis, "close", "small"]).output().unwrap();
         assert!(done.status.success());
     }
 
@@ -191,11 +172,7 @@ impl Stage {
             .output()
             .unwrap();
         let text = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
-        Run {
-            code: done.status.code().expect("loadtest was killed"),
-            text: text.concat(),
-            report,
-        }
+        Run { code: done.status.code().expect("loadtest was killed"), text: text.concat(), report }
     }
 }
 
@@ -223,12 +200,7 @@ pub(crate) fn away() -> String {
 
 fn write_secret(path: &Path, text: &str) {
     let mut options = std::fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .unwrap();
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).unwrap();
     file.write_all(text.as_bytes()).unwrap();
 }
 

@@ -21,10 +21,7 @@ const ATTEMPTS_DEFAULT: u32 = 5;
 const TIMES_MAX: u32 = 100;
 
 /// A definition or its mistakes.
-pub(super) fn finish(
-    definition: Option<Definition>,
-    mistakes: Mistakes,
-) -> Result<Definition, Vec<Mistake>> {
+pub(super) fn finish(definition: Option<Definition>, mistakes: Mistakes) -> Result<Definition, Vec<Mistake>> {
     let mistakes = mistakes.into_list();
     match definition {
         Some(definition) if mistakes.is_empty() => Ok(definition),
@@ -39,29 +36,16 @@ pub(super) fn definition(root: &Node<'_>, mistakes: &mut Mistakes) -> Option<Def
     let sale = terms(&root, mistakes);
     let models = list(&root, "model", 1..=MODELS_MAX, mistakes, model);
     let known = model_ids(&root);
-    let packages = list(
-        &root,
-        "package",
-        0..=PACKAGES_MAX,
-        mistakes,
-        |node, way, mistakes| package(node, way, &known, mistakes),
-    );
+    let packages = list(&root, "package", 0..=PACKAGES_MAX, mistakes, |node, way, mistakes| {
+        package(node, way, &known, mistakes)
+    });
     let stores = list(&root, "stores", 0..=STORES_MAX, mistakes, store);
-    Some(Definition {
-        sale: sale?,
-        models: models?,
-        packages: packages?,
-        stores: stores?,
-    })
+    Some(Definition { sale: sale?, models: models?, packages: packages?, stores: stores? })
 }
 
 fn terms(root: &Table<'_, '_>, mistakes: &mut Mistakes) -> Option<Terms> {
     let Some(field) = root.field("sale") else {
-        mistakes.missing(
-            root.place,
-            root.way,
-            "the table `sale` is missing".to_owned(),
-        );
+        mistakes.missing(root.place, root.way, "the table `sale` is missing".to_owned());
         return None;
     };
     let keys = [
@@ -90,19 +74,13 @@ fn terms(root: &Table<'_, '_>, mistakes: &mut Mistakes) -> Option<Terms> {
         Ok(closes_at)
     });
     let hold_ms = table.needed("hold", mistakes, |value| rules::duration(value, HOLD_MS));
-    let grace_ms = table.or("grace", GRACE_MS_DEFAULT, mistakes, |value| {
-        rules::duration(value, GRACE_MS)
-    });
-    let per_buyer = table.or("per_buyer", PER_BUYER_DEFAULT, mistakes, |value| {
-        rules::whole(value, 1..=TIMES_MAX)
-    });
+    let grace_ms = table.or("grace", GRACE_MS_DEFAULT, mistakes, |value| rules::duration(value, GRACE_MS));
+    let per_buyer =
+        table.or("per_buyer", PER_BUYER_DEFAULT, mistakes, |value| rules::whole(value, 1..=TIMES_MAX));
     let attempts_min = per_buyer.unwrap_or(1);
-    let attempts = table.or(
-        "attempts",
-        ATTEMPTS_DEFAULT.max(attempts_min),
-        mistakes,
-        |value| rules::whole(value, attempts_min..=TIMES_MAX),
-    );
+    let attempts = table.or("attempts", ATTEMPTS_DEFAULT.max(attempts_min), mistakes, |value| {
+        rules::whole(value, attempts_min..=TIMES_MAX)
+    });
     let currency = table.needed("currency", mistakes, rules::currency);
     let deposit = table.or("deposit", 0, mistakes, price);
     let rehearsal = table.or("rehearsal", false, mistakes, rules::boolean);
@@ -127,12 +105,7 @@ fn model(node: &Node<'_>, way: &Way<'_>, mistakes: &mut Mistakes) -> Option<Mode
     let name = table.needed("name", mistakes, name);
     let price = table.needed("price", mistakes, price);
     let stock = table.may("stock", mistakes, stock);
-    Some(Model {
-        id: id?,
-        name: name?,
-        price: price?,
-        stock: stock?,
-    })
+    Some(Model { id: id?, name: name?, price: price?, stock: stock? })
 }
 
 fn package(
@@ -141,12 +114,7 @@ fn package(
     known: &HashSet<&str>,
     mistakes: &mut Mistakes,
 ) -> Option<Package> {
-    let table = Table::open(
-        node,
-        way,
-        &["id", "name", "price", "stock", "models"],
-        mistakes,
-    )?;
+    let table = Table::open(node, way, &["id", "name", "price", "stock", "models"], mistakes)?;
     let id = table.needed("id", mistakes, rules::item_id);
     let name = table.needed("name", mistakes, name);
     let price = table.needed("price", mistakes, price);
@@ -155,13 +123,7 @@ fn package(
         Some(field) => fits(field, &Way::Key(way, "models"), known, mistakes).map(Some),
         None => Some(None),
     };
-    Some(Package {
-        id: id?,
-        name: name?,
-        price: price?,
-        stock: stock?,
-        models: models?,
-    })
+    Some(Package { id: id?, name: name?, price: price?, stock: stock?, models: models? })
 }
 
 /// The models that a package fits.
@@ -174,7 +136,8 @@ fn fits(
     let nodes = match &field.value.value {
         Value::List(nodes) if !nodes.is_empty() => nodes,
         _ => {
-            let what = "`models` must be a list of at least one model's id; left out, the package fits every model";
+            let what =
+                "`models` must be a list of at least one model's id; left out, the package fits every model";
             mistakes.wrong(field.value.place, way, what.to_owned());
             return None;
         }
@@ -201,16 +164,9 @@ fn store(node: &Node<'_>, way: &Way<'_>, mistakes: &mut Mistakes) -> Option<Stor
     let table = Table::open(node, way, &["id", "name", "city", "capacity"], mistakes)?;
     let id = table.needed("id", mistakes, rules::item_id);
     let name = table.needed("name", mistakes, name);
-    let city = table.needed("city", mistakes, |value| {
-        rules::words(value, CITY_CHARS_MAX)
-    });
+    let city = table.needed("city", mistakes, |value| rules::words(value, CITY_CHARS_MAX));
     let capacity = table.may("capacity", mistakes, stock);
-    Some(Store {
-        id: id?,
-        name: name?,
-        city: city?,
-        capacity: capacity?,
-    })
+    Some(Store { id: id?, name: name?, city: city?, capacity: capacity? })
 }
 
 fn name(value: &Value<'_>) -> Ruling<String> {
@@ -257,14 +213,7 @@ fn list<T>(
     let way = Way::Key(root.way, key);
     let nodes = match root.field(key) {
         None => &[],
-        Some(Field {
-            value:
-                Node {
-                    value: Value::List(nodes),
-                    ..
-                },
-            ..
-        }) => nodes.as_slice(),
+        Some(Field { value: Node { value: Value::List(nodes), .. }, .. }) => nodes.as_slice(),
         Some(field) => {
             mistakes.wrong(
                 field.value.place,
@@ -275,19 +224,12 @@ fn list<T>(
         }
     };
     if nodes.len() < *count.start() {
-        let what = format!(
-            "at least {} `{key}` is needed, in TOML `[[{key}]]`",
-            count.start()
-        );
+        let what = format!("at least {} `{key}` is needed, in TOML `[[{key}]]`", count.start());
         mistakes.missing(root.place, root.way, what);
         return None;
     }
     if let Some(node) = nodes.get(*count.end()) {
-        let what = format!(
-            "at most {} of `{key}` are possible, there are {}",
-            count.end(),
-            nodes.len()
-        );
+        let what = format!("at most {} of `{key}` are possible, there are {}", count.end(), nodes.len());
         mistakes.wrong(node.place, &Way::Index(&way, *count.end()), what);
         return None;
     }

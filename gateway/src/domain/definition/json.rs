@@ -10,19 +10,12 @@ use super::node::{Field, Mistakes, Node, Place, Value};
 use super::{Definition, Mistake};
 
 pub(super) fn read(bytes: &[u8]) -> Result<Definition, Vec<Mistake>> {
-    let whole = |what: String| {
-        vec![Mistake {
-            place: String::new(),
-            what,
-        }]
-    };
+    let whole = |what: String| vec![Mistake { place: String::new(), what }];
     if bytes.starts_with("\u{feff}".as_bytes()) {
-        return Err(whole(
-            "starts with a byte order mark; JSON has none".to_owned(),
-        ));
+        return Err(whole("starts with a byte order mark; JSON has none".to_owned()));
     }
-    let root = serde_json::from_slice::<Node<'_>>(bytes)
-        .map_err(|error| whole(format!("not JSON: {error}")))?;
+    let root =
+        serde_json::from_slice::<Node<'_>>(bytes).map_err(|error| whole(format!("not JSON: {error}")))?;
     judge(&root)
 }
 
@@ -34,10 +27,7 @@ pub(super) fn judge(root: &Node<'_>) -> Result<Definition, Vec<Mistake>> {
 impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = deserializer.deserialize_any(AnyValue)?;
-        Ok(Node {
-            place: Place::Pointer,
-            value,
-        })
+        Ok(Node { place: Place::Pointer, value })
     }
 }
 
@@ -90,11 +80,7 @@ impl<'de> Visitor<'de> for AnyValue {
         // Most tables are stores, with four fields.
         let mut fields = Vec::with_capacity(4);
         while let Some((Key(key), value)) = entries.next_entry()? {
-            fields.push(Field {
-                key,
-                place: Place::Pointer,
-                value,
-            });
+            fields.push(Field { key, place: Place::Pointer, value });
         }
         Ok(Value::Table(fields))
     }

@@ -16,10 +16,7 @@ const CSV_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
-    let file = File {
-        name: path.display().to_string(),
-        rank: 0,
-    };
+    let file = File { name: path.display().to_string(), rank: 0 };
     let text = match read_file(path, TOML_BYTES_MAX) {
         Ok(bytes) => toml_text(bytes, &file, &mut mistakes),
         Err(error) => {
@@ -37,10 +34,7 @@ pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let csv_name = stores_file(&root, &mut mistakes);
     let csv_path = folder.join(csv_name.as_ref().map_or("", |(name, _)| name));
-    let csv = File {
-        name: csv_path.display().to_string(),
-        rank: 1,
-    };
+    let csv = File { name: csv_path.display().to_string(), rank: 1 };
     let mut list = None;
     if let Some((name, place)) = csv_name {
         match read_file(&csv_path, CSV_BYTES_MAX) {
@@ -67,9 +61,7 @@ fn stores_file<'a>(root: &Node<'a>, mistakes: &mut Mistakes) -> Option<(String, 
     let stores = fields.iter().find(|field| field.key == "stores")?;
     let way = Way::Key(&Way::Root, "stores");
     let table = Table::open(&stores.value, &way, &["file"], mistakes)?;
-    let name = table.needed("file", mistakes, |value| {
-        rules::words(value, PATH_CHARS_MAX)
-    })?;
+    let name = table.needed("file", mistakes, |value| rules::words(value, PATH_CHARS_MAX))?;
     Some((name, table.field("file")?.value.place))
 }
 
@@ -79,21 +71,14 @@ fn toml_text(bytes: Vec<u8>, file: &File, mistakes: &mut Mistakes) -> Option<Str
         return None;
     }
     if bytes.starts_with("\u{feff}".as_bytes()) {
-        mistakes.file(
-            file,
-            "starts with a byte order mark; save it as UTF-8 without one".to_owned(),
-        );
+        mistakes.file(file, "starts with a byte order mark; save it as UTF-8 without one".to_owned());
     }
     let lines = toml::Lines::of(&bytes);
     let mut at = 0;
     for chunk in bytes.utf8_chunks() {
         at += chunk.valid().len();
         if !chunk.invalid().is_empty() {
-            mistakes.syntax(
-                file,
-                lines.at(at),
-                "is not UTF-8; save the file as UTF-8".to_owned(),
-            );
+            mistakes.syntax(file, lines.at(at), "is not UTF-8; save the file as UTF-8".to_owned());
         }
         at += chunk.invalid().len();
     }
@@ -105,10 +90,7 @@ fn read_file(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(bytes_max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
-        return Err(io::Error::other(format!(
-            "is larger than {} MiB",
-            bytes_max >> 20
-        )));
+        return Err(io::Error::other(format!("is larger than {} MiB", bytes_max >> 20)));
     }
     Ok(bytes)
 }
@@ -119,15 +101,8 @@ fn unreadable(name: &str, folder: &Path, error: &io::Error) -> String {
     }
     let mut what = format!("{} is missing", shortened(name));
     if folder.join("make-stores").is_file() {
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
-        what += &format!(
-            "; make it: (cd {} && sh make-stores > {name})",
-            folder.display()
-        );
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        what += &format!("; make it: (cd {} && sh make-stores > {name})", folder.display());
     }
     what
 }

@@ -72,11 +72,7 @@ impl fmt::Display for Way<'_> {
             Way::Root => Ok(()),
             Way::Index(parent, index) => write!(out, "{parent}/{index}"),
             Way::Key(parent, key) => {
-                write!(
-                    out,
-                    "{parent}/{}",
-                    shortened(key).replace('~', "~0").replace('/', "~1")
-                )
+                write!(out, "{parent}/{}", shortened(key).replace('~', "~0").replace('/', "~1"))
             }
         }
     }
@@ -117,13 +113,7 @@ impl Mistakes {
             Place::Line { file, line } => (file.rank, line),
         };
         if !self.broken.contains(&order) {
-            self.push(
-                order,
-                Mistake {
-                    place: place.text(way),
-                    what,
-                },
-            );
+            self.push(order, Mistake { place: place.text(way), what });
         }
     }
 
@@ -136,13 +126,7 @@ impl Mistakes {
 
     /// A mistake that concerns a whole file.
     pub(super) fn file(&mut self, file: &File, what: String) {
-        self.push(
-            (file.rank, 0),
-            Mistake {
-                place: file.name.clone(),
-                what,
-            },
-        );
+        self.push((file.rank, 0), Mistake { place: file.name.clone(), what });
     }
 
     pub(super) fn are_too_many(&self) -> bool {
@@ -162,10 +146,7 @@ impl Mistakes {
         self.found.sort_by_key(|(order, _)| *order);
         let mut list: Vec<_> = self.found.into_iter().map(|(_, mistake)| mistake).collect();
         if self.untold > 0 {
-            list.push(Mistake {
-                place: String::new(),
-                what: format!("and {} more", self.untold),
-            });
+            list.push(Mistake { place: String::new(), what: format!("and {} more", self.untold) });
         }
         list
     }

@@ -12,11 +12,7 @@ use super::node::{Value, shortened};
 pub(super) type Ruling<T> = Result<T, String>;
 
 pub(super) fn sale_id(value: &Value<'_>) -> Ruling<String> {
-    id(
-        value,
-        "a-z, 0-9 and -",
-        |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'),
-    )
+    id(value, "a-z, 0-9 and -", |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 pub(super) fn item_id(value: &Value<'_>) -> Ruling<String> {
@@ -29,10 +25,7 @@ fn id(value: &Value<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> Ruling
         Value::Text(text) if (1..=64).contains(&text.len()) && text.bytes().all(allowed) => {
             Ok(text.to_string())
         }
-        _ => Err(format!(
-            "must be 1 to 64 characters of {alphabet}, not {}",
-            Shown(value)
-        )),
+        _ => Err(format!("must be 1 to 64 characters of {alphabet}, not {}", Shown(value))),
     }
 }
 
@@ -44,24 +37,16 @@ pub(super) fn words(value: &Value<'_>, chars_max: usize) -> Ruling<String> {
             Err(format!("has a control character: {}", Shown(value)))
         }
         Value::Text(text) if fits(text) => Ok(text.to_string()),
-        _ => Err(format!(
-            "must be a text of 1 to {chars_max} characters, not {}",
-            Shown(value)
-        )),
+        _ => Err(format!("must be a text of 1 to {chars_max} characters, not {}", Shown(value))),
     }
 }
 
 pub(super) fn currency(value: &Value<'_>) -> Ruling<String> {
     match value {
-        Value::Text(text)
-            if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) =>
-        {
+        Value::Text(text) if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
             Ok(text.to_string())
         }
-        _ => Err(format!(
-            "must be three capital letters such as \"CNY\", not {}",
-            Shown(value)
-        )),
+        _ => Err(format!("must be three capital letters such as \"CNY\", not {}", Shown(value))),
     }
 }
 
@@ -77,18 +62,11 @@ where
     T: TryFrom<i128> + PartialOrd + fmt::Display,
 {
     let number = match value {
-        Value::Integer(number) => T::try_from(*number)
-            .ok()
-            .filter(|number| range.contains(number)),
+        Value::Integer(number) => T::try_from(*number).ok().filter(|number| range.contains(number)),
         _ => None,
     };
     number.ok_or_else(|| {
-        format!(
-            "must be a whole number from {} to {}, not {}",
-            range.start(),
-            range.end(),
-            Shown(value)
-        )
+        format!("must be a whole number from {} to {}, not {}", range.start(), range.end(), Shown(value))
     })
 }
 
@@ -99,29 +77,22 @@ pub(super) fn instant(value: &Value<'_>) -> Ruling<Timestamp> {
         Value::Time(text) => text,
         Value::Text(text) => text,
         _ => {
-            return Err(format!(
-                "must be a date and time such as {EXAMPLE}, not {}",
-                Shown(value)
-            ));
+            return Err(format!("must be a date and time such as {EXAMPLE}, not {}", Shown(value)));
         }
     };
     match text.parse::<Timestamp>() {
         Ok(instant) if instant < Timestamp::UNIX_EPOCH => {
             Err(format!("must not be before 1970: {}", Shown(value)))
         }
-        Ok(instant) if instant.as_nanosecond() % 1_000_000 != 0 => Err(format!(
-            "must not be finer than a millisecond: {}",
-            Shown(value)
-        )),
+        Ok(instant) if instant.as_nanosecond() % 1_000_000 != 0 => {
+            Err(format!("must not be finer than a millisecond: {}", Shown(value)))
+        }
         Ok(instant) => Ok(instant),
         Err(_) if text.parse::<DateTime>().is_ok() => Err(format!(
             "is a local time, {}: write it with its offset from UTC, such as {EXAMPLE}",
             Shown(value)
         )),
-        Err(_) => Err(format!(
-            "must be a date and time such as {EXAMPLE}, not {}",
-            Shown(value)
-        )),
+        Err(_) => Err(format!("must be a date and time such as {EXAMPLE}, not {}", Shown(value))),
     }
 }
 
@@ -133,7 +104,10 @@ pub(super) fn duration(value: &Value<'_>, range: RangeInclusive<u64>) -> Ruling<
     };
     ms.ok_or_else(|| {
         let (from, to) = (DurationText(*range.start()), DurationText(*range.end()));
-        format!("must be \"{from}\" to \"{to}\", written such as \"15m\", \"90s\" or \"1500ms\", not {}", Shown(value))
+        format!(
+            "must be \"{from}\" to \"{to}\", written such as \"15m\", \"90s\" or \"1500ms\", not {}",
+            Shown(value)
+        )
     })
 }
 
@@ -155,9 +129,7 @@ impl fmt::Display for DurationText {
         if self.0 == 0 {
             return out.write_str("0s");
         }
-        let exact = UNITS
-            .into_iter()
-            .find(|(_, factor)| self.0.is_multiple_of(*factor));
+        let exact = UNITS.into_iter().find(|(_, factor)| self.0.is_multiple_of(*factor));
         let (unit, factor) = exact.unwrap_or(("ms", 1));
         write!(out, "{}{unit}", self.0 / factor)
     }
@@ -227,10 +199,7 @@ mod tests {
         assert!(bounded("86401s").is_err());
         assert_eq!(
             bounded("999ms"),
-            Err(
-                r#"must be "1s" to "24h", written such as "15m", "90s" or "1500ms", not "999ms""#
-                    .to_owned()
-            )
+            Err(r#"must be "1s" to "24h", written such as "15m", "90s" or "1500ms", not "999ms""#.to_owned())
         );
     }
 
@@ -242,10 +211,7 @@ mod tests {
             Ok("2026-11-09T12:00:00Z".to_owned())
         );
         assert!(read("2026-11-09T12:00:00.125Z").is_ok());
-        assert_eq!(
-            instant(&text("2026-11-09T12:00:00Z")),
-            read("2026-11-09T12:00:00Z")
-        );
+        assert_eq!(instant(&text("2026-11-09T12:00:00Z")), read("2026-11-09T12:00:00Z"));
         for (bad, why) in [
             ("2026-11-09T20:00:00", "local time"),
             ("2026-11-09", "local time"),
@@ -291,13 +257,8 @@ mod tests {
     fn amounts_are_whole_and_bounded() {
         assert_eq!(whole(&Value::Integer(0), 0..=5u64), Ok(0));
         assert_eq!(whole(&Value::Integer(5), 0..=5u64), Ok(5));
-        for bad in [
-            Value::Integer(-1),
-            Value::Integer(6),
-            Value::Integer(i128::MAX),
-            Value::Null,
-            text("3"),
-        ] {
+        for bad in [Value::Integer(-1), Value::Integer(6), Value::Integer(i128::MAX), Value::Null, text("3")]
+        {
             assert!(whole(&bad, 0..=5u64).is_err(), "{bad:?}");
         }
         let what = whole(&Value::Number("3.0".to_owned()), 0..=5u32).unwrap_err();

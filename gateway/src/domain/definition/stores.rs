@@ -11,23 +11,13 @@ const COLUMNS: [&str; 4] = ["id", "name", "city", "capacity"];
 pub(super) fn read<'a>(bytes: &[u8], file: &'a File, mistakes: &mut Mistakes) -> Node<'a> {
     let mut list = Vec::new();
     let mut rows = Rows::of(bytes, file);
-    let node = |list| Node {
-        place: Place::Line { file, line: 1 },
-        value: Value::List(list),
-    };
+    let node = |list| Node { place: Place::Line { file, line: 1 }, value: Value::List(list) };
     match rows.next(mistakes) {
         _ if rows.start > 0 => return node(list),
-        None => mistakes.file(
-            file,
-            format!("is empty; its first line must be {}", COLUMNS.join(",")),
-        ),
+        None => mistakes.file(file, format!("is empty; its first line must be {}", COLUMNS.join(","))),
         Some((place, header)) if header.iter().ne(COLUMNS.map(str::as_bytes)) => {
             let line = String::from_utf8_lossy(header.as_slice());
-            let what = format!(
-                "the first line must be {}, not {:?}",
-                COLUMNS.join(","),
-                shortened(&line)
-            );
+            let what = format!("the first line must be {}, not {:?}", COLUMNS.join(","), shortened(&line));
             mistakes.wrong(place, &Way::Root, what);
             // What the columns hold is anybody's guess.
             return node(list);
@@ -38,12 +28,8 @@ pub(super) fn read<'a>(bytes: &[u8], file: &'a File, mistakes: &mut Mistakes) ->
         if row.len() == COLUMNS.len() {
             list.extend(store(place, &row, mistakes));
         } else {
-            let what = format!(
-                "a store has {} columns ({}), not {}",
-                COLUMNS.len(),
-                COLUMNS.join(","),
-                row.len()
-            );
+            let what =
+                format!("a store has {} columns ({}), not {}", COLUMNS.len(), COLUMNS.join(","), row.len());
             mistakes.wrong(place, &Way::Root, what);
         }
     }
@@ -54,29 +40,15 @@ fn store<'a>(place: Place<'a>, row: &csv::ByteRecord, mistakes: &mut Mistakes) -
     let mut fields = Vec::with_capacity(COLUMNS.len());
     for (column, bytes) in COLUMNS.into_iter().zip(row) {
         let Ok(text) = str::from_utf8(bytes) else {
-            mistakes.wrong(
-                place,
-                &Way::Root,
-                format!("`{column}` is not UTF-8; save the file as UTF-8"),
-            );
+            mistakes.wrong(place, &Way::Root, format!("`{column}` is not UTF-8; save the file as UTF-8"));
             continue;
         };
-        let value = if column == "capacity" {
-            capacity(text)
-        } else {
-            Value::Text(Cow::Owned(text.to_owned()))
-        };
-        fields.push(Field {
-            key: Cow::Borrowed(column),
-            place,
-            value: Node { place, value },
-        });
+        let value =
+            if column == "capacity" { capacity(text) } else { Value::Text(Cow::Owned(text.to_owned())) };
+        fields.push(Field { key: Cow::Borrowed(column), place, value: Node { place, value } });
     }
     // A store with a field that can't be read would be told off for lacking it, too.
-    (fields.len() == COLUMNS.len()).then_some(Node {
-        place,
-        value: Value::Table(fields),
-    })
+    (fields.len() == COLUMNS.len()).then_some(Node { place, value: Value::Table(fields) })
 }
 
 fn capacity(text: &str) -> Value<'static> {
@@ -102,13 +74,7 @@ struct Rows<'b, 'a> {
 
 impl<'b, 'a> Rows<'b, 'a> {
     fn of(bytes: &'b [u8], file: &'a File) -> Self {
-        Rows {
-            bytes,
-            lines: Lines::of(bytes),
-            file,
-            reader: reader(bytes),
-            start: 0,
-        }
+        Rows { bytes, lines: Lines::of(bytes), file, reader: reader(bytes), start: 0 }
     }
 
     /// The next row. A row ends with its line: no field can hold a line's end, so a quote that is still open there is
@@ -119,24 +85,15 @@ impl<'b, 'a> Rows<'b, 'a> {
             let from = self.start + byte(row.position());
             let to = self.start + byte(Some(self.reader.position()));
             // What lies between two rows, blank lines too, the reader counts to the second.
-            let between = self.bytes[from..to]
-                .iter()
-                .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-                .count();
+            let between =
+                self.bytes[from..to].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let line = self.lines.at(from + between);
-            let place = Place::Line {
-                file: self.file,
-                line,
-            };
+            let place = Place::Line { file: self.file, line };
             let next_line = self.lines.start(line + 1).unwrap_or(self.bytes.len());
             if to <= next_line && !self.ends_in_quote(from + between, to) {
                 return Some((place, row));
             }
-            mistakes.wrong(
-                place,
-                &Way::Root,
-                "a quote is opened on this line and not closed".to_owned(),
-            );
+            mistakes.wrong(place, &Way::Root, "a quote is opened on this line and not closed".to_owned());
             self.start = next_line;
             self.reader = reader(&self.bytes[next_line..]);
         }
@@ -145,24 +102,15 @@ impl<'b, 'a> Rows<'b, 'a> {
 
     /// Whether the file ends within quotes.
     fn ends_in_quote(&self, from: usize, to: usize) -> bool {
-        let quotes = self.bytes[from..to]
-            .iter()
-            .filter(|byte| **byte == b'"')
-            .count();
+        let quotes = self.bytes[from..to].iter().filter(|byte| **byte == b'"').count();
         to == self.bytes.len() && quotes % 2 == 1
     }
 }
 
 fn reader(bytes: &[u8]) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(bytes)
+    csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(bytes)
 }
 
 fn byte(position: Option<&csv::Position>) -> usize {
-    position.map_or(0, |position| {
-        usize::try_from(position.byte()).unwrap_or(usize::MAX)
-    })
+    position.map_or(0, |position| usize::try_from(position.byte()).unwrap_or(usize::MAX))
 }

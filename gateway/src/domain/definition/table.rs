@@ -19,11 +19,7 @@ impl<'n, 'a> Table<'n, 'a> {
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
         let Value::Table(fields) = &node.value else {
-            mistakes.wrong(
-                node.place,
-                way,
-                format!("must be a table with {}", keys.join(", ")),
-            );
+            mistakes.wrong(node.place, way, format!("must be a table with {}", keys.join(", ")));
             return None;
         };
         let mut seen = 0_u64;
@@ -36,20 +32,12 @@ impl<'n, 'a> Table<'n, 'a> {
                 Some(_) => format!("`{}` is there twice", field.key),
                 None => match closest(&field.key, keys) {
                     Some(key) => format!("unknown key `{}`; is `{key}` meant?", shown(&field.key)),
-                    None => format!(
-                        "unknown key `{}`; known are {}",
-                        shown(&field.key),
-                        keys.join(", ")
-                    ),
+                    None => format!("unknown key `{}`; known are {}", shown(&field.key), keys.join(", ")),
                 },
             };
             mistakes.wrong(field.place, &Way::Key(way, &field.key), what);
         }
-        Some(Table {
-            place: node.place,
-            way,
-            fields,
-        })
+        Some(Table { place: node.place, way, fields })
     }
 
     /// A field that is there and not null.
@@ -99,11 +87,7 @@ impl<'n, 'a> Table<'n, 'a> {
         match rule(&field.value.value) {
             Ok(value) => Some(Some(value)),
             Err(what) => {
-                mistakes.wrong(
-                    field.value.place,
-                    &Way::Key(self.way, key),
-                    format!("`{key}` {what}"),
-                );
+                mistakes.wrong(field.value.place, &Way::Key(self.way, key), format!("`{key}` {what}"));
                 None
             }
         }
@@ -154,17 +138,8 @@ mod tests {
 
     #[test]
     fn obvious_slips_are_recognised() {
-        let keys = [
-            "id",
-            "name",
-            "opens_at",
-            "closes_at",
-            "hold",
-            "grace",
-            "per_buyer",
-            "attempts",
-            "deposit",
-        ];
+        let keys =
+            ["id", "name", "opens_at", "closes_at", "hold", "grace", "per_buyer", "attempts", "deposit"];
         for (key, meant) in [
             ("opens", Some("opens_at")),
             ("opens-at", Some("opens_at")),

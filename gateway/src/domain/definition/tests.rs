@@ -43,26 +43,17 @@ fn told(folder: &Path, result: Result<Definition, Vec<Mistake>>) -> Vec<String> 
     let folder = format!("{}/", folder.display());
     let mistakes = result.expect_err("a mistake");
     assert!(!mistakes.is_empty());
-    mistakes
-        .iter()
-        .map(|mistake| mistake.to_string().replace(&folder, ""))
-        .collect()
+    mistakes.iter().map(|mistake| mistake.to_string().replace(&folder, "")).collect()
 }
 
 fn of_toml(toml: impl AsRef<[u8]>) -> Vec<String> {
     let folder = folder(toml, None);
-    told(
-        folder.path(),
-        Definition::load(&folder.path().join("sale.toml")),
-    )
+    told(folder.path(), Definition::load(&folder.path().join("sale.toml")))
 }
 
 fn of_csv(csv: &[u8]) -> Vec<String> {
     let folder = folder(format!("{SALE}{STORES}"), Some(csv));
-    told(
-        folder.path(),
-        Definition::load(&folder.path().join("sale.toml")),
-    )
+    told(folder.path(), Definition::load(&folder.path().join("sale.toml")))
 }
 
 fn of_json(json: impl AsRef<[u8]>) -> Vec<String> {
@@ -73,16 +64,8 @@ fn of_json(json: impl AsRef<[u8]>) -> Vec<String> {
 #[track_caller]
 fn assert_told(told: &[String], expected: &[&str]) {
     let fits = told.len() == expected.len()
-        && told
-            .iter()
-            .zip(expected)
-            .all(|(told, start)| told.starts_with(start));
-    assert!(
-        fits,
-        "told:\n  {}\nexpected:\n  {}",
-        told.join("\n  "),
-        expected.join("\n  ")
-    );
+        && told.iter().zip(expected).all(|(told, start)| told.starts_with(start));
+    assert!(fits, "told:\n  {}\nexpected:\n  {}", told.join("\n  "), expected.join("\n  "));
 }
 
 #[test]
@@ -91,10 +74,7 @@ fn both_forms_say_the_same_and_defaults_are_filled_in() {
     let definition = Definition::load(&folder.path().join("sale.toml")).unwrap();
     assert_eq!(Definition::from_json(JSON.as_bytes()).unwrap(), definition);
     let sale = &definition.sale;
-    assert_eq!(
-        (sale.hold_ms, sale.grace_ms, sale.per_buyer, sale.attempts),
-        (900_000, 60_000, 1, 5)
-    );
+    assert_eq!((sale.hold_ms, sale.grace_ms, sale.per_buyer, sale.attempts), (900_000, 60_000, 1, 5));
     assert_eq!((sale.deposit, sale.rehearsal), (0, false));
     assert_eq!(sale.opens_at.to_string(), "2026-11-09T12:00:00Z");
     assert_eq!(definition.models[0].stock, None);
@@ -104,32 +84,18 @@ fn both_forms_say_the_same_and_defaults_are_filled_in() {
 #[test]
 fn attempts_are_at_least_per_buyer() {
     let definition = |keys: &str| {
-        let folder = folder(
-            SALE.replace("[[model]]", &format!("{keys}\n[[model]]")),
-            None,
-        );
+        let folder = folder(SALE.replace("[[model]]", &format!("{keys}\n[[model]]")), None);
         Definition::load(&folder.path().join("sale.toml"))
     };
     assert_eq!(definition("per_buyer = 7").unwrap().sale.attempts, 7);
-    assert_eq!(
-        definition("per_buyer = 7\nattempts = 8")
-            .unwrap()
-            .sale
-            .attempts,
-        8
-    );
+    assert_eq!(definition("per_buyer = 7\nattempts = 8").unwrap().sale.attempts, 8);
     assert!(definition("per_buyer = 7\nattempts = 6").is_err());
 }
 
 #[test]
 fn the_json_form_has_the_keys_of_the_contract() {
-    let folder = folder(
-        format!("{SALE}{STORES}"),
-        Some(b"id,name,city,capacity\ngz-1,A,B,\ngz-2,A,B,7\n"),
-    );
-    let json = Definition::load(&folder.path().join("sale.toml"))
-        .unwrap()
-        .to_json();
+    let folder = folder(format!("{SALE}{STORES}"), Some(b"id,name,city,capacity\ngz-1,A,B,\ngz-2,A,B,7\n"));
+    let json = Definition::load(&folder.path().join("sale.toml")).unwrap().to_json();
     let expected = r#"{"sale":{"id":"s","name":"S","opens_at":"2026-11-09T12:00:00Z","closes_at":"2026-11-11T16:00:00Z","hold":"15m","grace":"1m","per_buyer":1,"attempts":5,"currency":"CNY","deposit":0,"rehearsal":false},"model":[{"id":"m","name":"M","price":5}],"package":[],"stores":[{"id":"gz-1","name":"A","city":"B"},{"id":"gz-2","name":"A","city":"B","capacity":7}]}"#;
     assert_eq!(json, expected);
 }
@@ -203,10 +169,7 @@ gz-7,\"A,B,1
 gz-8,,,x
 ";
     let folder = folder(toml, Some(csv));
-    let told = told(
-        folder.path(),
-        Definition::load(&folder.path().join("sale.toml")),
-    );
+    let told = told(folder.path(), Definition::load(&folder.path().join("sale.toml")));
     assert_told(
         &told,
         &[
@@ -280,30 +243,18 @@ fn json_mistakes_have_pointers() {
 
 #[test]
 fn what_must_be_there_is_missed() {
-    assert_told(
-        &of_json("{}"),
-        &[
-            "the table `sale` is missing",
-            "at least 1 `model` is needed",
-        ],
-    );
+    assert_told(&of_json("{}"), &["the table `sale` is missing", "at least 1 `model` is needed"]);
     let missing = ["id", "name", "opens_at", "closes_at", "hold", "currency"];
-    let mut expected: Vec<_> = missing
-        .map(|key| format!("/sale: `{key}` is missing"))
-        .into();
+    let mut expected: Vec<_> = missing.map(|key| format!("/sale: `{key}` is missing")).into();
     expected.push("at least 1 `model` is needed, in TOML `[[model]]`".to_owned());
     assert_eq!(of_json(r#"{"sale": {}, "model": []}"#), expected);
 }
 
 #[test]
 fn wrong_types_do_not_hide_each_other() {
-    assert_told(
-        &of_json("[]"),
-        &["must be a table with sale, model, package, stores"],
-    );
-    let told = of_json(
-        r#"{"sale": 1, "model": {"id": "a"}, "package": "p", "stores": {"file": "stores.csv"}}"#,
-    );
+    assert_told(&of_json("[]"), &["must be a table with sale, model, package, stores"]);
+    let told =
+        of_json(r#"{"sale": 1, "model": {"id": "a"}, "package": "p", "stores": {"file": "stores.csv"}}"#);
     assert_told(
         &told,
         &[
@@ -330,18 +281,10 @@ fn wrong_types_do_not_hide_each_other() {
 fn quotes_spaces_line_ends_and_byte_order_marks_of_spreadsheets_pass() {
     let csv = "\u{feff}id, name, city, capacity\r\n\r\ngz-1,\"A, \"\"B\"\"\",C,\r\ngz-2, D ,E,1";
     let folder = folder(format!("{SALE}{STORES}"), Some(csv.as_bytes()));
-    let stores = Definition::load(&folder.path().join("sale.toml"))
-        .unwrap()
-        .stores;
+    let stores = Definition::load(&folder.path().join("sale.toml")).unwrap().stores;
     assert_eq!(stores.len(), 2);
-    assert_eq!(
-        (stores[0].name.as_str(), stores[0].capacity),
-        ("A, \"B\"", None)
-    );
-    assert_eq!(
-        (stores[1].name.as_str(), stores[1].capacity),
-        ("D", Some(1))
-    );
+    assert_eq!((stores[0].name.as_str(), stores[0].capacity), ("A, \"B\"", None));
+    assert_eq!((stores[1].name.as_str(), stores[1].capacity), ("D", Some(1)));
 }
 
 #[test]
@@ -358,38 +301,24 @@ fn a_hundred_mistakes_are_told_and_the_others_counted() {
 fn files_that_are_not_there_are_told() {
     let empty = tempfile::tempdir().unwrap();
     let load = |path: &Path| told(empty.path(), Definition::load(path));
-    assert_told(
-        &load(&empty.path().join("sale.toml")),
-        &["sale.toml: can't be read: "],
-    );
+    assert_told(&load(&empty.path().join("sale.toml")), &["sale.toml: can't be read: "]);
     assert_eq!(load(empty.path()).len(), 1);
 
     let folder = folder(format!("{SALE}{STORES}"), None);
     let path = folder.path().join("sale.toml");
-    assert_eq!(
-        told(folder.path(), Definition::load(&path)),
-        ["sale.toml:14: stores.csv is missing"]
-    );
+    assert_eq!(told(folder.path(), Definition::load(&path)), ["sale.toml:14: stores.csv is missing"]);
     fs::write(folder.path().join("make-stores"), "").unwrap();
     let told = told(Path::new("-"), Definition::load(&path));
-    assert!(
-        told[0].contains("&& sh make-stores > stores.csv"),
-        "{told:?}"
-    );
-    assert_told(
-        &of_toml(format!("{SALE}[stores]")),
-        &["sale.toml:12: `file` is missing"],
-    );
+    assert!(told[0].contains("&& sh make-stores > stores.csv"), "{told:?}");
+    assert_told(&of_toml(format!("{SALE}[stores]")), &["sale.toml:12: `file` is missing"]);
 }
 
 #[test]
 fn there_are_limits_to_the_numbers_of_things() {
-    let models: String = (0..1_001)
-        .map(|n| format!("[[model]]\nid = \"{n}\"\nname = \"N\"\nprice = 1\n"))
-        .collect();
+    let models: String =
+        (0..1_001).map(|n| format!("[[model]]\nid = \"{n}\"\nname = \"N\"\nprice = 1\n")).collect();
     let sale = &SALE[..SALE.find("[[model]]").unwrap()];
     let line = sale.lines().count() + 4 * 1_000 + 1;
-    let expected =
-        format!("sale.toml:{line}: at most 1000 of `model` are possible, there are 1001");
+    let expected = format!("sale.toml:{line}: at most 1000 of `model` are possible, there are 1001");
     assert_eq!(of_toml(format!("{sale}{models}")), [expected]);
 }

@@ -14,22 +14,14 @@ const ROUNDS_MAX: usize = 20;
 ///
 /// The parser stops at some mistakes; without this it would take a run of the program to find each of them. A table's
 /// header stays, though: what follows would else belong to another table.
-pub(super) fn without_broken_lines(
-    mut text: String,
-    file: &File,
-    mistakes: &mut Mistakes,
-) -> String {
+pub(super) fn without_broken_lines(mut text: String, file: &File, mistakes: &mut Mistakes) -> String {
     for _ in 0..ROUNDS_MAX {
         let (_, errors) = DeTable::parse_recoverable(&text);
         let lines = Lines::of(&text);
         let mut blank = Vec::new();
         for error in &errors {
             let line = lines.at(error.span().map_or(0, |span| span.start));
-            mistakes.syntax(
-                file,
-                line,
-                format!("not TOML: {}", error.message().replace('\n', ", ")),
-            );
+            mistakes.syntax(file, line, format!("not TOML: {}", error.message().replace('\n', ", ")));
             let bytes = lines.bytes(line, &text);
             let content = text[bytes.clone()].trim_start();
             if !content.is_empty() && !content.starts_with('[') {
@@ -49,14 +41,8 @@ pub(super) fn without_broken_lines(
 
 pub(super) fn read<'a>(text: &'a str, file: &'a File) -> Node<'a> {
     let (root, _) = DeTable::parse_recoverable(text);
-    let reader = Reader {
-        lines: Lines::of(text),
-        file,
-    };
-    Node {
-        place: reader.place(0),
-        value: reader.table(root.into_inner()),
-    }
+    let reader = Reader { lines: Lines::of(text), file };
+    Node { place: reader.place(0), value: reader.table(root.into_inner()) }
 }
 
 struct Reader<'a> {
@@ -66,10 +52,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn place(&self, byte: usize) -> Place<'a> {
-        Place::Line {
-            file: self.file,
-            line: self.lines.at(byte),
-        }
+        Place::Line { file: self.file, line: self.lines.at(byte) }
     }
 
     fn node(&self, spanned: Spanned<DeValue<'a>>) -> Node<'a> {
@@ -79,14 +62,11 @@ impl<'a> Reader<'a> {
             DeValue::Boolean(value) => Value::Bool(value),
             DeValue::Datetime(time) => Value::Time(time.to_string()),
             DeValue::Float(number) => Value::Number(number.to_string()),
-            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix())
-            {
+            DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
                 Ok(value) => Value::Integer(value),
                 Err(_) => Value::Number(number.to_string()),
             },
-            DeValue::Array(items) => {
-                Value::List(items.into_iter().map(|item| self.node(item)).collect())
-            }
+            DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
             DeValue::Table(table) => self.table(table),
         };
         Node { place, value }
@@ -95,11 +75,7 @@ impl<'a> Reader<'a> {
     fn table(&self, table: DeTable<'a>) -> Value<'a> {
         let field = |(key, value): (Spanned<_>, _)| {
             let place = self.place(key.span().start);
-            Field {
-                key: key.into_inner(),
-                place,
-                value: self.node(value),
-            }
+            Field { key: key.into_inner(), place, value: self.node(value) }
         };
         Value::Table(table.into_iter().map(field).collect())
     }
@@ -110,16 +86,8 @@ pub(super) struct Lines(Vec<usize>);
 
 impl Lines {
     pub(super) fn of(text: impl AsRef<[u8]>) -> Self {
-        let ends = text
-            .as_ref()
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'\n');
-        Lines(
-            std::iter::once(0)
-                .chain(ends.map(|(at, _)| at + 1))
-                .collect(),
-        )
+        let ends = text.as_ref().iter().enumerate().filter(|(_, byte)| **byte == b'\n');
+        Lines(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
     }
 
     /// The number of the line, from 1 on, that a byte stands on.
@@ -145,20 +113,10 @@ mod tests {
     use super::*;
 
     fn broken(text: &str) -> (String, Vec<String>) {
-        let file = File {
-            name: "f".to_owned(),
-            rank: 0,
-        };
+        let file = File { name: "f".to_owned(), rank: 0 };
         let mut mistakes = Mistakes::default();
         let text = without_broken_lines(text.to_owned(), &file, &mut mistakes);
-        (
-            text,
-            mistakes
-                .into_list()
-                .into_iter()
-                .map(|mistake| mistake.place)
-                .collect(),
-        )
+        (text, mistakes.into_list().into_iter().map(|mistake| mistake.place).collect())
     }
 
     #[test]

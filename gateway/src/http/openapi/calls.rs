@@ -46,11 +46,8 @@ const EVERYWHERE: &[Kind] = &[
     problem::TEMPORARY_REDUCED_CAPACITY,
 ];
 /// Refusals of calls with a body.
-const WITH_BODY: &[Kind] = &[
-    problem::INVALID_REQUEST,
-    problem::BODY_TOO_LARGE,
-    problem::UNSUPPORTED_MEDIA_TYPE,
-];
+const WITH_BODY: &[Kind] =
+    &[problem::INVALID_REQUEST, problem::BODY_TOO_LARGE, problem::UNSUPPORTED_MEDIA_TYPE];
 /// Refusals of calls that the limits count; the limits themselves stand before the ledger.
 const LIMITED: &[Kind] = &[problem::QUOTA_EXCEEDED];
 
@@ -64,16 +61,7 @@ fn call(method: Method, path: &'static str, summary: &'static str, auth: Auth) -
     if path.contains("{sale}") {
         problems.push(problem::SALE_NOT_FOUND);
     }
-    Call {
-        method,
-        path,
-        summary,
-        auth,
-        query: &[],
-        body: None,
-        good: Vec::new(),
-        problems,
-    }
+    Call { method, path, summary, auth, query: &[], body: None, good: Vec::new(), problems }
 }
 
 impl Call {
@@ -105,110 +93,55 @@ impl Call {
 const RESERVATION: &str = "/v1/sales/{sale}/reservations/{id}";
 
 pub(super) fn public_calls() -> Vec<Call> {
-    let held = &[
-        problem::RESERVATION_NOT_FOUND,
-        problem::RESERVATION_NOT_HELD,
-        problem::OUTCOME_UNKNOWN,
-    ];
+    let held = &[problem::RESERVATION_NOT_FOUND, problem::RESERVATION_NOT_HELD, problem::OUTCOME_UNKNOWN];
     vec![
-        call(
-            Method::GET,
-            "/v1/time",
-            "The server's clock, for countdowns and clock offsets",
-            Auth::Anyone,
-        )
-        .json("TimeView", "Never kept by caches."),
-        call(
-            Method::GET,
-            "/problems/{name}",
-            "What a refusal means",
-            Auth::Anyone,
-        )
-        .good(200, "A short explanation.", Good::Other("text/plain")),
-        call(
-            Method::GET,
-            "/v1/sales/{sale}",
-            "A sale and what is left",
-            Auth::Anyone,
-        )
-        .json(
-            "SaleView",
-            "May be kept for a second; the `ETag` is over all but `server_time`.",
-        )
-        .good(304, "Nothing but `server_time` has changed.", Good::Empty)
-        .or(&[problem::INVALID_REQUEST])
-        .or(LIMITED),
-        call(
-            Method::GET,
-            "/v1/sales/{sale}/stores",
-            "A page of the stores",
-            Auth::Anyone,
-        )
-        .query(&[
-            ("city", "Only stores of this city."),
-            ("available", "`true`: only stores with slots left."),
-            ("limit", "Stores on the page, 1 to 500; 50 if left out."),
-            ("cursor", "`next` of the page before."),
-        ])
-        .json("StorePage", "In the definition's order.")
-        .or(LIMITED),
-        call(
-            Method::POST,
-            "/v1/sales/{sale}/reservations",
-            "Reserve",
-            Auth::Token,
-        )
-        .body("ReserveRequest", Required::True)
-        .good(201, "A new hold.", Good::Json("ReservationView"))
-        .good(
+        call(Method::GET, "/v1/time", "The server's clock, for countdowns and clock offsets", Auth::Anyone)
+            .json("TimeView", "Never kept by caches."),
+        call(Method::GET, "/problems/{name}", "What a refusal means", Auth::Anyone).good(
             200,
-            "The same reservation again, in its present state.",
-            Good::Json("ReservationView"),
-        )
-        .or(&[
-            problem::IDEMPOTENCY_KEY_MISSING,
-            problem::IDEMPOTENCY_KEY_REUSED,
-            problem::SALE_CLOSED,
-            problem::SALE_NOT_OPEN,
-            problem::SALE_PAUSED,
-            problem::UNKNOWN_ITEM,
-            problem::PURCHASE_LIMIT,
-            problem::SOLD_OUT,
-            problem::OUTCOME_UNKNOWN,
-        ]),
-        call(
-            Method::GET,
-            "/v1/sales/{sale}/reservations",
-            "The caller's own reservations",
-            Auth::Token,
-        )
-        .json("ReservationList", "In the order in which they were taken.")
-        .or(&[problem::INVALID_REQUEST]),
-        call(
-            Method::GET,
-            RESERVATION,
-            "A reservation, for its buyer or a service",
-            Auth::Token,
-        )
-        .json("ReservationView", "In its present state.")
-        .or(&[problem::RESERVATION_NOT_FOUND]),
-        call(
-            Method::PATCH,
-            RESERVATION,
-            "Change what is reserved, all of it or nothing",
-            Auth::Token,
-        )
-        .body("AmendRequest", Required::True)
-        .json(
-            "ReservationView",
-            "As it is now; `version` has gone up if anything changed.",
-        )
-        .or(held)
-        .or(&[
-            problem::RESERVATION_CHANGED,
-            problem::UNKNOWN_ITEM,
-            problem::SOLD_OUT,
-        ]),
+            "A short explanation.",
+            Good::Other("text/plain"),
+        ),
+        call(Method::GET, "/v1/sales/{sale}", "A sale and what is left", Auth::Anyone)
+            .json("SaleView", "May be kept for a second; the `ETag` is over all but `server_time`.")
+            .good(304, "Nothing but `server_time` has changed.", Good::Empty)
+            .or(&[problem::INVALID_REQUEST])
+            .or(LIMITED),
+        call(Method::GET, "/v1/sales/{sale}/stores", "A page of the stores", Auth::Anyone)
+            .query(&[
+                ("city", "Only stores of this city."),
+                ("available", "`true`: only stores with slots left."),
+                ("limit", "Stores on the page, 1 to 500; 50 if left out."),
+                ("cursor", "`next` of the page before."),
+            ])
+            .json("StorePage", "In the definition's order.")
+            .or(LIMITED),
+        call(Method::POST, "/v1/sales/{sale}/reservations", "Reserve", Auth::Token)
+            .body("ReserveRequest", Required::True)
+            .good(201, "A new hold.", Good::Json("ReservationView"))
+            .good(200, "The same reservation again, in its present state.", Good::Json("ReservationView"))
+            .or(&[
+                problem::IDEMPOTENCY_KEY_MISSING,
+                problem::IDEMPOTENCY_KEY_REUSED,
+                problem::SALE_CLOSED,
+                problem::SALE_NOT_OPEN,
+                problem::SALE_PAUSED,
+                problem::UNKNOWN_ITEM,
+                problem::PURCHASE_LIMIT,
+                problem::SOLD_OUT,
+                problem::OUTCOME_UNKNOWN,
+            ]),
+        call(Method::GET, "/v1/sales/{sale}/reservations", "The caller's own reservations", Auth::Token)
+            .json("ReservationList", "In the order in which they were taken.")
+            .or(&[problem::INVALID_REQUEST]),
+        call(Method::GET, RESERVATION, "A reservation, for its buyer or a service", Auth::Token)
+            .json("ReservationView", "In its present state.")
+            .or(&[problem::RESERVATION_NOT_FOUND]),
+        call(Method::PATCH, RESERVATION, "Change what is reserved, all of it or nothing", Auth::Token)
+            .body("AmendRequest", Required::True)
+            .json("ReservationView", "As it is now; `version` has gone up if anything changed.")
+            .or(held)
+            .or(&[problem::RESERVATION_CHANGED, problem::UNKNOWN_ITEM, problem::SOLD_OUT]),
         call(
             Method::POST,
             "/v1/sales/{sale}/reservations/{id}/confirm",
@@ -216,16 +149,9 @@ pub(super) fn public_calls() -> Vec<Call> {
             Auth::Token,
         )
         .body("ConfirmRequest", Required::True)
-        .json(
-            "ReservationView",
-            "Confirmed, now or before by the same payment.",
-        )
+        .json("ReservationView", "Confirmed, now or before by the same payment.")
         .or(held)
-        .or(&[
-            problem::FORBIDDEN,
-            problem::RESERVATION_CHANGED,
-            problem::PAYMENT_CONFLICT,
-        ]),
+        .or(&[problem::FORBIDDEN, problem::RESERVATION_CHANGED, problem::PAYMENT_CONFLICT]),
         call(
             Method::POST,
             "/v1/sales/{sale}/reservations/{id}/cancel",
@@ -240,107 +166,52 @@ pub(super) fn public_calls() -> Vec<Call> {
 pub(super) fn ops_calls() -> Vec<Call> {
     let admin = |method, path, summary| call(method, path, summary, Auth::OpsToken);
     let mut calls = vec![
-        call(
-            Method::GET,
-            "/livez",
-            "Whether the process lives",
-            Auth::Anyone,
-        )
-        .good(200, "It does.", Good::Other("text/plain")),
-        call(
-            Method::GET,
-            "/readyz",
-            "Whether this gateway shall get traffic",
-            Auth::Anyone,
-        )
-        .good(200, "It shall.", Good::Other("text/plain"))
-        .good(
-            503,
-            "It shall not; the body says why.",
+        call(Method::GET, "/livez", "Whether the process lives", Auth::Anyone).good(
+            200,
+            "It does.",
             Good::Other("text/plain"),
         ),
+        call(Method::GET, "/readyz", "Whether this gateway shall get traffic", Auth::Anyone)
+            .good(200, "It shall.", Good::Other("text/plain"))
+            .good(503, "It shall not; the body says why.", Good::Other("text/plain")),
         call(Method::GET, "/metrics", "For Prometheus", Auth::Anyone).good(
             200,
             "OpenMetrics text.",
             Good::Other("application/openmetrics-text"),
         ),
         admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id."),
-        admin(
-            Method::GET,
-            "/admin/v1/sales/{sale}",
-            "A sale: definition and live numbers",
-        )
-        .json("SaleDetail", "At one sequence."),
-        admin(
-            Method::PUT,
-            "/admin/v1/sales/{sale}",
-            "Apply a definition; harmless when repeated",
-        )
-        .body("Definition", Required::True)
-        .json("AppliedView", "What became of it.")
-        .or(&[
-            problem::DEFINITION_LOCKED,
-            problem::STOCK_TAKEN,
-            problem::OUTCOME_UNKNOWN,
-        ]),
-        admin(
-            Method::POST,
-            "/admin/v1/sales/{sale}/restock",
-            "Set the total of an item",
-        )
-        .body("RestockRequest", Required::True)
-        .json("RestockView", "Also when it already is so.")
-        .or(&[
-            problem::STOCK_CHANGED,
-            problem::STOCK_TAKEN,
-            problem::UNKNOWN_ITEM,
-            problem::OUTCOME_UNKNOWN,
-        ]),
-        admin(
-            Method::GET,
-            "/admin/v1/sales/{sale}/buyers/{sub}",
-            "A buyer, for the support desk",
-        )
-        .json("BuyerView", "Reservations and journal entries."),
-        admin(
-            Method::GET,
-            "/admin/v1/sales/{sale}/audit",
-            "Prove that every item balances",
-        )
-        .json("Report", "Exact, also of a live sale."),
-        admin(
-            Method::GET,
-            "/admin/v1/sales/{sale}/journal",
-            "Every change, one JSON object a line",
-        )
-        .query(&[
-            (
-                "from",
-                "An id (`4711-0`) or cursor (`4711-0/3`) to go on after.",
-            ),
-            (
-                "limit",
-                "Lines, 1 to 10,000. Fewer may come; go on from the last `cursor` until none do.",
-            ),
-        ])
-        .good(
-            200,
-            "As `gateway journal` prints it.",
-            Good::Other("application/x-ndjson"),
-        ),
+        admin(Method::GET, "/admin/v1/sales/{sale}", "A sale: definition and live numbers")
+            .json("SaleDetail", "At one sequence."),
+        admin(Method::PUT, "/admin/v1/sales/{sale}", "Apply a definition; harmless when repeated")
+            .body("Definition", Required::True)
+            .json("AppliedView", "What became of it.")
+            .or(&[problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::OUTCOME_UNKNOWN]),
+        admin(Method::POST, "/admin/v1/sales/{sale}/restock", "Set the total of an item")
+            .body("RestockRequest", Required::True)
+            .json("RestockView", "Also when it already is so.")
+            .or(&[
+                problem::STOCK_CHANGED,
+                problem::STOCK_TAKEN,
+                problem::UNKNOWN_ITEM,
+                problem::OUTCOME_UNKNOWN,
+            ]),
+        admin(Method::GET, "/admin/v1/sales/{sale}/buyers/{sub}", "A buyer, for the support desk")
+            .json("BuyerView", "Reservations and journal entries."),
+        admin(Method::GET, "/admin/v1/sales/{sale}/audit", "Prove that every item balances")
+            .json("Report", "Exact, also of a live sale."),
+        admin(Method::GET, "/admin/v1/sales/{sale}/journal", "Every change, one JSON object a line")
+            .query(&[
+                ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to go on after."),
+                ("limit", "Lines, 1 to 10,000. Fewer may come; go on from the last `cursor` until none do."),
+            ])
+            .good(200, "As `gateway journal` prints it.", Good::Other("application/x-ndjson")),
     ];
     for (path, summary) in [
         ("/admin/v1/sales/{sale}/pause", "Stop new reservations"),
         ("/admin/v1/sales/{sale}/resume", "Take them again"),
-        (
-            "/admin/v1/sales/{sale}/freeze",
-            "Stop the sale clock: no hold expires",
-        ),
+        ("/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
         ("/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
-        (
-            "/admin/v1/sales/{sale}/close",
-            "Stop new reservations for good",
-        ),
+        ("/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
     ] {
         calls.push(
             admin(Method::POST, path, summary)

@@ -22,11 +22,7 @@ pub(super) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
         "limit" => ObjectBuilder::new()
             .schema_type(Type::Integer)
             .minimum(Some(1))
-            .maximum(Some(if path.ends_with("/stores") {
-                500
-            } else {
-                10_000
-            })),
+            .maximum(Some(if path.ends_with("/stores") { 500 } else { 10_000 })),
         _ => text.min_length(Some(1)),
     }
 }
@@ -49,16 +45,10 @@ pub(super) fn problem_schema(kind: &Kind) -> Schema {
     let of = |of: Type| ObjectBuilder::new().schema_type(of);
     let mut schema = of(Type::Object)
         .description(Some(kind.explanation))
-        .property(
-            "type",
-            of(Type::String).enum_values(Some([format!("/problems/{}", kind.name)])),
-        )
+        .property("type", of(Type::String).enum_values(Some([format!("/problems/{}", kind.name)])))
         .property("title", of(Type::String).enum_values(Some([kind.title])))
         .property("status", of(Type::Integer).enum_values(Some([kind.status])))
-        .property(
-            "detail",
-            of(Type::String).description(Some("This occurrence, for a person.")),
-        );
+        .property("detail", of(Type::String).description(Some("This occurrence, for a person.")));
     for required in ["type", "title", "status", "detail"] {
         schema = schema.required(required);
     }

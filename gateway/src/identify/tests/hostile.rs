@@ -7,10 +7,7 @@ use super::*;
 const HS256: &str = r#"{"alg":"HS256"}"#;
 
 fn with_secret(header: &str, claims: &str) -> Result<Identified, Unauthenticated> {
-    identify(
-        &mut Setup::with_secret().identifier(),
-        &secret().sign_raw(header, claims),
-    )
+    identify(&mut Setup::with_secret().identifier(), &secret().sign_raw(header, claims))
 }
 
 #[test]
@@ -21,26 +18,15 @@ fn unsigned_tokens_are_refused() {
         for alg in ["none", "None", "NONE", "nOnE", ""] {
             let header = json!({"alg": alg, "kid": "a"}).to_string();
             let message = format!("{}.{}", b64(&header), b64(claims().to_string()));
-            for signature in [
-                "".to_owned(),
-                b64("x"),
-                b64(secret().signature(message.as_bytes())),
-            ] {
+            for signature in ["".to_owned(), b64("x"), b64(secret().signature(message.as_bytes()))] {
                 let refused = identify(&mut identifier, &format!("{message}.{signature}"));
                 assert_eq!(refused, Err(Unauthenticated::WrongAlgorithm), "{alg:?}");
             }
         }
-        let alg = if setup.settings.secret_file.is_some() {
-            "HS256"
-        } else {
-            "ES256"
-        };
+        let alg = if setup.settings.secret_file.is_some() { "HS256" } else { "ES256" };
         let header = json!({"alg": alg, "kid": "a"}).to_string();
         let empty = format!("{}.{}.", b64(header), b64(claims().to_string()));
-        assert_eq!(
-            identify(&mut identifier, &empty),
-            Err(Unauthenticated::BadSignature)
-        );
+        assert_eq!(identify(&mut identifier, &empty), Err(Unauthenticated::BadSignature));
     }
 }
 
@@ -52,19 +38,14 @@ fn a_public_key_is_never_the_secret_of_an_hmac() {
         for public in signer.public_bytes().into_iter().chain([jwk]) {
             let header = json!({"alg": "HS256", "kid": "a"}).to_string();
             let token = Signer::Hmac(public).sign_raw(header, claims().to_string());
-            assert_eq!(
-                identify(&mut identifier, &token),
-                Err(Unauthenticated::WrongAlgorithm)
-            );
+            assert_eq!(identify(&mut identifier, &token), Err(Unauthenticated::WrongAlgorithm));
         }
     }
 }
 
 #[test]
 fn the_header_can_only_agree_with_the_algorithm() {
-    for alg in [
-        "HS384", "HS512", "ES256", "RS256", "EdDSA", "hs256", "HS256 ",
-    ] {
+    for alg in ["HS384", "HS512", "ES256", "RS256", "EdDSA", "hs256", "HS256 "] {
         let header = json!({ "alg": alg }).to_string();
         let refused = with_secret(&header, &claims().to_string());
         assert_eq!(refused, Err(Unauthenticated::WrongAlgorithm), "{alg}");
@@ -73,11 +54,7 @@ fn the_header_can_only_agree_with_the_algorithm() {
     for alg in ["RS384", "RS512", "PS256", "ES256", "EdDSA", "HS256"] {
         let header = json!({"alg": alg, "kid": "a"}).to_string();
         let token = RSA.sign_raw(header, claims().to_string());
-        assert_eq!(
-            identify(&mut identifier, &token),
-            Err(Unauthenticated::WrongAlgorithm),
-            "{alg}"
-        );
+        assert_eq!(identify(&mut identifier, &token), Err(Unauthenticated::WrongAlgorithm), "{alg}");
     }
 }
 
@@ -88,22 +65,12 @@ fn a_token_can_not_bring_its_own_key() {
     let header = json!({"alg": "ES256", "kid": "a", "jwk": stranger.jwk("a"), "jku": "file:///x",
         "x5u": "https://evil.example"});
     let token = stranger.sign_raw(header.to_string(), claims().to_string());
-    assert_eq!(
-        identify(&mut identifier, &token),
-        Err(Unauthenticated::BadSignature)
-    );
+    assert_eq!(identify(&mut identifier, &token), Err(Unauthenticated::BadSignature));
 }
 
 #[test]
 fn demanded_extensions_are_refused_whatever_they_are() {
-    for crit in [
-        json!(["b64"]),
-        json!([]),
-        json!(null),
-        json!("exp"),
-        json!(0),
-        json!({}),
-    ] {
+    for crit in [json!(["b64"]), json!([]), json!(null), json!("exp"), json!(0), json!({})] {
         let header = json!({"alg": "HS256", "crit": crit}).to_string();
         let refused = with_secret(&header, &claims().to_string());
         assert_eq!(refused, Err(Unauthenticated::UnknownExtension), "{header}");
@@ -129,11 +96,7 @@ fn broken_json_is_malformed() {
         r#"{"alg":"HS256""#,
         &deep,
     ] {
-        assert_eq!(
-            with_secret(header, &good),
-            Err(Unauthenticated::Malformed),
-            "{header:?}"
-        );
+        assert_eq!(with_secret(header, &good), Err(Unauthenticated::Malformed), "{header:?}");
     }
     let _never_panics = with_secret(&deep_header, &good);
     let (sub, exp) = (r#""sub":"b""#, format!(r#""exp":{}"#, NOW + 60));
@@ -149,11 +112,7 @@ fn broken_json_is_malformed() {
         format!("{{{sub},{exp}}}{{}}"),
         deep.clone(),
     ] {
-        assert_eq!(
-            with_secret(HS256, &claims),
-            Err(Unauthenticated::Malformed),
-            "{claims:?}"
-        );
+        assert_eq!(with_secret(HS256, &claims), Err(Unauthenticated::Malformed), "{claims:?}");
     }
 }
 
@@ -161,9 +120,7 @@ fn broken_json_is_malformed() {
 fn base64_must_be_exact() {
     let mut identifier = Setup::with_secret().identifier();
     let token = secret().sign("", &claims());
-    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else {
-        panic!()
-    };
+    let [header, claims, signature] = token.split('.').collect::<Vec<_>>()[..] else { panic!() };
     for bad in [
         format!("{header}.{claims}.{signature}="),
         format!("{header}.{claims}.{signature}AA"),
@@ -198,10 +155,7 @@ fn every_changed_character_is_noticed_also_next_to_a_remembered_token() {
                     continue;
                 }
                 let changed = String::from_utf8(changed).unwrap();
-                assert!(
-                    identify(&mut identifier, &changed).is_err(),
-                    "{at}: {changed}"
-                );
+                assert!(identify(&mut identifier, &changed).is_err(), "{at}: {changed}");
             }
         }
     }
@@ -245,17 +199,13 @@ fn any_json() -> impl Strategy<Value = Value> {
         ".{0,20}".prop_map(Value::from),
         prop::sample::select(vec!["HS256", "ES256", "none", "service", "a"]).prop_map(Value::from),
     ];
-    let name = prop::sample::select(vec![
-        "alg", "kid", "crit", "sub", "exp", "nbf", "iss", "aud", "scope", "x",
-    ]);
+    let name =
+        prop::sample::select(vec!["alg", "kid", "crit", "sub", "exp", "nbf", "iss", "aud", "scope", "x"]);
     leaf.prop_recursive(4, 32, 8, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
             prop::collection::hash_map(name.clone(), inner, 0..8).prop_map(|members| {
-                members
-                    .into_iter()
-                    .map(|(name, value)| (name.to_owned(), value))
-                    .collect()
+                members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
             }),
         ]
     })

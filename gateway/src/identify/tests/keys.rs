@@ -27,19 +27,8 @@ fn every_problem_is_told_at_once() {
         ..setup.settings.clone()
     };
     let told = problems(&settings);
-    for words in [
-        "keep one",
-        "issuer is empty",
-        "audience is empty",
-        "/missing: ",
-        "symmetric",
-        "`n`",
-    ] {
-        assert_eq!(
-            told.iter().filter(|p| p.contains(words)).count(),
-            1,
-            "{words}: {told:#?}"
-        );
+    for words in ["keep one", "issuer is empty", "audience is empty", "/missing: ", "symmetric", "`n`"] {
+        assert_eq!(told.iter().filter(|p| p.contains(words)).count(), 1, "{words}: {told:#?}");
     }
 }
 
@@ -47,17 +36,11 @@ fn every_problem_is_told_at_once() {
 fn service_key_ids_must_be_in_the_key_set() {
     let setup = Setup::with_jwks(&[EC.jwk("a")], &["a", "b", "c"]);
     let told = problems(&setup.settings);
-    assert!(
-        told.len() == 2 && told[0].contains("\"b\"") && told[1].contains("\"c\""),
-        "{told:?}"
-    );
+    assert!(told.len() == 2 && told[0].contains("\"b\"") && told[1].contains("\"c\""), "{told:?}");
     let mut without = Setup::with_secret();
     without.settings.service_key_ids = vec!["a".into()];
     let told = problems(&without.settings);
-    assert!(
-        told.len() == 1 && told[0].contains("take them out"),
-        "{told:?}"
-    );
+    assert!(told.len() == 1 && told[0].contains("take them out"), "{told:?}");
 }
 
 #[test]
@@ -69,10 +52,7 @@ fn a_withdrawn_key_stops_counting_also_for_remembered_tokens() {
     let old_token = EC.sign("old", &claims());
     let new_token = new.sign("new", &claims());
     assert_eq!(identify(&mut identifier, &old_token), buyer("buyer-1"));
-    assert_eq!(
-        identify(&mut identifier, &new_token),
-        Err(Unauthenticated::UnknownKey)
-    );
+    assert_eq!(identify(&mut identifier, &new_token), Err(Unauthenticated::UnknownKey));
 
     write_jwks(setup.file(), &[EC.jwk("old"), new.jwk("new")]);
     assert_eq!(keys.reload_if_changed(), Ok(true));
@@ -81,10 +61,7 @@ fn a_withdrawn_key_stops_counting_also_for_remembered_tokens() {
 
     write_jwks(setup.file(), &[new.jwk("new")]);
     assert_eq!(keys.reload_if_changed(), Ok(true));
-    assert_eq!(
-        identify(&mut identifier, &old_token),
-        Err(Unauthenticated::UnknownKey)
-    );
+    assert_eq!(identify(&mut identifier, &old_token), Err(Unauthenticated::UnknownKey));
     assert_eq!(identify(&mut identifier, &new_token), buyer("buyer-1"));
     assert_eq!(keys.generation(), 2);
 }
@@ -98,10 +75,7 @@ fn a_name_that_gets_another_key_forgets_the_tokens_of_the_first() {
     assert_eq!(identify(&mut identifier, &token), buyer("buyer-1"));
     write_jwks(setup.file(), &[new_ec().jwk("a")]);
     assert_eq!(keys.reload_if_changed(), Ok(true));
-    assert_eq!(
-        identify(&mut identifier, &token),
-        Err(Unauthenticated::BadSignature)
-    );
+    assert_eq!(identify(&mut identifier, &token), Err(Unauthenticated::BadSignature));
 }
 
 #[test]
@@ -113,10 +87,7 @@ fn the_secret_rotates_too() {
     assert_eq!(identify(&mut identifier, &token), buyer("buyer-1"));
     std::fs::write(setup.file(), "f".repeat(32)).unwrap();
     assert_eq!(keys.reload_if_changed(), Ok(true));
-    assert_eq!(
-        identify(&mut identifier, &token),
-        Err(Unauthenticated::BadSignature)
-    );
+    assert_eq!(identify(&mut identifier, &token), Err(Unauthenticated::BadSignature));
     let next = Signer::Hmac(b"f".repeat(32)).sign("", &claims());
     assert_eq!(identify(&mut identifier, &next), buyer("buyer-1"));
 }
@@ -148,10 +119,7 @@ fn a_bad_new_file_keeps_the_old_keys_until_it_is_mended() {
     assert_eq!(keys.generation(), 0);
     write_jwks(setup.file(), &[EC.jwk("a"), ED.jwk("b")]);
     assert_eq!(keys.reload_if_changed(), Ok(true));
-    assert_eq!(
-        identify(&mut identifier, &ED.sign("b", &claims())),
-        buyer("buyer-1")
-    );
+    assert_eq!(identify(&mut identifier, &ED.sign("b", &claims())), buyer("buyer-1"));
 }
 
 #[test]

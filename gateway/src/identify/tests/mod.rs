@@ -10,8 +10,8 @@ use std::sync::{Arc, LazyLock};
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-    RsaKeyPair, RsaPublicKeyComponents,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    RsaPublicKeyComponents,
 };
 use aws_lc_rs::{hmac, rsa};
 use base64::Engine;
@@ -33,11 +33,8 @@ enum Signer {
 
 static EC: LazyLock<Signer> = LazyLock::new(new_ec);
 static ED: LazyLock<Signer> = LazyLock::new(|| Signer::Ed(Ed25519KeyPair::generate().unwrap()));
-static RSA: LazyLock<Signer> = LazyLock::new(|| {
-    Signer::Rsa(Box::new(
-        RsaKeyPair::generate(rsa::KeySize::Rsa2048).unwrap(),
-    ))
-});
+static RSA: LazyLock<Signer> =
+    LazyLock::new(|| Signer::Rsa(Box::new(RsaKeyPair::generate(rsa::KeySize::Rsa2048).unwrap())));
 
 fn new_ec() -> Signer {
     Signer::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
@@ -64,15 +61,12 @@ impl Signer {
     fn signature(&self, message: &[u8]) -> Vec<u8> {
         let rng = SystemRandom::new();
         match self {
-            Self::Hmac(key) => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message)
-                .as_ref()
-                .to_vec(),
+            Self::Hmac(key) => hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message).as_ref().to_vec(),
             Self::Ec(key) => key.sign(&rng, message).unwrap().as_ref().to_vec(),
             Self::Ed(key) => key.sign(message).as_ref().to_vec(),
             Self::Rsa(key) => {
                 let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature)
-                    .unwrap();
+                key.sign(&RSA_PKCS1_SHA256, &rng, message, &mut signature).unwrap();
                 signature
             }
         }
@@ -151,37 +145,20 @@ impl Setup {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         std::fs::write(&path, SECRET).unwrap();
-        Self {
-            dir,
-            settings: AuthSettings {
-                secret_file: Some(path),
-                ..AuthSettings::default()
-            },
-        }
+        Self { dir, settings: AuthSettings { secret_file: Some(path), ..AuthSettings::default() } }
     }
 
     fn with_jwks(keys: &[Value], service_key_ids: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("jwks.json");
         write_jwks(&path, keys);
-        let service_key_ids = service_key_ids
-            .iter()
-            .map(|kid| (*kid).to_owned())
-            .collect();
-        let settings = AuthSettings {
-            jwks_file: Some(path),
-            service_key_ids,
-            ..AuthSettings::default()
-        };
+        let service_key_ids = service_key_ids.iter().map(|kid| (*kid).to_owned()).collect();
+        let settings = AuthSettings { jwks_file: Some(path), service_key_ids, ..AuthSettings::default() };
         Self { dir, settings }
     }
 
     fn file(&self) -> &Path {
-        self.settings
-            .secret_file
-            .as_deref()
-            .or(self.settings.jwks_file.as_deref())
-            .unwrap()
+        self.settings.secret_file.as_deref().or(self.settings.jwks_file.as_deref()).unwrap()
     }
 
     fn keys(&self) -> Arc<Keys> {
@@ -197,11 +174,7 @@ fn identify(identifier: &mut Identifier, token: &str) -> Result<Identified, Unau
     identify_at(identifier, token, NOW)
 }
 
-fn identify_at(
-    identifier: &mut Identifier,
-    token: &str,
-    now_s: u64,
-) -> Result<Identified, Unauthenticated> {
+fn identify_at(identifier: &mut Identifier, token: &str, now_s: u64) -> Result<Identified, Unauthenticated> {
     identifier.identify(Some(format!("Bearer {token}").as_bytes()), now_s)
 }
 

@@ -3,10 +3,7 @@
 use super::*;
 
 fn with_secret(claims: &Value) -> Result<Identified, Unauthenticated> {
-    identify(
-        &mut Setup::with_secret().identifier(),
-        &secret().sign("any", claims),
-    )
+    identify(&mut Setup::with_secret().identifier(), &secret().sign("any", claims))
 }
 
 #[test]
@@ -17,62 +14,33 @@ fn only_one_bearer_token_in_the_header_is_read() {
     for good in ["Bearer ", "bearer ", "BEARER ", "bEaReR ", "Bearer   "] {
         assert_eq!(ask(&format!("{good}{token}")), buyer("buyer-1"), "{good:?}");
     }
-    for other in [
-        "",
-        " ",
-        "Basic dTpw",
-        &token,
-        "Bearertoken x",
-        &format!("Bearer\t{token}"),
-    ] {
+    for other in ["", " ", "Basic dTpw", &token, "Bearertoken x", &format!("Bearer\t{token}")] {
         assert_eq!(ask(other), Err(Unauthenticated::Missing), "{other:?}");
     }
     let two = format!("Bearer {token} {token}");
     let list = format!("Bearer {token},{token}");
     let tab = format!("Bearer {token}\tx");
-    for bad in [
-        "Bearer",
-        "Bearer ",
-        "Bearer a",
-        "Bearer a.b",
-        "Bearer a.b.c.d",
-        &two,
-        &list,
-        &tab,
-    ] {
+    for bad in ["Bearer", "Bearer ", "Bearer a", "Bearer a.b", "Bearer a.b.c.d", &two, &list, &tab] {
         assert_eq!(ask(bad), Err(Unauthenticated::Malformed), "{bad:?}");
     }
-    assert_eq!(
-        identifier.identify(None, NOW),
-        Err(Unauthenticated::Missing)
-    );
+    assert_eq!(identifier.identify(None, NOW), Err(Unauthenticated::Missing));
 }
 
 #[test]
 fn a_token_may_have_4096_bytes() {
     let mut identifier = Setup::with_secret().identifier();
     let of = |pad: usize| secret().sign("", &claims_with("pad", "x".repeat(pad)));
-    let fits = (0..4096)
-        .rev()
-        .map(of)
-        .find(|token| token.len() <= TOKEN_BYTES_MAX)
-        .unwrap();
+    let fits = (0..4096).rev().map(of).find(|token| token.len() <= TOKEN_BYTES_MAX).unwrap();
     assert!(fits.len() > TOKEN_BYTES_MAX - 4);
     assert_eq!(identify(&mut identifier, &fits), buyer("buyer-1"));
     let over = format!("{fits}AAAA");
-    assert_eq!(
-        identify(&mut identifier, &over),
-        Err(Unauthenticated::TooLong)
-    );
+    assert_eq!(identify(&mut identifier, &over), Err(Unauthenticated::TooLong));
 }
 
 #[test]
 fn every_algorithm_verifies_with_its_own_key_only() {
     let signers: [(&str, &Signer); 3] = [("ec", &EC), ("ed", &ED), ("rsa", &RSA)];
-    let jwks: Vec<_> = signers
-        .iter()
-        .map(|(kid, signer)| signer.jwk(kid))
-        .collect();
+    let jwks: Vec<_> = signers.iter().map(|(kid, signer)| signer.jwk(kid)).collect();
     let mut identifier = Setup::with_jwks(&jwks, &[]).identifier();
     for (kid, signer) in signers {
         let token = signer.sign(kid, &claims());
@@ -80,29 +48,16 @@ fn every_algorithm_verifies_with_its_own_key_only() {
         for (other, _) in signers.iter().filter(|(other, _)| *other != kid) {
             let token = signer.sign(other, &claims());
             let refused = identify(&mut identifier, &token);
-            assert_eq!(
-                refused,
-                Err(Unauthenticated::WrongAlgorithm),
-                "{kid} as {other}"
-            );
+            assert_eq!(refused, Err(Unauthenticated::WrongAlgorithm), "{kid} as {other}");
         }
         let unknown = signer.sign("nobody", &claims());
-        assert_eq!(
-            identify(&mut identifier, &unknown),
-            Err(Unauthenticated::UnknownKey)
-        );
+        assert_eq!(identify(&mut identifier, &unknown), Err(Unauthenticated::UnknownKey));
         let header = json!({"alg": signer.alg()}).to_string();
         let nameless = signer.sign_raw(header, claims().to_string());
-        assert_eq!(
-            identify(&mut identifier, &nameless),
-            Err(Unauthenticated::UnknownKey)
-        );
+        assert_eq!(identify(&mut identifier, &nameless), Err(Unauthenticated::UnknownKey));
     }
     let stranger = new_ec().sign("ec", &claims());
-    assert_eq!(
-        identify(&mut identifier, &stranger),
-        Err(Unauthenticated::BadSignature)
-    );
+    assert_eq!(identify(&mut identifier, &stranger), Err(Unauthenticated::BadSignature));
 }
 
 #[test]
@@ -116,18 +71,9 @@ fn another_secret_does_not_count() {
 fn exp_is_required_and_ends_the_token_after_two_seconds_of_leeway() {
     let mut identifier = Setup::with_secret().identifier();
     let token = secret().sign("", &claims_with("exp", NOW));
-    assert_eq!(
-        identify_at(&mut identifier, &token, NOW + 1),
-        buyer("buyer-1")
-    );
-    assert_eq!(
-        identify_at(&mut identifier, &token, NOW + 2),
-        Err(Unauthenticated::Expired)
-    );
-    assert_eq!(
-        with_secret(&json!({"sub": "b"})),
-        Err(Unauthenticated::MissingExpiry)
-    );
+    assert_eq!(identify_at(&mut identifier, &token, NOW + 1), buyer("buyer-1"));
+    assert_eq!(identify_at(&mut identifier, &token, NOW + 2), Err(Unauthenticated::Expired));
+    assert_eq!(with_secret(&json!({"sub": "b"})), Err(Unauthenticated::MissingExpiry));
     let null = json!({"sub": "b", "exp": null});
     assert_eq!(with_secret(&null), Err(Unauthenticated::MissingExpiry));
 }
@@ -148,17 +94,9 @@ fn a_remembered_token_ends_in_the_same_second_as_a_fresh_one() {
         (u64::MAX, Err(Unauthenticated::Expired)),
         (0, Err(Unauthenticated::NotYetValid)),
     ] {
-        assert_eq!(
-            identify_at(&mut identifier, &token, now_s),
-            answer,
-            "{now_s}"
-        );
+        assert_eq!(identify_at(&mut identifier, &token, now_s), answer, "{now_s}");
         let mut fresh = Setup::with_secret().identifier();
-        assert_eq!(
-            identify_at(&mut fresh, &token, now_s),
-            answer,
-            "fresh, {now_s}"
-        );
+        assert_eq!(identify_at(&mut fresh, &token, now_s), answer, "fresh, {now_s}");
     }
 }
 
@@ -182,11 +120,7 @@ fn times_may_be_odd_numbers_and_are_rounded_against_the_caller() {
         (json!("1800000060"), Err(Unauthenticated::Malformed)),
         (json!(true), Err(Unauthenticated::Malformed)),
     ] {
-        assert_eq!(
-            with_secret(&claims_with("exp", exp.clone())),
-            answer,
-            "{exp}"
-        );
+        assert_eq!(with_secret(&claims_with("exp", exp.clone())), answer, "{exp}");
     }
     for (nbf, answer) in [
         (json!(NOW as f64 + 1.5), buyer("buyer-1")),
@@ -194,11 +128,7 @@ fn times_may_be_odd_numbers_and_are_rounded_against_the_caller() {
         (json!(-5), buyer("buyer-1")),
         (json!(1e300), Err(Unauthenticated::NotYetValid)),
     ] {
-        assert_eq!(
-            with_secret(&claims_with("nbf", nbf.clone())),
-            answer,
-            "{nbf}"
-        );
+        assert_eq!(with_secret(&claims_with("nbf", nbf.clone())), answer, "{nbf}");
     }
     for raw in ["1e999", "99999999999999999999999999"] {
         let raw = format!(r#"{{"sub":"b","exp":{raw}}}"#);
@@ -210,28 +140,15 @@ fn times_may_be_odd_numbers_and_are_rounded_against_the_caller() {
 #[test]
 fn a_subject_is_1_to_128_visible_ascii_characters() {
     for good in ["a".to_owned(), "!~".to_owned(), "s".repeat(128)] {
-        assert_eq!(
-            with_secret(&claims_with("sub", good.as_str())),
-            buyer(&good)
-        );
+        assert_eq!(with_secret(&claims_with("sub", good.as_str())), buyer(&good));
     }
-    for bad in [
-        "".to_owned(),
-        "a b".into(),
-        "é".into(),
-        "a\u{7f}".into(),
-        "a\n".into(),
-        "s".repeat(129),
-    ] {
+    for bad in ["".to_owned(), "a b".into(), "é".into(), "a\u{7f}".into(), "a\n".into(), "s".repeat(129)] {
         let refused = with_secret(&claims_with("sub", bad.as_str()));
         assert_eq!(refused, Err(Unauthenticated::BadSubject), "{bad:?}");
     }
     let missing = with_secret(&json!({"exp": NOW + 60}));
     assert_eq!(missing, Err(Unauthenticated::BadSubject));
-    assert_eq!(
-        with_secret(&claims_with("sub", 7)),
-        Err(Unauthenticated::Malformed)
-    );
+    assert_eq!(with_secret(&claims_with("sub", 7)), Err(Unauthenticated::Malformed));
 }
 
 #[test]
@@ -248,29 +165,11 @@ fn issuer_and_audience_are_required_once_configured() {
     let iss = || json!("https://id.example");
     assert_eq!(ask(iss(), json!("launchgate")), buyer("buyer-1"));
     assert_eq!(ask(iss(), json!(["shop", "launchgate"])), buyer("buyer-1"));
-    for aud in [
-        json!(null),
-        json!("shop"),
-        json!([]),
-        json!(["shop"]),
-        json!("launchgate shop"),
-    ] {
-        assert_eq!(
-            ask(iss(), aud.clone()),
-            Err(Unauthenticated::WrongAudience),
-            "{aud}"
-        );
+    for aud in [json!(null), json!("shop"), json!([]), json!(["shop"]), json!("launchgate shop")] {
+        assert_eq!(ask(iss(), aud.clone()), Err(Unauthenticated::WrongAudience), "{aud}");
     }
-    for wrong in [
-        json!(null),
-        json!(""),
-        json!("https://id.example/"),
-        json!("HTTPS://id.example"),
-    ] {
-        assert_eq!(
-            ask(wrong, json!("launchgate")),
-            Err(Unauthenticated::WrongIssuer)
-        );
+    for wrong in [json!(null), json!(""), json!("https://id.example/"), json!("HTTPS://id.example")] {
+        assert_eq!(ask(wrong, json!("launchgate")), Err(Unauthenticated::WrongIssuer));
     }
     // Not configured, they may say anything.
     assert_eq!(with_secret(&claims_with("aud", "shop")), buyer("buyer-1"));
@@ -278,16 +177,8 @@ fn issuer_and_audience_are_required_once_configured() {
 
 #[test]
 fn the_scope_service_is_one_word_of_a_list() {
-    for scope in [
-        json!("service"),
-        json!("a service b"),
-        json!(["a", "service"]),
-    ] {
-        assert_eq!(
-            with_secret(&claims_with("scope", scope.clone())),
-            service("buyer-1"),
-            "{scope}"
-        );
+    for scope in [json!("service"), json!("a service b"), json!(["a", "service"])] {
+        assert_eq!(with_secret(&claims_with("scope", scope.clone())), service("buyer-1"), "{scope}");
     }
     for scope in [
         json!(null),
@@ -299,11 +190,7 @@ fn the_scope_service_is_one_word_of_a_list() {
         json!([]),
         json!(["a service"]),
     ] {
-        assert_eq!(
-            with_secret(&claims_with("scope", scope.clone())),
-            buyer("buyer-1"),
-            "{scope}"
-        );
+        assert_eq!(with_secret(&claims_with("scope", scope.clone())), buyer("buyer-1"), "{scope}");
     }
     for scope in [json!(1), json!({"service": true}), json!([1])] {
         let refused = with_secret(&claims_with("scope", scope.clone()));
@@ -317,20 +204,11 @@ fn with_a_key_set_service_counts_only_from_listed_keys() {
     let setup = Setup::with_jwks(&[EC.jwk("app"), pay.jwk("pay")], &["pay"]);
     let mut identifier = setup.identifier();
     let claims = claims_with("scope", "service");
-    assert_eq!(
-        identify(&mut identifier, &pay.sign("pay", &claims)),
-        service("buyer-1")
-    );
-    assert_eq!(
-        identify(&mut identifier, &EC.sign("app", &claims)),
-        buyer("buyer-1")
-    );
+    assert_eq!(identify(&mut identifier, &pay.sign("pay", &claims)), service("buyer-1"));
+    assert_eq!(identify(&mut identifier, &EC.sign("app", &claims)), buyer("buyer-1"));
     let forged = identify(&mut identifier, &EC.sign("pay", &claims));
     assert_eq!(forged, Err(Unauthenticated::BadSignature));
-    assert_eq!(
-        identify(&mut identifier, &pay.sign("pay", &super::claims())),
-        buyer("buyer-1")
-    );
+    assert_eq!(identify(&mut identifier, &pay.sign("pay", &super::claims())), buyer("buyer-1"));
 }
 
 #[test]
@@ -344,35 +222,19 @@ fn minted_tokens_are_accepted_and_say_what_was_asked() {
         identify_at(&mut identifier, &token, now_s)
     };
     assert_eq!(ask(false, Some("me"), Some("gate"), NOW), buyer("buyer-7"));
-    assert_eq!(
-        ask(true, Some("me"), Some("gate"), NOW + 61),
-        service("buyer-7")
-    );
-    assert_eq!(
-        ask(true, Some("me"), Some("gate"), NOW + 62),
-        Err(Unauthenticated::Expired)
-    );
-    assert_eq!(
-        ask(false, None, Some("gate"), NOW),
-        Err(Unauthenticated::WrongIssuer)
-    );
-    assert_eq!(
-        ask(false, Some("me"), None, NOW),
-        Err(Unauthenticated::WrongAudience)
-    );
+    assert_eq!(ask(true, Some("me"), Some("gate"), NOW + 61), service("buyer-7"));
+    assert_eq!(ask(true, Some("me"), Some("gate"), NOW + 62), Err(Unauthenticated::Expired));
+    assert_eq!(ask(false, None, Some("gate"), NOW), Err(Unauthenticated::WrongIssuer));
+    assert_eq!(ask(false, Some("me"), None, NOW), Err(Unauthenticated::WrongAudience));
 }
 
 #[test]
 fn nothing_is_minted_that_the_gateway_would_refuse() {
-    let try_mint =
-        |secret: &[u8], sub: &str, ttl_s| mint(secret, sub, false, ttl_s, NOW, None, None);
+    let try_mint = |secret: &[u8], sub: &str, ttl_s| mint(secret, sub, false, ttl_s, NOW, None, None);
     assert_eq!(try_mint(&SECRET[1..], "b", 60), Err(MintError::ShortSecret));
     assert_eq!(try_mint(SECRET, "", 60), Err(MintError::BadSubject));
     assert_eq!(try_mint(SECRET, "a b", 60), Err(MintError::BadSubject));
-    assert_eq!(
-        try_mint(SECRET, &"s".repeat(129), 60),
-        Err(MintError::BadSubject)
-    );
+    assert_eq!(try_mint(SECRET, &"s".repeat(129), 60), Err(MintError::BadSubject));
     assert_eq!(try_mint(SECRET, "b", 0), Err(MintError::BadTtl));
     assert_eq!(try_mint(SECRET, "b", u64::MAX), Err(MintError::BadTtl));
 }

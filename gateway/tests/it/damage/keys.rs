@@ -26,17 +26,10 @@ fn each_key_damaged(spoil: fn(key: &str, kind: &str) -> Option<Vec<String>>) {
             let before = sale.dump().await;
             for (name, answer) in sale.every_operation().await {
                 let told = answer.expect_err(&format!("{name} was done without {key}"));
-                assert!(
-                    told.is_empty() || told.contains(key),
-                    "{name} without {key}: {told}"
-                );
+                assert!(told.is_empty() || told.contains(key), "{name} without {key}: {told}");
                 assert_eq!(sale.dump().await, before, "{name} wrote without {key}");
             }
-            assert_eq!(
-                sale.dump().await,
-                before,
-                "a tap or a change wrote without {key}"
-            );
+            assert_eq!(sale.dump().await, before, "a tap or a change wrote without {key}");
             let (verdict, problems) = sale.problems().await;
             assert_eq!(verdict, Verdict::Drift);
             assert!(problems.contains(key), "{key}: {problems}");
@@ -50,11 +43,7 @@ fn each_key_damaged(spoil: fn(key: &str, kind: &str) -> Option<Vec<String>>) {
 #[test]
 fn a_key_of_another_type_stops_everything_and_nothing_is_written() {
     each_key_damaged(|key, kind| {
-        let words = if kind == "string" {
-            ["RPUSH", key, "x"]
-        } else {
-            ["SET", key, "x"]
-        };
+        let words = if kind == "string" { ["RPUSH", key, "x"] } else { ["SET", key, "x"] };
         Some(words.map(str::to_owned).to_vec())
     });
 }
@@ -73,10 +62,7 @@ fn a_sale_whose_state_and_journal_are_gone_is_not_begun_anew() {
         sale.ledger.command::<i64>(&["DEL", state, journal]).await;
         let before = sale.dump().await;
         let applied = sale.ledger.admin.apply(&five(&sale.id), &ops()).await;
-        assert!(
-            matches!(applied, Err(Failure::Refused(Refusal::Damaged(_)))),
-            "{applied:?}"
-        );
+        assert!(matches!(applied, Err(Failure::Refused(Refusal::Damaged(_)))), "{applied:?}");
         for (name, answer) in sale.every_operation().await {
             assert!(answer.is_err(), "{name}");
         }

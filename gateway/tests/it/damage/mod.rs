@@ -39,15 +39,8 @@ impl Sale {
         ledger.set_time(START).await;
         ledger.apply(&five(&id)).await;
         let gate = ledger.gate(0, &id).await;
-        let sale = Self {
-            ledger,
-            keys: Keys::of(&id),
-            id,
-            gate,
-        };
-        sale.gate
-            .reserve(&[tap("bob", "k"), tap("cyd", "k")], false)
-            .await;
+        let sale = Self { ledger, keys: Keys::of(&id), id, gate };
+        sale.gate.reserve(&[tap("bob", "k"), tap("cyd", "k")], false).await;
         assert!(matches!(sale.confirm("cyd").await, Change::Done(..)));
         for step in 1..=4 {
             sale.ledger.set_time(START + step * 2_000).await;
@@ -74,18 +67,8 @@ impl Sale {
     }
 
     async fn amend(&self, sub: &str) -> Change {
-        let wanted = Amendment {
-            store: Some("s2".into()),
-            ..Amendment::default()
-        };
-        amend(
-            &self.gate.lane,
-            &self.gate.sale,
-            &self.of(sub),
-            By::Service,
-            &wanted,
-        )
-        .await
+        let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
+        amend(&self.gate.lane, &self.gate.sale, &self.of(sub), By::Service, &wanted).await
     }
 
     /// All of the sale's keys as they are, byte for byte.
@@ -119,10 +102,8 @@ impl Sale {
         definition.models[0].stock = Some(30);
         let json = definition.to_json();
         let (opens, closes) = (START.to_string(), (START + 86_400_000).to_string());
-        let apply = [
-            "1", &json, &opens, &closes, "5000", "2000", "1", "3", "-", "ops", "-", "model:m1",
-            "5", "30",
-        ];
+        let apply =
+            ["1", &json, &opens, &closes, "5000", "2000", "1", "3", "-", "ops", "-", "model:m1", "5", "30"];
         let (bob, ada) = (self.of("bob"), self.of("ada"));
         let calls: [(&str, Script, &[&str]); 13] = [
             ("tick", Script::Tick, &[]),
@@ -130,11 +111,7 @@ impl Sale {
             ("confirm", Script::Confirm, &[&ada, "pay", "1"]),
             ("cancel", Script::Cancel, &[&ada, "buyer"]),
             ("cancel of what is over", Script::Cancel, &[&bob, "service"]),
-            (
-                "restock",
-                Script::Restock,
-                &["model:m1", "30", "5", "ops", "-"],
-            ),
+            ("restock", Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
             ("apply", Script::Apply, &apply),
             ("adopt", Script::Adopt, &[&run_id, "gateway"]),
             ("pause", Script::Lever, &["pause", "ops", "-"]),
@@ -145,16 +122,10 @@ impl Sale {
         ];
         for (name, script, args) in calls {
             let answer = self.gate.call(script, args).await;
-            answers.push((
-                name,
-                answer.map(drop).map_err(|failure| failure.to_string()),
-            ));
+            answers.push((name, answer.map(drop).map_err(|failure| failure.to_string())));
         }
         let applied = self.ledger.admin.apply(&definition, &ops()).await;
-        answers.push((
-            "apply by ops",
-            applied.map(drop).map_err(|failure| failure.to_string()),
-        ));
+        answers.push(("apply by ops", applied.map(drop).map_err(|failure| failure.to_string())));
         answers
     }
 
@@ -172,25 +143,15 @@ impl Sale {
         assert!(matches!(self.confirm("ada").await, Change::Done(..)));
         assert_eq!(self.gate.sweep_all(64).await, (1, 1));
         assert!(self.ledger.pull(&self.id, Lever::Freeze).await);
-        let restocked = self
-            .ledger
-            .admin
-            .restock(&self.id, "model:m1", 9, 5, &ops())
-            .await;
+        let restocked = self.ledger.admin.restock(&self.id, "model:m1", 9, 5, &ops()).await;
         assert!(restocked.is_ok(), "{restocked:?}");
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(4);
         assert_eq!(self.ledger.apply(&definition).await, Applied::Updated(2));
         let report = self.ledger.audit(&self.id).await;
-        assert_eq!(
-            (report.verdict, report.problems),
-            (Verdict::Balanced, Vec::new())
-        );
+        assert_eq!((report.verdict, report.problems), (Verdict::Balanced, Vec::new()));
         let m1 = report.items.iter().find(|i| i.item == "model:m1").unwrap();
-        assert_eq!(
-            (m1.total, m1.free, m1.held, m1.confirmed),
-            (Some(8), Some(6), 0, 2)
-        );
+        assert_eq!((m1.total, m1.free, m1.held, m1.confirmed), (Some(8), Some(6), 0, 2));
     }
 }
 
@@ -198,31 +159,16 @@ impl Sale {
 fn a_damaged_record_refuses_only_its_buyers_calls() {
     let world = World::start();
     world.run(async {
-        for rubbish in [
-            "",
-            "rubbish",
-            "ada",
-            "ada\nkey 1 1 held m1",
-            "ada\n\u{1}\u{2}",
-        ] {
+        for rubbish in ["", "rubbish", "ada", "ada\nkey 1 1 held m1", "ada\n\u{1}\u{2}"] {
             let sale = Sale::open(&world).await;
             let (records, field) = (sale.keys.records(), buyer_part(&sale.id, "ada"));
             let text: String = sale.ledger.command(&["HGET", records, &field]).await;
-            sale.ledger
-                .command::<i64>(&["HSET", records, &field, rubbish])
-                .await;
+            sale.ledger.command::<i64>(&["HSET", records, &field, rubbish]).await;
 
             let before = sale.dump().await;
             let both = [tap("ada", "k"), tap("ada", "new")];
-            assert_eq!(
-                sale.gate.reserve(&both, false).await,
-                [Decision::NotTaken, Decision::NotTaken]
-            );
-            for change in [
-                sale.amend("ada").await,
-                sale.confirm("ada").await,
-                sale.cancel("ada").await,
-            ] {
+            assert_eq!(sale.gate.reserve(&both, false).await, [Decision::NotTaken, Decision::NotTaken]);
+            for change in [sale.amend("ada").await, sale.confirm("ada").await, sale.cancel("ada").await] {
                 assert_eq!(change, Change::NotTaken, "{rubbish:?}");
             }
             assert_eq!(sale.dump().await, before);
@@ -231,14 +177,7 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
             let taps = [tap("dan", "k"), tap("ada", "k"), tap("bob", "k")];
             let decisions = sale.gate.reserve(&taps, false).await;
             assert!(
-                matches!(
-                    &decisions[..],
-                    [
-                        Decision::Won(..),
-                        Decision::NotTaken,
-                        Decision::Replayed(..)
-                    ]
-                ),
+                matches!(&decisions[..], [Decision::Won(..), Decision::NotTaken, Decision::Replayed(..)]),
                 "{decisions:?}"
             );
             assert!(matches!(sale.confirm("dan").await, Change::Done(..)));
@@ -246,9 +185,7 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
             assert_eq!(verdict, Verdict::Drift);
             assert!(problems.contains(&field), "{problems}");
 
-            sale.ledger
-                .command::<i64>(&["HSET", records, &field, &text])
-                .await;
+            sale.ledger.command::<i64>(&["HSET", records, &field, &text]).await;
             assert_eq!(sale.problems().await, (Verdict::Balanced, String::new()));
             assert!(matches!(sale.tap("ada").await, Decision::Replayed(..)));
         }
@@ -261,9 +198,7 @@ fn a_damaged_counter_refuses_what_needs_it() {
     world.run(async {
         let sale = Sale::open(&world).await;
         let stock = &sale.keys.all()[1];
-        sale.ledger
-            .command::<i64>(&["HSET", stock, "model:m1", "many"])
-            .await;
+        sale.ledger.command::<i64>(&["HSET", stock, "model:m1", "many"]).await;
         let before = sale.dump().await;
         assert_eq!(sale.tap("dan").await, Decision::NotTaken);
         assert_eq!(sale.cancel("ada").await, Change::NotTaken);
@@ -288,15 +223,11 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
     world.run(async {
         let sale = Sale::open(&world).await;
         let journal = sale.keys.journal();
-        let entry: Vec<(String, Vec<String>)> = sale
-            .ledger
-            .command(&["XREVRANGE", journal, "+", "-", "COUNT", "1"])
-            .await;
+        let entry: Vec<(String, Vec<String>)> =
+            sale.ledger.command(&["XREVRANGE", journal, "+", "-", "COUNT", "1"]).await;
         let (last, fields) = &entry[0];
-        let ahead: Vec<&str> = ["XADD", journal, "900000-0"]
-            .into_iter()
-            .chain(fields.iter().map(String::as_str))
-            .collect();
+        let ahead: Vec<&str> =
+            ["XADD", journal, "900000-0"].into_iter().chain(fields.iter().map(String::as_str)).collect();
         sale.ledger.command::<String>(&ahead).await;
 
         let before = sale.dump().await;
@@ -324,9 +255,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert_eq!(verdict, Verdict::Drift);
         assert!(problems.contains(journal), "{problems}");
 
-        sale.ledger
-            .command::<i64>(&["XDEL", journal, "900000-0"])
-            .await;
+        sale.ledger.command::<i64>(&["XDEL", journal, "900000-0"]).await;
         sale.ledger.command::<()>(&["XSETID", journal, last]).await;
         sale.works().await;
     });
@@ -347,10 +276,7 @@ fn scripts_that_redis_forgot_are_loaded_again() {
         flush().await;
         let part = buyer_part(&sale.id, "eve");
         let (list, _) = read(&sale.gate.lane, &sale.gate.sale, &part).await.unwrap();
-        assert_eq!(
-            list.iter().map(|r| r.state).collect::<Vec<_>>(),
-            [State::Cancelled]
-        );
+        assert_eq!(list.iter().map(|r| r.state).collect::<Vec<_>>(), [State::Cancelled]);
         flush().await;
         sale.works().await;
     });
@@ -364,14 +290,8 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
         let before = sale.dump().await;
         let live = sale.gate.lane.live().unwrap();
         let known = sale.gate.sale.known();
-        let scripts = [
-            Script::Tick,
-            Script::Expire,
-            Script::Confirm,
-            Script::Cancel,
-            Script::Lever,
-            Script::Restock,
-        ];
+        let scripts =
+            [Script::Tick, Script::Expire, Script::Confirm, Script::Cancel, Script::Lever, Script::Restock];
         for script in scripts {
             for (run_id, known, expected) in [
                 ("another", known, Refusal::Epoch(live.run_id.to_string())),

@@ -9,19 +9,12 @@ use super::gateway::{Gateway, Reply};
 pub fn refused<'a>(reply: &'a Reply, status: u16, name: &str, members: &[&str]) -> &'a Value {
     let told = format!("{} {}", reply.status, reply.text);
     assert_eq!((reply.status, reply.problem()), (status, name), "{told}");
-    assert_eq!(
-        reply.header("content-type"),
-        "application/problem+json",
-        "{told}"
-    );
+    assert_eq!(reply.header("content-type"), "application/problem+json", "{told}");
     assert_eq!(reply.header("cache-control"), "no-store", "{told}");
     let object = reply.json.as_object().unwrap();
     assert_eq!(object["status"], status, "{told}");
     for text in ["title", "detail"] {
-        assert!(
-            object[text].as_str().is_some_and(|t| !t.is_empty()),
-            "{told}"
-        );
+        assert!(object[text].as_str().is_some_and(|t| !t.is_empty()), "{told}");
     }
     let mut found: Vec<&str> = object
         .keys()
@@ -40,11 +33,7 @@ pub fn refused<'a>(reply: &'a Reply, status: u16, name: &str, members: &[&str]) 
     );
     if waits {
         let ms = reply.json["retry_after_ms"].as_u64().unwrap();
-        assert_eq!(
-            reply.header("retry-after"),
-            ms.div_ceil(1000).to_string(),
-            "{told}"
-        );
+        assert_eq!(reply.header("retry-after"), ms.div_ceil(1000).to_string(), "{told}");
     }
     &reply.json
 }

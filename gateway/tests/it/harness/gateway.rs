@@ -39,18 +39,12 @@ pub struct Reply {
 impl Reply {
     /// The last part of a problem's `type`.
     pub fn problem(&self) -> &str {
-        self.json["type"]
-            .as_str()
-            .and_then(|t| t.strip_prefix("/problems/"))
-            .unwrap_or_default()
+        self.json["type"].as_str().and_then(|t| t.strip_prefix("/problems/")).unwrap_or_default()
     }
 
     /// A header as text, empty if it is not there.
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|v| v.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
     }
 
     /// The reservation's id.
@@ -92,13 +86,7 @@ impl Gateway {
         std::fs::write(&ops, format!("ops {OPS_TOKEN}\n")).unwrap();
         let mut command = binary();
         command
-            .args([
-                "serve",
-                "--listen",
-                "127.0.0.1:0",
-                "--ops-listen",
-                "127.0.0.1:0",
-            ])
+            .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
             .args(["--redis", redis_url, "--log-level", "warn"])
             .arg("--ops-token-file")
             .arg(&ops)
@@ -114,24 +102,12 @@ impl Gateway {
         }
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let addresses: Value =
-            serde_json::from_str(&line).expect("the gateway tells its addresses");
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addresses: Value = serde_json::from_str(&line).expect("the gateway tells its addresses");
         let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
         let (url, ops_url) = (url("listen"), url("ops_listen"));
-        let client = reqwest::Client::builder()
-            .pool_max_idle_per_host(1000)
-            .build()
-            .unwrap();
-        Self {
-            child,
-            _files: files,
-            url,
-            ops_url,
-            client,
-        }
+        let client = reqwest::Client::builder().pool_max_idle_per_host(1000).build().unwrap();
+        Self { child, _files: files, url, ops_url, client }
     }
 
     /// A request on the public listener.
@@ -170,24 +146,14 @@ impl Gateway {
     /// A PATCH by a buyer.
     pub async fn amend(&self, sub: &str, id: &str, body: &Value) -> Reply {
         let path = format!("/v1/sales/small/reservations/{id}");
-        send(
-            self.request(Method::PATCH, &path)
-                .bearer_auth(token(sub))
-                .json(body),
-        )
-        .await
+        send(self.request(Method::PATCH, &path).bearer_auth(token(sub)).json(body)).await
     }
 
     /// A confirm by the payment service.
     pub async fn confirm(&self, id: &str, payment: &str, version: u64) -> Reply {
         let path = format!("/v1/sales/small/reservations/{id}/confirm");
         let body = serde_json::json!({"payment": payment, "version": version});
-        send(
-            self.request(Method::POST, &path)
-                .bearer_auth(service_token())
-                .json(&body),
-        )
-        .await
+        send(self.request(Method::POST, &path).bearer_auth(service_token()).json(&body)).await
     }
 
     /// A cancel by a buyer.
@@ -198,29 +164,18 @@ impl Gateway {
 
     /// A `GET` on the ops listener, with the ops token.
     pub async fn ops_get(&self, path: &str) -> Reply {
-        send(
-            self.client
-                .get(format!("{}{path}", self.ops_url))
-                .bearer_auth(OPS_TOKEN),
-        )
-        .await
+        send(self.client.get(format!("{}{path}", self.ops_url)).bearer_auth(OPS_TOKEN)).await
     }
 
     /// A call on the ops listener, with the ops token.
     pub async fn ops(&self, method: Method, path: &str, body: &Value) -> Reply {
-        send(
-            self.client
-                .request(method, format!("{}{path}", self.ops_url))
-                .bearer_auth(OPS_TOKEN)
-                .json(body),
-        )
-        .await
+        send(self.client.request(method, format!("{}{path}", self.ops_url)).bearer_auth(OPS_TOKEN).json(body))
+            .await
     }
 
     /// Pulls a lever of the sale `small`, or restocks it.
     pub async fn lever(&self, word: &str, body: &Value) -> Reply {
-        self.ops(Method::POST, &format!("/admin/v1/sales/small/{word}"), body)
-            .await
+        self.ops(Method::POST, &format!("/admin/v1/sales/small/{word}"), body).await
     }
 
     /// The audit of the sale `small`.
@@ -261,21 +216,11 @@ pub async fn send(request: RequestBuilder) -> Reply {
             let (status, headers) = (response.status().as_u16(), response.headers().clone());
             let text = response.text().await.unwrap_or_default();
             let json = serde_json::from_str(&text).unwrap_or_default();
-            Reply {
-                status,
-                headers,
-                text,
-                json,
-            }
+            Reply { status, headers, text, json }
         }
         Err(error) => {
             let headers = reqwest::header::HeaderMap::new();
-            Reply {
-                status: 0,
-                headers,
-                text: error.to_string(),
-                json: Value::Null,
-            }
+            Reply { status: 0, headers, text: error.to_string(), json: Value::Null }
         }
     }
 }
@@ -284,20 +229,15 @@ pub async fn send(request: RequestBuilder) -> Reply {
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
     // What the developer has set must not change a test.
-    std::env::vars()
-        .filter(|(name, _)| name.starts_with("LAUNCHGATE_"))
-        .for_each(|(name, _)| {
-            command.env_remove(name);
-        });
+    std::env::vars().filter(|(name, _)| name.starts_with("LAUNCHGATE_")).for_each(|(name, _)| {
+        command.env_remove(name);
+    });
     command
 }
 
 /// Sends a signal to a process.
 pub fn signal(pid: u32, name: &str) {
-    let done = Command::new("kill")
-        .args([format!("-{name}"), pid.to_string()])
-        .status()
-        .unwrap();
+    let done = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().unwrap();
     assert!(done.success());
 }
 
@@ -312,9 +252,6 @@ pub fn service_token() -> String {
 }
 
 fn mint(sub: &str, service: bool) -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     gateway::identify::mint(SECRET.as_bytes(), sub, service, 3600, now, None, None).unwrap()
 }

@@ -38,11 +38,7 @@ impl Proxy {
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let link = watch::Sender::new(Link::Pass);
         let listening = tokio::spawn(listen(listener, redis.socket(), link.subscribe()));
-        Self {
-            link,
-            listening,
-            url,
-        }
+        Self { link, listening, url }
     }
 
     /// For `--redis`.
@@ -89,9 +85,7 @@ async fn copy(
     let copying = async {
         while let Ok(n @ 1..) = from.read(&mut piece).await {
             // The proxy is gone, and its test with it.
-            if link.wait_for(|l| !stalls(*l)).await.is_err()
-                || to.write_all(&piece[..n]).await.is_err()
-            {
+            if link.wait_for(|l| !stalls(*l)).await.is_err() || to.write_all(&piece[..n]).await.is_err() {
                 return;
             }
         }

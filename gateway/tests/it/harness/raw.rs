@@ -59,18 +59,14 @@ impl Raw {
     /// The one answer until the server closes the connection; status 0 if there is none.
     pub async fn answer(&mut self) -> Reply {
         let read = async { (self.head().await, self.rest().await) };
-        let (head, body) = tokio::time::timeout(PATIENCE, read)
-            .await
-            .expect("the server answers and closes");
+        let (head, body) = tokio::time::timeout(PATIENCE, read).await.expect("the server answers and closes");
         parse(&head, String::from_utf8_lossy(&body).into_owned())
     }
 }
 
 fn parse(head: &str, text: String) -> Reply {
     let mut lines = head.lines();
-    let status = lines
-        .next()
-        .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok());
     let headers: HeaderMap = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| {

@@ -24,11 +24,7 @@ impl Redis {
         let dir = tempfile::tempdir().unwrap();
         let options: Vec<String> = options.iter().map(ToString::to_string).collect();
         let child = spawn(&dir, &options);
-        let redis = Self {
-            dir,
-            options,
-            child,
-        };
+        let redis = Self { dir, options, child };
         redis.wait();
         redis
     }
@@ -45,10 +41,7 @@ impl Redis {
 
     /// A connection of the test's own.
     pub fn connection(&self) -> redis::Connection {
-        redis::Client::open(self.url())
-            .unwrap()
-            .get_connection()
-            .unwrap()
+        redis::Client::open(self.url()).unwrap().get_connection().unwrap()
     }
 
     /// One command, its words separated by blanks.
@@ -70,10 +63,7 @@ impl Redis {
             if answers.is_ok() {
                 return;
             }
-            assert!(
-                start.elapsed() < Duration::from_secs(60),
-                "redis-server does not answer: {answers:?}"
-            );
+            assert!(start.elapsed() < Duration::from_secs(60), "redis-server does not answer: {answers:?}");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -97,11 +87,7 @@ impl Redis {
         super::eventually("redis-server stands still", || async {
             // The state comes after the name, which is in parentheses.
             let stat = std::fs::read_to_string(&stat).unwrap();
-            stat.rsplit(") ")
-                .next()
-                .unwrap()
-                .starts_with('T')
-                .then_some(())
+            stat.rsplit(") ").next().unwrap().starts_with('T').then_some(())
         })
         .await;
     }
@@ -109,9 +95,7 @@ impl Redis {
     /// A line of `INFO`.
     pub fn info(&self, name: &str) -> String {
         let info: String = self.run("INFO");
-        let line = info
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.unwrap().to_owned()
     }
 

@@ -39,9 +39,7 @@ pub fn with(mut definition: Value, pointer: &str, value: Value) -> Value {
 /// Applies a definition over the admin API.
 pub async fn apply(gateway: &Gateway, definition: &Value) -> Reply {
     let id = definition["sale"]["id"].as_str().unwrap();
-    gateway
-        .ops(Method::PUT, &format!("/admin/v1/sales/{id}"), definition)
-        .await
+    gateway.ops(Method::PUT, &format!("/admin/v1/sales/{id}"), definition).await
 }
 
 /// Applies a definition that must be taken, and waits until this gateway knows the sale at that revision.
@@ -55,10 +53,8 @@ pub async fn open(gateway: &Gateway, definition: &Value) {
 /// Waits until a gateway knows a sale.
 pub async fn known(gateway: &Gateway, id: &str) {
     let path = format!("/v1/sales/{id}");
-    eventually("the sale is known", || async {
-        (gateway.get(&path).await.status == 200).then_some(())
-    })
-    .await;
+    eventually("the sale is known", || async { (gateway.get(&path).await.status == 200).then_some(()) })
+        .await;
 }
 
 /// A white car, nothing with it, at the first store.

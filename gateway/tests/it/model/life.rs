@@ -13,12 +13,7 @@ use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
 use super::sale::Model;
 use super::world::{Gate, Ledger, ops, plain, plain_change};
 
-pub async fn live_through(
-    ledger: &Ledger,
-    sale: &str,
-    history: &History,
-    following: bool,
-) -> Outcome {
+pub async fn live_through(ledger: &Ledger, sale: &str, history: &History, following: bool) -> Outcome {
     let definition = history.definition(sale);
     ledger.set_time(START).await;
     ledger.apply(&definition).await;
@@ -59,28 +54,14 @@ impl Life<'_> {
             Op::Tick => self.tick().await?,
             Op::Run(steps) => self.run(*steps).await?,
             Op::Reserve(at, taps) => self.reserve(op, *at, taps).await?,
-            Op::Confirm {
-                at,
-                which,
-                payment,
-                version_off,
-            } => {
+            Op::Confirm { at, which, payment, version_off } => {
                 self.confirm(op, *at, *which, payment, *version_off).await?;
             }
             Op::Cancel(at, which, who) => self.cancel(op, *at, *which, *who).await?,
-            Op::Amend {
-                at,
-                which,
-                who,
-                model,
-                packages,
-                store,
-            } => {
+            Op::Amend { at, which, who, model, packages, store } => {
                 let wanted = Amendment {
                     model: model.map(str::to_owned),
-                    packages: packages
-                        .as_ref()
-                        .map(|p| p.iter().map(ToString::to_string).collect()),
+                    packages: packages.as_ref().map(|p| p.iter().map(ToString::to_string).collect()),
                     store: store.map(str::to_owned),
                 };
                 self.amend(op, *at, *which, *who, &wanted).await?;
@@ -91,26 +72,14 @@ impl Life<'_> {
                 let told = self.ledger.pull(self.id(), *lever).await;
                 same(op, told, self.model.pull(*lever))?;
             }
-            Op::Restock {
-                item,
-                total,
-                was_off,
-            } => {
+            Op::Restock { item, total, was_off } => {
                 let was = self.model.total(item).unwrap_or_default().unsigned_abs() + was_off;
-                let told = self
-                    .ledger
-                    .admin
-                    .restock(self.id(), item, *total, was, &ops())
-                    .await;
+                let told = self.ledger.admin.restock(self.id(), item, *total, was, &ops()).await;
                 same(op, told.unwrap(), self.model.restock(item, *total, was))?;
             }
             Op::Apply(edits) => {
                 let after = edited(&self.model.definition, edits);
-                same(
-                    op,
-                    self.ledger.apply(&after).await,
-                    self.model.apply(&after),
-                )?;
+                same(op, self.ledger.apply(&after).await, self.model.apply(&after))?;
             }
             Op::Refresh(at) => self.refresh(*at).await,
             Op::Audit => self.audit(op).await?,
@@ -152,20 +121,10 @@ impl Life<'_> {
     async fn reserve(&mut self, op: &Op, at: usize, taps: &[Tap]) -> Outcome {
         if self.is_outdated(at) {
             let told = self.gates[at].reserve(taps, true).await;
-            let none = told
-                .iter()
-                .all(|d| matches!(d, Decision::NotTaken | Decision::Unknown));
-            return if none {
-                Ok(())
-            } else {
-                fail(op, &told, &"none was taken")
-            };
+            let none = told.iter().all(|d| matches!(d, Decision::NotTaken | Decision::Unknown));
+            return if none { Ok(()) } else { fail(op, &told, &"none was taken") };
         }
-        same(
-            op,
-            self.gates[at].reserve(taps, false).await,
-            self.model.reserve(taps),
-        )
+        same(op, self.gates[at].reserve(taps, false).await, self.model.reserve(taps))
     }
 
     /// The id of the reservation meant, if there is any.
@@ -174,14 +133,7 @@ impl Life<'_> {
         Some((place, self.model.id_of(place)))
     }
 
-    async fn confirm(
-        &mut self,
-        op: &Op,
-        at: usize,
-        which: usize,
-        payment: &str,
-        off: i64,
-    ) -> Outcome {
+    async fn confirm(&mut self, op: &Op, at: usize, which: usize, payment: &str, off: i64) -> Outcome {
         let gate = &self.gates[at];
         let Some((place, id)) = self.meant(which) else {
             let id = reservation_id(self.id(), "nobody", "k0");
@@ -190,11 +142,7 @@ impl Life<'_> {
         };
         let version = self.model.version_of(place).saturating_add_signed(off);
         let told = changes::confirm(&gate.lane, &gate.sale, &id, payment, version).await;
-        same(
-            op,
-            plain_change(told),
-            self.model.confirm(place, payment, off),
-        )
+        same(op, plain_change(told), self.model.confirm(place, payment, off))
     }
 
     async fn cancel(&mut self, op: &Op, at: usize, which: usize, who: Who) -> Outcome {
@@ -206,14 +154,7 @@ impl Life<'_> {
         same(op, plain_change(told), self.model.cancel(place, who))
     }
 
-    async fn amend(
-        &mut self,
-        op: &Op,
-        at: usize,
-        which: usize,
-        who: Who,
-        wanted: &Amendment,
-    ) -> Outcome {
+    async fn amend(&mut self, op: &Op, at: usize, which: usize, who: Who, wanted: &Amendment) -> Outcome {
         let Some((place, id)) = self.meant(which) else {
             return Ok(());
         };
@@ -229,11 +170,7 @@ impl Life<'_> {
     fn part(&self, place: usize, who: Who) -> String {
         let owner = self.model.claims[place].sub;
         let other = BUYERS.iter().find(|sub| **sub != owner).unwrap();
-        let sub = if matches!(who, Who::Stranger) {
-            other
-        } else {
-            owner
-        };
+        let sub = if matches!(who, Who::Stranger) { other } else { owner };
         buyer_part(self.id(), sub)
     }
 
@@ -255,11 +192,7 @@ impl Life<'_> {
     /// The gateway's own audit balances, and says what the model says.
     async fn audit(&self, op: &Op) -> Outcome {
         let mut report = self.ledger.audit(self.id()).await;
-        same(
-            op,
-            (report.verdict, report.problems),
-            (Verdict::Balanced, Vec::new()),
-        )?;
+        same(op, (report.verdict, report.problems), (Verdict::Balanced, Vec::new()))?;
         report.items.sort_by(|a, b| a.item.cmp(&b.item));
         same(op, report.items, self.model.items())?;
         same(op, report.reservations, self.model.counts())?;
@@ -269,8 +202,7 @@ impl Life<'_> {
     /// All holds end by their deadlines, and all stock but what is paid for is back.
     async fn end(&mut self) -> Outcome {
         self.audit(&Op::Audit).await?;
-        self.step(&Op::Lever(gateway::ledger::admin::Lever::Unfreeze))
-            .await?;
+        self.step(&Op::Lever(gateway::ledger::admin::Lever::Unfreeze)).await?;
         let terms = &self.model.definition.sale;
         let steps = (terms.hold_ms + terms.grace_ms).div_ceil(2_000);
         // After TIME stepped back a tick only finds that out.
@@ -293,15 +225,9 @@ fn by(who: Who, part: &str) -> By<'_> {
 }
 
 fn same<T: Debug + PartialEq>(what: &impl Debug, told: T, expected: T) -> Outcome {
-    if told == expected {
-        Ok(())
-    } else {
-        fail(what, &told, &expected)
-    }
+    if told == expected { Ok(()) } else { fail(what, &told, &expected) }
 }
 
 fn fail(what: &impl Debug, told: &impl Debug, expected: &impl Debug) -> Outcome {
-    Err(TestCaseError::fail(format!(
-        "{what:?}\n     told: {told:?}\n expected: {expected:?}"
-    )))
+    Err(TestCaseError::fail(format!("{what:?}\n     told: {told:?}\n expected: {expected:?}")))
 }

@@ -46,15 +46,9 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
         for n in 0..20 {
             let new = format!("new-{n}");
             let package = definition.packages[1].clone();
-            definition.packages.push(Package {
-                id: new.clone(),
-                ..package
-            });
+            definition.packages.push(Package { id: new.clone(), ..package });
             assert_eq!(ledger.apply(&definition).await, Applied::Updated(n + 2));
-            let wanted = Amendment {
-                packages: Some(vec![new.clone()]),
-                ..Amendment::default()
-            };
+            let wanted = Amendment { packages: Some(vec![new.clone()]), ..Amendment::default() };
             match changes::amend(&gate.lane, &gate.sale, &id, By::Service, &wanted).await {
                 Change::Done(r, _) => assert_eq!(r.packages, [new]),
                 other => panic!("{other:?}"),
@@ -66,26 +60,12 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
 /// A sale that is open, with a few of everything: `m1`, `m2`, `p1` for `m1`, `p2`, `s1`, `s2`.
 pub fn simple(sale: &str) -> Definition {
     let (stocks, ops) = (vec![Some(3); 6], Vec::new());
-    History {
-        per_buyer: 1,
-        attempts: 3,
-        opens_in: 0,
-        stocks,
-        ops,
-    }
-    .definition(sale)
+    History { per_buyer: 1, attempts: 3, opens_in: 0, stocks, ops }.definition(sale)
 }
 
 /// For `m1` at `s1`.
 pub fn tap(buyer: &'static str, key: &'static str) -> Tap {
-    Tap {
-        buyer,
-        key,
-        model: "m1",
-        packages: Vec::new(),
-        store: "s1",
-        partial: false,
-    }
+    Tap { buyer, key, model: "m1", packages: Vec::new(), store: "s1", partial: false }
 }
 
 /// `PROPTEST_CASES` sets the number of histories; what fails is shrunk, and its seed kept in `regressions-*.txt`.
@@ -95,11 +75,8 @@ fn property(name: &str, cases: u32, ops: std::ops::Range<usize>, following: bool
         config.cases = cases;
     }
     config.max_shrink_iters = 3_000;
-    let kept: &'static str = format!(
-        "{}/tests/it/model/regressions-{name}.txt",
-        env!("CARGO_MANIFEST_DIR")
-    )
-    .leak();
+    let kept: &'static str =
+        format!("{}/tests/it/model/regressions-{name}.txt", env!("CARGO_MANIFEST_DIR")).leak();
     config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(kept)));
     let world = World::start();
     let outcome = TestRunner::new(config).run(&histories(ops), |history| {

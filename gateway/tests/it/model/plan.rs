@@ -106,20 +106,15 @@ pub enum Op {
 /// All histories.
 pub fn histories(ops: std::ops::Range<usize>) -> impl Strategy<Value = History> {
     let opens_in = prop_oneof![6 => Just(0), 1 => Just(1_500), 1 => Just(3_600_000)];
-    (
-        1..3_u32,
-        0..4_u32,
-        opens_in,
-        vec(stock(), 6),
-        vec(op(), ops),
-    )
-        .prop_map(|(per_buyer, more, opens_in, stocks, ops)| History {
+    (1..3_u32, 0..4_u32, opens_in, vec(stock(), 6), vec(op(), ops)).prop_map(
+        |(per_buyer, more, opens_in, stocks, ops)| History {
             per_buyer,
             attempts: per_buyer + more,
             opens_in,
             stocks,
             ops,
-        })
+        },
+    )
 }
 
 fn stock() -> impl Strategy<Value = Option<u64>> {
@@ -158,22 +153,9 @@ fn store() -> impl Strategy<Value = &'static str> {
 }
 
 fn tap() -> impl Strategy<Value = Tap> {
-    (
-        select(&BUYERS[..]),
-        select(&KEYS[..]),
-        model(),
-        packages(),
-        store(),
-        any::<bool>(),
+    (select(&BUYERS[..]), select(&KEYS[..]), model(), packages(), store(), any::<bool>()).prop_map(
+        |(buyer, key, model, packages, store, partial)| Tap { buyer, key, model, packages, store, partial },
     )
-        .prop_map(|(buyer, key, model, packages, store, partial)| Tap {
-            buyer,
-            key,
-            model,
-            packages,
-            store,
-            partial,
-        })
 }
 
 fn edit() -> impl Strategy<Value = Edit> {
@@ -232,12 +214,7 @@ impl History {
     /// The definition that the sale begins with.
     pub fn definition(&self, sale: &str) -> Definition {
         let named = |id: &str| format!("The {id}");
-        let model = |id: &str, stock| Model {
-            id: id.into(),
-            name: named(id),
-            price: 100,
-            stock,
-        };
+        let model = |id: &str, stock| Model { id: id.into(), name: named(id), price: 100, stock };
         let package = |id: &str, stock, models: Option<Vec<String>>| Package {
             id: id.into(),
             name: named(id),
@@ -245,12 +222,8 @@ impl History {
             stock,
             models,
         };
-        let store = |id: &str, capacity| Store {
-            id: id.into(),
-            name: named(id),
-            city: "Guangzhou".into(),
-            capacity,
-        };
+        let store =
+            |id: &str, capacity| Store { id: id.into(), name: named(id), city: "Guangzhou".into(), capacity };
         Definition {
             sale: Terms {
                 id: sale.into(),
@@ -311,33 +284,17 @@ fn set_stock(definition: &mut Definition, item: &str, stock: Option<u64>) {
     match kind {
         "model" => match definition.models.iter_mut().find(|m| m.id == id) {
             Some(model) => model.stock = stock,
-            None => definition.models.push(Model {
-                id,
-                name,
-                price: 100,
-                stock,
-            }),
+            None => definition.models.push(Model { id, name, price: 100, stock }),
         },
         "package" => match definition.packages.iter_mut().find(|p| p.id == id) {
             Some(package) => package.stock = stock,
-            None => definition.packages.push(Package {
-                id,
-                name,
-                price: 10,
-                stock,
-                models: None,
-            }),
+            None => definition.packages.push(Package { id, name, price: 10, stock, models: None }),
         },
         _ => match definition.stores.iter_mut().find(|s| s.id == id) {
             Some(store) => store.capacity = stock,
             None => {
                 let city = "Shanghai".into();
-                definition.stores.push(Store {
-                    id,
-                    name,
-                    city,
-                    capacity: stock,
-                });
+                definition.stores.push(Store { id, name, city, capacity: stock });
             }
         },
     }
@@ -350,11 +307,7 @@ fn remove(definition: &mut Definition, item: &str) {
         "model" if definition.models.iter().any(|m| m.id != id) => {
             definition.models.retain(|m| m.id != id);
             for package in &mut definition.packages {
-                if package
-                    .models
-                    .as_ref()
-                    .is_some_and(|fits| fits.iter().any(|m| m == id))
-                {
+                if package.models.as_ref().is_some_and(|fits| fits.iter().any(|m| m == id)) {
                     package.models = None;
                 }
             }

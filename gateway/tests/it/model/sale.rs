@@ -50,9 +50,7 @@ pub struct Model {
 impl Model {
     /// Created by this definition.
     pub fn new(definition: Definition) -> Self {
-        let totals = stocks(&definition)
-            .into_iter()
-            .map(|(item, n)| (item, n.map(signed)));
+        let totals = stocks(&definition).into_iter().map(|(item, n)| (item, n.map(signed)));
         Self {
             totals: totals.collect(),
             definition,
@@ -88,11 +86,7 @@ impl Model {
     }
 
     fn sale_clock(&self) -> i64 {
-        let step = if self.frozen {
-            0
-        } else {
-            (self.time - self.clock_at).clamp(0, STEP_MAX)
-        };
+        let step = if self.frozen { 0 } else { (self.time - self.clock_at).clamp(0, STEP_MAX) };
         self.clock + step
     }
 
@@ -124,11 +118,7 @@ impl Model {
 
     /// A reservation as every call must show it.
     fn shown(&self, r: &Reservation) -> Box<Reservation> {
-        let state = if self.is_over(r) {
-            State::Expired
-        } else {
-            r.state
-        };
+        let state = if self.is_over(r) { State::Expired } else { r.state };
         Box::new(Reservation { state, ..r.clone() })
     }
 
@@ -151,22 +141,13 @@ impl Model {
         let definition = &self.definition;
         let fits = |id: &String| {
             let package = definition.packages.iter().find(|p| p.id == *id);
-            package.is_some_and(|p| {
-                p.models
-                    .as_ref()
-                    .is_none_or(|models| models.iter().any(|m| m == model))
-            })
+            package.is_some_and(|p| p.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model)))
         };
         let mut list = Vec::new();
         if !definition.models.iter().any(|m| m.id == model) {
             list.push(format!("model:{model}"));
         }
-        list.extend(
-            packages
-                .iter()
-                .filter(|id| !fits(id))
-                .map(|id| format!("package:{id}")),
-        );
+        list.extend(packages.iter().filter(|id| !fits(id)).map(|id| format!("package:{id}")));
         if let Some(id) = store.filter(|id| !definition.stores.iter().any(|s| s.id == *id)) {
             list.push(format!("store:{id}"));
         }
@@ -175,9 +156,8 @@ impl Model {
 
     /// Reservations by state.
     pub fn counts(&self) -> Counts {
-        let count = |state| {
-            u64::try_from(self.claims.iter().filter(|c| c.is.state == state).count()).unwrap()
-        };
+        let count =
+            |state| u64::try_from(self.claims.iter().filter(|c| c.is.state == state).count()).unwrap();
         Counts {
             held: count(State::Held),
             confirmed: count(State::Confirmed),
@@ -205,11 +185,7 @@ impl Model {
     pub fn reserve(&mut self, taps: &[Tap]) -> Vec<Decision> {
         let before = self.claims.len();
         let mut decisions: Vec<Decision> = taps.iter().map(|tap| self.decide(tap)).collect();
-        let header = if self.claims.len() > before {
-            self.changed()
-        } else {
-            self.header()
-        };
+        let header = if self.claims.len() > before { self.changed() } else { self.header() };
         for decision in &mut decisions {
             match decision {
                 Decision::Won(_, told) | Decision::Replayed(_, told) => *told = header,
@@ -245,10 +221,7 @@ impl Model {
             return Decision::UnknownItem(unknown);
         }
         let counts = |r: &Reservation| r.state.takes_stock() && !self.is_over(r);
-        let active: Vec<String> = mine()
-            .filter(|c| counts(&c.is))
-            .map(|c| c.is.id.clone())
-            .collect();
+        let active: Vec<String> = mine().filter(|c| counts(&c.is)).map(|c| c.is.id.clone()).collect();
         if active.len() >= terms.per_buyer as usize {
             return Decision::PurchaseLimit(active);
         }
@@ -270,10 +243,7 @@ impl Model {
             return Decision::SoldOut { items, is_final };
         }
         if !gone.is_empty() && !tap.partial {
-            return Decision::SoldOut {
-                items: gone,
-                is_final,
-            };
+            return Decision::SoldOut { items: gone, is_final };
         }
         let left = |item: String| !gone.contains(&item);
         let is = Reservation {
@@ -283,10 +253,7 @@ impl Model {
             version: 1,
             state: State::Held,
             model: tap.model.into(),
-            packages: packages
-                .into_iter()
-                .filter(|id| left(format!("package:{id}")))
-                .collect(),
+            packages: packages.into_iter().filter(|id| left(format!("package:{id}"))).collect(),
             store: Some(tap.store.to_owned()).filter(|id| left(format!("store:{id}"))),
             unavailable: gone.clone(),
             fingerprint: String::new(),
@@ -297,11 +264,7 @@ impl Model {
         };
         self.ever_taken.extend(is.items());
         let won = Decision::Won(Box::new(is.clone()), Header::default());
-        self.claims.push(Claim {
-            sub: tap.buyer,
-            want: tap.clone(),
-            is,
-        });
+        self.claims.push(Claim { sub: tap.buyer, want: tap.clone(), is });
         won
     }
 
@@ -314,12 +277,7 @@ impl Model {
         }
         let counts = |c: &&Claim| c.is.state.takes_stock() && !self.is_over(&c.is);
         for sub in super::plan::BUYERS {
-            let active = self
-                .claims
-                .iter()
-                .filter(|c| c.sub == sub)
-                .filter(counts)
-                .count();
+            let active = self.claims.iter().filter(|c| c.sub == sub).filter(counts).count();
             if active > self.definition.sale.per_buyer as usize {
                 return Err(format!("{sub} has {active} reservations after {op:?}"));
             }
@@ -329,18 +287,9 @@ impl Model {
 }
 
 fn stocks(definition: &Definition) -> BTreeMap<String, Option<u64>> {
-    let models = definition
-        .models
-        .iter()
-        .map(|m| (format!("model:{}", m.id), m.stock));
-    let packages = definition
-        .packages
-        .iter()
-        .map(|p| (format!("package:{}", p.id), p.stock));
-    let stores = definition
-        .stores
-        .iter()
-        .map(|s| (format!("store:{}", s.id), s.capacity));
+    let models = definition.models.iter().map(|m| (format!("model:{}", m.id), m.stock));
+    let packages = definition.packages.iter().map(|p| (format!("package:{}", p.id), p.stock));
+    let stores = definition.stores.iter().map(|s| (format!("store:{}", s.id), s.capacity));
     models.chain(packages).chain(stores).collect()
 }
 

@@ -73,18 +73,10 @@ impl Drop for Gate {
 impl World {
     pub fn start() -> Self {
         let redis = Redis::start_with(&["--appendonly", "no", "--appendfsync", "no"]);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let local = LocalSet::new();
         let ledger = Rc::new(local.block_on(&runtime, Ledger::new(&redis.url())));
-        Self {
-            runtime,
-            local,
-            redis,
-            ledger,
-        }
+        Self { runtime, local, redis, ledger }
     }
 
     /// Runs something that may start local tasks.
@@ -98,9 +90,7 @@ impl Ledger {
         let scripts = Arc::new(Scripts::new(TEST_CLOCK));
         let dial = Dial::new(url, PATIENCE, PATIENCE).unwrap();
         let pool = dial.pool(4).unwrap();
-        let lanes: Vec<_> = (0..GATEWAYS)
-            .map(|_| Lane::new(dial.clone(), scripts.clone()))
-            .collect();
+        let lanes: Vec<_> = (0..GATEWAYS).map(|_| Lane::new(dial.clone(), scripts.clone())).collect();
         for lane in &lanes {
             tokio::task::spawn_local(lane.clone().keep_open());
             eventually("a lane is connected", || async { lane.live().map(drop) }).await;
@@ -130,8 +120,7 @@ impl Ledger {
     }
 
     pub async fn set_time(&self, ms: i64) {
-        self.command::<()>(&["SET", "lg:test-now", &ms.to_string()])
-            .await;
+        self.command::<()>(&["SET", "lg:test-now", &ms.to_string()]).await;
     }
 
     /// Applies a definition as ops do. Lists without an order by contract are sorted.
@@ -155,9 +144,7 @@ impl Ledger {
 
     /// A gateway that knows the sale as it is now, and learns nothing more of its definition.
     pub async fn gate(&self, at: usize, sale: &str) -> Gate {
-        let sale = load(&mut self.conn.clone(), &self.scripts, sale)
-            .await
-            .unwrap();
+        let sale = load(&mut self.conn.clone(), &self.scripts, sale).await.unwrap();
         self.gate_of(at, Arc::new(sale), None)
     }
 
@@ -181,25 +168,16 @@ impl Ledger {
 
     fn gate_of(&self, at: usize, sale: Arc<Sale>, follower: Option<JoinHandle<()>>) -> Gate {
         let lane = self.lanes[at].clone();
-        let limits = QueueLimits {
-            batch_max: 64,
-            queue_max: 64,
-        };
+        let limits = QueueLimits { batch_max: 64, queue_max: 64 };
         let queue = Queue::start(sale.clone(), lane.clone(), limits);
-        Gate {
-            sale,
-            lane,
-            queue,
-            follower,
-        }
+        Gate { sale, lane, queue, follower }
     }
 
     /// Forgets a sale.
     pub async fn forget(&self, sale: &str) {
         let keys = Keys::of(sale);
         let all = keys.all().iter().map(String::as_str);
-        self.command::<i64>(&["UNLINK"].into_iter().chain(all).collect::<Vec<_>>())
-            .await;
+        self.command::<i64>(&["UNLINK"].into_iter().chain(all).collect::<Vec<_>>()).await;
         self.command::<i64>(&["SREM", SALES, sale]).await;
     }
 }
@@ -216,10 +194,7 @@ impl Gate {
             }
         });
         let decisions = futures_util::future::join_all(taps).await;
-        decisions
-            .into_iter()
-            .map(|decision| self.plain_decision(decision))
-            .collect()
+        decisions.into_iter().map(|decision| self.plain_decision(decision)).collect()
     }
 
     fn plain_decision(&self, decision: Decision) -> Decision {
@@ -249,15 +224,8 @@ impl Gate {
 
     /// One sweep: its header, the holds that it ended, whether there may be more.
     pub async fn sweep(&self, entries: usize) -> (Header, u64, bool) {
-        let reply = self
-            .call(Script::Expire, &[&entries.to_string()])
-            .await
-            .unwrap();
-        (
-            Header::of(&reply).unwrap(),
-            text(&reply[2]).parse().unwrap(),
-            text(&reply[3]) == "1",
-        )
+        let reply = self.call(Script::Expire, &[&entries.to_string()]).await.unwrap();
+        (Header::of(&reply).unwrap(), text(&reply[2]).parse().unwrap(), text(&reply[3]) == "1")
     }
 
     /// Sweeps until nothing is due: the holds that ended, and in how many changes.
@@ -291,12 +259,7 @@ pub fn wanted(sale: &str, tap: &Tap) -> Wanted {
 /// Without what the contract does not show.
 pub fn plain(r: Reservation) -> Reservation {
     let (buyer, fingerprint, changes) = (String::new(), String::new(), Vec::new());
-    Reservation {
-        buyer,
-        fingerprint,
-        changes,
-        ..r
-    }
+    Reservation { buyer, fingerprint, changes, ..r }
 }
 
 /// The same for a change's answer.
@@ -312,8 +275,5 @@ pub fn plain_change(change: Change) -> Change {
 }
 
 pub fn ops() -> By {
-    By {
-        who: "ops".into(),
-        reason: Some("a test".into()),
-    }
+    By { who: "ops".into(), reason: Some("a test".into()) }
 }

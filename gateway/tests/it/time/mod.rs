@@ -39,12 +39,7 @@ impl Sale {
         ledger.set_time(START).await;
         ledger.apply(&definition).await;
         let gate = ledger.gate(0, &id).await;
-        Self {
-            ledger,
-            id,
-            gate,
-            time: START,
-        }
+        Self { ledger, id, gate, time: START }
     }
 
     /// `TIME` moves, and nobody ticks.
@@ -55,12 +50,7 @@ impl Sale {
 
     /// `TIME` moves as the sale clock does: with a tick at least every 2 s.
     async fn run(&mut self, ms: i64) -> Header {
-        for step in [
-            vec![2_000; usize::try_from(ms / 2_000).unwrap()],
-            vec![ms % 2_000],
-        ]
-        .concat()
-        {
+        for step in [vec![2_000; usize::try_from(ms / 2_000).unwrap()], vec![ms % 2_000]].concat() {
             self.pass(step).await;
             self.gate.tick().await;
         }
@@ -86,19 +76,9 @@ impl Sale {
         cancel(&self.gate.lane, &self.gate.sale, id, By::Buyer(&id[..20])).await
     }
 
-    async fn move_to(
-        &self,
-        id: &str,
-        by: By<'_>,
-        model: Option<&str>,
-        store: Option<&str>,
-    ) -> Change {
+    async fn move_to(&self, id: &str, by: By<'_>, model: Option<&str>, store: Option<&str>) -> Change {
         let (model, store) = (model.map(str::to_owned), store.map(str::to_owned));
-        let wanted = Amendment {
-            model,
-            store,
-            packages: None,
-        };
+        let wanted = Amendment { model, store, packages: None };
         amend(&self.gate.lane, &self.gate.sale, id, by, &wanted).await
     }
 
@@ -112,10 +92,7 @@ impl Sale {
     /// Free, held and confirmed of `model:m1`; the audit must balance.
     async fn m1(&self) -> (i64, i64, i64) {
         let report = self.ledger.audit(&self.id).await;
-        assert_eq!(
-            (report.verdict, &report.problems),
-            (Verdict::Balanced, &Vec::new())
-        );
+        assert_eq!((report.verdict, &report.problems), (Verdict::Balanced, &Vec::new()));
         let item = report.items.iter().find(|i| i.item == "model:m1").unwrap();
         (item.free.unwrap(), item.held, item.confirmed)
     }
@@ -143,26 +120,13 @@ fn after_the_deadline_a_buyer_can_cancel_but_not_change_and_a_service_can_confir
         assert_eq!((ada.deadline, ada.held_at), (HOLD, START));
 
         sale.run(HOLD - 1).await;
-        assert!(is_done(
-            &sale
-                .move_to(&ada.id, By::Buyer(&ada.id[..20]), Some("m2"), None)
-                .await
-        ));
+        assert!(is_done(&sale.move_to(&ada.id, By::Buyer(&ada.id[..20]), Some("m2"), None).await));
         sale.run(1).await;
         let by = By::Buyer(&ada.id[..20]);
-        assert_eq!(
-            refused(&sale.move_to(&ada.id, by, None, Some("s2")).await),
-            State::Held
-        );
-        assert_eq!(
-            refused(&sale.move_to(&ada.id, By::Service, Some("m1"), None).await),
-            State::Held
-        );
+        assert_eq!(refused(&sale.move_to(&ada.id, by, None, Some("s2")).await), State::Held);
+        assert_eq!(refused(&sale.move_to(&ada.id, By::Service, Some("m1"), None).await), State::Held);
         let moved = sale.move_to(&ada.id, By::Service, None, Some("s2")).await;
-        assert!(
-            matches!(&moved, Change::Done(r, _) if r.version == 3 && r.deadline == HOLD),
-            "{moved:?}"
-        );
+        assert!(matches!(&moved, Change::Done(r, _) if r.version == 3 && r.deadline == HOLD), "{moved:?}");
 
         // The last millisecond of the grace.
         sale.run(GRACE - 1).await;
@@ -187,28 +151,16 @@ fn past_the_grace_every_call_treats_a_hold_as_expired_before_the_sweep_comes_by(
         assert_eq!(sale.states("ada").await, [State::Expired]);
         assert_eq!(refused(&sale.confirm(&hold.id).await), State::Expired);
         assert_eq!(refused(&sale.cancel(&hold.id).await), State::Expired);
-        assert_eq!(
-            refused(&sale.move_to(&hold.id, By::Service, None, Some("s2")).await),
-            State::Expired
-        );
+        assert_eq!(refused(&sale.move_to(&hold.id, By::Service, None, Some("s2")).await), State::Expired);
         let replay = sale.tap("ada", "k0").await;
-        assert!(
-            matches!(&replay, Decision::Replayed(r, _) if r.state == State::Expired),
-            "{replay:?}"
-        );
+        assert!(matches!(&replay, Decision::Replayed(r, _) if r.state == State::Expired), "{replay:?}");
         // Nothing of that has changed the ledger: the stock comes back with the sweep.
         assert_eq!(sale.m1().await, (1, 1, 0));
         // It does not count against the purchase limit any more.
         sale.win("ada", "k1").await;
         let sold_out = sale.tap("bob", "k0").await;
         let one = vec!["model:m1".to_owned()];
-        assert_eq!(
-            sold_out,
-            Decision::SoldOut {
-                items: one,
-                is_final: false
-            }
-        );
+        assert_eq!(sold_out, Decision::SoldOut { items: one, is_final: false });
 
         assert_eq!(sale.gate.sweep_all(64).await, (1, 1));
         assert_eq!(sale.m1().await, (1, 1, 0));
@@ -258,11 +210,7 @@ fn opening_and_closing_go_by_time_which_does_not_run_backwards() {
         assert_eq!(won.held_at, START + 1_500);
 
         sale.pass(-HOUR).await;
-        assert_eq!(
-            sale.win("bob", "k").await.held_at,
-            START + 1_500,
-            "opened once, opened for good"
-        );
+        assert_eq!(sale.win("bob", "k").await.held_at, START + 1_500, "opened once, opened for good");
         sale.pass(HOUR + 7_500).await;
         assert_eq!(sale.tap("cyd", "k").await, Decision::Closed);
         let replay = sale.tap("ada", "k").await;
@@ -270,11 +218,7 @@ fn opening_and_closing_go_by_time_which_does_not_run_backwards() {
         sale.gate.tick().await;
         sale.pass(-HOUR).await;
         assert_eq!(sale.gate.tick().await.time, START + 9_000);
-        assert_eq!(
-            sale.tap("cyd", "k").await,
-            Decision::Closed,
-            "closed once, closed for good"
-        );
+        assert_eq!(sale.tap("cyd", "k").await, Decision::Closed, "closed once, closed for good");
     });
 }
 
@@ -293,17 +237,10 @@ fn time_stepping_an_hour_moves_the_sale_clock_by_two_seconds_at_most() {
         assert_eq!(sale.gate.sweep_all(64).await, (0, 0));
         sale.pass(-HOUR).await;
         assert_eq!(sale.gate.tick().await.sale_clock, 3_000);
-        assert_eq!(
-            sale.run(1_500).await.sale_clock,
-            4_500,
-            "it goes on at once"
-        );
+        assert_eq!(sale.run(1_500).await.sale_clock, 4_500, "it goes on at once");
         sale.pass(-HOUR).await;
         assert_eq!(sale.gate.tick().await.sale_clock, 4_500);
-        assert_eq!(
-            sale.run(HOLD + GRACE - 4_501).await.sale_clock,
-            HOLD + GRACE - 1
-        );
+        assert_eq!(sale.run(HOLD + GRACE - 4_501).await.sale_clock, HOLD + GRACE - 1);
         assert!(is_done(&sale.confirm(&hold.id).await));
     });
 }
@@ -342,10 +279,7 @@ fn what_was_decided_by_the_sale_clock_stays_when_time_steps_back() {
         sale.pass(-1_000).await;
         assert_eq!(sale.states("ada").await, [State::Expired, State::Held]);
         assert_eq!(refused(&sale.confirm(&first.id).await), State::Expired);
-        assert!(
-            second.deadline >= first.deadline,
-            "holds end in the order in which they began"
-        );
+        assert!(second.deadline >= first.deadline, "holds end in the order in which they began");
         assert_eq!(sale.gate.sweep_all(64).await, (1, 1));
     });
 }

@@ -39,11 +39,7 @@ fn a_sweep_is_bounded_and_ends_holds_in_the_order_in_which_they_began() {
         }
         assert_eq!(ended.iter().sum::<u64>(), 21 * 3, "{ended:?}");
         assert_eq!(ended.len(), 3, "{ended:?}");
-        let lines = sale
-            .ledger
-            .admin
-            .journal(&sale.id, Cursor::START, 1_000)
-            .await;
+        let lines = sale.ledger.admin.journal(&sale.id, Cursor::START, 1_000).await;
         let numbers: Vec<u64> = lines
             .unwrap()
             .iter()
@@ -94,10 +90,7 @@ fn several_gateways_sweeping_at_once_end_each_hold_once() {
         let ended = futures_util::future::join_all(sweeps).await;
         let all: u64 = ended.iter().map(|(holds, _)| holds).sum();
         assert_eq!(all, 299, "{ended:?}");
-        assert!(
-            ended.iter().filter(|(holds, _)| *holds > 0).count() > 1,
-            "they took turns: {ended:?}"
-        );
+        assert!(ended.iter().filter(|(holds, _)| *holds > 0).count() > 1, "they took turns: {ended:?}");
         assert_eq!(sale.m1().await, (4_999, 0, 1));
     });
 }

@@ -11,74 +11,41 @@ use super::*;
 #[test]
 fn fifty_thousand_stores_load() {
     let rows = |count: u32| {
-        let rows =
-            (1..=count).map(|n| format!("gz-{n:05},Guangzhou store {n},Guangzhou,{}\n", n % 50));
+        let rows = (1..=count).map(|n| format!("gz-{n:05},Guangzhou store {n},Guangzhou,{}\n", n % 50));
         "id,name,city,capacity\n".to_owned() + &rows.collect::<String>()
     };
     let folder = folder(format!("{SALE}{STORES}"), Some(rows(50_000).as_bytes()));
     let definition = Definition::load(&folder.path().join("sale.toml")).unwrap();
     assert_eq!(definition.stores.len(), 50_000);
-    assert_eq!(
-        Definition::from_json(definition.to_json().as_bytes()).unwrap(),
-        definition
-    );
-    assert_told(
-        &of_csv(rows(50_001).as_bytes()),
-        &["stores.csv:50002: at most 50000 of `stores`"],
-    );
+    assert_eq!(Definition::from_json(definition.to_json().as_bytes()).unwrap(), definition);
+    assert_told(&of_csv(rows(50_001).as_bytes()), &["stores.csv:50002: at most 50000 of `stores`"]);
 }
 
 fn example(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("examples")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
 }
 
 #[test]
 fn the_small_example_is_valid() {
     let definition = Definition::load(&example("small").join("sale.toml")).unwrap();
-    assert_eq!(
-        (
-            definition.models.len(),
-            definition.packages.len(),
-            definition.stores.len()
-        ),
-        (2, 2, 5)
-    );
-    assert_eq!(
-        definition
-            .models
-            .iter()
-            .filter_map(|model| model.stock)
-            .sum::<u64>(),
-        100
-    );
+    assert_eq!((definition.models.len(), definition.packages.len(), definition.stores.len()), (2, 2, 5));
+    assert_eq!(definition.models.iter().filter_map(|model| model.stock).sum::<u64>(), 100);
     assert!(definition.sale.rehearsal);
 }
 
 #[test]
 fn the_large_example_is_valid() {
     let from = example("national-good-car");
-    let csv = Command::new("sh")
-        .arg(from.join("make-stores"))
-        .output()
-        .unwrap();
+    let csv = Command::new("sh").arg(from.join("make-stores")).output().unwrap();
     assert!(csv.status.success());
     let folder = folder(fs::read(from.join("sale.toml")).unwrap(), Some(&csv.stdout));
     let definition = Definition::load(&folder.path().join("sale.toml")).unwrap();
     assert_eq!(definition.stores.len(), 43_000);
     assert_eq!(definition.stores[0].id, "gz-0001");
-    let service = definition
-        .stores
-        .iter()
-        .filter(|store| store.name.contains("service store"))
-        .count();
+    let service = definition.stores.iter().filter(|store| store.name.contains("service store")).count();
     assert_eq!(service, 3_000);
     assert!(definition.sale.rehearsal);
-    assert_eq!(
-        Definition::from_json(definition.to_json().as_bytes()).unwrap(),
-        definition
-    );
+    assert_eq!(Definition::from_json(definition.to_json().as_bytes()).unwrap(), definition);
 }
 
 prop_compose! {
@@ -140,51 +107,23 @@ fn files(definition: &Definition) -> (String, Vec<u8>) {
         sale.deposit,
         sale.rehearsal,
     );
-    let mut item = |kind,
-                    id: &str,
-                    name: &str,
-                    price: u64,
-                    stock: Option<u64>,
-                    models: &Option<Vec<String>>| {
-        toml += &format!(
-            "[[{kind}]]\nid = {}\nname = {}\nprice = {price}\n",
-            text(id),
-            text(name)
-        );
-        toml += &stock.map_or(String::new(), |stock| format!("stock = {stock}\n"));
-        toml += &models
-            .as_ref()
-            .map_or(String::new(), |models| format!("models = {models:?}\n"));
-    };
+    let mut item =
+        |kind, id: &str, name: &str, price: u64, stock: Option<u64>, models: &Option<Vec<String>>| {
+            toml += &format!("[[{kind}]]\nid = {}\nname = {}\nprice = {price}\n", text(id), text(name));
+            toml += &stock.map_or(String::new(), |stock| format!("stock = {stock}\n"));
+            toml += &models.as_ref().map_or(String::new(), |models| format!("models = {models:?}\n"));
+        };
     for model in &definition.models {
-        item(
-            "model",
-            &model.id,
-            &model.name,
-            model.price,
-            model.stock,
-            &None,
-        );
+        item("model", &model.id, &model.name, model.price, model.stock, &None);
     }
     for package in &definition.packages {
-        item(
-            "package",
-            &package.id,
-            &package.name,
-            package.price,
-            package.stock,
-            &package.models,
-        );
+        item("package", &package.id, &package.name, package.price, package.stock, &package.models);
     }
     let mut csv = csv::Writer::from_writer(Vec::new());
-    csv.write_record(["id", "name", "city", "capacity"])
-        .unwrap();
+    csv.write_record(["id", "name", "city", "capacity"]).unwrap();
     for store in &definition.stores {
-        let capacity = store
-            .capacity
-            .map_or(String::new(), |capacity| capacity.to_string());
-        csv.write_record([&store.id, &store.name, &store.city, &capacity])
-            .unwrap();
+        let capacity = store.capacity.map_or(String::new(), |capacity| capacity.to_string());
+        csv.write_record([&store.id, &store.name, &store.city, &capacity]).unwrap();
     }
     (toml, csv.into_inner().unwrap())
 }

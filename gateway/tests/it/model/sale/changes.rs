@@ -27,22 +27,13 @@ impl Model {
         let r = &self.claims[which].is;
         let shown = self.shown(r);
         match shown.state {
-            State::Confirmed if r.payment.as_deref() == Some(payment) => {
-                Change::Done(shown, self.header())
-            }
+            State::Confirmed if r.payment.as_deref() == Some(payment) => Change::Done(shown, self.header()),
             State::Confirmed => Change::PaymentConflict(shown),
             State::Cancelled | State::Expired => Change::NotHeld(shown),
             State::Held if version_off != 0 => Change::Changed(shown),
             State::Held => {
                 let payment = Some(payment.to_owned());
-                self.replace(
-                    which,
-                    Reservation {
-                        state: State::Confirmed,
-                        payment,
-                        ..*shown
-                    },
-                )
+                self.replace(which, Reservation { state: State::Confirmed, payment, ..*shown })
             }
         }
     }
@@ -53,13 +44,9 @@ impl Model {
         match (who, shown.state) {
             (Who::Stranger, _) => Change::NotFound,
             (_, State::Cancelled) => Change::Done(shown, self.header()),
-            (_, State::Held) | (Who::Service, State::Confirmed) => self.replace(
-                which,
-                Reservation {
-                    state: State::Cancelled,
-                    ..*shown
-                },
-            ),
+            (_, State::Held) | (Who::Service, State::Confirmed) => {
+                self.replace(which, Reservation { state: State::Cancelled, ..*shown })
+            }
             _ => Change::NotHeld(shown),
         }
     }
@@ -81,8 +68,7 @@ impl Model {
             if sorted(packages) != sorted(&now.packages) {
                 next.packages.clone_from(packages);
             }
-            next.unavailable
-                .retain(|item| !item.starts_with("package:"));
+            next.unavailable.retain(|item| !item.starts_with("package:"));
         }
         if let Some(store) = &wanted.store {
             next.store = Some(store.clone());
@@ -102,11 +88,8 @@ impl Model {
             return Change::Done(now, self.header());
         }
         let (old, new) = (now.items(), next.items());
-        let items: Vec<String> = new
-            .iter()
-            .filter(|i| !old.contains(i) && self.is_gone(i))
-            .cloned()
-            .collect();
+        let items: Vec<String> =
+            new.iter().filter(|i| !old.contains(i) && self.is_gone(i)).cloned().collect();
         if !items.is_empty() {
             let is_final = self.counts().held == 0;
             return Change::SoldOut { items, is_final };

@@ -47,10 +47,7 @@ impl Model {
                     self.totals.insert(item.to_owned(), Some(total));
                     self.changed();
                 }
-                Restocked::Done {
-                    total,
-                    free: total - taken,
-                }
+                Restocked::Done { total, free: total - taken }
             }
         }
     }
@@ -69,16 +66,9 @@ impl Model {
             return Applied::Locked(vec!["closes_at".into()]);
         }
         let (old, new) = (stocks(before), stocks(after));
-        let removed: Vec<String> = old
-            .keys()
-            .filter(|item| !new.contains_key(*item))
-            .cloned()
-            .collect();
-        let used: Vec<String> = removed
-            .iter()
-            .filter(|item| self.ever_taken.contains(*item))
-            .cloned()
-            .collect();
+        let removed: Vec<String> = old.keys().filter(|item| !new.contains_key(*item)).cloned().collect();
+        let used: Vec<String> =
+            removed.iter().filter(|item| self.ever_taken.contains(*item)).cloned().collect();
         if !used.is_empty() {
             return Applied::ItemTaken(used);
         }
@@ -99,8 +89,7 @@ impl Model {
         let short: Vec<(String, u64)> = totals
             .iter()
             .filter(|(item, total)| {
-                old.get(*item) != new.get(*item)
-                    && total.is_some_and(|n| n < self.taken_in_all(item))
+                old.get(*item) != new.get(*item) && total.is_some_and(|n| n < self.taken_in_all(item))
             })
             .map(|(item, _)| (item.clone(), self.taken_in_all(item).unsigned_abs()))
             .collect();
@@ -126,18 +115,11 @@ fn locked(before: &Definition, after: &Definition) -> Vec<String> {
         (b.deposit != a.deposit, "deposit".into()),
     ];
     for model in &after.models {
-        let other =
-            |m: &&gateway::domain::definition::Model| m.id == model.id && m.price != model.price;
-        fields.push((
-            before.models.iter().any(|m| other(&m)),
-            format!("price of model:{}", model.id),
-        ));
+        let other = |m: &&gateway::domain::definition::Model| m.id == model.id && m.price != model.price;
+        fields.push((before.models.iter().any(|m| other(&m)), format!("price of model:{}", model.id)));
     }
-    let mut fields: Vec<String> = fields
-        .into_iter()
-        .filter(|(differs, _)| *differs)
-        .map(|(_, f)| f)
-        .collect();
+    let mut fields: Vec<String> =
+        fields.into_iter().filter(|(differs, _)| *differs).map(|(_, f)| f).collect();
     fields.sort();
     fields
 }
