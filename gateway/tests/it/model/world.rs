@@ -157,12 +157,16 @@ impl Ledger {
             sales.clone(),
             Arc::new(CaughtUp::default()),
         ));
-        let found = loop {
-            match sales.get(sale) {
-                Some(sale) => break sale,
-                None => tokio::time::sleep(Duration::from_millis(1)).await,
+        let find = async {
+            loop {
+                match sales.get(sale) {
+                    Some(sale) => break sale,
+                    None => tokio::time::sleep(Duration::from_millis(1)).await,
+                }
             }
         };
+        let found = tokio::time::timeout(PATIENCE, find).await;
+        let found = found.expect("the follower finds the sale");
         self.gate_of(at, found, Some(follower))
     }
 
