@@ -23,6 +23,13 @@ pub fn buyer_part(sale: &str, sub: &str) -> String {
 }
 
 /// The id of the reservation that this buyer's key stands for, at every gateway and after any crash.
+///
+/// ```
+/// use gateway::domain::identity::{buyer_part, reservation_id};
+/// let id = reservation_id("national-good-car", "alice", "one-tap");
+/// assert_eq!(id, reservation_id("national-good-car", "alice", "one-tap"));
+/// assert!(id.starts_with(&buyer_part("national-good-car", "alice")));
+/// ```
 #[must_use]
 pub fn reservation_id(sale: &str, sub: &str, key: &str) -> String {
     let hash = Sha256::new().chain_update(b"key\0").chain_update(key).finalize();
@@ -64,6 +71,12 @@ pub fn fingerprint(model: &str, packages: &[String], store: &str, accept_partial
 
 /// The key that an `Idempotency-Key` header names: an RFC 8941 string, or the same characters bare;
 /// 1 to 64 visible ASCII characters. `Err` says what is wrong with it.
+///
+/// ```
+/// use gateway::domain::identity::parse_key;
+/// assert_eq!(parse_key(b"\"one-tap\""), parse_key(b"one-tap"));
+/// assert!(parse_key(b"two taps").is_err());
+/// ```
 pub fn parse_key(header: &[u8]) -> Result<String, &'static str> {
     let text = header.trim_ascii();
     let quoted = text.len() >= 2 && text[0] == b'"' && text[text.len() - 1] == b'"';

@@ -66,6 +66,12 @@ pub enum Availability {
 
 impl Availability {
     /// Of an item with this total (`None`: no limit) and this much free.
+    ///
+    /// ```
+    /// use gateway::domain::sale::Availability;
+    /// assert_eq!(Availability::of(Some(3000), 300), Availability::Low);
+    /// assert_eq!(Availability::of(None, -7), Availability::InStock);
+    /// ```
     #[must_use]
     pub fn of(total: Option<i64>, free: i64) -> Self {
         match total {

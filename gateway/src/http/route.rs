@@ -4,7 +4,9 @@ use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::{Method, Request};
 
+use super::request::query;
 use super::respond::{self, Answer, Refused};
+use super::sales::StoresWanted;
 use super::worker::Worker;
 use super::{cors, problem, request, reservations, sales};
 use crate::identify::Identified;
@@ -106,8 +108,14 @@ async fn dispatch(
     match path {
         Path::Time => Ok(sales::time(now(worker))),
         Path::Problem(name) => explain(name),
-        Path::Sale(id) => worker.pages.answer(&*worker.sale(id)?, &parts),
-        Path::Stores(id) => sales::stores(&*worker.sale(id)?, &parts),
+        Path::Sale(id) => {
+            let [] = query(&parts, [])?;
+            Ok(worker.pages.answer(&*worker.sale(id)?, &parts))
+        }
+        Path::Stores(id) => {
+            let wanted = StoresWanted::read(&parts)?;
+            sales::stores(&*worker.sale(id)?, wanted)
+        }
         Path::Reservations(sale) => {
             let who = who()?;
             let request = Request::from_parts(parts, body);

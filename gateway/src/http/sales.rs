@@ -43,8 +43,7 @@ struct Page {
 
 impl Pages {
     /// `GET /v1/sales/{sale}`
-    pub fn answer(&self, sale: &Sale, parts: &Parts) -> Result<Answer, Refused> {
-        let [] = query(parts, [])?;
+    pub fn answer(&self, sale: &Sale, parts: &Parts) -> Answer {
         let memory = sale.memory();
         let time = sale.best_time();
         let phase = memory.phase(time);
@@ -62,7 +61,7 @@ impl Pages {
             }
         };
         let body = [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat();
-        Ok(respond::cached(body.into(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH)))
+        respond::cached(body.into(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
     }
 }
 
@@ -118,23 +117,39 @@ fn view(memory: &Memory, phase: Phase, poll_after_ms: u64) -> SaleView {
     }
 }
 
+/// Which stores are asked for.
+pub struct StoresWanted {
+    city: Option<String>,
+    only_available: bool,
+    limit: usize,
+    cursor: Option<String>,
+}
+
+impl StoresWanted {
+    /// From the query.
+    pub fn read(parts: &Parts) -> Result<Self, Refused> {
+        let [city, available, limit, cursor] = query(parts, ["city", "available", "limit", "cursor"])?;
+        let only_available = match available.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(wrong("available", "is true or false.")),
+        };
+        let limit = match limit.map(|limit| limit.parse::<usize>()) {
+            None => PAGE,
+            Some(Ok(limit)) if (1..=PAGE_MAX).contains(&limit) => limit,
+            Some(_) => return Err(wrong("limit", &format!("is a number from 1 to {PAGE_MAX}."))),
+        };
+        Ok(Self { city, only_available, limit, cursor })
+    }
+}
+
+fn wrong(name: &str, what: &str) -> Refused {
+    Refused::new(super::problem::INVALID_REQUEST, format!("{name} {what}"))
+}
+
 /// `GET /v1/sales/{sale}/stores`
-pub fn stores(sale: &Sale, parts: &Parts) -> Result<Answer, Refused> {
-    let [city, available, limit, cursor] = query(parts, ["city", "available", "limit", "cursor"])?;
-    let wrong =
-        |name: &str, what: &str| Refused::new(super::problem::INVALID_REQUEST, format!("{name} {what}"));
-    let only_available = match available.as_deref() {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(wrong("available", "is true or false.")),
-    };
-    let limit = match limit.map(|limit| limit.parse::<usize>()) {
-        None => PAGE,
-        Some(Ok(limit)) if (1..=PAGE_MAX).contains(&limit) => limit,
-        Some(_) => {
-            return Err(wrong("limit", &format!("is a number from 1 to {PAGE_MAX}.")));
-        }
-    };
+pub fn stores(sale: &Sale, wanted: StoresWanted) -> Result<Answer, Refused> {
+    let StoresWanted { city, only_available, limit, cursor } = wanted;
     let memory = sale.memory();
     let catalogue = &memory.catalogue;
     // A cursor is the last store of the page before: it stays right when others come and go.

@@ -125,7 +125,9 @@ async fn connection<H: Handler>(
     let _ = stream.set_nodelay(true);
     // hyper has no time-out for a client that never sends anything.
     let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.readable());
+    // Bytes that are there go before the stop: who has sent a request gets its answer.
     tokio::select! {
+        biased;
         readable = first_byte => if !matches!(readable, Ok(Ok(()))) { return },
         _ = stop.wait_for(|stop| *stop) => return,
     }
@@ -142,6 +144,7 @@ async fn connection<H: Handler>(
     let outcome = {
         let mut serving = pin!(std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)));
         tokio::select! {
+            biased;
             outcome = &mut serving => Some(outcome),
             _ = stop.wait_for(|stop| *stop) => None,
         }

@@ -161,6 +161,13 @@ impl Cursor {
     pub const START: Self = Self { sequence: 0, change: 1, changes: 1 };
 
     /// Reads `4711-0` (after all of that entry) or `4711-0/3` (after its third change).
+    ///
+    /// ```
+    /// use gateway::ledger::journal::Cursor;
+    /// let third = Cursor::parse("4711-0/3")?;
+    /// assert!(Cursor::parse("4711-0")?.is_after(&third));
+    /// # Ok::<(), String>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(

@@ -12,19 +12,40 @@
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
 
-local entries = redis.call('XRANGE', JOURNAL, '(' .. whole(s.swept), '+', 'COUNT', ARGV[3])
+local function entries_after(count)
+  return redis.call('XRANGE', JOURNAL, '(' .. whole(s.swept), '+', 'COUNT', count)
+end
+
+-- The fields of an entry, and when its holds are due if it made any; nil and a refusal if that can't be read.
+local function read_entry(entry)
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  if fields.kind ~= 'reserve' then return fields end
+  local deadline = tonumber((fields.data or ''):match('^%S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+)'))
+  if not deadline then return nil, {'damaged', JOURNAL .. ' has no deadline in entry ' .. entry[1]} end
+  fields.due = deadline + s.grace
+  return fields
+end
+
+-- Mostly nothing is due, and the next entry alone tells.
+local fields
+local head = entries_after(1)[1]
+if head then
+  fields, refusal = read_entry(head)
+  if not fields then return refusal end
+end
+if not head or (fields.due and s.sale_clock < fields.due) then return {'ok', header(s), 0, 0} end
+
+local entries = entries_after(ARGV[3])
 local due, buyers, swept, more = {}, {}, s.swept, #entries == tonumber(ARGV[3])
 -- A reply stays bounded also when every entry is a full batch.
 local HOLDS_MAX = 512
 
 for _, entry in ipairs(entries) do
-  local sequence = tonumber(entry[1]:match('^%d+'))
-  local fields = {}
-  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
-  if fields.kind == 'reserve' then
-    local deadline = tonumber(fields.data:match('^%S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+)'))
-    if not deadline then return {'damaged', JOURNAL .. ' has no deadline in entry ' .. entry[1]} end
-    if s.sale_clock < deadline + s.grace then
+  fields, refusal = read_entry(entry)
+  if not fields then return refusal end
+  if fields.due then
+    if s.sale_clock < fields.due then
       more = false
       break
     end
@@ -38,7 +59,7 @@ for _, entry in ipairs(entries) do
       buyers[#buyers + 1] = id:sub(1, 20)
     end
   end
-  swept = sequence
+  swept = tonumber(entry[1]:match('^%d+'))
 end
 
 local texts = fetch(RECORDS, buyers)
