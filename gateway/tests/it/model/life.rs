@@ -54,6 +54,12 @@ impl Life<'_> {
             Op::Tick => self.tick().await?,
             Op::Run(steps) => self.run(*steps).await?,
             Op::Reserve(at, taps) => self.reserve(op, *at, taps).await?,
+            Op::Again(at, which) => {
+                if let Some((place, _)) = self.meant(*which) {
+                    let tap = self.model.claims[place].want.clone();
+                    self.reserve(op, *at, &[tap.clone(), tap]).await?;
+                }
+            }
             Op::Confirm { at, which, payment, version_off } => {
                 self.confirm(op, *at, *which, payment, *version_off).await?;
             }

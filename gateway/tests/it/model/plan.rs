@@ -73,6 +73,8 @@ pub enum Op {
     /// So many steps of 2 s, each with a tick.
     Run(u8),
     Reserve(usize, Vec<Tap>),
+    /// The very request of a reservation again, twice in one batch.
+    Again(usize, usize),
     Confirm {
         at: usize,
         which: usize,
@@ -190,6 +192,7 @@ fn op() -> impl Strategy<Value = Op> {
     let version_off = prop_oneof![6 => Just(0_i64), 1 => -1..2_i64];
     prop_oneof![
         24 => (at(), vec(tap(), 1..6)).prop_map(|(at, taps)| Op::Reserve(at, taps)),
+         6 => (at(), which()).prop_map(|(at, which)| Op::Again(at, which)),
         6 => (at(), which(), select(vec!["pay-1", "pay-2"]), version_off).prop_map(
             |(at, which, payment, version_off)| Op::Confirm { at, which, payment, version_off }),
         6 => (at(), which(), who.clone()).prop_map(|(at, which, who)| Op::Cancel(at, which, who)),

@@ -21,7 +21,7 @@ const STEP_MAX: i64 = 2_000;
 #[derive(Debug, Clone)]
 pub struct Claim {
     pub sub: &'static str,
-    want: Tap,
+    pub want: Tap,
     /// As the ledger has it: a hold that is over stays held until the sweep.
     is: Reservation,
 }
