@@ -4,6 +4,9 @@ use std::collections::HashMap;
 
 use super::definition::{Definition, Store};
 
+/// What an item's name begins with.
+const KINDS: [&str; 3] = ["model", "package", "store"];
+
 /// One revision of a sale's definition, indexed.
 #[derive(Debug)]
 pub struct Catalogue {
@@ -12,7 +15,8 @@ pub struct Catalogue {
     /// Counts the applied definitions of the sale from 1.
     pub revision: u64,
     items: Vec<Item>,
-    places: HashMap<String, usize>,
+    /// Of models, packages and stores, by id.
+    places: [HashMap<String, usize>; 3],
     /// The places of the stores of each city, in the definition's order.
     cities: HashMap<String, Vec<usize>>,
 }
@@ -44,7 +48,13 @@ impl Catalogue {
                 price,
             })
             .collect();
-        let places = items.iter().enumerate().map(|(place, item)| (item.name.clone(), place)).collect();
+        let places = KINDS.map(|kind| {
+            let of_kind = |(place, item): (usize, &Item)| {
+                let id = item.name.strip_prefix(kind)?.strip_prefix(':')?;
+                Some((id.to_owned(), place))
+            };
+            items.iter().enumerate().filter_map(of_kind).collect()
+        });
         let first_store = definition.models.len() + definition.packages.len();
         let mut cities: HashMap<String, Vec<usize>> = HashMap::new();
         for (i, store) in definition.stores.iter().enumerate() {
@@ -68,13 +78,15 @@ impl Catalogue {
     /// Where an item stands.
     #[must_use]
     pub fn place(&self, item: &str) -> Option<usize> {
-        self.places.get(item).copied()
+        let (kind, id) = item.split_once(':')?;
+        self.place_of(kind, id)
     }
 
     /// Where a model, a package or a store stands.
     #[must_use]
     pub fn place_of(&self, kind: &str, id: &str) -> Option<usize> {
-        self.place(&format!("{kind}:{id}"))
+        let kind = KINDS.iter().position(|k| *k == kind)?;
+        self.places[kind].get(id).copied()
     }
 
     /// The places of all stores, or of those in a city, in the definition's order.
@@ -91,6 +103,24 @@ impl Catalogue {
         &self.definition.stores[place - self.definition.models.len() - self.definition.packages.len()]
     }
 
+    /// Puts the places of a model, its packages and a store into `places`, in this order; `false` if
+    /// one of them does not exist or does not fit the model.
+    pub fn find(&self, model: &str, packages: &[String], store: &str, places: &mut Vec<usize>) -> bool {
+        places.clear();
+        places.extend(self.place_of("model", model));
+        places.extend(packages.iter().filter_map(|id| self.package_for(model, id)));
+        places.extend(self.place_of("store", store));
+        places.len() == packages.len() + 2
+    }
+
+    /// The place of a package that fits the model.
+    fn package_for(&self, model: &str, id: &str) -> Option<usize> {
+        self.place_of("package", id).filter(|place| {
+            let package = &self.definition.packages[place - self.definition.models.len()];
+            package.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
+        })
+    }
+
     /// What of this can't be had because it does not exist or does not fit the model, as items.
     #[must_use]
     pub fn unknown(&self, model: &str, packages: &[String], store: Option<&str>) -> Vec<String> {
@@ -99,11 +129,7 @@ impl Catalogue {
             unknown.push(format!("model:{model}"));
         }
         for id in packages {
-            let fits = self.place_of("package", id).is_some_and(|place| {
-                let package = &self.definition.packages[place - self.definition.models.len()];
-                package.models.as_ref().is_none_or(|models| models.iter().any(|m| m == model))
-            });
-            if !fits {
+            if self.package_for(model, id).is_none() {
                 unknown.push(format!("package:{id}"));
             }
         }

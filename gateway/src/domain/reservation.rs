@@ -1,5 +1,7 @@
 //! A reservation as the ledger keeps it, its states, and the text that the records and the journal hold.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -46,7 +48,7 @@ pub struct Reservation {
     /// See [`super::identity::reservation_id`].
     pub id: String,
     /// The `sub` of the buyer's token.
-    pub buyer: String,
+    pub buyer: Arc<str>,
     /// Counts the sale's reservations from 1.
     pub number: u64,
     /// From 1; goes up with every change of what is reserved.
@@ -69,49 +71,43 @@ pub struct Reservation {
     pub deadline: i64,
     /// The reference that it was paid with.
     pub payment: Option<String>,
-    /// The sequences of the changes that touched it. Empty in the journal's own text.
+    /// The sequences of the changes that touched it.
     pub changes: Vec<u64>,
 }
 
 impl Reservation {
-    /// Reads a line of a buyer's record; `None` if it is damaged. `buyer_part` is the hash's field.
+    /// Reads a row of a buyer's record; `None` if it is damaged. `buyer_part` is the hash's field.
     #[must_use]
-    pub fn from_record(buyer_part: &str, buyer: &str, line: &str) -> Option<Self> {
-        let (key, rest) = line.split_once(' ')?;
-        let (part, changes) = rest.rsplit_once(' ')?;
-        let mut reservation = Self::from_part(format!("{buyer_part}{key}"), buyer, part)?;
-        reservation.changes = changes.split(',').map(|n| n.parse().ok()).collect::<Option<_>>()?;
-        Some(reservation)
-    }
-
-    /// Reads a line of a journal entry: `id sub part`; `None` if it is damaged.
-    #[must_use]
-    pub fn from_journal(line: &str) -> Option<Self> {
-        let (id, rest) = line.split_once(' ')?;
-        let (buyer, part) = rest.split_once(' ')?;
-        Self::from_part(id.to_owned(), buyer, part)
-    }
-
-    fn from_part(id: String, buyer: &str, part: &str) -> Option<Self> {
-        let mut fields = part.split(' ');
+    pub fn from_row(buyer_part: &str, buyer: &str, row: &str) -> Option<Self> {
+        let mut fields = row.split(' ');
         let mut next = || fields.next();
+        let key = next()?;
+        let fingerprint = next()?.to_owned();
         let reservation = Self {
-            id,
-            buyer: buyer.to_owned(),
-            number: next()?.parse().ok()?,
-            version: next()?.parse().ok()?,
-            state: State::parse(next()?)?,
+            id: format!("{buyer_part}{key}"),
+            buyer: buyer.into(),
+            fingerprint,
             model: next()?.to_owned(),
             packages: list(next()?),
             store: optional(next()?),
             unavailable: list(next()?),
-            fingerprint: next()?.to_owned(),
+            number: next()?.parse().ok()?,
+            version: next()?.parse().ok()?,
+            state: State::parse(next()?)?,
             held_at: next()?.parse().ok()?,
             deadline: next()?.parse().ok()?,
             payment: optional(next()?),
-            changes: Vec::new(),
+            changes: next()?.split(',').map(|n| n.parse().ok()).collect::<Option<_>>()?,
         };
         fields.next().is_none().then_some(reservation)
+    }
+
+    /// Reads a line of a journal entry, `buyer sub row`; `None` if it is damaged.
+    #[must_use]
+    pub fn from_journal(line: &str) -> Option<Self> {
+        let (buyer_part, rest) = line.split_once(' ')?;
+        let (buyer, row) = rest.split_once(' ')?;
+        Self::from_row(buyer_part, buyer, row)
     }
 
     /// The items that it takes: `model:…`, `package:…`, `store:…`.
@@ -134,11 +130,11 @@ impl Reservation {
     }
 }
 
-/// Reads a buyer's whole record, `sub` and a line a reservation; `None` if it is damaged.
+/// Reads a buyer's whole record, `sub row` and a line for each further row; `None` if it is damaged.
 #[must_use]
 pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
-    let (buyer, lines) = text.split_once('\n')?;
-    lines.split('\n').map(|line| Reservation::from_record(buyer_part, buyer, line)).collect()
+    let (buyer, rows) = text.split_once(' ')?;
+    rows.split('\n').map(|row| Reservation::from_row(buyer_part, buyer, row)).collect()
 }
 
 fn list(text: &str) -> Vec<String> {
@@ -153,12 +149,12 @@ fn optional(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    const LINE: &str =
-        "key-AAAAAAAA 17 2 held air cover,care - store:gz-0001 fingerprint 1700000000000 905000 - 4,9";
+    const ROW: &str =
+        "key-AAAAAAAA fingerprint air cover,care - store:gz-0001 17 2 held 1700000000000 905000 - 4,9";
 
     #[test]
     fn a_record_reads_back_what_the_scripts_write() {
-        let record = parse_record("aliceAAAAAAAAAAAAAAA", &format!("alice\n{LINE}")).unwrap();
+        let record = parse_record("aliceAAAAAAAAAAAAAAA", &format!("alice {ROW}")).unwrap();
         let r = &record[0];
         assert_eq!(r.id, "aliceAAAAAAAAAAAAAAAkey-AAAAAAAA");
         assert_eq!((r.number, r.version, r.state), (17, 2, State::Held));
@@ -170,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_hold_is_expired_once_deadline_and_grace_are_over() {
-        let r = Reservation::from_record("b", "alice", LINE).unwrap();
+        let r = Reservation::from_row("b", "alice", ROW).unwrap();
         assert_eq!(r.state_at(905_000 + 59_999, 60_000), State::Held);
         assert_eq!(r.state_at(905_000 + 60_000, 60_000), State::Expired);
         let paid = Reservation { state: State::Confirmed, ..r };
@@ -179,12 +175,12 @@ mod tests {
 
     #[test]
     fn damaged_text_is_noticed() {
-        for cut in 0..LINE.split(' ').count() {
-            let short: Vec<_> = LINE.split(' ').take(cut).collect();
-            assert_eq!(Reservation::from_record("b", "alice", &short.join(" ")), None);
+        for cut in 0..ROW.split(' ').count() {
+            let short: Vec<_> = ROW.split(' ').take(cut).collect();
+            assert_eq!(Reservation::from_row("b", "alice", &short.join(" ")), None);
         }
-        assert_eq!(Reservation::from_record("b", "alice", &LINE.replace("held", "gone")), None);
-        assert_eq!(Reservation::from_record("b", "alice", &format!("{LINE} x")), None);
+        assert_eq!(Reservation::from_row("b", "alice", &ROW.replace("held", "gone")), None);
+        assert_eq!(Reservation::from_row("b", "alice", &format!("{ROW} x")), None);
         assert_eq!(parse_record("b", "alice"), None);
     }
 }

@@ -1,9 +1,12 @@
 //! The queue of one sale's taps at one worker, and the loop that decides them in batches.
 
+mod encode;
+
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use encode::Columns;
 use redis::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -11,10 +14,9 @@ use tokio::time::Instant;
 use super::dial::Dial;
 use super::lane::Lane;
 use super::memory::{PendingTap, Sale};
-use super::scripts::{Failure, Header, Refusal, Script, text};
+use super::scripts::{Failure, Header, Refusal, Script};
 use crate::admit::Admitted;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::Reservation;
 
 /// What a buyer asks for.
@@ -136,14 +138,14 @@ async fn decide<D: Dial>(
     mut waiting: mpsc::Receiver<Tap>,
     batch_max: usize,
 ) {
-    let mut batch = Vec::with_capacity(batch_max);
+    let (mut batch, mut columns) = (Vec::with_capacity(batch_max), Columns::default());
     while waiting.recv_many(&mut batch, batch_max).await > 0 {
-        send(&sale, &lane, &mut batch).await;
+        send(&sale, &lane, &mut batch, &mut columns).await;
         batch.clear();
     }
 }
 
-async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, batch: &mut Vec<Tap>) {
+async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, batch: &mut Vec<Tap>, columns: &mut Columns) {
     let Some(live) = lane.live() else {
         return answer_all(batch, &Decision::NotTaken);
     };
@@ -154,10 +156,11 @@ async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, batch: &mut Vec<Tap>) {
             return;
         }
         let memory = sale.memory();
-        let encoded = Encoded::new(batch, &memory.catalogue, &live.run_id, sale.known());
+        columns.fill(batch.iter().map(|tap| &tap.wanted), &memory.catalogue);
+        let args = columns.args(&memory.catalogue, &live.run_id, sale.known());
         batch.iter().for_each(|tap| tap.stage.set(Stage::Sent));
-        match lane.call(&live, Script::Reserve, &sale.keys, &encoded.args).await {
-            Ok(reply) => return answer_each(sale, batch, &encoded, &memory.catalogue, &reply),
+        match lane.call(&live, Script::Reserve, &sale.keys, args).await {
+            Ok(reply) => return answer_each(sale, batch, columns, &memory.catalogue, &reply),
             Err(Failure::Refused(Refusal::Revision(revision))) if revision > memory.catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
                 batch.iter().for_each(|tap| tap.stage.set(Stage::Queued));
@@ -185,127 +188,24 @@ fn answer_all(batch: &mut Vec<Tap>, decision: &Decision) {
     }
 }
 
-fn answer_each(sale: &Sale, batch: &mut Vec<Tap>, encoded: &Encoded, catalogue: &Catalogue, reply: &[Value]) {
-    let header = match Header::of(reply) {
-        Ok(header) if reply.len() == batch.len() + 2 => header,
-        other => {
-            tracing::error!(sale = sale.id, ?other, "a reply of the reserve script can't be read");
-            batch.iter().for_each(|tap| tap.pending.unknown());
-            return answer_all(batch, &Decision::Unknown);
-        }
+fn answer_each(sale: &Sale, batch: &mut Vec<Tap>, columns: &Columns, catalogue: &Catalogue, reply: &[Value]) {
+    let Some(mut decisions) = columns.decisions(reply, catalogue) else {
+        tracing::error!(sale = sale.id, ?reply, "a reply of the reserve script can't be read");
+        batch.iter().for_each(|tap| tap.pending.unknown());
+        return answer_all(batch, &Decision::Unknown);
     };
-    for (tap, answer) in batch.drain(..).zip(&reply[2..]) {
-        let decision =
-            read_answer(&tap.wanted, &text(answer), header, encoded, catalogue).unwrap_or_else(|| {
-                tracing::error!(
-                    sale = sale.id,
-                    id = tap.wanted.id,
-                    "an answer of the reserve script can't be read"
-                );
-                Decision::Unknown
-            });
+    for tap in batch.drain(..) {
+        let decision = decisions.next(tap.wanted);
         match decision {
             Decision::Won(..) | Decision::Replayed(..) => tap.pending.won(),
-            Decision::Unknown => tap.pending.unknown(),
+            Decision::Unknown => {
+                tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
+                tap.pending.unknown();
+            }
             _ => {}
         }
         let _ = tap.answer.send(decision);
     }
     // Only now: whoever learns the sequence must find the winners known as such.
-    sale.saw(header.sequence);
-}
-
-fn read_answer(
-    wanted: &Wanted,
-    answer: &str,
-    header: Header,
-    encoded: &Encoded,
-    catalogue: &Catalogue,
-) -> Option<Decision> {
-    let (letter, rest) = answer.split_at_checked(1)?;
-    let reservation = || Reservation::from_record(&wanted.id[..BUYER_CHARS], &wanted.sub, rest).map(Box::new);
-    Some(match letter {
-        "W" => Decision::Won(reservation()?, header),
-        "R" => Decision::Replayed(reservation()?, header),
-        "K" => Decision::KeyReused,
-        "C" => Decision::Closed,
-        "N" => Decision::NotOpen(header.time),
-        "P" => Decision::Paused,
-        "U" => Decision::UnknownItem(catalogue.unknown(&wanted.model, &wanted.packages, Some(&wanted.store))),
-        "L" => Decision::PurchaseLimit(rest.split(' ').map(str::to_owned).collect()),
-        "S" => {
-            let item = |place: &str| encoded.names.get(place.parse::<usize>().ok()?.checked_sub(1)?).cloned();
-            let items = rest.split(',').map(item).collect::<Option<_>>()?;
-            Decision::SoldOut { items, is_final: header.held == 0 }
-        }
-        "D" => Decision::NotTaken,
-        _ => return None,
-    })
-}
-
-/// A batch as the reserve script takes it.
-struct Encoded {
-    args: Vec<String>,
-    /// The items that the batch names, in the order that the script counts them by.
-    names: Vec<String>,
-}
-
-impl Encoded {
-    fn new(batch: &[Tap], catalogue: &Catalogue, run_id: &str, known: u64) -> Self {
-        let mut items =
-            Items { catalogue, position_of: std::collections::HashMap::new(), places: Vec::new() };
-        let wants: Vec<String> =
-            batch.iter().map(|tap| items.wants(&tap.wanted).unwrap_or_else(|| "?".into())).collect();
-        let places = items.places;
-        let mut args = Vec::with_capacity(4 + places.len() + batch.len() * 4);
-        args.extend([
-            run_id.to_owned(),
-            catalogue.revision.to_string(),
-            known.to_string(),
-            places.len().to_string(),
-        ]);
-        let mut names = Vec::with_capacity(places.len());
-        for place in places {
-            let item = &catalogue.items()[place];
-            args.push(if item.limited { item.name.clone() } else { format!("+{}", item.name) });
-            names.push(item.name.clone());
-        }
-        for (tap, wants) in batch.iter().zip(wants) {
-            let Wanted { id, sub, fingerprint, .. } = &tap.wanted;
-            args.extend([id.clone(), sub.to_string(), fingerprint.clone(), wants]);
-        }
-        Self { args, names }
-    }
-}
-
-/// The distinct items of a batch, numbered from 1 as they come up.
-struct Items<'a> {
-    catalogue: &'a Catalogue,
-    position_of: std::collections::HashMap<usize, usize>,
-    places: Vec<usize>,
-}
-
-impl Items<'_> {
-    fn position(&mut self, kind: &str, id: &str) -> Option<String> {
-        let place = self.catalogue.place_of(kind, id)?;
-        let next = self.places.len() + 1;
-        let position = *self.position_of.entry(place).or_insert(next);
-        if position == next {
-            self.places.push(place);
-        }
-        Some(position.to_string())
-    }
-
-    /// `MODEL PACKAGES STORE PARTIAL` by number, or `None` when something is unknown.
-    fn wants(&mut self, wanted: &Wanted) -> Option<String> {
-        if !self.catalogue.unknown(&wanted.model, &wanted.packages, Some(&wanted.store)).is_empty() {
-            return None;
-        }
-        let model = self.position("model", &wanted.model)?;
-        let packages: Vec<String> =
-            wanted.packages.iter().map(|id| self.position("package", id)).collect::<Option<_>>()?;
-        let packages = if packages.is_empty() { "-".to_owned() } else { packages.join(",") };
-        let store = self.position("store", &wanted.store)?;
-        Some(format!("{model} {packages} {store} {}", u8::from(wanted.accept_partial)))
-    }
+    sale.saw(decisions.header.sequence);
 }

@@ -267,11 +267,11 @@ async fn change<D: Dial>(
         let items = texts(&Value::Array(reply[2..].to_vec()));
         return Ok(Change::SoldOut { items, is_final: header.held == 0 });
     }
-    let line = reply.get(2).map(text).unwrap_or_default();
-    // The buyer's name is not in the line and not needed: a caller sees only what is his.
-    let reservation = Reservation::from_record(&id[..BUYER_CHARS], "", &line)
+    let row = reply.get(2).map(text).unwrap_or_default();
+    // The buyer's name is not in the row and not needed: a caller sees only what is his.
+    let reservation = Reservation::from_row(&id[..BUYER_CHARS], "", &row)
         .map(Box::new)
-        .ok_or_else(|| Failure::Unknown(format!("a line that can't be read: {line:?}")))?;
+        .ok_or_else(|| Failure::Unknown(format!("a row that can't be read: {row:?}")))?;
     Ok(match word.as_str() {
         "ok" => Change::Done(reservation, header),
         "not-held" => Change::NotHeld(reservation),

@@ -289,8 +289,7 @@ impl Follower<'_> {
                 self.is_stuck(id, format!("{journal} has an entry that can't be read"));
                 break;
             };
-            let reservations = entry.reservations().unwrap_or_default();
-            sale.add_buyers(reservations.iter().filter_map(|r| buyer_mark(&r.id)));
+            sale.add_buyers(entry.buyers().filter_map(buyer_mark));
             // A definition may have been read from a later sequence already: older never overwrites newer.
             if entry.sequence > memory.sequence {
                 if entry.kind == "define" {

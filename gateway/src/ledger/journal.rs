@@ -9,7 +9,7 @@ use serde_json::{Map, json};
 
 use super::keys::Keys;
 use super::scripts::{text, texts};
-use crate::domain::reservation::Reservation;
+use crate::domain::reservation::{Reservation, State};
 
 /// One change of the ledger, which may concern many reservations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,10 +60,71 @@ impl Entry {
     /// The reservations that it changed, as they were after it; `None` if its text is damaged.
     #[must_use]
     pub fn reservations(&self) -> Option<Vec<Reservation>> {
+        if self.kind == "reserve" {
+            return self.winners();
+        }
         match self.fields.get("data") {
             None => Some(Vec::new()),
             Some(data) => data.lines().map(Reservation::from_journal).collect(),
         }
+    }
+
+    /// The ids' buyer parts of those who won, in order; none in an entry that is no `reserve`.
+    pub fn buyers(&self) -> impl Iterator<Item = &str> {
+        self.fields.get("buyers").into_iter().flat_map(|buyers| buyers.split(' '))
+    }
+
+    /// The reservations of a `reserve` entry, whose columns say what differs (see `reserve.lua`).
+    fn winners(&self) -> Option<Vec<Reservation>> {
+        let column = |name: &str| self.fields.get(name).map(String::as_str);
+        let number = |name: &str| column(name)?.parse::<u64>().ok();
+        let (first, deadline) = (number("first")?, number("deadline")?);
+        let (mut who, mut wants) = (column("who")?.lines(), column("wants")?.lines());
+        let winners: Vec<Reservation> = (first..)
+            .zip(self.buyers())
+            .map(|(number, buyer)| {
+                let mut who = who.next()?.split(' ');
+                let (sub, key, fingerprint) = (who.next()?, who.next()?, who.next()?);
+                let mut reservation = Reservation {
+                    id: format!("{buyer}{key}"),
+                    buyer: sub.into(),
+                    number,
+                    version: 1,
+                    state: State::Held,
+                    model: String::new(),
+                    packages: Vec::new(),
+                    store: None,
+                    unavailable: Vec::new(),
+                    fingerprint: fingerprint.to_owned(),
+                    held_at: self.at,
+                    deadline: i64::try_from(deadline).ok()?,
+                    payment: None,
+                    changes: vec![self.sequence],
+                };
+                let wants = wants.next()?;
+                let (got, gone) = wants.split_once(';').unwrap_or((wants, ""));
+                for item in self.items(got) {
+                    match item?.split_once(':')? {
+                        ("model", id) => id.clone_into(&mut reservation.model),
+                        ("package", id) => reservation.packages.push(id.to_owned()),
+                        ("store", id) => reservation.store = Some(id.to_owned()),
+                        _ => return None,
+                    }
+                }
+                reservation.unavailable =
+                    self.items(gone).map(|item| Some(item?.to_owned())).collect::<Option<_>>()?;
+                (!reservation.model.is_empty()).then_some(reservation)
+            })
+            .collect::<Option<_>>()?;
+        (who.next().is_none() && wants.next().is_none()).then_some(winners)
+    }
+
+    /// The items at these places of the entry's own list, which counts from 1.
+    fn items<'a>(&'a self, places: &'a str) -> impl Iterator<Item = Option<&'a str>> {
+        places.split(',').filter(|place| !place.is_empty()).map(|place| {
+            let index = place.parse::<usize>().ok()?.checked_sub(1)?;
+            Some(self.stock.get(index)?.0.as_str())
+        })
     }
 
     /// The items whose total it sets: `Some(None)` no limit, `None` inside the list: removed.

@@ -108,7 +108,7 @@ impl<D: Dial> Lane<D> {
         live: &Live<D::Conn>,
         script: Script,
         keys: &Keys,
-        args: &[impl redis::ToRedisArgs],
+        args: impl redis::ToRedisArgs,
     ) -> Result<Vec<Value>, Failure> {
         let mut conn = live.conn.clone();
         let answer = self.scripts.call(&mut conn, script, keys, args).await;

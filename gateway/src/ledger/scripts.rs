@@ -74,14 +74,11 @@ impl Scripts {
         conn: &mut impl ConnectionLike,
         script: Script,
         keys: &Keys,
-        args: &[impl redis::ToRedisArgs],
+        args: impl redis::ToRedisArgs,
     ) -> Result<Vec<Value>, Failure> {
         let (hash, text) = &self.texts[script as usize];
         let mut command = redis::cmd("EVALSHA");
-        command.arg(hash).arg(keys.all().len()).arg(keys.all());
-        for arg in args {
-            command.arg(arg);
-        }
+        command.arg(hash).arg(keys.all().len()).arg(keys.all()).arg(args);
         let answer = match command.query_async(conn).await {
             Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 redis::cmd("SCRIPT")

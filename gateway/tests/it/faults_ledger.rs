@@ -43,7 +43,7 @@ async fn an_outage_longer_than_a_hold_costs_nobody_his_hold() {
     .await;
 
     // The clock that holds are on stood still from the last tick on.
-    let deadline: i64 = field(&redis, "reserve", "data").split(' ').nth(11).unwrap().parse().unwrap();
+    let deadline: i64 = field(&redis, "reserve", "deadline").parse().unwrap();
     let clock: i64 = field(&redis, "adopt", "clock").parse().unwrap();
     assert!(clock < deadline, "taken in at {clock}, the deadline was {deadline}");
     eventually("the hold is swept", || async { (changes(&gateway, "expire").await == 1).then_some(()) })

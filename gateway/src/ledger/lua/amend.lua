@@ -5,8 +5,8 @@
 -- ARGV  1 run_id  2 revision  3 known sequence  4 id  5 version seen  6 'buyer' or 'service'
 --       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'  10 unavailable or '-'
 --       11 …  of the three kinds of items named, those without a limit
--- Reply {'ok', header, line}, or {'revision', …}, {'not-found'}, {'not-held', header, line},
---       {'changed', header, line}, {'unknown-item', header}, {'sold-out', header, item, …}
+-- Reply {'ok', header, row}, or {'revision', …}, {'not-found'}, {'not-held', header, row},
+--       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …}
 -- Example  run_id 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
 --       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
 
@@ -26,9 +26,9 @@ if model == '?' then return {'unknown-item', header(s)} end
 local in_time = r.state == 'held' and s.sale_clock < r.deadline
 local store_only = model == r.model and packages == r.packages
 local alive = r.state == 'held' or r.state == 'confirmed'
-if not in_time and not (alive and by == 'service' and store_only) then return {'not-held', header(s), format_line(r)} end
-if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_line(r)} end
-if store_only and store == r.store and unavailable == r.unavailable then return {'ok', header(s), format_line(r)} end
+if not in_time and not (alive and by == 'service' and store_only) then return {'not-held', header(s), format_row(r)} end
+if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_row(r)} end
+if store_only and store == r.store and unavailable == r.unavailable then return {'ok', header(s), format_row(r)} end
 
 local unlimited = {}
 for i = 11, #ARGV do unlimited[ARGV[i]] = true end
@@ -56,5 +56,5 @@ r.model, r.packages, r.store, r.unavailable = model, packages, store, unavailabl
 r.version = r.version + 1
 touch(s, r)
 local buyer = id:sub(1, 20)
-commit(s, 'amend', {'data', journal_line(buyer, record, r)}, changed, {[buyer] = format_record(record)}, {}, taken)
-return {'ok', header(s), format_line(r)}
+commit(s, 'amend', {'data', journal_line(buyer, record, r)}, flat(changed), {buyer, format_record(record)}, {}, taken)
+return {'ok', header(s), format_row(r)}

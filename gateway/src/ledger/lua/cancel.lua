@@ -1,8 +1,8 @@
 -- Ends a reservation and gives its stock back. Allowed at maxmemory: it frees stock.
 --
 -- ARGV  1 run_id  2 known sequence  3 id  4 'buyer' (a hold only) or 'service' (also a refund)
--- Reply {'ok', header, line} (also when it was cancelled before), {'not-found'}, {'not-held', header, line}
--- Example  run_id 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA buyer -> ok, "8 …", "key-AAAAAAAA 1 1 cancelled …"
+-- Reply {'ok', header, row} (also when it was cancelled before), {'not-found'}, {'not-held', header, row}
+-- Example  run_id 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA buyer -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 cancelled …"
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
@@ -11,9 +11,9 @@ local record, r
 record, r, refusal = find_reservation(id)
 if not r then return refusal end
 if lapsed(s, r) then r.state = 'expired' end
-if r.state == 'cancelled' then return {'ok', header(s), format_line(r)} end
+if r.state == 'cancelled' then return {'ok', header(s), format_row(r)} end
 if r.state ~= 'held' and not (r.state == 'confirmed' and by == 'service') then
-  return {'not-held', header(s), format_line(r)}
+  return {'not-held', header(s), format_row(r)}
 end
 
 local items = items_of(r.model, r.packages, r.store)
@@ -26,5 +26,5 @@ r.state = 'cancelled'
 s.cancelled = s.cancelled + 1
 touch(s, r)
 local buyer = id:sub(1, 20)
-commit(s, 'cancel', {'data', journal_line(buyer, record, r)}, stock, {[buyer] = format_record(record)}, {})
-return {'ok', header(s), format_line(r)}
+commit(s, 'cancel', {'data', journal_line(buyer, record, r)}, flat(stock), {buyer, format_record(record)}, {})
+return {'ok', header(s), format_row(r)}

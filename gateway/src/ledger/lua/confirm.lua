@@ -1,10 +1,10 @@
 -- Turns a paid hold into a confirmed reservation. Allowed at maxmemory: who has paid keeps the car.
 --
 -- ARGV  1 run_id  2 known sequence  3 id  4 payment reference  5 version that was paid for
--- Reply {'ok', header, line} (also when it was confirmed by the same payment before), {'not-found'},
---       {'not-held', header, line}: refund, {'changed', header, line}: the version is outdated,
---       {'payment-conflict', header, line}: confirmed by another payment
--- Example  run_id 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1 -> ok, "8 …", "key-AAAAAAAA 1 1 confirmed …"
+-- Reply {'ok', header, row} (also when it was confirmed by the same payment before), {'not-found'},
+--       {'not-held', header, row}: refund, {'changed', header, row}: the version is outdated,
+--       {'payment-conflict', header, row}: confirmed by another payment
+-- Example  run_id 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1 -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 confirmed …"
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
@@ -14,14 +14,14 @@ record, r, refusal = find_reservation(id)
 if not r then return refusal end
 if lapsed(s, r) then r.state = 'expired' end
 if r.state == 'confirmed' then
-  return {r.payment == payment and 'ok' or 'payment-conflict', header(s), format_line(r)}
+  return {r.payment == payment and 'ok' or 'payment-conflict', header(s), format_row(r)}
 end
-if r.state ~= 'held' then return {'not-held', header(s), format_line(r)} end
-if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_line(r)} end
+if r.state ~= 'held' then return {'not-held', header(s), format_row(r)} end
+if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_row(r)} end
 
 r.state, r.payment = 'confirmed', payment
 s.held, s.confirmed = s.held - 1, s.confirmed + 1
 touch(s, r)
 local buyer = id:sub(1, 20)
-commit(s, 'confirm', {'data', journal_line(buyer, record, r)}, {}, {[buyer] = format_record(record)}, {})
-return {'ok', header(s), format_line(r)}
+commit(s, 'confirm', {'data', journal_line(buyer, record, r)}, {}, {buyer, format_record(record)}, {})
+return {'ok', header(s), format_row(r)}

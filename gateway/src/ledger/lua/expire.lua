@@ -16,13 +16,18 @@ local function entries_after(count)
   return redis.call('XRANGE', JOURNAL, '(' .. whole(s.swept), '+', 'COUNT', count)
 end
 
+local function damaged_entry(entry, what)
+  return {'damaged', JOURNAL .. ' does not have ' .. what .. ' in entry ' .. entry[1]}
+end
+
 -- The fields of an entry, and when its holds are due if it made any; nil and a refusal if that can't be read.
 local function read_entry(entry)
   local fields = {}
   for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
   if fields.kind ~= 'reserve' then return fields end
-  local deadline = tonumber((fields.data or ''):match('^%S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ %S+ (%S+)'))
-  if not deadline then return nil, {'damaged', JOURNAL .. ' has no deadline in entry ' .. entry[1]} end
+  local deadline = tonumber(fields.deadline)
+  if not deadline then return nil, damaged_entry(entry, 'a deadline') end
+  if not (fields.buyers and fields.who) then return nil, damaged_entry(entry, 'buyers and their keys') end
   fields.due = deadline + s.grace
   return fields
 end
@@ -37,7 +42,7 @@ end
 if not head or (fields.due and s.sale_clock < fields.due) then return {'ok', header(s), 0, 0} end
 
 local entries = entries_after(ARGV[3])
-local due, buyers, swept, more = {}, {}, s.swept, #entries == tonumber(ARGV[3])
+local buyers, keys, swept, more = {}, {}, s.swept, #entries == tonumber(ARGV[3])
 -- A reply stays bounded also when every entry is a full batch.
 local HOLDS_MAX = 512
 
@@ -49,25 +54,22 @@ for _, entry in ipairs(entries) do
       more = false
       break
     end
-    if #due >= HOLDS_MAX then
+    if #buyers >= HOLDS_MAX then
       more = true
       break
     end
-    for line in fields.data:gmatch('[^\n]+') do
-      local id = line:sub(1, 32)
-      due[#due + 1] = id
-      buyers[#buyers + 1] = id:sub(1, 20)
-    end
+    for buyer in fields.buyers:gmatch('%S+') do buyers[#buyers + 1] = buyer end
+    for key in fields.who:gmatch('%S+ (%S+) %S+') do keys[#keys + 1] = key end
+    if #buyers ~= #keys then return damaged_entry(entry, 'as many buyers as keys') end
   end
   swept = tonumber(entry[1]:match('^%d+'))
 end
 
 local texts = fetch(RECORDS, buyers)
 local records, returned, lines, expired = {}, {}, {}, 0
-for _, id in ipairs(due) do
-  local buyer = id:sub(1, 20)
+for i, buyer in ipairs(buyers) do
   local record = records[buyer] or (texts[buyer] and parse_record(texts[buyer]))
-  local r = record and find(record, id:sub(21))
+  local r = record and find(record, keys[i])
   if not r then return damaged_record(buyer) end
   if r.state == 'held' then
     r.state = 'expired'
@@ -89,8 +91,8 @@ if expired > 0 then
   s.held, s.expired = s.held - expired, s.expired + expired
   local texts_now = {}
   for buyer, record in pairs(records) do texts_now[buyer] = format_record(record) end
-  commit(s, 'expire', {'data', table.concat(lines, '\n')}, stock, texts_now, {swept = swept})
+  commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), flat(texts_now), {swept = swept})
 elseif swept ~= s.swept then
-  store_pairs(STATE, {swept = swept})
+  store_pairs(STATE, {'swept', swept})
 end
 return {'ok', header(s), expired, more and 1 or 0}

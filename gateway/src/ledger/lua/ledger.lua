@@ -4,7 +4,7 @@
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
 --   1 state       hash     sequence, revision, clocks, terms, levers, counts of reservations and limits
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
---   3 records     hash     buyer's part of the id -> "sub\n" and one line a reservation
+--   3 records     hash     buyer's part of the id -> "sub " and one row a reservation
 --   4 journal     stream   one entry a change, id <sequence>-0
 --   5 taken       set      items that were ever taken, which a definition can't remove any more
 --   6 totals      hash     item -> total, for items with a limit
@@ -100,14 +100,21 @@ local function standstill(s)
   if s.paused == 1 then return 'paused' end
 end
 
--- Many fields of a hash as a table field -> value; absent fields are false.
-local function fetch(key, fields)
+-- The fields list[from] to list[to] of a hash, as a list in their order; absent ones are false.
+local function fetch_range(key, list, from, to)
+  if to - from < CHUNK then return to < from and {} or redis.call('HMGET', key, unpack(list, from, to)) end
   local found = {}
-  for from = 1, #fields, CHUNK do
-    local to = math.min(from + CHUNK - 1, #fields)
-    local values = redis.call('HMGET', key, unpack(fields, from, to))
-    for i = from, to do found[fields[i]] = values[i - from + 1] end
+  for start = from, to, CHUNK do
+    local values = redis.call('HMGET', key, unpack(list, start, math.min(start + CHUNK - 1, to)))
+    for i = 1, #values do found[#found + 1] = values[i] end
   end
+  return found
+end
+
+-- Many fields of a hash as a table field -> value; absent ones are false.
+local function fetch(key, fields)
+  local values, found = fetch_range(key, fields, 1, #fields), {}
+  for i = 1, #fields do found[fields[i]] = values[i] end
   return found
 end
 
@@ -122,50 +129,52 @@ local function fetch_stock(items)
   return found
 end
 
-local function store_pairs(key, changed)
-  local args = {}
-  for field, value in pairs(changed) do
-    args[#args + 1] = field
-    args[#args + 1] = type(value) == 'number' and whole(value) or value
-    if #args >= CHUNK then
-      redis.call('HSET', key, unpack(args))
-      args = {}
-    end
+-- A table as fields and values in turn, which is how hashes are written and what commit takes.
+local function flat(map)
+  local list = {}
+  for field, value in pairs(map) do
+    list[#list + 1] = field
+    list[#list + 1] = value
   end
-  if #args > 0 then redis.call('HSET', key, unpack(args)) end
+  return list
 end
 
--- A reservation's line in the records:
---   key number version state model packages store unavailable fingerprint held_at deadline payment changes
--- with '-' for nothing, packages and unavailable joined by ',', changes being the sequences that
--- touched it. None of the fields can hold a space: see the limits in API.md.
-local LINE = '^' .. string.rep('(%S+) ', 12) .. '(%S+)$'
+local function store_pairs(key, list)
+  for from = 1, #list, CHUNK do
+    redis.call('HSET', key, unpack(list, from, math.min(from + CHUNK - 1, #list)))
+  end
+end
 
-local function parse_line(line)
-  local key, number, version, state, model, packages, store, unavailable, fingerprint, held_at, deadline,
-    payment, changes = line:match(LINE)
+-- A reservation's row in its buyer's record:
+--   key fingerprint model packages store unavailable number version state held_at deadline payment changes
+-- with '-' for nothing, packages and unavailable joined by ',', changes being the sequences that
+-- touched it. None of the fields can hold a space: see the limits in API.md. What is known before
+-- the decision comes first, so that reserve.lua has only to append what it decides.
+local ROW = '^' .. string.rep('(%S+) ', 12) .. '(%S+)$'
+
+local function parse_row(row)
+  local key, fingerprint, model, packages, store, unavailable, number, version, state, held_at, deadline,
+    payment, changes = row:match(ROW)
   if not key then return nil end
-  return {key = key, number = tonumber(number), version = tonumber(version), state = state, model = model,
-    packages = packages, store = store, unavailable = unavailable, fingerprint = fingerprint,
+  return {key = key, fingerprint = fingerprint, model = model, packages = packages, store = store,
+    unavailable = unavailable, number = tonumber(number), version = tonumber(version), state = state,
     held_at = tonumber(held_at), deadline = tonumber(deadline), payment = payment, changes = changes}
 end
 
--- What the journal says of a reservation: its line without key and changes.
-local function journal_part(r)
-  return whole(r.number) .. ' ' .. whole(r.version) .. ' ' .. r.state .. ' ' .. r.model .. ' ' .. r.packages
-    .. ' ' .. r.store .. ' ' .. r.unavailable .. ' ' .. r.fingerprint .. ' ' .. whole(r.held_at) .. ' '
-    .. whole(r.deadline) .. ' ' .. r.payment
+local function format_row(r)
+  return r.key .. ' ' .. r.fingerprint .. ' ' .. r.model .. ' ' .. r.packages .. ' ' .. r.store .. ' '
+    .. r.unavailable .. ' ' .. whole(r.number) .. ' ' .. whole(r.version) .. ' ' .. r.state .. ' '
+    .. whole(r.held_at) .. ' ' .. whole(r.deadline) .. ' ' .. r.payment .. ' ' .. r.changes
 end
 
-local function format_line(r) return r.key .. ' ' .. journal_part(r) .. ' ' .. r.changes end
-
--- A buyer's record: {sub = …, list = {reservation, …}}; nil if the text is damaged.
+-- A buyer's record: "sub row", and a further line for each further row. As a table {sub = …, list =
+-- {reservation, …}}; nil if the text is damaged.
 local function parse_record(text)
-  local sub, rest = text:match('^([^\n]+)\n(.*)$')
+  local sub, rest = text:match('^(%S+) (.+)$')
   if not sub then return nil end
   local record = {sub = sub, list = {}}
-  for line in rest:gmatch('[^\n]+') do
-    local r = parse_line(line)
+  for row in rest:gmatch('[^\n]+') do
+    local r = parse_row(row)
     if not r then return nil end
     record.list[#record.list + 1] = r
   end
@@ -173,9 +182,9 @@ local function parse_record(text)
 end
 
 local function format_record(record)
-  local lines = {record.sub}
-  for i = 1, #record.list do lines[i + 1] = format_line(record.list[i]) end
-  return table.concat(lines, '\n')
+  local rows = {}
+  for i = 1, #record.list do rows[i] = format_row(record.list[i]) end
+  return record.sub .. ' ' .. table.concat(rows, '\n')
 end
 
 local function damaged_record(buyer) return {'damaged', RECORDS .. ' has no reservations in field ' .. buyer} end
@@ -211,8 +220,8 @@ local function items_of(model, packages, store)
   return items
 end
 
--- An entry's line for one changed reservation: id sub and its part.
-local function journal_line(buyer, record, r) return buyer .. r.key .. ' ' .. record.sub .. ' ' .. journal_part(r) end
+-- An entry's line for one changed reservation.
+local function journal_line(buyer, record, r) return buyer .. ' ' .. record.sub .. ' ' .. format_row(r) end
 
 -- Notes in a reservation that the change being made touches it.
 local function touch(s, r)
@@ -220,19 +229,18 @@ local function touch(s, r)
   r.changes = r.changes == '-' and mark or (r.changes .. ',' .. mark)
 end
 
--- The one way to write. `entry` is the journal entry's own fields (a flat list), `stock` the items
--- whose counter changed, `records` the buyers whose text changed, `state` further fields of the
--- state, `taken` items to remember as ever taken. The journal entry also carries what is left of
--- every changed item and the counts, as values and not as differences, so that it can be applied
--- twice without harm. Every change is a tick, too: what it decided by the sale clock, such as that a
--- buyer's hold is over, must not be undone by a TIME that steps back.
+-- The one way to write. `entry` is the journal entry's own fields, `stock` the items whose counter
+-- changed with what is left of them, `records` the buyers whose text changed with their texts: all
+-- flat lists. `state` is a table of further fields of the state, `taken` a list of items to remember
+-- as ever taken. The journal entry also carries what is left of every item given and the counts, as
+-- values and not as differences, so that it can be applied twice without harm. Every change is a
+-- tick, too: what it decided by the sale clock, such as that a buyer's hold is over, must not be
+-- undone by a TIME that steps back.
 local function commit(s, kind, entry, stock, records, state, taken)
   s.sequence = s.sequence + 1
-  local left = {}
-  for item, n in pairs(stock) do left[#left + 1] = item .. ' ' .. whole(n) end
   local counts = whole(s.held) .. ' ' .. whole(s.confirmed) .. ' ' .. whole(s.cancelled) .. ' ' .. whole(s.expired)
   redis.call('XADD', JOURNAL, whole(s.sequence) .. '-0', 'kind', kind, 'at', whole(s.time),
-    'clock', whole(s.sale_clock), 'stock', table.concat(left, ' '), 'counts', counts, unpack(entry))
+    'clock', whole(s.sale_clock), 'stock', table.concat(stock, ' '), 'counts', counts, unpack(entry))
   store_pairs(STOCK, stock)
   store_pairs(RECORDS, records)
   if taken then
@@ -243,7 +251,7 @@ local function commit(s, kind, entry, stock, records, state, taken)
   state.sequence = s.sequence
   state.now, state.tick, state.clock = s.time, s.raw, s.sale_clock
   state.held, state.confirmed, state.cancelled, state.expired = s.held, s.confirmed, s.cancelled, s.expired
-  store_pairs(STATE, state)
+  store_pairs(STATE, flat(state))
 end
 
 -- What every answer about reservations begins with: sequence, time, sale clock, holds outstanding.

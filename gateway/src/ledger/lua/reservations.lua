@@ -4,7 +4,7 @@
 --       Without the latter two it is read whatever state the ledger is in: for the support desk only,
 --       since a reservation that is not there, or has expired, may be so only for want of an adopt.
 -- Reply {'ok', header, grace in ms, record or ''}, or {'missing'}, {'damaged', …}, {'epoch', …}, {'behind', …}
--- Example  aliceAAAAAAAAAAAAAAA -> ok, "7 1700000000000 5000 1", "60000", "alice\nkey-AAAAAAAA 1 1 held …"
+-- Example  aliceAAAAAAAAAAAAAAA -> ok, "7 1700000000000 5000 1", "60000", "alice key-AAAAAAAA fingerprint air - - - 1 1 held …"
 
 local s, refusal = look()
 if not s then return refusal end

@@ -1,49 +1,112 @@
 -- Decides a batch of taps, in their order, each exactly once. Denied at maxmemory.
 --
--- ARGV  1 run_id  2 revision  3 known sequence  4 number of items n
---       5 .. 4+n   the items that the batch names, each once, '+' before those without a limit
---       then for each tap four values:
---         id            20 characters of the buyer, 12 of the key
---         sub           the buyer
---         fingerprint   of the request, 11 characters
---         wants         "MODEL PACKAGES STORE PARTIAL", the items by their place in the list from 1,
---                       packages joined by ',', '-' for no package; or "?" when one is unknown
--- Reply {'ok', header, answer, …}, one answer a tap, its first letter saying which:
---         W line   won: the new reservation's line
---         R line   replayed: the line as it stands
---         K        the key was used with another body
---         C, N, P  closed, not open yet, paused
---         U        an item is unknown
---         L ids    purchase limit: the ids that the buyer has
---         S items  sold out: the items, by their place in the list, joined by ','
---         D        the buyer's record is damaged: nothing was decided for this one
+-- Most batches are one of two kinds, and cost little a tap: all win (there is enough for all of
+-- them, and nobody has been here before), or memory has refused what can't win and nothing comes.
+-- So what is the same for all taps is done once, with whole columns of ARGV: stock is taken ahead
+-- if there is enough for everybody and given back for those who do not win, and what a winner's
+-- record says was put together by the gateway, up to what is decided here.
+--
+-- ARGV  1 run_id  2 revision  3 known sequence  4 number of taps n  5 number of items m
+--       6 flags     a character a tap: '.', 'p' packages and store may be left off, '?' an item is unknown
+--       7 limits    a character an item: '1' its stock has a limit, '0' it has none
+--       8 who       a line a tap: "sub key fingerprint", key being the key's 12 characters of the id
+--       9 wants     a line a tap: the items by their place in the list from 1, model first, joined by ','
+--       then four columns: m items that the batch names, each once; m numbers of how many taps want it;
+--       n buyers (their 20 characters of the id, visible ASCII);
+--       n rows, "sub key fingerprint model packages store -": the record without what is decided here
+--       Of a tap with an unknown item, wants and the items in its row are '?' and not counted.
+-- Reply {'ok', header, "first deadline", letters, detail, …}: the number of the first winner, the
+--       deadline of all; a letter a tap, and in their order the details of those that have one:
+--         W         won all that was asked for; the winners' numbers go up by one from the first
+--         V row     won in part: the new reservation's row
+--         R row     replayed: the row as it stands
+--         K         the key was used with another body
+--         C, N, P   closed, not open yet, paused
+--         U         an item is unknown
+--         L ids     purchase limit: the ids that the buyer has
+--         S items   sold out: the items, by their place in the list, joined by ','
+--         D         the buyer's record is damaged: nothing was decided for this one
 --       or {'revision', the ledger's}: nothing was decided, reload the definition, send again.
--- Example  ARGV run_id 1 0 2 model:air +package:cover aliceAAAAAAAAAAAAAAAkey-AAAAAAAA alice fingerprint "1 2 - 0"
---       -> ok, "2 1700000000000 5000 1", "Wkey-AAAAAAAA 1 1 held air cover - - fingerprint 1700000000000 905000 - 2"
+-- Example  run_id 1 0 1 2 . 10 "alice key-AAAAAAAA fingerprint" 1,2 model:air package:cover 1 1
+--          aliceAAAAAAAAAAAAAAA "alice key-AAAAAAAA fingerprint air cover - -"
+--       -> ok, "2 1700000000000 5000 1", "1 905000", W
+-- In the journal the winners are columns, too: first, deadline, buyers, who, and wants, whose places
+-- are those in the entry's list of stock; "1,3;2" took the first and the third, the second was gone.
 
 local s, refusal = open(ARGV[1], ARGV[3])
 if not s then return refusal end
 if s.revision ~= tonumber(ARGV[2]) then return {'revision', whole(s.revision)} end
 
-local count = tonumber(ARGV[4])
-local names, limited = {}, {}
-for i = 1, count do
-  local name = ARGV[4 + i]
-  limited[i] = name:sub(1, 1) ~= '+'
-  names[i] = limited[i] and name or name:sub(2)
+local count, items = tonumber(ARGV[4]), tonumber(ARGV[5])
+local flags, limits = ARGV[6], ARGV[7]
+local WHO, WANTS = 8, 9
+local NAMES = 9
+local DEMANDS = NAMES + items
+local BUYERS = DEMANDS + items
+local ROWS = BUYERS + count
+local PARTIAL, UNKNOWN, LIMITED = ('p'):byte(), ('?'):byte(), ('1'):byte()
+
+-- What is there.
+local before = fetch_range(STOCK, ARGV, NAMES + 1, NAMES + items)
+local texts = fetch_range(RECORDS, ARGV, BUYERS + 1, BUYERS + count)
+local stop = ({closed = 'C', ['not-open'] = 'N', paused = 'P'})[standstill(s)]
+local plenty = not stop
+local stock = {}
+for i = 1, items do
+  local free = tonumber(before[i])
+  if not free then return {'damaged', STOCK .. ' has no number in ' .. ARGV[NAMES + i]} end
+  before[i], stock[i] = free, free
+  if limits:byte(i) == LIMITED and free < tonumber(ARGV[DEMANDS + i]) then plenty = false end
 end
-local stock
-stock, refusal = fetch_stock(names)
-if not stock then return refusal end
+if plenty then
+  for i = 1, items do stock[i] = stock[i] - tonumber(ARGV[DEMANDS + i]) end
+end
 
-local first = 5 + count
-local buyers = {}
-for at = first, #ARGV, 4 do buyers[#buyers + 1] = ARGV[at]:sub(1, 20) end
-local texts = fetch(RECORDS, buyers)
+-- What is decided: records as buyer and text in turn, with the place of each buyer's text.
+local records, place, winners, won_wants, letters, details = {}, {}, {}, {}, {}, {}
+local first, deadline = s.number + 1, s.sale_clock + s.hold
+local tail = ' 1 held ' .. whole(s.time) .. ' ' .. whole(deadline) .. ' - ' .. whole(s.sequence + 1)
 
-local stop = standstill(s)
-local stop_letter = stop and ({closed = 'C', ['not-open'] = 'N', paused = 'P'})[stop]
-local records, written, changed, taken, seen, lines, replies = {}, {}, {}, {}, {}, {}, {}
+local function win(i, buyer, text)
+  s.number = s.number + 1
+  local at = place[buyer]
+  if not at then
+    at = #records + 2
+    records[at - 1], place[buyer] = buyer, at
+  end
+  records[at] = text
+  winners[#winners + 1] = i
+end
+
+-- The lines of an argument, made when they are first needed: seldom.
+local split = {}
+local function line(at, i)
+  if not split[at] then
+    split[at] = {}
+    for text in ARGV[at]:gmatch('[^\n]+') do table.insert(split[at], text) end
+  end
+  return split[at][i]
+end
+
+local function wanted(i)
+  local list = {}
+  for at in line(WANTS, i):gmatch('%d+') do list[#list + 1] = tonumber(at) end
+  return list
+end
+
+-- Takes what is wanted if it is all there (or, if partial, the model), or says which is gone.
+local function take(wants, partial)
+  local got, gone = {}, {}
+  for _, at in ipairs(wants) do
+    local there = plenty or limits:byte(at) ~= LIMITED or stock[at] > 0
+    table.insert(there and got or gone, at)
+  end
+  if #gone > 0 and (gone[1] == wants[1] or not partial) then return nil, partial and {wants[1]} or gone end
+  if not plenty then
+    for _, at in ipairs(got) do stock[at] = stock[at] - 1 end
+  end
+  return got, gone
+end
 
 -- The ids that count against the limits of this buyer, or nil while there is room for one more.
 local function at_limit(buyer, list)
@@ -57,80 +120,81 @@ local function at_limit(buyer, list)
   if #all >= s.attempts then return all end
 end
 
--- Takes what is wanted if it is all there (or, if partial, the model), or says which is gone.
-local function take(wants, partial)
-  local gone, got = {}, {}
-  for i = 1, #wants do
-    local at = wants[i]
-    if limited[at] and stock[names[at]] < 1 then gone[#gone + 1] = at else got[#got + 1] = at end
+-- "model packages store unavailable" of what was got and what was gone.
+local function named(got, gone)
+  local model, packages, store, left_off = nil, {}, '-', {}
+  for _, at in ipairs(got) do
+    local kind, id = ARGV[NAMES + at]:match('^(%a+):(.*)$')
+    if kind == 'model' then model = id elseif kind == 'store' then store = id else table.insert(packages, id) end
   end
-  local model_gone = gone[1] == wants[1]
-  if #gone > 0 and (model_gone or not partial) then return nil, partial and {wants[1]} or gone end
-  for i = 1, #got do
-    local name = names[got[i]]
-    stock[name] = stock[name] - 1
-    changed[name] = stock[name]
-    if not seen[name] then
-      seen[name] = true
-      taken[#taken + 1] = name
+  for i, at in ipairs(gone) do left_off[i] = ARGV[NAMES + at] end
+  return model .. ' ' .. (#packages > 0 and table.concat(packages, ',') or '-') .. ' ' .. store .. ' '
+    .. table.concat(left_off, ',')
+end
+
+-- A tap that needs a closer look: its letter, and its detail if that has one.
+local function decide(i, buyer)
+  local sub, key, fingerprint, asked = ARGV[ROWS + i]:match('^(%S+) (%S+) (%S+) (.*)$')
+  local text = place[buyer] and records[place[buyer]] or texts[i]
+  local list = {}
+  if text then
+    local record = parse_record(text)
+    if not record then return 'D' end
+    list = record.list
+    local r = find(record, key)
+    if r and r.fingerprint ~= fingerprint then return 'K' end
+    if r then return 'R', format_row(r) end
+  end
+  if stop then return stop end
+  if flags:byte(i) == UNKNOWN then return 'U' end
+  local limit = at_limit(buyer, list)
+  if limit then return 'L', table.concat(limit, ' ') end
+
+  local got, gone = take(wanted(i), flags:byte(i) == PARTIAL)
+  if not got then return 'S', table.concat(gone, ',') end
+  if #gone > 0 then
+    asked = named(got, gone)
+    won_wants[i] = table.concat(got, ',') .. ';' .. table.concat(gone, ',')
+  end
+  local row = key .. ' ' .. fingerprint .. ' ' .. asked .. ' ' .. whole(s.number + 1) .. tail
+  win(i, buyer, text and (text .. '\n' .. row) or (sub .. ' ' .. row))
+  if #gone > 0 then return 'V', row end
+  return 'W'
+end
+
+for i = 1, count do
+  local buyer = ARGV[BUYERS + i]
+  if plenty and not texts[i] and not place[buyer] and flags:byte(i) ~= UNKNOWN then
+    win(i, buyer, ARGV[ROWS + i] .. ' ' .. s.number + 1 .. tail)
+    letters[i] = 'W'
+  else
+    local letter, detail = decide(i, buyer)
+    letters[i] = letter
+    details[#details + 1] = detail
+    if plenty and letter ~= 'W' then
+      for _, at in ipairs(wanted(i)) do stock[at] = stock[at] + 1 end
     end
   end
-  return got, gone
 end
 
-local function bare(name) return (name:gsub('^%a+:', '')) end
-
-local function decide(id, sub, fingerprint, wanted)
-  local buyer, key = id:sub(1, 20), id:sub(21)
-  local record = records[buyer]
-  if not record then
-    if texts[buyer] then record = parse_record(texts[buyer]) else record = {sub = sub, list = {}} end
-    if not record then return 'D' end
-    records[buyer] = record
+if #winners > 0 then
+  local buyers, who, wants
+  if #winners == count and next(won_wants) == nil then
+    buyers, who, wants = table.concat(ARGV, ' ', BUYERS + 1, BUYERS + count), ARGV[WHO], ARGV[WANTS]
+  else
+    buyers, who, wants = {}, {}, {}
+    for n, i in ipairs(winners) do
+      buyers[n], who[n], wants[n] = ARGV[BUYERS + i], line(WHO, i), won_wants[i] or line(WANTS, i)
+    end
+    buyers, who, wants = table.concat(buyers, ' '), table.concat(who, '\n'), table.concat(wants, '\n')
   end
-  local r = find(record, key)
-  if r then
-    if r.fingerprint ~= fingerprint then return 'K' end
-    return 'R' .. format_line(r)
+  local left, taken = {}, {}
+  for i = 1, items do
+    left[2 * i - 1], left[2 * i] = ARGV[NAMES + i], stock[i]
+    if stock[i] < before[i] then taken[#taken + 1] = ARGV[NAMES + i] end
   end
-  if stop_letter then return stop_letter end
-  if wanted == '?' then return 'U' end
-  local limit = at_limit(buyer, record.list)
-  if limit then return 'L' .. table.concat(limit, ' ') end
-
-  local model, packages, store, partial = wanted:match('^(%d+) (%S+) (%d+) (%d)$')
-  local wants = {tonumber(model)}
-  for at in packages:gmatch('%d+') do wants[#wants + 1] = tonumber(at) end
-  wants[#wants + 1] = tonumber(store)
-  local got, gone = take(wants, partial == '1')
-  if not got then return 'S' .. table.concat(gone, ',') end
-
-  local got_packages, got_store, left_off = {}, '-', {}
-  for i = 2, #got do
-    local name = names[got[i]]
-    if name:sub(1, 6) == 'store:' then got_store = bare(name) else got_packages[#got_packages + 1] = bare(name) end
-  end
-  for i = 1, #gone do left_off[i] = names[gone[i]] end
-  s.number = s.number + 1
-  s.held = s.held + 1
-  r = {key = key, number = s.number, version = 1, state = 'held', model = bare(names[wants[1]]),
-    packages = #got_packages > 0 and table.concat(got_packages, ',') or '-', store = got_store,
-    unavailable = #left_off > 0 and table.concat(left_off, ',') or '-', fingerprint = fingerprint,
-    held_at = s.time, deadline = s.sale_clock + s.hold, payment = '-', changes = '-'}
-  touch(s, r)
-  record.list[#record.list + 1] = r
-  written[buyer] = record
-  lines[#lines + 1] = journal_line(buyer, record, r)
-  return 'W' .. format_line(r)
+  s.held = s.held + #winners
+  commit(s, 'reserve', {'first', whole(first), 'deadline', whole(deadline), 'buyers', buyers, 'who', who, 'wants', wants},
+    left, records, {number = s.number}, taken)
 end
-
-for at = first, #ARGV, 4 do
-  replies[#replies + 1] = decide(ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3])
-end
-
-if #lines > 0 then
-  local texts_now = {}
-  for buyer, record in pairs(written) do texts_now[buyer] = format_record(record) end
-  commit(s, 'reserve', {'data', table.concat(lines, '\n')}, changed, texts_now, {number = s.number}, taken)
-end
-return {'ok', header(s), unpack(replies)}
+return {'ok', header(s), whole(first) .. ' ' .. whole(deadline), table.concat(letters), unpack(details)}

@@ -24,6 +24,6 @@ if total < taken then return {'stock-taken', whole(taken)} end
 
 stock[item] = total - taken
 commit(s, 'restock', {'item', item, 'total', whole(total), 'was', whole(current), 'who', ARGV[6], 'reason', ARGV[7]},
-  stock, {}, {})
-store_pairs(TOTALS, {[item] = total})
+  {item, stock[item]}, {}, {})
+store_pairs(TOTALS, {item, total})
 return {'ok', header(s), whole(total), whole(stock[item])}

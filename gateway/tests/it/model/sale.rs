@@ -248,7 +248,7 @@ impl Model {
         let left = |item: String| !gone.contains(&item);
         let is = Reservation {
             id: reservation_id(&self.definition.sale.id, tap.buyer, tap.key),
-            buyer: String::new(),
+            buyer: "".into(),
             number: self.claims.len() as u64 + 1,
             version: 1,
             state: State::Held,

@@ -262,7 +262,7 @@ pub fn wanted(sale: &str, tap: &Tap) -> Wanted {
 
 /// Without what the contract does not show.
 pub fn plain(r: Reservation) -> Reservation {
-    let (buyer, fingerprint, changes) = (String::new(), String::new(), Vec::new());
+    let (buyer, fingerprint, changes) = ("".into(), String::new(), Vec::new());
     Reservation { buyer, fingerprint, changes, ..r }
 }
 

@@ -1,0 +1,272 @@
+//! A batch as the reserve script takes it, in columns, and the script's answers as decisions. See `reserve.lua`.
+
+use std::fmt::Write as _;
+use std::vec;
+
+use redis::{RedisWrite, ToRedisArgs, Value};
+
+use super::{Decision, Wanted};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::identity::BUYER_CHARS;
+use crate::domain::reservation::{Reservation, State};
+use crate::ledger::scripts::{Header, text};
+
+/// The columns of one batch after another: the buffers are kept.
+#[derive(Default)]
+pub(super) struct Columns {
+    flags: String,
+    limits: String,
+    who: String,
+    wants: String,
+    /// The buyers' parts of the ids, one after the other.
+    buyers: String,
+    /// All rows one after the other, and where each ends.
+    rows: String,
+    row_ends: Vec<usize>,
+    items: Items,
+    /// The places of one tap's items.
+    found: Vec<usize>,
+}
+
+/// The distinct items of a batch, in the order in which they come up.
+#[derive(Default)]
+struct Items {
+    /// In the catalogue.
+    places: Vec<usize>,
+    /// How many taps of the batch want each.
+    demands: Vec<u32>,
+    /// By place in the catalogue: the position from 1, valid if the place at that position is this one.
+    position_of: Vec<u32>,
+}
+
+impl Items {
+    /// Counts one more tap that wants this item; its position.
+    fn count(&mut self, place: usize) -> u32 {
+        if self.position_of.len() <= place {
+            self.position_of.resize(place + 1, 0);
+        }
+        let known = self.position_of[place];
+        let index = (known as usize).wrapping_sub(1);
+        if self.places.get(index) == Some(&place) {
+            self.demands[index] += 1;
+            return known;
+        }
+        self.places.push(place);
+        self.demands.push(1);
+        // A batch has at most 1,000 taps of 18 items each.
+        let position = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        self.position_of[place] = position;
+        position
+    }
+}
+
+impl Columns {
+    /// Puts a batch together.
+    pub(super) fn fill<'a>(&mut self, batch: impl Iterator<Item = &'a Wanted>, catalogue: &Catalogue) {
+        for text in [&mut self.flags, &mut self.limits, &mut self.who, &mut self.wants] {
+            text.clear();
+        }
+        self.buyers.clear();
+        self.rows.clear();
+        self.row_ends.clear();
+        self.items.places.clear();
+        self.items.demands.clear();
+        for wanted in batch {
+            self.add(wanted, catalogue);
+        }
+        for place in &self.items.places {
+            self.limits.push(if catalogue.items()[*place].limited { '1' } else { '0' });
+        }
+    }
+
+    fn add(&mut self, wanted: &Wanted, catalogue: &Catalogue) {
+        if !self.flags.is_empty() {
+            self.who.push('\n');
+            self.wants.push('\n');
+        }
+        let (buyer, key) = wanted.id.split_at(BUYER_CHARS);
+        self.buyers.push_str(buyer);
+        let who_starts = self.who.len();
+        for (text, after) in [(&*wanted.sub, " "), (key, " "), (&wanted.fingerprint, "")] {
+            self.who.push_str(text);
+            self.who.push_str(after);
+        }
+        self.rows.push_str(&self.who[who_starts..]);
+        if !catalogue.find(&wanted.model, &wanted.packages, &wanted.store, &mut self.found) {
+            self.flags.push('?');
+            self.wants.push('?');
+            self.rows.push_str(" ? ? ? -");
+            return self.row_ends.push(self.rows.len());
+        }
+        self.flags.push(if wanted.accept_partial { 'p' } else { '.' });
+        let mut before = "";
+        for &place in &self.found {
+            // Writing into a String can't fail.
+            let _ = write!(self.wants, "{before}{}", self.items.count(place));
+            before = ",";
+        }
+        self.rows.push(' ');
+        self.rows.push_str(&wanted.model);
+        let mut before = ' ';
+        for package in &wanted.packages {
+            self.rows.push(before);
+            self.rows.push_str(package);
+            before = ',';
+        }
+        self.rows.push_str(if wanted.packages.is_empty() { " - " } else { " " });
+        self.rows.push_str(&wanted.store);
+        self.rows.push_str(" -");
+        self.row_ends.push(self.rows.len());
+    }
+
+    /// As the arguments of the script.
+    pub(super) fn args<'a>(&'a self, catalogue: &'a Catalogue, run_id: &'a str, known: u64) -> Args<'a> {
+        Args { columns: self, catalogue, run_id, known }
+    }
+
+    /// The decisions of a reply; `None` if it can't be read.
+    pub(super) fn decisions<'a>(
+        &'a self,
+        reply: &'a [Value],
+        catalogue: &'a Catalogue,
+    ) -> Option<Decisions<'a>> {
+        let header = Header::of(reply).ok()?;
+        let first_deadline = reply.get(2).map(text)?;
+        let (first, deadline) = first_deadline.split_once(' ')?;
+        let letters = text(reply.get(3)?).into_bytes();
+        (letters.len() == self.row_ends.len()).then_some(Decisions {
+            columns: self,
+            catalogue,
+            header,
+            number: first.parse().ok()?,
+            deadline: deadline.parse().ok()?,
+            letters: letters.into_iter(),
+            details: &reply[4..],
+        })
+    }
+}
+
+/// A batch, ready to be sent.
+pub(super) struct Args<'a> {
+    columns: &'a Columns,
+    catalogue: &'a Catalogue,
+    run_id: &'a str,
+    known: u64,
+}
+
+impl ToRedisArgs for Args<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let Columns { flags, limits, who, wants, buyers, rows, row_ends, items, .. } = self.columns;
+        out.write_arg(self.run_id.as_bytes());
+        out.write_arg_fmt(self.catalogue.revision);
+        out.write_arg_fmt(self.known);
+        out.write_arg_fmt(row_ends.len());
+        out.write_arg_fmt(items.places.len());
+        for text in [flags, limits, who, wants] {
+            out.write_arg(text.as_bytes());
+        }
+        for place in &items.places {
+            out.write_arg(self.catalogue.items()[*place].name.as_bytes());
+        }
+        for demand in &items.demands {
+            out.write_arg_fmt(demand);
+        }
+        for buyer in buyers.as_bytes().chunks_exact(BUYER_CHARS) {
+            out.write_arg(buyer);
+        }
+        let mut start = 0;
+        for &end in row_ends {
+            out.write_arg(&rows.as_bytes()[start..end]);
+            start = end;
+        }
+    }
+
+    fn num_of_args(&self) -> usize {
+        9 + 2 * (self.columns.items.places.len() + self.columns.row_ends.len())
+    }
+}
+
+/// The decisions of one reply, in the batch's order.
+pub(super) struct Decisions<'a> {
+    columns: &'a Columns,
+    catalogue: &'a Catalogue,
+    /// What all of them have in common.
+    pub(super) header: Header,
+    /// Of the next winner.
+    number: u64,
+    deadline: i64,
+    letters: vec::IntoIter<u8>,
+    details: &'a [Value],
+}
+
+impl Decisions<'_> {
+    /// What was decided for the next tap; [`Decision::Unknown`] if that can't be read.
+    pub(super) fn next(&mut self, wanted: Wanted) -> Decision {
+        self.read(wanted).unwrap_or(Decision::Unknown)
+    }
+
+    fn read(&mut self, wanted: Wanted) -> Option<Decision> {
+        Some(match self.letters.next()? {
+            b'W' => Decision::Won(Box::new(self.hold(wanted)), self.header),
+            b'V' => {
+                self.number += 1;
+                Decision::Won(self.row(&wanted)?, self.header)
+            }
+            b'R' => Decision::Replayed(self.row(&wanted)?, self.header),
+            b'K' => Decision::KeyReused,
+            b'C' => Decision::Closed,
+            b'N' => Decision::NotOpen(self.header.time),
+            b'P' => Decision::Paused,
+            b'U' => {
+                let Wanted { model, packages, store, .. } = &wanted;
+                Decision::UnknownItem(self.catalogue.unknown(model, packages, Some(store)))
+            }
+            b'L' => Decision::PurchaseLimit(self.detail()?.split(' ').map(str::to_owned).collect()),
+            b'S' => {
+                let items =
+                    self.detail()?.split(',').map(|position| self.item(position)).collect::<Option<_>>()?;
+                Decision::SoldOut { items, is_final: self.header.held == 0 }
+            }
+            b'D' => Decision::NotTaken,
+            _ => return None,
+        })
+    }
+
+    /// All that was asked for, as of now.
+    fn hold(&mut self, wanted: Wanted) -> Reservation {
+        let number = self.number;
+        self.number += 1;
+        Reservation {
+            id: wanted.id,
+            buyer: wanted.sub,
+            number,
+            version: 1,
+            state: State::Held,
+            model: wanted.model,
+            packages: wanted.packages,
+            store: Some(wanted.store),
+            unavailable: Vec::new(),
+            fingerprint: wanted.fingerprint,
+            held_at: self.header.time,
+            deadline: self.deadline,
+            payment: None,
+            changes: vec![self.header.sequence],
+        }
+    }
+
+    fn row(&mut self, wanted: &Wanted) -> Option<Box<Reservation>> {
+        let row = self.detail()?;
+        Reservation::from_row(&wanted.id[..BUYER_CHARS], &wanted.sub, &row).map(Box::new)
+    }
+
+    fn detail(&mut self) -> Option<String> {
+        let (detail, rest) = self.details.split_first()?;
+        self.details = rest;
+        Some(text(detail))
+    }
+
+    fn item(&self, position: &str) -> Option<String> {
+        let index = position.parse::<usize>().ok()?.checked_sub(1)?;
+        Some(self.catalogue.items()[*self.columns.items.places.get(index)?].name.clone())
+    }
+}
