@@ -93,6 +93,6 @@ if expired > 0 then
   for buyer, record in pairs(records) do texts_now[buyer] = format_record(record) end
   commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), flat(texts_now), {swept = swept})
 elseif swept ~= s.swept then
-  store_pairs(STATE, {'swept', swept})
+  store_pairs(STATE, {'swept', whole(swept)})
 end
 return {'ok', header(s), expired, more and 1 or 0}

@@ -33,7 +33,8 @@ local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paus
   'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
   'swept', 'limits'}
 
-local function whole(n) return string.format('%.0f', n) end
+-- A whole number as text. What Lua or Redis would make of a number by itself takes twice as long.
+local function whole(n) return string.format('%d', n) end
 
 -- What is wrong with the types of the keys, one text a key. Before the first reservation there are
 -- no records and nothing was taken; totals are missing where nothing has a limit.
@@ -129,12 +130,12 @@ local function fetch_stock(items)
   return found
 end
 
--- A table as fields and values in turn, which is how hashes are written and what commit takes.
+-- A table as fields and values in turn, numbers as text: how hashes are written, and what commit takes.
 local function flat(map)
   local list = {}
   for field, value in pairs(map) do
     list[#list + 1] = field
-    list[#list + 1] = value
+    list[#list + 1] = type(value) == 'number' and whole(value) or value
   end
   return list
 end

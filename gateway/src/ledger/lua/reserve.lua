@@ -165,7 +165,7 @@ end
 for i = 1, count do
   local buyer = ARGV[BUYERS + i]
   if plenty and not texts[i] and not place[buyer] and flags:byte(i) ~= UNKNOWN then
-    win(i, buyer, ARGV[ROWS + i] .. ' ' .. s.number + 1 .. tail)
+    win(i, buyer, ARGV[ROWS + i] .. ' ' .. whole(s.number + 1) .. tail)
     letters[i] = 'W'
   else
     local letter, detail = decide(i, buyer)
@@ -190,7 +190,7 @@ if #winners > 0 then
   end
   local left, taken = {}, {}
   for i = 1, items do
-    left[2 * i - 1], left[2 * i] = ARGV[NAMES + i], stock[i]
+    left[2 * i - 1], left[2 * i] = ARGV[NAMES + i], whole(stock[i])
     if stock[i] < before[i] then taken[#taken + 1] = ARGV[NAMES + i] end
   end
   s.held = s.held + #winners

@@ -24,6 +24,6 @@ if total < taken then return {'stock-taken', whole(taken)} end
 
 stock[item] = total - taken
 commit(s, 'restock', {'item', item, 'total', whole(total), 'was', whole(current), 'who', ARGV[6], 'reason', ARGV[7]},
-  {item, stock[item]}, {}, {})
-store_pairs(TOTALS, {item, total})
+  flat(stock), {}, {})
+store_pairs(TOTALS, {item, whole(total)})
 return {'ok', header(s), whole(total), whole(stock[item])}

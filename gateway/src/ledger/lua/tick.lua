@@ -7,7 +7,7 @@
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
-store_pairs(STATE, {'now', s.time, 'tick', s.raw, 'clock', s.sale_clock})
+store_pairs(STATE, flat({now = s.time, tick = s.raw, clock = s.sale_clock}))
 local items, counters = {}, {}
 for i = 3, #ARGV do items[#items + 1] = ARGV[i] end
 local found = fetch(STOCK, items)

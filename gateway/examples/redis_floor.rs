@@ -1,0 +1,152 @@
+//! The reserve script driven straight: what a reservation costs Redis at one batch size, without HTTP in front.
+//!
+//! It reserves through the gateway's own queue and lane, so what is measured is what ships. One batch
+//! is under way at a time. Prints one JSON object: `batch`, `reservations`, `redis_cpu_us` and
+//! `script_us` (of one reservation: all of Redis's CPU time, and the time inside the script),
+//! `bytes` (of Redis's memory, a reservation). Exit codes: 0 measured, 1 a tap did not win, 2 wrong
+//! usage, 3 Redis or the sale is out of reach.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use futures_util::future::join_all;
+use gateway::admit::admit;
+use gateway::domain::identity::{fingerprint, reservation_id};
+use gateway::ledger::batch::{Decision, Queue, QueueLimits, Wanted};
+use gateway::ledger::dial::Redis;
+use gateway::ledger::follow;
+use gateway::ledger::lane::Lane;
+use gateway::ledger::scripts::{REAL_CLOCK, Scripts};
+
+/// Drives the reserve script of a sale that is open and whose stock does not end.
+#[derive(Parser)]
+struct Args {
+    /// Where Redis is.
+    #[arg(long)]
+    redis: String,
+    /// The sale.
+    #[arg(long)]
+    sale: String,
+    /// Taps in a batch, 1 to 1,000.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    batch: u16,
+    /// Reservations in all, rounded up to full batches.
+    #[arg(long)]
+    count: usize,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match gateway::runtime::run(measure(args)).map_err(|error| error.to_string()) {
+        Ok(Ok(code)) => code,
+        Ok(Err(error)) | Err(error) => {
+            complain(&error);
+            ExitCode::from(3)
+        }
+    }
+}
+
+async fn measure(args: Args) -> Result<ExitCode, String> {
+    let redis = Redis::new(&args.redis, Duration::from_secs(1), Duration::from_secs(10)).map_err(words)?;
+    let mut conn = redis.dial_with(Duration::from_secs(10)).await.map_err(words)?;
+    let scripts = Arc::new(Scripts::new(REAL_CLOCK));
+    let sale = Arc::new(follow::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
+    let lane = Lane::new(redis, scripts);
+    tokio::task::spawn_local(lane.clone().keep_open());
+    while lane.live().is_none() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let batch = usize::from(args.batch);
+    let queue = Queue::start(sale.clone(), lane, QueueLimits { batch_max: batch, queue_max: batch });
+
+    let definition = sale.memory().catalogue.definition.clone();
+    let packages: Vec<String> = definition.packages.iter().take(2).map(|p| p.id.clone()).collect();
+    // Subjects of ten characters, as the bench has them.
+    let first = fastrand::u64(10_000_000..60_000_000);
+    let tap = |n: usize| {
+        let (sub, model) = (format!("b-{}", first + n as u64), definition.models[0].id.clone());
+        let store = fastrand::choice(&definition.stores).map_or_else(String::new, |s| s.id.clone());
+        Wanted {
+            id: reservation_id(&args.sale, &sub, "tap"),
+            sub: sub.into(),
+            fingerprint: fingerprint(&model, &packages, &store, false),
+            model,
+            packages: packages.clone(),
+            store,
+            accept_partial: false,
+        }
+    };
+
+    let before = Cost::read(&mut conn).await?;
+    let batches = args.count.div_ceil(batch);
+    for n in 0..batches {
+        let taps = (0..batch).map(|i| {
+            let admitted = admit(&sale, tap(n * batch + i));
+            let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+            let queue = &queue;
+            async move {
+                match admitted {
+                    Ok(admitted) => queue.reserve(admitted, deadline).await,
+                    Err(refusal) => refusal,
+                }
+            }
+        });
+        if let Some(lost) = join_all(taps).await.into_iter().find(|d| !matches!(d, Decision::Won(..))) {
+            complain(&format!("a tap did not win: {lost:?}"));
+            return Ok(ExitCode::from(1));
+        }
+    }
+    let after = Cost::read(&mut conn).await?;
+
+    let reservations = batches * batch;
+    let each = |total: f64| (total / reservations as f64 * 100.0).round() / 100.0;
+    let told = serde_json::json!({
+        "batch": batch,
+        "reservations": reservations,
+        "redis_cpu_us": each(after.cpu_us - before.cpu_us),
+        "script_us": each(after.script_us - before.script_us),
+        "bytes": each(after.bytes - before.bytes),
+    });
+    say(&told.to_string());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What Redis has used so far.
+struct Cost {
+    cpu_us: f64,
+    script_us: f64,
+    bytes: f64,
+}
+
+impl Cost {
+    async fn read(conn: &mut redis::aio::MultiplexedConnection) -> Result<Self, String> {
+        let info: String = redis::cmd("INFO").arg("everything").query_async(conn).await.map_err(words)?;
+        let number = |name: &str| {
+            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|v| v.trim().parse::<f64>().ok()).unwrap_or_default()
+        };
+        let script = info.lines().find_map(|line| line.strip_prefix("cmdstat_evalsha:"));
+        let usec = script.and_then(|line| line.split(',').find_map(|v| v.strip_prefix("usec=")));
+        Ok(Self {
+            cpu_us: (number("used_cpu_user") + number("used_cpu_sys")) * 1e6,
+            script_us: usec.and_then(|v| v.parse().ok()).unwrap_or_default(),
+            bytes: number("used_memory"),
+        })
+    }
+}
+
+fn words(error: impl ToString) -> String {
+    error.to_string()
+}
+
+#[expect(clippy::print_stdout, reason = "this is where the figures go")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[expect(clippy::print_stderr, reason = "this is where people look")]
+fn complain(line: &str) {
+    eprintln!("redis_floor: {line}");
+}
