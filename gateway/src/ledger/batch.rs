@@ -1,19 +1,22 @@
 //! The queue of one sale's taps at one worker, and the loop that decides them in batches.
 
 mod encode;
+mod tap;
 
-use std::cell::Cell;
+use std::future::Future;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use encode::Columns;
 use redis::Value;
-use tokio::sync::{mpsc, oneshot};
+use tap::{Line, Tap};
 use tokio::time::Instant;
 
 use super::dial::Dial;
 use super::lane::Lane;
-use super::memory::{PendingTap, Sale};
+use super::memory::Sale;
 use super::scripts::{Failure, Header, Refusal, Script};
 use crate::admit::Admitted;
 use crate::domain::catalogue::Catalogue;
@@ -70,27 +73,21 @@ pub enum Decision {
     Unknown,
 }
 
-/// How far a tap has come; its caller and the loop both look at it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Queued,
-    Sent,
-    Abandoned,
-}
-
-struct Tap {
-    wanted: Wanted,
-    pending: PendingTap,
-    deadline: Instant,
-    stage: Rc<Cell<Stage>>,
-    answer: oneshot::Sender<Decision>,
-}
-
 /// Where the taps of one sale queue at one worker.
 #[derive(Clone)]
-pub struct Queue {
-    taps: mpsc::Sender<Tap>,
+pub struct Queue(Rc<Open>);
+
+/// Closes the line when the last clone of a queue is dropped.
+struct Open(Rc<Line>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
+
+/// How soon a lane that waits for Redis, with nobody left who waits for it, looks at who has come since.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
 /// Limits of a queue.
 #[derive(Debug, Clone, Copy)]
@@ -105,69 +102,55 @@ impl Queue {
     /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is dropped.
     #[must_use]
     pub fn start<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, limits: QueueLimits) -> Self {
-        let (taps, waiting) = mpsc::channel(limits.queue_max);
-        tokio::task::spawn_local(decide(sale, lane, waiting, limits.batch_max));
-        Self { taps }
+        let line = Rc::new(Line::new(limits.queue_max));
+        tokio::task::spawn_local(decide(sale, lane, line.clone(), limits.batch_max));
+        Self(Rc::new(Open(line)))
     }
 
-    /// Queues a tap and waits for its decision until the deadline. The tap outlives its caller: if
-    /// this future is dropped, it is decided all the same.
+    /// Queues a tap and waits for its decision until the deadline. All taps of a queue must wait
+    /// equally long. The tap outlives its caller: if this future is dropped, it is decided all the same.
     pub async fn reserve(&self, Admitted { wanted, pending }: Admitted, deadline: Instant) -> Decision {
-        let (answer, decision) = oneshot::channel();
-        let stage = Rc::new(Cell::new(Stage::Queued));
-        let tap = Tap { wanted, pending, deadline, stage: stage.clone(), answer };
-        if self.taps.try_send(tap).is_err() {
-            return Decision::NotTaken;
-        }
-        match tokio::time::timeout_at(deadline, decision).await {
-            Ok(Ok(decision)) => decision,
-            // The loop never drops a tap without an answer, unless its thread is ended.
-            Ok(Err(_)) | Err(_) => match stage.replace(Stage::Abandoned) {
-                Stage::Sent => Decision::Unknown,
-                Stage::Queued | Stage::Abandoned => Decision::NotTaken,
-            },
-        }
+        let (tap, decision) = Tap::new(wanted, pending, deadline);
+        if self.0.0.push(tap) { decision.await } else { Decision::NotTaken }
     }
 }
 
 /// Takes all that has queued, makes one script call, fans the answers out, takes what has queued
 /// meanwhile. No timer: a quiet gateway adds no wait, a busy one has larger batches.
-async fn decide<D: Dial>(
-    sale: Arc<Sale>,
-    lane: Rc<Lane<D>>,
-    mut waiting: mpsc::Receiver<Tap>,
-    batch_max: usize,
-) {
+async fn decide<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, line: Rc<Line>, batch_max: usize) {
     let (mut batch, mut columns) = (Vec::with_capacity(batch_max), Columns::default());
-    while waiting.recv_many(&mut batch, batch_max).await > 0 {
-        send(&sale, &lane, &mut batch, &mut columns).await;
+    while line.take(&mut batch, batch_max).await {
+        send(&sale, &lane, &line, &mut batch, &mut columns).await;
         batch.clear();
     }
 }
 
-async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, batch: &mut Vec<Tap>, columns: &mut Columns) {
+async fn send<D: Dial>(
+    sale: &Sale,
+    lane: &Lane<D>,
+    line: &Line,
+    batch: &mut Vec<Tap>,
+    columns: &mut Columns,
+) {
     let Some(live) = lane.live() else {
         return answer_all(batch, &Decision::NotTaken);
     };
     loop {
-        // A caller that stopped waiting was told that nothing was taken: it must stay so.
-        batch.retain(|tap| tap.stage.get() == Stage::Queued && Instant::now() < tap.deadline);
+        turn_away_late(batch);
         if batch.is_empty() {
             return;
         }
         let memory = sale.memory();
         columns.fill(batch.iter().map(|tap| &tap.wanted), &memory.catalogue);
         let args = columns.args(&memory.catalogue, &live.run_id, sale.known());
-        batch.iter().for_each(|tap| tap.stage.set(Stage::Sent));
-        match lane.call(&live, Script::Reserve, &sale.keys, args).await {
+        let call = lane.call(&live, Script::Reserve, &sale.keys, args);
+        match in_time(call, line, batch, &Decision::Unknown).await {
             Ok(reply) => return answer_each(sale, batch, columns, &memory.catalogue, &reply),
             Err(Failure::Refused(Refusal::Revision(revision))) if revision > memory.catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
-                batch.iter().for_each(|tap| tap.stage.set(Stage::Queued));
-                let first_deadline = batch.iter().map(|tap| tap.deadline).min().unwrap_or_else(Instant::now);
-                if tokio::time::timeout_at(first_deadline, sale.revision_reached(revision)).await.is_err() {
-                    return answer_all(batch, &Decision::NotTaken);
-                }
+                let all_late = batch.iter().map(|tap| tap.deadline).max().unwrap_or_else(Instant::now);
+                let reached = tokio::time::timeout_at(all_late, sale.revision_reached(revision));
+                let _ = in_time(reached, line, batch, &Decision::NotTaken).await;
             }
             Err(Failure::Unknown(_)) => {
                 batch.iter().for_each(|tap| tap.pending.unknown());
@@ -181,11 +164,41 @@ async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, batch: &mut Vec<Tap>, column
     }
 }
 
-fn answer_all(batch: &mut Vec<Tap>, decision: &Decision) {
-    for tap in batch.drain(..) {
-        // A caller that is gone does not hear it; the ledger has it.
-        let _ = tap.answer.send(decision.clone());
+/// Waits for something, and meanwhile tells every tap whose deadline passes: `late` to those of the
+/// batch, and to those in the line that nothing was done.
+async fn in_time<T>(work: impl Future<Output = T>, line: &Line, batch: &[Tap], late: &Decision) -> T {
+    let mut work = pin!(work);
+    loop {
+        let of_batch = batch.iter().filter(|tap| !tap.caller.is_answered()).map(|tap| tap.deadline).min();
+        let next = of_batch.into_iter().chain(line.first_deadline()).min();
+        // Without one: everybody was told. Who comes now is late after all of these.
+        let next = next.unwrap_or_else(|| Instant::now() + LOOK_AGAIN);
+        tokio::select! {
+            biased;
+            done = &mut work => return done,
+            () = tokio::time::sleep_until(next) => {
+                let now = Instant::now();
+                batch.iter().filter(|tap| tap.deadline <= now).for_each(|tap| tap.caller.answer(late.clone()));
+                line.turn_away_late(now);
+            }
+        }
     }
+}
+
+/// A caller that stopped waiting was told that nothing was taken: it must stay so.
+fn turn_away_late(batch: &mut Vec<Tap>) {
+    let now = Instant::now();
+    batch.retain(|tap| {
+        let in_time = tap.deadline > now;
+        if !in_time {
+            tap.caller.answer(Decision::NotTaken);
+        }
+        in_time
+    });
+}
+
+fn answer_all(batch: &mut Vec<Tap>, decision: &Decision) {
+    batch.drain(..).for_each(|tap| tap.caller.answer(decision.clone()));
 }
 
 fn answer_each(sale: &Sale, batch: &mut Vec<Tap>, columns: &Columns, catalogue: &Catalogue, reply: &[Value]) {
@@ -194,17 +207,17 @@ fn answer_each(sale: &Sale, batch: &mut Vec<Tap>, columns: &Columns, catalogue: 
         batch.iter().for_each(|tap| tap.pending.unknown());
         return answer_all(batch, &Decision::Unknown);
     };
-    for tap in batch.drain(..) {
-        let decision = decisions.next(tap.wanted);
+    for Tap { wanted, pending, caller, .. } in batch.drain(..) {
+        let decision = decisions.next(wanted);
         match decision {
-            Decision::Won(..) | Decision::Replayed(..) => tap.pending.won(),
+            Decision::Won(..) | Decision::Replayed(..) => pending.won(),
             Decision::Unknown => {
                 tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
-                tap.pending.unknown();
+                pending.unknown();
             }
             _ => {}
         }
-        let _ = tap.answer.send(decision);
+        caller.answer(decision);
     }
     // Only now: whoever learns the sequence must find the winners known as such.
     sale.saw(decisions.header.sequence);
