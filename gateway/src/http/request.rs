@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::Request;
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::http::request::Parts;
@@ -52,31 +51,34 @@ pub fn check_size(parts: &Parts) -> Result<(), Refused> {
 }
 
 /// Reads a body that must be JSON of this type.
-pub async fn json<T: DeserializeOwned>(request: Request<Incoming>, limits: BodyLimits) -> Result<T, Refused> {
-    parse(&json_bytes(request, limits).await?)
+pub async fn json<T: DeserializeOwned>(
+    parts: &Parts,
+    body: Incoming,
+    limits: BodyLimits,
+) -> Result<T, Refused> {
+    parse(&json_bytes(parts, body, limits).await?)
 }
 
 /// Reads a body that must be JSON, and does not look into it.
-pub async fn json_bytes(request: Request<Incoming>, limits: BodyLimits) -> Result<Bytes, Refused> {
-    let (parts, body) = request.into_parts();
-    check_is_json(&parts)?;
-    read(&parts, body, limits).await
+pub async fn json_bytes(parts: &Parts, body: Incoming, limits: BodyLimits) -> Result<Bytes, Refused> {
+    check_is_json(parts)?;
+    read(parts, body, limits).await
 }
 
 /// Reads a body that may be left out, or must be JSON of this type.
 pub async fn optional_json<T: DeserializeOwned + Default>(
-    request: Request<Incoming>,
+    parts: &Parts,
+    body: Incoming,
     limits: BodyLimits,
 ) -> Result<T, Refused> {
-    if request.body().is_end_stream() {
+    if body.is_end_stream() {
         return Ok(T::default());
     }
-    let (parts, body) = request.into_parts();
-    let bytes = read(&parts, body, limits).await?;
+    let bytes = read(parts, body, limits).await?;
     if bytes.is_empty() {
         return Ok(T::default());
     }
-    check_is_json(&parts)?;
+    check_is_json(parts)?;
     parse(&bytes)
 }
 
@@ -126,8 +128,14 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Refused::invalid("", "The body must be a JSON object."));
     }
+    // Following the path through the document costs more than reading it, so only a mistake is read twice.
+    serde_json::from_slice(bytes).map_err(|_| mistake::<T>(bytes))
+}
+
+/// What is wrong with JSON that can't be read as this type, and where.
+fn mistake<T: DeserializeOwned>(bytes: &[u8]) -> Refused {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    if let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         let mut pointer = pointer(error.path());
         let text = error.inner().to_string();
         // serde names an unknown field, the path ends at the object that holds it.
@@ -136,10 +144,10 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
         {
             pointer = format!("{pointer}/{}", escape(field));
         }
-        Refused::invalid(&pointer, format!("{text}."))
-    })?;
-    deserializer.end().map_err(|error| Refused::invalid("", format!("after the JSON: {error}.")))?;
-    Ok(parsed)
+        return Refused::invalid(&pointer, format!("{text}."));
+    }
+    let after = deserializer.end().err().map(|error| error.to_string()).unwrap_or_default();
+    Refused::invalid("", format!("after the JSON: {after}."))
 }
 
 /// RFC 6901.

@@ -1,8 +1,8 @@
 //! The calls on reservations: each reads its request, asks the ledger, and hands the answer to `respond`.
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::http::HeaderName;
+use hyper::http::request::Parts;
 
 use super::problem;
 use super::request::{BodyLimits, json, query};
@@ -27,10 +27,11 @@ pub async fn reserve(
     worker: &Worker,
     who: &Identified,
     sale_id: &str,
-    request: Request<Incoming>,
+    parts: &Parts,
+    body: Incoming,
 ) -> Result<Answer, Refused> {
-    let key = idempotency_key(&request)?;
-    let wanted: ReserveRequest = json(request, worker.body_limits()).await?;
+    let key = idempotency_key(parts)?;
+    let wanted: ReserveRequest = json(parts, body, worker.body_limits()).await?;
     let packages = check_packages(wanted.packages)?;
     let sale = worker.sale(sale_id)?;
     let wanted = Wanted {
@@ -54,9 +55,9 @@ pub async fn list(
     worker: &Worker,
     who: &Identified,
     sale_id: &str,
-    request: Request<Incoming>,
+    parts: &Parts,
 ) -> Result<Answer, Refused> {
-    let [] = query(&request.into_parts().0, [])?;
+    let [] = query(parts, [])?;
     let sale = worker.sale(sale_id)?;
     match changes::read(worker.lane(), &sale, &buyer_part(&sale.id, who.sub())).await {
         Ok((list, header)) => Ok(respond::reservations(&sale, &sale.memory(), &list, &header)),
@@ -82,9 +83,10 @@ pub async fn amend(
     who: &Identified,
     sale_id: &str,
     id: &str,
-    request: Request<Incoming>,
+    parts: &Parts,
+    body: Incoming,
 ) -> Result<Answer, Refused> {
-    let body: AmendRequest = json(request, worker.body_limits()).await?;
+    let body: AmendRequest = json(parts, body, worker.body_limits()).await?;
     let wanted = Amendment {
         model: body.model.map(|id| id.0),
         packages: body.packages.map(check_packages).transpose()?,
@@ -103,7 +105,8 @@ pub async fn confirm(
     who: &Identified,
     sale_id: &str,
     id: &str,
-    request: Request<Incoming>,
+    parts: &Parts,
+    body: Incoming,
 ) -> Result<Answer, Refused> {
     if !who.is_service() {
         return Err(Refused::new(
@@ -111,7 +114,7 @@ pub async fn confirm(
             "Only a service confirms; the token has no scope `service`.",
         ));
     }
-    let ConfirmRequest { payment, version } = json(request, worker.body_limits()).await?;
+    let ConfirmRequest { payment, version } = json(parts, body, worker.body_limits()).await?;
     if payment.is_empty()
         || payment.len() > PAYMENT_MAX
         || !payment.bytes().all(|b| b.is_ascii_graphic())
@@ -163,8 +166,8 @@ fn check_packages(packages: Vec<ItemId>) -> Result<Vec<String>, Refused> {
     }
 }
 
-fn idempotency_key(request: &Request<Incoming>) -> Result<String, Refused> {
-    let mut values = request.headers().get_all(IDEMPOTENCY_KEY).iter();
+fn idempotency_key(parts: &Parts) -> Result<String, Refused> {
+    let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         let detail = "Send an Idempotency-Key of your own making, and the same one with every retry.";
         return Err(Refused::new(problem::IDEMPOTENCY_KEY_MISSING, detail));

@@ -1,8 +1,10 @@
 //! From path and method to handler: the public API's table of contents, and the order of its first checks.
 
+use futures_util::FutureExt;
+use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
-use hyper::{Method, Request};
+use hyper::http::request::Parts;
 
 use super::request::query;
 use super::respond::{self, Answer, Refused};
@@ -72,17 +74,12 @@ impl Path<'_> {
 }
 
 /// Answers one request on the public listener.
-pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Answer {
-    let (parts, body) = request.into_parts();
-    let origin = cors::origin(worker.origins(), &parts);
-    let text = parts.uri.path().to_owned();
-    let path = path(&text);
-    let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), &parts, path.methods())) {
+pub async fn answer(worker: &Worker, parts: &Parts, body: Incoming) -> Answer {
+    let origin = cors::origin(worker.origins(), parts);
+    let path = path(parts.uri.path());
+    let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), parts, path.methods())) {
         Some(preflight) => preflight,
-        None => {
-            let request = Request::from_parts(parts, body);
-            dispatch(worker, path, request).await.unwrap_or_else(Refused::into_answer)
-        }
+        None => dispatch(worker, path, parts, body).await.unwrap_or_else(Refused::into_answer),
     };
     cors::mark(&mut answer, !worker.origins().is_empty(), origin);
     worker.metrics().count(path.map_or("none", Path::name), answer.status().as_u16());
@@ -92,13 +89,13 @@ pub async fn answer(worker: &Worker, request: Request<Incoming>) -> Answer {
 async fn dispatch(
     worker: &Worker,
     path: Option<Path<'_>>,
-    request: Request<Incoming>,
+    parts: &Parts,
+    body: Incoming,
 ) -> Result<Answer, Refused> {
-    let (parts, body) = request.into_parts();
-    request::check_size(&parts)?;
+    request::check_size(parts)?;
     let path = path.ok_or_else(nothing_here)?;
     // HEAD is GET: hyper leaves the body out.
-    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
+    let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     if !path.methods().split(", ").any(|allowed| allowed == method.as_str()) {
         return Err(Refused::method_not_allowed(path.methods()));
     }
@@ -109,35 +106,26 @@ async fn dispatch(
         Path::Time => Ok(sales::time(now(worker))),
         Path::Problem(name) => explain(name),
         Path::Sale(id) => {
-            let [] = query(&parts, [])?;
-            Ok(worker.pages.answer(&*worker.sale(id)?, &parts))
+            let [] = query(parts, [])?;
+            Ok(worker.pages.answer(&*worker.sale(id)?, parts))
         }
         Path::Stores(id) => {
-            let wanted = StoresWanted::read(&parts)?;
+            let wanted = StoresWanted::read(parts)?;
             sales::stores(&*worker.sale(id)?, wanted)
         }
-        Path::Reservations(sale) => {
-            let who = who()?;
-            let request = Request::from_parts(parts, body);
-            if method == Method::POST {
-                reservations::reserve(worker, &who, sale, request).await
-            } else {
-                reservations::list(worker, &who, sale, request).await
-            }
+        Path::Reservations(sale) if method == Method::POST => {
+            reservations::reserve(worker, &who()?, sale, parts, body).await
         }
-        Path::Reservation(sale, id) => {
-            let who = who()?;
-            if method == Method::PATCH {
-                reservations::amend(worker, &who, sale, id, Request::from_parts(parts, body)).await
-            } else {
-                reservations::get(worker, &who, sale, id).await
-            }
+        // Boxed, so that the future of a tap is small.
+        Path::Reservations(sale) => reservations::list(worker, &who()?, sale, parts).boxed_local().await,
+        Path::Reservation(sale, id) if method == Method::PATCH => {
+            reservations::amend(worker, &who()?, sale, id, parts, body).boxed_local().await
         }
+        Path::Reservation(sale, id) => reservations::get(worker, &who()?, sale, id).boxed_local().await,
         Path::Confirm(sale, id) => {
-            let who = who()?;
-            reservations::confirm(worker, &who, sale, id, Request::from_parts(parts, body)).await
+            reservations::confirm(worker, &who()?, sale, id, parts, body).boxed_local().await
         }
-        Path::Cancel(sale, id) => reservations::cancel(worker, &who()?, sale, id).await,
+        Path::Cancel(sale, id) => reservations::cancel(worker, &who()?, sale, id).boxed_local().await,
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -45,7 +46,7 @@ pub struct ConnectionLimits {
 /// Something that answers requests, on one thread.
 pub trait Handler: 'static {
     /// Answers one. Every refusal is an answer.
-    fn answer(&self, request: Request<Incoming>) -> impl Future<Output = Answer>;
+    fn answer(&self, parts: &Parts, body: Incoming) -> impl Future<Output = Answer>;
 }
 
 /// Binds one listener for each worker to the same port. The kernel spreads connections over them.
@@ -178,12 +179,13 @@ async fn close(mut stream: TcpStream, linger: Duration) {
 
 /// A panic in a handler is a bug that costs one answer, not the worker.
 async fn answer<H: Handler>(handler: &H, request: Request<Incoming>) -> Answer {
-    let what = format!("{} {}", request.method(), request.uri().path());
-    match std::panic::AssertUnwindSafe(handler.answer(request)).catch_unwind().await {
+    let (parts, body) = request.into_parts();
+    match std::panic::AssertUnwindSafe(handler.answer(&parts, body)).catch_unwind().await {
         Ok(answer) => answer,
         Err(_) => {
             let id = format!("{:016x}", fastrand::u64(..));
-            tracing::error!(request_id = id, request = what, "a handler panicked");
+            let (method, path) = (parts.method.as_str(), parts.uri.path());
+            tracing::error!(request_id = id, method, path, "a handler panicked");
             Refused::new(problem::INTERNAL, format!("A bug; the log has it under request {id}."))
                 .with("request_id", id)
                 .into_answer()

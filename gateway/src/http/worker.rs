@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::http::HeaderValue;
+use hyper::http::request::Parts;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -93,8 +93,8 @@ pub fn run(
 }
 
 impl Handler for Worker {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        route::answer(self, request).await
+    async fn answer(&self, parts: &Parts, body: Incoming) -> Answer {
+        route::answer(self, parts, body).await
     }
 }
 

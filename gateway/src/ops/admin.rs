@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Method;
 use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
-use hyper::{Method, Request};
+use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::health::Health;
@@ -51,24 +52,23 @@ pub struct Ops {
 }
 
 impl Handler for Ops {
-    async fn answer(&self, request: Request<Incoming>) -> Answer {
-        self.dispatch(request).await.unwrap_or_else(Refused::into_answer)
+    async fn answer(&self, parts: &Parts, body: Incoming) -> Answer {
+        self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer)
     }
 }
 
 impl Ops {
-    async fn dispatch(&self, request: Request<Incoming>) -> Result<Answer, Refused> {
-        let (parts, body) = request.into_parts();
-        request::check_size(&parts)?;
-        let path = parts.uri.path().to_owned();
+    async fn dispatch(&self, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
+        request::check_size(parts)?;
+        let path = parts.uri.path();
         let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
         let need = |allowed: &[Method], text: &str| {
             if allowed.contains(&method) { Ok(()) } else { Err(Refused::method_not_allowed(text)) }
         };
-        match path.as_str() {
+        match path {
             "/livez" | "/readyz" | "/metrics" => {
                 need(&[Method::GET], "GET, HEAD")?;
-                return Ok(match path.as_str() {
+                return Ok(match path {
                     "/livez" => respond::text("text/plain; charset=utf-8", "alive\n"),
                     "/readyz" => self.ready().await,
                     _ => respond::text(
@@ -95,7 +95,7 @@ impl Ops {
             [sale] => {
                 need(&[Method::GET, Method::PUT], "GET, HEAD, PUT")?;
                 if method == Method::PUT {
-                    return self.apply(sale, &who, Request::from_parts(parts, body)).await;
+                    return self.apply(sale, &who, parts, body).await;
                 }
                 let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
                 Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
@@ -106,7 +106,7 @@ impl Ops {
             }
             [sale, "journal"] => {
                 need(&[Method::GET], "GET, HEAD")?;
-                let [from, limit] = query(&parts, ["from", "limit"])?;
+                let [from, limit] = query(parts, ["from", "limit"])?;
                 self.journal(sale, from.as_deref(), limit.as_deref()).await
             }
             [sale, "buyers", sub] => {
@@ -116,12 +116,12 @@ impl Ops {
             }
             [sale, "restock"] => {
                 need(&[Method::POST], "POST")?;
-                self.restock(sale, &who, Request::from_parts(parts, body)).await
+                self.restock(sale, &who, parts, body).await
             }
             [sale, word] => {
                 let lever = Lever::parse(word).ok_or_else(nothing_here)?;
                 need(&[Method::POST], "POST")?;
-                self.pull(sale, lever, &who, Request::from_parts(parts, body)).await
+                self.pull(sale, lever, &who, parts, body).await
             }
             _ => Err(nothing_here()),
         }
@@ -150,8 +150,8 @@ impl Ops {
         Ok(respond::ok(&SaleStates { sales }))
     }
 
-    async fn apply(&self, sale: &str, who: &str, request: Request<Incoming>) -> Result<Answer, Refused> {
-        let bytes = request::json_bytes(request, self.limits(DEFINITION_MAX)).await?;
+    async fn apply(&self, sale: &str, who: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
+        let bytes = request::json_bytes(parts, body, self.limits(DEFINITION_MAX)).await?;
         let definition = Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
         if definition.sale.id != sale {
             let detail =
@@ -190,9 +190,10 @@ impl Ops {
         sale: &str,
         lever: Lever,
         who: &str,
-        request: Request<Incoming>,
+        parts: &Parts,
+        body: Incoming,
     ) -> Result<Answer, Refused> {
-        let body: LeverRequest = request::optional_json(request, self.limits(request::BODY_MAX)).await?;
+        let body: LeverRequest = request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
         let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
         let changed = self.admin.pull(sale, lever, &by).await.map_err(|f| failed(sale, &f))?;
         tracing::info!(sale, who, lever = lever.word(), changed, "lever pulled");
@@ -200,8 +201,8 @@ impl Ops {
         Ok(respond::ok(&SaleState::new(&snapshot, &definition)))
     }
 
-    async fn restock(&self, sale: &str, who: &str, request: Request<Incoming>) -> Result<Answer, Refused> {
-        let body: RestockRequest = request::json(request, self.limits(request::BODY_MAX)).await?;
+    async fn restock(&self, sale: &str, who: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
+        let body: RestockRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
         for (pointer, total) in [("/total", body.total), ("/was", body.was)] {
             if total > STOCK_MAX {
                 let detail = format!("A total is a number from 0 to {STOCK_MAX}.");
