@@ -1,6 +1,7 @@
 //! The only maker of `Admitted`: what memory may refuse is refused here, everything else gets its ticket.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::domain::identity::buyer_mark;
 use crate::domain::sale::Phase;
@@ -21,9 +22,10 @@ pub struct Admitted {
 /// younger than a second. What depends on the buyer's own reservations is always decided in Redis.
 pub fn admit(sale: &Arc<Sale>, wanted: Wanted) -> Result<Admitted, Decision> {
     let mark = buyer_mark(&wanted.id).unwrap_or_default();
-    if sale.is_fresh()
+    let now = Instant::now();
+    if sale.is_fresh(now)
         && !sale.may_have_won(mark)
-        && let Some(refusal) = refuse(sale, &sale.memory(), &wanted)
+        && let Some(refusal) = refuse(sale, &sale.memory(), &wanted, now)
     {
         return Err(refusal);
     }
@@ -31,8 +33,8 @@ pub fn admit(sale: &Arc<Sale>, wanted: Wanted) -> Result<Admitted, Decision> {
 }
 
 /// The contract's order: closed, not open, paused, unknown item, sold out.
-fn refuse(sale: &Sale, memory: &Memory, wanted: &Wanted) -> Option<Decision> {
-    let (time, error) = sale.time()?;
+fn refuse(sale: &Sale, memory: &Memory, wanted: &Wanted, now: Instant) -> Option<Decision> {
+    let (time, error) = sale.time(now)?;
     // Inside the margin of the estimate the one clock that decides is asked.
     let earliest = memory.phase(time - error);
     if earliest != memory.phase(time + error) {
@@ -45,21 +47,19 @@ fn refuse(sale: &Sale, memory: &Memory, wanted: &Wanted) -> Option<Decision> {
         Phase::Open | Phase::SoldOut => {}
     }
     let catalogue = &memory.catalogue;
-    if !catalogue.unknown(&wanted.model, &wanted.packages, Some(&wanted.store)).is_empty() {
+    let mut places = Vec::new();
+    if !catalogue.find(&wanted.model, &wanted.packages, &wanted.store, &mut places) {
         // Maybe the definition has just changed: the ledger knows the latest.
         return None;
     }
-    let gone = |kind: &str, id: &String| {
-        let place = catalogue.place_of(kind, id)?;
+    if wanted.accept_partial {
+        // The model alone decides.
+        places.truncate(1);
+    }
+    let gone = |place: usize| {
         let item = &catalogue.items()[place];
         (item.limited && memory.free[place] < 1).then(|| item.name.clone())
     };
-    let model = gone("model", &wanted.model);
-    let others =
-        wanted.packages.iter().filter_map(|id| gone("package", id)).chain(gone("store", &wanted.store));
-    let items: Vec<String> = match (model, wanted.accept_partial) {
-        (model, true) => model.into_iter().collect(),
-        (model, false) => model.into_iter().chain(others).collect(),
-    };
+    let items: Vec<String> = places.into_iter().filter_map(gone).collect();
     (!items.is_empty()).then(|| Decision::SoldOut { items, is_final: memory.counts[0] == 0 })
 }

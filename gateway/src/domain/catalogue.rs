@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use rustc_hash::FxHashMap;
+
 use super::definition::{Definition, Store};
 
 /// What an item's name begins with.
@@ -16,7 +18,7 @@ pub struct Catalogue {
     pub revision: u64,
     items: Vec<Item>,
     /// Of models, packages and stores, by id.
-    places: [HashMap<String, usize>; 3],
+    places: [FxHashMap<String, usize>; 3],
     /// The places of the stores of each city, in the definition's order.
     cities: HashMap<String, Vec<usize>>,
 }

@@ -1,5 +1,7 @@
 //! Turns decisions into responses: the only file that knows which cause gets which status.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
@@ -8,7 +10,6 @@ use hyper::header::{
 };
 use hyper::{Response, StatusCode};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
 
 use super::problem::{self, Kind};
 use super::view::ReservationView;
@@ -29,22 +30,26 @@ pub struct Refused(Box<Problem>);
 #[derive(Debug)]
 struct Problem {
     kind: Kind,
-    detail: String,
-    members: Map<String, Value>,
+    detail: Cow<'static, str>,
+    /// Further members as they stand in the body, each behind a comma.
+    members: Vec<u8>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Refused {
     /// A problem of this kind; `detail` tells this occurrence.
     #[must_use]
-    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self(Box::new(Problem { kind, detail: detail.into(), members: Map::new(), headers: Vec::new() }))
+    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Problem { kind, detail: detail.into(), members: Vec::new(), headers: Vec::new() }))
     }
 
-    /// With one more member.
+    /// With one more member, whose name needs no escaping.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
-        self.0.members.insert(member.to_owned(), json!(value));
+        for text in [",\"", member, "\":"] {
+            self.0.members.extend_from_slice(text.as_bytes());
+        }
+        push_json(&mut self.0.members, &value);
         self
     }
 
@@ -66,7 +71,7 @@ impl Refused {
 
     /// 400 with the place in the body.
     #[must_use]
-    pub fn invalid(pointer: &str, detail: impl Into<String>) -> Self {
+    pub fn invalid(pointer: &str, detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(problem::INVALID_REQUEST, detail).with("pointer", pointer)
     }
 
@@ -114,23 +119,40 @@ impl Refused {
             .retry_after(age)
     }
 
+    /// The members besides RFC 9457's own.
+    #[cfg(test)]
+    pub(super) fn members(&self) -> &str {
+        std::str::from_utf8(&self.0.members).unwrap_or_default()
+    }
+
     /// As a response.
     #[must_use]
     pub fn into_answer(self) -> Answer {
         let Problem { kind, detail, members, headers } = *self.0;
-        let mut body = Map::new();
-        body.insert("type".into(), json!(format!("/problems/{}", kind.name)));
-        body.insert("title".into(), json!(kind.title));
-        body.insert("status".into(), json!(kind.status));
-        body.insert("detail".into(), json!(detail));
-        body.extend(members);
-        let mut answer = Response::new(Full::from(Value::Object(body).to_string()));
+        let Kind { name, title, status, .. } = kind;
+        // Neither name nor title needs escaping: see the list.
+        let mut body = Vec::with_capacity(128 + title.len() + detail.len() + members.len());
+        for text in ["{\"type\":\"/problems/", name, "\",\"title\":\"", title, "\",\"status\":"] {
+            body.extend_from_slice(text.as_bytes());
+        }
+        push_json(&mut body, &status);
+        body.extend_from_slice(b",\"detail\":");
+        push_json(&mut body, &detail);
+        body.extend_from_slice(&members);
+        body.push(b'}');
+        let mut answer = Response::new(Full::from(body));
         *answer.status_mut() = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         answer.headers_mut().extend(headers);
         answer
     }
+}
+
+/// Appends a value as JSON.
+fn push_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    // Neither writing into memory nor what we write can fail.
+    let _ = serde_json::to_writer(text, value);
 }
 
 /// 200 with JSON that nobody may keep.
@@ -150,8 +172,8 @@ pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
 
 /// 200 or 304 with JSON that may be kept for a second.
 #[must_use]
-pub fn cached(body: Bytes, etag: Option<&str>, if_none_match: Option<&HeaderValue>) -> Answer {
-    let matches = |etag: &str| {
+pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&HeaderValue>) -> Answer {
+    let matches = |etag: &HeaderValue| {
         if_none_match.and_then(|v| v.to_str().ok()).is_some_and(|list| {
             list.split(',')
                 .map(|tag| tag.trim().trim_start_matches("W/"))
@@ -166,8 +188,8 @@ pub fn cached(body: Bytes, etag: Option<&str>, if_none_match: Option<&HeaderValu
     } else {
         json_answer(StatusCode::OK, body, "public, max-age=1")
     };
-    if let Some(etag) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
-        answer.headers_mut().insert(ETAG, etag);
+    if let Some(etag) = etag {
+        answer.headers_mut().insert(ETAG, etag.clone());
     }
     answer
 }

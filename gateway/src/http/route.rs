@@ -12,6 +12,7 @@ use super::sales::StoresWanted;
 use super::worker::Worker;
 use super::{cors, problem, request, reservations, sales};
 use crate::identify::Identified;
+use crate::ops::metrics::Route;
 
 /// What a path means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,17 +59,16 @@ impl Path<'_> {
         }
     }
 
-    /// The route as a label.
-    fn name(self) -> &'static str {
+    fn route(self) -> Route {
         match self {
-            Self::Time => "time",
-            Self::Problem(_) => "problem",
-            Self::Sale(_) => "sale",
-            Self::Stores(_) => "stores",
-            Self::Reservations(_) => "reservations",
-            Self::Reservation(..) => "reservation",
-            Self::Confirm(..) => "confirm",
-            Self::Cancel(..) => "cancel",
+            Self::Time => Route::Time,
+            Self::Problem(_) => Route::Problem,
+            Self::Sale(_) => Route::Sale,
+            Self::Stores(_) => Route::Stores,
+            Self::Reservations(_) => Route::Reservations,
+            Self::Reservation(..) => Route::Reservation,
+            Self::Confirm(..) => Route::Confirm,
+            Self::Cancel(..) => Route::Cancel,
         }
     }
 }
@@ -82,7 +82,7 @@ pub async fn answer(worker: &Worker, parts: &Parts, body: Incoming) -> Answer {
         None => dispatch(worker, path, parts, body).await.unwrap_or_else(Refused::into_answer),
     };
     cors::mark(&mut answer, !worker.origins().is_empty(), origin);
-    worker.metrics().count(path.map_or("none", Path::name), answer.status().as_u16());
+    worker.metrics().count(path.map_or(Route::None, Path::route), answer.status().as_u16());
     answer
 }
 
@@ -134,7 +134,7 @@ fn now(worker: &Worker) -> i64 {
     let sales = worker.sales().all();
     sales
         .iter()
-        .find(|sale| sale.time().is_some())
+        .find(|sale| sale.time(std::time::Instant::now()).is_some())
         .map_or_else(|| jiff::Timestamp::now().as_millisecond(), |sale| sale.best_time())
 }
 

@@ -1,13 +1,14 @@
 //! What everybody may read: the sale, its stores, the time. Answered from memory.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use hyper::header::IF_NONE_MATCH;
+use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
+use rustc_hash::FxHashMap;
 
 use super::request::query;
 use super::respond::{self, Answer, Refused};
@@ -29,16 +30,18 @@ pub fn time(now: i64) -> Answer {
 /// The sale's page as bytes, kept per worker until the sale changes.
 #[derive(Default)]
 pub struct Pages {
-    by_sale: RefCell<HashMap<String, Page>>,
+    by_sale: RefCell<FxHashMap<String, Page>>,
 }
 
 struct Page {
     of: Arc<Memory>,
     phase: Phase,
     poll_after_ms: u64,
-    etag: String,
+    etag: HeaderValue,
     /// The body up to the value of `server_time`, its last member.
     head: Bytes,
+    /// The whole body as of the millisecond in which somebody asked last: at a launch, many do.
+    whole: (i64, Bytes),
 }
 
 impl Pages {
@@ -49,7 +52,7 @@ impl Pages {
         let phase = memory.phase(time);
         let poll_after_ms = poll_after_ms(phase, memory.levers.opens - time);
         let mut pages = self.by_sale.borrow_mut();
-        let page = match pages.get(&sale.id) {
+        let page = match pages.get_mut(&sale.id) {
             Some(p)
                 if Arc::ptr_eq(&p.of, &memory) && p.phase == phase && p.poll_after_ms == poll_after_ms =>
             {
@@ -60,8 +63,10 @@ impl Pages {
                 pages.entry(sale.id.clone()).insert_entry(page).into_mut()
             }
         };
-        let body = [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat();
-        respond::cached(body.into(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
+        if page.whole.0 != time {
+            page.whole = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
+        }
+        respond::cached(page.whole.1.clone(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
     }
 }
 
@@ -76,8 +81,10 @@ impl Page {
             of: memory,
             phase,
             poll_after_ms,
-            etag: format!("\"{:016x}\"", hasher.finish()),
+            etag: HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
+                .unwrap_or(HeaderValue::from_static("")),
             head: head.into(),
+            whole: (i64::MIN, Bytes::new()),
         }
     }
 }

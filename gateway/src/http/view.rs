@@ -81,11 +81,11 @@ pub struct ConfirmRequest {
 
 /// A reservation as callers see it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ReservationView {
+pub struct ReservationView<'a> {
     /// Derived from sale, buyer and `Idempotency-Key`.
-    pub id: String,
+    pub id: &'a str,
     /// The sale's id.
-    pub sale: String,
+    pub sale: &'a str,
     /// Counts the sale's reservations from 1 in the order in which they were taken.
     pub number: u64,
     /// Goes up by one with every change of what is reserved.
@@ -93,16 +93,16 @@ pub struct ReservationView {
     /// As it is now.
     pub state: State,
     /// The model's id.
-    pub model: String,
+    pub model: &'a str,
     /// The packages' ids.
-    pub packages: Vec<String>,
+    pub packages: &'a [String],
     /// The store's id; null: still to be chosen.
     #[schema(required)]
-    pub store: Option<String>,
+    pub store: Option<&'a str>,
     /// What was asked for with `accept_partial`, was gone, and was left off: `package:ID`, `store:ID`.
-    pub unavailable: Vec<String>,
+    pub unavailable: &'a [String],
     /// What it costs.
-    pub price: Price,
+    pub price: Price<'a>,
     /// When it was taken, by the server's clock.
     pub held_at: String,
     /// When the hold ends, if the sale clock goes on running; null once it is not held any more.
@@ -114,32 +114,32 @@ pub struct ReservationView {
 
 /// An amount in minor units.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Price {
+pub struct Price<'a> {
     /// ISO 4217.
-    pub currency: String,
+    pub currency: &'a str,
     /// Model and packages.
     pub total: u64,
     /// To be paid at once.
     pub deposit: u64,
 }
 
-impl ReservationView {
+impl<'a> ReservationView<'a> {
     /// A reservation at the instant that the header names.
     #[must_use]
-    pub fn new(sale: &Sale, memory: &Memory, r: &Reservation, header: &Header) -> Self {
+    pub fn new(sale: &'a Sale, memory: &'a Memory, r: &'a Reservation, header: &Header) -> Self {
         let terms = &memory.catalogue.definition.sale;
         Self {
-            id: r.id.clone(),
-            sale: sale.id.clone(),
+            id: &r.id,
+            sale: &sale.id,
             number: r.number,
             version: r.version,
             state: r.state,
-            model: r.model.clone(),
-            packages: r.packages.clone(),
-            store: r.store.clone(),
-            unavailable: r.unavailable.clone(),
+            model: &r.model,
+            packages: &r.packages,
+            store: r.store.as_deref(),
+            unavailable: &r.unavailable,
             price: Price {
-                currency: terms.currency.clone(),
+                currency: &terms.currency,
                 total: memory.catalogue.price(&r.model, &r.packages),
                 deposit: terms.deposit,
             },
@@ -152,9 +152,9 @@ impl ReservationView {
 
 /// The caller's own reservations.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ReservationList {
+pub struct ReservationList<'a> {
     /// In the order in which they were taken.
-    pub reservations: Vec<ReservationView>,
+    pub reservations: Vec<ReservationView<'a>>,
     /// The server's clock.
     pub server_time: String,
 }

@@ -1,7 +1,6 @@
 //! A worker: one thread with a single-threaded runtime, its own listener, its own lane to Redis.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
+use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -65,7 +65,7 @@ pub struct Worker {
     shared: Shared,
     lane: Rc<Lane<Redis>>,
     identifier: RefCell<Identifier>,
-    queues: RefCell<HashMap<String, Queue>>,
+    queues: RefCell<FxHashMap<String, Queue>>,
     /// The sale's page, ready made.
     pub pages: Pages,
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use redis::Value;
 use redis::aio::ConnectionLike;
 use serde_json::{Map, json};
@@ -297,9 +298,10 @@ pub async fn lines_after(
 /// A time in ms as RFC 3339 with milliseconds, UTC.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     let time =
         Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
-    format!("{time:.3}")
+    PRINTER.timestamp_to_string(&time)
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! What this process knows of each sale without asking Redis. Written by the follower and the lanes only.
 
+mod buyers;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use buyers::{BuildMarkHasher, Buyers};
+use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
 use super::keys::Keys;
@@ -23,7 +27,7 @@ const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
 /// All sales that this process knows.
 #[derive(Default)]
 pub struct Sales {
-    map: ArcSwap<HashMap<String, Arc<Sale>>>,
+    map: ArcSwap<FxHashMap<String, Arc<Sale>>>,
     /// Sales that are there and could not be read; `None` until the list of sales was read.
     unread: ArcSwapOption<HashSet<String>>,
 }
@@ -60,7 +64,7 @@ impl Sales {
 
     pub(super) fn insert(&self, sale: Arc<Sale>) {
         self.map.rcu(|map| {
-            let mut map = HashMap::clone(map);
+            let mut map = FxHashMap::clone(map);
             map.insert(sale.id.clone(), sale.clone());
             map
         });
@@ -75,14 +79,15 @@ pub struct Sale {
     pub keys: Keys,
     /// The latest state, at one sequence.
     memory: ArcSwap<Memory>,
-    /// Buyers with any reservation, as marks (see [`crate::domain::identity::buyer_mark`]).
-    buyers: RwLock<HashSet<u64>>,
+    /// Buyers with any reservation.
+    buyers: Buyers,
     /// Buyers with a tap queued, in flight or unknown here.
-    pending: Mutex<HashMap<u64, Pending>>,
+    pending: Mutex<HashMap<u64, Pending, BuildMarkHasher>>,
     /// The highest sequence that this process has seen.
     known: AtomicU64,
-    /// When memory was last complete.
-    complete_at: Mutex<Option<Instant>>,
+    /// When memory was last complete, in microseconds after `since`; 0: never yet.
+    complete_at: AtomicU64,
+    since: Instant,
     clock: ArcSwapOption<Clock>,
     /// Why the ledger refuses this sale, in words.
     fault: ArcSwapOption<String>,
@@ -120,6 +125,8 @@ pub struct Memory {
     pub totals: Vec<Option<i64>>,
     /// Reservations by state: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
+    /// Whether any model can be had: asked with every tap, and there may be many models.
+    pub(super) models_left: bool,
 }
 
 impl Memory {
@@ -132,9 +139,14 @@ impl Memory {
     /// The phase at this `TIME`.
     #[must_use]
     pub fn phase(&self, time: i64) -> Phase {
-        let models = 0..self.catalogue.definition.models.len();
-        self.levers
-            .phase(time, models.into_iter().any(|place| self.availability(place) != Availability::SoldOut))
+        self.levers.phase(time, self.models_left)
+    }
+
+    /// Works out what follows from the rest.
+    fn settled(mut self) -> Self {
+        let mut models = 0..self.catalogue.definition.models.len();
+        self.models_left = models.any(|place| self.availability(place) != Availability::SoldOut);
+        self
     }
 }
 
@@ -153,16 +165,17 @@ struct Pending {
 }
 
 impl Sale {
-    pub(super) fn new(id: &str, memory: Memory, buyers: HashSet<u64>) -> Self {
+    pub(super) fn new(id: &str, memory: Memory, buyers: impl IntoIterator<Item = u64>) -> Self {
         let revision = watch::Sender::new(memory.catalogue.revision);
         Self {
             id: id.to_owned(),
             keys: Keys::of(id),
             known: AtomicU64::new(memory.sequence),
-            memory: ArcSwap::from_pointee(memory),
-            buyers: RwLock::new(buyers),
+            memory: ArcSwap::from_pointee(memory.settled()),
+            buyers: Buyers::of(buyers),
             pending: Mutex::default(),
-            complete_at: Mutex::default(),
+            complete_at: AtomicU64::new(0),
+            since: Instant::now(),
             clock: ArcSwapOption::empty(),
             fault: ArcSwapOption::empty(),
             blind: ArcSwapOption::empty(),
@@ -181,7 +194,7 @@ impl Sale {
     pub(super) fn set_memory(&self, memory: Memory) {
         self.saw(memory.sequence);
         let revision = memory.catalogue.revision;
-        self.memory.store(Arc::new(memory));
+        self.memory.store(Arc::new(memory.settled()));
         self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
 
@@ -203,18 +216,22 @@ impl Sale {
 
     /// Whether memory may decide: it is complete and younger than [`MEMORY_AGE_MAX`].
     #[must_use]
-    pub fn is_fresh(&self) -> bool {
-        lock(&self.complete_at).is_some_and(|at| at.elapsed() < MEMORY_AGE_MAX) && self.fault().is_none()
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        self.age(now).is_some_and(|age| age < MEMORY_AGE_MAX)
+            && self.fault.load().is_none()
+            && self.blind.load().is_none()
     }
 
     /// How old memory is; `None` if it was never complete.
     #[must_use]
-    pub fn age(&self) -> Option<Duration> {
-        lock(&self.complete_at).map(|at| at.elapsed())
+    pub fn age(&self, now: Instant) -> Option<Duration> {
+        let at = self.complete_at.load(Ordering::Relaxed);
+        (at > 0).then(|| now.saturating_duration_since(self.since + Duration::from_micros(at)))
     }
 
     pub(super) fn complete_as_of(&self, at: Instant) {
-        *lock(&self.complete_at) = Some(at);
+        let at = at.saturating_duration_since(self.since).as_micros();
+        self.complete_at.store(u64::try_from(at).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
         lock(&self.pending).retain(|_, p| {
             if p.unknown_since.is_some_and(|since| since.elapsed() > UNKNOWN_KEPT) {
                 p.unknown_since = None;
@@ -226,12 +243,11 @@ impl Sale {
     /// Whether this buyer may have a reservation, or a tap on the way to one, as far as is known here.
     #[must_use]
     pub fn may_have_won(&self, buyer: u64) -> bool {
-        lock(&self.pending).contains_key(&buyer)
-            || self.buyers.read().unwrap_or_else(PoisonError::into_inner).contains(&buyer)
+        lock(&self.pending).contains_key(&buyer) || self.buyers.contain(buyer)
     }
 
     pub(super) fn add_buyers(&self, buyers: impl IntoIterator<Item = u64>) {
-        self.buyers.write().unwrap_or_else(PoisonError::into_inner).extend(buyers);
+        buyers.into_iter().for_each(|buyer| self.buyers.add(buyer));
     }
 
     /// Notes a tap of this buyer until the guard is dropped.
@@ -243,10 +259,10 @@ impl Sale {
     /// Redis's `TIME` by now and how far off that may be, in ms; `None` without a reading younger
     /// than [`MEMORY_AGE_MAX`].
     #[must_use]
-    pub fn time(&self) -> Option<(i64, i64)> {
+    pub fn time(&self, now: Instant) -> Option<(i64, i64)> {
         let clock = self.clock.load();
         let clock = clock.as_ref()?;
-        let age = clock.at.elapsed();
+        let age = now.saturating_duration_since(clock.at);
         (age < MEMORY_AGE_MAX).then(|| (clock.time + millis(age), clock.error_ms))
     }
 

@@ -115,6 +115,7 @@ impl Snapshot {
             free,
             totals,
             counts: self.counts(),
+            models_left: false,
             catalogue: catalogue.into(),
         })
     }

@@ -1,5 +1,6 @@
 //! What is counted, as a list; the text that Prometheus reads is made from it.
 
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::text::encode;
@@ -10,6 +11,38 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::ledger::memory::Sales;
+
+type Requests = Counter<u64, AtomicU64>;
+
+/// HTTP's statuses, 100 to 599.
+const FIRST_STATUS: usize = 100;
+const STATUSES: usize = 500;
+
+/// The calls of the public listener, as a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// `/v1/time`
+    Time,
+    /// `/problems/{name}`
+    Problem,
+    /// A sale.
+    Sale,
+    /// Its stores.
+    Stores,
+    /// Its reservations.
+    Reservations,
+    /// One of them.
+    Reservation,
+    /// Its confirmation.
+    Confirm,
+    /// Its cancellation.
+    Cancel,
+    /// No path of the API.
+    None,
+}
+
+const ROUTES: [&str; 9] =
+    ["time", "problem", "sale", "stores", "reservations", "reservation", "confirm", "cancel", "none"];
 
 /// A request's route and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,7 +80,9 @@ struct StateLabel {
 /// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
-    requests: Family<RouteStatus, Counter<u64, AtomicU64>>,
+    requests: Family<RouteStatus, Requests>,
+    /// Those of each route, by status: found without hashing labels.
+    counters: [Box<[OnceLock<Requests>]>; ROUTES.len()],
     sequence: Family<SaleLabel, Gauge>,
     free: Family<ItemLabel, Gauge>,
     total: Family<ItemLabel, Gauge>,
@@ -60,7 +95,7 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("launchgate");
-        let requests = Family::default();
+        let requests = Family::<_, Requests>::default();
         registry.register(
             "requests",
             "Answers on the public listener, by route and status",
@@ -88,14 +123,19 @@ impl Default for Metrics {
             "1 while the live counters differ from what the journal says; compared with every tick",
             differ.clone(),
         );
-        Self { differ, registry, requests, sequence, free, total, reservations, drift, fault }
+        let counters = ROUTES.map(|_| std::iter::repeat_with(OnceLock::new).take(STATUSES).collect());
+        Self { counters, differ, registry, requests, sequence, free, total, reservations, drift, fault }
     }
 }
 
 impl Metrics {
     /// Counts an answer.
-    pub fn count(&self, route: &'static str, status: u16) {
-        self.requests.get_or_create(&RouteStatus { route, status }).inc();
+    pub fn count(&self, route: Route, status: u16) {
+        let place = usize::from(status).wrapping_sub(FIRST_STATUS);
+        if let Some(counter) = self.counters[route as usize].get(place) {
+            let labels = RouteStatus { route: ROUTES[route as usize], status };
+            counter.get_or_init(|| self.requests.get_or_create(&labels).clone()).inc();
+        }
     }
 
     /// Notes what an audit found.

@@ -126,7 +126,7 @@ pub struct AppliedView {
 
 /// A buyer, for the support desk.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct BuyerView {
+pub struct BuyerView<'a> {
     /// The sale.
     pub sale: String,
     /// The `sub` of the buyer's tokens.
@@ -134,7 +134,7 @@ pub struct BuyerView {
     /// The change up to which this is true.
     pub sequence: u64,
     /// In the order in which they were taken.
-    pub reservations: Vec<crate::http::view::ReservationView>,
+    pub reservations: Vec<crate::http::view::ReservationView<'a>>,
     /// What the journal says of them, as `gateway journal` prints it.
     #[schema(value_type = Vec<Object>)]
     pub journal: Vec<serde_json::Value>,

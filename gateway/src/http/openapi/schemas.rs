@@ -97,8 +97,8 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<view::ReserveRequest>(&mut all);
     add::<view::AmendRequest>(&mut all);
     add::<view::ConfirmRequest>(&mut all);
-    add::<view::ReservationView>(&mut all);
-    add::<view::ReservationList>(&mut all);
+    add::<view::ReservationView<'_>>(&mut all);
+    add::<view::ReservationList<'_>>(&mut all);
     add::<ops::SaleStates>(&mut all);
     add::<ops::SaleState>(&mut all);
     add::<ops::SaleDetail>(&mut all);
@@ -106,7 +106,7 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<ops::LeverRequest>(&mut all);
     add::<ops::RestockRequest>(&mut all);
     add::<ops::RestockView>(&mut all);
-    add::<ops::BuyerView>(&mut all);
+    add::<ops::BuyerView<'_>>(&mut all);
     add::<audit::Report>(&mut all);
     all
 }
