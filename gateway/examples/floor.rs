@@ -1,0 +1,93 @@
+//! The floor: bare hyper on the gateway's runtime layout, answering a constant. What the gateway costs above it is ours.
+//!
+//! It reads a request's body to its end, as any server of POSTs must, and does nothing else: no
+//! routes, no time-outs, no limits. It ends when it is killed.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use bytes::Bytes;
+use clap::Parser;
+use gateway::http::server::bind;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+
+/// Answers 200 with a constant to everything.
+#[derive(Parser, Clone)]
+struct Args {
+    /// Where to listen.
+    #[arg(long)]
+    listen: SocketAddr,
+    /// Threads, each with a runtime and a listener of its own.
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+    /// Bytes of the body.
+    #[arg(long)]
+    bytes: usize,
+    /// Bytes of one more header's value, for the heads to be as long as those it is compared with.
+    #[arg(long, default_value_t = 0)]
+    header_bytes: usize,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let listeners = match bind(args.listen, args.workers) {
+        Ok(listeners) => listeners,
+        Err(error) => {
+            complain(&format!("can't listen on {}: {error}", args.listen));
+            return ExitCode::from(3);
+        }
+    };
+    let workers = listeners.into_iter().map(|listener| {
+        let args = args.clone();
+        std::thread::spawn(move || gateway::runtime::run(serve(listener, args)))
+    });
+    for worker in workers.collect::<Vec<_>>() {
+        if !matches!(worker.join(), Ok(Ok(Ok(())))) {
+            complain("a worker has ended");
+        }
+    }
+    ExitCode::from(3)
+}
+
+async fn serve(listener: std::net::TcpListener, args: Args) -> std::io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let body = Bytes::from(vec![b'x'; args.bytes]);
+    let value = HeaderValue::from_maybe_shared(Bytes::from(vec![b'x'; args.header_bytes])).ok();
+    let value = value.filter(|value| !value.is_empty());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let (body, value) = (body.clone(), value.clone());
+        let service = service_fn(move |request| answer(request, body.clone(), value.clone()));
+        tokio::task::spawn_local(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    body: Bytes,
+    value: Option<HeaderValue>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    // A body that breaks off ends its connection by itself.
+    let _ = request.into_body().collect().await;
+    let mut response = Response::new(Full::new(body));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(value) = value {
+        headers.insert(HeaderName::from_static("location"), value);
+    }
+    Ok(response)
+}
+
+#[expect(clippy::print_stderr, reason = "this is where people look")]
+fn complain(line: &str) {
+    eprintln!("floor: {line}");
+}

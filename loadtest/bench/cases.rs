@@ -1,0 +1,231 @@
+//! What is measured: the sales, the requests of each case, and which answers are right.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use crate::Failure;
+use crate::figures::Figures;
+use crate::generator::{Generator, Outcome, Requests};
+use crate::servers::{Place, Server, exchange, info, url};
+
+/// Requests before each measurement that do not count.
+pub(crate) const WARM_UP: usize = 5_000;
+/// One tap in so many wins in the mixed launch.
+const MIXED_WINS: usize = 100;
+
+/// A case that the gateway is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Case {
+    /// Every tap wins.
+    Won,
+    /// The model was gone before; memory refuses.
+    SoldOut,
+    /// The sale opens later; memory refuses.
+    NotOpen,
+    /// The taps that won, sent again.
+    Replay,
+    /// Reads of the sale.
+    Status,
+    /// 99 of 100 taps come too late.
+    Mixed,
+}
+
+impl Case {
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Won, Self::SoldOut, Self::NotOpen, Self::Replay, Self::Status, Self::Mixed];
+
+    /// As the report calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::SoldOut => "sold out",
+            Self::NotOpen => "not open",
+            Self::Replay => "replay",
+            Self::Status => "status",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// The sale that it is about.
+    fn sale(self) -> &'static str {
+        match self {
+            Self::Won | Self::Replay | Self::Status => "won",
+            Self::SoldOut => "gone",
+            Self::NotOpen => "later",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// Whether these are the answers that so many requests must get.
+    fn is_right(self, statuses: &BTreeMap<u16, u64>, count: usize) -> bool {
+        let count = count as u64;
+        let wins = count / MIXED_WINS as u64;
+        let expected = match self {
+            Self::Won => vec![(201, count)],
+            Self::SoldOut | Self::NotOpen => vec![(409, count)],
+            Self::Replay | Self::Status => vec![(200, count)],
+            Self::Mixed => vec![(201, wins), (409, count - wins)],
+        };
+        statuses.iter().map(|(status, n)| (*status, *n)).eq(expected)
+    }
+}
+
+/// Buyers with their tokens, who tap.
+pub(crate) struct Buyers {
+    tokens: Vec<String>,
+}
+
+impl Buyers {
+    /// So many, with tokens that the real program has minted.
+    pub(crate) fn new(place: &Place, count: usize) -> Result<Self, Failure> {
+        let (count, secret) = (count.to_string(), place.path("secret"));
+        let secret = secret.to_string_lossy();
+        let args = ["token", "--sub", "b", "--ttl", "2h", "--count", &count, "--auth-secret-file", &secret];
+        let tokens = place.run("gateway", &args)?;
+        Ok(Self { tokens: tokens.lines().map(str::to_owned).collect() })
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// The tap of each buyer, with a key of its own, over so many stores.
+    pub(crate) fn taps(&self, sale: &str, stores: usize) -> Requests {
+        let mut requests = Requests::default();
+        let mut text = String::new();
+        for (n, token) in self.tokens.iter().enumerate() {
+            // Next to each other in time is not next to each other in the list.
+            let store = n.wrapping_mul(7_919) % stores;
+            let body = format!(
+                r#"{{"model":"air-400-white","packages":["cover","maintenance"],"store":"gz-{store:05}"}}"#
+            );
+            text.clear();
+            // Writing into a String can't fail.
+            let _ = write!(
+                text,
+                "POST /v1/sales/{sale}/reservations HTTP/1.1\r\nhost: launch.example\r\n\
+                 authorization: Bearer {token}\r\nidempotency-key: \"tap-{n:010}\"\r\n\
+                 content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            requests.push(&text);
+        }
+        requests
+    }
+}
+
+/// The one request that reads the sale.
+pub(crate) fn status_read() -> Requests {
+    let mut requests = Requests::default();
+    requests.push("GET /v1/sales/won HTTP/1.1\r\nhost: launch.example\r\naccept: application/json\r\n\r\n");
+    requests
+}
+
+/// The requests of a case.
+pub(crate) fn requests(case: Case, buyers: &Buyers, stores: usize) -> Requests {
+    if case == Case::Status { status_read() } else { buyers.taps(case.sale(), stores) }
+}
+
+/// Applies the definitions of all sales to a Redis. In the mixed launch so many taps come.
+pub(crate) fn define(place: &Place, redis: &Server, stores: usize, mixed_taps: usize) -> Result<(), Failure> {
+    const PLENTY: usize = 1_000_000_000;
+    let rows: String =
+        (0..stores).map(|n| format!("gz-{n:05},Store {n},City {},{PLENTY}\n", n % 300)).collect();
+    place.write("stores.csv", &format!("id,name,city,capacity\n{rows}"))?;
+    let sales = [
+        ("won", "2020-01-01T00:00:00Z", PLENTY),
+        ("gone", "2020-01-01T00:00:00Z", 0),
+        ("later", "2090-01-01T00:00:00Z", PLENTY),
+        ("mixed", "2020-01-01T00:00:00Z", mixed_taps / MIXED_WINS),
+    ];
+    for (id, opens_at, stock) in sales {
+        let text = format!(
+            r#"[sale]
+id = "{id}"
+name = "National Good Car"
+opens_at = {opens_at}
+closes_at = 2099-01-01T00:00:00Z
+hold = "15m"
+currency = "CNY"
+deposit = 99900
+rehearsal = true
+[[model]]
+id = "air-400-white"
+name = "Air 400, white"
+price = 4999900
+stock = {stock}
+[[package]]
+id = "cover"
+name = "Custom car cover"
+price = 29900
+stock = {PLENTY}
+[[package]]
+id = "maintenance"
+name = "Maintenance plan"
+price = 99900
+[stores]
+file = "stores.csv"
+"#
+        );
+        let path = place.write(&format!("{id}.toml"), &text)?;
+        place.run("gateway", &["sale", "apply", &path.to_string_lossy(), "--redis", &url(redis)])?;
+    }
+    Ok(())
+}
+
+/// Proves that a sale's ledger balances; a drift ends the bench.
+pub(crate) fn audit(place: &Place, redis: &Server, case: Case) -> Result<(), Failure> {
+    place.run("gateway", &["audit", case.sale(), "--redis", &url(redis)]).map(drop)
+}
+
+/// Measures one load of a case against whoever serves it, and checks the answers.
+pub(crate) fn measure(
+    case: Case,
+    (server, redis): (&Server, Option<&Server>),
+    load: impl FnOnce() -> Result<Outcome, Failure>,
+) -> Result<Figures, Failure> {
+    let outcome = measure_any((server, redis), load)?;
+    let (statuses, count) = (&outcome.statuses, outcome.requests);
+    if !case.is_right(statuses, usize::try_from(count).unwrap_or(usize::MAX)) {
+        return Err(Failure::Wrong(format!("{}: wrong answers, by status: {statuses:?}", case.name())));
+    }
+    Ok(outcome)
+}
+
+/// Measures one load, whatever is answered.
+pub(crate) fn measure_any(
+    (server, redis): (&Server, Option<&Server>),
+    load: impl FnOnce() -> Result<Outcome, Failure>,
+) -> Result<Figures, Failure> {
+    const COUNTED: [&str; 2] = ["total_commands_processed", "used_memory"];
+    let redis_now = || redis.map(|redis| (info(redis, COUNTED), redis.cpu())).unwrap_or_default();
+    let ([commands, memory], redis_cpu) = redis_now();
+    let cpu = server.cpu();
+    let outcome = load()?;
+    let cpu = server.cpu().saturating_sub(cpu);
+    let ([commands_after, memory_after], redis_cpu_after) = redis_now();
+    let redis_cpu = redis_cpu_after.saturating_sub(redis_cpu);
+    let used = [commands_after.saturating_sub(commands), memory_after.saturating_sub(memory)];
+    Ok(Figures::new(outcome, cpu, redis_cpu, used))
+}
+
+/// Sends the warm-up and then what counts over the same connections.
+pub(crate) fn warm(generator: &mut Generator, requests: &Requests) -> Result<(), Failure> {
+    generator.run(requests, 0, WARM_UP, None).map(drop)
+}
+
+/// Bytes of a 201's body and of its `Location`, from the last buyer's tap.
+pub(crate) fn sizes_of_a_win(buyers: &Buyers, gateway: SocketAddr) -> Result<(usize, usize), Failure> {
+    let taps = buyers.taps("won", 1);
+    let last = std::str::from_utf8(taps.get(buyers.len() - 1)).unwrap_or_default();
+    let answer = exchange(gateway, &last.replace("\r\nhost:", "\r\nconnection: close\r\nhost:"));
+    let answer = answer.ok_or_else(|| Failure::Outside("the gateway does not answer".into()))?;
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    let location = head.lines().find_map(|line| line.strip_prefix("location: ")).unwrap_or_default();
+    if !head.starts_with("HTTP/1.1 201") || location.is_empty() {
+        return Err(Failure::Wrong(format!("the first tap did not win:\n{answer}")));
+    }
+    Ok((body.len(), location.len()))
+}

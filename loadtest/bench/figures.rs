@@ -1,0 +1,94 @@
+//! Figures of one load, and what several rounds of it come to: medians and spreads.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::generator::Outcome;
+
+/// What one load came to.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Figures {
+    /// Answers.
+    pub(crate) requests: u64,
+    /// Answers a second.
+    pub(crate) per_second: f64,
+    /// Latencies in microseconds.
+    pub(crate) p50_us: u64,
+    /// Likewise.
+    pub(crate) p99_us: u64,
+    /// Likewise.
+    pub(crate) p999_us: u64,
+    /// Microseconds of the server's CPU time a request.
+    pub(crate) server_us: f64,
+    /// Microseconds of Redis's CPU time a request.
+    pub(crate) redis_us: f64,
+    /// Commands that Redis was sent, a request.
+    pub(crate) redis_commands: f64,
+    /// By how much Redis's memory grew, a request.
+    pub(crate) redis_bytes: f64,
+    /// Share of one core that the generator took: near 1, it was the limit.
+    pub(crate) generator_busy: f64,
+    /// How often each status came.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+}
+
+impl Figures {
+    pub(crate) fn new(outcome: Outcome, server: Duration, redis: Duration, used: [u64; 2]) -> Self {
+        let requests = outcome.requests as f64;
+        let each_us = |time: Duration| time.as_secs_f64() * 1e6 / requests;
+        let [redis_commands, redis_bytes] = used.map(|n| n as f64 / requests);
+        let at = |quantile| outcome.latency.value_at_quantile(quantile);
+        Self {
+            requests: outcome.requests,
+            per_second: requests / outcome.elapsed.as_secs_f64(),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            p999_us: at(0.999),
+            server_us: each_us(server),
+            redis_us: each_us(redis),
+            redis_commands,
+            redis_bytes,
+            generator_busy: outcome.cpu.as_secs_f64() / outcome.elapsed.as_secs_f64(),
+            statuses: outcome.statuses,
+        }
+    }
+}
+
+/// The middle of several values, and how far they lie apart.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+impl Spread {
+    /// Of at least one value.
+    pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut sorted: Vec<f64> = values.into_iter().collect();
+        sorted.sort_by(f64::total_cmp);
+        let (least, most) = (*sorted.first()?, *sorted.last()?);
+        let middle = sorted.len() / 2;
+        let median = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        };
+        Some(Self { median, least, most })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_median_is_the_middle_one_or_between_the_two() {
+        let of = |values: &[f64]| Spread::of(values.iter().copied());
+        assert_eq!(of(&[3.0, 1.0, 2.0]), Some(Spread { median: 2.0, least: 1.0, most: 3.0 }));
+        assert_eq!(of(&[4.0, 1.0]), Some(Spread { median: 2.5, least: 1.0, most: 4.0 }));
+        assert_eq!(of(&[]), None);
+    }
+}

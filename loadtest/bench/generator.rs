@@ -1,0 +1,232 @@
+//! The load: one thread, requests made ahead, connections kept open. Closed loop, or at a constant rate measured from the intended instants.
+//!
+//! It speaks just enough HTTP/1.1 to be cheaper than what it measures: whole requests out, one answer
+//! with a Content-Length back.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use mio::{Events, Interest, Poll, Token};
+
+use crate::Failure;
+use crate::servers::own_cpu;
+
+/// The longest answer; the bench's own are below 1 KiB.
+const ANSWER_MAX: usize = 16 * 1024;
+/// Between two looks at what is due, while nothing comes.
+const NAP: Duration = Duration::from_micros(20);
+/// A load that has not come to its end by then is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Requests as they go over the wire.
+#[derive(Default)]
+pub(crate) struct Requests {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Requests {
+    /// One more.
+    pub(crate) fn push(&mut self, request: &str) {
+        self.bytes.extend_from_slice(request.as_bytes());
+        self.ends.push(self.bytes.len());
+    }
+
+    /// The request of this number; a single one serves for all.
+    pub(crate) fn get(&self, n: usize) -> &[u8] {
+        let n = n % self.ends.len();
+        let start = n.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[n]]
+    }
+}
+
+/// What a load came to.
+pub(crate) struct Outcome {
+    /// Answers.
+    pub(crate) requests: u64,
+    /// From the first request to the last answer.
+    pub(crate) elapsed: Duration,
+    /// From the sending, or from the intended instant, to the end of the answer; in microseconds.
+    pub(crate) latency: Histogram<u64>,
+    /// How often each status came.
+    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// CPU time of the generator itself.
+    pub(crate) cpu: Duration,
+}
+
+/// Open connections to one server.
+pub(crate) struct Generator {
+    poll: Poll,
+    connections: Vec<Connection>,
+}
+
+struct Connection {
+    stream: mio::net::TcpStream,
+    /// What has come of the answer.
+    answer: Vec<u8>,
+    /// When the request was sent, or was meant to be.
+    since: Option<Instant>,
+}
+
+impl Generator {
+    /// Opens so many connections.
+    pub(crate) fn connect(address: SocketAddr, connections: usize) -> Result<Self, Failure> {
+        let poll = Poll::new().map_err(Failure::outside("can't make an epoll"))?;
+        let mut opened = Vec::with_capacity(connections);
+        for n in 0..connections {
+            let stream = TcpStream::connect(address)
+                .map_err(Failure::outside(&format!("connection {n} to {address} can't be opened")))?;
+            let prepared = stream.set_nodelay(true).and_then(|()| stream.set_nonblocking(true));
+            prepared.map_err(Failure::outside("a connection can't be set up"))?;
+            let mut stream = mio::net::TcpStream::from_std(stream);
+            poll.registry()
+                .register(&mut stream, Token(n), Interest::READABLE)
+                .map_err(Failure::outside("a connection can't be watched"))?;
+            opened.push(Connection { stream, answer: Vec::with_capacity(1024), since: None });
+        }
+        Ok(Self { poll, connections: opened })
+    }
+
+    /// Sends requests `first` to `first + count`, each connection its next one as soon as it has an
+    /// answer; with a rate (a second), each at its own instant, on the first connection that is free.
+    pub(crate) fn run(
+        &mut self,
+        requests: &Requests,
+        first: usize,
+        count: usize,
+        rate: Option<f64>,
+    ) -> Result<Outcome, Failure> {
+        let mut latency = Histogram::new(3).map_err(|e| Failure::Outside(e.to_string()))?;
+        let mut statuses = BTreeMap::new();
+        let mut events = Events::with_capacity(1024);
+        let mut free: VecDeque<usize> = (0..self.connections.len()).collect();
+        let cpu = own_cpu();
+        let start = Instant::now();
+        let due = |n: usize| rate.map_or(start, |rate| start + Duration::from_secs_f64(n as f64 / rate));
+        let (mut sent, mut answered) = (0, 0);
+        while answered < count {
+            if start.elapsed() > PATIENCE {
+                let text = format!("{} of {count} answers came within {PATIENCE:?}", answered);
+                return Err(Failure::Outside(text));
+            }
+            while sent < count
+                && let Some(&at) = free.front()
+            {
+                let intended = due(sent);
+                let now = Instant::now();
+                if intended > now {
+                    break;
+                }
+                free.pop_front();
+                let since = if rate.is_some() { intended } else { now };
+                self.connections[at].send(requests.get(first + sent), since)?;
+                sent += 1;
+            }
+            let waits = sent < count && !free.is_empty();
+            let wait = if waits { Duration::ZERO } else { Duration::from_millis(100) };
+            self.poll.poll(&mut events, Some(wait)).map_err(Failure::outside("can't wait for answers"))?;
+            if waits && events.is_empty() {
+                std::thread::sleep(NAP);
+            }
+            for event in &events {
+                let at = event.token().0;
+                if let Some((status, since)) = self.connections[at].receive()? {
+                    let us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    latency.saturating_record(us.max(1));
+                    *statuses.entry(status).or_insert(0) += 1;
+                    answered += 1;
+                    free.push_back(at);
+                }
+            }
+        }
+        Ok(Outcome {
+            requests: answered as u64,
+            elapsed: start.elapsed(),
+            latency,
+            statuses,
+            cpu: own_cpu().saturating_sub(cpu),
+        })
+    }
+}
+
+impl Connection {
+    fn send(&mut self, request: &[u8], since: Instant) -> Result<(), Failure> {
+        let written = self.stream.write(request).map_err(Failure::outside("a request can't be sent"))?;
+        if written < request.len() {
+            return Err(Failure::Outside("a request did not fit into the socket at once".into()));
+        }
+        self.since = Some(since);
+        Ok(())
+    }
+
+    /// Reads what is there; the status once the answer is whole, and since when it was waited for.
+    fn receive(&mut self) -> Result<Option<(u16, Instant)>, Failure> {
+        let mut chunk = [0; ANSWER_MAX];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Err(Failure::Outside("the server closed a connection".into())),
+                Ok(read) => {
+                    self.answer.extend_from_slice(&chunk[..read]);
+                    // Less than asked for: there is no more, and no need to hear so.
+                    if read < chunk.len() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(Failure::outside("an answer can't be read")(error)),
+            }
+        }
+        let Some((status, length)) = parse(&self.answer)? else {
+            return Ok(None);
+        };
+        if self.answer.len() > length {
+            return Err(Failure::Outside("more came than one answer".into()));
+        }
+        self.answer.clear();
+        let since = self.since.take();
+        Ok(since.map(|since| (status, since)))
+    }
+}
+
+/// Status and length of an answer, once it is whole.
+fn parse(answer: &[u8]) -> Result<Option<(u16, usize)>, Failure> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let parsed = response.parse(answer).map_err(|e| Failure::Outside(format!("no HTTP answer: {e}")))?;
+    let httparse::Status::Complete(head) = parsed else {
+        return Ok(None);
+    };
+    let length = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
+    let body = length.and_then(|h| std::str::from_utf8(h.value).ok()?.trim().parse::<usize>().ok());
+    let body = body.ok_or_else(|| Failure::Outside("an answer without Content-Length".into()))?;
+    let whole = answer.len() >= head + body;
+    Ok(whole.then_some((response.code.unwrap_or_default(), head + body)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_counts_once_it_is_whole() {
+        let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 5\r\n\r\nhello";
+        for cut in 0..answer.len() {
+            assert!(matches!(parse(&answer[..cut]), Ok(None)), "{cut}");
+        }
+        assert!(matches!(parse(answer), Ok(Some((201, 44)))));
+        assert!(parse(b"SSH-2.0\r\n\r\n").is_err());
+        assert!(parse(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_single_request_serves_for_all() {
+        let mut requests = Requests::default();
+        requests.push("one");
+        assert_eq!(requests.get(7), b"one");
+        requests.push("other");
+        assert_eq!((requests.get(0), requests.get(1)), (&b"one"[..], &b"other"[..]));
+    }
+}

@@ -1,0 +1,160 @@
+//! Instructions of a tap by callgrind: a slow-down is noticed without a clock, on any machine.
+//!
+//! The real gateway runs under valgrind with one worker, and only what a load of a few hundred
+//! requests executes is counted. Valgrind knows no SHA instructions, so hashes weigh more here than
+//! on a CPU that has them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use crate::cases::{Buyers, Case, define, requests};
+use crate::generator::Generator;
+use crate::servers::{Aof, Place, Server};
+use crate::{Failure, Options, say};
+
+/// More than the committed figure by this share is a failure.
+const TOLERANCE: f64 = 0.15;
+const CASES: [Case; 3] = [Case::Won, Case::SoldOut, Case::Status];
+/// As in a small batch.
+const CONNECTIONS: usize = 16;
+const WARM_UP: usize = 320;
+const COUNT: usize = 1_600;
+
+/// Counts, prints, and compares with the committed figures.
+pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
+    let place = Place::new(options.bin.clone())?;
+    let buyers = Buyers::new(&place, WARM_UP + COUNT)?;
+    let redis = place.redis(Aof::Off)?;
+    define(&place, &redis, 10, COUNT)?;
+    let out = format!("--callgrind-out-file={}", place.path("callgrind").display());
+    let wrapper = ["valgrind", "--tool=callgrind", "--instr-atstart=no", &out];
+    let gateway = place.gateway(&redis, 1, &wrapper)?;
+    let known = read(committed)?;
+    let mut counted = BTreeMap::new();
+    let mut longer = Vec::new();
+    for (n, case) in CASES.into_iter().enumerate() {
+        let taps = requests(case, &buyers, 10);
+        let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
+        generator.run(&taps, 0, WARM_UP, None)?;
+        control(&gateway, &["-i", "on"])?;
+        let outcome = generator.run(&taps, WARM_UP, COUNT, None)?;
+        control(&gateway, &["-i", "off"])?;
+        control(&gateway, &["--dump=bench"])?;
+        let right: u64 =
+            outcome.statuses.iter().filter(|(s, _)| matches!(s, 200 | 201 | 409)).map(|(_, n)| n).sum();
+        if right != outcome.requests || outcome.statuses.len() != 1 {
+            return Err(Failure::Wrong(format!(
+                "{}: answers by status: {:?}",
+                case.name(),
+                outcome.statuses
+            )));
+        }
+        let dump = place.path(&format!("callgrind.{}", n + 1));
+        let dump = std::fs::read_to_string(&dump).map_err(Failure::outside("callgrind left no dump"))?;
+        let profile = Profile::read(&dump);
+        let each = |total: u64| total / outcome.requests;
+        let instructions = each(profile.instructions);
+        let allocations = profile.allocations as f64 / outcome.requests as f64;
+        counted.insert(case.name().replace(' ', "-"), instructions);
+        let before = known.get(&case.name().replace(' ', "-"));
+        let change = before.map(|before| instructions as f64 / *before as f64 - 1.0);
+        let told = change.map_or("no committed figure".to_owned(), |c| {
+            format!("committed {}, {:+.1} %", before.copied().unwrap_or_default(), c * 100.0)
+        });
+        say(&format!(
+            "{:<9} {instructions:>7} instructions, {allocations:>5.1} allocations; {told}",
+            case.name()
+        ));
+        if change.is_none_or(|change| change > TOLERANCE) {
+            longer.push(case.name());
+        }
+    }
+    if options.accept {
+        let text: String = counted.iter().map(|(name, n)| format!("{name} = {n}\n")).collect();
+        let head =
+            "# Instructions of one request, as `scripts/bench --instructions --accept` counted them.\n";
+        return std::fs::write(committed, format!("{head}{text}"))
+            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", committed.display())));
+    }
+    if longer.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Wrong(format!(
+        "{}: more than {:.0} % above {}. If that is worth it: scripts/bench --instructions --accept",
+        longer.join(", "),
+        TOLERANCE * 100.0,
+        committed.display()
+    )))
+}
+
+/// The committed figures, by case: lines of `name = number`.
+fn read(file: &Path) -> Result<BTreeMap<String, u64>, Failure> {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::Usage(format!("can't read {}: {error}", file.display())))?;
+    let figures = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()).map(|line| {
+        let (name, number) = line.split_once('=')?;
+        Some((name.trim().to_owned(), number.trim().parse().ok()?))
+    });
+    let wrong = || Failure::Usage(format!("{}: a line is not `name = number`", file.display()));
+    figures.collect::<Option<_>>().ok_or_else(wrong)
+}
+
+/// Tells the running callgrind something.
+fn control(gateway: &Server, args: &[&str]) -> Result<(), Failure> {
+    let output = Command::new("callgrind_control").args(args).arg(gateway.id().to_string()).output();
+    let output = output.map_err(Failure::outside("can't start callgrind_control"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Failure::Outside(format!("callgrind_control: {}", String::from_utf8_lossy(&output.stderr))))
+}
+
+/// What is read of callgrind's file.
+struct Profile {
+    instructions: u64,
+    /// Calls of Rust's allocator, also to make something larger.
+    allocations: u64,
+}
+
+impl Profile {
+    /// Names stand in brackets as numbers after they were told once: `cfn=(7) name`, later `cfn=(7)`.
+    fn read(text: &str) -> Self {
+        let mut profile = Self { instructions: 0, allocations: 0 };
+        let mut allocators = std::collections::HashSet::new();
+        let mut called = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("totals: ") {
+                profile.instructions += rest.trim().parse::<u64>().unwrap_or_default();
+            }
+            let function = line.strip_prefix("cfn=").or_else(|| line.strip_prefix("fn="));
+            if let Some((number, name)) = function.and_then(|f| f.split_once(')'))
+                && ["__rust_alloc", "__rust_realloc", "__rust_alloc_zeroed"].iter().any(|a| name.ends_with(a))
+            {
+                allocators.insert(number);
+            }
+            if let Some(function) = line.strip_prefix("cfn=") {
+                called = function.split_once(')').map_or("", |(number, _)| number);
+            } else if let Some(calls) = line.strip_prefix("calls=")
+                && allocators.contains(called)
+            {
+                let count = calls.split(' ').next().and_then(|n| n.parse::<u64>().ok());
+                profile.allocations += count.unwrap_or_default();
+            }
+        }
+        profile
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_the_allocator_are_counted_by_their_number() {
+        let text = "fn=(1) main\n1 5\ncfn=(2) __rustc::__rust_alloc\ncalls=3 9\n1 30\ncfn=(3) other\ncalls=8 1\n\
+                    fn=(4) more\ncfn=(2)\ncalls=4 9\n1 40\ntotals: 75\n";
+        let profile = Profile::read(text);
+        assert_eq!((profile.instructions, profile.allocations), (75, 7));
+    }
+}

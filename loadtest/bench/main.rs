@@ -1,0 +1,115 @@
+//! The bench: what a reservation costs beside an empty answer and beside what people run today, side by side in one run.
+//!
+//! `scripts/bench` builds and starts it. Every round measures everything once, one after the other on
+//! the same machine, so that ratios within a round hold although the machine's speed changes.
+
+mod cases;
+mod figures;
+mod generator;
+mod growth;
+mod instructions;
+mod peer;
+mod report;
+mod rounds;
+mod servers;
+mod targets;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cases::Case;
+
+/// Measures the gateway beside bare hyper and beside nginx with Lua and Redis.
+///
+/// Exit codes: 0 measured, 1 an answer was wrong, a ledger did not balance or (with --instructions) a
+/// path got longer, 2 wrong usage, 3 something outside failed.
+#[derive(Debug, Parser)]
+#[command(name = "bench", version)]
+pub(crate) struct Options {
+    /// Where gateway and examples/ are
+    #[arg(long, value_name = "DIR")]
+    bin: PathBuf,
+    /// Few requests, two rounds, only the base: a minute
+    #[arg(long)]
+    quick: bool,
+    /// How often everything is measured
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+    /// Requests of each measurement
+    #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1_000..=1_000_000))]
+    requests: u32,
+    /// The gateway's cases, all if left out
+    #[arg(long, value_delimiter = ',', value_name = "CASES")]
+    cases: Vec<Case>,
+    /// Without nginx, and without what only compares with it
+    #[arg(long)]
+    no_peer: bool,
+    /// Instead: a reservation's cost with few and with very many reservations and stores
+    #[arg(long, conflicts_with = "instructions")]
+    growth: bool,
+    /// Instead: instructions of a tap by callgrind, compared with what is committed in this file
+    #[arg(long, value_name = "FILE")]
+    instructions: Option<PathBuf>,
+    /// Writes the measured instructions into the file instead of comparing
+    #[arg(long, requires = "instructions")]
+    accept: bool,
+    /// Writes all figures as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    let done = if let Some(file) = &options.instructions {
+        instructions::run(&options, file)
+    } else if options.growth {
+        growth::run(&options)
+    } else {
+        rounds::run(&options)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr().lock(), "bench: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Prints a line of the report. A reader that has gone away does not end the bench.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Why there are no figures.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// An answer was wrong, a ledger did not balance, a path got longer.
+    #[error("{0}")]
+    Wrong(String),
+    /// A file that the command line names can't be used.
+    #[error("{0}")]
+    Usage(String),
+    /// A server or this machine did not do its part.
+    #[error("{0}")]
+    Outside(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Wrong(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Outside(_) => 3,
+        }
+    }
+
+    /// For `map_err`: what was tried, and why it failed.
+    pub(crate) fn outside<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> Self {
+        let what = what.to_owned();
+        move |error| Self::Outside(format!("{what}: {error}"))
+    }
+}

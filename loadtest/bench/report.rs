@@ -1,0 +1,113 @@
+//! The report: a table for people, JSON for programs.
+
+use serde_json::json;
+
+use crate::figures::{Figures, Spread};
+use crate::rounds::{BATCHES, Round, Row, Who};
+use crate::targets::Target;
+use crate::{Failure, Options, say};
+
+/// Prints all figures, and writes them where that was asked for.
+pub(crate) fn tell(options: &Options, rounds: &[Round], targets: &[Target]) -> Result<(), Failure> {
+    say("");
+    say(&format!("medians of {} rounds; in brackets the least and the most of them", rounds.len()));
+    say(
+        "            case           conns workers aof         requests/s   p50 µs   p99 µs  p99.9 µs   server µs                Redis µs  commands  bytes  generator",
+    );
+    for row in rows(rounds) {
+        say(&line(rounds, &row));
+    }
+    redis_floor(rounds);
+    judgement(targets);
+    if let Some(file) = &options.json {
+        let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+        let told = json!({ "cpus": cpus, "cpu": cpu_model(), "rounds": rounds, "targets": targets });
+        std::fs::write(file, format!("{told:#}\n"))
+            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
+    }
+    Ok(())
+}
+
+/// All rows in the order in which they were measured first.
+fn rows(rounds: &[Round]) -> Vec<Row> {
+    let mut rows: Vec<Row> = Vec::new();
+    for (row, _) in rounds.iter().flat_map(|round| &round.rows) {
+        if !rows.contains(row) {
+            rows.push(row.clone());
+        }
+    }
+    rows.sort_by_key(|row| (row.aof != "off", row.workers, row.connections));
+    rows
+}
+
+fn line(rounds: &[Round], row: &Row) -> String {
+    let of = |figure: fn(&Figures) -> f64| {
+        let found = rounds.iter().flat_map(|round| &round.rows).filter(|(r, _)| r == row);
+        Spread::of(found.map(|(_, figures)| figure(figures)))
+    };
+    let median = |figure| of(figure).map_or(f64::NAN, |spread| spread.median);
+    let who = match row.who {
+        Who::Floor => "floor",
+        Who::Gateway => "gateway",
+        Who::Peer => "peer",
+    };
+    let server = of(|f| f.server_us).map(bracketed).unwrap_or_default();
+    format!(
+        "{who:<8} {:<18} {:>6} {:>7} {:<9} {:>12.0} {:>8.0} {:>8.0} {:>9.0}   {server:<22} {:>9.2} {:>9.2} {:>6.0} {:>9.0}%",
+        row.case,
+        row.connections,
+        row.workers,
+        row.aof,
+        median(|f| f.per_second),
+        median(|f| f.p50_us as f64),
+        median(|f| f.p99_us as f64),
+        median(|f| f.p999_us as f64),
+        median(|f| f.redis_us),
+        median(|f| f.redis_commands),
+        median(|f| f.redis_bytes),
+        median(|f| f.generator_busy * 100.0),
+    )
+}
+
+fn redis_floor(rounds: &[Round]) {
+    for batch in BATCHES {
+        let of = |figure: &str| {
+            let all = rounds.iter().flat_map(|round| &round.redis_floor);
+            let found = all.filter(|told| told["batch"] == batch);
+            Spread::of(found.filter_map(|told| told[figure].as_f64()))
+        };
+        if let (Some(cpu), Some(script), Some(bytes)) = (of("redis_cpu_us"), of("script_us"), of("bytes")) {
+            say(&format!(
+                "redis floor, batches of {batch}: {} µs of Redis's CPU a reservation, {} in the script, {} bytes",
+                bracketed(cpu),
+                bracketed(script),
+                bracketed(bytes)
+            ));
+        }
+    }
+}
+
+fn judgement(targets: &[Target]) {
+    say("");
+    say("targets, as ratios within a round");
+    for target in targets {
+        let sign = if target.at_least { "≥" } else { "≤" };
+        let measured = target.measured.map_or("not measured".to_owned(), bracketed);
+        let met = match target.is_met() {
+            None => "",
+            Some(true) => "met",
+            Some(false) => "MISSED",
+        };
+        say(&format!("{:<52} {sign} {:<6} {measured:<26} {met}", target.name, target.bound));
+    }
+}
+
+pub(crate) fn bracketed(spread: Spread) -> String {
+    format!("{:.2} ({:.2}–{:.2})", spread.median, spread.least, spread.most)
+}
+
+fn cpu_model() -> String {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    name.map(|(_, name)| name.to_owned()).unwrap_or_default()
+}

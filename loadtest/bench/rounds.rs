@@ -1,0 +1,287 @@
+//! One round after the other: which servers are started, in which order what is measured.
+
+use serde::Serialize;
+
+use crate::cases::{self, Buyers, Case, WARM_UP, audit, define, measure, measure_any, requests, warm};
+use crate::figures::Figures;
+use crate::generator::{Generator, Requests};
+use crate::servers::{Aof, Place, Server, get, url};
+use crate::{Failure, Options, peer, report, say, targets};
+
+/// Connections of the base, and those that it is varied to.
+pub(crate) const CONNECTIONS: usize = 128;
+const MORE_CONNECTIONS: [usize; 2] = [1_000, 10_000];
+pub(crate) const MOST_CONNECTIONS: usize = 10_000;
+/// Share of the capacity at which latencies are compared.
+const PACE: f64 = 0.7;
+/// Stores of the sales.
+const STORES: usize = 10;
+/// Batches that the reserve script is driven with straight.
+pub(crate) const BATCHES: [usize; 4] = [1, 16, 64, 256];
+/// Measurements of one gateway that need buyers who have not won yet.
+const FRESH_RANGES: usize = 5;
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Who {
+    /// Bare hyper.
+    Floor,
+    /// The gateway.
+    Gateway,
+    /// nginx, Lua and Redis.
+    Peer,
+}
+
+/// What is measured: a row of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Row {
+    pub(crate) who: Who,
+    pub(crate) case: String,
+    pub(crate) connections: usize,
+    pub(crate) workers: usize,
+    pub(crate) aof: &'static str,
+}
+
+/// The figures of one round.
+#[derive(Default, Serialize)]
+pub(crate) struct Round {
+    pub(crate) rows: Vec<(Row, Figures)>,
+    /// What `redis_floor` printed, one a batch size.
+    pub(crate) redis_floor: Vec<serde_json::Value>,
+    /// Bytes of memory an idle connection.
+    pub(crate) idle_connection: Option<f64>,
+}
+
+/// Measures all rounds and reports them.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let (rounds, count) =
+        if options.quick { (2, 20_000) } else { (usize::from(options.rounds), options.requests as usize) };
+    let all = |case: &Case| options.cases.is_empty() || options.cases.contains(case);
+    let wanted: Vec<Case> = Case::ALL.into_iter().filter(all).collect();
+    let mut measured = Vec::new();
+    for number in 1..=rounds {
+        say(&format!("round {number} of {rounds}"));
+        let bench = Bench {
+            place: Place::new(options.bin.clone())?,
+            count,
+            wanted: &wanted,
+            quick: options.quick,
+            peer: !options.no_peer,
+        };
+        measured.push(bench.round()?);
+    }
+    report::tell(options, &measured, &targets::judge(&measured))
+}
+
+struct Bench<'a> {
+    place: Place,
+    /// Requests of a measurement.
+    count: usize,
+    wanted: &'a [Case],
+    quick: bool,
+    peer: bool,
+}
+
+/// A gateway, its Redis, and the floors that its answers are compared with.
+struct Stage {
+    redis: Server,
+    gateway: Server,
+    /// Answers as long as a 201.
+    floor: Server,
+    /// Answers as long as the sale's page.
+    floor_get: Server,
+    workers: usize,
+    aof: &'static str,
+}
+
+impl Bench<'_> {
+    fn round(&self) -> Result<Round, Failure> {
+        let mut round = Round::default();
+        let buyers = Buyers::new(&self.place, WARM_UP + FRESH_RANGES * self.count + 1)?;
+        let won = buyers.taps("won", STORES);
+        self.base(&mut round, &buyers, &won)?;
+        if !self.quick && self.wanted.contains(&Case::Won) {
+            for (aof, workers) in [(Aof::Everysec, 1), (Aof::Always, 1), (Aof::Off, 2)] {
+                let stage = self.stage(aof, workers, &buyers)?;
+                if workers > 1 {
+                    self.floor(&mut round, &stage, &won, CONNECTIONS, None)?;
+                }
+                self.case(&mut round, &stage, Case::Won, &won, 0, CONNECTIONS, None)?;
+            }
+            self.redis_floor(&mut round)?;
+        }
+        Ok(round)
+    }
+
+    /// One worker, no file: every case, then more connections and a constant rate.
+    fn base(&self, round: &mut Round, buyers: &Buyers, won: &Requests) -> Result<(), Failure> {
+        let stage = self.stage(Aof::Off, 1, buyers)?;
+        let mut fresh = 0;
+        let mut next_range = || {
+            fresh += 1;
+            fresh - 1
+        };
+        self.floor(round, &stage, won, CONNECTIONS, None)?;
+        if self.wanted.contains(&Case::Won) {
+            let capacity = self.case(round, &stage, Case::Won, won, next_range(), CONNECTIONS, None)?;
+            if self.peer {
+                self.peer(round, won)?;
+            }
+            if !self.quick {
+                let pace = Some(capacity * PACE);
+                self.floor(round, &stage, won, CONNECTIONS, pace)?;
+                self.case(round, &stage, Case::Won, won, next_range(), CONNECTIONS, pace)?;
+                self.case(round, &stage, Case::Won, won, next_range(), MOST_CONNECTIONS, pace)?;
+            }
+        }
+        for case in self.wanted.iter().copied().filter(|case| *case != Case::Won) {
+            if case == Case::Status {
+                self.floor_get(round, &stage)?;
+            }
+            // The taps that won first are those that are sent again.
+            let range = 0;
+            self.case(round, &stage, case, &requests(case, buyers, STORES), range, CONNECTIONS, None)?;
+        }
+        if !self.quick {
+            for connections in MORE_CONNECTIONS {
+                self.floor(round, &stage, won, connections, None)?;
+                if self.wanted.contains(&Case::Won) {
+                    self.case(round, &stage, Case::Won, won, next_range(), connections, None)?;
+                }
+                if self.wanted.contains(&Case::SoldOut) {
+                    let gone = requests(Case::SoldOut, buyers, STORES);
+                    self.case(round, &stage, Case::SoldOut, &gone, 0, connections, None)?;
+                }
+            }
+            round.idle_connection = Some(self.idle(&stage)?);
+        }
+        Ok(())
+    }
+
+    fn stage(&self, aof: Aof, workers: usize, buyers: &Buyers) -> Result<Stage, Failure> {
+        let redis = self.place.redis(aof)?;
+        define(&self.place, &redis, STORES, self.count)?;
+        let gateway = self.place.gateway(&redis, workers, &[])?;
+        let page = get(gateway.address, "/v1/sales/won").unwrap_or_default();
+        let page = page.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
+        // The 201's length, from one that is like all others: the last buyer's, who never counts.
+        let (body, location) = cases::sizes_of_a_win(buyers, gateway.address)?;
+        let floor = self.place.floor(workers, body, location)?;
+        let floor_get = self.place.floor(workers, page, 18)?;
+        let aof = match aof {
+            Aof::Off => "off",
+            Aof::Everysec => "everysec",
+            Aof::Always => "always",
+        };
+        Ok(Stage { redis, gateway, floor, floor_get, workers, aof })
+    }
+
+    /// Bare hyper gets the very same requests.
+    fn floor(
+        &self,
+        round: &mut Round,
+        stage: &Stage,
+        requests: &Requests,
+        connections: usize,
+        pace: Option<f64>,
+    ) -> Result<(), Failure> {
+        let mut generator = Generator::connect(stage.floor.address, connections)?;
+        warm(&mut generator, requests)?;
+        let load = || generator.run(requests, WARM_UP, self.count, pace);
+        let figures = measure_any((&stage.floor, None), load)?;
+        round.add(stage.row(Who::Floor, "POST", connections, pace), figures);
+        Ok(())
+    }
+
+    fn floor_get(&self, round: &mut Round, stage: &Stage) -> Result<(), Failure> {
+        let requests = cases::status_read();
+        let mut generator = Generator::connect(stage.floor_get.address, CONNECTIONS)?;
+        warm(&mut generator, &requests)?;
+        let figures =
+            measure_any((&stage.floor_get, None), || generator.run(&requests, 0, self.count, None))?;
+        round.add(stage.row(Who::Floor, "GET", CONNECTIONS, None), figures);
+        Ok(())
+    }
+
+    /// Measures a case of the gateway, then audits; the answers a second.
+    #[expect(clippy::too_many_arguments, reason = "each is a dimension of the bench")]
+    fn case(
+        &self,
+        round: &mut Round,
+        stage: &Stage,
+        case: Case,
+        requests: &Requests,
+        range: usize,
+        connections: usize,
+        pace: Option<f64>,
+    ) -> Result<f64, Failure> {
+        let mut generator = Generator::connect(stage.gateway.address, connections)?;
+        // Who won in the warm-up may not count as a winner again; it is a replay from the second time on.
+        if case != Case::Mixed {
+            warm(&mut generator, requests)?;
+        }
+        let first = WARM_UP + range * self.count;
+        let load = || generator.run(requests, first, self.count, pace);
+        let figures = measure(case, (&stage.gateway, Some(&stage.redis)), load)?;
+        let per_second = figures.per_second;
+        round.add(stage.row(Who::Gateway, case.name(), connections, pace), figures);
+        audit(&self.place, &stage.redis, case)?;
+        Ok(per_second)
+    }
+
+    fn peer(&self, round: &mut Round, requests: &Requests) -> Result<(), Failure> {
+        let redis = self.place.redis(Aof::Off)?;
+        peer::fill(&redis, STORES)?;
+        let nginx = peer::start(&self.place, &redis, 1)?;
+        let mut generator = Generator::connect(nginx.address, CONNECTIONS)?;
+        warm(&mut generator, requests)?;
+        let load = || generator.run(requests, WARM_UP, self.count, None);
+        let figures = measure(Case::Won, (&nginx, Some(&redis)), load)?;
+        let row =
+            Row { who: Who::Peer, case: "won".into(), connections: CONNECTIONS, workers: 1, aof: "off" };
+        round.add(row, figures);
+        Ok(())
+    }
+
+    /// Memory of connections that have had one answer each and say nothing any more.
+    fn idle(&self, stage: &Stage) -> Result<f64, Failure> {
+        let gateway = self.place.gateway(&stage.redis, 1, &[])?;
+        let read = cases::status_read();
+        Generator::connect(gateway.address, CONNECTIONS)?.run(&read, 0, WARM_UP, None)?;
+        let before = gateway.resident();
+        let mut generator = Generator::connect(gateway.address, MOST_CONNECTIONS)?;
+        generator.run(&read, 0, MOST_CONNECTIONS, None)?;
+        let grown = gateway.resident().saturating_sub(before);
+        Ok(grown as f64 / MOST_CONNECTIONS as f64)
+    }
+
+    /// The reserve script, driven straight.
+    fn redis_floor(&self, round: &mut Round) -> Result<(), Failure> {
+        for batch in BATCHES {
+            let redis = self.place.redis(Aof::Off)?;
+            define(&self.place, &redis, STORES, self.count)?;
+            let count = if batch == 1 { self.count / 8 } else { self.count * 2 };
+            let (count, batch) = (count.to_string(), batch.to_string());
+            let args = ["--redis", &url(&redis), "--sale", "won", "--batch", &batch, "--count", &count];
+            let told = self.place.run("examples/redis_floor", &args)?;
+            let told = serde_json::from_str(&told).map_err(Failure::outside("redis_floor"))?;
+            round.redis_floor.push(told);
+            audit(&self.place, &redis, Case::Won)?;
+        }
+        Ok(())
+    }
+}
+
+impl Stage {
+    fn row(&self, who: Who, case: &str, connections: usize, pace: Option<f64>) -> Row {
+        let case = if pace.is_some() { format!("{case} at 70 %") } else { case.to_owned() };
+        Row { who, case, connections, workers: self.workers, aof: self.aof }
+    }
+}
+
+impl Round {
+    fn add(&mut self, row: Row, figures: Figures) {
+        self.rows.push((row, figures));
+    }
+}

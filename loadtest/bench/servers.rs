@@ -1,0 +1,255 @@
+//! The servers that are measured: real programs on loopback, each in a directory of its own, ended by their ids.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::Failure;
+
+/// A server that does not answer by then is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running program; it ends with this value.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // What it started itself (nginx: its workers) ends with it.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let asked = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if asked.elapsed() > Duration::from_secs(10) {
+                let _ = self.child.kill();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Server {
+    /// Starts a program that will listen at `address`, its output going to `log`.
+    fn start(command: &mut Command, address: SocketAddr, log: &Path) -> Result<Self, Failure> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let file = fs::File::create(log).map_err(Failure::outside("can't make a log"))?;
+        let errors = file.try_clone().map_err(Failure::outside("can't make a log"))?;
+        command.stdin(Stdio::null()).stdout(file).stderr(errors);
+        let child = command.spawn().map_err(Failure::outside(&format!("can't start {name}")))?;
+        let mut server = Self { child, address };
+        let started = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            let ended = !matches!(server.child.try_wait(), Ok(None));
+            if ended || started.elapsed() > PATIENCE {
+                let said = fs::read_to_string(log).unwrap_or_default();
+                return Err(Failure::Outside(format!("{name} does not listen on {address}:\n{said}")));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(server)
+    }
+
+    /// CPU time so far, of all its threads and of the processes that it started.
+    pub(crate) fn cpu(&self) -> Duration {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        let children = children.split_ascii_whitespace().map(str::to_owned);
+        children.chain([id.to_string()]).map(|process| cpu_of(&process)).sum()
+    }
+
+    /// Memory that is resident, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
+        kib.unwrap_or_default() * 1024
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+}
+
+/// CPU time of this process.
+pub(crate) fn own_cpu() -> Duration {
+    cpu_of("self")
+}
+
+/// The first field of schedstat is the time on a CPU in nanoseconds; /proc's usual ticks are 10 ms.
+fn cpu_of(process: &str) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let times = tasks.map(|task| {
+        let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default()
+    });
+    Duration::from_nanos(times.sum())
+}
+
+/// What Redis keeps on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Aof {
+    /// Nothing.
+    Off,
+    /// Synced once a second.
+    Everysec,
+    /// Synced before every answer.
+    Always,
+}
+
+/// A directory of its own, where programs and files of one run are.
+pub(crate) struct Place {
+    dir: tempfile::TempDir,
+    /// Where `gateway` and `examples/` are.
+    bin: PathBuf,
+}
+
+impl Place {
+    /// A new one, with a secret and an ops token.
+    pub(crate) fn new(bin: PathBuf) -> Result<Self, Failure> {
+        let dir = tempfile::tempdir().map_err(Failure::outside("can't make a directory"))?;
+        let place = Self { dir, bin };
+        place.write("secret", "only for the bench, and never beyond loopback")?;
+        place.write("ops", "bench an-ops-token-that-is-only-for-the-bench")?;
+        Ok(place)
+    }
+
+    /// A path in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Writes a file that nobody else may read.
+    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
+        use std::os::unix::fs::OpenOptionsExt;
+        let path = self.path(name);
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .map_err(Failure::outside(&format!("can't write {}", path.display())))?;
+        Ok(path)
+    }
+
+    /// A program of ours.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        Command::new(self.bin.join(name))
+    }
+
+    /// Runs a program of ours to its end; its output.
+    pub(crate) fn run(&self, name: &str, args: &[&str]) -> Result<String, Failure> {
+        let output = self.program(name).args(args).output();
+        let output = output.map_err(Failure::outside(&format!("can't start {name}")))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let said = [output.stdout, output.stderr].concat();
+        Err(Failure::Wrong(format!("{name} {}: {}", args.join(" "), String::from_utf8_lossy(&said))))
+    }
+
+    /// A redis-server without snapshots.
+    pub(crate) fn redis(&self, aof: Aof) -> Result<Server, Failure> {
+        let address = free_address()?;
+        let dir = self.path(&format!("redis-{}", address.port()));
+        fs::create_dir(&dir).map_err(Failure::outside("can't make a directory"))?;
+        let mut command = Command::new("redis-server");
+        command
+            .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""])
+            .arg("--dir")
+            .arg(&dir);
+        let (on, sync) = match aof {
+            Aof::Off => ("no", "no"),
+            Aof::Everysec => ("yes", "everysec"),
+            Aof::Always => ("yes", "always"),
+        };
+        command.args(["--appendonly", on, "--appendfsync", sync]);
+        Server::start(&mut command, address, &dir.join("log"))
+    }
+
+    /// A gateway as shipped.
+    pub(crate) fn gateway(
+        &self,
+        redis: &Server,
+        workers: usize,
+        wrapper: &[&str],
+    ) -> Result<Server, Failure> {
+        let (address, ops) = (free_address()?, free_address()?);
+        let program = self.bin.join("gateway");
+        let mut command = match wrapper {
+            [] => Command::new(program),
+            [first, rest @ ..] => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(program);
+                command
+            }
+        };
+        command.args(["serve", "--listen", &address.to_string(), "--ops-listen", &ops.to_string()]);
+        command.args(["--redis", &url(redis), "--workers", &workers.to_string()]);
+        command.arg("--auth-secret-file").arg(self.path("secret"));
+        command.arg("--ops-token-file").arg(self.path("ops"));
+        let log = self.path(&format!("gateway-{}.log", address.port()));
+        let server = Server::start(&mut command, address, &log)?;
+        let started = Instant::now();
+        while !get(ops, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
+            if started.elapsed() > PATIENCE {
+                return Err(Failure::Outside("the gateway does not become ready".into()));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+
+    /// Bare hyper, whose answers have so many bytes.
+    pub(crate) fn floor(&self, workers: usize, bytes: usize, header_bytes: usize) -> Result<Server, Failure> {
+        let address = free_address()?;
+        let mut command = self.program("examples/floor");
+        command.args(["--listen", &address.to_string(), "--workers", &workers.to_string()]);
+        command.args(["--bytes", &bytes.to_string(), "--header-bytes", &header_bytes.to_string()]);
+        Server::start(&mut command, address, &self.path(&format!("floor-{}.log", address.port())))
+    }
+
+    /// nginx with the configuration at this path, which is told its address by the caller.
+    pub(crate) fn nginx(&self, config: &Path, address: SocketAddr) -> Result<Server, Failure> {
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(self.dir.path()).arg("-c").arg(config).args(["-g", "daemon off;"]);
+        Server::start(&mut command, address, &self.path("nginx.log"))
+    }
+}
+
+/// How a redis-server is called.
+pub(crate) fn url(redis: &Server) -> String {
+    format!("redis://{}", redis.address)
+}
+
+/// A loopback address that nobody listens on.
+pub(crate) fn free_address() -> Result<SocketAddr, Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    listener.and_then(|l| l.local_addr()).map_err(Failure::outside("there is no free port"))
+}
+
+/// The answer to a GET on a connection of its own, head and all.
+pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
+    exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"))
+}
+
+/// All that is answered to a request after which the server closes the connection.
+pub(crate) fn exchange(address: SocketAddr, request: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    Some(answer)
+}
+
+/// A number of Redis's `INFO`, by its name; 0 where there is none.
+pub(crate) fn info(redis: &Server, names: [&str; 2]) -> [u64; 2] {
+    let text = exchange(redis.address, "INFO\r\nQUIT\r\n").unwrap_or_default();
+    names.map(|name| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        line.and_then(|n| n.trim().parse().ok()).unwrap_or_default()
+    })
+}
