@@ -99,7 +99,8 @@ impl Generator {
         count: usize,
         rate: Option<f64>,
     ) -> Result<Outcome, Failure> {
-        let mut latency = Histogram::new(3).map_err(|e| Failure::Outside(e.to_string()))?;
+        let mut latency =
+            Histogram::new_with_bounds(1, 60_000_000, 3).map_err(|e| Failure::Outside(e.to_string()))?;
         let mut statuses = BTreeMap::new();
         let mut events = Events::with_capacity(1024);
         let mut free: VecDeque<usize> = (0..self.connections.len()).collect();

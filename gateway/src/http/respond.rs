@@ -46,6 +46,7 @@ impl Refused {
     /// With one more member, whose name needs no escaping.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
+        self.0.members.reserve(64);
         for text in [",\"", member, "\":"] {
             self.0.members.extend_from_slice(text.as_bytes());
         }
@@ -214,18 +215,18 @@ pub fn not_ready(reasons: &str) -> Answer {
 pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answer, Refused> {
     Err(match decision {
         Decision::Won(reservation, header) => {
-            let location = format!("/v1/sales/{}/reservations/{}", sale.id, reservation.id);
+            let location = ["/v1/sales/", &sale.id, "/reservations/", &reservation.id].concat();
             let view = ReservationView::new(sale, memory, &reservation, &header);
-            let body = serde_json::to_vec(&view).unwrap_or_default();
-            let mut answer = json_answer(StatusCode::CREATED, body.into(), "no-store");
-            if let Ok(location) = HeaderValue::from_str(&location) {
+            let mut answer = json_answer(StatusCode::CREATED, view.to_json().into(), "no-store");
+            if let Ok(location) = HeaderValue::try_from(location) {
                 answer.headers_mut().insert(LOCATION, location);
             }
             return Ok(answer);
         }
         Decision::Replayed(mut reservation, header) => {
             reservation.state = reservation.state_at(header.sale_clock, memory.grace_ms);
-            let mut answer = ok(&ReservationView::new(sale, memory, &reservation, &header));
+            let view = ReservationView::new(sale, memory, &reservation, &header);
+            let mut answer = json_answer(StatusCode::OK, view.to_json().into(), "no-store");
             let replayed = HeaderName::from_static("idempotency-replayed");
             answer.headers_mut().insert(replayed, HeaderValue::from_static("true"));
             return Ok(answer);

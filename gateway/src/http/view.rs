@@ -150,6 +150,47 @@ impl<'a> ReservationView<'a> {
     }
 }
 
+impl ReservationView<'_> {
+    /// As JSON, byte for byte what its [`Serialize`] makes of it, in a tenth of the time: nothing in
+    /// it needs escaping (see the limits of ids, and the currency's three letters).
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(512);
+        let mut digits = itoa::Buffer::new();
+        put(&mut json, ["{\"id\":\"", self.id, "\",\"sale\":\"", self.sale, "\",\"number\":"]);
+        put(&mut json, [digits.format(self.number)]);
+        put(&mut json, [",\"version\":", digits.format(self.version), ",\"state\":\"", self.state.word()]);
+        put(&mut json, ["\",\"model\":\"", self.model, "\",\"packages\":"]);
+        put_list(&mut json, self.packages);
+        match self.store {
+            Some(store) => put(&mut json, [",\"store\":\"", store, "\",\"unavailable\":"]),
+            None => put(&mut json, [",\"store\":null,\"unavailable\":"]),
+        }
+        put_list(&mut json, self.unavailable);
+        let Price { currency, total, deposit } = &self.price;
+        put(&mut json, [",\"price\":{\"currency\":\"", currency, "\",\"total\":", digits.format(*total)]);
+        put(&mut json, [",\"deposit\":", digits.format(*deposit), "},\"held_at\":\"", &self.held_at]);
+        match &self.expires_at {
+            Some(at) => put(&mut json, ["\",\"expires_at\":\"", at, "\""]),
+            None => put(&mut json, ["\",\"expires_at\":null"]),
+        }
+        put(&mut json, [",\"server_time\":\"", &self.server_time, "\"}"]);
+        json
+    }
+}
+
+fn put<const N: usize>(json: &mut Vec<u8>, texts: [&str; N]) {
+    texts.into_iter().for_each(|text| json.extend_from_slice(text.as_bytes()));
+}
+
+fn put_list(json: &mut Vec<u8>, ids: &[String]) {
+    json.push(b'[');
+    for (n, id) in ids.iter().enumerate() {
+        put(json, [if n == 0 { "\"" } else { ",\"" }, id, "\""]);
+    }
+    json.push(b']');
+}
+
 /// The caller's own reservations.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReservationList<'a> {
@@ -230,4 +271,40 @@ pub struct StoreView {
     pub city: String,
     /// How many pick-up slots are left.
     pub availability: Availability,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fast_way_to_json_is_the_same_json() {
+        let ids = ["cover".to_owned(), "a.b_c-D9".to_owned()];
+        let price = || Price { currency: "CNY", total: u64::MAX, deposit: 0 };
+        for state in [State::Held, State::Confirmed, State::Cancelled, State::Expired] {
+            for (packages, store, expires_at) in [
+                (&ids[..], Some("gz-0001"), Some("2026-11-09T12:00:00.000Z")),
+                (&[], None, None),
+                (&ids[..1], None, None),
+            ] {
+                let view = ReservationView {
+                    id: "aliceAAAAAAAAAAAAAAAkey-AAAAAAAA",
+                    sale: "national-good-car",
+                    number: 17,
+                    version: 4_294_967_295,
+                    state,
+                    model: "air-400-white",
+                    packages,
+                    store,
+                    unavailable: packages,
+                    price: price(),
+                    held_at: "2026-11-09T12:00:00.000Z".into(),
+                    expires_at: expires_at.map(str::to_owned),
+                    server_time: "2026-11-09T12:00:00.001Z".into(),
+                };
+                let (fast, plain) = (view.to_json(), serde_json::to_vec(&view).unwrap());
+                assert_eq!(String::from_utf8_lossy(&fast), String::from_utf8_lossy(&plain));
+            }
+        }
+    }
 }

@@ -59,7 +59,7 @@ pub(super) fn parse(
         match key(value) {
             Ok(None) => tracing::info!(kid, "a key that is not for signatures is left out"),
             Ok(Some((kid, decoding, algorithm))) => {
-                let key = Key { decoding, algorithm, may_be_service: is_service(&kid) };
+                let key = Key::public(decoding, algorithm, is_service(&kid));
                 if keys.insert(kid, key).is_some() {
                     problems.push(format!("{at}: another key has this `kid`; rename one"));
                 }

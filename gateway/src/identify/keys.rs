@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::{DecodeSliceError, Engine};
+use hmac::{Hmac, Mac};
+use jsonwebtoken::errors::ErrorKind;
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use sha2::{Digest, Sha256};
 
 use super::{Unauthenticated, files, jwks};
@@ -44,15 +48,57 @@ pub(super) struct KeySet {
 }
 
 enum Source {
-    Secret(Key),
-    Jwks(HashMap<String, Key>),
+    Secret(Arc<Key>),
+    Jwks(HashMap<String, Arc<Key>>),
 }
 
 /// A key with the only algorithm that it is used with.
 pub(super) struct Key {
-    pub(super) decoding: DecodingKey,
     pub(super) algorithm: Algorithm,
     pub(super) may_be_service: bool,
+    material: Material,
+}
+
+enum Material {
+    /// Made ready once: the library would derive both halves of the key anew for every token.
+    Hmac(Box<Hmac<Sha256>>),
+    Public(DecodingKey),
+}
+
+impl Key {
+    /// A public key.
+    pub(super) fn public(decoding: DecodingKey, algorithm: Algorithm, may_be_service: bool) -> Self {
+        Self { algorithm, may_be_service, material: Material::Public(decoding) }
+    }
+
+    /// Whether it has signed this; the signature is base64url.
+    pub(super) fn has_signed(&self, message: &str, signature: &str) -> Result<(), Unauthenticated> {
+        match &self.material {
+            Material::Hmac(key) => {
+                // A right one has 32 bytes; what is longer is only looked at to say what is wrong with it.
+                let mut bytes = [0; 48];
+                let length = match URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes) {
+                    Ok(length) => length,
+                    Err(DecodeSliceError::OutputSliceTooSmall)
+                        if URL_SAFE_NO_PAD.decode(signature).is_ok() =>
+                    {
+                        return Err(Unauthenticated::BadSignature);
+                    }
+                    Err(_) => return Err(Unauthenticated::Malformed),
+                };
+                // Compares in constant time.
+                let verified = Hmac::clone(key).chain_update(message).verify_slice(&bytes[..length]);
+                verified.map_err(|_| Unauthenticated::BadSignature)
+            }
+            Material::Public(key) => {
+                match crypto::verify(signature, message.as_bytes(), key, self.algorithm) {
+                    Ok(true) => Ok(()),
+                    Err(e) if matches!(e.kind(), ErrorKind::Base64(_)) => Err(Unauthenticated::Malformed),
+                    Ok(false) | Err(_) => Err(Unauthenticated::BadSignature),
+                }
+            }
+        }
+    }
 }
 
 impl Keys {
@@ -175,7 +221,7 @@ impl KeySet {
 
     /// The key that must have signed a token with this header. With a shared secret there is only
     /// one, whatever the `kid` says.
-    pub(super) fn find(&self, alg: &str, kid: Option<&str>) -> Result<&Key, Unauthenticated> {
+    pub(super) fn find(&self, alg: &str, kid: Option<&str>) -> Result<&Arc<Key>, Unauthenticated> {
         let key = match &self.source {
             Source::Secret(key) => key,
             Source::Jwks(_) if !["ES256", "EdDSA", "RS256"].contains(&alg) => {
@@ -211,14 +257,16 @@ fn name(algorithm: Algorithm) -> &'static str {
 
 fn secret_set(secret: &files::Secret) -> KeySet {
     let bytes = secret.as_bytes();
+    #[expect(clippy::expect_used, reason = "an HMAC's key may have any length (RFC 2104)")]
+    let hmac = Hmac::new_from_slice(bytes).expect("a key of any length");
     KeySet {
         generation: 0,
         digest: Sha256::digest(bytes).into(),
-        source: Source::Secret(Key {
-            decoding: DecodingKey::from_secret(bytes),
+        source: Source::Secret(Arc::new(Key {
             algorithm: Algorithm::HS256,
             may_be_service: true,
-        }),
+            material: Material::Hmac(Box::new(hmac)),
+        })),
     }
 }
 
@@ -230,5 +278,6 @@ fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>
         let at = |problem| format!("JWKS file {}: {problem}", path.display());
         problems.into_iter().map(at).collect::<Vec<_>>()
     })?;
+    let keys = keys.into_iter().map(|(kid, key)| (kid, Arc::new(key))).collect();
     Ok(KeySet { generation: 0, digest: Sha256::digest(&bytes).into(), source: Source::Jwks(keys) })
 }

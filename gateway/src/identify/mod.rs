@@ -22,6 +22,7 @@ pub use keys::{AuthSettings, Keys};
 pub use mint::{MintError, mint};
 
 use cache::Cache;
+use verify::LastHeader;
 
 /// Longer tokens are refused unread: the work that a stranger can cause stays small.
 pub const TOKEN_BYTES_MAX: usize = 4096;
@@ -141,12 +142,13 @@ impl Unauthenticated {
 pub struct Identifier {
     keys: Arc<Keys>,
     cache: Cache,
+    last_header: LastHeader,
 }
 
 impl Identifier {
     /// An identifier that remembers up to `cache_entries` verified tokens; 0 remembers none.
     pub fn new(keys: Arc<Keys>, cache_entries: usize) -> Self {
-        Self { keys, cache: Cache::new(cache_entries) }
+        Self { keys, cache: Cache::new(cache_entries), last_header: LastHeader::default() }
     }
 
     /// Who sent this `Authorization` value, at `now_s` seconds since 1970.
@@ -161,7 +163,7 @@ impl Identifier {
             known.check_time(now_s)?;
             return Ok(known.who.clone());
         }
-        let verified = verify::verify(token, &keys, self.keys.settings(), now_s)?;
+        let verified = verify::verify(token, &keys, self.keys.settings(), &mut self.last_header, now_s)?;
         let who = verified.who.clone();
         self.cache.put(token, verified, keys.generation(), now_s);
         Ok(who)

@@ -1,9 +1,9 @@
 //! The journal's entries: how they are read from the stream and told to others, one JSON object a change.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use jiff::Timestamp;
-use jiff::fmt::temporal::DateTimePrinter;
 use redis::Value;
 use redis::aio::ConnectionLike;
 use serde_json::{Map, json};
@@ -298,10 +298,29 @@ pub async fn lines_after(
 /// A time in ms as RFC 3339 with milliseconds, UTC.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
-    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
-    let time =
-        Timestamp::from_millisecond(ms).unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
-    PRINTER.timestamp_to_string(&time)
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    thread_local! {
+        /// The day that was told last, and how: nearly always the same one.
+        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
+    }
+    LAST.with_borrow_mut(|(last, date)| {
+        let (day, of_day) = (ms.div_euclid(DAY), ms.rem_euclid(DAY));
+        if *last != day {
+            let midnight = Timestamp::from_second(day.saturating_mul(DAY / 1000));
+            let midnight = midnight.unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
+            *date = midnight.strftime("%Y-%m-%dT").to_string();
+            *last = day;
+        }
+        let digit = |n: i64| char::from(b'0' + u8::try_from(n % 10).unwrap_or_default());
+        let mut text = String::with_capacity(date.len() + 13);
+        text.push_str(date);
+        for (n, after) in [(of_day / 3_600_000, ':'), (of_day / 60_000 % 60, ':'), (of_day / 1000 % 60, '.')]
+        {
+            text.extend([digit(n / 10), digit(n), after]);
+        }
+        text.extend([digit(of_day / 100), digit(of_day / 10), digit(of_day), 'Z']);
+        text
+    })
 }
 
 #[cfg(test)]
@@ -327,5 +346,11 @@ mod tests {
     #[test]
     fn times_have_milliseconds() {
         assert_eq!(rfc3339(1_700_000_000_120), "2023-11-14T22:13:20.120Z");
+        let days = [0, 951_782_400_000, 1_735_603_200_000, -86_400_000, 4_102_444_800_000];
+        let times = [0, 1, 999, 1_000, 59_999, 3_599_999, 43_200_000, 86_399_999];
+        for ms in days.iter().flat_map(|day| times.map(|time| day + time)) {
+            let time = Timestamp::from_millisecond(ms).unwrap();
+            assert_eq!(rfc3339(ms), format!("{time:.3}"));
+        }
     }
 }
