@@ -12,9 +12,8 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures_util::future::join_all;
-use gateway::admit::admit;
-use gateway::domain::identity::{fingerprint, reservation_id};
-use gateway::ledger::batch::{Decision, Queue, QueueLimits, Wanted};
+use gateway::admit::{Wish, admit};
+use gateway::ledger::batch::{Decision, Queue, QueueLimits};
 use gateway::ledger::dial::Redis;
 use gateway::ledger::follow;
 use gateway::ledger::lane::Lane;
@@ -66,24 +65,17 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     // Subjects of ten characters, as the bench has them.
     let first = fastrand::u64(10_000_000..60_000_000);
     let tap = |n: usize| {
-        let (sub, model) = (format!("b-{}", first + n as u64), definition.models[0].id.clone());
-        let store = fastrand::choice(&definition.stores).map_or_else(String::new, |s| s.id.clone());
-        Wanted {
-            id: reservation_id(&args.sale, &sub, "tap"),
-            sub: sub.into(),
-            fingerprint: fingerprint(&model, &packages, &store, false),
-            model,
-            packages: packages.clone(),
-            store,
-            accept_partial: false,
-        }
+        let store = fastrand::choice(&definition.stores).map_or("", |store| store.id.as_str());
+        let model = &definition.models[0].id;
+        let wish = Wish { model, packages: &packages, store, accept_partial: false };
+        admit(&sale, &format!("b-{}", first + n as u64).into(), "tap", wish)
     };
 
     let before = Cost::read(&mut conn).await?;
     let batches = args.count.div_ceil(batch);
     for n in 0..batches {
         let taps = (0..batch).map(|i| {
-            let admitted = admit(&sale, tap(n * batch + i));
+            let admitted = tap(n * batch + i);
             let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
             let queue = &queue;
             async move {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::domain::identity::buyer_mark;
+use crate::domain::identity::{BuyerHash, fingerprint};
 use crate::domain::sale::Phase;
 use crate::ledger::batch::{Decision, Wanted};
 use crate::ledger::memory::{Memory, PendingTap, Sale};
@@ -14,26 +14,59 @@ pub struct Admitted {
     pub(crate) pending: PendingTap,
 }
 
+/// What a tap asks for, as it came.
+#[derive(Debug)]
+pub struct Wish<'a, Id> {
+    /// The model's id.
+    pub model: &'a str,
+    /// The packages' ids, none twice.
+    pub packages: &'a [Id],
+    /// The store's id.
+    pub store: &'a str,
+    /// Packages and store may be left off.
+    pub accept_partial: bool,
+}
+
 /// Lets a tap on to the ledger, or refuses it without asking Redis.
 ///
 /// Taps that can't win must not reach Redis; but a winner whose answer was lost comes back, maybe
 /// to another gateway, when all is sold out, paused or closed, and must be told that he won. So
 /// memory refuses only buyers who have no reservation and no tap on the way, and only while it is
 /// younger than a second. What depends on the buyer's own reservations is always decided in Redis.
-pub fn admit(sale: &Arc<Sale>, wanted: Wanted) -> Result<Admitted, Decision> {
-    let mark = buyer_mark(&wanted.id).unwrap_or_default();
+pub fn admit<Id: AsRef<str>>(
+    sale: &Arc<Sale>,
+    sub: &Arc<str>,
+    key: &str,
+    wish: Wish<'_, Id>,
+) -> Result<Admitted, Decision> {
+    let buyer = BuyerHash::new(&sale.id, sub);
     let now = Instant::now();
     if sale.is_fresh(now)
-        && !sale.may_have_won(mark)
-        && let Some(refusal) = refuse(sale, &sale.memory(), &wanted, now)
+        && !sale.may_have_won(buyer.mark())
+        && let Some(refusal) = refuse(sale, &sale.memory(), &wish, now)
     {
         return Err(refusal);
     }
-    Ok(Admitted { pending: sale.pending(mark), wanted })
+    let Wish { model, packages, store, accept_partial } = wish;
+    let wanted = Wanted {
+        id: buyer.reservation_id(key),
+        sub: sub.clone(),
+        fingerprint: fingerprint(model, packages, store, accept_partial),
+        model: model.to_owned(),
+        packages: packages.iter().map(|id| id.as_ref().to_owned()).collect(),
+        store: store.to_owned(),
+        accept_partial,
+    };
+    Ok(Admitted { pending: sale.pending(buyer.mark()), wanted })
 }
 
 /// The contract's order: closed, not open, paused, unknown item, sold out.
-fn refuse(sale: &Sale, memory: &Memory, wanted: &Wanted, now: Instant) -> Option<Decision> {
+fn refuse<Id: AsRef<str>>(
+    sale: &Sale,
+    memory: &Memory,
+    wish: &Wish<'_, Id>,
+    now: Instant,
+) -> Option<Decision> {
     let (time, error) = sale.time(now)?;
     // Inside the margin of the estimate the one clock that decides is asked.
     let earliest = memory.phase(time - error);
@@ -47,12 +80,12 @@ fn refuse(sale: &Sale, memory: &Memory, wanted: &Wanted, now: Instant) -> Option
         Phase::Open | Phase::SoldOut => {}
     }
     let catalogue = &memory.catalogue;
-    let mut places = Vec::new();
-    if !catalogue.find(&wanted.model, &wanted.packages, &wanted.store, &mut places) {
+    let mut places = Vec::with_capacity(wish.packages.len() + 2);
+    if !catalogue.find(wish.model, wish.packages, wish.store, &mut places) {
         // Maybe the definition has just changed: the ledger knows the latest.
         return None;
     }
-    if wanted.accept_partial {
+    if wish.accept_partial {
         // The model alone decides.
         places.truncate(1);
     }

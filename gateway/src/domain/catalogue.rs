@@ -107,10 +107,16 @@ impl Catalogue {
 
     /// Puts the places of a model, its packages and a store into `places`, in this order; `false` if
     /// one of them does not exist or does not fit the model.
-    pub fn find(&self, model: &str, packages: &[String], store: &str, places: &mut Vec<usize>) -> bool {
+    pub fn find(
+        &self,
+        model: &str,
+        packages: &[impl AsRef<str>],
+        store: &str,
+        places: &mut Vec<usize>,
+    ) -> bool {
         places.clear();
         places.extend(self.place_of("model", model));
-        places.extend(packages.iter().filter_map(|id| self.package_for(model, id)));
+        places.extend(packages.iter().filter_map(|id| self.package_for(model, id.as_ref())));
         places.extend(self.place_of("store", store));
         places.len() == packages.len() + 2
     }

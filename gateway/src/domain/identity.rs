@@ -1,5 +1,6 @@
 //! What makes a reservation itself: the id derived from sale, buyer and key, and the fingerprint of what was asked.
 
+use std::borrow::Cow;
 use std::hash::Hasher;
 
 use base64::Engine;
@@ -12,17 +13,47 @@ pub const BUYER_CHARS: usize = 20;
 /// Characters of an id. Three quarters as many bytes, so that base64url needs no padding.
 pub const ID_CHARS: usize = 32;
 
-/// The part of every id that a buyer has in a sale: 120 bits of a hash, so that ids tell nothing of
-/// the buyer and two buyers do not meet.
+/// A buyer in a sale: 120 bits of a hash, so that ids tell nothing of the buyer and two buyers do
+/// not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BuyerHash([u8; BUYER_CHARS / 4 * 3]);
+
+impl BuyerHash {
+    /// Of the buyer with this `sub`.
+    #[must_use]
+    pub fn new(sale: &str, sub: &str) -> Self {
+        let hash = Sha256::new()
+            .chain_update(b"buyer\0")
+            .chain_update(sale)
+            .chain_update(b"\0")
+            .chain_update(sub)
+            .finalize();
+        let mut bytes = [0; BUYER_CHARS / 4 * 3];
+        bytes.copy_from_slice(&hash[..BUYER_CHARS / 4 * 3]);
+        Self(bytes)
+    }
+
+    /// See [`buyer_mark`].
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+
+    /// The id of the reservation that this buyer's key stands for.
+    #[must_use]
+    pub fn reservation_id(&self, key: &str) -> String {
+        let hash = Sha256::new().chain_update(b"key\0").chain_update(key).finalize();
+        let mut id = String::with_capacity(ID_CHARS);
+        URL_SAFE_NO_PAD.encode_string(self.0, &mut id);
+        URL_SAFE_NO_PAD.encode_string(&hash[..(ID_CHARS - BUYER_CHARS) / 4 * 3], &mut id);
+        id
+    }
+}
+
+/// The part of every id that a buyer has in a sale.
 #[must_use]
 pub fn buyer_part(sale: &str, sub: &str) -> String {
-    let hash = Sha256::new()
-        .chain_update(b"buyer\0")
-        .chain_update(sale)
-        .chain_update(b"\0")
-        .chain_update(sub)
-        .finalize();
-    URL_SAFE_NO_PAD.encode(&hash[..15])
+    URL_SAFE_NO_PAD.encode(BuyerHash::new(sale, sub).0)
 }
 
 /// The id of the reservation that this buyer's key stands for, at every gateway and after any crash.
@@ -35,10 +66,7 @@ pub fn buyer_part(sale: &str, sub: &str) -> String {
 /// ```
 #[must_use]
 pub fn reservation_id(sale: &str, sub: &str, key: &str) -> String {
-    let hash = Sha256::new().chain_update(b"key\0").chain_update(key).finalize();
-    let mut id = buyer_part(sale, sub);
-    URL_SAFE_NO_PAD.encode_string(&hash[..9], &mut id);
-    id
+    BuyerHash::new(sale, sub).reservation_id(key)
 }
 
 /// Whether this can be an id at all: asked before a path's text goes anywhere.
@@ -61,8 +89,8 @@ pub fn buyer_mark(id: &str) -> Option<u64> {
 /// packages does not matter. It only ever tells one buyer's requests under one key apart, so it need
 /// not withstand anybody: a fast hash of 64 bits, the same in every version, is enough.
 #[must_use]
-pub fn fingerprint(model: &str, packages: &[String], store: &str, accept_partial: bool) -> String {
-    let mut sorted: Vec<&str> = packages.iter().map(String::as_str).collect();
+pub fn fingerprint(model: &str, packages: &[impl AsRef<str>], store: &str, accept_partial: bool) -> String {
+    let mut sorted: Vec<&str> = packages.iter().map(AsRef::as_ref).collect();
     sorted.sort_unstable();
     let mut hash = SipHasher24::new();
     for text in [model, store] {
@@ -85,15 +113,17 @@ pub fn fingerprint(model: &str, packages: &[String], store: &str, accept_partial
 /// assert_eq!(parse_key(b"\"one-tap\""), parse_key(b"one-tap"));
 /// assert!(parse_key(b"two taps").is_err());
 /// ```
-pub fn parse_key(header: &[u8]) -> Result<String, &'static str> {
+pub fn parse_key(header: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     const ONLY_VISIBLE: &str = "it may only have visible ASCII characters, no spaces";
     let text = header.trim_ascii();
     let quoted = text.len() >= 2 && text[0] == b'"' && text[text.len() - 1] == b'"';
-    let mut key = String::with_capacity(text.len());
-    if quoted {
-        let mut inner = text[1..text.len() - 1].iter().copied();
+    let bare = if quoted { &text[1..text.len() - 1] } else { text };
+    let mut key = Cow::Borrowed(std::str::from_utf8(bare).map_err(|_| ONLY_VISIBLE)?);
+    if quoted && bare.iter().any(|b| matches!(b, b'\\' | b'"')) {
+        let mut unescaped = String::with_capacity(bare.len());
+        let mut inner = bare.iter().copied();
         while let Some(b) = inner.next() {
-            key.push(char::from(match b {
+            unescaped.push(char::from(match b {
                 b'\\' => match inner.next() {
                     Some(escaped @ (b'"' | b'\\')) => escaped,
                     _ => return Err("in a quoted key a backslash may only stand before \" or \\"),
@@ -102,8 +132,7 @@ pub fn parse_key(header: &[u8]) -> Result<String, &'static str> {
                 other => other,
             }));
         }
-    } else {
-        key.push_str(std::str::from_utf8(text).map_err(|_| ONLY_VISIBLE)?);
+        key = Cow::Owned(unescaped);
     }
     if key.is_empty() || key.len() > 64 {
         return Err("it must have 1 to 64 characters");
@@ -140,6 +169,7 @@ mod tests {
     fn marks_are_read_from_ids_only() {
         let id = reservation_id("sale", "alice", "k1");
         assert_eq!(buyer_mark(&id), buyer_mark(&buyer_part("sale", "alice")));
+        assert_eq!(buyer_mark(&id), Some(BuyerHash::new("sale", "alice").mark()));
         assert!(buyer_mark(&id).is_some());
         for bad in ["", "short", "äöüäöüäöüä", "!!!!!!!!!!!!!!!!!!!!"] {
             assert_eq!(buyer_mark(bad), None, "{bad}");

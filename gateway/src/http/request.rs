@@ -1,5 +1,8 @@
 //! Reads requests within their limits: targets, headers, bodies, JSON. What does not fit is refused here.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,6 +10,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use hyper::http::request::Parts;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_path_to_error::Segment;
 
@@ -110,8 +114,12 @@ async fn read(parts: &Parts, body: Incoming, limits: BodyLimits) -> Result<Bytes
     if announced.is_some_and(|length| length > limits.bytes_max as u64) {
         return Err(too_large());
     }
-    let read = Limited::new(body, limits.bytes_max).collect();
-    match tokio::time::timeout(limits.timeout, read).await {
+    let mut read = pin!(Limited::new(body, limits.bytes_max).collect());
+    let read = match soon(read.as_mut()).await {
+        Some(read) => Ok(read),
+        None => tokio::time::timeout(limits.timeout, read).await,
+    };
+    match read {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
         Ok(Err(_)) => Err(Refused::new(problem::INVALID_REQUEST, "The body broke off or is badly framed.")),
@@ -122,8 +130,24 @@ async fn read(parts: &Parts, body: Incoming, limits: BodyLimits) -> Result<Bytes
     }
 }
 
+/// What a future comes to if it does so at its first or second look, without a timer. A body that
+/// has come with its head, as nearly all do, is handed on by hyper between the two.
+async fn soon<F: Future>(mut work: Pin<&mut F>) -> Option<F::Output> {
+    let mut looks = 0;
+    std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if looks == 0 => {
+            looks += 1;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
+
 /// Reads JSON, and says where it is wrong.
-pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
+pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refused> {
     // serde takes an array for a struct, field by field; the API's bodies are objects.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Refused::invalid("", "The body must be a JSON object."));
@@ -133,7 +157,7 @@ pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refused> {
 }
 
 /// What is wrong with JSON that can't be read as this type, and where.
-fn mistake<T: DeserializeOwned>(bytes: &[u8]) -> Refused {
+fn mistake<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Refused {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     if let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         let mut pointer = pointer(error.path());
@@ -192,7 +216,7 @@ mod tests {
     use crate::http::view::ReserveRequest;
 
     fn place_of(body: &str) -> String {
-        parse::<ReserveRequest>(body.as_bytes()).unwrap_err().members().to_owned()
+        parse::<ReserveRequest<'_>>(body.as_bytes()).unwrap_err().members().to_owned()
     }
 
     #[test]

@@ -1,18 +1,19 @@
 //! The calls on reservations: each reads its request, asks the ledger, and hands the answer to `respond`.
 
+use std::borrow::Cow;
+
 use hyper::body::Incoming;
 use hyper::http::HeaderName;
 use hyper::http::request::Parts;
 
 use super::problem;
-use super::request::{BodyLimits, json, query};
+use super::request::{BodyLimits, json, json_bytes, parse, query};
 use super::respond::{self, Answer, Refused};
 use super::view::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use super::worker::Worker;
-use crate::admit::admit;
-use crate::domain::identity::{buyer_part, fingerprint, is_reservation_id, parse_key, reservation_id};
+use crate::admit::{Wish, admit};
+use crate::domain::identity::{buyer_part, is_reservation_id, parse_key};
 use crate::identify::Identified;
-use crate::ledger::batch::Wanted;
 use crate::ledger::changes::{self, Amendment, By};
 use crate::ledger::memory::{Sale, Sales};
 
@@ -31,19 +32,12 @@ pub async fn reserve(
     body: Incoming,
 ) -> Result<Answer, Refused> {
     let key = idempotency_key(parts)?;
-    let wanted: ReserveRequest = json(parts, body, worker.body_limits()).await?;
-    let packages = check_packages(wanted.packages)?;
+    let body = json_bytes(parts, body, worker.body_limits()).await?;
+    let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
+    check_packages(&packages)?;
     let sale = worker.sale(sale_id)?;
-    let wanted = Wanted {
-        id: reservation_id(&sale.id, who.sub(), &key),
-        sub: who.sub().clone(),
-        fingerprint: fingerprint(&wanted.model.0, &packages, &wanted.store.0, wanted.accept_partial),
-        model: wanted.model.0,
-        packages,
-        store: wanted.store.0,
-        accept_partial: wanted.accept_partial,
-    };
-    let decision = match admit(&sale, wanted) {
+    let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
+    let decision = match admit(&sale, who.sub(), &key, wish) {
         Ok(admitted) => worker.queue(&sale).reserve(admitted, worker.tap_deadline()).await,
         Err(refusal) => refusal,
     };
@@ -86,11 +80,14 @@ pub async fn amend(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    let body: AmendRequest = json(parts, body, worker.body_limits()).await?;
+    let body = json_bytes(parts, body, worker.body_limits()).await?;
+    let AmendRequest { model, packages, store } = parse(&body)?;
+    packages.as_deref().map(check_packages).transpose()?;
+    let owned = |id: ItemId<'_>| id.0.into_owned();
     let wanted = Amendment {
-        model: body.model.map(|id| id.0),
-        packages: body.packages.map(check_packages).transpose()?,
-        store: body.store.map(|id| id.0),
+        model: model.map(owned),
+        packages: packages.map(|ids| ids.into_iter().map(owned).collect()),
+        store: store.map(owned),
     };
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
@@ -151,22 +148,21 @@ fn check_id(id: &str) -> Result<(), Refused> {
     if is_reservation_id(id) { Ok(()) } else { Err(respond::reservation_not_found()) }
 }
 
-fn check_packages(packages: Vec<ItemId>) -> Result<Vec<String>, Refused> {
+fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
     if packages.len() > PACKAGES_MAX {
         return Err(Refused::invalid("/packages", format!("At most {PACKAGES_MAX} packages.")));
     }
-    let packages: Vec<String> = packages.into_iter().map(|id| id.0).collect();
     let twice = (1..packages.len()).find(|i| packages[..*i].contains(&packages[*i]));
     match twice {
         Some(i) => Err(Refused::invalid(
             &format!("/packages/{i}"),
-            format!("The package {:?} is there twice.", packages[i]),
+            format!("The package {:?} is there twice.", packages[i].0),
         )),
-        None => Ok(packages),
+        None => Ok(()),
     }
 }
 
-fn idempotency_key(parts: &Parts) -> Result<String, Refused> {
+fn idempotency_key(parts: &Parts) -> Result<Cow<'_, str>, Refused> {
     let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else {
         let detail = "Send an Idempotency-Key of your own making, and the same one with every retry.";

@@ -1,5 +1,9 @@
 //! The JSON of requests and answers, as types; the OpenAPI document is made from them.
 
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -12,11 +16,36 @@ use crate::ledger::scripts::Header;
 /// An id of a model, a package or a store: 1 to 64 of `[A-Za-z0-9._-]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[schema(pattern = "^[A-Za-z0-9._-]{1,64}$", example = "air-400-white")]
-pub struct ItemId(pub String);
+pub struct ItemId<'a>(pub Cow<'a, str>);
 
-impl<'de> Deserialize<'de> for ItemId {
+impl AsRef<str> for ItemId<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Text out of the request itself where it stands there as it is.
+struct Text;
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
+        let text = deserializer.deserialize_str(Text)?;
         let fits = (1..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if fits {
@@ -30,15 +59,17 @@ impl<'de> Deserialize<'de> for ItemId {
 /// What a tap asks for.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReserveRequest {
+pub struct ReserveRequest<'a> {
     /// The model.
-    pub model: ItemId,
+    #[serde(borrow)]
+    pub model: ItemId<'a>,
     /// The packages, at most 16, none twice.
-    #[serde(default)]
+    #[serde(borrow, default)]
     #[schema(schema_with = super::openapi::packages_schema)]
-    pub packages: Vec<ItemId>,
+    pub packages: Vec<ItemId<'a>>,
     /// Where it is picked up.
-    pub store: ItemId,
+    #[serde(borrow)]
+    pub store: ItemId<'a>,
     /// Whether packages and store may be left off when they are gone: the model alone decides.
     #[serde(default)]
     pub accept_partial: bool,
@@ -47,19 +78,19 @@ pub struct ReserveRequest {
 /// What to change of a reservation; what is left out stays.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct AmendRequest {
+pub struct AmendRequest<'a> {
     /// Another model.
-    #[serde(default, deserialize_with = "not_null")]
+    #[serde(borrow, default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
-    pub model: Option<ItemId>,
+    pub model: Option<ItemId<'a>>,
     /// All packages from now on, at most 16, none twice.
-    #[serde(default, deserialize_with = "not_null")]
+    #[serde(borrow, default, deserialize_with = "not_null")]
     #[schema(schema_with = super::openapi::packages_schema)]
-    pub packages: Option<Vec<ItemId>>,
+    pub packages: Option<Vec<ItemId<'a>>>,
     /// Another store.
-    #[serde(default, deserialize_with = "not_null")]
+    #[serde(borrow, default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
-    pub store: Option<ItemId>,
+    pub store: Option<ItemId<'a>>,
 }
 
 /// Left out means: stays as it is. `null` would be a question of taste, so it is a mistake.

@@ -282,7 +282,7 @@ impl Follower<'_> {
             return Ok(());
         }
         let mut memory = Memory::clone(&sale.memory());
-        let mut position = self.position(id);
+        let mut last = None;
         for value in entries {
             let Some(entry) = Entry::parse(value) else {
                 let journal = sale.keys.journal();
@@ -307,8 +307,9 @@ impl Follower<'_> {
                     sale.compare_at(&memory);
                 }
             }
-            position = Position::of(entry.sequence, value);
+            last = Some((entry.sequence, value));
         }
+        let position = last.map_or(self.position(id), |(sequence, value)| Position::of(sequence, value));
         sale.set_memory(memory);
         self.positions.insert(id.to_owned(), position);
         Ok(())

@@ -90,12 +90,12 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
         all.push((T::name().into_owned(), T::schema()));
     }
     let mut all = Vec::new();
-    add::<view::ItemId>(&mut all);
+    add::<view::ItemId<'_>>(&mut all);
     add::<view::TimeView>(&mut all);
     add::<view::SaleView>(&mut all);
     add::<view::StorePage>(&mut all);
-    add::<view::ReserveRequest>(&mut all);
-    add::<view::AmendRequest>(&mut all);
+    add::<view::ReserveRequest<'_>>(&mut all);
+    add::<view::AmendRequest<'_>>(&mut all);
     add::<view::ConfirmRequest>(&mut all);
     add::<view::ReservationView<'_>>(&mut all);
     add::<view::ReservationList<'_>>(&mut all);

@@ -45,7 +45,11 @@ impl Buyers {
         self.part(mark).read().unwrap_or_else(PoisonError::into_inner).contains(&mark)
     }
 
+    /// Adds one. The follower comes by with those that this gateway has added itself: they are only looked at.
     pub(super) fn add(&self, mark: u64) {
+        if self.contain(mark) {
+            return;
+        }
         self.part(mark).write().unwrap_or_else(PoisonError::into_inner).insert(mark);
     }
 

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_redis::Pool;
-use gateway::admit::admit;
+use gateway::admit::{Wish, admit};
 use gateway::domain::definition::Definition;
-use gateway::domain::identity::{fingerprint, reservation_id};
 use gateway::domain::reservation::Reservation;
 use gateway::ledger::admin::{Admin, Applied, By, Lever};
 use gateway::ledger::audit::{Report, audit};
-use gateway::ledger::batch::{Decision, Queue, QueueLimits, Wanted};
+use gateway::ledger::batch::{Decision, Queue, QueueLimits};
 use gateway::ledger::changes::Change;
 use gateway::ledger::dial::Redis as Dial;
 use gateway::ledger::follow::{CaughtUp, follow, load};
@@ -192,7 +191,9 @@ impl Gate {
         let patience = if outdated { OUTDATED } else { PATIENCE };
         let deadline = Instant::now() + patience;
         let taps = taps.iter().map(|tap| async move {
-            match admit(&self.sale, wanted(&self.sale.id, tap)) {
+            let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
+            let wish = Wish { model, packages, store, accept_partial: *accept_partial };
+            match admit(&self.sale, &(*buyer).into(), key, wish) {
                 Ok(admitted) => self.queue.reserve(admitted, deadline).await,
                 Err(refusal) => refusal,
             }
@@ -243,20 +244,6 @@ impl Gate {
                 return (ended, changes);
             }
         }
-    }
-}
-
-/// What the tap asks for, as the HTTP side makes it.
-pub fn wanted(sale: &str, tap: &Tap) -> Wanted {
-    let packages: Vec<String> = tap.packages.iter().map(ToString::to_string).collect();
-    Wanted {
-        id: reservation_id(sale, tap.buyer, tap.key),
-        sub: tap.buyer.into(),
-        fingerprint: fingerprint(tap.model, &packages, tap.store, tap.partial),
-        model: tap.model.into(),
-        packages,
-        store: tap.store.into(),
-        accept_partial: tap.partial,
     }
 }
 
