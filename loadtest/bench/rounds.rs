@@ -55,11 +55,8 @@ pub(crate) struct Round {
 
 /// Measures all rounds and reports them.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let (rounds, count) = if options.quick {
-        (2, std::env::var("BENCH_N").ok().and_then(|n| n.parse().ok()).unwrap_or(20_000))
-    } else {
-        (usize::from(options.rounds), options.requests as usize)
-    };
+    let (rounds, count) =
+        if options.quick { (2, 20_000) } else { (usize::from(options.rounds), options.requests as usize) };
     let all = |case: &Case| options.cases.is_empty() || options.cases.contains(case);
     let wanted: Vec<Case> = Case::ALL.into_iter().filter(all).collect();
     let mut measured = Vec::new();
