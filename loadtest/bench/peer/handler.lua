@@ -3,21 +3,19 @@
 local cjson = require "cjson.safe"
 local redis = require "nginx.redis"
 
-local function refuse(status, name, title, members)
+local function answer(status, body)
+  local text = cjson.encode(body)
   ngx.status = status
-  ngx.header["Content-Type"] = "application/problem+json"
   ngx.header["Cache-Control"] = "no-store"
-  local body = members or {}
-  body.type, body.title, body.status = "/problems/" .. name, title, status
-  ngx.print(cjson.encode(body))
+  ngx.header["Content-Length"] = #text
+  ngx.print(text)
 end
 
--- The script's hash, computed once a worker.
-if not script_sha then
-  local file = assert(io.open(script_file))
-  script_text = file:read("*a")
-  file:close()
-  script_sha = (ngx.sha1_bin(script_text):gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+local function refuse(status, name, title, members)
+  ngx.header["Content-Type"] = "application/problem+json"
+  local body = members or {}
+  body.type, body.title, body.status = "/problems/" .. name, title, status
+  answer(status, body)
 end
 
 local headers = ngx.req.get_headers()
@@ -36,8 +34,9 @@ end
 local packages = wish.packages or {}
 
 local sale = ngx.var.sale
-local buyer = ngx.encode_base64(ngx.sha1_bin(sale .. "\0" .. claims.sub))
-local id = buyer .. ngx.encode_base64(ngx.sha1_bin(key))
+local function short(text) return (ngx.encode_base64(ngx.sha1_bin(text), true):gsub("[+/]", {["+"] = "-", ["/"] = "_"})) end
+local buyer = short(sale .. "\0" .. claims.sub)
+local id = buyer .. short(key)
 local print = ngx.crc32_long(wish.model .. table.concat(packages, ",") .. wish.store)
 
 local db = redis:new()
@@ -55,20 +54,18 @@ if not reply and err and err:find("NOSCRIPT", 1, true) then reply, err = call("e
 if not reply then return refuse(503, "outcome-unknown", "The outcome is not known yet") end
 db:set_keepalive(60000, 256)
 
-local answer = reply[1]
-if answer == "sold-out" then return refuse(409, "sold-out", "Sold out", {items = reply[2]}) end
-if answer == "reused" then return refuse(422, "idempotency-key-reused", "The key was used for another request") end
-if answer == "limit" then return refuse(409, "purchase-limit", "The purchase limit is reached") end
+local decision = reply[1]
+if decision == "sold-out" then return refuse(409, "sold-out", "Sold out", {items = reply[2]}) end
+if decision == "reused" then return refuse(422, "idempotency-key-reused", "The key was used for another request") end
+if decision == "limit" then return refuse(409, "purchase-limit", "The purchase limit is reached") end
 
 local function time(ms)
   return os.date("!%Y-%m-%dT%H:%M:%S", math.floor(ms / 1000)) .. (".%03dZ"):format(ms % 1000)
 end
 local number, held_at, deadline = tonumber(reply[2]), tonumber(reply[3]), tonumber(reply[4])
-ngx.status = answer == "won" and 201 or 200
-ngx.header["Cache-Control"] = "no-store"
 ngx.header["Location"] = "/v1/sales/" .. sale .. "/reservations/" .. id
-ngx.print(cjson.encode({
+answer(decision == "won" and 201 or 200, {
   id = id, sale = sale, number = number, version = 1, state = "held", model = wish.model, packages = packages,
   store = wish.store, unavailable = cjson.empty_array, price = {currency = "CNY", total = 5129700, deposit = 99900},
   held_at = time(held_at), expires_at = time(deadline), server_time = time(held_at),
-}))
+})
