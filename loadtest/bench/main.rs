@@ -107,6 +107,15 @@ impl Failure {
         }
     }
 
+    /// The same, with what was measured.
+    pub(crate) fn of(self, what: &str) -> Self {
+        match self {
+            Self::Wrong(text) => Self::Wrong(format!("{what}: {text}")),
+            Self::Usage(text) => Self::Usage(format!("{what}: {text}")),
+            Self::Outside(text) => Self::Outside(format!("{what}: {text}")),
+        }
+    }
+
     /// For `map_err`: what was tried, and why it failed.
     pub(crate) fn outside<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> Self {
         let what = what.to_owned();

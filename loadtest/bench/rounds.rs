@@ -223,9 +223,11 @@ impl Bench<'_> {
         }
         let first = WARM_UP + range * self.count;
         let load = || generator.run(requests, first, self.count, pace);
-        let figures = measure(case, (&stage.gateway, Some(&stage.redis)), load)?;
+        let measured = measure(case, (&stage.gateway, Some(&stage.redis)), load);
+        let row = stage.row(Who::Gateway, case.name(), connections, pace);
+        let figures = measured.map_err(|failure| failure.of(&format!("{row:?}")))?;
         let per_second = figures.per_second;
-        round.add(stage.row(Who::Gateway, case.name(), connections, pace), figures);
+        round.add(row, figures);
         audit(&self.place, &stage.redis, case)?;
         Ok(per_second)
     }

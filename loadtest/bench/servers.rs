@@ -188,6 +188,8 @@ impl Place {
         };
         command.args(["serve", "--listen", &address.to_string(), "--ops-listen", &ops.to_string()]);
         command.args(["--redis", &url(redis), "--workers", &workers.to_string()]);
+        // Room for all connections of the bench at once, each with a tap in the queue.
+        command.args(["--connections-max", "20000", "--queue-max", "20000"]);
         command.arg("--auth-secret-file").arg(self.path("secret"));
         command.arg("--ops-token-file").arg(self.path("ops"));
         let log = self.path(&format!("gateway-{}.log", address.port()));
