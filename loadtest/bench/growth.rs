@@ -5,7 +5,7 @@ use crate::figures::Spread;
 use crate::generator::Generator;
 use crate::report::bracketed;
 use crate::rounds::CONNECTIONS;
-use crate::servers::{Aof, Place, url};
+use crate::servers::{Aof, Place, make_room, url};
 use crate::{Failure, Options, say};
 
 /// Reservations that are there before, and stores. The first is what the others are compared with.
@@ -17,6 +17,7 @@ const COUNT: usize = 20_000;
 
 /// Measures all sizes in every round.
 pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    make_room(1)?;
     let place = Place::new(options.bin.clone())?;
     let buyers = Buyers::new(&place, WARM_UP + COUNT)?;
     let mut costs: [Vec<f64>; SIZES.len()] = Default::default();
@@ -44,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn cost(place: &Place, buyers: &Buyers, reservations: usize, stores: usize) -> Result<f64, Failure> {
-    let redis = place.redis(Aof::Off)?;
+    let redis = place.redis(Aof::Off, 1)?;
     define(place, &redis, stores, 0)?;
     let count = reservations.to_string();
     let fill = ["--redis", &url(&redis), "--sale", "won", "--batch", "250", "--count", &count];

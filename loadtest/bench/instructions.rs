@@ -25,7 +25,7 @@ const COUNT: usize = 1_600;
 pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
     let place = Place::new(options.bin.clone())?;
     let buyers = Buyers::new(&place, WARM_UP + COUNT)?;
-    let redis = place.redis(Aof::Off)?;
+    let redis = place.redis(Aof::Off, 1)?;
     define(&place, &redis, 10, COUNT)?;
     let out = format!("--callgrind-out-file={}", place.path("callgrind").display());
     let wrapper = ["valgrind", "--tool=callgrind", "--instr-atstart=no", &out];

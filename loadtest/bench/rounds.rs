@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::cases::{self, Buyers, Case, WARM_UP, audit, define, measure, measure_any, requests, warm};
 use crate::figures::Figures;
 use crate::generator::{Generator, Requests};
-use crate::servers::{Aof, Place, Server, get, url};
+use crate::servers::{Aof, Place, Server, get, make_room, url};
 use crate::{Failure, Options, peer, report, say, targets};
 
 /// Connections of the base, and those that it is varied to.
@@ -160,7 +160,8 @@ impl Bench<'_> {
     }
 
     fn stage(&self, aof: Aof, workers: usize, buyers: &Buyers) -> Result<Stage, Failure> {
-        let redis = self.place.redis(aof)?;
+        make_room(workers)?;
+        let redis = self.place.redis(aof, workers)?;
         define(&self.place, &redis, STORES, self.count)?;
         let gateway = self.place.gateway(&redis, workers, &[])?;
         let page = get(gateway.address, "/v1/sales/won").unwrap_or_default();
@@ -233,7 +234,8 @@ impl Bench<'_> {
     }
 
     fn peer(&self, round: &mut Round, requests: &Requests) -> Result<(), Failure> {
-        let redis = self.place.redis(Aof::Off)?;
+        make_room(1)?;
+        let redis = self.place.redis(Aof::Off, 1)?;
         peer::fill(&redis, STORES)?;
         let nginx = peer::start(&self.place, &redis, 1)?;
         let mut generator = Generator::connect(nginx.address, CONNECTIONS)?;
@@ -261,7 +263,7 @@ impl Bench<'_> {
     /// The reserve script, driven straight.
     fn redis_floor(&self, round: &mut Round) -> Result<(), Failure> {
         for batch in BATCHES {
-            let redis = self.place.redis(Aof::Off)?;
+            let redis = self.place.redis(Aof::Off, 1)?;
             define(&self.place, &redis, STORES, self.count)?;
             let count = if batch == 1 { self.count / 8 } else { self.count * 2 };
             let (count, batch) = (count.to_string(), batch.to_string());

@@ -35,8 +35,11 @@ impl Drop for Server {
 
 impl Server {
     /// Starts a program that will listen at `address`, its output going to `log`.
-    fn start(command: &mut Command, address: SocketAddr, log: &Path) -> Result<Self, Failure> {
+    fn start(command: &mut Command, cpus: &str, address: SocketAddr, log: &Path) -> Result<Self, Failure> {
         let name = command.get_program().to_string_lossy().into_owned();
+        let mut pinned = Command::new("taskset");
+        pinned.args(["-c", cpus]).arg(command.get_program()).args(command.get_args());
+        let command = &mut pinned;
         let file = fs::File::create(log).map_err(Failure::outside("can't make a log"))?;
         let errors = file.try_clone().map_err(Failure::outside("can't make a log"))?;
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
@@ -89,6 +92,32 @@ fn cpu_of(process: &str) -> Duration {
         text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default()
     });
     Duration::from_nanos(times.sum())
+}
+
+/// The CPUs of a server with so many workers: as many, and not all of them if there are others. What is
+/// measured does not share its CPU with Redis and the generator then, and runs can be compared.
+fn server_cpus(workers: usize) -> String {
+    format!("0-{}", workers.min(cpus()) - 1)
+}
+
+/// The CPUs of everything else while a server with so many workers is measured.
+fn others_cpus(workers: usize) -> String {
+    let cpus = cpus();
+    format!("{}-{}", if workers < cpus { workers } else { 0 }, cpus - 1)
+}
+
+fn cpus() -> usize {
+    // All that there are: the generator's own thread may have been bound to some.
+    let online = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    online.lines().filter(|line| line.starts_with("processor")).count().max(1)
+}
+
+/// Binds this thread, and what it starts, to what a server with so many workers leaves free.
+pub(crate) fn make_room(workers: usize) -> Result<(), Failure> {
+    let id = std::process::id().to_string();
+    let done = Command::new("taskset").args(["-cp", &others_cpus(workers), &id]).stdout(Stdio::null()).status();
+    let done = done.map_err(Failure::outside("can't start taskset"))?;
+    if done.success() { Ok(()) } else { Err(Failure::Outside("taskset failed".into())) }
 }
 
 /// What Redis keeps on disk.
@@ -150,8 +179,8 @@ impl Place {
         Err(Failure::Wrong(format!("{name} {}: {}", args.join(" "), String::from_utf8_lossy(&said))))
     }
 
-    /// A redis-server without snapshots.
-    pub(crate) fn redis(&self, aof: Aof) -> Result<Server, Failure> {
+    /// A redis-server without snapshots, beside a server with so many workers.
+    pub(crate) fn redis(&self, aof: Aof, workers: usize) -> Result<Server, Failure> {
         let address = free_address()?;
         let dir = self.path(&format!("redis-{}", address.port()));
         fs::create_dir(&dir).map_err(Failure::outside("can't make a directory"))?;
@@ -166,7 +195,7 @@ impl Place {
             Aof::Always => ("yes", "always"),
         };
         command.args(["--appendonly", on, "--appendfsync", sync]);
-        Server::start(&mut command, address, &dir.join("log"))
+        Server::start(&mut command, &others_cpus(workers), address, &dir.join("log"))
     }
 
     /// A gateway as shipped.
@@ -193,7 +222,7 @@ impl Place {
         command.arg("--auth-secret-file").arg(self.path("secret"));
         command.arg("--ops-token-file").arg(self.path("ops"));
         let log = self.path(&format!("gateway-{}.log", address.port()));
-        let server = Server::start(&mut command, address, &log)?;
+        let server = Server::start(&mut command, &server_cpus(workers), address, &log)?;
         let started = Instant::now();
         while !get(ops, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
             if started.elapsed() > PATIENCE {
@@ -210,14 +239,15 @@ impl Place {
         let mut command = self.program("examples/floor");
         command.args(["--listen", &address.to_string(), "--workers", &workers.to_string()]);
         command.args(["--bytes", &bytes.to_string(), "--header-bytes", &header_bytes.to_string()]);
-        Server::start(&mut command, address, &self.path(&format!("floor-{}.log", address.port())))
+        let log = self.path(&format!("floor-{}.log", address.port()));
+        Server::start(&mut command, &server_cpus(workers), address, &log)
     }
 
     /// nginx with the configuration at this path, which is told its address by the caller.
     pub(crate) fn nginx(&self, config: &Path, address: SocketAddr) -> Result<Server, Failure> {
         let mut command = Command::new("nginx");
         command.arg("-p").arg(self.dir.path()).arg("-c").arg(config).args(["-g", "daemon off;"]);
-        Server::start(&mut command, address, &self.path("nginx.log"))
+        Server::start(&mut command, &server_cpus(1), address, &self.path("nginx.log"))
     }
 }
 
