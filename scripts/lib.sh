@@ -70,21 +70,26 @@ end_all() {
 
 # need COMMAND=PACKAGE…: installs the packages of the commands that are missing.
 need() {
-    local pair apt missing=()
+    local pair missing=()
     for pair; do
         command -v "${pair%%=*}" > /dev/null || missing+=("${pair#*=}")
     done
-    [ "${#missing[@]}" -gt 0 ] || return 0
+    [ "${#missing[@]}" = 0 ] || install_packages "${missing[@]}"
+}
+
+# install_packages PACKAGE…: with apt-get.
+install_packages() {
+    local apt
     command -v apt-get > /dev/null ||
-        die 3 "please install ${missing[*]}, or what they are called here: there is no apt-get to do it with"
+        die 3 "please install $*, or what they are called here: there is no apt-get to do it with"
     apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
     if [ "$(id -u)" != 0 ]; then
-        command -v sudo > /dev/null || die 3 "please install ${missing[*]}: this is not root, and there is no sudo"
+        command -v sudo > /dev/null || die 3 "please install $*: this is not root, and there is no sudo"
         apt=(sudo "${apt[@]}")
     fi
-    say "installing ${missing[*]}"
-    if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}" > /dev/null; }; then
-        die 3 "apt-get could not install ${missing[*]}"
+    say "installing $*"
+    if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "$@" > /dev/null; }; then
+        die 3 "apt-get could not install $*"
     fi
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::cases::{self, Buyers, Case, WARM_UP, audit, define, measure, measure_any, requests, warm};
 use crate::figures::Figures;
 use crate::generator::{Generator, Requests};
-use crate::servers::{Aof, Place, Server, get, make_room, url};
+use crate::servers::{Aof, Place, Server, get, make_room, url, wrk};
 use crate::{Failure, Options, peer, report, say, targets};
 
 /// Connections of the base, and those that it is varied to.
@@ -51,6 +51,10 @@ pub(crate) struct Round {
     pub(crate) redis_floor: Vec<serde_json::Value>,
     /// Bytes of memory an idle connection.
     pub(crate) idle_connection: Option<f64>,
+    /// Likewise, of bare hyper.
+    pub(crate) idle_connection_floor: Option<f64>,
+    /// Answers a second that wrk gets of the floor: what our generator is checked against.
+    pub(crate) wrk_per_second: Option<f64>,
 }
 
 /// Measures all rounds and reports them.
@@ -154,7 +158,9 @@ impl Bench<'_> {
                     self.case(round, &stage, Case::SoldOut, &gone, 0, connections, None)?;
                 }
             }
-            round.idle_connection = Some(self.idle(&stage)?);
+            // New ones: memory that was used before would not be seen.
+            round.idle_connection = Some(Self::idle(&self.place.gateway(&stage.redis, 1, &[])?)?);
+            round.idle_connection_floor = Some(Self::idle(&self.place.floor(1, 500, 18)?)?);
         }
         Ok(())
     }
@@ -202,6 +208,7 @@ impl Bench<'_> {
         let figures =
             measure_any((&stage.floor_get, None), || generator.run(&requests, 0, self.count, None))?;
         round.add(stage.row(Who::Floor, "GET", CONNECTIONS, None), figures);
+        round.wrk_per_second = Some(wrk(stage.floor_get.address, "/v1/sales/won", CONNECTIONS)?);
         Ok(())
     }
 
@@ -249,14 +256,13 @@ impl Bench<'_> {
     }
 
     /// Memory of connections that have had one answer each and say nothing any more.
-    fn idle(&self, stage: &Stage) -> Result<f64, Failure> {
-        let gateway = self.place.gateway(&stage.redis, 1, &[])?;
+    fn idle(server: &Server) -> Result<f64, Failure> {
         let read = cases::status_read();
-        Generator::connect(gateway.address, CONNECTIONS)?.run(&read, 0, WARM_UP, None)?;
-        let before = gateway.resident();
-        let mut generator = Generator::connect(gateway.address, MOST_CONNECTIONS)?;
+        Generator::connect(server.address, CONNECTIONS)?.run(&read, 0, WARM_UP, None)?;
+        let before = server.resident();
+        let mut generator = Generator::connect(server.address, MOST_CONNECTIONS)?;
         generator.run(&read, 0, MOST_CONNECTIONS, None)?;
-        let grown = gateway.resident().saturating_sub(before);
+        let grown = server.resident().saturating_sub(before);
         Ok(grown as f64 / MOST_CONNECTIONS as f64)
     }
 

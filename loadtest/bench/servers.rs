@@ -285,3 +285,13 @@ pub(crate) fn info(redis: &Server, names: [&str; 2]) -> [u64; 2] {
         line.and_then(|n| n.trim().parse().ok()).unwrap_or_default()
     })
 }
+
+/// Answers a second that wrk gets of a path over so many connections, on the CPUs of this process.
+pub(crate) fn wrk(address: SocketAddr, path: &str, connections: usize) -> Result<f64, Failure> {
+    let (connections, url) = (connections.to_string(), format!("http://{address}{path}"));
+    let output = Command::new("wrk").args(["-t", "1", "-d", "2s", "-c", &connections, &url]).output();
+    let output = output.map_err(Failure::outside("can't start wrk"))?;
+    let told = String::from_utf8_lossy(&output.stdout);
+    let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    rate.ok_or_else(|| Failure::Outside(format!("wrk told no rate:\n{told}")))
+}

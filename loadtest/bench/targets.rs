@@ -88,6 +88,9 @@ const TARGETS: &[(&str, f64, bool, Measure)] = &[
         Some(redis_floor(r, 1, "redis_cpu_us")? / gateway(r, "won")?.redis_us)
     }),
     ("memory per idle connection, KiB", 12.0, false, |r| Some(r.idle_connection? / 1024.0)),
+    ("the same of bare hyper (what is left is ours)", 12.0, false, |r| {
+        Some(r.idle_connection_floor? / 1024.0)
+    }),
     ("ledger bytes per reservation", 300.0, false, |r| Some(gateway(r, "won")?.redis_bytes)),
     ("p99 won at 70 % of capacity ÷ floor at that rate", 3.0, false, |r| {
         let won = gateway(r, "won at 70 %")?.p99_us as f64;
@@ -96,6 +99,9 @@ const TARGETS: &[(&str, f64, bool, Measure)] = &[
     ("p99 with 10,000 connections ÷ with 128, that rate", 2.0, false, |r| {
         let many = base(r, Who::Gateway, "won at 70 %", MOST_CONNECTIONS)?.p99_us as f64;
         Some(many / gateway(r, "won at 70 %")?.p99_us as f64)
+    }),
+    ("the generator's requests/s ÷ wrk's, on the floor", 0.9, true, |r| {
+        Some(floor(r, "GET")?.per_second / r.wrk_per_second?)
     }),
 ];
 
