@@ -171,7 +171,8 @@ async fn connection<H: Handler>(
 /// of a body that is too large) sends a reset, at which many clients drop what they have not read
 /// yet. So whoever is still sending is listened to for a moment; who has nothing to say hangs up.
 async fn close(mut stream: TcpStream, linger: Duration) {
-    let mut unread = [0; 4096];
+    // On the heap: in the future it would be kept for every open connection.
+    let mut unread = vec![0; 4096];
     let _ = stream.shutdown().await;
     let drain = async { while let Ok(1..) = stream.read(&mut unread).await {} };
     let _ = tokio::time::timeout(linger, drain).await;
