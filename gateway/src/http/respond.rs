@@ -336,7 +336,7 @@ fn unknown_item(items: &[String]) -> Refused {
 }
 
 fn sold_out(items: &[String], is_final: bool) -> Refused {
-    Refused::new(problem::SOLD_OUT, format!("Sold out: {}.", items.join(", ")))
+    Refused::new(problem::SOLD_OUT, ["Sold out: ", &items.join(", "), "."].concat())
         .with("items", items)
         .with("final", is_final)
 }

@@ -146,8 +146,10 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// An identifier that remembers up to `cache_entries` verified tokens; 0 remembers none.
+    /// An identifier that remembers up to `cache_entries` verified tokens, if that is quicker than to
+    /// verify them again; 0 remembers none.
     pub fn new(keys: Arc<Keys>, cache_entries: usize) -> Self {
+        let cache_entries = if keys.worth_remembering() { cache_entries } else { 0 };
         Self { keys, cache: Cache::new(cache_entries), last_header: LastHeader::default() }
     }
 
