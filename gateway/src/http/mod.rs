@@ -1,6 +1,7 @@
 //! HTTP: connections, routes, requests and answers of the public listener. No Redis, no policy.
 
 pub mod cors;
+mod head_timer;
 pub mod openapi;
 pub mod problem;
 pub mod request;

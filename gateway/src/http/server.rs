@@ -15,12 +15,13 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::head_timer::head_timer;
 use super::problem;
 use super::respond::{Answer, Refused};
 
@@ -137,13 +138,17 @@ async fn connection<H: Handler>(
         // Boxed, because only a connection that can be moved gives its stream back for the 408 below.
         async move { Ok::<_, Infallible>(answer(&*handler, request).await) }.boxed_local()
     });
+    let (timer, mut watch) = head_timer(limits.header_timeout);
     let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(timer)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let outcome = {
-        let mut serving = pin!(std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)));
+        let mut serving = pin!(std::future::poll_fn(|cx| {
+            watch.poll(cx);
+            connection.poll_without_shutdown(cx)
+        }));
         tokio::select! {
             biased;
             outcome = &mut serving => Some(outcome),
@@ -154,7 +159,11 @@ async fn connection<H: Handler>(
         Some(outcome) => outcome,
         None => {
             std::pin::Pin::new(&mut connection).graceful_shutdown();
-            std::future::poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+            let rest = std::future::poll_fn(|cx| {
+                watch.poll(cx);
+                connection.poll_without_shutdown(cx)
+            });
+            rest.await
         }
     };
     let parts = connection.into_parts();
