@@ -7,6 +7,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -145,15 +146,23 @@ async fn connection<H: Handler>(
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
     let outcome = {
-        let mut serving = pin!(std::future::poll_fn(|cx| {
+        let said = stop.clone();
+        let mut stopped = pin!(stop.wait_for(|stop| *stop));
+        let mut is_registered = false;
+        let serving = std::future::poll_fn(|cx| {
             watch.poll(cx);
-            connection.poll_without_shutdown(cx)
-        }));
-        tokio::select! {
-            biased;
-            outcome = &mut serving => Some(outcome),
-            _ = stop.wait_for(|stop| *stop) => None,
-        }
+            if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            // All connections of all workers wait for this one word: asking for it at every request
+            // would take a lock that they share.
+            if is_registered && matches!(said.has_changed(), Ok(false)) {
+                return Poll::Pending;
+            }
+            is_registered = true;
+            stopped.as_mut().poll(cx).map(|_| None)
+        });
+        serving.await
     };
     let outcome = match outcome {
         Some(outcome) => outcome,
