@@ -115,7 +115,8 @@ fn cpus() -> usize {
 /// Binds this thread, and what it starts, to what a server with so many workers leaves free.
 pub(crate) fn make_room(workers: usize) -> Result<(), Failure> {
     let id = std::process::id().to_string();
-    let done = Command::new("taskset").args(["-cp", &others_cpus(workers), &id]).stdout(Stdio::null()).status();
+    let done =
+        Command::new("taskset").args(["-cp", &others_cpus(workers), &id]).stdout(Stdio::null()).status();
     let done = done.map_err(Failure::outside("can't start taskset"))?;
     if done.success() { Ok(()) } else { Err(Failure::Outside("taskset failed".into())) }
 }
