@@ -58,8 +58,7 @@ impl Case {
     }
 
     /// Whether these are the answers that so many requests must get.
-    fn is_right(self, statuses: &BTreeMap<u16, u64>, count: usize) -> bool {
-        let count = count as u64;
+    fn is_right(self, statuses: &BTreeMap<u16, u64>, count: u64) -> bool {
         let wins = count / MIXED_WINS as u64;
         let expected = match self {
             Self::Won => vec![(201, count)],
@@ -68,6 +67,15 @@ impl Case {
             Self::Mixed => vec![(201, wins), (409, count - wins)],
         };
         statuses.iter().map(|(status, n)| (*status, *n)).eq(expected)
+    }
+
+    /// Ends the bench if the answers are not the right ones.
+    pub(crate) fn check(self, outcome: &Outcome) -> Result<(), Failure> {
+        if self.is_right(&outcome.statuses, outcome.requests) {
+            return Ok(());
+        }
+        let text = format!("{}: wrong answers, by status: {:?}", self.name(), outcome.statuses);
+        Err(Failure::Wrong(text))
     }
 }
 
@@ -183,15 +191,14 @@ pub(crate) fn audit(place: &Place, redis: &Server, case: Case) -> Result<(), Fai
 /// Measures one load of a case against whoever serves it, and checks the answers.
 pub(crate) fn measure(
     case: Case,
-    (server, redis): (&Server, Option<&Server>),
+    servers: (&Server, Option<&Server>),
     load: impl FnOnce() -> Result<Outcome, Failure>,
 ) -> Result<Figures, Failure> {
-    let outcome = measure_any((server, redis), load)?;
-    let (statuses, count) = (&outcome.statuses, outcome.requests);
-    if !case.is_right(statuses, usize::try_from(count).unwrap_or(usize::MAX)) {
-        return Err(Failure::Wrong(format!("{}: wrong answers, by status: {statuses:?}", case.name())));
-    }
-    Ok(outcome)
+    measure_any(servers, || {
+        let outcome = load()?;
+        case.check(&outcome)?;
+        Ok(outcome)
+    })
 }
 
 /// Measures one load, whatever is answered.

@@ -23,6 +23,7 @@ const COUNT: usize = 1_600;
 
 /// Counts, prints, and compares with the committed figures.
 pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
+    let known = read(committed)?;
     let place = Place::new(options.bin.clone())?;
     let buyers = Buyers::new(&place, WARM_UP + COUNT)?;
     let redis = place.redis(Aof::Off, 1)?;
@@ -30,52 +31,26 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
     let out = format!("--callgrind-out-file={}", place.path("callgrind").display());
     let wrapper = ["valgrind", "--tool=callgrind", "--instr-atstart=no", &out];
     let gateway = place.gateway(&redis, 1, &wrapper)?;
-    let known = read(committed)?;
     let mut counted = BTreeMap::new();
     let mut longer = Vec::new();
     for (n, case) in CASES.into_iter().enumerate() {
-        let taps = requests(case, &buyers, 10);
-        let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
-        generator.run(&taps, 0, WARM_UP, None)?;
-        control(&gateway, &["-i", "on"])?;
-        let outcome = generator.run(&taps, WARM_UP, COUNT, None)?;
-        control(&gateway, &["-i", "off"])?;
-        control(&gateway, &["--dump=bench"])?;
-        let right: u64 =
-            outcome.statuses.iter().filter(|(s, _)| matches!(s, 200 | 201 | 409)).map(|(_, n)| n).sum();
-        if right != outcome.requests || outcome.statuses.len() != 1 {
-            return Err(Failure::Wrong(format!(
-                "{}: answers by status: {:?}",
-                case.name(),
-                outcome.statuses
-            )));
-        }
-        let dump = place.path(&format!("callgrind.{}", n + 1));
-        let dump = std::fs::read_to_string(&dump).map_err(Failure::outside("callgrind left no dump"))?;
-        let profile = Profile::read(&dump);
-        let each = |total: u64| total / outcome.requests;
-        let instructions = each(profile.instructions);
-        let allocations = profile.allocations as f64 / outcome.requests as f64;
-        counted.insert(case.name().replace(' ', "-"), instructions);
-        let before = known.get(&case.name().replace(' ', "-"));
-        let change = before.map(|before| instructions as f64 / *before as f64 - 1.0);
-        let told = change.map_or("no committed figure".to_owned(), |c| {
-            format!("committed {}, {:+.1} %", before.copied().unwrap_or_default(), c * 100.0)
+        let (requests, profile) = count(&place, &gateway, case, &buyers, n + 1)?;
+        let instructions = profile.instructions / requests;
+        let allocations = profile.allocations as f64 / requests as f64;
+        let name = case.name().replace(' ', "-");
+        let before = known.get(&name).copied();
+        let change = before.map(|before| instructions as f64 / before as f64 - 1.0);
+        let told = before.zip(change).map_or("no committed figure".to_owned(), |(before, change)| {
+            format!("committed {before}, {:+.1} %", change * 100.0)
         });
-        say(&format!(
-            "{:<9} {instructions:>7} instructions, {allocations:>5.1} allocations; {told}",
-            case.name()
-        ));
+        say(&format!("{name:<9} {instructions:>7} instructions, {allocations:>5.1} allocations; {told}"));
         if change.is_none_or(|change| change > TOLERANCE) {
             longer.push(case.name());
         }
+        counted.insert(name, instructions);
     }
     if options.accept {
-        let text: String = counted.iter().map(|(name, n)| format!("{name} = {n}\n")).collect();
-        let head =
-            "# Instructions of one request, as `scripts/bench --instructions --accept` counted them.\n";
-        return std::fs::write(committed, format!("{head}{text}"))
-            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", committed.display())));
+        return write(committed, &counted);
     }
     if longer.is_empty() {
         return Ok(());
@@ -86,6 +61,34 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
         TOLERANCE * 100.0,
         committed.display()
     )))
+}
+
+/// Loads the gateway with one case; how many requests were counted, and their profile: callgrind's dump of that number.
+fn count(
+    place: &Place,
+    gateway: &Server,
+    case: Case,
+    buyers: &Buyers,
+    dump: usize,
+) -> Result<(u64, Profile), Failure> {
+    let taps = requests(case, buyers, 10);
+    let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
+    generator.run(&taps, 0, WARM_UP, None)?;
+    control(gateway, &["-i", "on"])?;
+    let outcome = generator.run(&taps, WARM_UP, COUNT, None)?;
+    control(gateway, &["-i", "off"])?;
+    control(gateway, &["--dump=bench"])?;
+    case.check(&outcome)?;
+    let dump = place.path(&format!("callgrind.{dump}"));
+    let dump = std::fs::read_to_string(&dump).map_err(Failure::outside("callgrind left no dump"))?;
+    Ok((outcome.requests, Profile::read(&dump)))
+}
+
+fn write(committed: &Path, counted: &BTreeMap<String, u64>) -> Result<(), Failure> {
+    let lines: String = counted.iter().map(|(name, n)| format!("{name} = {n}\n")).collect();
+    let head = "# Instructions of one request, as `scripts/bench --instructions --accept` counted them.\n";
+    std::fs::write(committed, format!("{head}{lines}"))
+        .map_err(|error| Failure::Usage(format!("can't write {}: {error}", committed.display())))
 }
 
 /// The committed figures, by case: lines of `name = number`.

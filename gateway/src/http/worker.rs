@@ -25,7 +25,7 @@ use crate::ledger::scripts::Scripts;
 use crate::ops::metrics::Metrics;
 use crate::runtime;
 
-/// Tokens that each worker remembers as verified. About 5 MB and the tokens themselves.
+/// Tokens signed with public keys that each worker remembers as verified. About 5 MB and the tokens themselves.
 const TOKENS_REMEMBERED: usize = 65_536;
 
 /// What all workers share.

@@ -1,5 +1,7 @@
 //! Owns the memory of verified tokens: a signature costs up to 35 µs, finding it here a fraction of one.
 //!
+//! Of public keys only: see [`super::keys::Keys::worth_remembering`].
+//!
 //! A table of fixed size, eight places to a row, so that no request ever pays for a rehash or for
 //! emptying a full generation. A token is found by all of its bytes; the hash only says where.
 //! Entries of older keys are not removed but no longer match, and are the first to be replaced.

@@ -80,10 +80,11 @@ fn exp_is_required_and_ends_the_token_after_two_seconds_of_leeway() {
 
 #[test]
 fn a_remembered_token_ends_in_the_same_second_as_a_fresh_one() {
-    let mut identifier = Setup::with_secret().identifier();
+    let setup = || Setup::with_jwks(&[EC.jwk("a")], &[]);
+    let mut identifier = setup().identifier();
     let mut claims = claims_with("nbf", NOW - 10);
     claims["exp"] = NOW.into();
-    let token = secret().sign("", &claims);
+    let token = EC.sign("a", &claims);
     for (now_s, answer) in [
         (NOW, buyer("buyer-1")),
         (NOW + 1, buyer("buyer-1")),
@@ -95,7 +96,7 @@ fn a_remembered_token_ends_in_the_same_second_as_a_fresh_one() {
         (0, Err(Unauthenticated::NotYetValid)),
     ] {
         assert_eq!(identify_at(&mut identifier, &token, now_s), answer, "{now_s}");
-        let mut fresh = Setup::with_secret().identifier();
+        let mut fresh = setup().identifier();
         assert_eq!(identify_at(&mut fresh, &token, now_s), answer, "fresh, {now_s}");
     }
 }
