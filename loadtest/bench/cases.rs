@@ -9,6 +9,12 @@ use crate::figures::Figures;
 use crate::generator::{Generator, Outcome, Requests};
 use crate::servers::{Place, Server, exchange, info, url};
 
+/// Connections of the base.
+pub(crate) const CONNECTIONS: usize = 128;
+/// The most that it is varied to.
+pub(crate) const MOST_CONNECTIONS: usize = 10_000;
+/// Batches that the reserve script is driven with straight.
+pub(crate) const BATCHES: [usize; 4] = [1, 16, 64, 256];
 /// Requests before each measurement that do not count.
 pub(crate) const WARM_UP: usize = 5_000;
 /// One tap in so many wins in the mixed launch.

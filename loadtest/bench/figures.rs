@@ -1,4 +1,4 @@
-//! Figures of one load, and what several rounds of it come to: medians and spreads.
+//! Figures of one load, of one round, and what several rounds come to: medians and spreads.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -53,6 +53,48 @@ impl Figures {
             generator_busy: outcome.cpu.as_secs_f64() / outcome.elapsed.as_secs_f64(),
             statuses: outcome.statuses,
         }
+    }
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Who {
+    /// Bare hyper.
+    Floor,
+    /// The gateway.
+    Gateway,
+    /// nginx, Lua and Redis.
+    Peer,
+}
+
+/// What is measured: a row of the report.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Row {
+    pub(crate) who: Who,
+    pub(crate) case: String,
+    pub(crate) connections: usize,
+    pub(crate) workers: usize,
+    pub(crate) aof: &'static str,
+}
+
+/// The figures of one round.
+#[derive(Default, Serialize)]
+pub(crate) struct Round {
+    pub(crate) rows: Vec<(Row, Figures)>,
+    /// What `redis_floor` printed, one a batch size.
+    pub(crate) redis_floor: Vec<serde_json::Value>,
+    /// Bytes of memory an idle connection.
+    pub(crate) idle_connection: Option<f64>,
+    /// Likewise, of bare hyper.
+    pub(crate) idle_connection_floor: Option<f64>,
+    /// Answers a second that wrk gets of the floor: what our generator is checked against.
+    pub(crate) wrk_per_second: Option<f64>,
+}
+
+impl Round {
+    pub(crate) fn add(&mut self, row: Row, figures: Figures) {
+        self.rows.push((row, figures));
     }
 }
 

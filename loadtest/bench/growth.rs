@@ -1,10 +1,9 @@
 //! Whether a reservation's cost grows with the sale: with many reservations in the ledger, and with many stores.
 
-use crate::cases::{Buyers, Case, WARM_UP, audit, define, measure, warm};
+use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, measure, warm};
 use crate::figures::Spread;
 use crate::generator::Generator;
 use crate::report::bracketed;
-use crate::rounds::CONNECTIONS;
 use crate::servers::{Aof, Place, make_room, url};
 use crate::{Failure, Options, say};
 

@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     } else if options.growth {
         growth::run(&options)
     } else {
-        rounds::run(&options)
+        rounds::run(&options).and_then(|rounds| report::tell(&options, &rounds, &targets::judge(&rounds)))
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::figures::{Figures, Spread};
-use crate::rounds::{BATCHES, Round, Row, Who};
+use crate::cases::BATCHES;
+use crate::figures::{Figures, Round, Row, Spread, Who};
 use crate::targets::Target;
 use crate::{Failure, Options, say};
 

@@ -1,64 +1,25 @@
 //! One round after the other: which servers are started, in which order what is measured.
 
-use serde::Serialize;
-
-use crate::cases::{self, Buyers, Case, WARM_UP, audit, define, measure, measure_any, requests, warm};
-use crate::figures::Figures;
+use crate::cases::{
+    self, BATCHES, Buyers, CONNECTIONS, Case, MOST_CONNECTIONS, WARM_UP, audit, define, measure, measure_any,
+    requests, warm,
+};
+use crate::figures::{Round, Row, Who};
 use crate::generator::{Generator, Requests};
 use crate::servers::{Aof, Place, Server, get, make_room, url, wrk};
-use crate::{Failure, Options, peer, report, say, targets};
+use crate::{Failure, Options, peer, say};
 
-/// Connections of the base, and those that it is varied to.
-pub(crate) const CONNECTIONS: usize = 128;
-const MORE_CONNECTIONS: [usize; 2] = [1_000, 10_000];
-pub(crate) const MOST_CONNECTIONS: usize = 10_000;
+/// Connections that it is varied to besides.
+const MORE_CONNECTIONS: [usize; 2] = [1_000, MOST_CONNECTIONS];
 /// Share of the capacity at which latencies are compared.
 const PACE: f64 = 0.7;
 /// Stores of the sales.
 const STORES: usize = 10;
-/// Batches that the reserve script is driven with straight.
-pub(crate) const BATCHES: [usize; 4] = [1, 16, 64, 256];
 /// Measurements of one gateway that need buyers who have not won yet.
 const FRESH_RANGES: usize = 5;
 
-/// Who answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Who {
-    /// Bare hyper.
-    Floor,
-    /// The gateway.
-    Gateway,
-    /// nginx, Lua and Redis.
-    Peer,
-}
-
-/// What is measured: a row of the report.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Row {
-    pub(crate) who: Who,
-    pub(crate) case: String,
-    pub(crate) connections: usize,
-    pub(crate) workers: usize,
-    pub(crate) aof: &'static str,
-}
-
-/// The figures of one round.
-#[derive(Default, Serialize)]
-pub(crate) struct Round {
-    pub(crate) rows: Vec<(Row, Figures)>,
-    /// What `redis_floor` printed, one a batch size.
-    pub(crate) redis_floor: Vec<serde_json::Value>,
-    /// Bytes of memory an idle connection.
-    pub(crate) idle_connection: Option<f64>,
-    /// Likewise, of bare hyper.
-    pub(crate) idle_connection_floor: Option<f64>,
-    /// Answers a second that wrk gets of the floor: what our generator is checked against.
-    pub(crate) wrk_per_second: Option<f64>,
-}
-
-/// Measures all rounds and reports them.
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+/// Measures all rounds.
+pub(crate) fn run(options: &Options) -> Result<Vec<Round>, Failure> {
     let (rounds, count) =
         if options.quick { (2, 20_000) } else { (usize::from(options.rounds), options.requests as usize) };
     let all = |case: &Case| options.cases.is_empty() || options.cases.contains(case);
@@ -75,7 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         };
         measured.push(bench.round()?);
     }
-    report::tell(options, &measured, &targets::judge(&measured))
+    Ok(measured)
 }
 
 struct Bench<'a> {
@@ -287,11 +248,5 @@ impl Stage {
     fn row(&self, who: Who, case: &str, connections: usize, pace: Option<f64>) -> Row {
         let case = if pace.is_some() { format!("{case} at 70 %") } else { case.to_owned() };
         Row { who, case, connections, workers: self.workers, aof: self.aof }
-    }
-}
-
-impl Round {
-    fn add(&mut self, row: Row, figures: Figures) {
-        self.rows.push((row, figures));
     }
 }

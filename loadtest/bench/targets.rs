@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::figures::{Figures, Spread};
-use crate::rounds::{CONNECTIONS, MOST_CONNECTIONS, Round, Who};
+use crate::cases::{CONNECTIONS, MOST_CONNECTIONS};
+use crate::figures::{Figures, Round, Spread, Who};
 
 /// A target and what was measured.
 #[derive(Serialize)]
