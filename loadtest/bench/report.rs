@@ -18,6 +18,7 @@ pub(crate) fn tell(options: &Options, rounds: &[Round], targets: &[Target]) -> R
         say(&line(rounds, &row));
     }
     redis_floor(rounds);
+    idle_connections(rounds);
     judgement(targets);
     if let Some(file) = &options.json {
         let cpus = std::thread::available_parallelism().map_or(0, usize::from);
@@ -84,6 +85,18 @@ fn redis_floor(rounds: &[Round]) {
                 bracketed(bytes)
             ));
         }
+    }
+}
+
+fn idle_connections(rounds: &[Round]) {
+    let kib = |bytes: fn(&Round) -> Option<f64>| {
+        Spread::of(rounds.iter().filter_map(bytes).map(|bytes| bytes / 1024.0))
+    };
+    if let (Some(gateway), Some(floor)) = (kib(|r| r.idle_connection), kib(|r| r.idle_connection_floor)) {
+        let (gateway, floor) = (bracketed(gateway), bracketed(floor));
+        say(&format!(
+            "an idle connection: gateway {gateway} KiB, floor (on the system's allocator) {floor} KiB"
+        ));
     }
 }
 

@@ -88,9 +88,6 @@ const TARGETS: &[(&str, f64, bool, Measure)] = &[
         Some(redis_floor(r, 1, "redis_cpu_us")? / gateway(r, "won")?.redis_us)
     }),
     ("memory per idle connection, KiB", 12.0, false, |r| Some(r.idle_connection? / 1024.0)),
-    ("the same of bare hyper (what is left is ours)", 12.0, false, |r| {
-        Some(r.idle_connection_floor? / 1024.0)
-    }),
     ("ledger bytes per reservation", 300.0, false, |r| Some(gateway(r, "won")?.redis_bytes)),
     ("p99 won at 70 % of capacity ÷ floor at that rate", 3.0, false, |r| {
         let won = gateway(r, "won at 70 %")?.p99_us as f64;
