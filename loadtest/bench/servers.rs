@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::Failure;
@@ -97,19 +98,35 @@ fn cpu_of(process: &str) -> Duration {
 /// The CPUs of a server with so many workers: as many, and not all of them if there are others. What is
 /// measured does not share its CPU with Redis and the generator then, and runs can be compared.
 fn server_cpus(workers: usize) -> String {
-    format!("0-{}", workers.min(cpus()) - 1)
+    listed(&cpus()[..workers.min(cpus().len())])
 }
 
 /// The CPUs of everything else while a server with so many workers is measured.
 fn others_cpus(workers: usize) -> String {
-    let cpus = cpus();
-    format!("{}-{}", if workers < cpus { workers } else { 0 }, cpus - 1)
+    listed(cpus().get(workers..).filter(|rest| !rest.is_empty()).unwrap_or(cpus()))
 }
 
-fn cpus() -> usize {
-    // All that there are: the generator's own thread may have been bound to some.
-    let online = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    online.lines().filter(|line| line.starts_with("processor")).count().max(1)
+fn listed(cpus: &[usize]) -> String {
+    cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Those that this process was given, before it bound itself to some of them.
+fn cpus() -> &'static [usize] {
+    static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
+    CPUS.get_or_init(|| {
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        allowed(list.unwrap_or("0"))
+    })
+}
+
+/// A list as the kernel writes it: `0-3,8`.
+fn allowed(list: &str) -> Vec<usize> {
+    let range = |range: &str| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<usize>().ok()?..=last.parse().ok()?)
+    };
+    list.trim().split(',').filter_map(range).flatten().collect()
 }
 
 /// Binds this thread, and what it starts, to what a server with so many workers leaves free.
@@ -295,4 +312,16 @@ pub(crate) fn wrk(address: SocketAddr, path: &str, connections: usize) -> Result
     let told = String::from_utf8_lossy(&output.stdout);
     let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
     rate.ok_or_else(|| Failure::Outside(format!("wrk told no rate:\n{told}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernels_list_of_cpus_is_read() {
+        assert_eq!(allowed("\t0-3,8\n"), [0, 1, 2, 3, 8]);
+        assert_eq!(allowed("5"), [5]);
+        assert_eq!(listed(&allowed("0-1,4")), "0,1,4");
+    }
 }
