@@ -68,6 +68,23 @@ end_all() {
     groups=()
 }
 
+# at_exit FUNCTION: called when the script ends, by itself or by a signal.
+at_exit() {
+    # shellcheck disable=SC2064 # the function of now
+    trap "$1" EXIT
+    trap 'exit 129' HUP
+    trap 'exit 130' INT
+    trap 'exit 143' TERM
+}
+
+# For at_exit: ends all that was started, and keeps the exit code.
+finish() {
+    local code=$?
+    trap '' INT TERM HUP
+    end_all
+    exit "$code"
+}
+
 # need COMMAND=PACKAGE…: installs the packages of the commands that are missing.
 need() {
     local pair missing=()

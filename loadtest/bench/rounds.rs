@@ -202,7 +202,6 @@ impl Bench<'_> {
     }
 
     fn peer(&self, round: &mut Round, requests: &Requests) -> Result<(), Failure> {
-        make_room(1)?;
         let redis = self.place.redis(Aof::Off, 1)?;
         peer::fill(&redis, STORES)?;
         let nginx = peer::start(&self.place, &redis, 1)?;

@@ -35,7 +35,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// Starts a program that will listen at `address`, its output going to `log`.
+    /// Starts a program on these CPUs that will listen at `address`, its output going to `log`.
     fn start(command: &mut Command, cpus: &str, address: SocketAddr, log: &Path) -> Result<Self, Failure> {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut pinned = Command::new("taskset");

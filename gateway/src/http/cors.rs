@@ -21,13 +21,13 @@ pub fn origin(origins: &[HeaderValue], parts: &Parts) -> Option<HeaderValue> {
 
 /// The answer to a preflight for a path that has these methods, or `None` if it is none.
 #[must_use]
-pub fn preflight(origin: Option<&HeaderValue>, parts: &Parts, methods: &str) -> Option<Answer> {
+pub fn preflight(origin: Option<&HeaderValue>, parts: &Parts, methods: &[&str]) -> Option<Answer> {
     origin?;
     (parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD))
         .then_some(())?;
     let mut answer = no_content();
     let headers = answer.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_str(methods).ok()?);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_str(&methods.join(", ")).ok()?);
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));
     // Ten minutes: long enough for a launch, short enough for a change of the list.
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));

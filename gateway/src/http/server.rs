@@ -145,35 +145,30 @@ async fn connection<H: Handler>(
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
+    let said = stop.clone();
     let outcome = {
-        let said = stop.clone();
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
-        let mut is_registered = false;
+        let (mut is_registered, mut is_stopping) = (false, false);
         let serving = std::future::poll_fn(|cx| {
-            watch.poll(cx);
-            if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
-                return Poll::Ready(Some(outcome));
+            loop {
+                watch.poll(cx);
+                if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
+                    return Poll::Ready(outcome);
+                }
+                // All connections of all workers wait for this one word: asking for it at every request
+                // would take a lock that they share.
+                if is_stopping || (is_registered && matches!(said.has_changed(), Ok(false))) {
+                    return Poll::Pending;
+                }
+                is_registered = true;
+                if stopped.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                is_stopping = true;
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
             }
-            // All connections of all workers wait for this one word: asking for it at every request
-            // would take a lock that they share.
-            if is_registered && matches!(said.has_changed(), Ok(false)) {
-                return Poll::Pending;
-            }
-            is_registered = true;
-            stopped.as_mut().poll(cx).map(|_| None)
         });
         serving.await
-    };
-    let outcome = match outcome {
-        Some(outcome) => outcome,
-        None => {
-            std::pin::Pin::new(&mut connection).graceful_shutdown();
-            let rest = std::future::poll_fn(|cx| {
-                watch.poll(cx);
-                connection.poll_without_shutdown(cx)
-            });
-            rest.await
-        }
     };
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner();

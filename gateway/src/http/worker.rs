@@ -16,7 +16,7 @@ use super::respond::Answer;
 use super::route;
 use super::sales::Pages;
 use super::server::{self, ConnectionLimits, Handler};
-use crate::identify::{Identified, Identifier, Keys, Unauthenticated};
+use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, Keys, Unauthenticated};
 use crate::ledger::batch::{Queue, QueueLimits};
 use crate::ledger::dial::Redis;
 use crate::ledger::lane::Lane;
@@ -24,9 +24,6 @@ use crate::ledger::memory::{Sale, Sales};
 use crate::ledger::scripts::Scripts;
 use crate::ops::metrics::Metrics;
 use crate::runtime;
-
-/// Tokens signed with public keys that each worker remembers as verified. About 5 MB and the tokens themselves.
-const TOKENS_REMEMBERED: usize = 65_536;
 
 /// What all workers share.
 #[derive(Clone)]
@@ -81,7 +78,7 @@ pub fn run(
         tokio::task::spawn_local(lane.clone().keep_open());
         let limits = shared.connections;
         let worker = Rc::new(Worker {
-            identifier: RefCell::new(Identifier::new(shared.keys.clone(), TOKENS_REMEMBERED)),
+            identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
             pages: Pages::default(),
             lane,

@@ -27,7 +27,7 @@ use verify::LastHeader;
 /// Longer tokens are refused unread: the work that a stranger can cause stays small.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
-/// How many verified tokens of public keys one worker remembers unless told otherwise.
+/// How many verified tokens of public keys one worker remembers. About 5 MB and the tokens themselves.
 pub const CACHE_ENTRIES_DEFAULT: usize = 65_536;
 
 /// Who is calling. Only a verified token makes one, so whoever holds it need not check again.
