@@ -68,7 +68,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
         let store = fastrand::choice(&definition.stores).map_or("", |store| store.id.as_str());
         let model = &definition.models[0].id;
         let wish = Wish { model, packages: &packages, store, accept_partial: false };
-        admit(&sale, &format!("b-{}", first + n as u64).into(), "tap", wish)
+        admit(&sale, &format!("b-{}", first + n as u64).into(), "tap", wish, std::time::Instant::now())
     };
 
     let before = Cost::read(&mut conn).await?;

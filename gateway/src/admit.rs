@@ -38,9 +38,9 @@ pub fn admit<Id: AsRef<str>>(
     sub: &Arc<str>,
     key: &str,
     wish: Wish<'_, Id>,
+    now: Instant,
 ) -> Result<Admitted, Decision> {
     let buyer = BuyerHash::new(&sale.id, sub);
-    let now = Instant::now();
     if sale.is_fresh(now)
         && !sale.may_have_won(buyer.mark())
         && let Some(refusal) = refuse(sale, &sale.memory(), &wish, now)
@@ -80,19 +80,15 @@ fn refuse<Id: AsRef<str>>(
         Phase::Open | Phase::SoldOut => {}
     }
     let catalogue = &memory.catalogue;
-    let mut places = Vec::with_capacity(wish.packages.len() + 2);
-    if !catalogue.find(wish.model, wish.packages, wish.store, &mut places) {
-        // Maybe the definition has just changed: the ledger knows the latest.
-        return None;
-    }
-    if wish.accept_partial {
-        // The model alone decides.
-        places.truncate(1);
-    }
-    let gone = |place: usize| {
+    let mut items = Vec::new();
+    for (n, place) in catalogue.places(wish.model, wish.packages, wish.store).enumerate() {
+        // Unknown: maybe the definition has just changed, and the ledger knows the latest.
+        let place = place?;
         let item = &catalogue.items()[place];
-        (item.limited && memory.free[place] < 1).then(|| item.name.clone())
-    };
-    let items: Vec<String> = places.into_iter().filter_map(gone).collect();
+        // The model comes first, and where a part is enough, it alone decides.
+        if item.limited && memory.free[place] < 1 && (n == 0 || !wish.accept_partial) {
+            items.push(item.name.clone());
+        }
+    }
     (!items.is_empty()).then(|| Decision::SoldOut { items, is_final: memory.counts[0] == 0 })
 }

@@ -105,20 +105,17 @@ impl Catalogue {
         &self.definition.stores[place - self.definition.models.len() - self.definition.packages.len()]
     }
 
-    /// Puts the places of a model, its packages and a store into `places`, in this order; `false` if
-    /// one of them does not exist or does not fit the model.
-    pub fn find(
-        &self,
-        model: &str,
-        packages: &[impl AsRef<str>],
-        store: &str,
-        places: &mut Vec<usize>,
-    ) -> bool {
-        places.clear();
-        places.extend(self.place_of("model", model));
-        places.extend(packages.iter().filter_map(|id| self.package_for(model, id.as_ref())));
-        places.extend(self.place_of("store", store));
-        places.len() == packages.len() + 2
+    /// The places of a model, its packages and a store, in this order; `None` for what does not exist
+    /// or does not fit the model.
+    pub fn places<'a>(
+        &'a self,
+        model: &'a str,
+        packages: &'a [impl AsRef<str>],
+        store: &'a str,
+    ) -> impl Iterator<Item = Option<usize>> + 'a {
+        let packages = packages.iter().map(move |id| self.package_for(model, id.as_ref()));
+        let store = std::iter::once_with(move || self.place_of("store", store));
+        std::iter::once(self.place_of("model", model)).chain(packages).chain(store)
     }
 
     /// The place of a package that fits the model.

@@ -9,6 +9,8 @@ pub struct Kind {
     pub status: u16,
     /// For a person, the same for every occurrence.
     pub title: &'static str,
+    /// What the body of every occurrence begins with, up to the value of `detail`.
+    pub head: &'static str,
     /// What the page at `type` says.
     pub explanation: &'static str,
     /// Members besides RFC 9457's own, which every occurrence has unless the name ends in `?`.
@@ -37,8 +39,16 @@ const STATE: &[(&str, Member)] = &[("state", Text), ("version", Number)];
 
 macro_rules! problems {
     ($($constant:ident $status:literal $name:literal $members:expr, $title:literal $explanation:literal)*) => {
-        $(#[doc = $explanation] pub const $constant: Kind =
-            Kind { name: $name, status: $status, title: $title, explanation: $explanation, members: $members };)*
+        $(#[doc = $explanation] pub const $constant: Kind = Kind {
+            name: $name,
+            status: $status,
+            title: $title,
+            head: concat!(
+                "{\"type\":\"/problems/", $name, "\",\"title\":\"", $title, "\",\"status\":", $status, ",\"detail\":"
+            ),
+            explanation: $explanation,
+            members: $members,
+        };)*
         /// All of them.
         pub const ALL: &[Kind] = &[$($constant),*];
     };

@@ -1,6 +1,7 @@
 //! The calls on reservations: each reads its request, asks the ledger, and hands the answer to `respond`.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use hyper::body::Incoming;
 use hyper::http::HeaderName;
@@ -31,14 +32,15 @@ pub async fn reserve(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
+    let now = Instant::now();
     let key = idempotency_key(parts)?;
     let body = json_bytes(parts, body, worker.body_limits()).await?;
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
     let sale = worker.sale(sale_id)?;
     let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
-    let decision = match admit(&sale, who.sub(), &key, wish) {
-        Ok(admitted) => worker.queue(&sale).reserve(admitted, worker.tap_deadline()).await,
+    let decision = match admit(&sale, who.sub(), &key, wish, now) {
+        Ok(admitted) => worker.queue(&sale).reserve(admitted, worker.tap_deadline(now)).await,
         Err(refusal) => refusal,
     };
     respond::decision(&sale, &sale.memory(), decision)

@@ -1,7 +1,5 @@
 //! Turns decisions into responses: the only file that knows which cause gets which status.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
@@ -23,41 +21,42 @@ use crate::ledger::scripts::Header;
 /// What every handler answers.
 pub type Answer = Response<Full<Bytes>>;
 
-/// A refusal on its way out: handlers leave early with it.
+/// A refusal on its way out: handlers leave early with it. The response as it will be, its body still
+/// without the closing brace.
 #[derive(Debug)]
-pub struct Refused(Box<Problem>);
-
-#[derive(Debug)]
-struct Problem {
-    kind: Kind,
-    detail: Cow<'static, str>,
-    /// Further members as they stand in the body, each behind a comma.
-    members: Vec<u8>,
-    headers: Vec<(HeaderName, HeaderValue)>,
-}
+pub struct Refused(Box<Response<Vec<u8>>>);
 
 impl Refused {
     /// A problem of this kind; `detail` tells this occurrence.
     #[must_use]
-    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self(Box::new(Problem { kind, detail: detail.into(), members: Vec::new(), headers: Vec::new() }))
+    pub fn new(kind: Kind, detail: impl AsRef<str>) -> Self {
+        let detail = detail.as_ref();
+        // Room for the members, too: most have a few short ones.
+        let mut body = Vec::with_capacity(kind.head.len() + detail.len() + 128);
+        body.extend_from_slice(kind.head.as_bytes());
+        push_json(&mut body, detail);
+        let status = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = with_status(status, body);
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        Self(Box::new(answer))
     }
 
     /// With one more member, whose name needs no escaping.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
-        self.0.members.reserve(64);
+        let body = self.0.body_mut();
         for text in [",\"", member, "\":"] {
-            self.0.members.extend_from_slice(text.as_bytes());
+            body.extend_from_slice(text.as_bytes());
         }
-        push_json(&mut self.0.members, &value);
+        push_json(body, &value);
         self
     }
 
-    fn header(mut self, name: HeaderName, value: &str) -> Self {
-        // Only our own ASCII texts come here.
-        if let Ok(value) = HeaderValue::from_str(value) {
-            self.0.headers.push((name, value));
+    fn header(mut self, name: HeaderName, value: impl TryInto<HeaderValue>) -> Self {
+        // Only numbers and our own ASCII texts come here.
+        if let Ok(value) = value.try_into() {
+            self.0.headers_mut().insert(name, value);
         }
         self
     }
@@ -67,12 +66,12 @@ impl Refused {
     #[must_use]
     pub fn retry_after(self, least_ms: u64) -> Self {
         let ms = least_ms + fastrand::u64(0..=(least_ms / 2).clamp(200, 5_000));
-        self.with("retry_after_ms", ms).header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
+        self.with("retry_after_ms", ms).header(RETRY_AFTER, ms.div_ceil(1000))
     }
 
     /// 400 with the place in the body.
     #[must_use]
-    pub fn invalid(pointer: &str, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn invalid(pointer: &str, detail: impl AsRef<str>) -> Self {
         Self::new(problem::INVALID_REQUEST, detail).with("pointer", pointer)
     }
 
@@ -86,7 +85,7 @@ impl Refused {
             ),
             None => "Bearer realm=\"launchgate\"".to_owned(),
         };
-        Self::new(problem::UNAUTHENTICATED, why.detail()).header(WWW_AUTHENTICATE, &challenge)
+        Self::new(problem::UNAUTHENTICATED, why.detail()).header(WWW_AUTHENTICATE, challenge)
     }
 
     /// 401 on the ops listener.
@@ -120,34 +119,26 @@ impl Refused {
             .retry_after(age)
     }
 
-    /// The members besides RFC 9457's own.
+    /// As it will be, but for the closing brace.
     #[cfg(test)]
-    pub(super) fn members(&self) -> &str {
-        std::str::from_utf8(&self.0.members).unwrap_or_default()
+    pub(super) fn body(&self) -> &str {
+        std::str::from_utf8(self.0.body()).unwrap_or_default()
     }
 
     /// As a response.
     #[must_use]
     pub fn into_answer(self) -> Answer {
-        let Problem { kind, detail, members, headers } = *self.0;
-        let Kind { name, title, status, .. } = kind;
-        // Neither name nor title needs escaping: see the list.
-        let mut body = Vec::with_capacity(128 + title.len() + detail.len() + members.len());
-        for text in ["{\"type\":\"/problems/", name, "\",\"title\":\"", title, "\",\"status\":"] {
-            body.extend_from_slice(text.as_bytes());
-        }
-        push_json(&mut body, &status);
-        body.extend_from_slice(b",\"detail\":");
-        push_json(&mut body, &detail);
-        body.extend_from_slice(&members);
-        body.push(b'}');
-        let mut answer = Response::new(Full::from(body));
-        *answer.status_mut() = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        answer.headers_mut().extend(headers);
-        answer
+        self.0.map(|mut body| {
+            body.push(b'}');
+            Full::from(body)
+        })
     }
+}
+
+fn with_status<T>(status: StatusCode, body: T) -> Response<T> {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    answer
 }
 
 /// Appends a value as JSON.
@@ -182,8 +173,7 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
         })
     };
     let mut answer = if etag.is_some_and(matches) {
-        let mut answer = Response::new(Full::default());
-        *answer.status_mut() = StatusCode::NOT_MODIFIED;
+        let mut answer = with_status(StatusCode::NOT_MODIFIED, Full::default());
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
         answer
     } else {
@@ -196,8 +186,7 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
 }
 
 fn json_answer(status: StatusCode, body: Bytes, cache: &'static str) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    *answer.status_mut() = status;
+    let mut answer = with_status(status, Full::new(body));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     answer
@@ -241,7 +230,7 @@ pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answ
         Decision::NotOpen(time) => {
             let until = u64::try_from(memory.levers.opens - time).unwrap_or(0);
             let opens_at = rfc3339(memory.levers.opens);
-            Refused::new(problem::SALE_NOT_OPEN, format!("The sale opens at {opens_at}."))
+            Refused::new(problem::SALE_NOT_OPEN, ["The sale opens at ", &opens_at, "."].concat())
                 .with("opens_at", opens_at)
                 .with("server_time", rfc3339(time))
                 .retry_after_opening(until)
@@ -267,7 +256,7 @@ impl Refused {
     /// Everybody waits for the same instant: the spread is short, so that nobody is late by it.
     fn retry_after_opening(self, until_ms: u64) -> Self {
         let ms = until_ms + fastrand::u64(0..=250);
-        self.with("retry_after_ms", ms).header(RETRY_AFTER, &ms.div_ceil(1000).to_string())
+        self.with("retry_after_ms", ms).header(RETRY_AFTER, ms.div_ceil(1000))
     }
 }
 
@@ -344,7 +333,5 @@ fn sold_out(items: &[String], is_final: bool) -> Refused {
 /// 204.
 #[must_use]
 pub fn no_content() -> Answer {
-    let mut answer = Response::new(Full::default());
-    *answer.status_mut() = StatusCode::NO_CONTENT;
-    answer
+    with_status(StatusCode::NO_CONTENT, Full::default())
 }

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -134,14 +134,11 @@ async fn connection<H: Handler>(
         readable = first_byte => if !matches!(readable, Ok(Ok(()))) { return },
         _ = stop.wait_for(|stop| *stop) => return,
     }
-    let service = service_fn(|request| {
-        let handler = handler.clone();
-        // Boxed, because only a connection that can be moved gives its stream back for the 408 below.
-        async move { Ok::<_, Infallible>(answer(&*handler, request).await) }.boxed_local()
-    });
+    let service = service_fn(|request| answer(handler.clone(), request));
     let (timer, mut watch) = head_timer(limits.header_timeout);
     let mut connection = http1::Builder::new()
         .timer(timer)
+        .writev(false)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
@@ -165,7 +162,7 @@ async fn connection<H: Handler>(
                     return Poll::Pending;
                 }
                 is_stopping = true;
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
         });
         serving.await
@@ -192,19 +189,27 @@ async fn close(mut stream: TcpStream, linger: Duration) {
 }
 
 /// A panic in a handler is a bug that costs one answer, not the worker.
-async fn answer<H: Handler>(handler: &H, request: Request<Incoming>) -> Answer {
+///
+/// Boxed, because only a connection that can be moved gives its stream back for the 408 above; and
+/// while it waits for a request, it has no room for the answer to it.
+fn answer<H: Handler>(
+    handler: Rc<H>,
+    request: Request<Incoming>,
+) -> Pin<Box<impl Future<Output = Result<Answer, Infallible>>>> {
     let (parts, body) = request.into_parts();
-    match std::panic::AssertUnwindSafe(handler.answer(&parts, body)).catch_unwind().await {
-        Ok(answer) => answer,
-        Err(_) => {
-            let id = format!("{:016x}", fastrand::u64(..));
-            let (method, path) = (parts.method.as_str(), parts.uri.path());
-            tracing::error!(request_id = id, method, path, "a handler panicked");
-            Refused::new(problem::INTERNAL, format!("A bug; the log has it under request {id}."))
-                .with("request_id", id)
-                .into_answer()
-        }
-    }
+    Box::pin(async move {
+        let answer = std::panic::AssertUnwindSafe(handler.answer(&parts, body)).catch_unwind().await;
+        Ok(answer.unwrap_or_else(|_| has_panicked(&parts)))
+    })
+}
+
+fn has_panicked(parts: &Parts) -> Answer {
+    let id = format!("{:016x}", fastrand::u64(..));
+    let (method, path) = (parts.method.as_str(), parts.uri.path());
+    tracing::error!(request_id = id, method, path, "a handler panicked");
+    Refused::new(problem::INTERNAL, format!("A bug; the log has it under request {id}."))
+        .with("request_id", id)
+        .into_answer()
 }
 
 /// Over the cap: an honest 503, without a place being kept for it.

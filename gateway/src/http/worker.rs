@@ -1,16 +1,16 @@
 //! A worker: one thread with a single-threaded runtime, its own listener, its own lane to Redis.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use hyper::body::Incoming;
 use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
 use super::respond::Answer;
 use super::route;
@@ -90,8 +90,8 @@ pub fn run(
 }
 
 impl Handler for Worker {
-    async fn answer(&self, parts: &Parts, body: Incoming) -> Answer {
-        route::answer(self, parts, body).await
+    fn answer(&self, parts: &Parts, body: Incoming) -> impl Future<Output = Answer> {
+        route::answer(self, parts, body)
     }
 }
 
@@ -126,15 +126,15 @@ impl Worker {
         &self.shared.metrics
     }
 
-    /// When a tap that arrives now must have its answer.
+    /// When a tap that arrived at this instant must have its answer.
     #[must_use]
-    pub fn tap_deadline(&self) -> Instant {
-        Instant::now() + self.shared.limits.tap_deadline
+    pub fn tap_deadline(&self, arrived: Instant) -> tokio::time::Instant {
+        (arrived + self.shared.limits.tap_deadline).into()
     }
 
     /// Who sent this token.
     pub fn identify(&self, authorization: Option<&HeaderValue>) -> Result<Identified, Unauthenticated> {
-        let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
+        let now_s = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         self.identifier.borrow_mut().identify(authorization.map(HeaderValue::as_bytes), now_s)
     }
 

@@ -72,7 +72,7 @@ impl Key {
     }
 
     /// Whether it has signed this; the signature is base64url.
-    pub(super) fn has_signed(&self, message: &str, signature: &str) -> Result<(), Unauthenticated> {
+    pub(super) fn has_signed(&self, message: &[u8], signature: &[u8]) -> Result<(), Unauthenticated> {
         match &self.material {
             Material::Hmac(key) => {
                 // A right one has 32 bytes; what is longer is only looked at to say what is wrong with it.
@@ -91,7 +91,8 @@ impl Key {
                 verified.map_err(|_| Unauthenticated::BadSignature)
             }
             Material::Public(key) => {
-                match crypto::verify(signature, message.as_bytes(), key, self.algorithm) {
+                let signature = std::str::from_utf8(signature).map_err(|_| Unauthenticated::Malformed)?;
+                match crypto::verify(signature, message, key, self.algorithm) {
                     Ok(true) => Ok(()),
                     Err(e) if matches!(e.kind(), ErrorKind::Base64(_)) => Err(Unauthenticated::Malformed),
                     Ok(false) | Err(_) => Err(Unauthenticated::BadSignature),

@@ -89,11 +89,11 @@ enum OneOrMany<'a> {
 
 /// The header that was read last: all tokens of an issuer have the same one, until its key changes.
 #[derive(Default)]
-pub(super) struct LastHeader(Option<(Box<str>, u64, Arc<Key>)>);
+pub(super) struct LastHeader(Option<(Box<[u8]>, u64, Arc<Key>)>);
 
 impl LastHeader {
     /// The key that must have signed a token with this header.
-    fn key(&mut self, header: &str, keys: &KeySet) -> Result<Arc<Key>, Unauthenticated> {
+    fn key(&mut self, header: &[u8], keys: &KeySet) -> Result<Arc<Key>, Unauthenticated> {
         let known = self
             .0
             .as_ref()
@@ -122,14 +122,12 @@ pub(super) fn verify(
     last_header: &mut LastHeader,
     now_s: u64,
 ) -> Result<Verified, Unauthenticated> {
-    let token = std::str::from_utf8(token).map_err(|_| Unauthenticated::Malformed)?;
-    let mut parts = token.split('.');
-    let (Some(header), Some(claims), Some(signature), None) =
-        (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
+    let mut dots = memchr::memchr_iter(b'.', token);
+    let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
         return Err(Unauthenticated::Malformed);
     };
-    let message = &token[..header.len() + 1 + claims.len()];
+    let (header, claims) = (&token[..first], &token[first + 1..second]);
+    let (message, signature) = (&token[..second], &token[second + 1..]);
 
     let key = last_header.key(header, keys)?;
     key.has_signed(message, signature)?;
@@ -182,16 +180,18 @@ impl OneOrMany<'_> {
     }
 }
 
-fn decode(part: &str) -> Result<Vec<u8>, Unauthenticated> {
-    URL_SAFE_NO_PAD.decode(part).map_err(|_| Unauthenticated::Malformed)
+/// A part of a token as the text that it encodes.
+fn decode(part: &[u8]) -> Result<String, Unauthenticated> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Unauthenticated::Malformed)?;
+    String::from_utf8(bytes).map_err(|_| Unauthenticated::Malformed)
 }
 
 /// A JSON object as a `T`. Serde would also take an array with the fields in order, which no JWT is.
-fn parse<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Unauthenticated> {
-    if !json.trim_ascii_start().starts_with(b"{") {
+fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Unauthenticated> {
+    if !json.trim_ascii_start().starts_with('{') {
         return Err(Unauthenticated::Malformed);
     }
-    serde_json::from_slice(json).map_err(|_| Unauthenticated::Malformed)
+    serde_json::from_str(json).map_err(|_| Unauthenticated::Malformed)
 }
 
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encode::Columns;
+use futures_util::future::join;
 use redis::Value;
 use tap::{Line, Tap};
 use tokio::time::Instant;
@@ -109,59 +110,71 @@ impl Queue {
 
     /// Queues a tap and waits for its decision until the deadline. All taps of a queue must wait
     /// equally long. The tap outlives its caller: if this future is dropped, it is decided all the same.
-    pub async fn reserve(&self, Admitted { wanted, pending }: Admitted, deadline: Instant) -> Decision {
+    pub fn reserve(
+        &self,
+        Admitted { wanted, pending }: Admitted,
+        deadline: Instant,
+    ) -> impl Future<Output = Decision> + use<> {
         let (tap, decision) = Tap::new(wanted, pending, deadline);
-        if self.0.0.push(tap) { decision.await } else { Decision::NotTaken }
+        self.0.0.push(tap);
+        decision
     }
 }
 
-/// Takes all that has queued, makes one script call, fans the answers out, takes what has queued
-/// meanwhile. No timer: a quiet gateway adds no wait, a busy one has larger batches.
+/// Takes all that has queued, makes one script call, takes what has queued meanwhile. No timer: a quiet
+/// gateway adds no wait, a busy one has larger batches. The answers of one batch are handed out while
+/// Redis decides the next one, so that neither waits for the other.
 async fn decide<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, line: Rc<Line>, batch_max: usize) {
-    let (mut batch, mut columns) = (Vec::with_capacity(batch_max), Columns::default());
-    while line.take(&mut batch, batch_max).await {
-        send(&sale, &lane, &line, &mut batch, &mut columns).await;
-        batch.clear();
-        // One look at the sockets first: the batch that goes now takes those who have just come, too.
-        // Measured: a quarter fewer batches at 128 connections, 7 % less CPU of Redis, as many answers.
-        tokio::task::yield_now().await;
-    }
-}
-
-async fn send<D: Dial>(
-    sale: &Sale,
-    lane: &Lane<D>,
-    line: &Line,
-    batch: &mut Vec<Tap>,
-    columns: &mut Columns,
-) {
-    let Some(live) = lane.live() else {
-        return answer_all(batch, &Decision::NotTaken);
-    };
+    let (mut batch, mut decided) = (Batch::with_room_for(batch_max), Batch::with_room_for(batch_max));
     loop {
-        turn_away_late(batch);
-        if batch.is_empty() {
+        if line.is_empty() {
+            decided.hand_out(&sale);
+        }
+        if !line.take(&mut batch.taps, batch_max).await {
             return;
         }
-        let memory = sale.memory();
-        columns.fill(batch.iter().map(|tap| &tap.wanted), &memory.catalogue);
-        let args = columns.args(&memory.catalogue, &live.run_id, sale.known());
+        send(&sale, &lane, &line, &mut batch, &mut decided).await;
+        decided.hand_out(&sale);
+        std::mem::swap(&mut batch, &mut decided);
+    }
+}
+
+/// Taps that are decided together, and what Redis has answered to them.
+struct Batch {
+    taps: Vec<Tap>,
+    columns: Columns,
+    /// The reply, and the catalogue that it was asked for with; `None` until it is there.
+    reply: Option<(Vec<Value>, Arc<Catalogue>)>,
+}
+
+/// Sends a batch, and waits for its reply. What was decided before is handed out as soon as it is sent.
+async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, line: &Line, batch: &mut Batch, decided: &mut Batch) {
+    let Some(live) = lane.live() else {
+        return batch.answer_all(&Decision::NotTaken);
+    };
+    loop {
+        batch.turn_away_late();
+        if batch.taps.is_empty() {
+            return;
+        }
+        let catalogue = sale.memory().catalogue.clone();
+        batch.columns.fill(batch.taps.iter().map(|tap| &tap.wanted), &catalogue);
+        let args = batch.columns.args(&catalogue, &live.run_id, sale.known());
         let call = lane.call(&live, Script::Reserve, &sale.keys, args);
-        match in_time(call, line, batch, &Decision::Unknown).await {
-            Ok(reply) => return answer_each(sale, batch, columns, &memory.catalogue, &reply),
-            Err(Failure::Refused(Refusal::Revision(revision))) if revision > memory.catalogue.revision => {
+        // They are polled in this order.
+        let sent = join(call, async { decided.hand_out(sale) });
+        match in_time(sent, line, &batch.taps, &Decision::Unknown).await.0 {
+            Ok(reply) => return batch.reply = Some((reply, catalogue)),
+            Err(Failure::Refused(Refusal::Revision(revision))) if revision > catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
-                let all_late = batch.iter().map(|tap| tap.deadline).max().unwrap_or_else(Instant::now);
+                let all_late = batch.taps.iter().map(|tap| tap.deadline).max().unwrap_or_else(Instant::now);
                 let reached = tokio::time::timeout_at(all_late, sale.revision_reached(revision));
-                let _ = in_time(reached, line, batch, &Decision::NotTaken).await;
+                let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken).await;
             }
-            Err(Failure::Unknown(_)) => {
-                batch.iter().for_each(|tap| tap.pending.unknown());
-                return answer_all(batch, &Decision::Unknown);
-            }
+            Err(Failure::Unknown(_)) => return batch.is_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::Refused(_))) => {
-                tracing::debug!(sale = sale.id, %failure, taps = batch.len(), "a batch was not taken");
-                return answer_all(batch, &Decision::NotTaken);
+                tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not taken");
+                return batch.answer_all(&Decision::NotTaken);
             }
         }
     }
@@ -188,40 +201,54 @@ async fn in_time<T>(work: impl Future<Output = T>, line: &Line, batch: &[Tap], l
     }
 }
 
-/// A caller that stopped waiting was told that nothing was taken: it must stay so.
-fn turn_away_late(batch: &mut Vec<Tap>) {
-    let now = Instant::now();
-    batch.retain(|tap| {
-        let in_time = tap.deadline > now;
-        if !in_time {
-            tap.caller.answer(Decision::NotTaken);
-        }
-        in_time
-    });
-}
-
-fn answer_all(batch: &mut Vec<Tap>, decision: &Decision) {
-    batch.drain(..).for_each(|tap| tap.caller.answer(decision.clone()));
-}
-
-fn answer_each(sale: &Sale, batch: &mut Vec<Tap>, columns: &Columns, catalogue: &Catalogue, reply: &[Value]) {
-    let Some(mut decisions) = columns.decisions(reply, catalogue) else {
-        tracing::error!(sale = sale.id, ?reply, "a reply of the reserve script can't be read");
-        batch.iter().for_each(|tap| tap.pending.unknown());
-        return answer_all(batch, &Decision::Unknown);
-    };
-    for Tap { wanted, pending, caller, .. } in batch.drain(..) {
-        let decision = decisions.next(wanted);
-        match decision {
-            Decision::Won(..) | Decision::Replayed(..) => pending.won(),
-            Decision::Unknown => {
-                tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
-                pending.unknown();
-            }
-            _ => {}
-        }
-        caller.answer(decision);
+impl Batch {
+    fn with_room_for(taps: usize) -> Self {
+        Self { taps: Vec::with_capacity(taps), columns: Columns::default(), reply: None }
     }
-    // Only now: whoever learns the sequence must find the winners known as such.
-    sale.saw(decisions.header.sequence);
+
+    /// A caller that stopped waiting was told that nothing was taken: it must stay so.
+    fn turn_away_late(&mut self) {
+        let now = Instant::now();
+        self.taps.retain(|tap| {
+            let in_time = tap.deadline > now;
+            if !in_time {
+                tap.caller.answer(Decision::NotTaken);
+            }
+            in_time
+        });
+    }
+
+    fn answer_all(&mut self, decision: &Decision) {
+        self.taps.drain(..).for_each(|tap| tap.caller.answer(decision.clone()));
+    }
+
+    fn is_unknown(&mut self) {
+        self.taps.iter().for_each(|tap| tap.pending.unknown());
+        self.answer_all(&Decision::Unknown);
+    }
+
+    /// Tells each caller what was decided for it, if that has not been done.
+    fn hand_out(&mut self, sale: &Sale) {
+        let Some((reply, catalogue)) = self.reply.take() else {
+            return;
+        };
+        let Some(mut decisions) = self.columns.decisions(&reply, &catalogue) else {
+            tracing::error!(sale = sale.id, ?reply, "a reply of the reserve script can't be read");
+            return self.is_unknown();
+        };
+        for Tap { wanted, pending, caller, .. } in self.taps.drain(..) {
+            let decision = decisions.next(wanted);
+            match decision {
+                Decision::Won(..) | Decision::Replayed(..) => pending.won(),
+                Decision::Unknown => {
+                    tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
+                    pending.unknown();
+                }
+                _ => {}
+            }
+            caller.answer(decision);
+        }
+        // Only now: whoever learns the sequence must find the winners known as such.
+        sale.saw(decisions.header.sequence);
+    }
 }

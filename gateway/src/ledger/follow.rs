@@ -244,7 +244,7 @@ impl Follower<'_> {
             }
             other => other?,
         };
-        Ok(streams(&answer)
+        Ok(streams(answer)
             .into_iter()
             .filter_map(|(key, entries)| Some(((*keys.get(&key)?).clone(), entries)))
             .collect())
@@ -369,18 +369,18 @@ fn apply(memory: &mut Memory, entry: &Entry) {
     }
 }
 
-fn streams(answer: &Value) -> Vec<(String, Vec<Value>)> {
+fn streams(answer: Value) -> Vec<(String, Vec<Value>)> {
     let Value::Array(streams) = answer else {
         return Vec::new();
     };
-    let stream = |value: &Value| match value {
-        Value::Array(pair) => match &pair[..] {
-            [key, Value::Array(entries)] => Some((text(key), entries.clone())),
+    let stream = |value: Value| match value {
+        Value::Array(mut pair) => match (pair.pop(), pair.pop()) {
+            (Some(Value::Array(entries)), Some(key)) => Some((text(&key), entries)),
             _ => None,
         },
         _ => None,
     };
-    streams.iter().filter_map(stream).collect()
+    streams.into_iter().filter_map(stream).collect()
 }
 
 /// One step over a hash: the next cursor, and fields and values in turn.

@@ -1,15 +1,16 @@
 //! The journal's entries: how they are read from the stream and told to others, one JSON object a change.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
+use jiff::tz::Offset;
 use redis::Value;
 use redis::aio::ConnectionLike;
 use serde_json::{Map, json};
 
 use super::keys::Keys;
-use super::scripts::{text, texts};
+use super::scripts::text;
 use crate::domain::reservation::{Reservation, State};
 
 /// One change of the ledger, which may concern many reservations.
@@ -38,9 +39,11 @@ impl Entry {
         };
         let (sequence, rest) =
             pair.first().map(text)?.split_once('-').map(|(s, r)| (s.to_owned(), r.to_owned()))?;
-        let flat = texts(pair.get(1)?);
+        let Value::Array(flat) = pair.get(1)? else {
+            return None;
+        };
         let mut fields: HashMap<String, String> =
-            flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
+            flat.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
         let stock = fields.remove("stock")?;
         let stock: Vec<&str> = stock.split(' ').filter(|s| !s.is_empty()).collect();
         let counts: Vec<u64> = fields.remove("counts")?.split(' ').filter_map(|n| n.parse().ok()).collect();
@@ -295,32 +298,28 @@ pub async fn lines_after(
     Ok(told.filter(|(at, _)| at.is_after(&cursor)).collect())
 }
 
-/// A time in ms as RFC 3339 with milliseconds, UTC.
+/// A time in ms as RFC 3339 with milliseconds, UTC. Times beyond the years 0 to 9999 become the nearest of them.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
-    const DAY: i64 = 24 * 60 * 60 * 1000;
-    thread_local! {
-        /// The day that was told last, and how: nearly always the same one.
-        static LAST: RefCell<(i64, String)> = const { RefCell::new((i64::MIN, String::new())) };
-    }
-    LAST.with_borrow_mut(|(last, date)| {
-        let (day, of_day) = (ms.div_euclid(DAY), ms.rem_euclid(DAY));
-        if *last != day {
-            let midnight = Timestamp::from_second(day.saturating_mul(DAY / 1000));
-            let midnight = midnight.unwrap_or(if ms < 0 { Timestamp::MIN } else { Timestamp::MAX });
-            *date = midnight.strftime("%Y-%m-%dT").to_string();
-            *last = day;
-        }
-        let digit = |n: i64| char::from(b'0' + u8::try_from(n % 10).unwrap_or_default());
-        let mut text = String::with_capacity(date.len() + 13);
-        text.push_str(date);
-        for (n, after) in [(of_day / 3_600_000, ':'), (of_day / 60_000 % 60, ':'), (of_day / 1000 % 60, '.')]
-        {
-            text.extend([digit(n / 10), digit(n), after]);
-        }
-        text.extend([digit(of_day / 100), digit(of_day / 10), digit(of_day), 'Z']);
-        text
-    })
+    const RANGE: RangeInclusive<i64> = -62_167_219_200_000..=253_402_207_200_000;
+    let time = Timestamp::from_millisecond(ms.clamp(*RANGE.start(), *RANGE.end())).unwrap_or_default();
+    let time = Offset::UTC.to_datetime(time);
+    // Written digit by digit: told in every answer, and a formatter takes ten times as long.
+    let digits = |n: i16| [n / 10, n].map(|n| b'0' + n.rem_euclid(10) as u8);
+    let [y, yy] = digits(time.year() / 100);
+    let [yyy, yyyy] = digits(time.year() % 100);
+    let [mo, moo] = digits(time.month().into());
+    let [d, dd] = digits(time.day().into());
+    let [h, hh] = digits(time.hour().into());
+    let [mi, mii] = digits(time.minute().into());
+    let [s, ss] = digits(time.second().into());
+    let [f, ff] = digits(time.millisecond() / 10);
+    let [_, fff] = digits(time.millisecond());
+    let text = [
+        y, yy, yyy, yyyy, b'-', mo, moo, b'-', d, dd, b'T', h, hh, b':', mi, mii, b':', s, ss, b'.', f, ff,
+        fff, b'Z',
+    ];
+    std::str::from_utf8(&text).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -352,5 +351,7 @@ mod tests {
             let time = Timestamp::from_millisecond(ms).unwrap();
             assert_eq!(rfc3339(ms), format!("{time:.3}"));
         }
+        assert_eq!(rfc3339(i64::MIN), "0000-01-01T00:00:00.000Z");
+        assert_eq!(rfc3339(i64::MAX), "9999-12-30T22:00:00.000Z");
     }
 }

@@ -170,7 +170,11 @@ fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
 #[must_use]
 pub fn text(value: &Value) -> String {
     match value {
-        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        // Nearly always it is text, which a plain look finds out many bytes at a time.
+        Value::BulkString(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => text.to_owned(),
+            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+        },
         Value::SimpleString(text) => text.clone(),
         Value::Int(n) => n.to_string(),
         Value::Okay => "OK".to_owned(),

@@ -1,6 +1,5 @@
 //! A batch as the reserve script takes it, in columns, and the script's answers as decisions. See `reserve.lua`.
 
-use std::fmt::Write as _;
 use std::vec;
 
 use redis::{RedisWrite, ToRedisArgs, Value};
@@ -92,17 +91,19 @@ impl Columns {
             self.who.push_str(after);
         }
         self.rows.push_str(&self.who[who_starts..]);
-        if !catalogue.find(&wanted.model, &wanted.packages, &wanted.store, &mut self.found) {
+        self.found.clear();
+        self.found.extend(catalogue.places(&wanted.model, &wanted.packages, &wanted.store).map_while(|p| p));
+        if self.found.len() < wanted.packages.len() + 2 {
             self.flags.push('?');
             self.wants.push('?');
             self.rows.push_str(" ? ? ? -");
             return self.row_ends.push(self.rows.len());
         }
         self.flags.push(if wanted.accept_partial { 'p' } else { '.' });
-        let mut before = "";
+        let (mut before, mut digits) = ("", itoa::Buffer::new());
         for &place in &self.found {
-            // Writing into a String can't fail.
-            let _ = write!(self.wants, "{before}{}", self.items.count(place));
+            self.wants.push_str(before);
+            self.wants.push_str(digits.format(self.items.count(place)));
             before = ",";
         }
         self.rows.push(' ');
@@ -168,8 +169,9 @@ impl ToRedisArgs for Args<'_> {
         for place in &items.places {
             out.write_arg(self.catalogue.items()[*place].name.as_bytes());
         }
+        let mut digits = itoa::Buffer::new();
         for demand in &items.demands {
-            out.write_arg_fmt(demand);
+            out.write_arg(digits.format(*demand).as_bytes());
         }
         for buyer in buyers.as_bytes().chunks_exact(BUYER_CHARS) {
             out.write_arg(buyer);

@@ -102,16 +102,20 @@ impl Line {
         Self { taps: RefCell::default(), taps_max, closed: Cell::new(false), waiter: RefCell::new(None) }
     }
 
-    /// Lets a tap in at the end; `false` if there is no room.
-    pub(super) fn push(&self, tap: Tap) -> bool {
+    /// Lets a tap in at the end, or turns it away if there is no room.
+    pub(super) fn push(&self, tap: Tap) {
         let mut taps = self.taps.borrow_mut();
         if taps.len() >= self.taps_max {
-            return false;
+            return tap.caller.answer(Decision::NotTaken);
         }
         taps.push_back(tap);
         drop(taps);
         wake(&self.waiter);
-        true
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.taps.borrow().is_empty()
     }
 
     /// No more taps will come.

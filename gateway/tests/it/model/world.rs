@@ -193,7 +193,7 @@ impl Gate {
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
             let wish = Wish { model, packages, store, accept_partial: *accept_partial };
-            match admit(&self.sale, &(*buyer).into(), key, wish) {
+            match admit(&self.sale, &(*buyer).into(), key, wish, std::time::Instant::now()) {
                 Ok(admitted) => self.queue.reserve(admitted, deadline).await,
                 Err(refusal) => refusal,
             }
