@@ -361,7 +361,7 @@ fn apply(memory: &mut Memory, entry: &Entry) {
                 if let (Some(place), super::journal::Total::Of(total)) =
                     (memory.catalogue.place(&item), total)
                 {
-                    memory.totals[place] = Some(total);
+                    Arc::make_mut(&mut memory.totals)[place] = Some(total);
                 }
             }
         }

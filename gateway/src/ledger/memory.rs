@@ -121,8 +121,8 @@ pub struct Memory {
     pub grace_ms: i64,
     /// What is left of every item, by its place. Below 0 for items without a limit.
     pub free: Vec<i64>,
-    /// The total of every item with a limit, by its place.
-    pub totals: Vec<Option<i64>>,
+    /// The total of every item with a limit, by its place. Shared: unlike what is left, it hardly ever changes.
+    pub totals: Arc<[Option<i64>]>,
     /// Reservations by state: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
     /// Whether any model can be had: asked with every tap, and there may be many models.

@@ -55,11 +55,12 @@ local stock = {}
 for i = 1, items do
   local free = tonumber(before[i])
   if not free then return {'damaged', STOCK .. ' has no number in ' .. ARGV[NAMES + i]} end
-  before[i], stock[i] = free, free
-  if limits:byte(i) == LIMITED and free < tonumber(ARGV[DEMANDS + i]) then plenty = false end
+  local left = free - tonumber(ARGV[DEMANDS + i])
+  before[i], stock[i] = free, left
+  if left < 0 and limits:byte(i) == LIMITED then plenty = false end
 end
-if plenty then
-  for i = 1, items do stock[i] = stock[i] - tonumber(ARGV[DEMANDS + i]) end
+if not plenty then
+  for i = 1, items do stock[i] = before[i] end
 end
 
 -- What is decided: records as buyer and text in turn, with the place of each buyer's text.
