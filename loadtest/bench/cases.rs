@@ -53,6 +53,11 @@ impl Case {
         }
     }
 
+    /// Whether memory refuses every tap.
+    pub(crate) fn is_refusal(self) -> bool {
+        matches!(self, Self::SoldOut | Self::NotOpen)
+    }
+
     /// The sale that it is about.
     fn sale(self) -> &'static str {
         match self {

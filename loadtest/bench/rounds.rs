@@ -88,6 +88,10 @@ impl Bench<'_> {
             fresh - 1
         };
         self.floor(round, &stage, won, CONNECTIONS, None)?;
+        // First of all, right beside the floor that they are compared with most closely.
+        for case in self.wanted.iter().copied().filter(|case| case.is_refusal()) {
+            self.case(round, &stage, case, &requests(case, buyers, STORES), 0, CONNECTIONS, None)?;
+        }
         if self.wanted.contains(&Case::Won) {
             let capacity = self.case(round, &stage, Case::Won, won, next_range(), CONNECTIONS, None)?;
             if self.peer {
@@ -100,7 +104,7 @@ impl Bench<'_> {
                 self.case(round, &stage, Case::Won, won, next_range(), MOST_CONNECTIONS, pace)?;
             }
         }
-        for case in self.wanted.iter().copied().filter(|case| *case != Case::Won) {
+        for case in self.wanted.iter().copied().filter(|case| *case != Case::Won && !case.is_refusal()) {
             if case == Case::Status {
                 self.floor_get(round, &stage)?;
             }
