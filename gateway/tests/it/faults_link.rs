@@ -1,5 +1,7 @@
 //! A link to Redis that is slow, dead or cut while Redis itself is well.
 
+use std::pin::pin;
+
 use serde_json::json;
 
 use crate::faults::{far, stock};
@@ -70,6 +72,47 @@ async fn a_winner_whose_answer_was_lost_is_not_told_sold_out() {
     let late = told(&cut_off, "carol", "k", &far()).await;
     assert_eq!((late.status, late.problem()), (409, "sold-out"));
     balanced(&cut_off).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_has_come_does_not_wait_for_the_next_batch() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(&redis).await;
+    let patient = ["--workers", "1", "--redis-answer-timeout-ms", "60000", "--tap-deadline-ms", "60000"];
+    let gateway = Gateway::start_at(proxy.url(), &patient).await;
+    open(&gateway, &stock(5)).await;
+    assert_eq!(told(&gateway, "a", "k", &far()).await.status, 201);
+
+    proxy.set(Link::StallAnswers);
+    let body = far();
+    let mut alice = pin!(gateway.reserve("alice", "k", &body));
+    let decided = eventually("Redis decides", || async {
+        (redis.run::<u64>("HGET lg:{small}:state number") == 2).then_some(())
+    });
+    tokio::select! {
+        early = &mut alice => panic!("{}", early.text),
+        () = decided => {}
+    }
+    // He queues meanwhile, on the same worker that then tells the time.
+    let mut bob = pin!(gateway.reserve("bob", "k", &body));
+    for _ in 0..10 {
+        tokio::select! {
+            early = &mut alice => panic!("{}", early.text),
+            early = &mut bob => panic!("{}", early.text),
+            time = gateway.get("/v1/time") => assert_eq!(time.status, 200),
+        }
+    }
+    // Her answer comes in; his batch is sent and does not arrive.
+    proxy.set(Link::StallRequests);
+    let won = tokio::select! {
+        won = &mut alice => won,
+        early = &mut bob => panic!("{}", early.text),
+    };
+    assert_eq!(won.status, 201, "{}", won.text);
+    proxy.set(Link::Pass);
+    let won = bob.await;
+    assert_eq!(won.status, 201, "{}", won.text);
+    balanced(&gateway).await;
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ pub enum Link {
     Pass,
     /// Keeps answers back; what is sent still arrives.
     StallAnswers,
+    /// Keeps back what is sent; answers still arrive.
+    StallRequests,
     /// Keeps everything back.
     Stall,
     /// Keeps everything back on connections that are there, for good; new ones pass.
@@ -66,7 +68,9 @@ async fn listen(listener: TcpListener, socket: PathBuf, link: watch::Receiver<Li
             let (far_read, far_write) = far.into_split();
             let new = *link.borrow() == Link::StallOld;
             let both = move |l| l == Link::Stall || l == Link::StallOld && !new;
-            tokio::spawn(copy(near_read, far_write, link.clone(), both));
+            tokio::spawn(copy(near_read, far_write, link.clone(), move |l| {
+                both(l) || l == Link::StallRequests
+            }));
             tokio::spawn(copy(far_read, near_write, link.clone(), move |l| {
                 both(l) || l == Link::StallAnswers
             }));
