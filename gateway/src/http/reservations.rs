@@ -32,13 +32,14 @@ pub async fn reserve(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    let now = Instant::now();
     let key = idempotency_key(parts)?;
     let body = json_bytes(parts, body, worker.body_limits()).await?;
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
     let sale = worker.sale(sale_id)?;
     let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
+    // Only now: a body may take its time, and memory is judged and the queue waits from here on.
+    let now = Instant::now();
     let decision = match admit(&sale, who.sub(), &key, wish, now) {
         Ok(admitted) => worker.queue(&sale).reserve(admitted, worker.tap_deadline(now)).await,
         Err(refusal) => refusal,

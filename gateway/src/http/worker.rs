@@ -126,10 +126,10 @@ impl Worker {
         &self.shared.metrics
     }
 
-    /// When a tap that arrived at this instant must have its answer.
+    /// When a tap that is whole at this instant must have its answer.
     #[must_use]
-    pub fn tap_deadline(&self, arrived: Instant) -> tokio::time::Instant {
-        (arrived + self.shared.limits.tap_deadline).into()
+    pub fn tap_deadline(&self, whole: Instant) -> tokio::time::Instant {
+        (whole + self.shared.limits.tap_deadline).into()
     }
 
     /// Who sent this token.

@@ -1,5 +1,7 @@
 //! Requests as bytes: too large, too slow, badly framed, broken off. Each is answered or closed, and leaves nothing.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::harness::check::{balanced, refused};
@@ -62,6 +64,26 @@ async fn a_target_or_a_head_that_nobody_needs_is_refused() {
         assert!([431, 0].contains(&reply.status), "{} {}", reply.status, reply.text);
     }
     assert_eq!(balanced(&gateway).await, before);
+}
+
+#[tokio::test]
+async fn a_body_that_takes_longer_than_a_tap_may_wait_costs_its_buyer_nothing() {
+    let redis = Redis::start();
+    let gateway = Gateway::start_with(&redis, &["--tap-deadline-ms", "1000"]).await;
+    open(&gateway, &small()).await;
+    let body = white().to_string();
+    let (begun, rest) = body.split_at(body.len() / 2);
+    let mut raw = Raw::connect(&gateway.url).await;
+    raw.send(tap("k", &format!("connection: close\r\ncontent-length: {}\r\n", body.len()))).await;
+    raw.send(begun).await;
+    let since = Instant::now();
+    eventually("a tap that was whole would have had its answer", || async {
+        (since.elapsed() > Duration::from_millis(1500)).then_some(())
+    })
+    .await;
+    let reply = raw.send(rest).await.answer().await;
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    balanced(&gateway).await;
 }
 
 #[tokio::test]
