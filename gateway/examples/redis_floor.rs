@@ -81,7 +81,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
             async move {
                 match admitted {
                     Ok(admitted) => queue.reserve(admitted, deadline).await,
-                    Err(refusal) => refusal,
+                    Err((refusal, _)) => refusal,
                 }
             }
         });

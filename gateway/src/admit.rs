@@ -27,7 +27,7 @@ pub struct Wish<'a, Id> {
     pub accept_partial: bool,
 }
 
-/// Lets a tap on to the ledger, or refuses it without asking Redis.
+/// Lets a tap on to the ledger, or refuses it without asking Redis, with the memory that says so.
 ///
 /// Taps that can't win must not reach Redis; but a winner whose answer was lost comes back, maybe
 /// to another gateway, when all is sold out, paused or closed, and must be told that he won. So
@@ -39,13 +39,13 @@ pub fn admit<Id: AsRef<str>>(
     key: &str,
     wish: Wish<'_, Id>,
     now: Instant,
-) -> Result<Admitted, Decision> {
+) -> Result<Admitted, (Decision, Arc<Memory>)> {
     let buyer = BuyerHash::new(&sale.id, sub);
-    if sale.is_fresh(now)
-        && !sale.may_have_won(buyer.mark())
-        && let Some(refusal) = refuse(sale, &sale.memory(), &wish, now)
-    {
-        return Err(refusal);
+    if sale.is_fresh(now) && !sale.may_have_won(buyer.mark()) {
+        let memory = sale.memory();
+        if let Some(refusal) = refuse(sale, &memory, &wish, now) {
+            return Err((refusal, memory));
+        }
     }
     let Wish { model, packages, store, accept_partial } = wish;
     let wanted = Wanted {

@@ -40,11 +40,13 @@ pub async fn reserve(
     let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
     // Only now: a body may take its time, and memory is judged and the queue waits from here on.
     let now = Instant::now();
-    let decision = match admit(&sale, who.sub(), &key, wish, now) {
-        Ok(admitted) => worker.queue(&sale).reserve(admitted, worker.tap_deadline(now)).await,
-        Err(refusal) => refusal,
-    };
-    respond::decision(&sale, &sale.memory(), decision)
+    match admit(&sale, who.sub(), &key, wish, now) {
+        Err((refusal, memory)) => respond::decision(&sale, &memory, refusal),
+        Ok(admitted) => {
+            let decision = worker.queue(&sale).reserve(admitted, worker.tap_deadline(now)).await;
+            respond::decision(&sale, &sale.memory(), decision)
+        }
+    }
 }
 
 /// `GET /v1/sales/{sale}/reservations`: the caller's own.

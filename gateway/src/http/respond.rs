@@ -325,9 +325,13 @@ fn unknown_item(items: &[String]) -> Refused {
 }
 
 fn sold_out(items: &[String], is_final: bool) -> Refused {
-    Refused::new(problem::SOLD_OUT, ["Sold out: ", &items.join(", "), "."].concat())
-        .with("items", items)
-        .with("final", is_final)
+    let mut detail = String::with_capacity(128);
+    for (i, item) in items.iter().enumerate() {
+        detail.push_str(if i == 0 { "Sold out: " } else { ", " });
+        detail.push_str(item);
+    }
+    detail.push('.');
+    Refused::new(problem::SOLD_OUT, detail).with("items", items).with("final", is_final)
 }
 
 /// 204.

@@ -6,8 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64_simd::URL_SAFE_NO_PAD;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
@@ -182,7 +181,7 @@ impl OneOrMany<'_> {
 
 /// A part of a token as the text that it encodes.
 fn decode(part: &[u8]) -> Result<String, Unauthenticated> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| Unauthenticated::Malformed)?;
+    let bytes = URL_SAFE_NO_PAD.decode_to_vec(part).map_err(|_| Unauthenticated::Malformed)?;
     String::from_utf8(bytes).map_err(|_| Unauthenticated::Malformed)
 }
 

@@ -345,9 +345,9 @@ async fn read_whole(
 fn apply(memory: &mut Memory, entry: &Entry) {
     memory.sequence = entry.sequence;
     memory.counts = entry.counts;
-    for (item, left) in &entry.stock {
+    for (item, left) in entry.stock() {
         if let Some(place) = memory.catalogue.place(item) {
-            memory.free[place] = *left;
+            memory.free[place] = left;
         }
     }
     match entry.kind.as_str() {

@@ -1,6 +1,7 @@
 //! The journal's entries: how they are read from the stream and told to others, one JSON object a change.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
@@ -21,8 +22,10 @@ pub struct Entry {
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,
-    /// What was left of each item that it changed.
-    pub stock: Vec<(String, i64)>,
+    /// The items that it changed and what was left of each, as one text: there may be hundreds.
+    stock: String,
+    /// Where in that text each item stands, and what was left of it.
+    left: Vec<(Range<usize>, i64)>,
     /// Reservations by state after it: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
     /// Everything else that it says.
@@ -44,20 +47,23 @@ impl Entry {
         let mut fields: HashMap<String, String> =
             flat.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
         let stock = fields.remove("stock")?;
-        let stock: Vec<&str> = stock.split(' ').filter(|s| !s.is_empty()).collect();
+        let left = left(&stock)?;
         let counts: Vec<u64> = fields.remove("counts")?.split(' ').filter_map(|n| n.parse().ok()).collect();
         (rest == "0").then_some(())?;
         Some(Self {
             sequence: sequence.parse().ok()?,
             kind: fields.remove("kind")?,
             at: fields.remove("at")?.parse().ok()?,
-            stock: stock
-                .chunks_exact(2)
-                .map(|pair| Some((pair[0].to_owned(), pair[1].parse().ok()?)))
-                .collect::<Option<_>>()?,
+            stock,
+            left,
             counts: counts.try_into().ok()?,
             fields,
         })
+    }
+
+    /// What was left of each item that it changed.
+    pub fn stock(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.left.iter().map(|(item, left)| (&self.stock[item.clone()], *left))
     }
 
     /// The reservations that it changed, as they were after it; `None` if its text is damaged.
@@ -126,7 +132,7 @@ impl Entry {
     fn items<'a>(&'a self, places: &'a str) -> impl Iterator<Item = Option<&'a str>> {
         places.split(',').filter(|place| !place.is_empty()).map(|place| {
             let index = place.parse::<usize>().ok()?.checked_sub(1)?;
-            Some(self.stock.get(index)?.0.as_str())
+            Some(&self.stock[self.left.get(index)?.0.clone()])
         })
     }
 
@@ -184,6 +190,20 @@ impl Entry {
         });
         told.collect()
     }
+}
+
+/// Items and numbers in turn, separated by blanks: where each item stands, and its number.
+fn left(stock: &str) -> Option<Vec<(Range<usize>, i64)>> {
+    let mut left = Vec::new();
+    let mut from = 0;
+    while from < stock.len() {
+        let item = from..from + memchr::memchr(b' ', &stock.as_bytes()[from..])?;
+        let number = item.end + 1;
+        let end = memchr::memchr(b' ', &stock.as_bytes()[number..]).map_or(stock.len(), |at| number + at);
+        left.push((item, stock[number..end].parse().ok()?));
+        from = end + 1;
+    }
+    Some(left)
 }
 
 /// A total as the journal has it.

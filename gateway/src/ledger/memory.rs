@@ -3,7 +3,7 @@
 mod buyers;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,10 @@ pub const MEMORY_AGE_MAX: Duration = Duration::from_secs(1);
 /// How long a tap without an answer may still be decided by Redis: commands that a stopped Redis
 /// finds in its sockets are run when it goes on.
 const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
+
+/// What keeps memory from deciding: the ledger refuses the sale, or its journal can't be followed.
+const FAULT: u8 = 1;
+const BLIND: u8 = 2;
 
 /// All sales that this process knows.
 #[derive(Default)]
@@ -93,6 +97,8 @@ pub struct Sale {
     fault: ArcSwapOption<String>,
     /// Why its journal can't be followed, in words.
     blind: ArcSwapOption<String>,
+    /// [`FAULT`] and [`BLIND`], whichever there is: looked at with every tap.
+    troubles: AtomicU8,
     revision: watch::Sender<u64>,
     /// Live counters that the follower has not come to yet.
     counters: Mutex<Option<Counters>>,
@@ -179,6 +185,7 @@ impl Sale {
             clock: ArcSwapOption::empty(),
             fault: ArcSwapOption::empty(),
             blind: ArcSwapOption::empty(),
+            troubles: AtomicU8::new(0),
             revision,
             counters: Mutex::default(),
             drift: ArcSwapOption::empty(),
@@ -217,9 +224,7 @@ impl Sale {
     /// Whether memory may decide: it is complete and younger than [`MEMORY_AGE_MAX`].
     #[must_use]
     pub fn is_fresh(&self, now: Instant) -> bool {
-        self.age(now).is_some_and(|age| age < MEMORY_AGE_MAX)
-            && self.fault.load().is_none()
-            && self.blind.load().is_none()
+        self.age(now).is_some_and(|age| age < MEMORY_AGE_MAX) && self.troubles.load(Ordering::Acquire) == 0
     }
 
     /// How old memory is; `None` if it was never complete.
@@ -329,13 +334,23 @@ impl Sale {
     /// Memory decides nothing while the journal can't be followed.
     pub(super) fn set_blind(&self, why: Option<String>) {
         let before = self.blind.swap(why.clone().map(Arc::new));
+        self.note(BLIND, why.is_some());
         if let Some(why) = why.filter(|why| before.as_deref() != Some(why)) {
             tracing::error!(sale = self.id, "the journal can't be followed: {why}");
         }
     }
 
+    fn note(&self, trouble: u8, is_there: bool) {
+        if is_there {
+            self.troubles.fetch_or(trouble, Ordering::Release);
+        } else {
+            self.troubles.fetch_and(!trouble, Ordering::Release);
+        }
+    }
+
     pub(super) fn set_fault(&self, fault: Option<String>) {
         let before = self.fault.swap(fault.clone().map(Arc::new));
+        self.note(FAULT, fault.is_some());
         match fault {
             Some(fault) if before.as_deref() != Some(&fault) => {
                 tracing::error!(sale = self.id, "the ledger stands still: {fault}");

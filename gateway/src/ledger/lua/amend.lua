@@ -42,19 +42,21 @@ end
 local stock
 stock, refusal = fetch_stock(names)
 if not stock then return refusal end
-local gone, changed, taken = {}, {}, {}
+local gone, changed, returned = {}, {}, {}
 for _, item in ipairs(items_of(model, packages, store)) do
   if difference[item] < 0 then
     if not unlimited[item] and stock[item] < 1 then gone[#gone + 1] = item end
-    taken[#taken + 1] = item
   end
 end
 if #gone > 0 then return {'sold-out', header(s), unpack(gone)} end
-for _, item in ipairs(names) do changed[item] = stock[item] + difference[item] end
+for _, item in ipairs(names) do
+  changed[item] = stock[item] + difference[item]
+  if difference[item] > 0 then returned[#returned + 1] = item end
+end
 
 r.model, r.packages, r.store, r.unavailable = model, packages, store, unavailable
 r.version = r.version + 1
 touch(s, r)
 local buyer = id:sub(1, 20)
-commit(s, 'amend', {'data', journal_line(buyer, record, r)}, flat(changed), {buyer, format_record(record)}, {}, taken)
+commit(s, 'amend', {'data', journal_line(buyer, record, r)}, flat(changed), {buyer, format_record(record)}, {}, returned)
 return {'ok', header(s), format_row(r)}

@@ -55,7 +55,7 @@ for _, item in ipairs(items) do
   local taken = (total or 0) - (counter or 0)
   if total then s.limits = s.limits - 1 end
   if after[item] == '-' then
-    if redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
+    if taken ~= 0 or redis.call('SISMEMBER', TAKEN, item) == 1 then used[#used + 1] = item end
     gone[#gone + 1] = item
     listed[#listed + 1] = item .. ' -'
   else

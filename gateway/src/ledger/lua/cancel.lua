@@ -26,5 +26,5 @@ r.state = 'cancelled'
 s.cancelled = s.cancelled + 1
 touch(s, r)
 local buyer = id:sub(1, 20)
-commit(s, 'cancel', {'data', journal_line(buyer, record, r)}, flat(stock), {buyer, format_record(record)}, {})
+commit(s, 'cancel', {'data', journal_line(buyer, record, r)}, flat(stock), {buyer, format_record(record)}, {}, items)
 return {'ok', header(s), format_row(r)}

@@ -91,7 +91,7 @@ if expired > 0 then
   s.held, s.expired = s.held - expired, s.expired + expired
   local texts_now = {}
   for buyer, record in pairs(records) do texts_now[buyer] = format_record(record) end
-  commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), flat(texts_now), {swept = swept})
+  commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), flat(texts_now), {swept = swept}, names)
 elseif swept ~= s.swept then
   store_pairs(STATE, {'swept', whole(swept)})
 end

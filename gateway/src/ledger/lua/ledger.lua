@@ -6,7 +6,8 @@
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
 --   3 records     hash     buyer's part of the id -> "sub " and one row a reservation
 --   4 journal     stream   one entry a change, id <sequence>-0
---   5 taken       set      items that were ever taken, which a definition can't remove any more
+--   5 taken       set      items that came back, so that a definition can't remove what was ever taken; and those of
+--                          the first batch, so that a set that is gone is noticed
 --   6 totals      hash     item -> total, for items with a limit
 --   7 definition  string   the definition as last applied, JSON
 --
@@ -233,7 +234,7 @@ end
 -- The one way to write. `entry` is the journal entry's own fields, `stock` the items whose counter
 -- changed with what is left of them, `records` the buyers whose text changed with their texts: all
 -- flat lists. `state` is a table of further fields of the state, `taken` a list of items to remember
--- as ever taken. The journal entry also carries what is left of every item given and the counts, as
+-- as ever taken: while an item is taken its counter says so, so that those that come back are enough. The journal entry also carries what is left of every item given and the counts, as
 -- values and not as differences, so that it can be applied twice without harm. Every change is a
 -- tick, too: what it decided by the sale clock, such as that a buyer's hold is over, must not be
 -- undone by a TIME that steps back.

@@ -192,7 +192,7 @@ if #winners > 0 then
   local left, taken = {}, {}
   for i = 1, items do
     left[2 * i - 1], left[2 * i] = ARGV[NAMES + i], whole(stock[i])
-    if stock[i] < before[i] then taken[#taken + 1] = ARGV[NAMES + i] end
+    if first == 1 and stock[i] < before[i] then taken[#taken + 1] = ARGV[NAMES + i] end
   end
   s.held = s.held + #winners
   commit(s, 'reserve', {'first', whole(first), 'deadline', whole(deadline), 'buyers', buyers, 'who', who, 'wants', wants},

@@ -195,7 +195,7 @@ impl Gate {
             let wish = Wish { model, packages, store, accept_partial: *accept_partial };
             match admit(&self.sale, &(*buyer).into(), key, wish, std::time::Instant::now()) {
                 Ok(admitted) => self.queue.reserve(admitted, deadline).await,
-                Err(refusal) => refusal,
+                Err((refusal, _)) => refusal,
             }
         });
         let decisions = futures_util::future::join_all(taps).await;
