@@ -13,7 +13,7 @@ use std::time::Duration;
 use clap::Parser;
 use futures_util::future::join_all;
 use gateway::admit::{Wish, admit};
-use gateway::ledger::batch::{Decision, Queue, QueueLimits};
+use gateway::ledger::batch::{Deadlines, Decision, Queue, QueueLimits};
 use gateway::ledger::dial::Redis;
 use gateway::ledger::follow;
 use gateway::ledger::lane::Lane;
@@ -76,11 +76,12 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     for n in 0..batches {
         let taps = (0..batch).map(|i| {
             let admitted = tap(n * batch + i);
-            let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+            let late = tokio::time::Instant::now() + Duration::from_secs(10);
+            let deadlines = Deadlines { send: late, answer: late };
             let queue = &queue;
             async move {
                 match admitted {
-                    Ok(admitted) => queue.reserve(admitted, deadline).await,
+                    Ok(admitted) => queue.reserve(admitted, deadlines).await,
                     Err((refusal, _)) => refusal,
                 }
             }

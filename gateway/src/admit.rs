@@ -1,5 +1,10 @@
 //! The only maker of `Admitted`: what memory may refuse is refused here, everything else gets its ticket.
 
+pub mod buckets;
+mod known;
+pub mod limits;
+pub mod policy;
+
 use std::sync::Arc;
 use std::time::Instant;
 

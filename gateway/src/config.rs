@@ -1,5 +1,6 @@
 //! Every option of the gateway: its flag, its variable, its key in the file, its default; all bad values at once.
 
+mod limits;
 mod options;
 
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ use hyper::http::HeaderValue;
 use options::Help;
 pub use options::{CommonOptions, DEFAULTS, ServeOptions};
 
+use crate::admit::limits::LimitSettings;
 use crate::http::server::ConnectionLimits;
 use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
@@ -50,6 +52,8 @@ pub struct ServeConfig {
     pub connections: ConnectionLimits,
     /// Limits of requests.
     pub requests: RequestLimits,
+    /// Who may ask for how much.
+    pub rates: LimitSettings,
     /// Between not ready and closing the listener.
     pub drain_delay: Duration,
     /// Until what is left is cut.
@@ -203,6 +207,9 @@ impl Settings {
         let connections_max = self.number("connections-max", 1..=10_000_000);
         let batch_max = self.number("batch-max", 1..=1_000);
         let queue_max = self.number("queue-max", 1..=1_000_000);
+        let queue_delay_max = self.millis("queue-delay-max-ms", 1..=60_000);
+        let in_flight_max = self.number("in-flight-max", 10..=10_000_000);
+        let rates = self.rates();
         let tap_deadline = self.millis("tap-deadline-ms", 10..=60_000);
         let first_byte_timeout = self.millis("first-byte-timeout-ms", 10..=600_000);
         let header_timeout = self.millis("header-timeout-ms", 10..=600_000);
@@ -230,8 +237,11 @@ impl Settings {
                 requests: RequestLimits {
                     queue: QueueLimits { batch_max: usize_of(batch_max?), queue_max: usize_of(queue_max?) },
                     tap_deadline: tap_deadline?,
+                    queue_delay_max: queue_delay_max?,
+                    in_flight_max: usize_of(in_flight_max?).div_ceil(workers),
                     body_timeout: body_timeout?,
                 },
+                rates: rates?,
                 drain_delay: drain_delay?,
                 drain_deadline: drain_deadline?,
                 cors_origins: cors_origins?,
@@ -320,7 +330,7 @@ mod tests {
         std::fs::write(&file, "listen = \"here\"\nqueue-max = -3\ncolour = \"red\"\n").unwrap();
         let common = CommonOptions {
             config: Some(file),
-            redis: Some("http://:pw@x".into()),
+            redis: Some("http://:hunter2@x".into()),
             ..CommonOptions::default()
         };
         let serve = ServeOptions {
@@ -340,7 +350,7 @@ mod tests {
         ] {
             assert!(problems.contains(part), "{part} in {problems}");
         }
-        assert!(!problems.contains("pw"), "{problems}");
+        assert!(!problems.contains("hunter2"), "{problems}");
     }
 
     #[test]

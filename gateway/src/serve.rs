@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::admit::limits::Limits;
 use crate::config::ServeConfig;
 use crate::http::server;
 use crate::http::worker::{self, Shared};
@@ -91,6 +92,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     let sales = Arc::new(Sales::default());
     let caught_up = Arc::new(CaughtUp::default());
     let metrics = Arc::new(Metrics::default());
+    let rates = Arc::new(Limits::new(config.rates));
     let shared = Shared {
         sales: sales.clone(),
         keys: keys.clone(),
@@ -99,6 +101,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         limits: config.requests,
         connections: config.connections,
         origins: config.cors_origins.clone().into(),
+        rates: rates.clone(),
         metrics: metrics.clone(),
     };
     let scripts = shared.scripts.clone();

@@ -88,6 +88,58 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_QUEUE_MAX", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) queue_max: Option<String>,
+    /// How long a tap may wait until it is sent to the ledger, in ms; past it its caller is told to come back
+    #[arg(long, env = "LAUNCHGATE_QUEUE_DELAY_MAX_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) queue_delay_max_ms: Option<String>,
+    /// Requests that ask the ledger at the same time, all workers together; more are told to come back. The last tenth is kept for what is no new reservation
+    #[arg(long, env = "LAUNCHGATE_IN_FLIGHT_MAX", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) in_flight_max: Option<String>,
+    /// What one buyer may spend: units a second, units at once; or off
+    #[arg(long, env = "LAUNCHGATE_LIMIT_BUYER", value_name = "RATE:BURST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit_buyer: Option<String>,
+    /// What calls without a token from one client address may spend (IPv6: one /64)
+    #[arg(long, env = "LAUNCHGATE_LIMIT_ADDRESS", value_name = "RATE:BURST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit_address: Option<String>,
+    /// What tokens that are not right may spend from one client address; then only tokens that were right before are looked at
+    #[arg(long, env = "LAUNCHGATE_LIMIT_UNVERIFIED", value_name = "RATE:BURST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit_unverified: Option<String>,
+    /// What new reservations of one sale may spend, all live gateways together
+    #[arg(long, env = "LAUNCHGATE_LIMIT_SALE", value_name = "RATE:BURST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit_sale: Option<String>,
+    /// What all calls but those of services may spend, all live gateways together
+    #[arg(long, env = "LAUNCHGATE_LIMIT_GATEWAY", value_name = "RATE:BURST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit_gateway: Option<String>,
+    /// Buyers, and addresses, that have a bucket of their own at the same time. Three tables of 18.3 bytes for each
+    #[arg(long, env = "LAUNCHGATE_LIMIT_KEYS_MAX", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limit_keys_max: Option<String>,
+    /// Units that a new reservation costs
+    #[arg(long, env = "LAUNCHGATE_COST_RESERVE", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cost_reserve: Option<String>,
+    /// Units that an amendment or a cancellation costs
+    #[arg(long, env = "LAUNCHGATE_COST_CHANGE", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cost_change: Option<String>,
+    /// Units that a look at one's own reservations costs
+    #[arg(long, env = "LAUNCHGATE_COST_READ", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cost_read: Option<String>,
+    /// Units that a call without a token costs
+    #[arg(long, env = "LAUNCHGATE_COST_STATUS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cost_status: Option<String>,
+    /// Units that a token that is not right costs
+    #[arg(long, env = "LAUNCHGATE_COST_UNVERIFIED", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cost_unverified: Option<String>,
     /// From a tap's arrival to its answer, in ms
     #[arg(long, env = "LAUNCHGATE_TAP_DEADLINE_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,6 +191,19 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("connections-max", "10000"),
     ("batch-max", "256"),
     ("queue-max", "8192"),
+    ("queue-delay-max-ms", "200"),
+    ("in-flight-max", "10000"),
+    ("limit-buyer", "20:100"),
+    ("limit-address", "2000:20000"),
+    ("limit-unverified", "1000:10000"),
+    ("limit-sale", "off"),
+    ("limit-gateway", "off"),
+    ("limit-keys-max", "1000000"),
+    ("cost-reserve", "5"),
+    ("cost-change", "5"),
+    ("cost-read", "1"),
+    ("cost-status", "1"),
+    ("cost-unverified", "10"),
     ("tap-deadline-ms", "2000"),
     ("first-byte-timeout-ms", "10000"),
     ("header-timeout-ms", "30000"),

@@ -3,6 +3,7 @@
 pub mod cors;
 mod head_timer;
 pub mod openapi;
+pub mod peer;
 pub mod problem;
 pub mod request;
 pub mod reservations;

@@ -1,6 +1,7 @@
 //! The calls on reservations: each reads its request, asks the ledger, and hands the answer to `respond`.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 use hyper::body::Incoming;
@@ -11,7 +12,7 @@ use super::problem;
 use super::request::{BodyLimits, json, json_bytes, parse, query};
 use super::respond::{self, Answer, Refused};
 use super::view::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
-use super::worker::Worker;
+use super::worker::{Place, Worker};
 use crate::admit::{Wish, admit};
 use crate::domain::identity::{buyer_part, is_reservation_id, parse_key};
 use crate::identify::Identified;
@@ -24,10 +25,37 @@ const PACKAGES_MAX: usize = 16;
 /// Characters of a payment reference.
 const PAYMENT_MAX: usize = 128;
 
+/// Who calls, and when the call's head was there.
+pub struct Caller {
+    /// By the token.
+    pub who: Identified,
+    /// What the limits count by.
+    pub came: Instant,
+}
+
+impl Caller {
+    /// A new reservation counts against the buyer, the sale and the gateway. Services are not limited: they carry
+    /// out what was sold.
+    fn reserves(&self, worker: &Worker, sale: &Sale) -> Result<(), Refused> {
+        if self.who.is_service() {
+            return Ok(());
+        }
+        worker.rates().reservation(self.who.sub(), &sale.id, self.came).map_err(Refused::quota_exceeded)
+    }
+
+    /// Any other call that asks the ledger, with its place among those.
+    fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<Place<'a>, Refused> {
+        if !self.who.is_service() {
+            worker.rates().call(self.who.sub(), cost, self.came).map_err(Refused::quota_exceeded)?;
+        }
+        worker.place(false)
+    }
+}
+
 /// `POST /v1/sales/{sale}/reservations`: the tap.
 pub async fn reserve(
     worker: &Worker,
-    who: &Identified,
+    caller: &Caller,
     sale_id: &str,
     parts: &Parts,
     body: Incoming,
@@ -37,28 +65,26 @@ pub async fn reserve(
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
     let sale = worker.sale(sale_id)?;
+    caller.reserves(worker, &sale)?;
     let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
     // Only now: a body may take its time, and memory is judged and the queue waits from here on.
     let now = Instant::now();
-    match admit(&sale, who.sub(), &key, wish, now) {
+    match admit(&sale, caller.who.sub(), &key, wish, now) {
         Err((refusal, memory)) => respond::decision(&sale, &memory, refusal),
         Ok(admitted) => {
-            let decision = worker.queue(&sale).reserve(admitted, worker.tap_deadline(now)).await;
+            let _place = worker.place(true)?;
+            let decision = worker.queue(&sale).reserve(admitted, worker.deadlines(now)).await;
             respond::decision(&sale, &sale.memory(), decision)
         }
     }
 }
 
 /// `GET /v1/sales/{sale}/reservations`: the caller's own.
-pub async fn list(
-    worker: &Worker,
-    who: &Identified,
-    sale_id: &str,
-    parts: &Parts,
-) -> Result<Answer, Refused> {
+pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str, parts: &Parts) -> Result<Answer, Refused> {
     let [] = query(parts, [])?;
     let sale = worker.sale(sale_id)?;
-    match changes::read(worker.lane(), &sale, &buyer_part(&sale.id, who.sub())).await {
+    let _place = caller.asks(worker, worker.rates().costs().read)?;
+    match changes::read(worker.lane(), &sale, &buyer_part(&sale.id, caller.who.sub())).await {
         Ok((list, header)) => Ok(respond::reservations(&sale, &sale.memory(), &list, &header)),
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a buyer's reservations could not be read");
@@ -68,18 +94,19 @@ pub async fn list(
 }
 
 /// `GET /v1/sales/{sale}/reservations/{id}`
-pub async fn get(worker: &Worker, who: &Identified, sale_id: &str, id: &str) -> Result<Answer, Refused> {
+pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
-    let part = buyer_part(&sale.id, who.sub());
-    let change = changes::get(worker.lane(), &sale, id, by(who, &part)).await;
+    let _place = caller.asks(worker, worker.rates().costs().read)?;
+    let part = buyer_part(&sale.id, caller.who.sub());
+    let change = changes::get(worker.lane(), &sale, id, by(&caller.who, &part)).await;
     respond::change(&sale, &sale.memory(), change)
 }
 
 /// `PATCH /v1/sales/{sale}/reservations/{id}`
 pub async fn amend(
     worker: &Worker,
-    who: &Identified,
+    caller: &Caller,
     sale_id: &str,
     id: &str,
     parts: &Parts,
@@ -96,21 +123,22 @@ pub async fn amend(
     };
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
-    let part = buyer_part(&sale.id, who.sub());
-    let change = changes::amend(worker.lane(), &sale, id, by(who, &part), &wanted).await;
+    let _place = caller.asks(worker, worker.rates().costs().change)?;
+    let part = buyer_part(&sale.id, caller.who.sub());
+    let change = changes::amend(worker.lane(), &sale, id, by(&caller.who, &part), &wanted).await;
     respond::change(&sale, &sale.memory(), change)
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/confirm`
 pub async fn confirm(
     worker: &Worker,
-    who: &Identified,
+    caller: &Caller,
     sale_id: &str,
     id: &str,
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    if !who.is_service() {
+    if !caller.who.is_service() {
         return Err(Refused::new(
             problem::FORBIDDEN,
             "Only a service confirms; the token has no scope `service`.",
@@ -132,16 +160,18 @@ pub async fn confirm(
     }
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
+    let _place = caller.asks(worker, worker.rates().costs().change)?;
     let change = changes::confirm(worker.lane(), &sale, id, &payment, version).await;
     respond::change(&sale, &sale.memory(), change)
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/cancel`: needs no body, and looks into none.
-pub async fn cancel(worker: &Worker, who: &Identified, sale_id: &str, id: &str) -> Result<Answer, Refused> {
+pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
-    let part = buyer_part(&sale.id, who.sub());
-    let change = changes::cancel(worker.lane(), &sale, id, by(who, &part)).await;
+    let _place = caller.asks(worker, worker.rates().costs().change)?;
+    let part = buyer_part(&sale.id, caller.who.sub());
+    let change = changes::cancel(worker.lane(), &sale, id, by(&caller.who, &part)).await;
     respond::change(&sale, &sale.memory(), change)
 }
 

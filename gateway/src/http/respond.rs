@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use super::problem::{self, Kind};
 use super::view::ReservationView;
+use crate::admit::limits::Exceeded;
+use crate::admit::policy::Policy;
 use crate::identify::Unauthenticated;
 use crate::ledger::batch::Decision;
 use crate::ledger::changes::Change;
@@ -99,6 +101,30 @@ impl Refused {
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
         Self::new(problem::METHOD_NOT_ALLOWED, format!("This path has {allow}.")).header(ALLOW, allow)
+    }
+
+    /// 429: which limit, and when it has enough for this call again. What the headers say is in calls of this kind
+    /// (draft-ietf-httpapi-ratelimit-headers-10).
+    #[must_use]
+    pub fn quota_exceeded(exceeded: Exceeded) -> Self {
+        let Exceeded { policy, quota, window_s, wait } = exceeded;
+        let detail = match policy {
+            Policy::Buyer => "You have sent more than is allowed to one buyer.",
+            Policy::Address => "More calls without a token come from your address than are allowed.",
+            Policy::Unverified => {
+                "Too many tokens from your address were not valid. Tokens that are not known here are not looked at for now."
+            }
+            Policy::Sale => "More reservations are asked for in this sale than are let in at a time.",
+            Policy::Gateway => "More calls come in than are let in at a time.",
+        };
+        let wait_ms = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        let name = policy.name();
+        let left = format!("\"{name}\";r=0;t={}", wait_ms.div_ceil(1_000));
+        Self::new(problem::QUOTA_EXCEEDED, detail)
+            .with("violated-policies", [name])
+            .retry_after(wait_ms)
+            .header(HeaderName::from_static("ratelimit"), left)
+            .header(HeaderName::from_static("ratelimit-policy"), format!("\"{name}\";q={quota};w={window_s}"))
     }
 
     /// 503, certainly not taken.

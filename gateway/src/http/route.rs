@@ -1,17 +1,19 @@
 //! From path and method to handler: the public API's table of contents, and the order of its first checks.
 
+use std::time::Instant;
+
 use futures_util::FutureExt;
 use hyper::Method;
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 
+use super::peer::Peer;
 use super::request::query;
+use super::reservations::Caller;
 use super::respond::{self, Answer, Refused};
 use super::sales::StoresWanted;
 use super::worker::Worker;
 use super::{cors, problem, request, reservations, sales};
-use crate::identify::Identified;
 use crate::ops::metrics::Route;
 
 /// What a path means.
@@ -81,12 +83,12 @@ impl Path<'_> {
 }
 
 /// Answers one request on the public listener.
-pub async fn answer(worker: &Worker, parts: &Parts, body: Incoming) -> Answer {
+pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming) -> Answer {
     let origin = cors::origin(worker.origins(), parts);
     let path = path(parts.uri.path());
     let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), parts, path.methods())) {
         Some(preflight) => preflight,
-        None => dispatch(worker, path, parts, body).await.unwrap_or_else(Refused::into_answer),
+        None => dispatch(worker, peer, path, parts, body).await.unwrap_or_else(Refused::into_answer),
     };
     cors::mark(&mut answer, !worker.origins().is_empty(), origin);
     worker.metrics().count(path.map_or(Route::None, Path::route), answer.status().as_u16());
@@ -95,6 +97,7 @@ pub async fn answer(worker: &Worker, parts: &Parts, body: Incoming) -> Answer {
 
 async fn dispatch(
     worker: &Worker,
+    peer: &Peer,
     path: Option<Path<'_>>,
     parts: &Parts,
     body: Incoming,
@@ -106,42 +109,52 @@ async fn dispatch(
     if !path.methods().contains(&method.as_str()) {
         return Err(Refused::method_not_allowed(&path.methods().join(", ")));
     }
-    let who = || -> Result<Identified, Refused> {
-        worker.identify(parts.headers.get(AUTHORIZATION)).map_err(Refused::unauthenticated)
-    };
+    let now = Instant::now();
+    let anonymous = || worker.rates().anonymous(peer.client(parts), now).map_err(Refused::quota_exceeded);
+    let caller = || Ok(Caller { who: worker.identify(peer, parts, now)?, came: now });
     match path {
-        Path::Time => Ok(sales::time(now(worker))),
-        Path::Problem(name) => explain(name),
+        Path::Time => {
+            anonymous()?;
+            Ok(sales::time(time(worker, now)))
+        }
+        Path::Problem(name) => {
+            anonymous()?;
+            explain(name)
+        }
         Path::Sale(id) => {
             let [] = query(parts, [])?;
-            Ok(worker.pages.answer(&*worker.sale(id)?, parts))
+            let sale = worker.sale(id)?;
+            anonymous()?;
+            Ok(worker.pages.answer(&sale, parts))
         }
         Path::Stores(id) => {
             let wanted = StoresWanted::read(parts)?;
-            sales::stores(&*worker.sale(id)?, wanted)
+            let sale = worker.sale(id)?;
+            anonymous()?;
+            sales::stores(&sale, wanted)
         }
         Path::Reservations(sale) if method == Method::POST => {
-            reservations::reserve(worker, &who()?, sale, parts, body).await
+            reservations::reserve(worker, &caller()?, sale, parts, body).await
         }
         // Boxed, so that the future of a tap is small.
-        Path::Reservations(sale) => reservations::list(worker, &who()?, sale, parts).boxed_local().await,
+        Path::Reservations(sale) => reservations::list(worker, &caller()?, sale, parts).boxed_local().await,
         Path::Reservation(sale, id) if method == Method::PATCH => {
-            reservations::amend(worker, &who()?, sale, id, parts, body).boxed_local().await
+            reservations::amend(worker, &caller()?, sale, id, parts, body).boxed_local().await
         }
-        Path::Reservation(sale, id) => reservations::get(worker, &who()?, sale, id).boxed_local().await,
+        Path::Reservation(sale, id) => reservations::get(worker, &caller()?, sale, id).boxed_local().await,
         Path::Confirm(sale, id) => {
-            reservations::confirm(worker, &who()?, sale, id, parts, body).boxed_local().await
+            reservations::confirm(worker, &caller()?, sale, id, parts, body).boxed_local().await
         }
-        Path::Cancel(sale, id) => reservations::cancel(worker, &who()?, sale, id).boxed_local().await,
+        Path::Cancel(sale, id) => reservations::cancel(worker, &caller()?, sale, id).boxed_local().await,
     }
 }
 
 /// Redis's clock as some sale last read it; before there is one, this host's.
-fn now(worker: &Worker) -> i64 {
+fn time(worker: &Worker, now: Instant) -> i64 {
     let sales = worker.sales().all();
     sales
         .iter()
-        .find(|sale| sale.time(std::time::Instant::now()).is_some())
+        .find(|sale| sale.time(now).is_some())
         .map_or_else(|| jiff::Timestamp::now().as_millisecond(), |sale| sale.best_time())
 }
 

@@ -23,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::head_timer::head_timer;
+use super::peer::Peer;
 use super::problem;
 use super::respond::{Answer, Refused};
 
@@ -48,7 +49,7 @@ pub struct ConnectionLimits {
 /// Something that answers requests, on one thread.
 pub trait Handler: 'static {
     /// Answers one. Every refusal is an answer.
-    fn answer(&self, parts: &Parts, body: Incoming) -> impl Future<Output = Answer>;
+    fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming) -> impl Future<Output = Answer>;
 }
 
 /// Binds one listener for each worker to the same port. The kernel spreads connections over them.
@@ -90,11 +91,11 @@ pub async fn serve<H: Handler>(
     let open = Rc::new(Cell::new(0));
     let (ended, mut all_ended) = tokio::sync::mpsc::channel::<Infallible>(1);
     loop {
-        let stream = tokio::select! {
+        let (stream, from) = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, mostly: wait for some to come back instead of spinning.
                     tracing::warn!(%error, "can't accept");
@@ -110,7 +111,7 @@ pub async fn serve<H: Handler>(
         open.set(open.get() + 1);
         let (handler, open, ended, stop) = (handler.clone(), open.clone(), ended.clone(), stop.clone());
         tokio::task::spawn_local(async move {
-            connection(stream, handler, limits, stop).await;
+            connection(stream, Peer { address: from.ip() }, handler, limits, stop).await;
             open.set(open.get() - 1);
             drop(ended);
         });
@@ -121,6 +122,7 @@ pub async fn serve<H: Handler>(
 
 async fn connection<H: Handler>(
     stream: TcpStream,
+    peer: Peer,
     handler: Rc<H>,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
@@ -134,7 +136,8 @@ async fn connection<H: Handler>(
         readable = first_byte => if !matches!(readable, Ok(Ok(()))) { return },
         _ = stop.wait_for(|stop| *stop) => return,
     }
-    let service = service_fn(|request| answer(handler.clone(), request));
+    let served = Rc::new((handler, peer));
+    let service = service_fn(|request| answer(served.clone(), request));
     let (timer, mut watch) = head_timer(limits.header_timeout);
     let mut connection = http1::Builder::new()
         .timer(timer)
@@ -194,12 +197,13 @@ async fn close(mut stream: TcpStream, linger: Duration) {
 /// Boxed, because only a connection that can be moved gives its stream back for the 408 above; and
 /// while it waits for a request, it has no room for the answer to it.
 fn answer<H: Handler>(
-    handler: Rc<H>,
+    served: Rc<(Rc<H>, Peer)>,
     request: Request<Incoming>,
 ) -> Pin<Box<impl Future<Output = Result<Answer, Infallible>>>> {
     let (parts, body) = request.into_parts();
     Box::pin(async move {
-        let answer = std::panic::AssertUnwindSafe(handler.answer(&parts, body)).catch_unwind().await;
+        let (handler, peer) = &*served;
+        let answer = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body)).catch_unwind().await;
         Ok(answer.unwrap_or_else(|_| has_panicked(&parts)))
     })
 }

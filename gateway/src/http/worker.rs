@@ -1,23 +1,26 @@
 //! A worker: one thread with a single-threaded runtime, its own listener, its own lane to Redis.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
 use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
-use super::respond::Answer;
+use super::peer::Peer;
+use super::respond::{Answer, Refused};
 use super::route;
 use super::sales::Pages;
 use super::server::{self, ConnectionLimits, Handler};
-use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, Keys, Unauthenticated};
-use crate::ledger::batch::{Queue, QueueLimits};
+use crate::admit::limits::Limits;
+use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, Keys};
+use crate::ledger::batch::{Deadlines, Queue, QueueLimits};
 use crate::ledger::dial::Redis;
 use crate::ledger::lane::Lane;
 use crate::ledger::memory::{Sale, Sales};
@@ -42,6 +45,8 @@ pub struct Shared {
     pub connections: ConnectionLimits,
     /// Origins whose pages may call, as browsers send them.
     pub origins: Arc<[HeaderValue]>,
+    /// Who has asked for too much.
+    pub rates: Arc<Limits>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -53,6 +58,10 @@ pub struct RequestLimits {
     pub queue: QueueLimits,
     /// From the arrival of a tap to its answer, whatever it is.
     pub tap_deadline: Duration,
+    /// How long a tap may wait until it is sent to the ledger.
+    pub queue_delay_max: Duration,
+    /// Requests that ask the ledger at the same time.
+    pub in_flight_max: usize,
     /// From the end of the headers to the end of the body.
     pub body_timeout: Duration,
 }
@@ -63,6 +72,7 @@ pub struct Worker {
     lane: Rc<Lane<Redis>>,
     identifier: RefCell<Identifier>,
     queues: RefCell<FxHashMap<String, Queue>>,
+    in_flight: Cell<usize>,
     /// The sale's page, ready made.
     pub pages: Pages,
 }
@@ -80,6 +90,7 @@ pub fn run(
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
+            in_flight: Cell::new(0),
             pages: Pages::default(),
             lane,
             shared,
@@ -90,8 +101,8 @@ pub fn run(
 }
 
 impl Handler for Worker {
-    fn answer(&self, parts: &Parts, body: Incoming) -> impl Future<Output = Answer> {
-        route::answer(self, parts, body)
+    fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming) -> impl Future<Output = Answer> {
+        route::answer(self, peer, parts, body)
     }
 }
 
@@ -126,16 +137,49 @@ impl Worker {
         &self.shared.metrics
     }
 
-    /// When a tap that is whole at this instant must have its answer.
+    /// Who has asked for too much.
     #[must_use]
-    pub fn tap_deadline(&self, whole: Instant) -> tokio::time::Instant {
-        (whole + self.shared.limits.tap_deadline).into()
+    pub fn rates(&self) -> &Limits {
+        &self.shared.rates
     }
 
-    /// Who sent this token.
-    pub fn identify(&self, authorization: Option<&HeaderValue>) -> Result<Identified, Unauthenticated> {
+    /// How long a tap that is whole at this instant may wait.
+    #[must_use]
+    pub fn deadlines(&self, whole: Instant) -> Deadlines {
+        let RequestLimits { tap_deadline, queue_delay_max, .. } = self.shared.limits;
+        Deadlines {
+            send: (whole + queue_delay_max.min(tap_deadline)).into(),
+            answer: (whole + tap_deadline).into(),
+        }
+    }
+
+    /// Who sent this request. An address that has sent too many tokens that were not right is not listened to,
+    /// except with a token that was right before.
+    pub fn identify(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<Identified, Refused> {
+        let authorization = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let rates = self.rates();
+        rates
+            .token(|| peer.client(parts), authorization.unwrap_or_default(), now)
+            .map_err(Refused::quota_exceeded)?;
         let now_s = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        self.identifier.borrow_mut().identify(authorization.map(HeaderValue::as_bytes), now_s)
+        let identified = self.identifier.borrow_mut().identify(authorization, now_s);
+        match identified {
+            Ok(_) => rates.token_was_right(authorization.unwrap_or_default()),
+            Err(_) => rates.token_was_wrong(peer.client(parts), now),
+        }
+        identified.map_err(Refused::unauthenticated)
+    }
+
+    /// A place among the requests that ask the ledger, until it is dropped; or that there is none. The last tenth is
+    /// kept for what is not a new reservation: who pays or gives back goes first.
+    pub fn place(&self, is_new: bool) -> Result<Place<'_>, Refused> {
+        let most = self.shared.limits.in_flight_max;
+        let most = if is_new { most - most / 10 } else { most };
+        if self.in_flight.get() >= most {
+            return Err(Refused::not_taken());
+        }
+        self.in_flight.set(self.in_flight.get() + 1);
+        Ok(Place(&self.in_flight))
     }
 
     /// The queue of a sale; it is made with the first tap.
@@ -147,5 +191,14 @@ impl Worker {
         let queue = Queue::start(sale.clone(), self.lane.clone(), self.shared.limits.queue);
         queues.insert(sale.id.clone(), queue.clone());
         queue
+    }
+}
+
+/// A request that asks the ledger.
+pub struct Place<'a>(&'a Cell<usize>);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }

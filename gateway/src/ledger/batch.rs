@@ -12,6 +12,7 @@ use std::time::Duration;
 use encode::Columns;
 use futures_util::future::join;
 use redis::Value;
+pub use tap::Deadlines;
 use tap::{Line, Tap};
 use tokio::time::Instant;
 
@@ -108,14 +109,13 @@ impl Queue {
         Self(Rc::new(Open(line)))
     }
 
-    /// Queues a tap and waits for its decision until the deadline. All taps of a queue must wait
-    /// equally long. The tap outlives its caller: if this future is dropped, it is decided all the same.
+    /// Queues a tap and waits for its decision until the deadline. The tap outlives its caller: if this future is dropped, it is decided all the same.
     pub fn reserve(
         &self,
         Admitted { wanted, pending }: Admitted,
-        deadline: Instant,
+        deadlines: Deadlines,
     ) -> impl Future<Output = Decision> + use<> {
-        let (tap, decision) = Tap::new(wanted, pending, deadline);
+        let (tap, decision) = Tap::new(wanted, pending, deadlines);
         self.0.0.push(tap);
         decision
     }
@@ -167,7 +167,8 @@ async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, line: &Line, batch: &mut Bat
             Ok(reply) => return batch.reply = Some((reply, catalogue)),
             Err(Failure::Refused(Refusal::Revision(revision))) if revision > catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
-                let all_late = batch.taps.iter().map(|tap| tap.deadline).max().unwrap_or_else(Instant::now);
+                let all_late =
+                    batch.taps.iter().map(|tap| tap.deadlines.send).max().unwrap_or_else(Instant::now);
                 let reached = tokio::time::timeout_at(all_late, sale.revision_reached(revision));
                 let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken).await;
             }
@@ -185,7 +186,8 @@ async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, line: &Line, batch: &mut Bat
 async fn in_time<T>(work: impl Future<Output = T>, line: &Line, batch: &[Tap], late: &Decision) -> T {
     let mut work = pin!(work);
     loop {
-        let of_batch = batch.iter().filter(|tap| !tap.caller.is_answered()).map(|tap| tap.deadline).min();
+        let of_batch =
+            batch.iter().filter(|tap| !tap.caller.is_answered()).map(|tap| tap.deadlines.answer).min();
         let next = of_batch.into_iter().chain(line.first_deadline()).min();
         // Without one: everybody was told. Who comes now is late after all of these.
         let next = next.unwrap_or_else(|| Instant::now() + LOOK_AGAIN);
@@ -194,7 +196,7 @@ async fn in_time<T>(work: impl Future<Output = T>, line: &Line, batch: &[Tap], l
             done = &mut work => return done,
             () = tokio::time::sleep_until(next) => {
                 let now = Instant::now();
-                batch.iter().filter(|tap| tap.deadline <= now).for_each(|tap| tap.caller.answer(late.clone()));
+                batch.iter().filter(|tap| tap.deadlines.answer <= now).for_each(|tap| tap.caller.answer(late.clone()));
                 line.turn_away_late(now);
             }
         }
@@ -210,7 +212,7 @@ impl Batch {
     fn turn_away_late(&mut self) {
         let now = Instant::now();
         self.taps.retain(|tap| {
-            let in_time = tap.deadline > now;
+            let in_time = tap.deadlines.send > now;
             if !in_time {
                 tap.caller.answer(Decision::NotTaken);
             }

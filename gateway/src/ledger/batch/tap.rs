@@ -19,15 +19,24 @@ use crate::ledger::memory::PendingTap;
 pub(super) struct Tap {
     pub(super) wanted: Wanted,
     pub(super) pending: PendingTap,
-    pub(super) deadline: Instant,
+    pub(super) deadlines: Deadlines,
     pub(super) caller: Caller,
+}
+
+/// How long a tap waits. All taps of a queue wait equally long.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// From then on it is not sent any more: its caller is told that nothing was taken.
+    pub send: Instant,
+    /// By then its caller has an answer, if only that the outcome is unknown.
+    pub answer: Instant,
 }
 
 impl Tap {
     /// A tap, and what its caller waits for.
-    pub(super) fn new(wanted: Wanted, pending: PendingTap, deadline: Instant) -> (Self, Waiting) {
+    pub(super) fn new(wanted: Wanted, pending: PendingTap, deadlines: Deadlines) -> (Self, Waiting) {
         let slot = Rc::new(Slot::default());
-        (Self { wanted, pending, deadline, caller: Caller(slot.clone()) }, Waiting(slot))
+        (Self { wanted, pending, deadlines, caller: Caller(slot.clone()) }, Waiting(slot))
     }
 }
 
@@ -139,15 +148,15 @@ impl Line {
         .await
     }
 
-    /// When the first one is late.
+    /// When the first one has waited too long.
     pub(super) fn first_deadline(&self) -> Option<Instant> {
-        self.taps.borrow().front().map(|tap| tap.deadline)
+        self.taps.borrow().front().map(|tap| tap.deadlines.send)
     }
 
-    /// Turns away those who are late: they were never sent.
+    /// Turns away those who have waited too long: they were never sent.
     pub(super) fn turn_away_late(&self, now: Instant) {
         let mut taps = self.taps.borrow_mut();
-        while taps.front().is_some_and(|tap| tap.deadline <= now) {
+        while taps.front().is_some_and(|tap| tap.deadlines.send <= now) {
             if let Some(tap) = taps.pop_front() {
                 tap.caller.answer(Decision::NotTaken);
             }

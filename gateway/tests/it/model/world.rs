@@ -12,7 +12,7 @@ use gateway::domain::definition::Definition;
 use gateway::domain::reservation::Reservation;
 use gateway::ledger::admin::{Admin, Applied, By, Lever};
 use gateway::ledger::audit::{Report, audit};
-use gateway::ledger::batch::{Decision, Queue, QueueLimits};
+use gateway::ledger::batch::{Deadlines, Decision, Queue, QueueLimits};
 use gateway::ledger::changes::Change;
 use gateway::ledger::dial::Redis as Dial;
 use gateway::ledger::follow::{CaughtUp, follow, load};
@@ -189,12 +189,13 @@ impl Gate {
     /// Taps that are there at once: one batch, in this order. Only what the contract speaks of is kept of the answers.
     pub async fn reserve(&self, taps: &[Tap], outdated: bool) -> Vec<Decision> {
         let patience = if outdated { OUTDATED } else { PATIENCE };
-        let deadline = Instant::now() + patience;
+        let late = Instant::now() + patience;
+        let deadlines = Deadlines { send: late, answer: late };
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
             let wish = Wish { model, packages, store, accept_partial: *accept_partial };
             match admit(&self.sale, &(*buyer).into(), key, wish, std::time::Instant::now()) {
-                Ok(admitted) => self.queue.reserve(admitted, deadline).await,
+                Ok(admitted) => self.queue.reserve(admitted, deadlines).await,
                 Err((refusal, _)) => refusal,
             }
         });

@@ -1,0 +1,180 @@
+//! What limits refuse, for how long, and that they follow a reference model.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn rate(text: &str) -> Option<Rate> {
+    Some(text.parse().unwrap())
+}
+
+fn units(n: u32) -> NonZeroU32 {
+    NonZeroU32::new(n).unwrap()
+}
+
+fn limits(rates: &[(Policy, &str)]) -> Limits {
+    let mut all = Rates::default();
+    rates.iter().for_each(|(policy, text)| all.set(*policy, rate(text)));
+    let costs = Costs {
+        reserve: units(5),
+        change: units(5),
+        read: units(1),
+        status: units(1),
+        unverified: units(10),
+    };
+    Limits::new(LimitSettings { rates: all, costs, keys_max: 1_000 })
+}
+
+fn v4(last: u8) -> IpAddr {
+    [192, 0, 2, last].into()
+}
+
+/// How often in a row something is allowed.
+fn allowed(mut call: impl FnMut() -> Result<(), Exceeded>) -> usize {
+    (0..1_000).take_while(|_| call().is_ok()).count()
+}
+
+#[test]
+fn a_buyer_has_a_burst_and_then_what_comes_back() {
+    let limits = limits(&[(Policy::Buyer, "10:20")]);
+    let now = Instant::now();
+    assert_eq!(allowed(|| limits.reservation("alice", "s", now)), 4);
+    let exceeded = limits.reservation("alice", "s", now).unwrap_err();
+    assert_eq!((exceeded.policy, exceeded.quota, exceeded.window_s), (Policy::Buyer, 4, 2));
+    assert_eq!(exceeded.wait, Duration::from_millis(500));
+    // Another buyer is another buyer.
+    assert!(limits.reservation("bob", "s", now).is_ok());
+    let soon = now + exceeded.wait - Duration::from_millis(1);
+    assert!(limits.reservation("alice", "s", soon).is_err());
+    assert!(limits.reservation("alice", "s", now + exceeded.wait).is_ok());
+    // A cheaper call is possible before a dear one.
+    assert!(limits.call("alice", units(1), now + Duration::from_millis(600)).is_ok());
+}
+
+#[test]
+fn what_costs_more_than_the_burst_costs_the_burst() {
+    let limits = limits(&[(Policy::Buyer, "1:2")]);
+    assert_eq!(allowed(|| limits.reservation("alice", "s", limits.since)), 1);
+}
+
+#[test]
+fn what_is_off_limits_nobody() {
+    let limits = limits(&[]);
+    let now = Instant::now();
+    assert_eq!(allowed(|| limits.reservation("alice", "s", now)), 1_000);
+    assert_eq!(allowed(|| limits.anonymous(v4(1), now)), 1_000);
+    limits.token_was_wrong(v4(1), now);
+    assert_eq!(allowed(|| limits.token(|| v4(1), b"t", now)), 1_000);
+}
+
+#[test]
+fn an_ipv6_client_is_its_64_bits_and_an_ipv4_client_its_address() {
+    let limits = limits(&[(Policy::Address, "1:1")]);
+    let now = Instant::now();
+    let call = |address: &str| limits.anonymous(address.parse().unwrap(), now).is_ok();
+    assert!(call("2001:db8:1:2:3::1"));
+    assert!(!call("2001:db8:1:2:ffff::9"), "the same 64 bits");
+    assert!(call("2001:db8:1:3::1"));
+    assert!(call("192.0.2.1") && call("192.0.2.2"));
+    assert!(!call("::ffff:192.0.2.1"), "the same address, written as IPv6");
+}
+
+#[test]
+fn who_sends_wrong_tokens_is_not_listened_to_but_those_who_are_known_are() {
+    let limits = limits(&[(Policy::Unverified, "10:100")]);
+    let now = Instant::now();
+    let token = |token: &[u8], address| limits.token(|| address, token, now);
+    limits.token_was_right(b"alice");
+    for _ in 0..10 {
+        assert_eq!(token(b"forged", v4(1)), Ok(()));
+        limits.token_was_wrong(v4(1), now);
+    }
+    assert_eq!(token(b"forged", v4(1)).unwrap_err().policy, Policy::Unverified);
+    assert!(token(b"bob", v4(1)).is_err(), "nobody knows whether bob's is right");
+    assert!(token(b"alice", v4(1)).is_ok());
+    assert!(token(b"bob", v4(2)).is_ok(), "another address");
+    assert!(limits.token(|| v4(1), b"bob", now + Duration::from_secs(1)).is_ok());
+    assert!(limits.token(|| v4(1), b"bob", now + Duration::from_secs(60)).is_ok());
+}
+
+#[test]
+fn a_ceiling_is_shared_by_the_live_gateways_and_what_was_spent_stays_spent() {
+    let limits = limits(&[(Policy::Sale, "10:100"), (Policy::Gateway, "1000:1000")]);
+    let now = Instant::now();
+    let reserve = |sale: &str| limits.reservation("anybody", sale, now);
+    assert_eq!(allowed(|| reserve("a")), 20);
+    assert_eq!(reserve("a").unwrap_err().policy, Policy::Sale);
+    assert_eq!(allowed(|| reserve("b")), 20, "a sale of its own");
+    // Two gateways: half of it, and nothing comes back by that.
+    assert!(limits.put_in_force(*limits.configured(), units(2)));
+    assert!(!limits.put_in_force(*limits.configured(), units(2)), "nothing new");
+    assert!(reserve("a").is_err());
+    assert_eq!(allowed(|| reserve("c")), 10);
+    // Another rate: at once, and for everybody.
+    let mut rates = *limits.configured();
+    rates.set(Policy::Gateway, rate("10:10"));
+    assert!(limits.put_in_force(rates, units(1)));
+    assert_eq!(allowed(|| reserve("d")), 1);
+    assert_eq!(reserve("d").unwrap_err().policy, Policy::Gateway);
+    rates.set(Policy::Gateway, None);
+    limits.put_in_force(rates, units(1));
+    assert!(reserve("d").is_ok());
+}
+
+/// A bucket in exact arithmetic: nano-units, so that a rate in units a second adds that many each nanosecond.
+struct Reference {
+    rate: u64,
+    burst: u64,
+    level: u64,
+    at: Duration,
+}
+
+impl Reference {
+    fn take(&mut self, cost: u32, at: Duration) -> bool {
+        let came = u64::try_from((at - self.at).as_nanos()).unwrap().saturating_mul(self.rate);
+        self.level = self.level.saturating_add(came).min(self.burst);
+        self.at = at;
+        let cost = u64::from(cost) * 1_000_000_000;
+        let enough = cost <= self.level;
+        if enough {
+            self.level -= cost;
+        }
+        enough
+    }
+}
+
+proptest! {
+    #[test]
+    fn limits_follow_the_reference(
+        // Rates that a second can be divided by: governor counts in whole nanoseconds for each unit.
+        per_second in prop::sample::select(vec![1_u32, 2, 4, 5, 8, 10, 20, 25, 50, 100, 1_000]),
+        burst in 10_u32..200,
+        calls in prop::collection::vec((0_u64..400, 1_u32..10, 0_usize..3), 1..200),
+    ) {
+        let limits = limits(&[(Policy::Buyer, &format!("{per_second}:{burst}"))]);
+        let full = u64::from(burst) * 1_000_000_000;
+        let mut reference: Vec<_> = (0..3)
+            .map(|_| Reference { rate: per_second.into(), burst: full, level: full, at: Duration::ZERO })
+            .collect();
+        let start = Instant::now();
+        let mut at = Duration::ZERO;
+        for (pause, cost, buyer) in calls {
+            at += Duration::from_millis(pause);
+            let told = limits.call(["alice", "bob", "carol"][buyer], units(cost), start + at);
+            prop_assert_eq!(told.is_ok(), reference[buyer].take(cost, at));
+            if let Err(exceeded) = told {
+                // No sooner and no later than it says.
+                let wait = exceeded.wait;
+                prop_assert!(!reference[buyer].clone_and_take(cost, at + wait - Duration::from_nanos(1)));
+                prop_assert!(reference[buyer].clone_and_take(cost, at + wait));
+            }
+        }
+    }
+}
+
+impl Reference {
+    /// What would become of it, without doing it.
+    fn clone_and_take(&self, cost: u32, at: Duration) -> bool {
+        Self { rate: self.rate, burst: self.burst, level: self.level, at: self.at }.take(cost, at)
+    }
+}
