@@ -58,7 +58,11 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let batch = usize::from(args.batch);
-    let queue = Queue::start(sale.clone(), lane, QueueLimits { batch_max: batch, queue_max: batch });
+    let queue = Queue::start(
+        sale.clone(),
+        lane,
+        QueueLimits { batch_max: batch, queue_max: batch, delay_max: std::time::Duration::from_secs(10) },
+    );
 
     let definition = sale.memory().catalogue.definition.clone();
     let packages: Vec<String> = definition.packages.iter().take(2).map(|p| p.id.clone()).collect();

@@ -6,17 +6,21 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use args::{Cli, Command, LeverArgs, SaleAction};
+pub use args::{Cli, Command, LeverArgs, LimitsAction, SaleAction};
 use serde_json::json;
 
+use crate::admit::policy::rate_text;
 use crate::config::{CommonOptions, Settings};
 use crate::domain::definition::Definition;
 use crate::http::openapi;
 use crate::identify::{mint, read_secret};
 use crate::ledger::admin::{Admin, Applied, By, Lever, Restocked};
 use crate::ledger::audit::{self, Report, Verdict};
+use crate::ledger::checkout;
+use crate::ledger::fleet::{self, LimitChange};
 use crate::ledger::journal::Cursor;
 use crate::ledger::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
+use crate::ops::brake::{ChangedView, fleet_view};
 use crate::ops::view::{SaleDetail, SaleState};
 use crate::runtime;
 
@@ -85,6 +89,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
                 }
                 Ok(out.flush()?)
             }
+            Command::Limits { common, action } => limits(&admin(&common)?, action).await,
             Command::Openapi => print(&openapi::document()),
             Command::Config { common, serve } => print(
                 &Settings::new(&common, Some(&serve)).document().map_err(|p| Failed::Usage(p.join("\n")))?,
@@ -157,6 +162,35 @@ async fn sale(admin: &Admin, action: SaleAction) -> Result<(), Failed> {
     admin.pull(&args.sale, lever, &by(args.reason)).await?;
     let (snapshot, definition) = admin.show(&args.sale).await?;
     print_json(&SaleState::new(&snapshot, &definition))
+}
+
+async fn limits(admin: &Admin, action: LimitsAction) -> Result<(), Failed> {
+    let set = match action {
+        LimitsAction::Show => {
+            let mut conn = checkout(admin.pool()).await?;
+            fleet::read_limits(&mut conn).await
+        }
+        LimitsAction::Set { rates, reason } => {
+            let mut change = LimitChange::default();
+            for text in &rates {
+                let wrong = || format!("{text:?} is not POLICY=RATE, as in buyer=10:20");
+                let (policy, rate) = text.split_once('=').ok_or_else(|| Failed::Usage(wrong()))?;
+                change.add(policy, rate).map_err(Failed::Usage)?;
+            }
+            let mut conn = checkout(admin.pool()).await?;
+            fleet::set_limits(&mut conn, &change, &by(reason)).await
+        }
+    };
+    let set = set.map_err(Failure::from)?.map_err(Failed::Outside)?;
+    let mut conn = checkout(admin.pool()).await?;
+    let live = fleet::live(&mut conn).await.map_err(Failure::from)?;
+    let rates: Vec<_> = set.rates.iter().map(|(policy, rate)| (policy, rate_text(*rate))).collect();
+    print_json(&json!({
+        "revision": set.revision,
+        "set": rates.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
+        "changed": ChangedView::of(&set),
+        "gateways": fleet_view(live).gateways,
+    }))
 }
 
 async fn apply(admin: &Admin, file: &std::path::Path) -> Result<(), Failed> {

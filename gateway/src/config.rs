@@ -235,9 +235,13 @@ impl Settings {
                     header_timeout: header_timeout?,
                 },
                 requests: RequestLimits {
-                    queue: QueueLimits { batch_max: usize_of(batch_max?), queue_max: usize_of(queue_max?) },
+                    queue: QueueLimits {
+                        batch_max: usize_of(batch_max?),
+                        queue_max: usize_of(queue_max?),
+                        // Nobody waits in the queue for longer than for an answer.
+                        delay_max: queue_delay_max?.min(tap_deadline?),
+                    },
                     tap_deadline: tap_deadline?,
-                    queue_delay_max: queue_delay_max?,
                     in_flight_max: usize_of(in_flight_max?).div_ceil(workers),
                     body_timeout: body_timeout?,
                 },

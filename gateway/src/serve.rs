@@ -18,6 +18,7 @@ use crate::identify::Keys;
 use crate::ledger::admin::Admin;
 use crate::ledger::audit;
 use crate::ledger::checkout;
+use crate::ledger::fleet;
 use crate::ledger::follow::{CaughtUp, follow};
 use crate::ledger::lane::Lane;
 use crate::ledger::memory::Sales;
@@ -27,6 +28,7 @@ use crate::ledger::scripts::Scripts;
 use crate::ops::admin::Ops;
 use crate::ops::health::Health;
 use crate::ops::metrics::Metrics;
+use crate::ops::report::Reporter;
 use crate::ops_tokens::OpsTokens;
 use crate::runtime;
 
@@ -108,7 +110,8 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     {
         let (shared, caught_up) = (shared.clone(), caught_up.clone());
         let pool = config.redis.pool(POOL).map_err(ServeError::Outside)?;
-        thread("ledger", move || keep_ledger(shared, pool, caught_up))?;
+        let reporter = Reporter::new(metrics.clone(), addresses.public.to_string());
+        thread("ledger", move || keep_ledger(shared, pool, caught_up, reporter))?;
     }
     let (worker_ended, mut workers_ended) = tokio::sync::mpsc::channel::<()>(1);
     for (n, listener) in listeners.into_iter().enumerate() {
@@ -143,6 +146,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             tokens,
             admin,
             sales,
+            rates,
             metrics,
             health,
             body_timeout: config.requests.body_timeout,
@@ -187,12 +191,20 @@ fn thread(name: &str, work: impl FnOnce() -> io::Result<()> + Send + 'static) ->
         .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
 }
 
-/// The follower and the reaper, on a thread of their own: neither a busy worker nor an audit delays them.
-fn keep_ledger(shared: Shared, pool: deadpool_redis::Pool, caught_up: Arc<CaughtUp>) -> io::Result<()> {
+/// The follower, the reaper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
+fn keep_ledger(
+    shared: Shared,
+    pool: deadpool_redis::Pool,
+    caught_up: Arc<CaughtUp>,
+    mut reporter: Reporter,
+) -> io::Result<()> {
     runtime::run(async move {
         let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
         tokio::task::spawn_local(lane.clone().keep_open());
         tokio::task::spawn_local(reap(lane, pool, shared.scripts.clone(), shared.sales.clone()));
+        tokio::task::spawn_local(fleet::take_part(shared.redis.clone(), shared.rates, move || {
+            reporter.report()
+        }));
         follow(shared.redis, shared.scripts, shared.sales, caught_up).await;
     })
 }

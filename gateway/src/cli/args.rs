@@ -88,6 +88,15 @@ pub enum Command {
         #[arg(long, env = "LAUNCHGATE_AUTH_SECRET_FILE", value_name = "FILE")]
         auth_secret_file: PathBuf,
     },
+    /// Shows and sets the rate limits of all running gateways
+    Limits {
+        #[command(flatten)]
+        /// Where Redis is.
+        common: CommonOptions,
+        /// What to do.
+        #[command(subcommand)]
+        action: LimitsAction,
+    },
     /// Prints the OpenAPI document of both listeners
     Openapi,
     /// Prints all options as they are in force, as a file that --config reads
@@ -139,6 +148,23 @@ pub enum SaleAction {
         #[arg(long, env = "LAUNCHGATE_WAS", value_name = "N")]
         was: u64,
         /// Why; it goes into the journal
+        #[arg(long, env = "LAUNCHGATE_REASON")]
+        reason: Option<String>,
+    },
+}
+
+/// What can be done to the limits.
+#[derive(Debug, Subcommand)]
+pub enum LimitsAction {
+    /// Shows what is set for all gateways, and the gateways that live
+    Show,
+    /// Sets rates, all or none of them; gateways take them in within a second or so, and keep them over restarts
+    Set {
+        /// POLICY=RATE:BURST (units a second, units at once), POLICY=off, or POLICY=default (as each gateway is
+        /// configured); policies: buyer, address, unverified, sale, gateway
+        #[arg(required = true, value_name = "POLICY=RATE")]
+        rates: Vec<String>,
+        /// Why; it is kept beside the rates
         #[arg(long, env = "LAUNCHGATE_REASON")]
         reason: Option<String>,
     },

@@ -84,20 +84,21 @@ impl Path<'_> {
 
 /// Answers one request on the public listener.
 pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming) -> Answer {
+    let came = Instant::now();
     let origin = cors::origin(worker.origins(), parts);
     let path = path(parts.uri.path());
     let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), parts, path.methods())) {
         Some(preflight) => preflight,
-        None => dispatch(worker, peer, path, parts, body).await.unwrap_or_else(Refused::into_answer),
+        None => dispatch(worker, (peer, came), path, parts, body).await.unwrap_or_else(Refused::into_answer),
     };
     cors::mark(&mut answer, !worker.origins().is_empty(), origin);
-    worker.metrics().count(path.map_or(Route::None, Path::route), answer.status().as_u16());
+    worker.count(path.map_or(Route::None, Path::route), &answer, came);
     answer
 }
 
 async fn dispatch(
     worker: &Worker,
-    peer: &Peer,
+    (peer, came): (&Peer, Instant),
     path: Option<Path<'_>>,
     parts: &Parts,
     body: Incoming,
@@ -109,13 +110,12 @@ async fn dispatch(
     if !path.methods().contains(&method.as_str()) {
         return Err(Refused::method_not_allowed(&path.methods().join(", ")));
     }
-    let now = Instant::now();
-    let anonymous = || worker.rates().anonymous(peer.client(parts), now).map_err(Refused::quota_exceeded);
-    let caller = || Ok(Caller { who: worker.identify(peer, parts, now)?, came: now });
+    let anonymous = || worker.rates().anonymous(peer.client(parts), came).map_err(Refused::quota_exceeded);
+    let caller = || Ok(Caller { who: worker.identify(peer, parts, came)?, came });
     match path {
         Path::Time => {
             anonymous()?;
-            Ok(sales::time(time(worker, now)))
+            Ok(sales::time(time(worker, came)))
         }
         Path::Problem(name) => {
             anonymous()?;

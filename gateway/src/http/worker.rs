@@ -25,7 +25,8 @@ use crate::ledger::dial::Redis;
 use crate::ledger::lane::Lane;
 use crate::ledger::memory::{Sale, Sales};
 use crate::ledger::scripts::Scripts;
-use crate::ops::metrics::Metrics;
+use crate::ops::metrics::{Metrics, Route};
+use crate::ops::report::Latencies;
 use crate::runtime;
 
 /// What all workers share.
@@ -58,8 +59,6 @@ pub struct RequestLimits {
     pub queue: QueueLimits,
     /// From the arrival of a tap to its answer, whatever it is.
     pub tap_deadline: Duration,
-    /// How long a tap may wait until it is sent to the ledger.
-    pub queue_delay_max: Duration,
     /// Requests that ask the ledger at the same time.
     pub in_flight_max: usize,
     /// From the end of the headers to the end of the body.
@@ -73,6 +72,7 @@ pub struct Worker {
     identifier: RefCell<Identifier>,
     queues: RefCell<FxHashMap<String, Queue>>,
     in_flight: Cell<usize>,
+    latencies: Arc<Latencies>,
     /// The sale's page, ready made.
     pub pages: Pages,
 }
@@ -91,6 +91,7 @@ pub fn run(
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
             in_flight: Cell::new(0),
+            latencies: shared.metrics.latencies_of_worker(),
             pages: Pages::default(),
             lane,
             shared,
@@ -131,10 +132,10 @@ impl Worker {
         &self.shared.origins
     }
 
-    /// What is counted.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.shared.metrics
+    /// Counts an answer to a request that came then.
+    pub fn count(&self, route: Route, answer: &Answer, came: Instant) {
+        self.shared.metrics.count(route, answer.status().as_u16());
+        self.latencies.count(came.elapsed());
     }
 
     /// Who has asked for too much.
@@ -146,11 +147,8 @@ impl Worker {
     /// How long a tap that is whole at this instant may wait.
     #[must_use]
     pub fn deadlines(&self, whole: Instant) -> Deadlines {
-        let RequestLimits { tap_deadline, queue_delay_max, .. } = self.shared.limits;
-        Deadlines {
-            send: (whole + queue_delay_max.min(tap_deadline)).into(),
-            answer: (whole + tap_deadline).into(),
-        }
+        let RequestLimits { tap_deadline, queue, .. } = self.shared.limits;
+        Deadlines { send: (whole + queue.delay_max).into(), answer: (whole + tap_deadline).into() }
     }
 
     /// Who sent this request. An address that has sent too many tokens that were not right is not listened to,

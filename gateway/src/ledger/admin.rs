@@ -68,7 +68,8 @@ pub struct By {
 }
 
 impl By {
-    fn args(&self) -> [String; 2] {
+    /// As the scripts take them.
+    pub(super) fn args(&self) -> [String; 2] {
         [self.who.clone(), self.reason.clone().filter(|r| !r.is_empty()).unwrap_or_else(|| "-".into())]
     }
 }

@@ -88,9 +88,6 @@ impl Drop for Open {
     }
 }
 
-/// How soon a lane that waits for Redis, with nobody left who waits for it, looks at who has come since.
-const LOOK_AGAIN: Duration = Duration::from_millis(10);
-
 /// Limits of a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueLimits {
@@ -98,13 +95,15 @@ pub struct QueueLimits {
     pub batch_max: usize,
     /// Taps that wait, at most; more are told to come back.
     pub queue_max: usize,
+    /// How long a tap may wait until it is sent; past it, its caller is told that nothing was taken.
+    pub delay_max: Duration,
 }
 
 impl Queue {
     /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is dropped.
     #[must_use]
     pub fn start<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, limits: QueueLimits) -> Self {
-        let line = Rc::new(Line::new(limits.queue_max));
+        let line = Rc::new(Line::new(limits.queue_max, limits.delay_max));
         tokio::task::spawn_local(decide(sale, lane, line.clone(), limits.batch_max));
         Self(Rc::new(Open(line)))
     }
@@ -188,9 +187,7 @@ async fn in_time<T>(work: impl Future<Output = T>, line: &Line, batch: &[Tap], l
     loop {
         let of_batch =
             batch.iter().filter(|tap| !tap.caller.is_answered()).map(|tap| tap.deadlines.answer).min();
-        let next = of_batch.into_iter().chain(line.first_deadline()).min();
-        // Without one: everybody was told. Who comes now is late after all of these.
-        let next = next.unwrap_or_else(|| Instant::now() + LOOK_AGAIN);
+        let next = of_batch.map_or(line.first_deadline(), |first| first.min(line.first_deadline()));
         tokio::select! {
             biased;
             done = &mut work => return done,

@@ -2,6 +2,10 @@
 
 /// The set of all sale ids. It lies outside of every sale's slot.
 pub const SALES: &str = "lg:sales";
+/// The gateways that live.
+pub const FLEET: &str = "lg:fleet";
+/// The rates that ops have set.
+pub const LIMITS: &str = "lg:limits";
 
 /// The keys of one sale, in the order in which every script gets them (see `lua/ledger.lua`).
 /// They share the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.

@@ -14,6 +14,7 @@ use super::metrics::Metrics;
 use super::view::{
     AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
 };
+use crate::admit::limits::Limits;
 use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
 use crate::http::peer::Peer;
 use crate::http::problem;
@@ -44,6 +45,8 @@ pub struct Ops {
     pub admin: Admin,
     /// What this process follows.
     pub sales: Arc<Sales>,
+    /// The limits of this gateway.
+    pub rates: Arc<Limits>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Readiness.
@@ -85,8 +88,20 @@ impl Ops {
         let who = self.tokens.who(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
         let who = who.ok_or_else(Refused::unknown_ops_token)?;
         let steps: Vec<&str> = rest.split('/').collect();
-        if steps[0] != "sales" {
-            return Err(nothing_here());
+        match steps[..] {
+            ["limits"] => {
+                need(&[Method::GET, Method::PATCH], "GET, HEAD, PATCH")?;
+                return match method {
+                    Method::PATCH => self.set_limits(&who, parts, body).await,
+                    _ => self.show_limits().await,
+                };
+            }
+            ["fleet"] => {
+                need(&[Method::GET], "GET, HEAD")?;
+                return self.fleet().await;
+            }
+            ["sales", ..] => {}
+            _ => return Err(nothing_here()),
         }
         match steps[1..] {
             [] => {
@@ -137,7 +152,7 @@ impl Ops {
         }
     }
 
-    fn limits(&self, bytes_max: usize) -> BodyLimits {
+    pub(super) fn limits(&self, bytes_max: usize) -> BodyLimits {
         BodyLimits { bytes_max, timeout: self.body_timeout }
     }
 
@@ -283,7 +298,7 @@ fn nothing_here() -> Refused {
     Refused::new(problem::NOT_FOUND, "No call of the ops listener has this path.")
 }
 
-fn check_reason(reason: Option<String>) -> Result<Option<String>, Refused> {
+pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Refused> {
     match reason {
         Some(reason) if reason.chars().count() > REASON_MAX => {
             Err(Refused::invalid("/reason", format!("A reason has at most {REASON_MAX} characters.")))
@@ -300,7 +315,7 @@ fn invalid_definition(mistakes: &[Mistake]) -> Refused {
     Refused::invalid(first.map_or("", |m| m.place.as_str()), detail).with("mistakes", list)
 }
 
-fn failed(sale: &str, failure: &Failure) -> Refused {
+pub(super) fn failed(sale: &str, failure: &Failure) -> Refused {
     match failure {
         Failure::Refused(Refusal::Missing) => sale_not_found(sale),
         Failure::Unknown(_) => {

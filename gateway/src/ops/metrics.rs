@@ -1,7 +1,8 @@
 //! What is counted, as a list; the text that Prometheus reads is made from it.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
@@ -10,6 +11,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use super::report::Latencies;
 use crate::ledger::memory::Sales;
 
 type Requests = Counter<u64, AtomicU64>;
@@ -83,6 +85,7 @@ pub struct Metrics {
     requests: Family<RouteStatus, Requests>,
     /// Those of each route, by status: found without hashing labels.
     counters: [Box<[OnceLock<Requests>]>; ROUTES.len()],
+    latencies: Mutex<Vec<Arc<Latencies>>>,
     sequence: Family<SaleLabel, Gauge>,
     free: Family<ItemLabel, Gauge>,
     total: Family<ItemLabel, Gauge>,
@@ -124,7 +127,19 @@ impl Default for Metrics {
             differ.clone(),
         );
         let counters = ROUTES.map(|_| std::iter::repeat_with(OnceLock::new).take(STATUSES).collect());
-        Self { counters, differ, registry, requests, sequence, free, total, reservations, drift, fault }
+        Self {
+            latencies: Mutex::default(),
+            counters,
+            differ,
+            registry,
+            requests,
+            sequence,
+            free,
+            total,
+            reservations,
+            drift,
+            fault,
+        }
     }
 }
 
@@ -136,6 +151,36 @@ impl Metrics {
             let labels = RouteStatus { route: ROUTES[route as usize], status };
             counter.get_or_init(|| self.requests.get_or_create(&labels).clone()).inc();
         }
+    }
+
+    /// All answers so far, by route and status.
+    #[must_use]
+    pub fn answers(&self) -> BTreeMap<String, u64> {
+        let of_route = |(route, counters): (&&str, &[OnceLock<Requests>])| {
+            let told = |(place, counter): (usize, &OnceLock<Requests>)| {
+                Some((format!("{route} {}", FIRST_STATUS + place), counter.get()?.get()))
+            };
+            counters.iter().enumerate().filter_map(told).collect::<Vec<_>>()
+        };
+        ROUTES.iter().zip(self.counters.iter().map(|counters| &**counters)).flat_map(of_route).collect()
+    }
+
+    /// Latencies of one more worker.
+    #[must_use]
+    pub fn latencies_of_worker(&self) -> Arc<Latencies> {
+        let latencies = Arc::new(Latencies::default());
+        self.all_latencies().push(latencies.clone());
+        latencies
+    }
+
+    /// The latencies of every worker.
+    #[must_use]
+    pub fn latencies(&self) -> Vec<Arc<Latencies>> {
+        self.all_latencies().clone()
+    }
+
+    fn all_latencies(&self) -> MutexGuard<'_, Vec<Arc<Latencies>>> {
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes what an audit found.

@@ -1,6 +1,8 @@
 //! The ops listener: health, metrics, and the admin calls. Nothing of it is on the public listener.
 
 pub mod admin;
+pub mod brake;
 pub mod health;
 pub mod metrics;
+pub mod report;
 pub mod view;

@@ -12,6 +12,10 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{open, with};
 use crate::spike::{Answer, Spike, balanced, changes, ready, told};
 
+/// One worker that gives nothing up while a test holds the link.
+pub const PATIENT: &[&str] =
+    &["--workers", "1", "--redis-answer-timeout-ms", "60000", "--tap-deadline-ms", "60000"];
+
 #[tokio::test]
 async fn a_tap_that_was_sent_and_not_answered_is_unknown_and_a_retry_finds_it() {
     let redis = Redis::start();
@@ -78,7 +82,7 @@ async fn a_winner_whose_answer_was_lost_is_not_told_sold_out() {
 async fn an_answer_that_has_come_does_not_wait_for_the_next_batch() {
     let redis = Redis::start();
     let proxy = Proxy::start(&redis).await;
-    let patient = ["--workers", "1", "--redis-answer-timeout-ms", "60000", "--tap-deadline-ms", "60000"];
+    let patient = [PATIENT, &["--queue-delay-max-ms", "60000"]].concat();
     let gateway = Gateway::start_at(proxy.url(), &patient).await;
     open(&gateway, &stock(5)).await;
     assert_eq!(told(&gateway, "a", "k", &far()).await.status, 201);

@@ -179,6 +179,14 @@ pub(super) fn ops_calls() -> Vec<Call> {
             "OpenMetrics text.",
             Good::Other("application/openmetrics-text"),
         ),
+        admin(Method::GET, "/admin/v1/limits", "The rate limits, configured, set and in force")
+            .json("LimitsView", "At this gateway."),
+        admin(Method::PATCH, "/admin/v1/limits", "Set rate limits of all gateways, without a restart")
+            .body("LimitsRequest", Required::True)
+            .json("LimitsView", "In force here at once, at the other gateways within a second or so.")
+            .or(&[problem::OUTCOME_UNKNOWN]),
+        admin(Method::GET, "/admin/v1/fleet", "The gateways that live and what each did in its last second")
+            .json("FleetView", "Those that announced themselves in the last 5 s."),
         admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id."),
         admin(Method::GET, "/admin/v1/sales/{sale}", "A sale: definition and live numbers")
             .json("SaleDetail", "At one sequence."),

@@ -7,7 +7,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::http::problem::{Kind, Member};
 use crate::http::view;
 use crate::ledger::audit;
-use crate::ops::view as ops;
+use crate::ops::{brake, view as ops};
 
 /// What a parameter of a call can be.
 pub(super) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
@@ -108,5 +108,8 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<ops::RestockView>(&mut all);
     add::<ops::BuyerView<'_>>(&mut all);
     add::<audit::Report>(&mut all);
+    add::<brake::LimitsRequest>(&mut all);
+    add::<brake::LimitsView>(&mut all);
+    add::<brake::FleetView>(&mut all);
     all
 }

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -101,14 +102,21 @@ fn wake(waiter: &RefCell<Option<Waker>>) {
 pub(super) struct Line {
     taps: RefCell<VecDeque<Tap>>,
     taps_max: usize,
+    delay_max: Duration,
     closed: Cell<bool>,
     waiter: RefCell<Option<Waker>>,
 }
 
 impl Line {
-    /// Room for so many.
-    pub(super) fn new(taps_max: usize) -> Self {
-        Self { taps: RefCell::default(), taps_max, closed: Cell::new(false), waiter: RefCell::new(None) }
+    /// Room for so many, who wait so long.
+    pub(super) fn new(taps_max: usize, delay_max: Duration) -> Self {
+        Self {
+            taps: RefCell::default(),
+            taps_max,
+            delay_max,
+            closed: Cell::new(false),
+            waiter: RefCell::new(None),
+        }
     }
 
     /// Lets a tap in at the end, or turns it away if there is no room.
@@ -148,9 +156,10 @@ impl Line {
         .await
     }
 
-    /// When the first one has waited too long.
-    pub(super) fn first_deadline(&self) -> Option<Instant> {
-        self.taps.borrow().front().map(|tap| tap.deadlines.send)
+    /// When the first one will have waited too long, or whoever comes next, at the soonest.
+    pub(super) fn first_deadline(&self) -> Instant {
+        let first = self.taps.borrow().front().map(|tap| tap.deadlines.send);
+        first.unwrap_or_else(|| Instant::now() + self.delay_max)
     }
 
     /// Turns away those who have waited too long: they were never sent.

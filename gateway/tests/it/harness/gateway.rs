@@ -95,7 +95,7 @@ impl Gateway {
         if !options.contains(&"--auth-jwks-file") {
             command.arg("--auth-secret-file").arg(&secret);
         }
-        for (flag, value) in [("--workers", "2"), ("--drain-delay-ms", "0")] {
+        for (flag, value) in [("--workers", "2"), ("--drain-delay-ms", "0"), ("--limit-buyer", "off")] {
             if !options.contains(&flag) {
                 command.args([flag, value]);
             }

@@ -171,7 +171,8 @@ impl Ledger {
 
     fn gate_of(&self, at: usize, sale: Arc<Sale>, follower: Option<JoinHandle<()>>) -> Gate {
         let lane = self.lanes[at].clone();
-        let limits = QueueLimits { batch_max: 64, queue_max: 64 };
+        let limits =
+            QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
         let queue = Queue::start(sale.clone(), lane.clone(), limits);
         Gate { sale, lane, queue, follower }
     }

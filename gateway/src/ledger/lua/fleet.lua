@@ -1,0 +1,24 @@
+#!lua flags=allow-oom
+-- Notes that a gateway lives, and says which do: all that have done so in the last 5 s.
+--
+-- KEYS  1 fleet  hash  gateway's id -> "TIME in ms, report"
+-- ARGV  1 id  2 report, JSON
+-- Reply {id, report, …} of all that live, this one among them; those that do not are dropped
+-- Example  3f2a {} -> 3f2a {} 77b0 {}
+
+local GONE_MS = 5000
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', now) .. ' ' .. ARGV[2])
+local all, live = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #all, 2 do
+  local at, report = all[i + 1]:match('^(%d+) (.*)$')
+  -- A time from the future was noted before the clock of Redis stepped back.
+  if at and math.abs(now - tonumber(at)) < GONE_MS then
+    live[#live + 1] = all[i]
+    live[#live + 1] = report
+  else
+    redis.call('HDEL', KEYS[1], all[i])
+  end
+end
+return live

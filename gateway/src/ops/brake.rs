@@ -1,0 +1,208 @@
+//! The brake: shows and sets the rate limits of all gateways, and tells which gateways live.
+
+use std::collections::BTreeMap;
+
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+
+use super::admin::{Ops, check_reason, failed};
+use super::report::Report;
+use crate::admit::limits::{InForce, Limits};
+use crate::admit::policy::{Policy, Rates, rate_text};
+use crate::http::request;
+use crate::http::respond::{self, Answer, Refused};
+use crate::ledger::admin::By;
+use crate::ledger::fleet::{self, LimitChange, SetLimits};
+use crate::ledger::journal::rfc3339;
+use crate::ledger::scripts::Failure;
+use crate::ledger::{checkout, scripts};
+
+/// Other rates. A policy that is left out stays as it is; null puts its configured rate back in force.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsRequest {
+    /// Of one buyer's calls: `RATE:BURST` in units a second and at once, or `off`.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>, example = "10:50")]
+    buyer: Option<Option<String>>,
+    /// Of the calls without a token from one client address.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    address: Option<Option<String>>,
+    /// Of the tokens from one client address that are not right.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    unverified: Option<Option<String>>,
+    /// Of the new reservations of one sale, all gateways together.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    sale: Option<Option<String>>,
+    /// Of all calls but those of services, all gateways together.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    gateway: Option<Option<String>>,
+    /// In words, at most 500 characters; it is kept beside the rates.
+    #[serde(default)]
+    #[schema(max_length = 500)]
+    reason: Option<String>,
+}
+
+/// Null is something else than left out.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+impl LimitsRequest {
+    fn change(&mut self) -> Result<LimitChange, Refused> {
+        let mut change = LimitChange::default();
+        for policy in Policy::ALL {
+            let rate = match policy {
+                Policy::Buyer => self.buyer.take(),
+                Policy::Address => self.address.take(),
+                Policy::Unverified => self.unverified.take(),
+                Policy::Sale => self.sale.take(),
+                Policy::Gateway => self.gateway.take(),
+            };
+            if let Some(rate) = rate {
+                let name = policy.name();
+                change
+                    .add(name, rate.as_deref().unwrap_or("default"))
+                    .map_err(|why| Refused::invalid(&format!("/{name}"), format!("{why}.")))?;
+            }
+        }
+        if change.is_empty() {
+            return Err(Refused::invalid(
+                "",
+                "Name at least one policy: buyer, address, unverified, sale, gateway.",
+            ));
+        }
+        Ok(change)
+    }
+}
+
+/// The limits, of this gateway and as ops have set them for all.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LimitsView {
+    /// Counts what ops have changed; 0: nothing yet.
+    pub revision: u64,
+    /// Live gateways, as this one last heard: ceilings are divided by it.
+    pub gateways: u32,
+    /// Every policy.
+    pub policies: Vec<LimitView>,
+    /// The last change by ops.
+    pub changed: Option<ChangedView>,
+}
+
+/// One policy.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LimitView {
+    /// Its name, as clients are told.
+    pub policy: &'static str,
+    /// As this gateway is configured.
+    pub configured: String,
+    /// As ops have set it for all gateways; null where they have not.
+    pub set: Option<String>,
+    /// What is in force at this gateway; of a ceiling its share.
+    pub in_force: String,
+}
+
+/// Who has changed the limits last, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChangedView {
+    /// By Redis's clock.
+    pub at: String,
+    /// The name of the ops token, or the user of the command line.
+    pub who: String,
+    /// In words.
+    pub reason: Option<String>,
+}
+
+impl ChangedView {
+    /// Of what ops have set.
+    #[must_use]
+    pub fn of(set: &SetLimits) -> Option<Self> {
+        let (at, who, reason) = set.changed.clone()?;
+        Some(Self { at: rfc3339(at), who, reason })
+    }
+}
+
+impl LimitsView {
+    fn new(set: &SetLimits, configured: &Rates, in_force: &InForce) -> Self {
+        let policy = |policy: Policy| LimitView {
+            policy: policy.name(),
+            configured: rate_text(configured.of(policy)),
+            set: set.rates.get(policy.name()).map(|rate| rate_text(*rate)),
+            in_force: rate_text(in_force.shares.of(policy)),
+        };
+        Self {
+            revision: set.revision,
+            gateways: in_force.gateways.get(),
+            policies: Policy::ALL.into_iter().map(policy).collect(),
+            changed: ChangedView::of(set),
+        }
+    }
+}
+
+/// The gateways that live, by an id that each makes up when it starts, with what each did in its last second.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FleetView {
+    /// Those that have announced themselves in the last 5 s.
+    pub gateways: BTreeMap<String, Report>,
+}
+
+/// The fleet, as it has announced itself. What another version of the gateway says is read as far as it goes.
+#[must_use]
+pub fn fleet_view(live: BTreeMap<String, String>) -> FleetView {
+    let read = |(id, report): (String, String)| (id, serde_json::from_str(&report).unwrap_or_default());
+    FleetView { gateways: live.into_iter().map(read).collect() }
+}
+
+impl Ops {
+    /// `GET /admin/v1/limits`
+    pub(super) async fn show_limits(&self) -> Result<Answer, Refused> {
+        let set = self.with_redis(async |conn| fleet::read_limits(conn).await).await?;
+        Ok(respond::ok(&self.limits_view(&set)))
+    }
+
+    /// `PATCH /admin/v1/limits`
+    pub(super) async fn set_limits(
+        &self,
+        who: &str,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Answer, Refused> {
+        let mut body: LimitsRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
+        let change = body.change()?;
+        let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let set = self.with_redis(async |conn| fleet::set_limits(conn, &change, &by).await).await?;
+        tracing::info!(who, revision = set.revision, reason = by.reason, "limits set");
+        // Here at once; the others take it in with their next beat.
+        self.rates.put_in_force(set.over(self.rates.configured()), self.rates.in_force().gateways);
+        Ok(respond::ok(&self.limits_view(&set)))
+    }
+
+    /// `GET /admin/v1/fleet`
+    pub(super) async fn fleet(&self) -> Result<Answer, Refused> {
+        let live = self.with_redis(async |conn| Ok(Ok(fleet::live(conn).await?))).await?;
+        Ok(respond::ok(&fleet_view(live)))
+    }
+
+    fn limits_view(&self, set: &SetLimits) -> LimitsView {
+        let rates: &Limits = &self.rates;
+        LimitsView::new(set, rates.configured(), &rates.in_force())
+    }
+
+    async fn with_redis<T>(
+        &self,
+        call: impl AsyncFnOnce(&mut deadpool_redis::Connection) -> redis::RedisResult<Result<T, String>>,
+    ) -> Result<T, Refused> {
+        let outcome = async {
+            let mut conn = checkout(self.admin.pool()).await?;
+            let read = call(&mut conn).await.map_err(Failure::from)?;
+            read.map_err(|why| Failure::Refused(scripts::Refusal::Damaged(why)))
+        };
+        outcome.await.map_err(|failure| failed("", &failure))
+    }
+}

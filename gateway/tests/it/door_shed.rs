@@ -1,0 +1,153 @@
+//! Too much at once: what is turned away, what waits, and what goes first.
+
+use std::pin::pin;
+
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use crate::faults::{far, stock};
+use crate::faults_link::PATIENT;
+use crate::harness::check::refused;
+use crate::harness::eventually;
+use crate::harness::gateway::Gateway;
+use crate::harness::proxy::{Link, Proxy};
+use crate::harness::redis::Redis;
+use crate::harness::sale::open;
+use crate::spike::{balanced, told};
+
+/// A gateway of one worker behind a link, with a sale of so many white cars, one of which alice holds.
+async fn behind(proxy: &Proxy, options: &[&str], white: u64) -> (Gateway, String) {
+    let gateway = Gateway::start_at(proxy.url(), &[PATIENT, options].concat()).await;
+    open(&gateway, &stock(white)).await;
+    let held = told(&gateway, "alice", "k", &far()).await;
+    assert_eq!(held.status, 201, "{}", held.text);
+    (gateway, held.id())
+}
+
+/// Waits until Redis has decided so many reservations.
+async fn decided(redis: &Redis, number: u64) {
+    eventually("Redis decides", || async {
+        (redis.run::<u64>("HGET lg:{small}:state number") == number).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_tap_that_waits_too_long_is_not_sent_and_the_one_before_it_is_not_lost() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(&redis).await;
+    let (gateway, _) = behind(&proxy, &["--queue-delay-max-ms", "50"], 5).await;
+    proxy.set(Link::StallAnswers);
+    let body = far();
+    let mut sent = pin!(gateway.reserve("bob", "k", &body));
+    tokio::select! {
+        early = &mut sent => panic!("{}", early.text),
+        () = decided(&redis, 2) => {}
+    }
+    // They wait behind his batch, and are told while he still waits for his answer.
+    let turned_away = join_all((0..20).map(|n| {
+        let (gateway, body) = (&gateway, &body);
+        async move { gateway.reserve(&format!("late-{n}"), "k", body).await }
+    }));
+    let turned_away = tokio::select! {
+        early = &mut sent => panic!("{}", early.text),
+        turned_away = turned_away => turned_away,
+    };
+    for reply in turned_away {
+        refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
+        assert_ne!(reply.header("retry-after"), "");
+    }
+    proxy.set(Link::Pass);
+    let won = sent.await;
+    assert_eq!(won.status, 201, "{}", won.text);
+    // They were certainly not taken.
+    let audit = balanced(&gateway).await;
+    assert_eq!(audit["reservations"]["held"], 2, "{audit}");
+    assert_eq!(told(&gateway, "late-0", "k", &far()).await.status, 201);
+}
+
+#[tokio::test]
+async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(&redis).await;
+    let options = ["--in-flight-max", "10", "--queue-delay-max-ms", "60000"];
+    let (gateway, held) = behind(&proxy, &options, 100).await;
+    proxy.set(Link::StallRequests);
+    let body = far();
+    let taps = (0..30).map(|n| {
+        let (gateway, body) = (&gateway, &body);
+        Box::pin(async move { gateway.reserve(&format!("b-{n}"), "k", body).await })
+    });
+    let mut waiting: Vec<_> = taps.collect();
+    // Nine are let in; the others are told at once.
+    let mut shed = 0;
+    while waiting.len() > 9 {
+        let (reply, _, rest) = futures_util::future::select_all(waiting).await;
+        refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
+        shed += 1;
+        waiting = rest;
+    }
+    assert_eq!(shed, 21);
+    // The page needs no place, and there is one left for who pays.
+    assert_eq!(gateway.get("/v1/sales/small").await.status, 200);
+    let mut paid = pin!(gateway.confirm(&held, "pay-1", 1));
+    for _ in 0..10 {
+        tokio::select! {
+            early = &mut paid => panic!("{}", early.text),
+            page = gateway.get("/v1/time") => assert_eq!(page.status, 200),
+        }
+    }
+    let full = gateway.confirm(&held, "pay-1", 1).await;
+    refused(&full, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
+    proxy.set(Link::Pass);
+    let paid = paid.await;
+    assert_eq!((paid.status, &paid.json["state"]), (200, &Value::from("confirmed")), "{}", paid.text);
+    assert!(join_all(waiting).await.iter().all(|reply| reply.status == 201));
+    let audit = balanced(&gateway).await;
+    assert_eq!(audit["reservations"]["held"], 9, "{audit}");
+}
+
+#[tokio::test]
+async fn who_pays_goes_before_those_who_wait_for_a_car() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(&redis).await;
+    let options = ["--batch-max", "1", "--queue-delay-max-ms", "60000"];
+    let (gateway, held) = behind(&proxy, &options, 100).await;
+    proxy.set(Link::StallRequests);
+    let body = far();
+    let taps = join_all((0..10).map(|n| {
+        let (gateway, body) = (&gateway, &body);
+        async move { gateway.reserve(&format!("b-{n}"), "k", body).await }
+    }));
+    let mut taps = pin!(taps);
+    // They are here, and wait, when the payment comes.
+    for _ in 0..10 {
+        tokio::select! {
+            _ = &mut taps => panic!("the link is held"),
+            page = gateway.get("/v1/time") => assert_eq!(page.status, 200),
+        }
+    }
+    let mut paid = pin!(gateway.confirm(&held, "pay-1", 1));
+    for _ in 0..10 {
+        tokio::select! {
+            _ = &mut taps => panic!("the link is held"),
+            early = &mut paid => panic!("{}", early.text),
+            page = gateway.get("/v1/time") => assert_eq!(page.status, 200),
+        }
+    }
+    proxy.set(Link::Pass);
+    assert_eq!(paid.await.status, 200);
+    assert!(taps.await.iter().all(|reply| reply.status == 201));
+    // One batch was on its way when the payment came.
+    let journal = gateway.ops_get("/admin/v1/sales/small/journal").await;
+    let kinds: Vec<Value> = journal.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = kinds.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    let before = kinds
+        .iter()
+        .skip_while(|kind| **kind != "reserve")
+        .skip(1)
+        .take_while(|kind| **kind == "reserve")
+        .count();
+    assert_eq!(before, 1, "{kinds:?}");
+    balanced(&gateway).await;
+}
