@@ -35,11 +35,32 @@ pub(crate) enum Case {
     Status,
     /// 99 of 100 taps come too late.
     Mixed,
+    /// Tokens that are not right: 401.
+    Unauthenticated,
+    /// The same from an address that has sent too many of them: 429.
+    Unverified,
+    /// A buyer who asks too often: 429.
+    Limited,
+    /// A body with a field that is not known: 400.
+    Invalid,
+    /// More than is let in while the ledger stands still: 503.
+    Shed,
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Won, Self::SoldOut, Self::NotOpen, Self::Replay, Self::Status, Self::Mixed];
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Won,
+        Self::SoldOut,
+        Self::NotOpen,
+        Self::Replay,
+        Self::Status,
+        Self::Mixed,
+        Self::Unauthenticated,
+        Self::Unverified,
+        Self::Limited,
+        Self::Invalid,
+        Self::Shed,
+    ];
 
     /// As the report calls it.
     pub(crate) fn name(self) -> &'static str {
@@ -50,6 +71,24 @@ impl Case {
             Self::Replay => "replay",
             Self::Status => "status",
             Self::Mixed => "mixed",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Unverified => "unverified",
+            Self::Limited => "limited",
+            Self::Invalid => "invalid",
+            Self::Shed => "shed",
+        }
+    }
+
+    /// What the door refuses, and how: the case's own gateway has these options, and nearly every answer this status.
+    pub(crate) fn at_the_door(self) -> Option<(&'static [&'static str], u16)> {
+        match self {
+            Self::Unauthenticated => Some((&["--limit-unverified", "off"], 401)),
+            Self::Unverified => Some((&["--limit-unverified", "1:1"], 429)),
+            Self::Limited => Some((&["--limit-buyer", "1:1"], 429)),
+            Self::Invalid => Some((&[], 400)),
+            // Nine taps find room, and wait there.
+            Self::Shed => Some((&["--in-flight-max", "10"], 503)),
+            _ => None,
         }
     }
 
@@ -61,8 +100,10 @@ impl Case {
     /// The sale that it is about.
     fn sale(self) -> &'static str {
         match self {
-            Self::Won | Self::Replay | Self::Status => "won",
-            Self::SoldOut => "gone",
+            Self::Won | Self::Replay | Self::Status | Self::Shed => "won",
+            Self::SoldOut | Self::Unauthenticated | Self::Unverified | Self::Limited | Self::Invalid => {
+                "gone"
+            }
             Self::NotOpen => "later",
             Self::Mixed => "mixed",
         }
@@ -71,21 +112,25 @@ impl Case {
     /// Whether these are the answers that so many requests must get.
     fn is_right(self, statuses: &BTreeMap<u16, u64>, count: u64) -> bool {
         let wins = count / MIXED_WINS as u64;
+        if let Some((_, expected)) = self.at_the_door() {
+            return statuses.get(&expected).is_some_and(|n| *n * 100 >= count * 99);
+        }
         let expected = match self {
             Self::Won => vec![(201, count)],
             Self::SoldOut | Self::NotOpen => vec![(409, count)],
             Self::Replay | Self::Status => vec![(200, count)],
-            Self::Mixed => vec![(201, wins), (409, count - wins)],
+            _ => vec![(201, wins), (409, count - wins)],
         };
         statuses.iter().map(|(status, n)| (*status, *n)).eq(expected)
     }
 
     /// Ends the bench if the answers are not the right ones.
     pub(crate) fn check(self, outcome: &Outcome) -> Result<(), Failure> {
-        if self.is_right(&outcome.statuses, outcome.requests) {
+        let statuses = outcome.statuses();
+        if self.is_right(&statuses, outcome.requests) {
             return Ok(());
         }
-        let text = format!("{}: wrong answers, by status: {:?}", self.name(), outcome.statuses);
+        let text = format!("{}: wrong answers, by status: {statuses:?}", self.name());
         Err(Failure::Wrong(text))
     }
 }
@@ -144,7 +189,16 @@ pub(crate) fn status_read() -> Requests {
 
 /// The requests of a case.
 pub(crate) fn requests(case: Case, buyers: &Buyers, stores: usize) -> Requests {
-    if case == Case::Status { status_read() } else { buyers.taps(case.sale(), stores) }
+    let taps = || buyers.taps(case.sale(), stores);
+    match case {
+        Case::Status => status_read(),
+        Case::Unauthenticated | Case::Unverified => {
+            taps().with("\r\nidempotency-key", "x\r\nidempotency-key")
+        }
+        Case::Limited => taps().only(0),
+        Case::Invalid => taps().with("{\"model\"", "{\"modal\""),
+        _ => taps(),
+    }
 }
 
 /// Applies the definitions of all sales to a Redis. In the mixed launch so many taps come.

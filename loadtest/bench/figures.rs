@@ -39,7 +39,7 @@ impl Figures {
         let requests = outcome.requests as f64;
         let each_us = |time: Duration| time.as_secs_f64() * 1e6 / requests;
         let [redis_commands, redis_bytes] = used.map(|n| n as f64 / requests);
-        let at = |quantile| outcome.latency.value_at_quantile(quantile);
+        let at = |quantile| outcome.quantile(quantile, |_| true);
         Self {
             requests: outcome.requests,
             per_second: requests / outcome.elapsed.as_secs_f64(),
@@ -51,7 +51,7 @@ impl Figures {
             redis_commands,
             redis_bytes,
             generator_busy: outcome.cpu.as_secs_f64() / outcome.elapsed.as_secs_f64(),
-            statuses: outcome.statuses,
+            statuses: outcome.statuses(),
         }
     }
 }

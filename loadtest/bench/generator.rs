@@ -20,6 +20,8 @@ const ANSWER_MAX: usize = 16 * 1024;
 /// no answer has to wake it: that would be charged to the server that writes it, and most to one whose
 /// generator sleeps often (a client of a real launch sleeps on a machine of its own).
 const NAP: Duration = Duration::from_micros(50);
+/// A request that is sent so much after its intended instant counts as late.
+const LATE: Duration = Duration::from_millis(1);
 /// A load that has not come to its end by then is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,6 +39,22 @@ impl Requests {
         self.ends.push(self.bytes.len());
     }
 
+    /// The same with a text in each of them replaced.
+    pub(crate) fn with(&self, text: &str, by: &str) -> Self {
+        let mut all = Self::default();
+        for n in 0..self.ends.len() {
+            all.push(&String::from_utf8_lossy(self.get(n)).replacen(text, by, 1));
+        }
+        all
+    }
+
+    /// One of them.
+    pub(crate) fn only(&self, n: usize) -> Self {
+        let mut one = Self::default();
+        one.push(&String::from_utf8_lossy(self.get(n)));
+        one
+    }
+
     /// The request of this number; a single one serves for all.
     pub(crate) fn get(&self, n: usize) -> &[u8] {
         let n = n % self.ends.len();
@@ -51,12 +69,30 @@ pub(crate) struct Outcome {
     pub(crate) requests: u64,
     /// From the first request to the last answer.
     pub(crate) elapsed: Duration,
-    /// From the sending, or from the intended instant, to the end of the answer; in microseconds.
-    pub(crate) latency: Histogram<u64>,
-    /// How often each status came.
-    pub(crate) statuses: BTreeMap<u16, u64>,
+    /// By status: from the sending, or from the intended instant, to the end of the answer; in microseconds.
+    pub(crate) latencies: BTreeMap<u16, Histogram<u64>>,
+    /// Requests that were sent more than a millisecond after their intended instant.
+    pub(crate) late: u64,
     /// CPU time of the generator itself.
     pub(crate) cpu: Duration,
+}
+
+impl Outcome {
+    /// How often each status came.
+    pub(crate) fn statuses(&self) -> BTreeMap<u16, u64> {
+        self.latencies.iter().map(|(status, latency)| (*status, latency.len())).collect()
+    }
+
+    /// The latency of all answers that these statuses have, in microseconds; 0 if there is none.
+    pub(crate) fn quantile(&self, quantile: f64, of: impl Fn(u16) -> bool) -> u64 {
+        let mut found = self.latencies.iter().filter(|(status, _)| of(**status)).map(|(_, latency)| latency);
+        let Some(mut all) = found.next().cloned() else {
+            return 0;
+        };
+        // All have the same bounds.
+        found.for_each(|more| all.add(more).unwrap_or_default());
+        all.value_at_quantile(quantile)
+    }
 }
 
 /// Open connections to one server.
@@ -101,9 +137,9 @@ impl Generator {
         count: usize,
         rate: Option<f64>,
     ) -> Result<Outcome, Failure> {
-        let mut latency =
+        let empty =
             Histogram::new_with_bounds(1, 60_000_000, 3).map_err(|e| Failure::Outside(e.to_string()))?;
-        let mut statuses = BTreeMap::new();
+        let (mut latencies, mut late) = (BTreeMap::new(), 0);
         let mut events = Events::with_capacity(1024);
         let mut free: VecDeque<usize> = (0..self.connections.len()).collect();
         let cpu = own_cpu();
@@ -124,6 +160,7 @@ impl Generator {
                     break;
                 }
                 free.pop_front();
+                late += u64::from(rate.is_some() && now - intended > LATE);
                 let since = if rate.is_some() { intended } else { now };
                 self.connections[at].send(requests.get(first + sent), since)?;
                 sent += 1;
@@ -137,8 +174,8 @@ impl Generator {
                 let at = event.token().0;
                 if let Some((status, since)) = self.connections[at].receive()? {
                     let us = u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    let latency = latencies.entry(status).or_insert_with(|| empty.clone());
                     latency.saturating_record(us.max(1));
-                    *statuses.entry(status).or_insert(0) += 1;
                     answered += 1;
                     free.push_back(at);
                 }
@@ -147,8 +184,8 @@ impl Generator {
         Ok(Outcome {
             requests: answered as u64,
             elapsed: start.elapsed(),
-            latency,
-            statuses,
+            latencies,
+            late,
             cpu: own_cpu().saturating_sub(cpu),
         })
     }

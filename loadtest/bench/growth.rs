@@ -49,7 +49,7 @@ fn cost(place: &Place, buyers: &Buyers, reservations: usize, stores: usize) -> R
     let count = reservations.to_string();
     let fill = ["--redis", &url(&redis), "--sale", "won", "--batch", "250", "--count", &count];
     place.run("examples/redis_floor", &fill)?;
-    let gateway = place.gateway(&redis, 1, &[])?;
+    let gateway = place.gateway(redis.address, 1, &[], &[])?;
     let taps = buyers.taps("won", stores);
     let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
     warm(&mut generator, &taps)?;

@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
     define(&place, &redis, 10, COUNT)?;
     let out = format!("--callgrind-out-file={}", place.path("callgrind").display());
     let wrapper = ["valgrind", "--tool=callgrind", "--instr-atstart=no", &out];
-    let gateway = place.gateway(&redis, 1, &wrapper)?;
+    let gateway = place.gateway(redis.address, 1, &wrapper, &[])?;
     let mut counted = BTreeMap::new();
     let mut longer = Vec::new();
     for (n, case) in CASES.into_iter().enumerate() {

@@ -8,6 +8,8 @@ mod figures;
 mod generator;
 mod growth;
 mod instructions;
+mod link;
+mod overload;
 mod peer;
 mod report;
 mod rounds;
@@ -50,6 +52,12 @@ pub(crate) struct Options {
     /// Instead: a reservation's cost with few and with very many reservations and stores
     #[arg(long, conflicts_with = "instructions")]
     growth: bool,
+    /// Instead: goodput and latencies at up to ten times what the ledger takes
+    #[arg(long, conflicts_with_all = ["instructions", "growth"])]
+    overload: bool,
+    /// Draws the overload as an SVG file
+    #[arg(long, value_name = "FILE", requires = "overload")]
+    plot: Option<PathBuf>,
     /// Instead: instructions of a tap by callgrind, compared with what is committed in this file
     #[arg(long, value_name = "FILE")]
     instructions: Option<PathBuf>,
@@ -67,6 +75,8 @@ fn main() -> ExitCode {
         instructions::run(&options, file)
     } else if options.growth {
         growth::run(&options)
+    } else if options.overload {
+        overload::run(&options)
     } else {
         rounds::run(&options).and_then(|rounds| report::tell(&options, &rounds, &targets::judge(&rounds)))
     };

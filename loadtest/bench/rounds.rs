@@ -104,13 +104,19 @@ impl Bench<'_> {
                 self.case(round, &stage, Case::Won, won, next_range(), MOST_CONNECTIONS, pace)?;
             }
         }
-        for case in self.wanted.iter().copied().filter(|case| *case != Case::Won && !case.is_refusal()) {
+        let others = |case: &Case| *case != Case::Won && !case.is_refusal() && case.at_the_door().is_none();
+        for case in self.wanted.iter().copied().filter(others) {
             if case == Case::Status {
                 self.floor_get(round, &stage)?;
             }
             // The taps that won first are those that are sent again.
             let range = 0;
             self.case(round, &stage, case, &requests(case, buyers, STORES), range, CONNECTIONS, None)?;
+        }
+        for case in self.wanted.iter().copied() {
+            if let Some((options, _)) = case.at_the_door() {
+                self.door(round, &stage, case, options, &requests(case, buyers, STORES))?;
+            }
         }
         if !self.quick {
             for connections in MORE_CONNECTIONS {
@@ -124,7 +130,8 @@ impl Bench<'_> {
                 }
             }
             // New ones: memory that was used before would not be seen.
-            round.idle_connection = Some(Self::idle(&self.place.gateway(&stage.redis, 1, &[])?)?);
+            round.idle_connection =
+                Some(Self::idle(&self.place.gateway(stage.redis.address, 1, &[], &[])?)?);
             round.idle_connection_floor = Some(Self::idle(&self.place.floor(1, 500, 18)?)?);
         }
         Ok(())
@@ -134,7 +141,7 @@ impl Bench<'_> {
         make_room(workers)?;
         let redis = self.place.redis(aof, workers)?;
         define(&self.place, &redis, STORES, self.count)?;
-        let gateway = self.place.gateway(&redis, workers, &[])?;
+        let gateway = self.place.gateway(redis.address, workers, &[], &[])?;
         let page = get(gateway.address, "/v1/sales/won").unwrap_or_default();
         let page = page.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
         // The 201's length, from one that is like all others: the last buyer's, who never counts.
@@ -203,6 +210,32 @@ impl Bench<'_> {
         round.add(row, figures);
         audit(&self.place, &stage.redis, case)?;
         Ok(per_second)
+    }
+
+    /// What the door refuses, by a gateway of its own beside the same Redis, which for the shed taps stands still.
+    fn door(
+        &self,
+        round: &mut Round,
+        stage: &Stage,
+        case: Case,
+        options: &[&str],
+        requests: &Requests,
+    ) -> Result<(), Failure> {
+        let gateway = self.place.gateway(stage.redis.address, 1, &[], options)?;
+        let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
+        warm(&mut generator, requests)?;
+        if case == Case::Shed {
+            stage.redis.signal("STOP")?;
+        }
+        let load = || generator.run(requests, WARM_UP, self.count, None);
+        // Redis can't be asked for its own figures while it stands still, and has nothing to do otherwise.
+        let figures = measure(case, (&gateway, None), load);
+        if case == Case::Shed {
+            stage.redis.signal("CONT")?;
+        }
+        let row = stage.row(Who::Gateway, case.name(), CONNECTIONS, None);
+        round.add(row, figures?);
+        audit(&self.place, &stage.redis, case)
     }
 
     fn peer(&self, round: &mut Round, requests: &Requests) -> Result<(), Failure> {

@@ -74,6 +74,13 @@ impl Server {
         kib.unwrap_or_default() * 1024
     }
 
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, name: &str) -> Result<(), Failure> {
+        let done = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
+        let done = done.map_err(Failure::outside("can't start kill"))?;
+        if done.success() { Ok(()) } else { Err(Failure::Outside(format!("kill -{name} failed"))) }
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -216,12 +223,13 @@ impl Place {
         Server::start(&mut command, &others_cpus(workers), address, &dir.join("log"))
     }
 
-    /// A gateway as shipped.
+    /// A gateway as shipped, started by this program if there is one, with these options besides.
     pub(crate) fn gateway(
         &self,
-        redis: &Server,
+        ledger: SocketAddr,
         workers: usize,
         wrapper: &[&str],
+        options: &[&str],
     ) -> Result<Server, Failure> {
         let (address, ops) = (free_address()?, free_address()?);
         let program = self.bin.join("gateway");
@@ -234,9 +242,19 @@ impl Place {
             }
         };
         command.args(["serve", "--listen", &address.to_string(), "--ops-listen", &ops.to_string()]);
-        command.args(["--redis", &url(redis), "--workers", &workers.to_string()]);
-        // Room for all connections of the bench at once, each with a tap in the queue.
-        command.args(["--connections-max", "20000", "--queue-max", "20000"]);
+        command.args(["--redis", &format!("redis://{ledger}"), "--workers", &workers.to_string()]);
+        // Room for all connections of the bench at once, each with a tap in the queue, all from one address.
+        let room = [
+            ["--connections-max", "20000"],
+            ["--queue-max", "20000"],
+            ["--in-flight-max", "25000"],
+            ["--queue-delay-max-ms", "10000"],
+            ["--limit-address", "100000000:100000000"],
+        ];
+        room.iter().filter(|option| !options.contains(&option[0])).for_each(|option| {
+            command.args(option);
+        });
+        command.args(options);
         command.arg("--auth-secret-file").arg(self.path("secret"));
         command.arg("--ops-token-file").arg(self.path("ops"));
         let log = self.path(&format!("gateway-{}.log", address.port()));

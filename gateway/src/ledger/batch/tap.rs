@@ -119,10 +119,12 @@ impl Line {
         }
     }
 
-    /// Lets a tap in at the end, or turns it away if there is no room.
+    /// Lets a tap in at the end, or turns it away if there is no room, or if the first one already waits for half of
+    /// what anybody may wait: more would come in than go out, and who comes now is better told so at once.
     pub(super) fn push(&self, tap: Tap) {
         let mut taps = self.taps.borrow_mut();
-        if taps.len() >= self.taps_max {
+        let waits_long = |first: &Tap| tap.deadlines.send - first.deadlines.send > self.delay_max / 2;
+        if taps.len() >= self.taps_max || taps.front().is_some_and(waits_long) {
             return tap.caller.answer(Decision::NotTaken);
         }
         taps.push_back(tap);

@@ -1,0 +1,235 @@
+//! More than can be decided: goodput and latencies at a multiple of what the ledger takes, as a table and a plot.
+//!
+//! The ledger is the bottleneck, as it is on the day, when one Redis serves a whole fleet: here it stands at the other
+//! end of a slow link and takes small batches. The load is open: taps come at their instants, whatever is answered.
+
+use std::path::Path;
+use std::time::Duration;
+
+use plotters::prelude::*;
+use serde::Serialize;
+
+use crate::cases::{Buyers, Case, WARM_UP, audit, define};
+use crate::figures::Spread;
+use crate::generator::Generator;
+use crate::link::Link;
+use crate::report::bracketed;
+use crate::servers::{Aof, Place, make_room};
+use crate::{Failure, Options, say};
+
+/// One way of the link to Redis.
+const DELAY: Duration = Duration::from_millis(1);
+/// Taps a batch: with the link it makes the capacity, some 7,000 a second.
+const BATCH: &str = "16";
+/// Offered loads, as multiples of the capacity.
+const LOADS: [f64; 7] = [0.5, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0];
+/// How long each is offered.
+const SECONDS: f64 = 3.0;
+/// Enough that a tap always finds a free one: refused ones are answered at once, the others wait 0.2 s at most.
+const CONNECTIONS: usize = 4_000;
+/// Taps that the capacity is measured with, in a closed loop.
+const CAPACITY_TAPS: usize = 20_000;
+/// The gateway's default queue delay, where the bench's other modes wait as long as it takes.
+const QUEUE_DELAY: [&str; 2] = ["--queue-delay-max-ms", "200"];
+
+/// One offered load.
+#[derive(Debug, Clone, Serialize)]
+struct Load {
+    /// Multiples of the capacity.
+    factor: f64,
+    offered_per_second: f64,
+    /// Won reservations a second.
+    goodput: f64,
+    won_p99_ms: f64,
+    /// 0 where nobody was refused.
+    refused_p99_ms: f64,
+    refused_share: f64,
+    /// Share of taps that were sent more than a millisecond late: the generator, not the gateway.
+    late_share: f64,
+    resident_mib: f64,
+}
+
+/// Measures all rounds.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    make_room(1)?;
+    let mut rounds = Vec::new();
+    for number in 1..=options.rounds {
+        say(&format!("round {number} of {}", options.rounds));
+        rounds.push(round(options)?);
+    }
+    say("");
+    say(
+        "   load   offered/s             goodput/s       won p99 ms        refused p99 ms  refused  sent late  resident MiB",
+    );
+    let of = |place: usize, figure: fn(&Load) -> f64| {
+        let all = rounds.iter().map(|loads: &Vec<Load>| figure(&loads[place]));
+        Spread::of(all).unwrap_or(Spread { median: f64::NAN, least: f64::NAN, most: f64::NAN })
+    };
+    let mut medians = Vec::new();
+    for (place, factor) in LOADS.into_iter().enumerate() {
+        let median = |figure| of(place, figure).median;
+        let load = Load {
+            factor,
+            offered_per_second: median(|l| l.offered_per_second),
+            goodput: median(|l| l.goodput),
+            won_p99_ms: median(|l| l.won_p99_ms),
+            refused_p99_ms: median(|l| l.refused_p99_ms),
+            refused_share: median(|l| l.refused_share),
+            late_share: median(|l| l.late_share),
+            resident_mib: median(|l| l.resident_mib),
+        };
+        say(&format!(
+            "{:>6.1} × {:>10.0} {:>22} {:>16} {:>21} {:>7.0}% {:>9.1}% {:>13.1}",
+            load.factor,
+            load.offered_per_second,
+            whole(of(place, |l| l.goodput)),
+            bracketed(of(place, |l| l.won_p99_ms)),
+            bracketed(of(place, |l| l.refused_p99_ms)),
+            load.refused_share * 100.0,
+            load.late_share * 100.0,
+            load.resident_mib,
+        ));
+        medians.push(load);
+    }
+    judge(&rounds);
+    if let Some(file) = &options.plot {
+        plot(file, &medians)
+            .map_err(|error| Failure::Usage(format!("can't draw {}: {error}", file.display())))?;
+        say(&format!("the plot: {}", file.display()));
+    }
+    if let Some(file) = &options.json {
+        std::fs::write(file, format!("{:#}\n", serde_json::json!({ "overload": rounds })))
+            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
+    }
+    Ok(())
+}
+
+fn whole(spread: Spread) -> String {
+    format!("{:.0} ({:.0}–{:.0})", spread.median, spread.least, spread.most)
+}
+
+/// What was asked for (issue 4), within each round.
+fn judge(rounds: &[Vec<Load>]) {
+    say("");
+    let overloaded = |loads: &[Load]| loads.iter().filter(|l| l.factor >= 2.0).cloned().collect::<Vec<_>>();
+    let least = |figure: fn(&Load, &[Load]) -> f64| {
+        Spread::of(rounds.iter().map(|loads| {
+            overloaded(loads).iter().map(|load| figure(load, loads)).fold(f64::INFINITY, f64::min)
+        }))
+    };
+    let peak_share =
+        least(|load, loads| load.goodput / loads.iter().map(|l| l.goodput).fold(f64::MIN_POSITIVE, f64::max));
+    let refused = least(|load, _| -load.refused_p99_ms);
+    let grown = least(|load, loads| -(load.resident_mib / loads[0].resident_mib));
+    let tell = |name: &str, spread: Option<Spread>, bound: f64, sign: f64, unit: &str| {
+        if let Some(spread) = spread {
+            let spread = Spread {
+                median: spread.median * sign,
+                least: spread.least.min(spread.most) * sign,
+                most: spread.most.max(spread.least) * sign,
+            };
+            let met = if sign > 0.0 { spread.median >= bound } else { spread.median <= bound };
+            let sign = if sign > 0.0 { "≥" } else { "≤" };
+            let met = if met { "met" } else { "MISSED" };
+            say(&format!("{name:<58} {sign} {bound}{unit}  {}{unit} {met}", bracketed(spread)));
+        }
+    };
+    tell("goodput at 2, 5 and 10 times capacity ÷ its peak, the least", peak_share, 0.9, 1.0, "");
+    tell("p99 of refused taps at 2, 5 and 10 times, the most", refused, 250.0, -1.0, " ms");
+    tell("memory at 2, 5 and 10 times ÷ at half the capacity, the most", grown, 1.5, -1.0, "");
+}
+
+/// All loads, each on a gateway and a Redis that have seen nothing before, so that memory can be compared.
+fn round(options: &Options) -> Result<Vec<Load>, Failure> {
+    let place = Place::new(options.bin.clone())?;
+    let redis = place.redis(Aof::Off, 1)?;
+    define(&place, &redis, 10, 0)?;
+    let link = Link::start(redis.address, DELAY)?;
+    let options = [&["--batch-max", BATCH], &QUEUE_DELAY[..]].concat();
+    let buyers = Buyers::new(&place, WARM_UP + CAPACITY_TAPS)?;
+    let taps = buyers.taps("won", 10);
+    let capacity = {
+        let gateway = place.gateway(link.address, 1, &[], &options)?;
+        let mut generator = Generator::connect(gateway.address, 128)?;
+        generator.run(&taps, 0, WARM_UP, None)?;
+        let outcome = generator.run(&taps, WARM_UP, CAPACITY_TAPS, None)?;
+        Case::Won.check(&outcome)?;
+        outcome.requests as f64 / outcome.elapsed.as_secs_f64()
+    };
+    say(&format!("capacity: {capacity:.0} reservations a second"));
+    let most = (capacity * SECONDS * LOADS[LOADS.len() - 1]) as usize;
+    let buyers = Buyers::new(&place, most)?;
+    let mut loads = Vec::new();
+    for factor in LOADS {
+        // A ledger of its own for each: its buyers have not won yet.
+        let redis = place.redis(Aof::Off, 1)?;
+        define(&place, &redis, 10, 0)?;
+        let link = Link::start(redis.address, DELAY)?;
+        let gateway = place.gateway(link.address, 1, &[], &options)?;
+        let taps = buyers.taps("won", 10);
+        let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
+        let rate = capacity * factor;
+        let outcome = generator.run(&taps, 0, (rate * SECONDS) as usize, Some(rate))?;
+        let statuses = outcome.statuses();
+        if statuses.keys().any(|status| !matches!(status, 201 | 503)) {
+            return Err(Failure::Wrong(format!("wrong answers at {factor} times, by status: {statuses:?}")));
+        }
+        let of = |status: u16| statuses.get(&status).copied().unwrap_or_default() as f64;
+        let ms = |status| outcome.quantile(0.99, |s| s == status) as f64 / 1e3;
+        loads.push(Load {
+            factor,
+            offered_per_second: rate,
+            goodput: of(201) / outcome.elapsed.as_secs_f64(),
+            won_p99_ms: ms(201),
+            refused_p99_ms: ms(503),
+            refused_share: of(503) / outcome.requests as f64,
+            late_share: outcome.late as f64 / outcome.requests as f64,
+            resident_mib: gateway.resident() as f64 / f64::from(1 << 20),
+        });
+        drop(gateway);
+        audit(&place, &redis, Case::Won)?;
+    }
+    Ok(loads)
+}
+
+/// Goodput and p99 over the offered load.
+fn plot(file: &Path, loads: &[Load]) -> Result<(), Box<dyn std::error::Error>> {
+    const LEAST_MS: f64 = 0.1;
+    let area = SVGBackend::new(file, (900, 480)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let peak = loads.iter().map(|l| l.goodput).fold(1.0, f64::max);
+    let slowest = loads.iter().flat_map(|l| [l.won_p99_ms, l.refused_p99_ms]).fold(250.0, f64::max);
+    let factors = LOADS[0]..LOADS[LOADS.len() - 1];
+    let mut chart = ChartBuilder::on(&area)
+        .caption("Goodput and p99 over offered load", ("sans-serif", 20))
+        .margin(12)
+        .x_label_area_size(40)
+        .y_label_area_size(70)
+        .right_y_label_area_size(70)
+        .build_cartesian_2d(factors.clone().log_scale(), 0.0..peak * 1.2)?
+        .set_secondary_coord(factors.log_scale(), (LEAST_MS..slowest * 2.0).log_scale());
+    chart
+        .configure_mesh()
+        .x_desc("offered load, multiples of the capacity (logarithmic)")
+        .y_desc("won reservations a second")
+        .draw()?;
+    chart.configure_secondary_axes().y_desc("p99, ms (logarithmic)").draw()?;
+    let goodput = loads.iter().map(|l| (l.factor, l.goodput));
+    chart
+        .draw_series(LineSeries::new(goodput, BLUE.stroke_width(3)))?
+        .label("goodput")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 20, y)], BLUE.stroke_width(3)));
+    type Figure = fn(&Load) -> f64;
+    let lines: [(&str, RGBColor, Figure); 2] =
+        [("p99 of who won", GREEN, |l| l.won_p99_ms), ("p99 of who was refused", RED, |l| l.refused_p99_ms)];
+    for (name, colour, figure) in lines {
+        let points = loads.iter().filter(|l| figure(l) > 0.0).map(|l| (l.factor, figure(l).max(LEAST_MS)));
+        chart
+            .draw_secondary_series(LineSeries::new(points, colour.stroke_width(2)))?
+            .label(name)
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(2)));
+    }
+    chart.configure_series_labels().background_style(WHITE.mix(0.8)).border_style(BLACK).draw()?;
+    area.present()?;
+    Ok(())
+}
