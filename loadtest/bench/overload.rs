@@ -18,9 +18,9 @@ use crate::servers::{Aof, Place, make_room};
 use crate::{Failure, Options, say};
 
 /// One way of the link to Redis.
-const DELAY: Duration = Duration::from_millis(1);
-/// Taps a batch: with the link it makes the capacity, some 7,000 a second.
-const BATCH: &str = "16";
+const DELAY: Duration = Duration::from_millis(5);
+/// Taps a batch: with the link it makes the capacity, some 6,000 a second.
+const BATCH: &str = "64";
 /// Offered loads, as multiples of the capacity.
 const LOADS: [f64; 7] = [0.5, 0.8, 1.0, 1.5, 2.0, 5.0, 10.0];
 /// How long each is offered.
