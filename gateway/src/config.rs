@@ -19,7 +19,9 @@ use options::Help;
 pub use options::{CommonOptions, DEFAULTS, ServeOptions};
 
 use crate::admit::limits::LimitSettings;
+use crate::http::peer::TrustedProxies;
 use crate::http::server::ConnectionLimits;
+use crate::http::tls::TlsFiles;
 use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
 use crate::ledger::batch::QueueLimits;
@@ -40,6 +42,14 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// The ops listener.
     pub ops_listen: SocketAddr,
+    /// TLS of the public listener.
+    pub tls: Option<TlsFiles>,
+    /// TLS of the ops listener.
+    pub ops_tls: Option<TlsFiles>,
+    /// Proxies in front of the public listener, whose word on who the client is counts.
+    pub trusted_proxies: TrustedProxies,
+    /// They put a PROXY header before every connection.
+    pub proxy_protocol: bool,
     /// The ledger.
     pub redis: Redis,
     /// What tokens are verified with.
@@ -142,6 +152,42 @@ impl Settings {
         Some(self.text(key)).filter(|text| !text.is_empty()).map(PathBuf::from)
     }
 
+    fn flag(&mut self, key: &str) -> Option<bool> {
+        self.read(key, |text| text.parse().map_err(|_| "is neither true nor false".into()))
+    }
+
+    /// Both files of a certificate, or neither.
+    fn tls_files(&mut self, cert: &str, key: &str) -> Option<TlsFiles> {
+        match (self.path(cert), self.path(key)) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            (has_cert, _) => {
+                let (there, missing) = if has_cert.is_some() { (cert, key) } else { (key, cert) };
+                let variable = missing.to_uppercase().replace('-', "_");
+                let problem = format!(
+                    "--{missing} (LAUNCHGATE_{variable}): is needed with --{there}, or neither of them"
+                );
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// Ops tokens and buyers' data go over the ops listener.
+    fn check_ops_is_private(&mut self, ops_listen: Option<SocketAddr>, has_tls: bool) {
+        let is_plain_text_allowed = self.flag("ops-plain-text").unwrap_or(true);
+        if let Some(address) = ops_listen.filter(|a| !a.ip().to_canonical().is_loopback())
+            && !has_tls
+            && !is_plain_text_allowed
+        {
+            self.problems.push(format!(
+                "--ops-listen (LAUNCHGATE_OPS_LISTEN): {address} is beyond this machine, and ops tokens would go \
+                 over it in plain text; give it --ops-tls-cert-file and --ops-tls-key-file, let it listen on \
+                 127.0.0.1, or say --ops-plain-text if the network is private"
+            ));
+        }
+    }
+
     fn list(&self, key: &str) -> Vec<String> {
         self.text(key).split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()
     }
@@ -187,6 +233,20 @@ impl Settings {
         let address = |text: &str| text.parse().map_err(|_| "is no address like 127.0.0.1:8080".to_owned());
         let listen = self.read("listen", address);
         let ops_listen = self.read("ops-listen", address);
+        let tls = self.tls_files("tls-cert-file", "tls-key-file");
+        let problems = self.problems.len();
+        let ops_tls = self.tls_files("ops-tls-cert-file", "ops-tls-key-file");
+        // Half of a pair has been told already.
+        self.check_ops_is_private(ops_listen, ops_tls.is_some() || self.problems.len() > problems);
+        let proxies = self.list("trusted-proxies");
+        let trusted_proxies = self.read("trusted-proxies", |_| TrustedProxies::parse(&proxies));
+        let proxy_protocol = self.flag("proxy-protocol");
+        if proxy_protocol == Some(true) && proxies.is_empty() {
+            self.problems.push(
+                "--proxy-protocol (LAUNCHGATE_PROXY_PROTOCOL): needs --trusted-proxies: who may say who the client is"
+                    .into(),
+            );
+        }
         let redis = self.redis_option();
         let auth = AuthSettings {
             secret_file: self.path("auth-secret-file"),
@@ -225,6 +285,10 @@ impl Settings {
             Some(ServeConfig {
                 listen: listen?,
                 ops_listen: ops_listen?,
+                tls,
+                ops_tls,
+                trusted_proxies: trusted_proxies?,
+                proxy_protocol: proxy_protocol?,
                 redis: redis?,
                 auth,
                 ops_token_file: ops_token_file?,
@@ -302,100 +366,4 @@ fn without_password(url: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options() -> ServeOptions {
-        ServeOptions { ops_token_file: Some("ops".into()), ..ServeOptions::default() }
-    }
-
-    #[test]
-    fn defaults_are_good_and_every_option_has_one() {
-        let config =
-            Settings::new(&CommonOptions::default(), Some(&options())).serve().map_err(|p| p.join("\n"));
-        assert!(config.is_ok_and(|c| c.listen.ip().is_loopback() && c.ops_listen.ip().is_loopback()));
-        let command = Help::command();
-        let mut flags: Vec<_> =
-            command.get_arguments().filter_map(|a| a.get_long()).filter(|l| *l != "config").collect();
-        let mut keys: Vec<_> = DEFAULTS.iter().map(|(key, _)| *key).collect();
-        flags.sort_unstable();
-        keys.sort_unstable();
-        assert_eq!(flags, keys);
-        for arg in command.get_arguments() {
-            let name = arg.get_long().unwrap().to_uppercase().replace('-', "_");
-            assert_eq!(arg.get_env().unwrap().to_str().unwrap(), format!("LAUNCHGATE_{name}"));
-        }
-    }
-
-    #[test]
-    fn all_bad_values_are_told_at_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("gateway.toml");
-        std::fs::write(&file, "listen = \"here\"\nqueue-max = -3\ncolour = \"red\"\n").unwrap();
-        let common = CommonOptions {
-            config: Some(file),
-            redis: Some("http://:hunter2@x".into()),
-            ..CommonOptions::default()
-        };
-        let serve = ServeOptions {
-            workers: Some("many".into()),
-            cors_origins: Some("https://a.example,*".into()),
-            ..ServeOptions::default()
-        };
-        let problems = Settings::new(&common, Some(&serve)).serve().err().unwrap().join("\n");
-        for part in [
-            "--listen",
-            "--queue-max",
-            "\"colour\"",
-            "--redis",
-            "--workers",
-            "--cors-origins",
-            "--ops-token-file",
-        ] {
-            assert!(problems.contains(part), "{part} in {problems}");
-        }
-        assert!(!problems.contains("hunter2"), "{problems}");
-    }
-
-    #[test]
-    fn a_flag_goes_before_the_file_and_the_document_can_be_read_back() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("gateway.toml");
-        std::fs::write(
-            &file,
-            "workers = 3\nbatch-max = 7\ncors-origins = [\"https://a.example\", \"https://b.example\"]\n",
-        )
-        .unwrap();
-        let common = CommonOptions { config: Some(file.clone()), ..CommonOptions::default() };
-        let serve = ServeOptions { workers: Some("5".into()), ..options() };
-        let document = Settings::new(&common, Some(&serve)).document().unwrap();
-        std::fs::write(&file, document).unwrap();
-        let config = Settings::new(&common, None).serve().map_err(|p| p.join("\n"));
-        assert!(
-            config.is_ok_and(|c| c.workers == 5
-                && c.requests.queue.batch_max == 7
-                && c.cors_origins.len() == 2)
-        );
-    }
-
-    #[test]
-    fn the_readme_has_every_option_as_it_is() {
-        let readme = include_str!("../../README.md");
-        let command = Help::command();
-        for (key, default) in DEFAULTS {
-            let arg = command.get_arguments().find(|a| a.get_long() == Some(key)).unwrap();
-            let variable = key.to_uppercase().replace('-', "_");
-            let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-            let help = arg.get_help().unwrap();
-            let row = format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |");
-            assert!(readme.contains(&row), "README.md lacks: {row}");
-        }
-    }
-
-    #[test]
-    fn passwords_are_not_shown() {
-        assert_eq!(without_password("redis://u:secret@h:1/0"), "redis://***@h:1/0");
-        assert_eq!(without_password("redis://h:1"), "redis://h:1");
-        assert_eq!(without_password("unix:/s?pass=secret"), "unix:/s?***");
-    }
-}
+mod tests;

@@ -110,7 +110,8 @@ async fn dispatch(
     if !path.methods().contains(&method.as_str()) {
         return Err(Refused::method_not_allowed(&path.methods().join(", ")));
     }
-    let anonymous = || worker.rates().anonymous(peer.client(parts), came).map_err(Refused::quota_exceeded);
+    let anonymous =
+        || worker.rates().anonymous(peer.client(&parts.headers), came).map_err(Refused::quota_exceeded);
     let caller = || Ok(Caller { who: worker.identify(peer, parts, came)?, came });
     match path {
         Path::Time => {

@@ -17,7 +17,7 @@ use super::peer::Peer;
 use super::respond::{Answer, Refused};
 use super::route;
 use super::sales::Pages;
-use super::server::{self, ConnectionLimits, Handler};
+use super::server::{self, ConnectionLimits, Door, Handler};
 use crate::admit::limits::Limits;
 use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, Keys};
 use crate::ledger::batch::{Deadlines, Queue, QueueLimits};
@@ -44,6 +44,8 @@ pub struct Shared {
     pub limits: RequestLimits,
     /// Limits of connections.
     pub connections: ConnectionLimits,
+    /// What connections of apps come through.
+    pub door: Door,
     /// Origins whose pages may call, as browsers send them.
     pub origins: Arc<[HeaderValue]>,
     /// Who has asked for too much.
@@ -86,7 +88,7 @@ pub fn run(
     runtime::run(async move {
         let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
         tokio::task::spawn_local(lane.clone().keep_open());
-        let limits = shared.connections;
+        let (limits, door) = (shared.connections, shared.door.clone());
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
@@ -96,7 +98,7 @@ pub fn run(
             lane,
             shared,
         });
-        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, stop).await;
+        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, door, stop).await;
         Ok(())
     })?
 }
@@ -157,13 +159,13 @@ impl Worker {
         let authorization = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let rates = self.rates();
         rates
-            .token(|| peer.client(parts), authorization.unwrap_or_default(), now)
+            .token(|| peer.client(&parts.headers), authorization.unwrap_or_default(), now)
             .map_err(Refused::quota_exceeded)?;
         let now_s = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
         let identified = self.identifier.borrow_mut().identify(authorization, now_s);
         match identified {
             Ok(_) => rates.token_was_right(authorization.unwrap_or_default()),
-            Err(_) => rates.token_was_wrong(peer.client(parts), now),
+            Err(_) => rates.token_was_wrong(peer.client(&parts.headers), now),
         }
         identified.map_err(Refused::unauthenticated)
     }

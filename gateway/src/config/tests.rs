@@ -1,0 +1,94 @@
+//! Bad values are told at once, and the options stand in the README as they are.
+
+use super::*;
+
+fn options() -> ServeOptions {
+    ServeOptions { ops_token_file: Some("ops".into()), ..ServeOptions::default() }
+}
+
+#[test]
+fn defaults_are_good_and_every_option_has_one() {
+    let config = Settings::new(&CommonOptions::default(), Some(&options())).serve().map_err(|p| p.join("\n"));
+    assert!(config.is_ok_and(|c| c.listen.ip().is_loopback() && c.ops_listen.ip().is_loopback()));
+    let command = Help::command();
+    let mut flags: Vec<_> =
+        command.get_arguments().filter_map(|a| a.get_long()).filter(|l| *l != "config").collect();
+    let mut keys: Vec<_> = DEFAULTS.iter().map(|(key, _)| *key).collect();
+    flags.sort_unstable();
+    keys.sort_unstable();
+    assert_eq!(flags, keys);
+    for arg in command.get_arguments() {
+        let name = arg.get_long().unwrap().to_uppercase().replace('-', "_");
+        assert_eq!(arg.get_env().unwrap().to_str().unwrap(), format!("LAUNCHGATE_{name}"));
+    }
+}
+
+#[test]
+fn all_bad_values_are_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(&file, "listen = \"here\"\nqueue-max = -3\ncolour = \"red\"\n").unwrap();
+    let common = CommonOptions {
+        config: Some(file),
+        redis: Some("http://:hunter2@x".into()),
+        ..CommonOptions::default()
+    };
+    let serve = ServeOptions {
+        workers: Some("many".into()),
+        cors_origins: Some("https://a.example,*".into()),
+        ..ServeOptions::default()
+    };
+    let problems = Settings::new(&common, Some(&serve)).serve().err().unwrap().join("\n");
+    for part in [
+        "--listen",
+        "--queue-max",
+        "\"colour\"",
+        "--redis",
+        "--workers",
+        "--cors-origins",
+        "--ops-token-file",
+    ] {
+        assert!(problems.contains(part), "{part} in {problems}");
+    }
+    assert!(!problems.contains("hunter2"), "{problems}");
+}
+
+#[test]
+fn a_flag_goes_before_the_file_and_the_document_can_be_read_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("gateway.toml");
+    std::fs::write(
+        &file,
+        "workers = 3\nbatch-max = 7\ncors-origins = [\"https://a.example\", \"https://b.example\"]\n",
+    )
+    .unwrap();
+    let common = CommonOptions { config: Some(file.clone()), ..CommonOptions::default() };
+    let serve = ServeOptions { workers: Some("5".into()), ..options() };
+    let document = Settings::new(&common, Some(&serve)).document().unwrap();
+    std::fs::write(&file, document).unwrap();
+    let config = Settings::new(&common, None).serve().map_err(|p| p.join("\n"));
+    assert!(
+        config.is_ok_and(|c| c.workers == 5 && c.requests.queue.batch_max == 7 && c.cors_origins.len() == 2)
+    );
+}
+
+#[test]
+fn the_readme_has_every_option_as_it_is() {
+    let readme = include_str!("../../../README.md");
+    let command = Help::command();
+    for (key, default) in DEFAULTS {
+        let arg = command.get_arguments().find(|a| a.get_long() == Some(key)).unwrap();
+        let variable = key.to_uppercase().replace('-', "_");
+        let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
+        let help = arg.get_help().unwrap();
+        let row = format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |");
+        assert!(readme.contains(&row), "README.md lacks: {row}");
+    }
+}
+
+#[test]
+fn passwords_are_not_shown() {
+    assert_eq!(without_password("redis://u:secret@h:1/0"), "redis://***@h:1/0");
+    assert_eq!(without_password("redis://h:1"), "redis://h:1");
+    assert_eq!(without_password("unix:/s?pass=secret"), "unix:/s?***");
+}
