@@ -10,5 +10,6 @@ pub mod respond;
 pub mod route;
 pub mod sales;
 pub mod server;
+mod stall;
 pub mod view;
 pub mod worker;

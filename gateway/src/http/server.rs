@@ -17,7 +17,7 @@ use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -25,6 +25,7 @@ use tokio::sync::watch;
 use super::head_timer::head_timer;
 use super::problem;
 use super::respond::{Answer, Refused};
+use super::stall::Stalls;
 
 /// What hyper reads of a request's head, at most; beyond it the connection is closed with a bare 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -33,6 +34,12 @@ const BACKLOG: i32 = 4096;
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
 const LINGER: Duration = Duration::from_secs(1);
+/// What is still taken in of a connection that is over, in bytes. Who sends more (a body of 1 GiB that was
+/// refused) is cut off: reading it would cost more than all that it was refused for.
+const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// What the kernel keeps of a connection in each direction, in bytes (it takes twice as much for its own
+/// accounts). By itself it would let a client who does not read, or sends what is not read, pin some MiB.
+const SOCKET_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Limits of one listener's connections.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +48,7 @@ pub struct ConnectionLimits {
     pub connections_max: usize,
     /// From the connection to its first byte.
     pub first_byte_timeout: Duration,
-    /// Of a request's head, and of a connection that is idle.
+    /// Of a request's head, of a connection that is idle, and of a client that takes in nothing of its answers.
     pub header_timeout: Duration,
 }
 
@@ -76,6 +83,9 @@ fn socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
     socket.set_nonblocking(true)?;
+    // Accepted connections inherit them.
+    socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
     Ok(socket)
 }
 
@@ -142,16 +152,18 @@ async fn connection<H: Handler>(
         .writev(false)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stalls::new(stream, watch.write_timer())), service);
     let said = stop.clone();
     let outcome = {
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let (mut is_registered, mut is_stopping) = (false, false);
         let serving = std::future::poll_fn(|cx| {
             loop {
-                watch.poll(cx);
+                if watch.poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
                 if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
-                    return Poll::Ready(outcome);
+                    return Poll::Ready(Some(outcome));
                 }
                 // All connections of all workers wait for this one word: asking for it at every request
                 // would take a lock that they share.
@@ -169,7 +181,12 @@ async fn connection<H: Handler>(
         serving.await
     };
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner();
+    let mut stream = parts.io.into_inner().into_inner();
+    let Some(outcome) = outcome else {
+        // Who takes in nothing needs no farewell: a reset also frees what the kernel keeps for it.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        return;
+    };
     if outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
         // A head that was begun and not finished. An idle connection is closed without a word.
         let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
@@ -185,7 +202,14 @@ async fn close(mut stream: TcpStream, linger: Duration) {
     // On the heap: in the future it would be kept for every open connection.
     let mut unread = vec![0; 4096];
     let _ = stream.shutdown().await;
-    let drain = async { while let Ok(1..) = stream.read(&mut unread).await {} };
+    let drain = async {
+        let mut left = LINGER_BYTES_MAX;
+        while let Ok(read @ 1..) = stream.read(&mut unread).await
+            && left > read
+        {
+            left -= read;
+        }
+    };
     let _ = tokio::time::timeout(linger, drain).await;
 }
 

@@ -59,7 +59,7 @@ impl Handler for Ops {
 
 impl Ops {
     async fn dispatch(&self, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
-        request::check_size(parts)?;
+        request::check_head(parts)?;
         let path = parts.uri.path();
         let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
         let need = |allowed: &[Method], text: &str| {
