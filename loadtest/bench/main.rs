@@ -3,10 +3,12 @@
 //! `scripts/bench` builds and starts it. Every round measures everything once, one after the other on
 //! the same machine, so that ratios within a round hold although the machine's speed changes.
 
+mod attacks;
 mod cases;
 mod figures;
 mod generator;
 mod growth;
+mod hostile;
 mod instructions;
 mod peer;
 mod report;
@@ -50,6 +52,15 @@ pub(crate) struct Options {
     /// Instead: a reservation's cost with few and with very many reservations and stores
     #[arg(long, conflicts_with = "instructions")]
     growth: bool,
+    /// Instead: what honest buyers wait undisturbed, and beside each of several attacks
+    #[arg(long, conflicts_with_all = ["instructions", "growth"])]
+    hostile: bool,
+    /// The attackers of --hostile, which starts them
+    #[arg(long, hide = true, requires = "target")]
+    attack: Option<attacks::Attack>,
+    /// Whom they attack
+    #[arg(long, hide = true)]
+    target: Option<std::net::SocketAddr>,
     /// Instead: instructions of a tap by callgrind, compared with what is committed in this file
     #[arg(long, value_name = "FILE")]
     instructions: Option<PathBuf>,
@@ -63,10 +74,14 @@ pub(crate) struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let done = if let Some(file) = &options.instructions {
+    let done = if let (Some(attack), Some(target)) = (options.attack, options.target) {
+        attacks::run(attack, target)
+    } else if let Some(file) = &options.instructions {
         instructions::run(&options, file)
     } else if options.growth {
         growth::run(&options)
+    } else if options.hostile {
+        hostile::run(&options)
     } else {
         rounds::run(&options).and_then(|rounds| report::tell(&options, &rounds, &targets::judge(&rounds)))
     };

@@ -14,7 +14,7 @@ const MANY: usize = 2_000;
 /// Between two drops of a slow sender.
 const DROP: Duration = Duration::from_millis(100);
 /// Long enough for an honest buyer on a busy machine; a slow one can't be told from a dead one sooner.
-const OPTIONS: [&str; 6] =
+pub const OPTIONS: [&str; 6] =
     ["--first-byte-timeout-ms", "2000", "--header-timeout-ms", "2000", "--body-timeout-ms", "2000"];
 
 /// All that comes, up to the end of the connection; whether that was a reset.
