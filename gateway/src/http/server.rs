@@ -34,9 +34,8 @@ const BACKLOG: i32 = 4096;
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
 const LINGER: Duration = Duration::from_secs(1);
-/// What is still taken in of a connection that is over, in bytes. Who sends more (a body of 1 GiB that was
-/// refused) is cut off: reading it would cost more than all that it was refused for.
-const LINGER_BYTES_MAX: usize = 256 * 1024;
+/// What is still taken in of a connection over the cap, in bytes: a request.
+const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
 /// What the kernel keeps of a connection in each direction, in bytes (it takes twice as much for its own
 /// accounts). By itself it would let a client who does not read, or sends what is not read, pin some MiB.
 const SOCKET_BUFFER_BYTES: usize = 128 * 1024;
@@ -54,6 +53,11 @@ pub struct ConnectionLimits {
 
 /// Something that answers requests, on one thread.
 pub trait Handler: 'static {
+    /// What is still taken in of a connection that is over, in bytes, so that its last answer arrives. Who
+    /// sends more (a body of 1 GiB that was refused) is cut off: reading it would cost more than all that
+    /// it was refused for.
+    const LINGER_BYTES_MAX: usize;
+
     /// Answers one. Every refusal is an answer.
     fn answer(&self, parts: &Parts, body: Incoming) -> impl Future<Output = Answer>;
 }
@@ -192,18 +196,18 @@ async fn connection<H: Handler>(
         let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
         let _ = tokio::time::timeout(LINGER, stream.write_all(&raw(late).await)).await;
     }
-    close(stream, LINGER).await;
+    close(stream, LINGER, H::LINGER_BYTES_MAX).await;
 }
 
 /// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
 /// of a body that is too large) sends a reset, at which many clients drop what they have not read
 /// yet. So whoever is still sending is listened to for a moment; who has nothing to say hangs up.
-async fn close(mut stream: TcpStream, linger: Duration) {
+async fn close(mut stream: TcpStream, linger: Duration, bytes_max: usize) {
     // On the heap: in the future it would be kept for every open connection.
     let mut unread = vec![0; 4096];
     let _ = stream.shutdown().await;
     let drain = async {
-        let mut left = LINGER_BYTES_MAX;
+        let mut left = bytes_max;
         while let Ok(read @ 1..) = stream.read(&mut unread).await
             && left > read
         {
@@ -244,7 +248,7 @@ fn turn_away(stream: TcpStream) {
         let answer = raw(Refused::not_taken()).await;
         if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
             // Shorter: these are not counted, and there may be a flood of them.
-            close(stream, LINGER / 10).await;
+            close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;
         }
     });
 }

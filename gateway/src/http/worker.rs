@@ -90,6 +90,9 @@ pub fn run(
 }
 
 impl Handler for Worker {
+    // A body here has 16 KiB.
+    const LINGER_BYTES_MAX: usize = 256 * 1024;
+
     fn answer(&self, parts: &Parts, body: Incoming) -> impl Future<Output = Answer> {
         route::answer(self, parts, body)
     }

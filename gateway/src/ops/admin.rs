@@ -52,6 +52,9 @@ pub struct Ops {
 }
 
 impl Handler for Ops {
+    // Who applies a definition that is somewhat too large is to hear so.
+    const LINGER_BYTES_MAX: usize = 2 * DEFINITION_MAX;
+
     async fn answer(&self, parts: &Parts, body: Incoming) -> Answer {
         self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer)
     }

@@ -93,10 +93,10 @@ impl Honest {
     }
 
     /// Lets them end; every answer of theirs was right, the ledger balances, and the gateway serves on.
-    pub async fn end(self, gateway: &Gateway) {
+    pub async fn end(mut self, gateway: &Gateway) {
         self.go_on(1).await;
         self.is_over.store(true, Relaxed);
-        for buyer in self.buyers {
+        for buyer in std::mem::take(&mut self.buyers) {
             buyer.await.expect("an honest buyer was disturbed");
         }
         let rounds: u64 = self.rounds.iter().map(|n| n.load(Relaxed)).sum();
@@ -105,6 +105,12 @@ impl Honest {
         assert!(audit["reservations"]["cancelled"].as_u64().unwrap() >= rounds, "{rounds}: {audit}");
         let late = gateway.reserve("late", "k", &white()).await;
         assert_eq!(late.status, 201, "{}", late.text);
+    }
+}
+
+impl Drop for Honest {
+    fn drop(&mut self) {
+        self.buyers.iter().for_each(JoinHandle::abort);
     }
 }
 
