@@ -3,10 +3,12 @@
 //! `scripts/bench` builds and starts it. Every round measures everything once, one after the other on
 //! the same machine, so that ratios within a round hold although the machine's speed changes.
 
+mod attacks;
 mod cases;
 mod figures;
 mod generator;
 mod growth;
+mod hostile;
 mod instructions;
 mod link;
 mod overload;
@@ -58,6 +60,15 @@ pub(crate) struct Options {
     /// Draws the overload as an SVG file
     #[arg(long, value_name = "FILE", requires = "overload")]
     plot: Option<PathBuf>,
+    /// Instead: what honest buyers wait undisturbed, and beside each of several attacks
+    #[arg(long, conflicts_with_all = ["instructions", "growth", "overload"])]
+    hostile: bool,
+    /// The attackers of --hostile, which starts them
+    #[arg(long, hide = true, requires = "target")]
+    attack: Option<attacks::Attack>,
+    /// Whom they attack
+    #[arg(long, hide = true)]
+    target: Option<std::net::SocketAddr>,
     /// Instead: instructions of a tap by callgrind, compared with what is committed in this file
     #[arg(long, value_name = "FILE")]
     instructions: Option<PathBuf>,
@@ -71,12 +82,16 @@ pub(crate) struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let done = if let Some(file) = &options.instructions {
+    let done = if let (Some(attack), Some(target)) = (options.attack, options.target) {
+        attacks::run(attack, target)
+    } else if let Some(file) = &options.instructions {
         instructions::run(&options, file)
     } else if options.growth {
         growth::run(&options)
     } else if options.overload {
         overload::run(&options)
+    } else if options.hostile {
+        hostile::run(&options)
     } else {
         rounds::run(&options).and_then(|rounds| report::tell(&options, &rounds, &targets::judge(&rounds)))
     };

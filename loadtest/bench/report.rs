@@ -119,7 +119,7 @@ pub(crate) fn bracketed(spread: Spread) -> String {
     format!("{:.2} ({:.2}–{:.2})", spread.median, spread.least, spread.most)
 }
 
-fn cpu_model() -> String {
+pub(crate) fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     name.map(|(_, name)| name.to_owned()).unwrap_or_default()

@@ -178,7 +178,7 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_FIRST_BYTE_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) first_byte_timeout_ms: Option<String>,
-    /// For the head of a request, and for an idle connection, in ms
+    /// For the head of a request, for an idle connection, and for a client that takes in nothing of its answer, in ms
     #[arg(long, env = "LAUNCHGATE_HEADER_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) header_timeout_ms: Option<String>,

@@ -176,6 +176,6 @@ pub(super) async fn serve<H: Handler>(
     }
     drop(connection);
     if let Some(stream) = Rc::into_inner(stream) {
-        close(stream.into_inner(), LINGER).await;
+        close(stream.into_inner(), LINGER, H::LINGER_BYTES_MAX).await;
     }
 }

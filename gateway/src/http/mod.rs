@@ -14,6 +14,7 @@ pub mod respond;
 pub mod route;
 pub mod sales;
 pub mod server;
+mod stall;
 pub mod tls;
 pub mod view;
 pub mod worker;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
+use hyper::http::Version;
 use hyper::http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -36,14 +37,28 @@ pub struct BodyLimits {
     pub timeout: Duration,
 }
 
-/// Refuses a request whose target or headers are larger than anybody needs.
-pub fn check_size(parts: &Parts) -> Result<(), Refused> {
-    let target = parts.uri.path_and_query().map_or(0, |t| t.as_str().len());
+/// Refuses a request whose target or headers are larger than anybody needs, and one whose head HTTP does
+/// not allow although hyper takes it: a proxy in front may read it otherwise, and what two programs read
+/// differently can hide another request.
+pub fn check_head(parts: &Parts) -> Result<(), Refused> {
+    let authority = parts.uri.authority().map_or(0, |a| a.as_str().len());
+    let target = parts.uri.path_and_query().map_or(0, |t| t.as_str().len()) + authority;
     if target > TARGET_MAX {
         let detail = format!("The request target has {target} bytes; the limit is {TARGET_MAX}.");
         return Err(Refused::new(problem::URI_TOO_LONG, detail));
     }
-    let bytes: usize = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let (mut bytes, mut hosts, mut is_host_good) = (0, 0, true);
+    let (mut codings, mut is_chunked) = (0, true);
+    for (name, value) in &parts.headers {
+        bytes += name.as_str().len() + value.len();
+        if name == HOST {
+            hosts += 1;
+            is_host_good &= is_host(value.as_bytes());
+        } else if name == TRANSFER_ENCODING {
+            codings += 1;
+            is_chunked &= value.as_bytes().eq_ignore_ascii_case(b"chunked");
+        }
+    }
     if bytes > HEADERS_BYTES_MAX || parts.headers.len() > HEADERS_MAX {
         let detail = format!(
             "The request has {} headers of {bytes} bytes; the limit is {HEADERS_MAX} of {HEADERS_BYTES_MAX}.",
@@ -51,7 +66,24 @@ pub fn check_size(parts: &Parts) -> Result<(), Refused> {
         );
         return Err(Refused::new(problem::HEADERS_TOO_LARGE, detail));
     }
+    // RFC 9112, section 3.2: exactly one, and a good one. HTTP/1.0 did without, HTTP/2 has `:authority`.
+    if hosts > 1 || !is_host_good || (hosts == 0 && parts.version == Version::HTTP_11) {
+        let detail = "Send one Host header that names a host, and a port if need be.";
+        return Err(Refused::new(problem::INVALID_REQUEST, detail).and_close());
+    }
+    // hyper looks only at what comes last: `gzip, chunked`, or `chunked` twice. Both are lawful or not
+    // (RFC 9112, sections 6.1 and 7), but nobody needs them here, and proxies differ in them.
+    if codings > 1 || !is_chunked {
+        let detail = "The only Transfer-Encoding here is chunked, said once.";
+        return Err(Refused::new(problem::INVALID_REQUEST, detail).and_close());
+    }
     Ok(())
+}
+
+/// Whether this can be a host and a port (RFC 9110, section 7.2): it may be empty, and holds nothing that
+/// ends a host in a URL or joins two.
+fn is_host(value: &[u8]) -> bool {
+    value.iter().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'\\' | b'?' | b'#' | b'@' | b','))
 }
 
 /// Reads a body that must be JSON of this type.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
@@ -61,6 +61,12 @@ impl Refused {
             self.0.headers_mut().insert(name, value);
         }
         self
+    }
+
+    /// The last answer of its connection: what follows the request may not be what it seems.
+    #[must_use]
+    pub fn and_close(self) -> Self {
+        self.header(CONNECTION, "close")
     }
 
     /// With `Retry-After`, and `retry_after_ms` spread over up to half as long again, so that all

@@ -103,7 +103,7 @@ async fn dispatch(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    request::check_size(parts)?;
+    request::check_head(parts)?;
     let path = path.ok_or_else(nothing_here)?;
     // HEAD is GET: hyper leaves the body out.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };

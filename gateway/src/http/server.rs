@@ -18,7 +18,7 @@ use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use tokio::sync::watch;
 use super::head_timer::head_timer;
 use super::peer::{Peer, TrustedProxies};
 use super::respond::{Answer, Refused};
+use super::stall::Stalls;
 use super::tls::{HTTP2, Tls};
 use super::{http2, problem, proxy_header};
 
@@ -36,6 +37,11 @@ const BACKLOG: i32 = 4096;
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// What is still taken in of a connection over the cap, in bytes: a request.
+const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
+/// What the kernel keeps of a connection in each direction, in bytes (it takes twice as much for its own
+/// accounts). By itself it would let a client who does not read, or sends what is not read, pin some MiB.
+const SOCKET_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Limits of one listener's connections.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +50,8 @@ pub struct ConnectionLimits {
     pub connections_max: usize,
     /// From the connection to its first byte, and from the end of a handshake to the first after it.
     pub first_byte_timeout: Duration,
-    /// Of a request's head, of a PROXY header, of a handshake, and of a connection that is idle.
+    /// Of a request's head, of a PROXY header, of a handshake, of a connection that is idle, and of a client that takes
+    /// in nothing of its answers.
     pub header_timeout: Duration,
 }
 
@@ -61,6 +68,11 @@ pub struct Door {
 
 /// Something that answers requests, on one thread.
 pub trait Handler: 'static {
+    /// What is still taken in of a connection that is over, in bytes, so that its last answer arrives. Who
+    /// sends more (a body of 1 GiB that was refused) is cut off: reading it would cost more than all that
+    /// it was refused for.
+    const LINGER_BYTES_MAX: usize;
+
     /// Answers one. Every refusal is an answer.
     fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming) -> impl Future<Output = Answer>;
 }
@@ -96,6 +108,9 @@ fn socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
     socket.set_nonblocking(true)?;
+    // Accepted connections inherit them.
+    socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
+    socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
     Ok(socket)
 }
 
@@ -230,9 +245,26 @@ async fn introduced<H: Handler>(
     }
 }
 
+/// What HTTP/1.1 is spoken over: a socket, or TLS on one.
+trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {
+    fn socket(&self) -> &TcpStream;
+}
+
+impl Stream for TcpStream {
+    fn socket(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Stream for tokio_rustls::server::TlsStream<TcpStream> {
+    fn socket(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
 /// Serves HTTP/1.1 to the connection's end.
 async fn http1<H: Handler>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl Stream,
     connected: Rc<Connected<H>>,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
@@ -245,16 +277,18 @@ async fn http1<H: Handler>(
         .writev(false)
         .header_read_timeout(limits.header_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Stalls::new(stream, watch.write_timer())), service);
     let said = stop.clone();
     let outcome = {
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let (mut is_registered, mut is_stopping) = (false, false);
         let serving = std::future::poll_fn(|cx| {
             loop {
-                watch.poll(cx);
+                if watch.poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
                 if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
-                    return Poll::Ready(outcome);
+                    return Poll::Ready(Some(outcome));
                 }
                 // All connections of all workers wait for this one word: asking for it at every request
                 // would take a lock that they share.
@@ -272,25 +306,39 @@ async fn http1<H: Handler>(
         serving.await
     };
     let parts = connection.into_parts();
-    let mut stream = parts.io.into_inner();
+    let mut stream = parts.io.into_inner().into_inner();
+    let Some(outcome) = outcome else {
+        // Who takes in nothing needs no farewell: a reset also frees what the kernel keeps for it.
+        let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
+        return;
+    };
     if outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
         // A head that was begun and not finished. An idle connection is closed without a word.
         let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
         let _ = tokio::time::timeout(LINGER, stream.write_all(&raw(late).await)).await;
     }
-    close(stream, LINGER).await;
+    close(stream, LINGER, H::LINGER_BYTES_MAX).await;
 }
 
 /// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
 /// of a body that is too large) sends a reset, at which many clients drop what they have not read
 /// yet. So whoever is still sending is listened to for a moment; who has nothing to say hangs up.
-pub(super) async fn close(mut stream: impl AsyncRead + AsyncWrite + Unpin, linger: Duration) {
+pub(super) async fn close(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    linger: Duration,
+    bytes_max: usize,
+) {
     // On the heap: in the future it would be kept for every open connection.
     let mut unread = vec![0; 4096];
     let drain = async {
         // With TLS it waits for its last record to go out.
         let _ = stream.shutdown().await;
-        while let Ok(1..) = stream.read(&mut unread).await {}
+        let mut left = bytes_max;
+        while let Ok(read @ 1..) = stream.read(&mut unread).await
+            && left > read
+        {
+            left -= read;
+        }
     };
     let _ = tokio::time::timeout(linger, drain).await;
 }
@@ -327,7 +375,7 @@ fn turn_away(stream: TcpStream) {
         let answer = raw(Refused::not_taken()).await;
         if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
             // Shorter: these are not counted, and there may be a flood of them.
-            close(stream, LINGER / 10).await;
+            close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;
         }
     });
 }

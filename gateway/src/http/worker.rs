@@ -104,6 +104,9 @@ pub fn run(
 }
 
 impl Handler for Worker {
+    // A body here has 16 KiB.
+    const LINGER_BYTES_MAX: usize = 256 * 1024;
+
     fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming) -> impl Future<Output = Answer> {
         route::answer(self, peer, parts, body)
     }

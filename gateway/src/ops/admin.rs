@@ -56,6 +56,9 @@ pub struct Ops {
 }
 
 impl Handler for Ops {
+    // Who applies a definition that is somewhat too large is to hear so.
+    const LINGER_BYTES_MAX: usize = 2 * DEFINITION_MAX;
+
     async fn answer(&self, _: &Peer, parts: &Parts, body: Incoming) -> Answer {
         self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer)
     }
@@ -63,7 +66,7 @@ impl Handler for Ops {
 
 impl Ops {
     async fn dispatch(&self, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
-        request::check_size(parts)?;
+        request::check_head(parts)?;
         let path = parts.uri.path();
         let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
         let need = |allowed: &[Method], text: &str| {

@@ -26,6 +26,7 @@ mod faults_ledger;
 mod faults_link;
 mod faults_redis;
 mod harness;
+mod hostile;
 mod launch;
 mod model;
 mod order;

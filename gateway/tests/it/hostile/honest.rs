@@ -1,0 +1,181 @@
+//! Buyers who reserve and cancel all the while, each over a connection of its own: what no attack may disturb.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use crate::harness::check::balanced;
+use crate::harness::eventually;
+use crate::harness::gateway::{Gateway, token};
+use crate::harness::sale::{small, white};
+
+/// How many there are.
+pub const BUYERS: usize = 200;
+
+/// Reservations that a buyer may start, the most that a sale can allow. Then another one takes over.
+const ATTEMPTS: u64 = 100;
+
+/// The sale in which they can go on for long.
+pub fn sale() -> Value {
+    let mut definition = small();
+    definition["sale"]["attempts"] = json!(ATTEMPTS);
+    definition["model"][0]["stock"] = json!(1_000_000);
+    definition["stores"][0]["capacity"] = json!(1_000_000);
+    definition
+}
+
+/// A tap's head without its end, by a buyer.
+pub fn tap_head(sub: &str, key: &str) -> String {
+    format!(
+        "POST /v1/sales/small/reservations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n\
+         idempotency-key: {key}\r\ncontent-type: application/json\r\n",
+        token(sub)
+    )
+}
+
+/// A whole tap.
+pub fn whole_tap(sub: &str, key: &str) -> String {
+    let body = white().to_string();
+    format!("{}content-length: {}\r\n\r\n{body}", tap_head(sub, key), body.len())
+}
+
+/// All of them at work. They end with this.
+pub struct Honest {
+    rounds: Arc<[AtomicU64]>,
+    is_over: Arc<AtomicBool>,
+    buyers: Vec<JoinHandle<()>>,
+}
+
+impl Honest {
+    /// Sets them to work on a gateway that has `sale`; returns once each has gone one round.
+    pub async fn start(gateway: &Gateway) -> Self {
+        let rounds: Arc<[AtomicU64]> = (0..BUYERS).map(|_| AtomicU64::new(0)).collect();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let address = gateway.url.strip_prefix("http://").unwrap().to_owned();
+        let buyers = (0..BUYERS).map(|n| {
+            let (address, rounds, is_over) = (address.clone(), rounds.clone(), is_over.clone());
+            tokio::spawn(async move {
+                let mut line = Line { stream: connect(&address).await, address, token: String::new() };
+                for number in 0.. {
+                    if is_over.load(Relaxed) {
+                        break;
+                    }
+                    if number % ATTEMPTS == 0 {
+                        line.token = token(&format!("honest-{n}-{number}"));
+                    }
+                    round(&mut line, number).await;
+                    rounds[n].store(number + 1, Relaxed);
+                    // People do not tap without end; and attackers are to get their share, too.
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            })
+        });
+        let honest = Self { rounds: rounds.clone(), is_over: is_over.clone(), buyers: buyers.collect() };
+        honest.go_on(1).await;
+        honest
+    }
+
+    /// Waits until each has gone so many more rounds.
+    pub async fn go_on(&self, rounds: u64) {
+        let before: Vec<u64> = self.rounds.iter().map(|n| n.load(Relaxed)).collect();
+        eventually("all honest buyers have gone on", || async {
+            if let Some(broken) = self.buyers.iter().position(JoinHandle::is_finished) {
+                panic!("honest-{broken} was disturbed; see above");
+            }
+            let now = self.rounds.iter().map(|n| n.load(Relaxed));
+            before.iter().zip(now).all(|(before, now)| now >= before + rounds).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets them end; every answer of theirs was right, the ledger balances, and the gateway serves on.
+    pub async fn end(mut self, gateway: &Gateway) {
+        self.go_on(1).await;
+        self.is_over.store(true, Relaxed);
+        for buyer in std::mem::take(&mut self.buyers) {
+            buyer.await.expect("an honest buyer was disturbed");
+        }
+        let rounds: u64 = self.rounds.iter().map(|n| n.load(Relaxed)).sum();
+        balanced(gateway).await;
+        let audit = gateway.audit().await;
+        assert!(audit["reservations"]["cancelled"].as_u64().unwrap() >= rounds, "{rounds}: {audit}");
+        let late = gateway.reserve("late", "k", &white()).await;
+        assert_eq!(late.status, 201, "{}", late.text);
+    }
+}
+
+impl Drop for Honest {
+    fn drop(&mut self) {
+        self.buyers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// A connection that is kept, as a client keeps it.
+struct Line {
+    stream: TcpStream,
+    address: String,
+    token: String,
+}
+
+async fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+async fn round(line: &mut Line, round: u64) {
+    let body = white().to_string();
+    let (status, text) = line.ask("", &format!("idempotency-key: k{round}\r\n"), &body).await;
+    assert_eq!(status, 201, "{text}");
+    let told: Value = serde_json::from_str(&text).unwrap();
+    let path = format!("/{}/cancel", told["id"].as_str().unwrap());
+    let (status, text) = line.ask(&path, "", "").await;
+    assert_eq!(status, 200, "{text}");
+}
+
+impl Line {
+    /// Asks; on a connection that was closed while it was idle, once more on a new one (RFC 9112, section 9.3.1).
+    async fn ask(&mut self, path: &str, headers: &str, body: &str) -> (u16, String) {
+        let request = format!(
+            "POST /v1/sales/small/reservations{path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\n{headers}\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.token,
+            body.len()
+        );
+        if let Some(answer) = self.exchange(&request).await {
+            return answer;
+        }
+        self.stream = connect(&self.address).await;
+        self.exchange(&request).await.expect("an answer on a new connection")
+    }
+
+    async fn exchange(&mut self, request: &str) -> Option<(u16, String)> {
+        self.stream.write_all(request.as_bytes()).await.ok()?;
+        answer(&mut self.stream).await
+    }
+}
+
+/// One answer with a Content-Length; none if the connection ends first.
+pub async fn answer(stream: &mut TcpStream) -> Option<(u16, String)> {
+    let mut bytes = Vec::new();
+    loop {
+        if let Some(head) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
+            let text = std::str::from_utf8(&bytes[..head]).unwrap().to_ascii_lowercase();
+            let status = text.split(' ').nth(1)?.parse().ok()?;
+            let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let end = head + 4 + length.map_or(0, |n| n.parse::<usize>().unwrap());
+            if bytes.len() >= end {
+                assert_eq!(bytes.len(), end, "one answer, and nothing after it");
+                return Some((status, String::from_utf8(bytes.split_off(head + 4)).unwrap()));
+            }
+        }
+        match stream.read_buf(&mut bytes).await {
+            Ok(1..) => {}
+            _ => return None,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The attackers of `--hostile`, in a process of their own: connections that are slow, silent or dropped, heads and bodies without end, one buyer on very many.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use serde::Serialize;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::LocalSet;
+use tokio::time::{interval, sleep, timeout};
+
+use crate::{Failure, say};
+
+/// Slow, or silent, connections.
+const SLOW: usize = 2_000;
+/// Of the one buyer.
+const GREEDY: usize = 1_000;
+/// From a greedy connection's answer to its next tap.
+const GREED: Duration = Duration::from_millis(500);
+/// Connections that are opened and dropped, a second: 100,000 in ten.
+const DROPS_PER_SECOND: u32 = 10_000;
+/// Heads and bodies without end, at a time.
+const BOMBERS: usize = 50;
+/// From one of a bomber's to its next.
+const BOMB_PAUSE: Duration = Duration::from_millis(100);
+/// Between two drops of a slow sender.
+const DRIP: Duration = Duration::from_secs(1);
+/// A connection that can't be opened by then is given up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The attackers end by then, whatever happens to who started them.
+const LIFE: Duration = Duration::from_secs(120);
+
+/// An attack that honest buyers are measured beside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Attack {
+    /// 2,000 heads that come line by line.
+    SlowHeads,
+    /// 2,000 bodies that come byte by byte.
+    SlowBodies,
+    /// 2,000 clients that send requests and read no answer.
+    SlowReads,
+    /// 2,000 connections that send nothing.
+    Silent,
+    /// 10,000 connections a second that are opened and dropped.
+    Dropped,
+    /// 50 at a time send heads without end.
+    Heads,
+    /// 50 at a time send bodies without end.
+    Bodies,
+    /// One buyer who taps on 1,000 connections.
+    OneBuyer,
+}
+
+impl Attack {
+    /// As on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Attacks until this process is killed. Standard input has the length of a tap, and the tap.
+pub(crate) fn run(attack: Attack, target: SocketAddr) -> Result<(), Failure> {
+    let mut length = [0; 4];
+    let mut input = std::io::stdin().lock();
+    input.read_exact(&mut length).map_err(Failure::outside("no tap was handed over"))?;
+    let mut tap = vec![0; u32::from_be_bytes(length) as usize];
+    input.read_exact(&mut tap).map_err(Failure::outside("no tap was handed over"))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Failure::outside("can't start a runtime"))?;
+    let attackers = Rc::new(Attackers { target, tap });
+    runtime.block_on(LocalSet::new().run_until(async move {
+        let done = timeout(LIFE, attackers.attack(attack)).await;
+        done.unwrap_or(Ok(())).map_err(Failure::outside("the attackers"))
+    }))
+}
+
+struct Attackers {
+    target: SocketAddr,
+    tap: Vec<u8>,
+}
+
+type Done = std::io::Result<()>;
+
+impl Attackers {
+    async fn attack(self: Rc<Self>, attack: Attack) -> Done {
+        let head = b"GET /v1/time HTTP/1.1\r\nhost: x\r\n";
+        let endless_body = self.head_of_tap("content-length: 16000\r\n\r\n");
+        match attack {
+            Attack::SlowHeads => self.slow(head, b"x: y\r\n").await,
+            Attack::SlowBodies => self.clone().slow(&endless_body, b" ").await,
+            Attack::SlowReads => self.deaf().await,
+            Attack::Silent => self.slow(b"", b"").await,
+            Attack::Dropped => self.dropped().await,
+            Attack::Heads => self.endless([&head[..], b"x: "].concat(), vec![b'y'; 16 * 1024]).await,
+            Attack::Bodies => {
+                let head = self.head_of_tap("transfer-encoding: chunked\r\n\r\n");
+                self.endless(head, [&b"4000\r\n"[..], &[b' '; 0x4000], b"\r\n"].concat()).await
+            }
+            Attack::OneBuyer => self.greedy().await,
+        }
+    }
+
+    /// The tap up to its Content-Length, and this instead.
+    fn head_of_tap(&self, rest: &str) -> Vec<u8> {
+        let text = String::from_utf8_lossy(&self.tap);
+        let head = text.split_once("content-length:").map_or("", |(head, _)| head);
+        [head, rest].concat().into_bytes()
+    }
+
+    /// From one of many addresses of this machine, so that ports do not run out.
+    async fn connect(&self, n: usize) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(SocketAddr::from(([127, 0, 1, u8::try_from(n % 200 + 1).unwrap_or(1)], 0)))?;
+        socket.set_recv_buffer_size(8 * 1024)?;
+        timeout(PATIENCE, socket.connect(self.target)).await.map_err(|_| ErrorKind::TimedOut)?
+    }
+
+    /// Opens so many, then says that it is ready; each goes on by itself.
+    async fn each<F: Future<Output = ()> + 'static>(
+        self: Rc<Self>,
+        count: usize,
+        attacker: impl Fn(Rc<Self>, usize, TcpStream) -> F,
+    ) -> Done {
+        for n in 0..count {
+            let stream = self.connect(n).await?;
+            tokio::task::spawn_local(attacker(self.clone(), n, stream));
+        }
+        ready();
+        std::future::pending().await
+    }
+
+    /// Begins, and goes on drop by drop; whoever is cut off comes again.
+    async fn slow(self: Rc<Self>, begin: &[u8], drop: &'static [u8]) -> Done {
+        let begin: Rc<[u8]> = begin.into();
+        self.each(SLOW, move |own, n, mut stream| {
+            let begin = begin.clone();
+            async move {
+                loop {
+                    let mut is_open = stream.write_all(&begin).await.is_ok();
+                    while is_open {
+                        let told = timeout(DRIP, stream.read(&mut [0; 512])).await;
+                        is_open = !matches!(told, Ok(Ok(0) | Err(_))) && stream.write_all(drop).await.is_ok();
+                    }
+                    stream = again(&own, n).await;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Sends requests and reads no answer.
+    async fn deaf(self: Rc<Self>) -> Done {
+        let requests: Rc<[u8]> =
+            b"GET /v1/sales/won/stores HTTP/1.1\r\nhost: x\r\n\r\n".repeat(64).as_slice().into();
+        self.each(SLOW, move |own, n, mut stream| {
+            let requests = requests.clone();
+            async move {
+                loop {
+                    while stream.write_all(&requests).await.is_ok() {}
+                    stream = again(&own, n).await;
+                }
+            }
+        })
+        .await
+    }
+
+    async fn dropped(self: Rc<Self>) -> Done {
+        ready();
+        let mut tick = interval(Duration::from_millis(1));
+        for n in 0.. {
+            // Who is late catches up.
+            if n % (DROPS_PER_SECOND as usize / 1_000) == 0 {
+                tick.tick().await;
+            }
+            drop(self.connect(n).await);
+        }
+        Ok(())
+    }
+
+    /// Sends a head or a body without end, until it is cut off; then again.
+    async fn endless(self: Rc<Self>, begin: Vec<u8>, piece: Vec<u8>) -> Done {
+        let (begin, piece): (Rc<[u8]>, Rc<[u8]>) = (begin.into(), piece.into());
+        self.each(BOMBERS, move |own, n, mut stream| {
+            let (begin, piece) = (begin.clone(), piece.clone());
+            async move {
+                loop {
+                    if stream.write_all(&begin).await.is_ok() {
+                        while stream.write_all(&piece).await.is_ok() {}
+                    }
+                    sleep(BOMB_PAUSE).await;
+                    stream = again(&own, n).await;
+                }
+            }
+        })
+        .await
+    }
+
+    /// One buyer's tap, again and again, on each connection.
+    async fn greedy(self: Rc<Self>) -> Done {
+        self.each(GREEDY, |own, n, mut stream| async move {
+            let mut answer = vec![0; 4_096];
+            loop {
+                let tapped = stream.write_all(&own.tap).await.is_ok();
+                if !tapped || !matches!(stream.read(&mut answer).await, Ok(1..)) {
+                    stream = again(&own, n).await;
+                }
+                sleep(GREED).await;
+            }
+        })
+        .await
+    }
+}
+
+/// A new connection, as soon as there is one.
+async fn again(own: &Attackers, n: usize) -> TcpStream {
+    loop {
+        if let Ok(stream) = own.connect(n).await {
+            return stream;
+        }
+        sleep(DRIP).await;
+    }
+}
+
+/// Tells who has started this that the attack is at full strength.
+fn ready() {
+    say("ready");
+    let _ = std::io::stdout().flush();
+}

@@ -1,0 +1,168 @@
+//! What attacks cost those who do no harm: 200 buyers undisturbed, and beside each attack, in one run.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+use clap::ValueEnum;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::attacks::Attack;
+use crate::cases::{Buyers, Case, WARM_UP, audit, define, measure, warm};
+use crate::figures::{Figures, Spread};
+use crate::generator::{Generator, Requests};
+use crate::report::{bracketed, cpu_model};
+use crate::servers::{Aof, Place, Server, make_room};
+use crate::{Failure, Options, say};
+
+/// Honest buyers at a time, each on a connection of its own.
+const HONEST: usize = 200;
+/// Their taps a second, all together: far below what a gateway can do, so that what is measured is the disturbance.
+const RATE: f64 = 1_000.0;
+/// Taps of a measurement.
+const COUNT: usize = 10_000;
+/// Likewise with `--quick`.
+const COUNT_QUICK: usize = 2_000;
+/// By how much an attack may lengthen the 99th percentile.
+const RATIO_MAX: f64 = 2.0;
+/// Stores of the sale.
+const STORES: usize = 10;
+
+/// The figures of one round.
+#[derive(Serialize)]
+struct Round {
+    undisturbed: Figures,
+    attacks: Vec<(Attack, Figures)>,
+}
+
+impl Round {
+    /// How much longer the 99th percentile was beside an attack.
+    fn ratio(&self, attack: Attack) -> Option<f64> {
+        let (_, figures) = self.attacks.iter().find(|(found, _)| *found == attack)?;
+        Some(figures.p99_us as f64 / self.undisturbed.p99_us as f64)
+    }
+}
+
+/// Measures all rounds, prints a table, and writes all figures where that was asked for.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    make_room(1)?;
+    let (rounds, count) = if options.quick { (1, COUNT_QUICK) } else { (options.rounds, COUNT) };
+    let place = Place::new(options.bin.clone())?;
+    let all = Attack::value_variants();
+    let buyers = Buyers::new(&place, WARM_UP + (1 + all.len()) * count)?;
+    let mut measured = Vec::new();
+    for number in 1..=rounds {
+        say(&format!("round {number} of {rounds}"));
+        measured.push(round(&place, &buyers, count)?);
+    }
+    tell(&measured);
+    if let Some(file) = &options.json {
+        let ratios = all.iter().filter_map(|attack| Some((attack.name(), ratios(&measured, *attack)?)));
+        let ratios: serde_json::Map<_, _> = ratios.map(|(name, ratio)| (name, json!(ratio))).collect();
+        let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+        let told = json!({ "cpus": cpus, "cpu": cpu_model(), "rounds": measured, "p99_ratios": ratios });
+        std::fs::write(file, format!("{told:#}\n"))
+            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
+    }
+    Ok(())
+}
+
+/// On one gateway: first nobody disturbs, then each attack in turn. Every tap is another buyer's, and must win.
+fn round(place: &Place, buyers: &Buyers, count: usize) -> Result<Round, Failure> {
+    let redis = place.redis(Aof::Off, 1)?;
+    define(place, &redis, STORES, 0)?;
+    let gateway = place.gateway(redis.address, 1, &[], &[])?;
+    let taps = buyers.taps("won", STORES);
+    let mut generator = Generator::connect(gateway.address, HONEST)?;
+    warm(&mut generator, &taps)?;
+    let mut first = WARM_UP;
+    let mut next = || {
+        let load = || generator.run(&taps, first, count, Some(RATE));
+        let figures = measure(Case::Won, (&gateway, Some(&redis)), load);
+        first += count;
+        figures
+    };
+    let undisturbed = next().map_err(|failure| failure.of("undisturbed"))?;
+    let mut attacks = Vec::new();
+    for attack in Attack::value_variants() {
+        let attackers = Attackers::start(*attack, &gateway, &taps)?;
+        let figures = next().map_err(|failure| failure.of(&attack.name()))?;
+        drop(attackers);
+        attacks.push((*attack, figures));
+    }
+    audit(place, &redis, Case::Won)?;
+    Ok(Round { undisturbed, attacks })
+}
+
+/// The attackers: a process of their own, with open files of its own, that gives way to all others. It ends with this.
+struct Attackers(Child);
+
+impl Attackers {
+    /// Returns when they are at full strength.
+    fn start(attack: Attack, gateway: &Server, taps: &Requests) -> Result<Self, Failure> {
+        let own = std::env::current_exe().map_err(Failure::outside("can't find this program"))?;
+        let target: SocketAddr = gateway.address;
+        let mut command = Command::new("nice");
+        command.arg("-n").arg("19").arg(own).args(["--bin", ".", "--attack", &attack.name()]);
+        command.args(["--target", &target.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut attackers = Self(command.spawn().map_err(Failure::outside("can't start nice"))?);
+        // The tap of a buyer who has won already, for attacks that need one.
+        let stdin = attackers.0.stdin.as_mut().ok_or_else(|| Failure::Outside("no stdin".into()))?;
+        let tap = taps.get(0);
+        let length = u32::try_from(tap.len()).unwrap_or_default().to_be_bytes();
+        stdin
+            .write_all(&[&length[..], tap].concat())
+            .and_then(|()| stdin.flush())
+            .map_err(Failure::outside("can't tell the attackers"))?;
+        let stdout = attackers.0.stdout.take().ok_or_else(|| Failure::Outside("no stdout".into()))?;
+        let mut line = String::new();
+        let read = BufReader::new(stdout).read_line(&mut line);
+        read.map_err(Failure::outside("can't hear the attackers"))?;
+        if line.is_empty() {
+            return Err(Failure::Outside(format!("the attackers gave up: {}", attack.name())));
+        }
+        Ok(attackers)
+    }
+}
+
+impl Drop for Attackers {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ratios(rounds: &[Round], attack: Attack) -> Option<Spread> {
+    Spread::of(rounds.iter().filter_map(|round| round.ratio(attack)))
+}
+
+fn tell(rounds: &[Round]) {
+    say("");
+    say(&format!(
+        "{HONEST} honest buyers, {RATE} taps a second; medians of {} rounds, in brackets the least and the most",
+        rounds.len()
+    ));
+    say("attack            p50 µs   p99 µs  p99.9 µs  server µs   p99 ÷ undisturbed");
+    let of = |figures: Vec<&Figures>, figure: fn(&Figures) -> f64| {
+        Spread::of(figures.into_iter().map(figure)).map_or(f64::NAN, |spread| spread.median)
+    };
+    let line = |name: &str, figures: Vec<&Figures>, verdict: &str| {
+        say(&format!(
+            "{name:<16} {:>7.0} {:>8.0} {:>9.0} {:>10.2}   {verdict}",
+            of(figures.clone(), |f| f.p50_us as f64),
+            of(figures.clone(), |f| f.p99_us as f64),
+            of(figures.clone(), |f| f.p999_us as f64),
+            of(figures, |f| f.server_us),
+        ));
+    };
+    line("none", rounds.iter().map(|round| &round.undisturbed).collect(), "");
+    for attack in Attack::value_variants() {
+        let found = rounds.iter().flat_map(|round| &round.attacks).filter(|(found, _)| found == attack);
+        let ratio = ratios(rounds, *attack);
+        let met = if ratio.is_some_and(|ratio| ratio.median <= RATIO_MAX) { "met" } else { "MISSED" };
+        let ratio = ratio.map(bracketed).unwrap_or_default();
+        let verdict = format!("{ratio}  ≤ {RATIO_MAX} {met}");
+        line(&attack.name(), found.map(|(_, figures)| figures).collect(), &verdict);
+    }
+}
