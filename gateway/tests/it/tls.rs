@@ -63,8 +63,10 @@ async fn tls_1_1_and_plain_text_are_refused() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();
     let gateway = start(&redis, &certificate, &[]).await;
-    // A ClientHello of TLS 1.1: version 3.2, no session, two suites, no compression, no extensions.
-    let body = [&[3, 2][..], &[7; 32], &[0, 0, 4, 0xc0, 0x13, 0, 0x2f, 1, 0]].concat();
+    // A ClientHello of TLS 1.1: version 3.2, no session, two suites, no compression, and the extensions
+    // for groups (x25519), forms of points, and signatures (RSA with SHA-256).
+    let extensions = [0, 10, 0, 4, 0, 2, 0, 29, 0, 11, 0, 2, 1, 0, 0, 13, 0, 4, 0, 2, 4, 1];
+    let body = [&[3, 2][..], &[7; 32], &[0, 0, 4, 0xc0, 0x13, 0, 0x2f, 1, 0, 0, 22], &extensions].concat();
     let length = u8::try_from(body.len()).unwrap();
     let hello = [&[22, 3, 1, 0, length + 4, 1, 0, 0, length][..], &body].concat();
     let mut stream = TcpStream::connect(gateway.url.strip_prefix("http://").unwrap()).await.unwrap();
@@ -285,13 +287,14 @@ async fn the_ops_listener_is_private_has_tls_or_is_told_not_to_care() {
     assert!(unclear.code == 2 && unclear.err.contains("neither true nor false"), "{unclear:?}");
 
     let redis = Redis::start();
-    // The later --ops-listen would be one too many for clap, so it comes by the file.
-    let gateway = Gateway::start_with(&redis, &["--ops-plain-text"]).await;
+    let gateway = Gateway::start_with(&redis, &["--ops-listen", "0.0.0.0:0", "--ops-plain-text"]).await;
     assert_eq!(gateway.ops_get("/livez").await.status, 200);
 
     let (certificate, cert) = Certificate::new();
     let options = certificate.options("ops-");
-    let gateway = Gateway::spawn(&redis, &options.iter().map(String::as_str).collect::<Vec<_>>());
+    let listen = ["--ops-listen", "0.0.0.0:0"];
+    let options: Vec<&str> = options.iter().map(String::as_str).chain(listen).collect();
+    let gateway = Gateway::spawn(&redis, &options);
     let h2 = H2::connect(&gateway.ops_url, &h2_client(&cert)).await;
     assert_eq!(h2.get("/livez").await.status, 200);
     assert_eq!(gateway.ops(Method::GET, "/livez", &json!(null)).await.status, 0, "no plain text");
