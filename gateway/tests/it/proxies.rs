@@ -7,7 +7,7 @@ use crate::harness::cli::run;
 use crate::harness::gateway::Gateway;
 use crate::harness::raw::Raw;
 use crate::harness::redis::Redis;
-use crate::harness::tls::{Certificate, get, h2_client, handshake, once};
+use crate::harness::tls::{Certificate, client, get, h2_client, handshake, once};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 const GET: &str = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -83,7 +83,7 @@ async fn the_header_comes_before_the_handshake() {
     let options = certificate.options("");
     let options: Vec<&str> = options.iter().map(String::as_str).chain(PROXIES).collect();
     let gateway = Gateway::start_with(&redis, &options).await;
-    let client = crate::harness::tls::client(&[cert.clone()], &[&rustls::version::TLS13], &["http/1.1"]);
+    let client = client(std::slice::from_ref(&cert), &[&rustls::version::TLS13], &["http/1.1"]);
     let address = gateway.url.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(&header(0x21)).await.unwrap();
