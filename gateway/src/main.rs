@@ -53,7 +53,10 @@ fn tell_addresses(addresses: Addresses) {
 /// Logs go to standard error: standard output is for answers.
 fn start_log(config: &LogConfig) {
     use tracing_subscriber::prelude::*;
-    let Ok(filter) = config.level.parse::<tracing_subscriber::filter::Targets>() else {
+    // h2 and hyper warn of what a peer does wrong, frame by frame: a hostile one must not write our log.
+    // Whoever wants to see it names it, as in "info,h2=debug".
+    let level = format!("h2=error,hyper=error,{}", config.level);
+    let Ok(filter) = level.parse::<tracing_subscriber::filter::Targets>() else {
         return;
     };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());

@@ -50,7 +50,7 @@ const HEADER_LIST_MAX: u32 = 2 * HEADERS_BYTES_MAX as u32;
 const FRAME_MAX: u32 = 16 * 1024;
 /// What a stream may send before it is read: several times the largest body on the public listener.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// What all streams together may: a connection can make us keep no more than this.
+/// What all streams together may; handlers read on until a body is as long as it may be.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 /// What waits on a stream for its reader.
 const SEND_BUFFER_MAX: usize = 64 * 1024;
@@ -135,16 +135,20 @@ pub(super) async fn serve<H: Handler>(
             .keep_alive_timeout(PING_TIMEOUT)
             .serve_connection(counted, service),
     );
+    let said = stop.clone();
     {
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let mut alarm = pin!(tokio::time::sleep(idle_timeout));
-        let mut is_ending = false;
+        let (mut is_registered, mut is_ending) = (false, false);
         let serving = std::future::poll_fn(|cx| {
             loop {
                 if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
                     return Poll::Ready(outcome);
                 }
-                if !is_ending && stopped.as_mut().poll(cx).is_ready() {
+                // As in `http1`: asking takes a lock that all connections share.
+                let is_known = is_ending || is_registered && matches!(said.has_changed(), Ok(false));
+                is_registered = true;
+                if !is_known && stopped.as_mut().poll(cx).is_ready() {
                     is_ending = true;
                 } else {
                     if alarm.as_mut().poll(cx).is_pending() {

@@ -196,52 +196,46 @@ async fn introduced<H: Handler>(
     mut stop: watch::Receiver<bool>,
 ) {
     let address = peer.address();
-    let introduction = async {
-        if door.proxy_protocol {
-            if !door.proxies.contain(peer.address()) {
-                return Err(io::Error::other("only trusted proxies may connect"));
-            }
-            if let Some(client) = proxy_header::read(&mut stream).await? {
-                peer = Peer::new(client, &door.proxies);
-            }
+    let refused = |why: &dyn std::fmt::Display| tracing::debug!(%address, %why, "a connection was refused");
+    let deadline = tokio::time::Instant::now() + limits.header_timeout;
+    if door.proxy_protocol {
+        if !door.proxies.contain(address) {
+            return refused(&"it comes from no trusted proxy");
         }
-        match &door.tls {
-            Some(tls) => Ok(Ok(tls.acceptor().accept(stream).await?)),
-            None => Ok(Err(stream)),
+        match tokio::time::timeout_at(deadline, proxy_header::read(&mut stream)).await {
+            Ok(Ok(None)) => {}
+            Ok(Ok(Some(client))) => peer = Peer::new(client, &door.proxies),
+            Ok(Err(error)) => return refused(&error),
+            Err(late) => return refused(&late),
         }
+    }
+    let connected = Rc::new(Connected { handler, peer });
+    let Some(tls) = &door.tls else {
+        let mut byte = [0];
+        let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.peek(&mut byte));
+        tokio::select! {
+            biased;
+            read = first_byte => if !matches!(read, Ok(Ok(1..))) { return },
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        return http1(stream, connected, limits, stop).await;
     };
-    let introduced = match tokio::time::timeout(limits.header_timeout, introduction).await {
-        Ok(Ok(introduced)) => introduced,
-        Ok(Err(error)) => return tracing::debug!(%address, %error, "a connection was refused"),
-        Err(_) => return tracing::debug!(%address, "a connection was refused: its handshake took too long"),
+    let mut stream = match tokio::time::timeout_at(deadline, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => return refused(&error),
+        Err(late) => return refused(&late),
     };
     // The first byte again, now that of a request.
-    let first_byte_timeout = limits.first_byte_timeout;
-    match introduced {
-        Err(stream) => {
-            let mut byte = [0];
-            let first_byte = tokio::time::timeout(first_byte_timeout, stream.peek(&mut byte));
-            tokio::select! {
-                biased;
-                read = first_byte => if !matches!(read, Ok(Ok(1..))) { return },
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-            http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await;
-        }
-        Ok(mut stream) => {
-            let first_byte = tokio::time::timeout(first_byte_timeout, stream.fill_buf());
-            tokio::select! {
-                biased;
-                read = first_byte => if !matches!(read, Ok(Ok([_, ..]))) { return },
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-            let connected = Rc::new(Connected { handler, peer });
-            if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
-                http2::serve(stream, connected, limits.header_timeout, stop).await;
-            } else {
-                http1(stream, connected, limits, stop).await;
-            }
-        }
+    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.fill_buf());
+    tokio::select! {
+        biased;
+        read = first_byte => if !matches!(read, Ok(Ok([_, ..]))) { return },
+        _ = stop.wait_for(|stop| *stop) => return,
+    }
+    if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
+        http2::serve(stream, connected, limits.header_timeout, stop).await;
+    } else {
+        http1(stream, connected, limits, stop).await;
     }
 }
 

@@ -2,11 +2,13 @@
 
 pub mod check;
 pub mod cli;
+pub mod frames;
 pub mod gateway;
 pub mod proxy;
 pub mod raw;
 pub mod redis;
 pub mod sale;
+pub mod tls;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
