@@ -122,7 +122,7 @@ impl Reservation {
     /// The state that every call shows: past deadline and grace a hold is expired, swept or not.
     #[must_use]
     pub fn state_at(&self, sale_clock: i64, grace_ms: i64) -> State {
-        if self.state == State::Held && sale_clock >= self.deadline + grace_ms {
+        if self.state == State::Held && sale_clock >= self.deadline.saturating_add(grace_ms) {
             State::Expired
         } else {
             self.state
