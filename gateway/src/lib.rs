@@ -6,6 +6,9 @@ pub mod admit;
 pub mod cli;
 pub mod config;
 pub mod domain;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod identify;
 pub mod ledger;

@@ -79,6 +79,10 @@ impl Reservation {
     /// Reads a row of a buyer's record; `None` if it is damaged. `buyer_part` is the hash's field.
     #[must_use]
     pub fn from_row(buyer_part: &str, buyer: &str, row: &str) -> Option<Self> {
+        // Nothing that the scripts write has anything else in it, and answers tell it as it is.
+        if !row.bytes().fold(true, |all, byte| all & (byte.is_ascii_graphic() | (byte == b' '))) {
+            return None;
+        }
         let mut fields = row.split(' ');
         let mut next = || fields.next();
         let key = next()?;
@@ -106,7 +110,7 @@ impl Reservation {
     #[must_use]
     pub fn from_journal(line: &str) -> Option<Self> {
         let (buyer_part, rest) = line.split_once(' ')?;
-        let (buyer, row) = rest.split_once(' ')?;
+        let (buyer, row) = rest.split_once(' ').filter(|(buyer, _)| is_name(buyer))?;
         Self::from_row(buyer_part, buyer, row)
     }
 
@@ -122,7 +126,7 @@ impl Reservation {
     /// The state that every call shows: past deadline and grace a hold is expired, swept or not.
     #[must_use]
     pub fn state_at(&self, sale_clock: i64, grace_ms: i64) -> State {
-        if self.state == State::Held && sale_clock >= self.deadline + grace_ms {
+        if self.state == State::Held && sale_clock >= self.deadline.saturating_add(grace_ms) {
             State::Expired
         } else {
             self.state
@@ -133,8 +137,13 @@ impl Reservation {
 /// Reads a buyer's whole record, `sub row` and a line for each further row; `None` if it is damaged.
 #[must_use]
 pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
-    let (buyer, rows) = text.split_once(' ')?;
+    let (buyer, rows) = text.split_once(' ').filter(|(buyer, _)| is_name(buyer))?;
     rows.split('\n').map(|row| Reservation::from_row(buyer_part, buyer, row)).collect()
+}
+
+/// Whether this can be the `sub` of a token at all.
+fn is_name(buyer: &str) -> bool {
+    !buyer.is_empty() && buyer.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn list(text: &str) -> Vec<String> {

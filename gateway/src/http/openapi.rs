@@ -5,10 +5,11 @@ mod schemas;
 
 pub(crate) use schemas::packages_schema;
 
-use calls::{Auth, Call, Good, ops_calls, public_calls};
+use calls::{Auth, Call, Good, RESERVATION, ops_calls, public_calls};
 use hyper::Method;
 use schemas::{definition_schema, parameter_schema, problem_name, problem_schema, schemas};
 use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::link::LinkBuilder;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
@@ -66,9 +67,8 @@ fn http_method(method: &Method) -> HttpMethod {
 }
 
 fn operation(call: &Call, tag: &str) -> OperationBuilder {
-    let id: String = call.path.replace(['{', '}'], "").split(['/', '-', '_']).collect::<Vec<_>>().join("_");
     let mut operation = OperationBuilder::new()
-        .operation_id(Some(format!("{}{id}", call.method.as_str().to_lowercase())))
+        .operation_id(Some(operation_id(&call.method, call.path)))
         .summary(Some(call.summary))
         .tag(tag);
     for name in call.path.split(['{', '}']).skip(1).step_by(2) {
@@ -105,8 +105,11 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
         Auth::Token => operation = operation.security(SecurityRequirement::new("token", [""; 0])),
         Auth::OpsToken => operation = operation.security(SecurityRequirement::new("ops-token", [""; 0])),
     }
+    let is_tap = call.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING);
     for (status, description, body) in &call.good {
-        operation = operation.response(status.to_string(), good_response(*status, description, body));
+        let response = good_response(*status, description, body);
+        let response = if is_tap { with_links(response) } else { response };
+        operation = operation.response(status.to_string(), response);
     }
     let mut statuses: Vec<u16> = call.problems.iter().map(|kind| kind.status).collect();
     statuses.sort_unstable();
@@ -116,6 +119,25 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
         operation = operation.response(status.to_string(), problem_response(call, status));
     }
     operation
+}
+
+fn operation_id(method: &Method, path: &str) -> String {
+    let id: String = path.replace(['{', '}'], "").split(['/', '-', '_']).collect::<Vec<_>>().join("_");
+    format!("{}{id}", method.as_str().to_lowercase())
+}
+
+/// The calls that go on from a reservation: its id is in the answer.
+fn with_links(mut response: ResponseBuilder) -> ResponseBuilder {
+    for call in public_calls().into_iter().filter(|call| call.path.starts_with(RESERVATION)) {
+        let id = operation_id(&call.method, call.path);
+        let link = LinkBuilder::new()
+            .operation_id(&id)
+            .description(call.summary)
+            .parameter("sale", "$request.path.sale")
+            .parameter("id", "$response.body#/id");
+        response = response.link(id, link.build());
+    }
+    response
 }
 
 fn parameter(path: &str, name: &str, place: ParameterIn, required: Required, about: &str) -> Parameter {
@@ -148,7 +170,7 @@ fn text_header(about: &str) -> utoipa::openapi::Header {
         .build()
 }
 
-fn good_response(status: u16, description: &str, body: &Good) -> Response {
+fn good_response(status: u16, description: &str, body: &Good) -> ResponseBuilder {
     let response = ResponseBuilder::new().description(description);
     let response = match body {
         Good::Json(schema) => response.content("application/json", json(schema).build()),
@@ -158,7 +180,7 @@ fn good_response(status: u16, description: &str, body: &Good) -> Response {
         }
         Good::Empty => response,
     };
-    let response = match (status, body) {
+    match (status, body) {
         (201, _) => response.header("Location", text_header("The new reservation.")),
         (200, Good::Json("ReservationView")) => {
             response.header("Idempotency-Replayed", text_header("`true` when an earlier POST made it."))
@@ -167,8 +189,7 @@ fn good_response(status: u16, description: &str, body: &Good) -> Response {
             response.header("ETag", text_header("Over all but `server_time`."))
         }
         _ => response,
-    };
-    response.build()
+    }
 }
 
 fn problem_response(call: &Call, status: u16) -> Response {

@@ -224,7 +224,9 @@ fn mistake<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Refused {
         let mut pointer = pointer(error.path());
         let text = error.inner().to_string();
         // serde names an unknown field, the path ends at the object that holds it.
-        if let Some(field) = text.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next())
+        // The field itself may hold a backtick; the list of those that are known holds no such end.
+        let field = text.strip_prefix("unknown field `").and_then(|rest| rest.rsplit_once("`, expected "));
+        if let Some((field, _)) = field
             && !pointer.ends_with(&format!("/{}", escape(field)))
         {
             pointer = format!("{pointer}/{}", escape(field));
@@ -288,6 +290,7 @@ mod tests {
             (r#"{"model": "a", "store": "s", "packages": ["x", 5]}"#, "/packages/1"),
             (r#"{"model": "a", "store": "s", "colour": "red"}"#, "/colour"),
             (r#"{"model": "a", "store": "s", "a/b": 1}"#, "/a~1b"),
+            (r#"{"model": "a", "store": "s", "a`b": 1}"#, "/a`b"),
             (r#"{"model": "a", "store": "s"} x"#, ""),
             (r#" ["a", [], "s", false]"#, ""),
         ] {

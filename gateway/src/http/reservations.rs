@@ -183,7 +183,7 @@ fn check_id(id: &str) -> Result<(), Refused> {
     if is_reservation_id(id) { Ok(()) } else { Err(respond::reservation_not_found()) }
 }
 
-fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
+pub(crate) fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
     if packages.len() > PACKAGES_MAX {
         return Err(Refused::invalid("/packages", format!("At most {PACKAGES_MAX} packages.")));
     }

@@ -152,8 +152,8 @@ impl Refused {
     }
 
     /// As it will be, but for the closing brace.
-    #[cfg(test)]
-    pub(super) fn body(&self) -> &str {
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn body(&self) -> &str {
         std::str::from_utf8(self.0.body()).unwrap_or_default()
     }
 

@@ -148,6 +148,12 @@ impl StoresWanted {
         };
         Ok(Self { city, only_available, limit, cursor })
     }
+
+    /// Stores on the page, at most.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
 }
 
 fn wrong(name: &str, what: &str) -> Refused {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::Visitor;
+use serde::de::{Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
@@ -51,7 +51,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
         if fits {
             Ok(Self(text))
         } else {
-            Err(serde::de::Error::custom("an id has 1 to 64 of the characters A-Z a-z 0-9 . _ -"))
+            Err(D::Error::custom("an id has 1 to 64 of the characters A-Z a-z 0-9 . _ -"))
         }
     }
 }
@@ -98,14 +98,51 @@ fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
     T::deserialize(deserializer).map(Some)
 }
 
+/// A whole number as JSON has it: 5, and 5.0 as well, which to JSON Schema (2020-12, 6.1.1) is the same.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number from 0 on")
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<u64, E> {
+            Ok(number)
+        }
+
+        fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
+            whole_of(number).ok_or_else(|| E::invalid_type(Unexpected::Float(number), &self))
+        }
+    }
+
+    deserializer.deserialize_u64(Whole)
+}
+
+/// A number with a fraction of nothing, as far as such a one is exact.
+fn whole_of(number: f64) -> Option<u64> {
+    /// 2^53
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    // In these bounds nothing is cut off.
+    ((0.0..=EXACT_MAX).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+}
+
 /// What the payment service says.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmRequest {
-    /// The payment's reference, 1 to 128 visible ASCII characters.
-    #[schema(min_length = 1, max_length = 128, pattern = "^[!-~]+$", example = "pay-20261109-000017")]
+    /// The payment's reference, 1 to 128 visible ASCII characters, not a lone hyphen.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = "^([!-,.-~]|[!-~]{2,128})$",
+        example = "pay-20261109-000017"
+    )]
     pub payment: String,
     /// The version of the reservation that was paid for.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 4_294_967_295_u64)]
     pub version: u64,
 }

@@ -314,7 +314,7 @@ impl Admin {
         entries: usize,
     ) -> Result<Vec<(Cursor, serde_json::Value)>, Failure> {
         let mut conn = checkout(&self.pool).await?;
-        Ok(journal::lines_after(&mut conn, &Keys::of(sale), sale, cursor, entries).await?)
+        journal::lines_after(&mut conn, &Keys::of(sale), sale, cursor, entries).await
     }
 
     /// Whether there is such a sale.
@@ -332,8 +332,14 @@ async fn lines_of(
     sub: &str,
 ) -> Result<Vec<serde_json::Value>, Failure> {
     let found = journal::after(conn, keys, sequence.saturating_sub(1), 1).await?;
-    let entry = found.first().and_then(Entry::parse).filter(|entry| entry.sequence == sequence);
-    let lines = entry.map(|entry| entry.lines(sale)).unwrap_or_default();
+    let Some(value) = found.first() else {
+        return Ok(Vec::new());
+    };
+    let entry = Entry::parse(value).ok_or_else(|| journal::unreadable(keys, value))?;
+    if entry.sequence != sequence {
+        return Ok(Vec::new());
+    }
+    let lines = entry.lines(sale).ok_or_else(|| journal::unreadable(keys, value))?;
     Ok(lines.into_iter().map(|(_, line)| line).filter(|line| line["buyer"] == sub).collect())
 }
 

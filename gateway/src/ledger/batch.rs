@@ -75,6 +75,15 @@ pub enum Decision {
     Unknown,
 }
 
+/// What a reply of the reserve script says of these taps; `None` if it can't be read.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn decisions(taps: &[Wanted], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
+    let mut columns = Columns::default();
+    columns.fill(taps.iter(), catalogue);
+    let mut decisions = columns.decisions(reply, catalogue)?;
+    Some(taps.iter().map(|wanted| decisions.next(wanted.clone())).collect())
+}
+
 /// Where the taps of one sale queue at one worker.
 #[derive(Clone)]
 pub struct Queue(Rc<Open>);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::dial::Dial;
+use super::keys::Keys;
 use super::lane::Lane;
 use super::memory::Sale;
 use super::scripts::{Failure, Header, Refusal, Script, text, texts};
@@ -88,12 +89,12 @@ pub async fn read<D: Dial>(
     let reply = lane
         .call(&live, Script::Reservations, &sale.keys, &[buyer_part, &live.run_id, &sale.known().to_string()])
         .await?;
-    read_record(sale, buyer_part, &reply)
+    read_record(&sale.keys, buyer_part, &reply)
 }
 
 /// Reads the reply of the reservations script.
 pub(crate) fn read_record(
-    sale: &Sale,
+    keys: &Keys,
     buyer_part: &str,
     reply: &[Value],
 ) -> Result<(Vec<Reservation>, Header), Failure> {
@@ -101,7 +102,7 @@ pub(crate) fn read_record(
     let damaged = || {
         Failure::Refused(Refusal::Damaged(format!(
             "{} has no reservations in field {buyer_part}",
-            sale.keys.records()
+            keys.records()
         )))
     };
     let grace = reply.get(2).and_then(|v| text(v).parse().ok()).ok_or_else(damaged)?;
@@ -254,25 +255,37 @@ async fn change<D: Dial>(
 ) -> Result<Change, Failure> {
     let live = lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))?;
     let reply = lane.call(&live, script, &sale.keys, &args(&live.run_id)).await?;
+    let (change, header) = read_change(id, &reply)?;
+    if let Some(header) = header {
+        sale.saw(header.sequence);
+    }
+    Ok(change)
+}
+
+/// What a script that changes a reservation says became of it, and the header, if there is one.
+pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<Header>), Failure> {
     let word = reply.first().map(text).unwrap_or_default();
     if word == "not-found" {
-        return Ok(Change::NotFound);
+        return Ok((Change::NotFound, None));
     }
-    let header = Header::of(&reply)?;
-    sale.saw(header.sequence);
+    let header = Header::of(reply)?;
     if word == "unknown-item" {
-        return Ok(Change::UnknownItem(Vec::new()));
+        return Ok((Change::UnknownItem(Vec::new()), Some(header)));
     }
     if word == "sold-out" {
         let items = texts(&Value::Array(reply[2..].to_vec()));
-        return Ok(Change::SoldOut { items, is_final: header.held == 0 });
+        if items.is_empty() || items.iter().any(String::is_empty) {
+            return Err(Failure::Unknown(format!("sold-out without items: {items:?}")));
+        }
+        return Ok((Change::SoldOut { items, is_final: header.held == 0 }, Some(header)));
     }
     let row = reply.get(2).map(text).unwrap_or_default();
     // The buyer's name is not in the row and not needed: a caller sees only what is his.
     let reservation = Reservation::from_row(&id[..BUYER_CHARS], "", &row)
+        .filter(|reservation| reservation.id == id)
         .map(Box::new)
         .ok_or_else(|| Failure::Unknown(format!("a row that can't be read: {row:?}")))?;
-    Ok(match word.as_str() {
+    let change = match word.as_str() {
         "ok" => Change::Done(reservation, header),
         "not-held" => Change::NotHeld(reservation),
         "changed" => Change::Changed(reservation),
@@ -280,7 +293,8 @@ async fn change<D: Dial>(
         other => {
             return Err(Failure::Unknown(format!("an answer that can't be read: {other:?}")));
         }
-    })
+    };
+    Ok((change, Some(header)))
 }
 
 fn failed(sale: &Sale, failure: &Failure) -> Change {

@@ -10,7 +10,7 @@ use redis::aio::ConnectionLike;
 use serde_json::{Map, json};
 
 use super::keys::Keys;
-use super::scripts::text;
+use super::scripts::{Failure, Refusal, text};
 use crate::domain::reservation::{Reservation, State};
 
 /// One change of the ledger, which may concern many reservations.
@@ -48,7 +48,8 @@ impl Entry {
             flat.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
         let stock = fields.remove("stock")?;
         let left = left(&stock)?;
-        let counts: Vec<u64> = fields.remove("counts")?.split(' ').filter_map(|n| n.parse().ok()).collect();
+        let counts = fields.remove("counts")?;
+        let counts: Option<Vec<u64>> = counts.split(' ').map(|n| n.parse().ok()).collect();
         (rest == "0").then_some(())?;
         Some(Self {
             sequence: sequence.parse().ok()?,
@@ -56,7 +57,7 @@ impl Entry {
             at: fields.remove("at")?.parse().ok()?,
             stock,
             left,
-            counts: counts.try_into().ok()?,
+            counts: counts?.try_into().ok()?,
             fields,
         })
     }
@@ -89,9 +90,10 @@ impl Entry {
         let number = |name: &str| column(name)?.parse::<u64>().ok();
         let (first, deadline) = (number("first")?, number("deadline")?);
         let (mut who, mut wants) = (column("who")?.lines(), column("wants")?.lines());
-        let winners: Vec<Reservation> = (first..)
+        let winners: Vec<Reservation> = (0..)
             .zip(self.buyers())
-            .map(|(number, buyer)| {
+            .map(|(n, buyer)| {
+                let number = first.checked_add(n)?;
                 let mut who = who.next()?.split(' ');
                 let (sub, key, fingerprint) = (who.next()?, who.next()?, who.next()?);
                 let mut reservation = Reservation {
@@ -146,10 +148,11 @@ impl Entry {
         words.chunks_exact(2).map(|pair| (pair[0].to_owned(), Total::parse(pair[1]))).collect()
     }
 
-    /// One JSON object a change, as `gateway journal` prints them. `cursor` is what to go on from.
+    /// One JSON object a change, as `gateway journal` prints them. `cursor` is what to go on from. `None` if the text of
+    /// a reservation is damaged: told without it, the change would look like one of something else.
     #[must_use]
-    pub fn lines(&self, sale: &str) -> Vec<(Cursor, serde_json::Value)> {
-        let reservations = self.reservations().unwrap_or_default();
+    pub fn lines(&self, sale: &str) -> Option<Vec<(Cursor, serde_json::Value)>> {
+        let reservations = self.reservations()?;
         let changes = reservations.len().max(1);
         let base = |change: usize| {
             let cursor = Cursor { sequence: self.sequence, change, changes };
@@ -172,7 +175,7 @@ impl Entry {
                     line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
                 }
             }
-            return vec![(cursor, line.into())];
+            return Some(vec![(cursor, line.into())]);
         }
         let told = reservations.iter().enumerate().map(|(i, r)| {
             let (cursor, mut line) = base(i + 1);
@@ -188,7 +191,7 @@ impl Entry {
             line.insert("payment".into(), json!(r.payment));
             (cursor, line.into())
         });
-        told.collect()
+        Some(told.collect())
     }
 }
 
@@ -305,16 +308,43 @@ pub async fn after(
 }
 
 /// The changes after a cursor, told as JSON: those of up to `entries` entries.
+///
+/// # Errors
+///
+/// [`Refusal::Damaged`] where the next entry can't be read: those before it are told first, and none is left out.
 pub async fn lines_after(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
     sale: &str,
     cursor: Cursor,
     entries: usize,
-) -> redis::RedisResult<Vec<(Cursor, serde_json::Value)>> {
+) -> Result<Vec<(Cursor, serde_json::Value)>, Failure> {
     let found = after(conn, keys, cursor.whole_entries(), entries).await?;
-    let told = found.iter().filter_map(Entry::parse).flat_map(|entry| entry.lines(sale));
-    Ok(told.filter(|(at, _)| at.is_after(&cursor)).collect())
+    let mut told = Vec::new();
+    for value in &found {
+        let Some(lines) = Entry::parse(value).and_then(|entry| entry.lines(sale)) else {
+            if told.is_empty() {
+                return Err(unreadable(keys, value));
+            }
+            break;
+        };
+        told.extend(lines.into_iter().filter(|(at, _)| at.is_after(&cursor)));
+    }
+    Ok(told)
+}
+
+/// That an entry can't be told.
+pub(super) fn unreadable(keys: &Keys, entry: &Value) -> Failure {
+    let id = if let Value::Array(pair) = entry {
+        pair.first().map(text).unwrap_or_default()
+    } else {
+        String::new()
+    };
+    Refusal::Damaged(format!(
+        "the entry {id} of {} can't be read; `gateway audit` tells more",
+        keys.journal()
+    ))
+    .into()
 }
 
 /// A time in ms as RFC 3339 with milliseconds, UTC. Times beyond the years 0 to 9999 become the nearest of them.

@@ -151,7 +151,7 @@ impl From<redis::RedisError> for Failure {
 }
 
 /// Takes `{'ok', …}` and what a script answers of its own as they are, and the ledger's refusals out.
-fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
+pub(crate) fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
     let detail = || reply.get(1).map(text).unwrap_or_default();
     let number = || detail().parse().unwrap_or_default();
     let refusal = match reply.first().map(text).as_deref() {
@@ -208,16 +208,25 @@ impl Header {
     /// Reads the second element of a reply.
     pub fn of(reply: &[Value]) -> Result<Self, Failure> {
         let line = reply.get(1).map(text).unwrap_or_default();
-        let numbers: Vec<i64> = line.split(' ').filter_map(|n| n.parse().ok()).collect();
-        let [sequence, time, sale_clock, held] = numbers[..] else {
-            return Err(Failure::Unknown(format!("a header that can't be read: {line:?}")));
+        Self::parse(&line).ok_or_else(|| Failure::Unknown(format!("a header that can't be read: {line:?}")))
+    }
+
+    /// Four numbers and nothing else.
+    fn parse(line: &str) -> Option<Self> {
+        let mut numbers = line.split(' ');
+        let header = Self {
+            sequence: numbers.next()?.parse().ok()?,
+            time: numbers.next()?.parse().ok()?,
+            sale_clock: numbers.next()?.parse().ok()?,
+            // Below 0 in a ledger that has drifted, which the audit is there to tell.
+            held: numbers.next()?.parse::<i64>().ok()?.unsigned_abs(),
         };
-        Ok(Self { sequence: sequence.unsigned_abs(), time, sale_clock, held: held.unsigned_abs() })
+        numbers.next().is_none().then_some(header)
     }
 
     /// When a deadline on the sale clock is due in wall time, if the clock goes on running.
     #[must_use]
     pub fn wall_time_of(&self, deadline: i64) -> i64 {
-        self.time + (deadline - self.sale_clock)
+        self.time.saturating_add(deadline.saturating_sub(self.sale_clock))
     }
 }

@@ -8,9 +8,15 @@ use redis::aio::ConnectionLike;
 use super::keys::Keys;
 use super::memory::Memory;
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
-use crate::domain::catalogue::Catalogue;
+use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::definition::Definition;
 use crate::domain::sale::Levers;
+
+/// The numbers of the state that memory decides by.
+const DECIDING: [&str; 8] =
+    ["revision", "opens", "closes", "grace", "held", "confirmed", "cancelled", "expired"];
+/// Those that are 0 or 1.
+const LEVERS: [&str; 3] = ["paused", "frozen", "closed"];
 
 /// A sale at one sequence.
 #[derive(Debug, Clone)]
@@ -37,16 +43,7 @@ pub async fn read(
     definition: bool,
 ) -> Result<Snapshot, Failure> {
     let parts: &[&str] = if definition { &["stock", "totals", "definition"] } else { &["stock", "totals"] };
-    let reply = scripts.call(conn, Script::Snapshot, keys, parts).await?;
-    let map = |at: usize| reply.get(at).map(map_of).unwrap_or_default();
-    Ok(Snapshot {
-        header: Header::of(&reply)?,
-        damages: reply.get(2).map(texts).unwrap_or_default(),
-        state: map(3),
-        stock: map(4),
-        totals: map(5),
-        definition: reply.get(6).map(text).unwrap_or_default(),
-    })
+    Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, parts).await?)
 }
 
 fn map_of(flat: &Value) -> HashMap<String, String> {
@@ -54,6 +51,19 @@ fn map_of(flat: &Value) -> HashMap<String, String> {
 }
 
 impl Snapshot {
+    /// Reads the script's reply, with the parts that [`read`] asks for.
+    pub(crate) fn of(reply: &[Value]) -> Result<Self, Failure> {
+        let map = |at: usize| reply.get(at).map(map_of).unwrap_or_default();
+        Ok(Self {
+            header: Header::of(reply)?,
+            damages: reply.get(2).map(texts).unwrap_or_default(),
+            state: map(3),
+            stock: map(4),
+            totals: map(5),
+            definition: reply.get(6).map(text).unwrap_or_default(),
+        })
+    }
+
     /// A number of the state.
     #[must_use]
     pub fn number(&self, field: &str) -> i64 {
@@ -93,9 +103,20 @@ impl Snapshot {
     }
 
     /// What memory keeps of it. Needs the definition.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Damaged`] where anything that memory decides by is no number: nothing is made up.
     pub fn into_memory(self, keys: &Keys) -> Result<Memory, Failure> {
         if !self.damages.is_empty() {
             return Err(Refusal::Damaged(self.damages.join("; ")).into());
+        }
+        let counted = |field: &&str| {
+            let number = self.state.get(*field).and_then(|v| v.parse::<i64>().ok());
+            number.is_some_and(|number| !LEVERS.contains(field) || matches!(number, 0 | 1))
+        };
+        if let Some(field) = DECIDING.iter().chain(&LEVERS).find(|field| !counted(field)) {
+            return Err(Refusal::Damaged(format!("{} has no number in {field}", keys.all()[0])).into());
         }
         let catalogue = Catalogue::new(self.parse_definition(keys)?, self.number("revision").unsigned_abs());
         let number = |map: &HashMap<String, String>, name: &str| map.get(name).and_then(|v| v.parse().ok());
@@ -107,7 +128,12 @@ impl Snapshot {
             .iter()
             .map(|item| number(&self.stock, &item.name).ok_or_else(|| missing(&item.name)))
             .collect::<Result<_, _>>()?;
-        let totals = catalogue.items().iter().map(|item| number(&self.totals, &item.name)).collect();
+        let total = |item: &Item| {
+            let no_total =
+                || Refusal::Damaged(format!("{} has no number in {}", keys.all()[5], item.name)).into();
+            item.limited.then(|| number(&self.totals, &item.name).ok_or_else(no_total)).transpose()
+        };
+        let totals = catalogue.items().iter().map(total).collect::<Result<_, Failure>>()?;
         Ok(Memory {
             sequence: self.header.sequence,
             levers: self.levers(),

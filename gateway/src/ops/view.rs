@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::domain::definition::Definition;
 use crate::domain::sale::Phase;
+use crate::http::view::whole;
 use crate::ledger::audit::Counts;
 use crate::ledger::journal::rfc3339;
 use crate::ledger::snapshot::Snapshot;
@@ -27,9 +28,11 @@ pub struct RestockRequest {
     #[schema(example = "model:air-400-white")]
     pub item: String,
     /// What the total shall be.
+    #[serde(deserialize_with = "whole")]
     #[schema(maximum = 1_000_000_000)]
     pub total: u64,
     /// What it was when it was decided to change it.
+    #[serde(deserialize_with = "whole")]
     #[schema(maximum = 1_000_000_000)]
     pub was: u64,
     /// In words, at most 500 characters; it goes into the journal.

@@ -65,15 +65,16 @@ pub(super) enum Way<'p> {
     Index(&'p Way<'p>, usize),
 }
 
-/// A JSON pointer (RFC 6901).
+/// A JSON pointer (RFC 6901). It ends before a key that is longer than any that is known: half of it would lead nowhere.
 impl fmt::Display for Way<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Way::Root => Ok(()),
             Way::Index(parent, index) => write!(out, "{parent}/{index}"),
-            Way::Key(parent, key) => {
-                write!(out, "{parent}/{}", shortened(key).replace('~', "~0").replace('/', "~1"))
-            }
+            Way::Key(parent, key) => match shortened(key) {
+                Cow::Borrowed(key) => write!(out, "{parent}/{}", key.replace('~', "~0").replace('/', "~1")),
+                Cow::Owned(_) => parent.fmt(out),
+            },
         }
     }
 }

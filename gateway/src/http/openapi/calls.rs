@@ -90,7 +90,8 @@ impl Call {
     }
 }
 
-const RESERVATION: &str = "/v1/sales/{sale}/reservations/{id}";
+/// Where a reservation is; the calls on it go on from here.
+pub(super) const RESERVATION: &str = "/v1/sales/{sale}/reservations/{id}";
 
 pub(super) fn public_calls() -> Vec<Call> {
     let held = &[problem::RESERVATION_NOT_FOUND, problem::RESERVATION_NOT_HELD, problem::OUTCOME_UNKNOWN];

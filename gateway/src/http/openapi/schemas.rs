@@ -1,10 +1,13 @@
 //! The schemas of the OpenAPI document: of all types that calls take or answer, and of the problems.
 
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::http::problem::{Kind, Member};
+use crate::domain::definition::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
+use crate::http::problem::{self, Kind, Member};
 use crate::http::view;
 use crate::ledger::audit;
 use crate::ops::{brake, view as ops};
@@ -23,7 +26,9 @@ pub(super) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
             .schema_type(Type::Integer)
             .minimum(Some(1))
             .maximum(Some(if path.ends_with("/stores") { 500 } else { 10_000 })),
-        _ => text.min_length(Some(1)),
+        "name" => text.enum_values(Some(problem::ALL.iter().map(|kind| kind.name))),
+        "sub" => text.min_length(Some(1)),
+        _ => text,
     }
 }
 
@@ -68,16 +73,81 @@ pub(super) fn problem_schema(kind: &Kind) -> Schema {
     Schema::Object(schema.build())
 }
 
-/// The definition's own reader knows more rules than a schema can say; this is its shape.
+/// What a definition looks like. Its own reader knows what a schema can't say, too: ids are unique, the sale closes after it
+/// opens, packages name models that are there, durations have bounds.
 pub(super) fn definition_schema() -> Schema {
-    let object = || ObjectBuilder::new().schema_type(Type::Object);
-    let list = || ArrayBuilder::new().items(object());
+    let object = || ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    let text = |pattern: &str| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    // What may be left out may be null as well.
+    let or_null = |of: Type| ObjectBuilder::new().schema_type(SchemaType::from_iter([of, Type::Null]));
+    let words = |most: usize| {
+        let visible = text(r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$");
+        visible.min_length(Some(1)).max_length(Some(most))
+    };
+    let id = || text("^[A-Za-z0-9._-]{1,64}$");
+    let instant = || {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("RFC 3339, not finer than a millisecond, from 1970 on."))
+    };
+    let duration = |schema: ObjectBuilder, about: &str| {
+        schema.pattern(Some("^[0-9]+(h|m|s|ms)$")).description(Some(about))
+    };
+    let number = |schema: ObjectBuilder, most: u64| schema.minimum(Some(0)).maximum(Some(most));
+    let price = || {
+        let price = ObjectBuilder::new().schema_type(Type::Integer);
+        number(price, PRICE_MAX).description(Some("Minor units, written without a fraction."))
+    };
+    let stock = || number(or_null(Type::Integer), STOCK_MAX).description(Some("null or left out: no limit."));
+    let times = || or_null(Type::Integer).minimum(Some(1)).maximum(Some(100));
+    let list = |of: ObjectBuilder, most: usize| ArrayBuilder::new().items(of).max_items(Some(most));
+
+    let sale = object()
+        .property("id", text("^[a-z0-9-]{1,64}$").description(Some("As in the path.")))
+        .property("name", words(200))
+        .property("opens_at", instant())
+        .property("closes_at", instant())
+        .property(
+            "hold",
+            duration(ObjectBuilder::new().schema_type(Type::String), "1s to 24h, such as 15m or 1500ms."),
+        )
+        .property("grace", duration(or_null(Type::String), "0s to 1h; 60s if left out."))
+        .property("per_buyer", times())
+        .property("attempts", times().description(Some("At least `per_buyer`.")))
+        .property("currency", text("^[A-Z]{3}$"))
+        .property("deposit", number(or_null(Type::Integer), PRICE_MAX))
+        .property("rehearsal", or_null(Type::Boolean));
+    let sale = ["id", "name", "opens_at", "closes_at", "hold", "currency"]
+        .into_iter()
+        .fold(sale, ObjectBuilder::required);
+    let model = || {
+        let model = object()
+            .property("id", id())
+            .property("name", words(200))
+            .property("price", price())
+            .property("stock", stock());
+        ["id", "name", "price"].into_iter().fold(model, ObjectBuilder::required)
+    };
+    let models = ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(id())
+        .min_items(Some(1))
+        .unique_items(true)
+        .description(Some("The models that it fits; null or left out: all."));
+    let store = object()
+        .property("id", id())
+        .property("name", words(200))
+        .property("city", words(100))
+        .property("capacity", stock());
+    let store = ["id", "name", "city"].into_iter().fold(store, ObjectBuilder::required);
+    let nullable = |list: ArrayBuilder| list.schema_type(SchemaType::from_iter([Type::Array, Type::Null]));
     let definition = object()
-        .description(Some("A sale's definition, as in the TOML file with the stores inline: `stores` has objects of id, name, city and capacity."))
-        .property("sale", object())
-        .property("model", list())
-        .property("package", list())
-        .property("stores", list())
+        .description(Some("A sale's definition, as in the TOML file with the stores inline."))
+        .property("sale", sale)
+        .property("model", list(model(), MODELS_MAX).min_items(Some(1)))
+        .property("package", nullable(list(model().property("models", models), PACKAGES_MAX)))
+        .property("stores", nullable(list(store, STORES_MAX)))
         .required("sale")
         .required("model");
     Schema::Object(definition.build())

@@ -6,9 +6,12 @@ use redis::{RedisWrite, ToRedisArgs, Value};
 
 use super::{Decision, Wanted};
 use crate::domain::catalogue::Catalogue;
-use crate::domain::identity::BUYER_CHARS;
+use crate::domain::identity::{BUYER_CHARS, is_reservation_id};
 use crate::domain::reservation::{Reservation, State};
 use crate::ledger::scripts::{Header, text};
+
+/// What reservations are counted in: Lua's doubles, which are exact up to here.
+const NUMBER_MAX: u64 = 1 << 53;
 
 /// The columns of one batch after another: the buffers are kept.
 #[derive(Default)]
@@ -139,7 +142,7 @@ impl Columns {
             columns: self,
             catalogue,
             header,
-            number: first.parse().ok()?,
+            number: first.parse().ok().filter(|number| *number < NUMBER_MAX)?,
             deadline: deadline.parse().ok()?,
             letters: letters.into_iter(),
             details: &reply[4..],
@@ -212,7 +215,9 @@ impl Decisions<'_> {
             b'W' => Decision::Won(Box::new(self.hold(wanted)), self.header),
             b'V' => {
                 self.number += 1;
-                Decision::Won(self.row(&wanted)?, self.header)
+                let row = self.row(&wanted)?;
+                let is_part = wanted.accept_partial && row.model == wanted.model && row.state == State::Held;
+                Decision::Won(is_part.then_some(row)?, self.header)
             }
             b'R' => Decision::Replayed(self.row(&wanted)?, self.header),
             b'K' => Decision::KeyReused,
@@ -223,7 +228,10 @@ impl Decisions<'_> {
                 let Wanted { model, packages, store, .. } = &wanted;
                 Decision::UnknownItem(self.catalogue.unknown(model, packages, Some(store)))
             }
-            b'L' => Decision::PurchaseLimit(self.detail()?.split(' ').map(str::to_owned).collect()),
+            b'L' => {
+                let id = |id: &str| is_reservation_id(id).then(|| id.to_owned());
+                Decision::PurchaseLimit(self.detail()?.split(' ').map(id).collect::<Option<_>>()?)
+            }
             b'S' => {
                 let items =
                     self.detail()?.split(',').map(|position| self.item(position)).collect::<Option<_>>()?;
@@ -256,9 +264,11 @@ impl Decisions<'_> {
         }
     }
 
+    /// A row of the reservation that this tap's key stands for, and of no other.
     fn row(&mut self, wanted: &Wanted) -> Option<Box<Reservation>> {
         let row = self.detail()?;
-        Reservation::from_row(&wanted.id[..BUYER_CHARS], &wanted.sub, &row).map(Box::new)
+        let row = Reservation::from_row(&wanted.id[..BUYER_CHARS], &wanted.sub, &row)?;
+        (row.id == wanted.id && row.fingerprint == wanted.fingerprint).then(|| Box::new(row))
     }
 
     fn detail(&mut self) -> Option<String> {

@@ -1,0 +1,54 @@
+//! What a reply says became of a reservation is what its first word says, of this reservation and no other, at the numbers
+//! of its header; anything else is a failure.
+
+use gateway::fuzzing::{accept, change};
+use gateway::ledger::changes::Change;
+use gateway::ledger::scripts::{Header, text};
+use redis::Value;
+
+use crate::reply;
+
+const ID: &str = "aliceAAAAAAAAAAAAAAAkey-AAAAAAAA";
+
+pub(super) fn run(bytes: &[u8]) {
+    let Ok(reply) = accept(reply::list(bytes)) else {
+        return;
+    };
+    let word = reply.first().map(text).unwrap_or_default();
+    let Ok(change) = change(ID, &reply) else {
+        return;
+    };
+    let (says, reservation) = match &change {
+        Change::Done(reservation, header) => {
+            header_is(&reply, header);
+            let _ = header.wall_time_of(reservation.deadline);
+            let _ = reservation.state_at(header.sale_clock, 60_000);
+            ("ok", Some(reservation))
+        }
+        Change::NotFound => ("not-found", None),
+        Change::NotHeld(reservation) => ("not-held", Some(reservation)),
+        Change::Changed(reservation) => ("changed", Some(reservation)),
+        Change::PaymentConflict(reservation) => ("payment-conflict", Some(reservation)),
+        Change::UnknownItem(_) => ("unknown-item", None),
+        Change::SoldOut { items, .. } => {
+            assert!(!items.is_empty() && items.iter().all(|item| !item.is_empty()), "{items:?}");
+            ("sold-out", None)
+        }
+        Change::NotTaken | Change::Unknown => panic!("a script does not say {change:?}"),
+    };
+    assert_eq!(word, says);
+    if let Some(reservation) = reservation {
+        assert_eq!(reservation.id, ID);
+    }
+}
+
+/// A header has four whole numbers, and says nothing that is not there.
+pub(super) fn header_is(reply: &[Value], header: &Header) {
+    let line = reply.get(1).map(text).unwrap_or_default();
+    let numbers: Vec<i128> = line.split(' ').map_while(|n| n.parse().ok()).collect();
+    assert_eq!(line.split(' ').count(), numbers.len(), "{line:?} was taken for a header");
+    let Header { sequence, time, sale_clock, held } = *header;
+    assert_eq!(numbers[..3], [sequence.into(), time.into(), sale_clock.into()]);
+    // Below 0 it is a ledger that has drifted: some are held, and it is not final.
+    assert_eq!(numbers[3].unsigned_abs(), u128::from(held));
+}

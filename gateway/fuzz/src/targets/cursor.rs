@@ -1,0 +1,24 @@
+//! A cursor that is taken, printed and read again is the same place, and places are in one order.
+
+use std::cmp::Ordering;
+
+use gateway::ledger::journal::Cursor;
+
+pub(super) fn run(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    // Two at a time, so that they can be compared.
+    let (a, b) = text.split_once(' ').unwrap_or((text, ""));
+    let (Ok(a), b) = (Cursor::parse(a), Cursor::parse(b)) else {
+        return;
+    };
+    let again = Cursor::parse(&a.to_string()).unwrap_or_else(|e| panic!("{a:?}: {e}"));
+    assert_eq!(again, a);
+    assert!(!a.is_after(&a));
+    if let Ok(b) = b {
+        let order = (a.sequence, a.change).cmp(&(b.sequence, b.change));
+        assert_eq!(a.is_after(&b), order == Ordering::Greater);
+        assert_eq!(b.is_after(&a), order == Ordering::Less);
+    }
+}

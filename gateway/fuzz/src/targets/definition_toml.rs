@@ -1,0 +1,51 @@
+//! A definition as TOML and CSV is taken and refused like one as JSON, and every mistake names a file and a line that is
+//! there. The two files are separated by a line `--- stores.csv`.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use gateway::domain::definition::Definition;
+
+use super::definition_json::{are_told, holds};
+
+const BETWEEN: &[u8] = b"--- stores.csv\n";
+
+pub(super) fn run(bytes: &[u8]) {
+    let at = bytes.windows(BETWEEN.len()).position(|window| window == BETWEEN);
+    let (toml, csv) = at.map_or((bytes, &b""[..]), |at| (&bytes[..at], &bytes[at + BETWEEN.len()..]));
+    let folder = folder();
+    let path = folder.join("sale.toml");
+    for (file, content) in [(&path, toml), (&folder.join("stores.csv"), csv)] {
+        std::fs::write(file, content).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    }
+    match Definition::load(&path) {
+        Ok(definition) => holds(definition),
+        Err(mistakes) => {
+            are_told(&mistakes);
+            for mistake in &mistakes {
+                let Some(place) = mistake.place.strip_prefix(&format!("{}/", folder.display())) else {
+                    assert!(mistake.place.is_empty(), "{mistake}");
+                    continue;
+                };
+                let Some((file, line)) = place.rsplit_once(':') else {
+                    continue;
+                };
+                let text = if file == "sale.toml" { toml } else { csv };
+                let lines = text.iter().filter(|b| **b == b'\n').count() + 1;
+                let line: usize = line.parse().unwrap_or_else(|_| panic!("{mistake}"));
+                assert!((1..=lines).contains(&line), "{mistake}, but there are {lines} lines");
+            }
+        }
+    }
+}
+
+/// One folder a process: files are written over and over.
+fn folder() -> &'static PathBuf {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        // In memory where there is such a place.
+        let base = ["/dev/shm", "/tmp"].into_iter().find(|dir| std::path::Path::new(dir).is_dir());
+        let made = tempfile::Builder::new().prefix("launchgate-fuzz.").tempdir_in(base.unwrap_or("."));
+        made.unwrap_or_else(|e| panic!("no temporary folder: {e}")).keep()
+    })
+}

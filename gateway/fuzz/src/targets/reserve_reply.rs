@@ -1,0 +1,118 @@
+//! Each tap of a batch is told what its letter says and nothing else; whoever is told that he has won has won what he asked
+//! for, or what a row of his own says. A reply that is damaged tells nobody anything but "unknown".
+
+use std::sync::OnceLock;
+
+use gateway::domain::catalogue::Catalogue;
+use gateway::domain::definition::Definition;
+use gateway::domain::identity::{is_reservation_id, reservation_id};
+use gateway::domain::reservation::State;
+use gateway::fuzzing::{accept, decisions};
+use gateway::ledger::batch::{Decision, Wanted};
+use gateway::ledger::scripts::text;
+
+use super::change_reply::header_is;
+use crate::reply;
+
+/// A sale of little.
+pub(super) const SALE: &str = r#"{"sale":{"id":"small","name":"S","opens_at":"2026-01-01T00:00:00Z",
+    "closes_at":"2036-01-01T00:00:00Z","hold":"2m","currency":"CNY"},
+    "model":[{"id":"air","name":"A","price":5,"stock":9},{"id":"max","name":"M","price":5}],
+    "package":[{"id":"cover","name":"C","price":1,"stock":2}],
+    "stores":[{"id":"gz","name":"G","city":"G","capacity":4},{"id":"sh","name":"S","city":"S"}]}"#;
+
+pub(super) fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
+    CATALOGUE.get_or_init(|| {
+        let definition = Definition::from_json(SALE.as_bytes());
+        Catalogue::new(definition.unwrap_or_else(|mistakes| panic!("{mistakes:?}")), 1)
+    })
+}
+
+/// Four taps; the last one wants what is not there.
+fn taps() -> Vec<Wanted> {
+    let wants = [
+        ("alice", "air", vec!["cover"], "gz"),
+        ("bob", "air", vec![], "sh"),
+        ("carol", "max", vec!["cover"], "sh"),
+    ];
+    let unknown = ("dora", "none", vec![], "sh");
+    let wanted = |(sub, model, packages, store): (&str, &str, Vec<&str>, &str)| Wanted {
+        id: reservation_id("small", sub, "key"),
+        sub: sub.into(),
+        fingerprint: "fingerprint".to_owned(),
+        model: model.to_owned(),
+        packages: packages.into_iter().map(str::to_owned).collect(),
+        store: store.to_owned(),
+        accept_partial: sub == "carol",
+    };
+    wants.into_iter().chain([unknown]).map(wanted).collect()
+}
+
+pub(super) fn run(bytes: &[u8]) {
+    let taps = taps();
+    // So that a seed can be read: what only this file knows stands as a name in it.
+    let mut named = bytes.to_vec();
+    for wanted in &taps {
+        named = replaced(&named, format!("{{{}}}", wanted.sub).as_bytes(), wanted.id.as_bytes());
+        named = replaced(&named, format!("[{}]", wanted.sub).as_bytes(), &wanted.id.as_bytes()[20..]);
+    }
+    let Ok(reply) = accept(reply::list(&named)) else {
+        return;
+    };
+    let Some(decisions) = decisions(&taps, catalogue(), &reply) else {
+        return;
+    };
+    let letters = reply.get(3).map(text).unwrap_or_default();
+    assert_eq!(decisions.len(), letters.len());
+    let known = |item: &String| catalogue().place(item).is_some();
+    for ((decision, letter), wanted) in decisions.iter().zip(letters.bytes()).zip(&taps) {
+        let letters: &[u8] = match decision {
+            Decision::Won(reservation, header) => {
+                header_is(&reply, header);
+                assert_eq!(reservation.id, wanted.id);
+                assert_eq!(reservation.fingerprint, wanted.fingerprint);
+                assert_eq!(reservation.state, State::Held);
+                assert_eq!(reservation.model, wanted.model);
+                assert!(letter == b'W' || wanted.accept_partial, "a part was won by who wanted all");
+                let _ = header.wall_time_of(reservation.deadline);
+                b"WV"
+            }
+            Decision::Replayed(reservation, header) => {
+                header_is(&reply, header);
+                assert_eq!(reservation.id, wanted.id);
+                assert_eq!(reservation.fingerprint, wanted.fingerprint);
+                let _ = reservation.state_at(header.sale_clock, 60_000);
+                b"R"
+            }
+            Decision::KeyReused => b"K",
+            Decision::Closed => b"C",
+            Decision::NotOpen(_) => b"N",
+            Decision::Paused => b"P",
+            Decision::UnknownItem(_) => b"U",
+            Decision::PurchaseLimit(ids) => {
+                assert!(!ids.is_empty() && ids.iter().all(|id| is_reservation_id(id)), "{ids:?}");
+                b"L"
+            }
+            Decision::SoldOut { items, .. } => {
+                assert!(!items.is_empty() && items.iter().all(known), "{items:?}");
+                b"S"
+            }
+            Decision::NotTaken => b"D",
+            Decision::Unknown => continue,
+        };
+        assert!(letters.contains(&letter), "{decision:?} for {:?}", char::from(letter));
+    }
+}
+
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(at) = rest.windows(from.len()).position(|window| window == from) {
+        out.extend_from_slice(&rest[..at]);
+        out.extend_from_slice(to);
+        rest = &rest[at + from.len()..];
+    }
+    out.extend_from_slice(rest);
+    out
+}

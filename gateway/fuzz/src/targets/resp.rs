@@ -1,0 +1,36 @@
+//! Bytes as Redis sends them: whatever they are, every reader of a reply gets to its end, and none takes an error for an
+//! answer.
+
+use gateway::fuzzing::{accept, change, decisions, record, snapshot};
+use gateway::ledger::journal::Entry;
+use redis::{Value, parse_redis_value};
+
+use super::reserve_reply::catalogue;
+
+pub(super) fn run(bytes: &[u8]) {
+    let Ok(value) = parse_redis_value(bytes) else {
+        return;
+    };
+    if let Some(entry) = Entry::parse(&value) {
+        let _ = entry.lines("small");
+        let _ = entry.totals();
+    }
+    let Value::Array(reply) = value else {
+        return;
+    };
+    if matches!(reply.first(), None | Some(Value::ServerError(_) | Value::Nil)) {
+        assert!(
+            change(ID, &reply).is_err()
+                && decisions(&[], catalogue(), &reply).is_none_or(|list| list.is_empty())
+        );
+    }
+    let Ok(reply) = accept(reply) else {
+        return;
+    };
+    let _ = change(ID, &reply);
+    let _ = decisions(&[], catalogue(), &reply);
+    let _ = record("small", &ID[..20], &reply);
+    let _ = snapshot("small", &reply);
+}
+
+const ID: &str = "aliceAAAAAAAAAAAAAAAkey-AAAAAAAA";

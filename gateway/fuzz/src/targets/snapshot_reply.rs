@@ -1,0 +1,49 @@
+//! A sale that is taken into memory is one that the reply has in full: every number of its state, a counter of every item, a
+//! total of every item with a limit. Nothing is made up where something is damaged.
+
+use std::collections::HashMap;
+
+use gateway::domain::sale::Phase;
+use gateway::fuzzing::{accept, snapshot};
+use gateway::ledger::scripts::texts;
+
+use super::reserve_reply::SALE;
+use crate::reply;
+
+pub(super) fn run(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes).replace("{sale}", &SALE.replace('\n', " "));
+    let Ok(reply) = accept(reply::list(text.as_bytes())) else {
+        return;
+    };
+    let map = |at: usize| -> HashMap<String, String> {
+        let flat = reply.get(at).map(texts).unwrap_or_default();
+        flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+    };
+    let (state, stock, totals) = (map(3), map(4), map(5));
+    let Ok(memory) = snapshot("small", &reply) else {
+        return;
+    };
+    let number = |map: &HashMap<String, String>, name: &str| -> i64 {
+        let text = map.get(name).unwrap_or_else(|| panic!("{name} is made up"));
+        text.parse().unwrap_or_else(|_| panic!("{name} is made up from {text:?}"))
+    };
+    let levers = memory.levers;
+    assert_eq!(levers.opens, number(&state, "opens"));
+    assert_eq!(levers.closes, number(&state, "closes"));
+    for (lever, name) in [(levers.paused, "paused"), (levers.frozen, "frozen"), (levers.closed, "closed")] {
+        assert_eq!(i64::from(lever), number(&state, name));
+    }
+    assert_eq!(memory.grace_ms, number(&state, "grace"));
+    let counts = ["held", "confirmed", "cancelled", "expired"].map(|name| number(&state, name));
+    assert_eq!(memory.counts, counts.map(i64::unsigned_abs));
+    assert_eq!(memory.catalogue.revision, number(&state, "revision").unsigned_abs());
+    for (place, item) in memory.catalogue.items().iter().enumerate() {
+        assert_eq!(memory.free[place], number(&stock, &item.name));
+        let total = item.limited.then(|| number(&totals, &item.name));
+        assert_eq!(memory.totals[place], total, "{}", item.name);
+        let _ = memory.availability(place);
+    }
+    if levers.closed {
+        assert_eq!(memory.phase(levers.opens), Phase::Closed);
+    }
+}

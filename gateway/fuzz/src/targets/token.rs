@@ -1,0 +1,73 @@
+//! A token that is accepted names a subject of 1 to 128 visible ASCII characters and has not expired, whatever stands in it
+//! besides. What nobody signed with the secret is never accepted: not the bytes themselves, and not a token with one
+//! character changed.
+//!
+//! The bytes are a header and claims with a line end between them; they are signed here.
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gateway::identify::{AuthSettings, Identifier, Keys};
+use hmac::{Hmac, Mac};
+use serde_json::Value;
+use sha2::Sha256;
+
+const SECRET: &[u8; 33] = b"a secret that only this one knows";
+const NOW_S: u64 = 1_800_000_000;
+
+pub(super) fn run(bytes: &[u8]) {
+    let mut identifier = Identifier::new(keys(), 16);
+    assert!(identifier.identify(Some(bytes), NOW_S).is_err());
+    assert!(identifier.identify(Some(&[b"Bearer ", bytes].concat()), NOW_S).is_err());
+
+    let at = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
+    let (header, claims) = (&bytes[..at], bytes.get(at + 1..).unwrap_or_default());
+    let token = sign(header, claims);
+    let bearer = format!("Bearer {token}").into_bytes();
+    let Ok(who) = identifier.identify(Some(&bearer), NOW_S) else {
+        return;
+    };
+    assert!((1..=128).contains(&who.sub().len()) && who.sub().bytes().all(|b| b.is_ascii_graphic()));
+    // serde_json takes the last of members that are there twice, where the gateway takes none.
+    let said: Value = serde_json::from_slice(claims).unwrap_or_else(|e| panic!("no JSON was accepted: {e}"));
+    assert_eq!(said["sub"], **who.sub());
+    let exp = said["exp"].as_f64().unwrap_or_else(|| panic!("no exp was accepted: {said}"));
+    assert!(exp + 2.0 > NOW_S as f64, "it has expired: {said}");
+    if let Some(nbf) = said.get("nbf").and_then(Value::as_f64) {
+        assert!(nbf <= NOW_S as f64 + 2.0, "it is not valid yet: {said}");
+    }
+    let header: Value =
+        serde_json::from_slice(header).unwrap_or_else(|e| panic!("no header was accepted: {e}"));
+    assert!(header["alg"] == "HS256" && header.get("crit").is_none(), "{header}");
+    if who.is_service() {
+        assert!(said["scope"].to_string().contains("service"), "{said}");
+    }
+
+    // One character changed, at a place and to another that depend on the bytes.
+    let sum = bytes.iter().fold(7_usize, |sum, b| sum.wrapping_mul(31).wrapping_add(usize::from(*b)));
+    let mut changed = bearer;
+    let place = 7 + sum % token.len();
+    changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
+    assert!(identifier.identify(Some(&changed), NOW_S).is_err(), "changed at {place}: {token}");
+}
+
+fn sign(header: &[u8], claims: &[u8]) -> String {
+    let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
+    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(SECRET).unwrap_or_else(|e| panic!("{e}"));
+    mac.update(message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}
+
+fn keys() -> Arc<Keys> {
+    static KEYS: OnceLock<Arc<Keys>> = OnceLock::new();
+    let load = || {
+        let file = tempfile::NamedTempFile::new().unwrap_or_else(|e| panic!("no temporary file: {e}"));
+        std::fs::write(file.path(), SECRET).unwrap_or_else(|e| panic!("{e}"));
+        let path: &Path = file.path();
+        let settings = AuthSettings { secret_file: Some(path.to_owned()), ..AuthSettings::default() };
+        Arc::new(Keys::load(&settings).unwrap_or_else(|problems| panic!("{problems:?}")))
+    };
+    KEYS.get_or_init(load).clone()
+}

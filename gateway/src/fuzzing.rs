@@ -1,0 +1,96 @@
+//! What `gateway/fuzz` needs to reach that is nobody else's business: parsers as they are called, without a socket around
+//! them. Only there with the feature `fuzzing`.
+
+use hyper::Request;
+use redis::Value;
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::reservation::Reservation;
+use crate::http::request;
+use crate::http::reservations::check_packages;
+use crate::http::respond::Refused;
+use crate::http::sales::StoresWanted;
+use crate::http::view::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
+use crate::ledger::batch::{self, Decision, Wanted};
+use crate::ledger::changes::{self, Change};
+use crate::ledger::keys::Keys;
+use crate::ledger::memory::Memory;
+use crate::ledger::scripts::{self, Failure, Header};
+use crate::ledger::snapshot::Snapshot;
+use crate::ops::view::{LeverRequest, RestockRequest};
+
+/// A problem's JSON.
+fn told(refused: Refused) -> String {
+    format!("{}}}", refused.body())
+}
+
+/// The body of a tap: model, packages, store, whether a part is enough.
+pub fn reserve_body(bytes: &[u8]) -> Result<(String, Vec<String>, String, bool), String> {
+    let body: ReserveRequest<'_> = request::parse(bytes).map_err(told)?;
+    check_packages(&body.packages).map_err(told)?;
+    Ok((body.model.0.into(), owned(body.packages), body.store.0.into(), body.accept_partial))
+}
+
+/// The body of a PATCH: model, packages, store.
+#[allow(clippy::type_complexity, reason = "three fields, each of which may be left out")]
+pub fn amend_body(bytes: &[u8]) -> Result<(Option<String>, Option<Vec<String>>, Option<String>), String> {
+    let body: AmendRequest<'_> = request::parse(bytes).map_err(told)?;
+    body.packages.as_deref().map(check_packages).transpose().map_err(told)?;
+    let text = |id: Option<ItemId<'_>>| id.map(|id| id.0.into_owned());
+    Ok((text(body.model), body.packages.map(owned), text(body.store)))
+}
+
+/// The body of a confirmation: payment and version, before their limits are looked at.
+pub fn confirm_body(bytes: &[u8]) -> Result<(String, u64), String> {
+    request::parse(bytes).map(|ConfirmRequest { payment, version }| (payment, version)).map_err(told)
+}
+
+/// The body of a restock: item, total, what it was, why.
+pub fn restock_body(bytes: &[u8]) -> Result<(String, u64, u64, Option<String>), String> {
+    let read = |body: RestockRequest| (body.item, body.total, body.was, body.reason);
+    request::parse(bytes).map(read).map_err(told)
+}
+
+/// The body of a lever: why.
+pub fn lever_body(bytes: &[u8]) -> Result<Option<String>, String> {
+    request::parse(bytes).map(|LeverRequest { reason }| reason).map_err(told)
+}
+
+fn owned(ids: Vec<ItemId<'_>>) -> Vec<String> {
+    ids.into_iter().map(|id| id.0.into_owned()).collect()
+}
+
+/// A request's target as the listener takes it: `None` if it is no URI, `Err` with the problem's JSON if it is too long
+/// or is no query for a page of stores; else the page's limit.
+#[must_use]
+pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
+    let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
+    let wanted = request::check_head(&parts).and_then(|()| StoresWanted::read(&parts));
+    Some(wanted.map(|wanted| wanted.limit()).map_err(told))
+}
+
+/// What every script's reply goes through first.
+pub fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
+    scripts::accept(reply)
+}
+
+/// What a reply of the reserve script says of these taps; `None` if it can't be read.
+#[must_use]
+pub fn decisions(taps: &[Wanted], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
+    batch::decisions(taps, catalogue, reply)
+}
+
+/// What a reply of the scripts confirm, cancel and amend says of this reservation.
+pub fn change(id: &str, reply: &[Value]) -> Result<Change, Failure> {
+    changes::read_change(id, reply).map(|(change, _)| change)
+}
+
+/// What a reply of the reservations script says of this buyer.
+pub fn record(sale: &str, buyer_part: &str, reply: &[Value]) -> Result<(Vec<Reservation>, Header), Failure> {
+    changes::read_record(&Keys::of(sale), buyer_part, reply)
+}
+
+/// What a reply of the snapshot script says of this sale.
+pub fn snapshot(sale: &str, reply: &[Value]) -> Result<Memory, Failure> {
+    Snapshot::of(reply)?.into_memory(&Keys::of(sale))
+}
