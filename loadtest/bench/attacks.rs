@@ -26,6 +26,10 @@ const DROPS_PER_SECOND: u32 = 10_000;
 const BOMBERS: usize = 50;
 /// From one of a bomber's to its next.
 const BOMB_PAUSE: Duration = Duration::from_millis(100);
+/// Connections of those who were never seen before, requests at once on each, and the time to the next ones: 10,000 a second.
+const STRANGERS: usize = 20;
+const STRANGERS_AT_ONCE: u32 = 10;
+const STRANGERS_PAUSE: Duration = Duration::from_millis(20);
 /// Between two drops of a slow sender.
 const DRIP: Duration = Duration::from_secs(1);
 /// A connection that can't be opened by then is given up.
@@ -53,6 +57,10 @@ pub(crate) enum Attack {
     Bodies,
     /// One buyer who taps on 1,000 connections.
     OneBuyer,
+    /// 10,000 requests a second, each of a client address that was never seen before: a million in 100 s.
+    Addresses,
+    /// 10,000 requests a second, each with another token that nobody has signed.
+    Tokens,
 }
 
 impl Attack {
@@ -101,6 +109,20 @@ impl Attackers {
                 self.endless(head, [&b"4000\r\n"[..], &[b' '; 0x4000], b"\r\n"].concat()).await
             }
             Attack::OneBuyer => self.greedy().await,
+            Attack::Addresses => {
+                self.strangers(|n| {
+                    let [_, a, b, c] = n.to_be_bytes();
+                    format!("GET /v1/time HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 198.{a}.{b}.{c}\r\n\r\n")
+                })
+                .await
+            }
+            Attack::Tokens => {
+                let tap = String::from_utf8_lossy(&self.tap).into_owned();
+                self.strangers(move |n| {
+                    tap.replacen("\r\nidempotency-key", &format!("{n:08}\r\nidempotency-key"), 1)
+                })
+                .await
+            }
         }
     }
 
@@ -194,6 +216,30 @@ impl Attackers {
                     }
                     sleep(BOMB_PAUSE).await;
                     stream = again(&own, n).await;
+                }
+            }
+        })
+        .await
+    }
+
+    /// Requests that each come from somebody else, as many at once on each connection as its share of them.
+    async fn strangers(self: Rc<Self>, request: impl Fn(u32) -> String + 'static) -> Done {
+        let request = Rc::new(request);
+        self.each(STRANGERS, move |own, n, mut stream| {
+            let request = request.clone();
+            async move {
+                let mut tick = interval(STRANGERS_PAUSE);
+                let mut next = u32::try_from(n * 1_000_000 / STRANGERS).unwrap_or_default();
+                loop {
+                    tick.tick().await;
+                    let requests: String = (next..next + STRANGERS_AT_ONCE).map(|n| request(n)).collect();
+                    next += STRANGERS_AT_ONCE;
+                    let sent = stream.write_all(requests.as_bytes()).await.is_ok();
+                    // What has come of the answers; the rest comes with the next.
+                    let mut told = vec![0; 64 * 1024];
+                    if !sent || !matches!(stream.read(&mut told).await, Ok(1..)) {
+                        stream = again(&own, n).await;
+                    }
                 }
             }
         })

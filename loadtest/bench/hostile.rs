@@ -72,7 +72,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 fn round(place: &Place, buyers: &Buyers, count: usize) -> Result<Round, Failure> {
     let redis = place.redis(Aof::Off, 1)?;
     define(place, &redis, STORES, 0)?;
-    let gateway = place.gateway(redis.address, 1, &[], &[])?;
+    // Everybody comes through a proxy, so that attackers can say who they are; limits are as shipped.
+    let shipped = ["--trusted-proxies", "127.0.0.0/8", "--limit-address", "2000:20000"];
+    let gateway = place.gateway(redis.address, 1, &[], &shipped)?;
     let taps = buyers.taps("won", STORES);
     let mut generator = Generator::connect(gateway.address, HONEST)?;
     warm(&mut generator, &taps)?;

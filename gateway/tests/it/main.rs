@@ -19,6 +19,7 @@ mod contract_serve;
 mod damage;
 mod door_fleet;
 mod door_limits;
+mod door_secrets;
 mod door_shed;
 mod drift;
 mod faults;

@@ -79,7 +79,17 @@ impl Gateway {
         Self::spawn_at(&redis.url(), options)
     }
 
+    /// Starts one that logs all it can into this file, and waits until its ports are open.
+    pub fn spawn_logging(redis_url: &str, options: &[&str], log: &std::path::Path) -> Self {
+        let file = std::fs::File::create(log).unwrap();
+        Self::spawn_to(redis_url, &[&["--log-level", "trace"], options].concat(), file.into())
+    }
+
     fn spawn_at(redis_url: &str, options: &[&str]) -> Self {
+        Self::spawn_to(redis_url, options, Stdio::inherit())
+    }
+
+    fn spawn_to(redis_url: &str, options: &[&str], log: Stdio) -> Self {
         let files = tempfile::tempdir().unwrap();
         let (secret, ops) = (files.path().join("secret"), files.path().join("ops"));
         std::fs::write(&secret, SECRET).unwrap();
@@ -87,7 +97,7 @@ impl Gateway {
         let mut command = binary();
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(["--redis", redis_url, "--log-level", "warn"])
+            .args(["--redis", redis_url])
             .arg("--ops-token-file")
             .arg(&ops)
             .args(options);
@@ -97,6 +107,7 @@ impl Gateway {
         }
         let usual = [
             ("--ops-listen", "127.0.0.1:0"),
+            ("--log-level", "warn"),
             ("--workers", "2"),
             ("--drain-delay-ms", "0"),
             ("--limit-buyer", "off"),
@@ -106,7 +117,7 @@ impl Gateway {
                 command.args([flag, value]);
             }
         }
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let addresses: Value = serde_json::from_str(&line).expect("the gateway tells its addresses");

@@ -5,6 +5,7 @@ mod floods;
 mod honest;
 mod slow;
 mod smuggling;
+mod strangers;
 mod tools;
 
 use std::process::Command;

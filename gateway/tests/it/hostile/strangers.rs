@@ -1,0 +1,116 @@
+//! Very many who were never seen before: client addresses (told by a trusted proxy) and tokens that nobody has signed.
+//!
+//! Ten times as many as have a bucket of their own: it is the cap that bounds memory, whatever the number.
+
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Stage;
+use crate::harness::gateway::{Gateway, send, token};
+use reqwest::Method;
+
+const STRANGERS: usize = 100_000;
+const CONNECTIONS: usize = 20;
+/// Requests that are sent before their answers are read.
+const AT_ONCE: usize = 50;
+/// By how much memory may grow, in KiB: buffers of connections, the allocator's slack.
+const GROWN_MAX: u64 = 32 * 1024;
+
+/// Sends these requests, so many at once, and says how often each status came.
+async fn pipeline(mut stream: TcpStream, requests: impl Iterator<Item = String>) -> [usize; 600] {
+    let mut statuses = [0; 600];
+    let mut requests = requests.peekable();
+    let mut bytes = Vec::new();
+    while requests.peek().is_some() {
+        let batch: Vec<String> = requests.by_ref().take(AT_ONCE).collect();
+        stream.write_all(batch.concat().as_bytes()).await.unwrap();
+        let mut answered = 0;
+        while answered < batch.len() {
+            let Some(length) = whole(&bytes) else {
+                assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "the gateway has hung up");
+                continue;
+            };
+            let status: usize = std::str::from_utf8(&bytes[9..12]).unwrap().parse().unwrap();
+            statuses[status] += 1;
+            bytes.drain(..length);
+            answered += 1;
+        }
+    }
+    statuses
+}
+
+/// The length of the answer that these bytes begin with, once it is whole.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let head = memchr::memmem::find(bytes, b"\r\n\r\n")? + 4;
+    let text = std::str::from_utf8(&bytes[..head]).unwrap();
+    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+    let end = head + length.parse::<usize>().unwrap();
+    (bytes.len() >= end).then_some(end)
+}
+
+/// What all strangers are told, each of a number.
+async fn flood(stage: &Stage, request: impl Fn(usize) -> String + Copy) -> [usize; 600] {
+    let mut sums = [0; 600];
+    let each = (0..CONNECTIONS).map(|n| async move {
+        let of_it = (n..STRANGERS).step_by(CONNECTIONS).map(request);
+        pipeline(stage.attack(n).await, of_it).await
+    });
+    for statuses in futures_util::future::join_all(each).await {
+        sums.iter_mut().zip(statuses).for_each(|(sum, n)| *sum += n);
+    }
+    sums
+}
+
+async fn time_of(gateway: &Gateway, client: &str) -> u16 {
+    send(gateway.request(Method::GET, "/v1/time").header("x-forwarded-for", client)).await.status
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn very_many_addresses_take_no_more_memory_and_take_nobody_s_bucket() {
+    let options = [
+        &["--trusted-proxies", "127.0.0.0/8", "--limit-address", "1:3", "--cost-status", "3"][..],
+        &["--limit-keys-max", "10000"],
+    ];
+    let stage = Stage::set(&options.concat()).await;
+    let honest = stage.honest().await;
+    // Whoever has spent all has nothing left, and whoever has not keeps what is his, whatever strangers do.
+    let greedy = "2001:db8:1:1::1";
+    assert_eq!(time_of(&stage.gateway, greedy).await, 200);
+    let memory = stage.memory("VmRSS");
+    let told = flood(&stage, |n| {
+        let [_, a, b, c] = (n as u32).to_be_bytes();
+        format!("GET /v1/time HTTP/1.1\r\nhost: x\r\nx-forwarded-for: 198.{a}.{b}.{c}\r\n\r\n")
+    })
+    .await;
+    assert_eq!(told[200] + told[429], STRANGERS, "{told:?}");
+    // Those with a bucket, and some that could share one; the others found it empty.
+    assert!(told[200] >= 10_000 && told[429] > 0, "{} and {}", told[200], told[429]);
+    let grown = stage.memory("VmHWM").saturating_sub(memory);
+    assert!(grown < GROWN_MAX, "{grown} KiB");
+    honest.end(&stage.gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn very_many_forged_tokens_are_hardly_looked_at() {
+    let stage = Stage::set(&["--limit-unverified", "1:1000", "--cost-unverified", "100"]).await;
+    let honest = stage.honest().await;
+    let memory = stage.memory("VmRSS");
+    let forged = token("forger");
+    let forged = forged.as_str();
+    let told = flood(&stage, |n| {
+        format!(
+            "GET /v1/sales/small/reservations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {forged}{n}\r\n\r\n"
+        )
+    })
+    .await;
+    assert_eq!(told[401] + told[429], STRANGERS, "{told:?}");
+    // Ten of each address are looked at, and one more every 100 s.
+    assert!(told[401] >= 10 * CONNECTIONS && told[401] < 20 * CONNECTIONS, "{}", told[401]);
+    let grown = stage.memory("VmHWM").saturating_sub(memory);
+    assert!(grown < GROWN_MAX, "{grown} KiB");
+    // From another address it is as if nothing had been.
+    let own = stage.gateway.get_as("newcomer", "/v1/sales/small/reservations").await;
+    assert_eq!((own.status, &own.json["reservations"]), (200, &json!([])), "{}", own.text);
+    honest.end(&stage.gateway).await;
+}
