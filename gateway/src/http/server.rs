@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -139,15 +139,22 @@ async fn connection<H: Handler>(
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
     // hyper has no time-out for a client that never sends anything.
-    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.readable());
+    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.ready(Interest::READABLE));
     // Bytes that are there go before the stop: who has sent a request gets its answer.
-    tokio::select! {
+    let is_over = tokio::select! {
         biased;
-        readable = first_byte => if !matches!(readable, Ok(Ok(()))) { return },
+        ready = first_byte => match ready {
+            Ok(Ok(ready)) => ready.is_read_closed(),
+            Ok(Err(_)) | Err(_) => return,
+        },
         _ = stop.wait_for(|stop| *stop) => return,
+    };
+    // Opened and dropped: there may be a flood of these, so hyper need not hear of them.
+    if is_over && !matches!(stream.peek(&mut [0]).await, Ok(1..)) {
+        return;
     }
+    let _ = stream.set_nodelay(true);
     let service = service_fn(|request| answer(handler.clone(), request));
     let (timer, mut watch) = head_timer(limits.header_timeout);
     let mut connection = http1::Builder::new()
