@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -168,15 +168,22 @@ async fn connection<H: Handler>(
     door: Rc<Door>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let _ = stream.set_nodelay(true);
     // hyper has no time-out for a client that never sends anything.
-    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.readable());
+    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.ready(Interest::READABLE));
     // Bytes that are there go before the stop: who has sent a request gets its answer.
-    tokio::select! {
+    let is_over = tokio::select! {
         biased;
-        readable = first_byte => if !matches!(readable, Ok(Ok(()))) { return },
+        ready = first_byte => match ready {
+            Ok(Ok(ready)) => ready.is_read_closed(),
+            Ok(Err(_)) | Err(_) => return,
+        },
         _ = stop.wait_for(|stop| *stop) => return,
+    };
+    // Opened and dropped: there may be a flood of these, so hyper need not hear of them.
+    if is_over && !matches!(stream.peek(&mut [0]).await, Ok(1..)) {
+        return;
     }
+    let _ = stream.set_nodelay(true);
     let peer = Peer::new(address, &door.proxies);
     if door.tls.is_some() || door.proxy_protocol {
         // On the heap: in the future it would be kept for every connection in plain text.
