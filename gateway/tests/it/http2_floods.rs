@@ -137,3 +137,35 @@ async fn answers_that_are_not_read_are_not_kept_for_ever() {
     assert!(frames.until(|f| f.kind == DATA && !f.payload.is_empty()).await.is_none(), "and the end");
     assert_eq!(H2::connect(&gateway.url, &client).await.get("/v1/time").await.status, 200);
 }
+
+#[tokio::test]
+async fn requests_that_are_taken_back_are_bounded_also_when_they_are_under_way() {
+    let redis = Redis::start();
+    let (certificate, cert) = Certificate::new();
+    let gateway = start(&redis, &certificate, &["--workers", "1"]).await;
+    let h2 = H2::connect(&gateway.url, &h2_client(&cert)).await;
+    open(&gateway, &h2).await;
+    let bearer = format!("Bearer {}", token("alice"));
+    let mut head = request("POST", "/v1/sales/small/reservations");
+    head.extend([
+        ("authorization", bearer.as_str()),
+        ("idempotency-key", "k"),
+        ("content-type", "application/json"),
+    ]);
+    let head = block(&head);
+    let mut frames = Frames::connect(&gateway.url, &h2_client(&cert)).await;
+    let mut taken_back = 0;
+    while taken_back < 1_000 {
+        let stream = 2 * taken_back + 1;
+        // Its handler has it when the PING behind it is answered.
+        frames.send(&[frame(HEADERS, END_HEADERS, stream, &head), frame(PING, 0, 0, &[7; 8])].concat()).await;
+        if frames.until(|f| f.kind == PING && f.payload == [7; 8]).await.is_none() {
+            break;
+        }
+        frames.send(&frame(RST_STREAM, 0, stream, &[0, 0, 0, 8])).await;
+        taken_back += 1;
+    }
+    // A good 100 are allowed, as an app may do that loses its user; not any number.
+    assert!((100..=400).contains(&taken_back), "{taken_back}");
+    assert_eq!(h2.get("/v1/time").await.status, 200);
+}

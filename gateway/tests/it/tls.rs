@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use reqwest::Method;
+use rustls::pki_types::ServerName;
 use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConnection, HandshakeKind};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -55,6 +57,28 @@ async fn tls_1_2_and_1_3_are_spoken_with_the_protocol_that_the_client_prefers() 
         // What is not offered is refused (RFC 7301, section 3.2).
         let other = client(std::slice::from_ref(&cert), &[version], &["h3"]);
         assert!(connect(&gateway.url, &other).await.is_err());
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_resumed_and_never_with_early_data() {
+    let redis = Redis::start();
+    let (certificate, cert) = Certificate::new();
+    let gateway = start(&redis, &certificate, &[]).await;
+    for version in [&TLS12, &TLS13] {
+        let mut client = client(std::slice::from_ref(&cert), &[version], &["http/1.1"]);
+        Arc::get_mut(&mut client).unwrap().enable_early_data = true;
+        for kind in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let mut stream = connect(&gateway.url, &client).await.unwrap();
+            let connection = stream.get_mut().1;
+            assert_eq!(connection.handshake_kind(), Some(kind), "{version:?}");
+            assert!(!connection.is_early_data_accepted());
+            // The ticket comes with the answer.
+            assert_eq!(once(stream, get("/v1/time")).await.status, 200);
+        }
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut third = ClientConnection::new(client, name).unwrap();
+        assert!(third.early_data().is_none(), "the ticket allows none");
     }
 }
 
