@@ -228,6 +228,8 @@ async fn every_mistake_of_a_definition_is_told_at_once() {
     refused(&reply, 413, "body-too-large", &[]);
     let sales = gateway.ops_get("/admin/v1/sales").await;
     assert_eq!(sales.json, json!({"sales": []}), "nothing was defined");
+    // What gateways say of themselves is no part of it.
     let keys: Vec<String> = redis.run("KEYS *");
+    let keys: Vec<String> = keys.into_iter().filter(|key| key != "lg:fleet").collect();
     assert_eq!(keys, [""; 0]);
 }

@@ -70,7 +70,7 @@ async fn a_tap_that_waits_too_long_is_not_sent_and_the_one_before_it_is_not_lost
 async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through() {
     let redis = Redis::start();
     let proxy = Proxy::start(&redis).await;
-    let options = ["--in-flight-max", "10", "--queue-delay-max-ms", "60000"];
+    let options = ["--in-flight-max", "10"];
     let (gateway, held) = behind(&proxy, &options, 100).await;
     proxy.set(Link::StallRequests);
     let body = far();
@@ -111,7 +111,7 @@ async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through(
 async fn who_pays_goes_before_those_who_wait_for_a_car() {
     let redis = Redis::start();
     let proxy = Proxy::start(&redis).await;
-    let options = ["--batch-max", "1", "--queue-delay-max-ms", "60000"];
+    let options = ["--batch-max", "1"];
     let (gateway, held) = behind(&proxy, &options, 100).await;
     proxy.set(Link::StallRequests);
     let body = far();

@@ -111,6 +111,7 @@ impl Gateway {
             ("--workers", "2"),
             ("--drain-delay-ms", "0"),
             ("--limit-buyer", "off"),
+            ("--queue-delay-max-ms", "60000"),
         ];
         for (flag, value) in usual {
             if !options.contains(&flag) {
