@@ -1,4 +1,6 @@
 //! TLS on a listener: its settings, and its certificate, which is replaced while connections come in.
+//!
+//! Floods within TLS (key updates, warning alerts, renegotiation) are bounded by rustls, a few of each a connection.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

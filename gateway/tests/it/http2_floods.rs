@@ -126,7 +126,7 @@ async fn streams_beyond_the_limit_are_refused_and_then_the_connection() {
 async fn answers_that_are_not_read_are_not_kept_for_ever() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();
-    let options = ["--workers", "1", "--connections-max", "2", "--header-timeout-ms", "500"];
+    let options = ["--workers", "1", "--connections-max", "2", "--header-timeout-ms", "1000"];
     let gateway = start(&redis, &certificate, &options).await;
     let client = h2_client(&cert);
     let mut frames = Frames::connect(&gateway.url, &client).await;

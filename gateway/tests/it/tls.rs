@@ -240,7 +240,8 @@ async fn a_drain_says_goaway_and_the_last_answer_goes_out() {
 async fn an_idle_or_silent_connection_is_ended() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();
-    let timeouts = ["--first-byte-timeout-ms", "300", "--header-timeout-ms", "300"];
+    // Long enough for a handshake on a machine that is busy.
+    let timeouts = ["--first-byte-timeout-ms", "1000", "--header-timeout-ms", "1000"];
     let gateway = start(&redis, &certificate, &timeouts).await;
     // Nothing at all, half a handshake, a whole one and nothing after it.
     let address = gateway.url.strip_prefix("http://").unwrap();
@@ -277,6 +278,29 @@ async fn an_idle_or_silent_connection_is_ended() {
     let mut told = Vec::new();
     let _ = stream.read_to_end(&mut told).await;
     assert!(told.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&told));
+}
+
+#[tokio::test]
+async fn connections_over_the_cap_are_closed_and_a_handshake_counts() {
+    let redis = Redis::start();
+    let (certificate, cert) = Certificate::new();
+    let gateway = start(&redis, &certificate, &["--workers", "1", "--connections-max", "2"]).await;
+    let address = gateway.url.strip_prefix("http://").unwrap();
+    let one = H2::connect(&gateway.url, &h2_client(&cert)).await;
+    assert_eq!(one.get("/v1/time").await.status, 200);
+    // One that has only begun its handshake takes the other place.
+    let mut begun = TcpStream::connect(address).await.unwrap();
+    begun.write_all(&[22, 3, 1]).await.unwrap();
+    for _ in 0..3 {
+        let mut third = TcpStream::connect(address).await.unwrap();
+        let mut told = Vec::new();
+        let _ = third.read_to_end(&mut told).await;
+        assert!(told.is_empty(), "{told:?}");
+    }
+    drop(begun);
+    eventually("a place is free", || async { connect(&gateway.url, &h2_client(&cert)).await.ok().map(drop) })
+        .await;
+    assert_eq!(one.get("/v1/time").await.status, 200);
 }
 
 #[test]
