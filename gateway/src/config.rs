@@ -17,7 +17,9 @@ use hyper::http::HeaderValue;
 use options::Help;
 pub use options::{CommonOptions, DEFAULTS, ServeOptions};
 
+use crate::http::peer::TrustedProxies;
 use crate::http::server::ConnectionLimits;
+use crate::http::tls::TlsFiles;
 use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
 use crate::ledger::batch::QueueLimits;
@@ -38,6 +40,14 @@ pub struct ServeConfig {
     pub listen: SocketAddr,
     /// The ops listener.
     pub ops_listen: SocketAddr,
+    /// TLS of the public listener.
+    pub tls: Option<TlsFiles>,
+    /// TLS of the ops listener.
+    pub ops_tls: Option<TlsFiles>,
+    /// Proxies in front of the public listener, whose word on who the client is counts.
+    pub trusted_proxies: TrustedProxies,
+    /// They put a PROXY header before every connection.
+    pub proxy_protocol: bool,
     /// The ledger.
     pub redis: Redis,
     /// What tokens are verified with.
@@ -138,6 +148,42 @@ impl Settings {
         Some(self.text(key)).filter(|text| !text.is_empty()).map(PathBuf::from)
     }
 
+    fn flag(&mut self, key: &str) -> Option<bool> {
+        self.read(key, |text| text.parse().map_err(|_| "is neither true nor false".into()))
+    }
+
+    /// Both files of a certificate, or neither.
+    fn tls_files(&mut self, cert: &str, key: &str) -> Option<TlsFiles> {
+        match (self.path(cert), self.path(key)) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            (has_cert, _) => {
+                let (there, missing) = if has_cert.is_some() { (cert, key) } else { (key, cert) };
+                let variable = missing.to_uppercase().replace('-', "_");
+                let problem = format!(
+                    "--{missing} (LAUNCHGATE_{variable}): is needed with --{there}, or neither of them"
+                );
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    /// Ops tokens and buyers' data go over the ops listener.
+    fn check_ops_is_private(&mut self, ops_listen: Option<SocketAddr>, has_tls: bool) {
+        let is_plain_text_allowed = self.flag("ops-plain-text").unwrap_or(true);
+        if let Some(address) = ops_listen.filter(|a| !a.ip().to_canonical().is_loopback())
+            && !has_tls
+            && !is_plain_text_allowed
+        {
+            self.problems.push(format!(
+                "--ops-listen (LAUNCHGATE_OPS_LISTEN): {address} is beyond this machine, and ops tokens would go \
+                 over it in plain text; give it --ops-tls-cert-file and --ops-tls-key-file, let it listen on \
+                 127.0.0.1, or say --ops-plain-text if the network is private"
+            ));
+        }
+    }
+
     fn list(&self, key: &str) -> Vec<String> {
         self.text(key).split(',').map(|s| s.trim().to_owned()).filter(|s| !s.is_empty()).collect()
     }
@@ -183,6 +229,20 @@ impl Settings {
         let address = |text: &str| text.parse().map_err(|_| "is no address like 127.0.0.1:8080".to_owned());
         let listen = self.read("listen", address);
         let ops_listen = self.read("ops-listen", address);
+        let tls = self.tls_files("tls-cert-file", "tls-key-file");
+        let problems = self.problems.len();
+        let ops_tls = self.tls_files("ops-tls-cert-file", "ops-tls-key-file");
+        // Half of a pair has been told already.
+        self.check_ops_is_private(ops_listen, ops_tls.is_some() || self.problems.len() > problems);
+        let proxies = self.list("trusted-proxies");
+        let trusted_proxies = self.read("trusted-proxies", |_| TrustedProxies::parse(&proxies));
+        let proxy_protocol = self.flag("proxy-protocol");
+        if proxy_protocol == Some(true) && proxies.is_empty() {
+            self.problems.push(
+                "--proxy-protocol (LAUNCHGATE_PROXY_PROTOCOL): needs --trusted-proxies: who may say who the client is"
+                    .into(),
+            );
+        }
         let redis = self.redis_option();
         let auth = AuthSettings {
             secret_file: self.path("auth-secret-file"),
@@ -218,6 +278,10 @@ impl Settings {
             Some(ServeConfig {
                 listen: listen?,
                 ops_listen: ops_listen?,
+                tls,
+                ops_tls,
+                trusted_proxies: trusted_proxies?,
+                proxy_protocol: proxy_protocol?,
                 redis: redis?,
                 auth,
                 ops_token_file: ops_token_file?,

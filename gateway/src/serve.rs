@@ -11,7 +11,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::config::ServeConfig;
-use crate::http::server;
+use crate::http::server::{self, Door};
+use crate::http::tls::Tls;
 use crate::http::worker::{self, Shared};
 use crate::identify::Keys;
 use crate::ledger::admin::Admin;
@@ -59,12 +60,13 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     // Check: every mistake in every file at once, before anything is opened.
     let keys = Keys::load(&config.auth);
     let tokens = OpsTokens::load(&config.ops_token_file);
-    let (keys, tokens) = match (keys, tokens) {
-        (Ok(keys), Ok(tokens)) => (Arc::new(keys), tokens),
-        (keys, tokens) => {
-            return Err(ServeError::Usage(
-                [keys.err(), tokens.err()].into_iter().flatten().flatten().collect(),
-            ));
+    let [tls, ops_tls] = [&config.tls, &config.ops_tls]
+        .map(|files| files.as_ref().map(Tls::load).transpose().map(|tls| tls.map(Arc::new)));
+    let (keys, tokens, tls, ops_tls) = match (keys, tokens, tls, ops_tls) {
+        (Ok(keys), Ok(tokens), Ok(tls), Ok(ops_tls)) => (Arc::new(keys), tokens, tls, ops_tls),
+        (keys, tokens, tls, ops_tls) => {
+            let problems = [keys.err(), tokens.err(), tls.err(), ops_tls.err()];
+            return Err(ServeError::Usage(problems.into_iter().flatten().flatten().collect()));
         }
     };
     let pool = config.redis.pool(POOL).map_err(ServeError::Outside)?;
@@ -98,6 +100,11 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         scripts: Arc::new(scripts),
         limits: config.requests,
         connections: config.connections,
+        door: Door {
+            tls: tls.clone(),
+            proxies: config.trusted_proxies.clone(),
+            proxy_protocol: config.proxy_protocol,
+        },
         origins: config.cors_origins.clone().into(),
         metrics: metrics.clone(),
     };
@@ -129,6 +136,9 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
         tokio::task::spawn_local(load_scripts(pool.clone(), scripts, scripts_loaded.clone()));
         tokio::task::spawn_local(watch_keys(keys));
+        for tls in [&tls, &ops_tls].into_iter().flatten() {
+            tokio::task::spawn_local(watch_certificate(tls.clone()));
+        }
         tokio::task::spawn_local(audit_all(
             admin.clone(),
             sales.clone(),
@@ -145,9 +155,10 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             body_timeout: config.requests.body_timeout,
         });
         let listener = tokio::net::TcpListener::from_std(ops_listener).map_err(outside)?;
+        let door = Door { tls: ops_tls, ..Door::default() };
         // The ops listener answers to the end: it is how one sees the drain.
         let never = watch::channel(false);
-        tokio::task::spawn_local(server::serve(listener, ops, config.connections, never.1));
+        tokio::task::spawn_local(server::serve(listener, ops, config.connections, door, never.1));
 
         // Serve.
         tokio::select! {
@@ -227,6 +238,31 @@ async fn watch_keys(keys: Arc<Keys>) {
             }
             Ok(Err(problems)) if problems != told => {
                 tracing::error!(?problems, "the key file can't be used; the old keys stay");
+                told = problems;
+            }
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+}
+
+/// Reads a certificate and its key again when they change. Bad files keep the old certificate, and are
+/// told once, if they are still bad at the second look: the two are replaced one after the other.
+async fn watch_certificate(tls: Arc<Tls>) {
+    let (mut found, mut told) = (Vec::new(), Vec::new());
+    loop {
+        tokio::time::sleep(KEYS_INTERVAL).await;
+        let read = tls.clone();
+        match tokio::task::spawn_blocking(move || read.reload_if_changed()).await {
+            Ok(Ok(changed)) => {
+                if changed {
+                    tracing::info!("the certificate changed");
+                }
+                found.clear();
+                told.clear();
+            }
+            Ok(Err(problems)) if problems != found => found = problems,
+            Ok(Err(problems)) if problems != told => {
+                tracing::error!(?problems, "the certificate can't be used; the old one stays");
                 told = problems;
             }
             Ok(Err(_)) | Err(_) => {}

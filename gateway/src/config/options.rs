@@ -48,6 +48,36 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_OPS_LISTEN", value_name = "ADDR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ops_listen: Option<String>,
+    /// The certificate of the public listener and its chain, PEM; with it, TLS only, HTTP/2 among it; read again when it changes
+    #[arg(long, env = "LAUNCHGATE_TLS_CERT_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_cert_file: Option<String>,
+    /// The certificate's private key, PEM
+    #[arg(long, env = "LAUNCHGATE_TLS_KEY_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls_key_file: Option<String>,
+    /// Proxies in front of the public listener, addresses or networks, separated by commas: what they say of the client in `Forwarded` or `X-Forwarded-For` counts
+    #[arg(long, env = "LAUNCHGATE_TRUSTED_PROXIES", value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) trusted_proxies: Option<String>,
+    /// Whether all connections of apps come from trusted proxies and begin with a header of the PROXY protocol, version 2
+    #[arg(long, env = "LAUNCHGATE_PROXY_PROTOCOL", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) proxy_protocol: Option<String>,
+    /// The certificate of the ops listener and its chain, PEM; read again when it changes
+    #[arg(long, env = "LAUNCHGATE_OPS_TLS_CERT_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ops_tls_cert_file: Option<String>,
+    /// The private key of the ops listener's certificate, PEM
+    #[arg(long, env = "LAUNCHGATE_OPS_TLS_KEY_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ops_tls_key_file: Option<String>,
+    /// Whether the ops listener may be in plain text beyond loopback: its tokens can be read on the way
+    #[arg(long, env = "LAUNCHGATE_OPS_PLAIN_TEXT", value_name = "BOOL")]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ops_plain_text: Option<String>,
     /// A file with the secret of HS256 tokens, at least 32 bytes
     #[arg(long, env = "LAUNCHGATE_AUTH_SECRET_FILE", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -126,6 +156,13 @@ pub struct ServeOptions {
 pub const DEFAULTS: &[(&str, &str)] = &[
     ("listen", "127.0.0.1:8080"),
     ("ops-listen", "127.0.0.1:9090"),
+    ("tls-cert-file", ""),
+    ("tls-key-file", ""),
+    ("trusted-proxies", ""),
+    ("proxy-protocol", "false"),
+    ("ops-tls-cert-file", ""),
+    ("ops-tls-key-file", ""),
+    ("ops-plain-text", "false"),
     ("redis", "redis://127.0.0.1:6379"),
     ("redis-connect-timeout-ms", "1000"),
     ("redis-answer-timeout-ms", "1000"),

@@ -1,14 +1,19 @@
 //! HTTP: connections, routes, requests and answers of the public listener. No Redis, no policy.
 
 pub mod cors;
+mod frame_budget;
 mod head_timer;
+mod http2;
 pub mod openapi;
+pub mod peer;
 pub mod problem;
+mod proxy_header;
 pub mod request;
 pub mod reservations;
 pub mod respond;
 pub mod route;
 pub mod sales;
 pub mod server;
+pub mod tls;
 pub mod view;
 pub mod worker;

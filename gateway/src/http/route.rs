@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
 
+use super::peer::Peer;
 use super::request::query;
 use super::respond::{self, Answer, Refused};
 use super::sales::StoresWanted;
@@ -81,7 +82,7 @@ impl Path<'_> {
 }
 
 /// Answers one request on the public listener.
-pub async fn answer(worker: &Worker, parts: &Parts, body: Incoming) -> Answer {
+pub async fn answer(worker: &Worker, _peer: &Peer, parts: &Parts, body: Incoming) -> Answer {
     let origin = cors::origin(worker.origins(), parts);
     let path = path(parts.uri.path());
     let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), parts, path.methods())) {

@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -18,13 +19,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::head_timer::head_timer;
-use super::problem;
+use super::peer::{Peer, TrustedProxies};
 use super::respond::{Answer, Refused};
+use super::tls::{HTTP2, Tls};
+use super::{http2, problem, proxy_header};
 
 /// What hyper reads of a request's head, at most; beyond it the connection is closed with a bare 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -32,23 +35,40 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 const BACKLOG: i32 = 4096;
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 
 /// Limits of one listener's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// Open at once; more are told 503 and closed.
+    /// Open at once, those in a handshake among them; more are told 503 and closed, with TLS just closed.
     pub connections_max: usize,
-    /// From the connection to its first byte.
+    /// From the connection to its first byte, and from the end of a handshake to the first after it.
     pub first_byte_timeout: Duration,
-    /// Of a request's head, and of a connection that is idle.
+    /// Of a request's head, of a PROXY header, of a handshake, and of a connection that is idle.
     pub header_timeout: Duration,
+}
+
+/// What connections come through before their first request.
+#[derive(Clone, Default)]
+pub struct Door {
+    /// With TLS; without, in plain text.
+    pub tls: Option<Arc<Tls>>,
+    /// Whose word on who the client is counts.
+    pub proxies: TrustedProxies,
+    /// Every connection comes from one of them, and begins with a PROXY header.
+    pub proxy_protocol: bool,
 }
 
 /// Something that answers requests, on one thread.
 pub trait Handler: 'static {
     /// Answers one. Every refusal is an answer.
-    fn answer(&self, parts: &Parts, body: Incoming) -> impl Future<Output = Answer>;
+    fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming) -> impl Future<Output = Answer>;
+}
+
+/// What all requests of a connection share.
+pub(super) struct Connected<H> {
+    pub(super) handler: Rc<H>,
+    pub(super) peer: Peer,
 }
 
 /// Binds one listener for each worker to the same port. The kernel spreads connections over them.
@@ -85,16 +105,18 @@ pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Rc<H>,
     limits: ConnectionLimits,
+    door: Door,
     mut stop: watch::Receiver<bool>,
 ) {
+    let door = Rc::new(door);
     let open = Rc::new(Cell::new(0));
     let (ended, mut all_ended) = tokio::sync::mpsc::channel::<Infallible>(1);
     loop {
-        let stream = tokio::select! {
+        let (stream, address) = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, mostly: wait for some to come back instead of spinning.
                     tracing::warn!(%error, "can't accept");
@@ -104,13 +126,17 @@ pub async fn serve<H: Handler>(
             },
         };
         if open.get() >= limits.connections_max {
-            turn_away(stream);
+            // A handshake costs more than what is to be saved, so with TLS there is no answer.
+            if door.tls.is_none() {
+                turn_away(stream);
+            }
             continue;
         }
         open.set(open.get() + 1);
-        let (handler, open, ended, stop) = (handler.clone(), open.clone(), ended.clone(), stop.clone());
+        let (handler, door, open) = (handler.clone(), door.clone(), open.clone());
+        let (ended, stop) = (ended.clone(), stop.clone());
         tokio::task::spawn_local(async move {
-            connection(stream, handler, limits, stop).await;
+            connection(stream, address.ip(), handler, limits, door, stop).await;
             open.set(open.get() - 1);
             drop(ended);
         });
@@ -121,8 +147,10 @@ pub async fn serve<H: Handler>(
 
 async fn connection<H: Handler>(
     stream: TcpStream,
+    address: IpAddr,
     handler: Rc<H>,
     limits: ConnectionLimits,
+    door: Rc<Door>,
     mut stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
@@ -134,7 +162,82 @@ async fn connection<H: Handler>(
         readable = first_byte => if !matches!(readable, Ok(Ok(()))) { return },
         _ = stop.wait_for(|stop| *stop) => return,
     }
-    let service = service_fn(|request| answer(handler.clone(), request));
+    let peer = Peer::new(address, &door.proxies);
+    if door.tls.is_some() || door.proxy_protocol {
+        // On the heap: in the future it would be kept for every connection in plain text.
+        return Box::pin(introduced(stream, peer, handler, limits, door, stop)).await;
+    }
+    http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await;
+}
+
+/// A connection that has to say more than requests: whom it is for, and its part of a handshake.
+/// Whoever does that wrong is told by the handshake's alert, or nothing.
+async fn introduced<H: Handler>(
+    mut stream: TcpStream,
+    mut peer: Peer,
+    handler: Rc<H>,
+    limits: ConnectionLimits,
+    door: Rc<Door>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let address = peer.address();
+    let introduction = async {
+        if door.proxy_protocol {
+            if !door.proxies.contain(peer.address()) {
+                return Err(io::Error::other("only trusted proxies may connect"));
+            }
+            if let Some(client) = proxy_header::read(&mut stream).await? {
+                peer = Peer::new(client, &door.proxies);
+            }
+        }
+        match &door.tls {
+            Some(tls) => Ok(Ok(tls.acceptor().accept(stream).await?)),
+            None => Ok(Err(stream)),
+        }
+    };
+    let introduced = match tokio::time::timeout(limits.header_timeout, introduction).await {
+        Ok(Ok(introduced)) => introduced,
+        Ok(Err(error)) => return tracing::debug!(%address, %error, "a connection was refused"),
+        Err(_) => return tracing::debug!(%address, "a connection was refused: its handshake took too long"),
+    };
+    // The first byte again, now that of a request.
+    let first_byte_timeout = limits.first_byte_timeout;
+    match introduced {
+        Err(stream) => {
+            let mut byte = [0];
+            let first_byte = tokio::time::timeout(first_byte_timeout, stream.peek(&mut byte));
+            tokio::select! {
+                biased;
+                read = first_byte => if !matches!(read, Ok(Ok(1..))) { return },
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await;
+        }
+        Ok(mut stream) => {
+            let first_byte = tokio::time::timeout(first_byte_timeout, stream.fill_buf());
+            tokio::select! {
+                biased;
+                read = first_byte => if !matches!(read, Ok(Ok([_, ..]))) { return },
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+            let connected = Rc::new(Connected { handler, peer });
+            if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
+                http2::serve(stream, connected, limits.header_timeout, stop).await;
+            } else {
+                http1(stream, connected, limits, stop).await;
+            }
+        }
+    }
+}
+
+/// Serves HTTP/1.1 to the connection's end.
+async fn http1<H: Handler>(
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    connected: Rc<Connected<H>>,
+    limits: ConnectionLimits,
+    mut stop: watch::Receiver<bool>,
+) {
+    let service = service_fn(|request| answer(connected.clone(), request));
     let (timer, mut watch) = head_timer(limits.header_timeout);
     let mut connection = http1::Builder::new()
         .timer(timer)
@@ -181,11 +284,14 @@ async fn connection<H: Handler>(
 /// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
 /// of a body that is too large) sends a reset, at which many clients drop what they have not read
 /// yet. So whoever is still sending is listened to for a moment; who has nothing to say hangs up.
-async fn close(mut stream: TcpStream, linger: Duration) {
+pub(super) async fn close(mut stream: impl AsyncRead + AsyncWrite + Unpin, linger: Duration) {
     // On the heap: in the future it would be kept for every open connection.
     let mut unread = vec![0; 4096];
-    let _ = stream.shutdown().await;
-    let drain = async { while let Ok(1..) = stream.read(&mut unread).await {} };
+    let drain = async {
+        // With TLS it waits for its last record to go out.
+        let _ = stream.shutdown().await;
+        while let Ok(1..) = stream.read(&mut unread).await {}
+    };
     let _ = tokio::time::timeout(linger, drain).await;
 }
 
@@ -193,13 +299,14 @@ async fn close(mut stream: TcpStream, linger: Duration) {
 ///
 /// Boxed, because only a connection that can be moved gives its stream back for the 408 above; and
 /// while it waits for a request, it has no room for the answer to it.
-fn answer<H: Handler>(
-    handler: Rc<H>,
+pub(super) fn answer<H: Handler>(
+    connected: Rc<Connected<H>>,
     request: Request<Incoming>,
 ) -> Pin<Box<impl Future<Output = Result<Answer, Infallible>>>> {
     let (parts, body) = request.into_parts();
     Box::pin(async move {
-        let answer = std::panic::AssertUnwindSafe(handler.answer(&parts, body)).catch_unwind().await;
+        let Connected { handler, peer } = &*connected;
+        let answer = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body)).catch_unwind().await;
         Ok(answer.unwrap_or_else(|_| has_panicked(&parts)))
     })
 }

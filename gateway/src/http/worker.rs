@@ -12,10 +12,11 @@ use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
+use super::peer::Peer;
 use super::respond::Answer;
 use super::route;
 use super::sales::Pages;
-use super::server::{self, ConnectionLimits, Handler};
+use super::server::{self, ConnectionLimits, Door, Handler};
 use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, Keys, Unauthenticated};
 use crate::ledger::batch::{Queue, QueueLimits};
 use crate::ledger::dial::Redis;
@@ -40,6 +41,8 @@ pub struct Shared {
     pub limits: RequestLimits,
     /// Limits of connections.
     pub connections: ConnectionLimits,
+    /// What connections of apps come through.
+    pub door: Door,
     /// Origins whose pages may call, as browsers send them.
     pub origins: Arc<[HeaderValue]>,
     /// What is counted.
@@ -76,7 +79,7 @@ pub fn run(
     runtime::run(async move {
         let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
         tokio::task::spawn_local(lane.clone().keep_open());
-        let limits = shared.connections;
+        let (limits, door) = (shared.connections, shared.door.clone());
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
@@ -84,14 +87,14 @@ pub fn run(
             lane,
             shared,
         });
-        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, stop).await;
+        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, door, stop).await;
         Ok(())
     })?
 }
 
 impl Handler for Worker {
-    fn answer(&self, parts: &Parts, body: Incoming) -> impl Future<Output = Answer> {
-        route::answer(self, parts, body)
+    fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming) -> impl Future<Output = Answer> {
+        route::answer(self, peer, parts, body)
     }
 }
 

@@ -15,6 +15,7 @@ use super::view::{
     AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
 };
 use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
+use crate::http::peer::Peer;
 use crate::http::problem;
 use crate::http::request::{self, BodyLimits, query};
 use crate::http::reservations::{find_sale, sale_not_found};
@@ -52,7 +53,7 @@ pub struct Ops {
 }
 
 impl Handler for Ops {
-    async fn answer(&self, parts: &Parts, body: Incoming) -> Answer {
+    async fn answer(&self, _: &Peer, parts: &Parts, body: Incoming) -> Answer {
         self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer)
     }
 }

@@ -86,7 +86,7 @@ impl Gateway {
         std::fs::write(&ops, format!("ops {OPS_TOKEN}\n")).unwrap();
         let mut command = binary();
         command
-            .args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"])
+            .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--redis", redis_url, "--log-level", "warn"])
             .arg("--ops-token-file")
             .arg(&ops)
@@ -95,7 +95,8 @@ impl Gateway {
         if !options.contains(&"--auth-jwks-file") {
             command.arg("--auth-secret-file").arg(&secret);
         }
-        for (flag, value) in [("--workers", "2"), ("--drain-delay-ms", "0")] {
+        for (flag, value) in [("--ops-listen", "127.0.0.1:0"), ("--workers", "2"), ("--drain-delay-ms", "0")]
+        {
             if !options.contains(&flag) {
                 command.args([flag, value]);
             }

@@ -2,17 +2,19 @@
 
 pub mod check;
 pub mod cli;
+pub mod frames;
 pub mod gateway;
 pub mod proxy;
 pub mod raw;
 pub mod redis;
 pub mod sale;
+pub mod tls;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 /// How long a condition may take to come true. Far more than it needs: the machine is shared.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until a condition gives something, and says what it waited for if it never does.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut condition: impl FnMut() -> F) -> T {

@@ -1,0 +1,106 @@
+//! The PROXY protocol, version 2: what a proxy that passes bytes on says of a connection before anything else.
+//!
+//! <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>, section 2.2.
+
+use std::io;
+use std::net::IpAddr;
+
+use ppp::v2::{Addresses, Command, Header, PROTOCOL_PREFIX, Protocol};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Signature, version and command, family and protocol, length.
+const FIXED_BYTES: usize = 16;
+/// What may follow: addresses take 12 to 216, extensions (certificates' names, ids of cloud endpoints)
+/// some hundreds.
+const REST_BYTES_MAX: usize = 2_048;
+
+/// Reads a header and not a byte more: the address that it names, or `None` if it speaks for the proxy
+/// itself (its health checks) or names no address. The caller sets the deadline.
+pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
+    let mut bytes = vec![0; FIXED_BYTES];
+    stream.read_exact(&mut bytes).await?;
+    if !bytes.starts_with(PROTOCOL_PREFIX) {
+        return Err(refused("no PROXY header of version 2"));
+    }
+    let rest = usize::from(u16::from_be_bytes([bytes[FIXED_BYTES - 2], bytes[FIXED_BYTES - 1]]));
+    if rest > REST_BYTES_MAX {
+        return Err(refused("a PROXY header that is too long"));
+    }
+    bytes.resize(FIXED_BYTES + rest, 0);
+    stream.read_exact(&mut bytes[FIXED_BYTES..]).await?;
+    let header = Header::try_from(&bytes[..]).map_err(refused_as)?;
+    if header.command == Command::Local {
+        return Ok(None);
+    }
+    match header.addresses {
+        // What is not about a TCP connection can't be about this one.
+        _ if header.protocol == Protocol::Datagram => Err(refused("a PROXY header about datagrams")),
+        Addresses::IPv4(addresses) => Ok(Some(addresses.source_address.into())),
+        Addresses::IPv6(addresses) => Ok(Some(addresses.source_address.into())),
+        Addresses::Unspecified | Addresses::Unix(_) => Ok(None),
+    }
+}
+
+fn refused(why: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, why)
+}
+
+fn refused_as(error: ppp::v2::ParseError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const V4: &[u8] = &[203, 0, 113, 9, 10, 0, 0, 1, 0x12, 0x34, 0, 80];
+
+    fn header(version_and_command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(rest.len()).unwrap().to_be_bytes();
+        [PROTOCOL_PREFIX, &[version_and_command, family], &length, rest].concat()
+    }
+
+    /// What a header says, and what is left of the stream after it.
+    async fn told(bytes: &[u8]) -> (Option<String>, usize) {
+        let mut stream = bytes;
+        let told = read(&mut stream).await.map(|a| a.map_or("itself".to_owned(), |a| a.to_string()));
+        (told.ok(), stream.len())
+    }
+
+    #[tokio::test]
+    async fn a_header_names_the_client_and_what_follows_is_left() {
+        let v6 = [&[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1][..], &[0; 20]].concat();
+        let with_tlv = [V4, &[4, 0, 3, 1, 2, 3]].concat();
+        for (bytes, client) in [
+            (header(0x21, 0x11, V4), "203.0.113.9"),
+            (header(0x21, 0x21, &v6), "2001:db8::1"),
+            (header(0x21, 0x11, &with_tlv), "203.0.113.9"),
+            (header(0x20, 0x00, &[]), "itself"),
+            (header(0x20, 0x11, V4), "itself"),
+            (header(0x21, 0x00, &[]), "itself"),
+            (header(0x21, 0x31, &[0; 216]), "itself"),
+        ] {
+            let bytes = [&bytes[..], b"GET"].concat();
+            assert_eq!(told(&bytes).await, (Some(client.to_owned()), 3), "{bytes:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_header_is_refused() {
+        for bytes in [
+            b"PROXY TCP4 203.0.113.9 10.0.0.1 4660 80\r\n".to_vec(),
+            b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
+            header(0x11, 0x11, V4),
+            header(0x22, 0x11, V4),
+            header(0x21, 0x12, V4),
+            header(0x21, 0x41, V4),
+            header(0x21, 0x11, &V4[..11]),
+            header(0x21, 0x11, &[0; REST_BYTES_MAX + 1]),
+            header(0x21, 0x11, V4)[..20].to_vec(),
+        ] {
+            assert_eq!(told(&bytes).await.0, None, "{bytes:?}");
+        }
+        let longest = [V4, &[4, 7, 0xf1], &[0; REST_BYTES_MAX - 15]].concat();
+        assert!(told(&header(0x21, 0x11, &longest)).await.0.is_some());
+    }
+}

@@ -1,0 +1,210 @@
+//! TLS on a listener: its settings, and its certificate, which is replaced while connections come in.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{InconsistentKeys, ServerConfig};
+use sha2::{Digest, Sha256};
+use tokio_rustls::TlsAcceptor;
+
+use crate::identify::{read_limited, warn_if_shared};
+
+/// A chain of a few certificates has some KiB.
+const FILE_BYTES_MAX: u64 = 256 * 1024;
+/// What is offered by ALPN (RFC 7301), the preferred first.
+const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
+/// HTTP/2's name.
+pub(super) const HTTP2: &[u8] = b"h2";
+
+/// Where a certificate and its key are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, PEM, the server's own certificate first.
+    pub cert: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
+
+/// TLS of one listener, shared by its workers.
+pub struct Tls {
+    files: TlsFiles,
+    current: Arc<Current>,
+    config: Arc<ServerConfig>,
+}
+
+/// The certificate in use. Only it is replaced: the tickets of sessions outlive it.
+#[derive(Debug)]
+struct Current(ArcSwap<Certificate>);
+
+#[derive(Debug)]
+struct Certificate {
+    digest: [u8; 32],
+    key: Arc<CertifiedKey>,
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load().key.clone())
+    }
+}
+
+impl Tls {
+    /// Reads the files, or tells every problem at once, each with what to do about it.
+    pub fn load(files: &TlsFiles) -> Result<Self, Vec<String>> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let current = Arc::new(Current(ArcSwap::from_pointee(read(files, &provider, true)?)));
+        let failed = |e: rustls::Error| vec![format!("TLS can't be set up: {e}")];
+        // TLS 1.2 and 1.3 with the provider's suites. No 0-RTT, rustls's default: what comes with it
+        // can be replayed by anybody who has seen it (RFC 8446, section 8), and a POST must not be.
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(failed)?
+            .with_no_client_auth()
+            .with_cert_resolver(current.clone());
+        config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+        // A client that comes back saves both sides a signature, and this side remembers nothing for it.
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(failed)?;
+        Ok(Self { files: files.clone(), current, config: Arc::new(config) })
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.config.clone().into()
+    }
+
+    /// Reads the files again and takes them over if they say something else: `true`. Connections that
+    /// are open keep what they have. Files that can't be used change nothing, and are told again at
+    /// every call. Blocks on the disk: not for a worker's thread.
+    pub fn reload_if_changed(&self) -> Result<bool, Vec<String>> {
+        let read = read(&self.files, self.config.crypto_provider(), false)?;
+        let is_new = read.digest != self.current.0.load().digest;
+        if is_new {
+            self.current.0.store(Arc::new(read));
+        }
+        Ok(is_new)
+    }
+}
+
+fn read(files: &TlsFiles, provider: &CryptoProvider, is_first: bool) -> Result<Certificate, Vec<String>> {
+    let (chain, key) = match (read_chain(&files.cert), read_key(&files.key, is_first)) {
+        (Ok(chain), Ok(key)) => (chain, key),
+        (chain, key) => return Err([chain.err(), key.err()].into_iter().flatten().collect()),
+    };
+    let mut digest = Sha256::new();
+    chain.iter().for_each(|cert| digest.update(Sha256::digest(cert)));
+    digest.update(Sha256::digest(key.secret_der()));
+    let digest = digest.finalize().into();
+    let (cert, key_file) = (files.cert.display(), files.key.display());
+    match CertifiedKey::from_der(chain, key, provider) {
+        Ok(key) => Ok(Certificate { digest, key: Arc::new(key) }),
+        Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(vec![format!(
+            "the key {key_file} is not that of the certificate {cert}; the server's own certificate must come \
+             first in its file, and both must be of one issue"
+        )]),
+        Err(error) => Err(vec![format!(
+            "certificate {cert} with key {key_file}: {error}; the key must be RSA, ECDSA (P-256, P-384, P-521) \
+             or Ed25519, the certificate X.509 of version 3"
+        )]),
+    }
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let (bytes, _) = read_limited(path, "certificate file", FILE_BYTES_MAX)?;
+    let chain = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
+    chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {
+        format!(
+            "certificate file {}: holds no certificate; it must have PEM blocks of `BEGIN CERTIFICATE`",
+            path.display()
+        )
+    })
+}
+
+fn read_key(path: &Path, is_first: bool) -> Result<PrivateKeyDer<'static>, String> {
+    let (bytes, metadata) = read_limited(path, "TLS key file", FILE_BYTES_MAX)?;
+    if is_first {
+        warn_if_shared(path, "the TLS key file", &metadata);
+    }
+    // The error of the PEM reader can hold a line of the file.
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
+        format!(
+            "TLS key file {}: holds no private key; it must have one PEM block of `BEGIN PRIVATE KEY`, \
+             `BEGIN RSA PRIVATE KEY` or `BEGIN EC PRIVATE KEY`, not encrypted",
+            path.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Files(tempfile::TempDir);
+
+    impl Files {
+        fn new() -> Self {
+            let files = Self(tempfile::tempdir().unwrap());
+            files.issue(true, true);
+            files
+        }
+
+        fn paths(&self) -> TlsFiles {
+            TlsFiles { cert: self.0.path().join("cert"), key: self.0.path().join("key") }
+        }
+
+        /// Makes a new pair and writes these halves of it.
+        fn issue(&self, cert: bool, key: bool) {
+            let new = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+            if cert {
+                std::fs::write(self.paths().cert, new.cert.pem()).unwrap();
+            }
+            if key {
+                std::fs::write(self.paths().key, new.signing_key.serialize_pem()).unwrap();
+            }
+        }
+    }
+
+    fn problems(files: &Files) -> String {
+        Tls::load(&files.paths()).err().map(|problems| problems.join("\n")).unwrap_or_default()
+    }
+
+    #[test]
+    fn files_that_do_not_fit_or_hold_nothing_are_told() {
+        let files = Files::new();
+        assert_eq!(problems(&files), "");
+        files.issue(true, false);
+        assert!(problems(&files).contains("is not that of the certificate"), "{}", problems(&files));
+        std::fs::write(files.paths().cert, "nothing").unwrap();
+        std::fs::write(
+            files.paths().key,
+            "-----BEGIN PRIVATE KEY-----\nsecret!\n-----END PRIVATE KEY-----\n",
+        )
+        .unwrap();
+        let told = problems(&files);
+        assert!(told.contains("holds no certificate") && told.contains("holds no private key"), "{told}");
+        assert!(!told.contains("secret!"), "{told}");
+        std::fs::remove_file(files.paths().cert).unwrap();
+        assert!(problems(&files).contains("check the path"));
+    }
+
+    #[test]
+    fn a_changed_pair_is_taken_over_and_a_bad_one_changes_nothing() {
+        let files = Files::new();
+        let tls = Tls::load(&files.paths()).map_err(|p| p.join("\n")).unwrap();
+        let in_use = || tls.current.0.load().digest;
+        let first = in_use();
+        assert_eq!(tls.reload_if_changed(), Ok(false));
+        files.issue(true, false);
+        let told = tls.reload_if_changed().unwrap_err();
+        assert_eq!(tls.reload_if_changed().unwrap_err(), told, "so that it can be told once");
+        assert_eq!(in_use(), first);
+        files.issue(true, true);
+        assert_eq!(tls.reload_if_changed(), Ok(true));
+        assert_ne!(in_use(), first);
+        assert_eq!(tls.reload_if_changed(), Ok(false));
+    }
+}

@@ -1,0 +1,139 @@
+//! HTTP/2 with hostile clients: each flood ends its own connection, and honest clients are served all the while.
+
+use crate::harness::frames::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
+    SETTINGS, WINDOW_UPDATE, block, frame, request,
+};
+use crate::harness::gateway::{Gateway, token};
+use crate::harness::redis::Redis;
+use crate::harness::sale::white;
+use crate::harness::tls::{Certificate, H2, h2_client, open};
+use crate::tls::start;
+
+/// Frames that an attacker tries to send, at most.
+const FLOOD: u32 = 200_000;
+/// Of so many at once.
+const PIECE: u32 = 50;
+
+/// What is sent for the n-th time.
+type Nth = fn(u32) -> Vec<u8>;
+
+fn get(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&request("GET", "/v1/time")))
+}
+
+fn post(stream: u32) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, stream, &block(&request("POST", "/v1/sales/small/reservations")))
+}
+
+/// Sends until the server hangs up; how many times it came to.
+async fn flood(gateway: &Gateway, h2: &H2, frames: &mut Frames, nth: Nth) -> u32 {
+    let mut sent = 0;
+    while sent < FLOOD && !frames.has_ended() {
+        let piece: Vec<u8> = (sent..sent + PIECE).flat_map(nth).collect();
+        if !frames.send(&piece).await {
+            break;
+        }
+        sent += PIECE;
+        if sent % 1_000 == 0 {
+            assert_eq!(h2.get("/v1/time").await.status, 200, "an honest client is served");
+        }
+    }
+    // What the server has said last is still on its way.
+    assert!(sent < FLOOD, "never ended");
+    assert!(frames.until(|_| false).await.is_none());
+    assert_eq!(h2.get("/v1/time").await.status, 200, "also afterwards, on the connection that it has");
+    assert_eq!(gateway.ops_get("/livez").await.status, 200);
+    sent
+}
+
+#[tokio::test]
+async fn floods_end_the_connection_that_they_come_on() {
+    let redis = Redis::start();
+    let (certificate, cert) = Certificate::new();
+    // One worker: the honest client is on the thread of the attacker.
+    let gateway = start(&redis, &certificate, &["--workers", "1"]).await;
+    let client = h2_client(&cert);
+    let floods: [(&str, Vec<u8>, Nth); 9] = [
+        ("rapid reset", vec![], |n| {
+            [get(2 * n + 1), frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8])].concat()
+        }),
+        ("CONTINUATION", frame(HEADERS, END_STREAM, 1, &block(&request("GET", "/v1/time"))), |_| {
+            frame(CONTINUATION, 0, 1, &block(&[("x", "y")]))
+        }),
+        ("empty CONTINUATION", frame(HEADERS, END_STREAM, 1, &block(&request("GET", "/v1/time"))), |_| {
+            frame(CONTINUATION, 0, 1, &[])
+        }),
+        ("PING", vec![], |n| frame(PING, 0, 0, &u64::from(n).to_be_bytes())),
+        ("SETTINGS", vec![], |_| frame(SETTINGS, 0, 0, &[])),
+        ("PRIORITY", vec![], |_| frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 7])),
+        ("WINDOW_UPDATE", vec![], |_| frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])),
+        ("unknown frames", vec![], |_| frame(0x42, 0, 0, &[])),
+        ("empty DATA", post(1), |_| frame(DATA, 0, 1, &[])),
+    ];
+    for (name, first, nth) in floods {
+        let h2 = H2::connect(&gateway.url, &client).await;
+        let mut frames = Frames::connect(&gateway.url, &client).await;
+        frames.send(&first).await;
+        let sent = flood(&gateway, &h2, &mut frames, nth).await;
+        assert!(sent > 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_are_refused_and_then_the_connection() {
+    let redis = Redis::start();
+    let (certificate, cert) = Certificate::new();
+    let gateway = start(&redis, &certificate, &["--workers", "1"]).await;
+    let client = h2_client(&cert);
+    let h2 = H2::connect(&gateway.url, &client).await;
+    let mut frames = Frames::connect(&gateway.url, &client).await;
+    open(&gateway, &h2).await;
+    // Taps whose bodies do not come: all are under way.
+    let bearer = format!("Bearer {}", token("alice"));
+    let mut head = request("POST", "/v1/sales/small/reservations");
+    head.extend([
+        ("authorization", bearer.as_str()),
+        ("idempotency-key", "k"),
+        ("content-type", "application/json"),
+    ]);
+    let head = block(&head);
+    let tap = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, &head);
+    // As many as there may be, and one more.
+    frames.send(&(0..129).flat_map(tap).collect::<Vec<_>>()).await;
+    let refused = frames.until(|f| f.kind == RST_STREAM || f.kind == HEADERS).await.unwrap();
+    assert_eq!((refused.kind, refused.stream), (RST_STREAM, 2 * 128 + 1));
+    // REFUSED_STREAM: nothing was done (RFC 9113, section 8.7).
+    assert_eq!(refused.error(), 7);
+    // One that is answered makes room for one.
+    frames.send(&frame(DATA, END_STREAM, 1, white().to_string().as_bytes())).await;
+    let answer = frames.until(|f| f.kind == DATA).await.unwrap();
+    assert_eq!(answer.stream, 1, "{answer:?}");
+    frames.send(&tap(129)).await;
+    frames.send(&frame(PING, 0, 0, b"all read")).await;
+    let next = frames.until(|f| f.kind == RST_STREAM || f.kind == PING && f.payload == b"all read").await;
+    assert_eq!(next.unwrap().kind, PING, "it was not refused");
+    // Who does not listen is cut off.
+    let more: Vec<u8> = (130..330).flat_map(tap).collect();
+    frames.send(&more).await;
+    let goaway = frames.until(|f| f.kind == GOAWAY).await.expect("GOAWAY");
+    assert_eq!(goaway.error(), 11, "ENHANCE_YOUR_CALM");
+    assert!(frames.until(|_| false).await.is_none());
+    assert_eq!(h2.get("/v1/time").await.status, 200);
+}
+
+#[tokio::test]
+async fn answers_that_are_not_read_are_not_kept_for_ever() {
+    let redis = Redis::start();
+    let (certificate, cert) = Certificate::new();
+    let options = ["--workers", "1", "--connections-max", "2", "--header-timeout-ms", "500"];
+    let gateway = start(&redis, &certificate, &options).await;
+    let client = h2_client(&cert);
+    let mut frames = Frames::connect(&gateway.url, &client).await;
+    // A window of 0 (SETTINGS_INITIAL_WINDOW_SIZE): every answer waits for its reader.
+    frames.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+    frames.send(&(0..50).flat_map(|n| get(2 * n + 1)).collect::<Vec<_>>()).await;
+    assert!(frames.until(|f| f.kind == GOAWAY).await.is_some());
+    assert!(frames.until(|f| f.kind == DATA && !f.payload.is_empty()).await.is_none(), "and the end");
+    assert_eq!(H2::connect(&gateway.url, &client).await.get("/v1/time").await.status, 200);
+}
