@@ -56,13 +56,7 @@ impl<'de> Visitor<'de> for AnyValue {
         Ok(Value::Integer(value.into()))
     }
 
-    /// To JSON Schema (2020-12, 6.1.1) 5.0 is the whole number 5.
     fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
-        /// 2^53: up to here a fraction would show.
-        const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-        if value.fract() == 0.0 && value.abs() <= EXACT_MAX {
-            return Ok(Value::Integer(value as i128));
-        }
         Ok(Value::Number(format!("{value:?}")))
     }
 

@@ -95,7 +95,10 @@ pub(super) fn definition_schema() -> Schema {
         schema.pattern(Some("^[0-9]+(h|m|s|ms)$")).description(Some(about))
     };
     let number = |schema: ObjectBuilder, most: u64| schema.minimum(Some(0)).maximum(Some(most));
-    let price = || number(ObjectBuilder::new().schema_type(Type::Integer), PRICE_MAX);
+    let price = || {
+        let price = ObjectBuilder::new().schema_type(Type::Integer);
+        number(price, PRICE_MAX).description(Some("Minor units, written without a fraction."))
+    };
     let stock = || number(or_null(Type::Integer), STOCK_MAX).description(Some("null or left out: no limit."));
     let times = || or_null(Type::Integer).minimum(Some(1)).maximum(Some(100));
     let list = |of: ObjectBuilder, most: usize| ArrayBuilder::new().items(of).max_items(Some(most));
