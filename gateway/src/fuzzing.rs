@@ -1,11 +1,17 @@
 //! What `gateway/fuzz` needs to reach that is nobody else's business: parsers as they are called, without a socket around
 //! them. Only there with the feature `fuzzing`.
 
+use std::net::IpAddr;
+
+use futures_util::FutureExt;
 use hyper::Request;
+use hyper::http::{HeaderMap, HeaderName, HeaderValue};
 use redis::Value;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::reservation::Reservation;
+use crate::http::peer::{Peer, TrustedProxies};
+use crate::http::proxy_header;
 use crate::http::request;
 use crate::http::reservations::check_packages;
 use crate::http::respond::Refused;
@@ -67,6 +73,25 @@ pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
     let wanted = request::check_head(&parts).and_then(|()| StoresWanted::read(&parts));
     Some(wanted.map(|wanted| wanted.limit()).map_err(told))
+}
+
+/// What a PROXY header before these bytes says, and how many of them it took; `None` if there is none that can be read.
+#[must_use]
+pub fn proxy_header(bytes: &[u8]) -> Option<(Option<IpAddr>, usize)> {
+    let mut stream = bytes;
+    // Bytes that are there are never waited for.
+    let said = proxy_header::read(&mut stream).now_or_never()?.ok()?;
+    Some((said, bytes.len() - stream.len()))
+}
+
+/// Who has sent a request with these header lines, names and values, that came from this peer.
+#[must_use]
+pub fn client(peer: IpAddr, proxies: &[&str], lines: &[(&str, &[u8])]) -> Option<IpAddr> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in lines {
+        headers.append(HeaderName::try_from(*name).ok()?, HeaderValue::from_bytes(value).ok()?);
+    }
+    Some(Peer::new(peer, &TrustedProxies::parse(proxies).ok()?).client(&headers))
 }
 
 /// What every script's reply goes through first.

@@ -7,7 +7,7 @@ mod http2;
 pub mod openapi;
 pub mod peer;
 pub mod problem;
-mod proxy_header;
+pub(crate) mod proxy_header;
 pub mod request;
 pub mod reservations;
 pub mod respond;

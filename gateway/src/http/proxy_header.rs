@@ -16,7 +16,7 @@ const REST_BYTES_MAX: usize = 2_048;
 
 /// Reads a header and not a byte more: the address that it names, or `None` if it speaks for the proxy
 /// itself (its health checks) or names no address. The caller sets the deadline.
-pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
+pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let mut bytes = vec![0; FIXED_BYTES];
     stream.read_exact(&mut bytes).await?;
     if !bytes.starts_with(PROTOCOL_PREFIX) {

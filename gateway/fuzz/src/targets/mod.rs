@@ -5,8 +5,10 @@ mod change_reply;
 mod cursor;
 mod definition_json;
 mod definition_toml;
+mod forwarded;
 mod idempotency_key;
 mod journal_entry;
+mod proxy_header;
 mod record_reply;
 mod reserve_reply;
 mod resp;
@@ -22,8 +24,10 @@ pub(crate) const ALL: &[Target] = &[
     ("cursor", cursor::run),
     ("definition_json", definition_json::run),
     ("definition_toml", definition_toml::run),
+    ("forwarded", forwarded::run),
     ("idempotency_key", idempotency_key::run),
     ("journal_entry", journal_entry::run),
+    ("proxy_header", proxy_header::run),
     ("record_reply", record_reply::run),
     ("reserve_reply", reserve_reply::run),
     ("resp", resp::run),
