@@ -82,7 +82,7 @@ async fn a_winner_whose_answer_was_lost_is_not_told_sold_out() {
 async fn an_answer_that_has_come_does_not_wait_for_the_next_batch() {
     let redis = Redis::start();
     let proxy = Proxy::start(&redis).await;
-        let gateway = Gateway::start_at(proxy.url(), PATIENT).await;
+    let gateway = Gateway::start_at(proxy.url(), PATIENT).await;
     open(&gateway, &stock(5)).await;
     assert_eq!(told(&gateway, "a", "k", &far()).await.status, 201);
 
