@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use super::admin::{Ops, check_reason, failed};
-use super::report::Report;
+use super::report::GatewayReport;
 use crate::admit::limits::{InForce, Limits};
 use crate::admit::policy::{Policy, Rates, rate_text};
 use crate::http::request;
@@ -19,29 +19,29 @@ use crate::ledger::journal::rfc3339;
 use crate::ledger::scripts::Failure;
 use crate::ledger::{checkout, scripts};
 
-/// Other rates. A policy that is left out stays as it is; null puts its configured rate back in force.
+/// Other rates. A policy that is left out stays as it is (all of them: nothing changes); null puts its configured rate back in force.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsRequest {
     /// Of one buyer's calls: `RATE:BURST` in units a second and at once, or `off`.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>, example = "10:50")]
+    #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$", example = "10:50")]
     buyer: Option<Option<String>>,
     /// Of the calls without a token from one client address.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     address: Option<Option<String>>,
     /// Of the tokens from one client address that are not right.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     unverified: Option<Option<String>>,
     /// Of the new reservations of one sale, all gateways together.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     sale: Option<Option<String>>,
     /// Of all calls but those of services, all gateways together.
     #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     gateway: Option<Option<String>>,
     /// In words, at most 500 characters; it is kept beside the rates.
     #[serde(default)]
@@ -71,12 +71,6 @@ impl LimitsRequest {
                     .add(name, rate.as_deref().unwrap_or("default"))
                     .map_err(|why| Refused::invalid(&format!("/{name}"), format!("{why}.")))?;
             }
-        }
-        if change.is_empty() {
-            return Err(Refused::invalid(
-                "",
-                "Name at least one policy: buyer, address, unverified, sale, gateway.",
-            ));
         }
         Ok(change)
     }
@@ -149,7 +143,7 @@ impl LimitsView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FleetView {
     /// Those that have announced themselves in the last 5 s.
-    pub gateways: BTreeMap<String, Report>,
+    pub gateways: BTreeMap<String, GatewayReport>,
 }
 
 /// The fleet, as it has announced itself. What another version of the gateway says is read as far as it goes.
@@ -176,6 +170,9 @@ impl Ops {
         let mut body: LimitsRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
         let change = body.change()?;
         let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
+        if change.is_empty() {
+            return self.show_limits().await;
+        }
         let set = self.with_redis(async |conn| fleet::set_limits(conn, &change, &by).await).await?;
         tracing::info!(who, revision = set.revision, reason = by.reason, "limits set");
         // Here at once; the others take it in with their next beat.

@@ -36,7 +36,7 @@ impl Latencies {
 
 /// One second of one gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Report {
+pub struct GatewayReport {
     /// Where it listens for apps.
     pub listen: String,
     /// Of the program.
@@ -67,7 +67,7 @@ impl Reporter {
         let mut latencies = Vec::new();
         self.metrics.latencies().iter().for_each(|of_worker| of_worker.add_to(&mut latencies));
         let answers = self.metrics.answers();
-        let report = Report {
+        let report = GatewayReport {
             listen: self.listen.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             answers: answers
@@ -99,7 +99,7 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         let worker = metrics.latencies_of_worker();
         let mut reporter = Reporter::new(metrics.clone(), "here".into());
-        let mut next = || serde_json::from_str::<Report>(&reporter.report()).unwrap();
+        let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
         let answer = |status, us| {
             metrics.count(Route::Reservations, status);
             worker.count(Duration::from_micros(us));
