@@ -55,7 +55,7 @@ async fn logs_metrics_and_errors_hold_no_secret_and_no_line_that_somebody_else_w
     eventually("the limits are logged", || async { read(&log).contains("limits set").then_some(()) }).await;
 
     let log = read(&log);
-    assert!(log.lines().count() > 20, "{log}");
+    assert!(log.lines().count() > 5, "{log}");
     let signature = alice.rsplit('.').next().unwrap();
     for (what, text) in [("the log", &log), ("the answers", &told)] {
         for secret in [SECRET, OPS_TOKEN, &alice, &forged, signature] {
