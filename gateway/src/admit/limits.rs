@@ -220,11 +220,11 @@ fn take<'a>(
     let cost = cost.min(rate.burst);
     // A limiter is only its parameters: the state is in the buckets, and its clock stands where this call came.
     let clock = CallClock::default();
-    let limiter = RateLimiter::<_, _, _, NoOpMiddleware<Duration>>::new(rate.quota(), buckets(), clock);
-    limiter.clock().0.set(now.into());
+    let limiter = RateLimiter::<_, _, _, NoOpMiddleware<Nanos>>::new(rate.quota(), buckets(), clock);
+    limiter.clock().0.set(now);
     match limiter.check_key_n(&key(), cost) {
         Ok(Ok(())) | Err(_) => Ok(()),
-        Ok(Err(until)) => Err(exceeded(policy, rate, cost, until.wait_time_from(now.into()))),
+        Ok(Err(until)) => Err(exceeded(policy, rate, cost, until.wait_time_from(now))),
     }
 }
 
@@ -241,12 +241,12 @@ fn exceeded(policy: Policy, rate: Rate, cost: NonZeroU32, wait: Duration) -> Exc
 /// Stands at the instant of the call. It begins at 0, so that what buckets remember does not depend on when a limiter
 /// was made.
 #[derive(Debug, Default, Clone)]
-struct CallClock(Cell<Duration>);
+struct CallClock(Cell<Nanos>);
 
 impl Clock for CallClock {
-    type Instant = Duration;
+    type Instant = Nanos;
 
-    fn now(&self) -> Duration {
+    fn now(&self) -> Nanos {
         self.0.get()
     }
 }

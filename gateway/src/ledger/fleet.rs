@@ -19,8 +19,8 @@ use super::outage::Outage;
 use crate::admit::limits::Limits;
 use crate::admit::policy::{Policy, Rate, Rates, parse_rate, rate_text};
 
-static ANNOUNCE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/fleet.lua")));
-static SET_LIMITS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/limits.lua")));
+static FLEET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/fleet.lua")));
+static LIMITS_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/limits.lua")));
 
 /// Between two announcements. A gateway counts as gone 5 s after its last one (see `lua/fleet.lua`).
 const BEAT: Duration = Duration::from_secs(1);
@@ -114,7 +114,7 @@ pub async fn set_limits(
     change: &LimitChange,
     by: &By,
 ) -> RedisResult<Result<SetLimits, String>> {
-    let mut call = SET_LIMITS.prepare_invoke();
+    let mut call = LIMITS_SCRIPT.prepare_invoke();
     call.key(LIMITS).arg(&by.args()[..]);
     for (policy, rate) in &change.0 {
         call.arg(policy).arg(rate.map(rate_text).unwrap_or_default());
@@ -124,15 +124,8 @@ pub async fn set_limits(
 }
 
 /// The gateways that live, by id, with their latest reports.
-pub async fn live(conn: &mut impl ConnectionLike) -> RedisResult<BTreeMap<String, String>> {
-    let all: BTreeMap<String, String> = redis::cmd("HGETALL").arg(FLEET).query_async(conn).await?;
-    let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(conn).await?;
-    let now = seconds * 1_000 + micros / 1_000;
-    let lives = |(id, value): (String, String)| {
-        let (at, report) = value.split_once(' ')?;
-        ((now - at.parse::<i64>().ok()?).abs() < 5_000).then(|| (id, report.to_owned()))
-    };
-    Ok(all.into_iter().filter_map(lives).collect())
+pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeMap<String, String>> {
+    FLEET_SCRIPT.key(FLEET).invoke_async(conn).await
 }
 
 /// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
@@ -147,8 +140,9 @@ pub async fn take_part(redis: Redis, limits: Arc<Limits>, mut report: impl FnMut
                 Some(conn) => conn,
                 none => none.insert(redis.dial_with(ANSWER_MAX).await?),
             };
-            let live: Vec<String> = ANNOUNCE.key(FLEET).arg(&id).arg(report()).invoke_async(conn).await?;
-            Ok::<_, redis::RedisError>((live.len() / 2, read_limits(conn).await?))
+            let live: BTreeMap<String, String> =
+                FLEET_SCRIPT.key(FLEET).arg(&id).arg(report()).invoke_async(conn).await?;
+            Ok::<_, redis::RedisError>((live.len(), read_limits(conn).await?))
         };
         match beat.await {
             Ok((gateways, set)) => {

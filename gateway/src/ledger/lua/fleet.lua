@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
--- Notes that a gateway lives, and says which do: all that have done so in the last 5 s.
+-- Says which gateways live: all that have announced themselves in the last 5 s. A gateway announces itself first.
 --
 -- KEYS  1 fleet  hash  gateway's id -> "TIME in ms, report"
--- ARGV  1 id  2 report, JSON
--- Reply {id, report, …} of all that live, this one among them; those that do not are dropped
+-- ARGV  1 id  2 report, JSON; both left out by whoever is no gateway
+-- Reply {id, report, …} of all that live; those that do not are dropped
 -- Example  3f2a {} -> 3f2a {} 77b0 {}
 
 local GONE_MS = 5000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', now) .. ' ' .. ARGV[2])
+if ARGV[1] then redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', now) .. ' ' .. ARGV[2]) end
 local all, live = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
   local at, report = all[i + 1]:match('^(%d+) (.*)$')
