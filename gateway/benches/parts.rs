@@ -11,11 +11,11 @@ use gateway::domain::catalogue::Catalogue;
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{fingerprint, parse_key, reservation_id};
 use gateway::domain::reservation::Reservation;
+use gateway::domain::rfc3339::rfc3339;
 use gateway::http::request;
 use gateway::http::respond::Refused;
 use gateway::http::view::ReserveRequest;
 use gateway::identify::{AuthSettings, Identifier, Keys, mint};
-use gateway::ledger::journal::rfc3339;
 
 const SECRET: &str = "only for benches, and never for a gateway";
 const BODY: &[u8] =

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use bytes::Bytes;
 use clap::Parser;
-use gateway::http::server::bind;
+use gateway::http::bind::bind;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};

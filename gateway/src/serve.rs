@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::admit::limits::Limits;
 use crate::config::ServeConfig;
+use crate::http::bind::bind;
 use crate::http::server::{self, Door};
 use crate::http::tls::Tls;
 use crate::http::worker::{self, Shared};
@@ -35,8 +36,8 @@ use crate::runtime;
 
 /// Connections of the pool: admin calls, audits, readiness.
 const POOL: usize = 8;
-/// How often key files are looked at.
-const KEYS_INTERVAL: Duration = Duration::from_secs(2);
+/// How often key files and certificates are looked at.
+const FILES_INTERVAL: Duration = Duration::from_secs(2);
 /// Before the scripts are loaded again after Redis did not answer.
 const SCRIPTS_RETRY: Duration = Duration::from_millis(200);
 
@@ -78,8 +79,8 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     let taken = |what, address: SocketAddr| {
         move |e: io::Error| ServeError::Outside(format!("can't listen on {address} ({what}): {e}"))
     };
-    let listeners = server::bind(config.listen, config.workers).map_err(taken("--listen", config.listen))?;
-    let ops_listener = server::bind(config.ops_listen, 1)
+    let listeners = bind(config.listen, config.workers).map_err(taken("--listen", config.listen))?;
+    let ops_listener = bind(config.ops_listen, 1)
         .map_err(taken("--ops-listen", config.ops_listen))?
         .pop()
         .ok_or_else(|| ServeError::Outside("no ops listener".into()))?;
@@ -141,9 +142,20 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         let draining = Arc::new(AtomicBool::new(false));
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
         tokio::task::spawn_local(load_scripts(pool.clone(), scripts, scripts_loaded.clone()));
-        tokio::task::spawn_local(watch_keys(keys));
+        tokio::task::spawn_local(watch_files(
+            keys,
+            Keys::reload_if_changed,
+            |keys| tracing::info!(generation = keys.generation(), "the keys changed"),
+            ("the key file can't be used; the old keys stay", 1),
+        ));
         for tls in [&tls, &ops_tls].into_iter().flatten() {
-            tokio::task::spawn_local(watch_certificate(tls.clone()));
+            tokio::task::spawn_local(watch_files(
+                tls.clone(),
+                Tls::reload_if_changed,
+                |_| tracing::info!("the certificate changed"),
+                // The two files are replaced one after the other.
+                ("the certificate can't be used; the old one stays", 2),
+            ));
         }
         tokio::task::spawn_local(audit_all(
             admin.clone(),
@@ -238,49 +250,34 @@ async fn load_scripts(pool: deadpool_redis::Pool, scripts: Arc<Scripts>, loaded:
     }
 }
 
-/// Reads key files again when they change. A bad file keeps the old keys, and is told once.
-async fn watch_keys(keys: Arc<Keys>) {
-    let mut told = Vec::new();
+/// Reads files again when they change. Bad ones keep what was there before, and are told once, at this
+/// look at them in a row.
+async fn watch_files<T: Send + Sync + 'static>(
+    files: Arc<T>,
+    reload: fn(&T) -> Result<bool, Vec<String>>,
+    changed: fn(&T),
+    (bad, tell_at): (&'static str, u32),
+) {
+    let (mut found, mut looks, mut told) = (Vec::new(), 0, Vec::new());
     loop {
-        tokio::time::sleep(KEYS_INTERVAL).await;
-        let read = keys.clone();
-        match tokio::task::spawn_blocking(move || read.reload_if_changed()).await {
-            Ok(Ok(changed)) => {
-                if changed {
-                    tracing::info!(generation = keys.generation(), "the keys changed");
+        tokio::time::sleep(FILES_INTERVAL).await;
+        let read = files.clone();
+        match tokio::task::spawn_blocking(move || reload(&read)).await {
+            Ok(Ok(is_new)) => {
+                if is_new {
+                    changed(&files);
                 }
-                told.clear();
+                (found, looks, told) = Default::default();
             }
-            Ok(Err(problems)) if problems != told => {
-                tracing::error!(?problems, "the key file can't be used; the old keys stay");
-                told = problems;
-            }
-            Ok(Err(_)) | Err(_) => {}
-        }
-    }
-}
-
-/// Reads a certificate and its key again when they change. Bad files keep the old certificate, and are
-/// told once, if they are still bad at the second look: the two are replaced one after the other.
-async fn watch_certificate(tls: Arc<Tls>) {
-    let (mut found, mut told) = (Vec::new(), Vec::new());
-    loop {
-        tokio::time::sleep(KEYS_INTERVAL).await;
-        let read = tls.clone();
-        match tokio::task::spawn_blocking(move || read.reload_if_changed()).await {
-            Ok(Ok(changed)) => {
-                if changed {
-                    tracing::info!("the certificate changed");
+            Ok(Err(problems)) => {
+                looks = if problems == found { looks + 1 } else { 1 };
+                if looks >= tell_at && problems != told {
+                    tracing::error!(?problems, "{bad}");
+                    told.clone_from(&problems);
                 }
-                found.clear();
-                told.clear();
+                found = problems;
             }
-            Ok(Err(problems)) if problems != found => found = problems,
-            Ok(Err(problems)) if problems != told => {
-                tracing::error!(?problems, "the certificate can't be used; the old one stays");
-                told = problems;
-            }
-            Ok(Err(_)) | Err(_) => {}
+            Err(_) => {}
         }
     }
 }

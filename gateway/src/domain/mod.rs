@@ -4,4 +4,5 @@ pub mod catalogue;
 pub mod definition;
 pub mod identity;
 pub mod reservation;
+pub mod rfc3339;
 pub mod sale;

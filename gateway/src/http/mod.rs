@@ -1,5 +1,6 @@
 //! HTTP: connections, routes, requests and answers of the public listener. No Redis, no policy.
 
+pub mod bind;
 pub mod cors;
 mod frame_budget;
 mod head_timer;

@@ -13,10 +13,10 @@ use super::problem::{self, Kind};
 use super::view::ReservationView;
 use crate::admit::limits::Exceeded;
 use crate::admit::policy::Policy;
+use crate::domain::rfc3339::rfc3339;
 use crate::identify::Unauthenticated;
 use crate::ledger::batch::Decision;
 use crate::ledger::changes::Change;
-use crate::ledger::journal::rfc3339;
 use crate::ledger::memory::{MEMORY_AGE_MAX, Memory, Sale};
 use crate::ledger::scripts::Header;
 

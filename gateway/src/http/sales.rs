@@ -13,8 +13,8 @@ use rustc_hash::FxHashMap;
 use super::request::query;
 use super::respond::{self, Answer, Refused};
 use super::view::{ProductView, SaleView, StorePage, StoreView, TimeView};
+use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase, poll_after_ms};
-use crate::ledger::journal::rfc3339;
 use crate::ledger::memory::{Memory, Sale};
 
 /// Stores on a page, when nothing is said and at most.

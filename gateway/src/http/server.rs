@@ -1,10 +1,9 @@
-//! Listeners and connections: binding, accepting, caps, time-outs, and the orderly end.
+//! Connections: accepting, caps, time-outs, and the orderly end.
 
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
-use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,7 +17,7 @@ use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -32,16 +31,11 @@ use super::{http2, problem, proxy_header};
 
 /// What hyper reads of a request's head, at most; beyond it the connection is closed with a bare 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// Connections that wait to be accepted.
-const BACKLOG: i32 = 4096;
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// What is still taken in of a connection over the cap, in bytes: a request.
 const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
-/// What the kernel keeps of a connection in each direction, in bytes (it takes twice as much for its own
-/// accounts). By itself it would let a client who does not read, or sends what is not read, pin some MiB.
-const SOCKET_BUFFER_BYTES: usize = 128 * 1024;
 
 /// Limits of one listener's connections.
 #[derive(Debug, Clone, Copy)]
@@ -81,37 +75,6 @@ pub trait Handler: 'static {
 pub(super) struct Connected<H> {
     pub(super) handler: Rc<H>,
     pub(super) peer: Peer,
-}
-
-/// Binds one listener for each worker to the same port. The kernel spreads connections over them.
-///
-/// It is first bound without `SO_REUSEPORT`, which fails if another gateway has the port: with it,
-/// two gateways would share the port silently.
-pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
-    let probe = socket(address, false)?;
-    probe.bind(&address.into())?;
-    probe.listen(1)?;
-    let bound = probe.local_addr()?.as_socket().ok_or_else(|| io::Error::other("no socket address"))?;
-    drop(probe);
-    (0..workers)
-        .map(|_| {
-            let socket = socket(bound, true)?;
-            socket.bind(&bound.into())?;
-            socket.listen(BACKLOG)?;
-            Ok(socket.into())
-        })
-        .collect()
-}
-
-fn socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(share)?;
-    socket.set_nonblocking(true)?;
-    // Accepted connections inherit them.
-    socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
-    socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
-    Ok(socket)
 }
 
 /// Accepts and serves until `stop` is true, then lets every connection end after the answer that it

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::reservation::{Reservation, State};
+use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase};
-use crate::ledger::journal::rfc3339;
 use crate::ledger::memory::{Memory, Sale};
 use crate::ledger::scripts::Header;
 

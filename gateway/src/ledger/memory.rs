@@ -1,14 +1,16 @@
 //! What this process knows of each sale without asking Redis. Written by the follower and the lanes only.
 
 mod buyers;
+mod pending;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use buyers::{BuildMarkHasher, Buyers};
+use buyers::Buyers;
+use pending::Pending;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
@@ -19,10 +21,6 @@ use crate::domain::sale::{Availability, Levers, Phase};
 
 /// Memory older than this decides nothing.
 pub const MEMORY_AGE_MAX: Duration = Duration::from_secs(1);
-
-/// How long a tap without an answer may still be decided by Redis: commands that a stopped Redis
-/// finds in its sockets are run when it goes on.
-const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
 
 /// What keeps memory from deciding: the ledger refuses the sale, or its journal can't be followed.
 const FAULT: u8 = 1;
@@ -85,8 +83,7 @@ pub struct Sale {
     memory: ArcSwap<Memory>,
     /// Buyers with any reservation.
     buyers: Buyers,
-    /// Buyers with a tap queued, in flight or unknown here.
-    pending: Mutex<HashMap<u64, Pending, BuildMarkHasher>>,
+    pending: Pending,
     /// The highest sequence that this process has seen.
     known: AtomicU64,
     /// When memory was last complete, in microseconds after `since`; 0: never yet.
@@ -164,12 +161,6 @@ pub struct Clock {
     error_ms: i64,
 }
 
-#[derive(Debug, Default)]
-struct Pending {
-    taps: usize,
-    unknown_since: Option<Instant>,
-}
-
 impl Sale {
     pub(super) fn new(id: &str, memory: Memory, buyers: impl IntoIterator<Item = u64>) -> Self {
         let revision = watch::Sender::new(memory.catalogue.revision);
@@ -179,7 +170,7 @@ impl Sale {
             known: AtomicU64::new(memory.sequence),
             memory: ArcSwap::from_pointee(memory.settled()),
             buyers: Buyers::of(buyers),
-            pending: Mutex::default(),
+            pending: Pending::default(),
             complete_at: AtomicU64::new(0),
             since: Instant::now(),
             clock: ArcSwapOption::empty(),
@@ -237,18 +228,13 @@ impl Sale {
     pub(super) fn complete_as_of(&self, at: Instant) {
         let at = at.saturating_duration_since(self.since).as_micros();
         self.complete_at.store(u64::try_from(at).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-        lock(&self.pending).retain(|_, p| {
-            if p.unknown_since.is_some_and(|since| since.elapsed() > UNKNOWN_KEPT) {
-                p.unknown_since = None;
-            }
-            p.taps > 0 || p.unknown_since.is_some()
-        });
+        self.pending.forget();
     }
 
     /// Whether this buyer may have a reservation, or a tap on the way to one, as far as is known here.
     #[must_use]
     pub fn may_have_won(&self, buyer: u64) -> bool {
-        lock(&self.pending).contains_key(&buyer) || self.buyers.contain(buyer)
+        self.pending.contain(buyer) || self.buyers.contain(buyer)
     }
 
     pub(super) fn add_buyers(&self, buyers: impl IntoIterator<Item = u64>) {
@@ -257,7 +243,7 @@ impl Sale {
 
     /// Notes a tap of this buyer until the guard is dropped.
     pub(crate) fn pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
-        lock(&self.pending).entry(buyer).or_default().taps += 1;
+        self.pending.add(buyer);
         PendingTap { sale: self.clone(), buyer }
     }
 
@@ -361,7 +347,7 @@ impl Sale {
     }
 }
 
-/// A tap that is queued, in flight or unknown: while it is, memory refuses its buyer nothing.
+/// A tap that is queued, in flight or unknown.
 pub(crate) struct PendingTap {
     sale: Arc<Sale>,
     buyer: u64,
@@ -370,7 +356,7 @@ pub(crate) struct PendingTap {
 impl PendingTap {
     /// It was sent and no answer came: it may still win.
     pub(super) fn unknown(&self) {
-        lock(&self.sale.pending).entry(self.buyer).or_default().unknown_since = Some(Instant::now());
+        self.sale.pending.is_unknown(self.buyer);
     }
 
     /// It won: its buyer has a reservation from now on.
@@ -381,13 +367,7 @@ impl PendingTap {
 
 impl Drop for PendingTap {
     fn drop(&mut self) {
-        let mut pending = lock(&self.sale.pending);
-        if let Some(p) = pending.get_mut(&self.buyer) {
-            p.taps -= 1;
-            if p.taps == 0 && p.unknown_since.is_none() {
-                pending.remove(&self.buyer);
-            }
-        }
+        self.sale.pending.remove(self.buyer);
     }
 }
 

@@ -11,11 +11,11 @@ use super::admin::{Ops, check_reason, failed};
 use super::report::GatewayReport;
 use crate::admit::limits::{InForce, Limits};
 use crate::admit::policy::{Policy, Rates, rate_text};
+use crate::domain::rfc3339::rfc3339;
 use crate::http::request;
 use crate::http::respond::{self, Answer, Refused};
 use crate::ledger::admin::By;
 use crate::ledger::fleet::{self, LimitChange, SetLimits};
-use crate::ledger::journal::rfc3339;
 use crate::ledger::scripts::Failure;
 use crate::ledger::{checkout, scripts};
 

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::definition::Definition;
+use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::Phase;
 use crate::http::view::whole;
 use crate::ledger::audit::Counts;
-use crate::ledger::journal::rfc3339;
 use crate::ledger::snapshot::Snapshot;
 
 /// Why a lever is pulled.

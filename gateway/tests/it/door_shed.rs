@@ -2,11 +2,11 @@
 
 use std::pin::pin;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select};
 use serde_json::Value;
 
 use crate::faults::{far, stock};
-use crate::faults_link::PATIENT;
+use crate::faults_link::{PATIENT, still_waits};
 use crate::harness::check::refused;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
@@ -91,12 +91,7 @@ async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through(
     // The page needs no place, and there is one left for who pays.
     assert_eq!(gateway.get("/v1/sales/small").await.status, 200);
     let mut paid = pin!(gateway.confirm(&held, "pay-1", 1));
-    for _ in 0..10 {
-        tokio::select! {
-            early = &mut paid => panic!("{}", early.text),
-            page = gateway.get("/v1/time") => assert_eq!(page.status, 200),
-        }
-    }
+    still_waits(&gateway, &mut paid).await;
     let full = gateway.confirm(&held, "pay-1", 1).await;
     refused(&full, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
     proxy.set(Link::Pass);
@@ -121,20 +116,9 @@ async fn who_pays_goes_before_those_who_wait_for_a_car() {
     }));
     let mut taps = pin!(taps);
     // They are here, and wait, when the payment comes.
-    for _ in 0..10 {
-        tokio::select! {
-            _ = &mut taps => panic!("the link is held"),
-            page = gateway.get("/v1/time") => assert_eq!(page.status, 200),
-        }
-    }
+    still_waits(&gateway, &mut taps).await;
     let mut paid = pin!(gateway.confirm(&held, "pay-1", 1));
-    for _ in 0..10 {
-        tokio::select! {
-            _ = &mut taps => panic!("the link is held"),
-            early = &mut paid => panic!("{}", early.text),
-            page = gateway.get("/v1/time") => assert_eq!(page.status, 200),
-        }
-    }
+    still_waits(&gateway, select(&mut taps, &mut paid)).await;
     proxy.set(Link::Pass);
     assert_eq!(paid.await.status, 200);
     assert!(taps.await.iter().all(|reply| reply.status == 201));

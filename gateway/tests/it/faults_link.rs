@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use futures_util::future::select;
 use serde_json::json;
 
 use crate::faults::{far, stock};
@@ -15,6 +16,16 @@ use crate::spike::{Answer, Spike, balanced, changes, ready, told};
 /// One worker that gives nothing up while a test holds the link.
 pub const PATIENT: &[&str] =
     &["--workers", "1", "--redis-answer-timeout-ms", "60000", "--tap-deadline-ms", "60000"];
+
+/// The gateway goes on to tell the time while this has not come to its end: it has been sent, and waits.
+pub async fn still_waits(gateway: &Gateway, mut call: impl Future + Unpin) {
+    for _ in 0..10 {
+        tokio::select! {
+            _ = &mut call => panic!("it was answered"),
+            time = gateway.get("/v1/time") => assert_eq!(time.status, 200),
+        }
+    }
+}
 
 #[tokio::test]
 async fn a_tap_that_was_sent_and_not_answered_is_unknown_and_a_retry_finds_it() {
@@ -98,13 +109,7 @@ async fn an_answer_that_has_come_does_not_wait_for_the_next_batch() {
     }
     // He queues meanwhile, on the same worker that then tells the time.
     let mut bob = pin!(gateway.reserve("bob", "k", &body));
-    for _ in 0..10 {
-        tokio::select! {
-            early = &mut alice => panic!("{}", early.text),
-            early = &mut bob => panic!("{}", early.text),
-            time = gateway.get("/v1/time") => assert_eq!(time.status, 200),
-        }
-    }
+    still_waits(&gateway, select(&mut alice, &mut bob)).await;
     // Her answer comes in; his batch is sent and does not arrive.
     proxy.set(Link::StallRequests);
     let won = tokio::select! {

@@ -2,9 +2,9 @@
 
 use crate::harness::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
-    SETTINGS, WINDOW_UPDATE, block, frame, request,
+    SETTINGS, WINDOW_UPDATE, block, frame, request, tap_block,
 };
-use crate::harness::gateway::{Gateway, token};
+use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::white;
 use crate::harness::tls::{Certificate, H2, h2_client, open};
@@ -90,14 +90,7 @@ async fn streams_beyond_the_limit_are_refused_and_then_the_connection() {
     let mut frames = Frames::connect(&gateway.url, &client).await;
     open(&gateway, &h2).await;
     // Taps whose bodies do not come: all are under way.
-    let bearer = format!("Bearer {}", token("alice"));
-    let mut head = request("POST", "/v1/sales/small/reservations");
-    head.extend([
-        ("authorization", bearer.as_str()),
-        ("idempotency-key", "k"),
-        ("content-type", "application/json"),
-    ]);
-    let head = block(&head);
+    let head = tap_block();
     let tap = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, &head);
     // As many as there may be, and one more.
     frames.send(&(0..129).flat_map(tap).collect::<Vec<_>>()).await;
@@ -145,14 +138,7 @@ async fn requests_that_are_taken_back_are_bounded_also_when_they_are_under_way()
     let gateway = start(&redis, &certificate, &["--workers", "1"]).await;
     let h2 = H2::connect(&gateway.url, &h2_client(&cert)).await;
     open(&gateway, &h2).await;
-    let bearer = format!("Bearer {}", token("alice"));
-    let mut head = request("POST", "/v1/sales/small/reservations");
-    head.extend([
-        ("authorization", bearer.as_str()),
-        ("idempotency-key", "k"),
-        ("content-type", "application/json"),
-    ]);
-    let head = block(&head);
+    let head = tap_block();
     let mut frames = Frames::connect(&gateway.url, &h2_client(&cert)).await;
     let mut taken_back = 0;
     while taken_back < 1_000 {

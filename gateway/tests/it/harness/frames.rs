@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_rustls::client::TlsStream;
 
+use super::gateway::token;
 use super::{PATIENCE, tls};
 
 pub const DATA: u8 = 0;
@@ -137,4 +138,16 @@ pub fn block(headers: &[(&str, &str)]) -> Vec<u8> {
 /// What every request begins with.
 pub fn request<'a>(method: &'a str, path: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![(":method", method), (":scheme", "https"), (":authority", "localhost"), (":path", path)]
+}
+
+/// The block of a tap on the sale `small` by alice, whose body is JSON.
+pub fn tap_block() -> Vec<u8> {
+    let bearer = format!("Bearer {}", token("alice"));
+    let mut head = request("POST", "/v1/sales/small/reservations");
+    head.extend([
+        ("authorization", bearer.as_str()),
+        ("idempotency-key", "k"),
+        ("content-type", "application/json"),
+    ]);
+    block(&head)
 }

@@ -163,19 +163,30 @@ impl Line {
 pub async fn answer(stream: &mut TcpStream) -> Option<(u16, String)> {
     let mut bytes = Vec::new();
     loop {
-        if let Some(head) = memchr::memmem::find(&bytes, b"\r\n\r\n") {
-            let text = std::str::from_utf8(&bytes[..head]).unwrap().to_ascii_lowercase();
-            let status = text.split(' ').nth(1)?.parse().ok()?;
-            let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-            let end = head + 4 + length.map_or(0, |n| n.parse::<usize>().unwrap());
-            if bytes.len() >= end {
-                assert_eq!(bytes.len(), end, "one answer, and nothing after it");
-                return Some((status, String::from_utf8(bytes.split_off(head + 4)).unwrap()));
-            }
+        if let Some(whole) = first_answer(&bytes) {
+            assert_eq!(bytes.len(), whole.end, "one answer, and nothing after it");
+            return Some((whole.status, String::from_utf8(bytes.split_off(whole.body)).unwrap()));
         }
         match stream.read_buf(&mut bytes).await {
             Ok(1..) => {}
             _ => return None,
         }
     }
+}
+
+/// An answer among bytes: where its body begins and ends.
+pub struct Whole {
+    pub status: u16,
+    pub body: usize,
+    pub end: usize,
+}
+
+/// The answer that these bytes begin with, once it is whole.
+pub fn first_answer(bytes: &[u8]) -> Option<Whole> {
+    let body = memchr::memmem::find(bytes, b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(&bytes[..body]).unwrap().to_ascii_lowercase();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    let end = body + length.map_or(0, |n| n.parse::<usize>().unwrap());
+    (bytes.len() >= end).then_some(Whole { status, body, end })
 }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Stage;
+use super::honest::first_answer;
 use crate::harness::gateway::{Gateway, send, token};
 use reqwest::Method;
 
@@ -27,26 +28,16 @@ async fn pipeline(mut stream: TcpStream, requests: impl Iterator<Item = String>)
         stream.write_all(batch.concat().as_bytes()).await.unwrap();
         let mut answered = 0;
         while answered < batch.len() {
-            let Some(length) = whole(&bytes) else {
+            let Some(whole) = first_answer(&bytes) else {
                 assert!(stream.read_buf(&mut bytes).await.unwrap() > 0, "the gateway has hung up");
                 continue;
             };
-            let status: usize = std::str::from_utf8(&bytes[9..12]).unwrap().parse().unwrap();
-            statuses[status] += 1;
-            bytes.drain(..length);
+            statuses[usize::from(whole.status)] += 1;
+            bytes.drain(..whole.end);
             answered += 1;
         }
     }
     statuses
-}
-
-/// The length of the answer that these bytes begin with, once it is whole.
-fn whole(bytes: &[u8]) -> Option<usize> {
-    let head = memchr::memmem::find(bytes, b"\r\n\r\n")? + 4;
-    let text = std::str::from_utf8(&bytes[..head]).unwrap();
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-    let end = head + length.parse::<usize>().unwrap();
-    (bytes.len() >= end).then_some(end)
 }
 
 /// What all strangers are told, each of a number.
