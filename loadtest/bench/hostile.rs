@@ -97,7 +97,9 @@ fn round(place: &Place, buyers: &Buyers, count: usize) -> Result<Round, Failure>
     Ok(Round { undisturbed, attacks })
 }
 
-/// The attackers: a process of their own, with open files of its own, that gives way to all others. It ends with this.
+/// The attackers: a process of their own, with open files of its own, that runs only while nobody else wants the core: on
+/// the day they have machines of their own, and what is measured is the gateway, not who gets a core first. It ends
+/// with this.
 struct Attackers(Child);
 
 impl Attackers {
@@ -105,10 +107,10 @@ impl Attackers {
     fn start(attack: Attack, gateway: &Server, taps: &Requests) -> Result<Self, Failure> {
         let own = std::env::current_exe().map_err(Failure::outside("can't find this program"))?;
         let target: SocketAddr = gateway.address;
-        let mut command = Command::new("nice");
-        command.arg("-n").arg("19").arg(own).args(["--bin", ".", "--attack", &attack.name()]);
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0"]).arg(own).args(["--bin", ".", "--attack", &attack.name()]);
         command.args(["--target", &target.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut attackers = Self(command.spawn().map_err(Failure::outside("can't start nice"))?);
+        let mut attackers = Self(command.spawn().map_err(Failure::outside("can't start chrt"))?);
         // The tap of a buyer who has won already, for attacks that need one.
         let stdin = attackers.0.stdin.as_mut().ok_or_else(|| Failure::Outside("no stdin".into()))?;
         let tap = taps.get(0);

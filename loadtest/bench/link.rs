@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::Failure;
 
-/// Between two looks at all connections: what the delay is exact to.
-const NAP: Duration = Duration::from_micros(50);
+/// Between two looks at all connections: what the delay is exact to. It shares its cores with what is measured.
+const NAP: Duration = Duration::from_micros(200);
+/// What is taken in at once.
+const CHUNK: usize = 64 * 1024;
 
 /// The link; it ends with this value.
 pub(crate) struct Link {
@@ -35,12 +37,12 @@ impl Link {
         let over = Arc::new(AtomicBool::new(false));
         let is_over = over.clone();
         std::thread::spawn(move || {
-            let mut ways = Vec::new();
+            let (mut ways, mut chunk) = (Vec::new(), vec![0; CHUNK]);
             while !is_over.load(Ordering::Relaxed) {
                 if let Ok((near, _)) = listener.accept() {
                     ways.extend(Way::both(near, to, delay).unwrap_or_default());
                 }
-                ways.retain_mut(|way: &mut Way| way.go_on().is_ok());
+                ways.retain_mut(|way: &mut Way| way.go_on(&mut chunk).is_ok());
                 std::thread::sleep(NAP);
             }
         });
@@ -76,10 +78,9 @@ impl Way {
     }
 
     /// Takes what has come, and hands on what is due. An error: the connection is over.
-    fn go_on(&mut self) -> std::io::Result<()> {
-        let mut chunk = [0; 64 * 1024];
+    fn go_on(&mut self, chunk: &mut [u8]) -> std::io::Result<()> {
         loop {
-            match self.from.read(&mut chunk) {
+            match self.from.read(chunk) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(read) => self.under_way.push_back((Instant::now() + self.delay, chunk[..read].to_vec())),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
