@@ -207,8 +207,9 @@ impl Place {
     /// A redis-server without snapshots, beside a server with so many workers.
     pub(crate) fn redis(&self, aof: Aof, workers: usize) -> Result<Server, Failure> {
         let address = free_address()?;
-        let dir = self.path(&format!("redis-{}", address.port()));
-        fs::create_dir(&dir).map_err(Failure::outside("can't make a directory"))?;
+        let dir = tempfile::Builder::new().prefix("redis-").tempdir_in(self.dir.path());
+        // It goes with the place that it is in.
+        let dir = dir.map_err(Failure::outside("can't make a directory"))?.keep();
         let mut command = Command::new("redis-server");
         command
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""])

@@ -1,6 +1,7 @@
 //! The queue of one sale's taps at one worker, and the loop that decides them in batches.
 
 mod encode;
+mod line;
 mod tap;
 
 use std::future::Future;
@@ -11,9 +12,10 @@ use std::time::Duration;
 
 use encode::Columns;
 use futures_util::future::join;
+use line::Line;
 use redis::Value;
 pub use tap::Deadlines;
-use tap::{Line, Tap};
+use tap::Tap;
 use tokio::time::Instant;
 
 use super::dial::Dial;
@@ -112,7 +114,7 @@ impl Queue {
     /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is dropped.
     #[must_use]
     pub fn start<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, limits: QueueLimits) -> Self {
-        let line = Rc::new(Line::new(limits.queue_max, limits.delay_max));
+        let line = Rc::new(Line::new(limits));
         tokio::task::spawn_local(decide(sale, lane, line.clone(), limits.batch_max));
         Self(Rc::new(Open(line)))
     }
@@ -138,10 +140,12 @@ async fn decide<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, line: Rc<Line>, bat
         if line.is_empty() {
             decided.hand_out(&sale);
         }
-        if !line.take(&mut batch.taps, batch_max).await {
+        if !line.take(&mut batch.taps).await {
             return;
         }
+        let taken = Instant::now();
         send(&sale, &lane, &line, &mut batch, &mut decided).await;
+        line.has_taken(taken.elapsed());
         decided.hand_out(&sale);
         std::mem::swap(&mut batch, &mut decided);
     }

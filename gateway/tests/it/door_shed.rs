@@ -1,8 +1,9 @@
 //! Too much at once: what is turned away, what waits, and what goes first.
 
 use std::pin::pin;
+use std::time::Duration;
 
-use futures_util::future::{join_all, select};
+use futures_util::future::{join, join_all, select, select_all};
 use serde_json::Value;
 
 use crate::faults::{far, stock};
@@ -67,6 +68,45 @@ async fn a_tap_that_waits_too_long_is_not_sent_and_the_one_before_it_is_not_lost
 }
 
 #[tokio::test]
+async fn who_would_wait_in_vain_is_told_at_once() {
+    let redis = Redis::start();
+    let proxy = Proxy::start(&redis).await;
+    // Half a minute is what anybody may expect to wait for.
+    let (gateway, _) = behind(&proxy, &["--batch-max", "1", "--queue-delay-max-ms", "60000"], 200).await;
+    let body = far();
+    // Three batches of at least a second: by then the average is more than half a second.
+    for n in 0..3 {
+        proxy.set(Link::StallAnswers);
+        let buyer = format!("slow-{n}");
+        let slow = gateway.reserve(&buyer, "k", &body);
+        let (reply, ()) = join(slow, async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            proxy.set(Link::Pass);
+        })
+        .await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+    }
+    proxy.set(Link::StallRequests);
+    let taps = (0..100).map(|n| {
+        let (gateway, body) = (&gateway, &body);
+        Box::pin(async move { gateway.reserve(&format!("b-{n}"), "k", body).await })
+    });
+    let mut waiting: Vec<_> = taps.collect();
+    // One is on its way, and before the last of 53 there are 52 batches. All others are told while nothing moves.
+    while waiting.len() > 53 {
+        let (reply, _, rest) = select_all(waiting).await;
+        refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
+        waiting = rest;
+    }
+    proxy.set(Link::Pass);
+    let replies = join_all(waiting).await;
+    let won = replies.iter().filter(|reply| reply.status == 201).count();
+    assert!(won > 0, "nobody was let in");
+    let audit = balanced(&gateway).await;
+    assert_eq!(audit["reservations"]["held"], 4 + won, "{audit}");
+}
+
+#[tokio::test]
 async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through() {
     let redis = Redis::start();
     let proxy = Proxy::start(&redis).await;
@@ -82,7 +122,7 @@ async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through(
     // Nine are let in; the others are told at once.
     let mut shed = 0;
     while waiting.len() > 9 {
-        let (reply, _, rest) = futures_util::future::select_all(waiting).await;
+        let (reply, _, rest) = select_all(waiting).await;
         refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
         shed += 1;
         waiting = rest;

@@ -1,0 +1,146 @@
+//! The line of taps that wait for the next batch: first come, first served, and no further in than can be served in time.
+//!
+//! All on one thread, so there are no locks; and since all taps wait equally long at most, the first
+//! of the line is the first to be late, and one timer serves them all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::task::{Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::tap::{Tap, register, wake};
+use super::{Decision, QueueLimits};
+
+/// The taps that wait for the next batch, first come first served.
+pub(super) struct Line {
+    taps: RefCell<VecDeque<Tap>>,
+    limits: QueueLimits,
+    pace: Cell<Pace>,
+    closed: Cell<bool>,
+    waiter: RefCell<Option<Waker>>,
+}
+
+impl Line {
+    /// Nobody waits yet.
+    pub(super) fn new(limits: QueueLimits) -> Self {
+        Self {
+            taps: RefCell::default(),
+            limits,
+            pace: Cell::default(),
+            closed: Cell::new(false),
+            waiter: RefCell::new(None),
+        }
+    }
+
+    /// Lets a tap in at the end, or turns it away: if there is no room, or if it had to wait for more than half of what
+    /// anybody may wait. More would come in than go out, and who comes now is better told so at once.
+    pub(super) fn push(&self, tap: Tap) {
+        let mut taps = self.taps.borrow_mut();
+        if taps.len() >= self.limits.queue_max || self.wait(&taps, &tap) > self.limits.delay_max / 2 {
+            return tap.caller.answer(Decision::NotTaken);
+        }
+        taps.push_back(tap);
+        drop(taps);
+        wake(&self.waiter);
+    }
+
+    /// How long a tap will have to wait: as long as the first one has by now, and at least for the batches before its own.
+    /// Without that forecast the line fills while the first one has not waited yet, and nearly all of it waits in vain.
+    fn wait(&self, taps: &VecDeque<Tap>, tap: &Tap) -> Duration {
+        let first = taps.front().map_or(Duration::ZERO, |first| tap.deadlines.send - first.deadlines.send);
+        first.max(self.pace.get().wait(taps.len() / self.limits.batch_max))
+    }
+
+    /// A batch was decided, which took so long.
+    pub(super) fn has_taken(&self, round: Duration) {
+        self.pace.set(self.pace.get().with(round));
+    }
+
+    /// Whether nobody waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.taps.borrow().is_empty()
+    }
+
+    /// No more taps will come.
+    pub(super) fn close(&self) {
+        self.closed.set(true);
+        wake(&self.waiter);
+    }
+
+    /// Waits for taps, and moves as many into the batch as it may have; `false` once none will come any more.
+    pub(super) async fn take(&self, batch: &mut Vec<Tap>) -> bool {
+        std::future::poll_fn(|cx| {
+            let mut taps = self.taps.borrow_mut();
+            if taps.is_empty() && !self.closed.get() {
+                register(&self.waiter, cx);
+                return Poll::Pending;
+            }
+            let few = taps.len().min(self.limits.batch_max);
+            batch.extend(taps.drain(..few));
+            Poll::Ready(few > 0)
+        })
+        .await
+    }
+
+    /// When the first one will have waited too long, or whoever comes next, at the soonest.
+    pub(super) fn first_deadline(&self) -> Instant {
+        let first = self.taps.borrow().front().map(|tap| tap.deadlines.send);
+        first.unwrap_or_else(|| Instant::now() + self.limits.delay_max)
+    }
+
+    /// Turns away those who have waited too long: they were never sent.
+    pub(super) fn turn_away_late(&self, now: Instant) {
+        let mut taps = self.taps.borrow_mut();
+        while taps.front().is_some_and(|tap| tap.deadlines.send <= now) {
+            if let Some(tap) = taps.pop_front() {
+                tap.caller.answer(Decision::NotTaken);
+            }
+        }
+    }
+}
+
+/// What a batch takes, lately: an average in which each new one counts for a quarter.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pace(Duration);
+
+impl Pace {
+    fn with(self, round: Duration) -> Self {
+        Self(if self.0.is_zero() { round } else { (self.0 * 3 + round) / 4 })
+    }
+
+    /// How long so many whole batches will take. None take no time: who gets into the next one is always let in,
+    /// so that there is always one that tells how long they take by now.
+    fn wait(self, batches: usize) -> Duration {
+        self.0.saturating_mul(u32::try_from(batches).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn the_wait_is_that_for_the_batches_before() {
+        let pace = Pace::default();
+        assert_eq!(pace.wait(1_000), Duration::ZERO, "nothing is known yet");
+        let pace = pace.with(10 * MS);
+        assert_eq!((pace.wait(0), pace.wait(1), pace.wait(7)), (Duration::ZERO, 10 * MS, 70 * MS));
+        assert_eq!(pace.wait(usize::MAX), 10 * MS * u32::MAX);
+    }
+
+    #[test]
+    fn a_batch_that_hung_is_soon_forgotten_and_a_slower_ledger_soon_known() {
+        let usual = Pace::default().with(10 * MS);
+        let hung = usual.with(Duration::from_secs(1));
+        assert!(hung.wait(1) > 200 * MS);
+        assert_eq!(hung.wait(0), Duration::ZERO);
+        let again = (0..16).fold(hung, |pace, _| pace.with(10 * MS));
+        assert!(again.wait(1) < 13 * MS, "{again:?}");
+        let slower = (0..16).fold(usual, |pace, _| pace.with(40 * MS));
+        assert!(slower.wait(1) > 39 * MS, "{slower:?}");
+    }
+}
