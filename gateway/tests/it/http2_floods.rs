@@ -1,13 +1,16 @@
 //! HTTP/2 with hostile clients: each flood ends its own connection, and honest clients are served all the while.
 
+use rustls::version::TLS13;
+
 use crate::harness::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, block, frame, request, tap_block,
 };
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
-use crate::harness::sale::white;
-use crate::harness::tls::{Certificate, H2, h2_client, open};
+use crate::harness::sale::{small, white};
+use crate::harness::tls::{Certificate, H2, client as tls_client, h2_client, open};
+use crate::hostile::honest::{self, Honest};
 use crate::tls::start;
 
 /// Frames that an attacker tries to send, at most.
@@ -51,9 +54,12 @@ async fn flood(gateway: &Gateway, h2: &H2, frames: &mut Frames, nth: Nth) -> u32
 async fn floods_end_the_connection_that_they_come_on() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();
-    // One worker: the honest client is on the thread of the attacker.
+    // One worker: the honest ones are on the thread of the attacker.
     let gateway = start(&redis, &certificate, &["--workers", "1"]).await;
     let client = h2_client(&cert);
+    open(&gateway, &H2::connect(&gateway.url, &client).await, &honest::sale()).await;
+    let http1 = tls_client(&[cert], &[&TLS13], &["http/1.1"]);
+    let honest = Honest::start_over(&gateway, Some(http1)).await;
     let floods: [(&str, Vec<u8>, Nth); 9] = [
         ("rapid reset", vec![], |n| {
             [get(2 * n + 1), frame(RST_STREAM, 0, 2 * n + 1, &[0, 0, 0, 8])].concat()
@@ -77,7 +83,9 @@ async fn floods_end_the_connection_that_they_come_on() {
         frames.send(&first).await;
         let sent = flood(&gateway, &h2, &mut frames, nth).await;
         assert!(sent > 0, "{name}");
+        honest.go_on(1).await;
     }
+    honest.end(&gateway).await;
 }
 
 #[tokio::test]
@@ -88,7 +96,7 @@ async fn streams_beyond_the_limit_are_refused_and_then_the_connection() {
     let client = h2_client(&cert);
     let h2 = H2::connect(&gateway.url, &client).await;
     let mut frames = Frames::connect(&gateway.url, &client).await;
-    open(&gateway, &h2).await;
+    open(&gateway, &h2, &small()).await;
     // Taps whose bodies do not come: all are under way.
     let head = tap_block();
     let tap = |n: u32| frame(HEADERS, END_HEADERS, 2 * n + 1, &head);
@@ -137,7 +145,7 @@ async fn requests_that_are_taken_back_are_bounded_also_when_they_are_under_way()
     let (certificate, cert) = Certificate::new();
     let gateway = start(&redis, &certificate, &["--workers", "1"]).await;
     let h2 = H2::connect(&gateway.url, &h2_client(&cert)).await;
-    open(&gateway, &h2).await;
+    open(&gateway, &h2, &small()).await;
     let head = tap_block();
     let mut frames = Frames::connect(&gateway.url, &h2_client(&cert)).await;
     let mut taken_back = 0;

@@ -19,7 +19,7 @@ use crate::harness::frames::{
 };
 use crate::harness::gateway::{Gateway, OPS_TOKEN, SECRET, binary, signal};
 use crate::harness::redis::Redis;
-use crate::harness::sale::white;
+use crate::harness::sale::{small, white};
 use crate::harness::tls::{Certificate, H2, call, client, connect, get, h2_client, once, open};
 
 /// A gateway with TLS on its public listener, and further options.
@@ -112,7 +112,7 @@ async fn a_whole_reservation_over_http_2() {
     let (certificate, cert) = Certificate::new();
     let gateway = start(&redis, &certificate, &[]).await;
     let h2 = H2::connect(&gateway.url, &h2_client(&cert)).await;
-    open(&gateway, &h2).await;
+    open(&gateway, &h2, &small()).await;
     const RESERVATIONS: &str = "/v1/sales/small/reservations";
     let won = h2.send(call("POST", RESERVATIONS, "alice", "k", &white())).await;
     assert_eq!((won.status, &won.json["state"]), (201, &json!("held")), "{}", won.text);
@@ -212,7 +212,7 @@ async fn a_drain_says_goaway_and_the_last_answer_goes_out() {
     let (certificate, cert) = Certificate::new();
     let mut gateway = start(&redis, &certificate, &[]).await;
     let idle = H2::connect(&gateway.url, &h2_client(&cert)).await;
-    open(&gateway, &idle).await;
+    open(&gateway, &idle, &small()).await;
     let mut frames = Frames::connect(&gateway.url, &h2_client(&cert)).await;
     frames.send(&frame(HEADERS, END_HEADERS, 1, &tap_block())).await;
     frames.send(&frame(PING, 0, 0, b"are you?")).await;

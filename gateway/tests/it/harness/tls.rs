@@ -18,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::eventually;
 use super::gateway::{Gateway, Reply, token};
-use super::sale::{apply, small};
+use super::sale::apply;
 
 /// A certificate for `localhost` and its key, in files that can be replaced.
 pub struct Certificate {
@@ -180,9 +180,9 @@ fn broken(why: &str) -> Reply {
     Reply { status: 0, headers: Default::default(), text: why.to_owned(), json: Default::default() }
 }
 
-/// Opens `small` on a gateway whose public listener has TLS.
-pub async fn open(gateway: &Gateway, h2: &H2) {
-    let applied = apply(gateway, &small()).await;
+/// Opens `small`, or a sale that is like it, on a gateway whose public listener has TLS.
+pub async fn open(gateway: &Gateway, h2: &H2, definition: &serde_json::Value) {
+    let applied = apply(gateway, definition).await;
     assert_eq!(applied.status, 200, "{}", applied.text);
     eventually("the sale is known", || async {
         (h2.get("/v1/sales/small").await.status == 200).then_some(())

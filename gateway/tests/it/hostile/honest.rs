@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
+use rustls::ClientConfig;
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -12,6 +13,7 @@ use crate::harness::check::balanced;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, token};
 use crate::harness::sale::{small, white};
+use crate::harness::tls;
 
 /// How many there are.
 pub const BUYERS: usize = 200;
@@ -45,6 +47,7 @@ pub fn whole_tap(sub: &str, key: &str) -> String {
 
 /// All of them at work. They end with this.
 pub struct Honest {
+    way: Way,
     rounds: Arc<[AtomicU64]>,
     is_over: Arc<AtomicBool>,
     buyers: Vec<JoinHandle<()>>,
@@ -53,13 +56,18 @@ pub struct Honest {
 impl Honest {
     /// Sets them to work on a gateway that has `sale`; returns once each has gone one round.
     pub async fn start(gateway: &Gateway) -> Self {
+        Self::start_over(gateway, None).await
+    }
+
+    /// Likewise over TLS.
+    pub async fn start_over(gateway: &Gateway, tls: Option<Arc<ClientConfig>>) -> Self {
         let rounds: Arc<[AtomicU64]> = (0..BUYERS).map(|_| AtomicU64::new(0)).collect();
         let is_over = Arc::new(AtomicBool::new(false));
-        let address = gateway.url.strip_prefix("http://").unwrap().to_owned();
+        let way = Way { url: gateway.url.clone(), tls };
         let buyers = (0..BUYERS).map(|n| {
-            let (address, rounds, is_over) = (address.clone(), rounds.clone(), is_over.clone());
+            let (way, rounds, is_over) = (way.clone(), rounds.clone(), is_over.clone());
             tokio::spawn(async move {
-                let mut line = Line { stream: connect(&address).await, address, token: String::new() };
+                let mut line = way.line(String::new()).await;
                 for number in 0.. {
                     if is_over.load(Relaxed) {
                         break;
@@ -74,7 +82,8 @@ impl Honest {
                 }
             })
         });
-        let honest = Self { rounds: rounds.clone(), is_over: is_over.clone(), buyers: buyers.collect() };
+        let buyers = buyers.collect();
+        let honest = Self { way, rounds, is_over, buyers };
         honest.go_on(1).await;
         honest
     }
@@ -103,8 +112,9 @@ impl Honest {
         balanced(gateway).await;
         let audit = gateway.audit().await;
         assert!(audit["reservations"]["cancelled"].as_u64().unwrap() >= rounds, "{rounds}: {audit}");
-        let late = gateway.reserve("late", "k", &white()).await;
-        assert_eq!(late.status, 201, "{}", late.text);
+        let mut late = self.way.clone().line(token("late")).await;
+        let (status, text) = late.ask("", "idempotency-key: k\r\n", &white().to_string()).await;
+        assert_eq!(status, 201, "{text}");
     }
 }
 
@@ -114,17 +124,37 @@ impl Drop for Honest {
     }
 }
 
-/// A connection that is kept, as a client keeps it.
-struct Line {
-    stream: TcpStream,
-    address: String,
-    token: String,
+/// How buyers come to the gateway.
+#[derive(Clone)]
+struct Way {
+    url: String,
+    tls: Option<Arc<ClientConfig>>,
 }
 
-async fn connect(address: &str) -> TcpStream {
-    let stream = TcpStream::connect(address).await.unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Way {
+    async fn connect(&self) -> Box<dyn Stream> {
+        if let Some(client) = &self.tls {
+            return Box::new(tls::connect(&self.url, client).await.unwrap());
+        }
+        let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        Box::new(stream)
+    }
+
+    async fn line(self, token: String) -> Line {
+        Line { stream: self.connect().await, way: self, token }
+    }
+}
+
+/// A connection that is kept, as a client keeps it.
+struct Line {
+    stream: Box<dyn Stream>,
+    way: Way,
+    token: String,
 }
 
 async fn round(line: &mut Line, round: u64) {
@@ -149,7 +179,7 @@ impl Line {
         if let Some(answer) = self.exchange(&request).await {
             return answer;
         }
-        self.stream = connect(&self.address).await;
+        self.stream = self.way.connect().await;
         self.exchange(&request).await.expect("an answer on a new connection")
     }
 
@@ -160,7 +190,7 @@ impl Line {
 }
 
 /// One answer with a Content-Length; none if the connection ends first.
-pub async fn answer(stream: &mut TcpStream) -> Option<(u16, String)> {
+pub async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> Option<(u16, String)> {
     let mut bytes = Vec::new();
     loop {
         if let Some(whole) = first_answer(&bytes) {

@@ -2,7 +2,7 @@
 
 mod corpus;
 mod floods;
-mod honest;
+pub mod honest;
 mod slow;
 mod smuggling;
 mod strangers;
