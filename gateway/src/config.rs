@@ -238,23 +238,9 @@ impl Settings {
         let ops_tls = self.tls_files("ops-tls-cert-file", "ops-tls-key-file");
         // Half of a pair has been told already.
         self.check_ops_is_private(ops_listen, ops_tls.is_some() || self.problems.len() > problems);
-        let proxies = self.list("trusted-proxies");
-        let trusted_proxies = self.read("trusted-proxies", |_| TrustedProxies::parse(&proxies));
-        let proxy_protocol = self.flag("proxy-protocol");
-        if proxy_protocol == Some(true) && proxies.is_empty() {
-            self.problems.push(
-                "--proxy-protocol (LAUNCHGATE_PROXY_PROTOCOL): needs --trusted-proxies: who may say who the client is"
-                    .into(),
-            );
-        }
+        let (trusted_proxies, proxy_protocol) = (self.trusted_proxies(), self.proxy_protocol());
         let redis = self.redis_option();
-        let auth = AuthSettings {
-            secret_file: self.path("auth-secret-file"),
-            jwks_file: self.path("auth-jwks-file"),
-            service_key_ids: self.list("auth-service-key-ids"),
-            issuer: Some(self.text("auth-issuer")).filter(|s| !s.is_empty()),
-            audience: Some(self.text("auth-audience")).filter(|s| !s.is_empty()),
-        };
+        let auth = self.auth();
         let ops_token_file = self.path("ops-token-file");
         if ops_token_file.is_none() {
             self.problems.push(
@@ -264,16 +250,9 @@ impl Settings {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.number("workers", 0..=1024).map(|n| if n == 0 { cores } else { usize_of(n) });
-        let connections_max = self.number("connections-max", 1..=10_000_000);
-        let batch_max = self.number("batch-max", 1..=1_000);
-        let queue_max = self.number("queue-max", 1..=1_000_000);
-        let queue_delay_max = self.millis("queue-delay-max-ms", 1..=60_000);
-        let in_flight_max = self.number("in-flight-max", 10..=10_000_000);
+        let connections = self.connections(workers);
+        let requests = self.requests(workers);
         let rates = self.rates();
-        let tap_deadline = self.millis("tap-deadline-ms", 10..=60_000);
-        let first_byte_timeout = self.millis("first-byte-timeout-ms", 10..=600_000);
-        let header_timeout = self.millis("header-timeout-ms", 10..=600_000);
-        let body_timeout = self.millis("body-timeout-ms", 10..=600_000);
         let drain_delay = self.millis("drain-delay-ms", 0..=600_000);
         let drain_deadline = self.millis("drain-deadline-ms", 0..=600_000);
         let audit_interval = self.number("audit-interval-s", 1..=86_400).map(Duration::from_secs);
@@ -281,7 +260,6 @@ impl Settings {
         let cors_origins = self.read("cors-origins", |_| origins.iter().map(|o| origin(o)).collect());
         self.log();
         let config = (|| {
-            let workers = workers?;
             Some(ServeConfig {
                 listen: listen?,
                 ops_listen: ops_listen?,
@@ -292,23 +270,9 @@ impl Settings {
                 redis: redis?,
                 auth,
                 ops_token_file: ops_token_file?,
-                workers,
-                connections: ConnectionLimits {
-                    connections_max: usize_of(connections_max?).div_ceil(workers),
-                    first_byte_timeout: first_byte_timeout?,
-                    header_timeout: header_timeout?,
-                },
-                requests: RequestLimits {
-                    queue: QueueLimits {
-                        batch_max: usize_of(batch_max?),
-                        queue_max: usize_of(queue_max?),
-                        // Nobody waits in the queue for longer than for an answer.
-                        delay_max: queue_delay_max?.min(tap_deadline?),
-                    },
-                    tap_deadline: tap_deadline?,
-                    in_flight_max: usize_of(in_flight_max?).div_ceil(workers),
-                    body_timeout: body_timeout?,
-                },
+                workers: workers?,
+                connections: connections?,
+                requests: requests?,
                 rates: rates?,
                 drain_delay: drain_delay?,
                 drain_deadline: drain_deadline?,
@@ -317,6 +281,65 @@ impl Settings {
             })
         })();
         self.finish(config)
+    }
+
+    fn trusted_proxies(&mut self) -> Option<TrustedProxies> {
+        let proxies = self.list("trusted-proxies");
+        self.read("trusted-proxies", |_| TrustedProxies::parse(&proxies))
+    }
+
+    fn proxy_protocol(&mut self) -> Option<bool> {
+        let is_on = self.flag("proxy-protocol");
+        if is_on == Some(true) && self.list("trusted-proxies").is_empty() {
+            self.problems.push(
+                "--proxy-protocol (LAUNCHGATE_PROXY_PROTOCOL): needs --trusted-proxies: who may say who the client is"
+                    .into(),
+            );
+        }
+        is_on
+    }
+
+    fn auth(&mut self) -> AuthSettings {
+        AuthSettings {
+            secret_file: self.path("auth-secret-file"),
+            jwks_file: self.path("auth-jwks-file"),
+            service_key_ids: self.list("auth-service-key-ids"),
+            issuer: Some(self.text("auth-issuer")).filter(|s| !s.is_empty()),
+            audience: Some(self.text("auth-audience")).filter(|s| !s.is_empty()),
+        }
+    }
+
+    /// Limits of one worker's connections. All are read before any is missed, so that every problem is told.
+    fn connections(&mut self, workers: Option<usize>) -> Option<ConnectionLimits> {
+        let connections_max = self.number("connections-max", 1..=10_000_000);
+        let first_byte_timeout = self.millis("first-byte-timeout-ms", 10..=600_000);
+        let header_timeout = self.millis("header-timeout-ms", 10..=600_000);
+        Some(ConnectionLimits {
+            connections_max: usize_of(connections_max?).div_ceil(workers?),
+            first_byte_timeout: first_byte_timeout?,
+            header_timeout: header_timeout?,
+        })
+    }
+
+    /// Likewise, of one worker's requests.
+    fn requests(&mut self, workers: Option<usize>) -> Option<RequestLimits> {
+        let batch_max = self.number("batch-max", 1..=1_000);
+        let queue_max = self.number("queue-max", 1..=1_000_000);
+        let delay_max = self.millis("queue-delay-max-ms", 1..=60_000);
+        let in_flight_max = self.number("in-flight-max", 10..=10_000_000);
+        let tap_deadline = self.millis("tap-deadline-ms", 10..=60_000);
+        let body_timeout = self.millis("body-timeout-ms", 10..=600_000);
+        Some(RequestLimits {
+            queue: QueueLimits {
+                batch_max: usize_of(batch_max?),
+                queue_max: usize_of(queue_max?),
+                // Nobody waits in the queue for longer than for an answer.
+                delay_max: delay_max?.min(tap_deadline?),
+            },
+            tap_deadline: tap_deadline?,
+            in_flight_max: usize_of(in_flight_max?).div_ceil(workers?),
+            body_timeout: body_timeout?,
+        })
     }
 
     /// All options as they are in force, as a commented file that `--config` reads.

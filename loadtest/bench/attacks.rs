@@ -1,7 +1,9 @@
-//! The attackers of `--hostile`, in a process of their own: connections that are slow, silent or dropped, heads and bodies without end, one buyer on very many.
+//! The attackers of `--hostile`, in a process of their own: connections that are slow, silent or dropped, heads and bodies
+//! without end, one buyer on very many, strangers without number, and HTTP/2 floods.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,9 +12,10 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, interval, interval_at, sleep, timeout};
+use tokio_rustls::TlsConnector;
 
-use crate::{Failure, say};
+use crate::{Failure, floods, say, wire};
 
 /// Slow, or silent, connections.
 const SLOW: usize = 2_000;
@@ -61,6 +64,12 @@ pub(crate) enum Attack {
     Addresses,
     /// 10,000 requests a second, each with another token that nobody has signed.
     Tokens,
+    /// 50 at a time ask over HTTP/2 and take it back at once.
+    RapidReset,
+    /// 50 at a time send headers without end over HTTP/2.
+    Continuation,
+    /// 50 at a time send pings without end over HTTP/2.
+    Ping,
 }
 
 impl Attack {
@@ -68,10 +77,16 @@ impl Attack {
     pub(crate) fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
+
+    /// HTTP/2 is spoken in TLS only.
+    pub(crate) fn needs_tls(self) -> bool {
+        matches!(self, Self::RapidReset | Self::Continuation | Self::Ping)
+    }
 }
 
 /// Attacks until this process is killed. Standard input has the length of a tap, and the tap.
-pub(crate) fn run(attack: Attack, target: SocketAddr) -> Result<(), Failure> {
+/// With TLS, its certificate is in the file `trust`.
+pub(crate) fn run(attack: Attack, target: SocketAddr, trust: Option<&Path>) -> Result<(), Failure> {
     let mut length = [0; 4];
     let mut input = std::io::stdin().lock();
     input.read_exact(&mut length).map_err(Failure::outside("no tap was handed over"))?;
@@ -79,7 +94,8 @@ pub(crate) fn run(attack: Attack, target: SocketAddr) -> Result<(), Failure> {
     input.read_exact(&mut tap).map_err(Failure::outside("no tap was handed over"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::outside("can't start a runtime"))?;
-    let attackers = Rc::new(Attackers { target, tap });
+    let tls = trust.map(|cert| wire::client(cert, "h2")).transpose()?.map(TlsConnector::from);
+    let attackers = Rc::new(Attackers { target, tls, tap });
     runtime.block_on(LocalSet::new().run_until(async move {
         let done = timeout(LIFE, attackers.attack(attack)).await;
         done.unwrap_or(Ok(())).map_err(Failure::outside("the attackers"))
@@ -88,6 +104,7 @@ pub(crate) fn run(attack: Attack, target: SocketAddr) -> Result<(), Failure> {
 
 struct Attackers {
     target: SocketAddr,
+    tls: Option<TlsConnector>,
     tap: Vec<u8>,
 }
 
@@ -109,6 +126,7 @@ impl Attackers {
                 self.endless(head, [&b"4000\r\n"[..], &[b' '; 0x4000], b"\r\n"].concat()).await
             }
             Attack::OneBuyer => self.greedy().await,
+            Attack::RapidReset | Attack::Continuation | Attack::Ping => self.flood(attack).await,
             Attack::Addresses => {
                 self.strangers(|n| {
                     let [_, a, b, c] = n.to_be_bytes();
@@ -222,13 +240,27 @@ impl Attackers {
         .await
     }
 
+    /// Floods a connection until it is cut off; then again.
+    async fn flood(self: Rc<Self>, attack: Attack) -> Done {
+        self.each(BOMBERS, move |own, n, mut stream| async move {
+            while let Some(tls) = &own.tls {
+                let _ = floods::flood(attack, stream, tls).await;
+                sleep(BOMB_PAUSE).await;
+                stream = again(&own, n).await;
+            }
+        })
+        .await
+    }
+
     /// Requests that each come from somebody else, as many at once on each connection as its share of them.
     async fn strangers(self: Rc<Self>, request: impl Fn(u32) -> String + 'static) -> Done {
         let request = Rc::new(request);
         self.each(STRANGERS, move |own, n, mut stream| {
             let request = request.clone();
             async move {
-                let mut tick = interval(STRANGERS_PAUSE);
+                // Bots do not wait for each other.
+                let part = u32::try_from(n).unwrap_or_default() * STRANGERS_PAUSE / STRANGERS as u32;
+                let mut tick = interval_at(Instant::now() + part, STRANGERS_PAUSE);
                 let mut next = u32::try_from(n * 1_000_000 / STRANGERS).unwrap_or_default();
                 loop {
                     tick.tick().await;

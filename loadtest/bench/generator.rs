@@ -5,14 +5,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 use mio::{Events, Interest, Poll, Token};
+use rustls::ClientConfig;
 
 use crate::Failure;
 use crate::servers::own_cpu;
+use crate::wire::Wire;
 
 /// The longest answer; the bench's own are below 1 KiB.
 const ANSWER_MAX: usize = 16 * 1024;
@@ -102,7 +105,7 @@ pub(crate) struct Generator {
 }
 
 struct Connection {
-    stream: mio::net::TcpStream,
+    stream: Wire,
     /// What has come of the answer.
     answer: Vec<u8>,
     /// When the request was sent, or was meant to be.
@@ -112,16 +115,22 @@ struct Connection {
 impl Generator {
     /// Opens so many connections.
     pub(crate) fn connect(address: SocketAddr, connections: usize) -> Result<Self, Failure> {
+        Self::connect_over(address, connections, None)
+    }
+
+    /// Likewise, in TLS where there is a client for it.
+    pub(crate) fn connect_over(
+        address: SocketAddr,
+        connections: usize,
+        tls: Option<&Arc<ClientConfig>>,
+    ) -> Result<Self, Failure> {
         let poll = Poll::new().map_err(Failure::outside("can't make an epoll"))?;
         let mut opened = Vec::with_capacity(connections);
         for n in 0..connections {
-            let stream = TcpStream::connect(address)
+            let mut stream = Wire::connect(address, tls)
                 .map_err(Failure::outside(&format!("connection {n} to {address} can't be opened")))?;
-            let prepared = stream.set_nodelay(true).and_then(|()| stream.set_nonblocking(true));
-            prepared.map_err(Failure::outside("a connection can't be set up"))?;
-            let mut stream = mio::net::TcpStream::from_std(stream);
             poll.registry()
-                .register(&mut stream, Token(n), Interest::READABLE)
+                .register(stream.socket(), Token(n), Interest::READABLE)
                 .map_err(Failure::outside("a connection can't be watched"))?;
             opened.push(Connection { stream, answer: Vec::with_capacity(1024), since: None });
         }
@@ -209,8 +218,8 @@ impl Connection {
                 Ok(0) => return Err(Failure::Outside("the server closed a connection".into())),
                 Ok(read) => {
                     self.answer.extend_from_slice(&chunk[..read]);
-                    // Less than asked for: there is no more, and no need to hear so.
-                    if read < chunk.len() {
+                    // There is no need to hear that there is no more.
+                    if self.stream.is_drained(read, chunk.len()) {
                         break;
                     }
                 }

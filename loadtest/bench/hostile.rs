@@ -14,6 +14,7 @@ use crate::figures::{Figures, Spread};
 use crate::generator::{Generator, Requests};
 use crate::report::{bracketed, cpu_model};
 use crate::servers::{Aof, Place, Server, make_room};
+use crate::wire::{self, Certificate};
 use crate::{Failure, Options, say};
 
 /// Honest buyers at a time, each on a connection of its own.
@@ -29,18 +30,29 @@ const RATIO_MAX: f64 = 2.0;
 /// Stores of the sale.
 const STORES: usize = 10;
 
-/// The figures of one round.
+/// The figures of one round: buyers in plain text, and in TLS, each beside the attacks that come that way.
 #[derive(Serialize)]
 struct Round {
+    scenes: [Scene; 2],
+}
+
+#[derive(Serialize)]
+struct Scene {
     undisturbed: Figures,
     attacks: Vec<(Attack, Figures)>,
+}
+
+impl Scene {
+    fn beside(&self, attack: Attack) -> Option<&Figures> {
+        self.attacks.iter().find(|(found, _)| *found == attack).map(|(_, figures)| figures)
+    }
 }
 
 impl Round {
     /// How much longer the 99th percentile was beside an attack.
     fn ratio(&self, attack: Attack) -> Option<f64> {
-        let (_, figures) = self.attacks.iter().find(|(found, _)| *found == attack)?;
-        Some(figures.p99_us as f64 / self.undisturbed.p99_us as f64)
+        let scene = &self.scenes[usize::from(attack.needs_tls())];
+        Some(scene.beside(attack)?.p99_us as f64 / scene.undisturbed.p99_us as f64)
     }
 }
 
@@ -49,12 +61,14 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     make_room(1)?;
     let (rounds, count) = if options.quick { (1, COUNT_QUICK) } else { (options.rounds, COUNT) };
     let place = Place::new(options.bin.clone())?;
+    let certificate = Certificate::new(&place)?;
     let all = Attack::value_variants();
     let buyers = Buyers::new(&place, WARM_UP + (1 + all.len()) * count)?;
     let mut measured = Vec::new();
     for number in 1..=rounds {
         say(&format!("round {number} of {rounds}"));
-        measured.push(round(&place, &buyers, count)?);
+        let scene = |tls| scene(&place, &buyers, count, tls);
+        measured.push(Round { scenes: [scene(None)?, scene(Some(&certificate))?] });
     }
     tell(&measured);
     if let Some(file) = &options.json {
@@ -69,14 +83,19 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// On one gateway: first nobody disturbs, then each attack in turn. Every tap is another buyer's, and must win.
-fn round(place: &Place, buyers: &Buyers, count: usize) -> Result<Round, Failure> {
+fn scene(place: &Place, buyers: &Buyers, count: usize, tls: Option<&Certificate>) -> Result<Scene, Failure> {
     let redis = place.redis(Aof::Off, 1)?;
     define(place, &redis, STORES, 0)?;
     // Everybody comes through a proxy, so that attackers can say who they are; limits are as shipped.
-    let shipped = ["--trusted-proxies", "127.0.0.0/8", "--limit-address", "2000:20000"];
-    let gateway = place.gateway(redis.address, 1, &[], &shipped)?;
+    let mut options = vec!["--trusted-proxies", "127.0.0.0/8", "--limit-address", "2000:20000"];
+    let files = tls.map(|files| [files.cert.to_string_lossy(), files.key.to_string_lossy()]);
+    if let Some([cert, key]) = &files {
+        options.extend(["--tls-cert-file", cert, "--tls-key-file", key]);
+    }
+    let gateway = place.gateway(redis.address, 1, &[], &options)?;
     let taps = buyers.taps("won", STORES);
-    let mut generator = Generator::connect(gateway.address, HONEST)?;
+    let client = tls.map(|files| wire::client(&files.cert, "http/1.1")).transpose()?;
+    let mut generator = Generator::connect_over(gateway.address, HONEST, client.as_ref())?;
     warm(&mut generator, &taps)?;
     let mut first = WARM_UP;
     let mut next = || {
@@ -87,14 +106,14 @@ fn round(place: &Place, buyers: &Buyers, count: usize) -> Result<Round, Failure>
     };
     let undisturbed = next().map_err(|failure| failure.of("undisturbed"))?;
     let mut attacks = Vec::new();
-    for attack in Attack::value_variants() {
-        let attackers = Attackers::start(*attack, &gateway, &taps)?;
+    for attack in Attack::value_variants().iter().filter(|attack| attack.needs_tls() == tls.is_some()) {
+        let attackers = Attackers::start(*attack, &gateway, &taps, tls)?;
         let figures = next().map_err(|failure| failure.of(&attack.name()))?;
         drop(attackers);
         attacks.push((*attack, figures));
     }
     audit(place, &redis, Case::Won)?;
-    Ok(Round { undisturbed, attacks })
+    Ok(Scene { undisturbed, attacks })
 }
 
 /// The attackers: a process of their own, with open files of its own, that runs only while nobody else wants the core: on
@@ -104,11 +123,19 @@ struct Attackers(Child);
 
 impl Attackers {
     /// Returns when they are at full strength.
-    fn start(attack: Attack, gateway: &Server, taps: &Requests) -> Result<Self, Failure> {
+    fn start(
+        attack: Attack,
+        gateway: &Server,
+        taps: &Requests,
+        tls: Option<&Certificate>,
+    ) -> Result<Self, Failure> {
         let own = std::env::current_exe().map_err(Failure::outside("can't find this program"))?;
         let target: SocketAddr = gateway.address;
         let mut command = Command::new("chrt");
         command.args(["--idle", "0"]).arg(own).args(["--bin", ".", "--attack", &attack.name()]);
+        if let Some(files) = tls {
+            command.arg("--trust").arg(&files.cert);
+        }
         command.args(["--target", &target.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut attackers = Self(command.spawn().map_err(Failure::outside("can't start chrt"))?);
         // The tap of a buyer who has won already, for attacks that need one.
@@ -160,13 +187,16 @@ fn tell(rounds: &[Round]) {
             of(figures, |f| f.server_us),
         ));
     };
-    line("none", rounds.iter().map(|round| &round.undisturbed).collect(), "");
-    for attack in Attack::value_variants() {
-        let found = rounds.iter().flat_map(|round| &round.attacks).filter(|(found, _)| found == attack);
-        let ratio = ratios(rounds, *attack);
-        let met = if ratio.is_some_and(|ratio| ratio.median <= RATIO_MAX) { "met" } else { "MISSED" };
-        let ratio = ratio.map(bracketed).unwrap_or_default();
-        let verdict = format!("{ratio}  ≤ {RATIO_MAX} {met}");
-        line(&attack.name(), found.map(|(_, figures)| figures).collect(), &verdict);
+    for (place, undisturbed) in ["none", "none, in TLS"].into_iter().enumerate() {
+        line(undisturbed, rounds.iter().map(|round| &round.scenes[place].undisturbed).collect(), "");
+        for attack in
+            Attack::value_variants().iter().filter(|attack| usize::from(attack.needs_tls()) == place)
+        {
+            let figures = rounds.iter().filter_map(|round| round.scenes[place].beside(*attack)).collect();
+            let ratio = ratios(rounds, *attack);
+            let met = if ratio.is_some_and(|ratio| ratio.median <= RATIO_MAX) { "met" } else { "MISSED" };
+            let ratio = ratio.map(bracketed).unwrap_or_default();
+            line(&attack.name(), figures, &format!("{ratio}  ≤ {RATIO_MAX} {met}"));
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod attacks;
 mod cases;
 mod figures;
+mod floods;
 mod generator;
 mod growth;
 mod hostile;
@@ -17,6 +18,7 @@ mod report;
 mod rounds;
 mod servers;
 mod targets;
+mod wire;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -69,6 +71,9 @@ pub(crate) struct Options {
     /// Whom they attack
     #[arg(long, hide = true)]
     target: Option<std::net::SocketAddr>,
+    /// The certificate of a target in TLS
+    #[arg(long, hide = true, value_name = "FILE")]
+    trust: Option<PathBuf>,
     /// Instead: instructions of a tap by callgrind, compared with what is committed in this file
     #[arg(long, value_name = "FILE")]
     instructions: Option<PathBuf>,
@@ -83,7 +88,7 @@ pub(crate) struct Options {
 fn main() -> ExitCode {
     let options = Options::parse();
     let done = if let (Some(attack), Some(target)) = (options.attack, options.target) {
-        attacks::run(attack, target)
+        attacks::run(attack, target, options.trust.as_deref())
     } else if let Some(file) = &options.instructions {
         instructions::run(&options, file)
     } else if options.growth {

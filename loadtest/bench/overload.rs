@@ -123,11 +123,8 @@ fn judge(rounds: &[Vec<Load>]) {
     let grown = least(|load, loads| -(load.resident_mib / loads[0].resident_mib));
     let tell = |name: &str, spread: Option<Spread>, bound: f64, sign: f64, unit: &str| {
         if let Some(spread) = spread {
-            let spread = Spread {
-                median: spread.median * sign,
-                least: spread.least.min(spread.most) * sign,
-                most: spread.most.max(spread.least) * sign,
-            };
+            let [one, other] = [spread.least * sign, spread.most * sign];
+            let spread = Spread { median: spread.median * sign, least: one.min(other), most: one.max(other) };
             let met = if sign > 0.0 { spread.median >= bound } else { spread.median <= bound };
             let sign = if sign > 0.0 { "≥" } else { "≤" };
             let met = if met { "met" } else { "MISSED" };

@@ -34,6 +34,9 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// Connections over the cap that are told so at the same time, of one listener; more are closed without a word, so that
+/// a flood of them takes no more than that.
+const TURNED_AWAY_MAX: usize = 256;
 /// What is still taken in of a connection over the cap, in bytes: a request.
 const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
 
@@ -88,6 +91,7 @@ pub async fn serve<H: Handler>(
 ) {
     let door = Rc::new(door);
     let open = Rc::new(Cell::new(0));
+    let turned_away = Rc::new(Cell::new(0));
     let (ended, mut all_ended) = tokio::sync::mpsc::channel::<Infallible>(1);
     loop {
         let (stream, address) = tokio::select! {
@@ -105,8 +109,8 @@ pub async fn serve<H: Handler>(
         };
         if open.get() >= limits.connections_max {
             // A handshake costs more than what is to be saved, so with TLS there is no answer.
-            if door.tls.is_none() {
-                turn_away(stream);
+            if door.tls.is_none() && turned_away.get() < TURNED_AWAY_MAX {
+                turn_away(stream, turned_away.clone());
             }
             continue;
         }
@@ -333,14 +337,15 @@ fn has_panicked(parts: &Parts) -> Answer {
 }
 
 /// Over the cap: an honest 503, without a place being kept for it.
-fn turn_away(stream: TcpStream) {
+fn turn_away(mut stream: TcpStream, turned_away: Rc<Cell<usize>>) {
+    turned_away.set(turned_away.get() + 1);
     tokio::task::spawn_local(async move {
-        let mut stream = stream;
         let answer = raw(Refused::not_taken()).await;
         if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
-            // Shorter: these are not counted, and there may be a flood of them.
+            // Shorter: there may be a flood of them.
             close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;
         }
+        turned_away.set(turned_away.get() - 1);
     });
 }
 

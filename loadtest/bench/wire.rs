@@ -1,0 +1,124 @@
+//! What the bench's connections are made of: bytes as they are, or in TLS with a certificate that is only for the bench.
+
+use std::io::{Read, Result, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::Failure;
+use crate::servers::Place;
+
+/// Whom the certificate is for.
+const HOST: &str = "localhost";
+const UNUSABLE: &str = "the certificate can't be used";
+
+/// A certificate and its key, as files.
+pub(crate) struct Certificate {
+    pub(crate) cert: PathBuf,
+    pub(crate) key: PathBuf,
+}
+
+impl Certificate {
+    /// A new one.
+    pub(crate) fn new(place: &Place) -> std::result::Result<Self, Failure> {
+        let new = rcgen::generate_simple_self_signed([HOST.to_owned()]);
+        let new = new.map_err(Failure::outside("can't make a certificate"))?;
+        Ok(Self {
+            cert: place.write("cert.pem", &new.cert.pem())?,
+            key: place.write("key.pem", &new.signing_key.serialize_pem())?,
+        })
+    }
+}
+
+/// A client that trusts the certificate in this file, and asks for a protocol.
+pub(crate) fn client(cert: &Path, protocol: &str) -> std::result::Result<Arc<ClientConfig>, Failure> {
+    let mut roots = RootCertStore::empty();
+    let cert = CertificateDer::from_pem_file(cert).map_err(Failure::outside(UNUSABLE))?;
+    roots.add(cert).map_err(Failure::outside(UNUSABLE))?;
+    let mut client = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(Failure::outside(UNUSABLE))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    Ok(Arc::new(client))
+}
+
+/// Whom a client in TLS expects.
+pub(crate) fn host() -> Result<ServerName<'static>> {
+    ServerName::try_from(HOST).map_err(std::io::Error::other)
+}
+
+/// A connection that never blocks.
+pub(crate) enum Wire {
+    /// Bytes as they are.
+    Plain(mio::net::TcpStream),
+    /// In TLS.
+    Tls(Box<StreamOwned<ClientConnection, mio::net::TcpStream>>),
+}
+
+impl Wire {
+    /// Connects, and waits for the handshake's end.
+    pub(crate) fn connect(address: SocketAddr, client: Option<&Arc<ClientConfig>>) -> Result<Self> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        let mut session = None;
+        if let Some(client) = client {
+            let session = session
+                .insert(ClientConnection::new(client.clone(), host()?).map_err(std::io::Error::other)?);
+            while session.is_handshaking() {
+                session.complete_io(&mut stream)?;
+            }
+        }
+        stream.set_nonblocking(true)?;
+        let stream = mio::net::TcpStream::from_std(stream);
+        Ok(match session {
+            Some(session) => Self::Tls(Box::new(StreamOwned::new(session, stream))),
+            None => Self::Plain(stream),
+        })
+    }
+
+    /// What is to be watched.
+    pub(crate) fn socket(&mut self) -> &mut mio::net::TcpStream {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => &mut stream.sock,
+        }
+    }
+
+    /// Whether there is certainly no more, because so many bytes were read of so many that were asked for. In TLS the
+    /// next record may be there.
+    pub(crate) fn is_drained(&self, read: usize, asked: usize) -> bool {
+        matches!(self, Self::Plain(_)) && read < asked
+    }
+}
+
+impl Read for Wire {
+    fn read(&mut self, bytes: &mut [u8]) -> Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(bytes),
+            Self::Tls(stream) => stream.read(bytes),
+        }
+    }
+}
+
+impl Write for Wire {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
