@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::LocalSet;
-use tokio::time::{Instant, interval, interval_at, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
 use crate::{Failure, floods, say, wire};
@@ -212,8 +212,9 @@ impl Attackers {
     async fn dropped(self: Rc<Self>) -> Done {
         ready();
         let mut tick = interval(Duration::from_millis(1));
+        // Who had to give way does not catch up: that would be a burst that comes from this machine's having few cores.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for n in 0.. {
-            // Who is late catches up.
             if n % (DROPS_PER_SECOND as usize / 1_000) == 0 {
                 tick.tick().await;
             }
@@ -258,9 +259,8 @@ impl Attackers {
         self.each(STRANGERS, move |own, n, mut stream| {
             let request = request.clone();
             async move {
-                // Bots do not wait for each other.
-                let part = u32::try_from(n).unwrap_or_default() * STRANGERS_PAUSE / STRANGERS as u32;
-                let mut tick = interval_at(Instant::now() + part, STRANGERS_PAUSE);
+                let mut tick =
+                    interval_at(Instant::now() + part(STRANGERS_PAUSE, n, STRANGERS), STRANGERS_PAUSE);
                 let mut next = u32::try_from(n * 1_000_000 / STRANGERS).unwrap_or_default();
                 loop {
                     tick.tick().await;
@@ -282,6 +282,7 @@ impl Attackers {
     async fn greedy(self: Rc<Self>) -> Done {
         self.each(GREEDY, |own, n, mut stream| async move {
             let mut answer = vec![0; 4_096];
+            sleep(part(GREED, n, GREEDY)).await;
             loop {
                 let tapped = stream.write_all(&own.tap).await.is_ok();
                 if !tapped || !matches!(stream.read(&mut answer).await, Ok(1..)) {
@@ -292,6 +293,11 @@ impl Attackers {
         })
         .await
     }
+}
+
+/// When the n-th of so many begins: bots do not wait for each other.
+fn part(pause: Duration, n: usize, count: usize) -> Duration {
+    pause.mul_f64(n as f64 / count as f64)
 }
 
 /// A new connection, as soon as there is one.
