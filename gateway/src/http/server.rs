@@ -18,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -135,20 +135,15 @@ async fn connection<H: Handler>(
     door: Rc<Door>,
     mut stop: watch::Receiver<bool>,
 ) {
-    // hyper has no time-out for a client that never sends anything.
-    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.ready(Interest::READABLE));
+    // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
+    // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
+    let mut byte = [0];
+    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.peek(&mut byte));
     // Bytes that are there go before the stop: who has sent a request gets its answer.
-    let is_over = tokio::select! {
+    tokio::select! {
         biased;
-        ready = first_byte => match ready {
-            Ok(Ok(ready)) => ready.is_read_closed(),
-            Ok(Err(_)) | Err(_) => return,
-        },
+        read = first_byte => if !matches!(read, Ok(Ok(1..))) { return },
         _ = stop.wait_for(|stop| *stop) => return,
-    };
-    // Opened and dropped: there may be a flood of these, so hyper need not hear of them.
-    if is_over && !matches!(stream.peek(&mut [0]).await, Ok(1..)) {
-        return;
     }
     let _ = stream.set_nodelay(true);
     let peer = Peer::new(address, &door.proxies);

@@ -87,6 +87,18 @@ async fn a_body_that_takes_longer_than_a_tap_may_wait_costs_its_buyer_nothing() 
 }
 
 #[tokio::test]
+async fn who_says_nothing_at_all_has_less_time_than_who_has_begun() {
+    let redis = Redis::start();
+    let options = ["--first-byte-timeout-ms", "300", "--header-timeout-ms", "600000"];
+    let gateway = Gateway::start_with(&redis, &options).await;
+    let mut begun = Raw::connect(&gateway.url).await;
+    begun.send("GET /v1/time HTTP/1.1\r\n").await;
+    assert_eq!(Raw::connect(&gateway.url).await.rest().await, b"");
+    let reply = begun.send("host: x\r\nconnection: close\r\n\r\n").await.answer().await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+}
+
+#[tokio::test]
 async fn a_slow_head_or_body_gets_408_and_silence_is_closed() {
     let redis = Redis::start();
     let options =
