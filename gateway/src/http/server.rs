@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -137,13 +137,8 @@ async fn connection<H: Handler>(
 ) {
     // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
     // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
-    let mut byte = [0];
-    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.peek(&mut byte));
-    // Bytes that are there go before the stop: who has sent a request gets its answer.
-    tokio::select! {
-        biased;
-        read = first_byte => if !matches!(read, Ok(Ok(1..))) { return },
-        _ = stop.wait_for(|stop| *stop) => return,
+    if !begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
+        return;
     }
     let _ = stream.set_nodelay(true);
     let peer = Peer::new(address, &door.proxies);
@@ -152,6 +147,19 @@ async fn connection<H: Handler>(
         return Box::pin(introduced(stream, peer, handler, limits, door, stop)).await;
     }
     http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await;
+}
+
+/// Whether the first bytes come in time. Those that are there go before the stop: who has sent a request gets its answer.
+async fn begins(
+    first: impl Future<Output = std::io::Result<usize>>,
+    deadline: Duration,
+    stop: &mut watch::Receiver<bool>,
+) -> bool {
+    tokio::select! {
+        biased;
+        read = tokio::time::timeout(deadline, first) => matches!(read, Ok(Ok(1..))),
+        _ = stop.wait_for(|stop| *stop) => false,
+    }
 }
 
 /// A connection that has to say more than requests: whom it is for, and its part of a handshake.
@@ -180,12 +188,8 @@ async fn introduced<H: Handler>(
     }
     let connected = Rc::new(Connected { handler, peer });
     let Some(tls) = &door.tls else {
-        let mut byte = [0];
-        let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.peek(&mut byte));
-        tokio::select! {
-            biased;
-            read = first_byte => if !matches!(read, Ok(Ok(1..))) { return },
-            _ = stop.wait_for(|stop| *stop) => return,
+        if !begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
+            return;
         }
         return http1(stream, connected, limits, stop).await;
     };
@@ -195,11 +199,9 @@ async fn introduced<H: Handler>(
         Err(late) => return refused(&late),
     };
     // The first byte again, now that of a request.
-    let first_byte = tokio::time::timeout(limits.first_byte_timeout, stream.fill_buf());
-    tokio::select! {
-        biased;
-        read = first_byte => if !matches!(read, Ok(Ok([_, ..]))) { return },
-        _ = stop.wait_for(|stop| *stop) => return,
+    let first = stream.fill_buf().map_ok(<[u8]>::len);
+    if !begins(first, limits.first_byte_timeout, &mut stop).await {
+        return;
     }
     if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
         http2::serve(stream, connected, limits.header_timeout, stop).await;
