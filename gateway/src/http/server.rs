@@ -138,6 +138,8 @@ async fn connection<H: Handler>(
     // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
     // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
     if !begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
+        // A reset, because the kernel would see a farewell through, packet by packet.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         return;
     }
     let _ = stream.set_nodelay(true);
