@@ -62,15 +62,15 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let (rounds, count) = if options.quick { (1, COUNT_QUICK) } else { (options.rounds, COUNT) };
     let place = Place::new(options.bin.clone())?;
     let certificate = Certificate::new(&place)?;
-    let all = Attack::value_variants();
+    let all = if options.attacks.is_empty() { Attack::value_variants() } else { &options.attacks };
     let buyers = Buyers::new(&place, WARM_UP + (1 + all.len()) * count)?;
     let mut measured = Vec::new();
     for number in 1..=rounds {
         say(&format!("round {number} of {rounds}"));
-        let scene = |tls| scene(&place, &buyers, count, tls);
+        let scene = |tls| scene(&place, &buyers, count, tls, all);
         measured.push(Round { scenes: [scene(None)?, scene(Some(&certificate))?] });
     }
-    tell(&measured);
+    tell(&measured, all);
     if let Some(file) = &options.json {
         let ratios = all.iter().filter_map(|attack| Some((attack.name(), ratios(&measured, *attack)?)));
         let ratios: serde_json::Map<_, _> = ratios.map(|(name, ratio)| (name, json!(ratio))).collect();
@@ -83,7 +83,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// On one gateway: first nobody disturbs, then each attack in turn. Every tap is another buyer's, and must win.
-fn scene(place: &Place, buyers: &Buyers, count: usize, tls: Option<&Certificate>) -> Result<Scene, Failure> {
+fn scene(
+    place: &Place,
+    buyers: &Buyers,
+    count: usize,
+    tls: Option<&Certificate>,
+    all: &[Attack],
+) -> Result<Scene, Failure> {
     let redis = place.redis(Aof::Off, 1)?;
     define(place, &redis, STORES, 0)?;
     // Everybody comes through a proxy, so that attackers can say who they are; limits are as shipped.
@@ -106,7 +112,7 @@ fn scene(place: &Place, buyers: &Buyers, count: usize, tls: Option<&Certificate>
     };
     let undisturbed = next().map_err(|failure| failure.of("undisturbed"))?;
     let mut attacks = Vec::new();
-    for attack in Attack::value_variants().iter().filter(|attack| attack.needs_tls() == tls.is_some()) {
+    for attack in all.iter().filter(|attack| attack.needs_tls() == tls.is_some()) {
         let attackers = Attackers::start(*attack, &gateway, &taps, tls)?;
         let figures = next().map_err(|failure| failure.of(&attack.name()))?;
         drop(attackers);
@@ -168,7 +174,7 @@ fn ratios(rounds: &[Round], attack: Attack) -> Option<Spread> {
     Spread::of(rounds.iter().filter_map(|round| round.ratio(attack)))
 }
 
-fn tell(rounds: &[Round]) {
+fn tell(rounds: &[Round], all: &[Attack]) {
     say("");
     say(&format!(
         "{HONEST} honest buyers, {RATE} taps a second; medians of {} rounds, in brackets the least and the most",
@@ -189,9 +195,7 @@ fn tell(rounds: &[Round]) {
     };
     for (place, undisturbed) in ["none", "none, in TLS"].into_iter().enumerate() {
         line(undisturbed, rounds.iter().map(|round| &round.scenes[place].undisturbed).collect(), "");
-        for attack in
-            Attack::value_variants().iter().filter(|attack| usize::from(attack.needs_tls()) == place)
-        {
+        for attack in all.iter().filter(|attack| usize::from(attack.needs_tls()) == place) {
             let figures = rounds.iter().filter_map(|round| round.scenes[place].beside(*attack)).collect();
             let ratio = ratios(rounds, *attack);
             let met = if ratio.is_some_and(|ratio| ratio.median <= RATIO_MAX) { "met" } else { "MISSED" };

@@ -65,6 +65,9 @@ pub(crate) struct Options {
     /// Instead: what honest buyers wait undisturbed, and beside each of several attacks
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload"])]
     hostile: bool,
+    /// Only beside these attacks
+    #[arg(long, value_delimiter = ',', value_name = "ATTACKS", requires = "hostile")]
+    attacks: Vec<attacks::Attack>,
     /// The attackers of --hostile, which starts them
     #[arg(long, hide = true, requires = "target")]
     attack: Option<attacks::Attack>,

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::client::causes;
-use crate::ledger::{Change, read_line};
+use crate::ledger::Journal;
 use crate::wish::Definition;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
@@ -107,10 +107,10 @@ impl Admin {
         self.get_json(&["buyers", buyer], &[]).await
     }
 
-    /// The whole journal's changes to reservations, in order.
-    pub(crate) async fn journal(&self) -> Result<Vec<Change>, Failure> {
+    /// The whole journal, in order.
+    pub(crate) async fn journal(&self) -> Result<Journal, Failure> {
         let limit = JOURNAL_PAGE.to_string();
-        let mut changes = Vec::new();
+        let mut journal = Journal::default();
         let mut cursor: Option<String> = None;
         for _ in 0..JOURNAL_PAGES_MAX {
             let mut query = vec![("limit", limit.as_str())];
@@ -118,14 +118,13 @@ impl Admin {
             let page = self.get(&["journal"], &query).await?;
             let mut last = None;
             for line in page.lines().filter(|line| !line.trim().is_empty()) {
-                let (at, change) = read_line(line).map_err(|error| {
+                let at = journal.read_line(line).map_err(|error| {
                     Failure::Outside(format!("a journal line can't be read: {error}: {line}"))
                 })?;
-                changes.extend(change);
                 last = Some(at);
             }
             match last {
-                None => return Ok(changes),
+                None => return Ok(journal),
                 Some(last) if cursor.as_ref() == Some(&last) => {
                     return Err(Failure::Outside(format!("the journal does not get past {last}")));
                 }
@@ -133,6 +132,17 @@ impl Admin {
             }
         }
         Err(Failure::Outside(format!("the journal has no end within {JOURNAL_PAGES_MAX} pages")))
+    }
+
+    /// The cars that are free, as the gateway's metrics say; without an answer, or where a model has no limit, nobody knows.
+    pub(crate) async fn cars_left(&self) -> Option<u64> {
+        let url = self.base.join("/metrics").ok()?;
+        let (status, body) = self.get_once(url).await.ok()?;
+        let mine = format!("launchgate_stock_free{{sale=\"{}\",item=\"model:", self.sale);
+        let mut free = body.lines().filter(|line| line.starts_with(&mine)).peekable();
+        free.peek()?;
+        (status == StatusCode::OK)
+            .then(|| free.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
     }
 
     async fn get_json<T: DeserializeOwned>(

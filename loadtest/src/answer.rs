@@ -1,7 +1,8 @@
 //! Owns the reading of answers: which decision a reply carries, and where it strays from the contract.
 
-use crate::client::Reply;
-use crate::told::{Hold, Outcome, SoldOut};
+use crate::client::{Lost, Reply};
+use crate::outcome::Outcome;
+use crate::told::Hold;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -10,7 +11,10 @@ use std::time::Duration;
 pub(crate) enum Decision {
     Won(Hold),
     Replayed(Hold),
-    SoldOut(SoldOut),
+    SoldOut {
+        items: Vec<String>,
+        last: bool,
+    },
     PurchaseLimit,
     Closed,
     /// Not open or paused: come again.
@@ -28,7 +32,7 @@ impl Decision {
         match self {
             Decision::Won(_) => Some(Outcome::Won),
             Decision::Replayed(_) => Some(Outcome::Replayed),
-            Decision::SoldOut(_) => Some(Outcome::SoldOut),
+            Decision::SoldOut { .. } => Some(Outcome::SoldOut),
             Decision::PurchaseLimit => Some(Outcome::PurchaseLimit),
             Decision::Closed => Some(Outcome::Refused),
             Decision::Wrong => Some(Outcome::Wrong),
@@ -70,10 +74,20 @@ struct Problem {
     r#final: bool,
 }
 
-/// What a gateway made of a confirm or a cancel.
+/// What a change to a reservation is to end in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// A confirm or a cancel: this state.
+    State(&'static str),
+    /// An amendment: still held, perhaps otherwise.
+    Amended,
+}
+
+/// What a gateway made of a confirm, a cancel or an amendment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    Done,
+    /// With the reservation as it was shown, if it could be read.
+    Done(Option<Hold>),
     Refused(String),
     /// Certainly not done: come again.
     Again(&'static str),
@@ -81,7 +95,7 @@ pub(crate) enum Change {
 }
 
 /// Reads the answer to a tap; `Err` is a request that got none.
-pub(crate) fn to_tap(reply: &Result<Reply, String>) -> Reading<Decision> {
+pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> Reading<Decision> {
     let Ok(reply) = reply else {
         return lost(Decision::Unknown);
     };
@@ -109,9 +123,7 @@ pub(crate) fn to_tap(reply: &Result<Reply, String>) -> Reading<Decision> {
     }
     let (name, problem) = read_problem(reply, &mut complaints);
     let (decision, word) = match (reply.status, name.as_str()) {
-        (409, "sold-out") => {
-            (Decision::SoldOut(SoldOut { items: problem.items, last: problem.r#final }), "sold-out")
-        }
+        (409, "sold-out") => (Decision::SoldOut { items: problem.items, last: problem.r#final }, "sold-out"),
         (409, "purchase-limit") => (Decision::PurchaseLimit, "purchase-limit"),
         (409, "sale-not-open") => (Decision::Later, "not-open"),
         (409, "sale-paused") => (Decision::Later, "paused"),
@@ -122,7 +134,7 @@ pub(crate) fn to_tap(reply: &Result<Reply, String>) -> Reading<Decision> {
         // Whatever stands between us and the gateway may not have passed the tap on, or may have.
         (502..=504, _) => (Decision::Unknown, "unknown"),
         (status, name) => {
-            complaints.push(format!("{status} {name:?} to a tap that the contract allows"));
+            complaints.push(format!("{status} {name:?} to a tap that was all right"));
             (Decision::Wrong, "wrong")
         }
     };
@@ -133,37 +145,53 @@ pub(crate) fn to_tap(reply: &Result<Reply, String>) -> Reading<Decision> {
     Reading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
 }
 
-/// Reads the answer to a confirm or a cancel that should end in `state`.
-pub(crate) fn to_change(reply: &Result<Reply, String>, state: &str) -> Reading<Change> {
+/// Reads the answer to a confirm, a cancel or an amendment.
+pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> Reading<Change> {
     let Ok(reply) = reply else {
         return lost(Change::Unknown);
     };
     let mut complaints = Vec::new();
     if reply.status == 200 {
-        match serde_json::from_str::<Hold>(&reply.body) {
+        let hold = serde_json::from_str::<Hold>(&reply.body);
+        let state = match expect {
+            Expect::State(state) => state,
+            Expect::Amended => "held",
+        };
+        match &hold {
             Ok(hold) if hold.state == state => {}
             Ok(hold) => {
                 complaints.push(format!("200, but the state is {:?} instead of {state:?}", hold.state))
             }
             Err(error) => complaints.push(format!("200 without a readable reservation: {error}")),
         }
-        return Reading { decision: Change::Done, word: "done", retry_after: None, complaints };
+        return Reading { decision: Change::Done(hold.ok()), word: "done", retry_after: None, complaints };
     }
     let (name, problem) = read_problem(reply, &mut complaints);
     let (decision, word) = match (reply.status, name.as_str()) {
         (409, "reservation-not-held" | "reservation-changed" | "payment-conflict") => {
             (Change::Refused(name.to_owned()), "refused")
         }
+        (409, "sold-out") if expect == Expect::Amended => (Change::Refused(name.clone()), "sold-out"),
         (429, "quota-exceeded") => (Change::Again("limited"), "limited"),
         (503, "temporary-reduced-capacity") => (Change::Again("shed"), "shed"),
         (502..=504, _) => (Change::Unknown, "unknown"),
         (status, name) => {
-            complaints.push(format!("{status} {name:?} to a {state} that the contract allows"));
+            complaints
+                .push(format!("{status} {name:?} to {}, which the contract does not allow", expect.words()));
             // After a 500 nobody can be sure.
             (if status >= 500 { Change::Unknown } else { Change::Refused(name.to_owned()) }, "wrong")
         }
     };
     Reading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
+}
+
+impl Expect {
+    fn words(self) -> String {
+        match self {
+            Expect::State(state) => format!("a request to be {state}"),
+            Expect::Amended => "an amendment".to_owned(),
+        }
+    }
 }
 
 fn lost<D>(decision: D) -> Reading<D> {
@@ -193,7 +221,7 @@ mod tests {
     const HOLD: &str = r#"{"id":"r1","sale":"s","number":17,"version":1,"state":"held","model":"a","packages":["p"],
         "store":null,"unavailable":["store:x"],"price":{"total":1},"held_at":"x"}"#;
 
-    fn problem(status: u16, name: &str, more: &str) -> Result<Reply, String> {
+    fn problem(status: u16, name: &str, more: &str) -> Result<Reply, Lost> {
         Ok(Reply {
             status,
             content_type: "application/problem+json".to_owned(),
@@ -246,9 +274,7 @@ mod tests {
     #[test]
     fn members_of_a_problem_are_read() {
         let reading = to_tap(&problem(409, "sold-out", r#","items":["model:a"],"final":true"#));
-        assert!(
-            matches!(reading.decision, Decision::SoldOut(SoldOut { items, last: true }) if items == ["model:a"])
-        );
+        assert!(matches!(reading.decision, Decision::SoldOut { items, last: true } if items == ["model:a"]));
         let fine = to_tap(&problem(429, "quota-exceeded", r#","retry_after_ms":1234"#));
         assert_eq!(fine.retry_after, Some(Duration::from_millis(1234)));
         let coarse = to_tap(&problem(429, "quota-exceeded", ""));
@@ -259,7 +285,7 @@ mod tests {
     fn an_unknown_before_is_not_forgotten() {
         let shed = to_tap(&problem(503, "temporary-reduced-capacity", "")).decision;
         assert_eq!(shed.gives_up_as(true), Outcome::Unknown);
-        assert_eq!(to_tap(&Err("reset".to_owned())).decision.gives_up_as(false), Outcome::Unknown);
+        assert_eq!(to_tap(&Err(Lost::TimedOut(1))).decision.gives_up_as(false), Outcome::Unknown);
     }
 
     #[test]
@@ -273,15 +299,16 @@ mod tests {
     #[test]
     fn confirms_and_cancels_are_read() {
         let done = Ok(Reply { status: 200, body: HOLD.replace("held\"", "confirmed\""), ..Reply::default() });
-        assert!(to_change(&done, "confirmed").complaints.is_empty());
-        assert_eq!(to_change(&done, "cancelled").complaints.len(), 1);
-        let gone = to_change(&problem(409, "reservation-not-held", ""), "confirmed");
+        let confirmed = |reply: &Result<Reply, Lost>| to_change(reply, Expect::State("confirmed"));
+        assert!(confirmed(&done).complaints.is_empty());
+        assert_eq!(to_change(&done, Expect::State("cancelled")).complaints.len(), 1);
+        let gone = confirmed(&problem(409, "reservation-not-held", ""));
         assert_eq!(gone.decision, Change::Refused("reservation-not-held".to_owned()));
-        assert_eq!(to_change(&problem(503, "outcome-unknown", ""), "confirmed").decision, Change::Unknown);
-        assert_eq!(
-            to_change(&problem(429, "quota-exceeded", ""), "confirmed").decision,
-            Change::Again("limited")
-        );
-        assert_eq!(to_change(&problem(404, "reservation-not-found", ""), "confirmed").complaints.len(), 1);
+        assert_eq!(confirmed(&problem(503, "outcome-unknown", "")).decision, Change::Unknown);
+        assert_eq!(confirmed(&problem(429, "quota-exceeded", "")).decision, Change::Again("limited"));
+        assert_eq!(confirmed(&problem(404, "reservation-not-found", "")).complaints.len(), 1);
+        let sold_out = problem(409, "sold-out", "");
+        assert_eq!(confirmed(&sold_out).complaints.len(), 1);
+        assert!(to_change(&sold_out, Expect::Amended).complaints.is_empty());
     }
 }

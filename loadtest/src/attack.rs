@@ -1,26 +1,29 @@
-//! Owns goose: one goose user a buyer, who goes on his journey once; its report is written, its prints are not
+//! Owns goose: its users go through the scenarios' queues, one journey after the other; its reports are written, its prints are not
 //! (but for one line when all have set out).
 //!
-//! Goose judges a request by its status code and would call every "sold out" a failure, and
-//! correcting it afterwards (`set_success`) defeats its batching. So the requests are sent by
-//! our own client, which can also send two taps at once, and are handed to goose as custom
-//! requests that have been judged by the contract.
+//! Goose judges a request by its status code and would call every "sold out" a failure, and correcting it afterwards
+//! (`set_success`) defeats its batching; it starts a user's next round when the last one is over, which is a closed loop. So a user
+//! here takes the next start from its scenario's queue, whatever the server does, the requests are sent by our own client, and
+//! goose is handed them as custom requests that have been judged by the contract. What goose measures is what it always
+//! does: each request from being sent to its answer. What is counted from the intended instant is in our own figures.
 
 use crate::Failure;
 use crate::client::Answer;
 use crate::load::{LAUNCHES_PER_SECOND, Load};
+use crate::page::goose as goose_page;
+use crate::plan::Start;
+use crate::walk::Walk;
 use goose::GooseAttack;
 use goose::client::GooseClientBuilder;
 use goose::config::GooseConfiguration;
 use goose::goose::{GooseUser, Scenario, Transaction, TransactionResult};
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::mpsc::unbounded_channel;
 
 /// A request as goose's report shows it.
 pub(crate) struct Note {
-    method: &'static str,
     name: String,
     took: Duration,
     good: bool,
@@ -30,50 +33,43 @@ pub(crate) struct Note {
 
 impl Note {
     /// `good`: the answer is one that the contract allows, also when it is a "no".
-    pub(crate) fn new(method: &'static str, name: &str, answer: &Answer, good: bool) -> Note {
+    pub(crate) fn new(name: &str, answer: &Answer, good: bool) -> Note {
         let error = match &answer.reply {
             Ok(reply) if !good => Some(format!("{name}: {}", reply.status)),
             // Not the error's text: it has addresses in it, and goose keeps a row a text.
-            Err(_) => Some(format!("{name}: no answer")),
+            Err(lost) => Some(format!("{name}: {}", lost.kind())),
             Ok(_) => None,
         };
         let status = answer.reply.as_ref().ok().map(|reply| reply.status);
-        Note { method, name: name.to_owned(), took: answer.took, good, status, error }
+        Note { name: name.to_owned(), took: answer.took, good, status, error }
     }
 }
 
-/// Puts a request into goose's report. It fails only when goose is shutting down.
-pub(crate) async fn record(user: &mut GooseUser, note: &Note) {
-    let _ = user
-        .record_custom_request_duration(
-            note.method,
-            &note.name,
-            note.took,
-            note.good,
-            note.status,
-            note.error.as_deref(),
-        )
-        .await;
-}
-
+/// Goose names what is no request of its own by a label.
+const LABEL: &str = "API";
 /// Goose polls twice a second for users that are done, and then writes its report.
 const GOOSE_SPARE: Duration = Duration::from_secs(30);
 
-/// Sends all buyers on their journeys and waits until they are back.
-pub(crate) async fn run(load: &Arc<Load>, report: Option<&Path>) -> Result<(), Failure> {
+/// The same report for other programs, and for goose's own comparisons.
+const REPORT_JSON: &str = "goose.json";
+
+/// Sends everybody on their journeys and waits until they are back.
+pub(crate) async fn run(load: &Arc<Load>, users: &[usize], report: Option<&Path>) -> Result<(), Failure> {
     let broken = |error: String| Failure::Outside(format!("goose: {error}"));
-    let scenario = Scenario::new("spike")
-        .register_transaction(leg(load, "warm up", 1, |load, user| Box::pin(warm(load, user))))
-        .register_transaction(leg(load, "tap", 2, |load, user| Box::pin(tap(load, user))))
-        .register_transaction(leg(load, "settle", 3, |load, user| Box::pin(settle(load, user))));
-    let attack = GooseAttack::initialize_with_config(configuration(load, report)?)
+    let mut attack = GooseAttack::initialize_with_config(configuration(load, users.iter().sum(), report)?)
         .and_then(|attack| {
             // A client a user would cost more than the journeys do.
             attack.set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())
         })
-        .map_err(|error| broken(error.to_string()))?
-        .register_scenario(scenario);
-    let limit = load.schedule.deadline.saturating_duration_since(Instant::now()) + GOOSE_SPARE;
+        .map_err(|error| broken(error.to_string()))?;
+    for (queue, users) in users.iter().enumerate() {
+        // Goose shares its users out by weight: with their number as the weight each scenario has exactly its own.
+        let scenario = Scenario::new(load.queues[queue].line().scenario.name())
+            .set_weight(*users)
+            .map_err(|error| broken(error.to_string()))?;
+        attack = attack.register_scenario(scenario.register_transaction(journeys(load, queue)));
+    }
+    let limit = load.moments.deadline.saturating_duration_since(Instant::now()) + GOOSE_SPARE;
     match tokio::time::timeout(limit, attack.execute()).await {
         Ok(Ok(_metrics)) => Ok(()),
         Ok(Err(error)) => Err(broken(error.to_string())),
@@ -81,8 +77,7 @@ pub(crate) async fn run(load: &Arc<Load>, report: Option<&Path>) -> Result<(), F
     }
 }
 
-fn configuration(load: &Load, report: Option<&Path>) -> Result<GooseConfiguration, Failure> {
-    let users = load.buyers.len();
+fn configuration(load: &Load, users: usize, report: Option<&Path>) -> Result<GooseConfiguration, Failure> {
     let mut line = vec!["loadtest".to_owned()];
     // What follows overrides goose's defaults: it would print tables, open a port for
     // telnet and run until it is stopped.
@@ -90,48 +85,43 @@ fn configuration(load: &Load, report: Option<&Path>) -> Result<GooseConfiguratio
     line.extend(["--host".to_owned(), load.client.gateway(0).to_owned()]);
     line.extend(["--users".to_owned(), users.to_string()]);
     line.extend(["--increase-rate".to_owned(), users.min(LAUNCHES_PER_SECOND).to_string()]);
-    if let Some(report) = report {
-        line.extend(["--report-file".to_owned(), report.join("report.html").to_string_lossy().into_owned()]);
+    for file in report.into_iter().flat_map(|dir| [dir.join(goose_page::FILE), dir.join(REPORT_JSON)]) {
+        line.extend(["--report-file".to_owned(), file.to_string_lossy().into_owned()]);
     }
     <GooseConfiguration as clap::Parser>::try_parse_from(line)
         .map_err(|error| Failure::Outside(format!("goose does not take its options: {error}")))
 }
 
-type Journey<'r> = Pin<Box<dyn Future<Output = ()> + Send + 'r>>;
-
-/// A part of the journey: goose reports how long each part took.
-fn leg(
-    load: &Arc<Load>,
-    name: &str,
-    sequence: usize,
-    walk: impl for<'r> Fn(Arc<Load>, &'r mut GooseUser) -> Journey<'r> + Send + Sync + 'static,
-) -> Transaction {
+/// What a goose user does: one journey after the other, until the queue is empty.
+fn journeys(load: &Arc<Load>, queue: usize) -> Transaction {
     let load = Arc::clone(load);
     Transaction::new(Arc::new(move |user| {
-        let journey = walk(Arc::clone(&load), user);
+        let load = Arc::clone(&load);
         Box::pin(async move {
-            journey.await;
+            while let Some(start) = load.queues[queue].take() {
+                journey(&load, start, user).await;
+            }
             TransactionResult::Ok(())
         })
     }))
-    .set_name(name)
-    .set_sequence(sequence)
+    .set_name("journeys")
 }
 
-async fn warm(load: Arc<Load>, user: &mut GooseUser) {
-    if let Some(buyer) = load.buyers.get(user.weighted_users_index) {
-        buyer.lock().await.warm(&load, user).await;
-    }
+async fn journey(load: &Load, start: Start, user: &mut GooseUser) {
+    let mut buyer = load.buyers[start.person].lock().await;
+    let (notes, mut heard) = unbounded_channel();
+    let scenario = buyer.scenario;
+    let walking = scenario.walk(Walk::new(load, &mut buyer, notes), start);
+    let listening = async {
+        while let Some(note) = heard.recv().await {
+            record(user, &note).await;
+        }
+    };
+    tokio::join!(walking, listening);
 }
 
-async fn tap(load: Arc<Load>, user: &mut GooseUser) {
-    if let Some(buyer) = load.buyers.get(user.weighted_users_index) {
-        buyer.lock().await.tap(&load, user).await;
-    }
-}
-
-async fn settle(load: Arc<Load>, user: &mut GooseUser) {
-    if let Some(buyer) = load.buyers.get(user.weighted_users_index) {
-        buyer.lock().await.settle(&load, user).await;
-    }
+/// Puts a request into goose's report. It fails only when goose is shutting down.
+async fn record(user: &mut GooseUser, note: &Note) {
+    let Note { name, took, good, status, error } = note;
+    let _ = user.record_custom_request_duration(LABEL, name, *took, *good, *status, error.as_deref()).await;
 }

@@ -1,336 +1,136 @@
-//! Owns a buyer's journey: warm up, tap, and what a winner does with his hold.
+//! Owns a buyer: who he is, how he decides, and what he was told.
 
-use crate::answer::{Change, Decision, Reading, to_change, to_tap};
-use crate::attack::{Note, record};
-use crate::client::{Answer, Request};
-use crate::load::{Counts, Load};
+use crate::clock::{RoundTrip, ServerClock};
+use crate::plan::Person;
+use crate::profile::Behaviour;
+use crate::scenario::Scenario;
 use crate::tokens::BuyerToken;
-use crate::told::{Exchange, History, Hold, Outcome, SoldOut, Step, Told, clip};
-use crate::verdict::to_the_ms;
-use crate::wish::Menu;
+use crate::told::Told;
+use crate::wish::{Menu, Wish};
 use fastrand::Rng;
-use goose::goose::GooseUser;
-use std::time::{Duration, Instant};
-use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
-use tokio::time::{sleep, sleep_until};
+use std::time::Duration;
 
-/// A buyer: who he is, what he will do and what he was told.
+/// A buyer.
 pub(crate) struct Buyer {
-    n: usize,
-    bearer: String,
-    key: String,
-    after: After,
-    /// Where in the warm-up, 0 to 1, he looks at the sale.
-    warm_at: f64,
-    /// How long a winner thinks before he pays or cancels.
-    think: Duration,
-    rng: Rng,
-    pub(crate) told: Told,
+    /// In the whole run; which gateway he talks to comes from it.
+    pub(crate) number: usize,
+    pub(crate) scenario: Scenario,
+    /// The token's `sub`.
+    pub(crate) sub: String,
+    /// The `Authorization` of his requests.
+    pub(crate) bearer: String,
+    pub(crate) wish: Wish,
+    pub(crate) after: After,
+    /// He taps twice with one key.
+    pub(crate) twice: bool,
+    pub(crate) rng: Rng,
+    /// What he knows of the server's clock.
+    trips: Vec<RoundTrip>,
+    key_prefix: String,
+    keys: usize,
+    /// One for each key that he used.
+    pub(crate) told: Vec<Told>,
 }
 
 /// What a winner does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum After {
+pub(crate) enum After {
     Confirm,
     Cancel,
     Abandon,
 }
 
-const THINK_MS_MAX: u64 = 500;
-/// What is waited before a retry when the gateway does not say.
-const PAUSE_FIRST: Duration = Duration::from_millis(100);
-const DOUBLINGS_MAX: u32 = 5;
-/// A gateway that asks for more is not obeyed: the run has to end.
-const PAUSE_MAX: Duration = Duration::from_secs(30);
-const JITTER_MS_MIN: u64 = 20;
-
 impl Buyer {
     /// All of a buyer's choices come from the seed and his number, not from how the run goes.
     pub(crate) fn new(
-        n: usize,
+        person: &Person,
         token: BuyerToken,
         seed: u64,
         menu: &Menu,
-        confirm: u32,
-        cancel: u32,
+        behaviour: &Behaviour,
     ) -> Buyer {
-        let mut rng = Rng::with_seed(seed ^ (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let wish = menu.choose(&mut rng);
+        let mut rng = Rng::with_seed(seed ^ (person.number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let wish = menu.choose(&mut rng, behaviour.accept_partial);
         let after = match rng.u32(0..100) {
-            roll if roll < confirm => After::Confirm,
-            roll if roll < confirm + cancel => After::Cancel,
+            roll if roll < behaviour.confirm => After::Confirm,
+            roll if roll < behaviour.confirm + behaviour.cancel => After::Cancel,
             _ => After::Abandon,
         };
         Buyer {
-            n,
+            number: person.number,
+            scenario: person.scenario,
+            sub: token.sub,
             bearer: token.bearer,
-            key: format!("lt-{seed:x}-{n}"),
+            wish,
             after,
-            warm_at: rng.f64(),
-            think: Duration::from_millis(rng.u64(0..=THINK_MS_MAX)),
-            told: Told::new(token.sub, wish, format!("pay-{seed:x}-{n}")),
+            twice: rng.u32(0..100) < behaviour.twice,
             rng,
+            trips: Vec::new(),
+            key_prefix: format!("lt-{seed:x}-{}", person.number),
+            keys: 0,
+            told: Vec::new(),
         }
     }
 
-    /// Looks at the sale, then asks for the time when everybody does.
-    pub(crate) async fn warm(&mut self, load: &Load, user: &mut GooseUser) {
-        let window = load.schedule.burst.saturating_duration_since(load.schedule.warm_from);
-        let look = load.schedule.warm_from + window.mul_f64(self.warm_at);
-        for (at, name, path) in [
-            (look, "look at the sale", format!("/v1/sales/{}", load.sale)),
-            (load.schedule.burst, "ask for the time", "/v1/time".to_owned()),
-        ] {
-            sleep_until(at.into()).await;
-            let answer = load.client.send(self.n, &Request::get(path), load.timeout, load.schedule.tap).await;
-            let good = answer.reply.as_ref().is_ok_and(|reply| reply.status == 200);
-            Counts::up(if good { &load.counts.warmed } else { &load.counts.warm_failed });
-            record(user, &Note::new("GET", name, &answer, good)).await;
+    /// Percent of the times, by his own dice.
+    pub(crate) fn rolls(&mut self, percent: u32) -> bool {
+        self.rng.u32(0..100) < percent
+    }
+
+    /// A key that he has not used before.
+    pub(crate) fn new_key(&mut self) -> String {
+        self.keys += 1;
+        match self.keys {
+            1 => self.key_prefix.clone(),
+            n => format!("{}-{n}", self.key_prefix),
         }
     }
 
-    /// Taps when the sale opens, with one key until there is an answer that counts.
-    pub(crate) async fn tap(&mut self, load: &Load, user: &mut GooseUser) {
-        let body = serde_json::to_string(&self.told.wish).ok();
-        let path = format!("/v1/sales/{}/reservations", load.sale);
-        let request = Request::post(path, &self.bearer, body).with_key(&self.key);
-        sleep_until(load.schedule.tap.into()).await;
-        let tapped = Instant::now();
-        Counts::up(&load.counts.tapped);
-
-        let (notes, mut heard) = unbounded_channel();
-        let (rng, twin) = (self.rng.fork(), self.rng.fork());
-        let n = self.n;
-        let fingers = async move {
-            let first = finger(load, n, &request, rng, notes.clone());
-            if load.twice {
-                // The second tap may go to another gateway: the key alone must make them one.
-                let (first, second) = tokio::join!(first, finger(load, n + 1, &request, twin, notes));
-                vec![first, second]
-            } else {
-                drop(notes);
-                vec![first.await]
-            }
-        };
-        let listen = async {
-            while let Some(note) = heard.recv().await {
-                record(user, &note).await;
-            }
-        };
-        let (fingers, ()) = tokio::join!(fingers, listen);
-        self.hear(fingers, tapped, load);
+    /// He has asked for the time: two readings are enough, the better one counts.
+    pub(crate) fn heard_the_time(&mut self, trip: RoundTrip) {
+        self.trips.push(trip);
     }
 
-    fn hear(&mut self, fingers: Vec<Finger>, tapped: Instant, load: &Load) {
-        let told = &mut self.told;
-        let mut exchanges = Vec::new();
-        for finger in fingers {
-            told.outcome = Some(told.outcome.map_or(finger.outcome, |outcome| outcome.min(finger.outcome)));
-            told.skew = [told.skew, finger.skew].into_iter().flatten().min();
-            told.holds.extend(finger.holds);
-            told.sold_out.extend(finger.sold_out);
-            told.complaints.extend(finger.complaints);
-            told.requests.extend(finger.requests);
-            told.retries += finger.retries;
-            exchanges.extend(finger.history.exchanges);
-            told.history.left_out += finger.history.left_out;
-        }
-        exchanges.sort_by_key(|exchange: &Exchange| exchange.at);
-        exchanges.into_iter().for_each(|exchange| told.history.push(exchange));
-        told.waited = Some(tapped.elapsed());
-        if let Some(outcome) = told.outcome {
-            load.counts.outcome(outcome);
-        }
+    /// The server's clock as he estimates it.
+    pub(crate) fn clock(&self) -> Option<ServerClock> {
+        ServerClock::estimate(&self.trips)
     }
 
-    /// A winner pays, cancels or walks away.
-    pub(crate) async fn settle(&mut self, load: &Load, user: &mut GooseUser) {
-        if !self.told.outcome.is_some_and(Outcome::holds) {
-            return;
-        }
-        let Some(hold) = self.told.holds.last().filter(|hold| hold.state == "held") else {
-            return;
-        };
-        let path = format!("/v1/sales/{}/reservations/{}", load.sale, hold.id);
-        let step = match (self.after, &load.service) {
-            (After::Confirm, Some(service)) => {
-                let body =
-                    serde_json::json!({"payment": self.told.payment, "version": hold.version}).to_string();
-                let request = Request::post(format!("{path}/confirm"), service, Some(body));
-                sleep(self.think).await;
-                let step = self.insist(load, user, &request, "confirm", "confirmed").await;
-                self.told.confirm = step.clone();
-                (step, &load.counts.confirmed)
-            }
-            (After::Cancel, _) => {
-                let request = Request::post(format!("{path}/cancel"), &self.bearer, None);
-                sleep(self.think).await;
-                let step = self.insist(load, user, &request, "cancel", "cancelled").await;
-                self.told.cancel = step.clone();
-                (step, &load.counts.cancelled)
-            }
-            _ => return,
-        };
-        if step.0 == Step::Done {
-            Counts::up(step.1);
-        }
+    /// How long he thinks before his next step.
+    pub(crate) fn think(&mut self, behaviour: &Behaviour) -> Duration {
+        let [shortest, longest] = behaviour.think.map(|span| u64::try_from(span.0.as_millis()).unwrap_or(0));
+        Duration::from_millis(self.rng.u64(shortest..=longest.max(shortest)))
     }
-
-    /// Sends a confirm or cancel until there is an answer that counts.
-    async fn insist(
-        &mut self,
-        load: &Load,
-        user: &mut GooseUser,
-        request: &Request,
-        name: &'static str,
-        state: &str,
-    ) -> Step {
-        let mut ending = Step::NotTried;
-        for attempt in 0..load.tries {
-            let gateway = self.n + attempt as usize;
-            let answer = load.client.send(gateway, request, load.timeout, load.schedule.deadline).await;
-            let Reading { decision, word, retry_after, complaints } = to_change(&answer.reply, state);
-            let good = complaints.is_empty() && answer.reply.is_ok();
-            record(user, &Note::new("POST", &format!("{name} ({word})"), &answer, good)).await;
-            self.told.history.push(exchange(load, gateway, request, &answer));
-            self.told.complaints.extend(complaints);
-            ending = match decision {
-                Change::Done => return Step::Done,
-                Change::Refused(problem) => return Step::Refused(problem),
-                Change::Unknown => Step::Unknown,
-                // "Later" says nothing about an earlier try whose answer was lost.
-                Change::Again(_) if ending == Step::Unknown => Step::Unknown,
-                Change::Again(why) => Step::Refused(why.to_owned()),
-            };
-            if attempt + 1 == load.tries || !wait(load, pause(retry_after, attempt, &mut self.rng)).await {
-                break;
-            }
-            self.told.retries += 1;
-            Counts::up(&load.counts.retries);
-        }
-        ending
-    }
-}
-
-/// What one finger's tap, with its retries, came to.
-struct Finger {
-    outcome: Outcome,
-    holds: Vec<Hold>,
-    sold_out: Vec<SoldOut>,
-    complaints: Vec<String>,
-    requests: Vec<Duration>,
-    retries: u64,
-    skew: Option<Duration>,
-    history: History,
-}
-
-async fn finger(
-    load: &Load,
-    gateway: usize,
-    request: &Request,
-    mut rng: Rng,
-    notes: UnboundedSender<Note>,
-) -> Finger {
-    let mut finger = Finger {
-        outcome: Outcome::Unknown,
-        holds: Vec::new(),
-        sold_out: Vec::new(),
-        complaints: Vec::new(),
-        requests: Vec::new(),
-        retries: 0,
-        skew: None,
-        history: History::default(),
-    };
-    let mut unknown = false;
-    for attempt in 0..load.tries {
-        let gateway = gateway + attempt as usize;
-        let answer = load.client.send(gateway, request, load.timeout, load.schedule.deadline).await;
-        finger.skew.get_or_insert(answer.sent.saturating_duration_since(load.schedule.tap));
-        let Reading { decision, word, retry_after, complaints } = to_tap(&answer.reply);
-        let good = complaints.is_empty() && answer.reply.is_ok();
-        // The journey may be gone already when the run is cut short.
-        let _ = notes.send(Note::new("POST", &format!("reserve ({word})"), &answer, good));
-        finger.history.push(exchange(load, gateway, request, &answer));
-        finger.complaints.extend(complaints);
-        if answer.reply.is_ok() {
-            finger.requests.push(answer.took);
-        }
-        finger.outcome = decision.gives_up_as(unknown);
-        unknown |= matches!(decision, Decision::Unknown);
-        if let Some(outcome) = decision.ends() {
-            finger.outcome = outcome;
-            match decision {
-                Decision::Won(hold) | Decision::Replayed(hold) => finger.holds.push(hold),
-                Decision::SoldOut(sold_out) => finger.sold_out.push(sold_out),
-                _ => {}
-            }
-            break;
-        }
-        if attempt + 1 == load.tries || !wait(load, pause(retry_after, attempt, &mut rng)).await {
-            break;
-        }
-        finger.retries += 1;
-        Counts::up(&load.counts.retries);
-    }
-    finger
-}
-
-fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> Exchange {
-    Exchange {
-        at: to_the_ms(load.clock.at(answer.sent)),
-        took_ms: answer.took.as_secs_f64() * 1000.0,
-        request: request.describe(load.client.gateway(gateway)),
-        answer: match &answer.reply {
-            Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),
-            Err(error) => format!("none: {error}"),
-        },
-    }
-}
-
-/// How long to wait before a retry: as long as the gateway asks, or twice as long each
-/// time; and a random part of that, lest all that were refused together come back together.
-fn pause(retry_after: Option<Duration>, attempt: u32, rng: &mut Rng) -> Duration {
-    let asked = retry_after.unwrap_or(PAUSE_FIRST * 2_u32.pow(attempt.min(DOUBLINGS_MAX))).min(PAUSE_MAX);
-    let jitter_ms_max = u64::try_from(asked.as_millis() / 2).unwrap_or(0).max(JITTER_MS_MIN);
-    asked + Duration::from_millis(rng.u64(0..=jitter_ms_max))
-}
-
-/// Waits; false, at once, when the run would be over before.
-async fn wait(load: &Load, pause: Duration) -> bool {
-    if goose::is_killswitch_triggered() || Instant::now() + pause >= load.schedule.deadline {
-        return false;
-    }
-    sleep(pause).await;
-    true
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::profile::Profile;
     use crate::wish::Definition;
 
-    fn menu() -> Menu {
+    fn buyer(number: usize, seed: u64) -> Buyer {
         let definition: Definition = serde_json::from_value(serde_json::json!({
             "sale": {"id": "s"}, "model": [{"id": "a", "stock": 9}, {"id": "b", "stock": 9}],
         }))
         .unwrap();
-        Menu::new(&definition, &[], vec![]).unwrap()
-    }
-
-    fn buyer(n: usize, seed: u64) -> Buyer {
-        let token = BuyerToken { sub: format!("b{n}"), bearer: String::new() };
-        Buyer::new(n, token, seed, &menu(), 60, 10)
+        let profile = Profile::load(None, &[]).unwrap();
+        let menu = Menu::new(&definition, &profile.buyers, vec![]).unwrap();
+        let token = BuyerToken { sub: format!("b{number}"), bearer: String::new() };
+        let person = Person { number, scenario: Scenario::Spike, account: number };
+        Buyer::new(&person, token, seed, &menu, &profile.buyers)
     }
 
     #[test]
     fn a_seed_decides_everything() {
         for n in 0..50 {
-            let (one, same) = (buyer(n, 7), buyer(n, 7));
-            assert_eq!((&one.told.wish, one.after, one.think), (&same.told.wish, same.after, same.think));
-            assert!(one.key.len() <= 64);
+            let (mut one, mut same) = (buyer(n, 7), buyer(n, 7));
+            assert_eq!((&one.wish, one.after, one.twice), (&same.wish, same.after, same.twice));
+            let key = one.new_key();
+            assert!(key == same.new_key() && key != one.new_key() && key.len() <= 60);
         }
         assert!((0..50).any(|n| buyer(n, 7).after != buyer(n, 8).after));
-        assert_ne!(buyer(0, 7).key, buyer(0, 8).key);
+        assert_ne!(buyer(0, 7).new_key(), buyer(0, 8).new_key());
     }
 
     #[test]
@@ -338,18 +138,5 @@ mod tests {
         let count = |after| (0..1000).filter(|n| buyer(*n, 3).after == after).count();
         assert!((550..650).contains(&count(After::Confirm)));
         assert!((70..130).contains(&count(After::Cancel)));
-    }
-
-    #[test]
-    fn the_gateways_wish_is_a_retrys_least_wait() {
-        let mut rng = Rng::with_seed(1);
-        let asked = Duration::from_millis(800);
-        for attempt in 0..20 {
-            let pause = pause(Some(asked), attempt, &mut rng);
-            assert!(pause >= asked && pause <= asked * 3 / 2);
-        }
-        assert!(pause(None, 0, &mut rng) >= PAUSE_FIRST);
-        assert!(pause(None, 1000, &mut rng) <= PAUSE_MAX * 3 / 2);
-        assert!(pause(Some(Duration::from_secs(9999)), 0, &mut rng) <= PAUSE_MAX * 3 / 2);
     }
 }

@@ -1,36 +1,59 @@
 //! Owns the command line: flags, their environment variables and what makes them invalid.
 
 use crate::Failure;
+use crate::arrivals::Arrivals;
+use crate::plan::{PEOPLE_MAX, Shard};
+use crate::scenario::Scenario;
+use crate::span;
 use clap::{Args, Parser, Subcommand};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Reproduces launch day against a gateway and proves the ledger afterwards.
 ///
 /// Exit codes: 0 PASS, 1 FAIL, 2 wrong usage or bad input, 3 something outside failed,
-/// 4 a load test that proves nothing.
+/// 4 INVALID: a load test that proves nothing.
 #[derive(Debug, Parser)]
 #[command(name = "loadtest", version)]
 pub(crate) struct Cli {
-    /// What to reproduce.
+    /// What to do.
     #[command(subcommand)]
-    pub(crate) scenario: Scenario,
+    pub(crate) command: Command,
 }
 
-/// What to reproduce.
+/// What to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Scenario {
-    /// All buyers tap in the second in which the sale opens.
-    Spike(SpikeOptions),
+pub(crate) enum Command {
+    /// Everybody waits for the opening and taps at once
+    Spike(RunOptions),
+    /// The whole day: buyers come, look, wait, tap, come back, give up
+    Crowd(RunOptions),
+    /// Winners change their minds about store and packages, then they pay
+    Customise(RunOptions),
+    /// Holds run out and come back; a second wave gets them
+    Abandon(RunOptions),
+    /// Impatient clients that give up after 300 ms and ask again
+    RetryStorm(RunOptions),
+    /// Few accounts on many connections, with stale and forged tokens, too
+    Bots(RunOptions),
+    /// A steady mix for hours; stock comes back
+    Soak(RunOptions),
+    /// Only looks: one read of the sale's status an arrival
+    Look(RunOptions),
+    /// Several of these at once, as the profile's `mix` says
+    Mix(RunOptions),
+    /// Joins what several processes measured, proves it as a whole and judges it
+    Merge(MergeOptions),
+    /// Finds the rate at which a threshold breaks, and says how many gateways a launch needs
+    Capacity(CapacityOptions),
+    /// Prints the built-in profile, to start one of your own from
+    Profile,
 }
 
-/// Options of `loadtest spike`.
+/// Where the ledger is to be read.
 #[derive(Clone, Debug, Args)]
-pub(crate) struct SpikeOptions {
-    /// A gateway's public listener; give it several times to spread the buyers
-    #[arg(long, value_name = "URL", required = true, value_delimiter = ',', env = "LAUNCHGATE_GATEWAY")]
-    pub(crate) gateway: Vec<String>,
-
+pub(crate) struct Ledger {
     /// A gateway's ops listener: the definition, the journal and the audit come from it
     #[arg(long, value_name = "URL", env = "LAUNCHGATE_OPS")]
     pub(crate) ops: String,
@@ -38,6 +61,40 @@ pub(crate) struct SpikeOptions {
     /// The sale to be stormed; its definition must say `rehearsal = true`
     #[arg(long, value_name = "ID", env = "LAUNCHGATE_SALE")]
     pub(crate) sale: String,
+
+    /// The gateway's ops tokens, lines of `NAME TOKEN`
+    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_OPS_TOKEN_FILE")]
+    pub(crate) ops_token_file: PathBuf,
+
+    /// Which of the ops tokens to use [default: the first line's]
+    #[arg(long, value_name = "NAME", env = "LAUNCHGATE_OPS_TOKEN_NAME")]
+    pub(crate) ops_token_name: Option<String>,
+}
+
+/// How a launch goes and what is asked of it.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Manners {
+    /// How buyers behave and what the verdict asks for, TOML [default: the launch of the national good car, see `loadtest profile`]
+    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_PROFILE")]
+    pub(crate) profile: Option<PathBuf>,
+
+    /// Changes a value of the profile, as in `buyers.twice=100` or `verdict.thresholds=["won.p99 < 1s"]`; may be repeated
+    #[arg(long, value_name = "KEY=VALUE", env = "LAUNCHGATE_SET")]
+    pub(crate) set: Vec<String>,
+}
+
+/// Whom to send load to, and as whom.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Target {
+    /// A gateway's public listener; give it several times to spread the buyers
+    #[arg(long, value_name = "URL", required = true, value_delimiter = ',', env = "LAUNCHGATE_GATEWAY")]
+    pub(crate) gateway: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) ledger: Ledger,
+
+    #[command(flatten)]
+    pub(crate) manners: Manners,
 
     /// The gateway's secret, to mint the buyers' tokens with (HS256)
     #[arg(
@@ -62,41 +119,9 @@ pub(crate) struct SpikeOptions {
     )]
     pub(crate) service_token_file: Option<PathBuf>,
 
-    /// The gateway's ops tokens, lines of `NAME TOKEN`
-    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_OPS_TOKEN_FILE")]
-    pub(crate) ops_token_file: PathBuf,
-
-    /// Which of the ops tokens to use [default: the first line's]
-    #[arg(long, value_name = "NAME", env = "LAUNCHGATE_OPS_TOKEN_NAME")]
-    pub(crate) ops_token_name: Option<String>,
-
-    /// Where verdict.json and goose's report.html go; made if missing
-    #[arg(long, value_name = "DIR", env = "LAUNCHGATE_REPORT")]
-    pub(crate) report: Option<PathBuf>,
-
     /// Send load to a sale that is no rehearsal
     #[arg(long, env = "LAUNCHGATE_I_MEAN_IT")]
     pub(crate) i_mean_it: bool,
-
-    /// How many buyers tap [default: 1000, or as many as there are tokens]
-    #[arg(long, value_name = "N", env = "LAUNCHGATE_BUYERS")]
-    pub(crate) buyers: Option<usize>,
-
-    /// How many of a hundred winners pay
-    #[arg(long, value_name = "PERCENT", default_value_t = 60, env = "LAUNCHGATE_CONFIRM_PERCENT")]
-    pub(crate) confirm_percent: u32,
-
-    /// How many of a hundred winners cancel; the rest abandon their holds
-    #[arg(long, value_name = "PERCENT", default_value_t = 10, env = "LAUNCHGATE_CANCEL_PERCENT")]
-    pub(crate) cancel_percent: u32,
-
-    /// Send every tap twice with the same key, as nervous fingers do
-    #[arg(long, env = "LAUNCHGATE_TWICE")]
-    pub(crate) twice: bool,
-
-    /// How often a model is chosen [default: in proportion to its stock]; may be repeated
-    #[arg(long, value_name = "MODEL=WEIGHT", value_delimiter = ',', env = "LAUNCHGATE_MODEL_WEIGHT")]
-    pub(crate) model_weight: Vec<String>,
 
     /// All random choices, subs and keys come from it [default: the clock]; a seed that
     /// was used before sends the same keys again and thus wins nothing new
@@ -104,7 +129,7 @@ pub(crate) struct SpikeOptions {
     pub(crate) seed: Option<u64>,
 
     /// How many requests may be in flight at once [default: what descriptors allow, at most
-    /// one a tap]; with fewer than buyers the taps queue here
+    /// one a tap]; with fewer than buyers the taps queue here, and are late
     #[arg(long, value_name = "N", env = "LAUNCHGATE_CONNECTIONS")]
     pub(crate) connections: Option<usize>,
 
@@ -113,67 +138,217 @@ pub(crate) struct SpikeOptions {
     pub(crate) tries: u32,
 
     /// How long one answer is waited for
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration, env = "LAUNCHGATE_TIMEOUT")]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span::parse, env = "LAUNCHGATE_TIMEOUT")]
     pub(crate) timeout: Duration,
 
-    /// Bound of the whole load, the wait for the opening included
-    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = duration, env = "LAUNCHGATE_DEADLINE")]
-    pub(crate) deadline: Duration,
+    /// Bound of the whole load, the wait for the opening included [default: an hour, or ten minutes more than it is meant to last]
+    #[arg(long, value_name = "TIME", value_parser = span::parse, env = "LAUNCHGATE_DEADLINE")]
+    pub(crate) deadline: Option<Duration>,
 }
 
-/// More buyers than this need more memory and descriptors than one load generator has.
-const BUYERS_MAX: usize = 100_000;
+/// Options of a run.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct RunOptions {
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    /// How many buyers there are [default: as many as the arrivals want; or `interested` of a --profile; or 1000, or as many
+    /// as there are tokens]
+    #[arg(long, value_name = "N", env = "LAUNCHGATE_BUYERS")]
+    pub(crate) buyers: Option<usize>,
+
+    /// When work starts, from the opening on, whatever the server does: at-once, constant:500/s:30s, ramp:0/s..500/s:30s,
+    /// step:100/s:10s,500/s:10s, poisson:200/s:60s, csv:FILE [default: as the scenario and the profile say]
+    #[arg(long, value_name = "SCHEDULE", value_parser = Arrivals::parse, env = "LAUNCHGATE_ARRIVALS")]
+    pub(crate) arrivals: Option<Arrivals>,
+
+    /// This process's part of the buyers, as in 2/5; all parts need the same --seed, and `loadtest merge` judges them
+    #[arg(long, value_name = "PART/PARTS", value_parser = Shard::parse, requires = "seed", env = "LAUNCHGATE_SHARD")]
+    pub(crate) shard: Option<Shard>,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+
+    /// Serve Prometheus metrics of this load test at this address
+    #[arg(long, value_name = "ADDR", env = "LAUNCHGATE_METRICS_LISTEN")]
+    pub(crate) metrics_listen: Option<SocketAddr>,
+
+    /// Let others than this machine read them
+    #[arg(long, env = "LAUNCHGATE_METRICS_BEYOND_LOOPBACK")]
+    pub(crate) metrics_beyond_loopback: bool,
+}
+
+/// What is left behind.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Output {
+    /// Where report.html, report.md, verdict.json, evidence.json and goose's own report go; made if missing
+    #[arg(long, value_name = "DIR", env = "LAUNCHGATE_REPORT")]
+    pub(crate) report: Option<PathBuf>,
+
+    /// The report's folder of an earlier run: what got worse beyond noise is told
+    #[arg(long, value_name = "DIR", env = "LAUNCHGATE_BASELINE")]
+    pub(crate) baseline: Option<PathBuf>,
+}
+
+/// Options of `loadtest merge`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MergeOptions {
+    /// The reports' folders of all parts
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) parts: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) ledger: Ledger,
+
+    #[command(flatten)]
+    pub(crate) manners: Manners,
+
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Options of `loadtest capacity`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct CapacityOptions {
+    #[command(flatten)]
+    pub(crate) target: Target,
+
+    /// The first rate, in taps a second; it is doubled until a threshold breaks
+    #[arg(long, value_name = "N", default_value_t = 500.0, env = "LAUNCHGATE_FROM")]
+    pub(crate) from: f64,
+
+    /// No rate above this
+    #[arg(long, value_name = "N", default_value_t = 200_000.0, env = "LAUNCHGATE_UP_TO")]
+    pub(crate) up_to: f64,
+
+    /// How long each rate is held
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = span::parse, env = "LAUNCHGATE_STEP")]
+    pub(crate) step: Duration,
+
+    /// The launch to plan for, as TAPS/TIME
+    #[arg(long, value_name = "TAPS/TIME", default_value = "1200000/10s", value_parser = Launch::parse, env = "LAUNCHGATE_LAUNCH")]
+    pub(crate) launch: Launch,
+
+    /// Where capacity.json goes; made if missing
+    #[arg(long, value_name = "DIR", env = "LAUNCHGATE_REPORT")]
+    pub(crate) report: Option<PathBuf>,
+}
+
+/// So many taps in so much time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Launch {
+    pub(crate) taps: f64,
+    pub(crate) within: Duration,
+}
+
+impl Launch {
+    fn parse(text: &str) -> Result<Launch, String> {
+        let wrong = || format!("write it as TAPS/TIME, as in 1200000/10s, not {text:?}");
+        let (taps, within) = text.split_once('/').ok_or_else(wrong)?;
+        let launch = Launch { taps: taps.parse().map_err(|_| wrong())?, within: span::parse(within)? };
+        (launch.taps >= 1.0 && launch.taps.is_finite() && !launch.within.is_zero())
+            .then_some(launch)
+            .ok_or_else(wrong)
+    }
+}
+
 /// Retries end somewhere, also with a deadline of a day.
 const TRIES_MAX: u32 = 100;
 
-impl SpikeOptions {
-    /// Reports every value that is out of bounds, at once.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
+impl Command {
+    /// The scenario of a run; `None` for a mix.
+    pub(crate) fn scenario(&self) -> Option<Scenario> {
+        Some(match self {
+            Command::Spike(_) => Scenario::Spike,
+            Command::Crowd(_) => Scenario::Crowd,
+            Command::Customise(_) => Scenario::Customise,
+            Command::Abandon(_) => Scenario::Abandon,
+            Command::RetryStorm(_) => Scenario::RetryStorm,
+            Command::Bots(_) => Scenario::Bots,
+            Command::Soak(_) => Scenario::Soak,
+            Command::Look(_) => Scenario::Look,
+            Command::Mix(_) | Command::Merge(_) | Command::Capacity(_) | Command::Profile => return None,
+        })
+    }
+}
+
+impl Ledger {
+    fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
-        if self.confirm_percent + self.cancel_percent > 100 {
-            mistakes.push("--confirm-percent and --cancel-percent are more than 100 together".to_owned());
-        }
-        if matches!(self.buyers, Some(n) if n == 0 || n > BUYERS_MAX) {
-            mistakes.push(format!("--buyers must be 1 to {BUYERS_MAX}"));
-        }
-        if self.tries == 0 || self.tries > TRIES_MAX {
-            mistakes.push(format!("--tries must be 1 to {TRIES_MAX}"));
-        }
-        if self.connections == Some(0) {
-            mistakes.push("--connections must be at least 1".to_owned());
-        }
-        if self.timeout.is_zero() || self.deadline.is_zero() {
-            mistakes.push("--timeout and --deadline must be longer than nothing".to_owned());
-        }
         if self.sale.is_empty()
             || self.sale.len() > 64
             || !self.sale.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         {
             mistakes.push("--sale must be 1 to 64 of a-z, 0-9 and -".to_owned());
         }
-        for (flag, url) in self.gateway.iter().map(|url| ("--gateway", url)).chain([("--ops", &self.ops)]) {
-            if !is_base_url(url) {
-                mistakes.push(format!("{flag} must be http://HOST:PORT or https://HOST:PORT, not {url:?}"));
-            }
+        if !is_base_url(&self.ops) {
+            mistakes.push(format!("--ops must be http://HOST:PORT or https://HOST:PORT, not {:?}", self.ops));
         }
-        for weight in &self.model_weight {
-            if model_weight(weight).is_none() {
-                mistakes
-                    .push(format!("--model-weight must be MODEL=WEIGHT with a whole number, not {weight:?}"));
-            }
+        mistakes
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        all_or_none(self.mistakes())
+    }
+}
+
+impl Target {
+    /// Reports every value that is out of bounds, at once.
+    fn mistakes(&self) -> Vec<String> {
+        let mut mistakes = self.ledger.mistakes();
+        if self.tries == 0 || self.tries > TRIES_MAX {
+            mistakes.push(format!("--tries must be 1 to {TRIES_MAX}"));
         }
-        if mistakes.is_empty() { Ok(()) } else { Err(Failure::Usage(mistakes.join("\n"))) }
+        if self.connections == Some(0) {
+            mistakes.push("--connections must be at least 1".to_owned());
+        }
+        if self.timeout.is_zero() || self.deadline.is_some_and(|deadline| deadline.is_zero()) {
+            mistakes.push("--timeout and --deadline must be longer than nothing".to_owned());
+        }
+        for url in self.gateway.iter().filter(|url| !is_base_url(url)) {
+            mistakes.push(format!("--gateway must be http://HOST:PORT or https://HOST:PORT, not {url:?}"));
+        }
+        mistakes
     }
 
     /// The gateways without trailing slashes, ready to have a path put behind.
     pub(crate) fn gateways(&self) -> Vec<String> {
         self.gateway.iter().map(|url| url.trim_end_matches('/').to_owned()).collect()
     }
+}
 
-    /// The weights that were given for models.
-    pub(crate) fn model_weights(&self) -> Vec<(String, u64)> {
-        self.model_weight.iter().filter_map(|text| model_weight(text)).collect()
+impl RunOptions {
+    /// Reports every value that is out of bounds, at once.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let mut mistakes = self.target.mistakes();
+        if matches!(self.buyers, Some(n) if n == 0 || n > PEOPLE_MAX) {
+            mistakes.push(format!("--buyers must be 1 to {PEOPLE_MAX}"));
+        }
+        if self.shard.is_some() && self.output.report.is_none() {
+            mistakes.push("--shard needs --report: `loadtest merge` reads it".to_owned());
+        }
+        all_or_none(mistakes)
     }
+}
+
+impl CapacityOptions {
+    /// Reports every value that is out of bounds, at once.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let mut mistakes = self.target.mistakes();
+        if !(self.from >= 1.0 && self.up_to >= self.from && self.up_to <= 1e6) {
+            mistakes.push(
+                "--from and --up-to must be 1 to 1000000 taps a second, the second not less".to_owned(),
+            );
+        }
+        if self.step < Duration::from_secs(1) {
+            mistakes.push("--step must be at least 1s".to_owned());
+        }
+        all_or_none(mistakes)
+    }
+}
+
+fn all_or_none(mistakes: Vec<String>) -> Result<(), Failure> {
+    if mistakes.is_empty() { Ok(()) } else { Err(Failure::Usage(mistakes.join("\n"))) }
 }
 
 fn is_base_url(url: &str) -> bool {
@@ -185,41 +360,19 @@ fn is_base_url(url: &str) -> bool {
     !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' '])
 }
 
-fn model_weight(text: &str) -> Option<(String, u64)> {
-    let (model, weight) = text.split_once('=')?;
-    Some((model.to_owned(), weight.parse().ok()?))
-}
-
-/// Reads `90s`, `2m`, `1m30s`, `500ms` or a bare number of seconds.
-fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it as 90s, 2m or 500ms".to_owned())?;
-    Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::CommandFactory;
 
-    fn parse(more: &[&str]) -> SpikeOptions {
-        let mut line = vec![
-            "loadtest",
-            "spike",
-            "--gateway",
-            "http://a:1/",
-            "--ops",
-            "http://o:2",
-            "--sale",
-            "s-1",
-            "--ops-token-file",
-            "o",
-        ];
-        line.extend(more);
-        match Cli::try_parse_from(line).unwrap().scenario {
-            Scenario::Spike(options) => options,
+    const USUAL: [&str; 8] =
+        ["--gateway", "http://a:1/", "--ops", "http://o:2", "--sale", "s-1", "--ops-token-file", "o"];
+
+    fn parse(more: &[&str]) -> RunOptions {
+        let line = ["loadtest", "spike"].iter().chain(&USUAL).chain(more);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Spike(options) => options,
+            other => panic!("{other:?}"),
         }
     }
 
@@ -231,9 +384,8 @@ mod tests {
     #[test]
     fn every_option_has_its_environment_variable() {
         for command in Cli::command().get_subcommands() {
-            for arg in
-                command.get_arguments().filter(|arg| !["help", "version"].contains(&arg.get_id().as_str()))
-            {
+            let named = command.get_arguments().filter(|arg| arg.get_long().is_some());
+            for arg in named.filter(|arg| !["help", "version"].contains(&arg.get_id().as_str())) {
                 let long = arg.get_long().unwrap();
                 let variable = format!("LAUNCHGATE_{}", long.to_uppercase().replace('-', "_"));
                 assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{long}");
@@ -242,11 +394,19 @@ mod tests {
     }
 
     #[test]
+    fn every_scenario_is_a_command() {
+        for scenario in Scenario::ALL {
+            let line = ["loadtest", scenario.name()].into_iter().chain(USUAL).chain(["--tokens", "f"]);
+            assert_eq!(Cli::try_parse_from(line).unwrap().command.scenario(), Some(scenario));
+        }
+    }
+
+    #[test]
     fn a_usual_line_is_read() {
         let options = parse(&["--auth-secret-file", "f", "--gateway", "https://b:1", "--deadline", "2m"]);
         assert!(options.check().is_ok());
-        assert_eq!(options.gateways(), ["http://a:1", "https://b:1"]);
-        assert_eq!(options.deadline, Duration::from_secs(120));
+        assert_eq!(options.target.gateways(), ["http://a:1", "https://b:1"]);
+        assert_eq!(options.target.deadline, Some(Duration::from_secs(120)));
     }
 
     #[test]
@@ -254,46 +414,37 @@ mod tests {
         let options = parse(&[
             "--tokens",
             "f",
-            "--confirm-percent",
-            "80",
-            "--cancel-percent",
-            "30",
             "--buyers",
             "0",
             "--gateway",
             "b:1",
-            "--model-weight",
-            "air",
+            "--tries",
+            "0",
+            "--seed",
+            "1",
+            "--shard",
+            "1/2",
         ]);
         let text = options.check().unwrap_err().to_string();
-        for flag in ["--confirm-percent", "--buyers", "--gateway", "--model-weight"] {
+        for flag in ["--buyers", "--gateway", "--tries", "--shard"] {
             assert!(text.contains(flag), "{flag} is missing in {text}");
         }
     }
 
     #[test]
-    fn there_must_be_a_source_of_tokens() {
-        let line = [
-            "loadtest",
-            "spike",
-            "--gateway",
-            "http://a",
-            "--ops",
-            "http://o",
-            "--sale",
-            "s",
-            "--ops-token-file",
-            "o",
-        ];
-        assert!(Cli::try_parse_from(line).is_err());
+    fn there_must_be_a_source_of_tokens_and_a_shard_needs_a_seed() {
+        let line =
+            |more: &[&'static str]| ["loadtest", "spike"].into_iter().chain(USUAL).chain(more.to_vec());
+        assert!(Cli::try_parse_from(line(&[])).is_err());
+        assert!(Cli::try_parse_from(line(&["--tokens", "f", "--shard", "1/2"])).is_err());
     }
 
     #[test]
-    fn durations_are_read() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("15"), Ok(Duration::from_secs(15)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert!(duration("soon").is_err() && duration("-1s").is_err());
+    fn a_launch_to_plan_for_is_read() {
+        let launch = Launch::parse("1200000/10s").unwrap();
+        assert_eq!((launch.taps, launch.within), (1_200_000.0, Duration::from_secs(10)));
+        for wrong in ["", "5", "0/10s", "5/0s", "x/10s", "5/soon", "inf/1s"] {
+            assert!(Launch::parse(wrong).is_err(), "{wrong}");
+        }
     }
 }

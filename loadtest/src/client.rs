@@ -12,17 +12,28 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) bearer: Option<String>,
     pub(crate) key: Option<String>,
+    /// The `ETag` of what the caller has already.
+    pub(crate) tag: Option<String>,
     /// JSON, serialised once for all tries: a retry must have the same body.
     pub(crate) body: Option<String>,
 }
 
 impl Request {
     pub(crate) fn get(path: String) -> Request {
-        Request { method: reqwest::Method::GET, path, bearer: None, key: None, body: None }
+        Request { method: reqwest::Method::GET, path, bearer: None, key: None, tag: None, body: None }
     }
 
     pub(crate) fn post(path: String, bearer: &str, body: Option<String>) -> Request {
-        Request { method: reqwest::Method::POST, path, bearer: Some(bearer.to_owned()), key: None, body }
+        Request { method: reqwest::Method::POST, bearer: Some(bearer.to_owned()), body, ..Request::get(path) }
+    }
+
+    pub(crate) fn patch(path: String, bearer: &str, body: String) -> Request {
+        Request { method: reqwest::Method::PATCH, ..Request::post(path, bearer, Some(body)) }
+    }
+
+    pub(crate) fn with_bearer(mut self, bearer: &str) -> Request {
+        self.bearer = Some(bearer.to_owned());
+        self
     }
 
     pub(crate) fn with_key(mut self, key: &str) -> Request {
@@ -47,6 +58,8 @@ pub(crate) struct Reply {
     pub(crate) retry_after: Option<u64>,
     pub(crate) replayed: bool,
     pub(crate) location: Option<String>,
+    /// The `ETag`.
+    pub(crate) tag: Option<String>,
     pub(crate) body: String,
 }
 
@@ -55,8 +68,38 @@ pub(crate) struct Reply {
 pub(crate) struct Answer {
     pub(crate) sent: Instant,
     pub(crate) took: Duration,
-    /// The reply, or in words why there is none.
-    pub(crate) reply: Result<Reply, String>,
+    /// The reply, or why there is none.
+    pub(crate) reply: Result<Reply, Lost>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Lost {
+    #[error("not sent: the deadline was over")]
+    NotSent,
+    #[error("no answer within {0} ms")]
+    TimedOut(u128),
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Lost {
+    /// One of few, for counting.
+    pub(crate) fn kind(&self) -> &'static str {
+        match self {
+            Lost::NotSent => "not sent",
+            Lost::TimedOut(_) => "no answer in time",
+            Lost::Broken(_) if self.is_port_exhaustion() => "no free port",
+            Lost::Broken(text) if text.contains("refused") => "connection refused",
+            Lost::Broken(text) if text.contains("Too many open files") => "no free descriptor",
+            Lost::Broken(_) => "connection broken",
+        }
+    }
+
+    /// The kernel had no port left for another connection to that address.
+    pub(crate) fn is_port_exhaustion(&self) -> bool {
+        matches!(self, Lost::Broken(text) if text.contains("Cannot assign requested address"))
+    }
 }
 
 /// The way to the gateways.
@@ -119,16 +162,12 @@ impl Client {
         let sent = Instant::now();
         let timeout = timeout.min(deadline.saturating_duration_since(sent));
         if timeout.is_zero() {
-            return Answer {
-                sent,
-                took: Duration::ZERO,
-                reply: Err("not sent: the deadline was over".to_owned()),
-            };
+            return Answer { sent, took: Duration::ZERO, reply: Err(Lost::NotSent) };
         }
         let reply = match tokio::time::timeout(timeout, self.exchange(gateway, request)).await {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(causes(&error)),
-            Err(_) => Err(format!("no answer within {} ms", timeout.as_millis())),
+            Ok(Err(error)) => Err(Lost::Broken(causes(&error))),
+            Err(_) => Err(Lost::TimedOut(timeout.as_millis())),
         };
         Answer { sent, took: sent.elapsed(), reply }
     }
@@ -142,6 +181,9 @@ impl Client {
         if let Some(key) = &request.key {
             builder = builder.header("idempotency-key", key);
         }
+        if let Some(tag) = &request.tag {
+            builder = builder.header("if-none-match", tag);
+        }
         if let Some(body) = &request.body {
             builder = builder.header("content-type", "application/json").body(body.clone());
         }
@@ -153,6 +195,7 @@ impl Client {
             retry_after: header("retry-after").and_then(|value| value.parse().ok()),
             replayed: header("idempotency-replayed") == Some("true"),
             location: header("location").map(str::to_owned),
+            tag: header("etag").map(str::to_owned),
             body: String::new(),
         };
         let mut body = Vec::new();

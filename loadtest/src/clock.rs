@@ -1,6 +1,6 @@
 //! Owns the server's clock as this machine sees it: the offset is estimated from round trips.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{Timestamp, Unit};
 use std::time::{Duration, Instant};
 
 /// One call of `/v1/time`.
@@ -50,11 +50,16 @@ impl ServerClock {
         };
         instant.unwrap_or(self.anchor)
     }
+}
 
-    /// How long it is until then by the server's clock; negative when it is over.
-    pub(crate) fn until(&self, time: Timestamp) -> SignedDuration {
-        time.duration_since(self.at(Instant::now()))
-    }
+/// The present time, as fine as the contract writes times.
+pub(crate) fn now() -> Timestamp {
+    to_the_ms(Timestamp::now())
+}
+
+/// Finer than milliseconds would be a pretence for a clock that is read over the network.
+pub(crate) fn to_the_ms(time: Timestamp) -> Timestamp {
+    time.round(Unit::Millisecond).unwrap_or(time)
 }
 
 #[cfg(test)]

@@ -1,40 +1,55 @@
-//! Owns what all buyers share: the way to the gateways, the moments of the run and its live counts.
+//! Owns what all buyers of a run share: the way to the gateways, the moments, what they choose from, and what is measured.
 
 use crate::buyer::Buyer;
 use crate::client::Client;
 use crate::clock::ServerClock;
-use crate::told::Outcome;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use crate::figures::Figures;
+use crate::plan::{Line, Start};
+use crate::profile::Profile;
+use crate::tokens::Forger;
+use crate::watch::Gauges;
+use crate::wish::Menu;
+use jiff::Timestamp;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::Mutex;
 
 /// One run of the load.
 pub(crate) struct Load {
     pub(crate) client: Client,
     pub(crate) clock: ServerClock,
     pub(crate) sale: String,
+    /// What each buyer waits for by his own estimate of the server's clock; `None` when the sale is open already.
+    pub(crate) opens_at: Option<Timestamp>,
     /// The payment service's `Authorization`.
     pub(crate) service: Option<String>,
-    pub(crate) schedule: Schedule,
+    pub(crate) forger: Forger,
+    pub(crate) moments: Moments,
     pub(crate) timeout: Duration,
     pub(crate) tries: u32,
-    pub(crate) twice: bool,
+    pub(crate) profile: Profile,
+    pub(crate) menu: Menu,
     /// Each is locked by his own journey only.
-    pub(crate) buyers: Vec<Mutex<Buyer>>,
-    pub(crate) counts: Counts,
+    pub(crate) buyers: Vec<tokio::sync::Mutex<Buyer>>,
+    pub(crate) queues: Vec<Queue>,
+    /// Who of `abandon` starts from then on is of the second wave, in µs after the opening.
+    pub(crate) second_wave_us: i64,
+    pub(crate) figures: Arc<Mutex<Figures>>,
+    /// What this process sees of itself.
+    pub(crate) gauges: Gauges,
 }
 
 /// The moments of the run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Schedule {
+pub(crate) struct Moments {
     /// The journeys begin to be started.
     pub(crate) launch: Instant,
-    /// From here to `burst` the buyers look at the sale, each at a moment of his own.
+    /// From here to `burst` those who wait for the opening look at the sale, each at a moment of his own.
     pub(crate) warm_from: Instant,
-    /// All ask for the time at once: as many connections open as the taps will need.
+    /// They all ask for the time at once: as many connections open as the taps will need.
     pub(crate) burst: Instant,
-    /// All tap at once.
-    pub(crate) tap: Instant,
+    /// The opening, or what stands for it.
+    pub(crate) opening: Instant,
     /// Nothing is sent after it.
     pub(crate) deadline: Instant,
 }
@@ -44,62 +59,78 @@ pub(crate) const LAUNCHES_PER_SECOND: usize = 5_000;
 /// How many warming requests two shared cores answer a second without queueing.
 const WARMING_PER_SECOND: f64 = 4_000.0;
 
-impl Schedule {
-    /// The taps are at the opening or, where that is too near or over, as soon as all
-    /// buyers are warm; `None` when the deadline is before that.
-    pub(crate) fn new(now: Instant, opening: Instant, buyers: usize, deadline: Instant) -> Option<Schedule> {
-        let warming = Duration::from_secs_f64(1.0 + buyers as f64 / WARMING_PER_SECOND);
-        let launching = Duration::from_secs_f64(0.5 + buyers as f64 / LAUNCHES_PER_SECOND as f64);
-        let tap = opening.max(now + launching + 2 * warming);
-        let burst = tap.checked_sub(warming)?;
+impl Moments {
+    /// The taps are at the opening or, where that is too near or over, as soon as the ones who wait for it are
+    /// warm; `None` when the deadline is before that.
+    pub(crate) fn new(
+        now: Instant,
+        opening: Instant,
+        users: usize,
+        waiting: usize,
+        deadline: Instant,
+    ) -> Option<Moments> {
+        let warming = Duration::from_secs_f64(1.0 + waiting as f64 / WARMING_PER_SECOND);
+        let launching = Duration::from_secs_f64(0.5 + users as f64 / LAUNCHES_PER_SECOND as f64);
+        let opening = opening.max(now + launching + 2 * warming);
+        let burst = opening.checked_sub(warming)?;
         let warm_from = burst.checked_sub(warming)?;
-        let launch = warm_from.checked_sub(launching)?;
-        (tap < deadline).then_some(Schedule { launch, warm_from, burst, tap, deadline })
+        // Whoever comes long before the opening has to be there by then.
+        (opening < deadline).then_some(Moments { launch: now, warm_from, burst, opening, deadline })
+    }
+
+    /// How early before the opening somebody may come.
+    pub(crate) fn lead_max(&self, users: usize) -> Duration {
+        let launching = Duration::from_secs_f64(0.5 + users as f64 / LAUNCHES_PER_SECOND as f64);
+        self.opening.saturating_duration_since(self.launch + launching)
     }
 }
 
-/// Live counts, for the progress line only; the verdict is taken from what buyers were told.
-#[derive(Default)]
-pub(crate) struct Counts {
-    pub(crate) warmed: AtomicU64,
-    pub(crate) warm_failed: AtomicU64,
-    pub(crate) tapped: AtomicU64,
-    outcomes: [AtomicU64; Outcome::ALL.len()],
-    pub(crate) confirmed: AtomicU64,
-    pub(crate) cancelled: AtomicU64,
-    pub(crate) retries: AtomicU64,
+/// A scenario's starts; each is taken once, by whichever goose user comes first.
+pub(crate) struct Queue {
+    line: Line,
+    next: AtomicUsize,
 }
 
-impl Counts {
-    pub(crate) fn up(counter: &AtomicU64) {
-        counter.fetch_add(1, Relaxed);
+impl Queue {
+    pub(crate) fn new(line: Line) -> Queue {
+        Queue { line, next: AtomicUsize::new(0) }
     }
 
-    pub(crate) fn outcome(&self, outcome: Outcome) {
-        if let Some(index) = Outcome::ALL.iter().position(|(known, _)| *known == outcome) {
-            Counts::up(&self.outcomes[index]);
+    pub(crate) fn line(&self) -> &Line {
+        &self.line
+    }
+
+    pub(crate) fn take(&self) -> Option<Start> {
+        self.line.starts.get(self.next.fetch_add(1, Relaxed)).copied()
+    }
+}
+
+impl Load {
+    pub(crate) fn figures(&self) -> MutexGuard<'_, Figures> {
+        // Counts are whole after every line of a recorder; one that panicked took none of them away.
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An instant in µs after the opening.
+    pub(crate) fn us(&self, instant: Instant) -> i64 {
+        let opening = self.moments.opening;
+        let us = |span: Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+        match instant.checked_duration_since(opening) {
+            Some(after) => us(after),
+            None => -us(opening.saturating_duration_since(instant)),
         }
     }
 
-    /// `tapped 1000, decided 980: won 300, sold_out 680; …`
-    pub(crate) fn line(&self) -> String {
-        let outcomes: Vec<(u64, &str)> = Outcome::ALL
-            .iter()
-            .zip(&self.outcomes)
-            .map(|((_, name), count)| (count.load(Relaxed), *name))
-            .filter(|(count, _)| *count > 0)
-            .collect();
-        let settled: u64 = outcomes.iter().map(|(count, _)| count).sum();
-        let named: Vec<String> = outcomes.iter().map(|(count, name)| format!("{name} {count}")).collect();
-        format!(
-            "tapped {}, answered {settled}: {}; retries {}, confirmed {}, cancelled {}",
-            self.tapped.load(Relaxed),
-            if named.is_empty() { "none".to_owned() } else { named.join(", ") },
-            self.retries.load(Relaxed),
-            self.confirmed.load(Relaxed),
-            self.cancelled.load(Relaxed),
-        )
+    /// Whether the run is over, or is being ended.
+    pub(crate) fn is_over(&self) -> bool {
+        goose::is_killswitch_triggered() || Instant::now() >= self.moments.deadline
     }
+}
+
+/// So many µs after an instant.
+pub(crate) fn after(instant: Instant, us: i64) -> Instant {
+    let span = Duration::from_micros(us.unsigned_abs());
+    if us >= 0 { instant + span } else { instant.checked_sub(span).unwrap_or(instant) }
 }
 
 #[cfg(test)]
@@ -110,25 +141,25 @@ mod tests {
     fn the_taps_wait_for_the_opening() {
         let now = Instant::now();
         let second = Duration::from_secs(1);
-        let schedule = Schedule::new(now, now + 60 * second, 1000, now + 120 * second).unwrap();
-        assert_eq!(schedule.tap, now + 60 * second);
-        assert!(now < schedule.launch && schedule.launch < schedule.warm_from);
-        assert!(schedule.warm_from < schedule.burst && schedule.burst < schedule.tap);
+        let moments = Moments::new(now, now + 60 * second, 1000, 1000, now + 120 * second).unwrap();
+        assert_eq!(moments.opening, now + 60 * second);
+        assert!(
+            now < moments.warm_from && moments.warm_from < moments.burst && moments.burst < moments.opening
+        );
+        assert!(moments.lead_max(1000) > 58 * second);
     }
 
     #[test]
     fn a_past_opening_is_tapped_when_all_are_warm() {
         let now = Instant::now();
-        let schedule = Schedule::new(now, now, 1000, now + Duration::from_secs(120)).unwrap();
-        assert!(schedule.launch >= now && schedule.tap < now + Duration::from_secs(10));
+        let moments = Moments::new(now, now, 1000, 1000, now + Duration::from_secs(120)).unwrap();
+        assert!(moments.warm_from >= now && moments.opening < now + Duration::from_secs(10));
     }
 
     #[test]
     fn an_opening_after_the_deadline_is_not_waited_for() {
         let now = Instant::now();
-        assert_eq!(
-            Schedule::new(now, now + Duration::from_secs(200), 10, now + Duration::from_secs(120)),
-            None
-        );
+        let (opening, deadline) = (now + Duration::from_secs(200), now + Duration::from_secs(120));
+        assert_eq!(Moments::new(now, opening, 10, 10, deadline), None);
     }
 }

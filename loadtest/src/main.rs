@@ -1,37 +1,68 @@
-//! Owns the life of the program: read the command line, run the scenario, say how it ended.
+//! Owns the life of the program: read the command line, do what it says, say how it ended.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
 
 mod admin;
 mod answer;
+mod arrivals;
 mod attack;
+mod baseline;
 mod buyer;
+mod capacity;
 mod cli;
 mod client;
 mod clock;
+mod court;
+mod evidence;
+mod figures;
+mod launch;
 mod ledger;
+mod live;
 mod load;
+mod metrics;
+mod outcome;
 mod page;
+mod plan;
+mod profile;
 mod reconcile;
 mod report;
 mod say;
-mod spike;
+mod scenario;
+mod span;
+mod threshold;
 mod tokens;
 mod told;
 mod verdict;
+mod walk;
+mod watch;
 mod wish;
 
 use clap::Parser;
+use cli::Command;
 use std::process::ExitCode;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    let ending = match cli.scenario {
-        cli::Scenario::Spike(options) => spike::run(options).await,
+    let command = cli::Cli::parse().command;
+    let ended = match &command {
+        Command::Profile => {
+            say::text(profile::BUILT_IN);
+            Ok(0)
+        }
+        Command::Merge(options) => court::merge(options).await.map(|verdict| verdict.exit_code()),
+        Command::Capacity(options) => capacity::run(options).await,
+        Command::Spike(options)
+        | Command::Crowd(options)
+        | Command::Customise(options)
+        | Command::Abandon(options)
+        | Command::RetryStorm(options)
+        | Command::Bots(options)
+        | Command::Soak(options)
+        | Command::Look(options)
+        | Command::Mix(options) => launch::run(&command, options).await.map(|verdict| verdict.exit_code()),
     };
-    match ending {
-        Ok(verdict) => ExitCode::from(verdict.exit_code()),
+    match ended {
+        Ok(code) => ExitCode::from(code),
         Err(failure) => {
             say::problem(&failure.to_string());
             ExitCode::from(failure.exit_code())

@@ -1,11 +1,17 @@
-//! Owns the verdict as people read it: short, the reasons last.
+//! Owns the verdict as people read it at the terminal: short, the reasons last. The pages are made in `report/pages.rs`.
+
+mod pages;
 
 use crate::admin::AuditItem;
+use crate::baseline::Direction;
 use crate::reconcile::Violation;
-use crate::say;
 use crate::told::Exchange;
-use crate::verdict::{Quantiles, Stores, Verdict, ViolationReport, Word};
+use crate::verdict::{Quantiles, Stores, Verdict, ViolationReport};
+use crate::{say, span};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+pub(crate) use pages::write;
 
 /// The others are in verdict.json, up to a bound.
 const PRINTED_PER_RULE_MAX: usize = 3;
@@ -17,29 +23,72 @@ impl Verdict {
             self.outcomes.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
         if !outcomes.is_empty() {
             say::line(&format!("outcomes  {}; retries {}", outcomes.join(", "), self.retries));
-            say::line(&format!("taps      sent within {} of the instant", self.tap_skew_ms.words()));
-            say::line(&format!("won       after {}", self.latency_ms.won.words()));
-            say::line(&format!("lost      after {}", self.latency_ms.lost.words()));
-            say::line(&format!("request   answered after {}", self.latency_ms.request.words()));
         }
+        if let Some(bots) = self.scenarios.get("bots") {
+            let bots: Vec<String> = bots.iter().map(|(name, of)| format!("{name} {}", of.count)).collect();
+            say::line(&format!("bots      {}", bots.join(", ")));
+        }
+        self.print_times();
         for item in &self.items {
             say::line(&format!("ledger    {}", equation(item)));
         }
-        if let Some(stores) = &self.stores {
-            for line in stores_equation(stores) {
-                say::line(&format!("ledger    {line}"));
-            }
+        for line in self.stores.iter().flat_map(stores_equation) {
+            say::line(&format!("ledger    {line}"));
+        }
+        for judged in &self.thresholds {
+            let word = match judged.met {
+                Some(true) => "met",
+                Some(false) => "MISSED",
+                None => "nothing to judge",
+            };
+            say::line(&format!("asked     {}: {}, {word}", judged.threshold, judged.measured));
+        }
+        for difference in self.baseline.iter().filter(|difference| difference.direction != Direction::Same) {
+            say::line(&format!("baseline  {}", difference.words()));
         }
         for note in &self.notes {
             say::line(&format!("note      {note}"));
         }
+        self.print_violations();
+        say::line(&self.sentence());
+    }
+
+    fn print_times(&self) {
+        if let Some(skew) = self.t0.skew_ms {
+            let after = self.t0.after_ms.words();
+            say::line(&format!(
+                "opening   {} from the first tap to the last; they left after {after}",
+                ms(skew)
+            ));
+        }
+        let arrivals = &self.arrivals;
+        if arrivals.intended > 0 {
+            say::line(&format!(
+                "started   {} of {}, {} of them late; after {}",
+                arrivals.intended - arrivals.unsent,
+                arrivals.intended,
+                arrivals.late,
+                arrivals.lateness_ms.words()
+            ));
+        }
+        for (name, label) in [("winners", "won"), ("losers", "lost")] {
+            if let Some(of) = self.latency_ms.get(name).filter(|of| of.count > 0) {
+                say::line(&format!("{label:<9} after {}", of.words()));
+            }
+        }
+        for (name, of) in &self.requests_ms {
+            say::line(&format!("request   {name}: {} answered after {}", of.count, of.words()));
+        }
+    }
+
+    fn print_violations(&self) {
         let mut of_rule = BTreeMap::<_, usize>::new();
         let mut printed = 0;
         for told in &self.violations {
             let n = of_rule.entry(told.violation.rule).or_default();
             *n += 1;
             if *n <= PRINTED_PER_RULE_MAX {
-                told.print();
+                say::text(&told.text());
                 printed += 1;
             }
         }
@@ -47,16 +96,11 @@ impl Verdict {
             let more = self.violations_total - printed;
             say::line(&format!("violation … and {more} more like these"));
         }
-        say::line(&self.sentence());
     }
 
     /// PASS, or what else it is and why.
     pub(crate) fn sentence(&self) -> String {
-        let word = match self.verdict {
-            Word::Pass => "PASS",
-            Word::Fail => "FAIL",
-            Word::NothingProved => "NOTHING PROVED",
-        };
+        let word = self.verdict.name();
         match self.reasons.is_empty() {
             true => word.to_owned(),
             false => format!("{word}: {}", self.reasons.join("; ")),
@@ -64,30 +108,34 @@ impl Verdict {
     }
 }
 
+/// Milliseconds as people read them.
+fn ms(ms: f64) -> String {
+    span::words(Duration::from_secs_f64(ms.max(0.0) / 1000.0))
+}
+
 impl Quantiles {
     fn words(&self) -> String {
-        if self.max == 0.0 {
+        if self.count == 0 {
             return "– (nobody)".to_owned();
         }
-        format!(
-            "p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms, max {:.1} ms",
-            self.p50, self.p99, self.p999, self.max
-        )
+        format!("p50 {}, p99 {}, p99.9 {}, max {}", ms(self.p50), ms(self.p99), ms(self.p999), ms(self.max))
     }
 }
 
 impl ViolationReport {
-    fn print(&self) {
+    /// The broken rule, and all that its buyer was told and the ledger has of him.
+    fn text(&self) -> String {
         let Violation { rule, buyer, reservation, what } = &self.violation;
         let who =
             [buyer, reservation].into_iter().flatten().map(|name| format!(" {name}")).collect::<String>();
-        say::line(&format!("violation {rule:?}{who}: {what}"));
+        let mut text = format!("violation {}{who}: {what}\n", rule.name());
         for Exchange { at, took_ms, request, answer } in &self.history {
-            say::line(&format!("    {at} {request}\n        after {took_ms:.1} ms {answer}"));
+            text += &format!("    {at} {request}\n        after {took_ms:.1} ms {answer}\n");
         }
         for line in &self.ledger {
-            say::line(&format!("    ledger {line}"));
+            text += &format!("    ledger {line}\n");
         }
+        text
     }
 }
 

@@ -7,6 +7,11 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 
+/// Prints what has its line ends already.
+pub(crate) fn text(text: &str) {
+    let _ = write!(std::io::stdout().lock(), "{text}");
+}
+
 /// Prints why the program could not do what it was asked to.
 pub(crate) fn problem(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "loadtest: {text}");

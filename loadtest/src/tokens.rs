@@ -1,9 +1,10 @@
 //! Owns the tokens: the buyers', the payment service's and the operator's. None is ever printed.
 
 use crate::Failure;
-use crate::cli::SpikeOptions;
+use crate::cli::{Ledger, Target};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fastrand::Rng;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -11,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// A buyer as the gateway knows him.
+#[derive(Clone)]
 pub(crate) struct BuyerToken {
     /// The token's `sub`.
     pub(crate) sub: String,
@@ -23,13 +25,21 @@ pub(crate) struct Tokens {
     pub(crate) buyers: Vec<BuyerToken>,
     /// The payment service's `Authorization`; without it nothing can be confirmed.
     pub(crate) service: Option<String>,
+    pub(crate) forger: Forger,
+}
+
+/// Makes tokens that must be turned down.
+pub(crate) struct Forger {
+    /// Without the secret a stale token can't be made: a forged one is sent instead.
+    key: Option<EncodingKey>,
 }
 
 /// Tokens outlive the load by this much, so that retries at its end are not refused.
 const TOKEN_SPARE: Duration = Duration::from_secs(3600);
 /// What the contract asks of a secret.
 const SECRET_BYTES_MIN: usize = 32;
-const BUYERS_DEFAULT: usize = 1000;
+/// For this long a stale token has expired: beyond any leeway.
+const STALE_S: i64 = 3600;
 
 #[derive(Serialize)]
 struct Claims<'a> {
@@ -39,36 +49,44 @@ struct Claims<'a> {
     scope: Option<&'a str>,
 }
 
-/// Mints the buyers' tokens, or reads them, as the options say.
-pub(crate) fn gather(options: &SpikeOptions, seed: u64) -> Result<Tokens, Failure> {
+/// How many buyers there are tokens for: `None`, as many as are wanted.
+pub(crate) fn at_hand(options: &Target) -> Result<Option<usize>, Failure> {
+    match &options.tokens {
+        Some(path) => Ok(Some(from_lines(&read(path, "--tokens")?)?.len())),
+        None => Ok(None),
+    }
+}
+
+/// Mints the tokens of these accounts, or reads them, as the options say. `lasts`: how long they must be good at least.
+pub(crate) fn gather(
+    options: &Target,
+    seed: u64,
+    accounts: impl Iterator<Item = usize>,
+    lasts: Duration,
+) -> Result<Tokens, Failure> {
     if let Some(path) = &options.auth_secret_file {
         let secret = read_bytes(path, "--auth-secret-file")?;
         let expires = jiff::Timestamp::now().as_second()
-            + i64::try_from((options.deadline + TOKEN_SPARE).as_secs()).unwrap_or(i64::from(i32::MAX));
-        return mint(without_line_end(&secret), options.buyers.unwrap_or(BUYERS_DEFAULT), seed, expires);
+            + i64::try_from((lasts + TOKEN_SPARE).as_secs()).unwrap_or(i64::from(i32::MAX));
+        return mint(without_line_end(&secret), accounts, seed, expires);
     }
     let Some(path) = &options.tokens else {
         return Err(Failure::Usage("give --auth-secret-file or --tokens".to_owned()));
     };
-    let mut buyers = from_lines(&read(path, "--tokens")?)?;
-    if let Some(wanted) = options.buyers {
-        if wanted > buyers.len() {
-            return Err(Failure::Usage(format!(
-                "--buyers {wanted}, but --tokens has {} tokens",
-                buyers.len()
-            )));
-        }
-        buyers.truncate(wanted);
-    }
+    let known = from_lines(&read(path, "--tokens")?)?;
+    let buyers =
+        accounts.map(|account| known.get(account).cloned()).collect::<Option<Vec<_>>>().ok_or_else(|| {
+            Failure::Usage(format!("--tokens has {} tokens, there are more buyers", known.len()))
+        })?;
     let service = match &options.service_token_file {
         None => None,
         Some(path) => Some(format!("Bearer {}", read(path, "--service-token-file")?.trim())),
     };
-    Ok(Tokens { buyers, service })
+    Ok(Tokens { buyers, service, forger: Forger { key: None } })
 }
 
 /// Finds the operator's token in lines of `NAME TOKEN`: the one of that name, or the first.
-pub(crate) fn operator(options: &SpikeOptions) -> Result<String, Failure> {
+pub(crate) fn operator(options: &Ledger) -> Result<String, Failure> {
     let text = read(&options.ops_token_file, "--ops-token-file")?;
     ops_token(&text, options.ops_token_name.as_deref()).map(|token| format!("Bearer {token}")).ok_or_else(
         || match &options.ops_token_name {
@@ -88,7 +106,30 @@ fn ops_token<'a>(text: &'a str, name: Option<&str>) -> Option<&'a str> {
         .filter(|token| !token.is_empty())
 }
 
-fn mint(secret: &[u8], buyers: usize, seed: u64, expires: i64) -> Result<Tokens, Failure> {
+impl Forger {
+    /// An `Authorization` whose token was good until an hour ago.
+    pub(crate) fn stale(&self, sub: &str) -> String {
+        let exp = jiff::Timestamp::now().as_second() - STALE_S;
+        let signed = self.key.as_ref().and_then(|key| {
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Claims { sub, exp, scope: None }, key).ok()
+        });
+        format!("Bearer {}", signed.unwrap_or_else(|| "stale.stale.stale".to_owned()))
+    }
+
+    /// A good one with another signature.
+    pub(crate) fn forged(bearer: &str, rng: &mut Rng) -> String {
+        let (signed, _) = bearer.rsplit_once('.').unwrap_or((bearer, ""));
+        let signature: [u8; 32] = std::array::from_fn(|_| rng.u8(..));
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn mint(
+    secret: &[u8],
+    accounts: impl Iterator<Item = usize>,
+    seed: u64,
+    expires: i64,
+) -> Result<Tokens, Failure> {
     if secret.len() < SECRET_BYTES_MIN {
         return Err(Failure::Usage(format!("--auth-secret-file has fewer than {SECRET_BYTES_MIN} bytes")));
     }
@@ -98,14 +139,15 @@ fn mint(secret: &[u8], buyers: usize, seed: u64, expires: i64) -> Result<Tokens,
             .map(|token| format!("Bearer {token}"))
             .map_err(|error| Failure::Outside(format!("a token can't be signed: {error}")))
     };
-    let buyers = (0..buyers)
+    let buyers = accounts
         .map(|n| {
             let sub = format!("buyer-{seed}-{n}");
             let bearer = sign(&sub, None)?;
             Ok(BuyerToken { sub, bearer })
         })
         .collect::<Result<_, Failure>>()?;
-    Ok(Tokens { buyers, service: Some(sign("loadtest-payments", Some("service"))?) })
+    let service = Some(sign("loadtest-payments", Some("service"))?);
+    Ok(Tokens { buyers, service, forger: Forger { key: Some(key) } })
 }
 
 fn from_lines(text: &str) -> Result<Vec<BuyerToken>, Failure> {
@@ -164,7 +206,7 @@ mod tests {
 
     #[test]
     fn minted_tokens_carry_their_buyer_and_can_be_read_back() {
-        let tokens = mint(SECRET, 3, 42, 4_000_000_000).unwrap();
+        let tokens = mint(SECRET, 0..3, 42, 4_000_000_000).unwrap();
         let subs: Vec<_> = tokens.buyers.iter().map(|buyer| buyer.sub.as_str()).collect();
         assert_eq!(subs, ["buyer-42-0", "buyer-42-1", "buyer-42-2"]);
         for buyer in &tokens.buyers {
@@ -177,8 +219,18 @@ mod tests {
     }
 
     #[test]
+    fn bad_tokens_look_like_good_ones() {
+        let tokens = mint(SECRET, 0..1, 42, 4_000_000_000).unwrap();
+        let good = &tokens.buyers[0].bearer;
+        let forged = Forger::forged(good, &mut Rng::with_seed(1));
+        assert!(forged.len() == good.len() && forged != *good);
+        let stale = tokens.forger.stale("buyer-42-0");
+        assert_eq!(subject(stale.strip_prefix("Bearer ").unwrap()).as_deref(), Some("buyer-42-0"));
+    }
+
+    #[test]
     fn a_short_secret_is_refused_and_not_shown() {
-        let error = mint(b"hunter2", 1, 1, 1).err().unwrap().to_string();
+        let error = mint(b"hunter2", 0..1, 1, 1).err().unwrap().to_string();
         assert!(!error.contains("hunter2"));
     }
 
@@ -191,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_token_file_is_read_and_its_faults_have_lines() {
-        let minted = mint(SECRET, 2, 7, 4_000_000_000).unwrap();
+        let minted = mint(SECRET, 0..2, 7, 4_000_000_000).unwrap();
         let lines: Vec<_> = minted.buyers.iter().map(|b| b.bearer.strip_prefix("Bearer ").unwrap()).collect();
         assert_eq!(from_lines(&lines.join("\n\n")).unwrap().len(), 2);
         let twice = format!("{}\n{}\n", lines[0], lines[0]);

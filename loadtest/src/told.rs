@@ -1,12 +1,13 @@
 //! Owns what each buyer was told: the one side of the proof. The other is the ledger.
 
+use crate::outcome::Outcome;
+use crate::scenario::Scenario;
 use crate::wish::Wish;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// A reservation as a 200 or 201 showed it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hold {
     pub(crate) id: String,
     pub(crate) number: u64,
@@ -19,54 +20,8 @@ pub(crate) struct Hold {
     pub(crate) unavailable: Vec<String>,
 }
 
-/// How a buyer's tap ended. Of several answers the first in this order counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Outcome {
-    /// 201: a hold of his own.
-    Won,
-    /// 200: an answer was lost, and the retry showed the hold.
-    Replayed,
-    /// An answer that the contract does not allow.
-    Wrong,
-    /// Nobody knows until the ledger is read.
-    Unknown,
-    SoldOut,
-    PurchaseLimit,
-    /// Closed, paused or not open until the tries were used up.
-    Refused,
-    /// 429 until the tries were used up.
-    Limited,
-    /// 503, certainly not taken, until the tries were used up.
-    Shed,
-}
-
-impl Outcome {
-    /// Every outcome with its name in verdict.json.
-    pub(crate) const ALL: [(Outcome, &'static str); 9] = [
-        (Outcome::Won, "won"),
-        (Outcome::Replayed, "replayed"),
-        (Outcome::SoldOut, "sold_out"),
-        (Outcome::PurchaseLimit, "purchase_limit"),
-        (Outcome::Limited, "limited"),
-        (Outcome::Shed, "shed"),
-        (Outcome::Unknown, "unknown"),
-        (Outcome::Refused, "refused"),
-        (Outcome::Wrong, "wrong"),
-    ];
-
-    pub(crate) fn holds(self) -> bool {
-        matches!(self, Outcome::Won | Outcome::Replayed)
-    }
-
-    /// Whether the gateway said yes or no, rather than "later" or nothing.
-    pub(crate) fn decided(self) -> bool {
-        matches!(self, Outcome::Won | Outcome::Replayed | Outcome::SoldOut | Outcome::PurchaseLimit)
-    }
-}
-
-/// What became of a confirm or a cancel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of a confirm, a cancel or an amendment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Step {
     NotTried,
     Done,
@@ -76,15 +31,27 @@ pub(crate) enum Step {
 }
 
 /// A "sold out" as it was told.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct SoldOut {
     pub(crate) items: Vec<String>,
     /// `final`: nothing can come back by itself.
     pub(crate) last: bool,
+    /// When it was asked and when it was told, by the server's clock as it was estimated.
+    pub(crate) asked: Timestamp,
+    pub(crate) told: Timestamp,
+}
+
+/// An amendment and its answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Amend {
+    pub(crate) reservation: String,
+    pub(crate) step: Step,
+    /// The reservation as the answer showed it, when it is done.
+    pub(crate) shown: Option<Hold>,
 }
 
 /// One request and its answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Exchange {
     /// When it was sent, by the server's clock.
     pub(crate) at: Timestamp,
@@ -94,14 +61,14 @@ pub(crate) struct Exchange {
 }
 
 /// A buyer's requests and answers; the first and the latest are kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct History {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) left_out: usize,
 }
 
-const EXCHANGES_MAX: usize = 40;
-const TEXT_MAX: usize = 700;
+const EXCHANGES_MAX: usize = 24;
+const TEXT_MAX: usize = 500;
 
 impl History {
     pub(crate) fn push(&mut self, exchange: Exchange) {
@@ -113,6 +80,25 @@ impl History {
     }
 }
 
+impl Exchange {
+    /// No answer that says what became of the request: it may have been done, or be done yet.
+    fn is_lost(&self) -> bool {
+        let status = self.answer.split(' ').next().unwrap_or_default();
+        match status {
+            "502" | "504" => true,
+            "503" => !self.answer.contains("temporary-reduced-capacity"),
+            status => status.parse::<u16>().is_err(),
+        }
+    }
+}
+
+impl History {
+    /// How many answers were lost on the way, if that is known of all.
+    pub(crate) fn lost(&self) -> Option<usize> {
+        (self.left_out == 0).then(|| self.exchanges.iter().filter(|exchange| exchange.is_lost()).count())
+    }
+}
+
 /// An answer's text, cut to what a history may hold.
 pub(crate) fn clip(text: &str) -> String {
     match text.char_indices().nth(TEXT_MAX) {
@@ -121,48 +107,43 @@ pub(crate) fn clip(text: &str) -> String {
     }
 }
 
-/// All that one buyer was told.
-#[derive(Clone, Debug)]
+/// All that one buyer was told of one tap: of one key. A buyer who taps anew with another key has several.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Told {
     pub(crate) buyer: String,
+    pub(crate) key: String,
+    pub(crate) scenario: Scenario,
     pub(crate) wish: Wish,
     /// `None`: the buyer never came to tap.
     pub(crate) outcome: Option<Outcome>,
-    /// Every 200 and 201 to a tap, in the order of arrival.
+    /// Every 200 and 201 to the tap, in the order of arrival.
     pub(crate) holds: Vec<Hold>,
     pub(crate) sold_out: Vec<SoldOut>,
+    pub(crate) amends: Vec<Amend>,
     pub(crate) confirm: Step,
     pub(crate) cancel: Step,
     /// The payment's reference, as the confirm gave it.
     pub(crate) payment: String,
     /// Where an answer strayed from the contract.
     pub(crate) complaints: Vec<String>,
-    pub(crate) retries: u64,
-    /// From the first request being sent after the opening: how late the tap left.
-    pub(crate) skew: Option<Duration>,
-    /// From the tap to its outcome, retries and waits included.
-    pub(crate) waited: Option<Duration>,
-    /// Each reservation request that was answered.
-    pub(crate) requests: Vec<Duration>,
     pub(crate) history: History,
 }
 
 impl Told {
-    pub(crate) fn new(buyer: String, wish: Wish, payment: String) -> Told {
+    pub(crate) fn new(buyer: String, key: String, scenario: Scenario, wish: Wish) -> Told {
         Told {
+            payment: format!("pay-{key}"),
             buyer,
+            key,
+            scenario,
             wish,
             outcome: None,
             holds: Vec::new(),
             sold_out: Vec::new(),
+            amends: Vec::new(),
             confirm: Step::NotTried,
             cancel: Step::NotTried,
-            payment,
             complaints: Vec::new(),
-            retries: 0,
-            skew: None,
-            waited: None,
-            requests: Vec::new(),
             history: History::default(),
         }
     }
@@ -183,9 +164,33 @@ mod tests {
                 answer: String::new(),
             });
         }
-        assert_eq!((history.exchanges.len(), history.left_out), (EXCHANGES_MAX, 60));
+        assert_eq!((history.exchanges.len(), history.left_out), (EXCHANGES_MAX, 100 - EXCHANGES_MAX));
         assert_eq!(history.exchanges.first().map(|e| e.took_ms), Some(0.0));
         assert_eq!(history.exchanges.last().map(|e| e.took_ms), Some(99.0));
+    }
+
+    #[test]
+    fn lost_answers_are_counted() {
+        let mut history = History::default();
+        let answers = [
+            "201 {}",
+            "none: timed out",
+            "503 {\"type\":\"/problems/outcome-unknown\"}",
+            "503 {\"type\":\"/problems/temporary-reduced-capacity\"}",
+            "502 Bad Gateway",
+        ];
+        for answer in answers {
+            let exchange = Exchange {
+                at: Timestamp::UNIX_EPOCH,
+                took_ms: 1.0,
+                request: String::new(),
+                answer: answer.to_owned(),
+            };
+            history.push(exchange);
+        }
+        assert_eq!(history.lost(), Some(3));
+        history.left_out = 1;
+        assert_eq!(history.lost(), None);
     }
 
     #[test]

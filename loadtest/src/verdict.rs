@@ -1,16 +1,22 @@
-//! Owns the verdict: how it is come to, what verdict.json says and the exit code.
+//! Owns the verdict: how it is come to, what verdict.json says and the exit code. Its members are described in loadtest/README.md.
 
 use crate::Failure;
 use crate::admin::{Audit, AuditItem};
+use crate::baseline::Difference;
+use crate::clock::now;
+use crate::evidence::{Evidence, Run};
+use crate::figures::{Figures, Latency};
 use crate::ledger::Change;
+use crate::outcome::Outcome;
 use crate::reconcile::Violation;
-use crate::told::{Exchange, Outcome, Told};
-use hdrhistogram::Histogram;
-use jiff::{Timestamp, Unit};
+use crate::scenario::Scenario;
+use crate::threshold::Judged;
+use crate::told::{Exchange, Told};
+use crate::watch::Health;
+use jiff::Timestamp;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
-use std::time::Duration;
 
 /// How the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -18,7 +24,8 @@ use std::time::Duration;
 pub(crate) enum Word {
     Pass,
     Fail,
-    NothingProved,
+    /// The run proves nothing: the generator was the limit, or nothing was decided.
+    Invalid,
 }
 
 /// verdict.json.
@@ -29,40 +36,70 @@ pub(crate) struct Verdict {
     pub(crate) reasons: Vec<String>,
     /// What to know before believing the figures.
     pub(crate) notes: Vec<String>,
+    pub(crate) scenario: String,
     pub(crate) sale: String,
+    pub(crate) seed: u64,
+    pub(crate) shards: Vec<String>,
     pub(crate) buyers: usize,
-    pub(crate) opened_at: Timestamp,
-    /// How late after the common tap the buyers' first requests left.
-    pub(crate) tap_skew_ms: Quantiles,
+    pub(crate) started_at: Timestamp,
+    pub(crate) opening_at: Timestamp,
+    pub(crate) finished_at: Timestamp,
+    /// How many taps of honest buyers ended in which way.
     pub(crate) outcomes: BTreeMap<&'static str, u64>,
     /// Of the unknown outcomes, how many the ledger shows as reservations.
     pub(crate) unknown_held: u64,
-    pub(crate) latency_ms: Latencies,
+    /// From the intended instant to the outcome, of honest buyers: winners, losers, and each outcome.
+    pub(crate) latency_ms: BTreeMap<&'static str, Quantiles>,
+    /// Each scenario by itself, bots among them.
+    pub(crate) scenarios: BTreeMap<&'static str, BTreeMap<&'static str, Quantiles>>,
+    /// From being sent to the answer, by the request's name.
+    pub(crate) requests_ms: BTreeMap<String, Quantiles>,
+    pub(crate) arrivals: Arrived,
+    pub(crate) t0: Opened,
     pub(crate) retries: u64,
+    /// Requests without an answer, by why.
+    pub(crate) lost: BTreeMap<String, u64>,
+    pub(crate) thresholds: Vec<Judged>,
+    /// How this machine fared; absent when nothing was sent.
+    pub(crate) generator: Option<Health>,
     pub(crate) items: Vec<AuditItem>,
     pub(crate) stores: Option<Stores>,
     pub(crate) violations_total: usize,
     pub(crate) violations: Vec<ViolationReport>,
-    pub(crate) seed: u64,
-    pub(crate) started_at: Timestamp,
-    pub(crate) finished_at: Timestamp,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) baseline: Vec<Difference>,
 }
 
-/// Milliseconds.
+/// Milliseconds, and of how many.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Quantiles {
+    pub(crate) count: u64,
+    pub(crate) mean: f64,
     pub(crate) p50: f64,
+    pub(crate) p90: f64,
     pub(crate) p99: f64,
     pub(crate) p999: f64,
     pub(crate) max: f64,
 }
 
-/// From tap to outcome with all retries, and each reservation request by itself.
+/// The starts of work, beside what was intended.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub(crate) struct Latencies {
-    pub(crate) won: Quantiles,
-    pub(crate) lost: Quantiles,
-    pub(crate) request: Quantiles,
+pub(crate) struct Arrived {
+    pub(crate) intended: u64,
+    pub(crate) late: u64,
+    pub(crate) unsent: u64,
+    pub(crate) lateness_ms: Quantiles,
+}
+
+/// The taps that were meant for the opening.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub(crate) struct Opened {
+    /// ms after the opening at which the first and the last of them left.
+    pub(crate) first_ms: Option<f64>,
+    pub(crate) last_ms: Option<f64>,
+    /// From the first to the last.
+    pub(crate) skew_ms: Option<f64>,
+    pub(crate) after_ms: Quantiles,
 }
 
 /// The slots of all stores that have a limit together: free + held + confirmed − total = drift.
@@ -90,12 +127,14 @@ pub(crate) struct ViolationReport {
     pub(crate) ledger: Vec<String>,
 }
 
-/// What the run was, apart from how it went.
-pub(crate) struct Run {
-    pub(crate) sale: String,
-    pub(crate) seed: u64,
-    pub(crate) opened_at: Timestamp,
-    pub(crate) started_at: Timestamp,
+/// What the judges found.
+pub(crate) struct Findings {
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) unknown_held: u64,
+    pub(crate) thresholds: Vec<Judged>,
+    /// Why the generator, not the server, was the limit.
+    pub(crate) complaints: Vec<String>,
+    pub(crate) baseline: Vec<Difference>,
     pub(crate) notes: Vec<String>,
 }
 
@@ -103,76 +142,91 @@ pub(crate) struct Run {
 const PER_RULE_MAX: usize = 10;
 /// So many buyers' histories are shown.
 const HISTORIES_MAX: usize = 20;
-/// Longer than any run.
-const HIGHEST_US: u64 = 24 * 3600 * 1_000_000;
 
 impl Verdict {
     /// The verdict on a run whose load was sent.
-    pub(crate) fn on(
-        run: Run,
-        told: &[Told],
-        audit: &Audit,
-        changes: &[Change],
-        violations: Vec<Violation>,
-        unknown_held: u64,
-    ) -> Verdict {
-        let outcomes = count(told);
-        let (verdict, reasons) = judge(&outcomes, unknown_held, &violations);
-        let waits = |wanted: fn(Outcome) -> bool| {
-            quantiles(
-                told.iter().filter(|told| told.outcome.is_some_and(wanted)).filter_map(|told| told.waited),
-            )
-        };
+    pub(crate) fn on(evidence: &Evidence, audit: &Audit, changes: &[Change], findings: Findings) -> Verdict {
+        let figures = &evidence.figures;
+        let (verdict, reasons) = judge(&evidence.run, figures, &findings);
         let (stores, items) = audit.items.iter().cloned().partition(|item| item.item.starts_with("store:"));
-        Verdict {
-            verdict,
-            reasons,
-            notes: run.notes,
-            sale: run.sale,
-            buyers: told.len(),
-            opened_at: run.opened_at,
-            tap_skew_ms: quantiles(told.iter().filter_map(|told| told.skew)),
-            outcomes,
-            unknown_held,
-            latency_ms: Latencies {
-                won: waits(Outcome::holds),
-                lost: waits(|outcome| {
-                    matches!(outcome, Outcome::SoldOut | Outcome::PurchaseLimit | Outcome::Refused)
-                }),
-                request: quantiles(told.iter().flat_map(|told| told.requests.iter().copied())),
-            },
-            retries: told.iter().map(|told| told.retries).sum(),
-            items,
-            stores: sum(&stores),
-            violations_total: violations.len(),
-            violations: with_histories(violations, told, changes),
-            seed: run.seed,
-            started_at: run.started_at,
-            finished_at: now(),
-        }
+        let mut verdict =
+            Verdict::of(&evidence.run, figures, Some(evidence.health.clone()), verdict, reasons);
+        verdict.notes.extend(findings.notes);
+        verdict.unknown_held = findings.unknown_held;
+        verdict.thresholds = findings.thresholds;
+        verdict.items = items;
+        verdict.stores = sum(&stores);
+        verdict.violations_total = findings.violations.len();
+        verdict.violations = with_histories(findings.violations, &evidence.told, changes);
+        verdict.baseline = findings.baseline;
+        verdict
     }
 
     /// The verdict on a run that was not worth starting.
-    pub(crate) fn nothing_proved(run: Run, buyers: usize, reason: String) -> Verdict {
+    pub(crate) fn not_started(run: &Run, reason: String) -> Verdict {
+        Verdict::of(run, &Figures::default(), None, Word::Invalid, vec![reason])
+    }
+
+    fn of(
+        run: &Run,
+        figures: &Figures,
+        generator: Option<Health>,
+        verdict: Word,
+        reasons: Vec<String>,
+    ) -> Verdict {
+        let honest = |wanted: fn(Outcome) -> bool| {
+            Quantiles::of(&figures.latency(|scenario, outcome| scenario.is_honest() && wanted(outcome)))
+        };
+        let mut latency_ms =
+            BTreeMap::from([("winners", honest(Outcome::holds)), ("losers", honest(Outcome::lost))]);
+        for (outcome, count) in figures.counts().into_iter().filter(|(_, count)| *count > 0) {
+            let latency = figures.latency(|scenario, other| scenario.is_honest() && other == outcome);
+            debug_assert_eq!(count, latency.count());
+            latency_ms.insert(outcome.name(), Quantiles::of(&latency));
+        }
+        let by_scenario = |(scenario, outcomes): (&Scenario, &BTreeMap<Outcome, Latency>)| {
+            let outcomes = outcomes.iter().map(|(outcome, latency)| (outcome.name(), Quantiles::of(latency)));
+            (scenario.name(), outcomes.collect())
+        };
+        let ms = |us: Option<i64>| us.map(|us| us as f64 / 1000.0);
         Verdict {
-            verdict: Word::NothingProved,
-            reasons: vec![reason],
-            notes: run.notes,
-            sale: run.sale,
-            buyers,
-            opened_at: run.opened_at,
-            tap_skew_ms: Quantiles::default(),
-            outcomes: count(&[]),
+            verdict,
+            reasons,
+            notes: run.notes.clone(),
+            scenario: run.scenario.clone(),
+            sale: run.sale.clone(),
+            seed: run.seed,
+            shards: run.shards.clone(),
+            buyers: run.buyers,
+            started_at: run.started_at,
+            opening_at: run.opening,
+            finished_at: now(),
+            outcomes: figures.counts().into_iter().map(|(outcome, count)| (outcome.name(), count)).collect(),
             unknown_held: 0,
-            latency_ms: Latencies::default(),
-            retries: 0,
+            latency_ms,
+            scenarios: figures.outcomes.iter().map(by_scenario).collect(),
+            requests_ms: figures.requests.iter().map(|(name, l)| (name.clone(), Quantiles::of(l))).collect(),
+            arrivals: Arrived {
+                intended: figures.lateness.count() + figures.unsent,
+                late: figures.late,
+                unsent: figures.unsent,
+                lateness_ms: Quantiles::of(&figures.lateness),
+            },
+            t0: Opened {
+                first_ms: ms(figures.opening.first),
+                last_ms: ms(figures.opening.last),
+                skew_ms: figures.opening.spread().map(|spread| spread.as_secs_f64() * 1000.0),
+                after_ms: Quantiles::of(&figures.opening.skew),
+            },
+            retries: figures.retries,
+            lost: figures.errors.clone(),
+            thresholds: Vec::new(),
+            generator,
             items: Vec::new(),
             stores: None,
             violations_total: 0,
             violations: Vec::new(),
-            seed: run.seed,
-            started_at: run.started_at,
-            finished_at: now(),
+            baseline: Vec::new(),
         }
     }
 
@@ -180,7 +234,7 @@ impl Verdict {
         match self.verdict {
             Word::Pass => 0,
             Word::Fail => 1,
-            Word::NothingProved => 4,
+            Word::Invalid => 4,
         }
     }
 
@@ -193,64 +247,60 @@ impl Verdict {
     }
 }
 
-/// The present time, as fine as the contract writes times.
-pub(crate) fn now() -> Timestamp {
-    to_the_ms(Timestamp::now())
+impl Word {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Word::Pass => "PASS",
+            Word::Fail => "FAIL",
+            Word::Invalid => "INVALID",
+        }
+    }
 }
 
-/// Finer than milliseconds would be a pretence for a clock that is read over the network.
-pub(crate) fn to_the_ms(time: Timestamp) -> Timestamp {
-    time.round(Unit::Millisecond).unwrap_or(time)
+impl Quantiles {
+    pub(crate) fn of(latency: &Latency) -> Quantiles {
+        let ms =
+            |span: Option<std::time::Duration>| span.map_or(0.0, |span| span.as_micros() as f64 / 1000.0);
+        Quantiles {
+            count: latency.count(),
+            mean: ms(latency.mean()),
+            p50: ms(latency.at(0.5)),
+            p90: ms(latency.at(0.9)),
+            p99: ms(latency.at(0.99)),
+            p999: ms(latency.at(0.999)),
+            max: ms(latency.max()),
+        }
+    }
 }
 
-fn judge(
-    outcomes: &BTreeMap<&'static str, u64>,
-    unknown_held: u64,
-    violations: &[Violation],
-) -> (Word, Vec<String>) {
-    if !violations.is_empty() {
+/// A broken rule is a broken rule, however tired the generator was. A missed threshold is the server's fault only
+/// if it was not.
+fn judge(run: &Run, figures: &Figures, findings: &Findings) -> (Word, Vec<String>) {
+    if !findings.violations.is_empty() {
         let mut rules = BTreeMap::<_, usize>::new();
-        violations.iter().for_each(|violation| *rules.entry(violation.rule).or_default() += 1);
-        return (Word::Fail, rules.into_iter().map(|(rule, n)| format!("{rule:?} {n}×")).collect());
+        findings.violations.iter().for_each(|violation| *rules.entry(violation.rule).or_default() += 1);
+        return (Word::Fail, rules.into_iter().map(|(rule, n)| format!("{} {n}×", rule.name())).collect());
     }
-    let of = |wanted: fn(Outcome) -> bool| -> u64 {
-        Outcome::ALL
-            .iter()
-            .filter(|(outcome, _)| wanted(*outcome))
-            .filter_map(|(_, name)| outcomes.get(name))
-            .sum()
-    };
-    if of(Outcome::decided) == 0 {
-        return (Word::NothingProved, vec!["no tap was ever decided".to_owned()]);
+    if !findings.complaints.is_empty() {
+        return (Word::Invalid, findings.complaints.clone());
     }
-    if of(Outcome::holds) + unknown_held == 0 {
-        return (Word::NothingProved, vec!["nobody won anything".to_owned()]);
+    let of = |wanted: fn(Outcome) -> bool| figures.latency(|_, outcome| wanted(outcome)).count();
+    if run.taps && of(Outcome::decided) == 0 {
+        return (Word::Invalid, vec!["no tap was ever decided".to_owned()]);
     }
-    (Word::Pass, Vec::new())
-}
-
-fn count(told: &[Told]) -> BTreeMap<&'static str, u64> {
-    Outcome::ALL
+    if run.taps && of(Outcome::holds) + findings.unknown_held == 0 {
+        return (Word::Invalid, vec!["nobody won anything".to_owned()]);
+    }
+    if !run.taps && figures.requests.is_empty() {
+        return (Word::Invalid, vec!["nothing was ever answered".to_owned()]);
+    }
+    let missed: Vec<String> = findings
+        .thresholds
         .iter()
-        .map(|(outcome, name)| {
-            (*name, told.iter().filter(|told| told.outcome == Some(*outcome)).count() as u64)
-        })
-        .collect()
-}
-
-fn quantiles(durations: impl Iterator<Item = Duration>) -> Quantiles {
-    // Three digits are more than a shared machine is steady to; the bounds are valid.
-    let Ok(mut histogram) = Histogram::<u64>::new_with_bounds(1, HIGHEST_US, 3) else {
-        return Quantiles::default();
-    };
-    for duration in durations {
-        histogram.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(HIGHEST_US));
-    }
-    if histogram.is_empty() {
-        return Quantiles::default();
-    }
-    let ms = |quantile| histogram.value_at_quantile(quantile) as f64 / 1000.0;
-    Quantiles { p50: ms(0.5), p99: ms(0.99), p999: ms(0.999), max: histogram.max() as f64 / 1000.0 }
+        .filter(|judged| judged.met == Some(false))
+        .map(|judged| format!("{} was asked for, it was {}", judged.threshold, judged.measured))
+        .collect();
+    if missed.is_empty() { (Word::Pass, missed) } else { (Word::Fail, missed) }
 }
 
 fn sum(stores: &[AuditItem]) -> Option<Stores> {
@@ -275,121 +325,38 @@ fn sum(stores: &[AuditItem]) -> Option<Stores> {
     (!stores.is_empty()).then_some(sum)
 }
 
+/// With the whole history of the buyers in question: of all keys that they used.
 fn with_histories(violations: Vec<Violation>, told: &[Told], changes: &[Change]) -> Vec<ViolationReport> {
-    let by_buyer: HashMap<&str, &Told> = told.iter().map(|told| (told.buyer.as_str(), told)).collect();
-    let mut shown = HashSet::new();
     let mut of_rule = BTreeMap::<_, usize>::new();
-    violations
+    let kept: Vec<Violation> = violations
         .into_iter()
         .filter(|violation| {
             let n = of_rule.entry(violation.rule).or_default();
             *n += 1;
             *n <= PER_RULE_MAX
         })
-        .map(|violation| {
-            let buyer = violation.buyer.clone().unwrap_or_default();
-            // A buyer's history is shown once, with the first of his violations.
-            let first = !buyer.is_empty() && shown.len() < HISTORIES_MAX && shown.insert(buyer.clone());
-            let history = by_buyer
-                .get(buyer.as_str())
-                .filter(|_| first)
-                .map(|told| told.history.exchanges.clone())
-                .unwrap_or_default();
-            let ledger = match first {
-                true => changes.iter().filter(|change| change.buyer == buyer).map(Change::describe).collect(),
-                false => Vec::new(),
-            };
-            ViolationReport { violation, history, ledger }
-        })
-        .collect()
+        .collect();
+    let named: HashSet<&str> = kept.iter().filter_map(|violation| violation.buyer.as_deref()).collect();
+    let mut by_buyer: HashMap<&str, Vec<Exchange>> = HashMap::new();
+    for told in told.iter().filter(|told| named.contains(told.buyer.as_str())) {
+        by_buyer.entry(&told.buyer).or_default().extend(told.history.exchanges.iter().cloned());
+    }
+    let mut shown = HashSet::new();
+    let mut reports = Vec::with_capacity(kept.len());
+    for violation in &kept {
+        let buyer = violation.buyer.as_deref().unwrap_or_default();
+        // A buyer's history is shown once, with the first of his violations.
+        let first = !buyer.is_empty() && shown.len() < HISTORIES_MAX && shown.insert(buyer.to_owned());
+        let mut history = if first { by_buyer.get(buyer).cloned().unwrap_or_default() } else { Vec::new() };
+        history.sort_by_key(|exchange| exchange.at);
+        let ledger = match first {
+            true => changes.iter().filter(|change| change.buyer == buyer).map(Change::describe).collect(),
+            false => Vec::new(),
+        };
+        reports.push(ViolationReport { violation: violation.clone(), history, ledger });
+    }
+    reports
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reconcile::Rule;
-
-    fn outcomes(of: &[(&'static str, u64)]) -> BTreeMap<&'static str, u64> {
-        of.iter().copied().collect()
-    }
-
-    fn violation() -> Violation {
-        Violation {
-            rule: Rule::NotOversold,
-            buyer: Some("b".to_owned()),
-            reservation: None,
-            what: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_violation_fails_whatever_else_there_is() {
-        assert_eq!(judge(&outcomes(&[("won", 5)]), 0, &[violation()]).0, Word::Fail);
-        assert_eq!(judge(&outcomes(&[]), 0, &[violation()]).0, Word::Fail);
-    }
-
-    #[test]
-    fn a_run_without_decisions_or_winners_proves_nothing() {
-        assert_eq!(judge(&outcomes(&[("unknown", 9), ("shed", 1)]), 0, &[]).0, Word::NothingProved);
-        assert_eq!(judge(&outcomes(&[("sold_out", 9)]), 0, &[]).0, Word::NothingProved);
-        assert_eq!(judge(&outcomes(&[("sold_out", 9), ("won", 1)]), 0, &[]).0, Word::Pass);
-        assert_eq!(judge(&outcomes(&[("sold_out", 9), ("unknown", 1)]), 1, &[]).0, Word::Pass);
-    }
-
-    #[test]
-    fn many_violations_of_one_rule_do_not_hide_another() {
-        let mut many: Vec<_> = (0..500).map(|_| violation()).collect();
-        let other = Violation { rule: Rule::AcknowledgedIsInLedger, ..violation() };
-        many.push(other);
-        let kept = with_histories(many, &[], &[]);
-        assert_eq!(kept.len(), PER_RULE_MAX + 1);
-        assert!(kept.iter().any(|kept| kept.violation.rule == Rule::AcknowledgedIsInLedger));
-    }
-
-    #[test]
-    fn quantiles_are_milliseconds() {
-        let quantiles = quantiles((1..=1000).map(Duration::from_millis));
-        assert!((quantiles.p50 - 500.0).abs() < 2.0 && (quantiles.max - 1000.0).abs() < 2.0);
-    }
-
-    #[test]
-    fn a_verdict_has_the_members_that_were_promised() {
-        let run = Run {
-            sale: "s".to_owned(),
-            seed: 1,
-            opened_at: Timestamp::UNIX_EPOCH,
-            started_at: Timestamp::UNIX_EPOCH,
-            notes: vec![],
-        };
-        let audited = |item: &str| AuditItem {
-            item: item.to_owned(),
-            total: Some(3),
-            free: Some(1),
-            held: 1,
-            confirmed: 1,
-            drift: Some(0),
-        };
-        let unlimited = AuditItem { total: None, free: None, ..audited("store:z") };
-        let items = vec![audited("model:a"), audited("store:x"), audited("store:y"), unlimited];
-        let audit = Audit { sequence: 1, verdict: "balanced".to_owned(), items, problems: vec![] };
-        let verdict = Verdict::on(run, &[], &audit, &[], vec![violation()], 0);
-        let json = serde_json::to_value(&verdict).unwrap();
-        assert_eq!(json["verdict"], "FAIL");
-        assert_eq!(json["items"].as_array().map(Vec::len), Some(1));
-        assert_eq!(
-            json["stores"],
-            serde_json::json!({"total": 6, "free": 2, "held": 2, "confirmed": 2, "drift": 0,
-                "unlimited_held": 1, "unlimited_confirmed": 1, "unlimited_drift": 0})
-        );
-        assert_eq!(json["violations"][0]["rule"], "not-oversold");
-        for (_, name) in Outcome::ALL {
-            assert_eq!(json["outcomes"][name], 0, "{name}");
-        }
-        for path in
-            ["/latency_ms/won/p999", "/latency_ms/lost/max", "/tap_skew_ms/p50", "/opened_at", "/retries"]
-        {
-            assert!(json.pointer(path).is_some(), "{path}");
-        }
-        assert_eq!(verdict.exit_code(), 1);
-    }
-}
+mod tests;

@@ -1,0 +1,163 @@
+//! Owns a distribution of latencies: an HDR histogram that is cheap while it is empty, adds up and can be written.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer as HdrReader, Serializer as _, V2DeflateSerializer};
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::time::Duration;
+
+/// Longer than any run, in µs.
+const HIGHEST_US: u64 = 24 * 3600 * 1_000_000;
+/// Two digits: a quantile is within 1 % of what was measured, which is more than a shared machine is steady to.
+const DIGITS: u8 = 2;
+
+/// Latencies, in µs.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Latency(Option<Box<Histogram<u32>>>);
+
+impl Latency {
+    pub(crate) fn record(&mut self, took: Duration) {
+        if self.0.is_none() {
+            // It grows as far as it has to.
+            let Ok(mut histogram) = Histogram::new_with_bounds(1, 2_000, DIGITS) else { return };
+            histogram.auto(true);
+            self.0 = Some(Box::new(histogram));
+        }
+        if let Some(histogram) = &mut self.0 {
+            let us = u64::try_from(took.as_micros()).unwrap_or(HIGHEST_US).min(HIGHEST_US);
+            let _ = histogram.record(us);
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Latency) {
+        match (&mut self.0, &other.0) {
+            (_, None) => {}
+            (None, Some(_)) => self.0.clone_from(&other.0),
+            (Some(own), Some(more)) => {
+                let _ = own.add(more.as_ref());
+            }
+        }
+    }
+
+    /// What was recorded since this was as `earlier` is; nothing if it never was.
+    pub(crate) fn since(&self, earlier: &Latency) -> Latency {
+        let Some(less) = &earlier.0 else { return self.clone() };
+        let Some(mut own) = self.0.clone() else { return Latency::default() };
+        match own.subtract(less.as_ref()) {
+            Ok(()) => Latency(Some(own)),
+            Err(_) => Latency::default(),
+        }
+    }
+
+    /// How many took no longer than this, to the histogram's resolution.
+    pub(crate) fn up_to(&self, bound: Duration) -> u64 {
+        let us = u64::try_from(bound.as_micros()).unwrap_or(HIGHEST_US);
+        self.0.as_ref().map_or(0, |histogram| histogram.count_between(0, us))
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, |histogram| histogram.len())
+    }
+
+    /// `None` without a single value. `quantile` is 0 to 1.
+    pub(crate) fn at(&self, quantile: f64) -> Option<Duration> {
+        let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
+        Some(Duration::from_micros(histogram.value_at_quantile(quantile)))
+    }
+
+    pub(crate) fn max(&self) -> Option<Duration> {
+        self.at(1.0)
+    }
+
+    pub(crate) fn mean(&self) -> Option<Duration> {
+        let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
+        Some(Duration::from_secs_f64(histogram.mean() / 1e6))
+    }
+}
+
+/// Written as the HDR histogram library's compressed format (V2) in base64, which its tools read, too.
+impl Serialize for Latency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::new();
+        if let Some(histogram) = &self.0 {
+            V2DeflateSerializer::new().serialize(histogram, &mut bytes).map_err(S::Error::custom)?;
+        }
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+}
+
+impl<'de> Deserialize<'de> for Latency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Latency, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let bytes = STANDARD.decode(text).map_err(D::Error::custom)?;
+        if bytes.is_empty() {
+            return Ok(Latency::default());
+        }
+        let mut histogram: Histogram<u32> =
+            HdrReader::new().deserialize(&mut bytes.as_slice()).map_err(D::Error::custom)?;
+        histogram.auto(true);
+        Ok(Latency(Some(Box::new(histogram))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(ms: impl Iterator<Item = u64>) -> Latency {
+        let mut latency = Latency::default();
+        ms.for_each(|ms| latency.record(Duration::from_millis(ms)));
+        latency
+    }
+
+    fn ms(duration: Option<Duration>) -> f64 {
+        duration.unwrap().as_secs_f64() * 1000.0
+    }
+
+    #[test]
+    fn quantiles_are_within_a_hundredth() {
+        let latency = of(1..=1000);
+        assert_eq!(latency.count(), 1000);
+        for (quantile, expected) in [(0.5, 500.0), (0.99, 990.0), (1.0, 1000.0)] {
+            assert!((ms(latency.at(quantile)) / expected - 1.0).abs() < 0.01);
+        }
+        assert_eq!((Latency::default().at(0.5), Latency::default().max()), (None, None));
+    }
+
+    #[test]
+    fn what_came_later_is_told_apart() {
+        let earlier = of(1..=10);
+        let mut now = earlier.clone();
+        now.add(&of(5_000..=5_001));
+        let since = now.since(&earlier);
+        assert_eq!((since.count(), since.up_to(Duration::from_millis(10))), (2, 0));
+        assert!((ms(since.max()) / 5_001.0 - 1.0).abs() < 0.01);
+        assert_eq!((now.since(&Latency::default()).count(), now.since(&now).count()), (12, 0));
+        assert_eq!((earlier.since(&now).count(), Latency::default().since(&now).count()), (0, 0));
+    }
+
+    #[test]
+    fn those_within_a_bound_are_counted() {
+        let latency = of([1, 5, 50, 500].into_iter());
+        let within = [0, 1, 49, 50, 100_000_000].map(|bound| latency.up_to(Duration::from_millis(bound)));
+        assert_eq!(within, [0, 1, 2, 3, 4]);
+        assert_eq!(Latency::default().up_to(Duration::from_secs(1)), 0);
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_adds_up() {
+        let mut both = of(1..=10);
+        let more: Latency =
+            serde_json::from_value(serde_json::to_value(of(100_000..=100_010)).unwrap()).unwrap();
+        both.add(&more);
+        assert_eq!(both.count(), 21);
+        assert!((ms(both.max()) / 100_010.0 - 1.0).abs() < 0.01);
+        let empty: Latency =
+            serde_json::from_value(serde_json::to_value(Latency::default()).unwrap()).unwrap();
+        assert_eq!(empty.count(), 0);
+        assert!(serde_json::from_value::<Latency>("rubbish".into()).is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! Owns the life of a run: what is checked before anything is sent, the load, and the way to the verdict.
+
+pub(crate) mod prepare;
+
+use crate::admin::Admin;
+use crate::cli::{Command, RunOptions};
+use crate::clock::{self, to_the_ms};
+use crate::evidence::{Evidence, Run};
+use crate::live::{Live, View};
+use crate::load::Load;
+use crate::metrics::{Listen, Metrics, Moment, Moments, Sources};
+use crate::scenario::Scenario;
+use crate::verdict::Verdict;
+use crate::walk::REQUESTS;
+use crate::watch::Watch;
+use crate::{Failure, attack, court, say, tokens};
+use prepare::{Prepared, Wanted};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// Two clocks that nobody sets drift apart by no more than this; read once, one is off by that much of a run's length.
+const CLOCK_DRIFT: f64 = 100e-6;
+const LEFT_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs a scenario, or a mix of them, and comes to a verdict.
+pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdict, Failure> {
+    options.check()?;
+    let report = prepare_report(options.output.report.as_deref())?;
+    let baseline = court::read_baseline(&options.output)?;
+    let wanted = Wanted {
+        target: &options.target,
+        scenario: command.scenario(),
+        buyers: options.buyers,
+        arrivals: options.arrivals.as_ref(),
+        shard: options.shard,
+    };
+    let ledger = &options.target.ledger;
+    let admin = Arc::new(Admin::new(&ledger.ops, &ledger.sale, tokens::operator(ledger)?)?);
+    let prepared = prepare::prepare(&wanted, &admin).await?;
+    let Prepared { load, run, users, profile, watch } = match prepared {
+        Ok(prepared) => prepared,
+        Err((run, reason)) => return court::close(Verdict::not_started(&run, reason), report),
+    };
+    let moments = Arc::new(Moments::new(load.clock));
+    moments.tell(Moment::Start, clock::now());
+    moments.tell(Moment::Opening, load.clock.at(load.moments.opening));
+    // Until the verdict: whoever scrapes it shall see the end, too.
+    let _metrics = serve_metrics(options, &load, &moments).await?;
+    let left = Arc::new(AtomicU64::new(u64::MAX));
+    let asking = tokio::spawn(ask_what_is_left(Arc::clone(&admin), Arc::clone(&left)));
+    let live = Live::start(View {
+        figures: Arc::clone(&load.figures),
+        opening: load.moments.opening,
+        stock_left: Some(Box::new(move || Some(left.load(Relaxed)).filter(|left| *left != u64::MAX))),
+    });
+    let attacked = attack::run(&load, &users, report).await;
+    live.finish();
+    asking.abort();
+    moments.tell(Moment::End, load.clock.at(Instant::now()));
+    attacked?;
+    let evidence = gather(run, &load, watch).await;
+    if let Some(dir) = report {
+        evidence.write(dir)?;
+    }
+    court::judge(&evidence, &admin, &profile, baseline.as_ref(), report).await
+}
+
+async fn serve_metrics(
+    options: &RunOptions,
+    load: &Load,
+    moments: &Arc<Moments>,
+) -> Result<Option<Metrics>, Failure> {
+    let Some(address) = options.metrics_listen else { return Ok(None) };
+    let listen = Listen { address, allow_beyond_loopback: options.metrics_beyond_loopback };
+    let metrics = Metrics::start(
+        listen,
+        Sources {
+            figures: Arc::clone(&load.figures),
+            gauges: load.gauges.clone(),
+            moments: Arc::clone(moments),
+            requests: REQUESTS,
+        },
+    )
+    .await?;
+    say::line(&format!("metrics at http://{}/metrics", metrics.address()));
+    Ok(Some(metrics))
+}
+
+/// What is left of the cars, once a second, for those who watch.
+async fn ask_what_is_left(admin: Arc<Admin>, left: Arc<AtomicU64>) {
+    loop {
+        left.store(admin.cars_left().await.unwrap_or(u64::MAX), Relaxed);
+        tokio::time::sleep(LEFT_EVERY).await;
+    }
+}
+
+/// What is left when everybody is back.
+pub(crate) async fn gather(mut run: Run, load: &Load, watch: Watch) -> Evidence {
+    let mut told = Vec::new();
+    for buyer in &load.buyers {
+        told.append(&mut buyer.lock().await.told);
+    }
+    run.finished_at = clock::now();
+    run.opening = to_the_ms(load.clock.at(load.moments.opening));
+    let lasted = run.finished_at.duration_since(run.started_at).as_secs_f64();
+    run.clock_error_ms += lasted * 1000.0 * CLOCK_DRIFT;
+    let figures = load.figures().clone();
+    Evidence::new(run, watch.finish(), figures, told)
+}
+
+/// The weights of a run: one scenario, or the profile's mix.
+fn mix(scenario: Option<Scenario>, profile: &crate::profile::Profile) -> BTreeMap<Scenario, u32> {
+    match scenario {
+        Some(scenario) => BTreeMap::from([(scenario, 1)]),
+        None => profile.mix.clone(),
+    }
+}
+
+pub(crate) fn prepare_report(dir: Option<&Path>) -> Result<Option<&Path>, Failure> {
+    if let Some(dir) = dir {
+        std::fs::create_dir_all(dir)
+            .map_err(|error| Failure::Usage(format!("--report {}: {error}", dir.display())))?;
+    }
+    Ok(dir)
+}

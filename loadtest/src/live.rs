@@ -1,0 +1,105 @@
+//! Owns the progress that is shown while a load runs: once a second, redrawn in place on a terminal, else as plain lines.
+
+mod frame;
+mod screen;
+#[cfg(test)]
+mod tests;
+
+use crate::figures::Figures;
+use frame::{Frame, Snapshot};
+use jiff::SignedDuration;
+use screen::Screen;
+use std::io::{IsTerminal, Write};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+const DRAW_EVERY: Duration = Duration::from_secs(1);
+/// When neither the terminal nor `COLUMNS` says how wide it is.
+const WIDTH_DEFAULT: usize = 80;
+
+/// What is shown.
+pub(crate) struct View {
+    pub(crate) figures: Arc<Mutex<Figures>>,
+    /// The opening on this machine's clock.
+    pub(crate) opening: Instant,
+    /// What is left of the stock, if anybody knows; it is asked once a second and must not take long.
+    pub(crate) stock_left: Option<Box<dyn Fn() -> Option<u64> + Send>>,
+}
+
+/// Shows progress on stdout until it is finished, or dropped. Nobody else should print meanwhile.
+pub(crate) struct Live {
+    /// Dropping it ends the drawing.
+    stop: Option<Sender<()>>,
+    drawing: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Live {
+    /// Starts to draw, on a thread of its own: a terminal that is held up (Ctrl-S) holds up no load.
+    pub(crate) fn start(view: View) -> Live {
+        let stdout = std::io::stdout();
+        let screen = if stdout.is_terminal() { Screen::terminal(Box::new(width)) } else { Screen::plain() };
+        Live::start_on(view, screen, stdout)
+    }
+
+    fn start_on(view: View, screen: Screen, out: impl Write + Send + 'static) -> Live {
+        let (stop, stopped) = channel();
+        let draw = move || draw(&view, screen, out, &stopped);
+        // Without a thread there is no progress to be seen; the load does not depend on it.
+        let drawing = std::thread::Builder::new().name("live".to_owned()).spawn(draw).ok();
+        Live { stop: Some(stop), drawing }
+    }
+
+    /// Draws once more and ends; what is drawn stays. It waits for stdout as long as any printing would.
+    pub(crate) fn finish(mut self) {
+        self.stop = None;
+        if let Some(drawing) = self.drawing.take() {
+            let _ = drawing.join();
+        }
+    }
+}
+
+/// How wide the terminal is just now.
+fn width() -> usize {
+    let told = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let columns = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    told.or_else(columns).filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT)
+}
+
+/// Draws every second and at the end. A stdout that is closed ends the drawing, not the load.
+fn draw(view: &View, mut screen: Screen, mut out: impl Write, stopped: &Receiver<()>) {
+    let (mut since, mut earlier) = (Instant::now(), view.snapshot());
+    loop {
+        let over = stopped.recv_timeout(DRAW_EVERY) != Err(RecvTimeoutError::Timeout);
+        let (now, snapshot) = (Instant::now(), view.snapshot());
+        let frame = Frame {
+            // A rest of the last second is not blown up to a whole one.
+            took: now.duration_since(since).max(DRAW_EVERY),
+            since_opening: since_opening(now, view.opening),
+            stock_left: view.stock_left.as_ref().and_then(|stock_left| stock_left()),
+            earlier: &earlier,
+            now: &snapshot,
+        };
+        let text = screen.draw(&frame);
+        if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() || over {
+            return;
+        }
+        (since, earlier) = (now, snapshot);
+    }
+}
+
+impl View {
+    /// Copies only what is shown, so that the load waits for the lock no longer than it has to.
+    fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.figures.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Negative before it.
+fn since_opening(now: Instant, opening: Instant) -> SignedDuration {
+    let signed = |span| SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
+    match now.checked_duration_since(opening) {
+        Some(after) => signed(after),
+        None => -signed(opening.saturating_duration_since(now)),
+    }
+}

@@ -1,0 +1,70 @@
+//! Owns how a frame gets onto stdout: in place on a terminal, line by line into a file or a pipe.
+
+use super::frame::Frame;
+
+/// ECMA-48: cursor up (CUU), and erase the whole line (EL 2) from its first column on.
+const CLEAR_LINE: &str = "\r\x1b[2K";
+
+/// What is known of what was drawn before.
+pub(super) enum Screen {
+    Terminal {
+        /// Asked each time: windows change.
+        width: Box<dyn Fn() -> usize + Send>,
+        drawn: usize,
+    },
+    Plain {
+        last: Option<Said>,
+    },
+}
+
+/// What a plain line was about, but for the clock: a line that tells the time alone is not worth it.
+type Said = ((u64, [u64; 4]), Option<u64>, bool);
+
+impl Screen {
+    pub(super) fn terminal(width: Box<dyn Fn() -> usize + Send>) -> Screen {
+        Screen::Terminal { width, drawn: 0 }
+    }
+
+    pub(super) fn plain() -> Screen {
+        Screen::Plain { last: None }
+    }
+
+    /// What is to be written to show this frame.
+    pub(super) fn draw(&mut self, frame: &Frame<'_>) -> String {
+        match self {
+            Screen::Terminal { width, drawn } => {
+                let mut text = if *drawn > 0 { format!("\x1b[{drawn}A") } else { String::new() };
+                let (block, width) = (frame.block(), width());
+                *drawn = block.len();
+                for line in block {
+                    text.push_str(&format!("{CLEAR_LINE}{}\n", cut(&line, width)));
+                }
+                text
+            }
+            Screen::Plain { last } => {
+                let said = Some((frame.now.sums(), frame.stock_left, frame.since_opening.is_negative()));
+                if *last == said {
+                    return String::new();
+                }
+                *last = said;
+                format!("{}\n", frame.line())
+            }
+        }
+    }
+}
+
+/// A line that wrapped would take two rows, and the cursor would not find back. All that is shown is ASCII, one column each.
+fn cut(line: &str, width: usize) -> &str {
+    line.char_indices().nth(width).map_or(line, |(end, _)| &line[..end])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_between_characters() {
+        assert_eq!((cut("abc", 2), cut("abc", 3), cut("abc", 80), cut("", 0)), ("ab", "abc", "abc", ""));
+        assert_eq!(cut("汽车", 1), "汽");
+    }
+}

@@ -1,0 +1,325 @@
+//! Owns the plan: which buyer of which scenario starts when. Made once, from the seed, before anything is sent; a
+//! shard's plan is its share of the whole one.
+
+use crate::Failure;
+use crate::arrivals::Arrivals;
+use crate::profile::Profile;
+use crate::scenario::Scenario;
+use fastrand::Rng;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The work of one process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// Everybody of this process, numbered as in the whole run.
+    pub(crate) people: Vec<Person>,
+    /// Who starts when, one line a scenario, each in the order of the starts.
+    pub(crate) lines: Vec<Line>,
+}
+
+/// A buyer, or a bot's connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Person {
+    /// In the whole run, all shards together.
+    pub(crate) number: usize,
+    pub(crate) scenario: Scenario,
+    /// Whose token he has: his own number, but for bots, who share accounts.
+    pub(crate) account: usize,
+}
+
+/// The starts of one scenario.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) scenario: Scenario,
+    pub(crate) starts: Vec<Start>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    /// µs after the opening.
+    pub(crate) at_us: i64,
+    /// Place in `people`.
+    pub(crate) person: usize,
+}
+
+/// A part of all buyers: number `part` of `parts`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    pub(crate) part: usize,
+    pub(crate) parts: usize,
+}
+
+/// More than this at once need more descriptors and ports than a process has.
+pub(crate) const AT_ONCE_MAX: usize = 50_000;
+const LOOKS_AT_ONCE_MAX: usize = 2_000;
+/// In a whole run: more are another day.
+pub(crate) const PEOPLE_MAX: usize = 5_000_000;
+/// Of few buyers one shall come at a time that can be waited for.
+const SCALE_MIN: f64 = 0.001;
+const SHARDS_MAX: usize = 1_000;
+
+impl Shard {
+    /// All of it.
+    pub(crate) const WHOLE: Shard = Shard { part: 1, parts: 1 };
+
+    /// Reads `2/5`.
+    pub(crate) fn parse(text: &str) -> Result<Shard, String> {
+        let wrong = || format!("write it as PART/PARTS, 1/{SHARDS_MAX} at most, not {text:?}");
+        let (part, parts) = text.split_once('/').ok_or_else(wrong)?;
+        let shard =
+            Shard { part: part.parse().map_err(|_| wrong())?, parts: parts.parse().map_err(|_| wrong())? };
+        ((1..=shard.parts).contains(&shard.part) && shard.parts <= SHARDS_MAX)
+            .then_some(shard)
+            .ok_or_else(wrong)
+    }
+
+    fn has(self, number: usize) -> bool {
+        number % self.parts == self.part - 1
+    }
+}
+
+/// What the plan is made from.
+pub(crate) struct Request<'a> {
+    pub(crate) profile: &'a Profile,
+    /// Scenarios and their weights.
+    pub(crate) mix: &'a BTreeMap<Scenario, u32>,
+    /// All buyers of the run; `None`: as many as the arrivals want.
+    pub(crate) buyers: Option<usize>,
+    /// Instead of the profile's.
+    pub(crate) arrivals: Option<&'a Arrivals>,
+    pub(crate) shard: Shard,
+    pub(crate) seed: u64,
+    /// How long before the opening somebody may come at the earliest.
+    pub(crate) lead_max: Duration,
+    /// From a hold's beginning until it has run out and its stock is free: the second wave comes then.
+    pub(crate) hold_lasts: Duration,
+    /// Where neither the command line nor the arrivals say how many.
+    pub(crate) buyers_default: usize,
+}
+
+impl Request<'_> {
+    /// Makes the plan.
+    pub(crate) fn plan(&self) -> Result<Plan, Failure> {
+        let weights: u64 = self.mix.values().map(|weight| u64::from(*weight)).sum();
+        let buyers = self.buyers.or_else(|| self.wanted(weights)).unwrap_or(self.buyers_default);
+        if buyers > PEOPLE_MAX {
+            return Err(Failure::Usage(format!(
+                "{buyers} buyers are more than {PEOPLE_MAX}: lower --buyers or the rate"
+            )));
+        }
+        let mut plan = Plan { people: Vec::new(), lines: Vec::new() };
+        let (mut taken, mut weight_before) = (0, 0);
+        for (scenario, weight) in self.mix.iter().filter(|(_, weight)| **weight > 0) {
+            weight_before += u64::from(*weight);
+            // By what has been given out, so that the parts add up to the whole.
+            let until = (buyers as u64 * weight_before / weights.max(1)) as usize;
+            let offsets = self.offsets(*scenario, until - taken, buyers);
+            let line = self.line(*scenario, taken, offsets, &mut plan.people);
+            taken = until;
+            if !line.starts.is_empty() {
+                plan.lines.push(line);
+            }
+        }
+        if plan.people.is_empty() {
+            return Err(Failure::Usage("nobody comes: raise --buyers, the rate, or the weights".to_owned()));
+        }
+        Ok(plan)
+    }
+
+    /// How many buyers a schedule wants by itself, where there is just one.
+    fn wanted(&self, weights: u64) -> Option<usize> {
+        let mut scenarios = self.mix.iter().filter(|(_, weight)| **weight > 0);
+        let (scenario, weight) = scenarios.next()?;
+        let alone = u64::from(*weight) == weights;
+        let own = self.profile.arrivals(*scenario);
+        let schedule = self.arrivals.or(own.as_ref().filter(|_| alone && *scenario == Scenario::Soak))?;
+        schedule.count()
+    }
+
+    /// The starts of a scenario with so many of all the run's buyers, in µs after the opening, in order.
+    fn offsets(&self, scenario: Scenario, own: usize, all: usize) -> Vec<i64> {
+        let mut rng = Rng::with_seed(self.seed ^ (0xA11 + scenario as u64));
+        if scenario == Scenario::Abandon {
+            return self.two_waves(own, all, &mut rng);
+        }
+        if let Some(arrivals) = self.arrivals {
+            let share = own as f64 / all.max(1) as f64;
+            return arrivals.scaled(share).offsets(own, &mut rng);
+        }
+        match (scenario, self.profile.arrivals(scenario)) {
+            (Scenario::Crowd, None) => self.crowd(own, &mut rng),
+            // A steady load is what it says, whoever many were interested.
+            (Scenario::Soak, Some(arrivals)) => arrivals.offsets(own, &mut rng),
+            (_, Some(arrivals)) => {
+                let scale = own as f64 / self.profile.launch.interested as f64;
+                arrivals.scaled(scale.clamp(SCALE_MIN, 1.0)).offsets(own, &mut rng)
+            }
+            (_, None) => vec![0; own],
+        }
+    }
+
+    /// The ones who wait come ever denser towards the opening; the others afterwards, ever fewer.
+    fn crowd(&self, own: usize, rng: &mut Rng) -> Vec<i64> {
+        let crowd = &self.profile.crowd;
+        let lead = crowd.lead.0.min(self.lead_max).as_secs_f64();
+        let tail = crowd.tail.0.as_secs_f64();
+        let mut offsets: Vec<i64> = (0..own)
+            .map(|_| {
+                let seconds = if rng.u32(0..100) < crowd.at_opening {
+                    // The square crowds them together at the end.
+                    -lead * rng.f64().powi(2)
+                } else {
+                    tail * rng.f64().powi(2)
+                };
+                (seconds * 1e6) as i64
+            })
+            .collect();
+        offsets.sort_unstable();
+        offsets
+    }
+
+    /// The first wave comes as the arrivals say, the second when the first one's holds have run out.
+    fn two_waves(&self, own: usize, all: usize, rng: &mut Rng) -> Vec<i64> {
+        let second = own * self.profile.abandon.second_wave as usize / 100;
+        let schedule = match self.arrivals {
+            Some(arrivals) => Some(arrivals.scaled(own as f64 / all.max(1) as f64)),
+            None => {
+                let scale = own as f64 / self.profile.launch.interested as f64;
+                self.profile.arrivals(Scenario::Abandon).map(|own| own.scaled(scale.clamp(SCALE_MIN, 1.0)))
+            }
+        };
+        let mut wave = |count: usize| match &schedule {
+            Some(schedule) => schedule.offsets(count, rng),
+            None => vec![0; count],
+        };
+        let first = wave(own - second);
+        let after =
+            first.last().copied().unwrap_or(0) + i64::try_from(self.hold_lasts.as_micros()).unwrap_or(0);
+        let second: Vec<i64> = wave(second).into_iter().map(|at| at + after).collect();
+        [first, second].concat()
+    }
+
+    fn line(&self, scenario: Scenario, from: usize, offsets: Vec<i64>, people: &mut Vec<Person>) -> Line {
+        let bots = self.profile.bots.connections;
+        let starts = offsets
+            .into_iter()
+            .zip(from..)
+            .map(|(at_us, number)| {
+                (
+                    at_us,
+                    number,
+                    if scenario == Scenario::Bots { from + (number - from) / bots } else { number },
+                )
+            })
+            // By account: whoever shares one is proved in one process.
+            .filter(|(_, _, account)| self.shard.has(*account))
+            .map(|(at_us, number, account)| {
+                people.push(Person { number, scenario, account });
+                Start { at_us, person: people.len() - 1 }
+            })
+            .collect();
+        Line { scenario, starts }
+    }
+}
+
+impl Plan {
+    /// Goose users that are needed, by scenario: as many as may be at work at the same time.
+    pub(crate) fn users(&self) -> impl Iterator<Item = (Scenario, usize)> {
+        self.lines.iter().map(|line| {
+            // Who only looks is gone in an instant.
+            let at_once_max = if line.scenario == Scenario::Look { LOOKS_AT_ONCE_MAX } else { AT_ONCE_MAX };
+            (line.scenario, line.starts.len().min(at_once_max))
+        })
+    }
+
+    /// The last start.
+    pub(crate) fn last_us(&self) -> i64 {
+        self.lines.iter().filter_map(|line| line.starts.last()).map(|start| start.at_us).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: usize) -> Request<'a> {
+        Request {
+            profile,
+            mix,
+            buyers: Some(buyers),
+            arrivals: None,
+            shard: Shard::WHOLE,
+            seed: 7,
+            lead_max: Duration::from_secs(5),
+            hold_lasts: Duration::from_secs(20),
+            buyers_default: 1,
+        }
+    }
+
+    #[test]
+    fn a_mix_shares_the_buyers_out() {
+        let profile = Profile::load(None, &[]).unwrap();
+        let mix = BTreeMap::from([(Scenario::Spike, 1), (Scenario::Crowd, 2)]);
+        let plan = request(&profile, &mix, 100).plan().unwrap();
+        let count = |wanted| plan.people.iter().filter(|person| person.scenario == wanted).count();
+        assert_eq!((count(Scenario::Spike), count(Scenario::Crowd)), (33, 67));
+        for line in &plan.lines {
+            assert!(line.starts.is_sorted_by_key(|start| start.at_us));
+        }
+        let crowd = plan.lines.iter().find(|line| line.scenario == Scenario::Crowd).unwrap();
+        assert!(crowd.starts[0].at_us >= -5_000_000 && crowd.starts[0].at_us < 0);
+    }
+
+    #[test]
+    fn shards_make_up_the_whole() {
+        let profile = Profile::load(None, &[]).unwrap();
+        let mix = BTreeMap::from([(Scenario::Crowd, 3), (Scenario::Bots, 1)]);
+        let numbers = |plan: &Plan| -> Vec<(usize, i64, usize)> {
+            let starts = plan.lines.iter().flat_map(|line| &line.starts);
+            starts
+                .map(|start| {
+                    (plan.people[start.person].number, start.at_us, plan.people[start.person].account)
+                })
+                .collect()
+        };
+        let mut whole = numbers(&request(&profile, &mix, 101).plan().unwrap());
+        let mut parts: Vec<_> = (1..=3)
+            .flat_map(|part| {
+                let shard = Shard { part, parts: 3 };
+                numbers(&Request { shard, ..request(&profile, &mix, 101) }.plan().unwrap())
+            })
+            .collect();
+        whole.sort_unstable();
+        parts.sort_unstable();
+        assert_eq!(whole, parts);
+    }
+
+    #[test]
+    fn the_second_wave_comes_when_the_first_ones_holds_are_over() {
+        let profile = Profile::load(None, &[]).unwrap();
+        let mix = BTreeMap::from([(Scenario::Abandon, 1)]);
+        let plan = request(&profile, &mix, 100).plan().unwrap();
+        let starts = &plan.lines[0].starts;
+        let gap = starts.windows(2).map(|pair| pair[1].at_us - pair[0].at_us).max();
+        assert!(gap >= Some(20_000_000), "{gap:?}");
+    }
+
+    #[test]
+    fn a_schedule_says_how_many_come() {
+        let profile = Profile::load(None, &[]).unwrap();
+        let mix = BTreeMap::from([(Scenario::Spike, 1)]);
+        let arrivals = Arrivals::parse("constant:50/s:10s").unwrap();
+        let plan =
+            Request { buyers: None, arrivals: Some(&arrivals), ..request(&profile, &mix, 0) }.plan().unwrap();
+        assert_eq!(plan.people.len(), 500);
+    }
+
+    #[test]
+    fn shards_are_read() {
+        assert_eq!(Shard::parse("2/5"), Ok(Shard { part: 2, parts: 5 }));
+        for wrong in ["0/5", "6/5", "2", "a/b", "1/0", "1/100000"] {
+            assert!(Shard::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

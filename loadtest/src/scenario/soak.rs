@@ -1,0 +1,40 @@
+//! `soak`: a steady mix for hours. Everybody looks and taps; some change their mind; winners pay and are given their money back later,
+//! cancel, or let their hold run out, so that stock comes back as fast as it goes and the last hour is like the first.
+
+use crate::buyer::After;
+use crate::plan::Start;
+use crate::walk::{Fingers, Tap, Walk};
+use std::time::Instant;
+
+/// Of a hundred winners, who change their packages.
+const AMEND: u32 = 20;
+
+pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
+    let intended = walk.instant(start.at_us);
+    if !walk.until(intended).await {
+        return walk.stays_away(start);
+    }
+    walk.starts(intended);
+    walk.look().await;
+    let fingers = if walk.buyer.twice { Fingers::Two } else { Fingers::Polite };
+    // He looks first, so that what he waits is counted from his tap.
+    let tapped = Instant::now();
+    let outcome = walk.tap(Tap { intended: tapped, at_opening: false, fingers }).await;
+    if !outcome.holds() || !walk.think().await {
+        return;
+    }
+    if walk.buyer.rolls(AMEND) {
+        let packages = walk.load.menu.other_packages(&walk.buyer.wish, &mut walk.buyer.rng);
+        walk.amend(&serde_json::json!({ "packages": packages })).await;
+    }
+    match walk.buyer.after {
+        After::Confirm => {
+            walk.confirm().await;
+            if walk.think().await {
+                walk.cancel(true).await;
+            }
+        }
+        After::Cancel => walk.cancel(false).await,
+        After::Abandon => {}
+    }
+}

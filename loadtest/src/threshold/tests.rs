@@ -1,0 +1,196 @@
+//! Owns what is asked of thresholds: that they are read and written, what they measure, and when they judge nothing.
+
+use super::*;
+
+fn read(text: &str) -> Threshold {
+    Threshold::parse(text).unwrap()
+}
+
+/// The measured words and whether it is met.
+fn judge(text: &str, figures: &Figures) -> (String, Option<bool>) {
+    let judged = read(text).judge(figures);
+    assert_eq!(judged.threshold, read(text).to_string());
+    (judged.measured, judged.met)
+}
+
+fn met(text: &str, figures: &Figures) -> Option<bool> {
+    judge(text, figures).1
+}
+
+/// 100 honest taps: of the crowd 10 won after 10 to 100 ms and 83 were sold out, 7 of the spike were shed. Bots apart: 50
+/// were limited, one won. 2 starts of 160 were late, 9 never came. 30 retries.
+fn figures() -> Figures {
+    let mut figures = Figures::default();
+    let mut end = |scenario, outcome, ms: std::ops::Range<u64>| {
+        for ms in ms {
+            figures.ended(scenario, outcome, 0, Duration::from_millis(ms));
+        }
+    };
+    (1..=10).for_each(|n| end(Scenario::Crowd, Outcome::Won, n * 10..n * 10 + 1));
+    end(Scenario::Crowd, Outcome::SoldOut, 1..84);
+    end(Scenario::Spike, Outcome::Shed, 500..507);
+    end(Scenario::Bots, Outcome::Limited, 1..51);
+    end(Scenario::Bots, Outcome::Won, 9_000..9_001);
+    for n in 0..151 {
+        figures.started(0, if n < 2 { 80_000 } else { 1_000 }, Duration::from_millis(50));
+    }
+    (0..9).for_each(|_| figures.unsent(0));
+    for (name, ms) in [("reserve", 40), ("reserve", 20), ("look at the sale", 5)] {
+        figures.answered(name, 0, Duration::from_millis(ms), false);
+    }
+    [1_000, 3_000, 151_000].into_iter().for_each(|us| figures.tapped_at_opening(us));
+    figures.retries = 30;
+    figures
+}
+
+#[test]
+fn canonical_text_is_what_was_written() {
+    for text in [
+        "won.p99 < 250ms",
+        "crowd/winners.p99.9 <= 1500ms",
+        "retry-storm/losers.max > 2s",
+        "sold_out.mean >= 10us",
+        "wrong < 1",
+        "shed < 1%",
+        "bots/limited >= 99.95%",
+        "unknown < 0.000001%",
+        "t0_skew < 200ms",
+        "t0_skew.p99 < 20ms",
+        "late < 1%",
+        "late.p99.999 < 50ms",
+        "unsent < 1",
+        "retries < 250%",
+        "request.p99 < 50ms",
+        "request:reserve.p50 < 50ms",
+        "request:\"look at the sale\".p99 < 50ms",
+        "request:\"a/b <.p9\".max < 50ms",
+        "request:reserve > 1000",
+    ] {
+        assert_eq!(read(text).to_string(), text);
+    }
+    for (text, canonical) in [
+        ("  won.p99.0<0.25s ", "won.p99 < 250ms"),
+        ("shed<=1.50 %", "shed <= 1.5%"),
+        ("crowd / won . p50 > 1m", "crowd/won.p50 > 60s"),
+        ("request: reserve .mean>1s", "request:reserve.mean > 1s"),
+        ("request:\"reserve\".mean>1s", "request:reserve.mean > 1s"),
+    ] {
+        assert_eq!(read(text).to_string(), canonical);
+        assert_eq!(read(canonical), read(text));
+    }
+}
+
+#[test]
+fn mistakes_say_what_there_is_and_how_to_write_it() {
+    for (text, parts) in [
+        ("", ["the threshold \"\"", "won.p99 < 250ms"]),
+        ("won.p99 = 250ms", ["one of < <= > >= is missing", "won.p99 < 250ms"]),
+        (
+            "lost < 1",
+            ["no \"lost\"; there are: won, replayed", "wrong, winners, losers, t0_skew, late, unsent"],
+        ),
+        ("rush/won < 1", ["no scenario \"rush\"; there are: spike, crowd", "retry-storm, bots"]),
+        ("spike/late < 1", ["late is of the whole run", "without a scenario"]),
+        ("spike/request:reserve < 1", ["request:reserve is of the whole run", "without a scenario"]),
+        ("won.p100 < 1s", ["no .p100", ".p99.9, .max or .mean"]),
+        ("won.p0 < 1s", ["no .p0", ".p50"]),
+        ("won.p99.9999 < 1s", ["no .p99.9999", ".p50"]),
+        ("won.avg < 1s", ["no .avg", ".mean"]),
+        ("won.p99 < 250", ["\"250\" has no unit", "250ms or 250s"]),
+        ("won.p99 < 1%", ["\"1%\" must be a time", "90s, 2m or 500ms"]),
+        ("t0_skew < 1%", ["\"1%\" must be a time", "500ms"]),
+        ("won < 250ms", ["is a time, and won is a count", "won.p99 < 250ms"]),
+        ("retries < 250ms", ["is a time, and retries is counted", "retries < 1%"]),
+        ("won < many", ["\"many\" must be a whole number", "1%"]),
+        ("won < -1", ["\"-1\" must be a whole number", "1%"]),
+        ("won < 1.5", ["\"1.5\" must be a whole number", "1%"]),
+        ("won < 101%", ["\"101%\"", "at most 100%"]),
+        ("won < 0.0000001%", ["\"0.0000001%\"", "0.1%"]),
+        ("unsent.p99 < 1s", ["unsent is counted and has no times", "unsent < 1%"]),
+        ("request < 1%", ["request is a share of nothing", "request.p99 < 50ms"]),
+        ("request:look at the sale.p99 < 1s", ["in quotes", "request:\"look at the sale\""]),
+        ("request:\"look.p99 < 1s", ["one of < <= > >= is missing", ""]),
+        ("request: < 1", ["the name after request: is missing", "request:reserve"]),
+        ("request:\"a\"b < 1", ["\"b\" after the request's name", ".p99"]),
+    ] {
+        let error = Threshold::parse(text).unwrap_err();
+        assert!(parts.iter().all(|part| error.contains(part)), "{text}: {error}");
+    }
+}
+
+#[test]
+fn times_are_of_the_scenarios_that_are_meant() {
+    let figures = figures();
+    assert_eq!(judge("won.max < 1s", &figures), ("100 ms".to_owned(), Some(true)));
+    assert_eq!(judge("bots/won.max < 1s", &figures), ("9.0 s".to_owned(), Some(false)));
+    assert_eq!(met("winners.p50 <= 51ms", &figures), Some(true));
+    assert_eq!(met("winners.p50 < 49ms", &figures), Some(false));
+    assert_eq!(met("won.p90.001 > 95ms", &figures), Some(true));
+    assert_eq!(met("won.p90 > 95ms", &figures), Some(false));
+    assert_eq!(met("losers.mean > 41ms", &figures), Some(true));
+    assert_eq!(met("late.p99 > 50ms", &figures), Some(true));
+    assert_eq!(met("late.p50 < 2ms", &figures), Some(true));
+    assert_eq!(met("request.max >= 40ms", &figures), Some(true));
+    assert_eq!(met("request:\"look at the sale\".max < 6ms", &figures), Some(true));
+}
+
+#[test]
+fn the_opening_is_from_its_first_tap_to_its_last() {
+    let figures = figures();
+    assert_eq!(judge("t0_skew <= 150ms", &figures), ("150 ms".to_owned(), Some(true)));
+    assert_eq!(met("t0_skew < 150ms", &figures), Some(false));
+    assert_eq!(met("t0_skew.p50 < 4ms", &figures), Some(true));
+}
+
+#[test]
+fn shares_and_counts_are_exact() {
+    let figures = figures();
+    assert_eq!(judge("shed <= 7%", &figures), ("7.00 % (7 of 100)".to_owned(), Some(true)));
+    assert_eq!(met("shed < 7%", &figures), Some(false));
+    assert_eq!(met("shed < 7.000001%", &figures), Some(true));
+    assert_eq!(judge("bots/limited < 99%", &figures), ("98.04 % (50 of 51)".to_owned(), Some(true)));
+    assert_eq!(judge("spike/shed >= 100%", &figures), ("100.00 % (7 of 7)".to_owned(), Some(true)));
+    assert_eq!(judge("limited < 1", &figures), ("0".to_owned(), Some(true)));
+    assert_eq!(judge("winners >= 10", &figures), ("10".to_owned(), Some(true)));
+    assert_eq!(judge("late < 1%", &figures), ("1.25 % (2 of 160)".to_owned(), Some(false)));
+    assert_eq!(judge("unsent < 10", &figures), ("9".to_owned(), Some(true)));
+    assert_eq!(judge("retries < 20%", &figures), ("19.87 % (30 of 151)".to_owned(), Some(true)));
+    assert_eq!(judge("request:reserve > 1", &figures), ("2".to_owned(), Some(true)));
+}
+
+#[test]
+fn of_nobody_nothing_is_judged() {
+    let (none, some) = (Figures::default(), figures());
+    for (text, figures, why) in [
+        ("won.p99 < 1s", &none, "no taps of honest buyers"),
+        ("wrong < 1", &none, "no taps of honest buyers"),
+        ("shed < 1%", &none, "no taps of honest buyers"),
+        ("soak/shed < 1%", &some, "no taps of soak"),
+        ("wrong.p99 < 1s", &some, "none of 100 taps of honest buyers ended as wrong"),
+        ("t0_skew < 1s", &none, "no tap was meant for the opening"),
+        ("late < 1%", &none, "nothing was to start"),
+        ("retries < 1", &none, "no taps"),
+        ("request.p99 < 1s", &none, "no requests"),
+        ("request:look.p99 < 1s", &some, "no requests \"look\"; there were: look at the sale, reserve"),
+    ] {
+        assert_eq!(judge(text, figures), (why.to_owned(), None), "{text}");
+    }
+}
+
+#[test]
+fn a_quantile_takes_no_value_too_many() {
+    let mut figures = Figures::default();
+    for n in 1..=1000 {
+        figures.ended(Scenario::Spike, Outcome::Won, 0, Duration::from_secs(if n == 1000 { 60 } else { 1 }));
+    }
+    assert_eq!(met("won.p99.9 < 2s", &figures), Some(true));
+    assert_eq!(met("won.p99.901 < 2s", &figures), Some(false));
+}
+
+#[test]
+fn what_rounds_to_its_limit_is_told_finely() {
+    let mut figures = Figures::default();
+    figures.tapped_at_opening(0);
+    figures.tapped_at_opening(250_400);
+    assert_eq!(judge("t0_skew <= 250ms", &figures), ("250 ms (250400 µs)".to_owned(), Some(false)));
+}

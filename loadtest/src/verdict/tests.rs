@@ -1,0 +1,137 @@
+//! Owns the tests of the verdict: which word it comes to, and that verdict.json has what was promised.
+
+use super::*;
+use crate::reconcile::Rule;
+use std::time::Duration;
+
+fn run() -> Run {
+    Run {
+        scenario: "spike".to_owned(),
+        sale: "s".to_owned(),
+        seed: 1,
+        shards: Vec::new(),
+        buyers: 9,
+        taps: true,
+        opening: Timestamp::UNIX_EPOCH,
+        started_at: Timestamp::UNIX_EPOCH,
+        finished_at: Timestamp::UNIX_EPOCH,
+        clock_error_ms: 1.0,
+        started_after: 0,
+        totals_before: BTreeMap::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn figures(outcomes: &[(Outcome, u64)]) -> Figures {
+    let mut figures = Figures::default();
+    for (outcome, count) in outcomes {
+        (0..*count).for_each(|_| figures.ended(Scenario::Spike, *outcome, 0, Duration::from_millis(5)));
+    }
+    figures
+}
+
+fn findings() -> Findings {
+    Findings {
+        violations: Vec::new(),
+        unknown_held: 0,
+        thresholds: Vec::new(),
+        complaints: Vec::new(),
+        baseline: Vec::new(),
+        notes: Vec::new(),
+    }
+}
+
+fn violation() -> Violation {
+    Violation { rule: Rule::NotOversold, buyer: Some("b".to_owned()), reservation: None, what: String::new() }
+}
+
+fn judged(met: Option<bool>) -> Judged {
+    Judged { threshold: "won.p99 < 1 ms".to_owned(), measured: "5 ms".to_owned(), met }
+}
+
+fn word(outcomes: &[(Outcome, u64)], findings: Findings) -> Word {
+    judge(&run(), &figures(outcomes), &findings).0
+}
+
+const WON: &[(Outcome, u64)] = &[(Outcome::SoldOut, 9), (Outcome::Won, 1)];
+
+#[test]
+fn a_violation_fails_whatever_else_there_is() {
+    let broken =
+        || Findings { violations: vec![violation()], complaints: vec!["tired".to_owned()], ..findings() };
+    assert_eq!(word(WON, broken()), Word::Fail);
+    assert_eq!(word(&[], broken()), Word::Fail);
+}
+
+#[test]
+fn a_run_without_decisions_or_winners_is_invalid() {
+    assert_eq!(word(&[(Outcome::Unknown, 9), (Outcome::Shed, 1)], findings()), Word::Invalid);
+    assert_eq!(word(&[(Outcome::SoldOut, 9)], findings()), Word::Invalid);
+    assert_eq!(word(WON, findings()), Word::Pass);
+    let found = Findings { unknown_held: 1, ..findings() };
+    assert_eq!(word(&[(Outcome::SoldOut, 9), (Outcome::Unknown, 1)], found), Word::Pass);
+}
+
+#[test]
+fn a_missed_threshold_fails_unless_the_generator_was_the_limit() {
+    let missed = || Findings { thresholds: vec![judged(Some(true)), judged(Some(false))], ..findings() };
+    assert_eq!(word(WON, missed()), Word::Fail);
+    assert_eq!(word(WON, Findings { complaints: vec!["late".to_owned()], ..missed() }), Word::Invalid);
+    assert_eq!(word(WON, Findings { thresholds: vec![judged(None)], ..findings() }), Word::Pass);
+}
+
+#[test]
+fn who_only_looks_wins_nothing() {
+    let looks = Run { taps: false, ..run() };
+    assert_eq!(judge(&looks, &Figures::default(), &findings()).0, Word::Invalid);
+    let mut seen = Figures::default();
+    seen.answered("look at the sale", 0, Duration::from_millis(1), false);
+    assert_eq!(judge(&looks, &seen, &findings()).0, Word::Pass);
+}
+
+#[test]
+fn many_violations_of_one_rule_do_not_hide_another() {
+    let mut many: Vec<_> = (0..500).map(|_| violation()).collect();
+    let other = Violation { rule: Rule::AcknowledgedIsInLedger, ..violation() };
+    many.push(other);
+    let kept = with_histories(many, &[], &[]);
+    assert_eq!(kept.len(), PER_RULE_MAX + 1);
+    assert!(kept.iter().any(|kept| kept.violation.rule == Rule::AcknowledgedIsInLedger));
+}
+
+#[test]
+fn a_verdict_has_the_members_that_were_promised() {
+    let audited = |item: &str| AuditItem {
+        item: item.to_owned(),
+        total: Some(3),
+        free: Some(1),
+        held: 1,
+        confirmed: 1,
+        drift: Some(0),
+    };
+    let unlimited = AuditItem { total: None, free: None, ..audited("store:z") };
+    let items = vec![audited("model:a"), audited("store:x"), audited("store:y"), unlimited];
+    let audit = Audit { sequence: 1, verdict: "balanced".to_owned(), items, problems: vec![] };
+    let evidence = Evidence::new(run(), Health::default(), figures(WON), Vec::new());
+    let findings =
+        Findings { violations: vec![violation()], thresholds: vec![judged(Some(true))], ..findings() };
+    let verdict = Verdict::on(&evidence, &audit, &[], findings);
+    let json = serde_json::to_value(&verdict).unwrap();
+    assert_eq!(json["verdict"], "FAIL");
+    assert_eq!(json["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(
+        json["stores"],
+        serde_json::json!({"total": 6, "free": 2, "held": 2, "confirmed": 2, "drift": 0,
+            "unlimited_held": 1, "unlimited_confirmed": 1, "unlimited_drift": 0})
+    );
+    assert_eq!(json["violations"][0]["rule"], "not-oversold");
+    for outcome in Outcome::ALL {
+        assert!(json["outcomes"][outcome.name()].is_u64(), "{}", outcome.name());
+    }
+    // Each is described where an operator looks for it.
+    let described = include_str!("../../README.md");
+    for member in json.as_object().unwrap().keys() {
+        assert!(described.contains(&format!("| `{member}` |")), "README.md does not describe {member}");
+    }
+    assert_eq!(verdict.exit_code(), 1);
+}

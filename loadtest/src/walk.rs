@@ -1,0 +1,452 @@
+//! Owns a journey's verbs, which the scenarios are told in: look, ask for the time, browse, think, and what follows a win.
+//! The tap itself is in `walk/tap.rs`.
+
+mod tap;
+
+use crate::answer::{Change, Expect, Reading, to_change};
+use crate::attack::Note;
+use crate::buyer::{After, Buyer};
+use crate::client::{Answer, Request};
+use crate::clock::{RoundTrip, to_the_ms};
+use crate::load::{Load, after};
+use crate::outcome::Outcome;
+use crate::plan::Start;
+use crate::scenario::Scenario;
+use crate::told::{Amend, Exchange, Hold, Step, Told, clip};
+use fastrand::Rng;
+use jiff::Timestamp;
+use serde::Deserialize;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::{sleep, sleep_until};
+
+pub(crate) use tap::{Fingers, Tap};
+
+/// A buyer on his way through a scenario.
+pub(crate) struct Walk<'a> {
+    pub(crate) load: &'a Load,
+    pub(crate) buyer: &'a mut Buyer,
+    /// Each request, for goose's report.
+    notes: UnboundedSender<Note>,
+    /// The sale's page as he has seen it last, and its tag.
+    page: Option<(Page, String)>,
+}
+
+/// The sale as an app reads it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Page {
+    pub(crate) phase: String,
+    pub(crate) poll_after_ms: u64,
+    models: Vec<Shown>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Shown {
+    id: String,
+    availability: String,
+}
+
+#[derive(Deserialize)]
+struct Time {
+    server_time: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct Stores {
+    stores: Vec<Store>,
+}
+
+#[derive(Deserialize)]
+struct Store {
+    id: String,
+}
+
+/// All requests that a run may make, by the names that they are counted under.
+pub(crate) const REQUESTS: &[&str] =
+    &["look at the sale", "ask for the time", "browse the stores", "reserve", "amend", "confirm", "cancel"];
+
+/// What is waited before a retry when the gateway does not say.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const DOUBLINGS_MAX: u32 = 5;
+/// A gateway that asks for more is not obeyed: the run has to end.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+const JITTER_MS_MIN: u64 = 20;
+/// What the contract asks for after an answer that was lost: as old as an answer from memory may be.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+/// Polling apps without a word from the server.
+const POLL_DEFAULT_MS: u64 = 2_000;
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(load: &'a Load, buyer: &'a mut Buyer, notes: UnboundedSender<Note>) -> Walk<'a> {
+        Walk { load, buyer, notes, page: None }
+    }
+
+    /// The opening by the buyer's own estimate of the server's clock, or what stands for it. An estimate's doubt is waited
+    /// out: a tap that is early by the server's clock is refused.
+    pub(crate) fn opening(&self) -> Instant {
+        match (self.load.opens_at, self.buyer.clock()) {
+            (Some(opens_at), Some(clock)) => clock.instant_of(opens_at) + clock.error,
+            _ => self.load.moments.opening,
+        }
+    }
+
+    /// Waits for an instant; false if the run is over before.
+    pub(crate) async fn until(&self, instant: Instant) -> bool {
+        let deadline = self.load.moments.deadline;
+        sleep_until(instant.min(deadline).into()).await;
+        !self.load.is_over()
+    }
+
+    /// Waits; false, at once, when the run would be over before.
+    pub(crate) async fn pause(&self, pause: Duration) -> bool {
+        may_wait(self.load, pause).await
+    }
+
+    /// Thinks, as long as the profile says that people do.
+    pub(crate) async fn think(&mut self) -> bool {
+        let pause = self.buyer.think(&self.load.profile.buyers);
+        self.pause(pause).await
+    }
+
+    /// Work of this scenario that was intended for an instant starts now.
+    pub(crate) fn starts(&self, intended: Instant) {
+        let (intended, now) = (self.load.us(intended), self.load.us(Instant::now()));
+        self.load.figures().started(intended, now, self.load.profile.generator.late.0);
+    }
+
+    /// The run was over before he could start.
+    pub(crate) fn stays_away(&self, start: Start) {
+        self.load.figures().unsent(start.at_us);
+    }
+
+    /// Gets ready as an app does that waits for the opening: looks at the sale at a moment of his own, asks for the time,
+    /// and once more when everybody does, so that there is a connection for each tap.
+    pub(crate) async fn warm_up(&mut self) {
+        let moments = self.load.moments;
+        let window = moments.burst.saturating_duration_since(moments.warm_from);
+        let own = moments.warm_from + window.mul_f64(self.buyer.rng.f64());
+        if !self.until(own).await {
+            return;
+        }
+        self.look().await;
+        self.ask_for_the_time().await;
+        if self.until(moments.burst).await {
+            self.ask_for_the_time().await;
+        }
+    }
+
+    /// One reading of the server's clock.
+    pub(crate) async fn ask_for_the_time(&mut self) {
+        let request = Request::get("/v1/time".to_owned());
+        let answer = self.send(&request).await;
+        let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
+        let time = read.and_then(|reply| serde_json::from_str::<Time>(&reply.body).ok());
+        self.note("ask for the time", "", &answer, time.is_some());
+        if let Some(time) = time {
+            let (sent, received) = (answer.sent, answer.sent + answer.took);
+            self.buyer.heard_the_time(RoundTrip { sent, received, server_time: time.server_time });
+        }
+    }
+
+    /// Looks at the sale, as an app polls it: with the tag of what it has. Returns what it shows, if it answered.
+    pub(crate) async fn look(&mut self) -> Option<Page> {
+        let mut request = Request::get(format!("/v1/sales/{}", self.load.sale));
+        request.tag = self.page.as_ref().map(|(_, tag)| tag.clone());
+        let answer = self.send(&request).await;
+        let seen = match answer.reply.as_ref() {
+            Ok(reply) if reply.status == 304 && request.tag.is_some() => self.page.clone(),
+            Ok(reply) if reply.status == 200 => serde_json::from_str(&reply.body)
+                .ok()
+                .map(|page: Page| (page, reply.tag.clone().unwrap_or_default())),
+            _ => None,
+        };
+        // A look that is one too many is refused with good reason.
+        let limited = answer.reply.as_ref().is_ok_and(|reply| reply.status == 429);
+        let word = if limited { " (limited)" } else { "" };
+        self.note("look at the sale", word, &answer, seen.is_some() || limited);
+        if seen.is_some() {
+            self.page = seen;
+        }
+        self.page.as_ref().map(|(page, _)| page.clone())
+    }
+
+    /// A look that is measured from the instant for which it was intended.
+    pub(crate) async fn look_since(&mut self, intended: Instant) {
+        let request = Request::get(format!("/v1/sales/{}", self.load.sale));
+        let mut answer = self.send(&request).await;
+        answer.took += answer.sent.saturating_duration_since(intended);
+        answer.sent = intended;
+        let good = answer.reply.as_ref().is_ok_and(|reply| matches!(reply.status, 200 | 429));
+        self.note("look at the sale", "", &answer, good);
+    }
+
+    /// A request with a token that must be turned down.
+    pub(crate) async fn knock(&mut self, request: &Request) {
+        let load = self.load;
+        let answer = load.client.send(self.buyer.number, request, load.timeout, load.moments.deadline).await;
+        let (outcome, good) = match answer.reply.as_ref().map(|reply| reply.status) {
+            Ok(401) => (Outcome::Refused, true),
+            Ok(429) => (Outcome::Limited, true),
+            Ok(503) => (Outcome::Shed, true),
+            Err(_) => (Outcome::Unknown, false),
+            Ok(_) => (Outcome::Wrong, false),
+        };
+        self.note("reserve with a bad token", &format!(" ({})", outcome.name()), &answer, good);
+        load.figures().ended(self.buyer.scenario, outcome, load.us(answer.sent + answer.took), answer.took);
+        if outcome == Outcome::Wrong {
+            let key = request.key.clone().unwrap_or_default();
+            let mut told =
+                Told::new(self.buyer.sub.clone(), key, self.buyer.scenario, self.buyer.wish.clone());
+            told.outcome = Some(outcome);
+            told.complaints
+                .push("a token that had expired, or that nobody signed, was not turned down".to_owned());
+            told.history.push(exchange(load, self.buyer.number, request, &answer));
+            self.buyer.told.push(told);
+        }
+    }
+
+    /// Keeps of what bots were told only what the proof needs: "come again later" has left nothing, and who it was
+    /// told to is known from their other keys.
+    pub(crate) fn forget_what_says_nothing(&mut self) {
+        let told = &mut self.buyer.told;
+        let says_nothing = |told: &Told| {
+            matches!(told.outcome, Some(Outcome::Limited | Outcome::Shed)) && told.complaints.is_empty()
+        };
+        if told.len() > 1 && told.last().is_some_and(says_nothing) {
+            told.pop();
+        }
+    }
+
+    /// How long an app waits for its next look: what the server asks for, and a random part less.
+    pub(crate) fn poll_pause(&mut self) -> Duration {
+        let asked = self.page.as_ref().map_or(POLL_DEFAULT_MS, |(page, _)| page.poll_after_ms.max(1));
+        Duration::from_millis(asked).mul_f64(0.5 + self.buyer.rng.f64() / 2.0)
+    }
+
+    /// Whether the page shows something of the model that he wants.
+    pub(crate) fn sees_some_left(&self) -> bool {
+        self.page.as_ref().is_some_and(|(page, _)| {
+            page.models
+                .iter()
+                .any(|model| model.id == self.buyer.wish.model && model.availability != "sold_out")
+        })
+    }
+
+    /// Browses the stores of a city and picks one that has room.
+    pub(crate) async fn browse(&mut self) -> Option<String> {
+        let city = self.load.menu.choose_city(&mut self.buyer.rng);
+        let filter = city.map(|city| format!("city={}&", escaped(city))).unwrap_or_default();
+        let path = format!("/v1/sales/{}/stores?{filter}available=true&limit=50", self.load.sale);
+        let answer = self.send(&Request::get(path)).await;
+        let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
+        let page = read.and_then(|reply| serde_json::from_str::<Stores>(&reply.body).ok());
+        let limited = answer.reply.as_ref().is_ok_and(|reply| reply.status == 429);
+        self.note(
+            "browse the stores",
+            if limited { " (limited)" } else { "" },
+            &answer,
+            page.is_some() || limited,
+        );
+        let stores = page?.stores;
+        self.buyer.rng.choice(&stores).map(|store| store.id.clone())
+    }
+
+    /// The hold that he was shown last, as far as he knows still to be had.
+    fn hold(&self) -> Option<Hold> {
+        let told = self.buyer.told.last()?;
+        let amended = told.amends.iter().rev().find_map(|amend| amend.shown.clone());
+        amended.or_else(|| told.holds.last().cloned()).filter(|hold| hold.state == "held")
+    }
+
+    /// What winners do: pay, cancel or walk away.
+    pub(crate) async fn settle(&mut self) {
+        if self.hold().is_none() || self.buyer.after == After::Abandon || !self.think().await {
+            return;
+        }
+        match self.buyer.after {
+            After::Confirm => self.confirm().await,
+            After::Cancel => self.cancel(false).await,
+            After::Abandon => {}
+        }
+    }
+
+    /// The payment service confirms what he has paid for.
+    pub(crate) async fn confirm(&mut self) {
+        let (Some(hold), Some(service)) = (self.hold(), self.load.service.clone()) else { return };
+        let payment = self.buyer.told.last().map(|told| told.payment.clone()).unwrap_or_default();
+        let body = serde_json::json!({"payment": payment, "version": hold.version}).to_string();
+        let request = Request::post(format!("{}/confirm", self.path_of(&hold)), &service, Some(body));
+        let (step, _) = self.insist(&request, "confirm", Expect::State("confirmed")).await;
+        self.last(|told| told.confirm = step);
+    }
+
+    /// He cancels, or the order service gives him his money back.
+    pub(crate) async fn cancel(&mut self, as_service: bool) {
+        let Some(hold) = self.buyer.told.last().and_then(|told| told.holds.last().cloned()) else { return };
+        let bearer = match (as_service, &self.load.service) {
+            (true, Some(service)) => service.clone(),
+            (true, None) => return,
+            (false, _) => self.buyer.bearer.clone(),
+        };
+        let request = Request::post(format!("{}/cancel", self.path_of(&hold)), &bearer, None);
+        let (step, _) = self.insist(&request, "cancel", Expect::State("cancelled")).await;
+        self.last(|told| told.cancel = step);
+    }
+
+    /// He changes his mind; true if he now has what he changed it to.
+    pub(crate) async fn amend(&mut self, change: &serde_json::Value) -> bool {
+        let Some(hold) = self.hold() else { return false };
+        let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());
+        let (step, shown) = self.insist(&request, "amend", Expect::Amended).await;
+        let done = step == Step::Done;
+        self.last(|told| told.amends.push(Amend { reservation: hold.id, step, shown }));
+        done
+    }
+
+    fn path_of(&self, hold: &Hold) -> String {
+        format!("/v1/sales/{}/reservations/{}", self.load.sale, hold.id)
+    }
+
+    fn last(&mut self, change: impl FnOnce(&mut Told)) {
+        if let Some(told) = self.buyer.told.last_mut() {
+            change(told);
+        }
+    }
+
+    /// Sends a confirm, a cancel or an amendment until there is an answer that counts.
+    async fn insist(
+        &mut self,
+        request: &Request,
+        name: &'static str,
+        expect: Expect,
+    ) -> (Step, Option<Hold>) {
+        let mut ending = Step::NotTried;
+        for attempt in 0..self.load.tries {
+            let gateway = self.buyer.number + attempt as usize;
+            let answer =
+                self.load.client.send(gateway, request, self.load.timeout, self.load.moments.deadline).await;
+            let Reading { decision, word, retry_after, complaints } = to_change(&answer.reply, expect);
+            let good = complaints.is_empty() && answer.reply.is_ok();
+            self.note(name, &format!(" ({word})"), &answer, good);
+            let exchange = exchange(self.load, gateway, request, &answer);
+            self.last(|told| {
+                told.history.push(exchange);
+                told.complaints.extend(complaints);
+            });
+            ending = match decision {
+                Change::Done(hold) => return (Step::Done, hold),
+                // After an answer that was lost, "not held" may be what our own request brought about.
+                Change::Refused(_) if ending == Step::Unknown => return (Step::Unknown, None),
+                Change::Refused(problem) => return (Step::Refused(problem), None),
+                Change::Unknown => Step::Unknown,
+                // "Later" says nothing about an earlier try whose answer was lost.
+                Change::Again(_) if ending == Step::Unknown => Step::Unknown,
+                Change::Again(why) => Step::Refused(why.to_owned()),
+            };
+            let pause = pause_before(retry_after, attempt, &mut self.buyer.rng);
+            if attempt + 1 == self.load.tries || !self.pause(pause).await {
+                break;
+            }
+            self.load.figures().retries += 1;
+        }
+        (ending, None)
+    }
+
+    /// Sends something that may be repeated at will, once.
+    async fn send(&self, request: &Request) -> Answer {
+        self.load.client.send(self.buyer.number, request, self.load.timeout, self.load.moments.deadline).await
+    }
+
+    /// Counts a request that is no tap.
+    fn note(&self, name: &str, word: &str, answer: &Answer, good: bool) {
+        note(self.load, &self.notes, self.buyer.scenario, name, word, answer, good, false);
+    }
+}
+
+/// Counts a request: for the figures under its name, for goose's report with the word of its answer, too.
+#[expect(clippy::too_many_arguments, reason = "one place counts all requests")]
+fn note(
+    load: &Load,
+    notes: &UnboundedSender<Note>,
+    scenario: Scenario,
+    name: &str,
+    word: &str,
+    answer: &Answer,
+    good: bool,
+    is_tap: bool,
+) {
+    let mut figures = load.figures();
+    match &answer.reply {
+        Ok(_) if scenario.is_honest() => figures.answered(name, load.us(answer.sent), answer.took, is_tap),
+        Ok(_) => figures.answered(&format!("{name} (bots)"), load.us(answer.sent), answer.took, false),
+        Err(lost) => {
+            *figures.errors.entry(lost.kind().to_owned()).or_default() += 1;
+            if lost.is_port_exhaustion() {
+                load.gauges.port_exhausted();
+            }
+        }
+    }
+    drop(figures);
+    // The journey may be gone already when the run is cut short.
+    let _ = notes.send(Note::new(&format!("{name}{word}"), answer, good));
+}
+
+fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> Exchange {
+    Exchange {
+        at: to_the_ms(load.clock.at(answer.sent)),
+        took_ms: answer.took.as_secs_f64() * 1000.0,
+        request: request.describe(load.client.gateway(gateway)),
+        answer: match &answer.reply {
+            Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),
+            Err(lost) => format!("none: {lost}"),
+        },
+    }
+}
+
+/// How long to wait before a retry: as long as the gateway asks, or twice as long each
+/// time; and a random part of that, lest all that were refused together come back together.
+fn pause_before(retry_after: Option<Duration>, attempt: u32, rng: &mut Rng) -> Duration {
+    let asked = retry_after.unwrap_or(PAUSE_FIRST * 2_u32.pow(attempt.min(DOUBLINGS_MAX))).min(PAUSE_MAX);
+    let jitter_ms_max = u64::try_from(asked.as_millis() / 2).unwrap_or(0).max(JITTER_MS_MIN);
+    asked + Duration::from_millis(rng.u64(0..=jitter_ms_max))
+}
+
+async fn may_wait(load: &Load, pause: Duration) -> bool {
+    if load.is_over() || Instant::now() + pause >= load.moments.deadline {
+        return false;
+    }
+    sleep(pause).await;
+    true
+}
+
+/// So many µs after the opening as this buyer knows it.
+impl Walk<'_> {
+    pub(crate) fn instant(&self, at_us: i64) -> Instant {
+        after(self.opening(), at_us)
+    }
+}
+
+/// For a query: whatever a name is made of must survive it.
+pub(crate) fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateways_wish_is_a_retrys_least_wait() {
+        let mut rng = Rng::with_seed(1);
+        let asked = Duration::from_millis(800);
+        for attempt in 0..20 {
+            let pause = pause_before(Some(asked), attempt, &mut rng);
+            assert!(pause >= asked && pause <= asked * 3 / 2);
+        }
+        assert!(pause_before(None, 0, &mut rng) >= PAUSE_FIRST);
+        assert!(pause_before(None, 1000, &mut rng) <= PAUSE_MAX * 3 / 2);
+        assert!(pause_before(Some(Duration::from_secs(9999)), 0, &mut rng) <= PAUSE_MAX * 3 / 2);
+    }
+}
