@@ -4,6 +4,7 @@
 //! the same machine, so that ratios within a round hold although the machine's speed changes.
 
 mod attacks;
+mod beside;
 mod cases;
 mod figures;
 mod floods;
@@ -65,6 +66,9 @@ pub(crate) struct Options {
     /// Instead: what honest buyers wait undisturbed, and beside each of several attacks
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload"])]
     hostile: bool,
+    /// Instead: what `loadtest` measures and costs at a fixed rate, beside h2load
+    #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile"])]
+    loadtest: bool,
     /// Only beside these attacks
     #[arg(long, value_delimiter = ',', value_name = "ATTACKS", requires = "hostile")]
     attacks: Vec<attacks::Attack>,
@@ -100,6 +104,8 @@ fn main() -> ExitCode {
         overload::run(&options)
     } else if options.hostile {
         hostile::run(&options)
+    } else if options.loadtest {
+        beside::run(&options)
     } else {
         rounds::run(&options).and_then(|rounds| report::tell(&options, &rounds, &targets::judge(&rounds)))
     };

@@ -71,7 +71,7 @@ pub(crate) struct Slot {
     pub(crate) started: u64,
     /// Requests of all kinds that were answered.
     pub(crate) answered: u64,
-    /// Taps that came to their outcome.
+    /// Taps of honest buyers that came to their outcome.
     pub(crate) outcomes: BTreeMap<Outcome, Latency>,
 }
 
@@ -202,7 +202,9 @@ impl Figures {
     /// A tap came to its outcome.
     pub(crate) fn ended(&mut self, scenario: Scenario, outcome: Outcome, at_us: i64, waited: Duration) {
         self.outcomes.entry(scenario).or_default().entry(outcome).or_default().record(waited);
-        self.time.slot(at_us).outcomes.entry(outcome).or_default().record(waited);
+        if scenario.is_honest() {
+            self.time.slot(at_us).outcomes.entry(outcome).or_default().record(waited);
+        }
     }
 
     /// Adds another process's figures.

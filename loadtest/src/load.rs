@@ -4,6 +4,7 @@ use crate::buyer::Buyer;
 use crate::client::Client;
 use crate::clock::ServerClock;
 use crate::figures::Figures;
+use crate::metronome::Metronome;
 use crate::plan::{Line, Start};
 use crate::profile::Profile;
 use crate::tokens::Forger;
@@ -25,6 +26,7 @@ pub(crate) struct Load {
     pub(crate) service: Option<String>,
     pub(crate) forger: Forger,
     pub(crate) moments: Moments,
+    pub(crate) metronome: Metronome,
     pub(crate) timeout: Duration,
     pub(crate) tries: u32,
     pub(crate) profile: Profile,

@@ -20,6 +20,7 @@ mod ledger;
 mod live;
 mod load;
 mod metrics;
+mod metronome;
 mod outcome;
 mod page;
 mod plan;

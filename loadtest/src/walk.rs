@@ -1,24 +1,24 @@
-//! Owns a journey's verbs, which the scenarios are told in: look, ask for the time, browse, think, and what follows a win.
-//! The tap itself is in `walk/tap.rs`.
+//! Owns a journey's verbs, which the scenarios are told in: look, ask for the time, browse, think.
+//! The tap itself is in `walk/tap.rs`, what winners do in `walk/settle.rs`.
 
+mod settle;
 mod tap;
 
-use crate::answer::{Change, Expect, Reading, to_change};
 use crate::attack::Note;
-use crate::buyer::{After, Buyer};
+use crate::buyer::Buyer;
 use crate::client::{Answer, Request};
 use crate::clock::{RoundTrip, to_the_ms};
 use crate::load::{Load, after};
 use crate::outcome::Outcome;
 use crate::plan::Start;
 use crate::scenario::Scenario;
-use crate::told::{Amend, Exchange, Hold, Step, Told, clip};
+use crate::told::{Exchange, Told, clip};
 use fastrand::Rng;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::sleep;
 
 pub(crate) use tap::{Fingers, Tap};
 
@@ -67,6 +67,8 @@ struct Store {
 pub(crate) const REQUESTS: &[&str] =
     &["look at the sale", "ask for the time", "browse the stores", "reserve", "amend", "confirm", "cancel"];
 
+/// What `look` counts besides.
+const FROM_ITS_INSTANT: &str = "look, from its instant";
 /// What is waited before a retry when the gateway does not say.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const DOUBLINGS_MAX: u32 = 5;
@@ -92,10 +94,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// So many µs after the opening as this buyer knows it.
+    pub(crate) fn instant(&self, at_us: i64) -> Instant {
+        after(self.opening(), at_us)
+    }
+
     /// Waits for an instant; false if the run is over before.
     pub(crate) async fn until(&self, instant: Instant) -> bool {
         let deadline = self.load.moments.deadline;
-        sleep_until(instant.min(deadline).into()).await;
+        self.load.metronome.until(instant.min(deadline)).await;
         !self.load.is_over()
     }
 
@@ -172,14 +179,16 @@ impl<'a> Walk<'a> {
         self.page.as_ref().map(|(page, _)| page.clone())
     }
 
-    /// A look that is measured from the instant for which it was intended.
+    /// A look without anything in hand, which counts twice: from being sent, and from the instant for which it was intended.
     pub(crate) async fn look_since(&mut self, intended: Instant) {
         let request = Request::get(format!("/v1/sales/{}", self.load.sale));
-        let mut answer = self.send(&request).await;
-        answer.took += answer.sent.saturating_duration_since(intended);
-        answer.sent = intended;
+        let answer = self.send(&request).await;
         let good = answer.reply.as_ref().is_ok_and(|reply| matches!(reply.status, 200 | 429));
         self.note("look at the sale", "", &answer, good);
+        if answer.reply.is_ok() {
+            let since = (answer.sent + answer.took).saturating_duration_since(intended);
+            self.load.figures().requests.entry(FROM_ITS_INSTANT.to_owned()).or_default().record(since);
+        }
     }
 
     /// A request with a token that must be turned down.
@@ -253,107 +262,6 @@ impl<'a> Walk<'a> {
         self.buyer.rng.choice(&stores).map(|store| store.id.clone())
     }
 
-    /// The hold that he was shown last, as far as he knows still to be had.
-    fn hold(&self) -> Option<Hold> {
-        let told = self.buyer.told.last()?;
-        let amended = told.amends.iter().rev().find_map(|amend| amend.shown.clone());
-        amended.or_else(|| told.holds.last().cloned()).filter(|hold| hold.state == "held")
-    }
-
-    /// What winners do: pay, cancel or walk away.
-    pub(crate) async fn settle(&mut self) {
-        if self.hold().is_none() || self.buyer.after == After::Abandon || !self.think().await {
-            return;
-        }
-        match self.buyer.after {
-            After::Confirm => self.confirm().await,
-            After::Cancel => self.cancel(false).await,
-            After::Abandon => {}
-        }
-    }
-
-    /// The payment service confirms what he has paid for.
-    pub(crate) async fn confirm(&mut self) {
-        let (Some(hold), Some(service)) = (self.hold(), self.load.service.clone()) else { return };
-        let payment = self.buyer.told.last().map(|told| told.payment.clone()).unwrap_or_default();
-        let body = serde_json::json!({"payment": payment, "version": hold.version}).to_string();
-        let request = Request::post(format!("{}/confirm", self.path_of(&hold)), &service, Some(body));
-        let (step, _) = self.insist(&request, "confirm", Expect::State("confirmed")).await;
-        self.last(|told| told.confirm = step);
-    }
-
-    /// He cancels, or the order service gives him his money back.
-    pub(crate) async fn cancel(&mut self, as_service: bool) {
-        let Some(hold) = self.buyer.told.last().and_then(|told| told.holds.last().cloned()) else { return };
-        let bearer = match (as_service, &self.load.service) {
-            (true, Some(service)) => service.clone(),
-            (true, None) => return,
-            (false, _) => self.buyer.bearer.clone(),
-        };
-        let request = Request::post(format!("{}/cancel", self.path_of(&hold)), &bearer, None);
-        let (step, _) = self.insist(&request, "cancel", Expect::State("cancelled")).await;
-        self.last(|told| told.cancel = step);
-    }
-
-    /// He changes his mind; true if he now has what he changed it to.
-    pub(crate) async fn amend(&mut self, change: &serde_json::Value) -> bool {
-        let Some(hold) = self.hold() else { return false };
-        let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());
-        let (step, shown) = self.insist(&request, "amend", Expect::Amended).await;
-        let done = step == Step::Done;
-        self.last(|told| told.amends.push(Amend { reservation: hold.id, step, shown }));
-        done
-    }
-
-    fn path_of(&self, hold: &Hold) -> String {
-        format!("/v1/sales/{}/reservations/{}", self.load.sale, hold.id)
-    }
-
-    fn last(&mut self, change: impl FnOnce(&mut Told)) {
-        if let Some(told) = self.buyer.told.last_mut() {
-            change(told);
-        }
-    }
-
-    /// Sends a confirm, a cancel or an amendment until there is an answer that counts.
-    async fn insist(
-        &mut self,
-        request: &Request,
-        name: &'static str,
-        expect: Expect,
-    ) -> (Step, Option<Hold>) {
-        let mut ending = Step::NotTried;
-        for attempt in 0..self.load.tries {
-            let gateway = self.buyer.number + attempt as usize;
-            let answer =
-                self.load.client.send(gateway, request, self.load.timeout, self.load.moments.deadline).await;
-            let Reading { decision, word, retry_after, complaints } = to_change(&answer.reply, expect);
-            let good = complaints.is_empty() && answer.reply.is_ok();
-            self.note(name, &format!(" ({word})"), &answer, good);
-            let exchange = exchange(self.load, gateway, request, &answer);
-            self.last(|told| {
-                told.history.push(exchange);
-                told.complaints.extend(complaints);
-            });
-            ending = match decision {
-                Change::Done(hold) => return (Step::Done, hold),
-                // After an answer that was lost, "not held" may be what our own request brought about.
-                Change::Refused(_) if ending == Step::Unknown => return (Step::Unknown, None),
-                Change::Refused(problem) => return (Step::Refused(problem), None),
-                Change::Unknown => Step::Unknown,
-                // "Later" says nothing about an earlier try whose answer was lost.
-                Change::Again(_) if ending == Step::Unknown => Step::Unknown,
-                Change::Again(why) => Step::Refused(why.to_owned()),
-            };
-            let pause = pause_before(retry_after, attempt, &mut self.buyer.rng);
-            if attempt + 1 == self.load.tries || !self.pause(pause).await {
-                break;
-            }
-            self.load.figures().retries += 1;
-        }
-        (ending, None)
-    }
-
     /// Sends something that may be repeated at will, once.
     async fn send(&self, request: &Request) -> Answer {
         self.load.client.send(self.buyer.number, request, self.load.timeout, self.load.moments.deadline).await
@@ -419,13 +327,6 @@ async fn may_wait(load: &Load, pause: Duration) -> bool {
     }
     sleep(pause).await;
     true
-}
-
-/// So many µs after the opening as this buyer knows it.
-impl Walk<'_> {
-    pub(crate) fn instant(&self, at_us: i64) -> Instant {
-        after(self.opening(), at_us)
-    }
 }
 
 /// For a query: whatever a name is made of must survive it.

@@ -11,6 +11,7 @@ use crate::clock::{self, RoundTrip, ServerClock};
 use crate::evidence::Run;
 use crate::figures::Figures;
 use crate::load::{Load, Moments, Queue};
+use crate::metronome::Metronome;
 use crate::plan::{self, Plan, Shard};
 use crate::profile::Profile;
 use crate::scenario::Scenario;
@@ -185,6 +186,7 @@ pub(crate) async fn prepare(
         service,
         forger,
         moments,
+        metronome: Metronome::start()?,
         timeout: target.timeout,
         tries: target.tries,
         menu,

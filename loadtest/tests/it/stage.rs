@@ -162,7 +162,12 @@ impl Stage {
         let done = clean(Command::new(env!("CARGO_BIN_EXE_loadtest")))
             .args(["spike", "--sale", "small", "--gateway", gateways])
             // No test depends on how fast this machine is: nothing is asked for but the proof.
-            .args(["--set", "verdict.thresholds=[]", "--set", "generator={late=\"60s\",late_share=100,cpu=100}"])
+            .args([
+                "--set",
+                "verdict.thresholds=[]",
+                "--set",
+                "generator={late=\"60s\",late_share=100,cpu=100}",
+            ])
             .args(["--ops", &self.gateways[0].ops_url])
             .arg("--auth-secret-file")
             .arg(self.file("secret"))

@@ -1,0 +1,86 @@
+//! Owns the tests of the command line.
+
+use super::*;
+use clap::CommandFactory;
+
+const USUAL: [&str; 8] =
+    ["--gateway", "http://a:1/", "--ops", "http://o:2", "--sale", "s-1", "--ops-token-file", "o"];
+
+fn parse(more: &[&str]) -> RunOptions {
+    let line = ["loadtest", "spike"].iter().chain(&USUAL).chain(more);
+    match Cli::try_parse_from(line).unwrap().command {
+        Command::Spike(options) => options,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_definition_of_the_command_line_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_option_has_its_environment_variable() {
+    for command in Cli::command().get_subcommands() {
+        let named = command.get_arguments().filter(|arg| arg.get_long().is_some());
+        for arg in named.filter(|arg| !["help", "version"].contains(&arg.get_id().as_str())) {
+            let long = arg.get_long().unwrap();
+            let variable = format!("LAUNCHGATE_{}", long.to_uppercase().replace('-', "_"));
+            assert_eq!(arg.get_env().and_then(|env| env.to_str()), Some(variable.as_str()), "--{long}");
+        }
+    }
+}
+
+#[test]
+fn every_scenario_is_a_command() {
+    for scenario in Scenario::ALL {
+        let line = ["loadtest", scenario.name()].into_iter().chain(USUAL).chain(["--tokens", "f"]);
+        assert_eq!(Cli::try_parse_from(line).unwrap().command.scenario(), Some(scenario));
+    }
+}
+
+#[test]
+fn a_usual_line_is_read() {
+    let options = parse(&["--auth-secret-file", "f", "--gateway", "https://b:1", "--deadline", "2m"]);
+    assert!(options.check().is_ok());
+    assert_eq!(options.target.gateways(), ["http://a:1", "https://b:1"]);
+    assert_eq!(options.target.deadline, Some(Duration::from_secs(120)));
+}
+
+#[test]
+fn all_mistakes_are_reported_at_once() {
+    let options = parse(&[
+        "--tokens",
+        "f",
+        "--buyers",
+        "0",
+        "--gateway",
+        "b:1",
+        "--tries",
+        "0",
+        "--seed",
+        "1",
+        "--shard",
+        "1/2",
+    ]);
+    let text = options.check().unwrap_err().to_string();
+    for flag in ["--buyers", "--gateway", "--tries", "--shard"] {
+        assert!(text.contains(flag), "{flag} is missing in {text}");
+    }
+}
+
+#[test]
+fn there_must_be_a_source_of_tokens_and_a_shard_needs_a_seed() {
+    let line = |more: &[&'static str]| ["loadtest", "spike"].into_iter().chain(USUAL).chain(more.to_vec());
+    assert!(Cli::try_parse_from(line(&[])).is_err());
+    assert!(Cli::try_parse_from(line(&["--tokens", "f", "--shard", "1/2"])).is_err());
+}
+
+#[test]
+fn a_launch_to_plan_for_is_read() {
+    let launch = Launch::parse("1200000/10s").unwrap();
+    assert_eq!((launch.taps, launch.within), (1_200_000.0, Duration::from_secs(10)));
+    for wrong in ["", "5", "0/10s", "5/0s", "x/10s", "5/soon", "inf/1s"] {
+        assert!(Launch::parse(wrong).is_err(), "{wrong}");
+    }
+}
