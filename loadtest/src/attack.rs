@@ -8,6 +8,7 @@
 //! does: each request from being sent to its answer. What is counted from the intended instant is in our own figures.
 
 use crate::Failure;
+use crate::cli::Output;
 use crate::client::Answer;
 use crate::load::{LAUNCHES_PER_SECOND, Load};
 use crate::page::goose as goose_page;
@@ -17,7 +18,7 @@ use goose::GooseAttack;
 use goose::client::GooseClientBuilder;
 use goose::config::GooseConfiguration;
 use goose::goose::{GooseUser, Scenario, Transaction, TransactionResult};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::unbounded_channel;
@@ -52,11 +53,33 @@ const GOOSE_SPARE: Duration = Duration::from_secs(30);
 
 /// The same report for other programs, and for goose's own comparisons.
 const REPORT_JSON: &str = "goose.json";
+const REQUEST_LOG: &str = "requests.json";
+
+/// What goose is to write and to read, each with its option.
+#[derive(Debug, Default)]
+pub(crate) struct Files(Vec<(&'static str, PathBuf)>);
+
+impl Files {
+    /// Its reports, its log of requests, and its report of an earlier run to compare with, where there is one.
+    pub(crate) fn of(output: &Output, request_log: bool) -> Files {
+        let mut files = Vec::new();
+        if let Some(dir) = &output.report {
+            files.extend([
+                ("--report-file", dir.join(goose_page::FILE)),
+                ("--report-file", dir.join(REPORT_JSON)),
+            ]);
+            files.extend(request_log.then(|| ("--request-log", dir.join(REQUEST_LOG))));
+            let before = output.baseline.as_ref().map(|dir| dir.join(REPORT_JSON));
+            files.extend(before.filter(|file| file.exists()).map(|file| ("--baseline-file", file)));
+        }
+        Files(files)
+    }
+}
 
 /// Sends everybody on their journeys and waits until they are back.
-pub(crate) async fn run(load: &Arc<Load>, users: &[usize], report: Option<&Path>) -> Result<(), Failure> {
+pub(crate) async fn run(load: &Arc<Load>, users: &[usize], files: &Files) -> Result<(), Failure> {
     let broken = |error: String| Failure::Outside(format!("goose: {error}"));
-    let mut attack = GooseAttack::initialize_with_config(configuration(load, users.iter().sum(), report)?)
+    let mut attack = GooseAttack::initialize_with_config(configuration(load, users.iter().sum(), files)?)
         .and_then(|attack| {
             // A client a user would cost more than the journeys do.
             attack.set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())
@@ -77,7 +100,7 @@ pub(crate) async fn run(load: &Arc<Load>, users: &[usize], report: Option<&Path>
     }
 }
 
-fn configuration(load: &Load, users: usize, report: Option<&Path>) -> Result<GooseConfiguration, Failure> {
+fn configuration(load: &Load, users: usize, files: &Files) -> Result<GooseConfiguration, Failure> {
     let mut line = vec!["loadtest".to_owned()];
     // What follows overrides goose's defaults: it would print tables, open a port for
     // telnet and run until it is stopped.
@@ -85,8 +108,8 @@ fn configuration(load: &Load, users: usize, report: Option<&Path>) -> Result<Goo
     line.extend(["--host".to_owned(), load.client.gateway(0).to_owned()]);
     line.extend(["--users".to_owned(), users.to_string()]);
     line.extend(["--increase-rate".to_owned(), users.min(LAUNCHES_PER_SECOND).to_string()]);
-    for file in report.into_iter().flat_map(|dir| [dir.join(goose_page::FILE), dir.join(REPORT_JSON)]) {
-        line.extend(["--report-file".to_owned(), file.to_string_lossy().into_owned()]);
+    for (option, file) in &files.0 {
+        line.extend([(*option).to_owned(), file.to_string_lossy().into_owned()]);
     }
     <GooseConfiguration as clap::Parser>::try_parse_from(line)
         .map_err(|error| Failure::Outside(format!("goose does not take its options: {error}")))

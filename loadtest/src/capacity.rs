@@ -2,7 +2,9 @@
 
 use crate::admin::Admin;
 use crate::arrivals::Arrivals;
-use crate::cli::CapacityOptions;
+use crate::attack::Files;
+use crate::cli::{CapacityOptions, Output};
+use crate::figures::Figures;
 use crate::launch::prepare::{Prepared, Wanted, prepare};
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
@@ -10,6 +12,7 @@ use crate::verdict::Quantiles;
 use crate::{Failure, attack, launch, say, span, tokens};
 use serde::Serialize;
 use std::path::Path;
+use std::time::Duration;
 
 /// The knee is known when the lowest rate that broke is at most this much above the highest that held.
 const WITHIN: f64 = 1.05;
@@ -70,7 +73,8 @@ pub(crate) struct Needed {
 /// Looks for the knee. The exit code is 0 when it was found, 4 when the generator or `--up-to` came first.
 pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
     options.check()?;
-    let report = launch::prepare_report(options.report.as_deref())?;
+    let output = Output { report: options.report.clone(), baseline: None };
+    let report = output.folder()?;
     let ledger = &options.target.ledger;
     let admin = Admin::new(&ledger.ops, &ledger.sale, tokens::operator(ledger)?)?;
     let mut search = Search::new(options.from, options.up_to);
@@ -124,7 +128,7 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Ste
         Ok(prepared) => prepared,
         Err((_, reason)) => return Err(Failure::Usage(reason)),
     };
-    attack::run(&load, &users, None).await?;
+    attack::run(&load, &users, &Files::default()).await?;
     let evidence = launch::gather(run, &load, watch).await;
     let figures = &evidence.figures;
     let complaints = evidence.health.complaints(figures, &profile.generator.limits());
@@ -143,8 +147,7 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Ste
     let winners = figures.latency(|_, outcome| outcome.holds());
     Ok(Step {
         offered: rate,
-        answered: figures.latency(|_, outcome| outcome != Outcome::Unknown).count() as f64
-            / options.step.as_secs_f64(),
+        answered: answered(figures, options.step),
         taps: figures.latency(|_, _| true).count(),
         won: winners.count(),
         winners_ms: Quantiles::of(&winners),
@@ -152,6 +155,15 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Ste
         end,
         why,
     })
+}
+
+/// Taps a second that came to an outcome while the rate was held: what came afterwards was a backlog.
+fn answered(figures: &Figures, step: Duration) -> f64 {
+    let seconds = figures.time.slot_seconds as i64;
+    let held = 0..(step.as_secs() as i64).div_euclid(seconds).max(1);
+    let slots = figures.time.slots.range(held.clone()).map(|(_, slot)| slot);
+    let decided = slots.flat_map(|slot| &slot.outcomes).filter(|(outcome, _)| **outcome != Outcome::Unknown);
+    decided.map(|(_, latency)| latency.count()).sum::<u64>() as f64 / (held.end * seconds) as f64
 }
 
 /// Which rate to try next: doubled while it holds, halved while it does not, then between the two.

@@ -7,7 +7,7 @@ use crate::scenario::Scenario;
 use crate::span;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Reproduces launch day against a gateway and proves the ledger afterwards.
@@ -169,6 +169,10 @@ pub(crate) struct RunOptions {
     #[command(flatten)]
     pub(crate) output: Output,
 
+    /// Leave goose's log of every request in the report's folder, too (requests.json, a line each)
+    #[arg(long, requires = "report", env = "LAUNCHGATE_REQUEST_LOG")]
+    pub(crate) request_log: bool,
+
     /// Serve Prometheus metrics of this load test at this address
     #[arg(long, value_name = "ADDR", env = "LAUNCHGATE_METRICS_LISTEN")]
     pub(crate) metrics_listen: Option<SocketAddr>,
@@ -179,7 +183,7 @@ pub(crate) struct RunOptions {
 }
 
 /// What is left behind.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Output {
     /// Where report.html, report.md, verdict.json, evidence.json and goose's own report go; made if missing
     #[arg(long, value_name = "DIR", env = "LAUNCHGATE_REPORT")]
@@ -188,6 +192,17 @@ pub(crate) struct Output {
     /// The report's folder of an earlier run: what got worse beyond noise is told
     #[arg(long, value_name = "DIR", env = "LAUNCHGATE_BASELINE")]
     pub(crate) baseline: Option<PathBuf>,
+}
+
+impl Output {
+    /// The folder, made if it is missing.
+    pub(crate) fn folder(&self) -> Result<Option<&Path>, Failure> {
+        if let Some(dir) = &self.report {
+            std::fs::create_dir_all(dir)
+                .map_err(|error| Failure::Usage(format!("--report {}: {error}", dir.display())))?;
+        }
+        Ok(self.report.as_deref())
+    }
 }
 
 /// Options of `loadtest merge`.

@@ -12,7 +12,7 @@ use crate::reconcile::chart::stock_over_time;
 use crate::reconcile::{Evidence as Testimony, reconcile};
 use crate::told::Told;
 use crate::verdict::{Findings, Verdict};
-use crate::{Failure, launch, report, say, tokens};
+use crate::{Failure, report, say, tokens};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
@@ -115,7 +115,7 @@ pub(crate) fn close(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, 
 /// Joins the parts of a run and judges them as one.
 pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     options.ledger.check()?;
-    let report = launch::prepare_report(options.output.report.as_deref())?;
+    let report = options.output.folder()?;
     let baseline = read_baseline(&options.output)?;
     let profile = Profile::load(options.manners.profile.as_deref(), &options.manners.set)?;
     let parts = options.parts.iter().map(|dir| Evidence::read(dir)).collect::<Result<Vec<_>, _>>()?;

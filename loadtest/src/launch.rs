@@ -3,6 +3,7 @@
 pub(crate) mod prepare;
 
 use crate::admin::Admin;
+use crate::attack::Files;
 use crate::cli::{Command, RunOptions};
 use crate::clock::{self, to_the_ms};
 use crate::evidence::{Evidence, Run};
@@ -16,7 +17,6 @@ use crate::watch::Watch;
 use crate::{Failure, attack, court, say, tokens};
 use prepare::{Prepared, Wanted};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ const LEFT_EVERY: Duration = Duration::from_secs(1);
 /// Runs a scenario, or a mix of them, and comes to a verdict.
 pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdict, Failure> {
     options.check()?;
-    let report = prepare_report(options.output.report.as_deref())?;
+    let report = options.output.folder()?;
     let baseline = court::read_baseline(&options.output)?;
     let wanted = Wanted {
         target: &options.target,
@@ -51,12 +51,13 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
     let _metrics = serve_metrics(options, &load, &moments).await?;
     let left = Arc::new(AtomicU64::new(u64::MAX));
     let asking = tokio::spawn(ask_what_is_left(Arc::clone(&admin), Arc::clone(&left)));
+    let files = Files::of(&options.output, options.request_log);
     let live = Live::start(View {
         figures: Arc::clone(&load.figures),
         opening: load.moments.opening,
         stock_left: Some(Box::new(move || Some(left.load(Relaxed)).filter(|left| *left != u64::MAX))),
     });
-    let attacked = attack::run(&load, &users, report).await;
+    let attacked = attack::run(&load, &users, &files).await;
     live.finish();
     asking.abort();
     moments.tell(Moment::End, load.clock.at(Instant::now()));
@@ -117,12 +118,4 @@ fn mix(scenario: Option<Scenario>, profile: &crate::profile::Profile) -> BTreeMa
         Some(scenario) => BTreeMap::from([(scenario, 1)]),
         None => profile.mix.clone(),
     }
-}
-
-pub(crate) fn prepare_report(dir: Option<&Path>) -> Result<Option<&Path>, Failure> {
-    if let Some(dir) = dir {
-        std::fs::create_dir_all(dir)
-            .map_err(|error| Failure::Usage(format!("--report {}: {error}", dir.display())))?;
-    }
-    Ok(dir)
 }

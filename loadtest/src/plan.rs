@@ -43,6 +43,13 @@ pub(crate) struct Start {
     pub(crate) person: usize,
 }
 
+impl Start {
+    /// Who starts with the opening or soon after it got ready before; who starts later comes as he is.
+    pub(crate) fn is_ready(self) -> bool {
+        self.at_us < READY_FOR_US
+    }
+}
+
 /// A part of all buyers: number `part` of `parts`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shard {
@@ -55,6 +62,8 @@ pub(crate) const AT_ONCE_MAX: usize = 50_000;
 const LOOKS_AT_ONCE_MAX: usize = 2_000;
 /// In a whole run: more are another day.
 pub(crate) const PEOPLE_MAX: usize = 5_000_000;
+/// A second.
+const READY_FOR_US: i64 = 1_000_000;
 /// Of few buyers one shall come at a time that can be waited for.
 const SCALE_MIN: f64 = 0.001;
 const SHARDS_MAX: usize = 1_000;
@@ -231,6 +240,12 @@ impl Plan {
             let at_once_max = if line.scenario == Scenario::Look { LOOKS_AT_ONCE_MAX } else { AT_ONCE_MAX };
             (line.scenario, line.starts.len().min(at_once_max))
         })
+    }
+
+    /// Those who wait for the opening, with the app open and a warm connection.
+    pub(crate) fn waiting(&self) -> usize {
+        let lines = self.lines.iter().filter(|line| line.scenario.waits_for_the_opening());
+        lines.flat_map(|line| &line.starts).filter(|start| start.is_ready()).count()
     }
 
     /// The last start.

@@ -117,7 +117,7 @@ pub(crate) async fn prepare(
     // Twice: how early somebody may come depends on how many there are to be got ready.
     let first = request.plan()?;
     let users: usize = first.users().map(|(_, users)| users).sum();
-    let waiting = first.users().filter(|(s, _)| s.waits_for_the_opening()).map(|(_, users)| users).sum();
+    let waiting = first.waiting();
     let now = Instant::now();
     let lasts =
         Duration::from_micros(u64::try_from(first.last_us()).unwrap_or(0)) + profile.bots.lasts.0 + TAIL;
@@ -236,8 +236,7 @@ fn notes(
     if shown.phase == "sold_out" || sale.phase == "sold_out" {
         notes.push("the sale was sold out before the start".to_owned());
     }
-    let waiting =
-        plan.users().filter(|(s, _)| s.waits_for_the_opening()).map(|(_, users)| users).sum::<usize>();
+    let waiting = plan.waiting();
     if client.connections < waiting {
         notes.push(format!(
             "{waiting} buyers who tap at once shared {} connections: the rest queued in the load generator",

@@ -10,7 +10,9 @@ use std::time::Instant;
 const KEYS_MAX: u32 = 4;
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    walk.warm_up().await;
+    if start.is_ready() {
+        walk.warm_up().await;
+    }
     let intended = walk.instant(start.at_us);
     if !walk.until(intended).await {
         return walk.stays_away(start);

@@ -5,7 +5,9 @@ use crate::plan::Start;
 use crate::walk::{Fingers, Tap, Walk};
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    walk.warm_up().await;
+    if start.is_ready() {
+        walk.warm_up().await;
+    }
     let intended = walk.instant(start.at_us);
     if !walk.until(intended).await {
         return walk.stays_away(start);

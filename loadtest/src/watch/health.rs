@@ -88,8 +88,9 @@ impl Health {
                 )
             } else {
                 format!(
-                    "timers were {lag} late at most, so that it was not this machine's CPU: what starts late waits \
-                     for a connection, allow more with --connections, or ask for less load"
+                    "timers were {lag} late at most, so that it was not busy all the time, but more was to start at once \
+                     than it can send: use several processes with --shard, on cores of their own; or what starts waited for a \
+                     connection: allow more with --connections"
                 )
             };
             format!(
