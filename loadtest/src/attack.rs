@@ -48,6 +48,8 @@ impl Note {
 
 /// Goose names what is no request of its own by a label.
 const LABEL: &str = "API";
+/// Of more people only the ends of their stories are kept: a soak of hours has to fit in memory.
+const WHOLE_STORIES_MAX: usize = 50_000;
 /// Goose polls twice a second for users that are done, and then writes its report.
 const GOOSE_SPARE: Duration = Duration::from_secs(30);
 
@@ -141,6 +143,9 @@ async fn journey(load: &Load, start: Start, user: &mut GooseUser) {
         }
     };
     tokio::join!(walking, listening);
+    if load.buyers.len() > WHOLE_STORIES_MAX {
+        buyer.told.iter_mut().for_each(|told| told.history.shorten());
+    }
 }
 
 /// Puts a request into goose's report. It fails only when goose is shutting down.

@@ -60,6 +60,7 @@ pub(crate) struct Shard {
 /// More than this at once need more descriptors and ports than a process has.
 pub(crate) const AT_ONCE_MAX: usize = 50_000;
 const LOOKS_AT_ONCE_MAX: usize = 2_000;
+const SOAKS_AT_ONCE_MAX: usize = 5_000;
 /// In a whole run: more are another day.
 pub(crate) const PEOPLE_MAX: usize = 5_000_000;
 /// A second.
@@ -236,8 +237,12 @@ impl Plan {
     /// Goose users that are needed, by scenario: as many as may be at work at the same time.
     pub(crate) fn users(&self) -> impl Iterator<Item = (Scenario, usize)> {
         self.lines.iter().map(|line| {
-            // Who only looks is gone in an instant.
-            let at_once_max = if line.scenario == Scenario::Look { LOOKS_AT_ONCE_MAX } else { AT_ONCE_MAX };
+            // Who only looks is gone in an instant; in a steady load the ones go when the others come.
+            let at_once_max = match line.scenario {
+                Scenario::Look => LOOKS_AT_ONCE_MAX,
+                Scenario::Soak => SOAKS_AT_ONCE_MAX,
+                _ => AT_ONCE_MAX,
+            };
             (line.scenario, line.starts.len().min(at_once_max))
         })
     }

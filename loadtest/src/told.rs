@@ -65,13 +65,42 @@ pub(crate) struct Exchange {
 pub(crate) struct History {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) left_out: usize,
+    /// How many answers were lost on the way, those that are left out among them.
+    pub(crate) lost: usize,
 }
 
 const EXCHANGES_MAX: usize = 24;
 const TEXT_MAX: usize = 500;
+/// Of either end, of a story that was shortened.
+const SHORT: usize = 2;
 
 impl History {
     pub(crate) fn push(&mut self, exchange: Exchange) {
+        self.lost += usize::from(exchange.is_lost());
+        self.keep(exchange);
+    }
+
+    /// Adds another finger's.
+    pub(crate) fn join(&mut self, other: History) {
+        self.lost += other.lost;
+        self.left_out += other.left_out;
+        let mut all = std::mem::take(&mut self.exchanges);
+        all.extend(other.exchanges);
+        all.sort_by_key(|exchange| exchange.at);
+        all.into_iter().for_each(|exchange| self.keep(exchange));
+    }
+
+    /// Keeps the first ones and the last ones only, of a story that is over and that nobody will ask for, most likely.
+    pub(crate) fn shorten(&mut self) {
+        let len = self.exchanges.len();
+        if len > 2 * SHORT {
+            self.exchanges.drain(SHORT..len - SHORT);
+            self.left_out += len - 2 * SHORT;
+        }
+        self.exchanges.shrink_to_fit();
+    }
+
+    fn keep(&mut self, exchange: Exchange) {
         if self.exchanges.len() == EXCHANGES_MAX {
             self.exchanges.remove(EXCHANGES_MAX / 2);
             self.left_out += 1;
@@ -89,13 +118,6 @@ impl Exchange {
             "503" => !self.answer.contains("temporary-reduced-capacity"),
             status => status.parse::<u16>().is_err(),
         }
-    }
-}
-
-impl History {
-    /// How many answers were lost on the way, if that is known of all.
-    pub(crate) fn lost(&self) -> Option<usize> {
-        (self.left_out == 0).then(|| self.exchanges.iter().filter(|exchange| exchange.is_lost()).count())
     }
 }
 
@@ -188,9 +210,9 @@ mod tests {
             };
             history.push(exchange);
         }
-        assert_eq!(history.lost(), Some(3));
-        history.left_out = 1;
-        assert_eq!(history.lost(), None);
+        assert_eq!(history.lost, 3);
+        history.shorten();
+        assert_eq!((history.lost, history.left_out, history.exchanges.len()), (3, 1, 2 * SHORT));
     }
 
     #[test]

@@ -46,9 +46,8 @@ pub(super) fn check(
             // Done, but the answer could not be read: that is another rule's matter.
             let unread = count(|amend| amend.step == Step::Done && amend.shown.is_none());
             // What nobody heard of was made by a request whose answer was lost.
-            let lost = told.iter().try_fold(0, |sum, told| Some(sum + told.history.lost()?));
-            let unheard_max = lost.map(|lost| lost.max(unknown) + unread);
-            if unheard_max.is_some_and(|most| unheard.len() > most) {
+            let lost: usize = told.iter().map(|told| told.history.lost).sum();
+            if unheard.len() > lost.max(unknown) + unread {
                 let what = format!(
                     "amended to version {unheard:?}, which no answer showed; {} amendments were asked for, of {unknown} \
                      the outcome is unknown",

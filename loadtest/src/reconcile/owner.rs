@@ -71,7 +71,7 @@ pub(super) fn check(
 
 /// Whether a key that was shown nothing may have won all the same: an answer was lost.
 fn may_hold_something(told: &Told) -> bool {
-    told.outcome == Some(Outcome::Unknown) || told.history.lost() != Some(0)
+    told.outcome == Some(Outcome::Unknown) || told.history.lost > 0
 }
 
 /// Whether it may have won this one. After a lost answer a no that was asked for so soon that a memory could be older than

@@ -1,6 +1,6 @@
 //! Owns the tap: one key, one finger or two, and all retries until there is an answer that counts.
 
-use super::{Exchange, UNKNOWN_PAUSE, Walk, exchange, may_wait, note, pause_before};
+use super::{UNKNOWN_PAUSE, Walk, exchange, may_wait, note, pause_before};
 use crate::answer::{Decision, Reading, to_tap};
 use crate::attack::Note;
 use crate::client::Request;
@@ -73,17 +73,13 @@ impl Walk<'_> {
 
 /// What all fingers felt, as one story.
 fn put_together(told: &mut Told, felt: Vec<Felt>) -> Outcome {
-    let mut exchanges = Vec::new();
     for felt in felt {
         told.outcome = Some(told.outcome.map_or(felt.outcome, |outcome| outcome.min(felt.outcome)));
         told.holds.extend(felt.holds);
         told.sold_out.extend(felt.sold_out);
         told.complaints.extend(felt.complaints);
-        exchanges.extend(felt.history.exchanges);
-        told.history.left_out += felt.history.left_out;
+        told.history.join(felt.history);
     }
-    exchanges.sort_by_key(|exchange: &Exchange| exchange.at);
-    exchanges.into_iter().for_each(|exchange| told.history.push(exchange));
     told.outcome.unwrap_or(Outcome::Unknown)
 }
 

@@ -104,7 +104,7 @@ fn reserve_for_a_refused_key(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let number = case.changes.iter().map(|change| change.number).max()? + 1;
     // None of his answers was lost, so none of his keys can have won.
     let mut own = case.told.iter().filter(|other| other.buyer == told.buyer);
-    if own.any(|told| told.history.lost() != Some(0)) {
+    if own.any(|told| told.history.lost > 0) {
         return None;
     }
     let sequence = last.sequence() + 1_000;
@@ -150,13 +150,9 @@ fn show_another_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
 }
 
 fn make_a_refused_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
-    let innocent = |told: &&mut Told| told.history.lost() == Some(0);
-    let buyers: BTreeSet<String> = case
-        .told
-        .iter()
-        .filter(|told| told.history.lost() != Some(0))
-        .map(|told| told.buyer.clone())
-        .collect();
+    let innocent = |told: &&mut Told| told.history.lost == 0;
+    let buyers: BTreeSet<String> =
+        case.told.iter().filter(|told| told.history.lost > 0).map(|told| told.buyer.clone()).collect();
     let versions: BTreeMap<(String, u64), ()> = case
         .changes
         .iter()
