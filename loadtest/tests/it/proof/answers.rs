@@ -1,6 +1,6 @@
 //! Gateways that tell buyers what is not so when they tap.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ fn gateways_that_lie_to_who_taps_are_caught() {
         a_winner_whose_answer_was_lost_and_whose_retry_is_told_no_is_caught,
         a_winner_whose_other_finger_is_told_no_is_caught,
         a_tap_that_buys_twice_is_caught,
+        a_retry_that_buys_again_is_caught,
         stock_that_is_forgotten_is_caught,
         a_final_no_while_a_hold_is_outstanding_is_caught,
         a_purchase_limit_that_nobody_had_reached_is_caught,
@@ -197,9 +198,27 @@ fn a_tap_that_buys_twice_is_caught() {
     assert_caught(&stage, &run, &["bought-once", "refused-holds-nothing"], &words);
 }
 
+fn a_retry_that_buys_again_is_caught() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true).replace("hold = ", "per_buyer = 2\nhold = "));
+    let seen = Mutex::new(HashSet::new());
+    let more = ["--buyers", "3", "--set", "retry-storm={patience=\"50ms\",new_key=0}"];
+    let run = through(&stage, "retry-storm", &more, move |request, gateway| {
+        if !request.is_tap() || !seen.lock().unwrap().insert(request.key().to_owned()) {
+            return gateway.answer(request);
+        }
+        // It does not know the key again, since it has kept another one.
+        let mut first = request.clone();
+        first.headers = first.headers.with("idempotency-key", &format!("{}-first", request.key()));
+        gateway.answer(&first).filter(|_| false)
+    });
+    assert_caught(&stage, &run, &["bought-once", "refused-holds-nothing"], &["(resolved) bought ", "none: "]);
+}
+
 fn stock_that_is_forgotten_is_caught() {
     let (stage, taps) = (open(), Count::default());
-    let run = through(&stage, "spike", &["--buyers", "4"], move |request, gateway| {
+    let crowd = "crowd={lead=\"1s\",at_opening=50,tail=\"1s\",looks_again=0}";
+    let run = through(&stage, "crowd", &["--buyers", "6", "--set", crowd], move |request, gateway| {
         let forgets = request.is_tap() && taps.next() % 2 == 1;
         if forgets { Some(Answer::sold_out(request, false)) } else { gateway.answer(request) }
     });
