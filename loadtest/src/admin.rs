@@ -174,20 +174,26 @@ impl Admin {
         let url = self.url(path, query);
         let mut pause = FIRST_PAUSE;
         let mut trouble = String::new();
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
             match self.get_once(url.clone()).await {
                 Ok((status, body)) if status == StatusCode::OK => return Ok(body),
                 Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
-                    return Err(Failure::Usage(format!("{url} does not accept the ops token")));
+                    return Err(Failure::Usage(format!(
+                        "{url} does not accept the ops token: is --ops-token-file the gateway's?"
+                    )));
                 }
                 Ok((StatusCode::NOT_FOUND, _)) => {
-                    return Err(Failure::Usage(format!("{url} is not found")));
+                    return Err(Failure::Usage(format!(
+                        "{url} is not found: is --sale right, and has the sale been applied?"
+                    )));
                 }
                 Ok((status, body)) => trouble = format!("{status} {}", crate::told::clip(&body)),
                 Err(error) => trouble = error,
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
         }
         Err(Failure::Outside(format!("{url}: {trouble}")))
     }

@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use std::time::{Duration, Instant};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// A request that may be sent again as it is.
 #[derive(Clone, Debug)]
@@ -112,6 +112,12 @@ pub(crate) struct Client {
     pub(crate) connections: usize,
 }
 
+/// The right to have one request in flight.
+pub(crate) struct Turn<'a> {
+    /// The semaphore is never closed; without a permit the request would just go out.
+    _permit: Option<SemaphorePermit<'a>>,
+}
+
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than the wait from warming up to the opening.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -148,8 +154,12 @@ impl Client {
         self.gateways.len()
     }
 
-    /// Sends the request once. The clock starts when a connection may be used; nothing is
-    /// sent or waited for past the deadline.
+    /// Waits until one more request may be in flight.
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        Turn { _permit: self.in_flight.acquire().await.ok() }
+    }
+
+    /// Sends the request once, when it is its turn.
     pub(crate) async fn send(
         &self,
         gateway: usize,
@@ -157,8 +167,20 @@ impl Client {
         timeout: Duration,
         deadline: Instant,
     ) -> Answer {
-        // The semaphore is never closed; without a permit the request would just go out.
-        let _permit = self.in_flight.acquire().await;
+        let turn = self.turn().await;
+        self.send_in(turn, gateway, request, timeout, deadline).await
+    }
+
+    /// Sends the request once. The clock starts now that a connection may be used; nothing is
+    /// sent or waited for past the deadline.
+    pub(crate) async fn send_in(
+        &self,
+        _turn: Turn<'_>,
+        gateway: usize,
+        request: &Request,
+        timeout: Duration,
+        deadline: Instant,
+    ) -> Answer {
         let sent = Instant::now();
         let timeout = timeout.min(deadline.saturating_duration_since(sent));
         if timeout.is_zero() {

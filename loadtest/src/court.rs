@@ -116,6 +116,12 @@ pub(crate) fn close(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, 
 pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     options.ledger.check()?;
     let report = options.output.folder()?;
+    if let Some(part) = report.and_then(|dir| options.parts.iter().find(|part| is_same(part, dir))) {
+        return Err(Failure::Usage(format!(
+            "--report {} is one of the parts, whose evidence would be overwritten: name another folder",
+            part.display()
+        )));
+    }
     let baseline = read_baseline(&options.output)?;
     let profile = Profile::load(options.manners.profile.as_deref(), &options.manners.set)?;
     let parts = options.parts.iter().map(|dir| Evidence::read(dir)).collect::<Result<Vec<_>, _>>()?;
@@ -128,7 +134,17 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     }
     let ledger = &options.ledger;
     let admin = Admin::new(&ledger.ops, &ledger.sale, tokens::operator(ledger)?)?;
+    // So that a later run can be compared with the whole.
+    if let Some(dir) = report {
+        evidence.write(dir)?;
+    }
     judge(&evidence, &admin, &profile, baseline.as_ref(), report).await
+}
+
+/// Whether both are one folder.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(std::fs::canonicalize);
+    matches!((one, other), (Ok(one), Ok(other)) if one == other)
 }
 
 /// The figures of the run that this one is compared with.

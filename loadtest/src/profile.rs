@@ -8,9 +8,11 @@ use crate::span;
 use crate::threshold::Threshold;
 use crate::watch::Limits;
 use serde::Deserialize;
+use serde_path_to_error::{Path as Place, Segment};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use toml::de::{DeTable, DeValue};
 
 /// The built-in profile; `loadtest profile` prints it.
 pub(crate) const BUILT_IN: &str = include_str!("../profiles/national-good-car.toml");
@@ -122,8 +124,7 @@ impl Profile {
     pub(crate) fn load(path: Option<&Path>, changes: &[String]) -> Result<Profile, Failure> {
         let changes = read_changes(changes).map_err(Failure::Usage)?;
         let Some(path) = path else {
-            return Profile::parse("", changes)
-                .map_err(|error| Failure::Usage(format!("the profile: {error}")));
+            return Profile::parse("", changes).map_err(Failure::Usage);
         };
         let wrong = |error: String| Failure::Usage(format!("--profile {}: {error}", path.display()));
         let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
@@ -141,7 +142,18 @@ impl Profile {
         let mut whole: toml::Table = toml::from_str(BUILT_IN).map_err(|error| error.to_string())?;
         lay_over(&mut whole, own);
         lay_over(&mut whole, changes);
-        let profile: Profile = whole.try_into().map_err(|error: toml::de::Error| error.to_string())?;
+        let profile: Profile =
+            serde_path_to_error::deserialize(toml::Value::Table(whole)).map_err(|error| {
+                // Which key of a table of names it is, the words say.
+                let (line, what) = (line_of(text, error.path()), error.inner().message());
+                let place = error.path().to_string();
+                let place = place.trim_end_matches(".?");
+                match line {
+                    Some(line) => format!("line {line}, {place}: {what}"),
+                    // It is not in the file, so that somebody has set it.
+                    None => format!("--set {place}: {what}"),
+                }
+            })?;
         let mistakes = profile.mistakes();
         if mistakes.is_empty() { Ok(profile) } else { Err(mistakes.join("\n")) }
     }
@@ -232,6 +244,23 @@ fn lay_over(under: &mut toml::Table, over: toml::Table) {
     }
 }
 
+/// The line of a profile that a place in it stands in.
+fn line_of(text: &str, place: &Place) -> Option<usize> {
+    let parsed = DeTable::parse(text).ok()?;
+    let (mut table, mut at) = (parsed.get_ref(), None);
+    for segment in place.iter() {
+        let Segment::Map { key } = segment else { break };
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
+        at = Some(name.span().start);
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    let before = text.get(..at?)?;
+    Some(before.matches('\n').count() + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,14 +298,18 @@ mod tests {
     #[test]
     fn mistakes_are_told_with_their_place() {
         for (text, place) in [
-            ("[buyers]\nconfirm = 60\nconfrim = 1", "confrim"),
+            ("[buyers]\nconfirm = 60\nconfrim = 1", "line 3, buyers.confrim: unknown field"),
+            ("\nbuyers.think = [\"1s\", 2.5]", "line 2, buyers.think[1]: invalid type"),
             ("[buyers\nconfirm = 60", "line 1"),
-            ("[mix]\nstampede = 1", "stampede"),
-            ("[crowd]\nlead = \"soon\"", "soon"),
+            ("[mix]\nstampede = 1", "line 1, mix: unknown variant `stampede`"),
+            ("[crowd]\nlead = \"soon\"", "line 2, crowd.lead: \"soon\""),
         ] {
             let error = Profile::parse(text, toml::Table::new()).unwrap_err();
             assert!(error.contains(place), "{error}");
         }
+        let set = read_changes(&["buyers.thrice=1".to_owned()]).unwrap();
+        let error = Profile::parse("[buyers]\ntwice = 1", set).unwrap_err();
+        assert!(error.starts_with("--set buyers.thrice: unknown field"), "{error}");
         let text = "[buyers]\nconfirm = 80\ncancel = 30\n[arrivals]\nsoak = \"often\"\n[verdict]\nthresholds = [\"won.p99\"]";
         let error = Profile::parse(text, toml::Table::new()).unwrap_err();
         for place in ["buyers.confirm", "arrivals.soak", "verdict.thresholds"] {

@@ -8,7 +8,7 @@ use crate::reconcile::Violation;
 use crate::told::Exchange;
 use crate::verdict::{Quantiles, Stores, Verdict, ViolationReport};
 use crate::{say, span};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 pub(crate) use pages::write;
@@ -82,16 +82,9 @@ impl Verdict {
     }
 
     fn print_violations(&self) {
-        let mut of_rule = BTreeMap::<_, usize>::new();
-        let mut printed = 0;
-        for told in &self.violations {
-            let n = of_rule.entry(told.violation.rule).or_default();
-            *n += 1;
-            if *n <= PRINTED_PER_RULE_MAX {
-                say::text(&told.text());
-                printed += 1;
-            }
-        }
+        let printed = to_be_printed(&self.violations);
+        printed.iter().for_each(|text| say::text(text));
+        let printed = printed.len();
         if self.violations_total > printed {
             let more = self.violations_total - printed;
             say::line(&format!("violation … and {more} more like these"));
@@ -122,13 +115,42 @@ impl Quantiles {
     }
 }
 
+/// The first of each rule. A buyer's story comes with the first that is printed of his, also when an earlier one, with which it is
+/// kept, is not.
+fn to_be_printed(violations: &[ViolationReport]) -> Vec<String> {
+    let mut stories: HashMap<&str, &ViolationReport> = HashMap::new();
+    for told in violations.iter().filter(|told| !told.history.is_empty() || !told.ledger.is_empty()) {
+        stories.insert(told.violation.buyer.as_deref().unwrap_or_default(), told);
+    }
+    let mut of_rule = BTreeMap::<_, usize>::new();
+    let first_ones = violations.iter().filter(|told| {
+        let n = of_rule.entry(told.violation.rule).or_default();
+        *n += 1;
+        *n <= PRINTED_PER_RULE_MAX
+    });
+    first_ones
+        .map(|told| {
+            let story = told.violation.buyer.as_deref().and_then(|buyer| stories.remove(buyer));
+            told.head() + &story.map(ViolationReport::story).unwrap_or_default()
+        })
+        .collect()
+}
+
 impl ViolationReport {
     /// The broken rule, and all that its buyer was told and the ledger has of him.
     fn text(&self) -> String {
+        self.head() + &self.story()
+    }
+
+    fn head(&self) -> String {
         let Violation { rule, buyer, reservation, what } = &self.violation;
         let who =
             [buyer, reservation].into_iter().flatten().map(|name| format!(" {name}")).collect::<String>();
-        let mut text = format!("violation {}{who}: {what}\n", rule.name());
+        format!("violation {}{who}: {what}\n", rule.name())
+    }
+
+    fn story(&self) -> String {
+        let mut text = String::new();
         for Exchange { at, took_ms, request, answer } in &self.history {
             text += &format!("    {at} {request}\n        after {took_ms:.1} ms {answer}\n");
         }
@@ -170,6 +192,30 @@ fn stores_equation(stores: &Stores) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reconcile::Rule;
+
+    #[test]
+    fn a_story_is_printed_with_the_first_violation_of_the_buyer_that_is() {
+        let report = |rule, buyer: &str, ledger: &[&str]| ViolationReport {
+            violation: Violation {
+                rule,
+                buyer: Some(buyer.to_owned()),
+                reservation: None,
+                what: "x".to_owned(),
+            },
+            history: Vec::new(),
+            ledger: ledger.iter().map(|line| (*line).to_owned()).collect(),
+        };
+        let buyers = ["a", "b", "c", "d"];
+        let mut violations: Vec<_> =
+            buyers.iter().map(|buyer| report(Rule::Contract, buyer, &[buyer])).collect();
+        violations.extend(["d", "a"].map(|buyer| report(Rule::SameAgain, buyer, &[])));
+        let texts = to_be_printed(&violations);
+        assert_eq!(texts.len(), 5, "three of one rule, two of the other");
+        assert_eq!(texts[0], "violation contract a: x\n    ledger a\n");
+        assert_eq!(texts[3], "violation same-again d: x\n    ledger d\n");
+        assert_eq!(texts[4], "violation same-again a: x\n");
+    }
 
     #[test]
     fn the_stores_equation_adds_up_and_unlimited_ones_stand_apart() {

@@ -6,7 +6,7 @@ mod tap;
 
 use crate::attack::Note;
 use crate::buyer::Buyer;
-use crate::client::{Answer, Request};
+use crate::client::{Answer, Request, Turn};
 use crate::clock::{RoundTrip, to_the_ms};
 use crate::load::{Load, after};
 use crate::outcome::Outcome;
@@ -28,6 +28,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) buyer: &'a mut Buyer,
     /// Each request, for goose's report.
     notes: UnboundedSender<Note>,
+    /// What his work starts with may be sent.
+    turn: Option<Turn<'a>>,
     /// The sale's page as he has seen it last, and its tag.
     page: Option<(Page, String)>,
 }
@@ -82,7 +84,7 @@ const POLL_DEFAULT_MS: u64 = 2_000;
 
 impl<'a> Walk<'a> {
     pub(crate) fn new(load: &'a Load, buyer: &'a mut Buyer, notes: UnboundedSender<Note>) -> Walk<'a> {
-        Walk { load, buyer, notes, page: None }
+        Walk { load, buyer, notes, turn: None, page: None }
     }
 
     /// The opening by the buyer's own estimate of the server's clock, or what stands for it. An estimate's doubt is waited
@@ -117,8 +119,10 @@ impl<'a> Walk<'a> {
         self.pause(pause).await
     }
 
-    /// Work of this scenario that was intended for an instant starts now.
-    pub(crate) fn starts(&self, intended: Instant) {
+    /// Work of this scenario that was intended for an instant starts now. Its first request comes next, and has its turn: what has to
+    /// wait here for a connection is late.
+    pub(crate) async fn starts(&mut self, intended: Instant) {
+        self.turn = Some(self.load.client.turn().await);
         let (intended, now) = (self.load.us(intended), self.load.us(Instant::now()));
         self.load.figures().started(intended, now, self.load.profile.generator.late.0);
     }
@@ -194,7 +198,7 @@ impl<'a> Walk<'a> {
     /// A request with a token that must be turned down.
     pub(crate) async fn knock(&mut self, request: &Request) {
         let load = self.load;
-        let answer = load.client.send(self.buyer.number, request, load.timeout, load.moments.deadline).await;
+        let answer = self.send(request).await;
         let (outcome, good) = match answer.reply.as_ref().map(|reply| reply.status) {
             Ok(401) => (Outcome::Refused, true),
             Ok(429) => (Outcome::Limited, true),
@@ -263,8 +267,19 @@ impl<'a> Walk<'a> {
     }
 
     /// Sends something that may be repeated at will, once.
-    async fn send(&self, request: &Request) -> Answer {
-        self.load.client.send(self.buyer.number, request, self.load.timeout, self.load.moments.deadline).await
+    async fn send(&mut self, request: &Request) -> Answer {
+        let load = self.load;
+        let turn = self.turn().await;
+        let (gateway, deadline) = (self.buyer.number, load.moments.deadline);
+        load.client.send_in(turn, gateway, request, load.timeout, deadline).await
+    }
+
+    /// The turn that he has got already, or the next one.
+    async fn turn(&mut self) -> Turn<'a> {
+        match self.turn.take() {
+            Some(turn) => turn,
+            None => self.load.client.turn().await,
+        }
     }
 
     /// Counts a request that is no tap.

@@ -14,13 +14,13 @@ use crate::load::{Load, Moments, Queue};
 use crate::metronome::Metronome;
 use crate::plan::{self, Plan, Shard};
 use crate::profile::Profile;
+use crate::say;
 use crate::scenario::Scenario;
 use crate::tokens::{self, Tokens};
 use crate::walk::escaped;
 use crate::watch::Watch;
 use crate::wish::{Menu, Store};
-use crate::{say, span};
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex};
@@ -263,10 +263,10 @@ async fn read_clock(client: &Client) -> Result<ServerClock, Failure> {
     let off = ours.duration_since(clock.at(Instant::now()));
     if off.unsigned_abs() > CLOCK_OFF_MAX {
         let direction = if off.is_negative() { "behind" } else { "ahead of" };
+        let off = off.abs().round(Unit::Second).unwrap_or(off);
         return Err(Failure::Outside(format!(
-            "this machine's clock says {}, which is {} {direction} the server's: set it right (NTP) first, since tokens and reports go by it",
+            "this machine's clock says {}, which is {off:#} {direction} the server's: set it right (NTP) first, since tokens and reports go by it",
             clock::to_the_ms(ours),
-            span::words(off.unsigned_abs())
         )));
     }
     Ok(clock)

@@ -17,7 +17,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     if !walk.until(intended).await {
         return walk.stays_away(start);
     }
-    walk.starts(intended);
+    walk.starts(intended).await;
     let is_second = start.at_us >= walk.load.second_wave_us;
     let mut outcome = walk.tap(Tap { intended, at_opening: false, fingers: Fingers::Polite }).await;
     if !is_second {

@@ -13,7 +13,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     if !walk.until(begins).await {
         return walk.stays_away(start);
     }
-    walk.starts(begins);
+    walk.starts(begins).await;
     let bots = walk.load.profile.bots.clone();
     let ends = begins + bots.lasts.0;
     while Instant::now() < ends && !walk.load.is_over() {

@@ -13,7 +13,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     if !walk.until(comes).await {
         return walk.stays_away(start);
     }
-    walk.starts(comes);
+    walk.starts(comes).await;
     walk.look().await;
     walk.ask_for_the_time().await;
     let waits = start.at_us < 0;

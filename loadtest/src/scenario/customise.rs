@@ -9,7 +9,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     if !walk.until(intended).await {
         return walk.stays_away(start);
     }
-    walk.starts(intended);
+    walk.starts(intended).await;
     walk.buyer.wish.accept_partial = true;
     let outcome = walk.tap(Tap { intended, at_opening: false, fingers: Fingers::Polite }).await;
     if !outcome.holds() || !walk.think().await {

@@ -9,6 +9,6 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     if !walk.until(intended).await {
         return walk.stays_away(start);
     }
-    walk.starts(intended);
+    walk.starts(intended).await;
     walk.look_since(intended).await;
 }

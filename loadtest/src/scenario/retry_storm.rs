@@ -17,7 +17,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     if !walk.until(intended).await {
         return walk.stays_away(start);
     }
-    walk.starts(intended);
+    walk.starts(intended).await;
     let storm = &walk.load.profile.retry_storm;
     let fingers = Fingers::Impatient { patience: storm.patience.0, new_key: storm.new_key };
     let mut outcome = walk.tap(Tap { intended, at_opening: start.at_us == 0, fingers }).await;

@@ -14,7 +14,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     if !walk.until(intended).await {
         return walk.stays_away(start);
     }
-    walk.starts(intended);
+    walk.starts(intended).await;
     walk.look().await;
     let fingers = if walk.buyer.twice { Fingers::Two } else { Fingers::Polite };
     // He looks first, so that what he waits is counted from his tap.

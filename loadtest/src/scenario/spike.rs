@@ -12,7 +12,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     if !walk.until(intended).await {
         return walk.stays_away(start);
     }
-    walk.starts(intended);
+    walk.starts(intended).await;
     let fingers = if walk.buyer.twice { Fingers::Two } else { Fingers::Polite };
     walk.tap(Tap { intended, at_opening: start.at_us == 0, fingers }).await;
     walk.settle().await;

@@ -3,7 +3,7 @@
 use super::{UNKNOWN_PAUSE, Walk, exchange, may_wait, note, pause_before};
 use crate::answer::{Decision, Reading, to_tap};
 use crate::attack::Note;
-use crate::client::Request;
+use crate::client::{Request, Turn};
 use crate::clock::to_the_ms;
 use crate::load::Load;
 use crate::outcome::Outcome;
@@ -43,7 +43,7 @@ impl Walk<'_> {
         let body = serde_json::to_string(&self.buyer.wish).ok();
         let path = format!("/v1/sales/{}/reservations", self.load.sale);
         let request = Request::post(path, &self.buyer.bearer, body).with_key(&key);
-        let finger = |number, rng| Finger {
+        let finger = |number, rng, turn| Finger {
             load: self.load,
             notes: self.notes.clone(),
             scenario: self.buyer.scenario,
@@ -51,11 +51,12 @@ impl Walk<'_> {
             request: &request,
             tap,
             rng,
+            turn,
         };
-        let first = finger(self.buyer.number, self.buyer.rng.fork()).tap();
+        let first = finger(self.buyer.number, self.buyer.rng.fork(), self.turn.take()).tap();
         let felt = if matches!(tap.fingers, Fingers::Two) {
             // The second finger's request may go to another gateway: the key alone must make them one.
-            let second = finger(self.buyer.number + 1, self.buyer.rng.fork()).tap();
+            let second = finger(self.buyer.number + 1, self.buyer.rng.fork(), None).tap();
             let (first, second) = tokio::join!(first, second);
             vec![first, second]
         } else {
@@ -91,6 +92,8 @@ struct Finger<'a> {
     request: &'a Request,
     tap: Tap,
     rng: Rng,
+    /// Of the first try, where it has got it already.
+    turn: Option<Turn<'a>>,
 }
 
 /// What one finger's tap, with its retries, came to.
@@ -121,7 +124,12 @@ impl Finger<'_> {
         };
         for attempt in 0..tries {
             let gateway = self.gateway + attempt as usize;
-            let answer = load.client.send(gateway, self.request, timeout, load.moments.deadline).await;
+            let turn = match self.turn.take() {
+                Some(turn) => turn,
+                None => load.client.turn().await,
+            };
+            let answer =
+                load.client.send_in(turn, gateway, self.request, timeout, load.moments.deadline).await;
             if attempt == 0 {
                 self.left(answer.sent);
             }

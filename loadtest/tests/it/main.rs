@@ -1,11 +1,17 @@
-//! The real `loadtest` against the real gateway on a real redis-server: PASS, FAIL and what it refuses.
+//! The real `loadtest` against the real gateway on a real redis-server: what it proves, how it ends and what it refuses.
 
 #![allow(missing_docs, reason = "tests are named for what they show")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should say where")]
 
+mod proof;
+mod proxy;
+mod scenarios;
+mod shards;
 mod stage;
+mod together;
+mod verdicts;
 
-use stage::{Stage, away, definition};
+use stage::{Stage, definition};
 
 #[test]
 fn a_clean_launch_passes_and_is_written_down() {
@@ -53,23 +59,4 @@ fn a_counter_that_somebody_touched_fails_the_run() {
         .map(|violation| violation["rule"].as_str().unwrap())
         .collect();
     assert!(rules.contains(&"audit-balanced"), "{rules:?}");
-}
-
-#[test]
-fn what_it_does_not_storm() {
-    let stage = Stage::set(1);
-    stage.apply(&definition(-60, false));
-    let run = stage.spike(&["--buyers", "5"]);
-    assert_eq!(run.code, 2, "{}", run.text);
-    assert!(run.text.contains("--i-mean-it"), "{}", run.text);
-    // The stream's length: the definition, and nothing that a buyer did.
-    assert_eq!(stage.redis(&["XLEN", "lg:{small}:journal"]), ":1");
-
-    let nobody = stage.spike_at(&away(), &["--buyers", "5", "--i-mean-it"]);
-    assert_eq!(nobody.code, 3, "{}", nobody.text);
-
-    stage.close();
-    let run = stage.spike(&["--buyers", "5", "--i-mean-it"]);
-    assert_eq!(run.code, 4, "{}", run.text);
-    assert_eq!(run.verdict()["verdict"], "INVALID");
 }

@@ -5,6 +5,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -20,6 +21,7 @@ pub(crate) struct Stage {
     gateways: Vec<Gateway>,
     _redis: Running,
     dir: tempfile::TempDir,
+    runs: AtomicUsize,
 }
 
 struct Gateway {
@@ -38,21 +40,51 @@ impl Drop for Running {
     }
 }
 
-/// How a run of `loadtest spike` ended.
+/// How a run of `loadtest` ended.
 pub(crate) struct Run {
     pub(crate) code: i32,
     /// What it printed, problems included.
     pub(crate) text: String,
-    report: PathBuf,
+    /// The report's folder.
+    pub(crate) dir: PathBuf,
 }
 
 impl Run {
     pub(crate) fn report(&self, name: &str) -> String {
-        std::fs::read_to_string(self.report.join(name)).unwrap()
+        std::fs::read_to_string(self.dir.join(name)).unwrap()
     }
 
     pub(crate) fn verdict(&self) -> Value {
-        serde_json::from_str(&self.report("verdict.json")).unwrap()
+        serde_json::from_str(&self.report("verdict.json")).expect(&self.text)
+    }
+
+    /// Taps of honest buyers that ended so.
+    pub(crate) fn outcome(&self, name: &str) -> u64 {
+        self.verdict()["outcomes"][name].as_u64().unwrap()
+    }
+
+    /// Taps of a scenario that ended so.
+    pub(crate) fn outcome_of(&self, scenario: &str, name: &str) -> u64 {
+        self.verdict()["scenarios"][scenario][name]["count"].as_u64().unwrap_or(0)
+    }
+
+    /// Requests of this name that were answered.
+    pub(crate) fn answered(&self, name: &str) -> u64 {
+        self.verdict()["requests_ms"][name]["count"].as_u64().unwrap_or(0)
+    }
+
+    /// Its notes, one a line.
+    pub(crate) fn notes(&self) -> String {
+        let verdict = self.verdict();
+        let notes = verdict["notes"].as_array().unwrap().iter();
+        notes.map(|note| format!("{}\n", note.as_str().unwrap())).collect()
+    }
+
+    /// The run proves that all went well.
+    pub(crate) fn assert_passed(&self) {
+        assert_eq!(self.code, 0, "{}", self.text);
+        let verdict = self.verdict();
+        assert_eq!((&verdict["verdict"], &verdict["violations_total"]), (&"PASS".into(), &0.into()));
     }
 }
 
@@ -70,7 +102,8 @@ impl Stage {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server must be installed; scripts/test does that");
-        let mut stage = Stage { gateways: Vec::new(), _redis: Running(redis), dir };
+        let mut stage =
+            Stage { gateways: Vec::new(), _redis: Running(redis), dir, runs: AtomicUsize::new(0) };
         eventually("redis-server answers", || UnixStream::connect(stage.socket()).ok().map(drop));
         stage.gateways = (0..gateways).map(|_| stage.start_gateway()).collect();
         stage
@@ -97,8 +130,27 @@ impl Stage {
         Gateway { _running: running, url: url("listen"), ops_url: url("ops_listen") }
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    /// A file of the stage's own; that of the secret is `secret`, that of the ops tokens `ops`.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Writes a file, and returns its path as a flag takes it.
+    pub(crate) fn write(&self, name: &str, text: &str) -> String {
+        let path = self.file(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    /// All gateways, as `--gateway` takes them.
+    pub(crate) fn gateways(&self) -> String {
+        let urls: Vec<&str> = self.gateways.iter().map(|gateway| gateway.url.as_str()).collect();
+        urls.join(",")
+    }
+
+    /// The first gateway's ops listener.
+    pub(crate) fn ops(&self) -> &str {
+        &self.gateways[0].ops_url
     }
 
     fn socket(&self) -> PathBuf {
@@ -135,6 +187,20 @@ impl Stage {
         assert!(done.status.success());
     }
 
+    /// So many buyers' tokens, as `gateway token --count` mints them.
+    pub(crate) fn tokens(&self, count: &str) -> String {
+        let secret = self.file("secret");
+        let line = ["token", "--sub", "buyer", "--count", count, "--auth-secret-file"];
+        let done = gateway().args(line).arg(secret).output().unwrap();
+        assert!(done.status.success());
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// What the sale's journal has: 1 for the definition, and one entry for each batch of changes.
+    pub(crate) fn journal_entries(&self) -> u64 {
+        self.redis(&["XLEN", "lg:{small}:journal"])[1..].parse().unwrap()
+    }
+
     /// One command, and its reply's first line as it is on the wire.
     pub(crate) fn redis(&self, words: &[&str]) -> String {
         let mut stream = UnixStream::connect(self.socket()).unwrap();
@@ -152,34 +218,57 @@ impl Stage {
 
     /// Storms the sale at all gateways.
     pub(crate) fn spike(&self, more: &[&str]) -> Run {
-        let urls: Vec<&str> = self.gateways.iter().map(|g| g.url.as_str()).collect();
-        self.spike_at(&urls.join(","), more)
+        self.run("spike", &self.gateways(), more)
     }
 
-    /// Storms the sale at these gateways.
-    pub(crate) fn spike_at(&self, gateways: &str, more: &[&str]) -> Run {
-        let report = self.file("report");
-        let done = clean(Command::new(env!("CARGO_BIN_EXE_loadtest")))
-            .args(["spike", "--sale", "small", "--gateway", gateways])
+    /// Runs a scenario at these gateways.
+    pub(crate) fn run(&self, scenario: &str, gateways: &str, more: &[&str]) -> Run {
+        self.run_under(&[], scenario, gateways, more)
+    }
+
+    /// Runs a scenario as another program's child: `under` is that program's line.
+    pub(crate) fn run_under(&self, under: &[&str], scenario: &str, gateways: &str, more: &[&str]) -> Run {
+        let secret = self.file("secret").to_str().unwrap().to_owned();
+        let mut usual = vec![("--gateway", gateways)];
+        // What buyers decide is the same each time, but no run has an earlier one's keys.
+        let seed = self.runs.load(Ordering::Relaxed).to_string();
+        if !more.contains(&"--shard") {
+            usual.push(("--seed", &seed));
+        }
+        if !more.contains(&"--tokens") {
+            usual.push(("--auth-secret-file", &secret));
+        }
+        self.loadtest(under, &[scenario], &usual, more)
+    }
+
+    /// Judges what runs left in their folders.
+    pub(crate) fn merge(&self, parts: &[&Run], more: &[&str]) -> Run {
+        let parts = parts.iter().map(|run| run.dir.to_str().unwrap());
+        let words: Vec<&str> = std::iter::once("merge").chain(parts).collect();
+        self.loadtest(&[], &words, &[], more)
+    }
+
+    /// With the usual flags, as far as `more` does not have them.
+    fn loadtest(&self, under: &[&str], words: &[&str], usual: &[(&str, &str)], more: &[&str]) -> Run {
+        let dir = self.file(&format!("report-{}", self.runs.fetch_add(1, Ordering::Relaxed)));
+        let ops_tokens = self.file("ops");
+        let usual = usual.iter().copied().chain([
+            ("--sale", "small"),
+            ("--ops", self.ops()),
+            ("--ops-token-file", ops_tokens.to_str().unwrap()),
+            ("--report", dir.to_str().unwrap()),
             // No test depends on how fast this machine is: nothing is asked for but the proof.
-            .args([
-                "--set",
-                "verdict.thresholds=[]",
-                "--set",
-                "generator={late=\"60s\",late_share=100,cpu=100}",
-            ])
-            .args(["--ops", &self.gateways[0].ops_url])
-            .arg("--auth-secret-file")
-            .arg(self.file("secret"))
-            .arg("--ops-token-file")
-            .arg(self.file("ops"))
-            .arg("--report")
-            .arg(&report)
-            .args(more)
-            .output()
-            .unwrap();
+            ("--set", "verdict.thresholds=[]"),
+            ("--set", "generator={late=\"60s\",late_share=100,cpu=100}"),
+        ]);
+        let mut line = [under, &[env!("CARGO_BIN_EXE_loadtest")], words].concat();
+        for (flag, value) in usual.filter(|(flag, _)| *flag == "--set" || !more.contains(flag)) {
+            line.extend([flag, value]);
+        }
+        line.extend(more);
+        let done = clean(Command::new(line[0])).args(&line[1..]).output().unwrap();
         let text = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
-        Run { code: done.status.code().expect("loadtest was killed"), text: text.concat(), report }
+        Run { code: done.status.code().expect("loadtest was killed"), text: text.concat(), dir }
     }
 }
 
@@ -235,7 +324,7 @@ fn clean(mut command: Command) -> Command {
     command
 }
 
-fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
         if let Some(value) = condition() {

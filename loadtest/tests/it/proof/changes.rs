@@ -1,0 +1,119 @@
+//! Gateways that tell what is not so of amendments, payments and cancellations.
+
+use serde_json::Value;
+
+use super::{assert_caught, through};
+use crate::proxy::{Answer, Behind, Request};
+use crate::stage::{Stage, definition};
+use crate::together::together;
+
+fn open() -> Stage {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true));
+    stage
+}
+
+/// The reservation that a request is about as it is, with changes that nobody made.
+fn pretended(request: &Request, gateway: &Behind, change: impl FnOnce(&mut Value)) -> Option<Answer> {
+    let path = request.path.trim_end_matches("/confirm").trim_end_matches("/cancel");
+    let look = Request {
+        method: "GET".to_owned(),
+        path: path.to_owned(),
+        headers: request.headers.clone().without("content-type"),
+        body: String::new(),
+    };
+    let mut answer = gateway.answer(&look)?;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mut hold = answer.json();
+    change(&mut hold);
+    answer.body = hold.to_string();
+    Some(answer)
+}
+
+/// All of eight buyers customise, within a second.
+const CUSTOMISE: [&str; 4] = ["--buyers", "8", "--arrivals", "constant:20/s"];
+
+#[test]
+fn gateways_that_lie_about_changes_are_caught() {
+    together!(
+        an_amendment_that_is_told_and_not_made_is_caught,
+        an_amendment_that_is_made_and_told_as_refused_is_caught,
+        payments_and_cancellations_that_are_told_and_not_made_are_caught,
+        a_payment_that_is_taken_and_told_as_refused_is_caught,
+    );
+}
+
+fn an_amendment_that_is_told_and_not_made_is_caught() {
+    let stage = open();
+    let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
+        if request.method != "PATCH" {
+            return gateway.answer(request);
+        }
+        pretended(request, gateway, |hold| {
+            hold["version"] = (hold["version"].as_u64().unwrap() + 1).into();
+            for (name, value) in request.json().as_object().unwrap() {
+                hold[name] = value.clone();
+            }
+        })
+    });
+    assert_caught(
+        &stage,
+        &run,
+        &["amend-as-told"],
+        &["version 2 was shown, the ledger has 1", "PATCH http://"],
+    );
+}
+
+fn an_amendment_that_is_made_and_told_as_refused_is_caught() {
+    let stage = open();
+    let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
+        let answer = gateway.answer(request);
+        if request.method != "PATCH" {
+            return answer;
+        }
+        Some(Answer::problem(
+            409,
+            "sold-out",
+            serde_json::json!({"items": ["package:cover"], "final": false}),
+        ))
+    });
+    assert_caught(&stage, &run, &["amend-as-told"], &["which no answer showed", "Amend"]);
+}
+
+fn payments_and_cancellations_that_are_told_and_not_made_are_caught() {
+    let stage = open();
+    let more = ["--buyers", "12", "--set", "buyers.confirm=50", "--set", "buyers.cancel=50"];
+    let run = through(&stage, "spike", &more, |request, gateway| {
+        let state = match request.path.rsplit('/').next() {
+            Some("confirm") => "confirmed",
+            Some("cancel") => "cancelled",
+            _ => return gateway.answer(request),
+        };
+        pretended(request, gateway, |hold| hold["state"] = state.into())
+    });
+    assert_caught(&stage, &run, &["steps-as-told"], &["was acknowledged, the ledger has none"]);
+    let verdict = run.verdict();
+    let told: Vec<_> = verdict["violations"].as_array().unwrap().iter().map(|of| &of["what"]).collect();
+    for step in ["confirm", "cancel"] {
+        let what = format!("the {step} was acknowledged, the ledger has none");
+        assert!(told.iter().any(|told| **told == what), "{what}: {}", run.text);
+    }
+}
+
+fn a_payment_that_is_taken_and_told_as_refused_is_caught() {
+    let stage = open();
+    let more = ["--buyers", "4", "--set", "buyers.confirm=100"];
+    let run = through(&stage, "spike", &more, |request, gateway| {
+        let answer = gateway.answer(request);
+        if !request.path.ends_with("/confirm") {
+            return answer;
+        }
+        Some(Answer::problem(
+            409,
+            "reservation-not-held",
+            serde_json::json!({"state": "expired", "version": 1}),
+        ))
+    });
+    let words = ["the confirm was refused (reservation-not-held), but the ledger has it"];
+    assert_caught(&stage, &run, &["steps-as-told"], &words);
+}

@@ -1,0 +1,185 @@
+//! Ledgers that somebody edited, and ops listeners that show something else than what buyers were sold.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{PLAIN, assert_caught};
+use crate::proxy::{Behind, Count, Proxy, Request};
+use crate::stage::{Run, Stage, definition, eventually};
+use crate::together::together;
+
+const JOURNAL: &str = "lg:{small}:journal";
+const STOCK: &str = "lg:{small}:stock";
+const RECORDS: &str = "lg:{small}:records";
+
+/// A sale after a good run of a dozen buyers who came one after the other and paid.
+fn sold() -> (Stage, Run) {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true));
+    let more = ["--buyers", "12", "--arrivals", "constant:20/s", "--set", "buyers.confirm=100"];
+    let run = stage.spike(&[&PLAIN[..], &more].concat());
+    run.assert_passed();
+    (stage, run)
+}
+
+#[test]
+fn ledgers_that_are_not_what_was_sold_are_caught() {
+    together!(
+        a_ledger_that_somebody_edited_is_caught,
+        a_gateway_that_sells_more_than_there_is_is_caught,
+        more_reservations_than_a_buyer_may_have_are_caught,
+        a_hold_that_ends_too_early_is_caught,
+        a_support_desk_that_sees_less_is_caught,
+    );
+}
+
+fn a_ledger_that_somebody_edited_is_caught() {
+    let (stage, run) = sold();
+    // The nth of the entries of the journal that are of this kind.
+    let delete = |kind: &str, nth: usize| {
+        format!(
+            "local n = 0
+            for _, entry in ipairs(redis.call('XRANGE', '{JOURNAL}', '-', '+')) do
+              if string.find(table.concat(entry[2], ' '), '{kind}', 1, true) then n = n + 1 end
+              if n == {nth} then return redis.call('XDEL', '{JOURNAL}', entry[1]) end
+            end
+            return 0"
+        )
+    };
+    let number_gap = [
+        "numbers-in-order",
+        "steps-allowed",
+        "acknowledged-is-in-ledger",
+        "audit-balanced",
+        "audit-is-the-journal",
+    ];
+    let cases: [(&str, String, &[&str], &[&str]); 4] = [
+        (
+            "a counter of stock",
+            format!("redis.call('HINCRBY', '{STOCK}', 'model:air-white', 1) return 1"),
+            &["audit-balanced"],
+            &["model:air-white drifts by 1"],
+        ),
+        (
+            "a reservation's record",
+            format!("return redis.call('HDEL', '{RECORDS}', redis.call('HKEYS', '{RECORDS}')[1])"),
+            &["audit-balanced"],
+            &["the audit says: "],
+        ),
+        ("an entry about a reservation", delete("reserve", 2), &number_gap, &["number 3 follows number 1"]),
+        (
+            "an entry about a payment",
+            delete("confirm", 2),
+            &["steps-as-told", "audit-balanced"],
+            &["the confirm was acknowledged, the ledger has none"],
+        ),
+    ];
+    for (what, edit, rules, words) in cases {
+        for key in [JOURNAL, STOCK, RECORDS] {
+            stage.redis(&["COPY", key, &format!("{key}-kept"), "REPLACE"]);
+        }
+        assert_eq!(stage.redis(&["EVAL", &edit, "0"]), ":1", "{what}");
+        let edited = stage.merge(&[&run], &[]);
+        assert_caught(&stage, &edited, rules, words);
+        for key in [JOURNAL, STOCK, RECORDS] {
+            stage.redis(&["RENAME", &format!("{key}-kept"), key]);
+        }
+    }
+    stage.merge(&[&run], &[]).assert_passed();
+}
+
+fn a_gateway_that_sells_more_than_there_is_is_caught() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true).replace("stock = 60", "stock = 2").replace("stock = 40", "stock = 1"));
+    // It believes the counter.
+    stage.redis(&["HINCRBY", STOCK, "model:air-black", "3"]);
+    let run =
+        stage.spike(&[&PLAIN[..], &["--buyers", "20", "--set", "buyers.models={air-black=1}"]].concat());
+    let words = [
+        "model:air-black: 3 more were taken than there were",
+        "model:air-black: 4 held and 0 confirmed of 1",
+    ];
+    assert_caught(&stage, &run, &["audit-balanced", "not-oversold"], &words);
+}
+
+/// Runs a scenario while the ops listener shows something else than there is.
+fn shown(stage: &Stage, scenario: &str, more: &[&str], change: fn(&Request, &mut Value)) -> Run {
+    let ops = ops(stage, change);
+    stage.run(scenario, &stage.gateways(), &[&PLAIN, more, &["--ops", &ops.url()]].concat())
+}
+
+fn ops(stage: &Stage, change: fn(&Request, &mut Value)) -> Proxy {
+    Proxy::before(stage.ops(), move |request: &Request, gateway: &Behind| {
+        let mut answer = gateway.answer(request)?;
+        if let Ok(mut body) = serde_json::from_str::<Value>(&answer.body) {
+            change(request, &mut body);
+            answer.body = body.to_string();
+        }
+        Some(answer)
+    })
+}
+
+fn is_the_sale(request: &Request) -> bool {
+    Path::new(&request.path).ends_with("sales/small")
+}
+
+fn more_reservations_than_a_buyer_may_have_are_caught() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true).replace("hold = ", "per_buyer = 2\nhold = "));
+    let more = ["--buyers", "2", "--set", "bots={connections=1,stale=0,forged=0,for=\"500ms\"}"];
+    let run = shown(&stage, "bots", &more, |request, body| {
+        if is_the_sale(request) {
+            body["definition"]["sale"]["per_buyer"] = json!(1);
+        }
+    });
+    assert_caught(&stage, &run, &["per-buyer"], &["the buyer has 2 reservations, the sale allows 1"]);
+}
+
+fn a_hold_that_ends_too_early_is_caught() {
+    let stage = Stage::set(1);
+    let short = definition(-60, true)
+        .replace("hold = \"2m\"", "hold = \"1s\"")
+        .replace("grace = \"10s\"", "grace = \"1s\"");
+    stage.apply(&short);
+    let run = stage.spike(&[&PLAIN[..], &["--buyers", "3"]].concat());
+    run.assert_passed();
+    let expired =
+        || stage.redis(&["EVAL", "return tonumber(redis.call('HGET', 'lg:{small}:state', 'expired'))", "0"]);
+    eventually("all holds have run out", || (expired() == ":3").then_some(()));
+    stage.merge(&[&run], &[]).assert_passed();
+    let ops = ops(&stage, |request, body| {
+        if is_the_sale(request) {
+            body["definition"]["sale"]["hold"] = json!("2m");
+        }
+    });
+    let judged = stage.merge(&[&run], &["--ops", &ops.url()]);
+    assert_caught(
+        &stage,
+        &judged,
+        &["not-expired-early"],
+        &["ms after it was taken, hold and grace are 121000 ms"],
+    );
+}
+
+fn a_support_desk_that_sees_less_is_caught() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true));
+    // An outcome that is unknown is looked up at the desk.
+    let taps = Count::default();
+    let loses = Proxy::before(&stage.gateways(), move |request: &Request, gateway: &Behind| {
+        gateway.answer(request).filter(|_| !request.is_tap() || taps.next() > 0)
+    });
+    let ops = ops(&stage, |request, body| {
+        if request.path.contains("/buyers/") {
+            body["reservations"] = json!([]);
+        }
+    });
+    let more = ["--buyers", "3", "--tries", "1"];
+    let lost = stage.run("spike", &loses.url(), &[&PLAIN[..], &more].concat());
+    lost.assert_passed();
+    assert!(lost.notes().contains("of 1 unknown outcomes the ledger shows 1 as won"), "{}", lost.text);
+    let judged = stage.merge(&[&lost], &["--ops", &ops.url()]);
+    let words = ["in the journal, but the support desk does not see it"];
+    assert_caught(&stage, &judged, &["desk-sees-the-same"], &words);
+}
