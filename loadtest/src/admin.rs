@@ -1,8 +1,10 @@
 //! Owns the calls to the admin API: definition, audit, journal and the support desk's view.
 
 use crate::Failure;
-use crate::client::causes;
+use crate::cli::Ledger;
+use crate::client::{causes, http};
 use crate::ledger::Journal;
+use crate::tokens;
 use crate::wish::Definition;
 use reqwest::{StatusCode, Url};
 use serde::Deserialize;
@@ -69,7 +71,6 @@ pub(crate) struct Admin {
     bearer: String,
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An audit reads all reservations of a sale.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A definition may have 50,000 stores inline.
@@ -81,18 +82,14 @@ const JOURNAL_PAGE: usize = 10_000;
 const JOURNAL_PAGES_MAX: usize = 5_000;
 
 impl Admin {
-    pub(crate) fn new(base: &str, sale: &str, bearer: String) -> Result<Admin, Failure> {
-        let http = reqwest::Client::builder()
-            .http1_only()
-            .no_proxy()
-            .no_gzip()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
+    pub(crate) fn new(ledger: &Ledger) -> Result<Admin, Failure> {
+        let http = http(ledger)?
             .timeout(ANSWER_TIMEOUT)
             .build()
             .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
-        let base = Url::parse(base).map_err(|error| Failure::Usage(format!("--ops {base:?}: {error}")))?;
-        Ok(Admin { http, base, sale: sale.to_owned(), bearer })
+        let base = Url::parse(&ledger.ops)
+            .map_err(|error| Failure::Usage(format!("--ops {:?}: {error}", ledger.ops)))?;
+        Ok(Admin { http, base, sale: ledger.sale.clone(), bearer: tokens::operator(ledger)? })
     }
 
     pub(crate) async fn sale(&self) -> Result<AdminSale, Failure> {
@@ -219,7 +216,12 @@ mod tests {
 
     #[test]
     fn urls_escape_what_is_put_into_them() {
-        let admin = Admin::new("http://ops:9", "s-1", "Bearer x".to_owned()).unwrap();
+        let admin = Admin {
+            http: reqwest::Client::new(),
+            base: Url::parse("http://ops:9").unwrap(),
+            sale: "s-1".to_owned(),
+            bearer: "Bearer x".to_owned(),
+        };
         assert_eq!(admin.url(&[], &[]).as_str(), "http://ops:9/admin/v1/sales/s-1");
         assert_eq!(admin.url(&["buyers", "a/b?c%"], &[]).path(), "/admin/v1/sales/s-1/buyers/a%2Fb%3Fc%25");
         assert_eq!(admin.url(&["journal"], &[("from", "4711-0/3")]).query(), Some("from=4711-0%2F3"));

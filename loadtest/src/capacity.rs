@@ -9,7 +9,7 @@ use crate::launch::prepare::{Prepared, Wanted, prepare};
 use crate::outcome::Outcome;
 use crate::scenario::Scenario;
 use crate::verdict::Quantiles;
-use crate::{Failure, attack, launch, say, span, tokens};
+use crate::{Failure, attack, launch, say, span};
 use serde::Serialize;
 use std::path::Path;
 use std::time::Duration;
@@ -76,7 +76,7 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
     let output = Output { report: options.report.clone(), baseline: None };
     let report = output.folder()?;
     let ledger = &options.target.ledger;
-    let admin = Admin::new(&ledger.ops, &ledger.sale, tokens::operator(ledger)?)?;
+    let admin = Admin::new(ledger)?;
     let mut search = Search::new(options.from, options.up_to);
     let mut steps = Vec::new();
     while let Some(rate) = search.next().filter(|_| steps.len() < STEPS_MAX) {

@@ -66,6 +66,10 @@ pub(crate) struct Ledger {
     #[arg(long, value_name = "FILE", env = "LAUNCHGATE_OPS_TOKEN_FILE")]
     pub(crate) ops_token_file: PathBuf,
 
+    /// Certificates to trust besides the system's, PEM: for gateways in TLS with one of their own
+    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+
     /// Which of the ops tokens to use [default: the first line's]
     #[arg(long, value_name = "NAME", env = "LAUNCHGATE_OPS_TOKEN_NAME")]
     pub(crate) ops_token_name: Option<String>,

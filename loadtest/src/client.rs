@@ -1,6 +1,8 @@
 //! Owns the connections to the gateways: one shared client, bounded in number, time and size.
 
 use crate::Failure;
+use crate::cli::{Ledger, Target};
+use reqwest::Certificate;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -128,17 +130,31 @@ const DESCRIPTORS_SPARE: usize = 200;
 /// What is left of descriptors when the limit can't be read.
 const DESCRIPTORS_DEFAULT: usize = 1024;
 
+/// What all HTTP of this program has in common.
+pub(crate) fn http(ledger: &Ledger) -> Result<reqwest::ClientBuilder, Failure> {
+    let http = reqwest::Client::builder()
+        .http1_only()
+        .no_proxy()
+        .no_gzip()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .user_agent("launchgate-loadtest");
+    let Some(path) = &ledger.ca_file else { return Ok(http) };
+    let wrong = |error: String| Failure::Usage(format!("--ca-file {}: {error}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let trusted = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(causes(&error)))?;
+    if trusted.is_empty() {
+        return Err(wrong("has no certificate: PEM is asked for".to_owned()));
+    }
+    Ok(http.tls_certs_merge(trusted))
+}
+
 impl Client {
-    pub(crate) fn new(gateways: Vec<String>, connections: usize) -> Result<Client, Failure> {
-        let http = reqwest::Client::builder()
-            .http1_only()
-            .no_proxy()
-            .no_gzip()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
+    pub(crate) fn new(target: &Target, connections: usize) -> Result<Client, Failure> {
+        let gateways = target.gateways();
+        let http = http(&target.ledger)?
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(connections.div_ceil(gateways.len().max(1)))
-            .user_agent("launchgate-loadtest")
             .build()
             .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
         Ok(Client { http, gateways, in_flight: Semaphore::new(connections), connections })

@@ -12,7 +12,7 @@ use crate::reconcile::chart::stock_over_time;
 use crate::reconcile::{Evidence as Testimony, reconcile};
 use crate::told::Told;
 use crate::verdict::{Findings, Verdict};
-use crate::{Failure, report, say, tokens};
+use crate::{Failure, report, say};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
@@ -132,8 +132,7 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
             evidence.run.sale
         )));
     }
-    let ledger = &options.ledger;
-    let admin = Admin::new(&ledger.ops, &ledger.sale, tokens::operator(ledger)?)?;
+    let admin = Admin::new(&options.ledger)?;
     // So that a later run can be compared with the whole.
     if let Some(dir) = report {
         evidence.write(dir)?;

@@ -14,7 +14,7 @@ use crate::scenario::Scenario;
 use crate::verdict::Verdict;
 use crate::walk::REQUESTS;
 use crate::watch::Watch;
-use crate::{Failure, attack, court, say, tokens};
+use crate::{Failure, attack, court, say};
 use prepare::{Prepared, Wanted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,8 +37,7 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
         arrivals: options.arrivals.as_ref(),
         shard: options.shard,
     };
-    let ledger = &options.target.ledger;
-    let admin = Arc::new(Admin::new(&ledger.ops, &ledger.sale, tokens::operator(ledger)?)?);
+    let admin = Arc::new(Admin::new(&options.target.ledger)?);
     let prepared = prepare::prepare(&wanted, &admin).await?;
     let Prepared { load, run, users, profile, watch } = match prepared {
         Ok(prepared) => prepared,

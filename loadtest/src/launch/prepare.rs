@@ -92,7 +92,7 @@ pub(crate) async fn prepare(
     let seed = target.seed.unwrap_or_else(|| started_at.as_millisecond().unsigned_abs());
     let sale = admin.sale().await?;
     refuse_unless_rehearsal(target, &sale)?;
-    let probe = Client::new(target.gateways(), 1)?;
+    let probe = Client::new(target, 1)?;
     let clock = read_clock(&probe).await?;
     let shown = wait_until_shown(&probe, &target.ledger.sale, sale.definition.sale.opens_at).await?;
     let stores = read_stores(&probe, &target.ledger.sale).await?;
@@ -136,7 +136,7 @@ pub(crate) async fn prepare(
     }
 
     let taps = plan.people.len() * 2;
-    let client = Client::new(target.gateways(), connections(target.connections, taps))?;
+    let client = Client::new(target, connections(target.connections, taps))?;
     let mut run = Run {
         scenario: mix_in_words(&mix),
         sale: target.ledger.sale.clone(),

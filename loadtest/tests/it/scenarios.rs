@@ -47,6 +47,24 @@ fn confirmed(run: &Run) -> u64 {
 }
 
 #[test]
+fn a_gateway_in_tls_is_stormed_with_its_certificate_and_not_without() {
+    let mut stage = Stage::set(0);
+    stage.add_gateway_in_tls();
+    stage.apply(&definition(-60, true));
+    let load = ["--arrivals", "constant:100/s:1s"];
+    let run = stage.run("look", &stage.gateways(), &load);
+    assert_eq!(run.code, 3, "{}", run.text);
+    assert!(run.text.contains("certificate"), "{}", run.text);
+    let cert = stage.file("tls-cert");
+    let trusting = [&load[..], &["--ca-file", cert.to_str().unwrap()]].concat();
+    stage.run("look", &stage.gateways(), &trusting).assert_passed();
+    let nothing = stage.write("nothing", "no certificate");
+    let run = stage.run("look", &stage.gateways(), &[&load[..], &["--ca-file", &nothing]].concat());
+    assert_eq!(run.code, 2, "{}", run.text);
+    assert!(run.text.contains("--ca-file"), "{}", run.text);
+}
+
+#[test]
 fn a_crowd_looks_waits_taps_and_comes_back() {
     let stage = stage(2, 6);
     let crowd = "crowd={lead=\"5s\",at_opening=80,tail=\"2s\",looks_again=1}";

@@ -105,11 +105,35 @@ impl Stage {
         let mut stage =
             Stage { gateways: Vec::new(), _redis: Running(redis), dir, runs: AtomicUsize::new(0) };
         eventually("redis-server answers", || UnixStream::connect(stage.socket()).ok().map(drop));
-        stage.gateways = (0..gateways).map(|_| stage.start_gateway()).collect();
+        stage.gateways = (0..gateways).map(|_| stage.start_gateway(&[])).collect();
         stage
     }
 
-    fn start_gateway(&self) -> Gateway {
+    /// Starts one more, which speaks TLS at both listeners; its certificate is in `tls-cert`.
+    pub(crate) fn add_gateway_in_tls(&mut self) {
+        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+        let cert = self.write("tls-cert", &made.cert.pem());
+        let key = self.file("tls-key");
+        write_secret(&key, &made.signing_key.serialize_pem());
+        let key = key.to_str().unwrap();
+        let files = [
+            "--tls-cert-file",
+            &cert,
+            "--tls-key-file",
+            key,
+            "--ops-tls-cert-file",
+            &cert,
+            "--ops-tls-key-file",
+            key,
+        ];
+        let mut gateway = self.start_gateway(&files);
+        for url in [&mut gateway.url, &mut gateway.ops_url] {
+            *url = url.replacen("http:", "https:", 1);
+        }
+        self.gateways.push(gateway);
+    }
+
+    fn start_gateway(&self, more: &[&str]) -> Gateway {
         let mut child = gateway()
             .args(["serve", "--listen", "127.0.0.1:0"])
             .args(["--ops-listen", "127.0.0.1:0", "--workers", "1"])
@@ -118,6 +142,7 @@ impl Stage {
             .arg(self.file("secret"))
             .arg("--ops-token-file")
             .arg(self.file("ops"))
+            .args(more)
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
