@@ -119,22 +119,27 @@ impl<'a> Walk<'a> {
         self.pause(pause).await
     }
 
-    /// Work of this scenario that was intended for an instant starts now. Its first request comes next, and has its turn: what has to
-    /// wait here for a connection is late.
-    pub(crate) async fn starts(&mut self, intended: Instant) {
+    /// Waits for the instant at which his work is meant to start, and returns it; `None` if the run is over before. His first request
+    /// comes next, and has its turn: what has to wait here for a connection is late.
+    pub(crate) async fn begins(&mut self, start: Start) -> Option<Instant> {
+        let intended = self.instant(start.at_us);
+        if !self.until(intended).await {
+            self.load.figures().unsent(start.at_us);
+            return None;
+        }
         self.turn = Some(self.load.client.turn().await);
-        let (intended, now) = (self.load.us(intended), self.load.us(Instant::now()));
-        self.load.figures().started(intended, now, self.load.profile.generator.late.0);
-    }
-
-    /// The run was over before he could start.
-    pub(crate) fn stays_away(&self, start: Start) {
-        self.load.figures().unsent(start.at_us);
+        let now = self.load.us(Instant::now());
+        let late_after = self.load.profile.generator.late.0;
+        self.load.figures().started(self.load.us(intended), now, late_after);
+        Some(intended)
     }
 
     /// Gets ready as an app does that waits for the opening: looks at the sale at a moment of his own, asks for the time,
-    /// and once more when everybody does, so that there is a connection for each tap.
-    pub(crate) async fn warm_up(&mut self) {
+    /// and once more when everybody does, so that there is a connection for each tap. Who starts later comes as he is.
+    pub(crate) async fn get_ready(&mut self, start: Start) {
+        if !start.is_ready() {
+            return;
+        }
         let moments = self.load.moments;
         let window = moments.burst.saturating_duration_since(moments.warm_from);
         let own = moments.warm_from + window.mul_f64(self.buyer.rng.f64());

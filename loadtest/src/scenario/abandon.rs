@@ -13,11 +13,7 @@ const ASKS_AGAIN: u32 = 3;
 const SOON: Duration = Duration::from_secs(1);
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let intended = walk.instant(start.at_us);
-    if !walk.until(intended).await {
-        return walk.stays_away(start);
-    }
-    walk.starts(intended).await;
+    let Some(intended) = walk.begins(start).await else { return };
     let is_second = start.at_us >= walk.load.second_wave_us;
     let mut outcome = walk.tap(Tap { intended, at_opening: false, fingers: Fingers::Polite }).await;
     if !is_second {

@@ -9,11 +9,7 @@ use crate::walk::{Fingers, Tap, Walk};
 use std::time::Instant;
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let begins = walk.instant(start.at_us);
-    if !walk.until(begins).await {
-        return walk.stays_away(start);
-    }
-    walk.starts(begins).await;
+    let Some(begins) = walk.begins(start).await else { return };
     let bots = walk.load.profile.bots.clone();
     let ends = begins + bots.lasts.0;
     while Instant::now() < ends && !walk.load.is_over() {

@@ -9,11 +9,9 @@ use crate::walk::{Fingers, Tap, Walk};
 use std::time::Instant;
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let comes = walk.instant(start.at_us);
-    if !walk.until(comes).await {
-        return walk.stays_away(start);
+    if walk.begins(start).await.is_none() {
+        return;
     }
-    walk.starts(comes).await;
     walk.look().await;
     walk.ask_for_the_time().await;
     let waits = start.at_us < 0;

@@ -5,11 +5,7 @@ use crate::plan::Start;
 use crate::walk::{Fingers, Tap, Walk};
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let intended = walk.instant(start.at_us);
-    if !walk.until(intended).await {
-        return walk.stays_away(start);
-    }
-    walk.starts(intended).await;
+    let Some(intended) = walk.begins(start).await else { return };
     walk.buyer.wish.accept_partial = true;
     let outcome = walk.tap(Tap { intended, at_opening: false, fingers: Fingers::Polite }).await;
     if !outcome.holds() || !walk.think().await {

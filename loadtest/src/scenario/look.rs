@@ -5,10 +5,6 @@ use crate::plan::Start;
 use crate::walk::Walk;
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let intended = walk.instant(start.at_us);
-    if !walk.until(intended).await {
-        return walk.stays_away(start);
-    }
-    walk.starts(intended).await;
+    let Some(intended) = walk.begins(start).await else { return };
     walk.look_since(intended).await;
 }

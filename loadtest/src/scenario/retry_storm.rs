@@ -10,14 +10,8 @@ use std::time::Instant;
 const KEYS_MAX: u32 = 4;
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    if start.is_ready() {
-        walk.warm_up().await;
-    }
-    let intended = walk.instant(start.at_us);
-    if !walk.until(intended).await {
-        return walk.stays_away(start);
-    }
-    walk.starts(intended).await;
+    walk.get_ready(start).await;
+    let Some(intended) = walk.begins(start).await else { return };
     let storm = &walk.load.profile.retry_storm;
     let fingers = Fingers::Impatient { patience: storm.patience.0, new_key: storm.new_key };
     let mut outcome = walk.tap(Tap { intended, at_opening: start.at_us == 0, fingers }).await;

@@ -10,11 +10,9 @@ use std::time::Instant;
 const AMEND: u32 = 20;
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let intended = walk.instant(start.at_us);
-    if !walk.until(intended).await {
-        return walk.stays_away(start);
+    if walk.begins(start).await.is_none() {
+        return;
     }
-    walk.starts(intended).await;
     walk.look().await;
     let fingers = if walk.buyer.twice { Fingers::Two } else { Fingers::Polite };
     // He looks first, so that what he waits is counted from his tap.

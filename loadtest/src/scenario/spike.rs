@@ -5,14 +5,8 @@ use crate::plan::Start;
 use crate::walk::{Fingers, Tap, Walk};
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
-    if start.is_ready() {
-        walk.warm_up().await;
-    }
-    let intended = walk.instant(start.at_us);
-    if !walk.until(intended).await {
-        return walk.stays_away(start);
-    }
-    walk.starts(intended).await;
+    walk.get_ready(start).await;
+    let Some(intended) = walk.begins(start).await else { return };
     let fingers = if walk.buyer.twice { Fingers::Two } else { Fingers::Polite };
     walk.tap(Tap { intended, at_opening: start.at_us == 0, fingers }).await;
     walk.settle().await;
