@@ -1,9 +1,10 @@
 //! Faults that are nobody's: answers that are lost on the way are no broken promise.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::through;
-use crate::proxy::{Answer, Count, Headers, Request};
+use crate::proxy::{Answer, Count, Headers, Proxy, Request};
 use crate::stage::{Stage, definition};
 use crate::together::together;
 
@@ -33,6 +34,7 @@ fn answers_that_are_lost_on_the_way_pass() {
         answers_to_taps_that_are_lost_on_the_way_pass,
         answers_to_two_fingers_that_are_lost_when_stock_runs_out_pass,
         answers_to_amendments_and_payments_that_are_lost_on_the_way_pass,
+        a_bad_network_before_two_gateways_passes,
     );
 }
 
@@ -66,4 +68,75 @@ fn answers_to_amendments_and_payments_that_are_lost_on_the_way_pass() {
     run.assert_passed();
     assert!(run.answered("amend") > 0 && run.answered("confirm") > 0, "{}", run.text);
     assert!(run.verdict()["lost"]["connection broken"].as_u64() > Some(0), "{}", run.text);
+}
+
+/// Of a hundred calls with a token a third does not get through, or late: requests and answers are lost, or told to come again.
+fn bad_network(gateway: &str, seed: u64) -> Proxy {
+    let dice = Mutex::new(fastrand::Rng::with_seed(seed));
+    Proxy::before(gateway, move |request, gateway| {
+        // What is asked beforehand has no second try.
+        if request.headers.get("authorization").is_none() || request.path.ends_with("/none") {
+            return gateway.answer(request);
+        }
+        let (roll, pause) = {
+            let mut dice = dice.lock().unwrap();
+            (dice.u32(0..100), Duration::from_millis(dice.u64(0..1500)))
+        };
+        match roll {
+            0..8 => None,
+            8..18 => gateway.answer(request).filter(|_| false),
+            18..24 => {
+                std::thread::sleep(pause);
+                gateway.answer(request)
+            }
+            24..30 => {
+                let answer = gateway.answer(request);
+                std::thread::sleep(pause);
+                answer
+            }
+            30..34 => Some(shed()),
+            _ => gateway.answer(request),
+        }
+    })
+}
+
+fn shed() -> Answer {
+    let answer =
+        Answer::problem(503, "temporary-reduced-capacity", serde_json::json!({"retry_after_ms": 100}));
+    Answer { headers: answer.headers.with("retry-after", "1"), ..answer }
+}
+
+fn a_bad_network_before_two_gateways_passes() {
+    let stage = Stage::set(2);
+    let scarce = definition(4, true).replace("stock = 60", "stock = 16").replace("stock = 40", "stock = 9");
+    // Holds run out meanwhile, and what comes back is sold again.
+    stage.apply(
+        &scarce.replace("hold = \"2m\"", "hold = \"2s\"").replace("grace = \"10s\"", "grace = \"1s\""),
+    );
+    let gateways = stage.gateways();
+    let networks: Vec<Proxy> =
+        gateways.split(',').zip(1..).map(|(url, seed)| bad_network(url, seed)).collect();
+    let urls: Vec<String> = networks.iter().map(Proxy::url).collect();
+    let more = [
+        "--buyers",
+        "80",
+        "--timeout",
+        "1s",
+        "--set",
+        "mix={spike=3,crowd=3,customise=3,retry-storm=3,bots=1}",
+        "--set",
+        "buyers={think=[\"0s\",\"500ms\"],twice=30,cancel=20}",
+        "--set",
+        "crowd={lead=\"1s\",at_opening=70,tail=\"1s\",looks_again=1}",
+        "--set",
+        "bots={connections=3,stale=10,forged=20,for=\"1s\"}",
+        "--set",
+        "retry-storm={patience=\"100ms\",new_key=30}",
+        "--set",
+        "arrivals.customise=\"constant:20000/s\"",
+    ];
+    let run = stage.run("mix", &urls.join(","), &more);
+    run.assert_passed();
+    assert!(run.outcome("resolved") > 0 && run.outcome("won") > 0, "{}", run.text);
+    assert!(run.verdict()["lost"]["no answer in time"].as_u64() > Some(0), "{}", run.text);
 }
