@@ -197,20 +197,25 @@ impl Client {
         timeout: Duration,
         deadline: Instant,
     ) -> Answer {
+        // Made before the clock starts: what is measured is the gateway.
+        let request = self.made(gateway, request);
         let sent = Instant::now();
         let timeout = timeout.min(deadline.saturating_duration_since(sent));
         if timeout.is_zero() {
             return Answer { sent, took: Duration::ZERO, reply: Err(Lost::NotSent) };
         }
-        let reply = match tokio::time::timeout(timeout, self.exchange(gateway, request)).await {
-            Ok(Ok(reply)) => Ok(reply),
+        let exchange = async { self.exchange(request?).await };
+        let reply = match tokio::time::timeout(timeout, exchange).await {
+            Ok(Ok((response, body, took))) => {
+                return Answer { sent, took: took - sent, reply: Ok(Reply::of(&response, body)) };
+            }
             Ok(Err(error)) => Err(Lost::Broken(causes(&error))),
             Err(_) => Err(Lost::TimedOut(timeout.as_millis())),
         };
         Answer { sent, took: sent.elapsed(), reply }
     }
 
-    async fn exchange(&self, gateway: usize, request: &Request) -> Result<Reply, reqwest::Error> {
+    fn made(&self, gateway: usize, request: &Request) -> Result<reqwest::Request, reqwest::Error> {
         let url = format!("{}{}", self.gateway(gateway), request.path);
         let mut builder = self.http.request(request.method.clone(), url);
         if let Some(bearer) = &request.bearer {
@@ -225,17 +230,15 @@ impl Client {
         if let Some(body) = &request.body {
             builder = builder.header("content-type", "application/json").body(body.clone());
         }
-        let mut response = builder.send().await?;
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let mut reply = Reply {
-            status: response.status().as_u16(),
-            content_type: header("content-type").unwrap_or_default().to_owned(),
-            retry_after: header("retry-after").and_then(|value| value.parse().ok()),
-            replayed: header("idempotency-replayed") == Some("true"),
-            location: header("location").map(str::to_owned),
-            tag: header("etag").map(str::to_owned),
-            body: String::new(),
-        };
+        builder.build()
+    }
+
+    /// Sends it and takes the answer in; with the instant at which it was there.
+    async fn exchange(
+        &self,
+        request: reqwest::Request,
+    ) -> Result<(reqwest::Response, Vec<u8>, Instant), reqwest::Error> {
+        let mut response = self.http.execute(request).await?;
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > BODY_BYTES_MAX {
@@ -243,8 +246,23 @@ impl Client {
             }
             body.extend_from_slice(&chunk);
         }
-        reply.body = String::from_utf8_lossy(&body).into_owned();
-        Ok(reply)
+        Ok((response, body, Instant::now()))
+    }
+}
+
+impl Reply {
+    fn of(response: &reqwest::Response, body: Vec<u8>) -> Reply {
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        Reply {
+            status: response.status().as_u16(),
+            content_type: header("content-type").unwrap_or_default().to_owned(),
+            retry_after: header("retry-after").and_then(|value| value.parse().ok()),
+            replayed: header("idempotency-replayed") == Some("true"),
+            location: header("location").map(str::to_owned),
+            tag: header("etag").map(str::to_owned),
+            body: String::from_utf8(body)
+                .unwrap_or_else(|no| String::from_utf8_lossy(no.as_bytes()).into_owned()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "tests are named for what they show")]
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should say where")]
 
+mod capacity;
 mod proof;
 mod proxy;
 mod scenarios;

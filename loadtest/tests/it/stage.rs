@@ -31,7 +31,7 @@ struct Gateway {
 }
 
 /// A process that is killed when this is dropped.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -253,17 +253,36 @@ impl Stage {
 
     /// Runs a scenario as another program's child: `under` is that program's line.
     pub(crate) fn run_under(&self, under: &[&str], scenario: &str, gateways: &str, more: &[&str]) -> Run {
+        self.with_tokens(scenario, gateways, more, |usual| self.loadtest(under, &[scenario], usual, more))
+    }
+
+    /// Starts a scenario at all gateways and does not wait for its end.
+    pub(crate) fn start(&self, scenario: &str, more: &[&str]) -> Running {
+        let (mut command, _) = self.with_tokens(scenario, &self.gateways(), more, |usual| {
+            self.command(&[], &[scenario], usual, more)
+        });
+        Running(command.stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    fn with_tokens<T>(
+        &self,
+        scenario: &str,
+        gateways: &str,
+        more: &[&str],
+        run: impl FnOnce(&[(&str, &str)]) -> T,
+    ) -> T {
         let secret = self.file("secret").to_str().unwrap().to_owned();
         let mut usual = vec![("--gateway", gateways)];
         // What buyers decide is the same each time, but no run has an earlier one's keys.
         let seed = self.runs.load(Ordering::Relaxed).to_string();
-        if !more.contains(&"--shard") {
+        // `capacity` has another one for every step.
+        if scenario != "capacity" && !more.contains(&"--shard") {
             usual.push(("--seed", &seed));
         }
         if !more.contains(&"--tokens") {
             usual.push(("--auth-secret-file", &secret));
         }
-        self.loadtest(under, &[scenario], &usual, more)
+        run(&usual)
     }
 
     /// Judges what runs left in their folders.
@@ -275,6 +294,20 @@ impl Stage {
 
     /// With the usual flags, as far as `more` does not have them.
     fn loadtest(&self, under: &[&str], words: &[&str], usual: &[(&str, &str)], more: &[&str]) -> Run {
+        let (mut command, dir) = self.command(under, words, usual, more);
+        let done = command.output().unwrap();
+        let text = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
+        Run { code: done.status.code().expect("loadtest was killed"), text: text.concat(), dir }
+    }
+
+    /// Its command, and the folder of its report.
+    fn command(
+        &self,
+        under: &[&str],
+        words: &[&str],
+        usual: &[(&str, &str)],
+        more: &[&str],
+    ) -> (Command, PathBuf) {
         let dir = self.file(&format!("report-{}", self.runs.fetch_add(1, Ordering::Relaxed)));
         let ops_tokens = self.file("ops");
         let usual = usual.iter().copied().chain([
@@ -291,9 +324,9 @@ impl Stage {
             line.extend([flag, value]);
         }
         line.extend(more);
-        let done = clean(Command::new(line[0])).args(&line[1..]).output().unwrap();
-        let text = [done.stdout, done.stderr].map(|text| String::from_utf8(text).unwrap());
-        Run { code: done.status.code().expect("loadtest was killed"), text: text.concat(), dir }
+        let mut command = clean(Command::new(line[0]));
+        command.args(&line[1..]);
+        (command, dir)
     }
 }
 

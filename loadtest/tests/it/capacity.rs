@@ -1,0 +1,72 @@
+//! The knee that `capacity` finds, and the metrics that a run serves of itself.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+
+use serde_json::Value;
+
+use crate::stage::{Stage, definition, eventually};
+
+/// Winners do nothing more, and whoever can't have all takes the car.
+const IDLE: [&str; 4] = ["--set", "buyers={confirm=0,cancel=0}", "--set", "buyers.accept_partial=100"];
+
+#[test]
+fn capacity_finds_the_rate_at_which_a_threshold_breaks() {
+    let stage = Stage::set(1);
+    stage.apply(
+        &definition(-60, true).replace("stock = 60", "stock = 60000").replace("stock = 40", "stock = 40000"),
+    );
+    // A rate that breaks, whatever this machine does: who comes at 50 a second for a second is one too many at 51.
+    let thresholds = "verdict.thresholds=[\"winners <= 50\"]";
+    let line = ["--from", "40", "--step", "1s", "--launch", "1000/10s", "--set", thresholds];
+    let run = stage.run("capacity", &stage.gateways(), &[&line[..], &IDLE].concat());
+    assert_eq!(run.code, 0, "{}", run.text);
+    let told: Value = serde_json::from_str(&run.report("capacity.json")).unwrap();
+    let (held, broke) = (told["held"].as_f64().unwrap(), told["broke"].as_f64().unwrap());
+    assert!(held <= 50.0 && 50.0 < broke && broke <= held * 1.05, "{told}");
+    assert_eq!(told["needed"]["gateways"], 2, "100 taps a second, of which one takes half: {told}");
+    for words in ["the knee is between", "100 taps a second need 2 gateway(s)", "assumed"] {
+        assert!(run.text.contains(words), "{words} is missing in {}", run.text);
+    }
+    let steps = told["steps"].as_array().unwrap();
+    let broken = steps.iter().filter(|step| step["end"] == "broke").count();
+    assert!(broken >= 2 && broken.is_multiple_of(2), "each broken rate was tried twice: {told}");
+}
+
+#[test]
+fn a_run_serves_its_metrics_while_it_lasts() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true));
+    let mut run =
+        stage.start("look", &["--arrivals", "constant:50/s:20s", "--metrics-listen", "127.0.0.1:0"]);
+    let mut lines = BufReader::new(run.0.stdout.take().unwrap()).lines();
+    let address = lines.find_map(|line| Some(line.unwrap().split_once("metrics at http://")?.1.to_owned()));
+    let address = address.expect("the address of the metrics is printed").replace("/metrics", "");
+    // Goose says a line of its own; nobody else reads them.
+    std::thread::spawn(move || lines.for_each(drop));
+    let metric = |text: &str, name: &str| {
+        text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
+    };
+    let text = eventually("the opening has come and looks are counted", || {
+        let text = scrape(&address);
+        let looks = metric(&text, "launchgate_loadtest_requests_total{name=\"look at the sale\"}")?;
+        let moments = ["start", "opening"].map(|moment| {
+            metric(&text, &format!("launchgate_loadtest_moment_timestamp_seconds{{moment=\"{moment}\"}}"))
+        });
+        (looks > 0.0 && moments.iter().all(Option::is_some)).then_some(text)
+    });
+    assert_eq!(
+        metric(&text, "launchgate_loadtest_taps_total{scenario=\"spike\",outcome=\"won\"}"),
+        Some(0.0),
+        "{text}"
+    );
+    assert!(!text.contains("moment=\"end\""), "{text}");
+}
+
+fn scrape(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
