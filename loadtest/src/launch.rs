@@ -1,5 +1,6 @@
 //! Owns the life of a run: what is checked before anything is sent, the load, and the way to the verdict.
 
+mod ask;
 pub(crate) mod prepare;
 
 use crate::admin::Admin;

@@ -34,7 +34,7 @@ pub(crate) struct Load {
     /// Each is locked by his own journey only.
     pub(crate) buyers: Vec<tokio::sync::Mutex<Buyer>>,
     pub(crate) queues: Vec<Queue>,
-    /// Who of `abandon` starts from then on is of the second wave, in µs after the opening.
+    /// See [`crate::plan::Plan::second_wave_us`].
     pub(crate) second_wave_us: i64,
     pub(crate) figures: Arc<Mutex<Figures>>,
     /// What this process sees of itself.

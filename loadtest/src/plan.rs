@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) people: Vec<Person>,
     /// Who starts when, one line a scenario, each in the order of the starts.
     pub(crate) lines: Vec<Line>,
+    /// Who of `abandon` starts from then on is of the second wave, in µs after the opening.
+    pub(crate) second_wave_us: Option<i64>,
 }
 
 /// A buyer, or a bot's connection.
@@ -118,13 +120,20 @@ impl Request<'_> {
                 "{buyers} buyers are more than {PEOPLE_MAX}: lower --buyers or the rate"
             )));
         }
-        let mut plan = Plan { people: Vec::new(), lines: Vec::new() };
+        let mut plan = Plan { people: Vec::new(), lines: Vec::new(), second_wave_us: None };
         let (mut taken, mut weight_before) = (0, 0);
         for (scenario, weight) in self.mix.iter().filter(|(_, weight)| **weight > 0) {
             weight_before += u64::from(*weight);
             // By what has been given out, so that the parts add up to the whole.
             let until = (buyers as u64 * weight_before / weights.max(1)) as usize;
-            let offsets = self.offsets(*scenario, until - taken, buyers);
+            let offsets = match scenario {
+                Scenario::Abandon => {
+                    let [first, second] = self.two_waves(until - taken, buyers);
+                    plan.second_wave_us = second.first().copied();
+                    [first, second].concat()
+                }
+                scenario => self.offsets(*scenario, until - taken, buyers),
+            };
             let line = self.line(*scenario, taken, offsets, &mut plan.people);
             taken = until;
             if !line.starts.is_empty() {
@@ -149,10 +158,7 @@ impl Request<'_> {
 
     /// The starts of a scenario with so many of all the run's buyers, in µs after the opening, in order.
     fn offsets(&self, scenario: Scenario, own: usize, all: usize) -> Vec<i64> {
-        let mut rng = Rng::with_seed(self.seed ^ (0xA11 + scenario as u64));
-        if scenario == Scenario::Abandon {
-            return self.two_waves(own, all, &mut rng);
-        }
+        let mut rng = self.rng(scenario);
         if let Some(arrivals) = self.arrivals {
             let share = own as f64 / all.max(1) as f64;
             return arrivals.scaled(share).offsets(own, &mut rng);
@@ -167,6 +173,10 @@ impl Request<'_> {
             }
             (_, None) => vec![0; own],
         }
+    }
+
+    fn rng(&self, scenario: Scenario) -> Rng {
+        Rng::with_seed(self.seed ^ (0xA11 + scenario as u64))
     }
 
     /// The ones who wait come ever denser towards the opening; the others afterwards, ever fewer.
@@ -190,7 +200,8 @@ impl Request<'_> {
     }
 
     /// The first wave comes as the arrivals say, the second when the first one's holds have run out.
-    fn two_waves(&self, own: usize, all: usize, rng: &mut Rng) -> Vec<i64> {
+    fn two_waves(&self, own: usize, all: usize) -> [Vec<i64>; 2] {
+        let mut rng = self.rng(Scenario::Abandon);
         let second = own * self.profile.abandon.second_wave as usize / 100;
         let schedule = match self.arrivals {
             Some(arrivals) => Some(arrivals.scaled(own as f64 / all.max(1) as f64)),
@@ -200,14 +211,14 @@ impl Request<'_> {
             }
         };
         let mut wave = |count: usize| match &schedule {
-            Some(schedule) => schedule.offsets(count, rng),
+            Some(schedule) => schedule.offsets(count, &mut rng),
             None => vec![0; count],
         };
         let first = wave(own - second);
         let after =
             first.last().copied().unwrap_or(0) + i64::try_from(self.hold_lasts.as_micros()).unwrap_or(0);
         let second: Vec<i64> = wave(second).into_iter().map(|at| at + after).collect();
-        [first, second].concat()
+        [first, second]
     }
 
     fn line(&self, scenario: Scenario, from: usize, offsets: Vec<i64>, people: &mut Vec<Person>) -> Line {
@@ -323,6 +334,8 @@ mod tests {
         let starts = &plan.lines[0].starts;
         let gap = starts.windows(2).map(|pair| pair[1].at_us - pair[0].at_us).max();
         assert!(gap >= Some(20_000_000), "{gap:?}");
+        let second = starts.iter().filter(|start| Some(start.at_us) >= plan.second_wave_us).count();
+        assert_eq!(second, 50, "half of them, as the profile says");
     }
 
     #[test]

@@ -1,0 +1,150 @@
+//! Owns what is asked of the gateways before anything is sent: the clock, the sale, its stores, and whether the tokens are good.
+
+use crate::Failure;
+use crate::cli::Target;
+use crate::client::{Client, Request};
+use crate::clock::{self, RoundTrip, ServerClock};
+use crate::tokens::Tokens;
+use crate::walk::escaped;
+use crate::wish::Store;
+use jiff::{Timestamp, Unit};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::time::{Duration, Instant};
+
+/// The sale as buyers see it.
+#[derive(Debug, Deserialize)]
+pub(super) struct PublicSale {
+    pub(super) phase: String,
+    pub(super) opens_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct PublicTime {
+    server_time: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct StorePage {
+    stores: Vec<Store>,
+    next: Option<String>,
+}
+
+const CLOCK_READINGS: usize = 12;
+/// A clock that is off by more than this makes tokens that have expired, and reports that fit no log.
+const CLOCK_OFF_MAX: Duration = Duration::from_secs(60);
+/// Some thousand stores: enough that buyers of a large sale do not all want the same few.
+const STORE_PAGES_MAX: usize = 100;
+const PREPARING_TIMEOUT: Duration = Duration::from_secs(10);
+/// A gateway learns of a new sale within a second or so.
+const SHOWN_POLL: Duration = Duration::from_millis(50);
+
+/// Asks for the time on one connection several times; the first call also opens it.
+pub(super) async fn read_clock(client: &Client) -> Result<ServerClock, Failure> {
+    let mut trips = Vec::new();
+    for _ in 0..CLOCK_READINGS {
+        let sent = Instant::now();
+        let time: PublicTime = get(client, 0, "/v1/time").await?;
+        trips.push(RoundTrip { sent, received: Instant::now(), server_time: time.server_time });
+    }
+    let clock = ServerClock::estimate(&trips)
+        .ok_or_else(|| Failure::Outside("the server's clock can't be read".to_owned()))?;
+    let ours = Timestamp::now();
+    let off = ours.duration_since(clock.at(Instant::now()));
+    if off.unsigned_abs() > CLOCK_OFF_MAX {
+        let direction = if off.is_negative() { "behind" } else { "ahead of" };
+        let off = off.abs().round(Unit::Second).unwrap_or(off);
+        return Err(Failure::Outside(format!(
+            "this machine's clock says {}, which is {off:#} {direction} the server's: set it right (NTP) first, since tokens and reports go by it",
+            clock::to_the_ms(ours),
+        )));
+    }
+    Ok(clock)
+}
+
+/// Waits until every gateway shows the sale as it was defined last: one that was applied a moment
+/// ago is in the ledger before each gateway has read of it.
+pub(super) async fn wait_until_shown(
+    client: &Client,
+    sale: &str,
+    opens_at: Option<Timestamp>,
+) -> Result<PublicSale, Failure> {
+    let path = format!("/v1/sales/{sale}");
+    let limit = Instant::now() + PREPARING_TIMEOUT;
+    let mut gateway = 0;
+    loop {
+        let shown: Result<PublicSale, Failure> = get(client, gateway, &path).await;
+        match shown {
+            Ok(shown) if opens_at.is_none_or(|opens_at| opens_at == shown.opens_at) => {
+                gateway += 1;
+                if gateway == client.gateways() {
+                    return Ok(shown);
+                }
+                continue;
+            }
+            Ok(_) | Err(Failure::Usage(_)) if Instant::now() < limit => {}
+            Ok(shown) => {
+                return Err(Failure::Outside(format!(
+                    "{} shows an opening at {}, the definition says otherwise",
+                    client.gateway(gateway),
+                    shown.opens_at
+                )));
+            }
+            Err(failure) => return Err(failure),
+        }
+        tokio::time::sleep(SHOWN_POLL).await;
+    }
+}
+
+pub(super) async fn read_stores(client: &Client, sale: &str) -> Result<Vec<Store>, Failure> {
+    let mut stores = Vec::new();
+    let mut cursor: Option<String> = None;
+    for _ in 0..STORE_PAGES_MAX {
+        let mut path = format!("/v1/sales/{sale}/stores");
+        if let Some(cursor) = &cursor {
+            path = format!("{path}?cursor={}", escaped(cursor));
+        }
+        let page: StorePage = get(client, 0, &path).await?;
+        stores.extend(page.stores);
+        match page.next {
+            Some(next) if cursor.as_ref() != Some(&next) => cursor = Some(next),
+            _ => break,
+        }
+    }
+    Ok(stores)
+}
+
+/// A buyer's and the service's token are tried before any load: a run of nothing but 401 would say little.
+pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Tokens) -> Result<(), Failure> {
+    let source = if target.tokens.is_some() { "--tokens" } else { "--auth-secret-file" };
+    let service = if target.tokens.is_some() { "--service-token-file" } else { source };
+    let buyer = tokens.buyers.first().map(|token| (&token.bearer, source, "a buyer's"));
+    let service = tokens.service.as_ref().map(|bearer| (bearer, service, "the payment service's"));
+    for (bearer, source, whose) in buyer.into_iter().chain(service) {
+        let path = format!("/v1/sales/{}/reservations/none", target.ledger.sale);
+        let request = Request::get(path).with_bearer(bearer);
+        let limit = Instant::now() + PREPARING_TIMEOUT;
+        let answer = client.send(0, &request, PREPARING_TIMEOUT, limit).await;
+        let gateway = client.gateway(0);
+        let reply = answer.reply.map_err(|lost| Failure::Outside(format!("{gateway}: {lost}")))?;
+        if matches!(reply.status, 401 | 403) {
+            return Err(Failure::Usage(format!(
+                "{gateway} does not accept {whose} token: is {source} the gateway's?"
+            )));
+        }
+    }
+    Ok(())
+}
+
+async fn get<T: DeserializeOwned>(client: &Client, gateway: usize, path: &str) -> Result<T, Failure> {
+    let limit = Instant::now() + PREPARING_TIMEOUT;
+    let answer = client.send(gateway, &Request::get(path.to_owned()), PREPARING_TIMEOUT, limit).await;
+    let url = format!("{}{path}", client.gateway(gateway));
+    let reply = answer.reply.map_err(|error| Failure::Outside(format!("{url}: {error}")))?;
+    match reply.status {
+        200 => serde_json::from_str(&reply.body)
+            .map_err(|error| Failure::Outside(format!("{url} answered what can't be read: {error}"))),
+        404 => Err(Failure::Usage(format!("{url} is not found"))),
+        status => Err(Failure::Outside(format!("{url} answered {status}"))),
+    }
+}
