@@ -81,6 +81,9 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
     let mut steps = Vec::new();
     while let Some(rate) = search.next().filter(|_| steps.len() < STEPS_MAX) {
         let mut step = step(options, &admin, rate).await?;
+        if goose::is_killswitch_triggered() {
+            return Err(Failure::Outside("it was ended by hand, before the knee was found".to_owned()));
+        }
         if step.end == End::Broke {
             // Once more: on a shared machine a moment's pause is no knee.
             say::line(&step.line());

@@ -104,6 +104,9 @@ pub(crate) async fn gather(mut run: Run, load: &Load, watch: Watch) -> Evidence 
     for buyer in &load.buyers {
         told.append(&mut buyer.lock().await.told);
     }
+    if goose::is_killswitch_triggered() {
+        run.notes.push("it was ended by hand: what had not started by then is missing".to_owned());
+    }
     run.finished_at = clock::now();
     run.opening = to_the_ms(load.clock.at(load.moments.opening));
     let lasted = run.finished_at.duration_since(run.started_at).as_secs_f64();

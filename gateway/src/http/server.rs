@@ -137,10 +137,14 @@ async fn connection<H: Handler>(
 ) {
     // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
     // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
-    if !begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
-        // A reset, because the kernel would see a farewell through, packet by packet.
-        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-        return;
+    match begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
+        First::Byte => {}
+        First::Hangup => {
+            // Whoever has gone needs no farewell; the kernel would see one through, packet by packet.
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            return;
+        }
+        First::Nothing => return,
     }
     let _ = stream.set_nodelay(true);
     let peer = Peer::new(address, &door.proxies);
@@ -151,16 +155,31 @@ async fn connection<H: Handler>(
     http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await;
 }
 
-/// Whether the first bytes come in time. Those that are there go before the stop: who has sent a request gets its answer.
+/// What a connection begins with.
+#[derive(PartialEq, Eq)]
+enum First {
+    /// A byte, or more.
+    Byte,
+    /// It was dropped.
+    Hangup,
+    /// Nothing in time, or before the stop.
+    Nothing,
+}
+
+/// Waits for the first byte. What is there goes before the stop: who has sent a request gets its answer.
 async fn begins(
     first: impl Future<Output = std::io::Result<usize>>,
     deadline: Duration,
     stop: &mut watch::Receiver<bool>,
-) -> bool {
+) -> First {
     tokio::select! {
         biased;
-        read = tokio::time::timeout(deadline, first) => matches!(read, Ok(Ok(1..))),
-        _ = stop.wait_for(|stop| *stop) => false,
+        read = tokio::time::timeout(deadline, first) => match read {
+            Ok(Ok(1..)) => First::Byte,
+            Ok(Ok(0) | Err(_)) => First::Hangup,
+            Err(_) => First::Nothing,
+        },
+        _ = stop.wait_for(|stop| *stop) => First::Nothing,
     }
 }
 
@@ -190,7 +209,7 @@ async fn introduced<H: Handler>(
     }
     let connected = Rc::new(Connected { handler, peer });
     let Some(tls) = &door.tls else {
-        if !begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
+        if begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await != First::Byte {
             return;
         }
         return http1(stream, connected, limits, stop).await;
@@ -202,7 +221,7 @@ async fn introduced<H: Handler>(
     };
     // The first byte again, now that of a request.
     let first = stream.fill_buf().map_ok(<[u8]>::len);
-    if !begins(first, limits.first_byte_timeout, &mut stop).await {
+    if begins(first, limits.first_byte_timeout, &mut stop).await != First::Byte {
         return;
     }
     if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
