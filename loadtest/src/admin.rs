@@ -184,7 +184,7 @@ impl Admin {
                     )));
                 }
                 Ok((StatusCode::NOT_FOUND, _)) => {
-                    return Err(Failure::Usage(format!(
+                    return Err(Failure::NotFound(format!(
                         "{url} is not found: is --sale right, and has the sale been applied?"
                     )));
                 }

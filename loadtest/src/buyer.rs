@@ -116,7 +116,7 @@ mod tests {
         .unwrap();
         let profile = Profile::load(None, &[]).unwrap();
         let menu = Menu::new(&definition, &profile.buyers, vec![]).unwrap();
-        let token = BuyerToken { sub: format!("b{number}"), bearer: String::new() };
+        let token = BuyerToken::unsigned(format!("b{number}"));
         let person = Person { number, scenario: Scenario::Spike, account: number };
         Buyer::new(&person, token, seed, &menu, &profile.buyers)
     }

@@ -238,12 +238,14 @@ impl Capacity {
 
     fn print(&self) {
         match (self.held, self.broke) {
-            (None, _) => say::line("no rate held: see why above"),
+            (None, _) => say::line("INVALID: no rate held, see why above"),
             (Some(held), None) => {
-                say::line(&format!("held {held:.0} taps a second, which is --up-to: the knee is above it"));
+                say::line(&format!(
+                    "INVALID: held {held:.0} taps a second, which is --up-to: the knee is above it"
+                ));
             }
             (Some(held), Some(broke)) if self.generator_was_the_limit => say::line(&format!(
-                "held {held:.0} taps a second; at {broke:.0} the generator, not the gateway, was the limit: use several, or a larger one"
+                "INVALID: held {held:.0} taps a second; at {broke:.0} the generator, not the gateway, was the limit: use several, or a larger one"
             )),
             (Some(held), Some(broke)) => {
                 say::line(&format!("the knee is between {held:.0} and {broke:.0} taps a second"));

@@ -127,7 +127,7 @@ pub(crate) struct Target {
     #[arg(long, env = "LAUNCHGATE_I_MEAN_IT")]
     pub(crate) i_mean_it: bool,
 
-    /// All random choices, subs and keys come from it [default: the clock]; a seed that
+    /// All random choices, subs and keys come from it [default: drawn]; a seed that
     /// was used before sends the same keys again and thus wins nothing new
     #[arg(long, value_name = "N", env = "LAUNCHGATE_SEED")]
     pub(crate) seed: Option<u64>,
@@ -198,14 +198,44 @@ pub(crate) struct Output {
     pub(crate) baseline: Option<PathBuf>,
 }
 
+/// What a run leaves in its report's folder.
+const LEFT_BEHIND: [&str; 8] = [
+    "verdict.json",
+    "report.html",
+    "report.md",
+    "evidence.json",
+    "goose.html",
+    "goose.json",
+    "requests.json",
+    "capacity.json",
+];
+
+/// Whether both are one folder.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(std::fs::canonicalize);
+    matches!((one, other), (Ok(one), Ok(other)) if one == other)
+}
+
 impl Output {
-    /// The folder, made if it is missing.
+    /// The folder, made if it is missing. What an earlier run left in it goes: an old PASS beside a run that failed would
+    /// be taken for its verdict.
     pub(crate) fn folder(&self) -> Result<Option<&Path>, Failure> {
-        if let Some(dir) = &self.report {
-            std::fs::create_dir_all(dir)
-                .map_err(|error| Failure::Usage(format!("--report {}: {error}", dir.display())))?;
+        let Some(dir) = self.report.as_deref() else { return Ok(None) };
+        let wrong = |error: std::io::Error| Failure::Usage(format!("--report {}: {error}", dir.display()));
+        std::fs::create_dir_all(dir).map_err(wrong)?;
+        if self.baseline.as_deref().is_some_and(|baseline| is_same(baseline, dir)) {
+            return Err(Failure::Usage(format!(
+                "--report {} is the --baseline, too, and would be overwritten: name another folder",
+                dir.display()
+            )));
         }
-        Ok(self.report.as_deref())
+        for file in LEFT_BEHIND {
+            match std::fs::remove_file(dir.join(file)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
+                _ => {}
+            }
+        }
+        Ok(Some(dir))
     }
 }
 

@@ -3,17 +3,17 @@
 
 use crate::admin::Admin;
 use crate::baseline;
-use crate::cli::{MergeOptions, Output};
+use crate::cli::{MergeOptions, Output, is_same};
 use crate::evidence::Evidence;
 use crate::figures::Figures;
 use crate::outcome::Outcome;
 use crate::profile::Profile;
 use crate::reconcile::chart::stock_over_time;
 use crate::reconcile::{Evidence as Testimony, reconcile};
-use crate::told::Told;
+use crate::told::{Step, Told};
 use crate::verdict::{Findings, Verdict};
 use crate::{Failure, report, say};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,7 +29,11 @@ pub(crate) async fn judge(
     report: Option<&Path>,
 ) -> Result<Verdict, Failure> {
     let run = &evidence.run;
-    let audit = admin.audit().await?;
+    let audit = match admin.audit().await {
+        // It was there before the run.
+        Err(Failure::NotFound(gone)) => return close(Verdict::ledger_lost(evidence, gone), report),
+        audit => audit?,
+    };
     let journal = admin.journal().await?;
     let changes = &journal.changes;
     let sale = admin.sale().await?;
@@ -79,6 +83,8 @@ pub(crate) async fn judge(
             "{again} buyers were shown reservations that are older than this run: the seed was used before"
         ));
     }
+    notes.extend(lost_note(&evidence.figures));
+    notes.extend(refused_note(told));
     notes.extend(stock_note(evidence, profile, &sale.definition));
     let findings = Findings {
         violations: found.violations,
@@ -115,13 +121,14 @@ pub(crate) fn close(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, 
 /// Joins the parts of a run and judges them as one.
 pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     options.ledger.check()?;
-    let report = options.output.folder()?;
-    if let Some(part) = report.and_then(|dir| options.parts.iter().find(|part| is_same(part, dir))) {
+    let wanted = options.output.report.as_deref();
+    if let Some(part) = wanted.and_then(|dir| options.parts.iter().find(|part| is_same(part, dir))) {
         return Err(Failure::Usage(format!(
             "--report {} is one of the parts, whose evidence would be overwritten: name another folder",
             part.display()
         )));
     }
+    let report = options.output.folder()?;
     let baseline = read_baseline(&options.output)?;
     let profile = Profile::load(options.manners.profile.as_deref(), &options.manners.set)?;
     let parts = options.parts.iter().map(|dir| Evidence::read(dir)).collect::<Result<Vec<_>, _>>()?;
@@ -133,6 +140,8 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
         )));
     }
     let admin = Admin::new(&options.ledger)?;
+    // Where the sale is not at all, this is another ledger, not a lost one.
+    admin.sale().await?;
     // So that a later run can be compared with the whole.
     if let Some(dir) = report {
         evidence.write(dir)?;
@@ -140,16 +149,30 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     judge(&evidence, &admin, &profile, baseline.as_ref(), report).await
 }
 
-/// Whether both are one folder.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let [one, other] = [one, other].map(std::fs::canonicalize);
-    matches!((one, other), (Ok(one), Ok(other)) if one == other)
-}
-
 /// The figures of the run that this one is compared with.
 pub(crate) fn read_baseline(output: &Output) -> Result<Option<Figures>, Failure> {
     let before = output.baseline.as_deref().map(Evidence::read).transpose()?;
     Ok(before.map(|evidence| evidence.figures))
+}
+
+/// Requests without an answer, by why.
+fn lost_note(figures: &Figures) -> Option<String> {
+    let lost: Vec<String> = figures.errors.iter().map(|(why, count)| format!("{why} {count}")).collect();
+    let count: u64 = figures.errors.values().sum();
+    (count > 0).then(|| format!("{count} requests got no answer: {}", lost.join(", ")))
+}
+
+/// Payments that came too late, and the like: a winner who was refused his confirm is to have his money back.
+fn refused_note(told: &[Told]) -> Option<String> {
+    let mut refused = BTreeMap::<&str, usize>::new();
+    for told in told {
+        if let Step::Refused(why) = &told.confirm {
+            *refused.entry(why).or_default() += 1;
+        }
+    }
+    let count: usize = refused.values().sum();
+    let whys: Vec<String> = refused.iter().map(|(why, count)| format!("{why} {count}")).collect();
+    (count > 0).then(|| format!("{count} confirms were refused: {}", whys.join(", ")))
 }
 
 /// Whether there were about as many taps a car as the profile says.

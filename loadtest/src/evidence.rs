@@ -31,6 +31,10 @@ pub(crate) struct Run {
     /// "2/5", when it is a part.
     pub(crate) shards: Vec<String>,
     pub(crate) buyers: usize,
+    /// Of the whole run, all parts together.
+    pub(crate) buyers_of_all: usize,
+    /// Which parts are missing, in words.
+    pub(crate) missing: Option<String>,
     /// Whether it taps at all; one that only looks has no winners.
     pub(crate) taps: bool,
     /// The opening, or what stood for it, by the server's clock.
@@ -86,10 +90,10 @@ impl Evidence {
         let mut health = vec![whole.health.clone()];
         for part in parts {
             let run = &mut whole.run;
-            let same = |run: &Run| (run.sale.clone(), run.seed, run.scenario.clone());
+            let same = |run: &Run| (run.sale.clone(), run.seed, run.scenario.clone(), run.buyers_of_all);
             if same(&part.run) != same(run) {
                 return Err(Failure::Usage(format!(
-                    "not parts of one run: {:?} and {:?} (sale, seed, scenario)",
+                    "not parts of one run: {:?} and {:?} (sale, seed, scenario, all buyers)",
                     same(run),
                     same(&part.run)
                 )));
@@ -127,7 +131,7 @@ impl Run {
         self.shards.sort();
         let parts = self.shards.iter().filter_map(|shard| shard.split_once('/')?.1.parse::<usize>().ok());
         if let Some(parts) = parts.max().filter(|parts| *parts != self.shards.len()) {
-            self.notes.push(format!("only {} of {parts} parts are here", self.shards.len()));
+            self.missing = Some(format!("only {} of {parts} parts are here", self.shards.len()));
         }
     }
 }

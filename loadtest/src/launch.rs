@@ -66,7 +66,13 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
     if let Some(dir) = report {
         evidence.write(dir)?;
     }
-    court::judge(&evidence, &admin, &profile, baseline.as_ref(), report).await
+    court::judge(&evidence, &admin, &profile, baseline.as_ref(), report).await.map_err(|failure| match (failure, report) {
+        (Failure::Outside(why), Some(dir)) => Failure::Outside(format!(
+            "{why}\nWhat buyers were told is kept: `loadtest merge {}` judges it when the ledger can be read again",
+            dir.display()
+        )),
+        (failure, _) => failure,
+    })
 }
 
 async fn serve_metrics(

@@ -77,6 +77,9 @@ pub(crate) enum Failure {
     /// The command line, a file it names or a token in it is wrong.
     #[error("{0}")]
     Usage(String),
+    /// What was asked for is not there.
+    #[error("{0}")]
+    NotFound(String),
     /// The gateway, its ops listener or this machine did not do its part.
     #[error("{0}")]
     Outside(String),
@@ -85,7 +88,7 @@ pub(crate) enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Failure::Usage(_) => 2,
+            Failure::Usage(_) | Failure::NotFound(_) => 2,
             Failure::Outside(_) => 3,
         }
     }

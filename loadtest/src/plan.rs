@@ -18,6 +18,8 @@ pub(crate) struct Plan {
     pub(crate) lines: Vec<Line>,
     /// Who of `abandon` starts from then on is of the second wave, in µs after the opening.
     pub(crate) second_wave_us: Option<i64>,
+    /// Of all shards together.
+    pub(crate) people_of_all: usize,
 }
 
 /// A buyer, or a bot's connection.
@@ -120,7 +122,8 @@ impl Request<'_> {
                 "{buyers} buyers are more than {PEOPLE_MAX}: lower --buyers or the rate"
             )));
         }
-        let mut plan = Plan { people: Vec::new(), lines: Vec::new(), second_wave_us: None };
+        let mut plan =
+            Plan { people: Vec::new(), lines: Vec::new(), second_wave_us: None, people_of_all: buyers };
         let (mut taken, mut weight_before) = (0, 0);
         for (scenario, weight) in self.mix.iter().filter(|(_, weight)| **weight > 0) {
             weight_before += u64::from(*weight);

@@ -6,6 +6,7 @@ use crate::arrivals::Arrivals;
 use crate::scenario::Scenario;
 use crate::span;
 use crate::threshold::Threshold;
+use crate::walk::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS, REQUESTS};
 use crate::watch::Limits;
 use serde::Deserialize;
 use serde_path_to_error::{Path as Place, Segment};
@@ -197,8 +198,10 @@ impl Profile {
             }
         }
         for text in &self.verdict.thresholds {
-            if let Err(error) = Threshold::parse(text) {
-                mistakes.push(format!("verdict.thresholds: {error}"));
+            match Threshold::parse(text) {
+                Err(error) => mistakes.push(format!("verdict.thresholds: {error}")),
+                // A name that never comes would never be missed.
+                Ok(threshold) => mistakes.extend(threshold.request_name().and_then(unknown_request)),
             }
         }
         mistakes
@@ -213,6 +216,14 @@ impl Profile {
     pub(crate) fn arrivals(&self, scenario: Scenario) -> Option<Arrivals> {
         self.arrivals.get(&scenario).and_then(|text| Arrivals::parse(text).ok())
     }
+}
+
+/// In words that there is no such request.
+fn unknown_request(name: &str) -> Option<String> {
+    let known: Vec<&str> = REQUESTS.iter().chain([&FROM_ITS_INSTANT, &BAD_TOKEN]).copied().collect();
+    let honest = name.strip_suffix(OF_BOTS).unwrap_or(name);
+    (!known.contains(&honest))
+        .then(|| format!("verdict.thresholds: there is no request {name:?}, but {}", known.join(", ")))
 }
 
 /// Reads `--set KEY=VALUE`: a line of TOML, whose value may also be a bare word.
@@ -290,7 +301,8 @@ mod tests {
         let profile = Profile::load(None, &changes).unwrap();
         assert_eq!((profile.buyers.twice, profile.crowd.lead.0), (100, Duration::from_secs(8)));
         assert_eq!(profile.thresholds().len(), 1);
-        for wrong in ["buyers.twice", "buyers.thrice=1", "= 3"] {
+        let misspelt = "verdict.thresholds=[\"request:reserv.p99 < 1ms\"]";
+        for wrong in ["buyers.twice", "buyers.thrice=1", "= 3", misspelt] {
             assert!(Profile::load(None, &[wrong.to_owned()]).is_err(), "{wrong}");
         }
     }

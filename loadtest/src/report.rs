@@ -71,9 +71,9 @@ impl Verdict {
                 arrivals.lateness_ms.words()
             ));
         }
-        for (name, label) in [("winners", "won"), ("losers", "lost")] {
+        for name in ["winners", "losers"] {
             if let Some(of) = self.latency_ms.get(name).filter(|of| of.count > 0) {
-                say::line(&format!("{label:<9} after {}", of.words()));
+                say::line(&format!("{name:<9} after {}", of.words()));
             }
         }
         for (name, of) in &self.requests_ms {

@@ -85,6 +85,16 @@ pub(crate) struct Judged {
     pub(crate) met: Option<bool>,
 }
 
+impl Threshold {
+    /// The request that it is about.
+    pub(crate) fn request_name(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Requests(Some(name)) => Some(name),
+            _ => None,
+        }
+    }
+}
+
 impl Which {
     fn has(self, outcome: Outcome) -> bool {
         match self {

@@ -14,10 +14,19 @@ use std::time::Duration;
 /// A buyer as the gateway knows him.
 #[derive(Clone)]
 pub(crate) struct BuyerToken {
+    /// Until when it is good, in Unix seconds; a token that does not say is the gateway's to judge.
+    expires: Option<i64>,
     /// The token's `sub`.
     pub(crate) sub: String,
     /// The `Authorization` header's value.
     pub(crate) bearer: String,
+}
+
+#[cfg(test)]
+impl BuyerToken {
+    pub(crate) fn unsigned(sub: String) -> BuyerToken {
+        BuyerToken { sub, bearer: String::new(), expires: None }
+    }
 }
 
 /// Everybody who takes part.
@@ -57,12 +66,14 @@ pub(crate) fn at_hand(options: &Target) -> Result<Option<usize>, Failure> {
     }
 }
 
-/// Mints the tokens of these accounts, or reads them, as the options say. `lasts`: how long they must be good at least.
+/// Mints the tokens of these accounts, or reads them, as the options say. Those that are minted are good for as long as the load may
+/// last, those that are read must be for as long as it `works`.
 pub(crate) fn gather(
     options: &Target,
     seed: u64,
     accounts: impl Iterator<Item = usize>,
     lasts: Duration,
+    works: Duration,
 ) -> Result<Tokens, Failure> {
     if let Some(path) = &options.auth_secret_file {
         let secret = read_bytes(path, "--auth-secret-file")?;
@@ -78,11 +89,41 @@ pub(crate) fn gather(
         accounts.map(|account| known.get(account).cloned()).collect::<Option<Vec<_>>>().ok_or_else(|| {
             Failure::Usage(format!("--tokens has {} tokens, there are more buyers", known.len()))
         })?;
+    let good_until = jiff::Timestamp::now().as_second() + i64::try_from(works.as_secs()).unwrap_or(0);
+    let short = |expires: Option<i64>| expires.filter(|expires| *expires < good_until);
+    if let Some(expires) = buyers.iter().find_map(|buyer: &BuyerToken| short(buyer.expires)) {
+        return Err(Failure::Usage(format!("--tokens: {}", outlived(expires, good_until))));
+    }
     let service = match &options.service_token_file {
         None => None,
-        Some(path) => Some(format!("Bearer {}", read(path, "--service-token-file")?.trim())),
+        Some(path) => {
+            let text = read(path, "--service-token-file")?;
+            let token = payload(text.trim()).filter(|_| !text.trim().contains(char::is_whitespace));
+            let token = token.ok_or_else(|| {
+                Failure::Usage(
+                    "--service-token-file: one JWT with a sub is asked for, and nothing else".to_owned(),
+                )
+            })?;
+            if let Some(expires) = short(token.exp) {
+                return Err(Failure::Usage(format!(
+                    "--service-token-file: {}",
+                    outlived(expires, good_until)
+                )));
+            }
+            Some(format!("Bearer {}", text.trim()))
+        }
     };
     Ok(Tokens { buyers, service, forger: Forger { key: None } })
+}
+
+/// In words what is wrong with a token that ends before the load does.
+fn outlived(expires: i64, good_until: i64) -> String {
+    let time = |second| jiff::Timestamp::from_second(second).unwrap_or_default();
+    format!(
+        "a token expires at {}, the load works until {} at least: make tokens with a longer --ttl",
+        time(expires),
+        time(good_until)
+    )
 }
 
 /// Finds the operator's token in lines of `NAME TOKEN`: the one of that name, or the first.
@@ -143,7 +184,7 @@ fn mint(
         .map(|n| {
             let sub = format!("buyer-{seed}-{n}");
             let bearer = sign(&sub, None)?;
-            Ok(BuyerToken { sub, bearer })
+            Ok(BuyerToken { sub, bearer, expires: Some(expires) })
         })
         .collect::<Result<_, Failure>>()?;
     let service = Some(sign("loadtest-payments", Some("service"))?);
@@ -156,13 +197,13 @@ fn from_lines(text: &str) -> Result<Vec<BuyerToken>, Failure> {
     for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let token = line.trim();
         let number = index + 1;
-        let sub = subject(token)
+        let Payload { sub, exp } = payload(token)
             .ok_or_else(|| Failure::Usage(format!("--tokens, line {number}: not a JWT with a sub")))?;
         // Two journeys of one buyer would be told different things, and both rightly.
         if !seen.insert(sub.clone()) {
             return Err(Failure::Usage(format!("--tokens, line {number}: {sub:?} is there already")));
         }
-        buyers.push(BuyerToken { sub, bearer: format!("Bearer {token}") });
+        buyers.push(BuyerToken { sub, bearer: format!("Bearer {token}"), expires: exp });
     }
     if buyers.is_empty() {
         return Err(Failure::Usage("--tokens is empty".to_owned()));
@@ -170,15 +211,18 @@ fn from_lines(text: &str) -> Result<Vec<BuyerToken>, Failure> {
     Ok(buyers)
 }
 
-/// The `sub` of a JWT, unverified: only the gateway can tell whether the token is good.
-fn subject(token: &str) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Payload {
-        sub: String,
-    }
+/// What a JWT says, as far as it matters here.
+#[derive(Deserialize)]
+struct Payload {
+    sub: String,
+    exp: Option<i64>,
+}
+
+/// Unverified: only the gateway can tell whether the token is good.
+fn payload(token: &str) -> Option<Payload> {
     let payload = token.split('.').nth(1)?;
     let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
-    serde_json::from_slice::<Payload>(&payload).ok().map(|payload| payload.sub)
+    serde_json::from_slice(&payload).ok()
 }
 
 /// The one line end that editors add is not part of a secret; the gateway reads it the same way.
@@ -211,7 +255,7 @@ mod tests {
         assert_eq!(subs, ["buyer-42-0", "buyer-42-1", "buyer-42-2"]);
         for buyer in &tokens.buyers {
             let token = buyer.bearer.strip_prefix("Bearer ").unwrap();
-            assert_eq!(subject(token).as_deref(), Some(buyer.sub.as_str()));
+            assert_eq!(payload(token).map(|payload| payload.sub).as_deref(), Some(buyer.sub.as_str()));
         }
         let service = tokens.service.unwrap();
         let payload = URL_SAFE_NO_PAD.decode(service.split('.').nth(1).unwrap()).unwrap();
@@ -225,7 +269,10 @@ mod tests {
         let forged = Forger::forged(good, &mut Rng::with_seed(1));
         assert!(forged.len() == good.len() && forged != *good);
         let stale = tokens.forger.stale("buyer-42-0");
-        assert_eq!(subject(stale.strip_prefix("Bearer ").unwrap()).as_deref(), Some("buyer-42-0"));
+        assert_eq!(
+            payload(stale.strip_prefix("Bearer ").unwrap()).map(|payload| payload.sub).as_deref(),
+            Some("buyer-42-0")
+        );
     }
 
     #[test]

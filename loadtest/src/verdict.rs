@@ -167,6 +167,16 @@ impl Verdict {
         Verdict::of(run, &Figures::default(), None, Word::Invalid, vec![reason])
     }
 
+    /// The verdict when the ledger does not have the sale any more, which it had before the run.
+    pub(crate) fn ledger_lost(evidence: &Evidence, why: String) -> Verdict {
+        let acknowledged = evidence.told.iter().filter(|told| !told.holds.is_empty()).count();
+        let reason = format!(
+            "the ledger has lost the sale, and {acknowledged} acknowledged reservations with it ({why})"
+        );
+        let health = Some(evidence.health.clone());
+        Verdict::of(&evidence.run, &evidence.figures, health, Word::Fail, vec![reason])
+    }
+
     fn of(
         run: &Run,
         figures: &Figures,
@@ -280,6 +290,9 @@ fn judge(run: &Run, figures: &Figures, findings: &Findings) -> (Word, Vec<String
         let mut rules = BTreeMap::<_, usize>::new();
         findings.violations.iter().for_each(|violation| *rules.entry(violation.rule).or_default() += 1);
         return (Word::Fail, rules.into_iter().map(|(rule, n)| format!("{} {n}×", rule.name())).collect());
+    }
+    if let Some(missing) = &run.missing {
+        return (Word::Invalid, vec![format!("{missing}: what the others were told is not proved")]);
     }
     if !findings.complaints.is_empty() {
         return (Word::Invalid, findings.complaints.clone());

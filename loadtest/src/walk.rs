@@ -69,8 +69,12 @@ struct Store {
 pub(crate) const REQUESTS: &[&str] =
     &["look at the sale", "ask for the time", "browse the stores", "reserve", "amend", "confirm", "cancel"];
 
-/// What `look` counts besides.
-const FROM_ITS_INSTANT: &str = "look, from its instant";
+/// What `look` counts besides, and what bots try; what bots do has an ending of its own.
+pub(crate) const FROM_ITS_INSTANT: &str = "look, from its instant";
+pub(crate) const BAD_TOKEN: &str = "reserve with a bad token";
+pub(crate) const OF_BOTS: &str = " (bots)";
+/// After it somebody who waits looks whether the run is still on.
+const LONG_WAIT: Duration = Duration::from_secs(1);
 /// What is waited before a retry when the gateway does not say.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const DOUBLINGS_MAX: u32 = 5;
@@ -103,8 +107,14 @@ impl<'a> Walk<'a> {
 
     /// Waits for an instant; false if the run is over before.
     pub(crate) async fn until(&self, instant: Instant) -> bool {
-        let deadline = self.load.moments.deadline;
-        self.load.metronome.until(instant.min(deadline)).await;
+        let instant = instant.min(self.load.moments.deadline);
+        // In steps: whoever ends the run by hand does not wait for those who wait.
+        while Instant::now() + LONG_WAIT < instant && !self.load.is_over() {
+            sleep(LONG_WAIT).await;
+        }
+        if !self.load.is_over() {
+            self.load.metronome.until(instant).await;
+        }
         !self.load.is_over()
     }
 
@@ -211,7 +221,7 @@ impl<'a> Walk<'a> {
             Err(_) => (Outcome::Unknown, false),
             Ok(_) => (Outcome::Wrong, false),
         };
-        self.note("reserve with a bad token", &format!(" ({})", outcome.name()), &answer, good);
+        self.note(BAD_TOKEN, &format!(" ({})", outcome.name()), &answer, good);
         load.figures().ended(self.buyer.scenario, outcome, load.us(answer.sent + answer.took), answer.took);
         if outcome == Outcome::Wrong {
             let key = request.key.clone().unwrap_or_default();
@@ -308,7 +318,7 @@ fn note(
     let mut figures = load.figures();
     match &answer.reply {
         Ok(_) if scenario.is_honest() => figures.answered(name, load.us(answer.sent), answer.took, is_tap),
-        Ok(_) => figures.answered(&format!("{name} (bots)"), load.us(answer.sent), answer.took, false),
+        Ok(_) => figures.answered(&format!("{name}{OF_BOTS}"), load.us(answer.sent), answer.took, false),
         Err(lost) => {
             *figures.errors.entry(lost.kind().to_owned()).or_default() += 1;
             if lost.is_port_exhaustion() {

@@ -165,6 +165,11 @@ impl Menu {
         Wish { model, packages, store: store.cloned(), accept_partial: rng.u32(0..100) < accept_partial }
     }
 
+    /// A sale without a store can't sell anything.
+    pub(crate) fn has_stores(&self) -> bool {
+        !self.stores.is_empty()
+    }
+
     /// Where somebody looks for a store.
     pub(crate) fn choose_city(&self, rng: &mut Rng) -> Option<&str> {
         pick(&self.cities, rng).map(String::as_str)

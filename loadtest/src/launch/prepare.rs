@@ -11,7 +11,7 @@ use crate::client::{Client, connections};
 use crate::clock::{self, ServerClock};
 use crate::evidence::Run;
 use crate::figures::Figures;
-use crate::load::{Load, Moments, Queue};
+use crate::load::{Load, Moments, Queue, after};
 use crate::metronome::Metronome;
 use crate::plan::{self, Plan, Shard};
 use crate::profile::Profile;
@@ -48,6 +48,8 @@ const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
 /// What follows the last start: thinking, paying, retries.
 const TAIL: Duration = Duration::from_secs(600);
 const BUYERS_DEFAULT: usize = 1000;
+/// So long that whoever watches should know of it.
+const LONG: Duration = Duration::from_secs(20);
 
 /// Why a run is not worth starting, beside what it would have been.
 pub(crate) type NotStarted = (Run, String);
@@ -79,13 +81,23 @@ pub(crate) async fn prepare(
     let profile = Profile::load(target.manners.profile.as_deref(), &target.manners.set)?;
     let mix = mix(wanted.scenario, &profile);
     let started_at = clock::now();
-    let seed = target.seed.unwrap_or_else(|| started_at.as_millisecond().unsigned_abs());
+    // Drawn, so that two that are started at once have not the same; short enough for any program that reads JSON.
+    let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
     let probe = Client::new(target, 1)?;
     let sight = look(target, admin, &probe, &profile).await?;
     let Course { plan, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
+    let taps = plan.lines.iter().any(|line| line.scenario != Scenario::Look);
+    if taps && !sight.menu.has_stores() {
+        return Err(Failure::Usage(format!(
+            "{} has no store, so that nobody can reserve anything: apply it with some under [stores]",
+            target.ledger.sale
+        )));
+    }
     let client = Client::new(target, connections(target.connections, plan.people.len() * 2))?;
     let accounts = plan.people.iter().map(|person| person.account);
-    let tokens = tokens::gather(target, seed, accounts, deadline.saturating_duration_since(Instant::now()))?;
+    let until = |instant: Instant| instant.saturating_duration_since(Instant::now());
+    let works = moments.map_or(Duration::ZERO, |moments| until(after(moments.opening, plan.last_us())));
+    let tokens = tokens::gather(target, seed, accounts, until(deadline), works)?;
     check_tokens(&probe, target, &tokens).await?;
     let Sight { sale, shown, clock, menu } = sight;
     let opening = moments.map_or(shown.opens_at, |moments| clock.at(moments.opening));
@@ -95,7 +107,9 @@ pub(crate) async fn prepare(
         seed,
         shards: wanted.shard.map(|Shard { part, parts }| format!("{part}/{parts}")).into_iter().collect(),
         buyers: plan.people.len(),
-        taps: plan.lines.iter().any(|line| line.scenario != Scenario::Look),
+        buyers_of_all: plan.people_of_all,
+        missing: None,
+        taps,
         opening: clock::to_the_ms(opening),
         started_at,
         finished_at: started_at,
@@ -204,6 +218,10 @@ fn announce(run: &Run, client: &Client, plan: &Plan) {
         client.connections,
         run.seed,
     ));
+    let lasts = Duration::from_micros(u64::try_from(plan.last_us()).unwrap_or(0));
+    if lasts > LONG {
+        say::line(&format!("work starts until {} after the opening", span::words(lasts)));
+    }
     if let Some(after) = plan.second_wave_us.and_then(|us| u64::try_from(us).ok()) {
         say::line(&format!(
             "the second wave comes {} after the opening, when the first one's holds have run out; a shorter `hold` in the sale makes \
@@ -246,7 +264,10 @@ fn notes(
 ) -> Vec<String> {
     let mut notes = Vec::new();
     if !opens {
-        notes.push(format!("the sale opens, or had opened, at {}: no opening was tested", shown.opens_at));
+        notes.push(format!(
+            "no opening was tested: the sale's is {}, which is over, or was before the buyers were ready; what is called opening is when they were",
+            shown.opens_at
+        ));
     }
     if shown.phase == "sold_out" || sale.phase == "sold_out" {
         notes.push("the sale was sold out before the start".to_owned());

@@ -11,6 +11,8 @@ fn run() -> Run {
         seed: 1,
         shards: Vec::new(),
         buyers: 9,
+        buyers_of_all: 9,
+        missing: None,
         taps: true,
         opening: Timestamp::UNIX_EPOCH,
         started_at: Timestamp::UNIX_EPOCH,

@@ -105,8 +105,8 @@ impl Health {
     fn unsent(&self, figures: &Figures) -> Option<String> {
         (figures.unsent > 0).then(|| {
             format!(
-                "{} of {} never happened, because the deadline came first: give the run a later --deadline, ask for \
-                 less load, or use several processes with --shard",
+                "{} of {} never happened, because the run ended first: give it a later --deadline, do not end it by hand, ask \
+                 for less load, or use several processes with --shard",
                 figures.unsent,
                 many(intended(figures), "start"),
             )

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on should say where")]
 
 mod capacity;
+mod lost;
 mod proof;
 mod proxy;
 mod scenarios;
