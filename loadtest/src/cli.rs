@@ -1,5 +1,7 @@
 //! Owns the command line: flags, their environment variables and what makes them invalid.
 
+mod output;
+
 use crate::Failure;
 use crate::arrivals::Arrivals;
 use crate::plan::{PEOPLE_MAX, Shard};
@@ -7,8 +9,10 @@ use crate::scenario::Scenario;
 use crate::span;
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
+
+pub(crate) use output::{Output, is_same};
 
 /// Reproduces launch day against a gateway and proves the ledger afterwards.
 ///
@@ -184,59 +188,6 @@ pub(crate) struct RunOptions {
     /// Let others than this machine read them
     #[arg(long, env = "LAUNCHGATE_METRICS_BEYOND_LOOPBACK")]
     pub(crate) metrics_beyond_loopback: bool,
-}
-
-/// What is left behind.
-#[derive(Clone, Debug, Default, Args)]
-pub(crate) struct Output {
-    /// Where report.html, report.md, verdict.json, evidence.json and goose's own report go; made if missing
-    #[arg(long, value_name = "DIR", env = "LAUNCHGATE_REPORT")]
-    pub(crate) report: Option<PathBuf>,
-
-    /// The report's folder of an earlier run: what got worse beyond noise is told
-    #[arg(long, value_name = "DIR", env = "LAUNCHGATE_BASELINE")]
-    pub(crate) baseline: Option<PathBuf>,
-}
-
-/// What a run leaves in its report's folder.
-const LEFT_BEHIND: [&str; 8] = [
-    "verdict.json",
-    "report.html",
-    "report.md",
-    "evidence.json",
-    "goose.html",
-    "goose.json",
-    "requests.json",
-    "capacity.json",
-];
-
-/// Whether both are one folder.
-pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
-    let [one, other] = [one, other].map(std::fs::canonicalize);
-    matches!((one, other), (Ok(one), Ok(other)) if one == other)
-}
-
-impl Output {
-    /// The folder, made if it is missing. What an earlier run left in it goes: an old PASS beside a run that failed would
-    /// be taken for its verdict.
-    pub(crate) fn folder(&self) -> Result<Option<&Path>, Failure> {
-        let Some(dir) = self.report.as_deref() else { return Ok(None) };
-        let wrong = |error: std::io::Error| Failure::Usage(format!("--report {}: {error}", dir.display()));
-        std::fs::create_dir_all(dir).map_err(wrong)?;
-        if self.baseline.as_deref().is_some_and(|baseline| is_same(baseline, dir)) {
-            return Err(Failure::Usage(format!(
-                "--report {} is the --baseline, too, and would be overwritten: name another folder",
-                dir.display()
-            )));
-        }
-        for file in LEFT_BEHIND {
-            match std::fs::remove_file(dir.join(file)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(wrong(error)),
-                _ => {}
-            }
-        }
-        Ok(Some(dir))
-    }
 }
 
 /// Options of `loadtest merge`.
