@@ -54,8 +54,8 @@ const WHOLE_STORIES_MAX: usize = 50_000;
 const GOOSE_SPARE: Duration = Duration::from_secs(30);
 
 /// The same report for other programs, and for goose's own comparisons.
-const REPORT_JSON: &str = "goose.json";
-const REQUEST_LOG: &str = "requests.json";
+pub(crate) const REPORT_JSON: &str = "goose.json";
+pub(crate) const REQUEST_LOG: &str = "requests.json";
 
 /// What goose is to write and to read, each with its option.
 #[derive(Debug, Default)]

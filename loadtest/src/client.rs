@@ -2,6 +2,7 @@
 
 use crate::Failure;
 use crate::cli::{Ledger, Target};
+use crate::watch::descriptors_limit;
 use reqwest::Certificate;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -280,28 +281,15 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
 /// How many requests may be in flight: one a tap, but half the descriptors at most,
 /// since a connection that has just been given back may not be the one used next.
 pub(crate) fn connections(asked: Option<usize>, taps: usize) -> usize {
-    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    let descriptors = soft_descriptors(&limits).unwrap_or(DESCRIPTORS_DEFAULT);
+    let descriptors = descriptors_limit().and_then(|limit| usize::try_from(limit).ok());
+    let descriptors = descriptors.unwrap_or(DESCRIPTORS_DEFAULT);
     let possible = descriptors.saturating_sub(DESCRIPTORS_SPARE).max(2);
     asked.unwrap_or(possible / 2).min(possible).min(taps).max(1)
-}
-
-fn soft_descriptors(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_descriptor_limit_is_read() {
-        let limits = "Limit                     Soft Limit           Hard Limit           Units\n\
-                      Max open files            20000                40000                files\n";
-        assert_eq!(soft_descriptors(limits), Some(20000));
-        assert_eq!(soft_descriptors(""), None);
-    }
 
     #[test]
     fn there_is_a_connection_a_tap_at_most() {

@@ -36,8 +36,7 @@ pub(crate) struct Figures {
 /// The taps of the opening instant.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Opening {
-    /// µs after the opening: the first tap, the last one, and how late each was after the first instant that
-    /// was possible.
+    /// µs after the opening: the first tap and the last one.
     pub(crate) first: Option<i64>,
     pub(crate) last: Option<i64>,
     /// How late after the opening each left.

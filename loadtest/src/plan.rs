@@ -154,28 +154,33 @@ impl Request<'_> {
         let mut scenarios = self.mix.iter().filter(|(_, weight)| **weight > 0);
         let (scenario, weight) = scenarios.next()?;
         let alone = u64::from(*weight) == weights;
-        let own = self.profile.arrivals(*scenario);
-        let schedule = self.arrivals.or(own.as_ref().filter(|_| alone && *scenario == Scenario::Soak))?;
+        let own = self.profile.arrivals(*scenario).filter(|_| alone && *scenario == Scenario::Soak);
+        let schedule = self.arrivals.or(own)?;
         schedule.count()
     }
 
     /// The starts of a scenario with so many of all the run's buyers, in µs after the opening, in order.
     fn offsets(&self, scenario: Scenario, own: usize, all: usize) -> Vec<i64> {
         let mut rng = self.rng(scenario);
+        match (self.schedule(scenario, own, all), scenario) {
+            (Some(schedule), _) => schedule.offsets(own, &mut rng),
+            (None, Scenario::Crowd) => self.crowd(own, &mut rng),
+            (None, _) => vec![0; own],
+        }
+    }
+
+    /// The schedule of a scenario with so many of all buyers: its share of the run's, or the profile's for as many.
+    fn schedule(&self, scenario: Scenario, own: usize, all: usize) -> Option<Arrivals> {
         if let Some(arrivals) = self.arrivals {
-            let share = own as f64 / all.max(1) as f64;
-            return arrivals.scaled(share).offsets(own, &mut rng);
+            return Some(arrivals.scaled(own as f64 / all.max(1) as f64));
         }
-        match (scenario, self.profile.arrivals(scenario)) {
-            (Scenario::Crowd, None) => self.crowd(own, &mut rng),
-            // A steady load is what it says, whoever many were interested.
-            (Scenario::Soak, Some(arrivals)) => arrivals.offsets(own, &mut rng),
-            (_, Some(arrivals)) => {
-                let scale = own as f64 / self.profile.launch.interested as f64;
-                arrivals.scaled(scale.clamp(SCALE_MIN, 1.0)).offsets(own, &mut rng)
-            }
-            (_, None) => vec![0; own],
+        let arrivals = self.profile.arrivals(scenario)?;
+        // A steady load is what it says, whoever many were interested.
+        if scenario == Scenario::Soak {
+            return Some(arrivals.clone());
         }
+        let scale = own as f64 / self.profile.launch.interested as f64;
+        Some(arrivals.scaled(scale.clamp(SCALE_MIN, 1.0)))
     }
 
     fn rng(&self, scenario: Scenario) -> Rng {
@@ -206,13 +211,7 @@ impl Request<'_> {
     fn two_waves(&self, own: usize, all: usize) -> [Vec<i64>; 2] {
         let mut rng = self.rng(Scenario::Abandon);
         let second = own * self.profile.abandon.second_wave as usize / 100;
-        let schedule = match self.arrivals {
-            Some(arrivals) => Some(arrivals.scaled(own as f64 / all.max(1) as f64)),
-            None => {
-                let scale = own as f64 / self.profile.launch.interested as f64;
-                self.profile.arrivals(Scenario::Abandon).map(|own| own.scaled(scale.clamp(SCALE_MIN, 1.0)))
-            }
-        };
+        let schedule = self.schedule(Scenario::Abandon, own, all);
         let mut wave = |count: usize| match &schedule {
             Some(schedule) => schedule.offsets(count, &mut rng),
             None => vec![0; count],

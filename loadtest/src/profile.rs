@@ -37,6 +37,11 @@ pub(crate) struct Profile {
     arrivals: BTreeMap<Scenario, String>,
     pub(crate) generator: Generator,
     verdict: Judgement,
+    /// The texts of `arrivals` and of `verdict.thresholds` as they were read: once, since a schedule may be in a file.
+    #[serde(skip)]
+    schedules: BTreeMap<Scenario, Arrivals>,
+    #[serde(skip)]
+    thresholds: Vec<Threshold>,
 }
 
 /// The size of the day.
@@ -143,7 +148,7 @@ impl Profile {
         let mut whole: toml::Table = toml::from_str(BUILT_IN).map_err(|error| error.to_string())?;
         lay_over(&mut whole, own);
         lay_over(&mut whole, changes);
-        let profile: Profile =
+        let mut profile: Profile =
             serde_path_to_error::deserialize(toml::Value::Table(whole)).map_err(|error| {
                 // Which key of a table of names it is, the words say.
                 let (line, what) = (line_of(text, error.path()), error.inner().message());
@@ -159,7 +164,8 @@ impl Profile {
         if mistakes.is_empty() { Ok(profile) } else { Err(mistakes.join("\n")) }
     }
 
-    fn mistakes(&self) -> Vec<String> {
+    /// Reads what is written in words of its own, and finds whatever is out of bounds.
+    fn mistakes(&mut self) -> Vec<String> {
         let mut mistakes = Vec::new();
         let shares = [
             ("buyers.confirm and buyers.cancel together", self.buyers.confirm + self.buyers.cancel),
@@ -193,28 +199,34 @@ impl Profile {
             mistakes.push("generator.late_share must be 0 to 100 percent, generator.cpu 1 to 100".to_owned());
         }
         for (scenario, text) in &self.arrivals {
-            if let Err(error) = Arrivals::parse(text) {
-                mistakes.push(format!("arrivals.{}: {error}", scenario.name()));
+            match Arrivals::parse(text) {
+                Ok(schedule) => {
+                    self.schedules.insert(*scenario, schedule);
+                }
+                Err(error) => mistakes.push(format!("arrivals.{}: {error}", scenario.name())),
             }
         }
         for text in &self.verdict.thresholds {
             match Threshold::parse(text) {
+                Ok(threshold) => {
+                    // A name that never comes would never be missed.
+                    mistakes.extend(threshold.request_name().and_then(unknown_request));
+                    self.thresholds.push(threshold);
+                }
                 Err(error) => mistakes.push(format!("verdict.thresholds: {error}")),
-                // A name that never comes would never be missed.
-                Ok(threshold) => mistakes.extend(threshold.request_name().and_then(unknown_request)),
             }
         }
         mistakes
     }
 
     /// What the verdict asks for.
-    pub(crate) fn thresholds(&self) -> Vec<Threshold> {
-        self.verdict.thresholds.iter().filter_map(|text| Threshold::parse(text).ok()).collect()
+    pub(crate) fn thresholds(&self) -> &[Threshold] {
+        &self.thresholds
     }
 
     /// When this scenario's work starts, if the profile says so.
-    pub(crate) fn arrivals(&self, scenario: Scenario) -> Option<Arrivals> {
-        self.arrivals.get(&scenario).and_then(|text| Arrivals::parse(text).ok())
+    pub(crate) fn arrivals(&self, scenario: Scenario) -> Option<&Arrivals> {
+        self.schedules.get(&scenario)
     }
 }
 

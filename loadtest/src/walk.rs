@@ -129,6 +129,11 @@ impl<'a> Walk<'a> {
         self.pause(pause).await
     }
 
+    /// How he taps who is patient: with one finger, or with two.
+    pub(crate) fn fingers(&self) -> Fingers {
+        if self.buyer.twice { Fingers::Two } else { Fingers::Polite }
+    }
+
     /// Waits for the instant at which his work is meant to start, and returns it; `None` if the run is over before. His first request
     /// comes next, and has its turn: what has to wait here for a connection is late.
     pub(crate) async fn begins(&mut self, start: Start) -> Option<Instant> {
@@ -188,10 +193,7 @@ impl<'a> Walk<'a> {
                 .map(|page: Page| (page, reply.tag.clone().unwrap_or_default())),
             _ => None,
         };
-        // A look that is one too many is refused with good reason.
-        let limited = answer.reply.as_ref().is_ok_and(|reply| reply.status == 429);
-        let word = if limited { " (limited)" } else { "" };
-        self.note("look at the sale", word, &answer, seen.is_some() || limited);
+        self.note_read("look at the sale", &answer, seen.is_some());
         if seen.is_some() {
             self.page = seen;
         }
@@ -270,13 +272,7 @@ impl<'a> Walk<'a> {
         let answer = self.send(&Request::get(path)).await;
         let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
         let page = read.and_then(|reply| serde_json::from_str::<Stores>(&reply.body).ok());
-        let limited = answer.reply.as_ref().is_ok_and(|reply| reply.status == 429);
-        self.note(
-            "browse the stores",
-            if limited { " (limited)" } else { "" },
-            &answer,
-            page.is_some() || limited,
-        );
+        self.note_read("browse the stores", &answer, page.is_some());
         let stores = page?.stores;
         self.buyer.rng.choice(&stores).map(|store| store.id.clone())
     }
@@ -295,6 +291,12 @@ impl<'a> Walk<'a> {
             Some(turn) => turn,
             None => self.load.client.turn().await,
         }
+    }
+
+    /// Counts a read. One that is one too many is refused with good reason.
+    fn note_read(&self, name: &str, answer: &Answer, seen: bool) {
+        let limited = answer.reply.as_ref().is_ok_and(|reply| reply.status == 429);
+        self.note(name, if limited { " (limited)" } else { "" }, answer, seen || limited);
     }
 
     /// Counts a request that is no tap.

@@ -16,6 +16,7 @@ use tally::{Sample, Tally};
 use tokio::time::MissedTickBehavior;
 
 pub(crate) use health::{Health, Limits};
+pub(crate) use machine::descriptors_limit;
 
 /// How often CPU, descriptors and memory are looked at.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);

@@ -1,6 +1,8 @@
 //! Owns the report's folder: what a run leaves in it, and that nothing of an earlier one is taken for it.
 
-use crate::Failure;
+use crate::attack::{REPORT_JSON, REQUEST_LOG};
+use crate::page::goose;
+use crate::{Failure, evidence};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
@@ -21,10 +23,10 @@ const LEFT_BEHIND: [&str; 8] = [
     "verdict.json",
     "report.html",
     "report.md",
-    "evidence.json",
-    "goose.html",
-    "goose.json",
-    "requests.json",
+    evidence::FILE,
+    goose::FILE,
+    REPORT_JSON,
+    REQUEST_LOG,
     "capacity.json",
 ];
 

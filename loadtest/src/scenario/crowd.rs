@@ -23,7 +23,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
         return;
     }
     let intended = if waits { walk.opening() } else { Instant::now() };
-    let fingers = if walk.buyer.twice { Fingers::Two } else { Fingers::Polite };
+    let fingers = walk.fingers();
     let mut outcome = walk.tap(Tap { intended, at_opening: waits, fingers }).await;
     for _ in 0..walk.load.profile.crowd.looks_again {
         if outcome != Outcome::SoldOut || !something_comes_back(&mut walk).await {

@@ -3,7 +3,7 @@
 
 use crate::buyer::After;
 use crate::plan::Start;
-use crate::walk::{Fingers, Tap, Walk};
+use crate::walk::{Tap, Walk};
 use std::time::Instant;
 
 /// Of a hundred winners, who change their packages.
@@ -14,7 +14,7 @@ pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
         return;
     }
     walk.look().await;
-    let fingers = if walk.buyer.twice { Fingers::Two } else { Fingers::Polite };
+    let fingers = walk.fingers();
     // He looks first, so that what he waits is counted from his tap.
     let tapped = Instant::now();
     let outcome = walk.tap(Tap { intended: tapped, at_opening: false, fingers }).await;

@@ -2,12 +2,12 @@
 //! opening all thumbs come down (or at `--arrivals`, counted from it). Winners pay, cancel or walk away.
 
 use crate::plan::Start;
-use crate::walk::{Fingers, Tap, Walk};
+use crate::walk::{Tap, Walk};
 
 pub(super) async fn walk(mut walk: Walk<'_>, start: Start) {
     walk.get_ready(start).await;
     let Some(intended) = walk.begins(start).await else { return };
-    let fingers = if walk.buyer.twice { Fingers::Two } else { Fingers::Polite };
+    let fingers = walk.fingers();
     walk.tap(Tap { intended, at_opening: start.at_us == 0, fingers }).await;
     walk.settle().await;
 }

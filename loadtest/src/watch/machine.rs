@@ -27,7 +27,7 @@ pub(super) fn memory() -> Option<Memory> {
 }
 
 /// The soft limit on open descriptors; `None` without one.
-pub(super) fn descriptors_limit() -> Option<u64> {
+pub(crate) fn descriptors_limit() -> Option<u64> {
     descriptors_limit_in(&read("/proc/self/limits")?)
 }
 
@@ -92,6 +92,7 @@ mod tests {
         let line = "Max open files            20000                40000                files\n";
         assert_eq!(descriptors_limit_in(&format!("{head}{line}")), Some(20_000));
         assert_eq!(descriptors_limit_in("Max open files   unlimited  unlimited  files\n"), None);
+        assert_eq!(descriptors_limit_in(""), None);
     }
 
     #[test]
