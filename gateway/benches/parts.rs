@@ -16,6 +16,7 @@ use gateway::http::request;
 use gateway::http::respond::Refused;
 use gateway::http::view::ReserveRequest;
 use gateway::identify::{AuthSettings, Identifier, Keys, mint};
+use gateway::ops::metrics::labels::Shed;
 
 const SECRET: &str = "only for benches, and never for a gateway";
 const BODY: &[u8] =
@@ -70,7 +71,7 @@ fn respond(c: &mut Criterion) {
     c.bench_function("read a reservation's row", |b| {
         b.iter(|| Reservation::from_row(BUYER, "buyer-0001", black_box(ROW)).is_some());
     });
-    c.bench_function("write a refusal", |b| b.iter(|| Refused::not_taken().into_answer()));
+    c.bench_function("write a refusal", |b| b.iter(|| Refused::not_taken(Shed::Queue).into_answer()));
     c.bench_function("write a time", |b| b.iter(|| rfc3339(black_box(1_795_000_000_123))));
 }
 

@@ -52,7 +52,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     let mut conn = redis.dial_with(Duration::from_secs(10)).await.map_err(words)?;
     let scripts = Arc::new(Scripts::new(REAL_CLOCK));
     let sale = Arc::new(follow::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
-    let lane = Lane::new(redis, scripts);
+    let lane = Lane::new(redis, scripts, Arc::default());
     tokio::task::spawn_local(lane.clone().keep_open());
     while lane.live().is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -62,6 +62,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
         sale.clone(),
         lane,
         QueueLimits { batch_max: batch, queue_max: batch, delay_max: std::time::Duration::from_secs(10) },
+        Arc::default(),
     );
 
     let definition = sale.memory().catalogue.definition.clone();
@@ -80,8 +81,9 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     for n in 0..batches {
         let taps = (0..batch).map(|i| {
             let admitted = tap(n * batch + i);
-            let late = tokio::time::Instant::now() + Duration::from_secs(10);
-            let deadlines = Deadlines { send: late, answer: late };
+            let queued = tokio::time::Instant::now();
+            let late = queued + Duration::from_secs(10);
+            let deadlines = Deadlines { queued, send: late, answer: late };
             let queue = &queue;
             async move {
                 match admitted {

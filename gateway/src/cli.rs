@@ -21,6 +21,7 @@ use crate::ledger::fleet::{self, LimitChange};
 use crate::ledger::journal::Cursor;
 use crate::ledger::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
 use crate::ops::brake::{ChangedView, fleet_view};
+use crate::ops::metrics::list;
 use crate::ops::view::{SaleDetail, SaleState};
 use crate::runtime;
 
@@ -90,6 +91,8 @@ pub fn run(command: Command) -> Result<(), Failed> {
                 Ok(out.flush()?)
             }
             Command::Limits { common, action } => limits(&admin(&common)?, action).await,
+            Command::Metrics { json: true } => print_json(&list::document()),
+            Command::Metrics { json: false } => print(&list::table()),
             Command::Openapi => print(&openapi::document()),
             Command::Config { common, serve } => print(
                 &Settings::new(&common, Some(&serve)).document().map_err(|p| Failed::Usage(p.join("\n")))?,

@@ -29,8 +29,9 @@ use crate::ledger::reaper::reap;
 use crate::ledger::scripts::Scripts;
 use crate::ops::admin::Ops;
 use crate::ops::health::Health;
-use crate::ops::metrics::Metrics;
-use crate::ops::report::Reporter;
+use crate::ops::metrics::labels::User;
+use crate::ops::metrics::{Exposition, Metrics, Sources};
+use crate::ops::report::{Reporter, versions};
 use crate::ops_tokens::OpsTokens;
 use crate::runtime;
 
@@ -38,6 +39,8 @@ use crate::runtime;
 const POOL: usize = 8;
 /// How often key files and certificates are looked at.
 const FILES_INTERVAL: Duration = Duration::from_secs(2);
+/// How often readiness is looked at for the metrics.
+const READINESS_INTERVAL: Duration = Duration::from_millis(500);
 /// Before the scripts are loaded again after Redis did not answer.
 const SCRIPTS_RETRY: Duration = Duration::from_millis(200);
 
@@ -115,6 +118,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         metrics: metrics.clone(),
     };
     let scripts = shared.scripts.clone();
+    let scripts_print = scripts.print();
     {
         let (shared, caught_up) = (shared.clone(), caught_up.clone());
         let pool = config.redis.pool(POOL).map_err(ServeError::Outside)?;
@@ -163,13 +167,25 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             metrics.clone(),
             config.audit_interval,
         ));
-        let health = Health { pool, scripts_loaded, caught_up, draining: draining.clone() };
+        let health = Rc::new(Health { pool, scripts_loaded, caught_up, draining: draining.clone() });
+        tokio::task::spawn_local(watch_readiness(health.clone(), metrics.clone()));
+        let exposition = Exposition::new(Sources {
+            metrics: metrics.clone(),
+            sales: sales.clone(),
+            connections_max: [
+                config.connections.connections_max * config.workers,
+                config.connections.connections_max,
+            ],
+            in_flight_max: config.requests.in_flight_max * config.workers,
+            scripts: scripts_print,
+        });
         let ops = Rc::new(Ops {
             tokens,
             admin,
             sales,
             rates,
             metrics,
+            exposition,
             health,
             body_timeout: config.requests.body_timeout,
         });
@@ -222,13 +238,19 @@ fn keep_ledger(
     mut reporter: Reporter,
 ) -> io::Result<()> {
     runtime::run(async move {
-        let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
+        let metrics = shared.metrics;
+        let lane = Lane::new(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
         tokio::task::spawn_local(lane.clone().keep_open());
         tokio::task::spawn_local(reap(lane, pool, shared.scripts.clone(), shared.sales.clone()));
-        tokio::task::spawn_local(fleet::take_part(shared.redis.clone(), shared.rates, move || {
-            reporter.report()
-        }));
-        follow(shared.redis, shared.scripts, shared.sales, caught_up).await;
+        let (fleet_use, follower_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
+        tokio::task::spawn_local(fleet::take_part(
+            shared.redis.clone(),
+            shared.rates,
+            fleet_use,
+            move || reporter.report(),
+            move |live| metrics.set_fleet(live.len(), versions(live)),
+        ));
+        follow(shared.redis, shared.scripts, shared.sales, caught_up, follower_use).await;
     })
 }
 
@@ -247,6 +269,14 @@ async fn load_scripts(pool: deadpool_redis::Pool, scripts: Arc<Scripts>, loaded:
             Err(error) => outage.goes_on(error),
         }
         tokio::time::sleep(SCRIPTS_RETRY).await;
+    }
+}
+
+/// Notes every now and then whether this gateway is ready, for who looks at metrics.
+async fn watch_readiness(health: Rc<Health>, metrics: Arc<Metrics>) {
+    loop {
+        metrics.set_ready(health.reasons().await.is_empty());
+        tokio::time::sleep(READINESS_INTERVAL).await;
     }
 }
 

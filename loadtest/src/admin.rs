@@ -135,8 +135,9 @@ impl Admin {
     pub(crate) async fn cars_left(&self) -> Option<u64> {
         let url = self.base.join("/metrics").ok()?;
         let (status, body) = self.get_once(url).await.ok()?;
-        let mine = format!("launchgate_stock_free{{sale=\"{}\",item=\"model:", self.sale);
-        let mut free = body.lines().filter(|line| line.starts_with(&mine)).peekable();
+        let mine = format!("launchgate_stock_units{{sale=\"{}\",item=\"model:", self.sale);
+        let is_mine = |line: &&str| line.starts_with(&mine) && line.contains("state=\"free\"");
+        let mut free = body.lines().filter(is_mine).peekable();
         free.peek()?;
         (status == StatusCode::OK)
             .then(|| free.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())

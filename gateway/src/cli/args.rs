@@ -99,6 +99,12 @@ pub enum Command {
     },
     /// Prints the OpenAPI document of both listeners
     Openapi,
+    /// Prints every metric that a gateway shows: name, type, unit, labels, buckets
+    Metrics {
+        /// As JSON, for what checks dashboards and rules
+        #[arg(long, env = "LAUNCHGATE_JSON")]
+        json: bool,
+    },
     /// Prints all options as they are in force, as a file that --config reads
     Config {
         #[command(flatten)]

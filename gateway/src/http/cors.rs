@@ -7,7 +7,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::http::{HeaderValue, Method};
 
-use super::respond::{Answer, no_content};
+use super::respond::{self, Answer};
 
 const EXPOSED: &str = "Retry-After, Location, ETag, RateLimit, RateLimit-Policy, Idempotency-Replayed";
 const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-None-Match";
@@ -25,7 +25,7 @@ pub fn preflight(origin: Option<&HeaderValue>, parts: &Parts, methods: &[&str]) 
     origin?;
     (parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD))
         .then_some(())?;
-    let mut answer = no_content();
+    let mut answer = respond::preflight();
     let headers = answer.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_str(&methods.join(", ")).ok()?);
     headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 use super::frame_budget::{Budget, Counted};
 use super::request::{BODY_MAX, HEADERS_BYTES_MAX};
 use super::server::{Connected, Handler, LINGER, answer, close};
+use crate::ops::metrics::labels::Ended;
 
 /// Requests under way on one connection. RFC 9113 (6.5.2) asks for 100 at least; an app needs few, a
 /// proxy opens another connection.
@@ -101,7 +102,7 @@ pub(super) async fn serve<H: Handler>(
     connected: Rc<Connected<H>>,
     idle_timeout: Duration,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Ended {
     let address = connected.peer.address();
     let budget = Budget::new();
     let under_way = Rc::new(UnderWay { count: Cell::new(0), last: Cell::new(Instant::now()) });
@@ -136,7 +137,7 @@ pub(super) async fn serve<H: Handler>(
             .serve_connection(counted, service),
     );
     let said = stop.clone();
-    {
+    let how = {
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
         let mut alarm = pin!(tokio::time::sleep(idle_timeout));
         let (mut is_registered, mut is_ending) = (false, false);
@@ -174,12 +175,17 @@ pub(super) async fn serve<H: Handler>(
                 alarm.as_mut().reset(Instant::now() + LINGER);
             }
         });
-        if let Err(error) = serving.await {
-            tracing::debug!(%address, %error, "an HTTP/2 connection was ended");
+        match serving.await {
+            Ok(()) => Ended::Closed,
+            Err(error) => {
+                tracing::debug!(%address, %error, "an HTTP/2 connection was ended");
+                Ended::Http2Error
+            }
         }
-    }
+    };
     drop(connection);
     if let Some(stream) = Rc::into_inner(stream) {
         close(stream.into_inner(), LINGER, H::LINGER_BYTES_MAX).await;
     }
+    how
 }

@@ -1,6 +1,7 @@
 //! HTTP: connections, routes, requests and answers of the public listener. No Redis, no policy.
 
 pub mod bind;
+pub mod body;
 pub mod cors;
 mod frame_budget;
 mod head_timer;

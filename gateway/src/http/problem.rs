@@ -13,6 +13,8 @@ pub struct Kind {
     pub head: &'static str,
     /// What the page at `type` says.
     pub explanation: &'static str,
+    /// Where it stands in [`ALL`].
+    pub place: usize,
     /// Members besides RFC 9457's own, which every occurrence has unless the name ends in `?`.
     pub members: &'static [(&'static str, Member)],
 }
@@ -47,8 +49,13 @@ macro_rules! problems {
                 "{\"type\":\"/problems/", $name, "\",\"title\":\"", $title, "\",\"status\":", $status, ",\"detail\":"
             ),
             explanation: $explanation,
+            place: Place::$constant as usize,
             members: $members,
         };)*
+        /// Their places.
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "they are named as the constants")]
+        enum Place { $($constant),* }
+
         /// All of them.
         pub const ALL: &[Kind] = &[$($constant),*];
     };

@@ -18,6 +18,7 @@ use crate::domain::identity::{buyer_part, is_reservation_id, parse_key};
 use crate::identify::Identified;
 use crate::ledger::changes::{self, Amendment, By};
 use crate::ledger::memory::{Sale, Sales};
+use crate::ops::metrics::labels::{Shed, Stage};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Packages in a request.
@@ -62,21 +63,28 @@ pub async fn reserve(
 ) -> Result<Answer, Refused> {
     let key = idempotency_key(parts)?;
     let body = json_bytes(parts, body, worker.body_limits()).await?;
+    // Only now: a body may take its time, and memory is judged and the queue waits from here on.
+    let whole = Instant::now();
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
     let sale = worker.sale(sale_id)?;
     caller.reserves(worker, &sale)?;
     let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
-    // Only now: a body may take its time, and memory is judged and the queue waits from here on.
+    let recorder = worker.recorder();
+    let admitted = admit(&sale, caller.who.sub(), &key, wish, whole);
     let now = Instant::now();
-    match admit(&sale, caller.who.sub(), &key, wish, now) {
-        Err((refusal, memory)) => respond::decision(&sale, &memory, refusal),
+    recorder.stage(Stage::Admit, now - whole);
+    let (answer, decided) = match admitted {
+        Err((refusal, memory)) => (respond::decision(&sale, &memory, refusal), now),
         Ok(admitted) => {
             let _place = worker.place(true)?;
-            let decision = worker.queue(&sale).reserve(admitted, worker.deadlines(now)).await;
-            respond::decision(&sale, &sale.memory(), decision)
+            let decision = worker.queue(&sale).reserve(admitted, worker.deadlines(whole, now)).await;
+            let decided = Instant::now();
+            (respond::decision(&sale, &sale.memory(), decision), decided)
         }
-    }
+    };
+    recorder.stage(Stage::Respond, decided.elapsed());
+    answer
 }
 
 /// `GET /v1/sales/{sale}/reservations`: the caller's own.
@@ -88,7 +96,7 @@ pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str, parts: &Parts
         Ok((list, header)) => Ok(respond::reservations(&sale, &sale.memory(), &list, &header)),
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a buyer's reservations could not be read");
-            Err(Refused::not_taken())
+            Err(Refused::not_taken(failure.shed()))
         }
     }
 }
@@ -227,7 +235,9 @@ impl Worker {
 
 /// A sale by its id; 404 only if it is certain that there is none.
 pub fn find_sale(sales: &Sales, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
-    sales.get(id).ok_or_else(|| if sales.may_exist(id) { Refused::not_taken() } else { sale_not_found(id) })
+    sales.get(id).ok_or_else(|| {
+        if sales.may_exist(id) { Refused::not_taken(Shed::Unread) } else { sale_not_found(id) }
+    })
 }
 
 /// 404 for a sale.

@@ -1,7 +1,6 @@
 //! Turns decisions into responses: the only file that knows which cause gets which status.
 
 use bytes::Bytes;
-use http_body_util::Full;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
     WWW_AUTHENTICATE,
@@ -9,6 +8,7 @@ use hyper::header::{
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 
+use super::body::Body;
 use super::problem::{self, Kind};
 use super::view::ReservationView;
 use crate::admit::limits::Exceeded;
@@ -19,14 +19,23 @@ use crate::ledger::batch::Decision;
 use crate::ledger::changes::Change;
 use crate::ledger::memory::{MEMORY_AGE_MAX, Memory, Sale};
 use crate::ledger::scripts::Header;
+use crate::ops::metrics::labels::{Outcome, Shed};
+use crate::ops::metrics::record::{Told, Why};
 
 /// What every handler answers.
-pub type Answer = Response<Full<Bytes>>;
+pub type Answer = Response<Body>;
 
 /// A refusal on its way out: handlers leave early with it. The response as it will be, its body still
 /// without the closing brace.
 #[derive(Debug)]
-pub struct Refused(Box<Response<Vec<u8>>>);
+pub struct Refused(Box<Response<Begun>>);
+
+/// A body still without its closing brace, and what the answer is counted as.
+#[derive(Debug)]
+struct Begun {
+    json: Vec<u8>,
+    told: Told,
+}
 
 impl Refused {
     /// A problem of this kind; `detail` tells this occurrence.
@@ -38,7 +47,8 @@ impl Refused {
         body.extend_from_slice(kind.head.as_bytes());
         push_json(&mut body, detail);
         let status = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut answer = with_status(status, body);
+        let told = Told::plain(Outcome::of(&kind));
+        let mut answer = with_status(status, Begun { json: body, told });
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Self(Box::new(answer))
@@ -47,7 +57,7 @@ impl Refused {
     /// With one more member, whose name needs no escaping.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
-        let body = self.0.body_mut();
+        let body = &mut self.0.body_mut().json;
         for text in [",\"", member, "\":"] {
             body.extend_from_slice(text.as_bytes());
         }
@@ -60,6 +70,11 @@ impl Refused {
         if let Ok(value) = value.try_into() {
             self.0.headers_mut().insert(name, value);
         }
+        self
+    }
+
+    fn because(mut self, why: Why) -> Self {
+        self.0.body_mut().told.why = why;
         self
     }
 
@@ -127,19 +142,21 @@ impl Refused {
         let name = policy.name();
         let left = format!("\"{name}\";r=0;t={}", wait_ms.div_ceil(1_000));
         Self::new(problem::QUOTA_EXCEEDED, detail)
+            .because(Why::Limited(policy))
             .with("violated-policies", [name])
             .retry_after(wait_ms)
             .header(HeaderName::from_static("ratelimit"), left)
             .header(HeaderName::from_static("ratelimit-policy"), format!("\"{name}\";q={quota};w={window_s}"))
     }
 
-    /// 503, certainly not taken.
+    /// 503, certainly not taken. Why is our business: the client is told to come back.
     #[must_use]
-    pub fn not_taken() -> Self {
+    pub fn not_taken(why: Shed) -> Self {
         Self::new(
             problem::TEMPORARY_REDUCED_CAPACITY,
             "Nothing was done. Please send the request again, with the same key.",
         )
+        .because(Why::Shed(why))
         .retry_after(1_000)
     }
 
@@ -154,15 +171,15 @@ impl Refused {
     /// As it will be, but for the closing brace.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn body(&self) -> &str {
-        std::str::from_utf8(self.0.body()).unwrap_or_default()
+        std::str::from_utf8(&self.0.body().json).unwrap_or_default()
     }
 
     /// As a response.
     #[must_use]
     pub fn into_answer(self) -> Answer {
-        self.0.map(|mut body| {
-            body.push(b'}');
-            Full::from(body)
+        self.0.map(|Begun { mut json, told }| {
+            json.push(b'}');
+            Body::new(json, told)
         })
     }
 }
@@ -182,13 +199,13 @@ fn push_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
 /// 200 with JSON that nobody may keep.
 #[must_use]
 pub fn ok(body: &impl Serialize) -> Answer {
-    json_answer(StatusCode::OK, serde_json::to_vec(body).unwrap_or_default().into(), "no-store")
+    json_answer(Outcome::OK, serde_json::to_vec(body).unwrap_or_default().into(), "no-store")
 }
 
 /// 200 with text.
 #[must_use]
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+    let mut answer = Response::new(Body::new(body, Told::plain(Outcome::OK)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
@@ -205,11 +222,11 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
         })
     };
     let mut answer = if etag.is_some_and(matches) {
-        let mut answer = with_status(StatusCode::NOT_MODIFIED, Full::default());
+        let mut answer = with_status(StatusCode::NOT_MODIFIED, empty(Outcome::NOT_MODIFIED));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=1"));
         answer
     } else {
-        json_answer(StatusCode::OK, body, "public, max-age=1")
+        json_answer(Outcome::OK, body, "public, max-age=1")
     };
     if let Some(etag) = etag {
         answer.headers_mut().insert(ETAG, etag.clone());
@@ -217,8 +234,9 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
     answer
 }
 
-fn json_answer(status: StatusCode, body: Bytes, cache: &'static str) -> Answer {
-    let mut answer = with_status(status, Full::new(body));
+fn json_answer(outcome: Outcome, body: Bytes, cache: &'static str) -> Answer {
+    let status = if outcome == Outcome::WON { StatusCode::CREATED } else { StatusCode::OK };
+    let mut answer = with_status(status, Body::new(body, Told::plain(outcome)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     answer
@@ -238,7 +256,7 @@ pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answ
         Decision::Won(reservation, header) => {
             let location = ["/v1/sales/", &sale.id, "/reservations/", &reservation.id].concat();
             let view = ReservationView::new(sale, memory, &reservation, &header);
-            let mut answer = json_answer(StatusCode::CREATED, view.to_json().into(), "no-store");
+            let mut answer = json_answer(Outcome::WON, view.to_json().into(), "no-store");
             if let Ok(location) = HeaderValue::try_from(location) {
                 answer.headers_mut().insert(LOCATION, location);
             }
@@ -247,7 +265,7 @@ pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answ
         Decision::Replayed(mut reservation, header) => {
             reservation.state = reservation.state_at(header.sale_clock, memory.grace_ms);
             let view = ReservationView::new(sale, memory, &reservation, &header);
-            let mut answer = json_answer(StatusCode::OK, view.to_json().into(), "no-store");
+            let mut answer = json_answer(Outcome::REPLAYED, view.to_json().into(), "no-store");
             let replayed = HeaderName::from_static("idempotency-replayed");
             answer.headers_mut().insert(replayed, HeaderValue::from_static("true"));
             return Ok(answer);
@@ -279,7 +297,7 @@ pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answ
         )
         .with("reservations", ids),
         Decision::SoldOut { items, is_final } => sold_out(&items, is_final),
-        Decision::NotTaken => Refused::not_taken(),
+        Decision::NotTaken(why) => Refused::not_taken(why),
         Decision::Unknown => Refused::unknown(),
     })
 }
@@ -328,7 +346,7 @@ pub fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Re
         ),
         Change::UnknownItem(items) => unknown_item(&items),
         Change::SoldOut { items, is_final } => sold_out(&items, is_final),
-        Change::NotTaken => Refused::not_taken(),
+        Change::NotTaken(why) => Refused::not_taken(why),
         Change::Unknown => Refused::unknown(),
     })
 }
@@ -366,8 +384,12 @@ fn sold_out(items: &[String], is_final: bool) -> Refused {
     Refused::new(problem::SOLD_OUT, detail).with("items", items).with("final", is_final)
 }
 
-/// 204.
+/// 204 to a browser that asks whether it may ask.
 #[must_use]
-pub fn no_content() -> Answer {
-    with_status(StatusCode::NO_CONTENT, Full::default())
+pub fn preflight() -> Answer {
+    with_status(StatusCode::NO_CONTENT, empty(Outcome::PREFLIGHT))
+}
+
+fn empty(outcome: Outcome) -> Body {
+    Body::new(Bytes::new(), Told::plain(outcome))
 }

@@ -14,7 +14,7 @@ use super::respond::{self, Answer, Refused};
 use super::sales::StoresWanted;
 use super::worker::Worker;
 use super::{cors, problem, request, reservations, sales};
-use crate::ops::metrics::Route;
+use crate::ops::metrics::labels::{Route, Stage};
 
 /// What a path means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +68,15 @@ impl Path<'_> {
         }
     }
 
-    fn route(self) -> Route {
+    fn route(self, method: &Method) -> Route {
         match self {
             Self::Time => Route::Time,
             Self::Problem(_) => Route::Problem,
             Self::Sale(_) => Route::Sale,
             Self::Stores(_) => Route::Stores,
+            Self::Reservations(_) if method == Method::POST => Route::Reserve,
             Self::Reservations(_) => Route::Reservations,
+            Self::Reservation(..) if method == Method::PATCH => Route::Amend,
             Self::Reservation(..) => Route::Reservation,
             Self::Confirm(..) => Route::Confirm,
             Self::Cancel(..) => Route::Cancel,
@@ -82,9 +84,14 @@ impl Path<'_> {
     }
 }
 
-/// Answers one request on the public listener.
-pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming) -> Answer {
-    let came = Instant::now();
+/// What a request is counted under.
+#[must_use]
+pub fn route(parts: &Parts) -> Route {
+    path(parts.uri.path()).map_or(Route::None, |path| path.route(&parts.method))
+}
+
+/// Answers one request on the public listener, whose head came then.
+pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming, came: Instant) -> Answer {
     let origin = cors::origin(worker.origins(), parts);
     let path = path(parts.uri.path());
     let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), parts, path.methods())) {
@@ -92,7 +99,7 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming)
         None => dispatch(worker, (peer, came), path, parts, body).await.unwrap_or_else(Refused::into_answer),
     };
     cors::mark(&mut answer, !worker.origins().is_empty(), origin);
-    worker.count(path.map_or(Route::None, Path::route), &answer, came);
+    answer.body_mut().route = Some(path.map_or(Route::None, |path| path.route(&parts.method)));
     answer
 }
 
@@ -135,7 +142,9 @@ async fn dispatch(
             sales::stores(&sale, wanted)
         }
         Path::Reservations(sale) if method == Method::POST => {
-            reservations::reserve(worker, &caller()?, sale, parts, body).await
+            let caller = caller()?;
+            worker.recorder().stage(Stage::Identify, came.elapsed());
+            reservations::reserve(worker, &caller, sale, parts, body).await
         }
         // Boxed, so that the future of a tap is small.
         Path::Reservations(sale) => reservations::list(worker, &caller()?, sale, parts).boxed_local().await,

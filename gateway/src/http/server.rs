@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, TryFutureExt};
 use hyper::Request;
@@ -28,6 +28,8 @@ use super::respond::{Answer, Refused};
 use super::stall::Stalls;
 use super::tls::{HTTP2, Tls};
 use super::{http2, problem, proxy_header};
+use crate::ops::metrics::labels::{Ended, Outcome, Shed};
+use crate::ops::metrics::record::{Connections, Told, Why};
 
 /// What hyper reads of a request's head, at most; beyond it the connection is closed with a bare 431.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -37,6 +39,9 @@ pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// Connections over the cap that are told so at the same time, of one listener; more are closed without a word, so that
 /// a flood of them takes no more than that.
 const TURNED_AWAY_MAX: usize = 256;
+/// What such a one is counted as.
+const OVER_CAP: Told =
+    Told { outcome: Outcome::of(&problem::TEMPORARY_REDUCED_CAPACITY), why: Why::Shed(Shed::Connections) };
 /// What is still taken in of a connection over the cap, in bytes: a request.
 const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
 
@@ -70,8 +75,23 @@ pub trait Handler: 'static {
     /// it was refused for.
     const LINGER_BYTES_MAX: usize;
 
-    /// Answers one. Every refusal is an answer.
-    fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming) -> impl Future<Output = Answer>;
+    /// Answers one whose head came then. Every refusal is an answer.
+    fn answer(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        body: Incoming,
+        came: Instant,
+    ) -> impl Future<Output = Answer>;
+
+    /// What its connections are counted in.
+    fn connections(&self) -> &Connections;
+
+    /// Counts the answer to a request, which took so long.
+    fn answered(&self, parts: &Parts, answer: &Answer, took: Duration);
+
+    /// Counts what a connection was told that never came to a request; `None`: it was closed without a word, over the cap.
+    fn refused(&self, told: Option<Told>);
 }
 
 /// What all requests of a connection share.
@@ -107,10 +127,15 @@ pub async fn serve<H: Handler>(
                 }
             },
         };
+        handler.connections().came();
         if open.get() >= limits.connections_max {
+            handler.connections().ended(Ended::OverCap);
             // A handshake costs more than what is to be saved, so with TLS there is no answer.
             if door.tls.is_none() && turned_away.get() < TURNED_AWAY_MAX {
+                handler.refused(Some(OVER_CAP));
                 turn_away(stream, turned_away.clone());
+            } else {
+                handler.refused(None);
             }
             continue;
         }
@@ -118,7 +143,8 @@ pub async fn serve<H: Handler>(
         let (handler, door, open) = (handler.clone(), door.clone(), open.clone());
         let (ended, stop) = (ended.clone(), stop.clone());
         tokio::task::spawn_local(async move {
-            connection(stream, address.ip(), handler, limits, door, stop).await;
+            let how = connection(stream, address.ip(), handler.clone(), limits, door, stop).await;
+            handler.connections().ended(how);
             open.set(open.get() - 1);
             drop(ended);
         });
@@ -134,7 +160,7 @@ async fn connection<H: Handler>(
     limits: ConnectionLimits,
     door: Rc<Door>,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Ended {
     // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
     // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
     match begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
@@ -142,9 +168,9 @@ async fn connection<H: Handler>(
         First::Hangup => {
             // Whoever has gone needs no farewell; the kernel would see one through, packet by packet.
             let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
-            return;
+            return Ended::Dropped;
         }
-        First::Nothing => return,
+        nothing => return nothing.ended(),
     }
     let _ = stream.set_nodelay(true);
     let peer = Peer::new(address, &door.proxies);
@@ -152,7 +178,7 @@ async fn connection<H: Handler>(
         // On the heap: in the future it would be kept for every connection in plain text.
         return Box::pin(introduced(stream, peer, handler, limits, door, stop)).await;
     }
-    http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await;
+    http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await
 }
 
 /// What a connection begins with.
@@ -162,8 +188,21 @@ enum First {
     Byte,
     /// It was dropped.
     Hangup,
-    /// Nothing in time, or before the stop.
+    /// Nothing in time.
     Nothing,
+    /// Nothing before the stop.
+    Stop,
+}
+
+impl First {
+    /// How a connection ended that did not begin.
+    fn ended(&self) -> Ended {
+        match self {
+            Self::Byte | Self::Hangup => Ended::Dropped,
+            Self::Nothing => Ended::NothingSent,
+            Self::Stop => Ended::Stopped,
+        }
+    }
 }
 
 /// Waits for the first byte. What is there goes before the stop: who has sent a request gets its answer.
@@ -179,7 +218,7 @@ async fn begins(
             Ok(Ok(0) | Err(_)) => First::Hangup,
             Err(_) => First::Nothing,
         },
-        _ = stop.wait_for(|stop| *stop) => First::Nothing,
+        _ = stop.wait_for(|stop| *stop) => First::Stop,
     }
 }
 
@@ -192,42 +231,47 @@ async fn introduced<H: Handler>(
     limits: ConnectionLimits,
     door: Rc<Door>,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Ended {
     let address = peer.address();
-    let refused = |why: &dyn std::fmt::Display| tracing::debug!(%address, %why, "a connection was refused");
+    let refused = |how: Ended, why: &dyn std::fmt::Display| {
+        tracing::debug!(%address, %why, "a connection was refused");
+        how
+    };
     let deadline = tokio::time::Instant::now() + limits.header_timeout;
     if door.proxy_protocol {
         if !door.proxies.contain(address) {
-            return refused(&"it comes from no trusted proxy");
+            return refused(Ended::NotTrusted, &"it comes from no trusted proxy");
         }
         match tokio::time::timeout_at(deadline, proxy_header::read(&mut stream)).await {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(client))) => peer = Peer::new(client, &door.proxies),
-            Ok(Err(error)) => return refused(&error),
-            Err(late) => return refused(&late),
+            Ok(Err(error)) => return refused(Ended::ProxyHeader, &error),
+            Err(late) => return refused(Ended::ProxyHeader, &late),
         }
     }
     let connected = Rc::new(Connected { handler, peer });
     let Some(tls) = &door.tls else {
-        if begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await != First::Byte {
-            return;
+        let first = begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await;
+        if first != First::Byte {
+            return first.ended();
         }
         return http1(stream, connected, limits, stop).await;
     };
     let mut stream = match tokio::time::timeout_at(deadline, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return refused(&error),
-        Err(late) => return refused(&late),
+        Ok(Err(error)) => return refused(Ended::Handshake, &error),
+        Err(late) => return refused(Ended::Handshake, &late),
     };
     // The first byte again, now that of a request.
     let first = stream.fill_buf().map_ok(<[u8]>::len);
-    if begins(first, limits.first_byte_timeout, &mut stop).await != First::Byte {
-        return;
+    let first = begins(first, limits.first_byte_timeout, &mut stop).await;
+    if first != First::Byte {
+        return first.ended();
     }
     if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
-        http2::serve(stream, connected, limits.header_timeout, stop).await;
+        http2::serve(stream, connected, limits.header_timeout, stop).await
     } else {
-        http1(stream, connected, limits, stop).await;
+        http1(stream, connected, limits, stop).await
     }
 }
 
@@ -254,7 +298,7 @@ async fn http1<H: Handler>(
     connected: Rc<Connected<H>>,
     limits: ConnectionLimits,
     mut stop: watch::Receiver<bool>,
-) {
+) -> Ended {
     let service = service_fn(|request| answer(connected.clone(), request));
     let (timer, mut watch) = head_timer(limits.header_timeout);
     let mut connection = http1::Builder::new()
@@ -296,14 +340,42 @@ async fn http1<H: Handler>(
     let Some(outcome) = outcome else {
         // Who takes in nothing needs no farewell: a reset also frees what the kernel keeps for it.
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
-        return;
+        return Ended::Stalled;
     };
-    if outcome.is_err_and(|error| error.is_timeout()) && !parts.read_buf.is_empty() {
-        // A head that was begun and not finished. An idle connection is closed without a word.
+    let (how, told) =
+        outcome.map_or_else(|error| broken(&error, &parts.read_buf), |()| (Ended::Closed, None));
+    if let Some(kind) = &told {
+        connected.handler.refused(Some(Told::plain(Outcome::of(kind))));
+    }
+    if how == Ended::SlowHead {
         let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
         let _ = tokio::time::timeout(LINGER, stream.write_all(&raw(late).await)).await;
     }
     close(stream, LINGER, H::LINGER_BYTES_MAX).await;
+    how
+}
+
+/// How a connection ended at which hyper gave up, and what its client is told, by us or by hyper itself.
+fn broken(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem::Kind>) {
+    /// What HTTP/2 begins with; hyper says nothing to it.
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0";
+    if error.is_timeout() {
+        // A head that was begun and not finished. An idle connection is closed without a word.
+        let is_idle = unread.is_empty();
+        return if is_idle {
+            (Ended::Closed, None)
+        } else {
+            (Ended::SlowHead, Some(problem::REQUEST_TIMEOUT))
+        };
+    }
+    if error.is_parse_too_large() {
+        return (Ended::Malformed, Some(problem::HEADERS_TOO_LARGE));
+    }
+    if error.is_parse() {
+        let told = (!unread.starts_with(PREFACE)).then_some(problem::INVALID_REQUEST);
+        return (Ended::Malformed, told);
+    }
+    (Ended::Broken, None)
 }
 
 /// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
@@ -339,9 +411,12 @@ pub(super) fn answer<H: Handler>(
 ) -> Pin<Box<impl Future<Output = Result<Answer, Infallible>>>> {
     let (parts, body) = request.into_parts();
     Box::pin(async move {
+        let came = Instant::now();
         let Connected { handler, peer } = &*connected;
-        let answer = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body)).catch_unwind().await;
-        Ok(answer.unwrap_or_else(|_| has_panicked(&parts)))
+        let answering = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body, came));
+        let answer = answering.catch_unwind().await.unwrap_or_else(|_| has_panicked(&parts));
+        handler.answered(&parts, &answer, came.elapsed());
+        Ok(answer)
     })
 }
 
@@ -358,7 +433,7 @@ fn has_panicked(parts: &Parts) -> Answer {
 fn turn_away(mut stream: TcpStream, turned_away: Rc<Cell<usize>>) {
     turned_away.set(turned_away.get() + 1);
     tokio::task::spawn_local(async move {
-        let answer = raw(Refused::not_taken()).await;
+        let answer = raw(Refused::not_taken(Shed::Connections)).await;
         if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
             // Shorter: there may be a flood of them.
             close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;

@@ -1,6 +1,6 @@
 //! A worker: one thread with a single-threaded runtime, its own listener, its own lane to Redis.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,8 +25,9 @@ use crate::ledger::dial::Redis;
 use crate::ledger::lane::Lane;
 use crate::ledger::memory::{Sale, Sales};
 use crate::ledger::scripts::Scripts;
-use crate::ops::metrics::{Metrics, Route};
-use crate::ops::report::Latencies;
+use crate::ops::metrics::Metrics;
+use crate::ops::metrics::labels::{Shed, User};
+use crate::ops::metrics::record::{Connections, Count, Recorder, Told};
 use crate::runtime;
 
 /// What all workers share.
@@ -73,8 +74,7 @@ pub struct Worker {
     lane: Rc<Lane<Redis>>,
     identifier: RefCell<Identifier>,
     queues: RefCell<FxHashMap<String, Queue>>,
-    in_flight: Cell<usize>,
-    latencies: Arc<Latencies>,
+    recorder: Arc<Recorder>,
     /// The sale's page, ready made.
     pub pages: Pages,
 }
@@ -86,14 +86,13 @@ pub fn run(
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     runtime::run(async move {
-        let lane = Lane::new(shared.redis.clone(), shared.scripts.clone());
+        let lane = Lane::new(shared.redis.clone(), shared.scripts.clone(), shared.metrics.redis(User::Lane));
         tokio::task::spawn_local(lane.clone().keep_open());
         let (limits, door) = (shared.connections, shared.door.clone());
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
-            in_flight: Cell::new(0),
-            latencies: shared.metrics.latencies_of_worker(),
+            recorder: shared.metrics.of_worker(),
             pages: Pages::default(),
             lane,
             shared,
@@ -107,8 +106,32 @@ impl Handler for Worker {
     // A body here has 16 KiB.
     const LINGER_BYTES_MAX: usize = 256 * 1024;
 
-    fn answer(&self, peer: &Peer, parts: &Parts, body: Incoming) -> impl Future<Output = Answer> {
-        route::answer(self, peer, parts, body)
+    fn answer(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        body: Incoming,
+        came: Instant,
+    ) -> impl Future<Output = Answer> {
+        route::answer(self, peer, parts, body, came)
+    }
+
+    fn connections(&self) -> &Connections {
+        &self.recorder.connections
+    }
+
+    fn answered(&self, parts: &Parts, answer: &Answer, took: Duration) {
+        let body = answer.body();
+        // A handler that has panicked did not come to note it.
+        let route = body.route.unwrap_or_else(|| route::route(parts));
+        self.recorder.answered(route, body.told, took);
+    }
+
+    fn refused(&self, told: Option<Told>) {
+        match told {
+            Some(told) => self.recorder.refused(told),
+            None => self.recorder.shed(Shed::Connections),
+        }
     }
 }
 
@@ -137,10 +160,10 @@ impl Worker {
         &self.shared.origins
     }
 
-    /// Counts an answer to a request that came then.
-    pub fn count(&self, route: Route, answer: &Answer, came: Instant) {
-        self.shared.metrics.count(route, answer.status().as_u16());
-        self.latencies.count(came.elapsed());
+    /// What is counted here.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// Who has asked for too much.
@@ -149,11 +172,15 @@ impl Worker {
         &self.shared.rates
     }
 
-    /// How long a tap that is whole at this instant may wait.
+    /// How long a tap may wait that was whole at one instant and comes into the line at another.
     #[must_use]
-    pub fn deadlines(&self, whole: Instant) -> Deadlines {
+    pub fn deadlines(&self, whole: Instant, queued: Instant) -> Deadlines {
         let RequestLimits { tap_deadline, queue, .. } = self.shared.limits;
-        Deadlines { send: (whole + queue.delay_max).into(), answer: (whole + tap_deadline).into() }
+        Deadlines {
+            queued: queued.into(),
+            send: (whole + queue.delay_max).into(),
+            answer: (whole + tap_deadline).into(),
+        }
     }
 
     /// Who sent this request. An address that has sent too many tokens that were not right is not listened to,
@@ -178,11 +205,12 @@ impl Worker {
     pub fn place(&self, is_new: bool) -> Result<Place<'_>, Refused> {
         let most = self.shared.limits.in_flight_max;
         let most = if is_new { most - most / 10 } else { most };
-        if self.in_flight.get() >= most {
-            return Err(Refused::not_taken());
+        let in_flight = &self.recorder.in_flight;
+        if in_flight.get() >= most as u64 {
+            return Err(Refused::not_taken(Shed::InFlight));
         }
-        self.in_flight.set(self.in_flight.get() + 1);
-        Ok(Place(&self.in_flight))
+        in_flight.add(1);
+        Ok(Place(in_flight))
     }
 
     /// The queue of a sale; it is made with the first tap.
@@ -191,17 +219,18 @@ impl Worker {
         if let Some(queue) = queues.get(&sale.id) {
             return queue.clone();
         }
-        let queue = Queue::start(sale.clone(), self.lane.clone(), self.shared.limits.queue);
+        let queue =
+            Queue::start(sale.clone(), self.lane.clone(), self.shared.limits.queue, self.recorder.clone());
         queues.insert(sale.id.clone(), queue.clone());
         queue
     }
 }
 
 /// A request that asks the ledger.
-pub struct Place<'a>(&'a Cell<usize>);
+pub struct Place<'a>(&'a Count);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
+        self.0.sub(1);
     }
 }

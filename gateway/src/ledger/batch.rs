@@ -25,6 +25,8 @@ use super::scripts::{Failure, Header, Refusal, Script};
 use crate::admit::Admitted;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::reservation::Reservation;
+use crate::ops::metrics::labels::{Shed, Stage};
+use crate::ops::metrics::record::Recorder;
 
 /// What a buyer asks for.
 #[derive(Debug, Clone)]
@@ -72,7 +74,7 @@ pub enum Decision {
         is_final: bool,
     },
     /// Certainly not taken.
-    NotTaken,
+    NotTaken(Shed),
     /// Sent to Redis, and no answer came.
     Unknown,
 }
@@ -113,9 +115,14 @@ pub struct QueueLimits {
 impl Queue {
     /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is dropped.
     #[must_use]
-    pub fn start<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, limits: QueueLimits) -> Self {
-        let line = Rc::new(Line::new(limits));
-        tokio::task::spawn_local(decide(sale, lane, line.clone(), limits.batch_max));
+    pub fn start<D: Dial>(
+        sale: Arc<Sale>,
+        lane: Rc<Lane<D>>,
+        limits: QueueLimits,
+        recorder: Arc<Recorder>,
+    ) -> Self {
+        let line = Rc::new(Line::new(limits, recorder.clone()));
+        tokio::task::spawn_local(decide(sale, lane, line.clone(), recorder, limits.batch_max));
         Self(Rc::new(Open(line)))
     }
 
@@ -134,7 +141,13 @@ impl Queue {
 /// Takes all that has queued, makes one script call, takes what has queued meanwhile. No timer: a quiet
 /// gateway adds no wait, a busy one has larger batches. The answers of one batch are handed out while
 /// Redis decides the next one, so that neither waits for the other.
-async fn decide<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, line: Rc<Line>, batch_max: usize) {
+async fn decide<D: Dial>(
+    sale: Arc<Sale>,
+    lane: Rc<Lane<D>>,
+    line: Rc<Line>,
+    recorder: Arc<Recorder>,
+    batch_max: usize,
+) {
     let (mut batch, mut decided) = (Batch::with_room_for(batch_max), Batch::with_room_for(batch_max));
     loop {
         if line.is_empty() {
@@ -144,7 +157,7 @@ async fn decide<D: Dial>(sale: Arc<Sale>, lane: Rc<Lane<D>>, line: Rc<Line>, bat
             return;
         }
         let taken = Instant::now();
-        send(&sale, &lane, &line, &mut batch, &mut decided).await;
+        send(&sale, &lane, &line, &recorder, &mut batch, &mut decided).await;
         line.has_taken(taken.elapsed());
         decided.hand_out(&sale);
         std::mem::swap(&mut batch, &mut decided);
@@ -160,12 +173,22 @@ struct Batch {
 }
 
 /// Sends a batch, and waits for its reply. What was decided before is handed out as soon as it is sent.
-async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, line: &Line, batch: &mut Batch, decided: &mut Batch) {
+async fn send<D: Dial>(
+    sale: &Sale,
+    lane: &Lane<D>,
+    line: &Line,
+    recorder: &Recorder,
+    batch: &mut Batch,
+    decided: &mut Batch,
+) {
+    let sent = Instant::now();
+    batch.taps.iter().for_each(|tap| recorder.stage(Stage::Wait, sent - tap.deadlines.queued));
     let Some(live) = lane.live() else {
-        return batch.answer_all(&Decision::NotTaken);
+        return batch.answer_all(&Decision::NotTaken(Shed::Redis));
     };
     loop {
-        batch.turn_away_late();
+        let sent = Instant::now();
+        batch.turn_away_late(sent);
         if batch.taps.is_empty() {
             return;
         }
@@ -174,20 +197,22 @@ async fn send<D: Dial>(sale: &Sale, lane: &Lane<D>, line: &Line, batch: &mut Bat
         let args = batch.columns.args(&catalogue, &live.run_id, sale.known());
         let call = lane.call(&live, Script::Reserve, &sale.keys, args);
         // They are polled in this order.
-        let sent = join(call, async { decided.hand_out(sale) });
-        match in_time(sent, line, &batch.taps, &Decision::Unknown).await.0 {
+        let work = join(call, async { decided.hand_out(sale) });
+        let (answer, ()) = in_time(work, line, &batch.taps, &Decision::Unknown).await;
+        recorder.batch(batch.taps.len(), sent.elapsed());
+        match answer {
             Ok(reply) => return batch.reply = Some((reply, catalogue)),
             Err(Failure::Refused(Refusal::Revision(revision))) if revision > catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
                 let all_late =
                     batch.taps.iter().map(|tap| tap.deadlines.send).max().unwrap_or_else(Instant::now);
                 let reached = tokio::time::timeout_at(all_late, sale.revision_reached(revision));
-                let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken).await;
+                let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
             }
             Err(Failure::Unknown(_)) => return batch.is_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::Refused(_))) => {
                 tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not taken");
-                return batch.answer_all(&Decision::NotTaken);
+                return batch.answer_all(&Decision::NotTaken(failure.shed()));
             }
         }
     }
@@ -219,12 +244,11 @@ impl Batch {
     }
 
     /// A caller that stopped waiting was told that nothing was taken: it must stay so.
-    fn turn_away_late(&mut self) {
-        let now = Instant::now();
+    fn turn_away_late(&mut self, now: Instant) {
         self.taps.retain(|tap| {
             let in_time = tap.deadlines.send > now;
             if !in_time {
-                tap.caller.answer(Decision::NotTaken);
+                tap.caller.answer(Decision::NotTaken(Shed::Deadline));
             }
             in_time
         });

@@ -11,6 +11,7 @@ use super::memory::Sale;
 use super::scripts::{Failure, Header, Refusal, Script, text, texts};
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::{Reservation, State, parse_record};
+use crate::ops::metrics::labels::Shed;
 
 /// What became of a call on a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub enum Change {
         is_final: bool,
     },
     /// Certainly not done.
-    NotTaken,
+    NotTaken(Shed),
     /// Sent to Redis, and no answer came.
     Unknown,
 }
@@ -130,7 +131,7 @@ pub async fn get<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> 
         // Reading changes nothing: whatever failed, it was not done.
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a reservation could not be read");
-            Change::NotTaken
+            Change::NotTaken(failure.shed())
         }
     }
 }
@@ -167,7 +168,7 @@ pub async fn amend<D: Dial>(
     by: By<'_>,
     wanted: &Amendment,
 ) -> Change {
-    let mut last = Change::NotTaken;
+    let mut last = Change::NotTaken(Shed::Ledger);
     for _ in 0..AMEND_TRIES {
         // The scripts know no definition, so what the reservation shall be is put together here and
         // its version makes sure that it still was as read.
@@ -214,7 +215,7 @@ pub async fn amend<D: Dial>(
                 // The new definition is on its way to us through the journal.
                 let wait = super::memory::MEMORY_AGE_MAX;
                 let _ = tokio::time::timeout(wait, sale.revision_reached(revision)).await;
-                Change::NotTaken
+                Change::NotTaken(Shed::Ledger)
             }
             Err(failure) => return failed(sale, &failure),
         };
@@ -301,6 +302,6 @@ fn failed(sale: &Sale, failure: &Failure) -> Change {
     tracing::debug!(sale = sale.id, %failure, "a change was not made");
     match failure {
         Failure::Unknown(_) => Change::Unknown,
-        Failure::NotDone(_) | Failure::Refused(_) => Change::NotTaken,
+        Failure::NotDone(_) | Failure::Refused(_) => Change::NotTaken(failure.shed()),
     }
 }

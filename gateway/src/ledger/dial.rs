@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use deadpool_redis::{Pool, Runtime};
+use deadpool_redis::{Hook, Pool, Runtime};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, RedisResult};
+
+use super::POOL_USE;
 
 /// Opens connections; a lane is generic over it, so that Sentinel and Cluster can come.
 pub trait Dial: Clone + 'static {
@@ -56,6 +58,10 @@ impl Redis {
             .create_timeout(wait)
             .recycle_timeout(wait)
             .runtime(Runtime::Tokio1)
+            .post_create(Hook::sync_fn(|_, _| {
+                POOL_USE.connected();
+                Ok(())
+            }))
             .build()
             .map_err(|e| e.to_string())
     }

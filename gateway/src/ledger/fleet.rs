@@ -18,6 +18,7 @@ use super::keys::{FLEET, LIMITS};
 use super::outage::Outage;
 use crate::admit::limits::Limits;
 use crate::admit::policy::{Policy, Rate, Rates, parse_rate, rate_text};
+use crate::ops::metrics::uses::RedisUse;
 
 static FLEET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/fleet.lua")));
 static LIMITS_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/limits.lua")));
@@ -129,8 +130,14 @@ pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeM
 }
 
 /// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
-/// set and shared.
-pub async fn take_part(redis: Redis, limits: Arc<Limits>, mut report: impl FnMut() -> String) {
+/// set and shared. `heard` is given the reports of all that live, by id.
+pub async fn take_part(
+    redis: Redis,
+    limits: Arc<Limits>,
+    uses: Arc<RedisUse>,
+    mut report: impl FnMut() -> String,
+    mut heard: impl FnMut(&BTreeMap<String, String>),
+) {
     let id = format!("{:016x}", fastrand::u64(..));
     let outage = Outage::of("the fleet can't be reached; this gateway keeps its last share of the ceilings");
     let (mut conn, mut told) = (None, None);
@@ -138,18 +145,24 @@ pub async fn take_part(redis: Redis, limits: Arc<Limits>, mut report: impl FnMut
         let beat = async {
             let conn = match &mut conn {
                 Some(conn) => conn,
-                none => none.insert(redis.dial_with(ANSWER_MAX).await?),
+                none => {
+                    let opened = none.insert(redis.dial_with(ANSWER_MAX).await?);
+                    uses.connected();
+                    opened
+                }
             };
             let live: BTreeMap<String, String> =
                 FLEET_SCRIPT.key(FLEET).arg(&id).arg(report()).invoke_async(conn).await?;
-            Ok::<_, redis::RedisError>((live.len(), read_limits(conn).await?))
+            Ok::<_, redis::RedisError>((live, read_limits(conn).await?))
         };
         match beat.await {
-            Ok((gateways, set)) => {
+            Ok((live, set)) => {
                 outage.is_over();
-                take_in(&limits, gateways, set, &mut told);
+                heard(&live);
+                take_in(&limits, live.len(), set, &mut told);
             }
             Err(error) => {
+                uses.failed();
                 outage.goes_on(error);
                 conn = None;
             }

@@ -18,6 +18,7 @@ use super::outage::Outage;
 use super::scripts::{Failure, Refusal, Scripts, text, texts};
 use super::snapshot;
 use crate::domain::identity::buyer_mark;
+use crate::ops::metrics::uses::RedisUse;
 
 /// A read waits this long for news; also how soon a new sale is found.
 const BLOCK_MS: u64 = 200;
@@ -34,13 +35,20 @@ const RETRY: Duration = Duration::from_millis(100);
 const START_RETRY: Duration = Duration::from_secs(1);
 
 /// Follows all sales for as long as the process lives.
-pub async fn follow(redis: Redis, scripts: Arc<Scripts>, sales: Arc<Sales>, caught_up: Arc<CaughtUp>) {
+pub async fn follow(
+    redis: Redis,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+    caught_up: Arc<CaughtUp>,
+    uses: Arc<RedisUse>,
+) {
     let outage = Outage::of("the follower can't read from Redis");
     let mut positions = HashMap::new();
     let mut refused = HashMap::new();
     loop {
         let error = match redis.dial_with(Duration::from_secs(10)).await {
             Ok(conn) => {
+                uses.connected();
                 let mut follower = Follower {
                     conn,
                     scripts: &scripts,
@@ -58,6 +66,7 @@ pub async fn follow(redis: Redis, scripts: Arc<Scripts>, sales: Arc<Sales>, caug
             }
             Err(error) => error.into(),
         };
+        uses.failed();
         outage.goes_on(error);
         tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
     }

@@ -12,6 +12,7 @@ use super::dial::{Dial, run_id};
 use super::keys::Keys;
 use super::outage::Outage;
 use super::scripts::{Failure, Script, Scripts};
+use crate::ops::metrics::uses::RedisUse;
 
 /// Between two attempts to connect: doubled from the first to the last, each with jitter.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 20..=1_000;
@@ -26,6 +27,7 @@ pub struct Lane<D: Dial> {
     live: RefCell<Option<Live<D::Conn>>>,
     lost: Notify,
     outage: Outage,
+    uses: Arc<RedisUse>,
 }
 
 /// A connection and the Redis process at its other end.
@@ -40,13 +42,14 @@ pub struct Live<C> {
 impl<D: Dial> Lane<D> {
     /// A lane that connects as soon as [`Lane::keep_open`] runs.
     #[must_use]
-    pub fn new(dial: D, scripts: Arc<Scripts>) -> Rc<Self> {
+    pub fn new(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
         Rc::new(Self {
             dial,
             scripts,
             live: RefCell::default(),
             lost: Notify::new(),
             outage: Outage::of("a lane can't reach Redis"),
+            uses,
         })
     }
 
@@ -57,6 +60,7 @@ impl<D: Dial> Lane<D> {
             match self.connect().await {
                 Ok(live) => {
                     *self.live.borrow_mut() = Some(live.clone());
+                    self.uses.connected();
                     self.outage.is_over();
                     wait = *RETRY_MS.start();
                     self.watch(live).await;
@@ -64,6 +68,7 @@ impl<D: Dial> Lane<D> {
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start()))).await;
                 }
                 Err(error) => {
+                    self.uses.failed();
                     self.outage.goes_on(error);
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(wait / 2..=wait))).await;
                     wait = (wait * 2).min(*RETRY_MS.end());
@@ -122,6 +127,7 @@ impl<D: Dial> Lane<D> {
         let mut live = self.live.borrow_mut();
         // Several calls may find the same connection broken; only the first one ends it.
         if live.as_ref().is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened)) {
+            self.uses.failed();
             self.outage.goes_on(error);
             *live = None;
             self.lost.notify_one();

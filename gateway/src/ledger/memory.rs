@@ -225,6 +225,12 @@ impl Sale {
         (at > 0).then(|| now.saturating_duration_since(self.since + Duration::from_micros(at)))
     }
 
+    /// Since when memory is not known to be complete: its age, or the time since the sale was read.
+    #[must_use]
+    pub fn incomplete_for(&self, now: Instant) -> Duration {
+        self.age(now).unwrap_or_else(|| now.saturating_duration_since(self.since))
+    }
+
     pub(super) fn complete_as_of(&self, at: Instant) {
         let at = at.saturating_duration_since(self.since).as_micros();
         self.complete_at.store(u64::try_from(at).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);

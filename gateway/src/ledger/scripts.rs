@@ -4,6 +4,7 @@ use redis::aio::ConnectionLike;
 use redis::{ErrorKind, ServerErrorKind, Value};
 
 use super::keys::Keys;
+use crate::ops::metrics::labels::Shed;
 
 /// The clock that the released binary runs with. Tests put another in its place.
 pub const REAL_CLOCK: &str = include_str!("lua/now.lua");
@@ -58,6 +59,13 @@ impl Scripts {
             })
             .collect();
         Self { texts }
+    }
+
+    /// A hash of all of them: gateways that run the same ones have the same.
+    #[must_use]
+    pub fn print(&self) -> String {
+        let hashes: Vec<&str> = self.texts.iter().map(|(hash, _)| hash.as_str()).collect();
+        redis::Script::new(&hashes.join(" ")).get_hash()[..12].to_owned()
     }
 
     /// Loads every script, as a start-up check: Redis answers and can compile them.
@@ -131,6 +139,15 @@ pub enum Refusal {
 }
 
 impl Failure {
+    /// What a request that was therefore certainly not carried out is counted as.
+    #[must_use]
+    pub fn shed(&self) -> Shed {
+        match self {
+            Self::NotDone(_) | Self::Unknown(_) => Shed::Redis,
+            Self::Refused(_) => Shed::Ledger,
+        }
+    }
+
     fn not_done(error: redis::RedisError) -> Self {
         Self::NotDone(error.to_string())
     }

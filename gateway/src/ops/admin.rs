@@ -1,7 +1,8 @@
 //! The ops listener's calls: health, metrics, and everything under `/admin/v1/`.
 
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::Method;
 use hyper::body::Incoming;
@@ -10,7 +11,8 @@ use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::health::Health;
-use super::metrics::Metrics;
+use super::metrics::record::{Connections, Told};
+use super::metrics::{Exposition, Metrics};
 use super::view::{
     AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
 };
@@ -49,8 +51,10 @@ pub struct Ops {
     pub rates: Arc<Limits>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// And how it is shown.
+    pub exposition: Exposition,
     /// Readiness.
-    pub health: Health,
+    pub health: Rc<Health>,
     /// From the end of a request's headers to the end of its body.
     pub body_timeout: Duration,
 }
@@ -59,9 +63,18 @@ impl Handler for Ops {
     // Who applies a definition that is somewhat too large is to hear so.
     const LINGER_BYTES_MAX: usize = 2 * DEFINITION_MAX;
 
-    async fn answer(&self, _: &Peer, parts: &Parts, body: Incoming) -> Answer {
+    async fn answer(&self, _: &Peer, parts: &Parts, body: Incoming, _: Instant) -> Answer {
         self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer)
     }
+
+    fn connections(&self) -> &Connections {
+        &self.metrics.ops_connections
+    }
+
+    // What ops are told is not what buyers are told: only connections are counted.
+    fn answered(&self, _: &Parts, _: &Answer, _: Duration) {}
+
+    fn refused(&self, _: Option<Told>) {}
 }
 
 impl Ops {
@@ -78,10 +91,7 @@ impl Ops {
                 return Ok(match path {
                     "/livez" => respond::text("text/plain; charset=utf-8", "alive\n"),
                     "/readyz" => self.ready().await,
-                    _ => respond::text(
-                        "application/openmetrics-text; version=1.0.0; charset=utf-8",
-                        self.metrics.text(&self.sales),
-                    ),
+                    _ => respond::text("text/plain; version=0.0.4; charset=utf-8", self.exposition.text()),
                 });
             }
             _ => {}

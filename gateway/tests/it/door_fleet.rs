@@ -76,8 +76,8 @@ async fn what_a_gateway_has_answered_is_told_to_the_fleet() {
             gateway.reserve(&buyer, "k", &white()).await;
             let fleet = gateway.ops_get("/admin/v1/fleet").await.json;
             let report = fleet["gateways"].as_object()?.values().next()?;
-            let counted = report["answers"]["reservations 201"].as_u64()?;
-            let latencies: u64 = report["latencies"].as_array()?.iter().filter_map(Value::as_u64).sum();
+            let counted = report["answers"]["reserve won"].as_u64()?;
+            let latencies: u64 = report["winners"].as_array()?.iter().filter_map(Value::as_u64).sum();
             (counted >= 1 && latencies >= counted).then_some(())
         }
     })

@@ -34,7 +34,7 @@ pub(super) fn run(bytes: &[u8]) {
             assert!(!items.is_empty() && items.iter().all(|item| !item.is_empty()), "{items:?}");
             ("sold-out", None)
         }
-        Change::NotTaken | Change::Unknown => panic!("a script does not say {change:?}"),
+        Change::NotTaken(_) | Change::Unknown => panic!("a script does not say {change:?}"),
     };
     assert_eq!(word, says);
     if let Some(reservation) = reservation {

@@ -98,7 +98,7 @@ pub(super) fn run(bytes: &[u8]) {
                 assert!(!items.is_empty() && items.iter().all(known), "{items:?}");
                 b"S"
             }
-            Decision::NotTaken => b"D",
+            Decision::NotTaken(_) => b"D",
             Decision::Unknown => continue,
         };
         assert!(letters.contains(&letter), "{decision:?} for {:?}", char::from(letter));

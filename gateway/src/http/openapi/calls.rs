@@ -177,8 +177,8 @@ pub(super) fn ops_calls() -> Vec<Call> {
             .good(503, "It shall not; the body says why.", Good::Other("text/plain")),
         call(Method::GET, "/metrics", "For Prometheus", Auth::Anyone).good(
             200,
-            "OpenMetrics text.",
-            Good::Other("application/openmetrics-text"),
+            "Prometheus's text format, 0.0.4; `gateway metrics` prints what is in it.",
+            Good::Other("text/plain"),
         ),
         admin(Method::GET, "/admin/v1/limits", "The rate limits, configured, set and in force")
             .json("LimitsView", "At this gateway."),

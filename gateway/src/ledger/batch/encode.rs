@@ -9,6 +9,7 @@ use crate::domain::catalogue::Catalogue;
 use crate::domain::identity::{BUYER_CHARS, is_reservation_id};
 use crate::domain::reservation::{Reservation, State};
 use crate::ledger::scripts::{Header, text};
+use crate::ops::metrics::labels::Shed;
 
 /// What reservations are counted in: Lua's doubles, which are exact up to here.
 const NUMBER_MAX: u64 = 1 << 53;
@@ -237,7 +238,7 @@ impl Decisions<'_> {
                     self.detail()?.split(',').map(|position| self.item(position)).collect::<Option<_>>()?;
                 Decision::SoldOut { items, is_final: self.header.held == 0 }
             }
-            b'D' => Decision::NotTaken,
+            b'D' => Decision::NotTaken(Shed::Ledger),
             _ => return None,
         })
     }

@@ -5,6 +5,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
@@ -12,6 +13,8 @@ use tokio::time::Instant;
 
 use super::tap::{Tap, register, wake};
 use super::{Decision, QueueLimits};
+use crate::ops::metrics::labels::{Shed, Stage};
+use crate::ops::metrics::record::Recorder;
 
 /// The taps that wait for the next batch, first come first served.
 pub(super) struct Line {
@@ -20,12 +23,14 @@ pub(super) struct Line {
     pace: Cell<Pace>,
     closed: Cell<bool>,
     waiter: RefCell<Option<Waker>>,
+    recorder: Arc<Recorder>,
 }
 
 impl Line {
     /// Nobody waits yet.
-    pub(super) fn new(limits: QueueLimits) -> Self {
+    pub(super) fn new(limits: QueueLimits, recorder: Arc<Recorder>) -> Self {
         Self {
+            recorder,
             taps: RefCell::default(),
             limits,
             pace: Cell::default(),
@@ -38,10 +43,14 @@ impl Line {
     /// anybody may wait. More would come in than go out, and who comes now is better told so at once.
     pub(super) fn push(&self, tap: Tap) {
         let mut taps = self.taps.borrow_mut();
-        if taps.len() >= self.limits.queue_max || self.wait(&taps, &tap) > self.limits.delay_max / 2 {
-            return tap.caller.answer(Decision::NotTaken);
+        if taps.len() >= self.limits.queue_max {
+            return tap.caller.answer(Decision::NotTaken(Shed::Queue));
+        }
+        if self.wait(&taps, &tap) > self.limits.delay_max / 2 {
+            return tap.caller.answer(Decision::NotTaken(Shed::Delay));
         }
         taps.push_back(tap);
+        self.recorder.waiting.add(1);
         drop(taps);
         wake(&self.waiter);
     }
@@ -79,6 +88,7 @@ impl Line {
             }
             let few = taps.len().min(self.limits.batch_max);
             batch.extend(taps.drain(..few));
+            self.recorder.waiting.sub(few as u64);
             Poll::Ready(few > 0)
         })
         .await
@@ -95,7 +105,9 @@ impl Line {
         let mut taps = self.taps.borrow_mut();
         while taps.front().is_some_and(|tap| tap.deadlines.send <= now) {
             if let Some(tap) = taps.pop_front() {
-                tap.caller.answer(Decision::NotTaken);
+                self.recorder.waiting.sub(1);
+                self.recorder.stage(Stage::Wait, now - tap.deadlines.queued);
+                tap.caller.answer(Decision::NotTaken(Shed::Deadline));
             }
         }
     }

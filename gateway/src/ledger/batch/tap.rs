@@ -22,6 +22,8 @@ pub(super) struct Tap {
 /// How long a tap waits. All taps of a queue wait equally long.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
+    /// When it came into the line.
+    pub queued: Instant,
     /// From then on it is not sent any more: its caller is told that nothing was taken.
     pub send: Instant,
     /// By then its caller has an answer, if only that the outcome is unknown.

@@ -13,6 +13,7 @@ use gateway::ledger::batch::Decision;
 use gateway::ledger::changes::{Amendment, By, Change, amend, cancel, confirm, read};
 use gateway::ledger::keys::Keys;
 use gateway::ledger::scripts::{Failure, Refusal, Script};
+use gateway::ops::metrics::labels::Shed;
 
 use crate::model::world::{Gate, Ledger, ops};
 use crate::model::{START, World, simple, tap};
@@ -83,7 +84,7 @@ impl Sale {
     /// What each operation that writes answers: a refusal, in words, or that it was done.
     async fn every_operation(&self) -> Vec<(&'static str, Result<(), String>)> {
         let change = |change: Change| match change {
-            Change::NotTaken => Err(String::new()),
+            Change::NotTaken(_) => Err(String::new()),
             other => panic!("{other:?}"),
         };
         let mut answers = vec![
@@ -93,7 +94,7 @@ impl Sale {
         ];
         for (name, sub) in [("a tap", "dan"), ("a replay", "ada")] {
             match self.tap(sub).await {
-                Decision::NotTaken => answers.push((name, Err(String::new()))),
+                Decision::NotTaken(_) => answers.push((name, Err(String::new()))),
                 other => panic!("{name}: {other:?}"),
             }
         }
@@ -167,9 +168,12 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
 
             let before = sale.dump().await;
             let both = [tap("ada", "k"), tap("ada", "new")];
-            assert_eq!(sale.gate.reserve(&both, false).await, [Decision::NotTaken, Decision::NotTaken]);
+            assert_eq!(
+                sale.gate.reserve(&both, false).await,
+                [Decision::NotTaken(Shed::Ledger), Decision::NotTaken(Shed::Ledger)]
+            );
             for change in [sale.amend("ada").await, sale.confirm("ada").await, sale.cancel("ada").await] {
-                assert_eq!(change, Change::NotTaken, "{rubbish:?}");
+                assert_eq!(change, Change::NotTaken(Shed::Ledger), "{rubbish:?}");
             }
             assert_eq!(sale.dump().await, before);
 
@@ -177,7 +181,7 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
             let taps = [tap("dan", "k"), tap("ada", "k"), tap("bob", "k")];
             let decisions = sale.gate.reserve(&taps, false).await;
             assert!(
-                matches!(&decisions[..], [Decision::Won(..), Decision::NotTaken, Decision::Replayed(..)]),
+                matches!(&decisions[..], [Decision::Won(..), Decision::NotTaken(_), Decision::Replayed(..)]),
                 "{decisions:?}"
             );
             assert!(matches!(sale.confirm("dan").await, Change::Done(..)));
@@ -200,8 +204,8 @@ fn a_damaged_counter_refuses_what_needs_it() {
         let stock = &sale.keys.all()[1];
         sale.ledger.command::<i64>(&["HSET", stock, "model:m1", "many"]).await;
         let before = sale.dump().await;
-        assert_eq!(sale.tap("dan").await, Decision::NotTaken);
-        assert_eq!(sale.cancel("ada").await, Change::NotTaken);
+        assert_eq!(sale.tap("dan").await, Decision::NotTaken(Shed::Ledger));
+        assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Ledger));
         let swept = sale.gate.call(Script::Expire, &["64"]).await;
         assert!(
             matches!(&swept, Err(Failure::Refused(Refusal::Damaged(d))) if d.contains(stock)),
@@ -231,10 +235,10 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         sale.ledger.command::<String>(&ahead).await;
 
         let before = sale.dump().await;
-        assert_eq!(sale.tap("dan").await, Decision::NotTaken);
-        assert_eq!(sale.amend("ada").await, Change::NotTaken);
-        assert_eq!(sale.confirm("ada").await, Change::NotTaken);
-        assert_eq!(sale.cancel("ada").await, Change::NotTaken);
+        assert_eq!(sale.tap("dan").await, Decision::NotTaken(Shed::Redis));
+        assert_eq!(sale.amend("ada").await, Change::NotTaken(Shed::Redis));
+        assert_eq!(sale.confirm("ada").await, Change::NotTaken(Shed::Redis));
+        assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Redis));
         let run_id = sale.gate.lane.live().unwrap().run_id;
         let calls: [(Script, &[&str]); 4] = [
             (Script::Expire, &["64"]),

@@ -127,7 +127,7 @@ impl Life<'_> {
     async fn reserve(&mut self, op: &Op, at: usize, taps: &[Tap]) -> Outcome {
         if self.is_outdated(at) {
             let told = self.gates[at].reserve(taps, true).await;
-            let none = told.iter().all(|d| matches!(d, Decision::NotTaken | Decision::Unknown));
+            let none = told.iter().all(|d| matches!(d, Decision::NotTaken(_) | Decision::Unknown));
             return if none { Ok(()) } else { fail(op, &told, &"none was taken") };
         }
         same(op, self.gates[at].reserve(taps, false).await, self.model.reserve(taps))

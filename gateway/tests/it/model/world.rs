@@ -89,7 +89,8 @@ impl Ledger {
         let scripts = Arc::new(Scripts::new(TEST_CLOCK));
         let dial = Dial::new(url, PATIENCE, PATIENCE).unwrap();
         let pool = dial.pool(4).unwrap();
-        let lanes: Vec<_> = (0..GATEWAYS).map(|_| Lane::new(dial.clone(), scripts.clone())).collect();
+        let lanes: Vec<_> =
+            (0..GATEWAYS).map(|_| Lane::new(dial.clone(), scripts.clone(), Arc::default())).collect();
         for lane in &lanes {
             tokio::task::spawn_local(lane.clone().keep_open());
             eventually("a lane is connected", || async { lane.live().map(drop) }).await;
@@ -155,6 +156,7 @@ impl Ledger {
             self.scripts.clone(),
             sales.clone(),
             Arc::new(CaughtUp::default()),
+            Arc::default(),
         ));
         let find = async {
             loop {
@@ -173,7 +175,7 @@ impl Ledger {
         let lane = self.lanes[at].clone();
         let limits =
             QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
-        let queue = Queue::start(sale.clone(), lane.clone(), limits);
+        let queue = Queue::start(sale.clone(), lane.clone(), limits, Arc::default());
         Gate { sale, lane, queue, follower }
     }
 
@@ -191,7 +193,7 @@ impl Gate {
     pub async fn reserve(&self, taps: &[Tap], outdated: bool) -> Vec<Decision> {
         let patience = if outdated { OUTDATED } else { PATIENCE };
         let late = Instant::now() + patience;
-        let deadlines = Deadlines { send: late, answer: late };
+        let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
             let wish = Wish { model, packages, store, accept_partial: *accept_partial };
