@@ -2,7 +2,7 @@
 
 use crate::Failure;
 use crate::cli::Ledger;
-use crate::client::{causes, http};
+use crate::client::{USER_AGENT, causes, tls};
 use crate::ledger::Journal;
 use crate::tokens;
 use crate::wish::Definition;
@@ -71,6 +71,7 @@ pub(crate) struct Admin {
     bearer: String,
 }
 
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An audit reads all reservations of a sale.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A definition may have 50,000 stores inline.
@@ -83,8 +84,14 @@ const JOURNAL_PAGES_MAX: usize = 5_000;
 
 impl Admin {
     pub(crate) fn new(ledger: &Ledger) -> Result<Admin, Failure> {
-        let http = http(ledger)?
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
             .timeout(ANSWER_TIMEOUT)
+            .user_agent(USER_AGENT)
+            .tls_backend_preconfigured(tls(ledger)?)
             .build()
             .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
         let base = Url::parse(&ledger.ops)

@@ -1,16 +1,25 @@
-//! Owns the connections to the gateways: one shared client, bounded in number, time and size.
+//! Owns the asking of the gateways: one shared client, bounded in number, time and size.
+
+mod pool;
+mod trust;
 
 use crate::Failure;
-use crate::cli::{Ledger, Target};
+use crate::cli::Target;
 use crate::watch::descriptors_limit;
-use reqwest::Certificate;
+use http_body_util::Full;
+use hyper::header::{
+    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_NONE_MATCH, USER_AGENT as USER_AGENT_HEADER,
+};
+use hyper::{Method, Response};
+use pool::{Pool, Whole};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
+pub(crate) use trust::tls;
 
 /// A request that may be sent again as it is.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
-    pub(crate) method: reqwest::Method,
+    pub(crate) method: Method,
     /// From the root, with the query.
     pub(crate) path: String,
     pub(crate) bearer: Option<String>,
@@ -23,15 +32,15 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn get(path: String) -> Request {
-        Request { method: reqwest::Method::GET, path, bearer: None, key: None, tag: None, body: None }
+        Request { method: Method::GET, path, bearer: None, key: None, tag: None, body: None }
     }
 
     pub(crate) fn post(path: String, bearer: &str, body: Option<String>) -> Request {
-        Request { method: reqwest::Method::POST, bearer: Some(bearer.to_owned()), body, ..Request::get(path) }
+        Request { method: Method::POST, bearer: Some(bearer.to_owned()), body, ..Request::get(path) }
     }
 
     pub(crate) fn patch(path: String, bearer: &str, body: String) -> Request {
-        Request { method: reqwest::Method::PATCH, ..Request::post(path, bearer, Some(body)) }
+        Request { method: Method::PATCH, ..Request::post(path, bearer, Some(body)) }
     }
 
     pub(crate) fn with_bearer(mut self, bearer: &str) -> Request {
@@ -42,6 +51,23 @@ impl Request {
     pub(crate) fn with_key(mut self, key: &str) -> Request {
         self.key = Some(key.to_owned());
         self
+    }
+
+    fn made(&self, host: &str) -> Result<Whole, hyper::http::Error> {
+        let mut made = hyper::Request::builder()
+            .method(self.method.clone())
+            .uri(&*self.path)
+            .header(HOST, host)
+            .header(USER_AGENT_HEADER, USER_AGENT);
+        let fields =
+            [(AUTHORIZATION, &self.bearer), (IDEMPOTENCY_KEY, &self.key), (IF_NONE_MATCH, &self.tag)];
+        for (name, value) in fields {
+            if let Some(value) = value {
+                made = made.header(name, value);
+            }
+        }
+        let Some(body) = &self.body else { return made.body(Full::default()) };
+        made.header(CONTENT_TYPE, "application/json").body(Full::from(body.clone()))
     }
 
     /// For a history: everything but the token.
@@ -107,8 +133,8 @@ impl Lost {
 
 /// The way to the gateways.
 pub(crate) struct Client {
-    http: reqwest::Client,
     gateways: Vec<String>,
+    pools: Vec<Pool>,
     /// A permit a request in flight: descriptors are finite, and idle connections
     /// are at most as many as requests once were in flight.
     in_flight: Semaphore,
@@ -121,44 +147,25 @@ pub(crate) struct Turn<'a> {
     _permit: Option<SemaphorePermit<'a>>,
 }
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Longer than the wait from warming up to the opening.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
-/// No answer of the public API is nearly as long.
-const BODY_BYTES_MAX: usize = 1 << 20;
+/// As all requests of this program say it.
+pub(crate) const USER_AGENT: &str = "launchgate-loadtest";
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// For files, the admin API and goose.
 const DESCRIPTORS_SPARE: usize = 200;
 /// What is left of descriptors when the limit can't be read.
 const DESCRIPTORS_DEFAULT: usize = 1024;
 
-/// What all HTTP of this program has in common.
-pub(crate) fn http(ledger: &Ledger) -> Result<reqwest::ClientBuilder, Failure> {
-    let http = reqwest::Client::builder()
-        .http1_only()
-        .no_proxy()
-        .no_gzip()
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .user_agent("launchgate-loadtest");
-    let Some(path) = &ledger.ca_file else { return Ok(http) };
-    let wrong = |error: String| Failure::Usage(format!("--ca-file {}: {error}", path.display()));
-    let pem = std::fs::read(path).map_err(|error| wrong(error.to_string()))?;
-    let trusted = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(causes(&error)))?;
-    if trusted.is_empty() {
-        return Err(wrong("has no certificate: PEM is asked for".to_owned()));
-    }
-    Ok(http.tls_certs_merge(trusted))
-}
-
 impl Client {
     pub(crate) fn new(target: &Target, connections: usize) -> Result<Client, Failure> {
         let gateways = target.gateways();
-        let http = http(&target.ledger)?
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(connections.div_ceil(gateways.len().max(1)))
-            .build()
-            .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
-        Ok(Client { http, gateways, in_flight: Semaphore::new(connections), connections })
+        let tls = tls(&target.ledger)?;
+        let resting_max = connections.div_ceil(gateways.len().max(1));
+        let pool = |base: &String| {
+            Pool::new(base, tls.clone(), resting_max)
+                .ok_or_else(|| Failure::Usage(format!("--gateway {base:?} is no address of a gateway")))
+        };
+        let pools = gateways.iter().map(pool).collect::<Result<_, _>>()?;
+        Ok(Client { gateways, pools, in_flight: Semaphore::new(connections), connections })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
@@ -198,61 +205,26 @@ impl Client {
         timeout: Duration,
         deadline: Instant,
     ) -> Answer {
+        let pool = &self.pools[gateway % self.pools.len()];
         // Made before the clock starts: what is measured is the gateway.
-        let request = self.made(gateway, request);
+        let request = request.made(pool.host());
         let sent = Instant::now();
         let timeout = timeout.min(deadline.saturating_duration_since(sent));
         if timeout.is_zero() {
             return Answer { sent, took: Duration::ZERO, reply: Err(Lost::NotSent) };
         }
-        let exchange = async { self.exchange(request?).await };
+        let exchange = async { pool.exchange(request?).await };
         let reply = match tokio::time::timeout(timeout, exchange).await {
-            Ok(Ok((response, body, took))) => {
-                return Answer { sent, took: took - sent, reply: Ok(Reply::of(&response, body)) };
-            }
-            Ok(Err(error)) => Err(Lost::Broken(causes(&error))),
+            Ok(Ok((reply, there))) => return Answer { sent, took: there - sent, reply: Ok(reply) },
+            Ok(Err(error)) => Err(Lost::Broken(causes(&*error))),
             Err(_) => Err(Lost::TimedOut(timeout.as_millis())),
         };
         Answer { sent, took: sent.elapsed(), reply }
     }
-
-    fn made(&self, gateway: usize, request: &Request) -> Result<reqwest::Request, reqwest::Error> {
-        let url = format!("{}{}", self.gateway(gateway), request.path);
-        let mut builder = self.http.request(request.method.clone(), url);
-        if let Some(bearer) = &request.bearer {
-            builder = builder.header("authorization", bearer);
-        }
-        if let Some(key) = &request.key {
-            builder = builder.header("idempotency-key", key);
-        }
-        if let Some(tag) = &request.tag {
-            builder = builder.header("if-none-match", tag);
-        }
-        if let Some(body) = &request.body {
-            builder = builder.header("content-type", "application/json").body(body.clone());
-        }
-        builder.build()
-    }
-
-    /// Sends it and takes the answer in; with the instant at which it was there.
-    async fn exchange(
-        &self,
-        request: reqwest::Request,
-    ) -> Result<(reqwest::Response, Vec<u8>, Instant), reqwest::Error> {
-        let mut response = self.http.execute(request).await?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > BODY_BYTES_MAX {
-                break;
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok((response, body, Instant::now()))
-    }
 }
 
 impl Reply {
-    fn of(response: &reqwest::Response, body: Vec<u8>) -> Reply {
+    fn of(response: &Response<()>, body: Vec<u8>) -> Reply {
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         Reply {
             status: response.status().as_u16(),

@@ -42,6 +42,10 @@ use clap::Parser;
 use cli::Command;
 use std::process::ExitCode;
 
+/// The system's gave memory back and took it again at every second request (3,550 `mprotect` in 2,000 reads, by strace).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let command = cli::Cli::parse().command;
