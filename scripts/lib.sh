@@ -123,5 +123,21 @@ need_redis() {
     [ "${version:-0}" -ge 7 ] || die 3 "Redis 7 or later is needed; redis-server says: $(redis-server --version)"
 }
 
+# Prometheus with its tools, redis_exporter and Alertmanager. Debian starts what it installs: that is ended again, ours are
+# private ones. What was there before is left alone.
+need_prometheus() {
+    local service new=() stop=(service)
+    for service in prometheus prometheus-redis-exporter prometheus-alertmanager; do
+        command -v "$service" > /dev/null || new+=("$service")
+    done
+    need prometheus=prometheus promtool=prometheus prometheus-redis-exporter=prometheus-redis-exporter \
+        prometheus-alertmanager=prometheus-alertmanager amtool=prometheus-alertmanager
+    [ "$(id -u)" = 0 ] || stop=(sudo service)
+    for service in ${new[@]+"${new[@]}"}; do
+        "${stop[@]}" "$service" stop > /dev/null 2>&1 || true
+        [ ! -d /run/systemd/system ] || "${stop[@]/service/systemctl}" disable "$service" > /dev/null 2>&1 || true
+    done
+}
+
 # Where cargo builds to: the folder's own, the environment's or the configuration's choice.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }

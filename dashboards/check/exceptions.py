@@ -1,0 +1,18 @@
+"""What is allowed to be otherwise, each with its reason. An exception that is not needed any more is a fault, too."""
+
+# Panels, variables, marks and recorded series that may be without data in the small launch of the check.
+EMPTY = {}
+
+# Alerts with a selector that may be without data there.
+SILENT = {}
+
+# Declared metrics that no panel and no rule shows.
+NOT_SHOWN = {}
+
+# Panels with a query that can't be narrowed to the chosen instances (or job).
+NOT_NARROWED = {
+    ("launch", "Alerts"): "alerts of Redis and of the whole fleet count, too, and have another job or none",
+    ("launch", "Alerts that fire"): "alerts of Redis and of the whole fleet count, too, and have another job or none",
+    ("launch", "Critical alerts"): "alerts of Redis and of the whole fleet count, too, and have another job or none",
+    ("gateway", "Budgets used"): "the rules record the budget of the whole job: days of counters would be much to read",
+}

@@ -1,0 +1,136 @@
+"""Runs every query against a Prometheus that has seen a launch: what fails, and what shows nothing where there must be something."""
+
+import json
+import math
+import re
+import urllib.error
+import urllib.parse
+import urllib.request
+
+import promql_parser as parser
+from boards import fill
+from exceptions import EMPTY, SILENT
+from promql import parse, selectors
+
+# No proxy: it is on this machine.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+# Instants in ms of this century; seconds would be of the year 1970.
+MILLISECONDS = 1e12
+
+
+class Prometheus:
+    """What it answers, kept: the same query is asked once."""
+
+    def __init__(self, url, start, end, scrape_interval=1):
+        self.url, self.start, self.end = url, start, end
+        # As Grafana has it: four scrapes.
+        self.rate_interval = 4 * scrape_interval
+        self.answers = {}
+
+    def ask(self, path, **query):
+        key = path, *query.items()
+        if key not in self.answers:
+            try:
+                with OPENER.open(f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
+                    self.answers[key] = json.load(answer)["data"], None
+            except urllib.error.HTTPError as error:
+                self.answers[key] = None, json.load(error).get("error", str(error))
+        return self.answers[key]
+
+    def run(self, expr, instant=False):
+        """Labels and values of each series, or why not. An instant one is asked for while the load went on."""
+        if instant:
+            data, error = self.ask("query", query=expr, time=self.end)
+        else:
+            data, error = self.ask("query_range", query=expr, start=self.start, end=self.end, step=1)
+        if error:
+            return [], error
+        if data["resultType"] == "scalar":
+            return [({}, [float(data["result"][1])])], None
+        found = [(each["metric"], [float(value) for _, value in each.get("values") or [each["value"]]]) for each in data["result"]]
+        # NaN is nothing to look at.
+        return [(labels, numbers) for labels, values in found if (numbers := [value for value in values if math.isfinite(value)])], None
+
+    def label_values(self, selector, label):
+        query = {"match[]": selector, "start": self.start, "end": self.end}
+        return self.ask(f"label/{label}/values", **query)
+
+
+def boards(boards, prometheus, used):
+    for board in boards:
+        every, chosen = {}, {}
+        for name, selector, label in board.label_values():
+            if selector is None:
+                continue
+            values, error = prometheus.label_values(fill(selector, every, prometheus.rate_interval), label)
+            if error or not values:
+                yield f"{board.name}: variable {name}: {error or 'has no values'}"
+                continue
+            multi = next(variable for variable in board.variables if variable["name"] == name).get("multi")
+            # As Grafana writes what was chosen, and "All".
+            chosen[name] = "(" + "|".join(re.escape(value) for value in values) + ")" if multi else values[0]
+            every[name] = ".+" if multi else values[0]
+        for query in board.queries():
+            for values in (every, chosen):
+                fault = look(query, prometheus, values)
+                if fault and (board.name, query.place) in EMPTY:
+                    used.add(("EMPTY", (board.name, query.place)))
+                elif fault:
+                    yield f"{board.name}: {query.place}: {fault}"
+                    break
+
+
+def look(query, prometheus, values):
+    """What is wrong with a query's result."""
+    expr = fill(query.expr, values, prometheus.rate_interval)
+    found, error = prometheus.run(expr, query.instant)
+    if error:
+        return f"{error}: {expr}"
+    if not found:
+        return f"has no data: {expr}"
+    for label in re.findall(r"\{\{\s*(\w+)\s*\}\}", query.legend):
+        if any(label not in labels for labels, _ in found):
+            return f"the legend names {label}, which its series do not have: {expr}"
+    if query.kind == "mark" and query.expr.endswith("* 1000") and any(value < MILLISECONDS for _, values in found for value in values):
+        return f"marks an instant that is not in ms: {expr}"
+    return None
+
+
+def rules(rules, prometheus, used):
+    for file, rule in rules:
+        name = rule.get("alert") or rule["record"]
+        found, error = prometheus.run(rule["expr"])
+        if error:
+            yield f"{file}: {name}: {error}"
+        elif "record" in rule and not found:
+            if name in EMPTY:
+                used.add(("EMPTY", name))
+            else:
+                yield f"{file}: {name} records nothing"
+        elif "alert" in rule:
+            yield from alert(file, name, rule["expr"], prometheus, used)
+
+
+def alert(file, name, expr, prometheus, used):
+    """An alert that is silent must be so because all is well, and not because it looks at nothing."""
+    for selector, path in selectors(parse(expr)):
+        missing = any(isinstance(node, parser.Call) and node.func.name == "absent" for node in path)
+        found, _ = prometheus.run(str(selector))
+        if found or missing:
+            continue
+        if name in SILENT:
+            used.add(("SILENT", name))
+        else:
+            yield f"{file}: {name} looks at {selector}, of which there is nothing"
+
+
+def loaded(prometheus):
+    """Whether Prometheus itself can evaluate what it has loaded."""
+    groups, error = prometheus.ask("rules")
+    if error:
+        yield f"Prometheus: {error}"
+        return
+    for group in groups["groups"]:
+        for rule in group["rules"]:
+            if rule["health"] != "ok":
+                yield f"Prometheus: {rule['name']}: {rule.get('lastError') or rule['health']}"

@@ -1,0 +1,128 @@
+"""The check of everything in dashboards: reads it, runs it against a Prometheus that has seen a small launch, and then plants
+mistakes to show that they would be found. scripts/check-dashboards starts what is needed. Exit code 1: there are faults."""
+
+import argparse
+import pathlib
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+import boards  # noqa: E402
+import declared  # noqa: E402
+import exceptions  # noqa: E402
+import lint  # noqa: E402
+import live  # noqa: E402
+import promql  # noqa: E402
+import rules  # noqa: E402
+import selftest  # noqa: E402
+import tools  # noqa: E402
+
+# What has no exporter.
+PROMETHEUS_OWN = {
+    "up": declared.Metric("gauge", dict(declared.SCRAPED), "prometheus"),
+}
+
+
+class Check:
+    """What every run of it needs: the declared metrics, the gateway's program, a Prometheus."""
+
+    def __init__(self, metrics, gateway, prometheus):
+        self.metrics, self.gateway, self.prometheus = metrics, gateway, prometheus
+
+    def faults(self, tree):
+        """Everything but the tools, on one copy of the dashboards."""
+        used = set()
+        all_rules, all_boards = rules.load(tree), boards.load(tree)
+        yield from self.made(tree)
+        yield from lint.lint(all_boards, used)
+        yield from self.read(all_rules, all_boards)
+        yield from rules.words(all_rules)
+        yield from rules.tested(all_rules, tree)
+        yield from rules.runbook(all_rules, tree, all_boards, self.gateway)
+        yield from self.shown(all_rules, all_boards, used)
+        yield from live.rules(self.readable(all_rules), self.prometheus, used)
+        yield from live.boards(all_boards, self.prometheus, used)
+        for name in ("EMPTY", "SILENT", "NOT_SHOWN", "NOT_NARROWED"):
+            yield from (f"exceptions.py: {name}: {key} is not needed" for key in getattr(exceptions, name) if (name, key) not in used)
+
+    def made(self, tree):
+        told = subprocess.run([sys.executable, tree / "grafana/make", "--check"], capture_output=True, text=True)
+        if told.returncode:
+            yield told.stderr.strip()
+
+    def read(self, all_rules, all_boards):
+        """Every query against what is declared; what rules record is declared by them, in their order."""
+        series = declared.series(self.metrics) | {name: (name, metric) for name, metric in PROMETHEUS_OWN.items()}
+        reader, alert_labels = promql.Reader(series), {"alertname", "alertstate"}
+        for file, rule in all_rules:
+            faults, labels = reader.faults(rule["expr"])
+            yield from (f"{file}: {rule.get('alert') or rule['record']} {fault}" for fault in faults)
+            labels |= set(rule.get("labels", {}))
+            if "record" in rule:
+                series[rule["record"]] = (rule["record"], declared.Metric("gauge", dict.fromkeys(labels), "rules"))
+            alert_labels |= labels
+        series["ALERTS"] = ("ALERTS", declared.Metric("gauge", dict.fromkeys(alert_labels), "rules"))
+        for board in all_boards:
+            for query in board.queries():
+                yield from (f"{board.name}: {query.place} {fault}" for fault in reader.faults(query.expr)[0])
+
+    def readable(self, all_rules):
+        for file, rule in all_rules:
+            try:
+                promql.parse(rule["expr"])
+            except ValueError:
+                continue  # told already
+            yield file, rule
+
+    def shown(self, all_rules, all_boards, used):
+        seen = set()
+        for expr in [rule["expr"] for _, rule in all_rules] + [query.expr for board in all_boards for query in board.queries()]:
+            try:
+                seen |= promql.names(expr)
+            except ValueError:
+                continue  # told already
+        shown = {name for alias, (name, _) in declared.series(self.metrics).items() if alias in seen}
+        for name, metric in self.metrics.items():
+            if metric.owner == "redis" or name in shown:
+                continue
+            if name in exceptions.NOT_SHOWN:
+                used.add(("NOT_SHOWN", name))
+            else:
+                yield f"there is {name}, and nothing shows it"
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    for name in ("tree", "gateway", "prometheus", "gateway-list", "gateway-text", "loadtest-text", "redis-text"):
+        arguments.add_argument(f"--{name}", required=True)
+    for name in ("start", "end"):
+        arguments.add_argument(f"--{name}", required=True, type=float)
+    given = arguments.parse_args()
+    tree = pathlib.Path(given.tree).resolve()
+    text = {name: pathlib.Path(getattr(given, f"{name}_text")).read_text() for name in ("gateway", "loadtest", "redis")}
+    metrics = declared.gateway(pathlib.Path(given.gateway_list).read_text())
+    metrics |= declared.exported(text["loadtest"], "loadtest") | declared.exported(text["redis"], "redis")
+    prometheus = live.Prometheus(given.prometheus, given.start, given.end)
+    check = Check(metrics, given.gateway, prometheus)
+
+    faults = [*check.faults(tree), *live.loaded(prometheus)]
+    faults += filter(None, [*tools.configuration(tree), *tools.unit_tests(tree)])
+    faults += filter(None, tools.texts(*(declared.classic(text[name]) for name in ("gateway", "loadtest"))))
+    if faults:
+        print("\n".join(faults), file=sys.stderr)
+        sys.exit(f"{len(faults)} faults in {tree.name}")
+    all_boards = boards.load(tree)
+    queries = sum(1 for board in all_boards for _ in board.queries())
+    print(f"{len(all_boards)} boards with {queries} queries, {len(rules.load(tree))} rules, {len(metrics)} metrics: no fault")
+
+    missed = [*selftest.run(tree, selftest.MISTAKES, check.faults)]
+    missed += selftest.run(tree, selftest.TOOLS, lambda copy: filter(None, tools.configuration(copy)))
+    missed += selftest.run(tree, selftest.UNIT_TESTS, lambda copy: filter(None, tools.unit_tests(copy)))
+    if missed:
+        print("\n".join(missed), file=sys.stderr)
+        sys.exit(f"{len(missed)} planted mistakes were not found")
+    print(f"{len(selftest.MISTAKES) + len(selftest.TOOLS) + len(selftest.UNIT_TESTS)} planted mistakes, all found")
+
+
+main()

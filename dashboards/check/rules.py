@@ -1,0 +1,98 @@
+"""What alerts must have: their words, their paragraph in the runbook, and tests in which they fire and in which they are silent.
+Also whether what the runbook says of panels and commands is there."""
+
+import re
+import subprocess
+
+import yaml
+
+SEVERITIES = {"critical", "warning"}
+LINES = ("**Buyers", "**Look:**", "**Do:**", "**Not:**")
+BOARDS = {"Launch": "launch", "Gateway": "gateway", "Redis": "redis", "Load test": "loadtest"}
+
+
+def load(tree):
+    """All rules, each with its file; those that record first, as others name what they record."""
+    found = []
+    for path in sorted((tree / "prometheus/rules").glob("*.yml")):
+        for group in yaml.safe_load(path.read_text())["groups"]:
+            found += [(path.name, rule) for rule in group["rules"]]
+    return sorted(found, key=lambda each: "record" not in each[1])
+
+
+def words(rules):
+    for file, rule in rules:
+        if "alert" not in rule:
+            continue
+        name, notes = rule["alert"], rule.get("annotations", {})
+        if not re.fullmatch(r"Launchgate[A-Z]\w+", name):
+            yield f"{file}: {name} is no name of an alert of ours (LaunchgateSomething)"
+        if rule.get("labels", {}).get("severity") not in SEVERITIES:
+            yield f"{file}: {name} has no severity"
+        for note in ("summary", "description"):
+            if not notes.get(note):
+                yield f"{file}: {name} has no {note}"
+        if notes.get("runbook_url") != f"{{{{ $externalLabels.runbooks }}}}dashboards/RUNBOOK.md#{name.lower()}":
+            yield f"{file}: {name} does not link to its paragraph"
+
+
+def tested(rules, tree):
+    fire, silent = set(), set()
+    for path in (tree / "prometheus/tests").glob("*.yml"):
+        for test in yaml.safe_load(path.read_text())["tests"]:
+            for case in test.get("promql_expr_test", []):
+                for name in re.findall(r'ALERTS\{[^}]*alertname=~?"([^"]+)"', case["expr"]):
+                    (fire if case["exp_samples"] else silent).add(name)
+            for case in test.get("alert_rule_test", []):
+                (fire if case["exp_alerts"] else silent).add(case["alertname"])
+    for name in sorted({rule["alert"] for _, rule in rules if "alert" in rule}):
+        for what, names in (("fires", fire), ("is silent", silent)):
+            if not any(re.fullmatch(pattern, name) for pattern in names):
+                yield f"tests: there is none in which {name} {what}"
+
+
+def runbook(rules, tree, boards, gateway):
+    text = (tree / "RUNBOOK.md").read_text()
+    paragraphs = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", text, re.M | re.S))
+    alerts = {rule["alert"] for _, rule in rules if "alert" in rule}
+    yield from (f"RUNBOOK.md: {name} has no paragraph" for name in sorted(alerts - set(paragraphs)))
+    yield from (f"RUNBOOK.md: {name} is no alert" for name in sorted(set(paragraphs) - alerts))
+    for name, paragraph in paragraphs.items():
+        for line in LINES:
+            if line not in paragraph:
+                yield f"RUNBOOK.md: {name} has no line {line}"
+    yield from (f"RUNBOOK.md: {name} is named, and is no alert" for name in sorted(set(re.findall(r"\bLaunchgate[A-Z]\w+", text)) - alerts))
+    titles = {board.name: {panel.get("title") for panel in board.tree["panels"]} for board in boards}
+    for board, quoted in re.findall(r'\*([A-Z][a-z ]+)\*, ((?:"[^"]+"(?:, | and )?)+)', text):
+        for title in re.findall(r'"([^"]+)"', quoted):
+            if title not in titles.get(BOARDS.get(board, ""), ()):
+                yield f'RUNBOOK.md: {board} has no panel "{title}"'
+    yield from (f"RUNBOOK.md: {fault}" for fault in commands(text, gateway))
+
+
+def commands(text, gateway):
+    """Every command of the gateway that stands there, against what the program says of itself."""
+    found = set(re.findall(r"`(gateway [^`]+)`", text)) | set(re.findall(r"^    (gateway [^#\n]+)", text, re.M))
+    helps = {}
+    for command in sorted(found):
+        path = []
+        for word in command.split()[1:]:
+            if not re.fullmatch(r"[a-z]+", word):
+                break
+            path.append(word)
+        # What follows a command in small letters may be an argument already.
+        while path and " ".join(path) not in helps:
+            told = subprocess.run([gateway, *path, "--help"], capture_output=True, text=True)
+            if told.returncode == 0:
+                helps[" ".join(path)] = told.stdout
+                break
+            path.pop()
+        if not path:
+            yield f"there is no command `{command}`"
+            continue
+        for flag in re.findall(r"(--[a-z-]+)", command):
+            if flag not in helps[" ".join(path)]:
+                yield f"`{command}`: there is no {flag}"
+    flags = set(re.findall(r"`(--[a-z-]+)`", text))
+    serve = subprocess.run([gateway, "serve", "--help"], capture_output=True, text=True).stdout
+    yield from (f"there is no option `{flag}`" for flag in sorted(flags) if flag not in serve and flag != "--reason")

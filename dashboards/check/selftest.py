@@ -1,0 +1,143 @@
+"""Plants mistakes, each in a copy of the dashboards, and says which of them the check does not find."""
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def board(name, change):
+    """A mistake in a board's JSON."""
+
+    def plant(tree):
+        path = tree / f"grafana/dashboards/{name}.json"
+        content = json.loads(path.read_text())
+        change(content)
+        path.write_text(json.dumps(content))
+
+    return plant
+
+
+def panel(name, title, change):
+    """A mistake in a panel."""
+    return board(name, lambda tree: change(next(panel for panel in tree["panels"] if panel.get("title") == title)))
+
+
+def expr(name, title, old, new):
+    """A mistake in a panel's first query."""
+
+    def change(panel):
+        query = panel["targets"][0]["expr"]
+        assert old in query, f"{title} does not have {old!r}: {query}"
+        panel["targets"][0]["expr"] = query.replace(old, new)
+
+    return panel(name, title, change)
+
+
+def text(path, old, new):
+    """A mistake in a file's text; the first place counts."""
+
+    def plant(tree):
+        content = (tree / path).read_text()
+        assert re.search(old, content, re.S), f"{path} does not have {old!r}"
+        (tree / path).write_text(re.sub(old, new, content, count=1, flags=re.S))
+
+    return plant
+
+
+def without(name, title):
+    """A panel that was taken away."""
+
+    def change(tree):
+        kept = [panel for panel in tree["panels"] if panel.get("title") != title]
+        assert len(kept) < len(tree["panels"]), f"{name} has no panel {title}"
+        tree["panels"] = kept
+
+    return board(name, change)
+
+
+def variable(name, variable, **members):
+    return board(name, lambda tree: next(v for v in tree["templating"]["list"] if v["name"] == variable).update(members))
+
+
+LEDGER, REDIS, RUNBOOK = "prometheus/rules/ledger.yml", "prometheus/rules/redis.yml", "RUNBOOK.md"
+
+# What was done, how, and which words of a fault must follow.
+MISTAKES = [
+    ("a metric that is not there", expr("gateway", "Threads", "process_threads", "process_thread"), "launchgate_process_thread, which nobody declares"),
+    ("a label that is not there", expr("gateway", "Shed", "by (reason)", "by (why)"), "groups by why"),
+    ("a matcher of a label that is not there", expr("gateway", "Shed", "{job", '{policy="x", job'), "matches the label policy"),
+    ("a value that never comes", expr("launch", "Won", '"won"', '"sold"'), "asks for outcome='sold'"),
+    ("a ledger's gauge summed over gateways", expr("launch", "Held", "max(", "sum("), "takes launchgate_reservations other than by max or min"),
+    ("a ledger's gauge of each gateway", expr("launch", "Held", "max(", "("), "takes launchgate_reservations other than by max or min"),
+    ("a counter without rate", expr("gateway", "Shed", "rate(launchgate", "(launchgate"), "is no PromQL"),
+    ("a counter as it is", expr("launch", "Taps", 'sum(rate(launchgate_requests_total{job=~"$job", instance=~"$instance", route="reserve"}[$__rate_interval]))',
+                               'sum(launchgate_requests_total{job=~"$job", instance=~"$instance"})'), "takes the counter launchgate_requests_total without rate"),
+    ("the rate of a gauge", expr("launch", "Changes of the ledger", "deriv(", "rate("), "takes rate of launchgate_ledger_sequence, which is a gauge"),
+    ("a fixed interval", expr("gateway", "Shed", "$__rate_interval", "1m"), "target-rate-interval-rule"),
+    ("a query of all jobs", expr("gateway", "Shed", 'job=~"$job", ', ""), "target-job-rule"),
+    ("a query of all instances", expr("gateway", "Shed", ', instance=~"$instance"', ""), "target-instance-rule"),
+    ("a quantile of what is no histogram", expr("gateway", "Durations", "sum by (le) ", "sum"), "has no buckets"),
+    ("no unit", panel("gateway", "Memory", lambda p: p["fieldConfig"]["defaults"].pop("unit")), "panel-units-rule"),
+    ("a unit that Grafana does not know", panel("gateway", "Memory", lambda p: p["fieldConfig"]["defaults"].update(unit="octets")), "panel-units-rule"),
+    ("no description", panel("redis", "Keys", lambda p: p.pop("description")), "panel-title-description-rule"),
+    ("no query", panel("redis", "Keys", lambda p: p.update(targets=[])), "panel-no-targets-rule"),
+    ("a fixed data source", panel("redis", "Keys", lambda p: p.update(datasource={"type": "prometheus", "uid": "P1"})), "panel-datasource-rule"),
+    ("a fixed data source of a query", panel("redis", "Keys", lambda p: p["targets"][0].pop("datasource")), "panel-datasource-rule"),
+    ("the past as the figure of now", panel("launch", "Phase", lambda p: p["targets"][0].update(instant=False)), "takes something of the past"),
+    ("two panels with one number", panel("redis", "Keys", lambda p: p.update(id=2)), "panels without a number of their own"),
+    ("a board that can be edited", board("launch", lambda tree: tree.update(editable=True)), "uneditable-dashboard"),
+    ("an old schema", board("launch", lambda tree: tree.update(schemaVersion=36)), "a schema older than"),
+    ("two boards with one uid", board("launch", lambda tree: tree.update(uid="launchgate-redis")), "is there twice"),
+    ("no marks", board("launch", lambda tree: tree["annotations"].update(list=[])), "marks no moments"),
+    ("no variable of the data source", variable("launch", "datasource", query="loki"), "template-datasource-rule"),
+    ("one instance only", variable("launch", "instance", multi=False), "template-instance-rule"),
+    ("a variable that is asked for once", variable("launch", "job", refresh=1), "template-on-time-change-reload-rule"),
+    ("a variable without values", variable("launch", "sale", query="label_values(launchgate_sale, sale)"), "variable sale: has no values"),
+    ("a panel without data", expr("gateway", "Memory", "bytes{", 'bytes{instance="nobody", '), "Memory: has no data"),
+    ("a query that fails", expr("gateway", "Descriptors", "/", "/ on (job)"), "many-to-many matching"),
+    ("a legend of a label that is not there", panel("gateway", "Memory", lambda p: p["targets"][0].update(legendFormat="{{host}}")), "the legend names host"),
+    ("a mark in seconds", board("launch", lambda tree: tree["annotations"]["list"][0].update(
+        expr=tree["annotations"]["list"][0]["expr"].replace("* 1000", "* 1 * 1000 / 1000 * 0.001 * 1000"))), "not in ms"),
+    ("a metric that nothing shows", without("gateway", "Threads"), "launchgate_process_threads, and nothing shows it"),
+    ("a board that is not what it is made from", panel("redis", "Keys", lambda p: p.update(description="Changed by hand.")), "not as boards/ makes them"),
+    ("a rule with a metric that is not there", text(LEDGER, "launchgate_ledger_fault", "launchgate_ledger_faults"), "launchgate_ledger_faults, which nobody declares"),
+    ("a rule that sums a ledger's gauge", text(LEDGER, r"max( by \(job, sale\) \(launchgate_ledger_oversold)", r"sum\1"), "takes launchgate_ledger_oversold_units other than by max or min"),
+    ("an alert that looks at nothing", text(REDIS, "redis_aof_enabled == 0", 'redis_aof_enabled{job="reddis"} == 0'), "of which there is nothing"),
+    ("a record of nothing", text("prometheus/rules/recording.yml", r"rate1m\[5m\]\)\n", 'rate1m{job="x"}[5m])\n'), "records nothing"),
+    ("an alert without a severity", text(LEDGER, r"labels: \{severity: critical\}", "labels: {}"), "has no severity"),
+    ("an alert without a summary", text(LEDGER, r"          summary: [^\n]*\n", ""), "has no summary"),
+    ("an alert without its link", text(LEDGER, "#launchgateledgerdrift", "#drift"), "does not link to its paragraph"),
+    ("an alert without a paragraph", text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"), "LaunchgateOversold has no paragraph"),
+    ("a paragraph without an alert", text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"), "LaunchgateSold is no alert"),
+    ("a paragraph that does not say what not to do", text(RUNBOOK, r"\*\*Not:\*\* never correct", "Never correct"), "LaunchgateLedgerDrift has no line **Not:**"),
+    ("a panel that the runbook invents", text(RUNBOOK, '"Holds due"', '"Due holds"'), 'Launch has no panel "Due holds"'),
+    ("a command that is not there", text(RUNBOOK, "gateway journal", "gateway diary"), "there is no command `gateway diary"),
+    ("a flag that is not there", text(RUNBOOK, "--was 3000", "--from 3000"), "there is no --from"),
+    ("an option that is not there", text(RUNBOOK, "`--audit-interval-s`", "`--audit-seconds`"), "there is no option `--audit-seconds`"),
+    ("an alert without a test in which it fires", text("prometheus/tests/ledger.yml", r'- expr: ALERTS\{alertname="LaunchgateOversold"\}.*?\n(?=      - \{)', ""), "in which LaunchgateOversold fires"),
+    ("an alert without a test in which it is silent", text("prometheus/tests/ledger.yml", r"      - \{expr: 'ALERTS\{alertname=\"LaunchgateOversold[^\n]*\n", ""), "in which LaunchgateOversold is silent"),
+]
+
+# These are found by the tools, and run with them only.
+TOOLS = [
+    ("a configuration that Prometheus does not take", text("prometheus/prometheus.yml", "scrape_timeout: 1s", "scrape_timeout: 1m"), "promtool check config"),
+    ("a rule that Prometheus does not take", text(LEDGER, "humanizeDuration", "humaniseDuration"), "promtool check"),
+    ("an Alertmanager without a receiver", text("prometheus/alertmanager.yml", "- name: pager", "- name: beeper"), "amtool check-config"),
+    ("a critical alert that wakes nobody", text("prometheus/alertmanager.yml", "receiver: pager", "receiver: chat"), "amtool config routes"),
+]
+# And this one by a unit test.
+UNIT_TESTS = [("an alert that comes too late", text("prometheus/tests/ledger.yml", "1x9 stale|3x9", "0x9"), "promtool test rules")]
+
+
+def run(tree, mistakes, check):
+    """Plants each mistake in a copy of its own; `check(copy)` says what is found. Those that are not found are told."""
+    for what, plant, words in mistakes:
+        with tempfile.TemporaryDirectory() as folder:
+            copy = Path(folder) / "dashboards"
+            shutil.copytree(tree, copy, ignore=shutil.ignore_patterns("live", "node_modules", "__pycache__"))
+            plant(copy)
+            found = list(check(copy))
+            if not any(words in fault for fault in found):
+                yield f"self-test: {what} is not found (expected: {words}); found: {found[:5] or 'nothing'}"

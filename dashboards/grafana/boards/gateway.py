@@ -1,0 +1,108 @@
+"""The board of the gateways as programs: rates, errors, durations; lanes, limits, connections, Redis as they see it, the process."""
+
+from kit import BAD, GOOD, add, board, cells, figure, graph, query, rows
+
+DURATION = "launchgate_request_duration_seconds_bucket"
+
+
+def quantiles(expr):
+    return [query(f"histogram_quantile({q}, {expr})", name) for q, name in ((0.5, "p50"), (0.9, "p90"), (0.99, "p99"), (0.999, "p99.9"))]
+
+
+def gateway():
+    built = board("launchgate-gateway", "Gateway", "The gateways as programs.", "launchgate_build_info")
+    add(
+        built,
+        "Requests, errors, durations",
+        graph("Requests", "Answers on the public listener, by route.", "reqps",
+              query("sum by (route) (rate(launchgate_requests_total{G}[R]))", "{{route}}"), stacked=True),
+        graph("Errors", "Answers that are the gateway's or Redis's fault: 500, and 503 of either kind.", "reqps",
+              query('sum by (outcome) (rate(launchgate_requests_total{G, outcome=~"internal|outcome-unknown|temporary-reduced-capacity"}[R]))',
+                    "{{outcome}}")),
+        graph("Durations", "From a request's head to its answer, all outcomes.", "s",
+              *quantiles(f"sum by (le) (rate({DURATION}{{G}}[R]))")),
+        graph("Outcomes", "Answers by outcome; those that do not occur are left out.", "reqps",
+              query("sum by (outcome) (rate(launchgate_requests_total{G}[R])) > 0", "{{outcome}}"), width=12),
+        graph("Requests by gateway", "Whether the balancer spreads them evenly.", "reqps",
+              query("sum by (instance) (rate(launchgate_requests_total{G}[R]))", "{{instance}}"), width=12),
+        graph("Bad by objective", "Share of what counts for each objective and was not good: availability (99.9 %), latency of taps (99 % within 250 ms).",
+              "percentunit",
+              query("1 - sum by (slo) (rate(launchgate_slo_good_total{G}[R])) / sum by (slo) (rate(launchgate_slo_requests_total{G}[R]))",
+                    "{{slo}}"), width=12),
+        graph("Budgets used", "Share of what may be bad in 30 days that was used up in the last 3, all gateways of the job.",
+              "percentunit",
+              query('launchgate:slo_bad:ratio_rate3d{job=~"$job", slo="availability"} / 0.001 / 10', "availability"),
+              query('launchgate:slo_bad:ratio_rate3d{job=~"$job", slo="latency"} / 0.01 / 10', "latency"), width=12),
+    )
+    add(
+        built,
+        "The path of a tap",
+        graph("Stages, slowest of a hundred", "99th percentile of each stage of new reservations: token, admission, the line before Redis, Redis, the answer.", "s",
+              query("histogram_quantile(0.99, sum by (le, stage) (rate(launchgate_stage_duration_seconds_bucket{G}[R])))", "{{stage}}"), log=True),
+        graph("Stages, mean", "Mean time of each stage of new reservations, stacked: what a tap's time is made of.", "s",
+              query("sum by (stage) (rate(launchgate_stage_duration_seconds_sum{G}[R])) / sum by (stage) (rate(launchgate_stage_duration_seconds_count{G}[R]))",
+                    "{{stage}}"), stacked=True),
+        graph("Taps in a batch", "How many taps one script call decides.", "none",
+              query("sum(rate(launchgate_batch_taps_sum{G}[R])) / sum(rate(launchgate_batch_taps_count{G}[R]))", "mean"),
+              query("histogram_quantile(0.99, sum by (le) (rate(launchgate_batch_taps_bucket{G}[R])))", "p99")),
+        graph("Taps in line", "Taps that wait for a batch, by gateway.", "none",
+              query("sum by (instance) (launchgate_taps_waiting{G})", "{{instance}}")),
+        graph("Requests in flight", "Requests that ask the ledger, those in line included, and how many may, by gateway.", "none",
+              query("sum by (instance) (launchgate_requests_in_flight{G})", "{{instance}}"),
+              query("max(launchgate_requests_in_flight_max{G})", "at most")),
+        graph("Workers", "Share of a core that each worker is busy; near 1 there are too few.", "percentunit",
+              query("sum by (instance, worker) (rate(launchgate_worker_busy_seconds_total{G}[R]))", "{{instance}} {{worker}}"), limit=0.9),
+    )
+    add(
+        built,
+        "The door",
+        graph("Shed", "Requests that were told to come back because of too much at once, or for want of Redis, by reason.", "reqps",
+              query("sum by (reason) (rate(launchgate_shed_total{G}[R]))", "{{reason}}")),
+        graph("Limited", "Requests over a rate limit, by policy.", "reqps",
+              query("sum by (policy) (rate(launchgate_limited_total{G}[R]))", "{{policy}}")),
+        graph("Connections", "Open connections by listener, and how many the public one may have at each gateway.", "none",
+              query("sum by (listener) (launchgate_connections_open{G})", "{{listener}}"),
+              query('sum(launchgate_connections_max{G, listener="public"})', "public, at most")),
+        graph("Connections opened", "New connections a second, by listener.", "cps",
+              query("sum by (listener) (rate(launchgate_connections_total{G}[R]))", "{{listener}}"), width=12),
+        graph("Connections ended", "How connections of apps ended, a second.", "cps",
+              query('sum by (reason) (rate(launchgate_connections_ended_total{G, listener="public"}[R]))', "{{reason}}"), width=12),
+    )
+    add(
+        built,
+        "Redis as the gateways see it",
+        graph("Connected", "Whether each gateway has its connections: lane (taps), ledger (the rest), follower, fleet, admin. The worst counts.", "none",
+              query("min by (user) (launchgate_redis_up{G})", "{{user}}")),
+        graph("Connections made anew", "Connections to Redis that were opened, by what they are for.", "cps",
+              query("sum by (user) (rate(launchgate_redis_connects_total{G}[R]))", "{{user}}")),
+        graph("Errors of Redis", "Calls of Redis that failed, by what they were for.", "ops",
+              query("sum by (user) (rate(launchgate_redis_errors_total{G}[R]))", "{{user}}")),
+    )
+    add(
+        built,
+        "Process",
+        figure("Gateways", "Gateways that announce themselves in Redis, and their versions.", "none",
+               query("max(launchgate_fleet_gateways{G})", "gateways"), query("max(launchgate_fleet_versions{G})", "versions"), width=6),
+        figure("Not ready", "Gateways that have asked the balancer to send them nothing.", "none",
+               query("count(launchgate_ready{G} == 0) or vector(0)", "not ready"), colours=((None, GOOD), (1, BAD)), width=6),
+        figure("Certificate", "Until the first certificate of a listener expires; without TLS there is none.", "s",
+               query("min(launchgate_certificate_expiry_timestamp_seconds{G}) - time()", "first to expire"),
+               colours=((None, BAD), (14 * 86400, GOOD)), width=6),
+        figure("Token keys", "Until the first key that tokens are checked with expires; there may be none that does.", "s",
+               query("min(launchgate_token_key_expiry_timestamp_seconds{G}) - time()", "first to expire"),
+               colours=((None, BAD), (14 * 86400, GOOD)), width=6),
+        graph("CPU", "Cores in use, by gateway.", "none",
+              query("sum by (instance) (rate(launchgate_process_cpu_seconds_total{G}[R]))", "{{instance}}")),
+        graph("Memory", "Resident memory, by gateway.", "bytes",
+              query("max by (instance) (launchgate_process_resident_memory_bytes{G})", "{{instance}}")),
+        graph("Descriptors", "Open descriptors, as a share of what the system gives the process.", "percentunit",
+              query("launchgate_process_open_fds{G} / launchgate_process_max_fds{G}", "{{instance}}"), limit=0.8),
+        graph("Threads", "Threads, by gateway.", "none",
+              query("max by (instance) (launchgate_process_threads{G})", "{{instance}}")),
+        graph("Up for", "Since the process started; a step down is a restart.", "s",
+              query("time() - max by (instance) (launchgate_process_start_time_seconds{G})", "{{instance}}")),
+        rows("Versions", "What each gateway runs. The scripts in Redis must be the same at all of them.", "none",
+             cells("max by (instance, version, redis_scripts) (launchgate_build_info{G})"),
+             names={"instance": "Instance", "version": "Version", "redis_scripts": "Scripts"}, hidden=("Value",), width=8),
+    )
+    return built

@@ -1,0 +1,189 @@
+"""What the boards are made of: queries, panels and variables as this project wants all of them, on Grafana's own SDK.
+
+In a query `{G}` stands for the matchers of job and instance, `{S}` for these and the sale's, and `[R]` for Grafana's rate interval:
+`rate(launchgate_shed_total{G, reason="queue"}[R])`.
+"""
+
+import re
+
+from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, table, timeseries
+from grafana_foundation_sdk.models import common as shapes
+from grafana_foundation_sdk.models import dashboard as models
+
+SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+MATCHERS = {
+    "G": 'job=~"$job", instance=~"$instance"',
+    "S": 'job=~"$job", instance=~"$instance", sale=~"$sale"',
+}
+GOOD, BAD, WARN, PLAIN = "green", "red", "orange", "text"
+
+
+def promql(text):
+    """A query with its matchers and its interval."""
+    text = re.sub(r"\{([GS])\b", lambda found: "{" + MATCHERS[found.group(1)], text)
+    return text.replace("[R]", "[$__rate_interval]")
+
+
+def query(expr, legend="", instant=False):
+    """A query over the time that is shown, or of its end."""
+    target = prometheus.Dataquery().expr(promql(expr)).legend_format(legend or "__auto").datasource(SOURCE)
+    return target.instant() if instant else target.range()
+
+
+def panel(kind, title, description, unit, queries, width, height):
+    """What all panels have."""
+    built = kind.Panel().title(title).description(description).unit(unit).datasource(SOURCE).span(width).height(height)
+    for place, target in enumerate(queries):
+        built.with_target(target.ref_id(chr(ord("A") + place)))
+    return built
+
+
+def graph(title, description, unit, *queries, width=8, height=8, stacked=False, log=False, signed=False, limit=None):
+    """Lines over time; stacked where they add up, `signed` where they go below zero. `limit` is a line that must not be crossed."""
+    built = (
+        panel(timeseries, title, description, unit, queries, width, height)
+        .line_width(1)
+        .fill_opacity(25 if stacked else 5)
+        .show_points(shapes.VisibilityMode.NEVER)
+        .tooltip(common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING))
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(shapes.LegendDisplayMode.LIST)
+            .placement(shapes.LegendPlacement.BOTTOM)
+            .calcs([])
+        )
+    )
+    if not (log or signed):
+        built.min(0)
+    if stacked:
+        built.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL).group("A"))
+    if log:
+        built.scale_distribution(common.ScaleDistributionConfig().type(shapes.ScaleDistribution.LOG).log(10))
+    if limit is not None:
+        built.thresholds(steps((None, GOOD), (limit, BAD)))
+        built.thresholds_style(common.GraphThresholdsStyleConfig().mode(shapes.GraphThresholdsStyleMode.DASHED))
+    return built
+
+
+def figure(title, description, unit, *queries, width=3, height=4, colours=((None, PLAIN),), words=None, name=False):
+    """The figure of now, large: asked for at the end of the time that is shown, so that nothing of the past is taken for it.
+    `words` says in words what a value means, `name` shows the series' name instead of its value."""
+    return (
+        panel(stat, title, description, unit, [each.instant() for each in queries], width, height)
+        .graph_mode(shapes.BigValueGraphMode.NONE)
+        .color_mode(shapes.BigValueColorMode.VALUE)
+        .text_mode(shapes.BigValueTextMode.NAME if name else shapes.BigValueTextMode.AUTO)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+        .thresholds(steps(*colours))
+        .mappings([models.ValueMap(options={value: word(*said) for value, said in (words or {}).items()})] if words else [])
+    )
+
+
+def rows(title, description, unit, *queries, width=12, height=8, names=None, hidden=()):
+    """A table of the latest values: one line for each set of labels, one column for each query."""
+    built = panel(table, title, description, unit, queries, width, height).show_header(True).filterable(False)
+    built.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
+    columns = {"excludeByName": {name: True for name in ("Time", *hidden)}, "renameByName": names or {}, "indexByName": {}}
+    return built.with_transformation(models.DataTransformerConfig(id_val="organize", options=columns))
+
+
+def cells(expr):
+    """A query of a table."""
+    return query(expr, instant=True).format("table")
+
+
+def steps(*pairs):
+    """Colours from values on; None: from the start."""
+    return (
+        dashboard.ThresholdsConfig()
+        .mode(models.ThresholdsMode.ABSOLUTE)
+        .steps([models.Threshold(value=value, color=colour) for value, colour in pairs])
+    )
+
+
+def word(text, colour):
+    return models.ValueMappingResult(text=text, color=colour, index=0)
+
+
+class Mark(models.AnnotationQuery):
+    """An annotation whose instant is the value of a series; the SDK does not know these members of Grafana's Prometheus datasource."""
+
+    def __init__(self, name, colour, expr, title, text, value_is_time=True):
+        super().__init__(name=name, datasource=SOURCE, enable=True, icon_color=colour, expr=promql(expr))
+        self.extra = {"step": "15s", "titleFormat": title, "textFormat": text, "tagKeys": "", "useValueForTime": value_is_time}
+
+    def to_json(self):
+        return super().to_json() | self.extra
+
+    def build(self):
+        return self
+
+
+def variable(name, label, expr, several=True):
+    """A variable of label values. All: `.+`, so that it matches whatever comes while the board is open."""
+    built = (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(SOURCE)
+        .query(promql(expr))
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.ALPHABETICAL_ASC)
+        .multi(several)
+        .include_all(several)
+        .allow_custom_value(False)
+    )
+    if several:
+        built.all_value(".+").current(models.VariableOption(selected=True, text="All", value="$__all"))
+    return built
+
+
+def board(uid, title, description, metric, sale=False, minutes=15):
+    """An empty board with its variables: the datasource, and job, instance (and sale) as `metric` has them."""
+    built = (
+        dashboard.Dashboard(f"Launchgate: {title}")
+        .uid(uid)
+        .description(description)
+        .tags(["launchgate"])
+        .readonly()
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .timezone("browser")
+        .time(f"now-{minutes}m", "now")
+        .refresh("5s")
+        .timepicker(dashboard.TimePicker().refresh_intervals(["1s", "5s", "15s", "1m", "5m"]))
+        .link(
+            dashboard.DashboardLink("Launchgate")
+            .type(models.DashboardLinkType.DASHBOARDS)
+            .tags(["launchgate"])
+            .keep_time(True)
+            .as_dropdown(False)
+        )
+        .with_variable(
+            dashboard.DatasourceVariable("datasource").label("Data source").type("prometheus").multi(False).include_all(False)
+        )
+        .with_variable(variable("job", "Job", f"label_values({metric}, job)"))
+        .with_variable(variable("instance", "Instance", f'label_values({metric}{{job=~"$job"}}, instance)'))
+    )
+    if sale:
+        built.with_variable(variable("sale", "Sale", "label_values(launchgate_sale_opens_timestamp_seconds{G}, sale)", several=False))
+    return built
+
+
+def add(built, row, *panels):
+    """A row with its panels."""
+    built.with_row(dashboard.Row(row))
+    for each in panels:
+        built.with_panel(each)
+
+
+def as_json(built):
+    """The board as a tree of plain values; panels are numbered in their order, so that links to them last."""
+    from json import loads
+
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+    tree = loads(JSONEncoder().encode(built.build()))
+    for number, each in enumerate(tree["panels"], 1):
+        each["id"] = number
+    return tree
