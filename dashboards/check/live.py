@@ -67,8 +67,8 @@ def boards(boards, prometheus, used):
                 yield f"{board.name}: variable {name}: {error or 'has no values'}"
                 continue
             multi = next(variable for variable in board.variables if variable["name"] == name).get("multi")
-            # As Grafana writes what was chosen, and "All".
-            chosen[name] = "(" + "|".join(re.escape(value) for value in values) + ")" if multi else values[0]
+            # As Grafana writes what was chosen (a regular expression within quotes), and "All".
+            chosen[name] = "(" + "|".join(re.sub(r"[\\$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value) for value in values) + ")" if multi else values[0]
             every[name] = ".+" if multi else values[0]
         for query in board.queries():
             for values in (every, chosen):
@@ -115,13 +115,20 @@ def alert(file, name, expr, prometheus, used):
     """An alert that is silent must be so because all is well, and not because it looks at nothing."""
     for selector, path in selectors(parse(expr)):
         missing = any(isinstance(node, parser.Call) and node.func.name == "absent" for node in path)
-        found, _ = prometheus.run(str(selector))
+        found, _ = prometheus.run(looked_at(selector))
         if found or missing:
             continue
         if name in SILENT:
             used.add(("SILENT", name))
         else:
             yield f"{file}: {name} looks at {selector}, of which there is nothing"
+
+
+def looked_at(selector):
+    """The selector without what it must not match, which is the good state."""
+    operators = [(parser.MatchOp.Equal, "="), (parser.MatchOp.Re, "=~")]
+    wanted = [(matcher, sign) for matcher in selector.matchers.matchers for op, sign in operators if matcher.op == op]
+    return selector.name + "{" + ", ".join(f"{matcher.name}{sign}{json.dumps(matcher.value)}" for matcher, sign in wanted) + "}"
 
 
 def loaded(prometheus):

@@ -1,6 +1,7 @@
 """What alerts must have: their words, their paragraph in the runbook, and tests in which they fire and in which they are silent.
 Also whether what the runbook says of panels and commands is there."""
 
+import functools
 import re
 import subprocess
 
@@ -11,11 +12,15 @@ LINES = ("**Buyers", "**Look:**", "**Do:**", "**Not:**")
 BOARDS = {"Launch": "launch", "Gateway": "gateway", "Redis": "redis", "Load test": "loadtest"}
 
 
+def read(path):
+    return yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+
+
 def load(tree):
     """All rules, each with its file; those that record first, as others name what they record."""
     found = []
     for path in sorted((tree / "prometheus/rules").glob("*.yml")):
-        for group in yaml.safe_load(path.read_text())["groups"]:
+        for group in read(path)["groups"]:
             found += [(path.name, rule) for rule in group["rules"]]
     return sorted(found, key=lambda each: "record" not in each[1])
 
@@ -39,7 +44,7 @@ def words(rules):
 def tested(rules, tree):
     fire, silent = set(), set()
     for path in (tree / "prometheus/tests").glob("*.yml"):
-        for test in yaml.safe_load(path.read_text())["tests"]:
+        for test in read(path)["tests"]:
             for case in test.get("promql_expr_test", []):
                 for name in re.findall(r'ALERTS\{[^}]*alertname=~?"([^"]+)"', case["expr"]):
                     (fire if case["exp_samples"] else silent).add(name)
@@ -70,29 +75,27 @@ def runbook(rules, tree, boards, gateway):
     yield from (f"RUNBOOK.md: {fault}" for fault in commands(text, gateway))
 
 
+@functools.cache
+def told(gateway, *command):
+    """What the program says of a command; None: it has none."""
+    run = subprocess.run([gateway, *command, "--help"], capture_output=True, text=True)
+    return run.stdout if run.returncode == 0 else None
+
+
 def commands(text, gateway):
-    """Every command of the gateway that stands there, against what the program says of itself."""
+    """Every command of the gateway that stands there, and every option of `serve`, against what the program says of itself."""
     found = set(re.findall(r"`(gateway [^`]+)`", text)) | set(re.findall(r"^    (gateway [^#\n]+)", text, re.M))
-    helps = {}
     for command in sorted(found):
-        path = []
-        for word in command.split()[1:]:
-            if not re.fullmatch(r"[a-z]+", word):
-                break
-            path.append(word)
-        # What follows a command in small letters may be an argument already.
-        while path and " ".join(path) not in helps:
-            told = subprocess.run([gateway, *path, "--help"], capture_output=True, text=True)
-            if told.returncode == 0:
-                helps[" ".join(path)] = told.stdout
-                break
+        path = re.match(r"gateway((?: [a-z]+)*)", command).group(1).split()
+        # The last words in small letters may be arguments already.
+        while path and told(gateway, *path) is None:
             path.pop()
         if not path:
             yield f"there is no command `{command}`"
             continue
         for flag in re.findall(r"(--[a-z-]+)", command):
-            if flag not in helps[" ".join(path)]:
+            if flag not in told(gateway, *path):
                 yield f"`{command}`: there is no {flag}"
-    flags = set(re.findall(r"`(--[a-z-]+)`", text))
-    serve = subprocess.run([gateway, "serve", "--help"], capture_output=True, text=True).stdout
-    yield from (f"there is no option `{flag}`" for flag in sorted(flags) if flag not in serve and flag != "--reason")
+    for flag in sorted(set(re.findall(r"`(--[a-z-]+)`", text)) - {"--reason"}):
+        if flag not in told(gateway, "serve"):
+            yield f"there is no option `{flag}`"
