@@ -1,28 +1,24 @@
 //! The commands besides `serve`: each reads its arguments, does one thing, prints it, and names its exit code.
 
 mod args;
+mod confirm;
+mod limits;
+mod sale;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use args::{Cli, Command, LeverArgs, LimitsAction, SaleAction};
-use serde_json::json;
+pub use args::{ByHand, Cli, Command, LeverArgs, LimitsAction, SaleAction};
 
-use crate::admit::policy::rate_text;
 use crate::config::{CommonOptions, Settings};
-use crate::domain::definition::Definition;
 use crate::http::openapi;
 use crate::identify::{mint, read_secret};
-use crate::ledger::admin::{Admin, Applied, By, Lever, Restocked};
+use crate::ledger::admin::Admin;
 use crate::ledger::audit::{self, Report, Verdict};
-use crate::ledger::checkout;
-use crate::ledger::fleet::{self, LimitChange};
 use crate::ledger::journal::Cursor;
 use crate::ledger::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
-use crate::ops::brake::{ChangedView, fleet_view};
 use crate::ops::metrics::list;
-use crate::ops::view::{SaleDetail, SaleState};
 use crate::runtime;
 
 /// How a command ended, other than done.
@@ -61,7 +57,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
     runtime::run(async {
         match command {
             Command::Serve { .. } => Ok(()),
-            Command::Sale { common, action } => sale(&admin(&common)?, action).await,
+            Command::Sale { common, action } => sale::run(&admin(&common)?, action).await,
             Command::Audit { sale, json, common } => audit(&admin(&common)?, &sale, json).await,
             Command::Journal { sale, follow, from, common } => {
                 journal(&admin(&common)?, &sale, follow, from.as_deref()).await
@@ -90,7 +86,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
                 }
                 Ok(out.flush()?)
             }
-            Command::Limits { common, action } => limits(&admin(&common)?, action).await,
+            Command::Limits { common, action } => limits::run(&admin(&common)?, action).await,
             Command::Metrics { json: true } => print_json(&list::document()),
             Command::Metrics { json: false } => print(&list::table()),
             Command::Openapi => print(&openapi::document()),
@@ -116,109 +112,6 @@ fn print(text: &str) -> Result<(), Failed> {
 fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failed::Outside(e.to_string()))?;
     print(&format!("{text}\n"))
-}
-
-fn by(reason: Option<String>) -> By {
-    let user =
-        std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
-    By { who: format!("cli:{user}"), reason }
-}
-
-async fn sale(admin: &Admin, action: SaleAction) -> Result<(), Failed> {
-    let (lever, args) = match action {
-        SaleAction::Apply { file } => return apply(admin, &file).await,
-        SaleAction::Show { sale } => {
-            let (snapshot, definition) = admin.show(&sale).await?;
-            return print_json(&SaleDetail::new(&snapshot, definition));
-        }
-        SaleAction::List => {
-            for id in admin.list().await? {
-                let (snapshot, definition) = admin.show(&id).await?;
-                let state = SaleState::new(&snapshot, &definition);
-                let phase = serde_json::to_string(&state.phase).unwrap_or_default();
-                print(&format!("{id}\t{}\t{}\t{}\n", phase.trim_matches('"'), state.opens_at, state.name))?;
-            }
-            return Ok(());
-        }
-        SaleAction::Restock { sale, item, total, was, reason } => {
-            let restocked = admin.restock(&sale, &item, total, was, &by(reason)).await?;
-            return match restocked {
-                Restocked::Done { total, free } => {
-                    print_json(&json!({"item": item, "total": total, "free": free}))
-                }
-                Restocked::UnknownItem => Err(Failed::Usage(format!("the sale has no item {item:?}"))),
-                Restocked::NoLimit => Err(Failed::No(format!("{item} has no limit"))),
-                Restocked::Changed { total } => {
-                    Err(Failed::No(format!("stock-changed: the total of {item} is {total}")))
-                }
-                Restocked::Taken { taken } => {
-                    Err(Failed::No(format!("stock-taken: {taken} of {item} are taken")))
-                }
-            };
-        }
-        SaleAction::Pause(args) => (Lever::Pause, args),
-        SaleAction::Resume(args) => (Lever::Resume, args),
-        SaleAction::Freeze(args) => (Lever::Freeze, args),
-        SaleAction::Unfreeze(args) => (Lever::Unfreeze, args),
-        SaleAction::Close(args) => (Lever::Close, args),
-    };
-    admin.pull(&args.sale, lever, &by(args.reason)).await?;
-    let (snapshot, definition) = admin.show(&args.sale).await?;
-    print_json(&SaleState::new(&snapshot, &definition))
-}
-
-async fn limits(admin: &Admin, action: LimitsAction) -> Result<(), Failed> {
-    let set = match action {
-        LimitsAction::Show => {
-            let mut conn = checkout(admin.pool()).await?;
-            fleet::read_limits(&mut conn).await
-        }
-        LimitsAction::Set { rates, reason } => {
-            let mut change = LimitChange::default();
-            for text in &rates {
-                let wrong = || format!("{text:?} is not POLICY=RATE, as in buyer=10:20");
-                let (policy, rate) = text.split_once('=').ok_or_else(|| Failed::Usage(wrong()))?;
-                change.add(policy, rate).map_err(Failed::Usage)?;
-            }
-            let mut conn = checkout(admin.pool()).await?;
-            fleet::set_limits(&mut conn, &change, &by(reason)).await
-        }
-    };
-    let set = set.map_err(Failure::from)?.map_err(Failed::Outside)?;
-    let mut conn = checkout(admin.pool()).await?;
-    let live = fleet::live(&mut conn).await.map_err(Failure::from)?;
-    let rates: Vec<_> = set.rates.iter().map(|(policy, rate)| (policy, rate_text(*rate))).collect();
-    print_json(&json!({
-        "revision": set.revision,
-        "set": rates.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
-        "changed": ChangedView::of(&set),
-        "gateways": fleet_view(live).gateways,
-    }))
-}
-
-async fn apply(admin: &Admin, file: &std::path::Path) -> Result<(), Failed> {
-    let definition = Definition::load(file).map_err(|mistakes| {
-        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        Failed::Usage(lines.join("\n"))
-    })?;
-    let id = &definition.sale.id;
-    match admin.apply(&definition, &by(None)).await? {
-        Applied::Created => print(&format!("{id}: created\n")),
-        Applied::Updated(revision) => print(&format!("{id}: updated to revision {revision}\n")),
-        Applied::Unchanged(revision) => print(&format!("{id}: unchanged at revision {revision}\n")),
-        Applied::Locked(fields) => {
-            Err(Failed::No(format!("definition-locked: these can't change any more: {}", fields.join(", "))))
-        }
-        Applied::ItemTaken(items) => Err(Failed::No(format!(
-            "definition-locked: taken by buyers, can't be removed: {}",
-            items.join(", ")
-        ))),
-        Applied::StockTaken(items) => {
-            let told: Vec<String> =
-                items.iter().map(|(item, taken)| format!("{item} ({taken} taken)")).collect();
-            Err(Failed::No(format!("stock-taken: the new total is below what is taken: {}", told.join(", "))))
-        }
-    }
 }
 
 async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), Failed> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 
 use crate::config::{CommonOptions, ServeOptions};
+use crate::ledger::limits_log::ENTRIES_MAX;
 
 /// The gateway that takes the taps of a launch and decides each exactly once.
 ///
@@ -123,6 +124,9 @@ pub enum SaleAction {
     Apply {
         /// The TOML file.
         file: PathBuf,
+        /// Why; it goes into the journal
+        #[arg(long, env = "LAUNCHGATE_REASON")]
+        reason: Option<String>,
     },
     /// Shows a sale, live
     Show {
@@ -153,9 +157,9 @@ pub enum SaleAction {
         /// The total that it was
         #[arg(long, env = "LAUNCHGATE_WAS", value_name = "N")]
         was: u64,
-        /// Why; it goes into the journal
-        #[arg(long, env = "LAUNCHGATE_REASON")]
-        reason: Option<String>,
+        #[command(flatten)]
+        /// Who pulls a lever is asked.
+        by_hand: ByHand,
     },
 }
 
@@ -170,9 +174,16 @@ pub enum LimitsAction {
         /// configured); policies: buyer, address, unverified, sale, gateway
         #[arg(required = true, value_name = "POLICY=RATE")]
         rates: Vec<String>,
-        /// Why; it is kept beside the rates
-        #[arg(long, env = "LAUNCHGATE_REASON")]
-        reason: Option<String>,
+        #[command(flatten)]
+        /// Who pulls a lever is asked.
+        by_hand: ByHand,
+    },
+    /// Who has set rates, when, why and to what: one JSON object a line, the oldest first
+    Log {
+        /// The latest so many; 1,000 are kept
+        #[arg(long, env = "LAUNCHGATE_LIMIT", value_name = "N", default_value_t = ENTRIES_MAX)]
+        #[arg(value_parser = log_limit)]
+        limit: usize,
     },
 }
 
@@ -181,9 +192,25 @@ pub enum LimitsAction {
 pub struct LeverArgs {
     /// The sale's id.
     pub(super) sale: String,
-    /// Why; it goes into the journal
+    #[command(flatten)]
+    /// Who pulls a lever is asked.
+    pub(super) by_hand: ByHand,
+}
+
+/// What else it takes to pull a lever. At a terminal it is asked for where it is not given.
+#[derive(Debug, clap::Args)]
+pub struct ByHand {
+    /// Why; it is written down: in the journal, of limits in their log
     #[arg(long, env = "LAUNCHGATE_REASON")]
     pub(super) reason: Option<String>,
+    /// Confirms it without being asked: the sale's id once more, of limits the word `limits`. Another word is refused
+    #[arg(long, env = "LAUNCHGATE_CONFIRM", value_name = "SALE")]
+    pub(super) confirm: Option<String>,
+}
+
+fn log_limit(text: &str) -> Result<usize, String> {
+    let fits = text.parse().ok().filter(|n| (1..=ENTRIES_MAX).contains(n));
+    fits.ok_or_else(|| format!("not a number from 1 to {ENTRIES_MAX}"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -3,6 +3,7 @@
 pub mod catalogue;
 pub mod definition;
 pub mod identity;
+pub mod lever;
 pub mod reservation;
 pub mod rfc3339;
 pub mod sale;

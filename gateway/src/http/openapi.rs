@@ -70,6 +70,7 @@ fn operation(call: &Call, tag: &str) -> OperationBuilder {
     let mut operation = OperationBuilder::new()
         .operation_id(Some(operation_id(&call.method, call.path)))
         .summary(Some(call.summary))
+        .description(call.about)
         .tag(tag);
     for name in call.path.split(['{', '}']).skip(1).step_by(2) {
         operation = operation.parameter(parameter(
@@ -262,6 +263,18 @@ mod tests {
         let calls: Vec<Call> = public_calls().into_iter().chain(ops_calls()).collect();
         for kind in problem::ALL {
             assert!(calls.iter().any(|call| call.problems.contains(kind)), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn every_lever_says_what_it_does_to_buyers() {
+        let all = parsed();
+        for (word, effect) in crate::domain::lever::effects() {
+            let call = match word {
+                "limits" => &all["paths"]["/admin/v1/limits"]["patch"],
+                _ => &all["paths"][format!("/admin/v1/sales/{{sale}}/{word}")]["post"],
+            };
+            assert_eq!(call["description"], effect, "{word}");
         }
     }
 

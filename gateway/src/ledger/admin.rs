@@ -16,47 +16,11 @@ use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 use super::snapshot::{self, Snapshot};
 use crate::domain::definition::Definition;
 use crate::domain::identity::buyer_part;
+pub use crate::domain::lever::Lever;
 use crate::domain::reservation::{Reservation, parse_record};
 
 /// How often applying is tried while others apply, too.
 const APPLY_TRIES: usize = 5;
-
-/// The levers of a sale.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Lever {
-    /// Stops new reservations.
-    Pause,
-    /// Takes them again.
-    Resume,
-    /// Stops the sale clock: no hold expires.
-    Freeze,
-    /// Lets it go on.
-    Unfreeze,
-    /// Stops new reservations for good.
-    Close,
-}
-
-impl Lever {
-    /// The word in paths, scripts and journal.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Freeze => "freeze",
-            Self::Unfreeze => "unfreeze",
-            Self::Close => "close",
-        }
-    }
-
-    /// Reads the word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Pause, Self::Resume, Self::Freeze, Self::Unfreeze, Self::Close]
-            .into_iter()
-            .find(|l| l.word() == word)
-    }
-}
 
 /// Who does it, and why. Both go into the journal.
 #[derive(Debug, Clone)]

@@ -14,7 +14,7 @@ use redis::{RedisResult, Script};
 
 use super::admin::By;
 use super::dial::Redis;
-use super::keys::{FLEET, LIMITS};
+use super::keys::{FLEET, LIMITS, LIMITS_LOG};
 use super::outage::Outage;
 use crate::admit::limits::Limits;
 use crate::admit::policy::{Policy, Rate, Rates, parse_rate, rate_text};
@@ -109,14 +109,14 @@ pub async fn read_limits(conn: &mut impl ConnectionLike) -> RedisResult<Result<S
     Ok(SetLimits::parse(&fields))
 }
 
-/// Sets rates for all gateways, which take them in within a second or so.
+/// Sets rates for all gateways, which take them in within a second or so, and notes it in the log of the limits.
 pub async fn set_limits(
     conn: &mut (impl ConnectionLike + Send),
     change: &LimitChange,
     by: &By,
 ) -> RedisResult<Result<SetLimits, String>> {
     let mut call = LIMITS_SCRIPT.prepare_invoke();
-    call.key(LIMITS).arg(&by.args()[..]);
+    call.key(LIMITS).key(LIMITS_LOG).arg(&by.args()[..]);
     for (policy, rate) in &change.0 {
         call.arg(policy).arg(rate.map(rate_text).unwrap_or_default());
     }

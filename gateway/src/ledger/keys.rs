@@ -6,6 +6,8 @@ pub const SALES: &str = "lg:sales";
 pub const FLEET: &str = "lg:fleet";
 /// The rates that ops have set.
 pub const LIMITS: &str = "lg:limits";
+/// Who has set them, when, why and to what. Its hash tag is the whole name of [`LIMITS`]: one slot, one atomic step.
+pub const LIMITS_LOG: &str = "{lg:limits}:log";
 
 /// The keys of one sale, in the order in which every script gets them (see `lua/ledger.lua`).
 /// They share the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.
@@ -56,6 +58,7 @@ mod tests {
         for key in Keys::of("national-good-car").all() {
             assert!(key.starts_with("lg:{national-good-car}:"), "{key}");
         }
+        assert_eq!(LIMITS_LOG.split(['{', '}']).nth(1), Some(LIMITS));
         assert_eq!(Keys::of("a").records(), "lg:{a}:records");
         assert_eq!(Keys::of("a").journal(), "lg:{a}:journal");
         assert_eq!(Keys::of("a").definition(), "lg:{a}:definition");

@@ -10,6 +10,7 @@ pub mod follow;
 pub mod journal;
 pub mod keys;
 pub mod lane;
+pub mod limits_log;
 pub mod memory;
 pub(crate) mod outage;
 pub mod reaper;

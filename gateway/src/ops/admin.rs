@@ -18,6 +18,7 @@ use super::view::{
 };
 use crate::admit::limits::Limits;
 use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
+use crate::domain::lever;
 use crate::http::peer::Peer;
 use crate::http::problem;
 use crate::http::request::{self, BodyLimits, query};
@@ -34,8 +35,6 @@ use crate::ops_tokens::OpsTokens;
 
 /// A definition with 50,000 stores has some MiB.
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;
-/// Characters of a reason.
-const REASON_MAX: usize = 500;
 /// Lines of the journal in one answer.
 const LINES_MAX: usize = 10_000;
 
@@ -109,6 +108,11 @@ impl Ops {
                     _ => self.show_limits().await,
                 };
             }
+            ["limits", "log"] => {
+                need(&[Method::GET], "GET, HEAD")?;
+                let [limit] = query(parts, ["limit"])?;
+                return self.limits_log(limit.as_deref()).await;
+            }
             ["fleet"] => {
                 need(&[Method::GET], "GET, HEAD")?;
                 return self.fleet().await;
@@ -124,7 +128,8 @@ impl Ops {
             [sale] => {
                 need(&[Method::GET, Method::PUT], "GET, HEAD, PUT")?;
                 if method == Method::PUT {
-                    return self.apply(sale, &who, parts, body).await;
+                    let [reason] = query(parts, ["reason"])?;
+                    return self.apply(sale, &who, reason, parts, body).await;
                 }
                 let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
                 Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
@@ -179,7 +184,16 @@ impl Ops {
         Ok(respond::ok(&SaleStates { sales }))
     }
 
-    async fn apply(&self, sale: &str, who: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
+    async fn apply(
+        &self,
+        sale: &str,
+        who: &str,
+        reason: Option<String>,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Answer, Refused> {
+        let reason =
+            lever::check_reason(reason).map_err(|why| Refused::new(problem::INVALID_REQUEST, why))?;
         let bytes = request::json_bytes(parts, body, self.limits(DEFINITION_MAX)).await?;
         let definition = Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
         if definition.sale.id != sale {
@@ -187,7 +201,7 @@ impl Ops {
                 format!("The path names the sale {sale:?}, the definition {:?}.", definition.sale.id);
             return Err(Refused::invalid("/sale/id", detail));
         }
-        let by = By { who: who.to_owned(), reason: None };
+        let by = By { who: who.to_owned(), reason };
         let applied = self.admin.apply(&definition, &by).await.map_err(|f| failed(sale, &f))?;
         let (outcome, revision) = match applied {
             Applied::Created => ("created", 1),
@@ -277,11 +291,7 @@ impl Ops {
     async fn journal(&self, sale: &str, from: Option<&str>, limit: Option<&str>) -> Result<Answer, Refused> {
         let wrong = |detail: String| Refused::new(problem::INVALID_REQUEST, detail);
         let cursor = from.map(Cursor::parse).transpose().map_err(wrong)?.unwrap_or(Cursor::START);
-        let limit = match limit.map(str::parse::<usize>) {
-            None => LINES_MAX,
-            Some(Ok(limit)) if (1..=LINES_MAX).contains(&limit) => limit,
-            Some(_) => return Err(wrong(format!("limit is a number from 1 to {LINES_MAX}."))),
-        };
+        let limit = number_of(limit, LINES_MAX)?;
         if !self.admin.exists(sale).await.map_err(|f| failed(sale, &f))? {
             return Err(sale_not_found(sale));
         }
@@ -307,17 +317,21 @@ impl Ops {
     }
 }
 
+/// The parameter `limit`; left out, it is all there may be.
+pub(super) fn number_of(limit: Option<&str>, max: usize) -> Result<usize, Refused> {
+    match limit.map(str::parse::<usize>) {
+        None => Ok(max),
+        Some(Ok(limit)) if (1..=max).contains(&limit) => Ok(limit),
+        Some(_) => Err(Refused::new(problem::INVALID_REQUEST, format!("limit is a number from 1 to {max}."))),
+    }
+}
+
 fn nothing_here() -> Refused {
     Refused::new(problem::NOT_FOUND, "No call of the ops listener has this path.")
 }
 
 pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Refused> {
-    match reason {
-        Some(reason) if reason.chars().count() > REASON_MAX => {
-            Err(Refused::invalid("/reason", format!("A reason has at most {REASON_MAX} characters.")))
-        }
-        other => Ok(other),
-    }
+    lever::check_reason(reason).map_err(|why| Refused::invalid("/reason", why))
 }
 
 fn invalid_definition(mistakes: &[Mistake]) -> Refused {

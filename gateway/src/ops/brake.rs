@@ -7,7 +7,7 @@ use hyper::http::request::Parts;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::admin::{Ops, check_reason, failed};
+use super::admin::{Ops, check_reason, failed, number_of};
 use super::report::GatewayReport;
 use crate::admit::limits::{InForce, Limits};
 use crate::admit::policy::{Policy, Rates, rate_text};
@@ -16,6 +16,7 @@ use crate::http::request;
 use crate::http::respond::{self, Answer, Refused};
 use crate::ledger::admin::By;
 use crate::ledger::fleet::{self, LimitChange, SetLimits};
+use crate::ledger::limits_log::{self, LimitsEntry};
 use crate::ledger::scripts::Failure;
 use crate::ledger::{checkout, scripts};
 
@@ -43,7 +44,7 @@ pub struct LimitsRequest {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     gateway: Option<Option<String>>,
-    /// In words, at most 500 characters; it is kept beside the rates.
+    /// In words, at most 500 characters; it is kept beside the rates and in their log.
     #[serde(default)]
     #[schema(max_length = 500)]
     reason: Option<String>,
@@ -139,6 +140,13 @@ impl LimitsView {
     }
 }
 
+/// What was done to the limits.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LimitsLogView {
+    /// The latest changes, the oldest of them first; 1,000 are kept.
+    pub entries: Vec<LimitsEntry>,
+}
+
 /// The gateways that live, by an id that each makes up when it starts, with what each did in its last second.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FleetView {
@@ -178,6 +186,13 @@ impl Ops {
         // Here at once; the others take it in with their next beat.
         self.rates.put_in_force(set.over(self.rates.configured()), self.rates.in_force().gateways);
         Ok(respond::ok(&self.limits_view(&set)))
+    }
+
+    /// `GET /admin/v1/limits/log`
+    pub(super) async fn limits_log(&self, limit: Option<&str>) -> Result<Answer, Refused> {
+        let count = number_of(limit, limits_log::ENTRIES_MAX)?;
+        let entries = self.with_redis(async |conn| limits_log::read(conn, count).await).await?;
+        Ok(respond::ok(&LimitsLogView { entries }))
     }
 
     /// `GET /admin/v1/fleet`

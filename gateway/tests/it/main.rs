@@ -30,6 +30,7 @@ mod harness;
 mod hostile;
 mod http2_floods;
 mod launch;
+mod levers;
 mod model;
 mod order;
 mod proxies;

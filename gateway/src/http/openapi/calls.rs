@@ -3,6 +3,7 @@
 use hyper::Method;
 use utoipa::openapi::Required;
 
+use crate::domain::lever::{LIMITS_EFFECT, Lever, RESTOCK_EFFECT};
 use crate::http::problem::{self, Kind};
 
 /// Who may make a call.
@@ -28,6 +29,8 @@ pub(super) struct Call {
     pub(super) method: Method,
     pub(super) path: &'static str,
     pub(super) summary: &'static str,
+    /// More about it, where a summary is not enough.
+    pub(super) about: Option<&'static str>,
     pub(super) auth: Auth,
     pub(super) query: &'static [(&'static str, &'static str)],
     pub(super) body: Option<(&'static str, Required)>,
@@ -61,12 +64,17 @@ fn call(method: Method, path: &'static str, summary: &'static str, auth: Auth) -
     if path.contains("{sale}") {
         problems.push(problem::SALE_NOT_FOUND);
     }
-    Call { method, path, summary, auth, query: &[], body: None, good: Vec::new(), problems }
+    Call { method, path, summary, about: None, auth, query: &[], body: None, good: Vec::new(), problems }
 }
 
 impl Call {
     fn good(mut self, status: u16, description: &'static str, body: Good) -> Self {
         self.good.push((status, description, body));
+        self
+    }
+
+    fn about(mut self, about: &'static str) -> Self {
+        self.about = Some(about);
         self
     }
 
@@ -183,19 +191,25 @@ pub(super) fn ops_calls() -> Vec<Call> {
         admin(Method::GET, "/admin/v1/limits", "The rate limits, configured, set and in force")
             .json("LimitsView", "At this gateway."),
         admin(Method::PATCH, "/admin/v1/limits", "Set rate limits of all gateways, without a restart")
+            .about(LIMITS_EFFECT)
             .body("LimitsRequest", Required::True)
             .json("LimitsView", "In force here at once, at the other gateways within a second or so.")
             .or(&[problem::OUTCOME_UNKNOWN]),
+        admin(Method::GET, "/admin/v1/limits/log", "Who has set rate limits, when, why and to what")
+            .query(&[("limit", "The latest so many, 1 to 1,000.")])
+            .json("LimitsLogView", "The oldest first."),
         admin(Method::GET, "/admin/v1/fleet", "The gateways that live and what each did in its last second")
             .json("FleetView", "Those that announced themselves in the last 5 s."),
         admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id."),
         admin(Method::GET, "/admin/v1/sales/{sale}", "A sale: definition and live numbers")
             .json("SaleDetail", "At one sequence."),
         admin(Method::PUT, "/admin/v1/sales/{sale}", "Apply a definition; harmless when repeated")
+            .query(&[("reason", "Why, at most 500 characters; it goes into the journal.")])
             .body("Definition", Required::True)
             .json("AppliedView", "What became of it.")
             .or(&[problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::OUTCOME_UNKNOWN]),
         admin(Method::POST, "/admin/v1/sales/{sale}/restock", "Set the total of an item")
+            .about(RESTOCK_EFFECT)
             .body("RestockRequest", Required::True)
             .json("RestockView", "Also when it already is so.")
             .or(&[
@@ -215,15 +229,16 @@ pub(super) fn ops_calls() -> Vec<Call> {
             ])
             .good(200, "As `gateway journal` prints it.", Good::Other("application/x-ndjson")),
     ];
-    for (path, summary) in [
-        ("/admin/v1/sales/{sale}/pause", "Stop new reservations"),
-        ("/admin/v1/sales/{sale}/resume", "Take them again"),
-        ("/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
-        ("/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
-        ("/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
+    for (lever, path, summary) in [
+        (Lever::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),
+        (Lever::Resume, "/admin/v1/sales/{sale}/resume", "Take them again"),
+        (Lever::Freeze, "/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
+        (Lever::Unfreeze, "/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
+        (Lever::Close, "/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
     ] {
         calls.push(
             admin(Method::POST, path, summary)
+                .about(lever.effect())
                 .body("LeverRequest", Required::False)
                 .json("SaleState", "The new state; repeating is harmless.")
                 .or(&[problem::OUTCOME_UNKNOWN]),

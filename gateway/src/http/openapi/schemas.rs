@@ -7,6 +7,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::definition::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
+use crate::domain::lever::REASON_MAX;
 use crate::http::problem::{self, Kind, Member};
 use crate::http::view;
 use crate::ledger::audit;
@@ -22,10 +23,14 @@ pub(super) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
         "available" => text.enum_values(Some(["true", "false"])),
         "cursor" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
         "from" => text.pattern(Some("^[0-9]{1,15}-0(/[0-9]{1,9})?$")),
-        "limit" => ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(1))
-            .maximum(Some(if path.ends_with("/stores") { 500 } else { 10_000 })),
+        "limit" => {
+            ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(match path {
+                "/admin/v1/limits/log" => 1_000,
+                _ if path.ends_with("/stores") => 500,
+                _ => 10_000,
+            }))
+        }
+        "reason" => text.max_length(Some(REASON_MAX)),
         "name" => text.enum_values(Some(problem::ALL.iter().map(|kind| kind.name))),
         "sub" => text.min_length(Some(1)),
         _ => text,
@@ -180,6 +185,7 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<audit::Report>(&mut all);
     add::<brake::LimitsRequest>(&mut all);
     add::<brake::LimitsView>(&mut all);
+    add::<brake::LimitsLogView>(&mut all);
     add::<brake::FleetView>(&mut all);
     all
 }

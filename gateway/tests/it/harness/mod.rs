@@ -8,6 +8,7 @@ pub mod proxy;
 pub mod raw;
 pub mod redis;
 pub mod sale;
+pub mod terminal;
 pub mod tls;
 
 use std::future::Future;

@@ -1,0 +1,157 @@
+//! What stands between a hand and a lever: what it does to buyers, the reason, and a word that has to be typed.
+
+use std::io::{self, BufRead, IsTerminal, Read, Write};
+use std::os::unix::fs::MetadataExt;
+
+use super::Failed;
+use super::args::ByHand;
+use crate::domain::lever::check_reason;
+use crate::ledger::admin::By;
+
+/// Bytes of a line that is typed; a terminal gives no more at once.
+const LINE_BYTES_MAX: u64 = 4096;
+
+/// A lever that somebody wants to pull.
+pub(super) struct Wanted<'a> {
+    /// Which, and on what: `close national-good-car`.
+    pub(super) what: String,
+    /// What it does to buyers.
+    pub(super) effect: &'a str,
+    /// What has to be typed to confirm it.
+    pub(super) word: &'a str,
+}
+
+/// Says what a lever does, and comes back with who pulls it and why, or not at all. With a terminal on standard input
+/// the word has to be typed unless `--confirm` has it; without one, whoever wrote the script has named the sale already.
+/// `state` is asked for only where somebody reads it before he decides.
+pub(super) async fn confirm(
+    wanted: &Wanted<'_>,
+    given: ByHand,
+    state: impl Future<Output = Result<Vec<String>, Failed>>,
+) -> Result<By, Failed> {
+    let stdin = io::stdin();
+    let asks = stdin.is_terminal() && given.confirm.is_none();
+    let state = if asks { state.await? } else { Vec::new() };
+    let reason = ask(wanted, given, &state, asks.then(|| stdin.lock()), &mut io::stderr().lock())?;
+    Ok(By { who: who(), reason })
+}
+
+/// The dialogue; without `input` nothing is asked. Everything that is said goes to `out`.
+fn ask(
+    wanted: &Wanted<'_>,
+    given: ByHand,
+    state: &[String],
+    input: Option<impl BufRead>,
+    out: &mut impl Write,
+) -> Result<Option<String>, Failed> {
+    let Wanted { what, effect, word } = wanted;
+    let reason = check_reason(given.reason).map_err(|why| Failed::Usage(format!("--reason: {why}")))?;
+    if let Some(other) = given.confirm.filter(|typed| typed != word) {
+        return Err(Failed::Usage(format!(
+            "--confirm says {other:?} and not {word:?}, which {what} is about: nothing was done"
+        )));
+    }
+    let Some(mut input) = input else {
+        // Nobody may be there to read it, which is no reason not to do it.
+        let _ = writeln!(out, "{what}: {effect}");
+        return Ok(reason);
+    };
+    writeln!(out, "{what}")?;
+    state.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+    writeln!(out, "{effect}")?;
+    let reason = match reason {
+        Some(reason) => Some(reason),
+        None => {
+            write!(out, "Why? It is written down with your name, {}: ", who())?;
+            out.flush()?;
+            let typed = line(&mut input)?;
+            check_reason(typed.filter(|typed| !typed.is_empty())).map_err(Failed::Usage)?
+        }
+    };
+    write!(out, "Type {word} to do it, anything else to leave it: ")?;
+    out.flush()?;
+    match line(&mut input)? {
+        Some(typed) if typed == *word => Ok(reason),
+        _ => Err(Failed::No("not confirmed: nothing was done".into())),
+    }
+}
+
+/// What was typed, without the blanks around it; `None` at the end of input.
+fn line(input: &mut impl BufRead) -> io::Result<Option<String>> {
+    let mut typed = Vec::new();
+    input.take(LINE_BYTES_MAX).read_until(b'\n', &mut typed)?;
+    Ok((!typed.is_empty()).then(|| String::from_utf8_lossy(&typed).trim().to_owned()))
+}
+
+/// Who sits here, as the journal has it.
+pub(super) fn who() -> String {
+    let named = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
+    let number = || std::fs::metadata("/proc/self").map(|of_us| format!("uid-{}", of_us.uid()));
+    let user = named("SUDO_USER").or_else(|| named("USER")).or_else(|| number().ok());
+    format!("cli:{}", user.as_deref().unwrap_or("unknown"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+
+    fn given(reason: Option<&str>, confirm: Option<&str>) -> ByHand {
+        ByHand { reason: reason.map(Into::into), confirm: confirm.map(Into::into) }
+    }
+
+    /// What comes of it, and what was said.
+    fn asked(given: ByHand, typed: Option<&str>) -> (Result<Option<String>, Failed>, String) {
+        let wanted = Wanted { what: "close small".into(), effect: "It is over.", word: "small" };
+        let mut out = Vec::new();
+        let done = ask(&wanted, given, &["Small, open".into()], typed.map(str::as_bytes), &mut out);
+        (done, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn the_word_has_to_be_typed_and_nothing_else_will_do() {
+        for typed in ["", "\n\n", "why\n", "why\nSmall\n", "why\nyes\n", "why\nsmall small\n", "small\n"] {
+            let (done, said) = asked(given(None, None), Some(typed));
+            assert!(matches!(done, Err(Failed::No(_))), "{typed:?}: {done:?}");
+            assert!(said.starts_with("close small\n  Small, open\nIt is over.\nWhy?"), "{said}");
+        }
+        let (done, said) = asked(given(None, None), Some("bots \n small\r\n"));
+        assert_eq!(done.unwrap().as_deref(), Some("bots"));
+        assert!(said.ends_with("Type small to do it, anything else to leave it: "), "{said}");
+    }
+
+    #[test]
+    fn a_reason_is_asked_for_only_if_none_was_given_and_may_stay_out() {
+        let (done, said) = asked(given(Some("bots"), None), Some("small\n"));
+        assert_eq!(done.unwrap().as_deref(), Some("bots"));
+        assert!(!said.contains("Why?"), "{said}");
+        assert_eq!(asked(given(None, None), Some("\nsmall\n")).0.unwrap(), None);
+        let long = "x".repeat(501);
+        assert!(matches!(asked(given(Some(&long), None), Some("small\n")).0, Err(Failed::Usage(_))));
+        assert!(matches!(
+            asked(given(None, None), Some(&format!("{long}\nsmall\n"))).0,
+            Err(Failed::Usage(_))
+        ));
+    }
+
+    #[test]
+    fn without_a_terminal_it_is_said_and_done_unless_another_word_is_given() {
+        for confirm in [None, Some("small")] {
+            let (done, said) = asked(given(Some("bots"), confirm), None);
+            assert_eq!(done.unwrap().as_deref(), Some("bots"));
+            assert_eq!(said, "close small: It is over.\n");
+        }
+        for typed in [None, Some("why\nsmall\n")] {
+            let (done, said) = asked(given(None, Some("another")), typed);
+            assert!(matches!(&done, Err(Failed::Usage(why)) if why.contains("\"another\"")), "{done:?}");
+            assert_eq!(said, "");
+        }
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_not_read_to_its_end() {
+        let endless = "x".repeat(10_000);
+        let (done, _) = asked(given(Some("y"), None), Some(&endless));
+        assert!(matches!(done, Err(Failed::No(_))), "{done:?}");
+    }
+}

@@ -1,0 +1,120 @@
+//! `gateway sale`: definitions, the levers of a sale, and a look at it.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::args::{ByHand, LeverArgs, SaleAction};
+use super::confirm::{Wanted, confirm, who};
+use super::{Failed, print, print_json};
+use crate::domain::definition::Definition;
+use crate::domain::lever::{Lever, RESTOCK_EFFECT, check_reason};
+use crate::ledger::admin::{Admin, Applied, By, Restocked};
+use crate::ops::view::{SaleDetail, SaleState};
+
+/// Does what was asked of a sale.
+pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Failed> {
+    match action {
+        SaleAction::Apply { file, reason } => apply(admin, &file, reason).await,
+        SaleAction::Show { sale } => {
+            let (snapshot, definition) = admin.show(&sale).await?;
+            print_json(&SaleDetail::new(&snapshot, definition))
+        }
+        SaleAction::List => list(admin).await,
+        SaleAction::Restock { sale, item, total, was, by_hand } => {
+            restock(admin, &sale, &item, (total, was), by_hand).await
+        }
+        SaleAction::Pause(args) => pull(admin, Lever::Pause, args).await,
+        SaleAction::Resume(args) => pull(admin, Lever::Resume, args).await,
+        SaleAction::Freeze(args) => pull(admin, Lever::Freeze, args).await,
+        SaleAction::Unfreeze(args) => pull(admin, Lever::Unfreeze, args).await,
+        SaleAction::Close(args) => pull(admin, Lever::Close, args).await,
+    }
+}
+
+async fn list(admin: &Admin) -> Result<(), Failed> {
+    for id in admin.list().await? {
+        let (snapshot, definition) = admin.show(&id).await?;
+        let state = SaleState::new(&snapshot, &definition);
+        print(&format!("{id}\t{}\t{}\t{}\n", phase(&state), state.opens_at, state.name))?;
+    }
+    Ok(())
+}
+
+fn phase(state: &SaleState) -> String {
+    serde_json::to_string(&state.phase).unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// What somebody who is about to pull a lever should see.
+async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, Failed> {
+    let (snapshot, definition) = admin.show(sale).await?;
+    let state = SaleState::new(&snapshot, &definition);
+    let [held, confirmed] = [state.reservations.held, state.reservations.confirmed];
+    let frozen = if state.frozen { ", frozen" } else { "" };
+    Ok(vec![
+        format!(
+            "{}, {}{frozen}; opens {}, closes {}",
+            state.name,
+            phase(&state),
+            state.opens_at,
+            state.closes_at
+        ),
+        format!("{held} reservations are held, {confirmed} confirmed"),
+    ])
+}
+
+async fn pull(admin: &Admin, lever: Lever, args: LeverArgs) -> Result<(), Failed> {
+    let LeverArgs { sale, by_hand } = args;
+    let wanted = Wanted { what: format!("{} {sale}", lever.word()), effect: lever.effect(), word: &sale };
+    let by = confirm(&wanted, by_hand, state(admin, &sale)).await?;
+    admin.pull(&sale, lever, &by).await?;
+    let (snapshot, definition) = admin.show(&sale).await?;
+    print_json(&SaleState::new(&snapshot, &definition))
+}
+
+async fn restock(
+    admin: &Admin,
+    sale: &str,
+    item: &str,
+    (total, was): (u64, u64),
+    by_hand: ByHand,
+) -> Result<(), Failed> {
+    let what = format!("restock {sale}: {item} from {was} to {total}");
+    let wanted = Wanted { what, effect: RESTOCK_EFFECT, word: sale };
+    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
+    match admin.restock(sale, item, total, was, &by).await? {
+        Restocked::Done { total, free } => print_json(&json!({"item": item, "total": total, "free": free})),
+        Restocked::UnknownItem => Err(Failed::Usage(format!("the sale has no item {item:?}"))),
+        Restocked::NoLimit => Err(Failed::No(format!("{item} has no limit"))),
+        Restocked::Changed { total } => {
+            Err(Failed::No(format!("stock-changed: the total of {item} is {total}")))
+        }
+        Restocked::Taken { taken } => Err(Failed::No(format!("stock-taken: {taken} of {item} are taken"))),
+    }
+}
+
+async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(), Failed> {
+    let reason = check_reason(reason).map_err(|why| Failed::Usage(format!("--reason: {why}")))?;
+    let definition = Definition::load(file).map_err(|mistakes| {
+        let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        Failed::Usage(lines.join("\n"))
+    })?;
+    let id = &definition.sale.id;
+    match admin.apply(&definition, &By { who: who(), reason }).await? {
+        Applied::Created => print(&format!("{id}: created\n")),
+        Applied::Updated(revision) => print(&format!("{id}: updated to revision {revision}\n")),
+        Applied::Unchanged(revision) => print(&format!("{id}: unchanged at revision {revision}\n")),
+        Applied::Locked(fields) => {
+            Err(Failed::No(format!("definition-locked: these can't change any more: {}", fields.join(", "))))
+        }
+        Applied::ItemTaken(items) => Err(Failed::No(format!(
+            "definition-locked: taken by buyers, can't be removed: {}",
+            items.join(", ")
+        ))),
+        Applied::StockTaken(items) => {
+            let told: Vec<String> =
+                items.iter().map(|(item, taken)| format!("{item} ({taken} taken)")).collect();
+            Err(Failed::No(format!("stock-taken: the new total is below what is taken: {}", told.join(", "))))
+        }
+    }
+}
