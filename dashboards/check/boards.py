@@ -32,7 +32,14 @@ class Board:
         """Those of panels and marks."""
         for panel in self.panels:
             for target in panel.get("targets", []):
-                yield Query(self.name, panel.get("title", ""), "panel", target.get("expr", ""), target.get("legendFormat", ""), target.get("instant", False))
+                yield Query(
+                    self.name,
+                    panel.get("title", ""),
+                    "panel",
+                    target.get("expr", ""),
+                    target.get("legendFormat", ""),
+                    target.get("instant", False),
+                )
         for mark in self.marks:
             yield Query(self.name, mark.get("name", ""), "mark", mark.get("expr", ""), mark.get("titleFormat", ""))
 

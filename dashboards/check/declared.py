@@ -45,7 +45,9 @@ def exported(text, owner):
         elif line and not line.startswith("#"):
             name, labels = re.match(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ", line).groups()
             base = next((base for base in (name, re.sub(r"_(total|bucket|sum|count)$", "", name)) if base in kinds), None)
-            metric = found.setdefault(base if base and kinds[base] == "histogram" else name, Metric(kinds.get(base, "untyped"), dict(SCRAPED), owner))
+            metric = found.setdefault(
+                base if base and kinds[base] == "histogram" else name, Metric(kinds.get(base, "untyped"), dict(SCRAPED), owner)
+            )
             for label, value in re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels or ""):
                 if label != "le":
                     metric.labels.setdefault(label, set()).add(value)
@@ -60,7 +62,11 @@ def classic(text):
 
     def named(line):
         words = line.split(" ", 3)
-        return " ".join([*words[:2], words[2] + "_total", *words[3:]]) if words[0] == "#" and words[2:3] and words[2] in counters else line
+        return (
+            " ".join([*words[:2], words[2] + "_total", *words[3:]])
+            if words[0] == "#" and words[2:3] and words[2] in counters
+            else line
+        )
 
     return "".join(named(line) + "\n" for line in text.splitlines() if line != "# EOF")
 

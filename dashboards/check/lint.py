@@ -46,7 +46,14 @@ def variables(board):
         if variable is None:
             yield f"has no variable {name} (template-{name}-rule)"
             continue
-        wanted = {"label": name.title(), "type": "query", "datasource": SOURCE, "multi": True, "includeAll": True, "allValue": ".+"}
+        wanted = {
+            "label": name.title(),
+            "type": "query",
+            "datasource": SOURCE,
+            "multi": True,
+            "includeAll": True,
+            "allValue": ".+",
+        }
         for member, value in wanted.items():
             if variable.get(member) != value:
                 yield f"variable {name}: {member} is not {value!r} (template-{name}-rule)"
@@ -75,9 +82,23 @@ def panels(board):
             yield f"{title}: queries without a letter of their own"
         if panel["type"] == "stat" and not all(target.get("instant") for target in panel.get("targets", [])):
             yield f"{title}: takes something of the past for the figure of now"
+    yield from places(board)
     for mark in board.marks:
         if mark.get("datasource") != SOURCE:
             yield f"{mark.get('name')}: its data source is not the variable"
+
+
+def places(board):
+    """Grafana has 24 columns; what does not fit it moves to where nobody looks for it."""
+    taken = {}
+    for panel in board.tree["panels"]:
+        at = panel["gridPos"]
+        if at["x"] + at["w"] > 24:
+            yield f"{panel.get('title')}: does not fit the columns"
+        for cell in ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])):
+            if taken.setdefault(cell, panel["id"]) != panel["id"]:
+                yield f"{panel.get('title')}: lies over another panel"
+                break
 
 
 def queries(board, used):
@@ -88,7 +109,9 @@ def queries(board, used):
             continue  # told where queries are read
         found = []
         for selector, path in selectors(tree):
-            matchers = {(matcher.name, matcher.op == parser.MatchOp.Re, matcher.value) for matcher in selector.matchers.matchers}
+            matchers = {
+                (matcher.name, matcher.op == parser.MatchOp.Re, matcher.value) for matcher in selector.matchers.matchers
+            }
             for label in ("job", "instance"):
                 if (label, True, f"${label}") not in matchers:
                     found.append(f"{selector.name} is not narrowed to ${label} (target-{label}-rule)")

@@ -47,9 +47,13 @@ class Prometheus:
             return [], error
         if data["resultType"] == "scalar":
             return [({}, [float(data["result"][1])])], None
-        found = [(each["metric"], [float(value) for _, value in each.get("values") or [each["value"]]]) for each in data["result"]]
+        found = [
+            (each["metric"], [float(value) for _, value in each.get("values") or [each["value"]]]) for each in data["result"]
+        ]
         # NaN is nothing to look at.
-        return [(labels, numbers) for labels, values in found if (numbers := [value for value in values if math.isfinite(value)])], None
+        return [
+            (labels, numbers) for labels, values in found if (numbers := [value for value in values if math.isfinite(value)])
+        ], None
 
     def label_values(self, selector, label):
         query = {"match[]": selector, "start": self.start, "end": self.end}
@@ -68,7 +72,11 @@ def boards(boards, prometheus, used):
                 continue
             multi = next(variable for variable in board.variables if variable["name"] == name).get("multi")
             # As Grafana writes what was chosen (a regular expression within quotes), and "All".
-            chosen[name] = "(" + "|".join(re.sub(r"[\\$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value) for value in values) + ")" if multi else values[0]
+            chosen[name] = (
+                "(" + "|".join(re.sub(r"[\\$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value) for value in values) + ")"
+                if multi
+                else values[0]
+            )
             every[name] = ".+" if multi else values[0]
         for query in board.queries():
             for values in (every, chosen):
@@ -91,7 +99,11 @@ def look(query, prometheus, values):
     for label in re.findall(r"\{\{\s*(\w+)\s*\}\}", query.legend):
         if any(label not in labels for labels, _ in found):
             return f"the legend names {label}, which its series do not have: {expr}"
-    if query.kind == "mark" and query.expr.endswith("* 1000") and any(value < MILLISECONDS for _, values in found for value in values):
+    if (
+        query.kind == "mark"
+        and query.expr.endswith("* 1000")
+        and any(value < MILLISECONDS for _, values in found for value in values)
+    ):
         return f"marks an instant that is not in ms: {expr}"
     return None
 

@@ -20,9 +20,7 @@ import selftest  # noqa: E402
 import tools  # noqa: E402
 
 # What has no exporter.
-PROMETHEUS_OWN = {
-    "up": declared.Metric("gauge", dict(declared.SCRAPED), "prometheus"),
-}
+PROMETHEUS_OWN = {"up": declared.Metric("gauge", dict(declared.SCRAPED), "prometheus")}
 
 
 class Check:
@@ -47,7 +45,9 @@ class Check:
         yield from live.rules(self.readable(all_rules), self.prometheus, used)
         yield from live.boards(all_boards, self.prometheus, used)
         for name in ("EMPTY", "SILENT", "NOT_SHOWN", "NOT_NARROWED"):
-            yield from (f"exceptions.py: {name}: {key} is not needed" for key in getattr(exceptions, name) if (name, key) not in used)
+            yield from (
+                f"exceptions.py: {name}: {key} is not needed" for key in getattr(exceptions, name) if (name, key) not in used
+            )
 
     def made(self, tree):
         with tempfile.TemporaryDirectory() as folder:

@@ -66,7 +66,10 @@ def runbook(rules, tree, boards, gateway):
         for line in LINES:
             if line not in paragraph:
                 yield f"RUNBOOK.md: {name} has no line {line}"
-    yield from (f"RUNBOOK.md: {name} is named, and is no alert" for name in sorted(set(re.findall(r"\bLaunchgate[A-Z]\w+", text)) - alerts))
+    yield from (
+        f"RUNBOOK.md: {name} is named, and is no alert"
+        for name in sorted(set(re.findall(r"\bLaunchgate[A-Z]\w+", text)) - alerts)
+    )
     titles = {board.name: {panel.get("title") for panel in board.tree["panels"]} for board in boards}
     for board, quoted in re.findall(r'\*([A-Z][a-z ]+)\*, ((?:"[^"]+"(?:, | and )?)+)', text):
         for title in re.findall(r'"([^"]+)"', quoted):

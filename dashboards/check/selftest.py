@@ -65,28 +65,70 @@ LEDGER, REDIS, RUNBOOK = "prometheus/rules/ledger.yml", "prometheus/rules/redis.
 
 # What was done, how, and which words of a fault must follow.
 MISTAKES = [
-    ("a metric that is not there", expr("gateway", "Threads", "process_threads", "process_thread"), "launchgate_process_thread, which nobody declares"),
+    (
+        "a metric that is not there",
+        expr("gateway", "Threads", "process_threads", "process_thread"),
+        "launchgate_process_thread, which nobody declares",
+    ),
     ("a label that is not there", expr("gateway", "Shed", "by (reason)", "by (why)"), "groups by why"),
     ("a matcher of a label that is not there", expr("gateway", "Shed", "{job", '{policy="x", job'), "matches the label policy"),
     ("a value that never comes", expr("launch", "Won", '"won"', '"sold"'), "asks for outcome='sold'"),
-    ("a ledger's gauge summed over gateways", expr("launch", "Held", "max(", "sum("), "takes launchgate_reservations other than by max or min"),
-    ("a ledger's gauge of each gateway", expr("launch", "Held", "max(", "("), "takes launchgate_reservations other than by max or min"),
+    (
+        "a ledger's gauge summed over gateways",
+        expr("launch", "Held", "max(", "sum("),
+        "takes launchgate_reservations other than by max or min",
+    ),
+    (
+        "a ledger's gauge of each gateway",
+        expr("launch", "Held", "max(", "("),
+        "takes launchgate_reservations other than by max or min",
+    ),
     ("a counter without rate", expr("gateway", "Shed", "rate(launchgate", "(launchgate"), "is no PromQL"),
-    ("a counter as it is", expr("launch", "Taps", 'sum(rate(launchgate_requests_total{job=~"$job", instance=~"$instance", route="reserve"}[$__rate_interval]))',
-                               'sum(launchgate_requests_total{job=~"$job", instance=~"$instance"})'), "takes the counter launchgate_requests_total without rate"),
-    ("the rate of a gauge", expr("launch", "Changes of the ledger", "deriv(", "rate("), "takes rate of launchgate_ledger_sequence, which is a gauge"),
+    (
+        "a counter as it is",
+        expr(
+            "launch",
+            "Taps",
+            'sum(rate(launchgate_requests_total{job=~"$job", instance=~"$instance", route="reserve"}[$__rate_interval]))',
+            'sum(launchgate_requests_total{job=~"$job", instance=~"$instance"})',
+        ),
+        "takes the counter launchgate_requests_total without rate",
+    ),
+    (
+        "the rate of a gauge",
+        expr("launch", "Changes of the ledger", "deriv(", "rate("),
+        "takes rate of launchgate_ledger_sequence, which is a gauge",
+    ),
     ("a fixed interval", expr("gateway", "Shed", "$__rate_interval", "1m"), "target-rate-interval-rule"),
     ("a query of all jobs", expr("gateway", "Shed", 'job=~"$job", ', ""), "target-job-rule"),
     ("a query of all instances", expr("gateway", "Shed", ', instance=~"$instance"', ""), "target-instance-rule"),
     ("a quantile of what is no histogram", expr("gateway", "Durations", "sum by (le) ", "sum"), "has no buckets"),
     ("no unit", panel("gateway", "Memory", lambda p: p["fieldConfig"]["defaults"].pop("unit")), "panel-units-rule"),
-    ("a unit that Grafana does not know", panel("gateway", "Memory", lambda p: p["fieldConfig"]["defaults"].update(unit="octets")), "panel-units-rule"),
+    (
+        "a unit that Grafana does not know",
+        panel("gateway", "Memory", lambda p: p["fieldConfig"]["defaults"].update(unit="octets")),
+        "panel-units-rule",
+    ),
     ("no description", panel("redis", "Keys", lambda p: p.pop("description")), "panel-title-description-rule"),
     ("no query", panel("redis", "Keys", lambda p: p.update(targets=[])), "panel-no-targets-rule"),
-    ("a fixed data source", panel("redis", "Keys", lambda p: p.update(datasource={"type": "prometheus", "uid": "P1"})), "panel-datasource-rule"),
-    ("a fixed data source of a query", panel("redis", "Keys", lambda p: p["targets"][0].pop("datasource")), "panel-datasource-rule"),
-    ("the past as the figure of now", panel("launch", "Phase", lambda p: p["targets"][0].update(instant=False)), "takes something of the past"),
+    (
+        "a fixed data source",
+        panel("redis", "Keys", lambda p: p.update(datasource={"type": "prometheus", "uid": "P1"})),
+        "panel-datasource-rule",
+    ),
+    (
+        "a fixed data source of a query",
+        panel("redis", "Keys", lambda p: p["targets"][0].pop("datasource")),
+        "panel-datasource-rule",
+    ),
+    (
+        "the past as the figure of now",
+        panel("launch", "Phase", lambda p: p["targets"][0].update(instant=False)),
+        "takes something of the past",
+    ),
     ("two panels with one number", panel("redis", "Keys", lambda p: p.update(id=2)), "panels without a number of their own"),
+    ("a panel beyond the columns", panel("redis", "Keys", lambda p: p["gridPos"].update(x=20)), "does not fit the columns"),
+    ("a panel over another", panel("redis", "Keys", lambda p: p["gridPos"].update(x=0)), "lies over another panel"),
     ("a board that can be edited", board("launch", lambda tree: tree.update(editable=True)), "uneditable-dashboard"),
     ("an old schema", board("launch", lambda tree: tree.update(schemaVersion=36)), "a schema older than"),
     ("two boards with one uid", board("launch", lambda tree: tree.update(uid="launchgate-redis")), "is there twice"),
@@ -94,41 +136,115 @@ MISTAKES = [
     ("no variable of the data source", variable("launch", "datasource", query="loki"), "template-datasource-rule"),
     ("one instance only", variable("launch", "instance", multi=False), "template-instance-rule"),
     ("a variable that is asked for once", variable("launch", "job", refresh=1), "template-on-time-change-reload-rule"),
-    ("a variable without values", variable("launch", "sale", query="label_values(launchgate_sale, sale)"), "variable sale: has no values"),
+    (
+        "a variable without values",
+        variable("launch", "sale", query="label_values(launchgate_sale, sale)"),
+        "variable sale: has no values",
+    ),
     ("a panel without data", expr("gateway", "Memory", "bytes{", 'bytes{instance="nobody", '), "Memory: has no data"),
     ("a query that fails", expr("gateway", "Descriptors", "/", "/ on (job)"), "many-to-many matching"),
-    ("a legend of a label that is not there", panel("gateway", "Memory", lambda p: p["targets"][0].update(legendFormat="{{host}}")), "the legend names host"),
-    ("a mark in seconds", board("launch", lambda tree: tree["annotations"]["list"][0].update(
-        expr=tree["annotations"]["list"][0]["expr"].replace("* 1000", "* 1 * 1000 / 1000 * 0.001 * 1000"))), "not in ms"),
+    (
+        "a legend of a label that is not there",
+        panel("gateway", "Memory", lambda p: p["targets"][0].update(legendFormat="{{host}}")),
+        "the legend names host",
+    ),
+    (
+        "a mark in seconds",
+        board(
+            "launch",
+            lambda tree: tree["annotations"]["list"][0].update(
+                expr=tree["annotations"]["list"][0]["expr"].replace("* 1000", "* 1 * 1000 / 1000 * 0.001 * 1000")
+            ),
+        ),
+        "not in ms",
+    ),
     ("a metric that nothing shows", without("gateway", "Threads"), "launchgate_process_threads, and nothing shows it"),
-    ("a board that is not what it is made from", panel("redis", "Keys", lambda p: p.update(description="Changed by hand.")), "is not as grafana/boards makes it"),
-    ("a rule with a metric that is not there", text(LEDGER, "launchgate_ledger_fault", "launchgate_ledger_faults"), "launchgate_ledger_faults, which nobody declares"),
-    ("a rule that sums a ledger's gauge", text(LEDGER, r"max( by \(job, sale\) \(launchgate_ledger_oversold)", r"sum\1"), "takes launchgate_ledger_oversold_units other than by max or min"),
-    ("an alert that looks at nothing", text(REDIS, "redis_aof_enabled == 0", 'redis_aof_enabled{job="reddis"} == 0'), "of which there is nothing"),
-    ("a record of nothing", text("prometheus/rules/recording.yml", r"rate1m\[5m\]\)\n", 'rate1m{job="x"}[5m])\n'), "records nothing"),
+    (
+        "a board that is not what it is made from",
+        panel("redis", "Keys", lambda p: p.update(description="Changed by hand.")),
+        "is not as grafana/boards makes it",
+    ),
+    (
+        "a rule with a metric that is not there",
+        text(LEDGER, "launchgate_ledger_fault", "launchgate_ledger_faults"),
+        "launchgate_ledger_faults, which nobody declares",
+    ),
+    (
+        "a rule that sums a ledger's gauge",
+        text(LEDGER, r"max( by \(job, sale\) \(launchgate_ledger_oversold)", r"sum\1"),
+        "takes launchgate_ledger_oversold_units other than by max or min",
+    ),
+    (
+        "an alert that looks at nothing",
+        text(REDIS, "redis_aof_enabled == 0", 'redis_aof_enabled{job="reddis"} == 0'),
+        "of which there is nothing",
+    ),
+    (
+        "a record of nothing",
+        text("prometheus/rules/recording.yml", r"rate1m\[5m\]\)\n", 'rate1m{job="x"}[5m])\n'),
+        "records nothing",
+    ),
     ("an alert without a severity", text(LEDGER, r"labels: \{severity: critical\}", "labels: {}"), "has no severity"),
     ("an alert without a summary", text(LEDGER, r"          summary: [^\n]*\n", ""), "has no summary"),
     ("an alert without its link", text(LEDGER, "#launchgateledgerdrift", "#drift"), "does not link to its paragraph"),
-    ("an alert without a paragraph", text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"), "LaunchgateOversold has no paragraph"),
-    ("a paragraph without an alert", text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"), "LaunchgateSold is no alert"),
-    ("a paragraph that does not say what not to do", text(RUNBOOK, r"\*\*Not:\*\* never correct", "Never correct"), "LaunchgateLedgerDrift has no line **Not:**"),
+    (
+        "an alert without a paragraph",
+        text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"),
+        "LaunchgateOversold has no paragraph",
+    ),
+    (
+        "a paragraph without an alert",
+        text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"),
+        "LaunchgateSold is no alert",
+    ),
+    (
+        "a paragraph that does not say what not to do",
+        text(RUNBOOK, r"\*\*Not:\*\* never correct", "Never correct"),
+        "LaunchgateLedgerDrift has no line **Not:**",
+    ),
     ("a panel that the runbook invents", text(RUNBOOK, '"Holds due"', '"Due holds"'), 'Launch has no panel "Due holds"'),
     ("a command that is not there", text(RUNBOOK, "gateway journal", "gateway diary"), "there is no command `gateway diary"),
     ("a flag that is not there", text(RUNBOOK, "--was 3000", "--from 3000"), "there is no --from"),
-    ("an option that is not there", text(RUNBOOK, "`--audit-interval-s`", "`--audit-seconds`"), "there is no option `--audit-seconds`"),
-    ("an alert without a test in which it fires", text("prometheus/tests/ledger.yml", r'- expr: ALERTS\{alertname="LaunchgateOversold"\}', "- expr: ALERTS"), "in which LaunchgateOversold fires"),
-    ("an alert without a test in which it is silent", text("prometheus/tests/ledger.yml", r"      - \{expr: 'ALERTS\{alertname=\"LaunchgateOversold[^\n]*\n", ""), "in which LaunchgateOversold is silent"),
+    (
+        "an option that is not there",
+        text(RUNBOOK, "`--audit-interval-s`", "`--audit-seconds`"),
+        "there is no option `--audit-seconds`",
+    ),
+    (
+        "an alert without a test in which it fires",
+        text("prometheus/tests/ledger.yml", r'- expr: ALERTS\{alertname="LaunchgateOversold"\}', "- expr: ALERTS"),
+        "in which LaunchgateOversold fires",
+    ),
+    (
+        "an alert without a test in which it is silent",
+        text("prometheus/tests/ledger.yml", r"      - \{expr: 'ALERTS\{alertname=\"LaunchgateOversold[^\n]*\n", ""),
+        "in which LaunchgateOversold is silent",
+    ),
 ]
 
 # These are found by the tools, and run with them only.
 TOOLS = [
-    ("a configuration that Prometheus does not take", text("prometheus/prometheus.yml", "scrape_timeout: 1s", "scrape_timeout: 1m"), "promtool check config"),
+    (
+        "a configuration that Prometheus does not take",
+        text("prometheus/prometheus.yml", "scrape_timeout: 1s", "scrape_timeout: 1m"),
+        "promtool check config",
+    ),
     ("a rule that Prometheus does not take", text(LEDGER, "humanizeDuration", "humaniseDuration"), "promtool check"),
-    ("an Alertmanager without a receiver", text("prometheus/alertmanager.yml", "- name: pager", "- name: beeper"), "amtool check-config"),
-    ("a critical alert that wakes nobody", text("prometheus/alertmanager.yml", "receiver: pager", "receiver: chat"), "amtool config routes"),
+    (
+        "an Alertmanager without a receiver",
+        text("prometheus/alertmanager.yml", "- name: pager", "- name: beeper"),
+        "amtool check-config",
+    ),
+    (
+        "a critical alert that wakes nobody",
+        text("prometheus/alertmanager.yml", "receiver: pager", "receiver: chat"),
+        "amtool config routes",
+    ),
 ]
 # And this one by a unit test, of the ledger's alerts.
-UNIT_TESTS = [("an alert that comes too late", text(LEDGER, r"oversold_units\) > 0", "oversold_units) > 5"), "promtool test rules")]
+UNIT_TESTS = [
+    ("an alert that comes too late", text(LEDGER, r"oversold_units\) > 0", "oversold_units) > 5"), "promtool test rules")
+]
 
 
 def run(tree, mistakes, check):

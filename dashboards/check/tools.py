@@ -18,7 +18,15 @@ def configuration(tree):
     yield run("amtool", "check-config", str(prometheus / "alertmanager.yml"))
     for severity, receiver in ROUTES.items():
         labels = (f"severity={severity}", "alertname=Launchgate")
-        yield run("amtool", "config", "routes", "test", f"--config.file={prometheus / 'alertmanager.yml'}", f"--verify.receivers={receiver}", *labels)
+        yield run(
+            "amtool",
+            "config",
+            "routes",
+            "test",
+            f"--config.file={prometheus / 'alertmanager.yml'}",
+            f"--verify.receivers={receiver}",
+            *labels,
+        )
 
 
 def unit_tests(tree, which="*"):

@@ -11,10 +11,7 @@ from grafana_foundation_sdk.models import common as shapes
 from grafana_foundation_sdk.models import dashboard as models
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-MATCHERS = {
-    "G": 'job=~"$job", instance=~"$instance"',
-    "S": 'job=~"$job", instance=~"$instance", sale=~"$sale"',
-}
+MATCHERS = {"G": 'job=~"$job", instance=~"$instance"', "S": 'job=~"$job", instance=~"$instance", sale=~"$sale"'}
 GOOD, BAD, WARN, PLAIN = "green", "red", "orange", "text"
 
 
@@ -28,6 +25,11 @@ def query(expr, legend="", instant=False):
     """A query over the time that is shown, or of its end."""
     target = prometheus.Dataquery().expr(promql(expr)).legend_format(legend or "__auto").datasource(SOURCE)
     return target.instant() if instant else target.range()
+
+
+def quantiles(buckets, *points):
+    """The quantiles of a histogram, from the buckets' selector."""
+    return [query(f"histogram_quantile({at}, sum by (le) (rate({buckets}[R])))", f"p{at * 100:g}") for at in points]
 
 
 def panel(kind, title, description, unit, queries, width, height):
@@ -166,7 +168,9 @@ def board(uid, title, description, metric, sale=False, minutes=15):
         .with_variable(variable("instance", "Instance", f'label_values({metric}{{job=~"$job"}}, instance)'))
     )
     if sale:
-        built.with_variable(variable("sale", "Sale", "label_values(launchgate_sale_opens_timestamp_seconds{G}, sale)", several=False))
+        built.with_variable(
+            variable("sale", "Sale", "label_values(launchgate_sale_opens_timestamp_seconds{G}, sale)", several=False)
+        )
     return built
 
 

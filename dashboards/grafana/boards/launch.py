@@ -1,18 +1,9 @@
 """The board for launch day: is it up, is it fair, is it selling, does the ledger add up."""
 
-from kit import BAD, GOOD, PLAIN, WARN, Mark, add, board, cells, figure, graph, query, rows
+from kit import BAD, GOOD, WARN, Mark, add, board, cells, figure, graph, quantiles, query, rows
 
 TAPS = 'launchgate_requests_total{G, route="reserve"}'
 DURATION = "launchgate_request_duration_seconds_bucket"
-PHASES = {"upcoming": PLAIN, "open": GOOD, "paused": WARN, "sold_out": PLAIN, "closed": PLAIN}
-
-
-def latency(outcomes):
-    """Quantiles of the answers with these outcomes."""
-    return [
-        query(f'histogram_quantile({q}, sum by (le) (rate({DURATION}{{G, outcome=~"{outcomes}"}}[R])))', name)
-        for q, name in ((0.5, "p50"), (0.99, "p99"))
-    ]
 
 
 def launch():
@@ -61,7 +52,9 @@ def launch():
             "Closes in",
             "Until the closing instant, by the clock of Redis.",
             "dthms",
-            query("max(launchgate_sale_closes_timestamp_seconds{S}) - max(launchgate_ledger_timestamp_seconds{S})", "closes in"),
+            query(
+                "max(launchgate_sale_closes_timestamp_seconds{S}) - max(launchgate_ledger_timestamp_seconds{S})", "closes in"
+            ),
             width=4,
         ),
         figure(
@@ -90,11 +83,7 @@ def launch():
             width=4,
         ),
         figure(
-            "Taps",
-            "New reservations that were asked for, a second.",
-            "reqps",
-            query(f"sum(rate({TAPS}[R]))", "taps"),
-            width=4,
+            "Taps", "New reservations that were asked for, a second.", "reqps", query(f"sum(rate({TAPS}[R]))", "taps"), width=4
         ),
         figure(
             "Won",
@@ -156,13 +145,13 @@ def launch():
             "Winners wait",
             "From a request's head to its answer, of who was told 201 or 200.",
             "s",
-            *latency("won|replayed"),
+            *quantiles(f'{DURATION}{{G, outcome=~"won|replayed"}}', 0.5, 0.99),
         ),
         graph(
             "Losers wait",
             "From a request's head to its answer, of who was told no: sold out, over his limit, not open, paused, closed.",
             "s",
-            *latency("sold-out|purchase-limit|sale-not-open|sale-paused|sale-closed"),
+            *quantiles(f'{DURATION}{{G, outcome=~"sold-out|purchase-limit|sale-not-open|sale-paused|sale-closed"}}', 0.5, 0.99),
         ),
         graph(
             "Told to come back",
@@ -264,7 +253,9 @@ def launch():
             "Age of the last audit",
             "Since any gateway has finished a full audit.",
             "s",
-            query("max(launchgate_ledger_timestamp_seconds{S}) - max(launchgate_ledger_audited_timestamp_seconds{S} > 0)", "audit"),
+            query(
+                "max(launchgate_ledger_timestamp_seconds{S}) - max(launchgate_ledger_audited_timestamp_seconds{S} > 0)", "audit"
+            ),
         ),
         graph(
             "Age of what gateways know",
@@ -279,7 +270,7 @@ def launch():
             "none",
             query("max(launchgate_sale_frozen{S})", "frozen"),
             words={"0": ("runs", GOOD), "1": ("frozen", WARN)},
-            width=4,
+            width=8,
             height=8,
         ),
         rows(
@@ -289,7 +280,7 @@ def launch():
             cells('max by (alertname, severity, sale, instance) (ALERTS{alertname=~"Launchgate.+", alertstate="firing"})'),
             names={"alertname": "Alert", "severity": "Severity", "sale": "Sale", "instance": "Instance"},
             hidden=("Value",),
-            width=20,
+            width=24,
         ),
     )
     return built

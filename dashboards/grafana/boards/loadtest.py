@@ -1,45 +1,112 @@
 """The board of a load test, from the generator's own metrics."""
 
-from kit import GOOD, WARN, Mark, add, board, figure, graph, query
+from kit import Mark, add, board, figure, graph, quantiles, query
 
 DURATION = "launchgate_loadtest_tap_duration_seconds_bucket"
 
 
 def loadtest():
-    built = board("launchgate-loadtest", "Load test", "What the load generators see: buyers' taps from their intended instant to their outcome.",
-                  "launchgate_loadtest_cpu_ratio")
-    built.annotation(Mark("Moments", "purple", "max by (moment) (launchgate_loadtest_moment_timestamp_seconds{G}) * 1000", "{{moment}}", "of the load test"))
+    built = board(
+        "launchgate-loadtest",
+        "Load test",
+        "What the load generators see: buyers' taps from their intended instant to their outcome.",
+        "launchgate_loadtest_cpu_ratio",
+    )
+    built.annotation(
+        Mark(
+            "Moments",
+            "purple",
+            "max by (moment) (launchgate_loadtest_moment_timestamp_seconds{G}) * 1000",
+            "{{moment}}",
+            "of the load test",
+        )
+    )
     add(
         built,
         "Buyers",
-        graph("Taps by outcome", "Taps that came to their outcome, a second, of all scenarios; outcomes that do not occur are left out.", "reqps",
-              query("sum by (outcome) (rate(launchgate_loadtest_taps_total{G}[R])) > 0", "{{outcome}}"), width=12, stacked=True),
-        graph("Taps by scenario", "Taps that came to their outcome, a second; scenarios that do not occur are left out.", "reqps",
-              query("sum by (scenario) (rate(launchgate_loadtest_taps_total{G}[R])) > 0", "{{scenario}}"), width=12, stacked=True),
-        graph("Winners wait", "From a tap's intended instant to its outcome, retries and waits included.", "s",
-              *[query(f'histogram_quantile({q}, sum by (le) (rate({DURATION}{{G, outcome=~"won|replayed|resolved"}}[R])))', name)
-                for q, name in ((0.5, "p50"), (0.99, "p99"))]),
-        graph("Losers wait", "The same of who was told no.", "s",
-              *[query(f'histogram_quantile({q}, sum by (le) (rate({DURATION}{{G, outcome=~"sold_out|purchase_limit|refused"}}[R])))', name)
-                for q, name in ((0.5, "p50"), (0.99, "p99"))]),
-        graph("Requests", "Requests that were answered, a second, by name.", "reqps",
-              query("sum by (name) (rate(launchgate_loadtest_requests_total{G}[R])) > 0", "{{name}}")),
-        graph("Retries", "Requests beyond each tap's first, a second.", "reqps", query("sum(rate(launchgate_loadtest_retries_total{G}[R]))", "retries")),
+        graph(
+            "Taps by outcome",
+            "Taps that came to their outcome, a second, of all scenarios; outcomes that do not occur are left out.",
+            "reqps",
+            query("sum by (outcome) (rate(launchgate_loadtest_taps_total{G}[R])) > 0", "{{outcome}}"),
+            width=12,
+            stacked=True,
+        ),
+        graph(
+            "Taps by scenario",
+            "Taps that came to their outcome, a second; scenarios that do not occur are left out.",
+            "reqps",
+            query("sum by (scenario) (rate(launchgate_loadtest_taps_total{G}[R])) > 0", "{{scenario}}"),
+            width=12,
+            stacked=True,
+        ),
+        graph(
+            "Winners wait",
+            "From a tap's intended instant to its outcome, retries and waits included.",
+            "s",
+            *quantiles(f'{DURATION}{{G, outcome=~"won|replayed|resolved"}}', 0.5, 0.99),
+            width=12,
+        ),
+        graph(
+            "Losers wait",
+            "The same of who was told no.",
+            "s",
+            *quantiles(f'{DURATION}{{G, outcome=~"sold_out|purchase_limit|refused"}}', 0.5, 0.99),
+            width=12,
+        ),
+        graph(
+            "Requests",
+            "Requests that were answered, a second, by name.",
+            "reqps",
+            query("sum by (name) (rate(launchgate_loadtest_requests_total{G}[R])) > 0", "{{name}}"),
+            width=12,
+        ),
+        graph(
+            "Retries",
+            "Requests beyond each tap's first, a second.",
+            "reqps",
+            query("sum(rate(launchgate_loadtest_retries_total{G}[R]))", "retries"),
+            width=12,
+        ),
     )
     add(
         built,
         "The generator",
-        graph("Starts", "Work that was meant to start, that started late, and that never did, a second. Late and unsent starts make a run INVALID.", "ops",
-              query("sum(rate(launchgate_loadtest_starts_intended_total{G}[R]))", "intended"),
-              query("sum(rate(launchgate_loadtest_starts_late_total{G}[R]))", "late"),
-              query("sum(rate(launchgate_loadtest_starts_unsent_total{G}[R]))", "unsent")),
-        graph("CPU", "Share of the cores that the generator may use; near 1 it is the limit, not the gateway.", "percentunit",
-              query("max by (instance) (launchgate_loadtest_cpu_ratio{G})", "{{instance}}"), limit=0.9),
-        graph("Timer lag", "How late the generator's latest timer was.", "s",
-              query("max by (instance) (launchgate_loadtest_timer_lag_seconds{G})", "{{instance}}")),
-        graph("Descriptors", "Descriptors that the generator has open.", "none",
-              query("max by (instance) (launchgate_loadtest_open_fds{G})", "{{instance}}"), width=12),
-        figure("Moments", "When the run that goes on started and the sale opened, by the clock of the server. Afterwards the marks in the charts tell.", "dateTimeAsLocal",
-               query("max by (moment) (launchgate_loadtest_moment_timestamp_seconds{G}) * 1000", "{{moment}}"), width=12, height=8),
+        graph(
+            "Starts",
+            "Work that was meant to start, that started late, and that never did, a second. Late and unsent starts make a run INVALID.",
+            "ops",
+            query("sum(rate(launchgate_loadtest_starts_intended_total{G}[R]))", "intended"),
+            query("sum(rate(launchgate_loadtest_starts_late_total{G}[R]))", "late"),
+            query("sum(rate(launchgate_loadtest_starts_unsent_total{G}[R]))", "unsent"),
+        ),
+        graph(
+            "CPU",
+            "Share of the cores that the generator may use; near 1 it is the limit, not the gateway.",
+            "percentunit",
+            query("max by (instance) (launchgate_loadtest_cpu_ratio{G})", "{{instance}}"),
+            limit=0.9,
+        ),
+        graph(
+            "Timer lag",
+            "How late the generator's latest timer was.",
+            "s",
+            query("max by (instance) (launchgate_loadtest_timer_lag_seconds{G})", "{{instance}}"),
+        ),
+        graph(
+            "Descriptors",
+            "Descriptors that the generator has open.",
+            "none",
+            query("max by (instance) (launchgate_loadtest_open_fds{G})", "{{instance}}"),
+            width=12,
+        ),
+        figure(
+            "Moments",
+            "When the run that goes on started and the sale opened, by the clock of the server. Afterwards the marks in the charts tell.",
+            "dateTimeAsLocal",
+            query("max by (moment) (launchgate_loadtest_moment_timestamp_seconds{G}) * 1000", "{{moment}}"),
+            width=12,
+            height=8,
+        ),
     )
     return built
