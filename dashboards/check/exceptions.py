@@ -1,4 +1,4 @@
-"""What is allowed to be otherwise, each with its reason. An exception that is not needed any more is a fault, too."""
+"""What is allowed to be otherwise, each with its reason. An exception of what is not there, or that is not needed, is a fault, too."""
 
 # Panels, variables, marks and recorded series that may be without data in the small launch of the check.
 EMPTY = {

@@ -18,14 +18,25 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 MILLISECONDS = 1e12
 
 
-class Prometheus:
-    """What it answers, kept: the same query is asked once."""
+# When everything was scraped, and buyers tapped.
+BUSY = "min(up) == 1 and min(count_over_time(up[4s])) >= 3 and sum(rate(launchgate_loadtest_taps_total[4s])) > 0"
 
-    def __init__(self, url, start, end, scrape_interval=1):
-        self.url, self.start, self.end = url, start, end
+
+class Prometheus:
+    """What it answers of the time from `start` to `end`, and of the instant `at`, kept: the same query is asked once."""
+
+    def __init__(self, url, start=0, end=0, at=0, scrape_interval=1):
+        self.url, self.start, self.end, self.at = url, start, end, at
         # As Grafana has it: four scrapes.
         self.rate_interval = 4 * scrape_interval
         self.answers = {}
+
+    def at_its_busiest(self):
+        """From here on instants are those of the load."""
+        data, error = self.ask("query_range", query=BUSY, start=self.start, end=self.end, step=1)
+        if error or not data["result"]:
+            raise SystemExit(f"there was no moment in which all was scraped and buyers tapped: {error or BUSY}")
+        self.at = data["result"][0]["values"][-1][0]
 
     def ask(self, path, **query):
         key = path, *query.items()
@@ -38,9 +49,9 @@ class Prometheus:
         return self.answers[key]
 
     def run(self, expr, instant=False):
-        """Labels and values of each series, or why not. An instant one is asked for while the load went on."""
+        """Labels and values of each series, or why not."""
         if instant:
-            data, error = self.ask("query", query=expr, time=self.end)
+            data, error = self.ask("query", query=expr, time=self.at)
         else:
             data, error = self.ask("query_range", query=expr, start=self.start, end=self.end, step=1)
         if error:
@@ -60,7 +71,7 @@ class Prometheus:
         return self.ask(f"label/{label}/values", **query)
 
 
-def boards(boards, prometheus, used):
+def boards(boards, prometheus):
     for board in boards:
         every, chosen = {}, {}
         for name, selector, label in board.label_values():
@@ -81,9 +92,7 @@ def boards(boards, prometheus, used):
         for query in board.queries():
             for values in (every, chosen):
                 fault = look(query, prometheus, values)
-                if fault and (board.name, query.place) in EMPTY:
-                    used.add(("EMPTY", (board.name, query.place)))
-                elif fault:
+                if fault:
                     yield f"{board.name}: {query.place}: {fault}"
                     break
 
@@ -95,7 +104,7 @@ def look(query, prometheus, values):
     if error:
         return f"{error}: {expr}"
     if not found:
-        return f"has no data: {expr}"
+        return None if (query.board, query.place) in EMPTY else f"has no data: {expr}"
     for label in re.findall(r"\{\{\s*(\w+)\s*\}\}", query.legend):
         if any(label not in labels for labels, _ in found):
             return f"the legend names {label}, which its series do not have: {expr}"
@@ -108,31 +117,25 @@ def look(query, prometheus, values):
     return None
 
 
-def rules(rules, prometheus, used):
+def rules(rules, prometheus):
     for file, rule in rules:
         name = rule.get("alert") or rule["record"]
         found, error = prometheus.run(rule["expr"])
         if error:
             yield f"{file}: {name}: {error}"
         elif "record" in rule and not found:
-            if name in EMPTY:
-                used.add(("EMPTY", name))
-            else:
+            if name not in EMPTY:
                 yield f"{file}: {name} records nothing"
-        elif "alert" in rule:
-            yield from alert(file, name, rule["expr"], prometheus, used)
+        elif "alert" in rule and name not in SILENT:
+            yield from alert(file, name, rule["expr"], prometheus)
 
 
-def alert(file, name, expr, prometheus, used):
+def alert(file, name, expr, prometheus):
     """An alert that is silent must be so because all is well, and not because it looks at nothing."""
     for selector, path in selectors(parse(expr)):
         missing = any(isinstance(node, parser.Call) and node.func.name == "absent" for node in path)
         found, _ = prometheus.run(looked_at(selector))
-        if found or missing:
-            continue
-        if name in SILENT:
-            used.add(("SILENT", name))
-        else:
+        if not found and not missing:
             yield f"{file}: {name} looks at {selector}, of which there is nothing"
 
 

@@ -42,12 +42,16 @@ class Check:
         yield from rules.tested(all_rules, tree)
         yield from rules.runbook(all_rules, tree, all_boards, self.gateway)
         yield from self.shown(all_rules, all_boards, used)
-        yield from live.rules(self.readable(all_rules), self.prometheus, used)
-        yield from live.boards(all_boards, self.prometheus, used)
-        for name in ("EMPTY", "SILENT", "NOT_SHOWN", "NOT_NARROWED"):
+        yield from live.rules(self.readable(all_rules), self.prometheus)
+        yield from live.boards(all_boards, self.prometheus)
+        for name in ("NOT_SHOWN", "NOT_NARROWED"):
             yield from (
                 f"exceptions.py: {name}: {key} is not needed" for key in getattr(exceptions, name) if (name, key) not in used
             )
+        there = {(query.board, query.place) for board in all_boards for query in board.queries()}
+        there |= {rule.get("alert") or rule["record"] for _, rule in all_rules}
+        for name in ("EMPTY", "SILENT"):
+            yield from (f"exceptions.py: {name}: {key} is not there" for key in getattr(exceptions, name) if key not in there)
 
     def made(self, tree):
         with tempfile.TemporaryDirectory() as folder:
@@ -112,6 +116,7 @@ def main():
     metrics = declared.gateway(pathlib.Path(given.gateway_list).read_text())
     metrics |= declared.exported(text["loadtest"], "loadtest") | declared.exported(text["redis"], "redis")
     prometheus = live.Prometheus(given.prometheus, given.start, given.end)
+    prometheus.at_its_busiest()
     check = Check(metrics, given.gateway, prometheus)
 
     faults = [*check.faults(tree), *live.loaded(prometheus)]
