@@ -1,5 +1,5 @@
 //! Whether `loadtest` can be believed, and what a core of it offers: reads of the sale's status at a fixed rate, by `loadtest look` and by
-//! h2load, in turn, on the same core, of the same gateway.
+//! wrk or h2load, in turn, on the same core, of the same gateway.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,10 +15,20 @@ use crate::report::{bracketed, cpu_model};
 use crate::servers::{Aof, Place, Server, children_cpu, make_room};
 use crate::{Failure, Options, say};
 
-/// Reads a second, far below what either side can do, and h2load's connections (`loadtest` opens what it needs). h2load's connections
-/// fire together: of 50 of them the last one's request waits for 49 others (measured: a mean of 0.5 ms where one connection has
-/// 0.06), so that latencies can be compared only with one. What a request costs the generator shows at the third rate.
-const LOADS: [(usize, usize); 3] = [(1_000, 1), (2_000, 1), (8_000, 50)];
+/// Who else reads at that rate.
+#[derive(Debug, Clone, Copy, Serialize)]
+enum Other {
+    /// wrk over one connection, which rests so many milliseconds after each answer: the rate is what comes of it. Each request is
+    /// sent by itself, as `loadtest` sends them, so that latencies can be compared.
+    Wrk { pause_ms: u32 },
+    /// h2load, for what a request costs at a higher rate. It sends in bursts, 100 a second, in which one request waits for another
+    /// (over 50 connections: a mean of 0.5 ms) or follows it at once, and finds everything still in the caches: its latencies are of
+    /// another load.
+    H2load { rate: usize, connections: usize },
+}
+
+const OTHERS: [Other; 3] =
+    [Other::Wrk { pause_ms: 2 }, Other::Wrk { pause_ms: 1 }, Other::H2load { rate: 8_000, connections: 50 }];
 /// How long each load lasts.
 const LASTS: Duration = Duration::from_secs(8);
 const LASTS_QUICK: Duration = Duration::from_secs(3);
@@ -42,7 +52,7 @@ struct Said {
 
 #[derive(Serialize)]
 struct Round {
-    /// For each rate: `loadtest`, then h2load.
+    /// Beside each other: `loadtest`, then that one.
     beside: Vec<[Said; 2]>,
     /// Reads a second that `loadtest` started when it was asked for far too many.
     most: f64,
@@ -59,21 +69,25 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut measured = Vec::new();
     for number in 1..=rounds {
         say(&format!("round {number} of {rounds}"));
-        let beside = LOADS
-            .iter()
-            .map(|(rate, connections)| {
-                Ok([
-                    loadtest(&place, &gateway, *rate, lasts)?,
-                    h2load(&place, gateway.address, (*rate, *connections), lasts)?,
-                ])
-            })
-            .collect::<Result<_, Failure>>()?;
+        let mut beside = Vec::new();
+        for other in OTHERS {
+            let (theirs, rate) = match other {
+                Other::Wrk { pause_ms } => {
+                    let said = wrk(&place, gateway.address, pause_ms, lasts)?;
+                    (said, said.rate.round() as usize)
+                }
+                Other::H2load { rate, connections } => {
+                    (h2load(&place, gateway.address, (rate, connections), lasts)?, rate)
+                }
+            };
+            beside.push([loadtest(&place, &gateway, rate, lasts)?, theirs]);
+        }
         let most = loadtest(&place, &gateway, TOO_MANY, LASTS_QUICK)?.rate;
         measured.push(Round { beside, most });
     }
     tell(&measured);
     if let Some(file) = &options.json {
-        let told = json!({ "cpu": cpu_model(), "loads": LOADS, "rounds": measured });
+        let told = json!({ "cpu": cpu_model(), "others": OTHERS, "rounds": measured });
         std::fs::write(file, format!("{told:#}\n"))
             .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
     }
@@ -114,6 +128,37 @@ fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Re
         p90_us: of("p90") * 1000.0,
         cpu_us: cpu.as_secs_f64() * 1e6 / of("count"),
     })
+}
+
+/// One run of wrk that rests after each answer, and says by a script of ours what it measured.
+fn wrk(place: &Place, gateway: SocketAddr, pause_ms: u32, lasts: Duration) -> Result<Said, Failure> {
+    let script = place.path("pause.lua");
+    let lua = format!(
+        "function delay() return {pause_ms} end\n\
+         function done(all, latency)\n\
+         io.write(string.format('said %d %d %f %f %f\\n', all.requests, all.duration, latency.mean, \
+         latency:percentile(50), latency:percentile(90)))\nend\n"
+    );
+    std::fs::write(&script, lua).map_err(Failure::outside("can't write wrk's script"))?;
+    let before = children_cpu();
+    let mut command = Command::new("wrk");
+    command.args(["-t", "1", "-c", "1", "-d", &format!("{}s", lasts.as_secs()), "-s"]).arg(&script);
+    let done = command.arg(format!("http://{gateway}/v1/sales/won")).output();
+    let done = done.map_err(Failure::outside("can't start wrk"))?;
+    let cpu = children_cpu().saturating_sub(before);
+    let text = String::from_utf8_lossy(&done.stdout);
+    let said = said_by_wrk(&text);
+    let [answers, lasted_us, mean_us, p50_us, p90_us] =
+        said.ok_or_else(|| Failure::Outside(format!("wrk told no latencies:\n{text}")))?;
+    let rate = answers / (lasted_us / 1e6);
+    Ok(Said { rate, mean_us, p50_us, p90_us, cpu_us: cpu.as_secs_f64() * 1e6 / answers })
+}
+
+/// Requests, duration, mean, p50 and p90, in µs.
+fn said_by_wrk(text: &str) -> Option<[f64; 5]> {
+    let line = text.lines().find_map(|line| line.strip_prefix("said "))?;
+    let numbers: Option<Vec<f64>> = line.split(' ').map(|number| number.parse().ok()).collect();
+    numbers?.try_into().ok()
 }
 
 /// One run of h2load in HTTP/1.1, with a log of every request.
@@ -165,11 +210,11 @@ type Figure = (&'static str, fn(&Said) -> f64, bool);
 fn tell(rounds: &[Round]) {
     say("");
     say(&format!(
-        "reads of the sale's status by loadtest and by h2load; medians of {} rounds, in brackets the least and the most",
+        "reads of the sale's status by loadtest and by another; medians of {} rounds, in brackets the least and the most",
         rounds.len()
     ));
-    for (n, (rate, connections)) in LOADS.iter().enumerate() {
-        let alike = *connections == 1;
+    for (n, other) in OTHERS.iter().enumerate() {
+        let alike = matches!(other, Other::Wrk { .. });
         let figures: [Figure; 5] = [
             ("answers/s", |said| said.rate, true),
             ("mean µs", |said| said.mean_us, alike),
@@ -177,7 +222,12 @@ fn tell(rounds: &[Round]) {
             ("p90 µs", |said| said.p90_us, false),
             ("generator's CPU, µs a request", |said| said.cpu_us, false),
         ];
-        say(&format!("{rate} a second, h2load over {connections}"));
+        say(&match other {
+            Other::Wrk { pause_ms } => format!("wrk over 1 connection, {pause_ms} ms between two requests"),
+            Other::H2load { rate, connections } => {
+                format!("h2load over {connections} connections, {rate} a second")
+            }
+        });
         for (name, figure, is_asked) in figures {
             let of = |who: usize| Spread::of(rounds.iter().map(|round| figure(&round.beside[n][who])));
             let ratios = rounds.iter().map(|round| figure(&round.beside[n][0]) / figure(&round.beside[n][1]));
@@ -208,6 +258,13 @@ fn tell(rounds: &[Round]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_wrk_says_is_read() {
+        let text = "Running 8s test\nsaid 4000 8000000 57.500000 55.000000 70.000000\n";
+        assert_eq!(said_by_wrk(text), Some([4000.0, 8e6, 57.5, 55.0, 70.0]));
+        assert_eq!(said_by_wrk("Running 8s test\nsaid nothing\n"), None);
+    }
 
     #[test]
     fn h2loads_log_is_read() {

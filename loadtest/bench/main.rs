@@ -66,7 +66,7 @@ pub(crate) struct Options {
     /// Instead: what honest buyers wait undisturbed, and beside each of several attacks
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload"])]
     hostile: bool,
-    /// Instead: what `loadtest` measures and costs at a fixed rate, beside h2load
+    /// Instead: what `loadtest` measures and costs at a fixed rate, beside wrk and h2load
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile"])]
     loadtest: bool,
     /// Only beside these attacks

@@ -1,6 +1,7 @@
 //! Owns the asking of the gateways: one shared client, bounded in number, time and size.
 
 mod pool;
+mod stamp;
 mod trust;
 
 use crate::Failure;
@@ -206,7 +207,6 @@ impl Client {
         deadline: Instant,
     ) -> Answer {
         let pool = &self.pools[gateway % self.pools.len()];
-        // Made before the clock starts: what is measured is the gateway.
         let request = request.made(pool.host());
         let sent = Instant::now();
         let timeout = timeout.min(deadline.saturating_duration_since(sent));
@@ -215,7 +215,7 @@ impl Client {
         }
         let exchange = async { pool.exchange(request?).await };
         let reply = match tokio::time::timeout(timeout, exchange).await {
-            Ok(Ok((reply, there))) => return Answer { sent, took: there - sent, reply: Ok(reply) },
+            Ok(Ok((reply, sent, there))) => return Answer { sent, took: there - sent, reply: Ok(reply) },
             Ok(Err(error)) => Err(Lost::Broken(causes(&*error))),
             Err(_) => Err(Lost::TimedOut(timeout.as_millis())),
         };
