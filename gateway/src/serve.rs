@@ -147,7 +147,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
         tokio::task::spawn_local(load_scripts(pool.clone(), scripts, scripts_loaded.clone()));
         tokio::task::spawn_local(watch_files(
-            keys,
+            keys.clone(),
             Keys::reload_if_changed,
             |keys| tracing::info!(generation = keys.generation(), "the keys changed"),
             ("the key file can't be used; the old keys stay", 1),
@@ -178,6 +178,8 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             ],
             in_flight_max: config.requests.in_flight_max * config.workers,
             scripts: scripts_print,
+            tls: [tls.clone(), ops_tls.clone()],
+            keys,
         });
         let ops = Rc::new(Ops {
             tokens,

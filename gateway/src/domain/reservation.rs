@@ -141,6 +141,16 @@ pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
     rows.split('\n').map(|row| Reservation::from_row(buyer_part, buyer, row)).collect()
 }
 
+/// The reservations of a buyer's record that were ever paid. Most were not, and are not looked at any closer; what is
+/// damaged is left out.
+pub fn paid<'a>(buyer_part: &'a str, text: &'a str) -> impl Iterator<Item = Reservation> + 'a {
+    /// Where a row has its payment.
+    const PAYMENT: usize = 11;
+    let (buyer, rows) = text.split_once(' ').unwrap_or_default();
+    let is_paid = |row: &&str| row.split(' ').nth(PAYMENT).is_some_and(|payment| payment != "-");
+    rows.split('\n').filter(is_paid).filter_map(move |row| Reservation::from_row(buyer_part, buyer, row))
+}
+
 /// Whether this can be the `sub` of a token at all.
 fn is_name(buyer: &str) -> bool {
     !buyer.is_empty() && buyer.bytes().all(|byte| byte.is_ascii_graphic())
@@ -180,6 +190,16 @@ mod tests {
         assert_eq!(r.state_at(905_000 + 60_000, 60_000), State::Expired);
         let paid = Reservation { state: State::Confirmed, ..r };
         assert_eq!(paid.state_at(i64::MAX / 2, 0), State::Confirmed);
+    }
+
+    #[test]
+    fn what_was_paid_is_found_among_the_rest() {
+        let confirmed = ROW.replace(" held ", " confirmed ").replace(" - 4,9", " pay-1 4,9");
+        let refunded = confirmed.replace(" confirmed ", " cancelled ");
+        let text = format!("alice {ROW}\n{confirmed}\nrubbish\n{refunded} too much\n{refunded}");
+        let states: Vec<State> = paid("b", &text).map(|r| r.state).collect();
+        assert_eq!(states, [State::Confirmed, State::Cancelled]);
+        assert_eq!(paid("b", "").count() + paid("b", "alice").count(), 0);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, ServerConfig};
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::identify::{read_limited, warn_if_shared};
 
@@ -47,6 +48,8 @@ struct Current(ArcSwap<Certificate>);
 #[derive(Debug)]
 struct Certificate {
     digest: [u8; 32],
+    /// When the first of the chain ends, in seconds since 1970.
+    ends: i64,
     key: Arc<CertifiedKey>,
 }
 
@@ -73,6 +76,12 @@ impl Tls {
         // A client that comes back saves both sides a signature, and this side remembers nothing for it.
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(failed)?;
         Ok(Self { files: files.clone(), current, config: Arc::new(config) })
+    }
+
+    /// When the certificate in use ends, or the first of its chain, in seconds since 1970.
+    #[must_use]
+    pub fn ends(&self) -> i64 {
+        self.current.0.load().ends
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
@@ -102,8 +111,12 @@ fn read(files: &TlsFiles, provider: &CryptoProvider, is_first: bool) -> Result<C
     digest.update(Sha256::digest(key.secret_der()));
     let digest = digest.finalize().into();
     let (cert, key_file) = (files.cert.display(), files.key.display());
+    let ends = chain.iter().map(|cert| end_of(cert)).min().flatten();
+    let ends = ends.ok_or_else(|| {
+        vec![format!("certificate file {cert}: holds something that is no X.509 certificate; take it out")]
+    })?;
     match CertifiedKey::from_der(chain, key, provider) {
-        Ok(key) => Ok(Certificate { digest, key: Arc::new(key) }),
+        Ok(key) => Ok(Certificate { digest, ends, key: Arc::new(key) }),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(vec![format!(
             "the key {key_file} is not that of the certificate {cert}; the server's own certificate must come \
              first in its file, and both must be of one issue"
@@ -113,6 +126,12 @@ fn read(files: &TlsFiles, provider: &CryptoProvider, is_first: bool) -> Result<C
              or Ed25519, the certificate X.509 of version 3"
         )]),
     }
+}
+
+/// When a certificate ends, in seconds since 1970.
+fn end_of(cert: &[u8]) -> Option<i64> {
+    let (_, cert) = X509Certificate::from_der(cert).ok()?;
+    Some(cert.validity().not_after.timestamp())
 }
 
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

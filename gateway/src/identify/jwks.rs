@@ -8,8 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::Number;
 
 use super::keys::Key;
+use super::verify::seconds;
 
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 const COORDINATE_BYTES: usize = 32;
@@ -32,6 +34,8 @@ struct Jwk {
     y: Option<String>,
     n: Option<String>,
     e: Option<String>,
+    /// No member of RFC 7517, but identity providers tell so when a key ends: seconds since 1970.
+    exp: Option<Number>,
     /// Only its presence matters, and nothing that could print it is kept.
     d: Option<IgnoredAny>,
 }
@@ -56,10 +60,9 @@ pub(super) fn parse(
     for (index, value) in file.keys.into_iter().enumerate() {
         let kid = value.get("kid").and_then(|kid| kid.as_str()).unwrap_or_default().to_owned();
         let at = format!("keys[{index}] (kid {kid:?})");
-        match key(value) {
+        match key(value, &is_service) {
             Ok(None) => tracing::info!(kid, "a key that is not for signatures is left out"),
-            Ok(Some((kid, decoding, algorithm))) => {
-                let key = Key::public(decoding, algorithm, is_service(&kid));
+            Ok(Some((kid, key))) => {
                 if keys.insert(kid, key).is_some() {
                     problems.push(format!("{at}: another key has this `kid`; rename one"));
                 }
@@ -75,7 +78,7 @@ pub(super) fn parse(
 
 /// One key, or `None` if it is meant for encryption: identity providers publish such keys beside
 /// those for signatures.
-fn key(value: serde_json::Value) -> Result<Option<(String, DecodingKey, Algorithm)>, String> {
+fn key(value: serde_json::Value, is_service: impl Fn(&str) -> bool) -> Result<Option<(String, Key)>, String> {
     let jwk = Jwk::deserialize(value)
         .map_err(|_| "not a JWK: `kty` is missing or a member has the wrong type".to_owned())?;
     if jwk.kty == "oct" {
@@ -99,8 +102,12 @@ fn key(value: serde_json::Value) -> Result<Option<(String, DecodingKey, Algorith
     if jwk.alg.as_ref().is_some_and(|alg| alg != name) {
         return Err(format!("its `alg` must be {name} (accepted are ES256, EdDSA and RS256)"));
     }
+    let ends_s = jwk.exp.as_ref().map(|exp| seconds(exp, f64::floor));
     match jwk.kid {
-        Some(kid) if !kid.is_empty() => Ok(Some((kid, decoding, algorithm))),
+        Some(kid) if !kid.is_empty() => {
+            let key = Key::public(decoding, algorithm, is_service(&kid), ends_s);
+            Ok(Some((kid, key)))
+        }
         _ => Err("no `kid`; give it the name that tokens carry".into()),
     }
 }

@@ -55,6 +55,8 @@ enum Source {
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     pub(super) may_be_service: bool,
+    /// The first second since 1970 in which it verifies nothing any more, if it has one.
+    pub(super) ends_s: Option<u64>,
     material: Material,
 }
 
@@ -66,8 +68,18 @@ enum Material {
 
 impl Key {
     /// A public key.
-    pub(super) fn public(decoding: DecodingKey, algorithm: Algorithm, may_be_service: bool) -> Self {
-        Self { algorithm, may_be_service, material: Material::Public(decoding) }
+    pub(super) fn public(
+        decoding: DecodingKey,
+        algorithm: Algorithm,
+        may_be_service: bool,
+        ends_s: Option<u64>,
+    ) -> Self {
+        Self { algorithm, may_be_service, ends_s, material: Material::Public(decoding) }
+    }
+
+    /// Whether it verifies nothing any more. The clock's leeway is for tokens: a key is withdrawn for good.
+    pub(super) fn is_over(&self, now_s: u64) -> bool {
+        self.ends_s.is_some_and(|ends_s| now_s >= ends_s)
     }
 
     /// Whether it has signed this; the signature is base64url.
@@ -193,6 +205,17 @@ impl Keys {
         self.current.load().generation
     }
 
+    /// When the next of the keys ends, in seconds since 1970; the last that has ended if none is left. `None` where keys
+    /// don't end.
+    #[must_use]
+    pub fn next_end(&self, now_s: u64) -> Option<u64> {
+        let current = self.current.load();
+        let Source::Jwks(keys) = &current.source else { return None };
+        let ends = || keys.values().filter_map(|key| key.ends_s);
+        let still = keys.values().any(|key| !key.is_over(now_s));
+        if still { ends().filter(|ends_s| *ends_s > now_s).min() } else { ends().max() }
+    }
+
     /// Whether to remember a token costs less than to verify it again. With a shared secret it does
     /// not: half a microsecond either way, once the memory is larger than a CPU's cache (measured).
     pub(super) fn worth_remembering(&self) -> bool {
@@ -268,6 +291,7 @@ fn secret_set(secret: &files::Secret) -> KeySet {
         source: Source::Secret(Arc::new(Key {
             algorithm: Algorithm::HS256,
             may_be_service: true,
+            ends_s: None,
             material: Material::Hmac(Box::new(hmac)),
         })),
     }

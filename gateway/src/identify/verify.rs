@@ -26,11 +26,16 @@ pub(super) struct Verified {
     pub(super) who: Identified,
     pub(super) exp_s: u64,
     nbf_s: u64,
+    /// Of the key that has signed it.
+    key_ends_s: Option<u64>,
 }
 
 impl Verified {
     /// Whether the token counts at `now_s`. `exp` is the first second in which it no longer does.
     pub(super) fn check_time(&self, now_s: u64) -> Result<(), Unauthenticated> {
+        if self.key_ends_s.is_some_and(|ends_s| now_s >= ends_s) {
+            return Err(Unauthenticated::UnknownKey);
+        }
         if self.is_over(now_s) {
             return Err(Unauthenticated::Expired);
         }
@@ -46,7 +51,7 @@ impl Verified {
 
     #[cfg(test)]
     pub(super) fn for_test(sub: &str, exp_s: u64) -> Self {
-        Self { who: Identified::for_test(sub, false), exp_s, nbf_s: 0 }
+        Self { who: Identified::for_test(sub, false), exp_s, nbf_s: 0, key_ends_s: None }
     }
 }
 
@@ -129,6 +134,9 @@ pub(super) fn verify(
     let (message, signature) = (&token[..second], &token[second + 1..]);
 
     let key = last_header.key(header, keys)?;
+    if key.is_over(now_s) {
+        return Err(Unauthenticated::UnknownKey);
+    }
     key.has_signed(message, signature)?;
 
     let claims_json = decode(claims)?;
@@ -152,6 +160,7 @@ pub(super) fn verify(
         },
         exp_s: seconds(&claims.exp.ok_or(Unauthenticated::MissingExpiry)?, f64::floor),
         nbf_s: claims.nbf.map_or(0, |nbf| seconds(&nbf, f64::ceil)),
+        key_ends_s: key.ends_s,
     };
     verified.check_time(now_s)?;
     Ok(verified)
@@ -199,7 +208,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
 
 /// A NumericDate in whole seconds. Fractions are allowed (RFC 7519, 2) and rounded against the
 /// caller; what lies outside of `u64` becomes its nearest end.
-fn seconds(number: &Number, round: fn(f64) -> f64) -> u64 {
+pub(super) fn seconds(number: &Number, round: fn(f64) -> f64) -> u64 {
     match number.as_u64() {
         Some(whole) => whole,
         None => round(number.as_f64().unwrap_or(0.0)) as u64,

@@ -1,6 +1,7 @@
 //! The follower: reads the journal of every sale as it grows and keeps memory true to one sequence.
 
 mod position;
+mod tally;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 use position::{Position, entry_at};
 use redis::Value;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
+use tally::{Ahead, carry_over};
 
 use super::dial::Redis;
 use super::journal::Entry;
@@ -16,7 +18,7 @@ use super::keys::{Keys, SALES};
 use super::memory::{Memory, Sale, Sales};
 use super::outage::Outage;
 use super::scripts::{Failure, Refusal, Scripts, text, texts};
-use super::snapshot;
+use super::{journal, snapshot};
 use crate::domain::identity::buyer_mark;
 use crate::ops::metrics::uses::RedisUse;
 
@@ -217,10 +219,7 @@ impl Follower<'_> {
             return Err(Refusal::Behind(sequence).into());
         }
         let position = entry_at(&mut self.conn, &keys, sequence).await?;
-        let position = position.ok_or_else(|| {
-            let journal = keys.journal();
-            Refusal::Damaged(format!("{journal} has no entry {sequence}-0"))
-        })?;
+        let position = position.ok_or_else(|| no_entry(&keys, sequence))?;
         match known {
             // Its queues and its reaper have this very one. A buyer too many costs a question to Redis.
             Some(sale) => {
@@ -263,7 +262,7 @@ impl Follower<'_> {
         let mut found = Vec::new();
         for id in ids {
             let from = self.position(id).sequence;
-            match super::journal::after(&mut self.conn, &Keys::of(id), from, ENTRIES_MAX).await {
+            match journal::after(&mut self.conn, &Keys::of(id), from, ENTRIES_MAX).await {
                 Ok(entries) => found.push((id.clone(), entries)),
                 Err(error) if error.code() == Some("WRONGTYPE") => {
                     self.is_stuck(id, format!("{} is no stream", Keys::of(id).journal()));
@@ -284,45 +283,107 @@ impl Follower<'_> {
 
     /// Brings memory up to the last of these entries.
     async fn take_in(&mut self, id: &str, entries: &[Value]) -> Result<(), Failure> {
-        let Some(sale) = self.sales.get(id) else {
+        let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
             return Ok(());
         };
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let mut memory = Memory::clone(&sale.memory());
-        let mut last = None;
-        for value in entries {
-            let Some(entry) = Entry::parse(value) else {
-                let journal = sale.keys.journal();
-                self.is_stuck(id, format!("{journal} has an entry that can't be read"));
-                break;
-            };
+        let mut reading = Reading {
+            memory: Memory::clone(&sale.memory()),
+            position: self.position(id),
+            ahead: Ahead::default(),
+        };
+        let each = |entry: &Entry, memory: &Memory| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
-            // A definition may have been read from a later sequence already: older never overwrites newer.
-            if entry.sequence > memory.sequence {
-                if entry.kind == "define" {
-                    let read = snapshot::read(&mut self.conn, self.scripts, &sale.keys, true).await;
-                    match read.and_then(|snapshot| snapshot.into_memory(&sale.keys)) {
-                        Ok(read) => memory = read,
-                        Err(lost @ Failure::Unknown(_)) => return Err(lost),
-                        Err(failure) => {
-                            self.is_stuck(id, failure.to_string());
-                            break;
-                        }
-                    }
-                } else {
-                    apply(&mut memory, &entry);
-                    sale.compare_at(&memory);
-                }
-            }
-            last = Some((entry.sequence, value));
+            sale.compare_at(memory);
+        };
+        let mut journal = Journal { conn: &mut self.conn, scripts: self.scripts, keys: &sale.keys };
+        let mut stuck = reading.take_in(&mut journal, entries, each).await?;
+        if stuck.is_none() {
+            stuck = reading.catch_up(&mut journal, each).await?;
         }
-        let position = last.map_or(self.position(id), |(sequence, value)| Position::of(sequence, value));
-        sale.set_memory(memory);
-        self.positions.insert(id.to_owned(), position);
+        sale.set_memory(reading.memory);
+        self.positions.insert(id.to_owned(), reading.position);
+        if let Some(refusal) = stuck {
+            self.is_stuck(id, refusal);
+        }
         Ok(())
     }
+}
+
+/// Where a sale is read from.
+struct Journal<'a, C> {
+    conn: &'a mut C,
+    scripts: &'a Scripts,
+    keys: &'a Keys,
+}
+
+/// A sale while its journal is read.
+struct Reading {
+    memory: Memory,
+    /// The last entry that was read.
+    position: Position,
+    ahead: Ahead,
+}
+
+impl Reading {
+    /// Takes in entries, and tells each with memory after it; what was wrong with the one that ended it early, in words.
+    async fn take_in<C: ConnectionLike>(
+        &mut self,
+        journal: &mut Journal<'_, C>,
+        entries: &[Value],
+        mut each: impl FnMut(&Entry, &Memory),
+    ) -> Result<Option<String>, Failure> {
+        let keys = journal.keys;
+        for value in entries {
+            let entry = Entry::parse(value);
+            let entry = entry.filter(|entry| self.ahead.take_in(&mut self.memory, entry).is_some());
+            let Some(entry) = entry else {
+                return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
+            };
+            // A definition may have been read from a later sequence already: older never overwrites newer.
+            if entry.sequence > self.memory.sequence {
+                if entry.kind == "define" {
+                    let read = snapshot::read(journal.conn, journal.scripts, keys, true).await;
+                    match read.and_then(|snapshot| snapshot.into_memory(keys)) {
+                        Ok(mut read) => {
+                            carry_over(&self.memory, &mut read);
+                            self.memory = read;
+                        }
+                        Err(lost @ Failure::Unknown(_)) => return Err(lost),
+                        Err(failure) => return Ok(Some(failure.to_string())),
+                    }
+                } else {
+                    apply(&mut self.memory, &entry);
+                }
+            }
+            each(&entry, &self.memory);
+            self.position = Position::of(entry.sequence, value);
+        }
+        Ok(None)
+    }
+
+    /// Reads on until all of memory is of one sequence: past a definition that was read later than the journal, and past
+    /// records that were read later than memory.
+    async fn catch_up<C: ConnectionLike>(
+        &mut self,
+        journal: &mut Journal<'_, C>,
+        mut each: impl FnMut(&Entry, &Memory),
+    ) -> Result<Option<String>, Failure> {
+        while self.position.sequence < self.memory.sequence.max(self.ahead.until()) {
+            let from = self.position.sequence;
+            let entries = journal::after(journal.conn, journal.keys, from, ENTRIES_MAX).await?;
+            if entries.is_empty() {
+                return Ok(Some(no_entry(journal.keys, from + 1).to_string()));
+            }
+            if let Some(why) = self.take_in(journal, &entries, &mut each).await? {
+                return Ok(Some(why));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn no_entry(keys: &Keys, sequence: u64) -> Refusal {
+    Refusal::Damaged(format!("{} has no entry {sequence}-0", keys.journal()))
 }
 
 /// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
@@ -337,16 +398,29 @@ async fn read_whole(
     scripts: &Scripts,
     keys: &Keys,
 ) -> Result<(Memory, HashSet<u64>), Failure> {
-    let memory = snapshot::read(conn, scripts, keys, true).await?.into_memory(keys)?;
-    let mut buyers = HashSet::new();
+    let mut memory = snapshot::read(conn, scripts, keys, true).await?.into_memory(keys)?;
+    let (mut buyers, mut ahead) = (HashSet::new(), Ahead::default());
     let mut cursor = 0_u64;
     loop {
         let (next, fields) = scan(conn, keys.records(), cursor).await?;
-        buyers.extend(fields.chunks_exact(2).filter_map(|pair| buyer_mark(&pair[0])));
+        for pair in fields.chunks_exact(2) {
+            // A scan may come by a field twice.
+            if buyer_mark(&pair[0]).is_some_and(|buyer| buyers.insert(buyer)) {
+                ahead.count(&mut memory, &pair[0], &pair[1]);
+            }
+        }
         cursor = next;
         if cursor == 0 {
-            return Ok((memory, buyers));
+            break;
         }
+    }
+    let position = Position::at(memory.sequence);
+    let mut reading = Reading { memory, position, ahead };
+    let mut journal = Journal { conn, scripts, keys };
+    let each = |entry: &Entry, _: &Memory| buyers.extend(entry.buyers().filter_map(buyer_mark));
+    match reading.catch_up(&mut journal, each).await? {
+        Some(why) => Err(Refusal::Damaged(why).into()),
+        None => Ok((reading.memory, buyers)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod buyers;
 mod pending;
+mod reaped;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
 use pending::Pending;
+pub use reaped::Reaped;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
@@ -101,6 +103,7 @@ pub struct Sale {
     counters: Mutex<Option<Counters>>,
     /// Where the live counters differ from what the journal says, in words.
     drift: ArcSwapOption<String>,
+    reaped: Reaped,
 }
 
 /// The live counters of models and packages at one sequence, by place.
@@ -128,6 +131,8 @@ pub struct Memory {
     pub totals: Arc<[Option<i64>]>,
     /// Reservations by state: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
+    /// What is confirmed of each model and package, by its place.
+    pub confirmed: Vec<i64>,
     /// Whether any model can be had: asked with every tap, and there may be many models.
     pub(super) models_left: bool,
 }
@@ -137,6 +142,12 @@ impl Memory {
     #[must_use]
     pub fn availability(&self, place: usize) -> Availability {
         Availability::of(self.totals[place], self.free[place])
+    }
+
+    /// What is taken of the item at this place.
+    #[must_use]
+    pub fn taken(&self, place: usize) -> i64 {
+        self.totals[place].unwrap_or_default() - self.free[place]
     }
 
     /// The phase at this `TIME`.
@@ -180,6 +191,7 @@ impl Sale {
             revision,
             counters: Mutex::default(),
             drift: ArcSwapOption::empty(),
+            reaped: Reaped::default(),
         }
     }
 
@@ -309,6 +321,12 @@ impl Sale {
         if let Some(drift) = drift.filter(|drift| before.as_deref() != Some(drift)) {
             tracing::error!(sale = self.id, sequence = memory.sequence, "the ledger drifts: {drift}");
         }
+    }
+
+    /// How the reaper of this process gets on.
+    #[must_use]
+    pub fn reaped(&self) -> &Reaped {
+        &self.reaped
     }
 
     /// Where the live counters differ from the journal, if they do.

@@ -58,10 +58,12 @@ async fn tick_and_sweep<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sa
     let reply = lane.call(live, Script::Tick, &sale.keys, &tick).await?;
     let header = Header::of(&reply)?;
     sale.read_clock(&header, sent);
+    sale.reaped().ticked(header.sale_clock);
     let live_counters = reply.get(2).map(texts).unwrap_or_default();
     let free = live_counters.iter().map(|n| n.parse().ok()).collect();
     sale.compare(Counters { sequence: header.sequence, held: header.held, free });
     if header.held == 0 {
+        sale.reaped().swept(None);
         return Ok(());
     }
     for _ in 0..SWEEPS_MAX {
@@ -69,11 +71,18 @@ async fn tick_and_sweep<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sa
         args.push(SWEEP_ENTRIES.to_string());
         let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
         sale.saw(Header::of(&reply)?.sequence);
+        sale.reaped().swept(reply.get(4).map(text).as_deref().and_then(first_left));
         if reply.get(3).map(text).as_deref() != Some("1") {
             break;
         }
     }
     Ok(())
+}
+
+/// When the first holds that a sweep has left are due, and how many there were of them.
+fn first_left(text: &str) -> Option<(i64, u64)> {
+    let (due, made) = text.split_once(' ')?;
+    Some((due.parse().ok()?, made.parse().ok()?))
 }
 
 async fn take_note<D: Dial>(
@@ -85,7 +94,10 @@ async fn take_note<D: Dial>(
     outcome: Result<(), Failure>,
 ) {
     match outcome {
-        Ok(()) => sale.set_fault(None),
+        Ok(()) => {
+            sale.reaped().worked();
+            sale.set_fault(None);
+        }
         Err(Failure::Refused(Refusal::Epoch(old))) => {
             if let Err(reason) = heal(lane, live, pool, scripts, sale, &old).await {
                 sale.set_fault(Some(reason));

@@ -141,6 +141,7 @@ impl Snapshot {
             free,
             totals,
             counts: self.counts(),
+            confirmed: vec![0; catalogue.counted().len()],
             models_left: false,
             catalogue: catalogue.into(),
         })

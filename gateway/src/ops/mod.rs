@@ -4,5 +4,6 @@ pub mod admin;
 pub mod brake;
 pub mod health;
 pub mod metrics;
+pub mod process;
 pub mod report;
 pub mod view;

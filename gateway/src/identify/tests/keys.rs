@@ -143,3 +143,41 @@ fn keys_can_be_shared_by_workers() {
     shared::<Keys>();
     movable::<Identifier>();
 }
+
+#[test]
+fn a_key_past_its_own_end_verifies_nothing_not_even_what_is_remembered() {
+    let ends = |signer: &Signer, kid: &str, exp: Value| {
+        let mut jwk = signer.jwk(kid);
+        jwk["exp"] = exp;
+        jwk
+    };
+    let next = new_ec();
+    let setup = Setup::with_jwks(
+        &[ends(&EC, "old", json!(NOW as f64 + 30.5)), ends(&next, "next", json!(NOW + 50)), ED.jwk("ed")],
+        &[],
+    );
+    let mut identifier = setup.identifier();
+    let (old, newer) = (EC.sign("old", &claims()), next.sign("next", &claims()));
+    assert_eq!(identify_at(&mut identifier, &old, NOW + 29), buyer("buyer-1"));
+    assert_eq!(identify_at(&mut identifier, &old, NOW + 30), Err(Unauthenticated::UnknownKey), "remembered");
+    assert_eq!(
+        identify_at(&mut identifier, &EC.sign("old", &claims()), NOW + 30),
+        Err(Unauthenticated::UnknownKey)
+    );
+    assert_eq!(identify_at(&mut identifier, &newer, NOW + 49), buyer("buyer-1"));
+    assert_eq!(identify_at(&mut identifier, &ED.sign("ed", &claims()), NOW + 60), buyer("buyer-1"));
+
+    let keys = setup.keys();
+    assert_eq!(keys.next_end(NOW), Some(NOW + 30));
+    assert_eq!(keys.next_end(NOW + 30), Some(NOW + 50));
+    assert_eq!(keys.next_end(NOW + 50), None, "the one that is left has no end");
+    write_jwks(setup.file(), &[ends(&EC, "old", json!(NOW + 30))]);
+    assert_eq!(keys.reload_if_changed(), Ok(true));
+    assert_eq!(keys.next_end(NOW + 60), Some(NOW + 30), "all of them have ended");
+    assert_eq!(Setup::with_secret().keys().next_end(NOW), None);
+
+    for wrong in [json!("soon"), json!({}), json!(true)] {
+        write_jwks(setup.file(), &[ends(&EC, "old", wrong)]);
+        assert!(keys.reload_if_changed().unwrap_err()[0].contains("wrong type"));
+    }
+}

@@ -17,6 +17,11 @@ pub(super) struct Position {
 }
 
 impl Position {
+    /// An entry that nobody has looked at.
+    pub(super) fn at(sequence: u64) -> Self {
+        Self { sequence, print: 0 }
+    }
+
     pub(super) fn of(sequence: u64, entry: &Value) -> Self {
         let mut hasher = DefaultHasher::new();
         hash(entry, &mut hasher);

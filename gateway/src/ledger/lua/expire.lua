@@ -6,8 +6,10 @@
 -- there. The reservations of one batch have one deadline, so an entry is swept whole.
 --
 -- ARGV  1 run_id  2 known sequence  3 entries to look at, at most
--- Reply {'ok', header, number of holds expired, 1 when there may be more to sweep now, else 0}
--- Example  run_id 7 100 -> ok, "8 …", 3, 0
+-- Reply {'ok', header, number of holds expired, 1 when there may be more to sweep now, else 0,
+--        "due made" of the first batch that is left: when it is due, on the sale clock, and how many
+--        holds it made; '' if none was seen}
+-- Example  run_id 7 100 -> ok, "8 …", 3, 0, "965000 12"
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
@@ -39,23 +41,28 @@ if head then
   fields, refusal = read_entry(head)
   if not fields then return refusal end
 end
-if not head or (fields.due and s.sale_clock < fields.due) then return {'ok', header(s), 0, 0} end
+-- A buyer's part of an id has 20 characters, and a blank between them.
+local function first_left() return whole(fields.due) .. ' ' .. whole((#fields.buyers + 1) / 21) end
+
+if not head then return {'ok', header(s), 0, 0, ''} end
+if fields.due and s.sale_clock < fields.due then return {'ok', header(s), 0, 0, first_left()} end
 
 local entries = entries_after(ARGV[3])
 local buyers, keys, swept, more = {}, {}, s.swept, #entries == tonumber(ARGV[3])
 -- A reply stays bounded also when every entry is a full batch.
 local HOLDS_MAX = 512
+local left = ''
 
 for _, entry in ipairs(entries) do
   fields, refusal = read_entry(entry)
   if not fields then return refusal end
   if fields.due then
     if s.sale_clock < fields.due then
-      more = false
+      more, left = false, first_left()
       break
     end
     if #buyers >= HOLDS_MAX then
-      more = true
+      more, left = true, first_left()
       break
     end
     for buyer in fields.buyers:gmatch('%S+') do buyers[#buyers + 1] = buyer end
@@ -95,4 +102,4 @@ if expired > 0 then
 elseif swept ~= s.swept then
   store_pairs(STATE, {'swept', whole(swept)})
 end
-return {'ok', header(s), expired, more and 1 or 0}
+return {'ok', header(s), expired, more and 1 or 0, left}

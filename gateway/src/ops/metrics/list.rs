@@ -204,7 +204,7 @@ metrics! {
     FAULT Gauge "ledger_fault" "1 or 0" [SALE]
         "1 while the ledger refuses the sale, or its journal can't be followed."
     HOLDS_DUE Gauge "holds_due" "reservations" [SALE]
-        "Holds whose deadline and grace are over and that the sweep has yet to end, as the last sweep left them."
+        "Holds whose deadline and grace are over and that no sweep has ended yet: at least so many, those of the oldest batch."
     OLDEST_DUE Gauge "oldest_due_seconds" "seconds" [SALE]
         "How long the oldest of them has been due, on the sale clock; 0 without any."
     REAPER_LAG Gauge "reaper_lag_seconds" "seconds" [SALE]

@@ -14,8 +14,11 @@ use super::labels::{Ended, Listener, Outcome, Route, Shed, Slo, Stage, User};
 use super::list::{self, Kind, Metric};
 use super::record::{Connections, Recorder, Sums};
 use super::{Metrics, Worker, lock};
+use crate::http::tls::Tls;
+use crate::identify::Keys;
 use crate::ledger::POOL_USE;
-use crate::ledger::memory::{Sale, Sales};
+use crate::ledger::memory::{Memory, Sale, Sales};
+use crate::ops::process;
 
 /// What is shown, and where it comes from.
 pub struct Sources {
@@ -29,6 +32,10 @@ pub struct Sources {
     pub in_flight_max: usize,
     /// A hash of the scripts.
     pub scripts: String,
+    /// TLS of each listener, by [`Listener`].
+    pub tls: [Option<Arc<Tls>>; Listener::NAMES.len()],
+    /// What tokens are verified with.
+    pub keys: Arc<Keys>,
 }
 
 /// All metrics, ready to be shown.
@@ -67,16 +74,27 @@ struct Family<'a> {
 
 /// A label set of the metric's names and the given values.
 fn labels<'a>(metric: &'static Metric, values: &[&'a str]) -> Vec<(&'static str, &'a str)> {
-    debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
     metric.labels.iter().zip(values).map(|(label, value)| (label.name, *value)).collect()
 }
 
 impl Family<'_> {
+    /// Writes one series.
+    fn series(
+        &mut self,
+        values: &[&str],
+        write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        if values.is_empty() {
+            return write(&mut self.encoder);
+        }
+        write(&mut self.encoder.encode_family(&labels(self.metric, values))?)
+    }
+
     /// A whole number.
     fn put(&mut self, values: &[&str], n: i64) -> fmt::Result {
         // Written as a gauge whatever it is: for a counter the library would append the suffix that the name has already,
         // and that the older format, which all tools read, wants in the name.
-        self.encoder.encode_family(&labels(self.metric, values))?.encode_gauge(&n)
+        self.series(values, |encoder| encoder.encode_gauge(&n))
     }
 
     fn count(&mut self, values: &[&str], n: u64) -> fmt::Result {
@@ -88,7 +106,7 @@ impl Family<'_> {
     }
 
     fn real(&mut self, values: &[&str], x: f64) -> fmt::Result {
-        self.encoder.encode_family(&labels(self.metric, values))?.encode_gauge(&x)
+        self.series(values, |encoder| encoder.encode_gauge(&x))
     }
 
     /// `unit` is how many of the sum's units are one of the metric's.
@@ -97,9 +115,8 @@ impl Family<'_> {
         let mut counts = sums.counts.clone();
         counts.resize(self.metric.buckets.len() + 1, 0);
         let buckets: Vec<_> = bounds.zip(counts).collect();
-        let labels = labels(self.metric, values);
-        let mut encoder = self.encoder.encode_family(&labels)?;
-        encoder.encode_histogram::<NoLabelSet>(sums.sum as f64 / unit, sums.count(), &buckets, None)
+        let (sum, count) = (sums.sum as f64 / unit, sums.count());
+        self.series(values, |encoder| encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None))
     }
 }
 
@@ -198,6 +215,51 @@ fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::R
     Ok(())
 }
 
+/// A sale at one moment: all of its series are of one sequence.
+struct Seen {
+    sale: Arc<Sale>,
+    memory: Arc<Memory>,
+    time: i64,
+    stores: Stores,
+}
+
+/// All stores of a sale together.
+#[derive(Default)]
+struct Stores {
+    by_availability: [u64; list::AVAILABILITIES.len()],
+    /// Of those that have a limit.
+    slots: i64,
+    free: i64,
+}
+
+impl Seen {
+    fn new(sale: Arc<Sale>) -> Self {
+        let memory = sale.memory();
+        let mut stores = Stores::default();
+        for place in memory.catalogue.stores_in(None) {
+            stores.by_availability[memory.availability(place) as usize] += 1;
+            if let Some(total) = memory.totals[place] {
+                stores.slots += total;
+                stores.free += memory.free[place];
+            }
+        }
+        Self { time: sale.best_time(), memory, stores, sale }
+    }
+}
+
+fn stock(family: &mut Family<'_>, memory: &Memory, sale: &str) -> fmt::Result {
+    for (place, item) in memory.catalogue.counted().iter().enumerate() {
+        let (taken, confirmed) = (memory.taken(place), memory.confirmed[place]);
+        if let Some(total) = memory.totals[place] {
+            family.put(&[sale, &item.name, "total"], total)?;
+            family.put(&[sale, &item.name, "free"], memory.free[place])?;
+        }
+        family.put(&[sale, &item.name, "held"], taken - confirmed)?;
+        family.put(&[sale, &item.name, "confirmed"], confirmed)?;
+    }
+    Ok(())
+}
+
 impl Sources {
     fn load(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Result {
         family(encoder, &list::WAITING, |family| {
@@ -268,41 +330,65 @@ impl Sources {
     }
 
     fn sales(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let sales = self.sales.all();
+        let sales: Vec<Seen> = self.sales.all().into_iter().map(Seen::new).collect();
         let now = Instant::now();
-        let mut each = |metric: &'static Metric, write: &dyn Fn(&mut Family<'_>, &Sale) -> fmt::Result| {
-            family(encoder, metric, |family| sales.iter().try_for_each(|sale| write(family, sale)))
+        let mut each = |metric: &'static Metric,
+                        write: &dyn Fn(&mut Family<'_>, &Seen, &str) -> fmt::Result| {
+            family(encoder, metric, |family| {
+                sales.iter().try_for_each(|seen| write(family, seen, &seen.sale.id))
+            })
         };
-        each(&list::SNAPSHOT_AGE, &|family, sale| {
-            family.real(&[&sale.id], sale.incomplete_for(now).as_secs_f64())
+        let seconds = |ms: i64| ms as f64 / 1e3;
+        each(&list::SNAPSHOT_AGE, &|family, seen, id| {
+            family.real(&[id], seen.sale.incomplete_for(now).as_secs_f64())
         })?;
-        each(&list::STOCK, &|family, sale| {
-            let memory = sale.memory();
-            for (place, item) in memory.catalogue.counted().iter().enumerate() {
-                if let Some(total) = memory.totals[place] {
-                    family.put(&[&sale.id, &item.name, "total"], total)?;
-                    family.put(&[&sale.id, &item.name, "free"], memory.free[place])?;
-                }
-            }
-            Ok(())
+        each(&list::STOCK, &|family, seen, id| stock(family, &seen.memory, id))?;
+        each(&list::STORES, &|family, seen, id| {
+            let counts = list::AVAILABILITIES.iter().zip(seen.stores.by_availability);
+            counts.into_iter().try_for_each(|(name, count)| family.count(&[id, name], count))
         })?;
-        each(&list::RESERVATIONS, &|family, sale| {
-            let counts = list::RESERVATION_STATES.iter().zip(sale.memory().counts);
-            counts.into_iter().try_for_each(|(state, count)| family.count(&[&sale.id, state], count))
+        each(&list::STORE_SLOTS, &|family, seen, id| {
+            family.put(&[id, "total"], seen.stores.slots)?;
+            family.put(&[id, "free"], seen.stores.free)
         })?;
-        each(&list::SEQUENCE, &|family, sale| family.count(&[&sale.id], sale.memory().sequence))?;
+        each(&list::RESERVATIONS, &|family, seen, id| {
+            let counts = list::RESERVATION_STATES.iter().zip(seen.memory.counts);
+            counts.into_iter().try_for_each(|(state, count)| family.count(&[id, state], count))
+        })?;
+        each(&list::PHASE, &|family, seen, id| {
+            let phase = list::PHASES[seen.memory.phase(seen.time) as usize];
+            list::PHASES.iter().try_for_each(|name| family.flag(&[id, name], *name == phase))
+        })?;
+        each(&list::FROZEN, &|family, seen, id| family.flag(&[id], seen.memory.levers.frozen))?;
+        each(&list::OPENS, &|family, seen, id| family.real(&[id], seconds(seen.memory.levers.opens)))?;
+        each(&list::CLOSES, &|family, seen, id| family.real(&[id], seconds(seen.memory.levers.closes)))?;
+        each(&list::LEDGER_TIME, &|family, seen, id| family.real(&[id], seconds(seen.time)))?;
+        each(&list::SEQUENCE, &|family, seen, id| family.count(&[id], seen.memory.sequence))?;
         let audits = lock(&self.metrics.audits).clone();
-        each(&list::DRIFT, &|family, sale| {
-            family.put(&[&sale.id], audits.get(&sale.id).map_or(-1, |audited| audited.drift))
+        each(&list::DRIFT, &|family, _, id| {
+            family.put(&[id], audits.get(id).map_or(-1, |audited| audited.drift))
         })?;
-        each(&list::AUDITED, &|family, sale| {
-            family.put(&[&sale.id], audits.get(&sale.id).map_or(0, |audited| audited.at))
+        each(&list::AUDITED, &|family, _, id| {
+            family.put(&[id], audits.get(id).map_or(0, |audited| audited.at))
         })?;
-        each(&list::DIFFER, &|family, sale| family.flag(&[&sale.id], sale.drift().is_some()))?;
+        each(&list::OVERSOLD, &|family, seen, id| {
+            let limited =
+                seen.memory.totals.iter().zip(&seen.memory.free).filter(|(total, _)| total.is_some());
+            family.put(&[id], limited.map(|(_, free)| (-free).max(0)).sum())
+        })?;
+        each(&list::DIFFER, &|family, seen, id| family.flag(&[id], seen.sale.drift().is_some()))?;
+        each(&list::HOLDS_DUE, &|family, seen, id| family.count(&[id], seen.sale.reaped().overdue().1))?;
+        each(&list::OLDEST_DUE, &|family, seen, id| {
+            family.real(&[id], seen.sale.reaped().overdue().0.as_secs_f64())
+        })?;
+        each(&list::REAPER_LAG, &|family, seen, id| {
+            family.real(&[id], seen.sale.reaped().lag(now).as_secs_f64())
+        })?;
         family(encoder, &list::FAULT, |family| {
-            for sale in &sales {
+            for Seen { sale, .. } in &sales {
                 family.flag(&[&sale.id], sale.fault().is_some())?;
             }
+            // Those that could not be read even once.
             for id in self.sales.unread().iter().filter(|id| self.sales.get(id).is_none()) {
                 family.flag(&[id], true)?;
             }
@@ -320,6 +406,8 @@ impl Sources {
             }
             Ok(())
         })?;
+        self.ends(encoder)?;
+        kernel(encoder)?;
         let metrics = &self.metrics;
         for (metric, number) in
             [(&list::FLEET, &metrics.gateways), (&list::FLEET_VERSIONS, &metrics.versions)]
@@ -330,4 +418,33 @@ impl Sources {
         }
         Ok(())
     }
+
+    /// When what others must trust runs out.
+    fn ends(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        family(encoder, &list::CERTIFICATE, |family| {
+            for (tls, name) in self.tls.iter().zip(Listener::NAMES) {
+                if let Some(tls) = tls {
+                    family.put(&[name], tls.ends())?;
+                }
+            }
+            Ok(())
+        })?;
+        let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
+        family(encoder, &list::TOKEN_KEY, |family| {
+            self.keys.next_end(now_s).map_or(Ok(()), |ends_s| family.count(&[], ends_s))
+        })
+    }
+}
+
+fn kernel(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    // Without /proc there is nothing to show, and nothing is made up.
+    let Ok(stats) = process::look() else { return Ok(()) };
+    family(encoder, &list::CPU, |family| family.real(&[], stats.cpu_seconds))?;
+    family(encoder, &list::MEMORY, |family| family.count(&[], stats.memory_bytes))?;
+    family(encoder, &list::FDS, |family| family.count(&[], stats.fds))?;
+    family(encoder, &list::FDS_MAX, |family| {
+        family.real(&[], stats.fds_max.map_or(f64::INFINITY, |most| most as f64))
+    })?;
+    family(encoder, &list::STARTED, |family| family.real(&[], stats.started))?;
+    family(encoder, &list::THREADS, |family| family.put(&[], stats.threads))
 }

@@ -4,6 +4,7 @@ pub mod check;
 pub mod cli;
 pub mod frames;
 pub mod gateway;
+pub mod metrics;
 pub mod proxy;
 pub mod raw;
 pub mod redis;

@@ -12,6 +12,7 @@ use super::Outcome;
 use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
 use super::sale::Model;
 use super::world::{Gate, Ledger, ops, plain, plain_change};
+use crate::tally::agrees;
 
 pub async fn live_through(ledger: &Ledger, sale: &str, history: &History, following: bool) -> Outcome {
     let definition = history.definition(sale);
@@ -198,6 +199,11 @@ impl Life<'_> {
     /// The gateway's own audit balances, and says what the model says.
     async fn audit(&self, op: &Op) -> Outcome {
         let mut report = self.ledger.audit(self.id()).await;
+        if self.following {
+            for gate in &self.gates {
+                agrees(&report, gate).await;
+            }
+        }
         same(op, (report.verdict, report.problems), (Verdict::Balanced, Vec::new()))?;
         report.items.sort_by(|a, b| a.item.cmp(&b.item));
         same(op, report.items, self.model.items())?;

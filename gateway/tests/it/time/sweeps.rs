@@ -3,6 +3,7 @@
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::reservation_id;
 use gateway::ledger::journal::Cursor;
+use gateway::ledger::scripts::{Header, Script, text};
 
 use super::{GRACE, HOLD, Sale, is_done};
 use crate::model::{Tap, World, tap};
@@ -92,5 +93,41 @@ fn several_gateways_sweeping_at_once_end_each_hold_once() {
         assert_eq!(all, 299, "{ended:?}");
         assert!(ended.iter().filter(|(holds, _)| *holds > 0).count() > 1, "they took turns: {ended:?}");
         assert_eq!(sale.m1().await, (4_999, 0, 1));
+    });
+}
+
+#[test]
+fn a_sweep_tells_when_the_first_batch_that_it_has_left_is_due() {
+    let world = World::start();
+    world.run(async {
+        let mut sale = Sale::open(&world, plenty).await;
+        let left = async |sale: &Sale| {
+            let reply = sale.gate.call(Script::Expire, &["64"]).await.unwrap();
+            (Header::of(&reply).unwrap().sale_clock, text(&reply[4]))
+        };
+        assert_eq!(left(&sale).await.1, "", "there are no holds");
+        sale.gate.reserve(&crowd(0, 3), false).await;
+        let (began, told) = left(&sale).await;
+        let first = format!("{} 3", began + HOLD + GRACE);
+        assert_eq!(told, first);
+        sale.run(HOLD).await;
+        sale.gate.reserve(&crowd(3, 2), false).await;
+        let (began, told) = left(&sale).await;
+        assert_eq!(told, first);
+        sale.run(GRACE).await;
+        // The first is swept now.
+        assert_eq!(left(&sale).await.1, format!("{} 2", began + HOLD + GRACE));
+        // And of more than one sweep takes, the first of the rest is told.
+        for n in 0..10 {
+            sale.gate.reserve(&crowd(100 + n * 64, 64), false).await;
+        }
+        sale.run(HOLD + GRACE).await;
+        let (clock, told) = left(&sale).await;
+        let (due, made) = told.split_once(' ').unwrap();
+        assert_eq!(made, "64");
+        assert!(
+            due.parse::<i64>().unwrap() <= clock,
+            "it is due and left to the next sweep: {told} at {clock}"
+        );
     });
 }

@@ -1,0 +1,65 @@
+//! What the kernel knows of this process: CPU, memory, descriptors, threads.
+
+use procfs::ProcResult;
+use procfs::process::{LimitValue, Process};
+
+/// One look at it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ProcessStats {
+    /// User and system time, in seconds.
+    pub cpu_seconds: f64,
+    /// Resident.
+    pub memory_bytes: u64,
+    /// That are open.
+    pub fds: u64,
+    /// That may be open; `None`: no limit.
+    pub fds_max: Option<u64>,
+    /// In seconds since 1970.
+    pub started: f64,
+    /// How many.
+    pub threads: i64,
+}
+
+/// Looks.
+///
+/// # Errors
+///
+/// Where there is no `/proc` that can be read.
+pub fn look() -> ProcResult<ProcessStats> {
+    let process = Process::myself()?;
+    let stat = process.stat()?;
+    let seconds = |ticks: u64| ticks as f64 / procfs::ticks_per_second() as f64;
+    let fds_max = match process.limits()?.max_open_files.soft_limit {
+        LimitValue::Value(most) => Some(most),
+        LimitValue::Unlimited => None,
+    };
+    Ok(ProcessStats {
+        cpu_seconds: seconds(stat.utime + stat.stime),
+        memory_bytes: stat.rss * procfs::page_size(),
+        fds: process.fd_count()? as u64,
+        fds_max,
+        started: procfs::boot_time_secs()? as f64 + seconds(stat.starttime),
+        threads: stat.num_threads,
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_sees_itself() {
+        let before = look().unwrap();
+        let more: Vec<_> = (0..50).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
+        let after = look().unwrap();
+        assert!(after.fds >= before.fds + 25, "other tests open and close some, too: {before:?} {after:?}");
+        drop(more);
+        assert!(after.fds_max.is_none_or(|most| most > after.fds));
+        assert!(
+            after.memory_bytes > 1_000_000 && after.threads > 0 && after.cpu_seconds >= before.cpu_seconds
+        );
+        let now = jiff::Timestamp::now().as_second() as f64;
+        assert!(after.started <= now + 1.0 && after.started > now - 86_400.0, "{after:?}");
+    }
+}
