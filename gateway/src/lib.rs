@@ -12,6 +12,7 @@ pub mod fuzzing;
 pub mod http;
 pub mod identify;
 pub mod ledger;
+pub mod log;
 pub mod ops;
 pub mod ops_tokens;
 pub mod runtime;

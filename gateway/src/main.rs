@@ -6,6 +6,7 @@ use clap::Parser;
 use gateway::cli::{self, Cli, Command, Failed};
 use gateway::config::{LogConfig, Settings};
 use gateway::ledger::scripts::{REAL_CLOCK, Scripts};
+use gateway::log;
 use gateway::serve::{Addresses, ServeError, serve};
 
 #[global_allocator]
@@ -15,11 +16,11 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve { common, serve: options } => {
             let mut settings = Settings::new(&common, Some(&options));
-            settings.log().as_ref().map(start_log);
+            settings.log().as_ref().map(log::start);
             run_server(settings)
         }
         other => {
-            start_log(&LogConfig { json: false, level: "warn".into() });
+            log::start(&LogConfig { json: false, level: "warn".into() });
             cli::run(other)
         }
     };
@@ -48,25 +49,6 @@ fn tell_addresses(addresses: Addresses) {
     // A starter that does not listen is no reason not to serve.
     let _ = writeln!(out, r#"{{"listen":"{}","ops_listen":"{}"}}"#, addresses.public, addresses.ops);
     let _ = out.flush();
-}
-
-/// Logs go to standard error: standard output is for answers.
-fn start_log(config: &LogConfig) {
-    use tracing_subscriber::prelude::*;
-    // h2 and hyper warn of what a peer does wrong, frame by frame: a hostile one must not write our log.
-    // Whoever wants to see it names it, as in "info,h2=debug".
-    let level = format!("h2=error,hyper=error,{}", config.level);
-    let Ok(filter) = level.parse::<tracing_subscriber::filter::Targets>() else {
-        return;
-    };
-    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let layer = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi);
-    let registry = tracing_subscriber::registry().with(filter);
-    if config.json {
-        registry.with(layer.json()).init();
-    } else {
-        registry.with(layer).init();
-    }
 }
 
 #[expect(clippy::print_stderr, reason = "the one place where the program speaks to its user about a failure")]

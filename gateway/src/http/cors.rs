@@ -9,8 +9,8 @@ use hyper::http::{HeaderValue, Method};
 
 use super::respond::{self, Answer};
 
-const EXPOSED: &str = "Retry-After, Location, ETag, RateLimit, RateLimit-Policy, Idempotency-Replayed";
-const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-None-Match";
+const EXPOSED: &str = "Retry-After, Location, ETag, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id, traceresponse";
+const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-None-Match, traceparent, tracestate";
 
 /// The listed origin that a request comes from, if it does.
 #[must_use]

@@ -11,6 +11,7 @@ pub mod peer;
 pub mod problem;
 pub(crate) mod proxy_header;
 pub mod request;
+pub mod request_id;
 pub mod reservations;
 pub mod respond;
 pub mod route;

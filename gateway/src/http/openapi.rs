@@ -50,7 +50,7 @@ pub fn document() -> String {
     let info = InfoBuilder::new()
         .title("Launchgate")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe."));
+        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe.\n\nEach answer has an `X-Request-Id`, which stands in every line of the log that was written for the request; a trusted proxy may give it in the request (1 to 64 of `A-Za-z0-9-_.`). A `traceparent` (W3C Trace Context) is taken over into the log, and answered with a `traceresponse`: the same trace, and the id of our span."));
     let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
@@ -171,8 +171,14 @@ fn text_header(about: &str) -> utoipa::openapi::Header {
         .build()
 }
 
+/// A response with what all of them have.
+fn any_response(description: impl Into<String>) -> ResponseBuilder {
+    let about = "What the log calls this request.";
+    ResponseBuilder::new().description(description).header("X-Request-Id", text_header(about))
+}
+
 fn good_response(status: u16, description: &str, body: &Good) -> ResponseBuilder {
-    let response = ResponseBuilder::new().description(description);
+    let response = any_response(description);
     let response = match body {
         Good::Json(schema) => response.content("application/json", json(schema).build()),
         Good::Other(media_type) => {
@@ -207,8 +213,7 @@ fn problem_response(call: &Call, status: u16) -> Response {
         }
     };
     let content = ContentBuilder::new().schema(Some(schema)).build();
-    let response =
-        ResponseBuilder::new().description(names.join(", ")).content("application/problem+json", content);
+    let response = any_response(names.join(", ")).content("application/problem+json", content);
     let response = match status {
         401 => response.header("WWW-Authenticate", text_header("RFC 6750.")),
         405 => response.header("Allow", text_header("The methods of this path.")),

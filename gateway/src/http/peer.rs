@@ -74,6 +74,12 @@ impl Peer {
         self.address
     }
 
+    /// Whether it is a proxy whose word counts.
+    #[must_use]
+    pub fn is_trusted(&self) -> bool {
+        self.proxies.is_some()
+    }
+
     /// The address of the client that has sent a request with these headers.
     #[must_use]
     pub fn client(&self, headers: &HeaderMap) -> IpAddr {

@@ -24,6 +24,7 @@ use tokio::sync::watch;
 
 use super::head_timer::head_timer;
 use super::peer::{Peer, TrustedProxies};
+use super::request_id::RequestId;
 use super::respond::{Answer, Refused};
 use super::stall::Stalls;
 use super::tls::{HTTP2, Tls};
@@ -413,17 +414,19 @@ pub(super) fn answer<H: Handler>(
     Box::pin(async move {
         let came = Instant::now();
         let Connected { handler, peer } = &*connected;
+        let request = RequestId::of(peer, &parts.headers);
         let answering = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body, came));
-        let answer = answering.catch_unwind().await.unwrap_or_else(|_| has_panicked(&parts));
+        let answer = request.scope(pin!(answering.catch_unwind())).await;
+        let mut answer = answer.unwrap_or_else(|_| has_panicked(&parts, &request));
+        request.mark(answer.headers_mut());
         handler.answered(&parts, &answer, came.elapsed());
         Ok(answer)
     })
 }
 
-fn has_panicked(parts: &Parts) -> Answer {
-    let id = format!("{:016x}", fastrand::u64(..));
-    let (method, path) = (parts.method.as_str(), parts.uri.path());
-    tracing::error!(request_id = id, method, path, "a handler panicked");
+fn has_panicked(parts: &Parts, request: &RequestId) -> Answer {
+    let (id, method, path) = (request.id(), parts.method.as_str(), parts.uri.path());
+    request.enter(|| tracing::error!(method, path, "a handler panicked"));
     Refused::new(problem::INTERNAL, format!("A bug; the log has it under request {id}."))
         .with("request_id", id)
         .into_answer()
@@ -445,7 +448,9 @@ fn turn_away(mut stream: TcpStream, turned_away: Rc<Cell<usize>>) {
 /// An answer as bytes, for connections that hyper does not serve.
 async fn raw(refused: Refused) -> Vec<u8> {
     use http_body_util::BodyExt;
-    let (parts, body) = refused.into_answer().into_parts();
+    let mut answer = refused.into_answer();
+    RequestId::new().mark(answer.headers_mut());
+    let (parts, body) = answer.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let reason = parts.status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_u16()).into_bytes();

@@ -272,12 +272,15 @@ impl Batch {
             tracing::error!(sale = sale.id, ?reply, "a reply of the reserve script can't be read");
             return self.is_unknown();
         };
-        for Tap { wanted, pending, caller, .. } in self.taps.drain(..) {
+        for Tap { request, wanted, pending, caller, .. } in self.taps.drain(..) {
             let decision = decisions.next(wanted);
             match decision {
                 Decision::Won(..) | Decision::Replayed(..) => pending.won(),
                 Decision::Unknown => {
-                    tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
+                    let tell = || {
+                        tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
+                    };
+                    request.as_ref().map_or_else(tell, |request| request.enter(tell));
                     pending.unknown();
                 }
                 _ => {}

@@ -324,9 +324,16 @@ async fn browsers_are_answered_for_listed_origins_only() {
         assert_eq!(reply.header("access-control-allow-origin"), "http://localhost:3000");
         assert_eq!(reply.header("vary").to_lowercase(), "origin");
         let exposed = reply.header("access-control-expose-headers").to_lowercase();
-        for name in
-            ["retry-after", "location", "etag", "ratelimit", "ratelimit-policy", "idempotency-replayed"]
-        {
+        for name in [
+            "retry-after",
+            "location",
+            "etag",
+            "ratelimit",
+            "ratelimit-policy",
+            "idempotency-replayed",
+            "x-request-id",
+            "traceresponse",
+        ] {
             assert!(exposed.split(", ").any(|e| e == name), "{name} in {exposed}");
         }
     }

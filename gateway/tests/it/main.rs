@@ -36,6 +36,7 @@ mod metrics_outside;
 mod model;
 mod order;
 mod proxies;
+mod request_ids;
 mod smoke;
 mod spike;
 mod tally;

@@ -9,10 +9,13 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use super::{Decision, Wanted};
+use crate::http::request_id::{self, RequestId};
 use crate::ledger::memory::PendingTap;
 
 /// A tap in the queue or in a batch.
 pub(super) struct Tap {
+    /// Whose lines of the log are its own, if any.
+    pub(super) request: Option<RequestId>,
     pub(super) wanted: Wanted,
     pub(super) pending: PendingTap,
     pub(super) deadlines: Deadlines,
@@ -34,7 +37,8 @@ impl Tap {
     /// A tap, and what its caller waits for.
     pub(super) fn new(wanted: Wanted, pending: PendingTap, deadlines: Deadlines) -> (Self, Waiting) {
         let slot = Rc::new(Slot::default());
-        (Self { wanted, pending, deadlines, caller: Caller(slot.clone()) }, Waiting(slot))
+        let (request, caller) = (request_id::current(), Caller(slot.clone()));
+        (Self { request, wanted, pending, deadlines, caller }, Waiting(slot))
     }
 }
 
