@@ -9,9 +9,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use args::{ByHand, Cli, Command, LeverArgs, LimitsAction, SaleAction};
+pub use args::{ByHand, Cli, Command, DoctorArgs, LeverArgs, LimitsAction, SaleAction};
 
 use crate::config::{CommonOptions, Settings};
+use crate::doctor;
 use crate::http::openapi;
 use crate::identify::{mint, read_secret};
 use crate::ledger::admin::Admin;
@@ -89,6 +90,10 @@ pub fn run(command: Command) -> Result<(), Failed> {
             Command::Limits { common, action } => limits::run(&admin(&common)?, action).await,
             Command::Metrics { json: true } => print_json(&list::document()),
             Command::Metrics { json: false } => print(&list::table()),
+            Command::Doctor { common, serve, args } => {
+                let config = Settings::new(&common, Some(&serve)).serve();
+                doctor::run(&config.map_err(|p| Failed::Usage(p.join("\n")))?, args).await
+            }
             Command::Openapi => print(&openapi::document()),
             Command::Config { common, serve } => print(
                 &Settings::new(&common, Some(&serve)).document().map_err(|p| Failed::Usage(p.join("\n")))?,

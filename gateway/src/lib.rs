@@ -5,6 +5,7 @@
 pub mod admit;
 pub mod cli;
 pub mod config;
+pub mod doctor;
 pub mod domain;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -20,7 +20,9 @@ fn main() -> ExitCode {
             run_server(settings)
         }
         other => {
-            log::start(&LogConfig { json: false, level: "warn".into() });
+            // The doctor says itself what others would warn of.
+            let level = if matches!(other, Command::Doctor { .. }) { "error" } else { "warn" };
+            log::start(&LogConfig { json: false, level: level.into() });
             cli::run(other)
         }
     };

@@ -36,7 +36,7 @@ use crate::ops_tokens::OpsTokens;
 use crate::runtime;
 
 /// Connections of the pool: admin calls, audits, readiness.
-const POOL: usize = 8;
+pub(crate) const POOL: usize = 8;
 /// How often key files and certificates are looked at.
 const FILES_INTERVAL: Duration = Duration::from_secs(2);
 /// How often readiness is looked at for the metrics.

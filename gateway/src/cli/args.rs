@@ -98,6 +98,21 @@ pub enum Command {
         #[command(subcommand)]
         action: LimitsAction,
     },
+    /// Checks before a launch whatever can be checked, and says what to do about it
+    ///
+    /// Takes the options of `serve`, as the gateways have them. Exit codes: 0 all is well or only warns, 1 something fails,
+    /// 2 wrong usage, 3 Redis is out of reach.
+    Doctor {
+        #[command(flatten)]
+        /// Where Redis is.
+        common: CommonOptions,
+        #[command(flatten)]
+        /// As gateways are started with.
+        serve: Box<ServeOptions>,
+        #[command(flatten)]
+        /// What to look at.
+        args: DoctorArgs,
+    },
     /// Prints the OpenAPI document of both listeners
     Openapi,
     /// Prints every metric that a gateway shows: name, type, unit, labels, buckets
@@ -115,6 +130,26 @@ pub enum Command {
         /// Everything else.
         serve: Box<ServeOptions>,
     },
+}
+
+/// What the doctor looks at besides Redis, this machine and the options of `serve`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// The sale's id; may be given again, or several separated by commas. Left out: all that are not over
+    #[arg(long, env = "LAUNCHGATE_SALE", value_name = "SALE", value_delimiter = ',')]
+    pub(crate) sale: Vec<String>,
+    /// A sale's definition that shall be, or is, applied; may be given again
+    #[arg(long, env = "LAUNCHGATE_DEFINITION", value_name = "FILE", value_delimiter = ',')]
+    pub(crate) definition: Vec<PathBuf>,
+    /// The name that apps call: the certificate must be for it
+    #[arg(long, env = "LAUNCHGATE_HOST", value_name = "NAME")]
+    pub(crate) host: Option<String>,
+    /// The folder of rules and dashboards: every metric in them must be one of this binary
+    #[arg(long, env = "LAUNCHGATE_DASHBOARDS", value_name = "DIR")]
+    pub(crate) dashboards: Option<PathBuf>,
+    /// The whole report as JSON
+    #[arg(long, env = "LAUNCHGATE_JSON")]
+    pub(crate) json: bool,
 }
 
 /// What can be done to a sale.

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that wait to be accepted.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 /// What the kernel keeps of a connection in each direction, in bytes (it takes twice as much for its own
 /// accounts). By itself it would let a client who does not read, or sends what is not read, pin some MiB.
 const SOCKET_BUFFER_BYTES: usize = 128 * 1024;

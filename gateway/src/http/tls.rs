@@ -134,7 +134,8 @@ fn end_of(cert: &[u8]) -> Option<i64> {
     Some(cert.validity().not_after.timestamp())
 }
 
-fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+/// The certificates of a PEM file.
+pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let (bytes, _) = read_limited(path, "certificate file", FILE_BYTES_MAX)?;
     let chain = CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>();
     chain.ok().filter(|chain| !chain.is_empty()).ok_or_else(|| {

@@ -205,6 +205,16 @@ impl Keys {
         self.current.load().generation
     }
 
+    /// The id of each public key, and when it ends, in seconds since 1970; none of a secret.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(String, Option<u64>)> {
+        let current = self.current.load();
+        let Source::Jwks(keys) = &current.source else { return Vec::new() };
+        let mut ends: Vec<_> = keys.iter().map(|(kid, key)| (kid.clone(), key.ends_s)).collect();
+        ends.sort_unstable();
+        ends
+    }
+
     /// When the next of the keys ends, in seconds since 1970; the last that has ended if none is left. `None` where keys
     /// don't end.
     #[must_use]

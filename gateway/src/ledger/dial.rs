@@ -1,11 +1,12 @@
 //! How connections to Redis are opened: settings, time-outs, the run_id of what is at the other end.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use deadpool_redis::{Hook, Pool, Runtime};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
 
 use super::POOL_USE;
 
@@ -34,6 +35,24 @@ impl Redis {
         let settings = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_tcp_settings(settings);
         Ok(Self { client: redis::Client::open(info.clone())?, info, connect_timeout, answer_timeout })
+    }
+
+    /// Whether it is reached by an address of this machine.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        match self.info.addr() {
+            ConnectionAddr::Unix(_) => true,
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => {
+                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+            }
+            _ => false,
+        }
+    }
+
+    /// Until it must have answered.
+    #[must_use]
+    pub fn answer_timeout(&self) -> Duration {
+        self.answer_timeout
     }
 
     /// A connection with the answer time-out `timeout` instead of the usual one.

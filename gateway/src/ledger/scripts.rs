@@ -61,10 +61,15 @@ impl Scripts {
         Self { texts }
     }
 
+    /// The hash of each, by which it is called.
+    pub fn hashes(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(|(hash, _)| hash.as_str())
+    }
+
     /// A hash of all of them: gateways that run the same ones have the same.
     #[must_use]
     pub fn print(&self) -> String {
-        let hashes: Vec<&str> = self.texts.iter().map(|(hash, _)| hash.as_str()).collect();
+        let hashes: Vec<&str> = self.hashes().collect();
         redis::Script::new(&hashes.join(" ")).get_hash()[..12].to_owned()
     }
 

@@ -17,6 +17,7 @@ mod contract_reservation;
 mod contract_reserve;
 mod contract_serve;
 mod damage;
+mod doctor;
 mod door_fleet;
 mod door_limits;
 mod door_secrets;

@@ -1,0 +1,185 @@
+//! Do rules and dashboards ask for metrics that this binary has? Reads the files under a folder, and looks for names.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::report::{Line, Lines};
+use super::words::some;
+use crate::ops::metrics::list::{self, Kind};
+
+/// Files that are looked at, how deep folders go, and bytes of a file.
+const FILES_MAX: usize = 1_000;
+const DEPTH_MAX: usize = 8;
+const FILE_BYTES_MAX: u64 = 16 << 20;
+/// Names of a load test's own metrics, which are not ours.
+const LOADTEST: &str = "launchgate_loadtest_";
+/// What all of ours begin with.
+const OURS: &str = "launchgate_";
+
+/// Every check of the files under this folder.
+pub(super) fn check(folder: &Path) -> Vec<Line> {
+    let mut lines = Lines::of("dashboards");
+    let mut files = Vec::new();
+    if let Err(why) = collect(folder, 0, &mut files) {
+        lines.fail(
+            "files",
+            format!("{} can't be read: {why}", folder.display()),
+            "name the folder with --dashboards",
+        );
+        return lines.end();
+    }
+    if files.len() > FILES_MAX {
+        let found = format!("{} has more than {FILES_MAX} files", folder.display());
+        lines.fail("files", found, "name the folder of rules and dashboards only, with --dashboards");
+        return lines.end();
+    }
+    let known = names();
+    let mut used = BTreeSet::new();
+    let mut unknown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in &files {
+        let shown = file.strip_prefix(folder).unwrap_or(file).display().to_string();
+        match read(file) {
+            Ok(text) => {
+                for name in mentioned(&text) {
+                    if known.contains(name) {
+                        used.insert(name.to_owned());
+                    } else {
+                        unknown.entry(name.to_owned()).or_default().insert(shown.clone());
+                    }
+                }
+            }
+            Err(why) => lines.fail(
+                "files",
+                format!("{shown}: {why}"),
+                "mend it: Prometheus or Grafana can't load it, either",
+            ),
+        }
+    }
+    for (name, places) in &unknown {
+        let places: Vec<&String> = places.iter().collect();
+        let found = format!("{name} is no metric of this binary; it is asked for in {}", some(&places));
+        lines.fail(
+            "metrics",
+            found,
+            "take the dashboards of this version, or correct it: `gateway metrics` lists all",
+        );
+    }
+    if used.is_empty() && unknown.is_empty() {
+        let found = format!("no file under {} asks for a metric of a gateway", folder.display());
+        lines.fail("files", found, "name the folder of rules and dashboards with --dashboards");
+    } else if unknown.is_empty() {
+        lines.ok("metrics", format!("{} names in {} files, all of this binary", used.len(), files.len()));
+    }
+    lines.end()
+}
+
+/// Every name that a query can have.
+fn names() -> BTreeSet<String> {
+    let parts = |metric: &list::Metric| match metric.kind {
+        Kind::Histogram => {
+            ["_bucket", "_sum", "_count"].map(|part| format!("{}{part}", metric.name)).to_vec()
+        }
+        _ => vec![metric.name.to_owned()],
+    };
+    list::ALL.iter().flat_map(parts).collect()
+}
+
+/// Rules and dashboards, in order.
+fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
+    let mut entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let (path, kind) = (entry.path(), entry.file_type()?);
+        let is_ours =
+            path.extension().is_some_and(|end| ["yml", "yaml", "json"].iter().any(|known| end == *known));
+        if kind.is_dir() && depth < DEPTH_MAX {
+            collect(&path, depth + 1, files)?;
+        } else if kind.is_file() && is_ours {
+            files.push(path);
+        }
+        if files.len() > FILES_MAX {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<String, String> {
+    let (bytes, _) = crate::identify::read_limited(file, "file", FILE_BYTES_MAX)?;
+    let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
+    if file.extension().is_some_and(|end| end == "json") {
+        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|e| format!("is no JSON: {e}"))?;
+    }
+    Ok(text)
+}
+
+/// The names of gateways' metrics in a text.
+fn mentioned(text: &str) -> impl Iterator<Item = &str> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
+    text.split(move |c| !is_part(c)).filter(|word| word.starts_with(OURS) && !word.starts_with(LOADTEST))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::super::report::Verdict;
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    fn verdicts(files: &[(&str, &str)]) -> Vec<(&'static str, Verdict, String)> {
+        let dir = folder(files);
+        check(dir.path()).into_iter().map(|line| (line.check, line.verdict, line.found)).collect()
+    }
+
+    const RULE: &str =
+        "expr: sum(rate(launchgate_requests_total[1m])) by (outcome) # launchgate_loadtest_anything";
+    const PANEL: &str = r#"{"expr": "histogram_quantile(0.99, sum by (le) (rate(launchgate_request_duration_seconds_bucket[5s])))"}"#;
+
+    #[test]
+    fn names_of_this_binary_are_well() {
+        let found = verdicts(&[
+            ("rules/a.yml", RULE),
+            ("boards/b.json", PANEL),
+            ("boards/notes.txt", "launchgate_x"),
+        ]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!((found[0].0, found[0].1), ("metrics", Verdict::Ok));
+        assert!(found[0].2.starts_with("2 names in 2 files"), "{found:?}");
+    }
+
+    #[test]
+    fn a_name_that_this_binary_has_not_is_told_with_its_file() {
+        for wrong in [
+            "launchgate_request_total",
+            "launchgate_request_duration_seconds",
+            "launchgate_taps_waiting_bucket",
+        ] {
+            let text = format!(r#"{{"expr": "max({wrong}) / launchgate_taps_waiting"}}"#);
+            let found = verdicts(&[("a.yaml", RULE), ("boards/b.json", &text)]);
+            assert_eq!(found.len(), 1, "{found:?}");
+            assert_eq!((found[0].0, found[0].1), ("metrics", Verdict::Fail));
+            assert!(
+                found[0].2.contains(&format!("{wrong} is no metric")) && found[0].2.contains("boards/b.json")
+            );
+        }
+    }
+
+    #[test]
+    fn what_can_t_be_read_or_holds_nothing_is_told() {
+        assert_eq!(verdicts(&[])[0].1, Verdict::Fail);
+        assert_eq!(verdicts(&[("a.yml", "groups: []")])[0].1, Verdict::Fail);
+        let broken = verdicts(&[("a.yml", RULE), ("b.json", "{")]);
+        assert_eq!((broken[0].0, broken[0].1), ("files", Verdict::Fail));
+        assert!(broken[0].2.contains("b.json") && broken[0].2.contains("JSON"), "{broken:?}");
+        assert_eq!(check(Path::new("/nowhere"))[0].verdict, Verdict::Fail);
+    }
+}

@@ -1,0 +1,287 @@
+//! Does a definition say what somebody meant? What its rules let pass and a launch would stumble over. Facts in, lines out.
+
+use std::collections::BTreeMap;
+
+use super::memory::total;
+use super::report::Lines;
+use super::words::{age, some};
+use crate::domain::definition::Definition;
+
+/// An opening that is further away is mostly a slip in the year.
+const AWAY_MAX_S: i64 = 90 * 86_400;
+/// To type a card's number takes longer than a shorter hold.
+const HOLD_MS_MIN: u64 = 120_000;
+/// A payment that is on its way when a hold ends.
+const GRACE_MS_MIN: u64 = 10_000;
+
+/// Every check that needs nothing but the definition and the time.
+pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Lines) {
+    dates(definition, now_ms, lines);
+    terms(definition, lines);
+    models(definition, lines);
+    packages(definition, lines);
+    stores(definition, lines);
+}
+
+fn dates(definition: &Definition, now_ms: i64, lines: &mut Lines) {
+    let (opens, closes) = (definition.sale.opens_at, definition.sale.closes_at);
+    let away = |at: jiff::Timestamp| at.as_millisecond().saturating_sub(now_ms) / 1_000;
+    let told = |seconds: i64| age(seconds.unsigned_abs());
+    let (until, left) = (away(opens), away(closes));
+    if left <= 0 {
+        let found = format!("it was over {} ago, at {closes}", told(left));
+        lines.fail(
+            "dates",
+            found,
+            "this sale takes no reservation any more: apply a definition with a later closes_at",
+        );
+    } else if until <= 0 {
+        let found =
+            format!("it has been open for {}, since {opens}; it closes in {}", told(until), told(left));
+        lines.warn("dates", found, "if it should not have opened yet: pause it, now");
+    } else if until > AWAY_MAX_S {
+        let found = format!("it opens in {}, at {opens}", told(until));
+        lines.warn("dates", found, "is that the right month and year?");
+    } else {
+        lines.ok(
+            "dates",
+            format!("it opens in {}, at {opens}, and closes {} later", told(until), told(left - until)),
+        );
+    }
+}
+
+fn terms(definition: &Definition, lines: &mut Lines) {
+    let sale = &definition.sale;
+    if sale.rehearsal {
+        lines.warn(
+            "rehearsal",
+            "it says rehearsal = true: load tests may be sent to it",
+            "apply it with rehearsal = false before the launch",
+        );
+    }
+    let open_ms = sale.closes_at.as_millisecond().saturating_sub(sale.opens_at.as_millisecond());
+    let hold = age(sale.hold_ms / 1_000);
+    if sale.hold_ms < HOLD_MS_MIN {
+        lines.warn("hold", format!("a hold lasts {hold}"), "who pays needs some minutes: hold = \"15m\"");
+    } else if i64::try_from(sale.hold_ms).is_ok_and(|hold_ms| hold_ms >= open_ms) {
+        let found = format!("a hold lasts {hold}, as long as the sale or longer");
+        lines.warn("hold", found, "what nobody pays for does not come back before the end: a shorter hold");
+    } else if sale.grace_ms < GRACE_MS_MIN {
+        let found = format!("a hold lasts {hold}, and a payment may be {} ms late", sale.grace_ms);
+        lines.warn("hold", found, "payments on their way at the deadline are refunded: grace = \"60s\"");
+    } else {
+        lines.ok("hold", format!("a hold lasts {hold}, and {} of grace", age(sale.grace_ms / 1_000)));
+    }
+    let found = format!("{} a buyer, of {} that he may start", sale.per_buyer, sale.attempts);
+    if sale.attempts == sale.per_buyer {
+        lines.warn("attempts", found, "who cancels or is late with paying can't try again: more attempts");
+    } else {
+        lines.ok("attempts", found);
+    }
+}
+
+fn models(definition: &Definition, lines: &mut Lines) {
+    let models = &definition.models;
+    let names = |pick: &dyn Fn(&crate::domain::definition::Model) -> bool| -> Vec<&str> {
+        models.iter().filter(|model| pick(model)).map(|model| model.id.as_str()).collect()
+    };
+    let empty = names(&|model| model.stock == Some(0));
+    let endless = names(&|model| model.stock.is_none());
+    if empty.len() == models.len() {
+        lines.fail("stock", "no model has any stock", "nothing can be reserved: give the models a stock");
+    } else if !empty.is_empty() {
+        let found = format!("models without any stock: {}", some(&empty));
+        lines.warn("stock", found, "they are sold out from the start: give them a stock or leave them out");
+    } else if !endless.is_empty() {
+        let found = format!("models without a limit: {}", some(&endless));
+        lines.warn("stock", found, "they are sold for as long as somebody taps: give them a stock");
+    } else {
+        let units = total(models.iter().map(|model| model.stock)).unwrap_or_default();
+        lines.ok("stock", format!("{units} of {} models", models.len()));
+    }
+    let deposit = definition.sale.deposit;
+    let free = names(&|model| model.price == 0);
+    let below = names(&|model| model.price < deposit);
+    if !below.is_empty() {
+        let found = format!("the deposit, {deposit}, is more than the price of {}", some(&below));
+        lines.fail("prices", found, "prices and the deposit are in minor units: 99900 are 999.00");
+    } else if !free.is_empty() {
+        lines.warn(
+            "prices",
+            format!("models that cost nothing: {}", some(&free)),
+            "is that so? prices are in minor units",
+        );
+    } else {
+        lines.ok(
+            "prices",
+            format!("in {}, with a deposit of {deposit} in minor units", definition.sale.currency),
+        );
+    }
+}
+
+fn packages(definition: &Definition, lines: &mut Lines) {
+    let packages = &definition.packages;
+    let empty: Vec<&str> = packages.iter().filter(|p| p.stock == Some(0)).map(|p| p.id.as_str()).collect();
+    if empty.is_empty() {
+        lines.ok("packages", format!("{}", packages.len()));
+    } else {
+        let found = format!("packages without any stock: {}", some(&empty));
+        lines.warn(
+            "packages",
+            found,
+            "they are sold out from the start: give them a stock or leave them out",
+        );
+    }
+}
+
+fn stores(definition: &Definition, lines: &mut Lines) {
+    let stores = &definition.stores;
+    if stores.is_empty() {
+        let found = "there are none, and every reservation names one";
+        return lines.fail("stores", found, "nothing can be reserved: [stores] file = \"stores.csv\"");
+    }
+    let empty: Vec<&str> = stores.iter().filter(|s| s.capacity == Some(0)).map(|s| s.id.as_str()).collect();
+    let mut cities: BTreeMap<&str, Option<u64>> = BTreeMap::new();
+    for store in stores {
+        let city = cities.entry(&store.city).or_insert(Some(0));
+        *city = city.and_then(|sum| Some(sum.saturating_add(store.capacity?)));
+    }
+    let dry: Vec<&str> =
+        cities.iter().filter(|(_, slots)| **slots == Some(0)).map(|(city, _)| *city).collect();
+    let units = total(definition.models.iter().map(|model| model.stock));
+    let slots = total(stores.iter().map(|store| store.capacity));
+    if empty.len() == stores.len() {
+        let found = format!("none of {} has any capacity", stores.len());
+        return lines.fail("stores", found, "nobody could pick a car up: look at the column capacity");
+    }
+    if let (Some(units), Some(slots)) = (units, slots)
+        && slots < units
+    {
+        let found = format!("their {slots} slots are fewer than the {units} cars");
+        lines.fail("stores", found, "the last buyers find no store: more capacity, or less stock");
+    } else {
+        let slots = slots.map_or("slots without a limit".to_owned(), |slots| format!("{slots} slots"));
+        lines.ok("stores", format!("{} in {} cities, {slots}", stores.len(), cities.len()));
+    }
+    if !dry.is_empty() {
+        let found = format!("cities without any capacity: {}", some(&dry));
+        lines.warn("cities", found, "buyers there find every store full from the start");
+    } else if !empty.is_empty() {
+        let found = format!("{} stores without any capacity: {}", empty.len(), some(&empty));
+        lines.warn(
+            "cities",
+            found,
+            "they show as sold out from the start: give them capacity or leave them out",
+        );
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::report::Verdict;
+    use super::*;
+
+    /// 2030-01-01T00:00:00Z, an hour before it opens.
+    const NOW: i64 = 1_893_456_000_000;
+
+    fn good() -> Value {
+        json!({
+            "sale": {"id": "s", "name": "S", "opens_at": "2030-01-01T01:00:00Z", "closes_at": "2030-01-03T00:00:00Z",
+                "hold": "15m", "grace": "60s", "per_buyer": 1, "attempts": 5, "currency": "CNY", "deposit": 100},
+            "model": [
+                {"id": "a", "name": "A", "price": 1_000, "stock": 60},
+                {"id": "b", "name": "B", "price": 2_000, "stock": 40},
+            ],
+            "package": [{"id": "p", "name": "P", "price": 0, "stock": 5, "models": ["a"]}],
+            "stores": [
+                {"id": "g1", "name": "One", "city": "Guangzhou", "capacity": 60},
+                {"id": "g2", "name": "Two", "city": "Guangzhou", "capacity": 30},
+                {"id": "x1", "name": "Three", "city": "Xi'an", "capacity": 10},
+            ],
+        })
+    }
+
+    fn bad(changes: &[(&str, Value)]) -> Vec<(&'static str, Verdict)> {
+        let mut document = good();
+        for (pointer, value) in changes {
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            match document.pointer_mut(parent).unwrap() {
+                Value::Object(map) if value.is_null() => drop(map.remove(key)),
+                Value::Object(map) => drop(map.insert(key.to_owned(), value.clone())),
+                other => other[key.parse::<usize>().unwrap()] = value.clone(),
+            }
+        }
+        let definition = Definition::from_json(document.to_string().as_bytes()).unwrap();
+        let mut lines = Lines::of("sale s");
+        check(&definition, NOW, &mut lines);
+        let lines = lines.end().into_iter().filter(|line| line.verdict != Verdict::Ok);
+        lines.map(|line| (line.check, line.verdict)).collect()
+    }
+
+    #[test]
+    fn a_definition_as_it_should_be_is_well() {
+        assert_eq!(bad(&[]), []);
+        // Neither is a model that no package fits a slip, nor a package without a price or a limit.
+        assert_eq!(bad(&[("/package/0/stock", json!(null)), ("/package/0/price", json!(0))]), []);
+        assert_eq!(bad(&[("/stores/0/capacity", json!(null))]), []);
+    }
+
+    #[test]
+    fn every_slip_is_told() {
+        use Verdict::{Fail, Warn};
+        let date = |day: &str| json!(format!("{day}T00:00:00Z"));
+        for (changes, check, verdict) in [
+            (
+                &[("/sale/opens_at", date("2029-12-01")), ("/sale/closes_at", date("2029-12-31"))][..],
+                "dates",
+                Fail,
+            ),
+            (&[("/sale/opens_at", date("2029-12-31"))], "dates", Warn),
+            (
+                &[("/sale/opens_at", date("2031-01-01")), ("/sale/closes_at", date("2031-02-01"))],
+                "dates",
+                Warn,
+            ),
+            (&[("/sale/rehearsal", json!(true))], "rehearsal", Warn),
+            (&[("/sale/hold", json!("90s"))], "hold", Warn),
+            (
+                &[("/sale/hold", json!("24h")), ("/sale/closes_at", json!("2030-01-01T12:00:00Z"))],
+                "hold",
+                Warn,
+            ),
+            (&[("/sale/grace", json!("0s"))], "hold", Warn),
+            (&[("/sale/per_buyer", json!(2)), ("/sale/attempts", json!(2))], "attempts", Warn),
+            (&[("/model/0/stock", json!(0))], "stock", Warn),
+            (&[("/model/0/stock", json!(0)), ("/model/1/stock", json!(0))], "stock", Fail),
+            (&[("/model/0/stock", json!(null))], "stock", Warn),
+            (&[("/sale/deposit", json!(1_001))], "prices", Fail),
+            (&[("/model/0/price", json!(0)), ("/sale/deposit", json!(0))], "prices", Warn),
+            (&[("/package/0/stock", json!(0))], "packages", Warn),
+            (&[("/stores", json!([]))], "stores", Fail),
+            (&[("/stores/0/capacity", json!(59))], "stores", Fail),
+            (&[("/stores/1/capacity", json!(0)), ("/stores/0/capacity", json!(90))], "cities", Warn),
+            (&[("/stores/2/capacity", json!(0)), ("/stores/0/capacity", json!(90))], "cities", Warn),
+        ] {
+            assert_eq!(bad(changes), [(check, verdict)], "{changes:?}");
+        }
+        let none = [0, 1, 2]
+            .map(|n| (["/stores/0/capacity", "/stores/1/capacity", "/stores/2/capacity"][n], json!(0)));
+        assert_eq!(bad(&none), [("stores", Fail)]);
+    }
+
+    #[test]
+    fn a_slip_is_named() {
+        let mut document = good();
+        document["stores"][2]["capacity"] = json!(0);
+        document["stores"][0]["capacity"] = json!(100);
+        let definition = Definition::from_json(document.to_string().as_bytes()).unwrap();
+        let mut lines = Lines::of("sale s");
+        stores(&definition, &mut lines);
+        let lines = lines.end();
+        assert_eq!(lines[0].found, "3 in 2 cities, 130 slots");
+        assert_eq!(lines[1].found, "cities without any capacity: Xi'an");
+    }
+}

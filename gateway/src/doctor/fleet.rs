@@ -1,0 +1,232 @@
+//! Do the gateways that run fit this one, and which limits are in force? Facts in, lines out.
+
+use super::report::{Line, Lines, Verdict};
+use super::words::some;
+use crate::admit::policy::{Policy, Rates, rate_text};
+use crate::domain::rfc3339::rfc3339;
+use crate::ledger::fleet::SetLimits;
+
+/// What is known of the gateways that share this Redis.
+#[derive(Debug)]
+pub(super) struct FleetFacts {
+    /// Of this binary.
+    pub version: String,
+    /// Those that live, where each listens, and its version; or why Redis does not tell.
+    pub live: Result<Vec<(String, String)>, String>,
+    /// How many of this binary's scripts Redis has, and how many there are; or why it does not tell.
+    pub scripts: Result<(usize, usize), String>,
+    /// The gateway at our ops address, if one runs there.
+    pub here: Option<Here>,
+    /// As these options have them.
+    pub configured: Rates,
+    /// As ops have set them, or what is wrong with that.
+    pub set: Result<SetLimits, String>,
+}
+
+/// The gateway that runs at our ops address.
+#[derive(Debug)]
+pub(super) struct Here {
+    /// Whether it runs the scripts of this binary; `None`: it does not tell.
+    pub has_our_scripts: Option<bool>,
+    /// Not ready: why.
+    pub not_ready: Option<String>,
+    /// Whether it shows the certificate that our option names; `None`: it has none.
+    pub has_our_certificate: Option<bool>,
+}
+
+/// Every check.
+pub(super) fn check(facts: &FleetFacts) -> Vec<Line> {
+    let mut lines = Lines::of("fleet");
+    gateways(facts, &mut lines);
+    here(facts, &mut lines);
+    scripts(facts, &mut lines);
+    limits(facts, &mut lines);
+    lines.end()
+}
+
+fn gateways(facts: &FleetFacts, lines: &mut Lines) {
+    let live = match &facts.live {
+        Ok(live) => live,
+        Err(why) => {
+            let found = format!("Redis does not tell which gateways run: {why}");
+            return lines.warn("gateways", found, "mend what is told of redis, and look again");
+        }
+    };
+    let others: Vec<String> = (live.iter())
+        .filter(|(_, version)| *version != facts.version)
+        .map(|(listen, version)| format!("{listen} ({version})"))
+        .collect();
+    let all: Vec<&str> = live.iter().map(|(listen, _)| listen.as_str()).collect();
+    match (live.len(), others.len()) {
+        (0, _) => lines.ok("gateways", "none runs yet"),
+        (live, 0) => lines.ok("gateways", format!("{live} of version {}: {}", facts.version, some(&all))),
+        (live, count) => {
+            let found = format!("{count} of {live} are not of version {}: {}", facts.version, some(&others));
+            lines.fail(
+                "gateways",
+                found,
+                "bring all to one version: the scripts of two must not decide the same sale",
+            );
+        }
+    }
+}
+
+fn here(facts: &FleetFacts, lines: &mut Lines) {
+    let Some(here) = &facts.here else { return };
+    match &here.not_ready {
+        None => lines.ok("ready", "the gateway that runs here is"),
+        Some(why) => {
+            let found = format!("the gateway that runs here is not: {why}");
+            lines.fail("ready", found, "it gets no traffic until it is: see its log");
+        }
+    }
+    if here.has_our_scripts == Some(false) {
+        let found = "the gateway that runs here has other scripts than this binary";
+        lines.fail(
+            "binary",
+            found,
+            "start it anew with this binary, or run the doctor of the one that it was started with",
+        );
+    }
+    if here.has_our_certificate == Some(false) {
+        let found = "the gateway that runs here shows another certificate than --ops-tls-cert-file has";
+        lines.warn("certificate", found, "it reads the file again every 2 s: if this stays, see its log");
+    }
+}
+
+fn scripts(facts: &FleetFacts, lines: &mut Lines) {
+    let (has, all) = match facts.scripts {
+        Ok(counts) => counts,
+        Err(ref why) => {
+            let found = format!("Redis does not tell which scripts it has: {why}");
+            return lines.warn("scripts", found, "run the doctor as a user with +script|exists");
+        }
+    };
+    let found = format!("{has} of the {all} of this version are in Redis");
+    let todo = "were the gateways started before the last change of the scripts? Restart them. After a SCRIPT FLUSH \
+                gateways load what they call by themselves";
+    match facts.live.as_ref().map(Vec::len) {
+        _ if has == all => lines.ok("scripts", format!("all {all} of this version are in Redis")),
+        Ok(0) => lines.ok("scripts", format!("{found}: the first gateway loads them")),
+        Ok(_) if has == 0 => lines.fail("scripts", found, todo),
+        _ => lines.warn("scripts", found, todo),
+    }
+}
+
+fn limits(facts: &FleetFacts, lines: &mut Lines) {
+    let set = match &facts.set {
+        Ok(set) => set,
+        Err(why) => {
+            let found = format!("what ops have set can't be read: {why}");
+            return lines.fail(
+                "limits",
+                found,
+                "gateways keep what they had: set it anew, `gateway limits set …`",
+            );
+        }
+    };
+    let rates = set.over(&facts.configured);
+    let told: Vec<String> = Policy::ALL
+        .iter()
+        .map(|policy| format!("{} {}", policy.name(), rate_text(rates.of(*policy))))
+        .collect();
+    let in_force = told.join(", ");
+    let off: Vec<&str> = [Policy::Buyer, Policy::Address, Policy::Unverified]
+        .iter()
+        .filter(|policy| rates.of(**policy).is_none())
+        .map(|policy| policy.name())
+        .collect();
+    if !set.rates.is_empty() {
+        let (at, who, reason) = set.changed.clone().unwrap_or_default();
+        let why = reason.map(|why| format!(", {why}")).unwrap_or_default();
+        let names: Vec<&str> = set.rates.keys().copied().collect();
+        let found = format!("{in_force}; {} set by {who} at {}{why}", names.join(", "), rfc3339(at));
+        let back: Vec<String> = names.iter().map(|name| format!("{name}=default")).collect();
+        lines.warn("limits", found, format!("left from a rehearsal? gateway limits set {}", back.join(" ")));
+    } else if !off.is_empty() {
+        let found = format!("{in_force}: nothing limits {}", off.join(", "));
+        lines.warn(
+            "limits",
+            found,
+            "in front of the world every one of these needs a rate: see --limit-buyer and so on",
+        );
+    } else {
+        lines.judged(Verdict::Ok, "limits", in_force, "");
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+
+    fn good() -> FleetFacts {
+        let mut configured = Rates::default();
+        for policy in [Policy::Buyer, Policy::Address, Policy::Unverified] {
+            configured.set(policy, Some("20:100".parse().unwrap()));
+        }
+        FleetFacts {
+            version: "0.1.0".into(),
+            live: Ok(vec![("10.0.0.1:80".into(), "0.1.0".into()), ("10.0.0.2:80".into(), "0.1.0".into())]),
+            scripts: Ok((12, 12)),
+            here: Some(Here { has_our_scripts: Some(true), not_ready: None, has_our_certificate: None }),
+            configured,
+            set: Ok(SetLimits::default()),
+        }
+    }
+
+    fn bad(facts: &FleetFacts) -> Vec<(&'static str, Verdict)> {
+        let lines = check(facts).into_iter().filter(|line| line.verdict != Verdict::Ok);
+        lines.map(|line| (line.check, line.verdict)).collect()
+    }
+
+    #[test]
+    fn gateways_of_one_version_are_well_and_so_are_none() {
+        assert_eq!(bad(&good()), []);
+        assert_eq!(bad(&FleetFacts { live: Ok(Vec::new()), scripts: Ok((0, 12)), here: None, ..good() }), []);
+    }
+
+    #[test]
+    fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_told() {
+        use Verdict::{Fail, Warn};
+        let mut mixed = good();
+        mixed.live.as_mut().unwrap().push(("10.0.0.3:80".into(), "0.0.9".into()));
+        assert_eq!(bad(&mixed), [("gateways", Fail)]);
+        assert!(check(&mixed)[0].found.ends_with("10.0.0.3:80 (0.0.9)"), "{:?}", check(&mixed)[0]);
+        assert_eq!(bad(&FleetFacts { scripts: Err("NOPERM".into()), ..good() }), [("scripts", Warn)]);
+        assert_eq!(bad(&FleetFacts { live: Err("READONLY".into()), ..good() }), [("gateways", Warn)]);
+        let here = |not_ready: Option<&str>, has_our_certificate| {
+            let not_ready = not_ready.map(Into::into);
+            FleetFacts {
+                here: Some(Here { has_our_scripts: None, not_ready, has_our_certificate }),
+                ..good()
+            }
+        };
+        let other = Here { has_our_scripts: Some(false), not_ready: None, has_our_certificate: None };
+        assert_eq!(bad(&FleetFacts { here: Some(other), ..good() }), [("binary", Fail)]);
+        assert_eq!(bad(&here(Some("draining"), Some(true))), [("ready", Fail)]);
+        assert_eq!(bad(&here(None, Some(false))), [("certificate", Warn)]);
+        assert_eq!(bad(&FleetFacts { scripts: Ok((0, 12)), ..good() }), [("scripts", Fail)]);
+        assert_eq!(bad(&FleetFacts { scripts: Ok((3, 12)), ..good() }), [("scripts", Warn)]);
+    }
+
+    #[test]
+    fn limits_that_somebody_has_set_are_told_with_who_and_why() {
+        let set = |pairs: &[(&str, &str)]| {
+            let fields =
+                pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            FleetFacts { set: SetLimits::parse(&fields), ..good() }
+        };
+        let changed = [("address", "off"), ("who", "cli:maja"), ("at", "0"), ("reason", "rehearsal")];
+        let facts = set(&changed);
+        assert_eq!(bad(&facts), [("limits", Verdict::Warn)]);
+        let line = check(&facts).pop().unwrap();
+        assert!(line.found.contains("cli:maja") && line.found.contains("rehearsal"), "{line:?}");
+        assert!(line.todo.unwrap().ends_with("gateway limits set address=default"));
+        // Set back: as configured.
+        assert_eq!(bad(&set(&changed[1..])), []);
+        assert_eq!(bad(&set(&[("buyer", "many")])), [("limits", Verdict::Fail)]);
+        let off = FleetFacts { configured: Rates::default(), ..good() };
+        assert_eq!(bad(&off), [("limits", Verdict::Warn)]);
+    }
+}

@@ -1,0 +1,178 @@
+//! The gateway that runs here already, as its own listeners tell. No token is shown to it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::Request;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::http::tls::{TlsFiles, read_chain};
+
+/// For one call, and bytes of its answer.
+const CALL_MAX: Duration = Duration::from_secs(5);
+const BODY_BYTES_MAX: usize = 64 << 20;
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// A gateway at our ops address.
+#[derive(Debug)]
+pub(in crate::doctor) struct Running {
+    pub(in crate::doctor) version: String,
+    /// A hash of its scripts.
+    pub(in crate::doctor) scripts: Option<String>,
+    /// Why it is not ready.
+    pub(in crate::doctor) not_ready: Option<String>,
+    /// Files that it may open.
+    pub(in crate::doctor) files_max: Option<u64>,
+    /// How far it has followed each sale.
+    pub(in crate::doctor) sequences: BTreeMap<String, u64>,
+    /// Whether it shows the certificate that our files have; `None`: no certificate.
+    pub(in crate::doctor) has_our_certificate: Option<bool>,
+}
+
+/// Asks at the ops address; `None`: no gateway answers there.
+pub(in crate::doctor) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Option<Running> {
+    let metrics = get(address, tls, "/metrics").await.ok()?;
+    let sample =
+        |name: &str| metrics.text.lines().find_map(|line| line.strip_prefix(name)?.split_once(['{', ' ']));
+    let label = |labels: &str, name: &str| {
+        let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+        rest.split_once('"').map(|(value, _)| value.to_owned())
+    };
+    // Whoever answers otherwise is something else.
+    sample("launchgate_ledger_sequence").or(sample("launchgate_requests_total"))?;
+    let ready = get(address, tls, "/readyz").await.ok()?;
+    let sequences = metrics.text.lines().filter_map(|line| {
+        let (labels, value) = line.strip_prefix("launchgate_ledger_sequence{")?.split_once("} ")?;
+        Some((label(labels, "sale")?, value.parse().ok()?))
+    });
+    Some(Running {
+        version: sample("launchgate_build_info")
+            .and_then(|(_, rest)| label(rest, "version"))
+            .unwrap_or_default(),
+        scripts: sample("launchgate_build_info").and_then(|(_, rest)| label(rest, "redis_scripts")),
+        not_ready: (ready.status != 200).then(|| ready.text.trim().to_owned()),
+        files_max: sample("launchgate_process_max_fds").and_then(|(_, value)| value.trim().parse().ok()),
+        sequences: sequences.collect(),
+        has_our_certificate: ready.has_our_certificate,
+    })
+}
+
+/// Whether a gateway answers apps at this address.
+pub(in crate::doctor) async fn at_public(address: SocketAddr, tls: Option<&TlsFiles>) -> bool {
+    get(address, tls, "/v1/time").await.is_ok_and(|answer| answer.text.contains("\"server_time\""))
+}
+
+struct Answer {
+    status: u16,
+    text: String,
+    has_our_certificate: Option<bool>,
+}
+
+async fn get(address: SocketAddr, tls: Option<&TlsFiles>, path: &str) -> Result<Answer, Failed> {
+    tokio::time::timeout(CALL_MAX, async {
+        let stream = TcpStream::connect(reachable(address)).await?;
+        let Some(files) = tls else {
+            let (status, text) = call(stream, path).await?;
+            return Ok(Answer { status, text, has_our_certificate: None });
+        };
+        let look =
+            Arc::new(Look::new(read_chain(&files.cert).ok().and_then(|mut chain| chain.drain(..).next())));
+        let config = ClientConfig::builder_with_provider(look.provider.clone())
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            .with_custom_certificate_verifier(look.clone())
+            .with_no_client_auth();
+        let name = ServerName::from(address.ip());
+        let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
+        let (status, text) = call(stream, path).await?;
+        Ok(Answer { status, text, has_our_certificate: Some(look.is_ours.load(Ordering::Relaxed)) })
+    })
+    .await?
+}
+
+async fn call(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    path: &str,
+) -> Result<(u16, String), Failed> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::task::spawn_local(connection);
+    let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new())?;
+    let answer = sender.send_request(request).await?;
+    let status = answer.status().as_u16();
+    let body = Limited::new(answer.into_body(), BODY_BYTES_MAX).collect().await?.to_bytes();
+    Ok((status, String::from_utf8(body.to_vec())?))
+}
+
+/// Where an address that means "all of them" is reached from this machine.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
+}
+
+/// Takes any certificate and notes whether it is ours: nothing secret is sent, and what is shown is what is looked at.
+#[derive(Debug)]
+struct Look {
+    ours: Option<CertificateDer<'static>>,
+    is_ours: AtomicBool,
+    provider: Arc<CryptoProvider>,
+}
+
+impl Look {
+    fn new(ours: Option<CertificateDer<'static>>) -> Self {
+        Self { ours, is_ours: AtomicBool::new(false), provider: Arc::new(aws_lc_rs::default_provider()) }
+    }
+}
+
+impl ServerCertVerifier for Look {
+    fn verify_server_cert(
+        &self,
+        shown: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        self.is_ours.store(self.ours.as_ref() == Some(shown), Ordering::Relaxed);
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, cert, signed, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

@@ -1,0 +1,73 @@
+//! What this machine has: limits of the kernel and of this process, memory, and who has the ports.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+
+use procfs::process::{LimitValue, Process};
+use procfs::{Current, Meminfo};
+
+use super::gateway::Running;
+use crate::config::ServeConfig;
+use crate::doctor::host::{HostFacts, Port, PortState};
+use crate::http::bind::{BACKLOG, bind};
+
+/// Looks. `running` is the gateway that answers at the ops address; `answers` whether one does at the public address.
+pub(in crate::doctor) fn look(config: &ServeConfig, running: Option<&Running>, answers: bool) -> HostFacts {
+    let version = |is_there: bool| {
+        is_there.then(|| running.map_or("which does not tell it", |running| &running.version).to_owned())
+    };
+    let ports = [
+        ("--listen", config.listen, version(answers)),
+        ("--ops-listen", config.ops_listen, version(running.is_some())),
+    ];
+    let workers = u64::try_from(config.workers).unwrap_or(u64::MAX);
+    HostFacts {
+        files: files(),
+        files_of_running: running.and_then(|running| running.files_max),
+        somaxconn: number("/proc/sys/net/core/somaxconn"),
+        backlog: u64::from(BACKLOG.unsigned_abs()),
+        memory: memory(),
+        cores: std::thread::available_parallelism().map_or(1, |n| u64::try_from(n.get()).unwrap_or(u64::MAX)),
+        workers,
+        connections: u64::try_from(config.connections.connections_max)
+            .unwrap_or(u64::MAX)
+            .saturating_mul(workers),
+        limit_keys: u64::try_from(config.rates.keys_max).unwrap_or(u64::MAX),
+        ports: ports
+            .into_iter()
+            .map(|(option, address, gateway)| Port { option, address, state: state(address, gateway) })
+            .collect(),
+    }
+}
+
+/// As `serve` would find it.
+fn state(address: SocketAddr, gateway: Option<String>) -> PortState {
+    match (bind(address, 1), gateway) {
+        (Ok(_), _) => PortState::Free,
+        (Err(_), Some(version)) => PortState::Gateway(version),
+        (Err(error), None) if error.kind() == ErrorKind::AddrInUse => PortState::Taken,
+        (Err(error), None) => PortState::Refused(error.to_string()),
+    }
+}
+
+/// Soft and hard limit of open files.
+fn files() -> Option<(u64, u64)> {
+    let files = Process::myself().ok()?.limits().ok()?.max_open_files;
+    match (files.soft_limit, files.hard_limit) {
+        (LimitValue::Unlimited, _) => None,
+        (LimitValue::Value(soft), LimitValue::Unlimited) => Some((soft, u64::MAX)),
+        (LimitValue::Value(soft), LimitValue::Value(hard)) => Some((soft, hard)),
+    }
+}
+
+/// What is free on the machine, and no more than the control group still allows.
+fn memory() -> Option<u64> {
+    const GROUP: &str = "/sys/fs/cgroup/memory";
+    let free = Meminfo::current().ok()?.mem_available?;
+    let group = number(&format!("{GROUP}.max")).zip(number(&format!("{GROUP}.current")));
+    Some(group.map_or(free, |(max, now)| free.min(max.saturating_sub(now))))
+}
+
+fn number(path: &str) -> Option<u64> {
+    std::fs::read_to_string(path).ok()?.trim().parse().ok()
+}

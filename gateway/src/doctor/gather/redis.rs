@@ -1,0 +1,230 @@
+//! What a Redis says of itself, asked on one connection. Nothing is changed in it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{RedisResult, Value, cmd};
+
+use crate::config::ServeConfig;
+use crate::doctor::fleet::FleetFacts;
+use crate::doctor::redis::{Machine, RedisFacts};
+use crate::ledger::fleet;
+use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, SALES};
+use crate::ledger::scripts::{Failure, Refusal, Script, Scripts, text};
+use crate::ops::brake::fleet_view;
+use crate::serve::POOL;
+
+/// How often it is asked for a `PING`, and for the time; not for longer than this.
+const PINGS: usize = 100;
+const TIMES: usize = 10;
+const PINGING_MAX: Duration = Duration::from_secs(10);
+/// What is asked of `CONFIG`: one by one, so that passwords are not among the answers, and Redis 6 understands.
+const SETTINGS: [&str; 12] = [
+    "appendonly",
+    "appendfsync",
+    "maxmemory",
+    "maxmemory-policy",
+    "maxclients",
+    "save",
+    "stop-writes-on-bgsave-error",
+    "min-replicas-to-write",
+    "client-output-buffer-limit",
+    "timeout",
+    "tcp-keepalive",
+    "dir",
+];
+/// A sale that can't be: its id has a capital.
+const NO_SALE: &str = "NONE";
+
+/// All that was found out.
+pub(in crate::doctor) struct Found {
+    pub(in crate::doctor) facts: RedisFacts,
+    pub(in crate::doctor) fleet: FleetFacts,
+    /// Ids of all sales.
+    pub(in crate::doctor) sales: Vec<String>,
+    /// Of the process at the other end.
+    pub(in crate::doctor) run_id: String,
+    /// Its clock, in ms.
+    pub(in crate::doctor) now_ms: i64,
+}
+
+/// Asks. An error means that it is out of reach, or does not let us in.
+pub(in crate::doctor) async fn ask(
+    config: &ServeConfig,
+    conn: &mut MultiplexedConnection,
+    scripts: &Scripts,
+) -> RedisResult<Found> {
+    let info = info(conn).await?;
+    let settings = settings(conn).await?;
+    let pings = pings(conn).await?;
+    let (offset_ms, now_ms) = offset(conn).await?;
+    // Before anything is run that would load one.
+    let loaded = loaded(conn, scripts).await?;
+    let sales: Vec<String> = cmd("SMEMBERS").arg(SALES).query_async(conn).await?;
+    let live = live(conn).await?;
+    let set = fleet::read_limits(conn).await?;
+    let facts = RedisFacts {
+        machine: config.redis.is_local().then(|| machine(&info, &settings)).flatten(),
+        config: settings,
+        pings,
+        answer_timeout: config.redis.answer_timeout(),
+        offset_ms,
+        slow: slow(conn, now_ms).await,
+        scripts_refused: refused(conn, scripts).await,
+        foreign_keys: foreign_keys(conn, &sales).await?,
+        connections_needed: connections(config),
+        info,
+    };
+    let fleet = FleetFacts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        live,
+        scripts: loaded,
+        here: None,
+        configured: config.rates.rates,
+        set,
+    };
+    let run_id = facts.info.get("run_id").cloned().unwrap_or_default();
+    Ok(Found { facts, fleet, sales, run_id, now_ms })
+}
+
+/// A lane for each worker and the ledger, both pools, the follower, the fleet; and a second of each while one is replaced.
+fn connections(config: &ServeConfig) -> u64 {
+    let lanes = config.workers + 1;
+    u64::try_from(2 * (lanes + 2) + 2 * POOL).unwrap_or(u64::MAX)
+}
+
+async fn info(conn: &mut impl ConnectionLike) -> RedisResult<HashMap<String, String>> {
+    let text: String = cmd("INFO").query_async(conn).await?;
+    let pair =
+        |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    Ok(text.lines().filter_map(pair).collect())
+}
+
+/// The settings; an error inside means that Redis does not tell them.
+async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<String, String>, String>> {
+    let mut found = HashMap::new();
+    for name in SETTINGS {
+        match cmd("CONFIG").arg("GET").arg(name).query_async::<HashMap<String, String>>(conn).await {
+            Ok(values) => found.extend(values),
+            Err(error) if is_an_answer(&error) => return Ok(Err(error.to_string())),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Ok(found))
+}
+
+/// The gateways that live; an error inside means that Redis does not let us ask, as a replica does not.
+async fn live(conn: &mut MultiplexedConnection) -> RedisResult<Result<Vec<(String, String)>, String>> {
+    match fleet::live(conn).await {
+        Ok(live) => {
+            let reports = fleet_view(live).gateways.into_values();
+            Ok(Ok(reports.map(|report| (report.listen, report.version)).collect()))
+        }
+        Err(error) if is_an_answer(&error) => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Redis has said no, rather than nothing.
+fn is_an_answer(error: &redis::RedisError) -> bool {
+    matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension)
+}
+
+async fn pings(conn: &mut impl ConnectionLike) -> RedisResult<Vec<Duration>> {
+    let start = Instant::now();
+    let mut pings = Vec::with_capacity(PINGS);
+    while pings.len() < PINGS && start.elapsed() < PINGING_MAX {
+        let sent = Instant::now();
+        cmd("PING").query_async::<()>(conn).await?;
+        pings.push(sent.elapsed());
+    }
+    Ok(pings)
+}
+
+/// Redis's clock less ours, by the quickest of some answers, and how far that may be off; then its clock itself.
+async fn offset(conn: &mut impl ConnectionLike) -> RedisResult<((f64, f64), i64)> {
+    let mut best = (0.0, f64::INFINITY);
+    let mut now_ms = 0.0;
+    for _ in 0..TIMES {
+        let (wall, sent) = (SystemTime::now(), Instant::now());
+        let (seconds, micros): (f64, f64) = cmd("TIME").query_async(conn).await?;
+        let half_ms = sent.elapsed().as_secs_f64() * 1e3 / 2.0;
+        let ours_ms = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64() * 1e3 + half_ms;
+        now_ms = seconds * 1e3 + micros / 1e3;
+        if half_ms < best.1 {
+            best = (now_ms - ours_ms, half_ms);
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 fit for some million years")]
+    Ok((best, now_ms as i64))
+}
+
+/// How many of our scripts Redis has, and how many there are; an error inside means that it does not tell.
+async fn loaded(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+) -> RedisResult<Result<(usize, usize), String>> {
+    let hashes: Vec<&str> = scripts.hashes().collect();
+    match cmd("SCRIPT").arg("EXISTS").arg(&hashes).query_async::<Vec<bool>>(conn).await {
+        Ok(found) => Ok(Ok((found.iter().filter(|is_there| **is_there).count(), hashes.len()))),
+        Err(error) if is_an_answer(&error) => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+/// Runs one that reads only, on a sale that can't be.
+async fn refused(conn: &mut impl ConnectionLike, scripts: &Scripts) -> Option<String> {
+    match scripts.call(conn, Script::Snapshot, &Keys::of(NO_SALE), &[] as &[&str]).await {
+        Ok(_) | Err(Failure::Refused(Refusal::Missing)) => None,
+        Err(failure) => Some(failure.to_string()),
+    }
+}
+
+/// What Redis noted as slow, if it does note that and lets us ask.
+async fn slow(conn: &mut impl ConnectionLike, now_ms: i64) -> Vec<(String, i64, i64)> {
+    let events: Vec<Value> = cmd("LATENCY").arg("LATEST").query_async(conn).await.unwrap_or_default();
+    let event = |event: &Value| {
+        let Value::Array(parts) = event else { return None };
+        let number = |at: usize| parts.get(at).and_then(|value| text(value).parse::<i64>().ok());
+        Some((parts.first().map(text)?, now_ms / 1_000 - number(1)?, number(3)?))
+    };
+    events.iter().filter_map(event).collect()
+}
+
+async fn foreign_keys(conn: &mut impl ConnectionLike, sales: &[String]) -> RedisResult<u64> {
+    let all: u64 = cmd("DBSIZE").query_async(conn).await?;
+    let mut exist = cmd("EXISTS");
+    exist.arg(&[SALES, FLEET, LIMITS, LIMITS_LOG]);
+    sales.iter().for_each(|sale| {
+        exist.arg(Keys::of(sale).all());
+    });
+    let ours: u64 = exist.query_async(conn).await?;
+    Ok(all.saturating_sub(ours))
+}
+
+/// Redis is on this machine: its process is seen, and the folder of its files.
+fn machine(
+    info: &HashMap<String, String>,
+    settings: &Result<HashMap<String, String>, String>,
+) -> Option<Machine> {
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", info.get("process_id")?)).ok()?;
+    if !["redis", "valkey"].iter().any(|known| name.starts_with(known)) {
+        return None;
+    }
+    let folder = settings.as_ref().ok().and_then(|settings| settings.get("dir"));
+    let disk = folder.and_then(|folder| rustix::fs::statvfs(folder.as_str()).ok());
+    let overcommit = std::fs::read_to_string("/proc/sys/vm/overcommit_memory").ok();
+    Some(Machine {
+        disk_free: disk.map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
+        overcommit: overcommit.and_then(|mode| mode.trim().parse().ok()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_sale_can_have_the_id_that_scripts_are_tried_with() {
+        assert!(super::NO_SALE.bytes().any(|byte| !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')));
+    }
+}

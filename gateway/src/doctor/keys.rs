@@ -1,0 +1,365 @@
+//! Do keys, certificates and tokens hold through the launch, and are they kept as secrets? Facts in, lines out.
+
+use std::path::PathBuf;
+
+use super::report::{Line, Lines, Verdict};
+use super::words::{age, some};
+
+const DAY_S: i64 = 86_400;
+/// What ends sooner ends during the launch or right after it.
+const SOON_S: i64 = 2 * DAY_S;
+/// What ends sooner should have been renewed by now.
+const RENEWED_S: i64 = 14 * DAY_S;
+/// A secret with less can be guessed by somebody who has time.
+const BITS_MIN: f64 = 96.0;
+
+/// What is known of files with secrets, and of certificates.
+#[derive(Debug)]
+pub(super) struct KeyFacts {
+    /// Seconds since 1970.
+    pub now_s: i64,
+    /// The sale that opens next, and when.
+    pub launch: Option<(String, i64)>,
+    /// What tokens of apps are verified with, or why it can't be used.
+    pub auth: Result<Auth, Vec<String>>,
+    /// Names of ops, each with the bits of his token, or why the file can't be used.
+    pub ops: Result<Vec<(String, f64)>, Vec<String>>,
+    /// Files that others on this machine may read: what, where, mode.
+    pub shared: Vec<(&'static str, PathBuf, u32)>,
+    /// Of each listener that has one: the option's prefix, and what it is or why it can't be used.
+    pub certificates: Vec<(&'static str, Result<Certificate, Vec<String>>)>,
+}
+
+/// What tokens are verified with.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Auth {
+    /// A shared secret of so many bits.
+    Secret(f64),
+    /// Public keys.
+    Jwks {
+        /// Each key's id, and when it ends.
+        keys: Vec<(String, Option<i64>)>,
+        /// How many of them may sign for a service.
+        services: usize,
+        /// Whether tokens must come from one issuer, and be meant for one audience.
+        is_bound: bool,
+    },
+}
+
+/// A certificate and its chain.
+#[derive(Debug, Clone)]
+pub(super) struct Certificate {
+    /// From, in seconds since 1970.
+    pub begins: i64,
+    /// Until.
+    pub ends: i64,
+    /// Whom it is for.
+    pub names: Vec<String>,
+    /// Certificates in the file.
+    pub chain: usize,
+    /// Signed by itself.
+    pub is_own_issuer: bool,
+    /// The name that apps call, and whether it is for that.
+    pub host: Option<(String, bool)>,
+}
+
+/// About how many bits somebody would have to guess, if every character was drawn from those that occur.
+pub(super) fn bits(secret: &[u8]) -> f64 {
+    let mut seen = [false; 256];
+    secret.iter().for_each(|byte| seen[usize::from(*byte)] = true);
+    let kinds = u32::try_from(seen.iter().filter(|is| **is).count()).unwrap_or(1);
+    let length = u32::try_from(secret.len()).unwrap_or(u32::MAX);
+    f64::from(kinds.max(1)).log2() * f64::from(length)
+}
+
+/// Every check.
+pub(super) fn check(facts: &KeyFacts) -> Vec<Line> {
+    let mut lines = Lines::of("keys");
+    auth(facts, &mut lines);
+    ops(facts, &mut lines);
+    for (what, path, mode) in &facts.shared {
+        let found = format!("{what} {} is open to others on this machine (mode {mode:03o})", path.display());
+        lines.warn("files", found, format!("chmod 600 {}", path.display()));
+    }
+    for (listener, certificate) in &facts.certificates {
+        match certificate {
+            Ok(certificate) => judge_certificate(facts, listener, certificate, &mut lines),
+            Err(problems) => problems.iter().for_each(|problem| {
+                lines.fail(
+                    "certificate",
+                    problem,
+                    format!(
+                        "name a pair that fits with --{listener}tls-cert-file and --{listener}tls-key-file"
+                    ),
+                );
+            }),
+        }
+    }
+    lines.end()
+}
+
+fn auth(facts: &KeyFacts, lines: &mut Lines) {
+    match &facts.auth {
+        Err(problems) => problems.iter().for_each(|problem| {
+            lines.fail(
+                "tokens",
+                problem,
+                "without keys no token of a buyer is good, and the gateway does not start",
+            );
+        }),
+        Ok(Auth::Secret(bits)) if *bits < BITS_MIN => lines.warn(
+            "tokens",
+            "the secret of tokens has so few different characters that it can be guessed",
+            "make one with `openssl rand -hex 32`, and give it to whoever signs tokens",
+        ),
+        Ok(Auth::Secret(_)) => {
+            lines.ok("tokens", "HS256 with a secret: whoever has it can make tokens for anybody")
+        }
+        Ok(Auth::Jwks { keys, services, is_bound }) => {
+            expiries(facts, keys, lines);
+            if *services == 0 {
+                lines.fail(
+                    "services",
+                    "no key may sign for services: nothing can be confirmed, and every hold runs out",
+                    "name the payment service's keys with --auth-service-key-ids",
+                );
+            } else {
+                lines.ok("services", format!("{services} of the keys may sign for services"));
+            }
+            if !is_bound {
+                lines.warn(
+                    "audience",
+                    "tokens for anybody else that these keys sign are taken, too",
+                    "--auth-issuer and --auth-audience say which tokens are meant for us",
+                );
+            }
+        }
+    }
+}
+
+fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Lines) {
+    let mut is_bad = false;
+    for (kid, ends) in keys {
+        let Some(ends) = ends else { continue };
+        let what = format!("the key {kid:?}");
+        if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
+            is_bad = true;
+            lines.judged(
+                verdict,
+                "tokens",
+                found,
+                "publish a later key, and sign with it before this one ends",
+            );
+        }
+    }
+    if !is_bad {
+        let first = keys.iter().filter_map(|(_, ends)| *ends).min();
+        let until = first.map_or("none of them ends".to_owned(), |ends| {
+            format!("the first ends in {}", age(ends.saturating_sub(facts.now_s).unsigned_abs()))
+        });
+        lines.ok("tokens", format!("{} public keys, {until}", keys.len()));
+    }
+}
+
+fn ops(facts: &KeyFacts, lines: &mut Lines) {
+    let tokens = match &facts.ops {
+        Err(problems) => {
+            return problems.iter().for_each(|problem| {
+                lines.fail(
+                    "ops",
+                    problem,
+                    "without it nobody may pull a lever, and the gateway does not start",
+                );
+            });
+        }
+        Ok(tokens) => tokens,
+    };
+    let names = |pick: &dyn Fn(f64) -> bool| -> Vec<&str> {
+        tokens.iter().filter(|(_, bits)| pick(*bits)).map(|(name, _)| name.as_str()).collect()
+    };
+    let weak = names(&|bits| bits < BITS_MIN);
+    if weak.is_empty() {
+        lines.ok("ops", format!("tokens of {}", some(&names(&|_| true))));
+    } else {
+        let found = format!("tokens that can be guessed: those of {}", some(&weak));
+        lines.warn("ops", found, "make better ones with `openssl rand -hex 32`: they close sales");
+    }
+}
+
+/// What is wrong with something that ends then.
+fn lifetime(facts: &KeyFacts, what: &str, ends: i64) -> Option<(Verdict, String)> {
+    let left = ends.saturating_sub(facts.now_s);
+    let told = age(left.unsigned_abs());
+    if left <= 0 {
+        return Some((Verdict::Fail, format!("{what} ended {told} ago")));
+    }
+    if let Some((sale, opens)) = &facts.launch
+        && ends < opens.saturating_add(DAY_S)
+    {
+        return Some((
+            Verdict::Fail,
+            format!("{what} ends in {told}, before or on the day that {sale} opens"),
+        ));
+    }
+    match left {
+        _ if left < SOON_S => Some((Verdict::Fail, format!("{what} ends in {told}"))),
+        _ if left < RENEWED_S => Some((Verdict::Warn, format!("{what} ends in {told}"))),
+        _ => None,
+    }
+}
+
+fn judge_certificate(facts: &KeyFacts, listener: &str, certificate: &Certificate, lines: &mut Lines) {
+    let what = format!("--{listener}tls-cert-file");
+    let Certificate { begins, ends, names, chain, is_own_issuer, host } = certificate;
+    let renew = "renew it: the gateway reads the files again by itself";
+    if *begins > facts.now_s {
+        let found = format!("{what} begins in {}", age(begins.saturating_sub(facts.now_s).unsigned_abs()));
+        lines.fail("certificate", found, "is this machine's clock right? Clients refuse it until then");
+    } else if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
+        lines.judged(verdict, "certificate", found, renew);
+    } else if names.is_empty() {
+        lines.fail(
+            "certificate",
+            format!("{what} is for no name"),
+            "issue it with subjectAltName: clients look at nothing else",
+        );
+    } else if let Some((host, false)) = host {
+        let found = format!("{what} is for {} and not for {host}", some(names));
+        lines.fail("certificate", found, "issue it for the name that apps call");
+    } else if *is_own_issuer {
+        let found = format!("{what}, for {}, is signed by itself", some(names));
+        lines.warn("certificate", found, "apps trust it only if they are told to: use one of an authority");
+    } else if *chain == 1 {
+        let found = format!("{what}, for {}, comes without its issuer's certificate", some(names));
+        lines.warn(
+            "certificate",
+            found,
+            "put the chain into the file, behind the server's own: phones don't look for it",
+        );
+    } else {
+        let left = age(ends.saturating_sub(facts.now_s).unsigned_abs());
+        lines.ok("certificate", format!("{what}, for {}, ends in {left}", some(names)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_900_000_000;
+
+    fn certificate() -> Certificate {
+        Certificate {
+            begins: NOW - DAY_S,
+            ends: NOW + 60 * DAY_S,
+            names: vec!["shop.example".into()],
+            chain: 2,
+            is_own_issuer: false,
+            host: Some(("shop.example".into(), true)),
+        }
+    }
+
+    fn jwks(ends: Option<i64>, services: usize, is_bound: bool) -> KeyFacts {
+        let keys = vec![("a".to_owned(), None), ("b".to_owned(), ends)];
+        KeyFacts { auth: Ok(Auth::Jwks { keys, services, is_bound }), ..good() }
+    }
+
+    fn good() -> KeyFacts {
+        KeyFacts {
+            now_s: NOW,
+            launch: Some(("small".into(), NOW + DAY_S)),
+            auth: Ok(Auth::Secret(256.0)),
+            ops: Ok(vec![("maja".into(), 256.0)]),
+            shared: Vec::new(),
+            certificates: vec![("", Ok(certificate()))],
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut Certificate)) -> KeyFacts {
+        let mut certificate = certificate();
+        change(&mut certificate);
+        KeyFacts { certificates: vec![("ops-", Ok(certificate))], ..good() }
+    }
+
+    fn bad(facts: &KeyFacts) -> Vec<(&'static str, Verdict)> {
+        let lines = check(facts).into_iter().filter(|line| line.verdict != Verdict::Ok);
+        lines.map(|line| (line.check, line.verdict)).collect()
+    }
+
+    #[test]
+    fn keys_that_hold_through_the_launch_are_well() {
+        assert_eq!(bad(&good()), []);
+        assert_eq!(bad(&jwks(None, 1, true)), []);
+        assert_eq!(bad(&jwks(Some(NOW + 60 * DAY_S), 1, true)), []);
+    }
+
+    #[test]
+    fn keys_that_end_or_can_t_be_used_or_guessed_are_told() {
+        use Verdict::{Fail, Warn};
+        let problems = || vec!["one".to_owned(), "another".to_owned()];
+        let far = Some(("small".to_owned(), NOW + 40 * DAY_S));
+        for (facts, told) in [
+            (KeyFacts { auth: Err(problems()), ..good() }, &[("tokens", Fail), ("tokens", Fail)][..]),
+            (KeyFacts { auth: Ok(Auth::Secret(95.0)), ..good() }, &[("tokens", Warn)]),
+            (jwks(Some(NOW), 1, true), &[("tokens", Fail)]),
+            // Ends within the day after the opening, or soon whatever opens.
+            (jwks(Some(NOW + 2 * DAY_S - 1), 1, true), &[("tokens", Fail)]),
+            (KeyFacts { launch: None, ..jwks(Some(NOW + SOON_S - 1), 1, true) }, &[("tokens", Fail)]),
+            (
+                KeyFacts { launch: far.clone(), ..jwks(Some(NOW + 41 * DAY_S - 1), 1, true) },
+                &[("tokens", Fail)],
+            ),
+            (KeyFacts { launch: far, ..jwks(Some(NOW + 41 * DAY_S), 1, true) }, &[]),
+            (jwks(Some(NOW + RENEWED_S - 1), 1, true), &[("tokens", Warn)]),
+            (jwks(None, 0, true), &[("services", Fail)]),
+            (jwks(None, 1, false), &[("audience", Warn)]),
+            (KeyFacts { ops: Err(problems()), ..good() }, &[("ops", Fail), ("ops", Fail)]),
+            (
+                KeyFacts { ops: Ok(vec![("li".into(), 95.0), ("maja".into(), 96.0)]), ..good() },
+                &[("ops", Warn)],
+            ),
+            (
+                KeyFacts { shared: vec![("ops token file", "/ops".into(), 0o644)], ..good() },
+                &[("files", Warn)],
+            ),
+        ] {
+            assert_eq!(bad(&facts), told, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn certificates_that_clients_would_refuse_are_told() {
+        use Verdict::{Fail, Warn};
+        for (facts, verdict, word) in [
+            (with(|c| c.ends = NOW - 5), Fail, "ended 5 s ago"),
+            (with(|c| c.ends = NOW + DAY_S), Fail, "small opens"),
+            (KeyFacts { launch: None, ..with(|c| c.ends = NOW + DAY_S) }, Fail, "ends in 1 d"),
+            (with(|c| c.ends = NOW + 10 * DAY_S), Warn, "ends in 10 d"),
+            (with(|c| c.begins = NOW + 60), Fail, "begins in 1 min"),
+            (with(|c| c.names.clear()), Fail, "no name"),
+            (with(|c| c.host = Some(("app.example".into(), false))), Fail, "not for app.example"),
+            (with(|c| c.is_own_issuer = true), Warn, "by itself"),
+            (with(|c| c.chain = 1), Warn, "without its issuer"),
+            (
+                KeyFacts { certificates: vec![("ops-", Err(vec!["no file".into()]))], ..good() },
+                Fail,
+                "no file",
+            ),
+        ] {
+            assert_eq!(bad(&facts), [("certificate", verdict)], "{facts:?}");
+            let line = check(&facts).pop().unwrap_or_else(|| unreachable!());
+            assert!(line.found.contains(word), "{line:?}");
+            assert!(line.found.contains("--ops-tls-cert-file") || word == "no file", "{line:?}");
+        }
+    }
+
+    #[test]
+    fn bits_are_counted_by_length_and_by_what_occurs() {
+        assert!(bits(b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa") < BITS_MIN);
+        assert!(bits(b"password12345678") < BITS_MIN);
+        assert!(bits(b"") < BITS_MIN);
+        assert!(bits(b"0123456789abcdef0123456789abcdef") >= BITS_MIN);
+        assert!(bits(b"k7Jq2vX9bT4mZ1pR8sW5") < BITS_MIN, "20 letters and digits, all different");
+        assert!(bits(b"k7Jq2vX9bT4mZ1pR8sW5yC3n") >= BITS_MIN);
+    }
+}

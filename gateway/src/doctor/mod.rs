@@ -1,0 +1,215 @@
+//! `gateway doctor`: everything that can be checked before a launch, a line each, with what to do.
+//!
+//! `gather` finds facts and judges nothing; the other modules judge facts and ask for nothing, so that each check can be
+//! shown each fact that it must, and must not, complain of.
+
+mod dashboards;
+mod definition;
+mod fleet;
+mod gather;
+mod host;
+mod keys;
+mod memory;
+mod redis;
+mod report;
+mod sale;
+mod words;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use memory::{ITEM_BYTES, Need, RESERVATION_BYTES};
+pub use report::{Line, Report, Verdict};
+
+use crate::cli::{DoctorArgs, Failed};
+use crate::config::ServeConfig;
+use crate::domain::definition::Definition;
+use crate::ledger::admin::Admin;
+use crate::ledger::dial::Dial;
+use crate::ledger::scripts::{REAL_CLOCK, Scripts};
+use gather::gateway::{self, Running};
+use report::Lines;
+use sale::SaleFacts;
+
+/// Makes every check, prints what was found, and fails by the worst of it.
+pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), Failed> {
+    if let Some(folder) = args.dashboards.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Failed::Usage(format!("--dashboards: {} is no folder", folder.display())));
+    }
+    let (lines, out_of_reach) = examine(config, &args).await;
+    let report = Report::new(lines);
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &report).map_err(|e| Failed::Outside(e.to_string()))?;
+        writeln!(out)?;
+    } else {
+        let has_colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        out.write_all(report.text(has_colours).as_bytes())?;
+    }
+    out.flush()?;
+    match (out_of_reach, report.fail) {
+        (Some(why), _) => {
+            Err(Failed::Outside(format!("Redis is out of reach, so much could not be looked at: {why}")))
+        }
+        (None, 0) => Ok(()),
+        (None, 1) => Err(Failed::No("one check fails".into())),
+        (None, count) => Err(Failed::No(format!("{count} checks fail"))),
+    }
+}
+
+/// All lines, in the order in which somebody would look; and why Redis could not be asked, if it could not.
+async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<String>) {
+    let mut files = Files::load(&args.definition);
+    let ledger = ledger(config, args, &mut files).await;
+    // After the ledger was read, so that what a gateway has followed is not older than that.
+    let running = gateway::at_ops(config.ops_listen, config.ops_tls.as_ref()).await;
+    let answers = match config.proxy_protocol {
+        // There every connection must begin with a proxy's header.
+        true => running.is_some(),
+        false => gateway::at_public(config.listen, config.tls.as_ref()).await,
+    };
+    let now_ms =
+        ledger.as_ref().map_or_else(|_| jiff::Timestamp::now().as_millisecond(), |ledger| ledger.now_ms);
+    let mut lines = host::check(&gather::host::look(config, running.as_ref(), answers));
+    let known = ledger.as_ref().map(|ledger| ledger.sales.as_slice()).unwrap_or_default();
+    let launch = next_launch(known, files.all.iter().map(|(_, definition)| definition), now_ms);
+    lines.extend(keys::check(&gather::keys::read(
+        config,
+        args.host.as_deref(),
+        launch,
+        now_ms.div_euclid(1_000),
+    )));
+    lines.append(&mut files.mistakes);
+    let out_of_reach = match ledger {
+        Ok(ledger) => {
+            lines.extend(ledger.lines(running.as_ref()));
+            None
+        }
+        Err(why) => {
+            let mut redis = Lines::of("redis");
+            redis.fail("reach", &why, "is --redis right, does it run, and does it let this user in? Nothing in it could be looked at");
+            lines.extend(redis.end());
+            for (file, definition) in files.all {
+                let mut of_file = Lines::of(format!("file {file}"));
+                definition::check(&definition, now_ms, &mut of_file);
+                lines.extend(of_file.end());
+            }
+            Some(why)
+        }
+    };
+    lines.extend(args.dashboards.iter().flat_map(|folder| dashboards::check(folder)));
+    (lines, out_of_reach)
+}
+
+/// The definitions' files that were named.
+struct Files {
+    all: Vec<(String, Definition)>,
+    mistakes: Vec<Line>,
+}
+
+impl Files {
+    fn load(paths: &[PathBuf]) -> Self {
+        let mut files = Self { all: Vec::new(), mistakes: Vec::new() };
+        for path in paths {
+            let name = path.display().to_string();
+            match Definition::load(path) {
+                Ok(definition) => files.all.push((name, definition)),
+                Err(mistakes) => files.mistakes.extend(sale::mistakes(&name, &mistakes)),
+            }
+        }
+        files
+    }
+
+    fn take(&mut self, sale: &str) -> Option<(String, Definition)> {
+        let at = self.all.iter().position(|(_, definition)| definition.sale.id == sale)?;
+        Some(self.all.remove(at))
+    }
+}
+
+/// What the ledger has.
+struct Ledger {
+    redis: redis::RedisFacts,
+    fleet: fleet::FleetFacts,
+    sales: Vec<SaleFacts>,
+    now_ms: i64,
+}
+
+async fn ledger(config: &ServeConfig, args: &DoctorArgs, files: &mut Files) -> Result<Ledger, String> {
+    let scripts = Arc::new(Scripts::new(REAL_CLOCK));
+    let mut conn = config.redis.dial().await.map_err(|e| e.to_string())?;
+    let found = gather::redis::ask(config, &mut conn, &scripts).await.map_err(|e| e.to_string())?;
+    let admin = Admin::new(config.redis.pool(1)?, scripts, Arc::default());
+    let look = gather::sales::Look {
+        admin: &admin,
+        run_id: &found.run_id,
+        now_ms: found.now_ms,
+        is_served: found.fleet.live.as_ref().is_ok_and(|live| !live.is_empty()),
+    };
+    let mut ids = args.sale.clone();
+    ids.extend(files.all.iter().map(|(_, definition)| definition.sale.id.clone()));
+    let all = ids.is_empty();
+    if all {
+        ids.clone_from(&found.sales);
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    let mut sales = Vec::new();
+    for id in ids {
+        let facts =
+            gather::sales::read(&look, &id, files.take(&id)).await.map_err(|failure| failure.to_string())?;
+        // Of all that there are, those that are over are nobody's next launch.
+        if !all || !facts.is_over() {
+            sales.push(facts);
+        }
+    }
+    Ok(Ledger { redis: found.facts, fleet: found.fleet, sales, now_ms: found.now_ms })
+}
+
+impl Ledger {
+    /// Judges it, beside what the gateway that runs here says.
+    fn lines(mut self, running: Option<&Running>) -> Vec<Line> {
+        self.fleet.here = running.map(|running| fleet::Here {
+            has_our_scripts: running.scripts.as_ref().map(|print| *print == Scripts::new(REAL_CLOCK).print()),
+            not_ready: running.not_ready.clone(),
+            has_our_certificate: running.has_our_certificate,
+        });
+        let need = |sale: &SaleFacts| match (&sale.applied, &sale.file) {
+            (Ok(Some(applied)), _) => Some(Need::of(&applied.definition, applied.started())),
+            (_, Some((_, definition))) => Some(Need::of(definition, 0)),
+            _ => None,
+        };
+        let needs: Vec<Need> = self.sales.iter().filter_map(need).collect();
+        let mut lines = redis::check(&self.redis);
+        lines.extend(memory::check(&self.redis, &needs));
+        lines.extend(fleet::check(&self.fleet));
+        for sale in &mut self.sales {
+            sale.followed = running.map(|running| running.sequences.get(&sale.id).copied());
+            lines.extend(sale::check(sale));
+        }
+        if self.sales.is_empty() {
+            let mut none = Lines::of("sales");
+            none.warn("ledger", "there is none to come, and none under way", "gateway sale apply FILE");
+            lines.extend(none.end());
+        }
+        lines
+    }
+}
+
+/// The sale that opens next, and when, in seconds since 1970.
+fn next_launch<'a>(
+    sales: &'a [SaleFacts],
+    files: impl Iterator<Item = &'a Definition>,
+    now_ms: i64,
+) -> Option<(String, i64)> {
+    let of_sale = |sale: &'a SaleFacts| match (&sale.applied, &sale.file) {
+        (Ok(Some(applied)), _) => Some(&applied.definition),
+        (_, Some((_, definition))) => Some(definition),
+        _ => None,
+    };
+    let definitions = sales.iter().filter_map(of_sale).chain(files);
+    let opening =
+        definitions.map(|definition| (definition.sale.opens_at.as_millisecond(), &definition.sale.id));
+    let (opens, id) = opening.filter(|(opens, _)| *opens > now_ms).min()?;
+    Some((id.clone(), opens.div_euclid(1_000)))
+}

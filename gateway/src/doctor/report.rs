@@ -1,0 +1,173 @@
+//! What the doctor says: a line for each check, for people and as JSON.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+/// How a check ended, the worse the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// The launch can go on with it, but somebody should want it so.
+    Warn,
+    /// The launch must not go on with it.
+    Fail,
+}
+
+/// One check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Line {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What was looked at: `host`, `redis`, `sale small`.
+    pub area: String,
+    /// Which check.
+    pub check: &'static str,
+    /// What was found.
+    pub found: String,
+    /// What to do about it; null where all is well.
+    pub todo: Option<String>,
+}
+
+/// The checks of one area, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    area: String,
+    all: Vec<Line>,
+}
+
+impl Lines {
+    /// None yet.
+    pub(super) fn of(area: impl Into<String>) -> Self {
+        Self { area: area.into(), all: Vec::new() }
+    }
+
+    pub(super) fn ok(&mut self, check: &'static str, found: impl Into<String>) {
+        self.add(Verdict::Ok, check, found.into(), None);
+    }
+
+    pub(super) fn warn(&mut self, check: &'static str, found: impl Into<String>, todo: impl Into<String>) {
+        self.add(Verdict::Warn, check, found.into(), Some(todo.into()));
+    }
+
+    pub(super) fn fail(&mut self, check: &'static str, found: impl Into<String>, todo: impl Into<String>) {
+        self.add(Verdict::Fail, check, found.into(), Some(todo.into()));
+    }
+
+    /// One of the three, by a verdict that was found.
+    pub(super) fn judged(&mut self, verdict: Verdict, check: &'static str, found: String, todo: &str) {
+        self.add(verdict, check, found, (verdict != Verdict::Ok).then(|| todo.to_owned()));
+    }
+
+    fn add(&mut self, verdict: Verdict, check: &'static str, found: String, todo: Option<String>) {
+        self.all.push(Line { verdict, area: self.area.clone(), check, found, todo });
+    }
+
+    /// What was said.
+    pub(super) fn end(self) -> Vec<Line> {
+        self.all
+    }
+}
+
+/// All that was found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The worst of all lines.
+    pub verdict: Verdict,
+    /// How many lines are well.
+    pub ok: usize,
+    /// How many warn.
+    pub warn: usize,
+    /// How many fail.
+    pub fail: usize,
+    /// Every check that could be made.
+    pub lines: Vec<Line>,
+}
+
+impl Report {
+    pub(super) fn new(lines: Vec<Line>) -> Self {
+        let count = |verdict| lines.iter().filter(|line| line.verdict == verdict).count();
+        Self {
+            verdict: lines.iter().map(|line| line.verdict).max().unwrap_or(Verdict::Ok),
+            ok: count(Verdict::Ok),
+            warn: count(Verdict::Warn),
+            fail: count(Verdict::Fail),
+            lines,
+        }
+    }
+
+    /// For people: aligned, what to do under what was found, in colours where they show.
+    pub(super) fn text(&self, has_colours: bool) -> String {
+        let width =
+            |of: fn(&Line) -> &str| self.lines.iter().map(|l| of(l).chars().count()).max().unwrap_or(0);
+        let (area, check) = (width(|l| &l.area), width(|l| l.check));
+        let mut text = String::new();
+        for line in &self.lines {
+            let (word, colour) = match line.verdict {
+                Verdict::Ok => ("ok  ", "32"),
+                Verdict::Warn => ("warn", "33"),
+                Verdict::Fail => ("FAIL", "31;1"),
+            };
+            let word = if has_colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word.to_owned() };
+            // Writing into a String can't fail.
+            let _ = writeln!(
+                text,
+                "{word}  {:<area$}  {:<check$}  {}",
+                line.area,
+                line.check,
+                plain(&line.found)
+            );
+            if let Some(todo) = &line.todo {
+                let _ = writeln!(text, "{:1$}→ {2}", "", 6 + area + 2 + check + 2, plain(todo));
+            }
+        }
+        let _ = writeln!(text, "{} ok, {} warn, {} fail", self.ok, self.warn, self.fail);
+        text
+    }
+}
+
+/// On one line and without control characters: some of what is shown was written by others.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut redis = Lines::of("redis");
+        redis.ok("version", "7.0.15");
+        redis.warn("fsync", "everysec\u{1b}[2J\nforged", "set it");
+        let mut sale = Lines::of("sale small");
+        sale.fail("dates", "over", "apply it anew");
+        Report::new([redis.end(), sale.end()].concat())
+    }
+
+    #[test]
+    fn lines_are_aligned_and_say_what_to_do() {
+        assert_eq!(
+            report().text(false),
+            "ok    redis       version  7.0.15\n\
+             warn  redis       fsync    everysec [2J forged\n                           → set it\n\
+             FAIL  sale small  dates    over\n                           → apply it anew\n\
+             1 ok, 1 warn, 1 fail\n"
+        );
+        let coloured = report().text(true);
+        assert!(coloured.contains("\u{1b}[32mok  \u{1b}[0m  redis"), "{coloured:?}");
+        assert_eq!(coloured.matches('\u{1b}').count(), 6);
+    }
+
+    #[test]
+    fn the_worst_line_is_the_verdict() {
+        assert_eq!(report().verdict, Verdict::Fail);
+        assert_eq!(Report::new(Vec::new()).verdict, Verdict::Ok);
+        let mut lines = Lines::of("x");
+        lines.judged(Verdict::Ok, "a", "b".into(), "c");
+        lines.judged(Verdict::Warn, "a", "b".into(), "c");
+        let report = Report::new(lines.end());
+        assert_eq!((report.verdict, report.lines[0].todo.as_deref()), (Verdict::Warn, None));
+    }
+}
