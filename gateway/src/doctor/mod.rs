@@ -19,6 +19,7 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use ::redis::aio::MultiplexedConnection;
 pub use memory::{ITEM_BYTES, Need, RESERVATION_BYTES};
 pub use report::{Line, Report, Verdict};
 
@@ -61,7 +62,7 @@ pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), Failed> {
 /// All lines, in the order in which somebody would look; and why Redis could not be asked, if it could not.
 async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<String>) {
     let mut files = Files::load(&args.definition);
-    let ledger = ledger(config, args, &mut files).await;
+    let mut seen = Seen::of(config, args, &mut files).await;
     // After the ledger was read, so that what a gateway has followed is not older than that.
     let running = gateway::at_ops(config.ops_listen, config.ops_tls.as_ref()).await;
     let answers = match config.proxy_protocol {
@@ -69,33 +70,30 @@ async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<
         true => running.is_some(),
         false => gateway::at_public(config.listen, config.tls.as_ref()).await,
     };
-    let now_ms =
-        ledger.as_ref().map_or_else(|_| jiff::Timestamp::now().as_millisecond(), |ledger| ledger.now_ms);
     let mut lines = host::check(&gather::host::look(config, running.as_ref(), answers));
-    let known = ledger.as_ref().map(|ledger| ledger.sales.as_slice()).unwrap_or_default();
-    let launch = next_launch(known, files.all.iter().map(|(_, definition)| definition), now_ms);
-    lines.extend(keys::check(&gather::keys::read(
-        config,
-        args.host.as_deref(),
-        launch,
-        now_ms.div_euclid(1_000),
-    )));
+    let sales = seen.ledger.as_ref().map(|ledger| ledger.sales.as_slice()).unwrap_or_default();
+    let launch = next_launch(sales, files.all.iter().map(|(_, definition)| definition), seen.now_ms);
+    let now_s = seen.now_ms.div_euclid(1_000);
+    lines.extend(keys::check(&gather::keys::read(config, args.host.as_deref(), launch, now_s)));
     lines.append(&mut files.mistakes);
-    let out_of_reach = match ledger {
+    lines.extend(seen.redis.iter().flat_map(redis::check));
+    let out_of_reach = match &mut seen.ledger {
         Ok(ledger) => {
-            lines.extend(ledger.lines(running.as_ref()));
+            lines.extend(seen.redis.iter().flat_map(|facts| memory::check(facts, &ledger.needs())));
+            lines.extend(ledger.check(running.as_ref()));
             None
         }
         Err(why) => {
             let mut redis = Lines::of("redis");
-            redis.fail("reach", &why, "is --redis right, does it run, and does it let this user in? Nothing in it could be looked at");
+            let todo = "is --redis right, does it run, and does it let this user in? What is in it could not be looked at";
+            redis.fail("reach", why.as_str(), todo);
             lines.extend(redis.end());
-            for (file, definition) in files.all {
+            for (file, definition) in &files.all {
                 let mut of_file = Lines::of(format!("file {file}"));
-                definition::check(&definition, now_ms, &mut of_file);
+                definition::check(definition, seen.now_ms, &mut of_file);
                 lines.extend(of_file.end());
             }
-            Some(why)
+            Some(why.clone())
         }
     };
     lines.extend(args.dashboards.iter().flat_map(|folder| dashboards::check(folder)));
@@ -127,62 +125,99 @@ impl Files {
     }
 }
 
-/// What the ledger has.
-struct Ledger {
-    redis: redis::RedisFacts,
-    fleet: fleet::FleetFacts,
-    sales: Vec<SaleFacts>,
+/// What was seen in Redis.
+struct Seen {
+    /// By Redis's clock; by ours where it could not be asked.
     now_ms: i64,
+    /// What it says of itself.
+    redis: Option<redis::RedisFacts>,
+    /// What is in it, or why that could not be read.
+    ledger: Result<Ledger, String>,
 }
 
-async fn ledger(config: &ServeConfig, args: &DoctorArgs, files: &mut Files) -> Result<Ledger, String> {
-    let scripts = Arc::new(Scripts::new(REAL_CLOCK));
-    let mut conn = config.redis.dial().await.map_err(|e| e.to_string())?;
-    let found = gather::redis::ask(config, &mut conn, &scripts).await.map_err(|e| e.to_string())?;
-    let admin = Admin::new(config.redis.pool(1)?, scripts, Arc::default());
-    let look = gather::sales::Look {
-        admin: &admin,
-        run_id: &found.run_id,
-        now_ms: found.now_ms,
-        is_served: found.fleet.live.as_ref().is_ok_and(|live| !live.is_empty()),
-    };
-    let mut ids = args.sale.clone();
-    ids.extend(files.all.iter().map(|(_, definition)| definition.sale.id.clone()));
-    let all = ids.is_empty();
-    if all {
-        ids.clone_from(&found.sales);
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    let mut sales = Vec::new();
-    for id in ids {
-        let facts =
-            gather::sales::read(&look, &id, files.take(&id)).await.map_err(|failure| failure.to_string())?;
-        // Of all that there are, those that are over are nobody's next launch.
-        if !all || !facts.is_over() {
-            sales.push(facts);
+/// What gateways keep in it.
+struct Ledger {
+    fleet: fleet::FleetFacts,
+    sales: Vec<SaleFacts>,
+}
+
+impl Seen {
+    async fn of(config: &ServeConfig, args: &DoctorArgs, files: &mut Files) -> Self {
+        let asked = async {
+            let mut conn = config.redis.dial().await?;
+            let itself = gather::redis::itself(config, &mut conn).await?;
+            Ok::<_, ::redis::RedisError>((conn, itself))
+        };
+        match asked.await {
+            Ok((conn, mut itself)) => {
+                let ledger = Ledger::read(config, args, conn, &mut itself, files).await;
+                Self { now_ms: itself.now_ms, redis: Some(itself.facts), ledger }
+            }
+            Err(error) => {
+                let now_ms = jiff::Timestamp::now().as_millisecond();
+                Self { now_ms, redis: None, ledger: Err(error.to_string()) }
+            }
         }
     }
-    Ok(Ledger { redis: found.facts, fleet: found.fleet, sales, now_ms: found.now_ms })
 }
 
 impl Ledger {
-    /// Judges it, beside what the gateway that runs here says.
-    fn lines(mut self, running: Option<&Running>) -> Vec<Line> {
-        self.fleet.here = running.map(|running| fleet::Here {
-            has_our_scripts: running.scripts.as_ref().map(|print| *print == Scripts::new(REAL_CLOCK).print()),
-            not_ready: running.not_ready.clone(),
-            has_our_certificate: running.has_our_certificate,
-        });
+    async fn read(
+        config: &ServeConfig,
+        args: &DoctorArgs,
+        mut conn: MultiplexedConnection,
+        itself: &mut gather::redis::Itself,
+        files: &mut Files,
+    ) -> Result<Self, String> {
+        let scripts = Arc::new(Scripts::new(REAL_CLOCK));
+        let shared = gather::redis::shared(config, &mut conn, &scripts, &mut itself.facts);
+        let gather::redis::Shared { fleet, sales: all } = shared.await.map_err(|error| error.to_string())?;
+        let admin = Admin::new(config.redis.pool(1)?, scripts, Arc::default());
+        let look = gather::sales::Look {
+            admin: &admin,
+            run_id: &itself.run_id,
+            now_ms: itself.now_ms,
+            is_served: fleet.live.as_ref().is_ok_and(|live| !live.is_empty()),
+        };
+        let mut ids = args.sale.clone();
+        ids.extend(files.all.iter().map(|(_, definition)| definition.sale.id.clone()));
+        let is_named = !ids.is_empty();
+        if !is_named {
+            ids = all;
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let mut sales = Vec::new();
+        for id in ids {
+            let facts = gather::sales::read(&look, &id, files.take(&id))
+                .await
+                .map_err(|failure| failure.to_string())?;
+            // Of all that there are, those that are over are nobody's next launch.
+            if is_named || !facts.is_over() {
+                sales.push(facts);
+            }
+        }
+        Ok(Self { fleet, sales })
+    }
+
+    /// What each sale can still take up.
+    fn needs(&self) -> Vec<Need> {
         let need = |sale: &SaleFacts| match (&sale.applied, &sale.file) {
             (Ok(Some(applied)), _) => Some(Need::of(&applied.definition, applied.started())),
             (_, Some((_, definition))) => Some(Need::of(definition, 0)),
             _ => None,
         };
-        let needs: Vec<Need> = self.sales.iter().filter_map(need).collect();
-        let mut lines = redis::check(&self.redis);
-        lines.extend(memory::check(&self.redis, &needs));
-        lines.extend(fleet::check(&self.fleet));
+        self.sales.iter().filter_map(need).collect()
+    }
+
+    /// Judges it, beside what the gateway that runs here says.
+    fn check(&mut self, running: Option<&Running>) -> Vec<Line> {
+        self.fleet.here = running.map(|running| fleet::Here {
+            has_our_scripts: running.scripts.as_ref().map(|print| *print == Scripts::new(REAL_CLOCK).print()),
+            not_ready: running.not_ready.clone(),
+            has_our_certificate: running.has_our_certificate,
+        });
+        let mut lines = fleet::check(&self.fleet);
         for sale in &mut self.sales {
             sale.followed = running.map(|running| running.sequences.get(&sale.id).copied());
             lines.extend(sale::check(sale));

@@ -37,33 +37,31 @@ const SETTINGS: [&str; 12] = [
 /// A sale that can't be: its id has a capital.
 const NO_SALE: &str = "NONE";
 
-/// All that was found out.
-pub(in crate::doctor) struct Found {
+/// What it says of itself.
+pub(in crate::doctor) struct Itself {
     pub(in crate::doctor) facts: RedisFacts,
-    pub(in crate::doctor) fleet: FleetFacts,
-    /// Ids of all sales.
-    pub(in crate::doctor) sales: Vec<String>,
     /// Of the process at the other end.
     pub(in crate::doctor) run_id: String,
     /// Its clock, in ms.
     pub(in crate::doctor) now_ms: i64,
 }
 
-/// Asks. An error means that it is out of reach, or does not let us in.
-pub(in crate::doctor) async fn ask(
+/// What all gateways share in it.
+pub(in crate::doctor) struct Shared {
+    pub(in crate::doctor) fleet: FleetFacts,
+    /// Ids of all sales.
+    pub(in crate::doctor) sales: Vec<String>,
+}
+
+/// Asks how it is. An error means that it is out of reach, or does not let us in.
+pub(in crate::doctor) async fn itself(
     config: &ServeConfig,
     conn: &mut MultiplexedConnection,
-    scripts: &Scripts,
-) -> RedisResult<Found> {
+) -> RedisResult<Itself> {
     let info = info(conn).await?;
     let settings = settings(conn).await?;
     let pings = pings(conn).await?;
     let (offset_ms, now_ms) = offset(conn).await?;
-    // Before anything is run that would load one.
-    let loaded = loaded(conn, scripts).await?;
-    let sales: Vec<String> = cmd("SMEMBERS").arg(SALES).query_async(conn).await?;
-    let live = live(conn).await?;
-    let set = fleet::read_limits(conn).await?;
     let facts = RedisFacts {
         machine: config.redis.is_local().then(|| machine(&info, &settings)).flatten(),
         config: settings,
@@ -71,21 +69,37 @@ pub(in crate::doctor) async fn ask(
         answer_timeout: config.redis.answer_timeout(),
         offset_ms,
         slow: slow(conn, now_ms).await,
-        scripts_refused: refused(conn, scripts).await,
-        foreign_keys: foreign_keys(conn, &sales).await?,
+        scripts_refused: None,
+        foreign_keys: 0,
         connections_needed: connections(config),
         info,
     };
+    let run_id = facts.info.get("run_id").cloned().unwrap_or_default();
+    Ok(Itself { facts, run_id, now_ms })
+}
+
+/// Asks for what gateways keep in it, and completes the facts. Fails where it lives and is no ledger: a part of a
+/// cluster, or one that is still loading.
+pub(in crate::doctor) async fn shared(
+    config: &ServeConfig,
+    conn: &mut MultiplexedConnection,
+    scripts: &Scripts,
+    facts: &mut RedisFacts,
+) -> RedisResult<Shared> {
+    // Before anything is run that would load one.
+    let loaded = loaded(conn, scripts).await?;
+    let sales: Vec<String> = cmd("SMEMBERS").arg(SALES).query_async(conn).await?;
     let fleet = FleetFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        live,
+        live: live(conn).await?,
         scripts: loaded,
         here: None,
         configured: config.rates.rates,
-        set,
+        set: fleet::read_limits(conn).await?,
     };
-    let run_id = facts.info.get("run_id").cloned().unwrap_or_default();
-    Ok(Found { facts, fleet, sales, run_id, now_ms })
+    facts.foreign_keys = foreign_keys(conn, &sales).await?;
+    facts.scripts_refused = refused(conn, scripts).await;
+    Ok(Shared { fleet, sales })
 }
 
 /// A lane for each worker and the ledger, both pools, the follower, the fleet; and a second of each while one is replaced.
@@ -119,7 +133,8 @@ async fn live(conn: &mut MultiplexedConnection) -> RedisResult<Result<Vec<(Strin
     match fleet::live(conn).await {
         Ok(live) => {
             let reports = fleet_view(live).gateways.into_values();
-            Ok(Ok(reports.map(|report| (report.listen, report.version)).collect()))
+            let known = |text: String| if text.is_empty() { "unknown".to_owned() } else { text };
+            Ok(Ok(reports.map(|report| (known(report.listen), known(report.version))).collect()))
         }
         Err(error) if is_an_answer(&error) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
@@ -136,7 +151,12 @@ async fn pings(conn: &mut impl ConnectionLike) -> RedisResult<Vec<Duration>> {
     let mut pings = Vec::with_capacity(PINGS);
     while pings.len() < PINGS && start.elapsed() < PINGING_MAX {
         let sent = Instant::now();
-        cmd("PING").query_async::<()>(conn).await?;
+        match cmd("PING").query_async::<()>(conn).await {
+            // Also a no is an answer: one that loads its files says so.
+            Ok(()) => {}
+            Err(error) if is_an_answer(&error) => {}
+            Err(error) => return Err(error),
+        }
         pings.push(sent.elapsed());
     }
     Ok(pings)

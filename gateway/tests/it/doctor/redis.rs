@@ -88,6 +88,12 @@ fn a_user_that_may_not_look_or_run_scripts_is_told() {
     assert_eq!(said.code, 3, "{said:#?}");
     said.has("redis", "reach", "fail", "");
     assert!(!format!("{said:?}").contains("hunter2"), "{said:?}");
+    // Who may look at Redis and not at the ledger.
+    redis.run::<String>("ACL SETUSER keyless on >hunter2 &* +@all");
+    let said = desk("keyless").examine(&[]);
+    assert_eq!(said.code, 3, "{said:#?}");
+    said.has("redis", "reach", "fail", "no permissions");
+    assert_eq!(said.verdicts("redis", "durability"), ["ok"], "{said:#?}");
 }
 
 #[test]
@@ -100,6 +106,33 @@ fn a_replica_and_a_redis_with_keys_of_others_are_told() {
     assert_eq!(desk.examine(&[]).verdicts("redis", "alone"), ["ok"]);
     redis.run::<String>("REPLICAOF 127.0.0.1 1");
     desk.examine(&[]).has("redis", "role", "fail", "a replica of 127.0.0.1");
+}
+
+#[test]
+fn one_of_a_cluster_is_told_by_what_it_is_and_not_only_as_out_of_reach() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    let options = ["--port", "0", "--cluster-port", "1", "--cluster-enabled", "yes", "--unixsocket", "s"];
+    let mut command = Command::new("redis-server");
+    command.args(options).args(["--maxmemory", "256mb", "--appendonly", "yes"]).current_dir(dir.path());
+    let mut server = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let url = format!("unix:{}", socket.display());
+    let start = std::time::Instant::now();
+    while redis::Client::open(url.as_str()).and_then(|client| client.get_connection()).is_err() {
+        assert!(start.elapsed() < crate::harness::PATIENCE, "redis-server does not answer");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let said = Desk::at(&url).examine(&[]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(said.verdicts("redis", "role"), ["fail"], "{said:#?}");
+    assert!(said.found("redis", "role").contains("cluster"), "{said:#?}");
+    assert_eq!((said.code, said.verdicts("redis", "reach")), (3, vec!["fail"]), "{said:#?}");
+    assert_eq!(
+        said.verdicts("redis", "eviction"),
+        ["ok"],
+        "what it says of itself is still looked at: {said:#?}"
+    );
 }
 
 #[test]
