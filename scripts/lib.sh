@@ -141,3 +141,24 @@ need_prometheus() {
 
 # Where cargo builds to: the folder's own, the environment's or the configuration's choice.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
+
+# need_live charts|all: what the live page is drawn with, or all that its test is driven by, too, as dashboards/live's lock
+# file has them. Without npm the gateway is built without charts, which the page says, too.
+need_live() {
+    local page=dashboards/live what=$1 flags=(--omit=dev)
+    local kept=$page/node_modules/.launchgate
+    [ "$what" != all ] || flags=()
+    # Whoever has all has the charts.
+    if cmp -s "$page/package-lock.json" "$kept-all" || cmp -s "$page/package-lock.json" "$kept-$what"; then
+        return 0
+    fi
+    if ! command -v npm > /dev/null; then
+        [ "$what" != all ] || die 3 "npm is needed"
+        say "there is no npm: the live page will have no charts"
+    elif ! (cd "$page" && npm ci --silent --ignore-scripts ${flags[@]+"${flags[@]}"}); then
+        [ "$what" != all ] || die 3 "npm could not install what $page/package-lock.json lists"
+        say "npm could not install uplot: the live page will have no charts"
+    else
+        cp "$page/package-lock.json" "$kept-$what"
+    fi
+}

@@ -26,6 +26,7 @@ use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
 use crate::ledger::batch::QueueLimits;
 use crate::ledger::dial::Redis;
+use crate::ops::hosts::OpsHosts;
 
 /// How a program logs.
 #[derive(Debug, Clone)]
@@ -46,6 +47,8 @@ pub struct ServeConfig {
     pub tls: Option<TlsFiles>,
     /// TLS of the ops listener.
     pub ops_tls: Option<TlsFiles>,
+    /// Names that the ops listener answers to, besides addresses and `localhost`.
+    pub ops_hosts: OpsHosts,
     /// Proxies in front of the public listener, whose word on who the client is counts.
     pub trusted_proxies: TrustedProxies,
     /// They put a PROXY header before every connection.
@@ -238,6 +241,8 @@ impl Settings {
         let ops_tls = self.tls_files("ops-tls-cert-file", "ops-tls-key-file");
         // Half of a pair has been told already.
         self.check_ops_is_private(ops_listen, ops_tls.is_some() || self.problems.len() > problems);
+        let names = self.list("ops-host");
+        let ops_hosts = self.read("ops-host", |_| OpsHosts::parse(&names));
         let (trusted_proxies, proxy_protocol) = (self.trusted_proxies(), self.proxy_protocol());
         let redis = self.redis_option();
         let auth = self.auth();
@@ -265,6 +270,7 @@ impl Settings {
                 ops_listen: ops_listen?,
                 tls,
                 ops_tls,
+                ops_hosts: ops_hosts?,
                 trusted_proxies: trusted_proxies?,
                 proxy_protocol: proxy_protocol?,
                 redis: redis?,

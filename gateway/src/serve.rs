@@ -22,16 +22,18 @@ use crate::ledger::audit;
 use crate::ledger::checkout;
 use crate::ledger::fleet;
 use crate::ledger::follow::{CaughtUp, follow};
+use crate::ledger::hearsay::Hearsay;
 use crate::ledger::lane::Lane;
 use crate::ledger::memory::Sales;
 use crate::ledger::outage::Outage;
 use crate::ledger::reaper::reap;
 use crate::ledger::scripts::Scripts;
 use crate::ops::admin::Ops;
-use crate::ops::health::Health;
+use crate::ops::health::{Health, Readiness};
+use crate::ops::live::{self, Live};
 use crate::ops::metrics::labels::User;
 use crate::ops::metrics::{Exposition, Metrics, Sources};
-use crate::ops::report::{Reporter, versions};
+use crate::ops::report::{self, Reporter, versions};
 use crate::ops_tokens::OpsTokens;
 use crate::runtime;
 
@@ -41,6 +43,8 @@ pub(crate) const POOL: usize = 8;
 const FILES_INTERVAL: Duration = Duration::from_secs(2);
 /// How often readiness is looked at for the metrics.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the fleet may take to hear that this gateway leaves.
+const GOODBYE_MAX: Duration = Duration::from_millis(500);
 /// Before the scripts are loaded again after Redis did not answer.
 const SCRIPTS_RETRY: Duration = Duration::from_millis(200);
 
@@ -101,6 +105,8 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     let caught_up = Arc::new(CaughtUp::default());
     let metrics = Arc::new(Metrics::default());
     let rates = Arc::new(Limits::new(config.rates));
+    let readiness = Arc::new(Readiness::default());
+    let hearsay = Arc::new(Hearsay::new(addresses.public.to_string()));
     let shared = Shared {
         sales: sales.clone(),
         keys: keys.clone(),
@@ -122,8 +128,14 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     {
         let (shared, caught_up) = (shared.clone(), caught_up.clone());
         let pool = config.redis.pool(POOL).map_err(ServeError::Outside)?;
-        let reporter = Reporter::new(metrics.clone(), addresses.public.to_string());
-        thread("ledger", move || keep_ledger(shared, pool, caught_up, reporter))?;
+        let reporter = Reporter::new(report::Sources {
+            metrics: metrics.clone(),
+            sales: sales.clone(),
+            readiness: readiness.clone(),
+            hearsay: hearsay.clone(),
+        });
+        let hearsay = hearsay.clone();
+        thread("ledger", move || keep_ledger(shared, pool, caught_up, (hearsay, reporter)))?;
     }
     let (worker_ended, mut workers_ended) = tokio::sync::mpsc::channel::<()>(1);
     for (n, listener) in listeners.into_iter().enumerate() {
@@ -168,7 +180,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             config.audit_interval,
         ));
         let health = Rc::new(Health { pool, scripts_loaded, caught_up, draining: draining.clone() });
-        tokio::task::spawn_local(watch_readiness(health.clone(), metrics.clone()));
+        tokio::task::spawn_local(watch_readiness(health.clone(), metrics.clone(), readiness.clone()));
         let exposition = Exposition::new(Sources {
             metrics: metrics.clone(),
             sales: sales.clone(),
@@ -181,7 +193,15 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             tls: [tls.clone(), ops_tls.clone()],
             keys,
         });
+        let live = Live::new(live::Sources {
+            sales: sales.clone(),
+            metrics: metrics.clone(),
+            hearsay: hearsay.clone(),
+            readiness,
+        });
         let ops = Rc::new(Ops {
+            live,
+            hosts: config.ops_hosts,
             tokens,
             admin,
             sales,
@@ -206,6 +226,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         // Drain: readiness goes down first, then the listeners, then connections as their answers go out.
         tracing::info!("draining");
         draining.store(true, Ordering::Relaxed);
+        hearsay.leave(GOODBYE_MAX).await;
         tokio::time::sleep(config.drain_delay).await;
         let _ = stop.send(true);
         match tokio::time::timeout(config.drain_deadline, workers_ended.recv()).await {
@@ -237,7 +258,7 @@ fn keep_ledger(
     shared: Shared,
     pool: deadpool_redis::Pool,
     caught_up: Arc<CaughtUp>,
-    mut reporter: Reporter,
+    (hearsay, mut reporter): (Arc<Hearsay>, Reporter),
 ) -> io::Result<()> {
     runtime::run(async move {
         let metrics = shared.metrics;
@@ -249,6 +270,7 @@ fn keep_ledger(
             shared.redis.clone(),
             shared.rates,
             fleet_use,
+            hearsay,
             move || reporter.report(),
             move |live| metrics.set_fleet(live.len(), versions(live)),
         ));
@@ -275,9 +297,11 @@ async fn load_scripts(pool: deadpool_redis::Pool, scripts: Arc<Scripts>, loaded:
 }
 
 /// Notes every now and then whether this gateway is ready, for who looks at metrics.
-async fn watch_readiness(health: Rc<Health>, metrics: Arc<Metrics>) {
+async fn watch_readiness(health: Rc<Health>, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
     loop {
-        metrics.set_ready(health.reasons().await.is_empty());
+        let reasons = health.reasons().await;
+        metrics.set_ready(reasons.is_empty());
+        readiness.set(reasons);
         tokio::time::sleep(READINESS_INTERVAL).await;
     }
 }
@@ -325,6 +349,7 @@ async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, inter
                     metrics.audited(
                         &sale.id,
                         report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems,
+                        report.first_problem(),
                     );
                     if let Some(problem) = report.first_problem() {
                         tracing::error!(

@@ -14,6 +14,7 @@ mod hostile;
 mod instructions;
 mod link;
 mod overload;
+mod pages;
 mod peer;
 mod report;
 mod rounds;
@@ -69,6 +70,9 @@ pub(crate) struct Options {
     /// Instead: what `loadtest` measures and costs at a fixed rate, beside wrk and h2load
     #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile"])]
     loadtest: bool,
+    /// Instead: what a hundred open live pages cost a gateway
+    #[arg(long, conflicts_with_all = ["instructions", "growth", "overload", "hostile", "loadtest"])]
+    pages: bool,
     /// Only beside these attacks
     #[arg(long, value_delimiter = ',', value_name = "ATTACKS", requires = "hostile")]
     attacks: Vec<attacks::Attack>,
@@ -104,6 +108,8 @@ fn main() -> ExitCode {
         overload::run(&options)
     } else if options.hostile {
         hostile::run(&options)
+    } else if options.pages {
+        pages::run(&options)
     } else if options.loadtest {
         beside::run(&options)
     } else {

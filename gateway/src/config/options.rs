@@ -73,6 +73,10 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_OPS_TLS_KEY_FILE", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ops_tls_key_file: Option<String>,
+    /// Names by which browsers and tools call the ops listener, separated by commas; it answers to its addresses and to localhost anyway, and to no other name
+    #[arg(long, env = "LAUNCHGATE_OPS_HOST", value_name = "NAMES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) ops_host: Option<String>,
     /// Whether the ops listener may be in plain text beyond loopback: its tokens can be read on the way
     #[arg(long, env = "LAUNCHGATE_OPS_PLAIN_TEXT", value_name = "BOOL")]
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -214,6 +218,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("proxy-protocol", "false"),
     ("ops-tls-cert-file", ""),
     ("ops-tls-key-file", ""),
+    ("ops-host", ""),
     ("ops-plain-text", "false"),
     ("redis", "redis://127.0.0.1:6379"),
     ("redis-connect-timeout-ms", "1000"),

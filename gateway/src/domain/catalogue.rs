@@ -91,6 +91,17 @@ impl Catalogue {
         self.places[kind].get(id).copied()
     }
 
+    /// What buyers call an item.
+    #[must_use]
+    pub fn name_of(&self, item: &str) -> Option<&str> {
+        let place = self.place(item)?;
+        let Definition { models, packages, .. } = &self.definition;
+        let names = models.iter().map(|m| &m.name).chain(packages.iter().map(|p| &p.name));
+        let mut names =
+            names.map(String::as_str).chain(self.definition.stores.iter().map(|s| s.name.as_str()));
+        names.nth(place)
+    }
+
     /// The places of all stores, or of those in a city, in the definition's order.
     pub fn stores_in(&self, city: Option<&str>) -> impl Iterator<Item = usize> + '_ {
         let first = self.definition.models.len() + self.definition.packages.len();

@@ -113,8 +113,11 @@ pub(super) async fn serve<H: Handler>(
             let one = One::begin(&under_way);
             let answering = answer(connected.clone(), request);
             async move {
-                let answer = answering.await;
-                drop(one);
+                let mut answer = answering.await;
+                // A stream is under way to its end.
+                if let Ok(answer) = &mut answer {
+                    answer.body_mut().keep(one);
+                }
                 answer
             }
         })

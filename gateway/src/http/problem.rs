@@ -108,6 +108,8 @@ problems! {
         "The limit is 2,048 bytes."
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported-media-type" &[], "The body must be JSON"
         "Send `Content-Type: application/json`, without a content encoding."
+    MISDIRECTED_REQUEST 421 "misdirected-request" &[], "It is meant for another host"
+        "The ops listener answers to addresses, to `localhost`, and to the names that `--ops-host` lists. A page whose name was made to point here gets nothing."
     IDEMPOTENCY_KEY_REUSED 422 "idempotency-key-reused" &[], "The key was used for another request"
         "This `Idempotency-Key` has made a reservation with another body. A new intention needs a new key."
     UNKNOWN_ITEM 422 "unknown-item" &[("items", Texts)], "There is no such item"

@@ -211,6 +211,18 @@ pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
+/// 200 with a body that comes piece by piece, and that nobody may keep.
+#[must_use]
+pub fn stream(
+    content_type: &'static str,
+    body: impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + 'static,
+) -> Answer {
+    let mut answer = Response::new(Body::stream(body, Told::plain(Outcome::OK)));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
+
 /// 200 or 304 with JSON that may be kept for a second.
 #[must_use]
 pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&HeaderValue>) -> Answer {

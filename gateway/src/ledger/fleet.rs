@@ -14,6 +14,7 @@ use redis::{RedisResult, Script};
 
 use super::admin::By;
 use super::dial::Redis;
+use super::hearsay::Hearsay;
 use super::keys::{FLEET, LIMITS, LIMITS_LOG};
 use super::outage::Outage;
 use crate::admit::limits::Limits;
@@ -130,18 +131,19 @@ pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeM
 }
 
 /// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
-/// set and shared. `heard` is given the reports of all that live, by id.
+/// set and shared. `heard` is given the reports of all that live, by id, which are noted for those who watch, too.
 pub async fn take_part(
     redis: Redis,
     limits: Arc<Limits>,
     uses: Arc<RedisUse>,
+    hearsay: Arc<Hearsay>,
     mut report: impl FnMut() -> String,
     mut heard: impl FnMut(&BTreeMap<String, String>),
 ) {
-    let id = format!("{:016x}", fastrand::u64(..));
     let outage = Outage::of("the fleet can't be reached; this gateway keeps its last share of the ceilings");
     let (mut conn, mut told) = (None, None);
     loop {
+        let is_leaving = hearsay.is_leaving();
         let beat = async {
             let conn = match &mut conn {
                 Some(conn) => conn,
@@ -152,7 +154,7 @@ pub async fn take_part(
                 }
             };
             let live: BTreeMap<String, String> =
-                FLEET_SCRIPT.key(FLEET).arg(&id).arg(report()).invoke_async(conn).await?;
+                FLEET_SCRIPT.key(FLEET).arg(hearsay.id()).arg(report()).invoke_async(conn).await?;
             Ok::<_, redis::RedisError>((live, read_limits(conn).await?))
         };
         match beat.await {
@@ -160,6 +162,7 @@ pub async fn take_part(
                 outage.is_over();
                 heard(&live);
                 take_in(&limits, live.len(), set, &mut told);
+                hearsay.heard(live, is_leaving);
             }
             Err(error) => {
                 uses.failed();
@@ -167,7 +170,7 @@ pub async fn take_part(
                 conn = None;
             }
         }
-        tokio::time::sleep(BEAT).await;
+        hearsay.next(BEAT).await;
     }
 }
 

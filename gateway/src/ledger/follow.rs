@@ -18,7 +18,7 @@ use super::keys::{Keys, SALES};
 use super::memory::{Memory, Sale, Sales};
 use super::outage::Outage;
 use super::scripts::{Failure, Refusal, Scripts, text, texts};
-use super::{journal, snapshot};
+use super::{journal, snapshot, tail};
 use crate::domain::identity::buyer_mark;
 use crate::ops::metrics::uses::RedisUse;
 
@@ -220,13 +220,19 @@ impl Follower<'_> {
         }
         let position = entry_at(&mut self.conn, &keys, sequence).await?;
         let position = position.ok_or_else(|| no_entry(&keys, sequence))?;
+        let tail = tail::read(&mut self.conn, &keys, sequence).await?;
         match known {
             // Its queues and its reaper have this very one. A buyer too many costs a question to Redis.
             Some(sale) => {
+                sale.set_tail(tail);
                 sale.add_buyers(buyers);
                 sale.set_memory(memory);
             }
-            None => self.sales.insert(Arc::new(Sale::new(id, memory, buyers))),
+            None => {
+                let sale = Sale::new(id, memory, buyers);
+                sale.set_tail(tail);
+                self.sales.insert(Arc::new(sale));
+            }
         }
         Ok(position)
     }
@@ -293,6 +299,7 @@ impl Follower<'_> {
         };
         let each = |entry: &Entry, memory: &Memory| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
+            sale.note_change(entry);
             sale.compare_at(memory);
         };
         let mut journal = Journal { conn: &mut self.conn, scripts: self.scripts, keys: &sale.keys };

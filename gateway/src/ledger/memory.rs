@@ -16,8 +16,10 @@ pub use reaped::Reaped;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
+use super::journal::Entry;
 use super::keys::Keys;
 use super::scripts::Header;
+use super::tail::Tail;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::sale::{Availability, Levers, Phase};
 
@@ -104,6 +106,8 @@ pub struct Sale {
     /// Where the live counters differ from what the journal says, in words.
     drift: ArcSwapOption<String>,
     reaped: Reaped,
+    /// The latest changes, for those who watch.
+    tail: Mutex<Tail>,
 }
 
 /// The live counters of models and packages at one sequence, by place.
@@ -192,7 +196,22 @@ impl Sale {
             counters: Mutex::default(),
             drift: ArcSwapOption::empty(),
             reaped: Reaped::default(),
+            tail: Mutex::default(),
         }
+    }
+
+    /// The latest changes.
+    #[must_use]
+    pub fn tail(&self) -> Tail {
+        lock(&self.tail).clone()
+    }
+
+    pub(super) fn note_change(&self, entry: &Entry) {
+        lock(&self.tail).note(entry);
+    }
+
+    pub(super) fn set_tail(&self, tail: Tail) {
+        *lock(&self.tail) = tail;
     }
 
     /// The latest state.
@@ -311,7 +330,9 @@ impl Sale {
             counters.free.iter().enumerate().find(|(place, live)| **live != memory.free.get(*place).copied());
         let drift = if let Some((place, live)) = differing {
             let item = memory.catalogue.items().get(place).map_or("", |item| item.name.as_str());
-            Some(format!("the counter of {item} is {live:?}, the journal says {:?}", memory.free.get(place)))
+            let said = |n: Option<i64>| n.map_or_else(|| "no number".to_owned(), |n| n.to_string());
+            let journal = said(memory.free.get(place).copied());
+            Some(format!("the counter of {item} is {}, the journal says {journal}", said(*live)))
         } else if counters.held != memory.counts[0] {
             Some(format!("the state counts {} holds, the journal {}", counters.held, memory.counts[0]))
         } else {

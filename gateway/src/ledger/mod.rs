@@ -7,6 +7,7 @@ pub mod changes;
 pub mod dial;
 pub mod fleet;
 pub mod follow;
+pub mod hearsay;
 pub mod journal;
 pub mod keys;
 pub mod lane;
@@ -16,6 +17,7 @@ pub(crate) mod outage;
 pub mod reaper;
 pub mod scripts;
 pub mod snapshot;
+pub mod tail;
 
 use std::time::Duration;
 

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use hyper::Method;
 use hyper::body::Incoming;
-use hyper::header::AUTHORIZATION;
+use hyper::header::{AUTHORIZATION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
 use super::health::Health;
+use super::hosts::OpsHosts;
+use super::live::{self, Live};
 use super::metrics::record::{Connections, Told};
 use super::metrics::{Exposition, Metrics};
 use super::view::{
@@ -37,6 +39,8 @@ use crate::ops_tokens::OpsTokens;
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;
 /// Lines of the journal in one answer.
 const LINES_MAX: usize = 10_000;
+/// Lines after which a stream that is to end ends: a day.
+const FRAMES_MAX: u64 = 86_400;
 
 /// What the ops listener's handlers need.
 pub struct Ops {
@@ -54,6 +58,10 @@ pub struct Ops {
     pub exposition: Exposition,
     /// Readiness.
     pub health: Rc<Health>,
+    /// The live page.
+    pub live: Rc<Live>,
+    /// Names that it answers to.
+    pub hosts: OpsHosts,
     /// From the end of a request's headers to the end of its body.
     pub body_timeout: Duration,
 }
@@ -63,7 +71,10 @@ impl Handler for Ops {
     const LINGER_BYTES_MAX: usize = 2 * DEFINITION_MAX;
 
     async fn answer(&self, _: &Peer, parts: &Parts, body: Incoming, _: Instant) -> Answer {
-        self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer)
+        let mut answer = self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer);
+        // What a browser is told here is what it says that it is.
+        answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        answer
     }
 
     fn connections(&self) -> &Connections {
@@ -95,6 +106,12 @@ impl Ops {
             }
             _ => {}
         }
+        // Health and metrics are for programs, which are told names by whoever set them up.
+        self.hosts.check(parts)?;
+        if let Some(answer) = live::page::file(path) {
+            need(&[Method::GET], "GET, HEAD")?;
+            return Ok(answer);
+        }
         let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
         // Before anything is said about what exists.
         let who = self.tokens.who(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
@@ -116,6 +133,11 @@ impl Ops {
             ["fleet"] => {
                 need(&[Method::GET], "GET, HEAD")?;
                 return self.fleet().await;
+            }
+            ["live"] => {
+                need(&[Method::GET], "GET, HEAD")?;
+                let [sale, frames] = query(parts, ["sale", "frames"])?;
+                return self.live.watch(&who, sale.as_deref(), frames_of(frames.as_deref())?);
             }
             ["sales", ..] => {}
             _ => return Err(nothing_here()),
@@ -323,6 +345,17 @@ pub(super) fn number_of(limit: Option<&str>, max: usize) -> Result<usize, Refuse
         None => Ok(max),
         Some(Ok(limit)) if (1..=max).contains(&limit) => Ok(limit),
         Some(_) => Err(Refused::new(problem::INVALID_REQUEST, format!("limit is a number from 1 to {max}."))),
+    }
+}
+
+/// After how many lines a stream ends.
+fn frames_of(frames: Option<&str>) -> Result<Option<u64>, Refused> {
+    match frames.map(str::parse) {
+        None => Ok(None),
+        Some(Ok(frames)) if (1..=FRAMES_MAX).contains(&frames) => Ok(Some(frames)),
+        Some(_) => {
+            Err(Refused::new(problem::INVALID_REQUEST, format!("frames is a number from 1 to {FRAMES_MAX}.")))
+        }
     }
 }
 

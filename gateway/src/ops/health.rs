@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use deadpool_redis::Pool;
 
 use crate::ledger::checkout;
@@ -23,6 +24,31 @@ pub struct Health {
     pub caught_up: Arc<CaughtUp>,
     /// Whether we are on the way out.
     pub draining: Arc<AtomicBool>,
+}
+
+/// Why this gateway is not ready, as it was found last: for other threads, and for whoever can't wait.
+#[derive(Debug)]
+pub struct Readiness(ArcSwap<Vec<String>>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(ArcSwap::from_pointee(vec!["it has just been started".to_owned()]))
+    }
+}
+
+impl Readiness {
+    /// Empty when it is ready.
+    #[must_use]
+    pub fn reasons(&self) -> Arc<Vec<String>> {
+        self.0.load_full()
+    }
+
+    /// Notes what was found.
+    pub fn set(&self, reasons: Vec<String>) {
+        if **self.0.load() != reasons {
+            self.0.store(Arc::new(reasons));
+        }
+    }
 }
 
 impl Health {

@@ -38,11 +38,14 @@ struct Worker {
 }
 
 /// What the last audit of a sale found.
-#[derive(Debug, Clone, Copy)]
-struct Audited {
-    drift: i64,
+#[derive(Debug, Clone)]
+pub struct Audited {
+    /// The absolute drifts of all items, and 1 for each problem.
+    pub drift: i64,
     /// Seconds since 1970.
-    at: i64,
+    pub at: i64,
+    /// What is wrong first of all.
+    pub problem: Option<String>,
 }
 
 /// All answers so far.
@@ -100,9 +103,15 @@ impl Metrics {
     }
 
     /// Notes what an audit found.
-    pub fn audited(&self, sale: &str, drift: i64) {
+    pub fn audited(&self, sale: &str, drift: i64, problem: Option<String>) {
         let at = jiff::Timestamp::now().as_second();
-        lock(&self.audits).insert(sale.to_owned(), Audited { drift, at });
+        lock(&self.audits).insert(sale.to_owned(), Audited { drift, at, problem });
+    }
+
+    /// What the last audit of a sale found.
+    #[must_use]
+    pub fn audit_of(&self, sale: &str) -> Option<Audited> {
+        lock(&self.audits).get(sale).cloned()
     }
 
     /// Notes whether this gateway is ready.

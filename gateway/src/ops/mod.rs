@@ -1,8 +1,11 @@
 //! The ops listener: health, metrics, and the admin calls. Nothing of it is on the public listener.
 
 pub mod admin;
+pub mod alarms;
 pub mod brake;
 pub mod health;
+pub mod hosts;
+pub mod live;
 pub mod metrics;
 pub mod process;
 pub mod report;

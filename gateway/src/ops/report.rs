@@ -2,11 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::alarms::{self, Alarm, Recents};
+use super::health::Readiness;
 use super::metrics::{Answers, Metrics};
+use crate::ledger::hearsay::Hearsay;
+use crate::ledger::memory::Sales;
 
 /// One second of one gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -16,6 +21,20 @@ pub struct GatewayReport {
     pub listen: String,
     /// Of the program.
     pub version: String,
+    /// Counts its reports from 1: one that is there again tells of a gateway that has fallen silent.
+    pub beats: u64,
+    /// Since it started.
+    pub uptime_ms: u64,
+    /// Whether it shall get traffic.
+    pub ready: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
+    /// Whether it is on its way out.
+    pub draining: bool,
+    /// What it finds wrong, the worst first.
+    pub alarms: Vec<Alarm>,
+    /// What it has answered to taps since it started.
+    pub since_start: Totals,
     /// Answers on the public listener since the report before, by route and outcome as in its metrics: `reserve won`.
     pub answers: BTreeMap<String, u64>,
     /// The answers to taps that told of a reservation, by latency: at most 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250,
@@ -25,6 +44,29 @@ pub struct GatewayReport {
     pub losers: Vec<u64>,
     /// The answers to all other calls, likewise.
     pub others: Vec<u64>,
+}
+
+/// What a gateway has answered to taps since it started: whoever reads it twice knows what was new, however long that took.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default)]
+pub struct Totals {
+    /// By outcome.
+    pub taps: BTreeMap<String, u64>,
+    /// Of those who have a reservation, by latency.
+    pub winners: Vec<u64>,
+    /// Of all others.
+    pub losers: Vec<u64>,
+}
+
+impl Totals {
+    fn of(answers: &Answers) -> Self {
+        let taps = answers.counts.iter().filter(|(route, ..)| *route == "reserve");
+        Self {
+            taps: taps.map(|(_, outcome, count)| ((*outcome).to_owned(), *count)).collect(),
+            winners: answers.winners.counts.clone(),
+            losers: answers.losers.counts.clone(),
+        }
+    }
 }
 
 /// How many different versions these reports come from.
@@ -38,27 +80,59 @@ pub fn versions(reports: &BTreeMap<String, String>) -> usize {
 
 /// Makes the reports of this gateway.
 pub struct Reporter {
-    metrics: Arc<Metrics>,
-    listen: String,
+    sources: Sources,
+    started: Instant,
+    beats: u64,
+    recents: Recents,
     told: Answers,
 }
 
+/// What reports are made from.
+pub struct Sources {
+    /// What was counted, and found in audits.
+    pub metrics: Arc<Metrics>,
+    /// What is followed.
+    pub sales: Arc<Sales>,
+    /// Whether it is ready.
+    pub readiness: Arc<Readiness>,
+    /// As whom it takes part in the fleet.
+    pub hearsay: Arc<Hearsay>,
+}
+
 impl Reporter {
-    /// For a gateway that listens here.
+    /// Nothing was reported yet.
     #[must_use]
-    pub fn new(metrics: Arc<Metrics>, listen: String) -> Self {
-        Self { metrics, listen, told: Answers::default() }
+    pub fn new(sources: Sources) -> Self {
+        let (recents, told) = (Recents::default(), Answers::default());
+        Self { sources, started: Instant::now(), beats: 0, recents, told }
     }
 
     /// What happened since the last report, as JSON.
     pub fn report(&mut self) -> String {
-        let answers = self.metrics.answers();
+        let Sources { metrics, sales, readiness, hearsay } = &self.sources;
+        let answers = metrics.answers();
         let new = answers.since(&self.told);
+        let (since_start, reasons) = (Totals::of(&answers), readiness.reasons());
+        self.recents.note(&answers);
         self.told = answers;
+        self.beats += 1;
         let count = |(route, outcome, count): (&str, &str, u64)| (format!("{route} {outcome}"), count);
         let report = GatewayReport {
-            listen: self.listen.clone(),
+            listen: hearsay.listen().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            beats: self.beats,
+            uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ready: reasons.is_empty() && !hearsay.is_leaving(),
+            draining: hearsay.is_leaving(),
+            alarms: alarms::of_gateway(
+                sales,
+                |sale| metrics.audit_of(sale),
+                &reasons,
+                self.recents.counts(),
+                Instant::now(),
+            ),
+            reasons: reasons.to_vec(),
+            since_start,
             answers: new.counts.into_iter().map(count).collect(),
             winners: new.winners.counts,
             losers: new.losers.counts,
@@ -82,7 +156,10 @@ mod tests {
     fn a_report_has_what_happened_since_the_one_before() {
         let metrics = Arc::new(Metrics::default());
         let worker = metrics.of_worker();
-        let mut reporter = Reporter::new(metrics.clone(), "here".into());
+        let (readiness, hearsay) = (Arc::new(Readiness::default()), Arc::new(Hearsay::new("here".into())));
+        readiness.set(Vec::new());
+        let sources = Sources { metrics: metrics.clone(), sales: Arc::default(), readiness, hearsay };
+        let mut reporter = Reporter::new(sources);
         let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
         let answer = |outcome, us| {
             worker.answered(Route::Reserve, Told::plain(outcome), Duration::from_micros(us));
@@ -110,6 +187,12 @@ mod tests {
         answer(sold_out, 1);
         let second = next();
         assert_eq!(second.answers, [count("reserve sold-out", 1)].into());
+        assert_eq!((second.beats, second.ready, second.draining), (2, true, false));
+        assert_eq!(
+            second.since_start.taps,
+            [count("won", 1), count("replayed", 1), count("sold-out", 2)].into()
+        );
+        assert_eq!(second.since_start.losers.iter().sum::<u64>(), 2);
         assert_eq!((second.winners.iter().sum::<u64>(), second.losers.iter().sum::<u64>()), (0, 1));
         assert!(next().answers.is_empty());
     }

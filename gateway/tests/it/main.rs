@@ -32,6 +32,7 @@ mod hostile;
 mod http2_floods;
 mod launch;
 mod levers;
+mod live;
 mod metrics;
 mod metrics_outside;
 mod model;

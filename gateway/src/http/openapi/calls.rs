@@ -173,8 +173,13 @@ pub(super) fn public_calls() -> Vec<Call> {
 }
 
 pub(super) fn ops_calls() -> Vec<Call> {
-    let admin = |method, path, summary| call(method, path, summary, Auth::OpsToken);
+    let admin = |method, path, summary| {
+        call(method, path, summary, Auth::OpsToken).or(&[problem::MISDIRECTED_REQUEST])
+    };
     let mut calls = vec![
+        call(Method::GET, "/", "The live page, for a browser", Auth::Anyone)
+            .good(200, "It asks for an ops token.", Good::Other("text/html"))
+            .or(&[problem::MISDIRECTED_REQUEST]),
         call(Method::GET, "/livez", "Whether the process lives", Auth::Anyone).good(
             200,
             "It does.",
@@ -200,6 +205,17 @@ pub(super) fn ops_calls() -> Vec<Call> {
             .json("LimitsLogView", "The oldest first."),
         admin(Method::GET, "/admin/v1/fleet", "The gateways that live and what each did in its last second")
             .json("FleetView", "Those that announced themselves in the last 5 s."),
+        admin(Method::GET, "/admin/v1/live", "What the live page shows, a line a second")
+            .query(&[
+                ("sale", "Which sale; left out, the one that is open or opens next."),
+                ("frames", "After how many `now` lines it ends, 1 to 86,400; left out, it does not end."),
+            ])
+            .good(
+                200,
+                "JSON objects, a line each, of the schema `Line`: `hello`, `history`, `sale`, then `now` every second.",
+                Good::Other("application/x-ndjson"),
+            )
+            .or(&[problem::SALE_NOT_FOUND]),
         admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id."),
         admin(Method::GET, "/admin/v1/sales/{sale}", "A sale: definition and live numbers")
             .json("SaleDetail", "At one sequence."),

@@ -11,6 +11,7 @@ use crate::domain::lever::REASON_MAX;
 use crate::http::problem::{self, Kind, Member};
 use crate::http::view;
 use crate::ledger::audit;
+use crate::ops::live::frame;
 use crate::ops::{brake, view as ops};
 
 /// What a parameter of a call can be.
@@ -31,6 +32,7 @@ pub(super) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
             }))
         }
         "reason" => text.max_length(Some(REASON_MAX)),
+        "frames" => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(86_400)),
         "name" => text.enum_values(Some(problem::ALL.iter().map(|kind| kind.name))),
         "sub" => text.min_length(Some(1)),
         _ => text,
@@ -187,5 +189,6 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<brake::LimitsView>(&mut all);
     add::<brake::LimitsLogView>(&mut all);
     add::<brake::FleetView>(&mut all);
+    add::<frame::Line<'_>>(&mut all);
     all
 }

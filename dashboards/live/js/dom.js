@@ -1,0 +1,75 @@
+// Small ways to write into the document. Only text is ever written, never markup, and only where it has changed.
+
+export const by = (id) => document.getElementById(id);
+
+/** A new element: its class, and texts or elements in it. */
+export function make(tag, className = '', ...inside) {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  element.append(...inside);
+  return element;
+}
+
+/** Sets the text of an element if it is another one. */
+export function say(element, text) {
+  const next = String(text);
+  if (element.textContent !== next) element.textContent = next;
+}
+
+/** Sets a class if it is another one. */
+export function dress(element, className) {
+  if (element.className !== className) element.className = className;
+}
+
+/** Sets an attribute, or takes it away, if that changes anything. */
+export function mark(element, name, value) {
+  if (value === null || value === false) {
+    if (element.hasAttribute(name)) element.removeAttribute(name);
+  } else if (element.getAttribute(name) !== String(value)) {
+    element.setAttribute(name, value);
+  }
+}
+
+/**
+ * Makes the children of a parent as many as there are things, each made once and filled at every call: rows stay where
+ * they are, so that nobody loses the one that he reads, and their number is that of the things.
+ */
+export function fill(parent, things, create, update) {
+  while (parent.children.length > things.length) parent.lastElementChild.remove();
+  things.forEach((thing, at) => {
+    let child = parent.children[at];
+    if (!child) {
+      child = create();
+      parent.append(child);
+    }
+    update(child, thing, at);
+  });
+}
+
+/** A table's row with so many cells; the first is a heading. */
+export function row(classes) {
+  const line = make('tr');
+  classes.forEach((className, at) => {
+    const cell = make(at === 0 ? 'th' : 'td', className);
+    if (at === 0) cell.scope = 'row';
+    line.append(cell);
+  });
+  return line;
+}
+
+/** A bar of parts, as shares of 1; what is left over stays empty. */
+export function bar(parts) {
+  const whole = make('span', 'bar-line');
+  whole.setAttribute('aria-hidden', 'true');
+  parts.forEach((name) => whole.append(make('span', `part ${name}`)));
+  return whole;
+}
+
+/** Sets the shares of a bar. */
+export function share(whole, shares) {
+  shares.forEach((part, at) => {
+    const width = `${(Math.max(0, Math.min(1, part || 0)) * 100).toFixed(2)}%`;
+    const style = whole.children[at].style;
+    if (style.width !== width) style.width = width;
+  });
+}

@@ -1,0 +1,260 @@
+// Everything on the page that is text and bars: filled anew from each line of numbers.
+
+import { bar, by, dress, fill, make, mark, row, say, share } from './dom.js';
+import { clockSpan, count, dayTime, instant, percent, rate, span, timeOfDay, UNKNOWN } from './numbers.js';
+
+const PHASES = { upcoming: 'Upcoming', open: 'Open', paused: 'Paused', sold_out: 'Sold out', closed: 'Closed' };
+
+/** The sale's name, its instants: what hardly changes. */
+export function showSale(about) {
+  say(by('name'), about.name);
+  say(by('sale-id'), about.sale);
+  by('rehearsal').hidden = !about.rehearsal;
+  const stores = `${count(about.stores)} store${about.stores === 1 ? '' : 's'} in ${count(about.cities)} cit${about.cities === 1 ? 'y' : 'ies'}`;
+  say(by('stores'), stores);
+}
+
+/** The countdown: at every tick of the page, by the server's clock. */
+export function showClock(about, sale, now) {
+  say(by('clock'), now === null ? UNKNOWN : timeOfDay(now));
+  if (!about || !sale || now === null) {
+    say(by('count-label'), '');
+    say(by('count'), UNKNOWN);
+    return;
+  }
+  const [opens, closes] = [Date.parse(about.opens_at), Date.parse(about.closes_at)];
+  if (sale.phase === 'upcoming') {
+    say(by('count-label'), 'opens in');
+    // A second is counted to its end: nought is the opening itself.
+    say(by('count'), clockSpan(opens - now + 999));
+  } else if (sale.phase === 'closed') {
+    say(by('count-label'), sale.closed ? 'closed by hand' : 'closed');
+    say(by('count'), clockSpan(Math.max(0, Math.min(now, closes) - opens)));
+  } else {
+    say(by('count-label'), 'since the opening');
+    say(by('count'), clockSpan(now - opens));
+  }
+  say(by('opens'), now < opens ? `opens ${instant(opens)}` : `opened ${instant(opens)}; closes ${dayTime(closes)}`);
+}
+
+function tile(id, tone, big, note) {
+  const article = by(id);
+  mark(article, 'data-tone', tone);
+  const [, bigText, noteText] = article.children;
+  say(bigText, big);
+  say(noteText, note);
+}
+
+/** Gateways that are gone are missed for so long. */
+const MISSED_MS = 5 * 60_000;
+const isMeant = ({ state, heard_ms: heard }) => state !== 'left' && (state !== 'gone' || heard < MISSED_MS);
+
+function showTiles(now, recent) {
+  const { gateways, sale } = now;
+  const live = gateways.filter(isMeant);
+  const ready = live.filter(({ state }) => state === 'ready').length;
+  if (now.alarms.some(({ name }) => name === 'fleet-unheard') || live.length === 0) {
+    tile('tile-up', 'bad', 'Not known', 'the fleet is not heard');
+  } else {
+    const tone = ready === live.length ? 'good' : ready > 0 ? 'warn' : 'bad';
+    const versions = [...new Set(live.map(({ version }) => version))].join(', ');
+    tile('tile-up', tone, `${count(ready)} of ${count(live.length)} ready`, `version ${versions}`);
+  }
+  if (!recent) {
+    tile('tile-fair', 'idle', UNKNOWN, 'taps are not known');
+  } else if (recent.decided + recent.undecided < 0.05) {
+    tile('tile-fair', 'idle', 'No taps', 'in the last 10 s');
+  } else {
+    const isClear = recent.unknown === 0 && recent.decided > recent.undecided;
+    tile('tile-fair', isClear ? 'good' : 'warn', percent(recent.decided, recent.decided + recent.undecided),
+      `of taps decided; ${rate(recent.away)}/s turned away, ${rate(recent.unknown)}/s unknown`);
+  }
+  const left = sale?.ledger.free ?? null;
+  const leftText = sale ? (left === null ? 'no limit' : `${count(left)} of ${count(sale.ledger.total)} left`) : 'no sale';
+  const isSelling = now.taps && now.taps.per_second.won > 0;
+  const tone = !now.taps ? 'idle' : isSelling ? 'good' : 'idle';
+  tile('tile-selling', tone, `${rate(now.taps?.per_second.won)} won/s`, leftText);
+  if (!sale) {
+    tile('tile-drift', 'idle', UNKNOWN, 'no sale');
+    return;
+  }
+  const { ledger } = sale;
+  const verdicts = { balanced: ['good', 'Balanced'], drift: ['bad', 'Drift'], unknown: ['warn', 'Not known'] };
+  const [how, word] = verdicts[ledger.verdict];
+  const audit = ledger.audit ? `${ledger.audit.balanced ? 'audited' : 'audit failed'} ${timeOfDay(ledger.audit.at)}` : 'no full audit yet';
+  tile('tile-drift', how, word, audit);
+}
+
+const parts = (item) => [item.confirmed, item.held, item.free].map((n) => (item.total > 0 ? n / item.total : 0));
+
+function showStock(about, sale) {
+  const rows = about.items.map((item, at) => ({ ...item, ...sale.items[at] })).filter(({ held }) => held !== undefined);
+  fill(
+    by('stock').tBodies[0],
+    rows,
+    () => {
+      const line = row(['name', 'bar-column', 'n', 'n', 'n', 'n']);
+      line.children[0].append(make('span', 'swatch'), make('span'));
+      line.children[1].append(bar(['confirmed', 'held', 'free']));
+      return line;
+    },
+    (line, item, at) => {
+      const [name, shares, free, held, confirmed, total] = line.children;
+      const isModel = item.item.startsWith('model:');
+      dress(line, item.free === 0 ? 'gone' : item.free < 0 ? 'oversold' : '');
+      const swatch = isModel && at < 8 ? `var(--model-${at + 1})` : 'transparent';
+      if (name.children[0].style.background !== swatch) name.children[0].style.background = swatch;
+      say(name.children[1], item.name);
+      mark(name, 'title', item.item);
+      share(shares.firstChild, parts(item));
+      say(free, item.total === null ? 'no limit' : count(item.free));
+      say(held, count(item.held));
+      say(confirmed, count(item.confirmed));
+      say(total, item.total === null ? UNKNOWN : count(item.total));
+    },
+  );
+}
+
+function showLedger(sale) {
+  const { ledger } = sale;
+  mark(by('ledger'), 'data-verdict', ledger.verdict);
+  const words = {
+    balanced: 'Balanced: nothing is sold twice, nothing is lost.',
+    drift: ledger.drift === 0 ? 'Drift: the alarms say where.' : `Drift: ${count(ledger.drift)} models too ${ledger.drift > 0 ? 'many' : 'few'}.`,
+    unknown: 'Not known: the ledger stands still.',
+  };
+  say(by('verdict'), words[ledger.verdict]);
+  const terms = [
+    ['total', ledger.total, ''], ['free', ledger.free, '='], ['held', ledger.held, '+'], ['confirmed', ledger.confirmed, '+'],
+  ];
+  const sign = (at, term) => (at === 1 && ledger.total !== null && ledger.drift !== 0 ? '≠' : term);
+  fill(
+    by('equation'),
+    terms,
+    () => make('span', 'term', make('i'), make('span', '', make('b'), make('small'))),
+    (term, [name, number, before], at) => {
+      say(term.children[0], sign(at, before));
+      say(term.children[1].children[0], number === null ? 'no limit' : count(number));
+      say(term.children[1].children[1], name);
+    },
+  );
+  const line = by('ledger-bar');
+  if (!line.firstChild) line.append(bar(['confirmed', 'held', 'free']));
+  share(line.firstChild, parts(ledger));
+  const { held, confirmed, cancelled, expired } = sale.reservations;
+  const facts = [['reservations made', held + confirmed + cancelled + expired], ['cancelled', cancelled], ['expired', expired]];
+  fill(by('reservations'), facts, () => make('div', '', make('dt'), make('dd')), (pair, [name, number]) => {
+    say(pair.children[0], name);
+    say(pair.children[1], count(number));
+  });
+  say(by('sequence'), `change ${count(sale.sequence)}`);
+}
+
+const STATES = {
+  ready: ['good', 'ready'], not_ready: ['warn', 'not ready'], draining: ['idle', 'draining'], silent: ['warn', 'silent'],
+  gone: ['bad', 'gone'], left: ['idle', 'has left'],
+};
+
+function showGateways(gateways) {
+  fill(
+    by('gateways').tBodies[0],
+    gateways,
+    () => {
+      const line = row(['name', 'health', 'n', 'n', 'n']);
+      line.children[0].append(make('span'), make('small'));
+      line.children[1].append(make('span', 'dot'), make('span'), make('small'));
+      return line;
+    },
+    (line, gateway) => {
+      const [name, health, taps, won, up] = line.children;
+      const [tone, word] = STATES[gateway.state];
+      mark(line, 'data-state', gateway.state);
+      say(name.children[0], gateway.listen || gateway.id);
+      say(name.children[1], `${gateway.version}${gateway.here ? ', this one' : ''}`);
+      mark(health.children[0], 'data-tone', tone);
+      say(health.children[1], gateway.state === 'ready' && gateway.alarms > 0 ? 'ready, with alarms' : word);
+      const isAway = gateway.state === 'gone' || gateway.state === 'silent' || gateway.state === 'left';
+      say(health.children[2], isAway ? `for ${span(gateway.heard_ms)}` : gateway.why);
+      say(taps, rate(gateway.taps));
+      say(won, rate(gateway.won));
+      say(up, isAway ? UNKNOWN : span(gateway.uptime_ms));
+    },
+  );
+}
+
+const GROUPS = ['won', 'again', 'lost', 'early', 'away', 'unknown', 'wrong'];
+
+function showOutcomes(taps) {
+  const rows = taps ? [...taps.outcomes] : [];
+  rows.sort((a, b) => GROUPS.indexOf(a.group) - GROUPS.indexOf(b.group) || b.total - a.total);
+  by('no-taps').hidden = rows.length > 0;
+  say(by('no-taps'), taps ? 'There were none yet.' : 'Not known: the fleet is not heard.');
+  fill(
+    by('outcomes').tBodies[0],
+    rows,
+    () => {
+      const line = row(['name', 'n', 'n']);
+      line.children[0].append(make('span', 'key'), make('span'));
+      return line;
+    },
+    (line, outcome) => {
+      const [name, perSecond, total] = line.children;
+      dress(name.children[0], `key ${outcome.group}`);
+      say(name.children[1], outcome.outcome);
+      say(perSecond, rate(outcome.per_second));
+      say(total, count(outcome.total));
+    },
+  );
+}
+
+function showCities(id, cities) {
+  fill(
+    by(id).tBodies[0],
+    cities,
+    () => {
+      const line = row(['name', 'bar-column', 'n']);
+      line.children[1].append(bar(['taken']));
+      return line;
+    },
+    (line, city) => {
+      const [name, shares, left] = line.children;
+      say(name, city.city);
+      share(shares.firstChild, [(city.slots - city.free) / city.slots]);
+      say(left, `${count(city.free)} of ${count(city.slots)}`);
+    },
+  );
+}
+
+function showJournal(lines) {
+  fill(
+    by('journal'),
+    lines,
+    () => make('li', '', make('time'), make('span')),
+    (item, line) => {
+      dress(item, line.ops ? 'ops' : '');
+      say(item.children[0], timeOfDay(line.at));
+      mark(item.children[0], 'datetime', line.at);
+      mark(item, 'title', `change ${line.sequence}`);
+      say(item.children[1], line.text);
+    },
+  );
+}
+
+/** All numbers of a line. `recent` are averages of the last seconds. */
+export function showNumbers(about, now, recent) {
+  const { sale } = now;
+  mark(document.body, 'data-phase', sale?.phase ?? 'none');
+  say(by('phase'), sale ? PHASES[sale.phase] + (sale.frozen ? ', clock frozen' : '') : 'No sale');
+  showTiles(now, recent);
+  showGateways(now.gateways);
+  showOutcomes(now.taps);
+  if (!about || !sale) {
+    say(by('name'), 'No sale has been applied yet');
+    return;
+  }
+  showStock(about, sale);
+  showLedger(sale);
+  showCities('fullest', sale.fullest);
+  showCities('emptiest', sale.emptiest);
+  showJournal(sale.journal);
+}

@@ -1,0 +1,46 @@
+// What charts are drawn from: columns of the latest seconds. An hour of them, and not one more.
+
+export const KEPT = 3600;
+
+export class Rings {
+  /** @param names of the columns besides `time` */
+  constructor(names) {
+    this.names = names;
+    this.columns = Object.fromEntries(['time', ...names].map((name) => [name, []]));
+  }
+
+  get length() {
+    return this.columns.time.length;
+  }
+
+  /** Adds a second. What is not told is not known. Time only goes on. */
+  push(time, values) {
+    if (this.length > 0 && time <= this.columns.time[this.length - 1]) return;
+    this.columns.time.push(time);
+    for (const name of this.names) this.columns[name].push(values[name] ?? null);
+    this.#bound();
+  }
+
+  /** Puts older seconds, that somebody else has seen, in front of what is here, or after it. */
+  merge(history) {
+    const { time } = history;
+    if (time.length === 0) return;
+    const before = this.length;
+    const isNew = (at) => before === 0 || at < this.columns.time[0] || at > this.columns.time[before - 1];
+    const places = time.map((at, place) => (isNew(at) ? place : -1)).filter((place) => place >= 0);
+    const own = this.columns;
+    // Both are in order, but the history may reach over both ends of what is here.
+    const merged = [...own.time.map((at, place) => [at, own, place]), ...places.map((place) => [time[place], history, place])];
+    merged.sort((a, b) => a[0] - b[0]);
+    const columns = { time: merged.map(([at]) => at) };
+    for (const name of this.names) columns[name] = merged.map(([, from, place]) => from[name]?.[place] ?? null);
+    this.columns = columns;
+    this.#bound();
+  }
+
+  #bound() {
+    const over = this.length - KEPT;
+    if (over <= 0) return;
+    for (const name of ['time', ...this.names]) this.columns[name].splice(0, over);
+  }
+}

@@ -1,0 +1,188 @@
+// What the browser test starts: a Redis, gateways, loadtest and Chromium, each real, on loopback, in a folder of its own.
+// Everything ends with the test, by its process id.
+
+import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { chromium } from 'playwright-core';
+
+export const root = resolve(import.meta.dirname ?? new URL('.', import.meta.url).pathname, '../../..');
+const bin = process.env.LAUNCHGATE_BIN ?? join(root, 'target/debug');
+/** Where screenshots go. */
+export const shots = process.env.LAUNCHGATE_SHOTS ?? join(root, 'target/live');
+/** How long a condition may take to come true. Far more than it needs: the machine is shared. */
+const PATIENCE_MS = 60_000;
+
+export const sleep = (ms) => new Promise((go) => { setTimeout(go, ms); });
+
+/** Waits until a condition gives something, and says what it waited for if it never does. */
+export async function eventually(what, condition) {
+  const start = Date.now();
+  for (;;) {
+    const found = await condition();
+    if (found) return { found, ms: Date.now() - start };
+    if (Date.now() - start > PATIENCE_MS) throw new Error(`never came true: ${what}`);
+    await sleep(50);
+  }
+}
+
+const freePort = () => new Promise((found) => {
+  const server = createServer().listen(0, '127.0.0.1', () => {
+    const { port } = server.address();
+    server.close(() => found(port));
+  });
+});
+
+/** A place with a Redis, and what is started beside it. */
+export class World {
+  #children = [];
+
+  constructor() {
+    this.dir = mkdtempSync(join(tmpdir(), 'launchgate-live.'));
+    mkdirSync(shots, { recursive: true });
+    this.token = randomBytes(24).toString('base64');
+    const secret = (name, text) => writeFileSync(join(this.dir, name), text, { mode: 0o600 });
+    secret('secret', randomBytes(32).toString('base64'));
+    secret('ops', `maja ${this.token}\n`);
+    this.socket = join(this.dir, 's');
+  }
+
+  async startRedis() {
+    this.#spawn('redis-server', ['--port', '0', '--unixsocket', this.socket, '--dir', this.dir, '--save', '', '--appendonly', 'yes'], 'redis.log');
+    await eventually('redis-server answers', () => existsSync(this.socket) && this.redis('PING').trim() === 'PONG');
+  }
+
+  redis(...words) {
+    return spawnSync('redis-cli', ['-s', this.socket, ...words], { encoding: 'utf8' }).stdout;
+  }
+
+  /** A gateway, at these ports if they are given. */
+  async startGateway(ports) {
+    const [port, ops] = ports ?? [await freePort(), await freePort()];
+    const gateway = { ports: [port, ops], url: `http://127.0.0.1:${port}`, ops: `http://127.0.0.1:${ops}`, listen: `127.0.0.1:${port}` };
+    gateway.child = this.#spawn(join(bin, 'gateway'), [
+      'serve', '--listen', `127.0.0.1:${port}`, '--ops-listen', `127.0.0.1:${ops}`, '--redis', `unix:${this.socket}`,
+      '--auth-secret-file', join(this.dir, 'secret'), '--ops-token-file', join(this.dir, 'ops'), '--drain-delay-ms', '0',
+      '--drain-deadline-ms', '1000', '--limit-address', 'off', '--audit-interval-s', '2',
+    ], `gateway-${port}.log`);
+    await eventually(`the gateway at ${port} is ready`, () => fetch(`${gateway.ops}/readyz`).then(({ ok }) => ok, () => false));
+    return gateway;
+  }
+
+  /** Runs one of our programs to its end. */
+  run(program, args) {
+    const child = this.#spawn(join(bin, program), args, `${program}.log`);
+    return new Promise((done) => { child.on('exit', (code) => done({ code, log: this.log(program) })); });
+  }
+
+  log(name) {
+    return readFileSync(join(this.dir, `${name}.log`), 'utf8');
+  }
+
+  command(program, args) {
+    const { status, stdout, stderr } = spawnSync(join(bin, program), args, { encoding: 'utf8' });
+    if (status !== 0) throw new Error(`${program} ${args.join(' ')}: ${status}\n${stdout}${stderr}`);
+    return stdout;
+  }
+
+  /** The day's sale as a rehearsal that opens in so many seconds, with so many cars in all. */
+  applyLaunch(opensIn, cars) {
+    const folder = join(this.dir, 'sale');
+    const example = join(root, 'gateway/examples/national-good-car');
+    mkdirSync(folder, { recursive: true });
+    const stores = spawnSync('sh', [join(example, 'make-stores')], { encoding: 'utf8', maxBuffer: 1 << 28 }).stdout;
+    writeFileSync(join(folder, 'stores.csv'), stores);
+    const at = (seconds) => new Date((Math.floor(Date.now() / 1000) + seconds) * 1000).toISOString();
+    let isModel = false;
+    const lines = readFileSync(join(example, 'sale.toml'), 'utf8').split('\n').map((line) => {
+      if (line.startsWith('[')) isModel = line.startsWith('[[model]]');
+      if (line.startsWith('opens_at')) return `opens_at = ${at(opensIn)}`;
+      if (line.startsWith('closes_at')) return `closes_at = ${at(opensIn + 86400)}`;
+      if (isModel && line.startsWith('stock')) return `stock = ${Math.max(1, Math.floor((Number(line.split('=')[1]) * cars) / 22000))}`;
+      return line;
+    });
+    writeFileSync(join(folder, 'sale.toml'), lines.join('\n'));
+    this.command('gateway', ['sale', '--redis', `unix:${this.socket}`, 'apply', join(folder, 'sale.toml')]);
+    return 'national-good-car';
+  }
+
+  loadtest(gateways, sale, buyers) {
+    return this.run('loadtest', [
+      'crowd', '--gateway', gateways.map(({ url }) => url).join(','), '--ops', gateways[0].ops, '--sale', sale, '--buyers', String(buyers),
+      '--auth-secret-file', join(this.dir, 'secret'), '--ops-token-file', join(this.dir, 'ops'), '--report', join(this.dir, 'report'),
+      '--set', 'crowd = {lead = "4s", at_opening = 60, tail = "8s", looks_again = 1}', '--set', 'buyers.twice=20',
+      '--set', 'verdict.thresholds = ["wrong < 1"]', '--set', 'generator = {late = "60s", late_share = 100, cpu = 100}',
+    ]);
+  }
+
+  async admin(gateway, path, init = {}) {
+    const answer = await fetch(`${gateway.ops}/admin/v1/${path}`, { ...init, headers: { authorization: `Bearer ${this.token}`, ...init.headers } });
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`);
+    return answer.json();
+  }
+
+  #spawn(program, args, log) {
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: process.env.HOME } });
+    const file = join(this.dir, log);
+    writeFileSync(file, '');
+    for (const out of [child.stdout, child.stderr]) out.on('data', (bytes) => writeFileSync(file, bytes, { flag: 'a' }));
+    this.#children.push(child);
+    return child;
+  }
+
+  async end() {
+    const alive = this.#children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
+    // A stopped one can't hear the other signal.
+    alive.reverse().forEach((child) => { child.kill('SIGCONT'); child.kill('SIGTERM'); });
+    const ended = (child) => new Promise((done) => {
+      if (child.exitCode !== null || child.signalCode !== null) done();
+      child.on('exit', done);
+    });
+    const late = setTimeout(() => alive.forEach((child) => child.kill('SIGKILL')), 5000);
+    await Promise.all(alive.map(ended));
+    clearTimeout(late);
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+/** Chromium, for as long as the test runs. `rules` point names elsewhere, as a hostile name server would. */
+export async function startChromium(rules = '') {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+      '--disable-component-update', '--disable-sync', ...(rules ? [`--host-resolver-rules=${rules}`] : []),
+    ],
+  });
+}
+
+/** A page that notes whatever it must not do: errors, violations of its policy, requests to anybody else. */
+export async function openPage(browser, gateway, options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, locale: 'en-GB', timezoneId: 'Asia/Shanghai', ...options });
+  const page = await context.newPage();
+  const notes = [];
+  // While the gateway is away on purpose, the browser says that it can't be reached.
+  page.mayFail = false;
+  page.on('console', (message) => {
+    const isNetwork = page.mayFail && message.text().startsWith('Failed to load resource');
+    if (['error', 'warning'].includes(message.type()) && !isNetwork) notes.push(`console: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => notes.push(`error: ${error.stack}`));
+  page.on('request', (request) => {
+    if (new URL(request.url()).origin !== gateway.ops) notes.push(`request: ${request.url()}`);
+  });
+  page.notes = notes;
+  await page.goto(`${gateway.ops}/`);
+  return page;
+}
+
+export async function enter(page, token) {
+  await page.fill('#token', token);
+  await page.keyboard.press('Enter');
+}
+
+/** Waits until an expression is true in the page. */
+export const shows = (page, what, expression, argument) => eventually(what, () => page.evaluate(expression, argument));

@@ -1,0 +1,318 @@
+// The live page as a person sees it: real gateways, a real Redis, a real launch by loadtest, in headless Chromium.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { enter, eventually, openPage, shots, shows, sleep, startChromium, World } from './harness.mjs';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const BUYERS = 500;
+const CARS = 200;
+
+let world;
+let browser;
+let gateways;
+let sale;
+let page;
+
+/** The numbers of a table of the page, by the text of their row's heading. */
+const table = (id) => page.evaluate((name) => {
+  const number = (cell) => (/^[\d,]+$/.test(cell.textContent) ? Number(cell.textContent.replaceAll(',', '')) : cell.textContent);
+  return Object.fromEntries([...document.querySelector(`#${name} tbody`).rows].map((row) => {
+    const heading = row.cells[0].title || row.cells[0].lastElementChild?.textContent || row.cells[0].textContent;
+    return [heading, [...row.cells].slice(1).filter((cell) => !cell.classList.contains('bar-column')).map(number)];
+  }));
+}, id);
+
+const textOf = (selector) => page.textContent(selector);
+async function shot(name, options = {}) {
+  await page.evaluate(() => scrollTo(0, 0));
+  await page.screenshot({ path: join(shots, `${name}.png`), ...options });
+}
+
+async function hasNoSeriousViolation(where) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`);
+  assert.deepEqual(told, [], where);
+}
+
+before(async () => {
+  world = new World();
+  await world.startRedis();
+  gateways = [await world.startGateway(), await world.startGateway()];
+  browser = await startChromium('MAP evil.example 127.0.0.1');
+}, { timeout: 120_000 });
+
+after(async () => {
+  await browser?.close();
+  await world?.end();
+});
+
+describe('the live page', { timeout: 600_000 }, () => {
+  test('a wrong token is told, and nothing is kept of any', async () => {
+    page = await openPage(browser, gateways[0]);
+    await hasNoSeriousViolation('the door');
+    page.mayFail = true;
+    await enter(page, 'not-an-ops-token-at-all');
+    await shows(page, 'it is told', () => document.querySelector('#door-error').textContent.includes('none of the ops tokens'));
+    page.mayFail = false;
+    await enter(page, world.token);
+    await shows(page, 'it is live', () => document.body.dataset.link === 'live');
+    const kept = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href.includes('token')]);
+    assert.deepEqual(kept, [0, 0, '', false]);
+    assert.equal(await page.evaluate((token) => document.documentElement.outerHTML.includes(token), world.token), false);
+    await shows(page, 'it says that there is no sale', () => document.querySelector('#phase').textContent === 'No sale');
+  });
+
+  test('a page that is open through a whole launch agrees with the final audit to the unit', async () => {
+    sale = world.applyLaunch(22, CARS);
+    await shows(page, 'the sale is found by itself', () => document.querySelector('#name').textContent === 'National Good Car');
+    await shows(page, 'both gateways are ready', () => document.querySelector('#tile-up .big').textContent === '2 of 2 ready');
+    assert.equal(await textOf('#phase'), 'Upcoming');
+    assert.match(await textOf('#count'), /^00:00:\d\d$/);
+    // The countdown is the server's, to less than a second.
+    const { opens_at: opensAt } = await (await fetch(`${gateways[0].url}/v1/sales/${sale}`)).json();
+    const { server_time: time } = await (await fetch(`${gateways[0].url}/v1/time`)).json();
+    const [, seconds] = /:(\d\d)$/.exec(await textOf('#count'));
+    assert.ok(Math.abs(Number(seconds) - (Date.parse(opensAt) - Date.parse(time)) / 1000) < 2, `${seconds} s, at ${time}`);
+    await page.check('#spans input[value="120"]', { force: true });
+    await sleep(1500);
+    await shot('before');
+    const load = world.loadtest(gateways, sale, BUYERS);
+    await shows(page, 'it opens', () => document.body.dataset.phase === 'open');
+    await shows(page, 'somebody has won', () => document.querySelector('#tile-selling').dataset.tone === 'good');
+    await shot('opening');
+    const { code, log } = await load;
+    assert.equal(code, 0, log);
+
+    const audit = await world.admin(gateways[0], `sales/${sale}/audit`);
+    assert.equal(audit.verdict, 'balanced');
+    const items = audit.items.filter(({ item }) => !item.startsWith('store:'));
+    const expected = Object.fromEntries(items.map(({ item, total, free, held, confirmed }) => [
+      item, [free ?? 'no limit', held, confirmed, total ?? '–'],
+    ]));
+    await eventually('the page has come to the end of the journal', async () => {
+      const change = Number((await textOf('#sequence')).replace(/\D/g, ''));
+      return change === audit.sequence;
+    });
+    assert.deepEqual(await table('stock'), expected);
+    const sum = (name) => items.filter(({ item }) => item.startsWith('model:')).reduce((all, item) => all + item[name], 0);
+    const equation = (await page.$$eval('#equation b', (terms) => terms.map((term) => term.textContent))).map((n) => Number(n.replaceAll(',', '')));
+    assert.deepEqual(equation, ['total', 'free', 'held', 'confirmed'].map(sum));
+    const { held, confirmed, cancelled, expired } = audit.reservations;
+    const made = held + confirmed + cancelled + expired;
+    const facts = await page.$$eval('#reservations dd', (terms) => terms.map((term) => Number(term.textContent.replaceAll(',', ''))));
+    assert.deepEqual(facts, [made, cancelled, expired]);
+    assert.ok(made >= CARS - 9 && confirmed > 0, JSON.stringify(audit.reservations));
+    // And what the gateways have counted agrees with the ledger: nobody was told twice that he has won, and nobody not at all.
+    await eventually('the last reports have come', async () => (await table('outcomes')).won?.[1] === made);
+    await eventually('a full audit is told', async () => /^audited /.test(await textOf('#tile-drift .quiet')));
+    assert.equal(await textOf('#alarms-title'), 'No alarms');
+    await shot('after');
+    await hasNoSeriousViolation('the page after a launch');
+    await page.click('#theme');
+    await hasNoSeriousViolation('the page in the other colours');
+    await shot('after-dark');
+    await page.click('#theme');
+  });
+
+  test('it fits a phone', async () => {
+    await page.setViewportSize({ width: 390, height: 844 });
+    await sleep(1200);
+    assert.equal(await page.evaluate(() => document.scrollingElement.scrollWidth), 390);
+    await shot('phone');
+    await shot('phone-whole', { fullPage: true });
+    await page.setViewportSize({ width: 1920, height: 1080 });
+  });
+
+  const state = async () => (await world.admin(gateways[0], `sales/${sale}`));
+  const button = (lever) => `#lever-buttons [data-lever=${lever}]`;
+
+  async function pull(lever, { word = sale, fields = {}, reason = `trying ${lever}` } = {}) {
+    await page.waitForSelector(button(lever));
+    await page.click(button(lever));
+    const document_ = JSON.parse(world.command('gateway', ['openapi']));
+    const path = lever === 'limits' ? document_.paths['/admin/v1/limits'].patch : document_.paths[`/admin/v1/sales/{sale}/${lever}`].post;
+    assert.equal(await textOf('#lever-effect'), path.description);
+    const go = page.locator('#lever-go');
+    for (const [id, value] of Object.entries(fields)) {
+      await page.waitForSelector(`#${id}`);
+      if ((await page.$eval(`#${id}`, (input) => input.tagName)) === 'SELECT') await page.selectOption(`#${id}`, value);
+      else await page.fill(`#${id}`, value);
+    }
+    await page.fill('#lever-reason', reason);
+    assert.equal(await go.isDisabled(), true, 'nothing was typed');
+    await page.fill('#lever-typed', `${word}x`);
+    assert.equal(await go.isDisabled(), true, 'something else was typed');
+    await page.fill('#lever-typed', word);
+    await go.click();
+    await shows(page, `${lever} is answered`, () => ['good', 'bad'].includes(document.querySelector('#lever-told').dataset.tone));
+    const told = { tone: await page.getAttribute('#lever-told', 'data-tone'), text: await textOf('#lever-told') };
+    await page.click('#lever-cancel');
+    return told;
+  }
+
+  const journalHas = (text) => shows(page, `the journal says ${text}`, (words) => document.querySelector('#journal').textContent.includes(words), text);
+
+  test('every lever is pulled, says what it does first, and is written down with who and why', async () => {
+    await page.click(button('pause'));
+    await hasNoSeriousViolation('a lever');
+    await shot('lever');
+    await page.keyboard.press('Escape');
+    assert.equal(await page.evaluate(() => document.activeElement.dataset.lever), 'pause');
+    assert.equal((await state()).paused, false);
+
+    assert.equal((await pull('pause')).tone, 'good');
+    assert.equal((await state()).paused, true);
+    await shows(page, 'the page says so', () => document.body.dataset.phase === 'paused');
+    await journalHas('maja paused the sale: trying pause');
+    assert.equal((await pull('resume')).tone, 'good');
+    assert.equal((await state()).paused, false);
+    assert.equal((await pull('freeze')).tone, 'good');
+    assert.equal((await state()).frozen, true);
+    await shows(page, 'the page says so', () => document.querySelector('#phase').textContent.includes('frozen'));
+    assert.equal((await pull('unfreeze')).tone, 'good');
+    assert.equal((await state()).frozen, false);
+
+    const [{ item, total }] = (await state()).items;
+    const restocked = await pull('restock', { fields: { 'restock-item': item, 'restock-total': String(total + 10) } });
+    assert.equal(restocked.tone, 'good', restocked.text);
+    assert.equal((await state()).items[0].total, total + 10);
+    await eventually('the page has the new total', async () => (await table('stock'))[item][3] === total + 10);
+    await journalHas('trying restock');
+    page.mayFail = true;
+    const taken = await pull('restock', { fields: { 'restock-item': item, 'restock-total': '0' } });
+    assert.deepEqual([taken.tone, /More is taken/.test(taken.text)], ['bad', true], taken.text);
+    page.mayFail = false;
+
+    const limited = await pull('limits', { word: 'limits', fields: { 'limit-buyer': '7:77' } });
+    assert.equal(limited.tone, 'good', limited.text);
+    const buyer = async () => (await world.admin(gateways[1], 'limits')).policies.find(({ policy }) => policy === 'buyer');
+    await eventually('the other gateway has it', async () => (await buyer()).in_force === '7:77');
+    await pull('limits', { word: 'limits', fields: { 'limit-buyer': 'default' } });
+    assert.equal((await buyer()).set, null);
+  });
+
+  test('a drift that is injected into Redis turns the page red, and a mended one is forgotten', async () => {
+    const counter = [`lg:{${sale}}:stock`, 'model:air-400-white'];
+    world.redis('HINCRBY', ...counter, '1');
+    const { ms } = await shows(page, 'the page turns red', () => document.body.dataset.alarm === 'fault');
+    console.log(`drift: red after ${ms} ms`);
+    assert.ok(await page.$('#alarms-list .fault[data-name=ledger-drift]'));
+    assert.match(await textOf('#alarms-said'), /drifts/);
+    assert.equal(await page.getAttribute('#ledger', 'data-verdict'), 'drift');
+    await sleep(1200);
+    await shot('drift');
+    await hasNoSeriousViolation('a fault');
+    world.redis('HINCRBY', ...counter, '-1');
+    await shows(page, 'it is forgotten', () => document.body.dataset.alarm === 'none');
+  });
+
+  test('a gateway that is killed shows, and one that takes its place makes it good', async () => {
+    const [, other] = gateways;
+    other.child.kill('SIGKILL');
+    const killed = Date.now();
+    const stateOf = (listen) => [...document.querySelector('#gateways tbody').rows].find((row) => row.textContent.includes(listen))?.dataset.state;
+    await shows(page, 'it is silent, or gone', `(${stateOf})('${other.listen}') !== 'ready'`);
+    console.log(`killed gateway: seen after ${Date.now() - killed} ms`);
+    await shows(page, 'it is gone', `(${stateOf})('${other.listen}') === 'gone'`);
+    console.log(`killed gateway: gone after ${Date.now() - killed} ms`);
+    assert.ok(await page.$('#alarms-list .fault[data-name=gateway-gone]'));
+    await shot('gone');
+    gateways[1] = await world.startGateway(other.ports);
+    await shows(page, 'all is well', () => document.body.dataset.alarm === 'none' && document.querySelector('#tile-up .big').textContent === '2 of 2 ready');
+    // One that is told to end says good-bye.
+    gateways[1].child.kill('SIGTERM');
+    await shows(page, 'it has left', `(${stateOf})('${other.listen}') === 'left'`);
+    assert.equal(await page.evaluate(() => document.body.dataset.alarm), 'none');
+    gateways[1] = await world.startGateway(other.ports);
+  });
+
+  test('numbers that are old look old, and the page goes on by itself', async () => {
+    page.mayFail = true;
+    gateways[0].child.kill('SIGSTOP');
+    await shows(page, 'it is stale', () => document.body.dataset.link === 'stale' && /^Stale since \d\d:\d\d:\d\d/.test(document.querySelector('#stale').textContent));
+    await shot('stale');
+    gateways[0].child.kill('SIGCONT');
+    await shows(page, 'it is live again', () => document.body.dataset.link === 'live');
+    gateways[0].child.kill('SIGKILL');
+    await shows(page, 'it is stale', () => document.body.dataset.link === 'stale');
+    gateways[0] = await world.startGateway(gateways[0].ports);
+    await shows(page, 'it is live again, without a token being typed', () => document.body.dataset.link === 'live' && document.querySelector('#stale').hidden);
+    page.mayFail = false;
+  });
+
+  test('a sale that is closed by hand is closed for good', async () => {
+    assert.equal((await pull('close')).tone, 'good');
+    assert.equal((await state()).phase, 'closed');
+    await shows(page, 'the page says so', () => document.body.dataset.phase === 'closed');
+    await shows(page, 'there is nothing to close any more', () => !document.querySelector('#lever-buttons [data-lever=close]'));
+  });
+
+  test('nothing on it went wrong, and nobody else was asked anything', () => {
+    assert.deepEqual(page.notes, []);
+  });
+
+  test('a page of somebody else whose name points here gets nothing', async () => {
+    const other = await browser.newPage();
+    const { port } = new URL(gateways[0].ops);
+    const answer = await other.goto(`http://evil.example:${port}/`);
+    assert.equal(answer.status(), 421);
+    assert.match(await answer.text(), /--ops-host/);
+    const admin = await other.evaluate((token) => fetch('/admin/v1/live?frames=1', { headers: { authorization: `Bearer ${token}` } }).then(({ status }) => status), world.token);
+    assert.equal(admin, 421);
+    await other.close();
+  });
+
+  test('hours of lines leave it as large as it was', async () => {
+    const answer = await fetch(`${gateways[0].ops}/admin/v1/live?sale=${sale}&frames=1`, { headers: { authorization: `Bearer ${world.token}` } });
+    const lines = (await answer.text()).trim().split('\n').map((line) => JSON.parse(line));
+    const now = lines.findLast(({ kind }) => kind === 'now');
+    const long = await openPage(browser, gateways[0]);
+    let sent = Date.parse(now.server_time);
+    await long.route('**/admin/v1/live*', (route) => {
+      // What the gateway has sent, again and again, a second later each time.
+      const seconds = Array.from({ length: 2500 }, () => {
+        sent += 1000;
+        return { ...now, server_time: new Date(sent).toISOString(), alarms: sent % 3000 === 0 ? [{ level: 'warning', name: 'shedding', sale: null, text: 'x', gateways: [] }] : [] };
+      });
+      const body = [...lines, ...seconds].map((line) => JSON.stringify(line)).join('\n');
+      return route.fulfill({ contentType: 'application/x-ndjson', body: `${body}\n` });
+    });
+    const devtools = await long.context().newCDPSession(long);
+    const size = async () => {
+      await devtools.send('HeapProfiler.collectGarbage');
+      const { usedSize } = await devtools.send('Runtime.getHeapUsage');
+      return { heap: usedSize, nodes: await long.evaluate(() => document.querySelectorAll('*').length) };
+    };
+    const points = (least) => shows(long, `${least} seconds`, (n) => Number(document.querySelector('#chart-taps').dataset.points ?? 0) >= n, least);
+    await enter(long, world.token);
+    await points(2400);
+    const early = await size();
+    await points(3600);
+    const begun = sent;
+    await eventually('two hours more', () => sent > begun + 7_500_000);
+    await sleep(1000);
+    const late = await size();
+    const kept = await long.evaluate(() => Number(document.querySelector('#chart-taps').dataset.points));
+    assert.ok(kept <= 3600, `${kept} seconds are kept`);
+    assert.ok(Math.abs(late.nodes - early.nodes) <= 10, `${early.nodes} elements, then ${late.nodes}`);
+    assert.ok(late.heap < early.heap + 4_000_000, `${early.heap} bytes, then ${late.heap}`);
+    console.log(`an hour and more: ${late.nodes} elements (${early.nodes} before), ${(late.heap / 1e6).toFixed(1)} MB (${(early.heap / 1e6).toFixed(1)} MB before)`);
+    await long.context().close();
+  });
+
+  test('a gateway that was built without charts says so, and shows the rest', async () => {
+    const plain = await openPage(browser, gateways[0]);
+    await plain.route('**/live/uplot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'export default null;' }));
+    await enter(plain, world.token);
+    await shows(plain, 'it is live', () => document.body.dataset.link === 'live' && document.querySelector('#stock tbody').rows.length > 0);
+    assert.match(await plain.textContent('#chart-taps'), /npm ci/);
+    assert.deepEqual(plain.notes, []);
+    await plain.context().close();
+  });
+});

@@ -1,0 +1,110 @@
+//! As whom this gateway takes part in the fleet, and what it has heard of the others.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, watch};
+
+/// Who lives, as Redis told it.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// When it was told.
+    pub at: Instant,
+    /// The reports of all that live, this gateway among them, by id.
+    pub live: BTreeMap<String, String>,
+}
+
+/// This gateway in the fleet.
+#[derive(Debug)]
+pub struct Hearsay {
+    id: String,
+    listen: String,
+    latest: ArcSwapOption<Heard>,
+    is_leaving: AtomicBool,
+    at_once: Notify,
+    said: watch::Sender<bool>,
+}
+
+impl Hearsay {
+    /// A gateway that listens here for apps; its id is made up.
+    #[must_use]
+    pub fn new(listen: String) -> Self {
+        Self {
+            id: format!("{:016x}", fastrand::u64(..)),
+            listen,
+            latest: ArcSwapOption::empty(),
+            is_leaving: AtomicBool::new(false),
+            at_once: Notify::new(),
+            said: watch::Sender::new(false),
+        }
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Where it listens for apps.
+    #[must_use]
+    pub fn listen(&self) -> &str {
+        &self.listen
+    }
+
+    /// What was heard last.
+    #[must_use]
+    pub fn latest(&self) -> Option<Arc<Heard>> {
+        self.latest.load_full()
+    }
+
+    /// Whether it is on its way out, and so tells it.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Relaxed)
+    }
+
+    /// Tells the fleet that this gateway leaves, so that nobody takes it for one that has crashed. Not longer than this.
+    pub async fn leave(&self, patience: Duration) {
+        self.is_leaving.store(true, Relaxed);
+        self.at_once.notify_one();
+        // Without Redis nobody can be told.
+        let _ = tokio::time::timeout(patience, self.said.subscribe().wait_for(|said| *said)).await;
+    }
+
+    /// Notes what was told after a report that was made while it was leaving, or not yet.
+    pub(super) fn heard(&self, live: BTreeMap<String, String>, was_leaving: bool) {
+        self.latest.store(Some(Arc::new(Heard { at: Instant::now(), live })));
+        if was_leaving {
+            self.said.send_replace(true);
+        }
+    }
+
+    /// Waits until the next report is due.
+    pub(super) async fn next(&self, beat: Duration) {
+        let _ = tokio::time::timeout(beat, self.at_once.notified()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_leaves_is_asked_at_once_and_waits_until_it_was_said() {
+        let fleet = Arc::new(Hearsay::new("here".into()));
+        let forever = Duration::from_secs(3_600);
+        let (leaving, beating) = (fleet.clone(), fleet.clone());
+        let says = async move {
+            beating.next(forever).await;
+            assert!(beating.is_leaving());
+            beating.heard(BTreeMap::new(), false);
+            assert!(!*beating.said.borrow());
+            beating.heard([("a".to_owned(), "{}".to_owned())].into(), true);
+        };
+        tokio::join!(leaving.leave(forever), says);
+        assert_eq!(fleet.latest().map(|heard| heard.live.len()), Some(1));
+    }
+}

@@ -1,0 +1,278 @@
+//! What a gateway finds wrong, in words: for its report to the fleet, and so for every page that watches.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::metrics::{Answers, Audited};
+use crate::domain::sale::Phase;
+use crate::ledger::memory::{MEMORY_AGE_MAX, Memory, Sale, Sales};
+
+/// Memory that is older than this is a fault; until then it is a warning.
+const STALE: Duration = Duration::from_secs(3);
+/// Holds that are due for longer are not swept by anybody.
+const OVERDUE: Duration = Duration::from_secs(3);
+/// How long before the opening everything has to be ready.
+const OPENING_NEAR_MS: i64 = 10 * 60_000;
+/// And how long before it what is not is a fault.
+const OPENING_AT_HAND_MS: i64 = 60_000;
+/// Alarms of one gateway, at most; what comes first is worst.
+const ALARMS_MAX: usize = 16;
+/// Characters of one.
+const TEXT_MAX: usize = 400;
+/// Looks, a second apart, over which answers are counted that nobody likes to give.
+const RECENT_LOOKS: usize = 10;
+/// Items that one alarm names.
+const NAMED_MAX: usize = 3;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Something must be done now: the page turns red.
+    Fault,
+    /// Somebody should look.
+    Warning,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Alarm {
+    /// How bad it is.
+    pub level: Level,
+    /// Which kind of alarm it is, such as `ledger-drift`.
+    pub name: String,
+    /// The sale, where it is about one.
+    #[serde(default)]
+    pub sale: Option<String>,
+    /// What is wrong, in words.
+    pub text: String,
+}
+
+impl Alarm {
+    /// About the gateway, or all of them.
+    #[must_use]
+    pub fn new(level: Level, name: &str, text: impl Into<String>) -> Self {
+        let mut text: String = text.into();
+        if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
+            text.truncate(end);
+            text.push('…');
+        }
+        Self { level, name: name.to_owned(), sale: None, text }
+    }
+
+    /// About a sale.
+    #[must_use]
+    pub fn of(self, sale: &str) -> Self {
+        Self { sale: Some(sale.to_owned()), ..self }
+    }
+}
+
+/// Answers to taps of the last seconds that nobody likes to give.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Recent {
+    /// Turned away although the request was right: 503, nothing done.
+    pub shed: u64,
+    /// Nobody knows yet.
+    pub unknown: u64,
+    /// A bug.
+    pub internal: u64,
+    /// Over how many seconds.
+    pub seconds: usize,
+}
+
+/// What was counted at each of the last looks, of which there is one a second.
+#[derive(Debug, Clone, Default)]
+pub struct Recents(VecDeque<[u64; 3]>);
+
+impl Recents {
+    /// Notes all answers so far.
+    pub fn note(&mut self, answers: &Answers) {
+        let of = |outcome: &str| {
+            let counts = answers.counts.iter().filter(|(route, told, _)| {
+                // A bug is one whatever it was asked; the others are told of taps.
+                *told == outcome && (*route == "reserve" || outcome == "internal")
+            });
+            counts.map(|(_, _, count)| count).sum()
+        };
+        if self.0.len() > RECENT_LOOKS {
+            self.0.pop_front();
+        }
+        self.0.push_back(["temporary-reduced-capacity", "outcome-unknown", "internal"].map(of));
+    }
+
+    /// What is new since the oldest of these looks.
+    #[must_use]
+    pub fn counts(&self) -> Recent {
+        let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
+            return Recent::default();
+        };
+        let [shed, unknown, internal] = [0, 1, 2].map(|n: usize| last[n].saturating_sub(first[n]));
+        Recent { shed, unknown, internal, seconds: RECENT_LOOKS }
+    }
+}
+
+/// All that this gateway finds wrong, the worst first.
+#[must_use]
+pub fn of_gateway(
+    sales: &Sales,
+    audited: impl Fn(&str) -> Option<Audited>,
+    reasons: &[String],
+    recent: Recent,
+    now: Instant,
+) -> Vec<Alarm> {
+    let mut alarms = Vec::new();
+    for id in sales.unread() {
+        let text =
+            format!("The sale {id} is in Redis and can't be read. The log and `gateway audit {id}` say why.");
+        alarms.push(Alarm::new(Level::Fault, "sale-unread", text).of(&id));
+    }
+    for sale in sales.all() {
+        of_sale(&mut alarms, &sale, audited(&sale.id), reasons, now);
+    }
+    if !reasons.is_empty() {
+        alarms.push(Alarm::new(Level::Warning, "not-ready", format!("Not ready: {}.", reasons.join("; "))));
+    }
+    let Recent { shed, unknown, internal, seconds } = recent;
+    for (count, level, name, what) in [
+        (internal, Level::Fault, "bug", "requests met a bug (500); the log has their ids"),
+        (
+            unknown,
+            Level::Warning,
+            "outcome-unknown",
+            "buyers were told that their outcome is not known yet (503)",
+        ),
+        (shed, Level::Warning, "shedding", "requests were turned away undecided (503, nothing done)"),
+    ] {
+        if count > 0 {
+            let text = format!("{count} {what} in the last {seconds} s.");
+            alarms.push(Alarm::new(level, name, text));
+        }
+    }
+    alarms.sort_by_key(|alarm| alarm.level);
+    alarms.truncate(ALARMS_MAX);
+    alarms
+}
+
+fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reasons: &[String], now: Instant) {
+    let mut add = |level, name, text: String| alarms.push(Alarm::new(level, name, text).of(&sale.id));
+    if let Some(fault) = sale.fault() {
+        add(Level::Fault, "ledger-fault", format!("The ledger stands still: {fault}."));
+    }
+    if let Some(drift) = sale.drift() {
+        add(Level::Fault, "ledger-drift", format!("The ledger drifts: {drift}."));
+    }
+    if let Some(problem) = audited.and_then(|audited| audited.problem) {
+        add(Level::Fault, "audit-drift", format!("The last audit found drift: {problem}."));
+    }
+    let memory = sale.memory();
+    let below = oversold(&memory);
+    if !below.is_empty() {
+        let more = below.len().saturating_sub(NAMED_MAX);
+        let mut text = format!("Oversold: {}", below[..below.len() - more].join(", "));
+        if more > 0 {
+            text.push_str(&format!(" and {more} more"));
+        }
+        text.push('.');
+        add(Level::Fault, "oversold", text);
+    }
+    let (overdue, count) = sale.reaped().overdue();
+    if overdue > OVERDUE {
+        let told = overdue.as_secs();
+        let text = format!(
+            "At least {count} holds are due for {told} s and were not swept: their stock does not come back."
+        );
+        add(Level::Fault, "holds-overdue", text);
+    }
+    let age = sale.incomplete_for(now);
+    if age > MEMORY_AGE_MAX {
+        let level = if age > STALE { Level::Fault } else { Level::Warning };
+        let told = age.as_millis();
+        add(
+            level,
+            "snapshot-stale",
+            format!("What is known of the ledger is {told} ms old: Redis is slow or away."),
+        );
+    }
+    let time = sale.best_time();
+    let until = memory.levers.opens - time;
+    if memory.phase(time) == Phase::Upcoming && until <= OPENING_NEAR_MS {
+        let mut missing = reasons.to_vec();
+        let levers = [
+            (memory.levers.paused, "the sale is paused"),
+            (memory.levers.frozen, "the sale clock is frozen"),
+        ];
+        missing.extend(levers.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| (*text).to_owned()));
+        if sale.time(now).is_none() {
+            missing.push("Redis's clock is not known".to_owned());
+        }
+        let models = memory.catalogue.definition.models.len();
+        if (0..models).all(|place| memory.totals[place].is_some_and(|_| memory.free[place] <= 0)) {
+            missing.push("no model has any stock".to_owned());
+        }
+        if !missing.is_empty() {
+            let level = if until <= OPENING_AT_HAND_MS { Level::Fault } else { Level::Warning };
+            let text = format!("It opens in {} s and is not ready: {}.", until / 1_000, missing.join("; "));
+            add(level, "opening-not-ready", text);
+        }
+    }
+}
+
+/// Every item that more is taken of than there is.
+fn oversold(memory: &Memory) -> Vec<String> {
+    let items = memory.catalogue.items().iter().zip(memory.totals.iter().zip(&memory.free));
+    items
+        .filter(|(_, (total, free))| total.is_some() && **free < 0)
+        .map(|(item, (_, free))| format!("{} by {}", item.name, -free))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_that_sees_nothing_wrong_says_nothing() {
+        let sales = Sales::default();
+        assert_eq!(of_gateway(&sales, |_| None, &[], Recent::default(), Instant::now()), []);
+    }
+
+    #[test]
+    fn answers_that_nobody_likes_to_give_are_counted_over_the_last_seconds_only() {
+        let mut recents = Recents::default();
+        let answers = |shed| Answers {
+            counts: vec![
+                ("reserve", "temporary-reduced-capacity", shed),
+                ("confirm", "temporary-reduced-capacity", 7),
+            ],
+            ..Answers::default()
+        };
+        recents.note(&answers(100));
+        assert_eq!(recents.counts().shed, 0);
+        recents.note(&answers(103));
+        assert_eq!(recents.counts().shed, 3);
+        (0..RECENT_LOOKS).for_each(|_| recents.note(&answers(103)));
+        assert_eq!((recents.counts().shed, recents.0.len()), (0, RECENT_LOOKS + 1));
+    }
+
+    #[test]
+    fn the_worst_comes_first_and_every_text_has_an_end() {
+        let reasons = ["x".repeat(1_000)];
+        let recent = Recent { shed: 3, unknown: 2, internal: 1, seconds: 10 };
+        let alarms = of_gateway(&Sales::default(), |_| None, &reasons, recent, Instant::now());
+        let names: Vec<_> = alarms.iter().map(|alarm| (alarm.level, alarm.name.as_str())).collect();
+        assert_eq!(
+            names,
+            [
+                (Level::Fault, "bug"),
+                (Level::Warning, "not-ready"),
+                (Level::Warning, "outcome-unknown"),
+                (Level::Warning, "shedding"),
+            ]
+        );
+        assert_eq!(alarms[1].text.chars().count(), TEXT_MAX + 1);
+        assert!(alarms[3].text.starts_with("3 requests"), "{}", alarms[3].text);
+    }
+}

@@ -1,0 +1,83 @@
+//! The stores of a sale in few numbers: all together, and the cities with the fewest and the most slots left.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::frame::{CityNow, StoresNow};
+use crate::domain::catalogue::Catalogue;
+use crate::domain::sale::Availability;
+use crate::ledger::memory::Memory;
+
+/// Cities at each end.
+const SHOWN: usize = 5;
+
+/// A definition's cities; made anew when it changes.
+pub(super) struct Cities {
+    of: Arc<Catalogue>,
+    names: Vec<String>,
+    /// Of each store, by its order, the place of its city among the names.
+    city_of: Vec<usize>,
+}
+
+impl Cities {
+    pub(super) fn new(catalogue: &Arc<Catalogue>) -> Self {
+        let mut names = Vec::new();
+        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut city_of = Vec::with_capacity(catalogue.definition.stores.len());
+        for store in &catalogue.definition.stores {
+            let place = *places.entry(&store.city).or_insert_with(|| {
+                names.push(store.city.clone());
+                names.len() - 1
+            });
+            city_of.push(place);
+        }
+        Self { of: catalogue.clone(), names, city_of }
+    }
+
+    pub(super) fn are_of(&self, catalogue: &Arc<Catalogue>) -> bool {
+        Arc::ptr_eq(&self.of, catalogue)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Adds up the slots: of all, of the fullest and the emptiest cities.
+    pub(super) fn add_up(&self, memory: &Memory) -> (StoresNow, Vec<CityNow>, Vec<CityNow>) {
+        let first = self.of.counted().len();
+        let mut all = StoresNow::default();
+        let mut cities = vec![(0_i64, 0_i64); self.names.len()];
+        for (n, city) in self.city_of.iter().enumerate() {
+            match memory.availability(first + n) {
+                Availability::InStock => all.in_stock += 1,
+                Availability::Low => all.low += 1,
+                Availability::SoldOut => all.sold_out += 1,
+            }
+            if let Some(total) = memory.totals[first + n] {
+                let free = memory.free[first + n];
+                all.slots += total;
+                all.free += free;
+                cities[*city].0 += total;
+                cities[*city].1 += free;
+            }
+        }
+        // By what is left of the whole, without fractions; of those alike the largest first, then by name.
+        let share = |a: usize, b: usize| {
+            let ((slots_a, free_a), (slots_b, free_b)) = (cities[a], cities[b]);
+            (i128::from(free_a) * i128::from(slots_b)).cmp(&(i128::from(free_b) * i128::from(slots_a)))
+        };
+        let size = |a: usize, b: usize| {
+            cities[b].0.cmp(&cities[a].0).then_with(|| self.names[a].cmp(&self.names[b]))
+        };
+        let mut order: Vec<usize> = (0..cities.len()).filter(|city| cities[*city].0 > 0).collect();
+        order.sort_unstable_by(|a, b| share(*a, *b).then_with(|| size(*a, *b)));
+        // No city is at both ends.
+        let mut empty = order.split_off(order.len().min(SHOWN).min(order.len().div_ceil(2)));
+        empty.sort_unstable_by(|a, b| share(*b, *a).then_with(|| size(*a, *b)));
+        let told = |city: &usize| {
+            let (slots, free) = cities[*city];
+            CityNow { city: self.names[*city].clone(), slots, free }
+        };
+        (all, order.iter().map(told).collect(), empty.iter().take(SHOWN).map(told).collect())
+    }
+}

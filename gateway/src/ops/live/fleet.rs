@@ -1,0 +1,395 @@
+//! The fleet over time: from what each gateway announces of itself once a second to rates, latencies and health.
+//!
+//! Reports hold what was counted since a gateway started, so that nothing is lost or counted twice, however seldom or
+//! often they are looked at.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::frame::{GatewayNow, GatewayState};
+use super::taps::{Groups, Latency, OutcomeNow, Quantiles, Taps};
+use crate::ledger::hearsay::Heard;
+use crate::ops::alarms::{Alarm, Level};
+use crate::ops::metrics::list::ANSWER_BUCKETS;
+use crate::ops::report::GatewayReport;
+
+/// A gateway that has not announced itself for so long is told to be silent; after 5 s it is gone (see `lua/fleet.lua`).
+const SILENT: Duration = Duration::from_secs(3);
+/// How long one that is gone is an alarm, and how long it is listed.
+const GONE_ALARM: Duration = Duration::from_secs(5 * 60);
+const GONE_LISTED: Duration = Duration::from_secs(60 * 60);
+/// Gateways that are listed at most; the rest is counted.
+const LISTED_MAX: usize = 64;
+/// Seconds over which quantiles are taken.
+pub(super) const WINDOW: usize = 10;
+
+/// All gateways that were ever heard, for as long as somebody watches.
+#[derive(Debug, Default)]
+pub(super) struct Fleet {
+    gateways: BTreeMap<String, Known>,
+    /// Answers to taps since the gateways started, by outcome.
+    taps: BTreeMap<String, u64>,
+    /// Answers to taps by latency since a gateway was heard first: of winners, of the others.
+    latencies: [Vec<u64>; 2],
+    /// As they were in each of the last seconds.
+    window: VecDeque<[Vec<u64>; 2]>,
+    /// When Redis told last who lives.
+    heard: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Known {
+    report: GatewayReport,
+    /// When its last report was seen first.
+    seen: Instant,
+    /// Answers to taps a second between its last two reports.
+    rates: BTreeMap<String, f64>,
+    /// Whether there were two.
+    has_rates: bool,
+    gone: Option<Instant>,
+}
+
+impl Known {
+    fn state(&self, now: Instant) -> GatewayState {
+        match self.gone {
+            Some(_) if self.report.draining => GatewayState::Left,
+            Some(_) => GatewayState::Gone,
+            None if now.saturating_duration_since(self.seen) >= SILENT => GatewayState::Silent,
+            None if self.report.draining => GatewayState::Draining,
+            None if self.report.ready => GatewayState::Ready,
+            None => GatewayState::NotReady,
+        }
+    }
+
+    fn counts(&self, now: Instant) -> bool {
+        matches!(self.state(now), GatewayState::Ready | GatewayState::NotReady | GatewayState::Draining)
+    }
+}
+
+impl Fleet {
+    /// Takes in what Redis told last. Once a second.
+    pub(super) fn take_in(&mut self, heard: Option<&Heard>, now: Instant) {
+        if let Some(heard) = heard.filter(|heard| self.heard != Some(heard.at)) {
+            self.heard = Some(heard.at);
+            for (id, text) in &heard.live {
+                // What another version says is read as far as it goes.
+                let report = serde_json::from_str(text).unwrap_or_default();
+                self.take_in_report(id, report, now);
+            }
+            for (id, known) in &mut self.gateways {
+                if !heard.live.contains_key(id) && known.gone.is_none() {
+                    known.gone = Some(now);
+                }
+            }
+        }
+        self.forget(now);
+        if self.window.len() > WINDOW {
+            self.window.pop_front();
+        }
+        self.window.push_back(self.latencies.clone());
+    }
+
+    fn take_in_report(&mut self, id: &str, report: GatewayReport, now: Instant) {
+        let Some(known) = self.gateways.get_mut(id) else {
+            for (outcome, count) in &report.since_start.taps {
+                *self.taps.entry(outcome.clone()).or_default() += count;
+            }
+            let known = Known { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
+            self.gateways.insert(id.to_owned(), known);
+            return;
+        };
+        known.gone = None;
+        if report.beats == known.report.beats {
+            return;
+        }
+        let was = &known.report.since_start;
+        let ms = report.uptime_ms.saturating_sub(known.report.uptime_ms).max(1);
+        known.rates.clear();
+        for (outcome, count) in &report.since_start.taps {
+            let new = count.saturating_sub(was.taps.get(outcome).copied().unwrap_or_default());
+            *self.taps.entry(outcome.clone()).or_default() += new;
+            #[expect(clippy::cast_precision_loss, reason = "answers of a second or so")]
+            known.rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
+        }
+        let pairs = [(&report.since_start.winners, &was.winners), (&report.since_start.losers, &was.losers)];
+        for (sums, (now, was)) in self.latencies.iter_mut().zip(pairs) {
+            sums.resize(sums.len().max(now.len()), 0);
+            let was = was.iter().copied().chain(std::iter::repeat(0));
+            sums.iter_mut()
+                .zip(now.iter().zip(was))
+                .for_each(|(sum, (now, was))| *sum += now.saturating_sub(was));
+        }
+        (known.has_rates, known.seen, known.report) = (true, now, report);
+    }
+
+    /// Forgets gateways that are gone: those whose place another has taken, those that are gone for long, and, if there
+    /// are too many, the rest of them.
+    fn forget(&mut self, now: Instant) {
+        let live = |known: &&Known| known.gone.is_none();
+        let addresses: Vec<String> =
+            self.gateways.values().filter(live).map(|known| known.report.listen.clone()).collect();
+        self.gateways.retain(|_, known| {
+            known.gone.is_none_or(|gone| {
+                now.saturating_duration_since(gone) < GONE_LISTED && !addresses.contains(&known.report.listen)
+            })
+        });
+        while self.gateways.len() > LISTED_MAX {
+            let oldest = self.gateways.iter().filter_map(|(id, known)| Some((known.gone?, id.clone()))).min();
+            let Some((_, id)) = oldest else { break };
+            self.gateways.remove(&id);
+        }
+    }
+
+    /// Since when Redis has not told who lives, if that is too long.
+    pub(super) fn unheard_for(&self, now: Instant) -> Option<Duration> {
+        let since = self.heard.map(|heard| now.saturating_duration_since(heard));
+        since.filter(|since| *since >= SILENT)
+    }
+
+    /// Taps and what they came to; `None` where the fleet has not been heard lately: then nothing is known.
+    pub(super) fn taps(&self, now: Instant) -> Option<Taps> {
+        let counting: Vec<&Known> =
+            self.gateways.values().filter(|known| known.has_rates && known.counts(now)).collect();
+        if self.heard.is_none() || self.unheard_for(now).is_some() || counting.is_empty() {
+            return None;
+        }
+        let mut per_second = Groups::default();
+        let mut outcomes = Vec::new();
+        for (outcome, total) in &self.taps {
+            let rate = sum(counting.iter().filter_map(|known| known.rates.get(outcome)));
+            *per_second.of(outcome) += rate;
+            outcomes.push(OutcomeNow {
+                outcome: outcome.clone(),
+                group: Groups::name(outcome),
+                per_second: rate,
+                total: *total,
+            });
+        }
+        Some(Taps { all: per_second.sum(), per_second, outcomes })
+    }
+
+    /// Quantiles over the last seconds.
+    pub(super) fn latency(&self) -> Latency {
+        let [winners, losers] = [0, 1].map(|who: usize| {
+            let first = self.window.front().map(|at| at[who].as_slice()).unwrap_or_default();
+            let was = first.iter().copied().chain(std::iter::repeat(0));
+            let new: Vec<u64> = self.latencies[who].iter().zip(was).map(|(now, was)| now - was).collect();
+            Quantiles { p50_ms: quantile(&new, 0.5), p99_ms: quantile(&new, 0.99), answers: new.iter().sum() }
+        });
+        Latency { winners, losers }
+    }
+
+    /// Every gateway, by address.
+    pub(super) fn list(&self, here: &str, now: Instant) -> Vec<GatewayNow> {
+        let row = |(id, known): (&String, &Known)| {
+            let state = known.state(now);
+            let rates = (known.has_rates && known.counts(now)).then_some(&known.rates);
+            let age = known.gone.unwrap_or(known.seen);
+            GatewayNow {
+                id: id.clone(),
+                here: id == here,
+                listen: known.report.listen.clone(),
+                version: known.report.version.clone(),
+                state,
+                why: match state {
+                    GatewayState::NotReady => known.report.reasons.join("; "),
+                    _ => String::new(),
+                },
+                taps: rates.map(|rates| sum(rates.values())),
+                won: rates.map(|rates| rates.get("won").copied().unwrap_or_default()),
+                heard_ms: u64::try_from(now.saturating_duration_since(age).as_millis()).unwrap_or(u64::MAX),
+                uptime_ms: known.report.uptime_ms,
+                alarms: known.report.alarms.len(),
+            }
+        };
+        let mut list: Vec<GatewayNow> = self.gateways.iter().map(row).collect();
+        list.sort_by(|a, b| (&a.listen, &a.id).cmp(&(&b.listen, &b.id)));
+        list
+    }
+
+    /// What is wrong with the fleet, and what its gateways say is wrong with them; `here` is told by its own alarms.
+    pub(super) fn alarms(&self, here: &str, now: Instant) -> Vec<(Alarm, String)> {
+        let mut alarms = Vec::new();
+        if let Some(unheard) = self.unheard_for(now) {
+            let text = format!(
+                "Redis has not told who lives for {} s. What stands here of gateways and taps is not known.",
+                unheard.as_secs()
+            );
+            alarms.push((Alarm::new(Level::Fault, "fleet-unheard", text), String::new()));
+            return alarms;
+        }
+        let mut versions = Vec::new();
+        let (mut live, mut ready) = (0, 0);
+        for (id, known) in &self.gateways {
+            let listen = &known.report.listen;
+            let since = |at: Instant| now.saturating_duration_since(at);
+            match known.state(now) {
+                GatewayState::Gone if known.gone.is_some_and(|gone| since(gone) < GONE_ALARM) => {
+                    let text = format!("The gateway {listen} is gone: it did not say good-bye.");
+                    alarms.push((Alarm::new(Level::Fault, "gateway-gone", text), String::new()));
+                }
+                GatewayState::Silent => {
+                    let text = format!(
+                        "The gateway {listen} has not been heard for {} s.",
+                        since(known.seen).as_secs()
+                    );
+                    alarms.push((Alarm::new(Level::Warning, "gateway-silent", text), String::new()));
+                }
+                GatewayState::Gone | GatewayState::Left => {}
+                state => {
+                    live += 1;
+                    ready += usize::from(state == GatewayState::Ready);
+                    if !versions.contains(&known.report.version) {
+                        versions.push(known.report.version.clone());
+                    }
+                    if id != here {
+                        alarms
+                            .extend(known.report.alarms.iter().map(|alarm| (alarm.clone(), listen.clone())));
+                    }
+                }
+            }
+        }
+        if live > 0 && ready == 0 {
+            let text = "No gateway is ready: no buyer gets an answer that counts.";
+            alarms.push((Alarm::new(Level::Fault, "none-ready", text), String::new()));
+        }
+        if versions.len() > 1 {
+            versions.sort();
+            let text = format!("Gateways of different versions are running: {}.", versions.join(", "));
+            alarms.push((Alarm::new(Level::Warning, "mixed-versions", text), String::new()));
+        }
+        alarms
+    }
+}
+
+/// A sum that is 0 and not -0 where there is nothing.
+fn sum<'a>(rates: impl Iterator<Item = &'a f64>) -> f64 {
+    rates.fold(0.0, |sum, rate| sum + rate)
+}
+
+/// A quantile of counts by latency, in ms, as Prometheus reckons it: evenly spread within a bucket. What is beyond the last
+/// bound is that bound.
+fn quantile(counts: &[u64], share: f64) -> Option<f64> {
+    let all: u64 = counts.iter().sum();
+    #[expect(clippy::cast_precision_loss, reason = "answers of some seconds")]
+    let (mut below, rank) = (0.0, share * all as f64);
+    if all == 0 {
+        return None;
+    }
+    let mut lower = 0.0;
+    for (bound, count) in ANSWER_BUCKETS.iter().zip(counts) {
+        #[expect(clippy::cast_precision_loss, reason = "answers of some seconds")]
+        let count = *count as f64;
+        if below + count >= rank && count > 0.0 {
+            return Some((lower + (bound - lower) * (rank - below) / count) * 1_000.0);
+        }
+        (below, lower) = (below + count, *bound);
+    }
+    Some(lower * 1_000.0)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+    use crate::ops::report::Totals;
+
+    fn report(listen: &str, beats: u64, won: u64, fast: u64) -> GatewayReport {
+        let mut winners = vec![0; ANSWER_BUCKETS.len() + 1];
+        winners[0] = fast;
+        GatewayReport {
+            listen: listen.to_owned(),
+            version: "1".to_owned(),
+            beats,
+            uptime_ms: beats * 1_000,
+            ready: true,
+            since_start: Totals { taps: [("won".to_owned(), won)].into(), winners, losers: Vec::new() },
+            ..GatewayReport::default()
+        }
+    }
+
+    fn heard(at: Instant, reports: &[(&str, GatewayReport)]) -> Heard {
+        let text = |report: &GatewayReport| serde_json::to_string(report).unwrap();
+        Heard { at, live: reports.iter().map(|(id, report)| ((*id).to_owned(), text(report))).collect() }
+    }
+
+    #[test]
+    fn what_gateways_count_is_neither_lost_nor_counted_twice() {
+        let (mut fleet, start) = (Fleet::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        // The first has counted before anybody watched: it is in the total, and in no rate.
+        fleet.take_in(Some(&heard(at(0), &[("a", report("a:1", 5, 100, 100))])), at(0));
+        assert!(fleet.taps(at(0)).is_none());
+        // The same report again, then two seconds at once, then another gateway.
+        fleet.take_in(Some(&heard(at(1), &[("a", report("a:1", 5, 100, 100))])), at(1));
+        fleet.take_in(Some(&heard(at(2), &[("a", report("a:1", 7, 160, 160))])), at(2));
+        let taps = fleet.taps(at(2)).unwrap();
+        assert_eq!((taps.per_second.won, taps.outcomes[0].total), (30.0, 160));
+        fleet.take_in(
+            Some(&heard(at(3), &[("a", report("a:1", 8, 170, 170)), ("b", report("b:1", 1, 7, 7))])),
+            at(3),
+        );
+        let taps = fleet.taps(at(3)).unwrap();
+        assert_eq!((taps.per_second.won, taps.outcomes[0].total), (10.0, 177));
+        let latency = fleet.latency().winners;
+        assert_eq!((latency.answers, latency.p99_ms.unwrap() < 0.25), (70, true));
+        for second in 4..20 {
+            fleet.take_in(Some(&heard(at(second), &[])), at(second));
+        }
+        assert_eq!((fleet.latency().winners.answers, fleet.window.len()), (0, WINDOW + 1));
+    }
+
+    #[test]
+    fn a_gateway_falls_silent_is_gone_and_is_forgotten_once_another_has_its_place() {
+        let (mut fleet, start) = (Fleet::default(), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let (a, b) = (|beats| ("a", report("a:1", beats, 0, 0)), ("b", report("b:1", 1, 0, 0)));
+        fleet.take_in(Some(&heard(at(0), &[a(1), b.clone()])), at(0));
+        let states = |fleet: &Fleet, now| fleet.list("a", now).iter().map(|g| g.state).collect::<Vec<_>>();
+        let names = |fleet: &Fleet, now| {
+            fleet.alarms("a", now).into_iter().map(|(alarm, _)| alarm.name).collect::<Vec<_>>()
+        };
+        assert_eq!(states(&fleet, at(0)), [GatewayState::Ready, GatewayState::Ready]);
+        assert!(names(&fleet, at(0)).is_empty());
+        fleet.take_in(Some(&heard(at(3), &[a(4), b])), at(3));
+        assert_eq!(states(&fleet, at(3)), [GatewayState::Ready, GatewayState::Silent]);
+        assert_eq!(names(&fleet, at(3)), ["gateway-silent"]);
+        fleet.take_in(Some(&heard(at(5), &[a(6)])), at(5));
+        assert_eq!(states(&fleet, at(5)), [GatewayState::Ready, GatewayState::Gone]);
+        assert_eq!(names(&fleet, at(5)), ["gateway-gone"]);
+        fleet.take_in(Some(&heard(at(6), &[a(7), ("c", report("b:1", 1, 0, 0))])), at(6));
+        assert_eq!(states(&fleet, at(6)), [GatewayState::Ready, GatewayState::Ready]);
+        assert!(names(&fleet, at(6)).is_empty());
+        // One that drained has said good-bye.
+        let draining = GatewayReport { draining: true, ..report("a:1", 8, 0, 0) };
+        fleet.take_in(Some(&heard(at(7), &[("a", draining), ("c", report("b:1", 2, 0, 0))])), at(7));
+        fleet.take_in(Some(&heard(at(8), &[("c", report("b:1", 3, 0, 0))])), at(8));
+        assert_eq!(states(&fleet, at(8)), [GatewayState::Left, GatewayState::Ready]);
+        assert!(names(&fleet, at(8)).is_empty());
+        // Nobody is heard any more: nothing is known.
+        assert_eq!(names(&fleet, at(12)), ["fleet-unheard"]);
+        assert!(fleet.taps(at(12)).is_none());
+    }
+
+    #[test]
+    fn the_list_of_gateways_has_an_end() {
+        let (mut fleet, start) = (Fleet::default(), Instant::now());
+        for n in 0..500_u64 {
+            let now = start + Duration::from_secs(n);
+            let (id, listen) = (format!("g{n}"), format!("h:{n}"));
+            fleet.take_in(Some(&heard(now, &[(&id, report(&listen, 1, 0, 0))])), now);
+        }
+        assert_eq!(fleet.gateways.len(), LISTED_MAX);
+    }
+
+    #[test]
+    fn quantiles_are_prometheus_s() {
+        let mut counts = vec![0; ANSWER_BUCKETS.len() + 1];
+        assert_eq!(quantile(&counts, 0.5), None);
+        counts[2] = 100;
+        assert_eq!(quantile(&counts, 0.5), Some(0.75));
+        let last = counts.len() - 1;
+        counts[last] = 100;
+        assert_eq!(quantile(&counts, 0.99), Some(2_500.0));
+    }
+}

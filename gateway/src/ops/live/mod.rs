@@ -1,0 +1,286 @@
+//! The live page: its files, and the stream that it reads. One collector looks once a second at what this gateway knows,
+//! for as long as somebody watches; every line is written once, whatever number watches.
+
+mod cities;
+mod fleet;
+pub mod frame;
+mod history;
+pub mod page;
+mod sale;
+pub mod taps;
+mod watcher;
+mod words;
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use self::fleet::Fleet;
+use self::frame::{AlarmNow, Hello, Line, Now, SaleName};
+use self::history::Ring;
+use self::sale::Look;
+use self::watcher::{News, Seat, Watcher};
+use super::alarms::{self, Alarm, Recents};
+use super::health::Readiness;
+use super::metrics::Metrics;
+use crate::domain::rfc3339::rfc3339;
+use crate::http::problem;
+use crate::http::reservations::find_sale;
+use crate::http::respond::{self, Answer, Refused};
+use crate::ledger::hearsay::Hearsay;
+use crate::ledger::memory::{Sale, Sales};
+
+/// Between two lines.
+const EVERY: Duration = Duration::from_secs(1);
+/// Pages and others that may watch at the same time.
+pub const WATCHERS_MAX: usize = 200;
+/// Alarms in one line.
+const ALARMS_MAX: usize = 50;
+
+/// Where the numbers come from.
+pub struct Sources {
+    /// What this process follows.
+    pub sales: Arc<Sales>,
+    /// What it has counted, and found in audits.
+    pub metrics: Arc<Metrics>,
+    /// What it has heard of the fleet.
+    pub hearsay: Arc<Hearsay>,
+    /// Whether it is ready.
+    pub readiness: Arc<Readiness>,
+}
+
+/// All who watch, and what they are shown.
+pub struct Live {
+    sources: Sources,
+    seats: Rc<Cell<usize>>,
+    collector: RefCell<Option<Collector>>,
+}
+
+/// What is kept while somebody watches.
+#[derive(Default)]
+struct Collector {
+    fleet: Fleet,
+    recents: Recents,
+    /// By sale; the empty name is that of no sale.
+    views: BTreeMap<String, View>,
+}
+
+/// What those see who watch the same sale.
+struct View {
+    /// `None` where there is no sale.
+    look: Option<Look>,
+    history: Ring,
+    news: watch::Sender<News>,
+}
+
+impl Live {
+    /// Nobody watches yet.
+    #[must_use]
+    pub fn new(sources: Sources) -> Rc<Self> {
+        Rc::new(Self { sources, seats: Rc::default(), collector: RefCell::new(None) })
+    }
+
+    /// `GET /admin/v1/live`: a stream for somebody, of this sale (left out: the one that matters most), of so many `now`
+    /// lines (left out: until he has seen enough).
+    pub fn watch(
+        self: &Rc<Self>,
+        who: &str,
+        sale: Option<&str>,
+        lines: Option<u64>,
+    ) -> Result<Answer, Refused> {
+        let sale = match sale {
+            Some(id) => Some(find_sale(&self.sources.sales, id)?),
+            None => self.first_sale(),
+        };
+        let seat = Seat::take(&self.seats, WATCHERS_MAX).ok_or_else(|| {
+            let detail = format!(
+                "{WATCHERS_MAX} pages are watching this gateway already. Close one, or watch another gateway."
+            );
+            Refused::new(problem::TEMPORARY_REDUCED_CAPACITY, detail).retry_after(5_000)
+        })?;
+        let now = Instant::now();
+        let is_new = self.collector.borrow().is_none();
+        let mut collector = self.collector.borrow_mut();
+        let Collector { fleet, recents, views } = collector.get_or_insert_default();
+        if is_new {
+            fleet.take_in(self.sources.hearsay.latest().as_deref(), now);
+            tokio::task::spawn_local(self.clone().collect());
+        }
+        let key = sale.as_ref().map_or("", |sale| &sale.id).to_owned();
+        let view = views.entry(key).or_insert_with(|| {
+            let mut view = View {
+                look: sale.map(Look::at),
+                history: Ring::default(),
+                news: watch::Sender::new(News::default()),
+            };
+            view.tell(&self.sources, fleet, recents, now);
+            view
+        });
+        let hello = Hello {
+            who,
+            version: env!("CARGO_PKG_VERSION"),
+            edition: page::edition(),
+            charts: page::has_charts(),
+            every_ms: u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX),
+            server_time: rfc3339(self.server_time(view.look.as_ref().map(Look::sale))),
+        };
+        let begin = [text(&Line::Hello(hello)), text(&Line::History(view.history.columns()))];
+        let watcher = Watcher::new(view.news.subscribe(), begin, lines, seat);
+        Ok(respond::stream("application/x-ndjson", watcher))
+    }
+
+    /// The sale that is open or opens next; else the one that was open last.
+    fn first_sale(&self) -> Option<Arc<Sale>> {
+        self.sources.sales.all().into_iter().min_by_key(|sale| {
+            let (levers, time) = (sale.memory().levers, sale.best_time());
+            let is_over = levers.closed || time >= levers.closes;
+            (is_over, (levers.opens - time).abs(), sale.id.clone())
+        })
+    }
+
+    fn server_time(&self, sale: Option<&Sale>) -> i64 {
+        sale.map_or_else(|| jiff::Timestamp::now().as_millisecond(), Sale::best_time)
+    }
+
+    /// Looks once a second, until nobody watches any more.
+    async fn collect(self: Rc<Self>) {
+        let mut tick = tokio::time::interval(EVERY);
+        // What is late is left out: a line tells of now.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        tick.tick().await;
+        loop {
+            tick.tick().await;
+            let mut slot = self.collector.borrow_mut();
+            let Some(Collector { fleet, recents, views }) = slot.as_mut() else { return };
+            views.retain(|_, view| view.news.receiver_count() > 0);
+            if views.is_empty() {
+                *slot = None;
+                return;
+            }
+            let now = Instant::now();
+            fleet.take_in(self.sources.hearsay.latest().as_deref(), now);
+            recents.note(&self.sources.metrics.answers());
+            views.values_mut().for_each(|view| view.tell(&self.sources, fleet, recents, now));
+        }
+    }
+}
+
+impl View {
+    /// Writes the line of this second for all who see this.
+    fn tell(&mut self, sources: &Sources, fleet: &Fleet, recents: &Recents, now: Instant) {
+        let before = self.news.borrow().clone();
+        let about = self.look.as_mut().and_then(|look| look.about(before.about.is_empty()));
+        let (edition, about) = match about {
+            Some(line) => (before.edition + 1, text(&Line::Sale(line))),
+            None => (before.edition, before.about),
+        };
+        let time = self
+            .look
+            .as_ref()
+            .map_or_else(|| jiff::Timestamp::now().as_millisecond(), |look| look.sale().best_time());
+        let audited = |id: &str| sources.metrics.audit_of(id);
+        let mut sales: Vec<SaleName> = sources.sales.all().iter().map(|sale| name_of(sale)).collect();
+        sales.sort();
+        let line = Now {
+            server_time: rfc3339(time),
+            clock_known: self.look.as_ref().is_none_or(|look| look.sale().time(now).is_some()),
+            sales,
+            sale: self.look.as_mut().map(|look| {
+                let audited = audited(&look.sale().id);
+                look.now(audited, now)
+            }),
+            taps: fleet.taps(now),
+            latency: fleet.latency(),
+            gateways: fleet.list(sources.hearsay.id(), now),
+            alarms: all_alarms(
+                alarms::of_gateway(
+                    &sources.sales,
+                    audited,
+                    &sources.readiness.reasons(),
+                    recents.counts(),
+                    now,
+                ),
+                fleet.alarms(sources.hearsay.id(), now),
+                sources.hearsay.listen(),
+            ),
+        };
+        self.history.push(time, &line, self.look.as_ref().map_or(0, Look::models));
+        self.news.send_replace(News { edition, about, now: text(&Line::Now(Box::new(line))) });
+    }
+}
+
+fn name_of(sale: &Sale) -> SaleName {
+    SaleName { sale: sale.id.clone(), name: sale.memory().catalogue.definition.sale.name.clone() }
+}
+
+/// Alarms of this gateway and of the fleet, those that say the same as one, the worst first.
+fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<AlarmNow> {
+    let mut told: Vec<AlarmNow> = Vec::new();
+    for (alarm, gateway) in own.into_iter().map(|alarm| (alarm, here.to_owned())).chain(others) {
+        let same = told.iter_mut().find(|other| {
+            // Of a sale the same alarm is the same fact, seen by another; the words may differ by a moment.
+            (&other.name, &other.sale) == (&alarm.name, &alarm.sale)
+                && (alarm.sale.is_some() || other.text == alarm.text)
+        });
+        let gateways = if gateway.is_empty() { Vec::new() } else { vec![gateway] };
+        match same {
+            Some(other) => {
+                other.level = other.level.min(alarm.level);
+                other.gateways.extend(gateways);
+            }
+            None => {
+                let Alarm { level, name, sale, text } = alarm;
+                told.push(AlarmNow { level, name, sale, text, gateways });
+            }
+        }
+    }
+    told.sort_by_key(|alarm| alarm.level);
+    told.truncate(ALARMS_MAX);
+    told
+}
+
+/// A line, with its end.
+fn text(line: &Line<'_>) -> Bytes {
+    // Neither writing into memory nor what we write can fail.
+    let mut text = serde_json::to_vec(line).unwrap_or_default();
+    text.push(b'\n');
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::alarms::Level;
+
+    #[test]
+    fn what_several_gateways_say_is_told_once_with_their_names() {
+        let drift = |text: &str| Alarm::new(Level::Fault, "ledger-drift", text).of("small");
+        let busy = || Alarm::new(Level::Warning, "shedding", "3 requests");
+        let own = vec![busy(), drift("white is 61")];
+        let others = vec![
+            (drift("white is 62"), "b:1".to_owned()),
+            (busy(), "b:1".to_owned()),
+            (Alarm::new(Level::Warning, "shedding", "5 requests"), "c:1".to_owned()),
+            (Alarm::new(Level::Fault, "gateway-gone", "d:1 is gone"), String::new()),
+        ];
+        let told = all_alarms(own, others, "a:1");
+        let brief: Vec<_> =
+            told.iter().map(|a| (a.name.as_str(), a.text.as_str(), a.gateways.join(" "))).collect();
+        let both = || "a:1 b:1".to_owned();
+        assert_eq!(
+            brief,
+            [
+                ("ledger-drift", "white is 61", both()),
+                ("gateway-gone", "d:1 is gone", String::new()),
+                ("shedding", "3 requests", both()),
+                ("shedding", "5 requests", "c:1".to_owned()),
+            ]
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! One sale as those see it who watch: what hardly changes, and its numbers at one sequence.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::cities::Cities;
+use super::frame::{AuditNow, CityNow, ItemName, ItemNow, Ledger, LeverLine, SaleLine, SaleNow, StoresNow};
+use super::words;
+use crate::domain::lever;
+use crate::domain::rfc3339::rfc3339;
+use crate::ledger::audit::Counts;
+use crate::ledger::memory::{Memory, Sale};
+use crate::ops::metrics::Audited;
+
+/// Looks at one sale, and remembers what it need not reckon anew.
+pub(super) struct Look {
+    sale: Arc<Sale>,
+    cities: Cities,
+    /// The stores as they were at a memory.
+    stores: Option<(Arc<Memory>, Stores)>,
+}
+
+type Stores = (StoresNow, Vec<CityNow>, Vec<CityNow>);
+
+impl Look {
+    pub(super) fn at(sale: Arc<Sale>) -> Self {
+        let cities = Cities::new(&sale.memory().catalogue);
+        Self { sale, cities, stores: None }
+    }
+
+    pub(super) fn sale(&self) -> &Sale {
+        &self.sale
+    }
+
+    /// What hardly changes, if it has changed since the last look or is asked for.
+    pub(super) fn about(&mut self, is_asked_for: bool) -> Option<SaleLine> {
+        let memory = self.sale.memory();
+        let is_new = !self.cities.are_of(&memory.catalogue);
+        if is_new {
+            self.cities = Cities::new(&memory.catalogue);
+        }
+        (is_new || is_asked_for).then(|| self.line(&memory))
+    }
+
+    fn line(&self, memory: &Memory) -> SaleLine {
+        let definition = &memory.catalogue.definition;
+        let names =
+            definition.models.iter().map(|m| &m.name).chain(definition.packages.iter().map(|p| &p.name));
+        let items = memory.catalogue.counted().iter().zip(names);
+        SaleLine {
+            sale: self.sale.id.clone(),
+            name: definition.sale.name.clone(),
+            rehearsal: definition.sale.rehearsal,
+            revision: memory.catalogue.revision,
+            opens_at: rfc3339(memory.levers.opens),
+            closes_at: rfc3339(memory.levers.closes),
+            hold_ms: definition.sale.hold_ms,
+            items: items
+                .map(|(item, name)| ItemName { item: item.name.clone(), name: name.clone() })
+                .collect(),
+            stores: definition.stores.len(),
+            cities: self.cities.count(),
+            levers: lever::effects().map(|(lever, effect)| LeverLine { lever, effect }).into(),
+        }
+    }
+
+    /// How many models there are.
+    pub(super) fn models(&self) -> usize {
+        self.sale.memory().catalogue.definition.models.len()
+    }
+
+    /// The numbers.
+    pub(super) fn now(&mut self, audited: Option<Audited>, now: Instant) -> SaleNow {
+        let memory = self.sale.memory();
+        let time = self.sale.best_time();
+        let is_known = |(of, _): &(Arc<Memory>, Stores)| Arc::ptr_eq(of, &memory);
+        if !self.stores.as_ref().is_some_and(is_known) && self.cities.are_of(&memory.catalogue) {
+            self.stores = Some((memory.clone(), self.cities.add_up(&memory)));
+        }
+        let (stores, fullest, emptiest) =
+            self.stores.as_ref().map(|(_, stores)| stores.clone()).unwrap_or_default();
+        let items: Vec<ItemNow> = (0..memory.catalogue.counted().len())
+            .map(|place| {
+                let total = memory.totals[place];
+                let confirmed = memory.confirmed[place];
+                let held = memory.taken(place) - confirmed;
+                ItemNow { total, free: total.map(|_| memory.free[place]), held, confirmed }
+            })
+            .collect();
+        SaleNow {
+            phase: memory.phase(time),
+            paused: memory.levers.paused,
+            frozen: memory.levers.frozen,
+            closed: memory.levers.closed,
+            sequence: memory.sequence,
+            age_ms: u64::try_from(self.sale.incomplete_for(now).as_millis()).unwrap_or(u64::MAX),
+            reservations: Counts::of(memory.counts),
+            ledger: self.ledger(&memory, &items, audited),
+            items,
+            stores,
+            fullest,
+            emptiest,
+            journal: words::journal(&self.sale.tail(), &memory.catalogue),
+        }
+    }
+
+    /// All models together. Held and confirmed are what the journal says of reservations; free is the counter, which is
+    /// compared with Redis's own with every tick; total is what was defined and restocked.
+    fn ledger(&self, memory: &Memory, items: &[ItemNow], audited: Option<Audited>) -> Ledger {
+        let models = &items[..memory.catalogue.definition.models.len()];
+        let sum = |of: fn(&ItemNow) -> Option<i64>| models.iter().map(of).sum::<Option<i64>>();
+        let (total, free) = (sum(|item| item.total), sum(|item| item.free));
+        let [held, confirmed, ..] = memory.counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        let drift = total.zip(free).map_or(0, |(total, free)| free + held + confirmed - total);
+        let is_whole = self.sale.drift().is_none()
+            && drift == 0
+            && items.iter().all(|item| {
+                item.total.zip(item.free).is_none_or(|(total, free)| {
+                    free >= 0 && item.held >= 0 && free + item.held + item.confirmed == total
+                })
+            })
+            && audited.as_ref().is_none_or(|audited| audited.drift == 0);
+        let verdict = match (is_whole, self.sale.fault()) {
+            (false, _) => "drift",
+            (true, Some(_)) => "unknown",
+            (true, None) => "balanced",
+        };
+        let audit = audited.map(|audited| AuditNow {
+            at: rfc3339(audited.at.saturating_mul(1_000)),
+            balanced: audited.drift == 0,
+        });
+        Ledger { verdict, total, free, held, confirmed, drift, audit }
+    }
+}

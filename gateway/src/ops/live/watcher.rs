@@ -1,0 +1,181 @@
+//! One who watches: his stream. Who is slow gets the newest line and never a backlog.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use tokio::sync::watch;
+
+/// What is told in a second: shared by all who see it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct News {
+    /// Counts what hardly changes, from 1; 0: there is nothing of the kind.
+    pub(super) edition: u64,
+    /// What hardly changes.
+    pub(super) about: Bytes,
+    /// The numbers.
+    pub(super) now: Bytes,
+}
+
+/// A place among those who watch, until it is dropped.
+pub(super) struct Seat(Rc<Cell<usize>>);
+
+impl Seat {
+    pub(super) fn take(taken: &Rc<Cell<usize>>, most: usize) -> Option<Self> {
+        (taken.get() < most).then(|| {
+            taken.set(taken.get() + 1);
+            Self(taken.clone())
+        })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// A stream of lines.
+pub(super) struct Watcher {
+    news: Receiver,
+    /// Lines that are due now.
+    due: VecDeque<Bytes>,
+    /// What he knows of what hardly changes.
+    edition: u64,
+    /// `now` lines until the end.
+    left: Option<u64>,
+    _seat: Seat,
+}
+
+/// Waits for news with a future of its own, because a body is polled and can't wait itself.
+enum Receiver {
+    Idle(Option<watch::Receiver<News>>),
+    Waiting(Pin<Box<dyn Future<Output = Option<watch::Receiver<News>>>>>),
+}
+
+impl Watcher {
+    /// Begins with these lines, then what is known now.
+    pub(super) fn new(
+        mut news: watch::Receiver<News>,
+        begin: impl IntoIterator<Item = Bytes>,
+        lines: Option<u64>,
+        seat: Seat,
+    ) -> Self {
+        // What is there already is news to who has just come.
+        news.mark_changed();
+        Self {
+            news: Receiver::Idle(Some(news)),
+            due: begin.into_iter().collect(),
+            edition: 0,
+            left: lines,
+            _seat: seat,
+        }
+    }
+
+    fn take_in(&mut self, news: &News) {
+        if news.edition != self.edition {
+            self.edition = news.edition;
+            self.due.push_back(news.about.clone());
+        }
+        self.due.push_back(news.now.clone());
+        if let Some(left) = &mut self.left {
+            *left = left.saturating_sub(1);
+        }
+    }
+}
+
+impl Body for Watcher {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        loop {
+            if let Some(line) = self.due.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(line))));
+            }
+            if self.left == Some(0) {
+                return Poll::Ready(None);
+            }
+            match &mut self.news {
+                Receiver::Idle(receiver) => {
+                    let Some(mut receiver) = receiver.take() else { return Poll::Ready(None) };
+                    self.news = Receiver::Waiting(Box::pin(async move {
+                        receiver.changed().await.ok().map(|()| receiver)
+                    }));
+                }
+                Receiver::Waiting(waiting) => {
+                    // Without a sender there will be no more.
+                    let Some(mut receiver) = ready!(pin!(waiting).poll(cx)) else {
+                        self.news = Receiver::Idle(None);
+                        return Poll::Ready(None);
+                    };
+                    let news = receiver.borrow_and_update().clone();
+                    self.news = Receiver::Idle(Some(receiver));
+                    self.take_in(&news);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use futures_util::FutureExt;
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    fn news(edition: u64, about: &'static str, now: &'static str) -> News {
+        News { edition, about: about.into(), now: now.into() }
+    }
+
+    /// The line that is there, or `None` while there is none.
+    fn next(watcher: &mut Watcher) -> Option<String> {
+        let frame = watcher.frame().now_or_never()?.unwrap().unwrap();
+        Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
+    }
+
+    #[test]
+    fn who_is_slow_gets_the_newest_line_and_hears_of_what_has_changed() {
+        let sender = watch::Sender::new(news(1, "sale", "1"));
+        let taken = Rc::default();
+        let seat = Seat::take(&taken, 1).unwrap();
+        assert!(Seat::take(&taken, 1).is_none());
+        let mut watcher = Watcher::new(sender.subscribe(), [Bytes::from("hello")], None, seat);
+        let all = |watcher: &mut Watcher| std::iter::from_fn(|| next(watcher)).collect::<Vec<_>>();
+        assert_eq!(all(&mut watcher), ["hello", "sale", "1"]);
+        for now in ["2", "3", "4"] {
+            sender.send_replace(news(1, "sale", now));
+        }
+        assert_eq!(all(&mut watcher), ["4"]);
+        sender.send_replace(news(2, "other", "5"));
+        sender.send_replace(news(2, "other", "6"));
+        assert_eq!(all(&mut watcher), ["other", "6"]);
+        drop(watcher);
+        assert!(Seat::take(&taken, 1).is_some());
+    }
+
+    #[test]
+    fn it_ends_after_so_many_lines_and_with_its_sender() {
+        let sender = watch::Sender::new(news(0, "", "1"));
+        let taken = Rc::default();
+        let mut watcher = Watcher::new(sender.subscribe(), [], Some(1), Seat::take(&taken, 9).unwrap());
+        assert_eq!(next(&mut watcher).unwrap(), "1");
+        assert!(watcher.frame().now_or_never().unwrap().is_none());
+        let mut watcher = Watcher::new(sender.subscribe(), [], None, Seat::take(&taken, 9).unwrap());
+        assert_eq!(next(&mut watcher).unwrap(), "1");
+        drop(sender);
+        assert!(watcher.frame().now_or_never().unwrap().is_none());
+        assert!(watcher.frame().now_or_never().unwrap().is_none());
+    }
+}

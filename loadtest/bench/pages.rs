@@ -1,0 +1,189 @@
+//! What a hundred open live pages cost a gateway: its CPU while they watch, less its CPU while nobody does, in turn, under
+//! the same trickle of taps. Every page must have got its line every second.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, warm};
+use crate::figures::Spread;
+use crate::generator::{Generator, Requests};
+use crate::report::{bracketed, cpu_model};
+use crate::servers::{Aof, Place, Server, make_room};
+use crate::{Failure, Options, say};
+
+/// Pages that watch.
+const PAGES: usize = 100;
+/// Stores of the sale: as many as the real launch has.
+const STORES: usize = 43_000;
+/// Taps a second, so that there is something new in every line.
+const TAPS: usize = 500;
+/// Seconds of each measurement.
+const LASTS: usize = 15;
+const LASTS_QUICK: usize = 5;
+/// What they may cost, in percent of a core.
+const TARGET: f64 = 2.0;
+/// What a reader takes for its own; it holds no more than this.
+const STACK: usize = 128 * 1024;
+
+/// Percent of a core, while nobody watches and while they all do.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Round {
+    alone: f64,
+    watched: f64,
+    /// Bytes of memory for each page.
+    memory: f64,
+}
+
+/// Measures all rounds, and says whether the target is met.
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    make_room(1)?;
+    let (rounds, lasts) = if options.quick { (2, LASTS_QUICK) } else { (usize::from(options.rounds), LASTS) };
+    let place = Place::new(options.bin.clone())?;
+    let redis = place.redis(Aof::Off, 1)?;
+    define(&place, &redis, STORES, 0)?;
+    let gateway = place.gateway(redis.address, 1, &[], &[])?;
+    let buyers = Buyers::new(&place, WARM_UP + 2 * rounds * TAPS * lasts)?;
+    let taps = buyers.taps("won", STORES);
+    let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
+    warm(&mut generator, &taps)?;
+    let mut next = WARM_UP;
+    let mut measured = Vec::new();
+    for number in 1..=rounds {
+        say(&format!("round {number} of {rounds}"));
+        let alone = share(&gateway, &mut generator, &taps, &mut next, lasts)?;
+        let memory = gateway.resident();
+        let pages = Pages::open(gateway.ops.unwrap_or(gateway.address))?;
+        let watched = share(&gateway, &mut generator, &taps, &mut next, lasts)?;
+        let memory = (gateway.resident() as f64 - memory as f64) / PAGES as f64;
+        pages.close(lasts as u64)?;
+        measured.push(Round { alone, watched, memory });
+    }
+    audit(&place, &redis, Case::Won)?;
+    tell(&measured);
+    if let Some(file) = &options.json {
+        let told = json!({ "cpu": cpu_model(), "pages": PAGES, "stores": STORES, "taps_per_second": TAPS, "rounds": measured });
+        std::fs::write(file, format!("{told:#}\n"))
+            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
+    }
+    Ok(())
+}
+
+/// The gateway's share of a core, in percent, under taps at their instants.
+fn share(
+    gateway: &Server,
+    generator: &mut Generator,
+    taps: &Requests,
+    next: &mut usize,
+    lasts: usize,
+) -> Result<f64, Failure> {
+    let count = TAPS * lasts;
+    let (cpu, started) = (gateway.cpu(), Instant::now());
+    let outcome = generator.run(taps, *next, count, Some(TAPS as f64))?;
+    let (cpu, took) = (gateway.cpu().saturating_sub(cpu), started.elapsed());
+    *next += count;
+    let statuses = outcome.statuses();
+    if statuses.get(&201) != Some(&(count as u64)) {
+        return Err(Failure::Wrong(format!("{count} taps should have won: {statuses:?}")));
+    }
+    Ok(100.0 * cpu.as_secs_f64() / took.as_secs_f64())
+}
+
+/// Open pages, each read by a thread of its own.
+struct Pages {
+    streams: Vec<TcpStream>,
+    readers: Vec<JoinHandle<()>>,
+    /// Lines that each has got.
+    lines: Vec<Arc<AtomicU64>>,
+}
+
+impl Pages {
+    fn open(ops: SocketAddr) -> Result<Self, Failure> {
+        let mut pages = Self { streams: Vec::new(), readers: Vec::new(), lines: Vec::new() };
+        for _ in 0..PAGES {
+            let outside = || Failure::outside("a page can't be opened");
+            let mut stream = TcpStream::connect(ops).map_err(outside())?;
+            let request = format!(
+                "GET /admin/v1/live?sale=won HTTP/1.1\r\nhost: {ops}\r\n\
+                 authorization: Bearer an-ops-token-that-is-only-for-the-bench\r\n\r\n"
+            );
+            stream.write_all(request.as_bytes()).map_err(outside())?;
+            let (reader, lines) = (stream.try_clone().map_err(outside())?, Arc::new(AtomicU64::new(0)));
+            let counted = lines.clone();
+            let thread = std::thread::Builder::new().stack_size(STACK).spawn(move || read(reader, &counted));
+            pages.streams.push(stream);
+            pages.readers.push(thread.map_err(outside())?);
+            pages.lines.push(lines);
+        }
+        // The history that each is given first is not what is measured.
+        let started = Instant::now();
+        while pages.lines.iter().any(|lines| lines.load(Relaxed) < 2) {
+            if started.elapsed() > Duration::from_secs(30) {
+                return Err(Failure::Wrong("not every page gets its lines".into()));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        pages.lines.iter().for_each(|lines| lines.store(0, Relaxed));
+        Ok(pages)
+    }
+
+    /// Closes them; each must have got as many lines as there were seconds.
+    fn close(self, seconds: u64) -> Result<(), Failure> {
+        let least = self.lines.iter().map(|lines| lines.load(Relaxed)).min().unwrap_or_default();
+        for stream in &self.streams {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        for reader in self.readers {
+            let _ = reader.join();
+        }
+        if least + 2 < seconds {
+            return Err(Failure::Wrong(format!("a page got {least} lines in {seconds} s")));
+        }
+        Ok(())
+    }
+}
+
+/// Counts lines of numbers to the end of a stream.
+fn read(mut stream: TcpStream, lines: &AtomicU64) {
+    const MARK: &[u8] = br#""kind":"now""#;
+    let mut bytes = vec![0; 64 * 1024];
+    let mut kept = 0;
+    while let Ok(read @ 1..) = stream.read(&mut bytes[kept..]) {
+        let seen = &bytes[..kept + read];
+        let found = seen.windows(MARK.len()).filter(|window| *window == MARK).count();
+        lines.fetch_add(found as u64, Relaxed);
+        // A mark may come in two pieces.
+        let tail = seen.len().saturating_sub(MARK.len() - 1);
+        let (from, to) = (tail, seen.len());
+        bytes.copy_within(from..to, 0);
+        kept = to - from;
+    }
+}
+
+fn tell(rounds: &[Round]) {
+    let of = |figure: fn(&Round) -> f64| Spread::of(rounds.iter().map(figure));
+    let (Some(alone), Some(watched), Some(cost), Some(memory)) = (
+        of(|round| round.alone),
+        of(|round| round.watched),
+        of(|round| round.watched - round.alone),
+        of(|round| round.memory / 1024.0),
+    ) else {
+        return;
+    };
+    say("");
+    say(&format!(
+        "a gateway under {TAPS} taps a second of a sale with {STORES} stores; medians of {} rounds, in brackets the least and the most",
+        rounds.len()
+    ));
+    say(&format!("  % of a core, nobody watches        {}", bracketed(alone)));
+    say(&format!("  % of a core, {PAGES} pages watch       {}", bracketed(watched)));
+    say(&format!("  memory of a page, KiB              {}", bracketed(memory)));
+    let met = if cost.median <= TARGET { "met" } else { "MISSED" };
+    say(&format!("  {PAGES} pages cost, % of a core        {}  at most {TARGET:.0}: {met}", bracketed(cost)));
+}
