@@ -139,6 +139,23 @@ need_prometheus() {
     done
 }
 
+# free_ports N: of 127.0.0.1, on one line. For programs that can't say which one they have chosen.
+free_ports() {
+    python3 -c '
+import socket, sys
+sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
+for each in sockets:
+    each.bind(("127.0.0.1", 0))
+print(*(each.getsockname()[1] for each in sockets))' "$1"
+}
+
+# scrape FOLDER GROUP [ADDRESS…]: a copy of dashboards/prometheus in this folder takes that group of targets from there.
+scrape() {
+    local file=$1/targets/$2.yml
+    shift 2
+    if [ "$#" = 0 ]; then echo '[]'; else printf -- '- targets: ["%s"]\n' "$@"; fi > "$file"
+}
+
 # Where cargo builds to: the folder's own, the environment's or the configuration's choice.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
 
