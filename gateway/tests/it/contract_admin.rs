@@ -72,7 +72,9 @@ async fn wrong_paths_methods_and_bodies_are_refused_and_do_nothing() {
     open(&gateway, &small()).await;
     let before = balanced(&gateway).await;
     let none = json!({});
-    for path in ["/live", "/live/", "/admin", "/admin/v1/", "/admin/v1/sale", "/v1/time", "/admin/v1/sales/small/"] {
+    for path in
+        ["/live", "/live/", "/admin", "/admin/v1/", "/admin/v1/sale", "/v1/time", "/admin/v1/sales/small/"]
+    {
         refused(&gateway.ops_get(path).await, 404, "not-found", &[]);
     }
     let reply = gateway.lever("explode", &none).await;
@@ -154,7 +156,8 @@ async fn a_lever_says_the_new_state_and_the_journal_who_and_why() {
         assert_eq!(last.get("reason").cloned().unwrap_or_default(), told);
     }
     // Without any body, as with `curl -X POST`.
-    let head = format!("POST {SALE}/pause HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {OPS_TOKEN}\r\n");
+    let head =
+        format!("POST {SALE}/pause HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {OPS_TOKEN}\r\n");
     let request = format!("{head}connection: close\r\n\r\n");
     let reply = Raw::connect(&gateway.ops_url).await.send(request).await.answer().await;
     assert_eq!((reply.status, &reply.json["phase"]), (200, &json!("closed")), "{}", reply.text);
