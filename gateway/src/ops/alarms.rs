@@ -49,6 +49,9 @@ pub struct Alarm {
     pub sale: Option<String>,
     /// What is wrong, in words.
     pub text: String,
+    /// How often, where it is counted: gateways' counts of the same can be added up.
+    #[serde(default)]
+    pub count: Option<u64>,
 }
 
 impl Alarm {
@@ -60,7 +63,13 @@ impl Alarm {
             text.truncate(end);
             text.push('…');
         }
-        Self { level, name: name.to_owned(), sale: None, text }
+        Self { level, name: name.to_owned(), sale: None, text, count: None }
+    }
+
+    /// So many times.
+    #[must_use]
+    pub fn times(self, count: u64) -> Self {
+        Self { count: Some(count), ..self }
     }
 
     /// About a sale.
@@ -137,18 +146,17 @@ pub fn of_gateway(
     }
     let Recent { shed, unknown, internal, seconds } = recent;
     for (count, level, name, what) in [
-        (internal, Level::Fault, "bug", "requests met a bug (500); the log has their ids"),
+        (internal, Level::Fault, "bug", "Requests met a bug (500); the log has their ids"),
         (
             unknown,
             Level::Warning,
             "outcome-unknown",
-            "buyers were told that their outcome is not known yet (503)",
+            "Buyers were told that nobody knows their outcome yet (503)",
         ),
-        (shed, Level::Warning, "shedding", "requests were turned away undecided (503, nothing done)"),
+        (shed, Level::Warning, "shedding", "Taps were turned away undecided (503, nothing done)"),
     ] {
         if count > 0 {
-            let text = format!("{count} {what} in the last {seconds} s.");
-            alarms.push(Alarm::new(level, name, text));
+            alarms.push(Alarm::new(level, name, format!("{what}, in the last {seconds} s")).times(count));
         }
     }
     alarms.sort_by_key(|alarm| alarm.level);
@@ -273,6 +281,9 @@ mod tests {
             ]
         );
         assert_eq!(alarms[1].text.chars().count(), TEXT_MAX + 1);
-        assert!(alarms[3].text.starts_with("3 requests"), "{}", alarms[3].text);
+        assert_eq!(
+            alarms.iter().map(|alarm| alarm.count).collect::<Vec<_>>(),
+            [Some(1), None, Some(2), Some(3)]
+        );
     }
 }

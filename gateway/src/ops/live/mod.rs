@@ -221,28 +221,31 @@ fn name_of(sale: &Sale) -> SaleName {
 
 /// Alarms of this gateway and of the fleet, those that say the same as one, the worst first.
 fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<AlarmNow> {
-    let mut told: Vec<AlarmNow> = Vec::new();
+    let mut told: Vec<(Alarm, Vec<String>)> = Vec::new();
     for (alarm, gateway) in own.into_iter().map(|alarm| (alarm, here.to_owned())).chain(others) {
-        let same = told.iter_mut().find(|other| {
+        let same = told.iter_mut().find(|(other, _)| {
             // Of a sale the same alarm is the same fact, seen by another; the words may differ by a moment.
-            (&other.name, &other.sale) == (&alarm.name, &alarm.sale)
-                && (alarm.sale.is_some() || other.text == alarm.text)
+            let is_same_kind = (&other.name, &other.sale) == (&alarm.name, &alarm.sale);
+            is_same_kind && (alarm.sale.is_some() || other.text == alarm.text)
         });
         let gateways = if gateway.is_empty() { Vec::new() } else { vec![gateway] };
         match same {
-            Some(other) => {
+            Some((other, told_by)) => {
                 other.level = other.level.min(alarm.level);
-                other.gateways.extend(gateways);
+                other.count = other.count.zip(alarm.count).map(|(count, more)| count + more);
+                told_by.extend(gateways);
             }
-            None => {
-                let Alarm { level, name, sale, text } = alarm;
-                told.push(AlarmNow { level, name, sale, text, gateways });
-            }
+            None => told.push((alarm, gateways)),
         }
     }
-    told.sort_by_key(|alarm| alarm.level);
+    told.sort_by_key(|(alarm, _)| alarm.level);
     told.truncate(ALARMS_MAX);
-    told
+    let line = |(alarm, gateways): (Alarm, Vec<String>)| {
+        let Alarm { level, name, sale, text, count } = alarm;
+        let text = count.map_or(text.clone(), |count| format!("{text}: {count}."));
+        AlarmNow { level, name, sale, text, gateways }
+    };
+    told.into_iter().map(line).collect()
 }
 
 /// A line, with its end.
@@ -261,13 +264,13 @@ mod tests {
     #[test]
     fn what_several_gateways_say_is_told_once_with_their_names() {
         let drift = |text: &str| Alarm::new(Level::Fault, "ledger-drift", text).of("small");
-        let busy = || Alarm::new(Level::Warning, "shedding", "3 requests");
-        let own = vec![busy(), drift("white is 61")];
+        let busy = |count| Alarm::new(Level::Warning, "shedding", "Turned away").times(count);
+        let own = vec![busy(3), drift("white is 61")];
         let others = vec![
             (drift("white is 62"), "b:1".to_owned()),
-            (busy(), "b:1".to_owned()),
-            (Alarm::new(Level::Warning, "shedding", "5 requests"), "c:1".to_owned()),
+            (busy(5), "b:1".to_owned()),
             (Alarm::new(Level::Fault, "gateway-gone", "d:1 is gone"), String::new()),
+            (Alarm::new(Level::Fault, "gateway-gone", "e:1 is gone"), String::new()),
         ];
         let told = all_alarms(own, others, "a:1");
         let brief: Vec<_> =
@@ -278,8 +281,8 @@ mod tests {
             [
                 ("ledger-drift", "white is 61", both()),
                 ("gateway-gone", "d:1 is gone", String::new()),
-                ("shedding", "3 requests", both()),
-                ("shedding", "5 requests", "c:1".to_owned()),
+                ("gateway-gone", "e:1 is gone", String::new()),
+                ("shedding", "Turned away: 8.", both()),
             ]
         );
     }
