@@ -83,6 +83,9 @@ class Chart {
     this.#kind = kind;
     this.#t0 = t0;
     this.#box = by(id);
+    // What it shows stands in its legend and in the tables.
+    this.#box.setAttribute('role', 'img');
+    this.#box.setAttribute('aria-labelledby', `${id}-title`);
     this.#legend = make('ul', 'legend');
     this.#box.parentElement.querySelector('.head').append(this.#legend);
     this.build();

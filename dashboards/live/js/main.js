@@ -108,14 +108,14 @@ function draw() {
 
 function tick() {
   if (state.link.live) showClock(state.about, state.now?.sale ?? null, clock.now());
-  else if (state.link.since) say(by('stale'), staleText());
+  // Seen, and not said aloud again and again.
+  else if (state.link.since) say(by('stale-age'), `(${span(Date.now() - state.link.since)} ago)`);
 }
 
-const staleText = () => {
-  const { since, why } = state.link;
-  const age = span(Date.now() - since);
-  return `Stale since ${timeOfDay(since)}, ${age} ago: all that stands here is of then. ${why ?? 'No line has come since.'} It goes on by itself.`;
-};
+function staleText({ since, why }) {
+  if (!since) return `Nothing has come yet. ${why ?? ''} It is tried again by itself.`;
+  return `Stale since ${timeOfDay(since)}: all that stands here is of then. ${why ?? 'No line has come since.'} It goes on by itself.`;
+}
 
 function showLink(link) {
   if (link.live === state.link.live && link.since === state.link.since && link.why === undefined) return;
@@ -123,9 +123,7 @@ function showLink(link) {
   mark(document.body, 'data-link', link.live ? 'live' : 'stale');
   say(by('link'), link.live ? 'live' : 'stale');
   by('stale').hidden = link.live;
-  if (!link.live) {
-    say(by('stale'), link.since ? staleText() : `Nothing has come yet. ${link.why ?? ''} It is tried again by itself.`);
-  }
+  if (!link.live) say(by('stale-text'), staleText(state.link));
 }
 
 function showSales(sales) {
@@ -169,7 +167,11 @@ async function enter(token) {
   state.stream = new Stream(token, new URL(location.href).searchParams.get('sale'), {
     lines: take,
     state: showLink,
-    refused: (error) => door(error.status === 401 ? 'This is none of the ops tokens of this gateway.' : error.message),
+    refused: (error) => {
+      // A sale that is not there is not asked for again.
+      if (error.status === 404) history.replaceState(null, '', location.pathname);
+      door(error.status === 401 ? 'This is none of the ops tokens of this gateway.' : error.message);
+    },
   });
   state.stream.start();
 }

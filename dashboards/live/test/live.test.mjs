@@ -14,6 +14,8 @@ const CARS = 200;
 let world;
 let browser;
 let gateways;
+/** The OpenAPI document. */
+let contract;
 let sale;
 let page;
 
@@ -44,6 +46,7 @@ before(async () => {
   world = new World();
   await world.startRedis();
   gateways = [await world.startGateway(), await world.startGateway()];
+  contract = JSON.parse(world.command('gateway', ['openapi']));
   browser = await startChromium('MAP evil.example 127.0.0.1');
 }, { timeout: 120_000 });
 
@@ -135,9 +138,8 @@ describe('the live page', { timeout: 600_000 }, () => {
   async function pull(lever, { word = sale, fields = {}, reason = `trying ${lever}` } = {}) {
     await page.waitForSelector(button(lever));
     await page.click(button(lever));
-    const document_ = JSON.parse(world.command('gateway', ['openapi']));
-    const path = lever === 'limits' ? document_.paths['/admin/v1/limits'].patch : document_.paths[`/admin/v1/sales/{sale}/${lever}`].post;
-    assert.equal(await textOf('#lever-effect'), path.description);
+    const call = lever === 'limits' ? contract.paths['/admin/v1/limits'].patch : contract.paths[`/admin/v1/sales/{sale}/${lever}`].post;
+    assert.equal(await textOf('#lever-effect'), call.description);
     const go = page.locator('#lever-go');
     for (const [id, value] of Object.entries(fields)) {
       await page.waitForSelector(`#${id}`);
