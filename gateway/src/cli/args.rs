@@ -141,7 +141,7 @@ pub struct DoctorArgs {
     /// A sale's definition that shall be, or is, applied; may be given again
     #[arg(long, env = "LAUNCHGATE_DEFINITION", value_name = "FILE", value_delimiter = ',')]
     pub(crate) definition: Vec<PathBuf>,
-    /// The name that apps call: the certificate must be for it
+    /// The name that apps call: the certificate of the public listener must be for it
     #[arg(long, env = "LAUNCHGATE_HOST", value_name = "NAME")]
     pub(crate) host: Option<String>,
     /// The folder of rules and dashboards: every metric in them must be one of this binary

@@ -80,13 +80,14 @@ fn here(facts: &FleetFacts, lines: &mut Lines) {
             lines.fail("ready", found, "it gets no traffic until it is: see its log");
         }
     }
-    if here.has_our_scripts == Some(false) {
-        let found = "the gateway that runs here has other scripts than this binary";
-        lines.fail(
+    match here.has_our_scripts {
+        Some(true) => lines.ok("binary", "the gateway that runs here has the scripts of this binary"),
+        Some(false) => lines.fail(
             "binary",
-            found,
+            "the gateway that runs here has other scripts than this binary",
             "start it anew with this binary, or run the doctor of the one that it was started with",
-        );
+        ),
+        None => {}
     }
     if here.has_our_certificate == Some(false) {
         let found = "the gateway that runs here shows another certificate than --ops-tls-cert-file has";

@@ -26,6 +26,8 @@ pub(super) struct KeyFacts {
     pub ops: Result<Vec<(String, f64)>, Vec<String>>,
     /// Files that others on this machine may read: what, where, mode.
     pub shared: Vec<(&'static str, PathBuf, u32)>,
+    /// The name that apps call, if it was told.
+    pub host: Option<String>,
     /// Of each listener that has one: the option's prefix, and what it is or why it can't be used.
     pub certificates: Vec<(&'static str, Result<Certificate, Vec<String>>)>,
 }
@@ -80,6 +82,14 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Line> {
     for (what, path, mode) in &facts.shared {
         let found = format!("{what} {} is open to others on this machine (mode {mode:03o})", path.display());
         lines.warn("files", found, format!("chmod 600 {}", path.display()));
+    }
+    if let Some(host) = &facts.host
+        && !facts.certificates.iter().any(|(listener, _)| listener.is_empty())
+    {
+        let found = format!(
+            "no --tls-cert-file: TLS for {host} ends elsewhere, and the certificate there was not looked at"
+        );
+        lines.warn("certificate", found, "look at it where it is; or leave --host out");
     }
     for (listener, certificate) in &facts.certificates {
         match certificate {
@@ -271,6 +281,7 @@ mod tests {
             auth: Ok(Auth::Secret(256.0)),
             ops: Ok(vec![("maja".into(), 256.0)]),
             shared: Vec::new(),
+            host: Some("shop.example".into()),
             certificates: vec![("", Ok(certificate()))],
         }
     }
@@ -278,7 +289,7 @@ mod tests {
     fn with(change: impl FnOnce(&mut Certificate)) -> KeyFacts {
         let mut certificate = certificate();
         change(&mut certificate);
-        KeyFacts { certificates: vec![("ops-", Ok(certificate))], ..good() }
+        KeyFacts { host: None, certificates: vec![("ops-", Ok(certificate))], ..good() }
     }
 
     fn bad(facts: &KeyFacts) -> Vec<(&'static str, Verdict)> {
@@ -340,16 +351,14 @@ mod tests {
             (with(|c| c.host = Some(("app.example".into(), false))), Fail, "not for app.example"),
             (with(|c| c.is_own_issuer = true), Warn, "by itself"),
             (with(|c| c.chain = 1), Warn, "without its issuer"),
-            (
-                KeyFacts { certificates: vec![("ops-", Err(vec!["no file".into()]))], ..good() },
-                Fail,
-                "no file",
-            ),
+            (KeyFacts { certificates: vec![("", Err(vec!["no file".into()]))], ..good() }, Fail, "no file"),
+            (KeyFacts { certificates: Vec::new(), ..good() }, Warn, "ends elsewhere"),
         ] {
             assert_eq!(bad(&facts), [("certificate", verdict)], "{facts:?}");
             let line = check(&facts).pop().unwrap_or_else(|| unreachable!());
             assert!(line.found.contains(word), "{line:?}");
-            assert!(line.found.contains("--ops-tls-cert-file") || word == "no file", "{line:?}");
+            let is_of_ops = line.found.contains("--ops-tls-cert-file");
+            assert!(is_of_ops || ["no file", "ends elsewhere"].contains(&word), "{line:?}");
         }
     }
 

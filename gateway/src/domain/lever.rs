@@ -3,7 +3,7 @@
 //! The command line says them before it asks, the OpenAPI document and the live page show them.
 
 /// Characters of a reason.
-pub const REASON_MAX: usize = 500;
+const REASON_MAX: usize = 500;
 
 /// The levers of a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

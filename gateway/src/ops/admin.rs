@@ -150,8 +150,7 @@ impl Ops {
             [sale] => {
                 need(&[Method::GET, Method::PUT], "GET, HEAD, PUT")?;
                 if method == Method::PUT {
-                    let [reason] = query(parts, ["reason"])?;
-                    return self.apply(sale, &who, reason, parts, body).await;
+                    return self.apply(sale, &who, parts, body).await;
                 }
                 let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
                 Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
@@ -206,16 +205,7 @@ impl Ops {
         Ok(respond::ok(&SaleStates { sales }))
     }
 
-    async fn apply(
-        &self,
-        sale: &str,
-        who: &str,
-        reason: Option<String>,
-        parts: &Parts,
-        body: Incoming,
-    ) -> Result<Answer, Refused> {
-        let reason =
-            lever::check_reason(reason).map_err(|why| Refused::new(problem::INVALID_REQUEST, why))?;
+    async fn apply(&self, sale: &str, who: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
         let bytes = request::json_bytes(parts, body, self.limits(DEFINITION_MAX)).await?;
         let definition = Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
         if definition.sale.id != sale {
@@ -223,7 +213,7 @@ impl Ops {
                 format!("The path names the sale {sale:?}, the definition {:?}.", definition.sale.id);
             return Err(Refused::invalid("/sale/id", detail));
         }
-        let by = By { who: who.to_owned(), reason };
+        let by = By { who: who.to_owned(), reason: None };
         let applied = self.admin.apply(&definition, &by).await.map_err(|f| failed(sale, &f))?;
         let (outcome, revision) = match applied {
             Applied::Created => ("created", 1),

@@ -57,7 +57,7 @@ pub(in crate::doctor) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles
     let ready = get(address, tls, "/readyz").await.ok()?;
     let sequences = metrics.text.lines().filter_map(|line| {
         let (labels, value) = line.strip_prefix("launchgate_ledger_sequence{")?.split_once("} ")?;
-        Some((label(labels, "sale")?, value.parse().ok()?))
+        Some((label(labels, "sale")?, whole(value)?))
     });
     Some(Running {
         version: sample("launchgate_build_info")
@@ -65,10 +65,15 @@ pub(in crate::doctor) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles
             .unwrap_or_default(),
         scripts: sample("launchgate_build_info").and_then(|(_, rest)| label(rest, "redis_scripts")),
         not_ready: (ready.status != 200).then(|| ready.text.trim().to_owned()),
-        files_max: sample("launchgate_process_max_fds").and_then(|(_, value)| value.trim().parse().ok()),
+        files_max: sample("launchgate_process_max_fds").and_then(|(_, value)| whole(value)),
         sequences: sequences.collect(),
         has_our_certificate: ready.has_our_certificate,
     })
+}
+
+/// A sample's value; some are written as 20000.0.
+fn whole(value: &str) -> Option<u64> {
+    value.trim().split('.').next()?.parse().ok()
 }
 
 /// Whether a gateway answers apps at this address.

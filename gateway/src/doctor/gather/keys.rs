@@ -37,6 +37,7 @@ pub(in crate::doctor) fn read(
         ops: OpsTokens::load(&config.ops_token_file)
             .and_then(|_| ops(&config.ops_token_file).map_err(|why| vec![why])),
         shared: shared(config),
+        host: host.map(ToOwned::to_owned),
         certificates: certificates.collect(),
     }
 }

@@ -220,7 +220,6 @@ pub(super) fn ops_calls() -> Vec<Call> {
         admin(Method::GET, "/admin/v1/sales/{sale}", "A sale: definition and live numbers")
             .json("SaleDetail", "At one sequence."),
         admin(Method::PUT, "/admin/v1/sales/{sale}", "Apply a definition; harmless when repeated")
-            .query(&[("reason", "Why, at most 500 characters; it goes into the journal.")])
             .body("Definition", Required::True)
             .json("AppliedView", "What became of it.")
             .or(&[problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::OUTCOME_UNKNOWN]),

@@ -7,7 +7,6 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::definition::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
-use crate::domain::lever::REASON_MAX;
 use crate::http::problem::{self, Kind, Member};
 use crate::http::view;
 use crate::ledger::audit;
@@ -31,7 +30,6 @@ pub(super) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
                 _ => 10_000,
             }))
         }
-        "reason" => text.max_length(Some(REASON_MAX)),
         "frames" => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(86_400)),
         "name" => text.enum_values(Some(problem::ALL.iter().map(|kind| kind.name))),
         "sub" => text.min_length(Some(1)),

@@ -61,6 +61,7 @@ fn a_certificate_that_ends_too_soon_or_is_for_another_name_is_told() {
         host.iter().for_each(|host| options.extend(["--host", host]));
         desk.examine(&options).has("keys", "certificate", verdict, found);
     }
+    desk.examine(&["--host", "shop.example"]).has("keys", "certificate", "warn", "ends elsewhere");
     // Halves of two pairs, and a key that others may read.
     let cert = std::fs::read_to_string(desk.path("cert")).unwrap();
     issue(&desk, "localhost", (-1, 90), true);

@@ -15,7 +15,8 @@ use super::{Desk, Said};
 async fn a_port_is_free_or_a_gateway_s_or_told() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Where no other test listens.
+    let taken = TcpListener::bind("127.0.0.2:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     desk.examine(&["--listen", &address]).has(
         "host",
@@ -41,6 +42,11 @@ async fn a_port_is_free_or_a_gateway_s_or_told() {
     assert_eq!(said.verdicts("host", "ports"), ["ok", "ok"], "{said:#?}");
     said.has("host", "ports", "ok", "a gateway of version");
     assert_eq!(said.verdicts("fleet", "ready"), ["ok"]);
+    said.has("fleet", "binary", "ok", "the scripts of this binary");
+    // What it may open is its own limit, whatever this shell's is.
+    said.has("host", "files", "ok", "the gateway that runs here may open");
+    let said = desk.examine(&["--listen", listen, "--ops-listen", ops, "--connections-max", "10000000"]);
+    assert_eq!(said.verdicts("host", "files"), ["fail"], "{said:#?}");
     assert_eq!(said.verdicts("fleet", "gateways"), ["ok"]);
     assert_eq!(said.verdicts("fleet", "scripts"), ["ok"]);
     // Exchanged they are no gateway's: neither listener answers as the other.

@@ -63,6 +63,9 @@ impl Desk {
             ("--workers", "1"),
             ("--connections-max", "100"),
             ("--limit-keys-max", "1000"),
+            // A machine that is busy with other tests is not what is looked for.
+            ("--redis-connect-timeout-ms", "60000"),
+            ("--redis-answer-timeout-ms", "60000"),
         ];
         let is_given = |flag| {
             options.contains(&flag) || (flag == "--auth-secret-file" && options.contains(&"--auth-jwks-file"))
@@ -170,7 +173,6 @@ fn what_is_well_is_said_in_aligned_lines_and_as_json() {
         ("redis", "clients"),
         ("redis", "buffers"),
         ("redis", "idle"),
-        ("redis", "latency"),
         ("redis", "clock"),
         ("redis", "scripts"),
         ("redis", "alone"),
@@ -182,6 +184,8 @@ fn what_is_well_is_said_in_aligned_lines_and_as_json() {
         assert_eq!(said.verdicts(area, check), ["ok"], "{area} {check}: {said:#?}");
     }
     assert_eq!(said.verdicts("sales", "ledger"), ["warn"]);
+    // How quick it is depends on what else this machine does.
+    assert!(said.found("redis", "latency").starts_with("100 PINGs: median "), "{said:#?}");
 
     let mut command = desk.command(&[]);
     let json = command.get_args().position(|arg| arg == "--json").unwrap();

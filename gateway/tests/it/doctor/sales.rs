@@ -93,16 +93,18 @@ async fn gateways_of_another_version_and_scripts_that_are_not_there_are_told() {
     let word = || {
         let report = json!({"listen": "10.0.0.9:8080", "version": "0.0.1"});
         let now = jiff::Timestamp::now().as_millisecond();
-        let mut conn = redis.connection();
-        redis::cmd("HSET")
-            .arg("lg:fleet")
-            .arg("old")
-            .arg(format!("{now} {report}"))
-            .query::<i64>(&mut conn)
-            .unwrap();
+        let mut command = redis::cmd("HSET");
+        command.arg("lg:fleet").arg("old").arg(format!("{now} {report}"));
+        command.query::<i64>(&mut redis.connection()).unwrap();
     };
-    word();
-    desk.examine(&[]).has("fleet", "gateways", "fail", "10.0.0.9:8080 (0.0.1)");
+    // It is heard for 5 s, and the doctor may be slower.
+    eventually("its word is heard", || async {
+        word();
+        let said = desk.examine(&[]);
+        let is_heard = said.verdicts("fleet", "gateways") == ["fail"];
+        is_heard.then(|| said.has("fleet", "gateways", "fail", "10.0.0.9:8080 (0.0.1)"))
+    })
+    .await;
     redis.run::<i64>("HDEL lg:fleet old");
     // Somebody has thrown the scripts out: without a sale nobody calls them, and nobody loads them again.
     redis.run::<String>("SCRIPT FLUSH");
