@@ -84,6 +84,8 @@ pub(crate) struct Round {
     pub(crate) rows: Vec<(Row, Figures)>,
     /// What `redis_floor` printed, one a batch size.
     pub(crate) redis_floor: Vec<serde_json::Value>,
+    /// What `recording` printed.
+    pub(crate) recording: Option<serde_json::Value>,
     /// Bytes of memory an idle connection.
     pub(crate) idle_connection: Option<f64>,
     /// Likewise, of bare hyper.

@@ -18,6 +18,7 @@ pub(crate) fn tell(options: &Options, rounds: &[Round], targets: &[Target]) -> R
         say(&line(rounds, &row));
     }
     redis_floor(rounds);
+    recording(rounds);
     idle_connections(rounds);
     judgement(targets);
     if let Some(file) = &options.json {
@@ -85,6 +86,16 @@ fn redis_floor(rounds: &[Round]) {
                 bracketed(bytes)
             ));
         }
+    }
+}
+
+fn recording(rounds: &[Round]) {
+    let of = |figure: &str| {
+        Spread::of(rounds.iter().filter_map(|round| round.recording.as_ref()?[figure].as_f64()))
+    };
+    if let (Some(recording), Some(id)) = (of("recording_us"), of("request_id_us")) {
+        let (recording, id) = (bracketed(recording), bracketed(id));
+        say(&format!("recording a reservation that is won: {recording} µs; its request id: {id} µs"));
     }
 }
 

@@ -94,6 +94,7 @@ impl Bench<'_> {
         }
         if self.wanted.contains(&Case::Won) {
             let capacity = self.case(round, &stage, Case::Won, won, next_range(), CONNECTIONS, None)?;
+            round.recording = Some(self.recording()?);
             if self.peer {
                 self.peer(round, won)?;
             }
@@ -261,6 +262,12 @@ impl Bench<'_> {
         generator.run(&read, 0, MOST_CONNECTIONS, None)?;
         let grown = server.resident().saturating_sub(before);
         Ok(grown as f64 / MOST_CONNECTIONS as f64)
+    }
+
+    /// What the gateway writes down of each reservation, right after a load of them.
+    fn recording(&self) -> Result<serde_json::Value, Failure> {
+        let told = self.place.run("examples/recording", &[])?;
+        serde_json::from_str(&told).map_err(Failure::outside("recording"))
     }
 
     /// The reserve script, driven straight.
