@@ -25,6 +25,17 @@ async fn behind(proxy: &Proxy, options: &[&str], white: u64) -> (Gateway, String
     (gateway, held.id())
 }
 
+/// How many the gateway says it has turned away for these reasons, and for no others.
+async fn counted(gateway: &Gateway, reasons: &[&str]) -> f64 {
+    let samples = gateway.metrics().await;
+    let told = samples.sum("requests_total", &[("outcome", "temporary-reduced-capacity")]);
+    assert_eq!(samples.sum("shed_total", &[]), told);
+    let of = |reason| samples.of(&format!("shed_total{{reason=\"{reason}\"}}"));
+    let shed: f64 = reasons.iter().map(of).sum();
+    assert_eq!(shed, told);
+    shed
+}
+
 /// Waits until Redis has decided so many reservations.
 async fn decided(redis: &Redis, number: u64) {
     eventually("Redis decides", || async {
@@ -61,6 +72,8 @@ async fn a_tap_that_waits_too_long_is_not_sent_and_the_one_before_it_is_not_lost
     proxy.set(Link::Pass);
     let won = sent.await;
     assert_eq!(won.status, 201, "{}", won.text);
+    // On a slow machine some come when the first has waited for half of its time.
+    assert_eq!(counted(&gateway, &["deadline", "delay"]).await, 20.0);
     // They were certainly not taken.
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"]["held"], 2, "{audit}");
@@ -98,6 +111,9 @@ async fn who_would_wait_in_vain_is_told_at_once() {
         refused(&reply, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
         waiting = rest;
     }
+    assert_eq!(counted(&gateway, &["delay"]).await, 47.0);
+    let samples = gateway.metrics().await;
+    assert_eq!((samples.of("taps_waiting"), samples.of("requests_in_flight")), (52.0, 53.0));
     proxy.set(Link::Pass);
     let replies = join_all(waiting).await;
     let won = replies.iter().filter(|reply| reply.status == 201).count();
@@ -134,6 +150,9 @@ async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through(
     still_waits(&gateway, &mut paid).await;
     let full = gateway.confirm(&held, "pay-1", 1).await;
     refused(&full, 503, "temporary-reduced-capacity", &["retry_after_ms"]);
+    assert_eq!(counted(&gateway, &["in-flight"]).await, 22.0);
+    let samples = gateway.metrics().await;
+    assert_eq!((samples.of("requests_in_flight"), samples.of("requests_in_flight_max")), (10.0, 10.0));
     proxy.set(Link::Pass);
     let paid = paid.await;
     assert_eq!((paid.status, &paid.json["state"]), (200, &Value::from("confirmed")), "{}", paid.text);
