@@ -5,14 +5,19 @@ use super::words::some;
 use crate::admit::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::ledger::fleet::SetLimits;
+use crate::ops::alarms::Level;
+use crate::ops::report::GatewayReport;
+
+/// A gateway that was started a shorter time ago has not had the time to say that it is ready.
+const STARTING_MS: u64 = 5_000;
 
 /// What is known of the gateways that share this Redis.
 #[derive(Debug)]
 pub(super) struct FleetFacts {
     /// Of this binary.
     pub version: String,
-    /// Those that live, where each listens, and its version; or why Redis does not tell.
-    pub live: Result<Vec<(String, String)>, String>,
+    /// What those that live say of themselves; or why Redis does not tell.
+    pub live: Result<Vec<GatewayReport>, String>,
     /// How many of this binary's scripts Redis has, and how many there are; or why it does not tell.
     pub scripts: Result<(usize, usize), String>,
     /// The gateway at our ops address, if one runs there.
@@ -38,6 +43,7 @@ pub(super) struct Here {
 pub(super) fn check(facts: &FleetFacts) -> Vec<Line> {
     let mut lines = Lines::of("fleet");
     gateways(facts, &mut lines);
+    health(facts, &mut lines);
     here(facts, &mut lines);
     scripts(facts, &mut lines);
     limits(facts, &mut lines);
@@ -52,11 +58,12 @@ fn gateways(facts: &FleetFacts, lines: &mut Lines) {
             return lines.warn("gateways", found, "mend what is told of redis, and look again");
         }
     };
+    // One that says nothing that can be read is of another version, too.
     let others: Vec<String> = (live.iter())
-        .filter(|(_, version)| *version != facts.version)
-        .map(|(listen, version)| format!("{listen} ({version})"))
+        .filter(|report| report.version != facts.version)
+        .map(|report| format!("{:?} ({})", report.listen, report.version))
         .collect();
-    let all: Vec<&str> = live.iter().map(|(listen, _)| listen.as_str()).collect();
+    let all: Vec<&str> = live.iter().map(|report| report.listen.as_str()).collect();
     match (live.len(), others.len()) {
         (0, _) => lines.ok("gateways", "none runs yet"),
         (live, 0) => lines.ok("gateways", format!("{live} of version {}: {}", facts.version, some(&all))),
@@ -71,15 +78,47 @@ fn gateways(facts: &FleetFacts, lines: &mut Lines) {
     }
 }
 
+/// Whether they shall get traffic, and what they find wrong themselves.
+fn health(facts: &FleetFacts, lines: &mut Lines) {
+    let live =
+        facts.live.as_deref().unwrap_or_default().iter().filter(|report| report.version == facts.version);
+    let live: Vec<&GatewayReport> = live.collect();
+    let reasons = |report: &&GatewayReport| format!("{}: {}", report.listen, report.reasons.join("; "));
+    let waiting = live.iter().filter(|report| !report.ready);
+    let (young, waiting): (Vec<&GatewayReport>, _) =
+        waiting.partition(|report| report.uptime_ms < STARTING_MS);
+    let mut not_ready: Vec<String> = waiting.iter().map(reasons).collect();
+    // One that can't reach Redis says nothing there.
+    let here = facts.here.as_ref().and_then(|here| here.not_ready.as_ref());
+    not_ready.extend(here.map(|why| format!("the one that runs here: {why}")));
+    if !not_ready.is_empty() {
+        let found = format!("they are not all: {}", some(&not_ready));
+        lines.fail("ready", found, "they get no traffic until they are: see their logs");
+    } else if !young.is_empty() {
+        let told: Vec<String> = young.iter().map(reasons).collect();
+        lines.warn(
+            "ready",
+            format!("some have just been started: {}", some(&told)),
+            "look again in some seconds",
+        );
+    } else if !live.is_empty() {
+        lines.ok("ready", format!("all {} of them are", live.len()));
+    }
+    let mut alarms: Vec<_> = live.iter().flat_map(|report| &report.alarms).collect();
+    alarms.sort_by_key(|alarm| (alarm.level, &alarm.name, &alarm.sale));
+    alarms.dedup_by_key(|alarm| (alarm.level, &alarm.name, &alarm.sale));
+    let told: Vec<&str> = alarms.iter().map(|alarm| alarm.text.as_str()).collect();
+    let todo = "the live page and dashboards/RUNBOOK.md say what to do";
+    match alarms.first().map(|alarm| alarm.level) {
+        Some(Level::Fault) => lines.fail("alarms", some(&told), todo),
+        Some(Level::Warning) => lines.warn("alarms", some(&told), todo),
+        None if !live.is_empty() => lines.ok("alarms", "none of them has any"),
+        None => {}
+    }
+}
+
 fn here(facts: &FleetFacts, lines: &mut Lines) {
     let Some(here) = &facts.here else { return };
-    match &here.not_ready {
-        None => lines.ok("ready", "the gateway that runs here is"),
-        Some(why) => {
-            let found = format!("the gateway that runs here is not: {why}");
-            lines.fail("ready", found, "it gets no traffic until it is: see its log");
-        }
-    }
     match here.has_our_scripts {
         Some(true) => lines.ok("binary", "the gateway that runs here has the scripts of this binary"),
         Some(false) => lines.fail(
@@ -160,6 +199,16 @@ fn limits(facts: &FleetFacts, lines: &mut Lines) {
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
     use super::*;
+    use crate::ops::alarms::Alarm;
+
+    fn gateway(listen: &str, version: &str) -> GatewayReport {
+        GatewayReport {
+            listen: listen.into(),
+            version: version.into(),
+            ready: true,
+            ..GatewayReport::default()
+        }
+    }
 
     fn good() -> FleetFacts {
         let mut configured = Rates::default();
@@ -168,7 +217,7 @@ mod tests {
         }
         FleetFacts {
             version: "0.1.0".into(),
-            live: Ok(vec![("10.0.0.1:80".into(), "0.1.0".into()), ("10.0.0.2:80".into(), "0.1.0".into())]),
+            live: Ok(vec![gateway("10.0.0.1:80", "0.1.0"), gateway("10.0.0.2:80", "0.1.0")]),
             scripts: Ok((12, 12)),
             here: Some(Here { has_our_scripts: Some(true), not_ready: None, has_our_certificate: None }),
             configured,
@@ -191,9 +240,11 @@ mod tests {
     fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_told() {
         use Verdict::{Fail, Warn};
         let mut mixed = good();
-        mixed.live.as_mut().unwrap().push(("10.0.0.3:80".into(), "0.0.9".into()));
+        mixed.live.as_mut().unwrap().push(gateway("10.0.0.3:80", "0.0.9"));
         assert_eq!(bad(&mixed), [("gateways", Fail)]);
-        assert!(check(&mixed)[0].found.ends_with("10.0.0.3:80 (0.0.9)"), "{:?}", check(&mixed)[0]);
+        assert!(check(&mixed)[0].found.ends_with("\"10.0.0.3:80\" (0.0.9)"), "{:?}", check(&mixed)[0]);
+        mixed.live = Ok(vec![GatewayReport::default()]);
+        assert_eq!(bad(&mixed), [("gateways", Fail)]);
         assert_eq!(bad(&FleetFacts { scripts: Err("NOPERM".into()), ..good() }), [("scripts", Warn)]);
         assert_eq!(bad(&FleetFacts { live: Err("READONLY".into()), ..good() }), [("gateways", Warn)]);
         let here = |not_ready: Option<&str>, has_our_certificate| {
@@ -209,6 +260,36 @@ mod tests {
         assert_eq!(bad(&here(None, Some(false))), [("certificate", Warn)]);
         assert_eq!(bad(&FleetFacts { scripts: Ok((0, 12)), ..good() }), [("scripts", Fail)]);
         assert_eq!(bad(&FleetFacts { scripts: Ok((3, 12)), ..good() }), [("scripts", Warn)]);
+    }
+
+    #[test]
+    fn what_gateways_find_wrong_themselves_is_told_once_and_the_worst_counts() {
+        use Verdict::{Fail, Warn};
+        let live = |change: &dyn Fn(&mut GatewayReport)| {
+            let mut facts = good();
+            facts.live.as_mut().unwrap().iter_mut().for_each(change);
+            facts
+        };
+        let starting = live(&|of| {
+            (of.ready, of.reasons, of.uptime_ms) = (false, vec!["draining".into()], STARTING_MS);
+        });
+        assert_eq!(bad(&starting), [("ready", Fail)]);
+        let line = check(&starting).into_iter().find(|line| line.check == "ready").unwrap();
+        assert_eq!(line.found, "they are not all: 10.0.0.1:80: draining, 10.0.0.2:80: draining");
+        let young = live(&|of| (of.ready, of.uptime_ms) = (false, STARTING_MS - 1));
+        assert_eq!(bad(&young), [("ready", Warn)]);
+        let warns = live(&|of| of.alarms = vec![Alarm::new(Level::Warning, "lines-full", "lines are full")]);
+        assert_eq!(bad(&warns), [("alarms", Warn)]);
+        let fault = |of: &mut GatewayReport| {
+            of.alarms = vec![
+                Alarm::new(Level::Warning, "lines-full", "lines are full"),
+                Alarm::new(Level::Fault, "ledger-drift", "it drifts").of("small"),
+            ];
+        };
+        let faults = live(&fault);
+        assert_eq!(bad(&faults), [("alarms", Fail)]);
+        let line = check(&faults).into_iter().find(|line| line.check == "alarms").unwrap();
+        assert_eq!(line.found, "it drifts, lines are full");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::ledger::fleet;
 use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, SALES};
 use crate::ledger::scripts::{Failure, Refusal, Script, Scripts, text};
 use crate::ops::brake::fleet_view;
+use crate::ops::report::GatewayReport;
 use crate::serve::POOL;
 
 /// How often it is asked for a `PING`, and for the time; not for longer than this.
@@ -129,13 +130,9 @@ async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<
 }
 
 /// The gateways that live; an error inside means that Redis does not let us ask, as a replica does not.
-async fn live(conn: &mut MultiplexedConnection) -> RedisResult<Result<Vec<(String, String)>, String>> {
+async fn live(conn: &mut MultiplexedConnection) -> RedisResult<Result<Vec<GatewayReport>, String>> {
     match fleet::live(conn).await {
-        Ok(live) => {
-            let reports = fleet_view(live).gateways.into_values();
-            let known = |text: String| if text.is_empty() { "unknown".to_owned() } else { text };
-            Ok(Ok(reports.map(|report| (known(report.listen), known(report.version))).collect()))
-        }
+        Ok(live) => Ok(Ok(fleet_view(live).gateways.into_values().collect())),
         Err(error) if is_an_answer(&error) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
     }

@@ -42,7 +42,6 @@ async fn every_slip_of_a_definition_is_told_once_it_is_applied() {
     };
     open(&gateway, &good("well")).await;
     let said = desk.examine(&["--sale", "well"]);
-    assert_eq!(said.code, 0, "{said:#?}");
     for check in
         ["ledger", "dates", "hold", "attempts", "stock", "prices", "packages", "stores", "levers", "audit"]
     {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::harness::cli::end;
+use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::tls::Certificate;
@@ -41,7 +42,13 @@ async fn a_port_is_free_or_a_gateway_s_or_told() {
     let said = desk.examine(&["--listen", listen, "--ops-listen", ops]);
     assert_eq!(said.verdicts("host", "ports"), ["ok", "ok"], "{said:#?}");
     said.has("host", "ports", "ok", "a gateway of version");
-    assert_eq!(said.verdicts("fleet", "ready"), ["ok"]);
+    // Said once by itself, and once a second to the fleet.
+    eventually("the fleet has heard that it is ready", || async {
+        let said = desk.examine(&["--listen", listen, "--ops-listen", ops]);
+        (said.verdicts("fleet", "ready") == ["ok"] && said.verdicts("fleet", "alarms") == ["ok"])
+            .then_some(())
+    })
+    .await;
     said.has("fleet", "binary", "ok", "the scripts of this binary");
     // What it may open is its own limit, whatever this shell's is.
     said.has("host", "files", "ok", "the gateway that runs here may open");

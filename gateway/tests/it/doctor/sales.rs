@@ -41,6 +41,11 @@ async fn levers_leftovers_drift_and_sales_that_are_not_there_are_told() {
     // A counter that somebody touched.
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
     desk.examine(&[]).has("sale small", "audit", "fail", "model:white drifts by 1");
+    // The gateway sees it as well, and says so.
+    eventually("its alarm is told", || async {
+        (desk.examine(&[]).verdicts("fleet", "alarms") == ["fail"]).then_some(())
+    })
+    .await;
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white -1");
     assert_eq!(desk.examine(&[]).verdicts("sale small", "audit"), ["ok"]);
     // A key of another type.
@@ -102,7 +107,7 @@ async fn gateways_of_another_version_and_scripts_that_are_not_there_are_told() {
         word();
         let said = desk.examine(&[]);
         let is_heard = said.verdicts("fleet", "gateways") == ["fail"];
-        is_heard.then(|| said.has("fleet", "gateways", "fail", "10.0.0.9:8080 (0.0.1)"))
+        is_heard.then(|| said.has("fleet", "gateways", "fail", "\"10.0.0.9:8080\" (0.0.1)"))
     })
     .await;
     redis.run::<i64>("HDEL lg:fleet old");
