@@ -139,6 +139,25 @@ need_prometheus() {
     done
 }
 
+# wait_for WHAT COMMAND…: until the command succeeds; not longer than 60 s, nor than the program lives whose id is in $needed.
+needed=''
+wait_for() {
+    local what=$1 tries=600
+    shift
+    until "$@" > /dev/null 2>&1; do
+        tries=$((tries - 1))
+        [ "$tries" -gt 0 ] || die 3 "$what did not come about within 60 s"
+        [ -z "$needed" ] || kill -0 "$needed" 2> /dev/null || die 3 "$what can't come about: the program has ended"
+        sleep 0.1
+    done
+}
+
+# get URL…: from this machine, whatever proxy is set.
+get() { curl -fsS --max-time 5 --noproxy '*' "$@"; }
+
+# address FILE NAME: of a gateway's listener (`listen`, `ops_listen`), from the line that it has printed into this file.
+address() { sed "s/.*\"$2\":\"\([^\"]*\)\".*/\1/" "$1"; }
+
 # free_ports N: of 127.0.0.1, on one line. For programs that can't say which one they have chosen.
 free_ports() {
     python3 -c '
