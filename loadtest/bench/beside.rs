@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::cases::define;
 use crate::figures::Spread;
-use crate::report::{bracketed, cpu_model};
+use crate::report::{bracketed, write};
 use crate::servers::{Aof, Place, Server, children_cpu, make_room};
 use crate::{Failure, Options, say};
 
@@ -86,12 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         measured.push(Round { beside, most });
     }
     tell(&measured);
-    if let Some(file) = &options.json {
-        let told = json!({ "cpu": cpu_model(), "others": OTHERS, "rounds": measured });
-        std::fs::write(file, format!("{told:#}\n"))
-            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
-    }
-    Ok(())
+    write(options, json!({ "others": OTHERS, "rounds": measured }))
 }
 
 /// One run of `loadtest look`, which must say PASS.

@@ -12,7 +12,7 @@ use crate::attacks::Attack;
 use crate::cases::{Buyers, Case, WARM_UP, audit, define, measure, warm};
 use crate::figures::{Figures, Spread};
 use crate::generator::{Generator, Requests};
-use crate::report::{bracketed, cpu_model};
+use crate::report::{bracketed, write};
 use crate::servers::{Aof, Place, Server, make_room};
 use crate::wire::{self, Certificate};
 use crate::{Failure, Options, say};
@@ -71,15 +71,9 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         measured.push(Round { scenes: [scene(None)?, scene(Some(&certificate))?] });
     }
     tell(&measured, all);
-    if let Some(file) = &options.json {
-        let ratios = all.iter().filter_map(|attack| Some((attack.name(), ratios(&measured, *attack)?)));
-        let ratios: serde_json::Map<_, _> = ratios.map(|(name, ratio)| (name, json!(ratio))).collect();
-        let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-        let told = json!({ "cpus": cpus, "cpu": cpu_model(), "rounds": measured, "p99_ratios": ratios });
-        std::fs::write(file, format!("{told:#}\n"))
-            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
-    }
-    Ok(())
+    let ratios = all.iter().filter_map(|attack| Some((attack.name(), ratios(&measured, *attack)?)));
+    let ratios: serde_json::Map<_, _> = ratios.map(|(name, ratio)| (name, json!(ratio))).collect();
+    write(options, json!({ "rounds": measured, "p99_ratios": ratios }))
 }
 
 /// On one gateway: first nobody disturbs, then each attack in turn. Every tap is another buyer's, and must win.

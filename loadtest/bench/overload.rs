@@ -13,7 +13,7 @@ use crate::cases::{Buyers, Case, WARM_UP, audit, define};
 use crate::figures::Spread;
 use crate::generator::Generator;
 use crate::link::Link;
-use crate::report::bracketed;
+use crate::report::{bracketed, write};
 use crate::servers::{Aof, Place, make_room};
 use crate::{Failure, Options, say};
 
@@ -97,11 +97,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             .map_err(|error| Failure::Usage(format!("can't draw {}: {error}", file.display())))?;
         say(&format!("the plot: {}", file.display()));
     }
-    if let Some(file) = &options.json {
-        std::fs::write(file, format!("{:#}\n", serde_json::json!({ "overload": rounds })))
-            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
-    }
-    Ok(())
+    write(options, serde_json::json!({ "overload": rounds }))
 }
 
 fn whole(spread: Spread) -> String {

@@ -1,6 +1,6 @@
 //! The report: a table for people, JSON for programs.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::cases::BATCHES;
 use crate::figures::{Figures, Round, Row, Spread, Who};
@@ -21,13 +21,16 @@ pub(crate) fn tell(options: &Options, rounds: &[Round], targets: &[Target]) -> R
     recording(rounds);
     idle_connections(rounds);
     judgement(targets);
-    if let Some(file) = &options.json {
-        let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-        let told = json!({ "cpus": cpus, "cpu": cpu_model(), "rounds": rounds, "targets": targets });
-        std::fs::write(file, format!("{told:#}\n"))
-            .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))?;
-    }
-    Ok(())
+    write(options, json!({ "rounds": rounds, "targets": targets }))
+}
+
+/// Writes the figures, an object, into the file that was asked for, with the machine that they are of.
+pub(crate) fn write(options: &Options, mut figures: Value) -> Result<(), Failure> {
+    let Some(file) = &options.json else { return Ok(()) };
+    figures["cpus"] = json!(std::thread::available_parallelism().map_or(0, usize::from));
+    figures["cpu"] = json!(cpu_model());
+    std::fs::write(file, format!("{figures:#}\n"))
+        .map_err(|error| Failure::Usage(format!("can't write {}: {error}", file.display())))
 }
 
 /// All rows in the order in which they were measured first.
@@ -130,7 +133,7 @@ pub(crate) fn bracketed(spread: Spread) -> String {
     format!("{:.2} ({:.2}–{:.2})", spread.median, spread.least, spread.most)
 }
 
-pub(crate) fn cpu_model() -> String {
+fn cpu_model() -> String {
     let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     name.map(|(_, name)| name.to_owned()).unwrap_or_default()

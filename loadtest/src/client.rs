@@ -8,9 +8,7 @@ use crate::Failure;
 use crate::cli::Target;
 use crate::watch::descriptors_limit;
 use http_body_util::Full;
-use hyper::header::{
-    AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_NONE_MATCH, USER_AGENT as USER_AGENT_HEADER,
-};
+use hyper::header::{self, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_NONE_MATCH};
 use hyper::{Method, Response};
 use pool::{Pool, Whole};
 use std::time::{Duration, Instant};
@@ -59,7 +57,7 @@ impl Request {
             .method(self.method.clone())
             .uri(&*self.path)
             .header(HOST, host)
-            .header(USER_AGENT_HEADER, USER_AGENT);
+            .header(header::USER_AGENT, USER_AGENT);
         let fields =
             [(AUTHORIZATION, &self.bearer), (IDEMPOTENCY_KEY, &self.key), (IF_NONE_MATCH, &self.tag)];
         for (name, value) in fields {
@@ -134,8 +132,7 @@ impl Lost {
 
 /// The way to the gateways.
 pub(crate) struct Client {
-    gateways: Vec<String>,
-    pools: Vec<Pool>,
+    gateways: Vec<Pool>,
     /// A permit a request in flight: descriptors are finite, and idle connections
     /// are at most as many as requests once were in flight.
     in_flight: Semaphore,
@@ -161,16 +158,20 @@ impl Client {
         let gateways = target.gateways();
         let tls = tls(&target.ledger)?;
         let resting_max = connections.div_ceil(gateways.len().max(1));
-        let pool = |base: &String| {
-            Pool::new(base, tls.clone(), resting_max)
-                .ok_or_else(|| Failure::Usage(format!("--gateway {base:?} is no address of a gateway")))
+        let pool = |base: String| {
+            let failure = Failure::Usage(format!("--gateway {base:?} is no address of a gateway"));
+            Pool::new(base, tls.clone(), resting_max).ok_or(failure)
         };
-        let pools = gateways.iter().map(pool).collect::<Result<_, _>>()?;
-        Ok(Client { gateways, pools, in_flight: Semaphore::new(connections), connections })
+        let gateways = gateways.into_iter().map(pool).collect::<Result<_, _>>()?;
+        Ok(Client { gateways, in_flight: Semaphore::new(connections), connections })
     }
 
     /// The base URL that the n-th caller talks to; a retry goes to the next one.
     pub(crate) fn gateway(&self, n: usize) -> &str {
+        self.pool(n).base()
+    }
+
+    fn pool(&self, n: usize) -> &Pool {
         &self.gateways[n % self.gateways.len()]
     }
 
@@ -206,7 +207,7 @@ impl Client {
         timeout: Duration,
         deadline: Instant,
     ) -> Answer {
-        let pool = &self.pools[gateway % self.pools.len()];
+        let pool = self.pool(gateway);
         let request = request.made(pool.host());
         let sent = Instant::now();
         let timeout = timeout.min(deadline.saturating_duration_since(sent));

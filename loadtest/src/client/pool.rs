@@ -36,7 +36,9 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 
 /// The connections to one gateway.
 pub(super) struct Pool {
-    base: Uri,
+    /// As it was given.
+    base: String,
+    uri: Uri,
     host: Authority,
     connector: HttpsConnector<HttpConnector>,
     /// The one that was used last is at the end, and is used first.
@@ -55,9 +57,9 @@ struct Link {
 
 impl Pool {
     /// `base` is `http://HOST:PORT` or `https://HOST:PORT`; `None` where it is not.
-    pub(super) fn new(base: &str, tls: ClientConfig, resting_max: usize) -> Option<Pool> {
-        let base: Uri = base.parse().ok()?;
-        let host = base.authority()?.clone();
+    pub(super) fn new(base: String, tls: ClientConfig, resting_max: usize) -> Option<Pool> {
+        let uri: Uri = base.parse().ok()?;
+        let host = uri.authority()?.clone();
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -67,7 +69,12 @@ impl Pool {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Some(Pool { base, host, connector, resting: Mutex::default(), resting_max })
+        Some(Pool { base, uri, host, connector, resting: Mutex::default(), resting_max })
+    }
+
+    /// The gateway's base URL.
+    pub(super) fn base(&self) -> &str {
+        &self.base
     }
 
     /// What its requests have as `Host`.
@@ -112,7 +119,7 @@ impl Pool {
     async fn connect(&self) -> Result<Link, Broken> {
         let mut connector = self.connector.clone();
         poll_fn(|cx| connector.poll_ready(cx)).await?;
-        let stream = connector.call(self.base.clone()).await?;
+        let stream = connector.call(self.uri.clone()).await?;
         let stamps = Stamps::default();
         let stream = Stamped::new(stream, stamps.clone());
         let (sender, connection) = http1::Builder::new().writev(false).handshake(stream).await?;
