@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::Metadata;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::identify::{TOKEN_BYTES_MAX, bearer, read_limited, warn_if_shared};
 
+const WHAT: &str = "ops token file";
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const NAME_BYTES_MAX: usize = 64;
 const TOKEN_BYTES_MIN: usize = 16;
@@ -23,8 +25,7 @@ impl OpsTokens {
     /// Reads a file of lines `NAME TOKEN` (blank lines and lines that start with `#` are skipped),
     /// or tells every problem at once, by line and without repeating what stands there.
     pub fn load(path: &Path) -> Result<Self, Vec<String>> {
-        const WHAT: &str = "ops token file";
-        let (bytes, metadata) = read_limited(path, WHAT, FILE_BYTES_MAX).map_err(|problem| vec![problem])?;
+        let (bytes, metadata) = read(path).map_err(|problem| vec![problem])?;
         warn_if_shared(path, WHAT, &metadata);
         Self::parse(&bytes).map_err(|problems| {
             let tell = |(line, problem)| match line {
@@ -41,15 +42,9 @@ impl OpsTokens {
         // Where a name or a token was first seen.
         let mut names = HashMap::new();
         let mut tokens = HashMap::new();
-        for (index, line) in bytes.split(|b| *b == b'\n').enumerate() {
-            let number = index + 1;
-            let line = line.trim_ascii();
-            if line.is_empty() || line.starts_with(b"#") {
-                continue;
-            }
+        for (number, fields) in lines(bytes) {
             let mut tell = |problem: String| problems.push((Some(number), problem));
-            let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
-            let (Some(name), Some(token), None) = (fields.next(), fields.next(), fields.next()) else {
+            let Some((name, token)) = fields else {
                 tell("not `NAME TOKEN`; write a name, a space and a token".into());
                 continue;
             };
@@ -100,6 +95,25 @@ impl fmt::Debug for OpsTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.entries.iter().map(|(name, _)| name)).finish()
     }
+}
+
+/// Reads the file's bytes.
+pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Metadata), String> {
+    read_limited(path, WHAT, FILE_BYTES_MAX)
+}
+
+/// A line's name and token.
+type Entry<'a> = (&'a [u8], &'a [u8]);
+
+/// The numbers of the lines that say something, each with its name and token, if it has these two.
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Option<Entry<'_>>)> {
+    let says = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
+    let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    (1..).zip(lines).filter(move |(_, line)| says(line)).map(|(number, line)| {
+        let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
+        let (name, token, more) = (fields.next(), fields.next(), fields.next());
+        (number, name.zip(token).filter(|_| more.is_none()))
+    })
 }
 
 fn is_name(name: &str) -> bool {

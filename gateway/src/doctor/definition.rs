@@ -181,7 +181,7 @@ fn stores(definition: &Definition, lines: &mut Lines) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::report::Verdict;
+    use super::super::report::{Verdict, not_well};
     use super::*;
 
     /// 2030-01-01T00:00:00Z, an hour before it opens.
@@ -217,8 +217,7 @@ mod tests {
         let definition = Definition::from_json(document.to_string().as_bytes()).unwrap();
         let mut lines = Lines::of("sale s");
         check(&definition, NOW, &mut lines);
-        let lines = lines.end().into_iter().filter(|line| line.verdict != Verdict::Ok);
-        lines.map(|line| (line.check, line.verdict)).collect()
+        not_well(lines.end())
     }
 
     #[test]

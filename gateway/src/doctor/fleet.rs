@@ -198,6 +198,7 @@ fn limits(facts: &FleetFacts, lines: &mut Lines) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
+    use super::super::report::not_well;
     use super::*;
     use crate::ops::alarms::Alarm;
 
@@ -226,8 +227,7 @@ mod tests {
     }
 
     fn bad(facts: &FleetFacts) -> Vec<(&'static str, Verdict)> {
-        let lines = check(facts).into_iter().filter(|line| line.verdict != Verdict::Ok);
-        lines.map(|line| (line.check, line.verdict)).collect()
+        not_well(check(facts))
     }
 
     #[test]

@@ -174,6 +174,7 @@ fn ports(facts: &HostFacts, lines: &mut Lines) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::not_well;
     use super::*;
 
     fn good() -> HostFacts {
@@ -197,8 +198,7 @@ mod tests {
     }
 
     fn bad(facts: &HostFacts) -> Vec<(&'static str, Verdict)> {
-        let lines = check(facts).into_iter().filter(|line| line.verdict != Verdict::Ok);
-        lines.map(|line| (line.check, line.verdict)).collect()
+        not_well(check(facts))
     }
 
     #[test]

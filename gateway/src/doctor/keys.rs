@@ -254,6 +254,7 @@ fn judge_certificate(facts: &KeyFacts, listener: &str, certificate: &Certificate
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::not_well;
     use super::*;
 
     const NOW: i64 = 1_900_000_000;
@@ -293,8 +294,7 @@ mod tests {
     }
 
     fn bad(facts: &KeyFacts) -> Vec<(&'static str, Verdict)> {
-        let lines = check(facts).into_iter().filter(|line| line.verdict != Verdict::Ok);
-        lines.map(|line| (line.check, line.verdict)).collect()
+        not_well(check(facts))
     }
 
     #[test]

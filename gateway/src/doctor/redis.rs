@@ -1,7 +1,10 @@
 //! Is this Redis fit to be the ledger? Facts in, lines out; nothing is asked here.
 
-use std::collections::HashMap;
+mod facts;
+
 use std::time::Duration;
+
+pub(super) use facts::{Machine, RedisFacts};
 
 use super::report::{Line, Lines, Verdict};
 use super::words::{age, bytes};
@@ -23,87 +26,6 @@ const REWRITE_BYTES_MIN: u64 = 64 << 20;
 const OUTPUT_BUFFER_MIN: u64 = 64 << 20;
 /// Of the disk that the append-only file is on.
 const DISK_BYTES_MIN: u64 = 2 << 30;
-
-/// What a Redis says of itself.
-#[derive(Debug)]
-pub(super) struct RedisFacts {
-    /// `INFO`.
-    pub info: HashMap<String, String>,
-    /// `CONFIG GET`, or why not.
-    pub config: Result<HashMap<String, String>, String>,
-    /// How long each `PING` took.
-    pub pings: Vec<Duration>,
-    /// How long a gateway waits for an answer.
-    pub answer_timeout: Duration,
-    /// Redis's clock less ours, and how far that may be off, in ms.
-    pub offset_ms: (f64, f64),
-    /// `LATENCY LATEST`: name, age in s, the worst in ms.
-    pub slow: Vec<(String, i64, i64)>,
-    /// Why the scripts can't be run, if they can't.
-    pub scripts_refused: Option<String>,
-    /// Keys that are no gateway's.
-    pub foreign_keys: u64,
-    /// Connections that a gateway with these options opens.
-    pub connections_needed: u64,
-    /// It is on this machine: what the machine says.
-    pub machine: Option<Machine>,
-}
-
-/// The machine that Redis is on, if it is this one.
-#[derive(Debug, Default)]
-pub(super) struct Machine {
-    /// Free bytes where the append-only file is.
-    pub disk_free: Option<u64>,
-    /// `vm.overcommit_memory`.
-    pub overcommit: Option<u64>,
-}
-
-impl Default for RedisFacts {
-    fn default() -> Self {
-        Self {
-            info: HashMap::new(),
-            config: Ok(HashMap::new()),
-            pings: Vec::new(),
-            answer_timeout: Duration::ZERO,
-            offset_ms: (0.0, 0.0),
-            slow: Vec::new(),
-            scripts_refused: None,
-            foreign_keys: 0,
-            connections_needed: 0,
-            machine: None,
-        }
-    }
-}
-
-impl RedisFacts {
-    /// A number of `INFO`.
-    pub(super) fn number(&self, name: &str) -> u64 {
-        self.info.get(name).and_then(|value| value.parse().ok()).unwrap_or_default()
-    }
-
-    fn info(&self, name: &str) -> &str {
-        self.info.get(name).map_or("", String::as_str)
-    }
-
-    /// A setting: by `CONFIG`, and where that is forbidden by `INFO`, which has some of them.
-    fn setting(&self, name: &str) -> Option<&str> {
-        if let Ok(config) = &self.config {
-            return config.get(name).map(String::as_str);
-        }
-        let told = match name {
-            "appendonly" => return Some(if self.info("aof_enabled") == "1" { "yes" } else { "no" }),
-            "maxmemory" => "maxmemory",
-            "maxmemory-policy" => "maxmemory_policy",
-            "maxclients" => "maxclients",
-            _ => return None,
-        };
-        self.info.get(told).map(String::as_str)
-    }
-
-    fn setting_number(&self, name: &str) -> Option<u64> {
-        self.setting(name)?.parse().ok()
-    }
-}
 
 /// Every check.
 pub(super) fn check(facts: &RedisFacts) -> Vec<Line> {

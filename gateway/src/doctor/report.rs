@@ -133,6 +133,13 @@ fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// The checks that did not end well, and how they did.
+#[cfg(test)]
+pub(super) fn not_well(lines: Vec<Line>) -> Vec<(&'static str, Verdict)> {
+    let lines = lines.into_iter().filter(|line| line.verdict != Verdict::Ok);
+    lines.map(|line| (line.check, line.verdict)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

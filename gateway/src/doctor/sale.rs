@@ -189,6 +189,7 @@ fn audit(facts: &SaleFacts, lines: &mut Lines) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
+    use super::super::report::not_well;
     use super::*;
     use crate::ledger::audit::{Counts, ItemReport};
 
@@ -243,8 +244,7 @@ mod tests {
     }
 
     fn bad(facts: &SaleFacts) -> Vec<(&'static str, Verdict)> {
-        let lines = check(facts).into_iter().filter(|line| line.verdict != Verdict::Ok);
-        lines.map(|line| (line.check, line.verdict)).collect()
+        not_well(check(facts))
     }
 
     #[test]

@@ -77,14 +77,18 @@ pub(crate) fn read_limited(path: &Path, what: &str, bytes_max: u64) -> Result<(V
 /// Warns when others on this machine may use a file that holds a secret. Only a warning: mounted
 /// secrets often can't be set otherwise.
 pub(crate) fn warn_if_shared(path: &Path, what: &str, metadata: &Metadata) {
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    if let Some(mode) = shared_mode(metadata) {
         tracing::warn!(
             path = %path.display(),
             mode = format_args!("{mode:03o}"),
             "{what} is open to other users of this machine; `chmod 600` it"
         );
     }
+}
+
+/// The mode of a file that others on this machine may use.
+pub(crate) fn shared_mode(metadata: &Metadata) -> Option<u32> {
+    Some(metadata.permissions().mode() & 0o777).filter(|mode| mode & 0o077 != 0)
 }
 
 #[cfg(test)]

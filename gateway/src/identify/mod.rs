@@ -17,7 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use files::{Secret, read_secret};
-pub(crate) use files::{read_limited, warn_if_shared};
+pub(crate) use files::{read_limited, shared_mode, warn_if_shared};
 pub use keys::{AuthSettings, Keys};
 pub use mint::{MintError, mint};
 

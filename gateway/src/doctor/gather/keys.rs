@@ -1,6 +1,5 @@
 //! What stands in the files of keys, tokens and certificates. Secrets are measured and dropped.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use rustls::client::verify_server_name;
@@ -12,11 +11,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::ServeConfig;
 use crate::doctor::keys::{Auth, Certificate, KeyFacts, bits};
 use crate::http::tls::{Tls, TlsFiles, read_chain};
-use crate::identify::{Keys, read_limited, read_secret};
-use crate::ops_tokens::OpsTokens;
-
-/// Of a file of tokens or keys.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+use crate::identify::{Keys, read_secret, shared_mode};
+use crate::ops_tokens::{self, OpsTokens};
 
 /// Reads them. `host` is what apps call; `launch` the sale that opens next, and when, in seconds since 1970.
 pub(in crate::doctor) fn read(
@@ -59,13 +55,9 @@ fn auth(config: &ServeConfig) -> Result<Auth, Vec<String>> {
 
 /// Each name with the bits of its token; `OpsTokens::load` has found the file to be good.
 fn ops(file: &Path) -> Result<Vec<(String, f64)>, String> {
-    let (bytes, _) = read_limited(file, "ops token file", FILE_BYTES_MAX)?;
-    let line = |line: &[u8]| {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let (name, token) = (words.next()?, words.next()?);
-        (!name.starts_with(b"#")).then(|| (String::from_utf8_lossy(name).into_owned(), bits(token)))
-    };
-    Ok(bytes.split(|byte| *byte == b'\n').filter_map(line).collect())
+    let (bytes, _) = ops_tokens::read(file)?;
+    let entries = ops_tokens::lines(&bytes).filter_map(|(_, entry)| entry);
+    Ok(entries.map(|(name, token)| (String::from_utf8_lossy(name).into_owned(), bits(token))).collect())
 }
 
 /// Files with secrets that others may read.
@@ -77,10 +69,9 @@ fn shared(config: &ServeConfig) -> Vec<(&'static str, PathBuf, u32)> {
         ("TLS key file", key(&config.tls)),
         ("TLS key file of the ops listener", key(&config.ops_tls)),
     ];
-    let mode = |path: &PathBuf| Some(std::fs::metadata(path).ok()?.permissions().mode() & 0o777);
     let open = |(what, path): (&'static str, Option<PathBuf>)| {
         let path = path?;
-        let mode = mode(&path).filter(|mode| mode & 0o077 != 0)?;
+        let mode = shared_mode(&std::fs::metadata(&path).ok()?)?;
         Some((what, path, mode))
     };
     secrets.into_iter().filter_map(open).collect()

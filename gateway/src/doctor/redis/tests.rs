@@ -1,5 +1,8 @@
 //! Each check of Redis, on facts that it must and must not complain of.
 
+use std::collections::HashMap;
+
+use super::super::report::not_well;
 use super::*;
 
 fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
@@ -55,8 +58,7 @@ fn with(settings: &[(&str, &str)]) -> RedisFacts {
 
 /// What is not well.
 fn bad(facts: &RedisFacts) -> Vec<(&'static str, Verdict)> {
-    let lines = check(facts).into_iter().filter(|line| line.verdict != Verdict::Ok);
-    lines.map(|line| (line.check, line.verdict)).collect()
+    not_well(check(facts))
 }
 
 #[test]
