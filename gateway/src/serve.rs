@@ -33,7 +33,7 @@ use crate::ops::health::{Health, Readiness};
 use crate::ops::live::{self, Live};
 use crate::ops::metrics::labels::User;
 use crate::ops::metrics::{Exposition, Metrics, Sources};
-use crate::ops::report::{self, Reporter, versions};
+use crate::ops::report::{self, Reporter};
 use crate::ops_tokens::OpsTokens;
 use crate::runtime;
 
@@ -180,7 +180,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             config.audit_interval,
         ));
         let health = Rc::new(Health { pool, scripts_loaded, caught_up, draining: draining.clone() });
-        tokio::task::spawn_local(watch_readiness(health.clone(), metrics.clone(), readiness.clone()));
+        tokio::task::spawn_local(watch_readiness(health.clone(), readiness.clone()));
         let exposition = Exposition::new(Sources {
             metrics: metrics.clone(),
             sales: sales.clone(),
@@ -192,6 +192,8 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             scripts: scripts_print,
             tls: [tls.clone(), ops_tls.clone()],
             keys,
+            readiness: readiness.clone(),
+            hearsay: hearsay.clone(),
         });
         let live = Live::new(live::Sources {
             sales: sales.clone(),
@@ -272,7 +274,6 @@ fn keep_ledger(
             fleet_use,
             hearsay,
             move || reporter.report(),
-            move |live| metrics.set_fleet(live.len(), versions(live)),
         ));
         follow(shared.redis, shared.scripts, shared.sales, caught_up, follower_use).await;
     })
@@ -297,11 +298,9 @@ async fn load_scripts(pool: deadpool_redis::Pool, scripts: Arc<Scripts>, loaded:
 }
 
 /// Notes every now and then whether this gateway is ready, for who looks at metrics.
-async fn watch_readiness(health: Rc<Health>, metrics: Arc<Metrics>, readiness: Arc<Readiness>) {
+async fn watch_readiness(health: Rc<Health>, readiness: Arc<Readiness>) {
     loop {
-        let reasons = health.reasons().await;
-        metrics.set_ready(reasons.is_empty());
-        readiness.set(reasons);
+        readiness.set(health.reasons().await);
         tokio::time::sleep(READINESS_INTERVAL).await;
     }
 }
@@ -345,13 +344,8 @@ async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, inter
         for sale in sales.all() {
             match audit::audit(admin.pool(), admin.scripts(), &sale.id).await {
                 Ok(report) => {
-                    let problems = i64::try_from(report.problems.len()).unwrap_or(i64::MAX);
-                    metrics.audited(
-                        &sale.id,
-                        report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems,
-                        report.first_problem(),
-                    );
-                    if let Some(problem) = report.first_problem() {
+                    let problem = report.first_problem();
+                    if let Some(problem) = &problem {
                         tracing::error!(
                             sale = sale.id,
                             sequence = report.sequence,
@@ -359,6 +353,9 @@ async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, inter
                             "the audit found drift"
                         );
                     }
+                    let problems = i64::try_from(report.problems.len()).unwrap_or(i64::MAX);
+                    let drift = report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems;
+                    metrics.audited(&sale.id, drift, problem);
                 }
                 Err(failure) => tracing::warn!(sale = sale.id, %failure, "no audit"),
             }

@@ -31,9 +31,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::farewell::{LINGER, close};
 use super::frame_budget::{Budget, Counted};
 use super::request::{BODY_MAX, HEADERS_BYTES_MAX};
-use super::server::{Connected, Handler, LINGER, answer, close};
+use super::server::{Connected, Handler, answer};
 use crate::ops::metrics::labels::Ended;
 
 /// Requests under way on one connection. RFC 9113 (6.5.2) asks for 100 at least; an app needs few, a

@@ -3,6 +3,7 @@
 pub mod bind;
 pub mod body;
 pub mod cors;
+mod farewell;
 mod frame_budget;
 mod head_timer;
 mod http2;

@@ -1,24 +1,22 @@
 //! Turns decisions into responses: the only file that knows which cause gets which status.
 
+mod ledger;
+
 use bytes::Bytes;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
+pub use ledger::{change, decision, reservation_not_found, reservations};
 use serde::Serialize;
 
 use super::body::Body;
 use super::problem::{self, Kind};
-use super::view::ReservationView;
 use crate::admit::limits::Exceeded;
 use crate::admit::policy::Policy;
-use crate::domain::rfc3339::rfc3339;
 use crate::identify::Unauthenticated;
-use crate::ledger::batch::Decision;
-use crate::ledger::changes::Change;
-use crate::ledger::memory::{MEMORY_AGE_MAX, Memory, Sale};
-use crate::ledger::scripts::Header;
+use crate::ledger::memory::MEMORY_AGE_MAX;
 use crate::ops::metrics::labels::{Outcome, Shed};
 use crate::ops::metrics::record::{Told, Why};
 
@@ -260,140 +258,6 @@ pub fn not_ready(reasons: &str) -> Answer {
     let mut answer = text("text/plain; charset=utf-8", format!("not ready: {reasons}\n"));
     *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     answer
-}
-
-/// The answer to a tap.
-pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answer, Refused> {
-    Err(match decision {
-        Decision::Won(reservation, header) => {
-            let location = ["/v1/sales/", &sale.id, "/reservations/", &reservation.id].concat();
-            let view = ReservationView::new(sale, memory, &reservation, &header);
-            let mut answer = json_answer(Outcome::WON, view.to_json().into(), "no-store");
-            if let Ok(location) = HeaderValue::try_from(location) {
-                answer.headers_mut().insert(LOCATION, location);
-            }
-            return Ok(answer);
-        }
-        Decision::Replayed(mut reservation, header) => {
-            reservation.state = reservation.state_at(header.sale_clock, memory.grace_ms);
-            let view = ReservationView::new(sale, memory, &reservation, &header);
-            let mut answer = json_answer(Outcome::REPLAYED, view.to_json().into(), "no-store");
-            let replayed = HeaderName::from_static("idempotency-replayed");
-            answer.headers_mut().insert(replayed, HeaderValue::from_static("true"));
-            return Ok(answer);
-        }
-        Decision::KeyReused => Refused::new(
-            problem::IDEMPOTENCY_KEY_REUSED,
-            "This Idempotency-Key has made a reservation with another body. Use a new key for a new intention.",
-        ),
-        Decision::Closed => {
-            Refused::new(problem::SALE_CLOSED, "The sale has closed; no reservations are taken any more.")
-        }
-        Decision::NotOpen(time) => {
-            let until = u64::try_from(memory.levers.opens - time).unwrap_or(0);
-            let opens_at = rfc3339(memory.levers.opens);
-            Refused::new(problem::SALE_NOT_OPEN, ["The sale opens at ", &opens_at, "."].concat())
-                .with("opens_at", opens_at)
-                .with("server_time", rfc3339(time))
-                .retry_after_opening(until)
-        }
-        Decision::Paused => Refused::new(
-            problem::SALE_PAUSED,
-            "The sale is paused. Please try again later, with the same key.",
-        )
-        .retry_after(5_000),
-        Decision::UnknownItem(items) => unknown_item(&items),
-        Decision::PurchaseLimit(ids) => Refused::new(
-            problem::PURCHASE_LIMIT,
-            "You already have as many reservations, or have made as many attempts, as this sale allows.",
-        )
-        .with("reservations", ids),
-        Decision::SoldOut { items, is_final } => sold_out(&items, is_final),
-        Decision::NotTaken(why) => Refused::not_taken(why),
-        Decision::Unknown => Refused::unknown(),
-    })
-}
-
-impl Refused {
-    /// Everybody waits for the same instant: the spread is short, so that nobody is late by it.
-    fn retry_after_opening(self, until_ms: u64) -> Self {
-        let ms = until_ms + fastrand::u64(0..=250);
-        self.with("retry_after_ms", ms).header(RETRY_AFTER, ms.div_ceil(1000))
-    }
-}
-
-/// The answer to a call on one reservation.
-pub fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Refused> {
-    let state = |refused: Refused, r: &crate::domain::reservation::Reservation| {
-        refused.with("state", r.state).with("version", r.version)
-    };
-    Err(match change {
-        Change::Done(reservation, header) => {
-            return Ok(ok(&ReservationView::new(sale, memory, &reservation, &header)));
-        }
-        Change::NotFound => reservation_not_found(),
-        Change::NotHeld(r) => {
-            let detail = match r.state.word() {
-                "held" => {
-                    "Its deadline is over: it can be confirmed or cancelled for a short while, not changed."
-                        .to_owned()
-                }
-                word => format!("The reservation is {word}, which does not allow this."),
-            };
-            state(Refused::new(problem::RESERVATION_NOT_HELD, detail), &r)
-        }
-        Change::Changed(r) => state(
-            Refused::new(
-                problem::RESERVATION_CHANGED,
-                format!("The reservation is at version {} by now. Read it again.", r.version),
-            ),
-            &r,
-        ),
-        Change::PaymentConflict(r) => state(
-            Refused::new(
-                problem::PAYMENT_CONFLICT,
-                "The reservation was confirmed by another payment. Refund this one.",
-            ),
-            &r,
-        ),
-        Change::UnknownItem(items) => unknown_item(&items),
-        Change::SoldOut { items, is_final } => sold_out(&items, is_final),
-        Change::NotTaken(why) => Refused::not_taken(why),
-        Change::Unknown => Refused::unknown(),
-    })
-}
-
-/// 200 with all reservations of a buyer.
-#[must_use]
-pub fn reservations(
-    sale: &Sale,
-    memory: &Memory,
-    list: &[crate::domain::reservation::Reservation],
-    header: &Header,
-) -> Answer {
-    let views: Vec<_> = list.iter().map(|r| ReservationView::new(sale, memory, r, header)).collect();
-    ok(&super::view::ReservationList { reservations: views, server_time: rfc3339(header.time) })
-}
-
-/// 404 for a reservation.
-#[must_use]
-pub fn reservation_not_found() -> Refused {
-    Refused::new(problem::RESERVATION_NOT_FOUND, "There is no such reservation, or it is not yours.")
-}
-
-fn unknown_item(items: &[String]) -> Refused {
-    let detail = format!("Not in this sale, or not for this model: {}.", items.join(", "));
-    Refused::new(problem::UNKNOWN_ITEM, detail).with("items", items)
-}
-
-fn sold_out(items: &[String], is_final: bool) -> Refused {
-    let mut detail = String::with_capacity(128);
-    for (i, item) in items.iter().enumerate() {
-        detail.push_str(if i == 0 { "Sold out: " } else { ", " });
-        detail.push_str(item);
-    }
-    detail.push('.');
-    Refused::new(problem::SOLD_OUT, detail).with("items", items).with("final", is_final)
 }
 
 /// 204 to a browser that asks whether it may ask.

@@ -131,14 +131,13 @@ pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeM
 }
 
 /// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
-/// set and shared. `heard` is given the reports of all that live, by id, which are noted for those who watch, too.
+/// set and shared. What all that live report is noted for those who watch.
 pub async fn take_part(
     redis: Redis,
     limits: Arc<Limits>,
     uses: Arc<RedisUse>,
     hearsay: Arc<Hearsay>,
     mut report: impl FnMut() -> String,
-    mut heard: impl FnMut(&BTreeMap<String, String>),
 ) {
     let outage = Outage::of("the fleet can't be reached; this gateway keeps its last share of the ceilings");
     let (mut conn, mut told) = (None, None);
@@ -160,7 +159,6 @@ pub async fn take_part(
         match beat.await {
             Ok((live, set)) => {
                 outage.is_over();
-                heard(&live);
                 take_in(&limits, live.len(), set, &mut told);
                 hearsay.heard(live, is_leaving);
             }

@@ -1,6 +1,7 @@
 //! The follower: reads the journal of every sale as it grows and keeps memory true to one sequence.
 
 mod position;
+mod reading;
 mod tally;
 
 use std::collections::{HashMap, HashSet};
@@ -8,17 +9,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use position::{Position, entry_at};
+pub use reading::load;
+pub(super) use reading::scan;
+use reading::{Journal, Reading, no_entry, read_whole};
 use redis::Value;
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use tally::{Ahead, carry_over};
+use redis::aio::MultiplexedConnection;
 
 use super::dial::Redis;
 use super::journal::Entry;
 use super::keys::{Keys, SALES};
 use super::memory::{Memory, Sale, Sales};
 use super::outage::Outage;
-use super::scripts::{Failure, Refusal, Scripts, text, texts};
-use super::{journal, snapshot, tail};
+use super::scripts::{Failure, Refusal, Scripts, text};
+use super::{journal, tail};
 use crate::domain::identity::buyer_mark;
 use crate::ops::metrics::uses::RedisUse;
 
@@ -292,11 +295,7 @@ impl Follower<'_> {
         let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
             return Ok(());
         };
-        let mut reading = Reading {
-            memory: Memory::clone(&sale.memory()),
-            position: self.position(id),
-            ahead: Ahead::default(),
-        };
+        let mut reading = Reading::from(Memory::clone(&sale.memory()), self.position(id));
         let each = |entry: &Entry, memory: &Memory| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
             sale.note_change(entry);
@@ -316,149 +315,6 @@ impl Follower<'_> {
     }
 }
 
-/// Where a sale is read from.
-struct Journal<'a, C> {
-    conn: &'a mut C,
-    scripts: &'a Scripts,
-    keys: &'a Keys,
-}
-
-/// A sale while its journal is read.
-struct Reading {
-    memory: Memory,
-    /// The last entry that was read.
-    position: Position,
-    ahead: Ahead,
-}
-
-impl Reading {
-    /// Takes in entries, and tells each with memory after it; what was wrong with the one that ended it early, in words.
-    async fn take_in<C: ConnectionLike>(
-        &mut self,
-        journal: &mut Journal<'_, C>,
-        entries: &[Value],
-        mut each: impl FnMut(&Entry, &Memory),
-    ) -> Result<Option<String>, Failure> {
-        let keys = journal.keys;
-        for value in entries {
-            let entry = Entry::parse(value);
-            let entry = entry.filter(|entry| self.ahead.take_in(&mut self.memory, entry).is_some());
-            let Some(entry) = entry else {
-                return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
-            };
-            // A definition may have been read from a later sequence already: older never overwrites newer.
-            if entry.sequence > self.memory.sequence {
-                if entry.kind == "define" {
-                    let read = snapshot::read(journal.conn, journal.scripts, keys, true).await;
-                    match read.and_then(|snapshot| snapshot.into_memory(keys)) {
-                        Ok(mut read) => {
-                            carry_over(&self.memory, &mut read);
-                            self.memory = read;
-                        }
-                        Err(lost @ Failure::Unknown(_)) => return Err(lost),
-                        Err(failure) => return Ok(Some(failure.to_string())),
-                    }
-                } else {
-                    apply(&mut self.memory, &entry);
-                }
-            }
-            each(&entry, &self.memory);
-            self.position = Position::of(entry.sequence, value);
-        }
-        Ok(None)
-    }
-
-    /// Reads on until all of memory is of one sequence: past a definition that was read later than the journal, and past
-    /// records that were read later than memory.
-    async fn catch_up<C: ConnectionLike>(
-        &mut self,
-        journal: &mut Journal<'_, C>,
-        mut each: impl FnMut(&Entry, &Memory),
-    ) -> Result<Option<String>, Failure> {
-        while self.position.sequence < self.memory.sequence.max(self.ahead.until()) {
-            let from = self.position.sequence;
-            let entries = journal::after(journal.conn, journal.keys, from, ENTRIES_MAX).await?;
-            if entries.is_empty() {
-                return Ok(Some(no_entry(journal.keys, from + 1).to_string()));
-            }
-            if let Some(why) = self.take_in(journal, &entries, &mut each).await? {
-                return Ok(Some(why));
-            }
-        }
-        Ok(None)
-    }
-}
-
-fn no_entry(keys: &Keys, sequence: u64) -> Refusal {
-    Refusal::Damaged(format!("{} has no entry {sequence}-0", keys.journal()))
-}
-
-/// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
-pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
-    let (memory, buyers) = read_whole(conn, scripts, &Keys::of(id)).await?;
-    Ok(Sale::new(id, memory, buyers))
-}
-
-/// What a sale is at one sequence, and all its buyers until then; later ones may be among them.
-async fn read_whole(
-    conn: &mut impl ConnectionLike,
-    scripts: &Scripts,
-    keys: &Keys,
-) -> Result<(Memory, HashSet<u64>), Failure> {
-    let mut memory = snapshot::read(conn, scripts, keys, true).await?.into_memory(keys)?;
-    let (mut buyers, mut ahead) = (HashSet::new(), Ahead::default());
-    let mut cursor = 0_u64;
-    loop {
-        let (next, fields) = scan(conn, keys.records(), cursor).await?;
-        for pair in fields.chunks_exact(2) {
-            // A scan may come by a field twice.
-            if buyer_mark(&pair[0]).is_some_and(|buyer| buyers.insert(buyer)) {
-                ahead.count(&mut memory, &pair[0], &pair[1]);
-            }
-        }
-        cursor = next;
-        if cursor == 0 {
-            break;
-        }
-    }
-    let position = Position::at(memory.sequence);
-    let mut reading = Reading { memory, position, ahead };
-    let mut journal = Journal { conn, scripts, keys };
-    let each = |entry: &Entry, _: &Memory| buyers.extend(entry.buyers().filter_map(buyer_mark));
-    match reading.catch_up(&mut journal, each).await? {
-        Some(why) => Err(Refusal::Damaged(why).into()),
-        None => Ok((reading.memory, buyers)),
-    }
-}
-
-/// Every entry says what is left after it, so that applying it is an assignment.
-fn apply(memory: &mut Memory, entry: &Entry) {
-    memory.sequence = entry.sequence;
-    memory.counts = entry.counts;
-    for (item, left) in entry.stock() {
-        if let Some(place) = memory.catalogue.place(item) {
-            memory.free[place] = left;
-        }
-    }
-    match entry.kind.as_str() {
-        "pause" => memory.levers.paused = true,
-        "resume" => memory.levers.paused = false,
-        "freeze" => memory.levers.frozen = true,
-        "unfreeze" => memory.levers.frozen = false,
-        "close" => memory.levers.closed = true,
-        "restock" => {
-            for (item, total) in entry.totals() {
-                if let (Some(place), super::journal::Total::Of(total)) =
-                    (memory.catalogue.place(&item), total)
-                {
-                    Arc::make_mut(&mut memory.totals)[place] = Some(total);
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
 fn streams(answer: Value) -> Vec<(String, Vec<Value>)> {
     let Value::Array(streams) = answer else {
         return Vec::new();
@@ -471,15 +327,4 @@ fn streams(answer: Value) -> Vec<(String, Vec<Value>)> {
         _ => None,
     };
     streams.into_iter().filter_map(stream).collect()
-}
-
-/// One step over a hash: the next cursor, and fields and values in turn.
-pub(super) async fn scan(
-    conn: &mut impl ConnectionLike,
-    key: &str,
-    cursor: u64,
-) -> redis::RedisResult<(u64, Vec<String>)> {
-    let (next, flat): (u64, Value) =
-        redis::cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(1000).query_async(conn).await?;
-    Ok((next, texts(&flat)))
 }

@@ -1,8 +1,10 @@
 //! What this process knows of each sale without asking Redis. Written by the follower and the lanes only.
 
 mod buyers;
+mod drift;
 mod pending;
 mod reaped;
+mod totals;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -11,10 +13,12 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
+pub(super) use drift::Counters;
 use pending::Pending;
 pub use reaped::Reaped;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
+pub use totals::Stores;
 
 use super::journal::Entry;
 use super::keys::Keys;
@@ -110,14 +114,6 @@ pub struct Sale {
     tail: Mutex<Tail>,
 }
 
-/// The live counters of models and packages at one sequence, by place.
-#[derive(Debug)]
-pub(super) struct Counters {
-    pub(super) sequence: u64,
-    pub(super) held: u64,
-    pub(super) free: Vec<Option<i64>>,
-}
-
 /// What a sale was at one sequence.
 #[derive(Debug, Clone)]
 pub struct Memory {
@@ -146,12 +142,6 @@ impl Memory {
     #[must_use]
     pub fn availability(&self, place: usize) -> Availability {
         Availability::of(self.totals[place], self.free[place])
-    }
-
-    /// What is taken of the item at this place.
-    #[must_use]
-    pub fn taken(&self, place: usize) -> i64 {
-        self.totals[place].unwrap_or_default() - self.free[place]
     }
 
     /// The phase at this `TIME`.
@@ -311,49 +301,10 @@ impl Sale {
         self.clock.store(Some(Arc::new(Clock { time: header.time, at: Instant::now(), error_ms })));
     }
 
-    /// Compares live counters with memory: now, or once the follower has come to their sequence.
-    pub(super) fn compare(&self, counters: Counters) {
-        *lock(&self.counters) = Some(counters);
-        self.compare_at(&self.memory());
-    }
-
-    /// Compares the live counters that were taken at exactly the sequence of this memory, if any were.
-    pub(super) fn compare_at(&self, memory: &Memory) {
-        let mut waiting = lock(&self.counters);
-        let Some(counters) = waiting.take_if(|c| c.sequence <= memory.sequence) else {
-            return;
-        };
-        if counters.sequence < memory.sequence {
-            return;
-        }
-        let differing =
-            counters.free.iter().enumerate().find(|(place, live)| **live != memory.free.get(*place).copied());
-        let drift = if let Some((place, live)) = differing {
-            let item = memory.catalogue.items().get(place).map_or("", |item| item.name.as_str());
-            let said = |n: Option<i64>| n.map_or_else(|| "no number".to_owned(), |n| n.to_string());
-            let journal = said(memory.free.get(place).copied());
-            Some(format!("the counter of {item} is {}, the journal says {journal}", said(*live)))
-        } else if counters.held != memory.counts[0] {
-            Some(format!("the state counts {} holds, the journal {}", counters.held, memory.counts[0]))
-        } else {
-            None
-        };
-        let before = self.drift.swap(drift.clone().map(Arc::new));
-        if let Some(drift) = drift.filter(|drift| before.as_deref() != Some(drift)) {
-            tracing::error!(sale = self.id, sequence = memory.sequence, "the ledger drifts: {drift}");
-        }
-    }
-
     /// How the reaper of this process gets on.
     #[must_use]
     pub fn reaped(&self) -> &Reaped {
         &self.reaped
-    }
-
-    /// Where the live counters differ from the journal, if they do.
-    #[must_use]
-    pub fn drift(&self) -> Option<Arc<String>> {
-        self.drift.load_full()
     }
 
     /// Why the ledger refuses this sale, or why its journal can't be followed.

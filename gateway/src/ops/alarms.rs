@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::metrics::{Answers, Audited};
 use crate::domain::sale::Phase;
-use crate::ledger::memory::{MEMORY_AGE_MAX, Memory, Sale, Sales};
+use crate::ledger::memory::{MEMORY_AGE_MAX, Sale, Sales};
 
 /// Memory that is older than this is a fault; until then it is a warning.
 const STALE: Duration = Duration::from_secs(3);
@@ -176,7 +176,7 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
         add(Level::Fault, "audit-drift", format!("The last audit found drift: {problem}."));
     }
     let memory = sale.memory();
-    let below = oversold(&memory);
+    let below: Vec<String> = memory.oversold().map(|(item, units)| format!("{item} by {units}")).collect();
     if !below.is_empty() {
         let more = below.len().saturating_sub(NAMED_MAX);
         let mut text = format!("Oversold: {}", below[..below.len() - more].join(", "));
@@ -226,15 +226,6 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
             add(level, "opening-not-ready", text);
         }
     }
-}
-
-/// Every item that more is taken of than there is.
-fn oversold(memory: &Memory) -> Vec<String> {
-    let items = memory.catalogue.items().iter().zip(memory.totals.iter().zip(&memory.free));
-    items
-        .filter(|(_, (total, free))| total.is_some() && **free < 0)
-        .map(|(item, (_, free))| format!("{} by {}", item.name, -free))
-        .collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ mod render;
 pub mod uses;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::RuntimeMetrics;
@@ -25,9 +24,6 @@ pub struct Metrics {
     pub ops_connections: Connections,
     redis: Mutex<Vec<(User, Arc<RedisUse>)>>,
     audits: Mutex<HashMap<String, Audited>>,
-    ready: AtomicBool,
-    gateways: AtomicU64,
-    versions: AtomicU64,
 }
 
 /// A worker's counters, and its runtime's own.
@@ -112,23 +108,6 @@ impl Metrics {
     #[must_use]
     pub fn audit_of(&self, sale: &str) -> Option<Audited> {
         lock(&self.audits).get(sale).cloned()
-    }
-
-    /// Notes whether this gateway is ready.
-    pub fn set_ready(&self, is_ready: bool) {
-        self.ready.store(is_ready, Relaxed);
-    }
-
-    /// Whether this gateway is ready, as it was found last.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.ready.load(Relaxed)
-    }
-
-    /// Notes what the fleet is: gateways, and different versions among them.
-    pub fn set_fleet(&self, gateways: usize, versions: usize) {
-        self.gateways.store(gateways as u64, Relaxed);
-        self.versions.store(versions as u64, Relaxed);
     }
 
     /// All answers so far on the public listener.

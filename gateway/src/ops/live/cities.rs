@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::frame::{CityNow, StoresNow};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::sale::Availability;
-use crate::ledger::memory::Memory;
+use crate::ledger::memory::{Memory, Stores};
 
 /// Cities at each end.
 const SHOWN: usize = 5;
@@ -45,20 +45,13 @@ impl Cities {
     /// Adds up the slots: of all, of the fullest and the emptiest cities.
     pub(super) fn add_up(&self, memory: &Memory) -> (StoresNow, Vec<CityNow>, Vec<CityNow>) {
         let first = self.of.counted().len();
-        let mut all = StoresNow::default();
+        let mut all = Stores::default();
         let mut cities = vec![(0_i64, 0_i64); self.names.len()];
         for (n, city) in self.city_of.iter().enumerate() {
-            match memory.availability(first + n) {
-                Availability::InStock => all.in_stock += 1,
-                Availability::Low => all.low += 1,
-                Availability::SoldOut => all.sold_out += 1,
-            }
+            all.add(memory, first + n);
             if let Some(total) = memory.totals[first + n] {
-                let free = memory.free[first + n];
-                all.slots += total;
-                all.free += free;
                 cities[*city].0 += total;
-                cities[*city].1 += free;
+                cities[*city].1 += memory.free[first + n];
             }
         }
         // By what is left of the whole, without fractions; of those alike the largest first, then by name.
@@ -77,6 +70,13 @@ impl Cities {
         let told = |city: &usize| {
             let (slots, free) = cities[*city];
             CityNow { city: self.names[*city].clone(), slots, free }
+        };
+        let all = StoresNow {
+            in_stock: all.told(Availability::InStock),
+            low: all.told(Availability::Low),
+            sold_out: all.told(Availability::SoldOut),
+            slots: all.slots,
+            free: all.free,
         };
         (all, order.iter().map(told).collect(), empty.iter().take(SHOWN).map(told).collect())
     }

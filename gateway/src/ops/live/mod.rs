@@ -128,7 +128,7 @@ impl Live {
             edition: page::edition(),
             charts: page::has_charts(),
             every_ms: u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX),
-            server_time: rfc3339(self.server_time(view.look.as_ref().map(Look::sale))),
+            server_time: rfc3339(view.time()),
         };
         let begin = [text(&Line::Hello(hello)), text(&Line::History(view.history.columns()))];
         let watcher = Watcher::new(view.news.subscribe(), begin, lines, seat);
@@ -142,10 +142,6 @@ impl Live {
             let is_over = levers.closed || time >= levers.closes;
             (is_over, (levers.opens - time).abs(), sale.id.clone())
         })
-    }
-
-    fn server_time(&self, sale: Option<&Sale>) -> i64 {
-        sale.map_or_else(|| jiff::Timestamp::now().as_millisecond(), Sale::best_time)
     }
 
     /// Looks once a second, until nobody watches any more.
@@ -172,6 +168,12 @@ impl Live {
 }
 
 impl View {
+    /// The server's clock.
+    fn time(&self) -> i64 {
+        let now = || jiff::Timestamp::now().as_millisecond();
+        self.look.as_ref().map_or_else(now, |look| look.sale().best_time())
+    }
+
     /// Writes the line of this second for all who see this.
     fn tell(&mut self, sources: &Sources, fleet: &Fleet, recents: &Recents, now: Instant) {
         let before = self.news.borrow().clone();
@@ -180,10 +182,7 @@ impl View {
             Some(line) => (before.edition + 1, text(&Line::Sale(line))),
             None => (before.edition, before.about),
         };
-        let time = self
-            .look
-            .as_ref()
-            .map_or_else(|| jiff::Timestamp::now().as_millisecond(), |look| look.sale().best_time());
+        let time = self.time();
         let audited = |id: &str| sources.metrics.audit_of(id);
         let mut sales: Vec<SaleName> = sources.sales.all().iter().map(|sale| name_of(sale)).collect();
         sales.sort();

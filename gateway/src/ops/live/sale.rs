@@ -82,9 +82,8 @@ impl Look {
         let items: Vec<ItemNow> = (0..memory.catalogue.counted().len())
             .map(|place| {
                 let total = memory.totals[place];
-                let confirmed = memory.confirmed[place];
-                let held = memory.taken(place) - confirmed;
-                ItemNow { total, free: total.map(|_| memory.free[place]), held, confirmed }
+                let free = total.map(|_| memory.free[place]);
+                ItemNow { total, free, held: memory.held(place), confirmed: memory.confirmed[place] }
             })
             .collect();
         SaleNow {

@@ -1,24 +1,30 @@
 //! The text that Prometheus reads (format 0.0.4): what is declared in `list.rs`, as it is at this moment.
 
+mod family;
+mod sales;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 
+use family::family;
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode_registry;
-use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::labels::{Ended, Listener, Outcome, Route, Shed, Slo, Stage, User};
-use super::list::{self, Kind, Metric};
+use super::list;
 use super::record::{Connections, Recorder, Sums};
 use super::{Metrics, Worker, lock};
 use crate::http::tls::Tls;
 use crate::identify::Keys;
 use crate::ledger::POOL_USE;
-use crate::ledger::memory::{Memory, Sale, Sales};
+use crate::ledger::hearsay::Hearsay;
+use crate::ledger::memory::Sales;
+use crate::ops::health::Readiness;
 use crate::ops::process;
+use crate::ops::report::versions;
 
 /// What is shown, and where it comes from.
 pub struct Sources {
@@ -36,6 +42,10 @@ pub struct Sources {
     pub tls: [Option<Arc<Tls>>; Listener::NAMES.len()],
     /// What tokens are verified with.
     pub keys: Arc<Keys>,
+    /// Whether this gateway is ready.
+    pub readiness: Arc<Readiness>,
+    /// What it has heard of the fleet.
+    pub hearsay: Arc<Hearsay>,
 }
 
 /// All metrics, ready to be shown.
@@ -64,75 +74,6 @@ impl fmt::Debug for Sources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sources")
     }
-}
-
-/// One metric while its series are written.
-struct Family<'a> {
-    metric: &'static Metric,
-    encoder: MetricEncoder<'a>,
-}
-
-/// A label set of the metric's names and the given values.
-fn labels<'a>(metric: &'static Metric, values: &[&'a str]) -> Vec<(&'static str, &'a str)> {
-    metric.labels.iter().zip(values).map(|(label, value)| (label.name, *value)).collect()
-}
-
-impl Family<'_> {
-    /// Writes one series.
-    fn series(
-        &mut self,
-        values: &[&str],
-        write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
-    ) -> fmt::Result {
-        if values.is_empty() {
-            return write(&mut self.encoder);
-        }
-        write(&mut self.encoder.encode_family(&labels(self.metric, values))?)
-    }
-
-    /// A whole number.
-    fn put(&mut self, values: &[&str], n: i64) -> fmt::Result {
-        // Written as a gauge whatever it is: for a counter the library would append the suffix that the name has already,
-        // and that the older format, which all tools read, wants in the name.
-        self.series(values, |encoder| encoder.encode_gauge(&n))
-    }
-
-    fn count(&mut self, values: &[&str], n: u64) -> fmt::Result {
-        self.put(values, i64::try_from(n).unwrap_or(i64::MAX))
-    }
-
-    fn flag(&mut self, values: &[&str], is_so: bool) -> fmt::Result {
-        self.put(values, i64::from(is_so))
-    }
-
-    fn real(&mut self, values: &[&str], x: f64) -> fmt::Result {
-        self.series(values, |encoder| encoder.encode_gauge(&x))
-    }
-
-    /// `unit` is how many of the sum's units are one of the metric's.
-    fn histogram(&mut self, values: &[&str], sums: &Sums, unit: f64) -> fmt::Result {
-        let bounds = self.metric.buckets.iter().copied().chain([f64::INFINITY]);
-        let mut counts = sums.counts.clone();
-        counts.resize(self.metric.buckets.len() + 1, 0);
-        let buckets: Vec<_> = bounds.zip(counts).collect();
-        let (sum, count) = (sums.sum as f64 / unit, sums.count());
-        self.series(values, |encoder| encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None))
-    }
-}
-
-/// Writes one metric.
-fn family(
-    encoder: &mut DescriptorEncoder<'_>,
-    metric: &'static Metric,
-    write: impl FnOnce(&mut Family<'_>) -> fmt::Result,
-) -> fmt::Result {
-    let kind = match metric.kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
-        Kind::Histogram => MetricType::Histogram,
-    };
-    let encoder = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
-    write(&mut Family { metric, encoder })
 }
 
 const NANOSECONDS: f64 = 1e9;
@@ -215,51 +156,6 @@ fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::R
     Ok(())
 }
 
-/// A sale at one moment: all of its series are of one sequence.
-struct Seen {
-    sale: Arc<Sale>,
-    memory: Arc<Memory>,
-    time: i64,
-    stores: Stores,
-}
-
-/// All stores of a sale together.
-#[derive(Default)]
-struct Stores {
-    by_availability: [u64; list::AVAILABILITIES.len()],
-    /// Of those that have a limit.
-    slots: i64,
-    free: i64,
-}
-
-impl Seen {
-    fn new(sale: Arc<Sale>) -> Self {
-        let memory = sale.memory();
-        let mut stores = Stores::default();
-        for place in memory.catalogue.stores_in(None) {
-            stores.by_availability[memory.availability(place) as usize] += 1;
-            if let Some(total) = memory.totals[place] {
-                stores.slots += total;
-                stores.free += memory.free[place];
-            }
-        }
-        Self { time: sale.best_time(), memory, stores, sale }
-    }
-}
-
-fn stock(family: &mut Family<'_>, memory: &Memory, sale: &str) -> fmt::Result {
-    for (place, item) in memory.catalogue.counted().iter().enumerate() {
-        let (taken, confirmed) = (memory.taken(place), memory.confirmed[place]);
-        if let Some(total) = memory.totals[place] {
-            family.put(&[sale, &item.name, "total"], total)?;
-            family.put(&[sale, &item.name, "free"], memory.free[place])?;
-        }
-        family.put(&[sale, &item.name, "held"], taken - confirmed)?;
-        family.put(&[sale, &item.name, "confirmed"], confirmed)?;
-    }
-    Ok(())
-}
-
 impl Sources {
     fn load(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Result {
         family(encoder, &list::WAITING, |family| {
@@ -329,76 +225,9 @@ impl Sources {
         })
     }
 
-    fn sales(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let sales: Vec<Seen> = self.sales.all().into_iter().map(Seen::new).collect();
-        let now = Instant::now();
-        let mut each = |metric: &'static Metric,
-                        write: &dyn Fn(&mut Family<'_>, &Seen, &str) -> fmt::Result| {
-            family(encoder, metric, |family| {
-                sales.iter().try_for_each(|seen| write(family, seen, &seen.sale.id))
-            })
-        };
-        let seconds = |ms: i64| ms as f64 / 1e3;
-        each(&list::SNAPSHOT_AGE, &|family, seen, id| {
-            family.real(&[id], seen.sale.incomplete_for(now).as_secs_f64())
-        })?;
-        each(&list::STOCK, &|family, seen, id| stock(family, &seen.memory, id))?;
-        each(&list::STORES, &|family, seen, id| {
-            let counts = list::AVAILABILITIES.iter().zip(seen.stores.by_availability);
-            counts.into_iter().try_for_each(|(name, count)| family.count(&[id, name], count))
-        })?;
-        each(&list::STORE_SLOTS, &|family, seen, id| {
-            family.put(&[id, "total"], seen.stores.slots)?;
-            family.put(&[id, "free"], seen.stores.free)
-        })?;
-        each(&list::RESERVATIONS, &|family, seen, id| {
-            let counts = list::RESERVATION_STATES.iter().zip(seen.memory.counts);
-            counts.into_iter().try_for_each(|(state, count)| family.count(&[id, state], count))
-        })?;
-        each(&list::PHASE, &|family, seen, id| {
-            let phase = list::PHASES[seen.memory.phase(seen.time) as usize];
-            list::PHASES.iter().try_for_each(|name| family.flag(&[id, name], *name == phase))
-        })?;
-        each(&list::FROZEN, &|family, seen, id| family.flag(&[id], seen.memory.levers.frozen))?;
-        each(&list::OPENS, &|family, seen, id| family.real(&[id], seconds(seen.memory.levers.opens)))?;
-        each(&list::CLOSES, &|family, seen, id| family.real(&[id], seconds(seen.memory.levers.closes)))?;
-        each(&list::LEDGER_TIME, &|family, seen, id| family.real(&[id], seconds(seen.time)))?;
-        each(&list::SEQUENCE, &|family, seen, id| family.count(&[id], seen.memory.sequence))?;
-        let audits = lock(&self.metrics.audits).clone();
-        each(&list::DRIFT, &|family, _, id| {
-            family.put(&[id], audits.get(id).map_or(-1, |audited| audited.drift))
-        })?;
-        each(&list::AUDITED, &|family, _, id| {
-            family.put(&[id], audits.get(id).map_or(0, |audited| audited.at))
-        })?;
-        each(&list::OVERSOLD, &|family, seen, id| {
-            let limited =
-                seen.memory.totals.iter().zip(&seen.memory.free).filter(|(total, _)| total.is_some());
-            family.put(&[id], limited.map(|(_, free)| (-free).max(0)).sum())
-        })?;
-        each(&list::DIFFER, &|family, seen, id| family.flag(&[id], seen.sale.drift().is_some()))?;
-        each(&list::HOLDS_DUE, &|family, seen, id| family.count(&[id], seen.sale.reaped().overdue().1))?;
-        each(&list::OLDEST_DUE, &|family, seen, id| {
-            family.real(&[id], seen.sale.reaped().overdue().0.as_secs_f64())
-        })?;
-        each(&list::REAPER_LAG, &|family, seen, id| {
-            family.real(&[id], seen.sale.reaped().lag(now).as_secs_f64())
-        })?;
-        family(encoder, &list::FAULT, |family| {
-            for Seen { sale, .. } in &sales {
-                family.flag(&[&sale.id], sale.fault().is_some())?;
-            }
-            // Those that could not be read even once.
-            for id in self.sales.unread().iter().filter(|id| self.sales.get(id).is_none()) {
-                family.flag(&[id], true)?;
-            }
-            Ok(())
-        })
-    }
-
     fn process(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Result {
         family(encoder, &list::BUILD, |family| family.put(&[env!("CARGO_PKG_VERSION"), &self.scripts], 1))?;
-        family(encoder, &list::READY, |family| family.flag(&[], self.metrics.is_ready()))?;
+        family(encoder, &list::READY, |family| family.flag(&[], self.readiness.reasons().is_empty()))?;
         family(encoder, &list::BUSY, |family| {
             for (n, worker) in workers.iter().enumerate() {
                 let busy = worker.runtime.as_ref().map(|runtime| runtime.worker_total_busy_duration(0));
@@ -408,15 +237,12 @@ impl Sources {
         })?;
         self.ends(encoder)?;
         kernel(encoder)?;
-        let metrics = &self.metrics;
-        for (metric, number) in
-            [(&list::FLEET, &metrics.gateways), (&list::FLEET_VERSIONS, &metrics.versions)]
-        {
-            family(encoder, metric, |family| {
-                family.count(&[], number.load(std::sync::atomic::Ordering::Relaxed))
-            })?;
-        }
-        Ok(())
+        let heard = self.hearsay.latest();
+        let of = |count: fn(&BTreeMap<String, String>) -> usize| {
+            heard.as_ref().map_or(0, |heard| count(&heard.live))
+        };
+        family(encoder, &list::FLEET, |family| family.count(&[], of(BTreeMap::len) as u64))?;
+        family(encoder, &list::FLEET_VERSIONS, |family| family.count(&[], of(versions) as u64))
     }
 
     /// When what others must trust runs out.

@@ -1,0 +1,82 @@
+//! How a connection ends that has something to be told: its last answer arrives, within a bound of time and bytes.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::problem;
+use super::request_id::RequestId;
+use super::respond::Refused;
+use crate::ops::metrics::labels::{Outcome, Shed};
+use crate::ops::metrics::record::{Told, Why};
+
+/// How long a connection that is over may take to send its last answer, or to be listened to.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// Connections over the cap that are told so at the same time, of one listener; more are closed without a word, so that
+/// a flood of them takes no more than that.
+pub(super) const TURNED_AWAY_MAX: usize = 256;
+/// What such a one is counted as.
+pub(super) const OVER_CAP: Told =
+    Told { outcome: Outcome::of(&problem::TEMPORARY_REDUCED_CAPACITY), why: Why::Shed(Shed::Connections) };
+/// What is still taken in of a connection over the cap, in bytes: a request.
+const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
+
+/// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
+/// of a body that is too large) sends a reset, at which many clients drop what they have not read
+/// yet. So whoever is still sending is listened to for a moment; who has nothing to say hangs up.
+pub(super) async fn close(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    linger: Duration,
+    bytes_max: usize,
+) {
+    // On the heap: in the future it would be kept for every open connection.
+    let mut unread = vec![0; 4096];
+    let drain = async {
+        // With TLS it waits for its last record to go out.
+        let _ = stream.shutdown().await;
+        let mut left = bytes_max;
+        while let Ok(read @ 1..) = stream.read(&mut unread).await
+            && left > read
+        {
+            left -= read;
+        }
+    };
+    let _ = tokio::time::timeout(linger, drain).await;
+}
+
+/// Over the cap: an honest 503, without a place being kept for it.
+pub(super) fn turn_away(mut stream: TcpStream, turned_away: Rc<Cell<usize>>) {
+    turned_away.set(turned_away.get() + 1);
+    tokio::task::spawn_local(async move {
+        let answer = raw(Refused::not_taken(Shed::Connections)).await;
+        if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
+            // Shorter: there may be a flood of them.
+            close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;
+        }
+        turned_away.set(turned_away.get() - 1);
+    });
+}
+
+/// An answer as bytes, for connections that hyper does not serve.
+pub(super) async fn raw(refused: Refused) -> Vec<u8> {
+    let mut answer = refused.into_answer();
+    RequestId::new().mark(answer.headers_mut());
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let reason = parts.status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_u16()).into_bytes();
+    for (name, value) in &parts.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+        .extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}
