@@ -13,6 +13,7 @@ use crate::domain::reservation::Reservation;
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::proxy_header;
 use crate::http::request;
+use crate::http::request_id::RequestId;
 use crate::http::reservations::check_packages;
 use crate::http::respond::Refused;
 use crate::http::sales::StoresWanted;
@@ -92,6 +93,26 @@ pub fn client(peer: IpAddr, proxies: &[&str], lines: &[(&str, &[u8])]) -> Option
         headers.append(HeaderName::try_from(*name).ok()?, HeaderValue::from_bytes(value).ok()?);
     }
     Some(Peer::new(peer, &TrustedProxies::parse(proxies).ok()?).client(&headers))
+}
+
+/// Which id and which `traceresponse` the answer to a request with these two header values has, if it comes from this peer;
+/// `None` if they can't stand in a header.
+#[must_use]
+pub fn marks(
+    peer: IpAddr,
+    proxies: &[&str],
+    id: &[u8],
+    trace: &[u8],
+) -> Option<(String, String, Option<String>)> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [("x-request-id", id), ("traceparent", trace)] {
+        headers.insert(name, HeaderValue::from_bytes(value).ok()?);
+    }
+    let request = RequestId::of(&Peer::new(peer, &TrustedProxies::parse(proxies).ok()?), &headers);
+    let mut answer = HeaderMap::new();
+    request.mark(&mut answer);
+    let text = |name: &str| answer.get(name)?.to_str().ok().map(ToOwned::to_owned);
+    Some((request.id(), text("x-request-id")?, text("traceresponse")))
 }
 
 /// What every script's reply goes through first.

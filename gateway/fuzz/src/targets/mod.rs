@@ -10,6 +10,7 @@ mod idempotency_key;
 mod journal_entry;
 mod proxy_header;
 mod record_reply;
+mod request_id;
 mod reserve_reply;
 mod resp;
 mod snapshot_reply;
@@ -29,6 +30,7 @@ pub(crate) const ALL: &[Target] = &[
     ("journal_entry", journal_entry::run),
     ("proxy_header", proxy_header::run),
     ("record_reply", record_reply::run),
+    ("request_id", request_id::run),
     ("reserve_reply", reserve_reply::run),
     ("resp", resp::run),
     ("snapshot_reply", snapshot_reply::run),
