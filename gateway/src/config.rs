@@ -26,6 +26,7 @@ use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
 use crate::ledger::batch::QueueLimits;
 use crate::ledger::dial::Redis;
+use crate::ledger::durability::Durability;
 use crate::ops::hosts::OpsHosts;
 
 /// How a program logs.
@@ -217,12 +218,14 @@ impl Settings {
     fn redis_option(&mut self) -> Option<Redis> {
         let connect = self.millis("redis-connect-timeout-ms", 10..=60_000);
         let answer = self.millis("redis-answer-timeout-ms", 10..=60_000);
-        self.read("redis", |url| {
+        let durability = self.read("durability", Durability::parse);
+        let redis = self.read("redis", |url| {
             let (connect, answer) = (connect.unwrap_or_default(), answer.unwrap_or_default());
             Redis::new(url, connect, answer).map_err(|e| {
                 format!("is no Redis URL (redis://HOST:PORT, rediss://HOST:PORT, unix:PATH): {e}")
             })
-        })
+        });
+        Some(redis?.with_durability(durability?))
     }
 
     /// How to reach Redis.

@@ -29,7 +29,7 @@ use crate::ledger::outage::Outage;
 use crate::ledger::reaper::reap;
 use crate::ledger::scripts::Scripts;
 use crate::ops::admin::Ops;
-use crate::ops::health::{Health, Readiness};
+use crate::ops::health::{Durable, Health, Readiness};
 use crate::ops::live::{self, Live};
 use crate::ops::metrics::labels::User;
 use crate::ops::metrics::{Exposition, Metrics, Sources};
@@ -111,7 +111,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         sales: sales.clone(),
         keys: keys.clone(),
         redis: config.redis.clone(),
-        scripts: Arc::new(scripts),
+        scripts: Arc::new(scripts.with_copies(config.redis.copies())),
         limits: config.requests,
         connections: config.connections,
         door: Door {
@@ -179,7 +179,9 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             metrics.clone(),
             config.audit_interval,
         ));
-        let health = Rc::new(Health { pool, scripts_loaded, caught_up, draining: draining.clone() });
+        let durability = Durable::new(config.redis.durability());
+        let health =
+            Rc::new(Health { pool, scripts_loaded, caught_up, draining: draining.clone(), durability });
         tokio::task::spawn_local(watch_readiness(health.clone(), readiness.clone()));
         let exposition = Exposition::new(Sources {
             metrics: metrics.clone(),

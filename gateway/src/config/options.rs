@@ -26,6 +26,10 @@ pub struct CommonOptions {
     #[arg(long, global = true, env = "LAUNCHGATE_REDIS_ANSWER_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_answer_timeout_ms: Option<String>,
+    /// How safe a change must be before anybody is told of it: none, aof, fsync or replicas=N
+    #[arg(long, global = true, env = "LAUNCHGATE_DURABILITY", value_name = "LEVEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durability: Option<String>,
     /// Log lines as text or json
     #[arg(long, global = true, env = "LAUNCHGATE_LOG_FORMAT", value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,6 +227,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("redis", "redis://127.0.0.1:6379"),
     ("redis-connect-timeout-ms", "1000"),
     ("redis-answer-timeout-ms", "1000"),
+    ("durability", "none"),
     ("auth-secret-file", ""),
     ("auth-jwks-file", ""),
     ("auth-service-key-ids", ""),

@@ -8,6 +8,7 @@ pub(super) use facts::{Machine, RedisFacts};
 
 use super::report::{Line, Lines, Verdict};
 use super::words::{age, bytes};
+use crate::ledger::durability::{Durability, Setting};
 
 /// The first that can run our scripts (`#!lua` with flags).
 const VERSION_MIN: (u64, u64) = (7, 0);
@@ -31,8 +32,8 @@ const DISK_BYTES_MIN: u64 = 2 << 30;
 pub(super) fn check(facts: &RedisFacts) -> Vec<Line> {
     let mut lines = Lines::of("redis");
     for check in [
-        version, role, settings, durability, writes, snapshots, rewrite, eviction, replicas, clients,
-        buffers, idle, latency, slow, clock, scripts, alone, machine,
+        version, role, settings, durability, promise, writes, snapshots, rewrite, eviction, replicas,
+        clients, buffers, idle, latency, slow, clock, scripts, alone, machine,
     ] {
         check(facts, &mut lines);
     }
@@ -115,6 +116,23 @@ fn durability(facts: &RedisFacts, lines: &mut Lines) {
             "durability",
             format!("appendfsync is {other}: a crash of the machine can lose half a minute of reservations"),
             "CONFIG SET appendfsync always, and in redis.conf",
+        ),
+    }
+}
+
+/// Whether it is as safe as `--durability` says that an acknowledged change is.
+fn promise(facts: &RedisFacts, lines: &mut Lines) {
+    match &facts.promise {
+        (Durability::None, _) => {}
+        (level, Setting::Kept) => lines.ok("promise", format!("durability {level} is kept")),
+        (level, Setting::Short(what)) => {
+            let found = format!("durability {level} is asked for, and {what}");
+            lines.fail("promise", found, "do so, or give --durability what is true");
+        }
+        (level, Setting::Hidden(why)) => lines.warn(
+            "promise",
+            format!("whether durability {level} is kept can't be seen: {why}"),
+            "ask whoever runs this Redis, or run as a user with +config|get",
         ),
     }
 }

@@ -209,7 +209,7 @@ async fn send<D: Dial>(
                 let reached = tokio::time::timeout_at(all_late, sale.revision_reached(revision));
                 let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
             }
-            Err(Failure::Unknown(_)) => return batch.is_unknown(),
+            Err(Failure::Unknown(_) | Failure::NotCopied { .. }) => return batch.is_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::Refused(_))) => {
                 tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not taken");
                 return batch.answer_all(&Decision::NotTaken(failure.shed()));

@@ -301,7 +301,7 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
 fn failed(sale: &Sale, failure: &Failure) -> Change {
     tracing::debug!(sale = sale.id, %failure, "a change was not made");
     match failure {
-        Failure::Unknown(_) => Change::Unknown,
+        Failure::Unknown(_) | Failure::NotCopied { .. } => Change::Unknown,
         Failure::NotDone(_) | Failure::Refused(_) => Change::NotTaken(failure.shed()),
     }
 }

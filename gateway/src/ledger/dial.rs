@@ -9,6 +9,8 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
 
 use super::POOL_USE;
+use super::durability::Durability;
+use super::scripts::Copies;
 
 /// Opens connections; a lane is generic over it, so that Sentinel and Cluster can come.
 pub trait Dial: Clone + 'static {
@@ -25,16 +27,40 @@ pub struct Redis {
     info: ConnectionInfo,
     connect_timeout: Duration,
     answer_timeout: Duration,
+    durability: Durability,
 }
 
 impl Redis {
+    /// What is known of it is told only once it is so safe.
+    #[must_use]
+    pub fn with_durability(self, durability: Durability) -> Self {
+        Self { durability, ..self }
+    }
+
+    /// How safe a change must be before anybody is told of it.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// The replicas that scripts have to wait for. For a quarter of the time for an answer, since several calls may wait
+    /// on one connection, one after the other.
+    #[must_use]
+    pub fn copies(&self) -> Option<Copies> {
+        match self.durability {
+            Durability::Replicas(replicas) => Some(Copies { replicas, wait: self.answer_timeout / 4 }),
+            _ => None,
+        }
+    }
+
     /// `url` is `redis://`, `rediss://` or `unix:`. Nothing is connected yet.
     pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
         // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
         let info = url.into_connection_info()?;
         let settings = info.tcp_settings().clone().set_nodelay(true);
         let info = info.set_tcp_settings(settings);
-        Ok(Self { client: redis::Client::open(info.clone())?, info, connect_timeout, answer_timeout })
+        let client = redis::Client::open(info.clone())?;
+        Ok(Self { client, info, connect_timeout, answer_timeout, durability: Durability::default() })
     }
 
     /// Whether it is reached by an address of this machine.

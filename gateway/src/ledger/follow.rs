@@ -199,13 +199,13 @@ impl Follower<'_> {
                     self.refused.remove(&id);
                     self.positions.insert(id, position);
                 }
+                Err(lost @ Failure::Unknown(_)) => return Err(lost),
                 // Its siblings can be followed; it is tried again with the next read.
-                Err(failure @ (Failure::Refused(_) | Failure::NotDone(_))) => {
+                Err(failure) => {
                     if self.refused.insert(id.clone(), Instant::now()).is_none() {
                         tracing::error!(sale = id, %failure, "a sale can't be followed");
                     }
                 }
-                Err(lost @ Failure::Unknown(_)) => return Err(lost),
             }
         }
         self.sales.set_unread(self.refused.keys().cloned().collect());

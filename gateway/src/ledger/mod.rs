@@ -5,6 +5,7 @@ pub mod audit;
 pub mod batch;
 pub mod changes;
 pub mod dial;
+pub mod durability;
 pub mod fleet;
 pub mod follow;
 pub mod hearsay;

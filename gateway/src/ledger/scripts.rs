@@ -1,7 +1,9 @@
 //! The list of all Lua scripts, how their text is put together, and how one is called.
 
+use std::time::Duration;
+
 use redis::aio::ConnectionLike;
-use redis::{ErrorKind, ServerErrorKind, Value};
+use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
 
 use super::keys::Keys;
 use crate::ops::metrics::labels::Shed;
@@ -44,6 +46,23 @@ scripts! {
 #[derive(Debug)]
 pub struct Scripts {
     texts: Vec<(String, String)>,
+    copies: Option<Copies>,
+}
+
+/// How many replicas must have what a script has written before its reply counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Copies {
+    /// So many.
+    pub replicas: u16,
+    /// For so long they are waited for. Shorter than Redis may take for an answer.
+    pub wait: Duration,
+}
+
+impl Script {
+    /// Whether somebody is told what it answers. A tick and a sweep tell nobody, a snapshot is of what others did.
+    fn is_told(self) -> bool {
+        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Adopt)
+    }
 }
 
 impl Scripts {
@@ -58,7 +77,13 @@ impl Scripts {
                 (hash, text)
             })
             .collect();
-        Self { texts }
+        Self { texts, copies: None }
+    }
+
+    /// Replies count only once so many replicas have what they tell of.
+    #[must_use]
+    pub fn with_copies(self, copies: Option<Copies>) -> Self {
+        Self { copies, ..self }
     }
 
     /// The hash of each, by which it is called.
@@ -92,6 +117,9 @@ impl Scripts {
         let (hash, text) = &self.texts[script as usize];
         let mut command = redis::cmd("EVALSHA");
         command.arg(hash).arg(keys.all().len()).arg(keys.all()).arg(args);
+        if let Some(copies) = self.copies.filter(|_| script.is_told()) {
+            return self.call_copied(conn, command, text, copies).await;
+        }
         let answer = match command.query_async(conn).await {
             Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                 redis::cmd("SCRIPT")
@@ -107,6 +135,38 @@ impl Scripts {
         let reply: Vec<Value> = answer.map_err(Failure::from)?;
         accept(reply)
     }
+
+    /// Calls a script, and in the same write waits for replicas. `WAIT` waits for all that was written before it, by whomever:
+    /// so a retry that only finds what is there already waits for that as well.
+    async fn call_copied(
+        &self,
+        conn: &mut impl ConnectionLike,
+        command: Cmd,
+        text: &str,
+        Copies { replicas, wait }: Copies,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut both = redis::pipe();
+        both.add_command(command).cmd("WAIT").arg(replicas).arg(wait.as_millis());
+        let mut answers = conn.req_packed_commands(&both, 0, 2).await?;
+        let is_unknown_here = matches!(answers.first(), Some(Value::ServerError(e)) if e.kind() == Some(ServerErrorKind::NoScript));
+        if is_unknown_here {
+            let load = redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await;
+            load.map_err(Failure::not_done)?;
+            answers = conn.req_packed_commands(&both, 0, 2).await?;
+        }
+        let (copied, reply) = (answers.pop(), answers.pop());
+        // A reply that is an error is one of Redis itself, as above.
+        let reply = match reply.unwrap_or(Value::Nil).extract_error()? {
+            Value::Array(reply) => reply,
+            other => return Err(Failure::Unknown(format!("a reply that can't be read: {other:?}"))),
+        };
+        let reply = accept(reply)?;
+        match copied {
+            Some(Value::Int(copied)) if copied >= i64::from(replicas) => Ok(reply),
+            Some(Value::Int(copied)) => Err(Failure::NotCopied { copied, wanted: replicas }),
+            other => Err(Failure::Unknown(format!("an answer to WAIT that can't be read: {other:?}"))),
+        }
+    }
 }
 
 /// Why a script gave no answer of its own.
@@ -118,6 +178,14 @@ pub enum Failure {
     /// It was sent, and what became of it is not known.
     #[error("no answer from Redis: {0}")]
     Unknown(String),
+    /// It was done, and fewer replicas have it than must: it may be lost with the primary, so nobody is told.
+    #[error("{copied} of {wanted} replicas have it in time")]
+    NotCopied {
+        /// So many have it.
+        copied: i64,
+        /// So many must.
+        wanted: u16,
+    },
     /// The ledger refused the caller, nothing was changed.
     #[error("{0}")]
     Refused(#[from] Refusal),
@@ -148,7 +216,7 @@ impl Failure {
     #[must_use]
     pub fn shed(&self) -> Shed {
         match self {
-            Self::NotDone(_) | Self::Unknown(_) => Shed::Redis,
+            Self::NotDone(_) | Self::Unknown(_) | Self::NotCopied { .. } => Shed::Redis,
             Self::Refused(_) => Shed::Ledger,
         }
     }

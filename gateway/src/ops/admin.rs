@@ -368,8 +368,8 @@ fn invalid_definition(mistakes: &[Mistake]) -> Refused {
 pub(super) fn failed(sale: &str, failure: &Failure) -> Refused {
     match failure {
         Failure::Refused(Refusal::Missing) => sale_not_found(sale),
-        Failure::Unknown(_) => {
-            tracing::warn!(sale, %failure, "an admin call got no answer");
+        Failure::Unknown(_) | Failure::NotCopied { .. } => {
+            tracing::warn!(sale, %failure, "what became of an admin call is not known");
             Refused::unknown()
         }
         Failure::NotDone(why) => {

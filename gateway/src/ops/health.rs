@@ -1,14 +1,18 @@
 //! Whether this gateway shall get traffic, and if not, why.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use deadpool_redis::Pool;
+use redis::aio::ConnectionLike;
 
 use crate::ledger::checkout;
+use crate::ledger::durability::{Durability, Setting};
 use crate::ledger::follow::CaughtUp;
+use crate::ledger::outage::Outage;
 
 /// The follower may be this far behind before we call ourselves not ready. Longer than the longest
 /// age at which memory decides, so that a short stall does not take all gateways out at once.
@@ -24,6 +28,45 @@ pub struct Health {
     pub caught_up: Arc<CaughtUp>,
     /// Whether we are on the way out.
     pub draining: Arc<AtomicBool>,
+    /// Whether Redis keeps what an acknowledgement promises.
+    pub durability: Durable,
+}
+
+/// Looks whether Redis is set as safe as was asked for, and says in the log when that changes.
+pub struct Durable {
+    level: Durability,
+    short: Outage,
+    is_hidden: Cell<bool>,
+}
+
+impl Durable {
+    /// At this level.
+    #[must_use]
+    pub fn new(level: Durability) -> Self {
+        let short = Outage::of("acknowledged changes are less safe than was asked for");
+        Self { level, short, is_hidden: Cell::new(false) }
+    }
+
+    /// What falls short, in words.
+    async fn problem(&self, conn: &mut impl ConnectionLike) -> Option<String> {
+        let problem = match self.level.check(conn).await {
+            Ok(Setting::Kept) => None,
+            Ok(Setting::Hidden(why)) => {
+                if !self.is_hidden.replace(true) {
+                    let level = self.level;
+                    tracing::warn!(%level, why, "whether Redis is set so can't be seen: ask whoever runs it");
+                }
+                None
+            }
+            Ok(Setting::Short(what)) => Some(format!("durability {} is asked for, and {what}", self.level)),
+            Err(error) => Some(format!("whether durability {} is kept is not known: {error}", self.level)),
+        };
+        match &problem {
+            Some(problem) => self.short.goes_on(problem),
+            None => self.short.is_over(),
+        }
+        problem
+    }
 }
 
 /// Why this gateway is not ready, as it was found last: for other threads, and for whoever can't wait.
@@ -58,8 +101,9 @@ impl Health {
         if self.draining.load(Ordering::Relaxed) {
             reasons.push("draining".to_owned());
         }
-        if let Err(failure) = checkout(&self.pool).await {
-            reasons.push(failure.to_string());
+        match checkout(&self.pool).await {
+            Ok(mut conn) => reasons.extend(self.durability.problem(&mut *conn).await),
+            Err(failure) => reasons.push(failure.to_string()),
         }
         if !self.scripts_loaded.load(Ordering::Relaxed) {
             reasons.push("the scripts are not loaded".to_owned());

@@ -23,6 +23,7 @@ mod door_limits;
 mod door_secrets;
 mod door_shed;
 mod drift;
+mod durability;
 mod faults;
 mod faults_ledger;
 mod faults_link;

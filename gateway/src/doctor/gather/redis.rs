@@ -63,7 +63,9 @@ pub(in crate::doctor) async fn itself(
     let settings = settings(conn).await?;
     let pings = pings(conn).await?;
     let (offset_ms, now_ms) = offset(conn).await?;
+    let level = config.redis.durability();
     let facts = RedisFacts {
+        promise: (level, level.check(conn).await?),
         machine: config.redis.is_local().then(|| machine(&info, &settings)).flatten(),
         config: settings,
         pings,

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::ledger::durability::{Durability, Setting};
+
 /// What a Redis says of itself.
 #[derive(Debug)]
 pub(in crate::doctor) struct RedisFacts {
@@ -24,6 +26,8 @@ pub(in crate::doctor) struct RedisFacts {
     pub foreign_keys: u64,
     /// Connections that a gateway with these options opens.
     pub connections_needed: u64,
+    /// How safe an acknowledged change must be, and whether it is.
+    pub promise: (Durability, Setting),
     /// It is on this machine: what the machine says.
     pub machine: Option<Machine>,
 }
@@ -49,6 +53,7 @@ impl Default for RedisFacts {
             scripts_refused: None,
             foreign_keys: 0,
             connections_needed: 0,
+            promise: (Durability::None, Setting::Kept),
             machine: None,
         }
     }

@@ -201,3 +201,12 @@ fn what_else_there_may_be_is_told() {
     assert_eq!(bad(&on(DISK_BYTES_MIN, 1)), []);
     assert_eq!(bad(&on(DISK_BYTES_MIN - 1, 0)), [("disk", Fail), ("overcommit", Warn)]);
 }
+
+#[test]
+fn a_promise_that_is_not_kept_fails_and_one_that_can_t_be_seen_warns() {
+    let promise = |setting| RedisFacts { promise: (Durability::Fsync, setting), ..facts(&[]) };
+    assert_eq!(bad(&promise(Setting::Kept)), []);
+    let short = promise(Setting::Short("Redis has appendfsync no".into()));
+    assert_eq!(bad(&short), [("promise", Verdict::Fail)]);
+    assert_eq!(bad(&promise(Setting::Hidden("NOPERM".into()))), [("promise", Verdict::Warn)]);
+}

@@ -29,6 +29,16 @@ impl Redis {
         redis
     }
 
+    /// A primary, and a replica that follows it.
+    pub fn with_replica() -> (Self, Self) {
+        let port =
+            std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+        let listens = ["--port", &port, "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"];
+        let primary = Self::start_with(&listens);
+        let replica = Self::start_with(&["--replicaof", "127.0.0.1", &port]);
+        (primary, replica)
+    }
+
     /// Where it listens.
     pub fn socket(&self) -> PathBuf {
         self.dir.path().join("s")
