@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::cases::define;
 use crate::figures::Spread;
 use crate::report::{bracketed, write};
-use crate::servers::{Aof, Place, Server, children_cpu, make_room};
+use crate::servers::{Level, Place, Server, children_cpu, make_room};
 use crate::{Failure, Options, say};
 
 /// Who else reads at that rate.
@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     make_room(1)?;
     let (rounds, lasts) = if options.quick { (1, LASTS_QUICK) } else { (options.rounds, LASTS) };
     let place = Place::new(options.bin.clone())?;
-    let redis = place.redis(Aof::Off, 1)?;
+    let redis = place.redis(Level::None, 1)?;
     define(&place, &redis, 10, 0)?;
     let gateway = place.gateway(redis.address, 1, &[], &[])?;
     let mut measured = Vec::new();

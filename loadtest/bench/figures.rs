@@ -75,7 +75,7 @@ pub(crate) struct Row {
     pub(crate) case: String,
     pub(crate) connections: usize,
     pub(crate) workers: usize,
-    pub(crate) aof: &'static str,
+    pub(crate) level: &'static str,
 }
 
 /// The figures of one round.

@@ -4,7 +4,7 @@ use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, measure, w
 use crate::figures::Spread;
 use crate::generator::Generator;
 use crate::report::bracketed;
-use crate::servers::{Aof, Place, make_room, url};
+use crate::servers::{Level, Place, make_room, url};
 use crate::{Failure, Options, say};
 
 /// Reservations that are there before, and stores. The first is what the others are compared with.
@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 fn cost(place: &Place, buyers: &Buyers, reservations: usize, stores: usize) -> Result<f64, Failure> {
-    let redis = place.redis(Aof::Off, 1)?;
+    let redis = place.redis(Level::None, 1)?;
     define(place, &redis, stores, 0)?;
     let count = reservations.to_string();
     let fill = ["--redis", &url(&redis), "--sale", "won", "--batch", "250", "--count", &count];

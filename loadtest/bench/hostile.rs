@@ -13,7 +13,7 @@ use crate::cases::{Buyers, Case, WARM_UP, audit, define, measure, warm};
 use crate::figures::{Figures, Spread};
 use crate::generator::{Generator, Requests};
 use crate::report::{bracketed, write};
-use crate::servers::{Aof, Place, Server, make_room};
+use crate::servers::{Level, Place, Server, make_room};
 use crate::wire::{self, Certificate};
 use crate::{Failure, Options, say};
 
@@ -84,7 +84,7 @@ fn scene(
     tls: Option<&Certificate>,
     all: &[Attack],
 ) -> Result<Scene, Failure> {
-    let redis = place.redis(Aof::Off, 1)?;
+    let redis = place.redis(Level::None, 1)?;
     define(place, &redis, STORES, 0)?;
     // Everybody comes through a proxy, so that attackers can say who they are; limits are as shipped.
     let mut options = vec!["--trusted-proxies", "127.0.0.0/8", "--limit-address", "2000:20000"];

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use crate::cases::{Buyers, Case, define, requests};
 use crate::generator::Generator;
-use crate::servers::{Aof, Place, Server};
+use crate::servers::{Level, Place, Server};
 use crate::{Failure, Options, say};
 
 /// More than the committed figure by this share is a failure.
@@ -26,7 +26,7 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
     let known = read(committed)?;
     let place = Place::new(options.bin.clone())?;
     let buyers = Buyers::new(&place, WARM_UP + COUNT)?;
-    let redis = place.redis(Aof::Off, 1)?;
+    let redis = place.redis(Level::None, 1)?;
     define(&place, &redis, 10, COUNT)?;
     let out = format!("--callgrind-out-file={}", place.path("callgrind").display());
     let wrapper = ["valgrind", "--tool=callgrind", "--instr-atstart=no", &out];

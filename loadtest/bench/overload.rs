@@ -14,7 +14,7 @@ use crate::figures::Spread;
 use crate::generator::Generator;
 use crate::link::Link;
 use crate::report::{bracketed, write};
-use crate::servers::{Aof, Place, make_room};
+use crate::servers::{Level, Place, make_room};
 use crate::{Failure, Options, say};
 
 /// One way of the link to Redis.
@@ -135,7 +135,7 @@ fn judge(rounds: &[Vec<Load>]) {
 /// All loads, each on a gateway and a Redis that have seen nothing before, so that memory can be compared.
 fn round(options: &Options) -> Result<Vec<Load>, Failure> {
     let place = Place::new(options.bin.clone())?;
-    let redis = place.redis(Aof::Off, 1)?;
+    let redis = place.redis(Level::None, 1)?;
     define(&place, &redis, 10, 0)?;
     let link = Link::start(redis.address, DELAY)?;
     let options = [&["--batch-max", BATCH], &QUEUE_DELAY[..]].concat();
@@ -155,7 +155,7 @@ fn round(options: &Options) -> Result<Vec<Load>, Failure> {
     let mut loads = Vec::new();
     for factor in LOADS {
         // A ledger of its own for each: its buyers have not won yet.
-        let redis = place.redis(Aof::Off, 1)?;
+        let redis = place.redis(Level::None, 1)?;
         define(&place, &redis, 10, 0)?;
         let link = Link::start(redis.address, DELAY)?;
         let gateway = place.gateway(link.address, 1, &[], &options)?;

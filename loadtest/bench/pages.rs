@@ -15,7 +15,7 @@ use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, warm};
 use crate::figures::Spread;
 use crate::generator::{Generator, Requests};
 use crate::report::{bracketed, write};
-use crate::servers::{Aof, Place, Server, make_room};
+use crate::servers::{Level, Place, Server, make_room};
 use crate::{Failure, Options, say};
 
 /// Pages that watch.
@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     make_room(1)?;
     let (rounds, lasts) = if options.quick { (2, LASTS_QUICK) } else { (usize::from(options.rounds), LASTS) };
     let place = Place::new(options.bin.clone())?;
-    let redis = place.redis(Aof::Off, 1)?;
+    let redis = place.redis(Level::None, 1)?;
     define(&place, &redis, STORES, 0)?;
     let gateway = place.gateway(redis.address, 1, &[], &[])?;
     let buyers = Buyers::new(&place, WARM_UP + 2 * rounds * TAPS * lasts)?;

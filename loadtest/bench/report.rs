@@ -12,7 +12,7 @@ pub(crate) fn tell(options: &Options, rounds: &[Round], targets: &[Target]) -> R
     say("");
     say(&format!("medians of {} rounds; in brackets the least and the most of them", rounds.len()));
     say(
-        "            case           conns workers aof         requests/s   p50 µs   p99 µs  p99.9 µs   server µs                Redis µs  commands  bytes  generator",
+        "            case           conns workers durability  requests/s   p50 µs   p99 µs  p99.9 µs   server µs                Redis µs  commands  bytes  generator",
     );
     for row in rows(rounds) {
         say(&line(rounds, &row));
@@ -41,7 +41,7 @@ fn rows(rounds: &[Round]) -> Vec<Row> {
             rows.push(row.clone());
         }
     }
-    rows.sort_by_key(|row| (row.aof != "off", row.workers, row.connections));
+    rows.sort_by_key(|row| (row.level != "none", row.workers, row.connections));
     rows
 }
 
@@ -58,11 +58,11 @@ fn line(rounds: &[Round], row: &Row) -> String {
     };
     let server = of(|f| f.server_us).map(bracketed).unwrap_or_default();
     format!(
-        "{who:<8} {:<18} {:>6} {:>7} {:<9} {:>12.0} {:>8.0} {:>8.0} {:>9.0}   {server:<22} {:>9.2} {:>9.2} {:>6.0} {:>9.0}%",
+        "{who:<8} {:<18} {:>6} {:>7} {:<10} {:>11.0} {:>8.0} {:>8.0} {:>9.0}   {server:<22} {:>9.2} {:>9.2} {:>6.0} {:>9.0}%",
         row.case,
         row.connections,
         row.workers,
-        row.aof,
+        row.level,
         median(|f| f.per_second),
         median(|f| f.p50_us as f64),
         median(|f| f.p99_us as f64),

@@ -6,7 +6,7 @@ use crate::cases::{
 };
 use crate::figures::{Round, Row, Who};
 use crate::generator::{Generator, Requests};
-use crate::servers::{Aof, Place, Server, get, make_room, url, wrk};
+use crate::servers::{Level, Place, Server, get, make_room, url, wrk};
 use crate::{Failure, Options, peer, say};
 
 /// Connections that it is varied to besides.
@@ -51,13 +51,15 @@ struct Bench<'a> {
 /// A gateway, its Redis, and the floors that its answers are compared with.
 struct Stage {
     redis: Server,
+    /// Of Redis, if there is one; it ends with the stage.
+    _replica: Option<Server>,
     gateway: Server,
     /// Answers as long as a 201.
     floor: Server,
     /// Answers as long as the sale's page.
     floor_get: Server,
     workers: usize,
-    aof: &'static str,
+    level: &'static str,
 }
 
 impl Bench<'_> {
@@ -67,8 +69,9 @@ impl Bench<'_> {
         let won = buyers.taps("won", STORES);
         self.base(&mut round, &buyers, &won)?;
         if !self.quick && self.wanted.contains(&Case::Won) {
-            for (aof, workers) in [(Aof::Everysec, 1), (Aof::Always, 1), (Aof::Off, 2)] {
-                let stage = self.stage(aof, workers, &buyers)?;
+            let levels = [(Level::Aof, 1), (Level::Fsync, 1), (Level::Replica, 1), (Level::None, 2)];
+            for (level, workers) in levels {
+                let stage = self.stage(level, workers, &buyers)?;
                 if workers > 1 {
                     self.floor(&mut round, &stage, &won, CONNECTIONS, None)?;
                 }
@@ -81,7 +84,7 @@ impl Bench<'_> {
 
     /// One worker, no file: every case, then more connections and a constant rate.
     fn base(&self, round: &mut Round, buyers: &Buyers, won: &Requests) -> Result<(), Failure> {
-        let stage = self.stage(Aof::Off, 1, buyers)?;
+        let stage = self.stage(Level::None, 1, buyers)?;
         let mut fresh = 0;
         let mut next_range = || {
             fresh += 1;
@@ -138,23 +141,20 @@ impl Bench<'_> {
         Ok(())
     }
 
-    fn stage(&self, aof: Aof, workers: usize, buyers: &Buyers) -> Result<Stage, Failure> {
+    fn stage(&self, level: Level, workers: usize, buyers: &Buyers) -> Result<Stage, Failure> {
         make_room(workers)?;
-        let redis = self.place.redis(aof, workers)?;
+        let redis = self.place.redis(level, workers)?;
+        let replica = (level == Level::Replica).then(|| self.place.replica(&redis, workers)).transpose()?;
         define(&self.place, &redis, STORES, self.count)?;
-        let gateway = self.place.gateway(redis.address, workers, &[], &[])?;
+        let options = ["--durability", level.option()];
+        let gateway = self.place.gateway(redis.address, workers, &[], &options)?;
         let page = get(gateway.address, "/v1/sales/won").unwrap_or_default();
         let page = page.split_once("\r\n\r\n").map_or(0, |(_, body)| body.len());
         // The 201's length, from one that is like all others: the last buyer's, who never counts.
         let (body, location) = cases::sizes_of_a_win(buyers, gateway.address)?;
         let floor = self.place.floor(workers, body, location)?;
         let floor_get = self.place.floor(workers, page, 18)?;
-        let aof = match aof {
-            Aof::Off => "off",
-            Aof::Everysec => "everysec",
-            Aof::Always => "always",
-        };
-        Ok(Stage { redis, gateway, floor, floor_get, workers, aof })
+        Ok(Stage { redis, _replica: replica, gateway, floor, floor_get, workers, level: level.option() })
     }
 
     /// Bare hyper gets the very same requests.
@@ -240,7 +240,7 @@ impl Bench<'_> {
     }
 
     fn peer(&self, round: &mut Round, requests: &Requests) -> Result<(), Failure> {
-        let redis = self.place.redis(Aof::Off, 1)?;
+        let redis = self.place.redis(Level::None, 1)?;
         peer::fill(&redis, STORES)?;
         let nginx = peer::start(&self.place, &redis, 1)?;
         let mut generator = Generator::connect(nginx.address, CONNECTIONS)?;
@@ -248,7 +248,7 @@ impl Bench<'_> {
         let load = || generator.run(requests, WARM_UP, self.count, None);
         let figures = measure(Case::Won, (&nginx, Some(&redis)), load)?;
         let row =
-            Row { who: Who::Peer, case: "won".into(), connections: CONNECTIONS, workers: 1, aof: "off" };
+            Row { who: Who::Peer, case: "won".into(), connections: CONNECTIONS, workers: 1, level: "none" };
         round.add(row, figures);
         Ok(())
     }
@@ -273,7 +273,7 @@ impl Bench<'_> {
     /// The reserve script, driven straight.
     fn redis_floor(&self, round: &mut Round) -> Result<(), Failure> {
         for batch in BATCHES {
-            let redis = self.place.redis(Aof::Off, 1)?;
+            let redis = self.place.redis(Level::None, 1)?;
             define(&self.place, &redis, STORES, self.count)?;
             let count = if batch == 1 { self.count / 8 } else { self.count * 2 };
             let (count, batch) = (count.to_string(), batch.to_string());
@@ -290,6 +290,6 @@ impl Bench<'_> {
 impl Stage {
     fn row(&self, who: Who, case: &str, connections: usize, pace: Option<f64>) -> Row {
         let case = if pace.is_some() { format!("{case} at 70 %") } else { case.to_owned() };
-        Row { who, case, connections, workers: self.workers, aof: self.aof }
+        Row { who, case, connections, workers: self.workers, level: self.level }
     }
 }

@@ -161,15 +161,29 @@ pub(crate) fn make_room(workers: usize) -> Result<(), Failure> {
     if done.success() { Ok(()) } else { Err(Failure::Outside("taskset failed".into())) }
 }
 
-/// What Redis keeps on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Aof {
-    /// Nothing.
-    Off,
-    /// Synced once a second.
-    Everysec,
-    /// Synced before every answer.
-    Always,
+/// How safe a change is before anybody is told of it: Redis is set so, and the gateway is told to see to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Level {
+    /// In Redis's memory.
+    None,
+    /// In a file that is synced once a second.
+    Aof,
+    /// In a file that is synced before every answer.
+    Fsync,
+    /// In the memory of a replica, too.
+    Replica,
+}
+
+impl Level {
+    /// For `--durability`.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Aof => "aof",
+            Self::Fsync => "fsync",
+            Self::Replica => "replicas=1",
+        }
+    }
 }
 
 /// A directory of its own, where programs and files of one run are.
@@ -221,7 +235,17 @@ impl Place {
     }
 
     /// A redis-server without snapshots, beside a server with so many workers.
-    pub(crate) fn redis(&self, aof: Aof, workers: usize) -> Result<Server, Failure> {
+    pub(crate) fn redis(&self, level: Level, workers: usize) -> Result<Server, Failure> {
+        self.redis_with(level, workers, &[])
+    }
+
+    /// A replica of one. Whoever waits for it waits until it is in step.
+    pub(crate) fn replica(&self, of: &Server, workers: usize) -> Result<Server, Failure> {
+        let (host, port) = (of.address.ip().to_string(), of.address.port().to_string());
+        self.redis_with(Level::None, workers, &["--replicaof", &host, &port])
+    }
+
+    fn redis_with(&self, level: Level, workers: usize, options: &[&str]) -> Result<Server, Failure> {
         let address = free_address()?;
         let dir = tempfile::Builder::new().prefix("redis-").tempdir_in(self.dir.path());
         // It goes with the place that it is in.
@@ -231,12 +255,14 @@ impl Place {
             .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""])
             .arg("--dir")
             .arg(&dir);
-        let (on, sync) = match aof {
-            Aof::Off => ("no", "no"),
-            Aof::Everysec => ("yes", "everysec"),
-            Aof::Always => ("yes", "always"),
+        let (on, sync) = match level {
+            Level::None | Level::Replica => ("no", "no"),
+            Level::Aof => ("yes", "everysec"),
+            Level::Fsync => ("yes", "always"),
         };
-        command.args(["--appendonly", on, "--appendfsync", sync]);
+        command
+            .args(["--appendonly", on, "--appendfsync", sync, "--repl-diskless-sync-delay", "0"])
+            .args(options);
         Server::start(&mut command, &others_cpus(workers), address, &dir.join("log"))
     }
 
