@@ -197,7 +197,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             readiness: readiness.clone(),
             hearsay: hearsay.clone(),
         });
-        let live = Live::new(live::Sources {
+        let live = Live::start(live::Sources {
             sales: sales.clone(),
             metrics: metrics.clone(),
             hearsay: hearsay.clone(),

@@ -16,6 +16,15 @@ function where(alarm, sale) {
   return parts.join(', ');
 }
 
+/** Before the first line nothing is known, and least of all that nothing is wrong. */
+export function forgetAlarms() {
+  known = new Set();
+  mark(document.body, 'data-alarm', null);
+  say(by('alarms-title'), 'Alarms: nothing is known yet');
+  by('alarms-list').replaceChildren();
+  say(by('alarms-said'), '');
+}
+
 export function showAlarms(alarms, sale) {
   const faults = alarms.filter((alarm) => alarm.level === 'fault').length;
   mark(document.body, 'data-alarm', faults > 0 ? 'fault' : alarms.length > 0 ? 'warning' : 'none');

@@ -1,5 +1,8 @@
 // Small ways to write into the document. Only text is ever written, never markup, and only where it has changed.
 
+/** Characters that are not seen, and turn around the text that follows them: what is read would not be what was written. */
+const TURNS = /[\u202a-\u202e\u2066-\u2069]/g;
+
 export const by = (id) => document.getElementById(id);
 
 /** A new element: its class, and texts or elements in it. */
@@ -10,9 +13,9 @@ export function make(tag, className = '', ...inside) {
   return element;
 }
 
-/** Sets the text of an element if it is another one. */
+/** Sets the text of an element if it is another one. What would turn it around is seen as �. */
 export function say(element, text) {
-  const next = String(text);
+  const next = String(text).replace(TURNS, '\ufffd');
   if (element.textContent !== next) element.textContent = next;
 }
 
@@ -44,6 +47,25 @@ export function fill(parent, things, create, update) {
     }
     update(child, thing, at);
   });
+}
+
+/**
+ * As `fill`, for a list whose things move down as new ones come on top: each keeps its element, and with it what somebody has
+ * opened, or where his keyboard is. The order of things never changes; `key` tells them apart.
+ */
+export function fillKeyed(parent, things, key, create, update) {
+  const keys = things.map(key);
+  for (const child of [...parent.children]) if (!keys.includes(child.dataset.key)) child.remove();
+  things.forEach((thing, at) => {
+    let child = parent.children[at];
+    if (child?.dataset.key !== keys[at]) {
+      child = create();
+      child.dataset.key = keys[at];
+      parent.insertBefore(child, parent.children[at] ?? null);
+    }
+    update(child, thing);
+  });
+  while (parent.children.length > things.length) parent.lastElementChild.remove();
 }
 
 /** A table's row with so many cells; the first is a heading. */

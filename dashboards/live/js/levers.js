@@ -84,6 +84,11 @@ export class Levers {
     return this.#lever === 'limits' ? 'limits' : this.#about.sale;
   }
 
+  /** Where who and why is written down. */
+  #log() {
+    return this.#lever === 'limits' ? 'limits’ log, not into a journal' : 'journal';
+  }
+
   #open(lever) {
     this.#lever = lever;
     this.#isDone = false;
@@ -93,6 +98,7 @@ export class Levers {
     by('lever-reason').value = '';
     by('lever-typed').value = '';
     say(by('lever-word'), this.#word());
+    say(by('lever-why'), `Why (it goes into the ${this.#log()})`);
     say(by('lever-go'), NAMES[lever]);
     say(by('lever-cancel'), 'Cancel');
     this.#tell('', '');
@@ -204,8 +210,10 @@ export class Levers {
       const problem = await problemOf(answer);
       return { ok: false, text: problem ? `${problem.title}. ${problem.detail}` : `The gateway answered ${answer.status}.` };
     } catch {
-      // It may have been done. Only the journal knows.
-      return { ok: false, text: method === 'GET' ? 'No answer from the gateway.' : 'No answer: whether it was done is not known. Look into the journal before you try again; trying again is harmless.' };
+      if (method === 'GET') return { ok: false, text: 'No answer from the gateway.' };
+      // It may have been done. Only what is written down knows.
+      const where = this.#lever === 'limits' ? 'what limits are set' : 'the journal';
+      return { ok: false, text: `No answer: whether it was done is not known. Look at ${where} before you try again; trying again is harmless.` };
     }
   }
 }

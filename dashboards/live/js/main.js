@@ -1,7 +1,7 @@
 // The page's life: ask for the token, read the stream, show what it says. The token is in this module's memory and nowhere
 // else.
 
-import { showAlarms } from './alarms.js';
+import { forgetAlarms, showAlarms } from './alarms.js';
 import { Charts, COLUMNS, MODELS } from './charts.js';
 import { Clock } from './clock.js';
 import { by, fill, make, mark, say } from './dom.js';
@@ -112,9 +112,12 @@ function tick() {
   else if (state.link.since) say(by('stale-age'), `(${span(Date.now() - state.link.since)} ago)`);
 }
 
+/** This gateway may be dead for good; the others know all that it knew. */
+const ELSEWHERE = 'Meanwhile any other gateway’s page tells of the whole fleet: open one.';
+
 function staleText({ since, why }) {
-  if (!since) return `Nothing has come yet. ${why ?? ''} It is tried again by itself.`;
-  return `Stale since ${timeOfDay(since)}: all that stands here is of then. ${why ?? 'No line has come since.'} It goes on by itself.`;
+  if (!since) return `Nothing has come yet. ${why ?? ''} It is tried again by itself. ${ELSEWHERE}`;
+  return `Stale since ${timeOfDay(since)}: all that stands here is of then. ${why ?? 'No line has come since.'} It goes on by itself. ${ELSEWHERE}`;
 }
 
 function showLink(link) {
@@ -149,10 +152,13 @@ function door(message) {
   by('live').hidden = true;
   by('door').hidden = false;
   mark(document.body, 'data-view', 'door');
-  mark(document.body, 'data-alarm', null);
+  forgetAlarms();
   say(by('door-error'), message);
   by('token').focus();
 }
+
+/** As every ops token is: no other text can go in a header, so that it could not even be refused. */
+const isToken = (text) => /^[\x21-\x7e]+$/.test(text);
 
 async function enter(token) {
   say(by('door-error'), '');
@@ -191,7 +197,8 @@ by('door-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const token = by('token').value.trim();
   by('token').value = '';
-  if (token) enter(token);
+  if (isToken(token)) enter(token);
+  else door('This is none of the ops tokens: they are visible ASCII characters, without blanks. Nothing was sent.');
 });
 by('theme').addEventListener('click', () => setTheme(document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark'));
 // A reload forgets everything that this page knows.

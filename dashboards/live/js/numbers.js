@@ -5,9 +5,7 @@ export const UNKNOWN = '–';
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const one = new Intl.NumberFormat('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const clockTime = new Intl.DateTimeFormat('en-GB', { hour: '2-digit', minute: '2-digit', second: '2-digit' });
-const dayAndTime = new Intl.DateTimeFormat('en-GB', {
-  weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short',
-});
+const DAY_AND_TIME = { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' };
 
 const isNumber = (n) => typeof n === 'number' && Number.isFinite(n);
 
@@ -59,6 +57,20 @@ export function span(ms) {
 
 /** An instant (ms or text) as this screen's clock shows it. */
 export const timeOfDay = (at) => clockTime.format(new Date(at));
-/** With its day, and once with its zone. */
-export const instant = (at) => dayAndTime.format(new Date(at));
-export const dayTime = (at) => new Date(at).toLocaleString('en-GB', { day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+/** Each set of options once: this is written five times a second. */
+const formats = new Map();
+function written(at, now, more) {
+  const [date, today] = [new Date(at), new Date(now)];
+  // A year that is not this one must be seen; this one would only be in the way.
+  const isOther = date.getFullYear() !== today.getFullYear();
+  const name = `${Object.keys(more)} ${isOther}`;
+  if (!formats.has(name)) {
+    formats.set(name, new Intl.DateTimeFormat('en-GB', { ...DAY_AND_TIME, ...more, ...(isOther ? { year: 'numeric' } : {}) }));
+  }
+  return formats.get(name).format(date);
+}
+
+/** With its day, with its year where that is not the year of now, and once with its zone. */
+export const instant = (at, now) => written(at, now, { weekday: 'short', timeZoneName: 'short' });
+export const dayTime = (at, now) => written(at, now, {});

@@ -1,6 +1,6 @@
 // Everything on the page that is text and bars: filled anew from each line of numbers.
 
-import { bar, by, dress, fill, make, mark, row, say, share } from './dom.js';
+import { bar, by, dress, fill, fillKeyed, make, mark, row, say, share } from './dom.js';
 import { clockSpan, count, dayTime, instant, percent, rate, span, timeOfDay, UNKNOWN } from './numbers.js';
 
 const PHASES = { upcoming: 'Upcoming', open: 'Open', paused: 'Paused', sold_out: 'Sold out', closed: 'Closed' };
@@ -23,18 +23,25 @@ export function showClock(about, sale, now) {
     return;
   }
   const [opens, closes] = [Date.parse(about.opens_at), Date.parse(about.closes_at)];
+  const [open, close] = [instant(opens, now), dayTime(closes, now)];
+  const tell = (label, number, instants) => {
+    say(by('count-label'), label);
+    say(by('count'), number);
+    say(by('opens'), instants);
+  };
   if (sale.phase === 'upcoming') {
-    say(by('count-label'), 'opens in');
     // A second is counted to its end: nought is the opening itself.
-    say(by('count'), clockSpan(opens - now + 999));
-  } else if (sale.phase === 'closed') {
-    say(by('count-label'), sale.closed ? 'closed by hand' : 'closed');
-    say(by('count'), clockSpan(Math.max(0, Math.min(now, closes) - opens)));
+    tell('opens in', clockSpan(opens - now + 999), `opens ${open}`);
+  } else if (sale.phase !== 'closed') {
+    tell('since the opening', clockSpan(now - opens), `opened ${open}; closes ${close}`);
+  } else if (!sale.closed) {
+    tell('closed; was open for', clockSpan(closes - opens), `opened ${open}; closed ${close}`);
+  } else if (now < opens) {
+    tell('closed by hand before the opening', UNKNOWN, `would have opened ${open}`);
   } else {
-    say(by('count-label'), 'since the opening');
-    say(by('count'), clockSpan(now - opens));
+    // When the lever was pulled stands in the journal alone.
+    tell('closed by hand; since the opening', clockSpan(now - opens), `opening ${open}; would have closed ${close}`);
   }
-  say(by('opens'), now < opens ? `opens ${instant(opens)}` : `opened ${instant(opens)}; closes ${dayTime(closes)}`);
 }
 
 function tile(id, tone, big, note) {
@@ -45,7 +52,7 @@ function tile(id, tone, big, note) {
   say(noteText, note);
 }
 
-/** Gateways that are gone are missed for so long. */
+/** Gateways that are gone are missed for so long after their last report: as long as the alarm says so. */
 const MISSED_MS = 5 * 60_000;
 const isMeant = ({ state, heard_ms: heard }) => state !== 'left' && (state !== 'gone' || heard < MISSED_MS);
 
@@ -115,19 +122,25 @@ function showStock(about, sale) {
   );
 }
 
+/** Without being read for so long nothing is said of the ledger. */
+const UNREAD_MS = 1000;
+
 function showLedger(sale) {
   const { ledger } = sale;
   mark(by('ledger'), 'data-verdict', ledger.verdict);
+  const off = Math.abs(ledger.drift);
   const words = {
     balanced: 'Balanced: nothing is sold twice, nothing is lost.',
-    drift: ledger.drift === 0 ? 'Drift: the alarms say where.' : `Drift: ${count(ledger.drift)} models too ${ledger.drift > 0 ? 'many' : 'few'}.`,
-    unknown: 'Not known: the ledger stands still.',
+    drift: off === 0 ? 'Drift: Redis’s counters differ from the journal, whose figures stand here; the alarms say where.'
+      : `Drift: ${count(off)} model${off === 1 ? '' : 's'} too ${ledger.drift > 0 ? 'many' : 'few'}.`,
+    unknown: sale.age_ms > UNREAD_MS ? `Not known: the ledger has not been read for ${span(sale.age_ms)}.` : 'Not known: the ledger stands still.',
   };
   say(by('verdict'), words[ledger.verdict]);
   const terms = [
     ['total', ledger.total, ''], ['free', ledger.free, '='], ['held', ledger.held, '+'], ['confirmed', ledger.confirmed, '+'],
   ];
-  const sign = (at, term) => (at === 1 && ledger.total !== null && ledger.drift !== 0 ? '≠' : term);
+  // Where it drifts no equation holds, even if the journal's own figures add up.
+  const sign = (at, term) => (at === 1 && (ledger.verdict === 'drift' || ledger.drift !== 0) ? '≠' : term);
   fill(
     by('equation'),
     terms,
@@ -155,6 +168,13 @@ const STATES = {
   gone: ['bad', 'gone'], left: ['idle', 'has left'],
 };
 
+/** An address that is broken within its port is read wrongly: it may break before the port, and between groups of IPv6. */
+function showAddress(element, text) {
+  if (element.textContent === text) return;
+  const pieces = text.split(/(?=:\d+$)|(?<=:)(?!\d+$)/);
+  element.replaceChildren(...pieces.flatMap((piece, at) => (at === 0 ? [piece] : [make('wbr'), piece])));
+}
+
 function showGateways(gateways) {
   fill(
     by('gateways').tBodies[0],
@@ -169,7 +189,7 @@ function showGateways(gateways) {
       const [name, health, taps, won, up] = line.children;
       const [tone, word] = STATES[gateway.state];
       mark(line, 'data-state', gateway.state);
-      say(name.children[0], gateway.listen || gateway.id);
+      showAddress(name.children[0], gateway.listen || gateway.id);
       say(name.children[1], `${gateway.version}${gateway.here ? ', this one' : ''}`);
       mark(health.children[0], 'data-tone', tone);
       say(health.children[1], gateway.state === 'ready' && gateway.alarms > 0 ? 'ready, with alarms' : word);
@@ -225,26 +245,56 @@ function showCities(id, cities) {
   );
 }
 
+/** Longer lines than this are folded: a reason may have 500 characters. */
+const FOLDED = 120;
+
+function journalLine() {
+  const more = make('button', 'more');
+  more.type = 'button';
+  const unfold = (isOpen) => {
+    mark(more, 'aria-expanded', String(isOpen));
+    say(more, isOpen ? 'less of it' : 'all of it');
+  };
+  more.addEventListener('click', () => unfold(more.getAttribute('aria-expanded') !== 'true'));
+  unfold(false);
+  // What is written there may be in any script, and must not move what stands beside it.
+  return make('li', '', make('time'), make('div', '', make('bdi'), more));
+}
+
 function showJournal(lines) {
-  fill(
-    by('journal'),
-    lines,
-    () => make('li', '', make('time'), make('span')),
-    (item, line) => {
-      dress(item, line.ops ? 'ops' : '');
-      say(item.children[0], timeOfDay(line.at));
-      mark(item.children[0], 'datetime', line.at);
-      mark(item, 'title', `change ${line.sequence}`);
-      say(item.children[1], line.text);
-    },
-  );
+  fillKeyed(by('journal'), lines, ({ sequence }) => String(sequence), journalLine, (item, line) => {
+    const [time, { children: [text, more] }] = item.children;
+    const isLong = line.text.length > FOLDED;
+    dress(item, [line.ops && 'ops', isLong && 'long'].filter(Boolean).join(' '));
+    say(time, timeOfDay(line.at));
+    mark(time, 'datetime', line.at);
+    mark(item, 'title', `change ${line.sequence}`);
+    say(text, line.text);
+    more.hidden = !isLong;
+  });
+}
+
+/** The phase; a lever that waits behind it is told, too: at the opening it would be too late. */
+function phaseOf(sale) {
+  const words = [PHASES[sale.phase]];
+  if (sale.phase === 'upcoming' && sale.paused) words.push('paused');
+  if (sale.frozen) words.push('clock frozen');
+  return words.join(', ');
+}
+
+/** What ops have set for all gateways is easily forgotten, and explains what buyers are told. */
+function showLimits(limits) {
+  by('limits').hidden = limits.length === 0;
+  say(by('limits'), limits.length === 0 ? '' : `Limits set: ${limits.map(({ policy, rate: set }) => `${policy} ${set}`).join(', ')}`);
 }
 
 /** All numbers of a line. `recent` are averages of the last seconds. */
 export function showNumbers(about, now, recent) {
   const { sale } = now;
   mark(document.body, 'data-phase', sale?.phase ?? 'none');
-  say(by('phase'), sale ? PHASES[sale.phase] + (sale.frozen ? ', clock frozen' : '') : 'No sale');
+  mark(document.body, 'data-paused', sale?.paused === true);
+  say(by('phase'), sale ? phaseOf(sale) : 'No sale');
+  showLimits(now.limits);
   showTiles(now, recent);
   showGateways(now.gateways);
   showOutcomes(now.taps);

@@ -59,12 +59,19 @@ describe('the live page', { timeout: 600_000 }, () => {
   test('a wrong token is told, and nothing is kept of any', async () => {
     page = await openPage(browser, gateways[0]);
     await hasNoSeriousViolation('the door');
+    const asked = [];
+    page.on('request', (request) => asked.push(request.url()));
+    await enter(page, 'kein-Schlüssel');
+    await shows(page, 'it is told', () => document.querySelector('#door-error').textContent.includes('none of the ops tokens'));
+    assert.deepEqual([await page.isVisible('#door'), asked], [true, []], 'it is not sent');
     page.mayFail = true;
     await enter(page, 'not-an-ops-token-at-all');
     await shows(page, 'it is told', () => document.querySelector('#door-error').textContent.includes('none of the ops tokens'));
     page.mayFail = false;
+    assert.equal(await textOf('#alarms-title'), 'Alarms: nothing is known yet');
     await enter(page, world.token);
     await shows(page, 'it is live', () => document.body.dataset.link === 'live');
+    await shows(page, 'there are no alarms, now that it is known', () => document.querySelector('#alarms-title').textContent === 'No alarms');
     const kept = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href.includes('token')]);
     assert.deepEqual(kept, [0, 0, '', false]);
     assert.equal(await page.evaluate((token) => document.documentElement.outerHTML.includes(token), world.token), false);
@@ -72,7 +79,7 @@ describe('the live page', { timeout: 600_000 }, () => {
   });
 
   test('a page that is open through a whole launch agrees with the final audit to the unit', async () => {
-    sale = world.applyLaunch(22, CARS);
+    sale = world.applyLaunch(26, CARS);
     await shows(page, 'the sale is found by itself', () => document.querySelector('#name').textContent === 'National Good Car');
     await shows(page, 'both gateways are ready', () => document.querySelector('#tile-up .big').textContent === '2 of 2 ready');
     assert.equal(await textOf('#phase'), 'Upcoming');
@@ -82,6 +89,11 @@ describe('the live page', { timeout: 600_000 }, () => {
     const { server_time: time } = await (await fetch(`${gateways[0].url}/v1/time`)).json();
     const [, seconds] = /:(\d\d)$/.exec(await textOf('#count'));
     assert.ok(Math.abs(Number(seconds) - (Date.parse(opensAt) - Date.parse(time)) / 1000) < 2, `${seconds} s, at ${time}`);
+    // A lever that waits behind the opening is told before it.
+    await lever('pause');
+    await shows(page, 'it is paused', () => document.querySelector('#phase').textContent === 'Upcoming, paused');
+    await lever('resume');
+    await shows(page, 'it is not', () => document.querySelector('#phase').textContent === 'Upcoming');
     await page.check('#spans input[value="120"]', { force: true });
     await sleep(1500);
     await shot('before');
@@ -133,6 +145,9 @@ describe('the live page', { timeout: 600_000 }, () => {
   });
 
   const state = async () => (await world.admin(gateways[0], `sales/${sale}`));
+  const lever = (word) => world.admin(gateways[0], `sales/${sale}/${word}`, {
+    method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ reason: 'before the opening' }),
+  });
   const button = (lever) => `#lever-buttons [data-lever=${lever}]`;
 
   async function pull(lever, { word = sale, fields = {}, reason = `trying ${lever}` } = {}) {
@@ -140,6 +155,7 @@ describe('the live page', { timeout: 600_000 }, () => {
     await page.click(button(lever));
     const call = lever === 'limits' ? contract.paths['/admin/v1/limits'].patch : contract.paths[`/admin/v1/sales/{sale}/${lever}`].post;
     assert.equal(await textOf('#lever-effect'), call.description);
+    assert.match(await textOf('#lever-why'), lever === 'limits' ? /limits’ log/ : /into the journal\)$/);
     const go = page.locator('#lever-go');
     for (const [id, value] of Object.entries(fields)) {
       await page.waitForSelector(`#${id}`);
@@ -174,9 +190,16 @@ describe('the live page', { timeout: 600_000 }, () => {
     await journalHas('maja paused the sale: trying pause');
     assert.equal((await pull('resume')).tone, 'good');
     assert.equal((await state()).paused, false);
-    assert.equal((await pull('freeze')).tone, 'good');
+    // A long reason is folded, and what would turn it around is seen.
+    assert.equal((await pull('freeze', { reason: `this \u202e is ${'why and '.repeat(50)}` })).tone, 'good');
     assert.equal((await state()).frozen, true);
     await shows(page, 'the page says so', () => document.querySelector('#phase').textContent.includes('frozen'));
+    await journalHas('this \ufffd is why');
+    const isFolded = () => page.$eval('#journal .long bdi', (text) => text.clientHeight < text.scrollHeight);
+    assert.equal(await isFolded(), true);
+    await page.focus('#journal .long .more');
+    await page.keyboard.press('Enter');
+    assert.equal(await isFolded(), false);
     assert.equal((await pull('unfreeze')).tone, 'good');
     assert.equal((await state()).frozen, false);
 
@@ -195,8 +218,10 @@ describe('the live page', { timeout: 600_000 }, () => {
     assert.equal(limited.tone, 'good', limited.text);
     const buyer = async () => (await world.admin(gateways[1], 'limits')).policies.find(({ policy }) => policy === 'buyer');
     await eventually('the other gateway has it', async () => (await buyer()).in_force === '7:77');
+    await eventually('the page says so', async () => (await page.isVisible('#limits')) && (await textOf('#limits')) === 'Limits set: buyer 7:77');
     await pull('limits', { word: 'limits', fields: { 'limit-buyer': 'default' } });
     assert.equal((await buyer()).set, null);
+    await eventually('the page says nothing of it', () => page.isHidden('#limits'));
   });
 
   test('a drift that is injected into Redis turns the page red, and a mended one is forgotten', async () => {
@@ -207,6 +232,8 @@ describe('the live page', { timeout: 600_000 }, () => {
     assert.ok(await page.$('#alarms-list .fault[data-name=ledger-drift]'));
     assert.match(await textOf('#alarms-said'), /drifts/);
     assert.equal(await page.getAttribute('#ledger', 'data-verdict'), 'drift');
+    assert.match(await textOf('#verdict'), /^Drift: Redis’s counters differ from the journal/);
+    assert.match(await textOf('#equation'), /≠/);
     await sleep(1200);
     await shot('drift');
     await hasNoSeriousViolation('a fault');
@@ -238,6 +265,7 @@ describe('the live page', { timeout: 600_000 }, () => {
     page.mayFail = true;
     gateways[0].child.kill('SIGSTOP');
     await shows(page, 'it is stale', () => document.body.dataset.link === 'stale' && /^Stale since \d\d:\d\d:\d\d/.test(document.querySelector('#stale').textContent));
+    assert.match(await textOf('#stale-text'), /any other gateway/);
     await shot('stale');
     gateways[0].child.kill('SIGCONT');
     await shows(page, 'it is live again', () => document.body.dataset.link === 'live');
@@ -252,6 +280,7 @@ describe('the live page', { timeout: 600_000 }, () => {
     assert.equal((await pull('close')).tone, 'good');
     assert.equal((await state()).phase, 'closed');
     await shows(page, 'the page says so', () => document.body.dataset.phase === 'closed');
+    assert.equal(await textOf('#count-label'), 'closed by hand; since the opening');
     await shows(page, 'there is nothing to close any more', () => !document.querySelector('#lever-buttons [data-lever=close]'));
   });
 

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { clockSpan, count, millis, percent, rate, span } from '../js/numbers.js';
+import { clockSpan, count, dayTime, instant, millis, percent, rate, span } from '../js/numbers.js';
 import { KEPT, Rings } from '../js/rings.js';
 
 test('a ring keeps an hour, in order, and takes no second twice', () => {
@@ -29,4 +29,12 @@ test('numbers are written so that nothing is told that is not so', () => {
   assert.deepEqual([percent(1, 1), percent(0, 7), percent(9999, 10000), percent(1, 1000000), percent(1, 0)], ['100 %', '0 %', '> 99.9 %', '< 0.1 %', '–']);
   assert.deepEqual([clockSpan(0), clockSpan(61_500), clockSpan(90_061_000), clockSpan(-5)], ['00:00:00', '00:01:01', '1 d 01:01:01', '00:00:00']);
   assert.deepEqual([span(5_000), span(125_000), span(3_700_000), span(90_000_000)], ['5 s', '2 min', '1 h 1 min', '1 d 1 h']);
+});
+
+test('a day of another year says which year', () => {
+  const now = new Date(2026, 11, 31, 12).getTime();
+  const [today, next] = [new Date(2026, 11, 31, 13, 5, 9).getTime(), new Date(2027, 0, 1, 10, 0, 0).getTime()];
+  assert.deepEqual([dayTime(today, now), dayTime(next, now)], ['31 Dec, 13:05:09', '1 Jan 2027, 10:00:00']);
+  assert.match(instant(today, now), /^Thu,? 31 Dec, 13:05:09 \S/);
+  assert.match(instant(next, now), /^Fri,? 1 Jan 2027, 10:00:00 \S/);
 });

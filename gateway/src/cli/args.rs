@@ -144,6 +144,9 @@ pub struct DoctorArgs {
     /// The name that apps call: the certificate of the public listener must be for it
     #[arg(long, env = "LAUNCHGATE_HOST", value_name = "NAME")]
     pub(crate) host: Option<String>,
+    /// How many gateways must live: fewer is a failure
+    #[arg(long, env = "LAUNCHGATE_GATEWAYS", value_name = "N")]
+    pub(crate) gateways: Option<usize>,
     /// The folder of rules and dashboards: every metric in them must be one of this binary
     #[arg(long, env = "LAUNCHGATE_DASHBOARDS", value_name = "DIR")]
     pub(crate) dashboards: Option<PathBuf>,
@@ -202,7 +205,11 @@ pub enum SaleAction {
 #[derive(Debug, Subcommand)]
 pub enum LimitsAction {
     /// Shows what is set for all gateways, and the gateways that live
-    Show,
+    Show {
+        /// As JSON, with all that the gateways say of themselves
+        #[arg(long, env = "LAUNCHGATE_JSON")]
+        json: bool,
+    },
     /// Sets rates, all or none of them; gateways take them in within a second or so, and keep them over restarts
     Set {
         /// POLICY=RATE:BURST (units a second, units at once), POLICY=off, or POLICY=default (as each gateway is

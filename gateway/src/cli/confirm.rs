@@ -86,9 +86,20 @@ fn line(input: &mut impl BufRead) -> io::Result<Option<String>> {
 /// Who sits here, as the journal has it.
 pub(super) fn who() -> String {
     let named = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
-    let number = || std::fs::metadata("/proc/self").map(|of_us| format!("uid-{}", of_us.uid()));
-    let user = named("SUDO_USER").or_else(|| named("USER")).or_else(|| number().ok());
+    let uid = || std::fs::metadata("/proc/self").ok().map(|of_us| of_us.uid());
+    let known = || uid().map(|uid| name_of(uid).unwrap_or_else(|| format!("uid-{uid}")));
+    let user = named("SUDO_USER").or_else(|| named("USER")).or_else(known);
     format!("cli:{}", user.as_deref().unwrap_or("unknown"))
+}
+
+/// As /etc/passwd has it: over ssh and in cron there may be no `USER`.
+fn name_of(uid: u32) -> Option<String> {
+    let users = std::fs::read_to_string("/etc/passwd").ok()?;
+    let of = |line: &str| {
+        let fields: Vec<&str> = line.split(':').collect();
+        (fields.get(2)?.parse() == Ok(uid)).then(|| fields[0].to_owned())
+    };
+    users.lines().find_map(of)
 }
 
 #[cfg(test)]

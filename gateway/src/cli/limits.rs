@@ -1,11 +1,11 @@
 //! `gateway limits`: the brake of all gateways, and who has pulled it.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::{ByHand, LimitsAction};
 use super::confirm::{Wanted, confirm};
 use super::{Failed, print, print_json};
-use crate::admit::policy::rate_text;
+use crate::admit::policy::{Policy, rate_text};
 use crate::domain::lever::LIMITS_EFFECT;
 use crate::ledger::admin::Admin;
 use crate::ledger::checkout;
@@ -13,6 +13,7 @@ use crate::ledger::fleet::{self, LimitChange, SetLimits};
 use crate::ledger::limits_log;
 use crate::ledger::scripts::Failure;
 use crate::ops::brake::{ChangedView, fleet_view};
+use crate::ops::report::GatewayReport;
 
 /// What has to be typed: limits are not those of one sale.
 const WORD: &str = "limits";
@@ -20,10 +21,10 @@ const WORD: &str = "limits";
 /// Does what was asked of the limits.
 pub(super) async fn run(admin: &Admin, action: LimitsAction) -> Result<(), Failed> {
     match action {
-        LimitsAction::Show => show(admin, &read(admin).await?).await,
+        LimitsAction::Show { json } => show(admin, &read(admin).await?, json).await,
         LimitsAction::Set { rates, by_hand } => {
             let set = set(admin, &rates, by_hand).await?;
-            show(admin, &set).await
+            print_json(&document(&set))
         }
         LimitsAction::Log { limit } => log(admin, limit).await,
     }
@@ -55,16 +56,51 @@ async fn set(admin: &Admin, rates: &[String], by_hand: ByHand) -> Result<SetLimi
     fleet::set_limits(&mut conn, &change, &by).await.map_err(Failure::from)?.map_err(Failed::Outside)
 }
 
-async fn show(admin: &Admin, set: &SetLimits) -> Result<(), Failed> {
+async fn show(admin: &Admin, set: &SetLimits, json: bool) -> Result<(), Failed> {
     let mut conn = checkout(admin.pool()).await?;
-    let live = fleet::live(&mut conn).await.map_err(Failure::from)?;
+    let gateways = fleet_view(fleet::live(&mut conn).await.map_err(Failure::from)?).gateways;
+    if !json {
+        return print(&table(set, gateways.values()));
+    }
+    let mut document = document(set);
+    document["gateways"] = json!(gateways);
+    print_json(&document)
+}
+
+/// What ops have set.
+fn document(set: &SetLimits) -> Value {
     let rates: Vec<_> = set.rates.iter().map(|(policy, rate)| (policy, rate_text(*rate))).collect();
-    print_json(&json!({
+    json!({
         "revision": set.revision,
         "set": rates.into_iter().collect::<std::collections::BTreeMap<_, _>>(),
         "changed": ChangedView::of(set),
-        "gateways": fleet_view(live).gateways,
-    }))
+    })
+}
+
+/// What is set, by whom, and who lives; for people.
+fn table<'a>(set: &SetLimits, gateways: impl Iterator<Item = &'a GatewayReport>) -> String {
+    let mut lines: Vec<String> = Policy::ALL
+        .iter()
+        .map(|policy| {
+            let rate = set
+                .rates
+                .get(policy.name())
+                .map_or("as each gateway is configured".into(), |r| rate_text(*r));
+            format!("{:<12} {rate}", policy.name())
+        })
+        .collect();
+    if let Some(ChangedView { at, who, reason }) = ChangedView::of(set) {
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        lines.push(format!("changed last by {who} at {at}{reason}"));
+    }
+    let gateway = |report: &GatewayReport| {
+        let state =
+            if report.ready { "ready".into() } else { format!("not ready: {}", report.reasons.join("; ")) };
+        format!("gateway {} {}, {state}", report.listen, report.version)
+    };
+    let live: Vec<String> = gateways.map(gateway).collect();
+    lines.extend(if live.is_empty() { vec!["no gateway lives".to_owned()] } else { live });
+    lines.join("\n") + "\n"
 }
 
 async fn log(admin: &Admin, limit: usize) -> Result<(), Failed> {

@@ -1,5 +1,6 @@
 //! `gateway sale`: definitions, the levers of a sale, and a look at it.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde_json::json;
@@ -67,7 +68,14 @@ async fn pull(admin: &Admin, lever: Lever, args: LeverArgs) -> Result<(), Failed
     let LeverArgs { sale, by_hand } = args;
     let wanted = Wanted { what: format!("{} {sale}", lever.word()), effect: lever.effect(), word: &sale };
     let by = confirm(&wanted, by_hand, state(admin, &sale)).await?;
-    admin.pull(&sale, lever, &by).await?;
+    if !admin.pull(&sale, lever, &by).await? {
+        // What is said does not get into what is answered.
+        let _ = writeln!(
+            io::stderr(),
+            "{} {sale}: it was so already; nothing was written, no reason either",
+            lever.word()
+        );
+    }
     let (snapshot, definition) = admin.show(&sale).await?;
     print_json(&SaleState::new(&snapshot, &definition))
 }
@@ -84,10 +92,15 @@ async fn restock(
     let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
     match admin.restock(sale, item, total, was, &by).await? {
         Restocked::Done { total, free } => print_json(&json!({"item": item, "total": total, "free": free})),
-        Restocked::UnknownItem => Err(Failed::Usage(format!("the sale has no item {item:?}"))),
+        Restocked::UnknownItem => Err(Failed::Usage(format!(
+            "the sale has no item {item:?}; items are model:ID, package:ID and store:ID"
+        ))),
         Restocked::NoLimit => Err(Failed::No(format!("{item} has no limit"))),
         Restocked::Changed { total } => {
-            Err(Failed::No(format!("stock-changed: the total of {item} is {total}")))
+            let told = format!(
+                "stock-changed: the total of {item} is {total}, not {was}: nothing was done. If you still mean it: --was {total}"
+            );
+            Err(Failed::No(told))
         }
         Restocked::Taken { taken } => Err(Failed::No(format!("stock-taken: {taken} of {item} are taken"))),
     }

@@ -77,7 +77,7 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_OPS_TLS_KEY_FILE", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ops_tls_key_file: Option<String>,
-    /// Names by which browsers and tools call the ops listener, separated by commas; it answers to its addresses and to localhost anyway, and to no other name
+    /// Names by which browsers and tools call the ops listener, separated by commas; it answers to its addresses and to localhost anyway, and to no other name but for /livez, /readyz and /metrics
     #[arg(long, env = "LAUNCHGATE_OPS_HOST", value_name = "NAMES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ops_host: Option<String>,

@@ -18,6 +18,8 @@ pub(super) struct FleetFacts {
     pub version: String,
     /// What those that live say of themselves; or why Redis does not tell.
     pub live: Result<Vec<GatewayReport>, String>,
+    /// How many there must be, if somebody has said so.
+    pub expected: Option<usize>,
     /// How many of this binary's scripts Redis has, and how many there are; or why it does not tell.
     pub scripts: Result<(usize, usize), String>,
     /// The gateway at our ops address, if one runs there.
@@ -64,6 +66,10 @@ fn gateways(facts: &FleetFacts, lines: &mut Lines) {
         .map(|report| format!("{:?} ({})", report.listen, report.version))
         .collect();
     let all: Vec<&str> = live.iter().map(|report| report.listen.as_str()).collect();
+    if let Some(expected) = facts.expected.filter(|expected| live.len() < *expected) {
+        let found = format!("{} of {expected} live: {}", live.len(), some(&all));
+        return lines.fail("gateways", found, "start those that are missing, or look why they don't live");
+    }
     match (live.len(), others.len()) {
         (0, _) => lines.ok("gateways", "none runs yet"),
         (live, 0) => lines.ok("gateways", format!("{live} of version {}: {}", facts.version, some(&all))),
@@ -219,6 +225,7 @@ mod tests {
         FleetFacts {
             version: "0.1.0".into(),
             live: Ok(vec![gateway("10.0.0.1:80", "0.1.0"), gateway("10.0.0.2:80", "0.1.0")]),
+            expected: Some(2),
             scripts: Ok((12, 12)),
             here: Some(Here { has_our_scripts: Some(true), not_ready: None, has_our_certificate: None }),
             configured,
@@ -233,7 +240,17 @@ mod tests {
     #[test]
     fn gateways_of_one_version_are_well_and_so_are_none() {
         assert_eq!(bad(&good()), []);
-        assert_eq!(bad(&FleetFacts { live: Ok(Vec::new()), scripts: Ok((0, 12)), here: None, ..good() }), []);
+        assert_eq!(
+            bad(&FleetFacts {
+                live: Ok(Vec::new()),
+                expected: None,
+                scripts: Ok((0, 12)),
+                here: None,
+                ..good()
+            }),
+            []
+        );
+        assert_eq!(bad(&FleetFacts { expected: Some(3), ..good() }), [("gateways", Verdict::Fail)]);
     }
 
     #[test]

@@ -147,8 +147,12 @@ fn ports(facts: &HostFacts, lines: &mut Lines) {
             }
             PortState::Taken => lines.fail(
                 "ports",
-                format!("{option} {address} is taken, and not by a gateway"),
-                format!("see who has it (ss -ltnp 'sport = :{}'), or name another port", address.port()),
+                format!("{option} {address} is taken, and no gateway answers there"),
+                format!(
+                    "see who has it (ss -ltnp 'sport = :{}'): restart a gateway that hangs; if it is another program, name \
+                     another port",
+                    address.port()
+                ),
             ),
             PortState::Refused(why) => lines.fail(
                 "ports",
@@ -236,7 +240,7 @@ mod tests {
         for (state, verdict, word) in [
             (PortState::Free, Ok, "is free"),
             (PortState::Gateway("0.1.0".into()), Ok, "version 0.1.0"),
-            (PortState::Taken, Fail, "not by a gateway"),
+            (PortState::Taken, Fail, "no gateway answers"),
             (PortState::Refused("permission denied".into()), Fail, "permission denied"),
         ] {
             let mut facts = good();

@@ -86,7 +86,7 @@ async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<
         Err(why) => {
             let mut redis = Lines::of("redis");
             let todo = "is --redis right, does it run, and does it let this user in? What is in it could not be looked at";
-            redis.fail("reach", why.as_str(), todo);
+            redis.fail("reach", format!("{}: {why}", config.redis.address()), todo);
             lines.extend(redis.end());
             for (file, definition) in &files.all {
                 let mut of_file = Lines::of(format!("file {file}"));
@@ -171,7 +171,9 @@ impl Ledger {
     ) -> Result<Self, String> {
         let scripts = Arc::new(Scripts::new(REAL_CLOCK));
         let shared = gather::redis::shared(config, &mut conn, &scripts, &mut itself.facts);
-        let gather::redis::Shared { fleet, sales: all } = shared.await.map_err(|error| error.to_string())?;
+        let gather::redis::Shared { mut fleet, sales: all } =
+            shared.await.map_err(|error| error.to_string())?;
+        fleet.expected = args.gateways;
         let admin = Admin::new(config.redis.pool(1)?, scripts, Arc::default());
         let look = gather::sales::Look {
             admin: &admin,

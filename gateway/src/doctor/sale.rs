@@ -1,8 +1,10 @@
 //! Is a sale as it was meant, in the ledger and in the gateway that serves it? Facts in, lines out.
 
+use std::collections::HashMap;
+
 use super::definition;
 use super::report::{Line, Lines, Verdict};
-use super::words::some;
+use super::words::{self, some};
 use crate::domain::definition::{Definition, Mistake};
 use crate::domain::sale::Levers;
 use crate::ledger::audit::{Report, Verdict as Audited};
@@ -75,6 +77,7 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Line> {
         Ok(Some(applied)) => {
             known(facts, applied, &mut lines);
             definition::check(&applied.definition, facts.now_ms, &mut lines);
+            restocks(facts, applied, &mut lines);
             levers(applied, &mut lines);
             reservations(facts, applied, &mut lines);
         }
@@ -108,7 +111,8 @@ fn known(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
         if *definition == applied.definition {
             lines.ok("file", format!("{file} is what is applied"));
         } else {
-            let found = format!("{file} says something else than what is applied");
+            let differing = words::differing(&definition.to_json(), &applied.definition.to_json());
+            let found = format!("{file} says something else than what is applied, in {}", some(&differing));
             lines.fail("file", found, format!("gateway sale apply {file}, or name the file that was"));
         }
     }
@@ -134,6 +138,24 @@ fn known(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
             lines.fail("memory", found, "is it at the same Redis? see its log, and /readyz");
         }
         None => {}
+    }
+}
+
+/// What was restocked since it was applied: a definition that is applied again sets nothing back.
+fn restocks(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
+    let Some(Ok(report)) = &facts.audit else { return };
+    let models = applied.definition.models.iter().map(|m| (format!("model:{}", m.id), m.stock));
+    let packages = applied.definition.packages.iter().map(|p| (format!("package:{}", p.id), p.stock));
+    let stores = applied.definition.stores.iter().map(|s| (format!("store:{}", s.id), s.capacity));
+    let defined: HashMap<String, Option<u64>> = models.chain(packages).chain(stores).collect();
+    let changed = report.items.iter().filter_map(|item| {
+        let (was, now) = ((*defined.get(&item.item)?)?, item.total?);
+        (i64::try_from(was) != Ok(now)).then(|| format!("{} from {was} to {now}", item.item))
+    });
+    let changed: Vec<String> = changed.collect();
+    if !changed.is_empty() {
+        let found = format!("restocked since it was applied: {}", some(&changed));
+        lines.warn("restocks", found, "left of a rehearsal? `gateway sale restock` sets it back");
     }
 }
 
@@ -245,6 +267,23 @@ mod tests {
 
     fn bad(facts: &SaleFacts) -> Vec<(&'static str, Verdict)> {
         not_well(check(facts))
+    }
+
+    #[test]
+    fn what_was_restocked_is_told_and_where_a_file_differs() {
+        let mut restocked = report(Audited::Balanced, 0, &[]);
+        restocked.items[0].total = Some(11);
+        let facts = SaleFacts { audit: Some(Ok(restocked)), ..good() };
+        assert_eq!(bad(&facts), [("restocks", Verdict::Warn)]);
+        assert!(check(&facts).iter().any(|line| line.found.contains("model:a from 9 to 11")));
+        let mut other = small();
+        other.models[0].price = 2;
+        let facts = SaleFacts { file: Some(("sale.toml".into(), other)), ..good() };
+        assert!(
+            check(&facts).iter().any(|line| line.found.ends_with("in /model/0/price")),
+            "{:?}",
+            check(&facts)
+        );
     }
 
     #[test]

@@ -1,4 +1,8 @@
-//! Sizes, times and counts as people read them.
+//! Sizes, times, counts and differences as people read them.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
 
 /// A size.
 pub(super) fn bytes(n: u64) -> String {
@@ -35,9 +39,43 @@ pub(super) fn some<T: AsRef<str>>(list: &[T]) -> String {
     }
 }
 
+/// Where two documents differ, as JSON pointers.
+pub(super) fn differing(one: &str, other: &str) -> Vec<String> {
+    fn walk(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+        let null = Value::Null;
+        match (one, other) {
+            (Value::Object(a), Value::Object(b)) => {
+                let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+                for key in keys {
+                    let of = |map: &Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+                    walk(&format!("{at}/{key}"), &of(a), &of(b), found);
+                }
+            }
+            (Value::Array(a), Value::Array(b)) => {
+                for n in 0..a.len().max(b.len()) {
+                    walk(&format!("{at}/{n}"), a.get(n).unwrap_or(&null), b.get(n).unwrap_or(&null), found);
+                }
+            }
+            (one, other) if one != other => found.push(at.to_owned()),
+            _ => {}
+        }
+    }
+    let read = |text: &str| serde_json::from_str(text).unwrap_or_default();
+    let mut found = Vec::new();
+    walk("", &read(one), &read(other), &mut found);
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn documents_differ_where_they_do_and_nowhere_else() {
+        let one = r#"{"a": 1, "b": [{"c": 1}, 2], "d": null}"#;
+        assert_eq!(differing(one, r#"{"d": null, "b": [{"c": 1}, 2], "a": 1}"#), Vec::<String>::new());
+        assert_eq!(differing(one, r#"{"a": 2, "b": [{"c": 3}], "e": 1}"#), ["/a", "/b/0/c", "/b/1", "/e"]);
+    }
 
     #[test]
     fn sizes_and_times_are_short() {

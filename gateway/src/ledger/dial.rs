@@ -75,6 +75,12 @@ impl Redis {
         }
     }
 
+    /// Where it is, without user and password.
+    #[must_use]
+    pub fn address(&self) -> &ConnectionAddr {
+        self.info.addr()
+    }
+
     /// Until it must have answered.
     #[must_use]
     pub fn answer_timeout(&self) -> Duration {

@@ -159,8 +159,9 @@ pub async fn take_part(
         match beat.await {
             Ok((live, set)) => {
                 outage.is_over();
+                let rates = set.as_ref().map(|set| set.rates.clone()).unwrap_or_default();
                 take_in(&limits, live.len(), set, &mut told);
-                hearsay.heard(live, is_leaving);
+                hearsay.heard(live, rates, is_leaving);
             }
             Err(error) => {
                 uses.failed();

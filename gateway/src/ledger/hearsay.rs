@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
+use crate::admit::policy::Rate;
+
 /// Who lives, as Redis told it.
 #[derive(Debug, Clone)]
 pub struct Heard {
@@ -15,6 +17,8 @@ pub struct Heard {
     pub at: Instant,
     /// The reports of all that live, this gateway among them, by id.
     pub live: BTreeMap<String, String>,
+    /// The rates that ops have set for all gateways, by policy.
+    pub limits: BTreeMap<&'static str, Option<Rate>>,
 }
 
 /// This gateway in the fleet.
@@ -74,9 +78,14 @@ impl Hearsay {
         let _ = tokio::time::timeout(patience, self.said.subscribe().wait_for(|said| *said)).await;
     }
 
-    /// Notes what was told after a report that was made while it was leaving, or not yet.
-    pub(super) fn heard(&self, live: BTreeMap<String, String>, was_leaving: bool) {
-        self.latest.store(Some(Arc::new(Heard { at: Instant::now(), live })));
+    /// Notes who lives and what ops have set, as was told after a report that was made while it was leaving, or not yet.
+    pub(super) fn heard(
+        &self,
+        live: BTreeMap<String, String>,
+        limits: BTreeMap<&'static str, Option<Rate>>,
+        was_leaving: bool,
+    ) {
+        self.latest.store(Some(Arc::new(Heard { at: Instant::now(), live, limits })));
         if was_leaving {
             self.said.send_replace(true);
         }
@@ -100,9 +109,9 @@ mod tests {
         let says = async move {
             beating.next(forever).await;
             assert!(beating.is_leaving());
-            beating.heard(BTreeMap::new(), false);
+            beating.heard(BTreeMap::new(), BTreeMap::new(), false);
             assert!(!*beating.said.borrow());
-            beating.heard([("a".to_owned(), "{}".to_owned())].into(), true);
+            beating.heard([("a".to_owned(), "{}".to_owned())].into(), BTreeMap::new(), true);
         };
         tokio::join!(leaving.leave(forever), says);
         assert_eq!(fleet.latest().map(|heard| heard.live.len()), Some(1));

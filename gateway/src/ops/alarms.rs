@@ -194,17 +194,14 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
         );
         add(Level::Fault, "holds-overdue", text);
     }
-    let age = sale.incomplete_for(now);
-    if age > MEMORY_AGE_MAX {
+    let (time, age) = (sale.best_time(), sale.incomplete_for(now));
+    // Of a sale that is over nobody waits for news.
+    if age > MEMORY_AGE_MAX && memory.phase(time) != Phase::Closed {
         let level = if age > STALE { Level::Fault } else { Level::Warning };
-        let told = age.as_millis();
-        add(
-            level,
-            "snapshot-stale",
-            format!("What is known of the ledger is {told} ms old: Redis is slow or away."),
-        );
+        let told = age.as_secs_f64();
+        let text = format!("What is known of the ledger is {told:.1} s old: Redis is slow or away.");
+        add(level, "snapshot-stale", text);
     }
-    let time = sale.best_time();
     let until = memory.levers.opens - time;
     if memory.phase(time) == Phase::Upcoming && until <= OPENING_NEAR_MS {
         let mut missing = reasons.to_vec();

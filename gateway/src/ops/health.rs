@@ -13,6 +13,7 @@ use crate::ledger::checkout;
 use crate::ledger::durability::{Durability, Setting};
 use crate::ledger::follow::CaughtUp;
 use crate::ledger::outage::Outage;
+use crate::ledger::scripts::Failure;
 
 /// The follower may be this far behind before we call ourselves not ready. Longer than the longest
 /// age at which memory decides, so that a short stall does not take all gateways out at once.
@@ -103,6 +104,7 @@ impl Health {
         }
         match checkout(&self.pool).await {
             Ok(mut conn) => reasons.extend(self.durability.problem(&mut *conn).await),
+            Err(Failure::NotDone(why)) => reasons.push(why),
             Err(failure) => reasons.push(failure.to_string()),
         }
         if !self.scripts_loaded.load(Ordering::Relaxed) {

@@ -177,7 +177,7 @@ async fn the_brake_is_pulled_from_the_command_line_too() {
         let ended = limits(bad);
         assert_eq!((ended.code, ended.err.contains(told)), (2, true), "{bad:?}: {}", ended.err);
     }
-    let shown = limits(&["show"]);
+    let shown = limits(&["show", "--json"]);
     assert_eq!(shown.json()["set"], json!({"buyer": "3:9", "sale": "off"}));
     assert_eq!(shown.json()["gateways"].as_object().unwrap().len(), 1);
     assert_eq!(limits(&["set", "buyer=default", "sale=default"]).json()["set"], json!({}));

@@ -52,6 +52,10 @@ async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
     assert_eq!(gateway.reserve("bob", "k1", &white()).await.status, 201);
     assert_eq!(gateway.confirm(&won.id(), "pay", 1).await.status, 200);
     assert_eq!(gateway.lever("pause", &json!({"reason": "a look"})).await.status, 200);
+    eventually("the gateway says of itself that it is ready", || async {
+        (now(&gateway).await["gateways"][0]["state"] == "ready").then_some(())
+    })
+    .await;
     let told = eventually("a stream has come to it all", || async {
         let lines = lines(&gateway, "frames=1").await;
         let sale = &lines.last()?["sale"];
@@ -274,6 +278,52 @@ async fn a_gateway_that_is_told_to_end_says_good_bye_and_one_that_crashes_is_mis
     let names: Vec<_> =
         now["alarms"].as_array().unwrap().iter().map(|alarm| alarm["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["gateway-gone"], "{now}");
+}
+
+#[tokio::test]
+async fn who_comes_later_sees_who_is_missing_what_has_been_and_what_ops_have_set() {
+    let redis = Redis::start();
+    let stays = Gateway::start(&redis).await;
+    let mut crashes = Gateway::start(&redis).await;
+    open(&stays, &small()).await;
+    eventually("both are known", || async {
+        let now = now(&stays).await;
+        let ready = |row: &Value| row["state"] == "ready";
+        let rows = now["gateways"].as_array()?;
+        (rows.len() == 2 && rows.iter().all(ready)).then_some(())
+    })
+    .await;
+    assert_eq!(crashes.reserve("alice", "k", &white()).await.status, 201);
+    assert_eq!(stays.ops(Method::PATCH, "/admin/v1/limits", &json!({"buyer": "500:700"})).await.status, 200);
+    // Nobody watches: each look is a stream of one line, and none is open meanwhile.
+    let totals = |now: &Value| {
+        let outcomes = now["taps"]["outcomes"].as_array().cloned().unwrap_or_default();
+        outcomes.iter().find(|row| row["outcome"] == "won").map_or(json!(null), |row| row["total"].clone())
+    };
+    eventually("the tap was heard of", || async { (totals(&now(&stays).await) == 1).then_some(()) }).await;
+    crashes.kill();
+    let seen = eventually("the one that crashed is missed", || async {
+        let now = now(&stays).await;
+        let names: Vec<&Value> = now["alarms"].as_array()?.iter().map(|alarm| &alarm["name"]).collect();
+        (names == ["gateway-gone"]).then_some(now)
+    })
+    .await;
+    let gone = seen["gateways"].as_array().unwrap().iter().find(|row| row["state"] == "gone").unwrap();
+    assert!(gone["heard_ms"].as_u64().unwrap() >= 4_000, "since its last report: {gone}");
+    assert_eq!(totals(&seen), 1, "what it has answered stays: {seen}");
+    assert_eq!(seen["limits"], json!([{"policy": "buyer", "rate": "500:700"}]));
+    let lines = lines(&stays, "sale=small&frames=1").await;
+    let history = lines.iter().find(|line| line["kind"] == "history").unwrap();
+    assert!(history["time"].as_array().unwrap().len() >= 4, "{history}");
+
+    // While Redis stands still nothing is said to balance.
+    assert_eq!(seen["sale"]["ledger"]["verdict"], "balanced");
+    redis.stop().await;
+    eventually("it is not known whether it balances", || async {
+        (now(&stays).await["sale"]["ledger"]["verdict"] == "unknown").then_some(())
+    })
+    .await;
+    redis.signal("CONT");
 }
 
 #[tokio::test]

@@ -95,6 +95,7 @@ pub(in crate::doctor) async fn shared(
     let fleet = FleetFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         live: live(conn).await?,
+        expected: None,
         scripts: loaded,
         here: None,
         configured: config.rates.rates,

@@ -129,9 +129,10 @@ impl Fleet {
         let addresses: Vec<String> =
             self.gateways.values().filter(live).map(|known| known.report.listen.clone()).collect();
         self.gateways.retain(|_, known| {
-            known.gone.is_none_or(|gone| {
-                now.saturating_duration_since(gone) < GONE_LISTED && !addresses.contains(&known.report.listen)
-            })
+            known.gone.is_none() || {
+                now.saturating_duration_since(known.seen) < GONE_LISTED
+                    && !addresses.contains(&known.report.listen)
+            }
         });
         while self.gateways.len() > LISTED_MAX {
             let oldest = self.gateways.iter().filter_map(|(id, known)| Some((known.gone?, id.clone()))).min();
@@ -184,7 +185,6 @@ impl Fleet {
         let row = |(id, known): (&String, &Known)| {
             let state = known.state(now);
             let rates = (known.has_rates && known.counts(now)).then_some(&known.rates);
-            let age = known.gone.unwrap_or(known.seen);
             GatewayNow {
                 id: id.clone(),
                 here: id == here,
@@ -197,7 +197,8 @@ impl Fleet {
                 },
                 taps: rates.map(|rates| sum(rates.values())),
                 won: rates.map(|rates| rates.get("won").copied().unwrap_or_default()),
-                heard_ms: u64::try_from(now.saturating_duration_since(age).as_millis()).unwrap_or(u64::MAX),
+                heard_ms: u64::try_from(now.saturating_duration_since(known.seen).as_millis())
+                    .unwrap_or(u64::MAX),
                 uptime_ms: known.report.uptime_ms,
                 alarms: known.report.alarms.len(),
             }
@@ -224,7 +225,7 @@ impl Fleet {
             let listen = &known.report.listen;
             let since = |at: Instant| now.saturating_duration_since(at);
             match known.state(now) {
-                GatewayState::Gone if known.gone.is_some_and(|gone| since(gone) < GONE_ALARM) => {
+                GatewayState::Gone if since(known.seen) < GONE_ALARM => {
                     let text = format!("The gateway {listen} is gone: it did not say good-bye.");
                     alarms.push((Alarm::new(Level::Fault, "gateway-gone", text), String::new()));
                 }
@@ -310,7 +311,11 @@ mod tests {
 
     fn heard(at: Instant, reports: &[(&str, GatewayReport)]) -> Heard {
         let text = |report: &GatewayReport| serde_json::to_string(report).unwrap();
-        Heard { at, live: reports.iter().map(|(id, report)| ((*id).to_owned(), text(report))).collect() }
+        Heard {
+            at,
+            live: reports.iter().map(|(id, report)| ((*id).to_owned(), text(report))).collect(),
+            limits: BTreeMap::new(),
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ pub struct LeverLine {
     pub effect: &'static str,
 }
 
-/// The last quarter of an hour as far as somebody watched, in columns; null where something was not known.
+/// The last quarter of an hour, as far as this gateway was there, in columns; null where something was not known.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct History {
     /// The server's clock, in ms.
@@ -126,6 +126,8 @@ pub struct Now {
     /// The sale that is watched; null where there is none.
     #[schema(required)]
     pub sale: Option<SaleNow>,
+    /// The rates that ops have set for all gateways; none where they are as configured.
+    pub limits: Vec<LimitNow>,
     /// Taps and what they came to; null while the fleet can't be heard.
     #[schema(required)]
     pub taps: Option<Taps>,
@@ -135,6 +137,15 @@ pub struct Now {
     pub gateways: Vec<GatewayNow>,
     /// What is wrong, the worst first.
     pub alarms: Vec<AlarmNow>,
+}
+
+/// A rate that ops have set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct LimitNow {
+    /// Whose.
+    pub policy: &'static str,
+    /// `RATE:BURST`, or `off`.
+    pub rate: String,
 }
 
 /// A sale that can be watched.
@@ -195,7 +206,7 @@ pub struct ItemNow {
 /// The equation of all models together, and what is known of its truth.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Ledger {
-    /// `balanced`, `drift`, or `unknown` while the ledger can't be read.
+    /// `balanced`, `drift`, or `unknown` while the ledger can't be read, or was not for over a second.
     pub verdict: &'static str,
     /// Of all models; null if one of them has no limit.
     #[schema(required)]
@@ -301,7 +312,7 @@ pub struct GatewayNow {
     /// A second; null where that is not known.
     #[schema(required)]
     pub won: Option<f64>,
-    /// Since its last report, or since it is gone.
+    /// Since its last report.
     pub heard_ms: u64,
     /// Since it started.
     pub uptime_ms: u64,

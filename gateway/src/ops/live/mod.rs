@@ -1,5 +1,6 @@
 //! The live page: its files, and the stream that it reads. One collector looks once a second at what this gateway knows,
-//! for as long as somebody watches; every line is written once, whatever number watches.
+//! also while nobody watches: whoever comes then sees what has been, and who is missing. Every line is written once, whatever
+//! number watches.
 
 mod cities;
 mod fleet;
@@ -22,18 +23,19 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use self::fleet::Fleet;
-use self::frame::{AlarmNow, Hello, Line, Now, SaleName};
+use self::frame::{AlarmNow, Hello, LimitNow, Line, Now, SaleName};
 use self::history::Ring;
 use self::sale::Look;
 use self::watcher::{News, Seat, Watcher};
 use super::alarms::{self, Alarm, Recents};
 use super::health::Readiness;
 use super::metrics::Metrics;
+use crate::admit::policy::{Rate, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::http::problem;
 use crate::http::reservations::find_sale;
 use crate::http::respond::{self, Answer, Refused};
-use crate::ledger::hearsay::Hearsay;
+use crate::ledger::hearsay::{Heard, Hearsay};
 use crate::ledger::memory::{Sale, Sales};
 
 /// Between two lines.
@@ -59,15 +61,15 @@ pub struct Sources {
 pub struct Live {
     sources: Sources,
     seats: Rc<Cell<usize>>,
-    collector: RefCell<Option<Collector>>,
+    collector: RefCell<Collector>,
 }
 
-/// What is kept while somebody watches.
+/// What is kept from line to line.
 #[derive(Default)]
 struct Collector {
     fleet: Fleet,
     recents: Recents,
-    /// By sale; the empty name is that of no sale.
+    /// Of every sale that is known; the empty name is that of no sale.
     views: BTreeMap<String, View>,
 }
 
@@ -80,10 +82,12 @@ struct View {
 }
 
 impl Live {
-    /// Nobody watches yet.
+    /// Begins to look, on this thread.
     #[must_use]
-    pub fn new(sources: Sources) -> Rc<Self> {
-        Rc::new(Self { sources, seats: Rc::default(), collector: RefCell::new(None) })
+    pub fn start(sources: Sources) -> Rc<Self> {
+        let live = Rc::new(Self { sources, seats: Rc::default(), collector: RefCell::default() });
+        tokio::task::spawn_local(live.clone().collect());
+        live
     }
 
     /// `GET /admin/v1/live`: a stream for somebody, of this sale (left out: the one that matters most), of so many `now`
@@ -104,22 +108,13 @@ impl Live {
             );
             Refused::new(problem::TEMPORARY_REDUCED_CAPACITY, detail).retry_after(5_000)
         })?;
-        let now = Instant::now();
-        let is_new = self.collector.borrow().is_none();
         let mut collector = self.collector.borrow_mut();
-        let Collector { fleet, recents, views } = collector.get_or_insert_default();
-        if is_new {
-            fleet.take_in(self.sources.hearsay.latest().as_deref(), now);
-            tokio::task::spawn_local(self.clone().collect());
-        }
+        let Collector { fleet, recents, views } = &mut *collector;
         let key = sale.as_ref().map_or("", |sale| &sale.id).to_owned();
+        // One that was not there at the last look.
         let view = views.entry(key).or_insert_with(|| {
-            let mut view = View {
-                look: sale.map(Look::at),
-                history: Ring::default(),
-                news: watch::Sender::new(News::default()),
-            };
-            view.tell(&self.sources, fleet, recents, now);
+            let mut view = View::of(sale);
+            view.tell(&self.sources, fleet, recents, Instant::now());
             view
         });
         let hello = Hello {
@@ -144,30 +139,38 @@ impl Live {
         })
     }
 
-    /// Looks once a second, until nobody watches any more.
+    /// Looks once a second, for as long as the process lives.
     async fn collect(self: Rc<Self>) {
         let mut tick = tokio::time::interval(EVERY);
         // What is late is left out: a line tells of now.
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        tick.tick().await;
         loop {
             tick.tick().await;
-            let mut slot = self.collector.borrow_mut();
-            let Some(Collector { fleet, recents, views }) = slot.as_mut() else { return };
-            views.retain(|_, view| view.news.receiver_count() > 0);
-            if views.is_empty() {
-                *slot = None;
-                return;
-            }
             let now = Instant::now();
+            let mut collector = self.collector.borrow_mut();
+            let Collector { fleet, recents, views } = &mut *collector;
             fleet.take_in(self.sources.hearsay.latest().as_deref(), now);
             recents.note(&self.sources.metrics.answers());
+            let sales = self.sources.sales.all();
+            if sales.is_empty() {
+                views.entry(String::new()).or_insert_with(|| View::of(None));
+            } else {
+                views.retain(|id, view| !id.is_empty() || view.news.receiver_count() > 0);
+            }
+            for sale in sales {
+                views.entry(sale.id.clone()).or_insert_with(|| View::of(Some(sale)));
+            }
             views.values_mut().for_each(|view| view.tell(&self.sources, fleet, recents, now));
         }
     }
 }
 
 impl View {
+    /// Of this sale; nothing was told yet.
+    fn of(sale: Option<Arc<Sale>>) -> Self {
+        Self { look: sale.map(Look::at), history: Ring::default(), news: watch::Sender::new(News::default()) }
+    }
+
     /// The server's clock.
     fn time(&self) -> i64 {
         let now = || jiff::Timestamp::now().as_millisecond();
@@ -194,6 +197,7 @@ impl View {
                 let audited = audited(&look.sale().id);
                 look.now(audited, now)
             }),
+            limits: limits_set(sources.hearsay.latest().as_deref()),
             taps: fleet.taps(now),
             latency: fleet.latency(),
             gateways: fleet.list(sources.hearsay.id(), now),
@@ -212,6 +216,12 @@ impl View {
         self.history.push(time, &line, self.look.as_ref().map_or(0, Look::models));
         self.news.send_replace(News { edition, about, now: text(&Line::Now(Box::new(line))) });
     }
+}
+
+/// The rates that ops have set for all gateways, as they were heard last.
+fn limits_set(heard: Option<&Heard>) -> Vec<LimitNow> {
+    let limit = |(policy, rate): (&&'static str, &Option<Rate>)| LimitNow { policy, rate: rate_text(*rate) };
+    heard.map(|heard| heard.limits.iter().map(limit).collect()).unwrap_or_default()
 }
 
 fn name_of(sale: &Sale) -> SaleName {

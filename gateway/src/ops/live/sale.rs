@@ -9,7 +9,7 @@ use super::words;
 use crate::domain::lever;
 use crate::domain::rfc3339::rfc3339;
 use crate::ledger::audit::Counts;
-use crate::ledger::memory::{Memory, Sale};
+use crate::ledger::memory::{MEMORY_AGE_MAX, Memory, Sale};
 use crate::ops::metrics::Audited;
 
 /// Looks at one sale, and remembers what it need not reckon anew.
@@ -94,7 +94,7 @@ impl Look {
             sequence: memory.sequence,
             age_ms: u64::try_from(self.sale.incomplete_for(now).as_millis()).unwrap_or(u64::MAX),
             reservations: Counts::of(memory.counts),
-            ledger: self.ledger(&memory, &items, audited),
+            ledger: self.ledger(&memory, &items, audited, now),
             items,
             stores,
             fullest,
@@ -105,7 +105,7 @@ impl Look {
 
     /// All models together. Held and confirmed are what the journal says of reservations; free is the counter, which is
     /// compared with Redis's own with every tick; total is what was defined and restocked.
-    fn ledger(&self, memory: &Memory, items: &[ItemNow], audited: Option<Audited>) -> Ledger {
+    fn ledger(&self, memory: &Memory, items: &[ItemNow], audited: Option<Audited>, now: Instant) -> Ledger {
         let models = &items[..memory.catalogue.definition.models.len()];
         let sum = |of: fn(&ItemNow) -> Option<i64>| models.iter().map(of).sum::<Option<i64>>();
         let (total, free) = (sum(|item| item.total), sum(|item| item.free));
@@ -119,10 +119,11 @@ impl Look {
                 })
             })
             && audited.as_ref().is_none_or(|audited| audited.drift == 0);
-        let verdict = match (is_whole, self.sale.fault()) {
+        let is_known = self.sale.fault().is_none() && self.sale.incomplete_for(now) <= MEMORY_AGE_MAX;
+        let verdict = match (is_whole, is_known) {
             (false, _) => "drift",
-            (true, Some(_)) => "unknown",
-            (true, None) => "balanced",
+            (true, false) => "unknown",
+            (true, true) => "balanced",
         };
         let audit = audited.map(|audited| AuditNow {
             at: rfc3339(audited.at.saturating_mul(1_000)),

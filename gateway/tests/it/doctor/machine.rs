@@ -58,7 +58,7 @@ async fn a_port_is_free_or_a_gateway_s_or_told() {
     assert_eq!(said.verdicts("fleet", "scripts"), ["ok"]);
     // Exchanged they are no gateway's: neither listener answers as the other.
     let said = desk.examine(&["--listen", ops, "--ops-listen", listen]);
-    said.has("host", "ports", "fail", "not by a gateway");
+    said.has("host", "ports", "fail", "no gateway answers");
 }
 
 #[tokio::test]
