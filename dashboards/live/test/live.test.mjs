@@ -98,7 +98,8 @@ describe('the live page', { timeout: 600_000 }, () => {
     await sleep(1500);
     await shot('before');
     const load = world.loadtest(gateways, sale, BUYERS);
-    await shows(page, 'it opens', () => document.body.dataset.phase === 'open');
+    // So few cars may be sold between two lines.
+    await shows(page, 'it opens', () => ['open', 'sold_out'].includes(document.body.dataset.phase));
     await shows(page, 'somebody has won', () => document.querySelector('#tile-selling').dataset.tone === 'good');
     await shot('opening');
     const { code, log } = await load;
@@ -151,8 +152,8 @@ describe('the live page', { timeout: 600_000 }, () => {
   const button = (lever) => `#lever-buttons [data-lever=${lever}]`;
 
   async function pull(lever, { word = sale, fields = {}, reason = `trying ${lever}` } = {}) {
-    await page.waitForSelector(button(lever));
-    await page.click(button(lever));
+    // By the keyboard: what stands above the buttons comes and goes, and they move with it.
+    await page.press(button(lever), 'Enter');
     const call = lever === 'limits' ? contract.paths['/admin/v1/limits'].patch : contract.paths[`/admin/v1/sales/{sale}/${lever}`].post;
     assert.equal(await textOf('#lever-effect'), call.description);
     assert.match(await textOf('#lever-why'), lever === 'limits' ? /limits’ log/ : /into the journal\)$/);
