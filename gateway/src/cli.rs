@@ -1,5 +1,6 @@
 //! The commands besides `serve`: each reads its arguments, does one thing, prints it, and names its exit code.
 
+mod archive;
 mod args;
 mod confirm;
 mod limits;
@@ -185,6 +186,7 @@ fn table(report: &Report) -> String {
     ));
     lines.extend(report.problems.iter().map(|problem| format!("problem: {problem}")));
     let verdict = if report.verdict == Verdict::Balanced { "balanced" } else { "DRIFT" };
+    lines.extend((1..).zip(report.plan()).map(|(step, text)| format!("plan {step}: {text}")));
     lines.push(format!("{}: {verdict} at sequence {}\n", report.sale, report.sequence));
     lines.join("\n")
 }

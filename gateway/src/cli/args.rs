@@ -183,6 +183,29 @@ pub enum SaleAction {
     Unfreeze(LeverArgs),
     /// Stops new reservations for good
     Close(LeverArgs),
+    /// Writes a sale into a file: definition, reservations, journal, at one sequence, with a checksum. Ids of buyers are in it
+    Export {
+        /// The sale's id.
+        sale: String,
+        /// The file; it must not be there yet.
+        file: PathBuf,
+    },
+    /// Takes a sale from an export into a Redis that has none of its name, and proves that its audit is the same
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Removes a sale that is over, with all ids of buyers, once its last state was exported
+    Purge {
+        /// The sale's id.
+        sale: String,
+        /// The export of its last state
+        #[arg(long, env = "LAUNCHGATE_EXPORT", value_name = "FILE")]
+        export: PathBuf,
+        #[command(flatten)]
+        /// Who purges is asked.
+        by_hand: ByHand,
+    },
     /// Sets the total of an item; pressing it twice does it once
     Restock {
         /// The sale's id.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::json;
 
+use super::archive;
 use super::args::{ByHand, LeverArgs, SaleAction};
 use super::confirm::{Wanted, confirm, who};
 use super::{Failed, print, print_json};
@@ -22,6 +23,9 @@ pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Failed>
             print_json(&SaleDetail::new(&snapshot, definition))
         }
         SaleAction::List => list(admin).await,
+        SaleAction::Export { sale, file } => archive::write(admin, &sale, &file).await,
+        SaleAction::Import { file } => archive::read(admin, &file).await,
+        SaleAction::Purge { sale, export, by_hand } => archive::purge(admin, &sale, &export, by_hand).await,
         SaleAction::Restock { sale, item, total, was, by_hand } => {
             restock(admin, &sale, &item, (total, was), by_hand).await
         }
@@ -47,7 +51,7 @@ fn phase(state: &SaleState) -> String {
 }
 
 /// What somebody who is about to pull a lever should see.
-async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, Failed> {
+pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, Failed> {
     let (snapshot, definition) = admin.show(sale).await?;
     let state = SaleState::new(&snapshot, &definition);
     let [held, confirmed] = [state.reservations.held, state.reservations.confirmed];

@@ -73,7 +73,8 @@ pub struct Worker {
     shared: Shared,
     lane: Rc<Lane<Redis>>,
     identifier: RefCell<Identifier>,
-    queues: RefCell<FxHashMap<String, Queue>>,
+    /// Of each sale, with the sale that it is of: one that was purged may come back as another.
+    queues: RefCell<FxHashMap<String, (Arc<Sale>, Queue)>>,
     recorder: Arc<Recorder>,
     /// The sale's page, ready made.
     pub pages: Pages,
@@ -216,12 +217,12 @@ impl Worker {
     /// The queue of a sale; it is made with the first tap.
     pub fn queue(&self, sale: &Arc<Sale>) -> Queue {
         let mut queues = self.queues.borrow_mut();
-        if let Some(queue) = queues.get(&sale.id) {
+        if let Some((_, queue)) = queues.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
             return queue.clone();
         }
         let queue =
             Queue::start(sale.clone(), self.lane.clone(), self.shared.limits.queue, self.recorder.clone());
-        queues.insert(sale.id.clone(), queue.clone());
+        queues.insert(sale.id.clone(), (sale.clone(), queue.clone()));
         queue
     }
 }

@@ -113,7 +113,7 @@ impl Admin {
         self.sales.get(sale).map_or(0, |sale| sale.known()).to_string()
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         script: Script,
         sale: &str,

@@ -188,6 +188,8 @@ impl Follower<'_> {
     /// Starts to follow the sales that are new since the last time.
     async fn find_sales(&mut self) -> Result<(), Failure> {
         let ids: Vec<String> = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
+        // The reaper has found that it was purged.
+        self.positions.retain(|id, _| self.sales.get(id).is_some());
         for id in ids {
             let tried = self.refused.get(&id);
             if self.positions.contains_key(&id) || tried.is_some_and(|at| at.elapsed() < START_RETRY) {

@@ -1,5 +1,7 @@
 //! The names of all keys in Redis, in one place, so that the hash tag can't drift.
 
+const PARTS: [&str; 7] = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
+
 /// The set of all sale ids. It lies outside of every sale's slot.
 pub const SALES: &str = "lg:sales";
 /// The gateways that live.
@@ -8,6 +10,9 @@ pub const FLEET: &str = "lg:fleet";
 pub const LIMITS: &str = "lg:limits";
 /// Who has set them, when, why and to what. Its hash tag is the whole name of [`LIMITS`]: one slot, one atomic step.
 pub const LIMITS_LOG: &str = "{lg:limits}:log";
+
+/// Sales that were purged: who did it, and why.
+pub const PURGED: &str = "lg:purged";
 
 /// The keys of one sale, in the order in which every script gets them (see `lua/ledger.lua`).
 /// They share the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.
@@ -20,14 +25,43 @@ impl Keys {
     /// The keys of this sale.
     #[must_use]
     pub fn of(sale: &str) -> Self {
-        let parts = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
-        Self { all: parts.map(|part| format!("lg:{{{sale}}}:{part}")) }
+        Self { all: PARTS.map(|part| format!("lg:{{{sale}}}:{part}")) }
+    }
+
+    /// Where a sale is loaded before it takes its place, in the same slot.
+    #[must_use]
+    pub fn staged(sale: &str) -> Self {
+        Self { all: PARTS.map(|part| format!("lg:{{{sale}}}:import:{part}")) }
     }
 
     /// All of them, as `KEYS`.
     #[must_use]
     pub fn all(&self) -> &[String; 7] {
         &self.all
+    }
+
+    /// The hash of clocks, levers and counts.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        &self.all[0]
+    }
+
+    /// The hash of live counters.
+    #[must_use]
+    pub fn stock(&self) -> &str {
+        &self.all[1]
+    }
+
+    /// The set of items that came back.
+    #[must_use]
+    pub fn taken(&self) -> &str {
+        &self.all[4]
+    }
+
+    /// The hash of totals.
+    #[must_use]
+    pub fn totals(&self) -> &str {
+        &self.all[5]
     }
 
     /// The hash of reservations, one field a buyer.

@@ -72,6 +72,15 @@ impl Sales {
         self.unread.store(Some(Arc::new(unread)));
     }
 
+    /// Forgets a sale that was purged.
+    pub(super) fn forget(&self, id: &str) {
+        self.map.rcu(|map| {
+            let mut map = FxHashMap::clone(map);
+            map.remove(id);
+            map
+        });
+    }
+
     pub(super) fn insert(&self, sale: Arc<Sale>) {
         self.map.rcu(|map| {
             let mut map = FxHashMap::clone(map);

@@ -1,6 +1,7 @@
 //! The ledger: the only code that talks to Redis. What is decided is decided by the Lua scripts.
 
 pub mod admin;
+pub mod archive;
 pub mod audit;
 pub mod batch;
 pub mod changes;

@@ -1,12 +1,14 @@
 //! The reaper: ticks the sale clock, sweeps holds that are due, and takes in a restarted Redis.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::Pool;
+use tokio::task::JoinHandle;
 
+use super::archive;
 use super::audit;
 use super::dial::Dial;
 use super::lane::{Lane, Live};
@@ -26,22 +28,35 @@ const HEAL_RETRY: Duration = Duration::from_secs(1);
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
 pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) {
-    let mut reaped = HashSet::new();
+    let mut reaped = HashMap::new();
     loop {
+        // A sale that was purged may come back, from an export.
+        reaped.retain(|_, task: &mut JoinHandle<()>| !task.is_finished());
         for sale in sales.all() {
-            if reaped.insert(sale.id.clone()) {
+            reaped.entry(sale.id.clone()).or_insert_with(|| {
                 let (lane, pool, scripts) = (lane.clone(), pool.clone(), scripts.clone());
-                tokio::task::spawn_local(reap_sale(lane, pool, scripts, sale));
-            }
+                tokio::task::spawn_local(reap_sale(lane, pool, scripts, sales.clone(), sale))
+            });
         }
         tokio::time::sleep(TICK).await;
     }
 }
 
-async fn reap_sale<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>, sale: Arc<Sale>) {
+async fn reap_sale<D: Dial>(
+    lane: Rc<Lane<D>>,
+    pool: Pool,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+    sale: Arc<Sale>,
+) {
     loop {
         if let Some(live) = lane.live() {
             let outcome = tick_and_sweep(&lane, &live, &sale).await;
+            let is_missing = matches!(outcome, Err(Failure::Refused(Refusal::Missing)));
+            if is_missing && archive::is_purged(&pool, &sale.id).await.unwrap_or(false) {
+                tracing::info!(sale = sale.id, "the sale was purged");
+                return sales.forget(&sale.id);
+            }
             take_note(&lane, &live, &pool, &scripts, &sale, outcome).await;
         }
         tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;

@@ -38,6 +38,7 @@ scripts! {
     Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
     Lever, "lever.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
     Adopt, "adopt.lua", ALLOW_OOM, "Takes in a restarted Redis.";
+    Purge, "purge.lua", ALLOW_OOM, "Removes a sale for good.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
     Reservations, "reservations.lua", READ_ONLY, "Reads one buyer's record.";
 }

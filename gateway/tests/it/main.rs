@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod archive;
 mod contract_admin;
 mod contract_cli;
 mod contract_definition;

@@ -10,7 +10,7 @@ use crate::config::ServeConfig;
 use crate::doctor::fleet::FleetFacts;
 use crate::doctor::redis::{Machine, RedisFacts};
 use crate::ledger::fleet;
-use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, SALES};
+use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES};
 use crate::ledger::scripts::{Failure, Refusal, Script, Scripts, text};
 use crate::ops::brake::fleet_view;
 use crate::ops::report::GatewayReport;
@@ -215,7 +215,7 @@ async fn slow(conn: &mut impl ConnectionLike, now_ms: i64) -> Vec<(String, i64, 
 async fn foreign_keys(conn: &mut impl ConnectionLike, sales: &[String]) -> RedisResult<u64> {
     let all: u64 = cmd("DBSIZE").query_async(conn).await?;
     let mut exist = cmd("EXISTS");
-    exist.arg(&[SALES, FLEET, LIMITS, LIMITS_LOG]);
+    exist.arg(&[SALES, FLEET, LIMITS, LIMITS_LOG, PURGED]);
     sales.iter().for_each(|sale| {
         exist.arg(Keys::of(sale).all());
     });

@@ -152,6 +152,10 @@ impl Live {
             fleet.take_in(self.sources.hearsay.latest().as_deref(), now);
             recents.note(&self.sources.metrics.answers());
             let sales = self.sources.sales.all();
+            // One that was purged is shown no more, and its watchers are let go.
+            views.retain(|_, view| {
+                view.look.as_ref().is_none_or(|look| sales.iter().any(|sale| look.is_of(sale)))
+            });
             if sales.is_empty() {
                 views.entry(String::new()).or_insert_with(|| View::of(None));
             } else {

@@ -28,6 +28,10 @@ impl Look {
         Self { sale, cities, stores: None }
     }
 
+    pub(super) fn is_of(&self, sale: &Arc<Sale>) -> bool {
+        Arc::ptr_eq(&self.sale, sale)
+    }
+
     pub(super) fn sale(&self) -> &Sale {
         &self.sale
     }

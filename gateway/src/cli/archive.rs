@@ -1,0 +1,53 @@
+//! `gateway sale export`, `import` and `purge`: a sale after its launch.
+
+use std::path::Path;
+
+use super::args::ByHand;
+use super::confirm::{Wanted, confirm};
+use super::sale::state;
+use super::{Failed, print};
+use crate::ledger::admin::Admin;
+use crate::ledger::archive::{self, Head, PURGE_EFFECT, Trouble};
+use crate::ledger::audit::Verdict;
+
+impl From<Trouble> for Failed {
+    fn from(trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Ledger(failure) => failure.into(),
+            Trouble::File(why) => Self::Usage(why),
+            Trouble::Disk(why) => Self::Outside(why),
+            Trouble::Refused(why) => Self::No(why),
+        }
+    }
+}
+
+/// What a file has, on one line.
+fn told(head: &Head) -> String {
+    let reservations = head.audit.reservations;
+    let all = reservations.held + reservations.confirmed + reservations.cancelled + reservations.expired;
+    format!("{} at sequence {}, {all} reservations", head.sale, head.audit.sequence)
+}
+
+pub(super) async fn write(admin: &Admin, sale: &str, file: &Path) -> Result<(), Failed> {
+    let head = archive::export(admin, sale, file).await?;
+    print(&format!("{}: {}\n", file.display(), told(&head)))?;
+    match head.audit.verdict {
+        Verdict::Balanced => Ok(()),
+        Verdict::Drift => Err(Failed::No(format!(
+            "it is exported as it is, and its ledger drifts: {}",
+            head.audit.first_problem().unwrap_or_default()
+        ))),
+    }
+}
+
+pub(super) async fn read(admin: &Admin, file: &Path) -> Result<(), Failed> {
+    let head = archive::import(admin, file).await?;
+    print(&format!("{}; its audit is the same as that of the export\n", told(&head)))
+}
+
+pub(super) async fn purge(admin: &Admin, sale: &str, export: &Path, by_hand: ByHand) -> Result<(), Failed> {
+    let wanted = Wanted { what: format!("purge {sale}"), effect: PURGE_EFFECT, word: sale };
+    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
+    archive::purge(admin, sale, export, &by).await?;
+    print(&format!("{sale}: purged; {} has it\n", export.display()))
+}

@@ -1,0 +1,85 @@
+//! Removes a sale for good, once an export of its very last state is at hand. What is left says who did it, and why.
+
+use std::path::Path;
+
+use deadpool_redis::Pool;
+use redis::aio::ConnectionLike;
+use serde_json::json;
+
+use super::{Trouble, verify};
+use crate::domain::rfc3339::rfc3339;
+use crate::ledger::admin::{Admin, By};
+use crate::ledger::audit::{self, Verdict};
+use crate::ledger::checkout;
+use crate::ledger::keys::{PURGED, SALES};
+use crate::ledger::scripts::{Failure, Script, text};
+
+/// What a purge does.
+pub const PURGE_EFFECT: &str = "Every reservation, the journal and all ids of buyers of this sale are removed from Redis, for \
+    good: only the export has them then. Apps are told that there is no such sale.";
+
+/// Removes a sale that is over, and of which this file is an export of its last change.
+///
+/// # Errors
+///
+/// [`Trouble::Refused`] with what to do first; nothing is removed then.
+pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<(), Trouble> {
+    let head = verify(export)?;
+    if head.sale != sale {
+        let told = format!("{} is an export of {}, not of {sale}", export.display(), head.sale);
+        return Err(Trouble::Refused(told));
+    }
+    let audit = audit::audit(admin.pool(), admin.scripts(), sale).await?;
+    if audit != head.audit {
+        return Err(changed(sale, audit.sequence, head.audit.sequence));
+    }
+    if audit.verdict == Verdict::Drift {
+        return Err(Trouble::Refused(format!(
+            "the ledger of {sale} drifts ({}): it is kept until somebody has looked into that",
+            audit.first_problem().unwrap_or_default()
+        )));
+    }
+    let mut conn = checkout(admin.pool()).await?;
+    // First: a gateway that misses the sale must find that it was purged, and not lost.
+    let note = json!({
+        "at": rfc3339(jiff::Timestamp::now().as_millisecond()), "who": by.who, "reason": by.reason, "sequence": audit.sequence,
+    });
+    redis::cmd("HSET").arg(PURGED).arg(sale).arg(note.to_string()).query_async::<i64>(&mut *conn).await?;
+    redis::cmd("SREM").arg(SALES).arg(sale).query_async::<i64>(&mut *conn).await?;
+    // There may be one connection only.
+    drop(conn);
+    let why_not = match admin.call(Script::Purge, sale, [audit.sequence.to_string()]).await {
+        Ok(reply) => match reply.first().map(text).as_deref() {
+            Some("ok") => return Ok(()),
+            Some("held") => Trouble::Refused(format!(
+                "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",
+                reply.get(1).map(text).unwrap_or_default()
+            )),
+            Some("open") => Trouble::Refused(format!("{sale} is not over: gateway sale close {sale}")),
+            _ => changed(sale, audit.sequence + 1, head.audit.sequence),
+        },
+        // What became of it is not known: a second try finds out.
+        Err(unknown @ Failure::Unknown(_)) => return Err(unknown.into()),
+        Err(failure) => failure.into(),
+    };
+    let mut conn = checkout(admin.pool()).await?;
+    redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut *conn).await?;
+    forget_purge(&mut *conn, sale).await?;
+    Err(why_not)
+}
+
+fn changed(sale: &str, now: u64, then: u64) -> Trouble {
+    Trouble::Refused(format!(
+        "{sale} is at sequence {now} by now, and its export at {then}: export it again, and purge it with that"
+    ))
+}
+
+/// Whether a sale that is not there was purged.
+pub async fn is_purged(pool: &Pool, sale: &str) -> Result<bool, Failure> {
+    let mut conn = checkout(pool).await?;
+    Ok(redis::cmd("HEXISTS").arg(PURGED).arg(sale).query_async(&mut *conn).await?)
+}
+
+pub(super) async fn forget_purge(conn: &mut impl ConnectionLike, sale: &str) -> redis::RedisResult<()> {
+    redis::cmd("HDEL").arg(PURGED).arg(sale).query_async::<i64>(conn).await.map(drop)
+}
