@@ -105,7 +105,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
 
 fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
     let redis = Settings::new(common, None).redis().map_err(|p| Failed::Usage(p.join("\n")))?;
-    let pool = redis.pool(1).map_err(Failed::Outside)?;
+    let pool = redis.pool(1);
     let scripts = Scripts::new(REAL_CLOCK).with_copies(redis.copies());
     Ok(Admin::new(pool, Arc::new(scripts), Arc::default()))
 }

@@ -222,7 +222,10 @@ impl Settings {
         let redis = self.read("redis", |url| {
             let (connect, answer) = (connect.unwrap_or_default(), answer.unwrap_or_default());
             Redis::new(url, connect, answer).map_err(|e| {
-                format!("is no Redis URL (redis://HOST:PORT, rediss://HOST:PORT, unix:PATH): {e}")
+                format!(
+                    "is no Redis URL (redis://HOST:PORT, rediss://HOST:PORT, unix:PATH, \
+                     redis+sentinel://HOST:PORT,HOST:PORT/SERVICE): {e}"
+                )
             })
         });
         Some(redis?.with_durability(durability?))

@@ -19,7 +19,6 @@ use crate::http::worker::{self, Shared};
 use crate::identify::Keys;
 use crate::ledger::admin::Admin;
 use crate::ledger::audit;
-use crate::ledger::checkout;
 use crate::ledger::fleet;
 use crate::ledger::follow::{CaughtUp, follow};
 use crate::ledger::hearsay::Hearsay;
@@ -28,6 +27,7 @@ use crate::ledger::memory::Sales;
 use crate::ledger::outage::Outage;
 use crate::ledger::reaper::reap;
 use crate::ledger::scripts::Scripts;
+use crate::ledger::{Pool, checkout};
 use crate::ops::admin::Ops;
 use crate::ops::health::{Durable, Health, Readiness};
 use crate::ops::live::{self, Live};
@@ -80,7 +80,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             return Err(ServeError::Usage(problems.into_iter().flatten().flatten().collect()));
         }
     };
-    let pool = config.redis.pool(POOL).map_err(ServeError::Outside)?;
+    let pool = config.redis.pool(POOL);
 
     // Bind: ports are known, and taken, before any work starts.
     let taken = |what, address: SocketAddr| {
@@ -127,7 +127,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     let scripts_print = scripts.print();
     {
         let (shared, caught_up) = (shared.clone(), caught_up.clone());
-        let pool = config.redis.pool(POOL).map_err(ServeError::Outside)?;
+        let pool = config.redis.pool(POOL);
         let reporter = Reporter::new(report::Sources {
             metrics: metrics.clone(),
             sales: sales.clone(),
@@ -260,7 +260,7 @@ fn thread(name: &str, work: impl FnOnce() -> io::Result<()> + Send + 'static) ->
 /// The follower, the reaper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
 fn keep_ledger(
     shared: Shared,
-    pool: deadpool_redis::Pool,
+    pool: Pool,
     caught_up: Arc<CaughtUp>,
     (hearsay, mut reporter): (Arc<Hearsay>, Reporter),
 ) -> io::Result<()> {
@@ -281,7 +281,7 @@ fn keep_ledger(
     })
 }
 
-async fn load_scripts(pool: deadpool_redis::Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>) {
+async fn load_scripts(pool: Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>) {
     let outage = Outage::of("the scripts can't be loaded yet");
     loop {
         let outcome = match checkout(&pool).await {

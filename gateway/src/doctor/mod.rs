@@ -174,7 +174,7 @@ impl Ledger {
         let gather::redis::Shared { mut fleet, sales: all } =
             shared.await.map_err(|error| error.to_string())?;
         fleet.expected = args.gateways;
-        let admin = Admin::new(config.redis.pool(1)?, scripts, Arc::default());
+        let admin = Admin::new(config.redis.pool(1), scripts, Arc::default());
         let look = gather::sales::Look {
             admin: &admin,
             run_id: &itself.run_id,

@@ -74,7 +74,7 @@ fn role(facts: &RedisFacts, lines: &mut Lines) {
         lines.fail(
             "role",
             found,
-            "give --redis one Redis of its own: Cluster and Sentinel are not supported",
+            "give --redis one Redis of its own, or sentinels that say where it is: Cluster is not supported",
         );
     } else if facts.info("role") == "slave" {
         let found = format!("a replica of {}", facts.info("master_host"));

@@ -3,17 +3,16 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use deadpool_redis::Pool;
 use redis::Value;
 use redis::aio::ConnectionLike;
 
-use super::checkout;
 use super::dial::run_id;
 use super::journal::{self, Cursor, Entry};
 use super::keys::{Keys, SALES};
 use super::memory::Sales;
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 use super::snapshot::{self, Snapshot};
+use super::{Pool, checkout};
 use crate::domain::definition::Definition;
 use crate::domain::identity::buyer_part;
 pub use crate::domain::lever::Lever;

@@ -10,10 +10,10 @@ use std::collections::hash_map::Entry as Slot;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use deadpool_redis::Pool;
 use redis::aio::ConnectionLike;
 pub use report::{Counts, ItemReport, Report, Verdict};
 
+use super::Pool;
 use super::follow::scan;
 use super::journal::{self, Entry, Total};
 use super::keys::Keys;

@@ -2,17 +2,18 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::{Hook, Pool, Runtime};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, RedisResult};
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisResult};
 
-use super::POOL_USE;
+use super::Pool;
 use super::durability::Durability;
 use super::scripts::Copies;
+use super::sentinel::Sentinels;
 
-/// Opens connections; a lane is generic over it, so that Sentinel and Cluster can come.
+/// Opens connections; a lane is generic over it, so that Cluster can come.
 pub trait Dial: Clone + 'static {
     /// What it opens.
     type Conn: ConnectionLike + Clone + 'static;
@@ -20,17 +21,38 @@ pub trait Dial: Clone + 'static {
     fn dial(&self) -> impl Future<Output = RedisResult<Self::Conn>>;
 }
 
-/// One Redis at one address.
+/// The Redis that the ledger is in.
 #[derive(Clone)]
 pub struct Redis {
-    client: redis::Client,
-    info: ConnectionInfo,
+    place: Place,
     connect_timeout: Duration,
     answer_timeout: Duration,
     durability: Durability,
 }
 
+/// Where it is.
+#[derive(Clone)]
+enum Place {
+    At(Box<Client>),
+    /// At whichever address sentinels say.
+    Behind(Arc<Sentinels>),
+}
+
 impl Redis {
+    /// `url` is `redis://`, `rediss://`, `unix:`, `redis+sentinel://` or `rediss+sentinel://`. Nothing is connected yet.
+    pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
+        let place = match Sentinels::parse(url) {
+            Some(sentinels) => Place::Behind(Arc::new(sentinels?)),
+            None => {
+                // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
+                let info = url.into_connection_info()?;
+                let settings = info.tcp_settings().clone().set_nodelay(true);
+                Place::At(Box::new(Client::open(info.set_tcp_settings(settings))?))
+            }
+        };
+        Ok(Self { place, connect_timeout, answer_timeout, durability: Durability::default() })
+    }
+
     /// What is known of it is told only once it is so safe.
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
@@ -53,20 +75,16 @@ impl Redis {
         }
     }
 
-    /// `url` is `redis://`, `rediss://` or `unix:`. Nothing is connected yet.
-    pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
-        // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
-        let info = url.into_connection_info()?;
-        let settings = info.tcp_settings().clone().set_nodelay(true);
-        let info = info.set_tcp_settings(settings);
-        let client = redis::Client::open(info.clone())?;
-        Ok(Self { client, info, connect_timeout, answer_timeout, durability: Durability::default() })
+    /// Whether it is always at the same address.
+    pub(super) fn is_fixed(&self) -> bool {
+        matches!(self.place, Place::At(_))
     }
 
     /// Whether it is reached by an address of this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        match self.info.addr() {
+        let Place::At(client) = &self.place else { return false };
+        match client.get_connection_info().addr() {
             ConnectionAddr::Unix(_) => true,
             ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => {
                 host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
@@ -77,8 +95,16 @@ impl Redis {
 
     /// Where it is, without user and password.
     #[must_use]
-    pub fn address(&self) -> &ConnectionAddr {
-        self.info.addr()
+    pub fn address(&self) -> String {
+        match &self.place {
+            Place::At(client) => client.get_connection_info().addr().to_string(),
+            Place::Behind(sentinels) => sentinels.shown().to_owned(),
+        }
+    }
+
+    /// Until it must have taken a connection.
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
     }
 
     /// Until it must have answered.
@@ -87,34 +113,26 @@ impl Redis {
         self.answer_timeout
     }
 
+    /// A client of the one that is the primary at the moment.
+    pub(super) async fn primary(&self) -> RedisResult<Client> {
+        match &self.place {
+            Place::At(client) => Ok(Client::clone(client)),
+            Place::Behind(sentinels) => sentinels.primary(self.connect_timeout).await,
+        }
+    }
+
     /// A connection with the answer time-out `timeout` instead of the usual one.
     pub async fn dial_with(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(timeout));
-        self.client.get_multiplexed_async_connection_with_config(&config).await
+        self.primary().await?.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// A pool for all that is not hot. Every checkout is checked by a `PING`.
-    pub fn pool(&self, size: usize) -> Result<Pool, String> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.connect_timeout))
-            .set_response_timeout(Some(self.answer_timeout.max(Duration::from_secs(10))));
-        let manager =
-            deadpool_redis::Manager::new_with_config(self.info.clone(), config).map_err(|e| e.to_string())?;
-        let wait = Some(self.connect_timeout + self.answer_timeout);
-        Pool::builder(manager)
-            .max_size(size)
-            .wait_timeout(wait)
-            .create_timeout(wait)
-            .recycle_timeout(wait)
-            .runtime(Runtime::Tokio1)
-            .post_create(Hook::sync_fn(|_, _| {
-                POOL_USE.connected();
-                Ok(())
-            }))
-            .build()
-            .map_err(|e| e.to_string())
+    /// A pool for all that is not hot.
+    #[must_use]
+    pub fn pool(&self, size: usize) -> Pool {
+        Pool::of(self.clone(), size)
     }
 }
 

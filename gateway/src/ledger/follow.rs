@@ -232,14 +232,24 @@ impl Follower<'_> {
                 sale.set_tail(tail);
                 sale.add_buyers(buyers);
                 sale.set_memory(memory);
+                self.has_read(&sale, sequence);
             }
             None => {
                 let sale = Sale::new(id, memory, buyers);
                 sale.set_tail(tail);
+                self.has_read(&sale, sequence);
                 self.sales.insert(Arc::new(sale));
             }
         }
         Ok(position)
+    }
+
+    /// What has been read counts as told, unless replicas must have it first: then it may be lost with the primary, and nobody
+    /// has been told that it is so but by an answer that waited for them.
+    fn has_read(&self, sale: &Sale, sequence: u64) {
+        if !self.scripts.wait_for_replicas() {
+            sale.saw(sequence);
+        }
     }
 
     /// One read of all journals: what came, by sale.
@@ -308,7 +318,9 @@ impl Follower<'_> {
         if stuck.is_none() {
             stuck = reading.catch_up(&mut journal, each).await?;
         }
+        let sequence = reading.memory.sequence;
         sale.set_memory(reading.memory);
+        self.has_read(&sale, sequence);
         self.positions.insert(id.to_owned(), reading.position);
         if let Some(refusal) = stuck {
             self.is_stuck(id, refusal);

@@ -101,7 +101,7 @@ pub struct Sale {
     /// Buyers with any reservation.
     buyers: Buyers,
     pending: Pending,
-    /// The highest sequence that this process has seen.
+    /// The highest sequence that this process may have told somebody of.
     known: AtomicU64,
     /// When memory was last complete, in microseconds after `since`; 0: never yet.
     complete_at: AtomicU64,
@@ -181,7 +181,7 @@ impl Sale {
         Self {
             id: id.to_owned(),
             keys: Keys::of(id),
-            known: AtomicU64::new(memory.sequence),
+            known: AtomicU64::new(0),
             memory: ArcSwap::from_pointee(memory.settled()),
             buyers: Buyers::of(buyers),
             pending: Pending::default(),
@@ -220,7 +220,6 @@ impl Sale {
     }
 
     pub(super) fn set_memory(&self, memory: Memory) {
-        self.saw(memory.sequence);
         let revision = memory.catalogue.revision;
         self.memory.store(Arc::new(memory.settled()));
         self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
@@ -232,7 +231,7 @@ impl Sale {
         let _ = self.revision.subscribe().wait_for(|known| *known >= revision).await;
     }
 
-    /// The highest sequence seen: no ledger may be older.
+    /// The highest sequence that may have been told to somebody: no ledger may be older.
     #[must_use]
     pub fn known(&self) -> u64 {
         self.known.load(Ordering::Relaxed)

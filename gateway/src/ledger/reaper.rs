@@ -5,9 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_redis::Pool;
 use tokio::task::JoinHandle;
 
+use super::Pool;
 use super::archive;
 use super::audit;
 use super::dial::Dial;
@@ -51,7 +51,7 @@ async fn reap_sale<D: Dial>(
 ) {
     loop {
         if let Some(live) = lane.live() {
-            let outcome = tick_and_sweep(&lane, &live, &sale).await;
+            let outcome = tick_and_sweep(&lane, &live, &scripts, &sale).await;
             let is_missing = matches!(outcome, Err(Failure::Refused(Refusal::Missing)));
             if is_missing && archive::is_purged(&pool, &sale.id).await.unwrap_or(false) {
                 tracing::info!(sale = sale.id, "the sale was purged");
@@ -64,7 +64,12 @@ async fn reap_sale<D: Dial>(
 }
 
 /// One tick, and as many sweeps as it takes until no hold is due.
-async fn tick_and_sweep<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) -> Result<(), Failure> {
+async fn tick_and_sweep<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    scripts: &Scripts,
+    sale: &Sale,
+) -> Result<(), Failure> {
     let sent = Instant::now();
     let args = || vec![live.run_id.to_string(), sale.known().to_string()];
     let memory = sale.memory();
@@ -85,7 +90,11 @@ async fn tick_and_sweep<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sa
         let mut args = args();
         args.push(SWEEP_ENTRIES.to_string());
         let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
-        sale.saw(Header::of(&reply)?.sequence);
+        // Nobody is told of it, so that it does not wait for replicas.
+        let swept = Header::of(&reply)?.sequence;
+        if !scripts.wait_for_replicas() {
+            sale.saw(swept);
+        }
         sale.reaped().swept(reply.get(4).map(text).as_deref().and_then(first_left));
         if reply.get(3).map(text).as_deref() != Some("1") {
             break;

@@ -87,6 +87,12 @@ impl Scripts {
         Self { copies, ..self }
     }
 
+    /// Whether replies count only once replicas have what they tell of.
+    #[must_use]
+    pub fn wait_for_replicas(&self) -> bool {
+        self.copies.is_some()
+    }
+
     /// The hash of each, by which it is called.
     pub fn hashes(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(|(hash, _)| hash.as_str())

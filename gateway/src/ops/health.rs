@@ -6,14 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use deadpool_redis::Pool;
 use redis::aio::ConnectionLike;
 
-use crate::ledger::checkout;
 use crate::ledger::durability::{Durability, Setting};
 use crate::ledger::follow::CaughtUp;
 use crate::ledger::outage::Outage;
 use crate::ledger::scripts::Failure;
+use crate::ledger::{Pool, checkout};
 
 /// The follower may be this far behind before we call ourselves not ready. Longer than the longest
 /// age at which memory decides, so that a short stall does not take all gateways out at once.

@@ -41,6 +41,7 @@ mod model;
 mod order;
 mod proxies;
 mod request_ids;
+mod sentinel;
 mod smoke;
 mod spike;
 mod tally;

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use deadpool_redis::Pool;
 use redis::aio::ConnectionLike;
 use serde_json::json;
 
@@ -10,9 +9,9 @@ use super::{Trouble, verify};
 use crate::domain::rfc3339::rfc3339;
 use crate::ledger::admin::{Admin, By};
 use crate::ledger::audit::{self, Verdict};
-use crate::ledger::checkout;
 use crate::ledger::keys::{PURGED, SALES};
 use crate::ledger::scripts::{Failure, Script, text};
+use crate::ledger::{Pool, checkout};
 
 /// What a purge does.
 pub const PURGE_EFFECT: &str = "Every reservation, the journal and all ids of buyers of this sale are removed from Redis, for \

@@ -102,7 +102,10 @@ pub(super) fn no_entry(keys: &Keys, sequence: u64) -> Refusal {
 /// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
 pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
     let (memory, buyers) = read_whole(conn, scripts, &Keys::of(id)).await?;
-    Ok(Sale::new(id, memory, buyers))
+    let sequence = memory.sequence;
+    let sale = Sale::new(id, memory, buyers);
+    sale.saw(sequence);
+    Ok(sale)
 }
 
 /// What a sale is at one sequence, and all its buyers until then; later ones may be among them.

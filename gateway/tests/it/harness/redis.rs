@@ -31,12 +31,21 @@ impl Redis {
 
     /// A primary, and a replica that follows it.
     pub fn with_replica() -> (Self, Self) {
-        let port =
-            std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-        let listens = ["--port", &port, "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"];
-        let primary = Self::start_with(&listens);
-        let replica = Self::start_with(&["--replicaof", "127.0.0.1", &port]);
-        (primary, replica)
+        let (primary, port) = Self::at_a_port(None);
+        (primary, Self::at_a_port(Some(port)).0)
+    }
+
+    /// One that others can reach at a port, a primary or a replica of the one at that port.
+    pub fn at_a_port(of: Option<u16>) -> (Self, u16) {
+        let port = free_port();
+        let port_text = port.to_string();
+        let of = of.map(|of| of.to_string());
+        let mut options =
+            vec!["--port", &port_text, "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"];
+        if let Some(of) = &of {
+            options.extend(["--replicaof", "127.0.0.1", of]);
+        }
+        (Self::start_with(&options), port)
     }
 
     /// Where it listens.
@@ -118,6 +127,11 @@ impl Redis {
     pub fn signal(&self, name: &str) {
         super::gateway::signal(self.child.id(), name);
     }
+}
+
+/// A port that is free at the moment, for programs that can't say which one they have chosen.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for Redis {

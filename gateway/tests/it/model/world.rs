@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_redis::Pool;
 use gateway::admit::{Wish, admit};
 use gateway::domain::definition::Definition;
 use gateway::domain::reservation::Reservation;
+use gateway::ledger::Pool;
 use gateway::ledger::admin::{Admin, Applied, By, Lever};
 use gateway::ledger::audit::{Report, audit};
 use gateway::ledger::batch::{Deadlines, Decision, Queue, QueueLimits};
@@ -88,7 +88,7 @@ impl Ledger {
     async fn new(url: &str) -> Self {
         let scripts = Arc::new(Scripts::new(TEST_CLOCK));
         let dial = Dial::new(url, PATIENCE, PATIENCE).unwrap();
-        let pool = dial.pool(4).unwrap();
+        let pool = dial.pool(4);
         let lanes: Vec<_> =
             (0..GATEWAYS).map(|_| Lane::new(dial.clone(), scripts.clone(), Arc::default())).collect();
         for lane in &lanes {

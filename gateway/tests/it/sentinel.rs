@@ -1,0 +1,165 @@
+//! A primary that is lost, and replicas that sentinels put in its place, with real redis-servers and sentinels.
+
+use std::process::{Child, Command, Stdio};
+
+use crate::faults::{far, stock};
+use crate::harness::cli::run;
+use crate::harness::eventually;
+use crate::harness::gateway::Gateway;
+use crate::harness::redis::Redis;
+use crate::harness::sale::{known, open, small, white};
+use crate::spike::{Spike, changes, ready};
+
+/// Sentinels on ports of their own. They end when this is dropped.
+struct Sentinels {
+    children: Vec<Child>,
+    _dir: tempfile::TempDir,
+    /// For `--redis`.
+    url: String,
+    ports: Vec<u16>,
+}
+
+impl Sentinels {
+    /// Three that watch this primary, and agree by two.
+    async fn of(primary: u16) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let ports: Vec<u16> = (0..3).map(|_| crate::harness::redis::free_port()).collect();
+        let start = |port: &u16| {
+            let file = dir.path().join(format!("{port}.conf"));
+            let settings = format!(
+                "port {port}\nbind 127.0.0.1\nsentinel monitor ledger 127.0.0.1 {primary} 2\n\
+                 sentinel down-after-milliseconds ledger 1000\nsentinel failover-timeout ledger 3000\n"
+            );
+            std::fs::write(&file, settings).unwrap();
+            let mut command = Command::new("redis-server");
+            command.arg(&file).arg("--sentinel").current_dir(dir.path()).stdout(Stdio::null());
+            command.spawn().expect("redis-server must be installed; scripts/test does that")
+        };
+        let children = ports.iter().map(start).collect();
+        let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+        let url = format!("redis+sentinel://{}/ledger", hosts.join(","));
+        let sentinels = Self { children, _dir: dir, url, ports };
+        eventually("the sentinels know each other and both replicas", || async {
+            let good = |port: &u16| {
+                let quorum = sentinels
+                    .ask(*port, &["CKQUORUM", "ledger"])
+                    .is_some_and(|told| told.starts_with("OK 3"));
+                let replicas = sentinels.ask(*port, &["REPLICAS", "ledger"]);
+                quorum && replicas.is_some_and(|told| told.matches("runid").count() == 2)
+            };
+            sentinels.ports.iter().all(good).then_some(())
+        })
+        .await;
+        sentinels
+    }
+
+    /// A `SENTINEL` command's answer, in debugging form.
+    fn ask(&self, port: u16, words: &[&str]) -> Option<String> {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+        let told = redis::cmd("SENTINEL")
+            .arg(words)
+            .query::<redis::Value>(&mut client.get_connection().ok()?)
+            .ok()?;
+        match told {
+            redis::Value::SimpleString(text) => Some(text),
+            other => Some(format!("{other:?}").replace(|c: char| !c.is_ascii_alphanumeric(), "")),
+        }
+    }
+}
+
+impl Drop for Sentinels {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// A primary at a port, and two replicas of it.
+async fn three() -> (Redis, [Redis; 2], u16) {
+    let (primary, port) = Redis::at_a_port(None);
+    let replicas = [(); 2].map(|()| Redis::at_a_port(Some(port)).0);
+    eventually("both are in step", || async {
+        let info: String = primary.run("INFO replication");
+        (info.matches("state=online").count() == 2).then_some(())
+    })
+    .await;
+    (primary, replicas, port)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_lost_in_mid_spike_is_replaced_and_nothing_that_a_replica_has_is_lost() {
+    let (mut primary, _replicas, port) = three().await;
+    let sentinels = Sentinels::of(port).await;
+    let options = ["--durability", "replicas=1"];
+    let one = Gateway::start_at(&sentinels.url, &options).await;
+    let two = Gateway::start_at(&sentinels.url, &options).await;
+    open(&one, &stock(200)).await;
+    known(&two, "small").await;
+
+    let spike = Spike::start(&[&one, &two], "b", 300, &far());
+    spike.won(40).await;
+    primary.kill();
+    let outcome = spike.end().await;
+    ready(&one, true).await;
+    ready(&two, true).await;
+    assert_eq!((outcome.winners.len(), outcome.refused.len()), (200, 100));
+    assert!(!outcome.put_off.is_empty());
+    outcome.reconcile(&one).await;
+    assert_eq!(changes(&two, "adopt").await, 1);
+
+    // The former primary comes back as a replica, and nobody is misled by it.
+    primary.start_again();
+    eventually("it follows the new one", || async { (primary.info("role") == "slave").then_some(()) }).await;
+    let audit = run(&["audit", "small", "--redis", &sentinels.url]);
+    assert_eq!(audit.code, 0, "{audit:?}");
+}
+
+#[tokio::test]
+async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answers() {
+    let (primary, _replicas, port) = three().await;
+    let sentinels = Sentinels::of(port).await;
+    let gateway = Gateway::start_at(&sentinels.url, &["--durability", "replicas=1"]).await;
+    open(&gateway, &small()).await;
+    assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
+    let sentinel = sentinels.ports[0];
+    eventually("it begins", || async { sentinels.ask(sentinel, &["FAILOVER", "ledger"]) }).await;
+    eventually("it follows", || async { (primary.info("role") == "slave").then_some(()) }).await;
+    let bob = eventually("bob is told", || async {
+        let reply = gateway.reserve("bob", "k1", &white()).await;
+        (reply.status < 300).then_some(reply)
+    })
+    .await;
+    assert_eq!(bob.json["state"], "held");
+    let again = gateway.reserve("alice", "k1", &white()).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (200, "true"));
+    // Also what is not hot is asked of the new one: levers, audits, readiness.
+    assert_eq!(gateway.lever("pause", &serde_json::json!({})).await.status, 200);
+    let audit = gateway.audit().await;
+    assert_eq!(audit["verdict"], "balanced", "{audit}");
+    ready(&gateway, true).await;
+}
+
+#[tokio::test]
+async fn sentinels_that_are_away_or_know_no_such_service_are_told_in_words() {
+    let nobody = crate::harness::redis::free_port();
+    for (url, words) in [
+        (format!("redis+sentinel://127.0.0.1:{nobody}/ledger"), "can't reach Redis"),
+        ("redis+sentinel://127.0.0.1:1".to_owned(), "names no service"),
+        ("sentinel://127.0.0.1:1/ledger".to_owned(), "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"),
+    ] {
+        let done = run(&["sale", "list", "--redis", &url]);
+        assert!(done.code >= 2 && done.err.contains(words), "{url}: {done:?}");
+    }
+    let (_primary, _replicas, port) = three().await;
+    let sentinels = Sentinels::of(port).await;
+    let other = sentinels.url.replace("/ledger", "/another");
+    let done = run(&["sale", "list", "--redis", &other]);
+    assert_eq!(done.code, 3, "{done:?}");
+    assert!(done.err.contains("can't reach Redis"), "{done:?}");
+    println!("{}", done.err);
+    // One that is away is passed over.
+    let partly = sentinels.url.replace("redis+sentinel://", &format!("redis+sentinel://127.0.0.1:{nobody},"));
+    assert_eq!(run(&["sale", "list", "--redis", &partly]).code, 0);
+}
