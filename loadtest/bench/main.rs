@@ -91,6 +91,9 @@ pub(crate) struct Options {
     /// Writes the measured instructions into the file instead of comparing
     #[arg(long, requires = "instructions")]
     accept: bool,
+    /// Instead: what a reservation costs at each durability
+    #[arg(long)]
+    durability: bool,
     /// Writes all figures as JSON, too
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,

@@ -33,6 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Round>, Failure> {
             wanted: &wanted,
             quick: options.quick,
             peer: !options.no_peer,
+            only_levels: options.durability,
         };
         measured.push(bench.round()?);
     }
@@ -46,6 +47,8 @@ struct Bench<'a> {
     wanted: &'a [Case],
     quick: bool,
     peer: bool,
+    /// A reservation at each durability, and nothing else.
+    only_levels: bool,
 }
 
 /// A gateway, its Redis, and the floors that its answers are compared with.
@@ -67,6 +70,13 @@ impl Bench<'_> {
         let mut round = Round::default();
         let buyers = Buyers::new(&self.place, WARM_UP + FRESH_RANGES * self.count + 1)?;
         let won = buyers.taps("won", STORES);
+        if self.only_levels {
+            for level in [Level::None, Level::Aof, Level::Fsync, Level::Replica] {
+                let stage = self.stage(level, 1, &buyers)?;
+                self.case(&mut round, &stage, Case::Won, &won, 0, CONNECTIONS, None)?;
+            }
+            return Ok(round);
+        }
         self.base(&mut round, &buyers, &won)?;
         if !self.quick && self.wanted.contains(&Case::Won) {
             let levels = [(Level::Aof, 1), (Level::Fsync, 1), (Level::Replica, 1), (Level::None, 2)];

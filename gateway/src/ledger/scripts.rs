@@ -186,7 +186,9 @@ pub enum Failure {
     #[error("no answer from Redis: {0}")]
     Unknown(String),
     /// It was done, and fewer replicas have it than must: it may be lost with the primary, so nobody is told.
-    #[error("{copied} of {wanted} replicas have it in time")]
+    #[error(
+        "it was done, but only {copied} of {wanted} replicas have it in time, so that it may yet be lost: try again"
+    )]
     NotCopied {
         /// So many have it.
         copied: i64,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use redis::aio::ConnectionLike;
 
-use crate::ledger::durability::{Durability, Setting};
+use crate::ledger::durability::{Durability, Setting, is_replica};
 use crate::ledger::follow::CaughtUp;
 use crate::ledger::outage::Outage;
 use crate::ledger::scripts::Failure;
@@ -102,7 +102,10 @@ impl Health {
             reasons.push("draining".to_owned());
         }
         match checkout(&self.pool).await {
-            Ok(mut conn) => reasons.extend(self.durability.problem(&mut *conn).await),
+            Ok(mut conn) => {
+                reasons.extend(is_replica(&mut *conn).await);
+                reasons.extend(self.durability.problem(&mut *conn).await);
+            }
             Err(Failure::NotDone(why)) => reasons.push(why),
             Err(failure) => reasons.push(failure.to_string()),
         }

@@ -116,3 +116,15 @@ async fn where_config_is_forbidden_the_log_says_that_the_promise_can_t_be_seen()
     redis.run::<()>("CONFIG SET appendonly no");
     not_ready(&gateway, "CONFIG SET appendonly yes").await;
 }
+
+#[tokio::test]
+async fn a_replica_in_place_of_the_primary_is_told_and_takes_nothing() {
+    let (primary, replica) = Redis::with_replica();
+    let good = Gateway::start(&primary).await;
+    open(&good, &small()).await;
+    let lost = Gateway::spawn(&replica, &[]);
+    not_ready(&lost, "this Redis is a replica of 127.0.0.1:").await;
+    let reply = lost.reserve("alice", "k1", &white()).await;
+    assert!(reply.status == 503 || reply.status == 404, "{}", reply.text);
+    assert_eq!(good.audit().await["sequence"], 1);
+}
