@@ -23,7 +23,7 @@ const LISTED_MAX: usize = 64;
 /// Seconds over which quantiles are taken.
 pub(super) const WINDOW: usize = 10;
 
-/// All gateways that were ever heard, for as long as somebody watches.
+/// All gateways that were heard since this one started.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     gateways: BTreeMap<String, Known>,
