@@ -142,6 +142,26 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
 }
 
 #[tokio::test]
+async fn user_password_and_database_are_for_the_primary_and_not_for_the_sentinels() {
+    let (primary, replicas, port) = three().await;
+    for redis in replicas.iter().chain([&primary]) {
+        redis.run::<()>("ACL SETUSER gate on >p@ss ~* &* +@all");
+    }
+    let sentinels = Sentinels::of(port).await;
+    let url = sentinels.url.replace("//", "//gate:p%40ss@") + "?db=1";
+    let gateway = Gateway::start_at(&url, &["--durability", "replicas=2"]).await;
+    open(&gateway, &small()).await;
+    assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
+    let whoami = primary.run::<String>("CLIENT LIST");
+    assert!(whoami.contains("user=gate"), "{whoami}");
+    let keyspace: String = primary.run("INFO keyspace");
+    assert!(keyspace.contains("db1:") && !keyspace.contains("db0:"), "{keyspace}");
+    let wrong = run(&["sale", "list", "--redis", &url.replace("p%40ss", "wrong-secret")]);
+    assert_eq!(wrong.code, 3, "{wrong:?}");
+    assert!(!wrong.err.contains("wrong-secret"), "{wrong:?}");
+}
+
+#[tokio::test]
 async fn sentinels_that_are_away_or_know_no_such_service_are_told_in_words() {
     let nobody = crate::harness::redis::free_port();
     for (url, words) in [
