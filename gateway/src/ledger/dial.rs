@@ -1,5 +1,6 @@
 //! How connections to Redis are opened: settings, time-outs, the run_id of what is at the other end.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -144,11 +145,16 @@ impl Dial for Redis {
     }
 }
 
+/// What Redis says of itself, by name; `section` as `INFO` takes it.
+pub async fn info(conn: &mut impl ConnectionLike, section: &str) -> RedisResult<HashMap<String, String>> {
+    let text: String = redis::cmd("INFO").arg(section).query_async(conn).await?;
+    let pairs = text.lines().filter_map(|line| line.split_once(':'));
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
+}
+
 /// Which Redis process is at the other end: a restarted or promoted one has another run_id.
 pub async fn run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
-    let info: String = redis::cmd("INFO").arg("server").query_async(conn).await?;
-    let found = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-    found.map(|id| id.trim().to_owned()).ok_or_else(|| {
+    info(conn, "server").await?.remove("run_id").ok_or_else(|| {
         redis::RedisError::from((redis::ErrorKind::UnexpectedReturnType, "INFO server names no run_id"))
     })
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value};
 
+use super::dial::info;
 use super::scripts::text;
 
 /// More replicas than that nobody waits for.
@@ -92,12 +93,6 @@ impl fmt::Display for Durability {
             Self::Replicas(n) => write!(f, "replicas={n}"),
         }
     }
-}
-
-async fn info(conn: &mut impl ConnectionLike, section: &str) -> RedisResult<HashMap<String, String>> {
-    let text: String = redis::cmd("INFO").arg(section).query_async(conn).await?;
-    let lines = text.lines().filter_map(|line| line.split_once(':'));
-    Ok(lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
 }
 
 fn appends(info: &HashMap<String, String>) -> Setting {

@@ -9,6 +9,7 @@ use redis::{RedisResult, Value, cmd};
 use crate::config::ServeConfig;
 use crate::doctor::fleet::FleetFacts;
 use crate::doctor::redis::{Machine, RedisFacts};
+use crate::ledger::dial::info;
 use crate::ledger::fleet;
 use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES};
 use crate::ledger::scripts::{Failure, Refusal, Script, Scripts, text};
@@ -59,7 +60,7 @@ pub(in crate::doctor) async fn itself(
     config: &ServeConfig,
     conn: &mut MultiplexedConnection,
 ) -> RedisResult<Itself> {
-    let info = info(conn).await?;
+    let info = info(conn, "default").await?;
     let settings = settings(conn).await?;
     let pings = pings(conn).await?;
     let (offset_ms, now_ms) = offset(conn).await?;
@@ -110,13 +111,6 @@ pub(in crate::doctor) async fn shared(
 fn connections(config: &ServeConfig) -> u64 {
     let lanes = config.workers + 1;
     u64::try_from(2 * (lanes + 2) + 2 * POOL).unwrap_or(u64::MAX)
-}
-
-async fn info(conn: &mut impl ConnectionLike) -> RedisResult<HashMap<String, String>> {
-    let text: String = cmd("INFO").query_async(conn).await?;
-    let pair =
-        |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
-    Ok(text.lines().filter_map(pair).collect())
 }
 
 /// The settings; an error inside means that Redis does not tell them.
