@@ -23,38 +23,53 @@ impl Sentinels {
     /// Three that watch this primary, and agree by two.
     async fn of(primary: u16) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let ports: Vec<u16> = (0..3).map(|_| crate::harness::redis::free_port()).collect();
-        let start = |port: &u16| {
+        let start = |port: u16| {
             let file = dir.path().join(format!("{port}.conf"));
+            // Long enough that a busy machine is not taken for a primary that is gone.
             let settings = format!(
                 "port {port}\nbind 127.0.0.1\nsentinel monitor ledger 127.0.0.1 {primary} 2\n\
-                 sentinel down-after-milliseconds ledger 1000\nsentinel failover-timeout ledger 3000\n"
+                 sentinel down-after-milliseconds ledger 3000\nsentinel failover-timeout ledger 6000\n"
             );
             std::fs::write(&file, settings).unwrap();
             let mut command = Command::new("redis-server");
             command.arg(&file).arg("--sentinel").current_dir(dir.path()).stdout(Stdio::null());
             command.spawn().expect("redis-server must be installed; scripts/test does that")
         };
-        let children = ports.iter().map(start).collect();
+        let (mut ports, mut children) = (Vec::new(), Vec::new());
+        while ports.len() < 3 {
+            let port = crate::harness::redis::free_port();
+            let mut child = start(port);
+            // It ends at once if somebody else has taken the port meanwhile.
+            let lives = eventually("a sentinel answers, or has ended", || {
+                let ended = child.try_wait().unwrap().is_some();
+                let answers = Self::ask(port, &["MYID"]).is_some();
+                async move { (ended || answers).then_some(!ended) }
+            })
+            .await;
+            if lives {
+                ports.push(port);
+                children.push(child);
+            }
+        }
         let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let url = format!("redis+sentinel://{}/ledger", hosts.join(","));
         let sentinels = Self { children, _dir: dir, url, ports };
-        eventually("the sentinels know each other and both replicas", || async {
-            let good = |port: &u16| {
-                let quorum = sentinels
-                    .ask(*port, &["CKQUORUM", "ledger"])
-                    .is_some_and(|told| told.starts_with("OK 3"));
-                let replicas = sentinels.ask(*port, &["REPLICAS", "ledger"]);
-                quorum && replicas.is_some_and(|told| told.matches("runid").count() == 2)
-            };
-            sentinels.ports.iter().all(good).then_some(())
+        let all = |words: &[&str], is_good: fn(&str) -> bool| {
+            sentinels.ports.iter().all(|port| Self::ask(*port, words).is_some_and(|told| is_good(&told)))
+        };
+        eventually("the sentinels know each other", || async {
+            all(&["CKQUORUM", "ledger"], |told| told.starts_with("OK 3")).then_some(())
+        })
+        .await;
+        eventually("and both replicas", || async {
+            all(&["REPLICAS", "ledger"], |told| told.matches("runid").count() == 2).then_some(())
         })
         .await;
         sentinels
     }
 
     /// A `SENTINEL` command's answer, in debugging form.
-    fn ask(&self, port: u16, words: &[&str]) -> Option<String> {
+    fn ask(port: u16, words: &[&str]) -> Option<String> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
         let told = redis::cmd("SENTINEL")
             .arg(words)
@@ -124,7 +139,7 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
     open(&gateway, &small()).await;
     assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
     let sentinel = sentinels.ports[0];
-    eventually("it begins", || async { sentinels.ask(sentinel, &["FAILOVER", "ledger"]) }).await;
+    eventually("it begins", || async { Sentinels::ask(sentinel, &["FAILOVER", "ledger"]) }).await;
     eventually("it follows", || async { (primary.info("role") == "slave").then_some(()) }).await;
     let bob = eventually("bob is told", || async {
         let reply = gateway.reserve("bob", "k1", &white()).await;
