@@ -15,8 +15,8 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use hyper::http::HeaderValue;
 
-use options::Help;
 pub use options::{CommonOptions, DEFAULTS, ServeOptions};
+use options::{Help, without_password};
 
 use crate::admit::limits::LimitSettings;
 use crate::http::peer::TrustedProxies;
@@ -385,19 +385,6 @@ fn origin(text: &str) -> Result<HeaderValue, String> {
         .ok()
         .filter(|_| host_only)
         .ok_or_else(|| format!("holds {text:?}, which is no origin like https://shop.example"))
-}
-
-/// A URL that can be shown.
-fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if at > scheme => {
-            format!("{}***{}", &url[..scheme + 3], &url[at..])
-        }
-        _ => match url.split_once("?") {
-            Some((path, _)) => format!("{path}?***"),
-            None => url.to_owned(),
-        },
-    }
 }
 
 #[cfg(test)]

@@ -271,3 +271,16 @@ pub(super) struct Help {
     #[command(flatten)]
     _serve: ServeOptions,
 }
+
+/// A URL that can be shown.
+pub(super) fn without_password(url: &str) -> String {
+    match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if at > scheme => {
+            format!("{}***{}", &url[..scheme + 3], &url[at..])
+        }
+        _ => match url.split_once("?") {
+            Some((path, _)) => format!("{path}?***"),
+            None => url.to_owned(),
+        },
+    }
+}

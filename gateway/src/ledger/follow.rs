@@ -232,24 +232,16 @@ impl Follower<'_> {
                 sale.set_tail(tail);
                 sale.add_buyers(buyers);
                 sale.set_memory(memory);
-                self.has_read(&sale, sequence);
+                sale.has_read(sequence, self.scripts);
             }
             None => {
                 let sale = Sale::new(id, memory, buyers);
                 sale.set_tail(tail);
-                self.has_read(&sale, sequence);
+                sale.has_read(sequence, self.scripts);
                 self.sales.insert(Arc::new(sale));
             }
         }
         Ok(position)
-    }
-
-    /// What has been read counts as told, unless replicas must have it first: then it may be lost with the primary, and nobody
-    /// has been told that it is so but by an answer that waited for them.
-    fn has_read(&self, sale: &Sale, sequence: u64) {
-        if !self.scripts.wait_for_replicas() {
-            sale.saw(sequence);
-        }
     }
 
     /// One read of all journals: what came, by sale.
@@ -320,7 +312,7 @@ impl Follower<'_> {
         }
         let sequence = reading.memory.sequence;
         sale.set_memory(reading.memory);
-        self.has_read(&sale, sequence);
+        sale.has_read(sequence, self.scripts);
         self.positions.insert(id.to_owned(), reading.position);
         if let Some(refusal) = stuck {
             self.is_stuck(id, refusal);

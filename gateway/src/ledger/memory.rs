@@ -22,7 +22,7 @@ pub use totals::Stores;
 
 use super::journal::Entry;
 use super::keys::Keys;
-use super::scripts::Header;
+use super::scripts::{Header, Scripts};
 use super::tail::Tail;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::sale::{Availability, Levers, Phase};
@@ -235,6 +235,14 @@ impl Sale {
     #[must_use]
     pub fn known(&self) -> u64 {
         self.known.load(Ordering::Relaxed)
+    }
+
+    /// What was read counts as told, unless replicas must have it first: then it may be lost with the primary, and nobody has
+    /// been told that it is so but by an answer that waited for them.
+    pub(super) fn has_read(&self, sequence: u64, scripts: &Scripts) {
+        if !scripts.wait_for_replicas() {
+            self.saw(sequence);
+        }
     }
 
     pub(super) fn saw(&self, sequence: u64) {

@@ -91,10 +91,7 @@ async fn tick_and_sweep<D: Dial>(
         args.push(SWEEP_ENTRIES.to_string());
         let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
         // Nobody is told of it, so that it does not wait for replicas.
-        let swept = Header::of(&reply)?.sequence;
-        if !scripts.wait_for_replicas() {
-            sale.saw(swept);
-        }
+        sale.has_read(Header::of(&reply)?.sequence, scripts);
         sale.reaped().swept(reply.get(4).map(text).as_deref().and_then(first_left));
         if reply.get(3).map(text).as_deref() != Some("1") {
             break;

@@ -108,7 +108,7 @@ impl Scripts {
     /// Loads every script, as a start-up check: Redis answers and can compile them.
     pub async fn load(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<()> {
         for (_, text) in &self.texts {
-            redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await?;
+            load(conn, text).await?;
         }
         Ok(())
     }
@@ -129,12 +129,7 @@ impl Scripts {
         }
         let answer = match command.query_async(conn).await {
             Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                redis::cmd("SCRIPT")
-                    .arg("LOAD")
-                    .arg(text)
-                    .query_async::<String>(conn)
-                    .await
-                    .map_err(Failure::not_done)?;
+                load(conn, text).await.map_err(Failure::not_done)?;
                 command.query_async(conn).await
             }
             other => other,
@@ -157,8 +152,7 @@ impl Scripts {
         let mut answers = conn.req_packed_commands(&both, 0, 2).await?;
         let is_unknown_here = matches!(answers.first(), Some(Value::ServerError(e)) if e.kind() == Some(ServerErrorKind::NoScript));
         if is_unknown_here {
-            let load = redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await;
-            load.map_err(Failure::not_done)?;
+            load(conn, text).await.map_err(Failure::not_done)?;
             answers = conn.req_packed_commands(&both, 0, 2).await?;
         }
         let (copied, reply) = (answers.pop(), answers.pop());
@@ -174,6 +168,10 @@ impl Scripts {
             other => Err(Failure::Unknown(format!("an answer to WAIT that can't be read: {other:?}"))),
         }
     }
+}
+
+async fn load(conn: &mut impl ConnectionLike, text: &str) -> redis::RedisResult<()> {
+    redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await.map(drop)
 }
 
 /// Why a script gave no answer of its own.

@@ -153,13 +153,12 @@ impl Live {
             recents.note(&self.sources.metrics.answers());
             let sales = self.sources.sales.all();
             // One that was purged is shown no more, and its watchers are let go.
-            views.retain(|_, view| {
-                view.look.as_ref().is_none_or(|look| sales.iter().any(|sale| look.is_of(sale)))
+            views.retain(|_, view| match &view.look {
+                Some(look) => sales.iter().any(|sale| look.is_of(sale)),
+                None => sales.is_empty() || view.news.receiver_count() > 0,
             });
             if sales.is_empty() {
                 views.entry(String::new()).or_insert_with(|| View::of(None));
-            } else {
-                views.retain(|id, view| !id.is_empty() || view.news.receiver_count() > 0);
             }
             for sale in sales {
                 views.entry(sale.id.clone()).or_insert_with(|| View::of(Some(sale)));
