@@ -206,6 +206,17 @@ pub enum SaleAction {
         /// Who purges is asked.
         by_hand: ByHand,
     },
+    /// After a failover: does not wait for what a gateway knows that is gone for good, of whom the sale's alarm tells. What it
+    /// alone had told buyers may be lost
+    Release {
+        /// The sale's id.
+        sale: String,
+        /// The gateway's id, as the alarm tells it.
+        gateway: String,
+        #[command(flatten)]
+        /// Who releases is asked.
+        by_hand: ByHand,
+    },
     /// Sets the total of an item; pressing it twice does it once
     Restock {
         /// The sale's id.
