@@ -297,7 +297,15 @@ impl Batch {
         }
         let Header { sequence, time, sale_clock, .. } = decisions.header;
         if !winners.is_empty() {
-            sale.kept().tell(Told { sequence, kind: "reserve", at: time, clock: sale_clock, rows: winners });
+            let fields = Vec::new();
+            sale.kept().tell(Told {
+                sequence,
+                kind: "reserve",
+                at: time,
+                clock: sale_clock,
+                fields,
+                rows: winners,
+            });
         }
         // Only now: whoever learns the sequence must find the winners known as such.
         sale.saw(sequence);

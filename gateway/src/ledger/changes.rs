@@ -277,7 +277,7 @@ fn keep(sale: &Sale, script: Script, id: &str, change: &Change, header: Header, 
     {
         let rows = format!("{} - {}", &id[..BUYER_CHARS], text(row));
         let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-        sale.kept().tell(Told { sequence, kind, at, clock, rows });
+        sale.kept().tell(Told { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
 }
 

@@ -158,12 +158,12 @@ impl Entry {
         };
         if reservations.is_empty() {
             let (cursor, mut line) = base(1);
-            for name in
-                ["revision", "item", "total", "was", "run_id", "healed", "lost", "who", "reason"]
-            {
+            for name in ["revision", "item", "total", "was", "run_id", "healed", "lost", "who", "reason"] {
                 if let Some(value) = self.fields.get(name).filter(|v| *v != "-") {
-                    let number =
-                        value.parse::<u64>().ok().filter(|_| matches!(name, "revision" | "total" | "was" | "healed" | "lost"));
+                    let number = value
+                        .parse::<u64>()
+                        .ok()
+                        .filter(|_| matches!(name, "revision" | "total" | "was" | "healed" | "lost"));
                     line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
                 }
             }

@@ -26,10 +26,7 @@ impl Keys {
     /// The keys of this sale.
     #[must_use]
     pub fn of(sale: &str) -> Self {
-        Self {
-            all: PARTS.map(|part| format!("lg:{{{sale}}}:{part}")),
-            heal: format!("lg:{{{sale}}}:heal"),
-        }
+        Self { all: PARTS.map(|part| format!("lg:{{{sale}}}:{part}")), heal: format!("lg:{{{sale}}}:heal") }
     }
 
     /// Where a sale is loaded before it takes its place, in the same slot.

@@ -67,5 +67,10 @@ fn line_of_act(act: &Act, catalogue: &Catalogue) -> JournalLine {
         text.push_str(": ");
         text.push_str(reason);
     }
-    JournalLine { sequence: act.sequence, at: rfc3339(act.at), ops: !matches!(act.kind.as_str(), "adopt" | "lost"), text }
+    JournalLine {
+        sequence: act.sequence,
+        at: rfc3339(act.at),
+        ops: !matches!(act.kind.as_str(), "adopt" | "lost"),
+        text,
+    }
 }
