@@ -62,6 +62,7 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     redis.kill();
     copy(&redis, "appendonlydir", "earlier");
     redis.start_again();
+    told(&gateway, "early", "k", &far()).await;
     // Gateways keep changes of reservations, levers and stock. A definition is a file that ops have.
     open(&gateway, &with(stock(3), "/sale/name", json!("Another name"))).await;
     let lost = told(&gateway, "lost", "k", &far()).await;
