@@ -25,7 +25,7 @@ use super::hearsay::Hearsay;
 use super::keys::Keys;
 use super::lane::{Lane, Live};
 use super::memory::Sale;
-use super::scripts::{Failure, Refusal, Script, Scripts, text, texts};
+use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 
 static TESTIFY: LazyLock<redis::Script> =
     LazyLock::new(|| redis::Script::new(include_str!("lua/testify.lua")));
@@ -50,7 +50,7 @@ pub struct Healer {
 }
 
 /// A sale that its Redis refuses, since it was last served by another one.
-pub(super) struct Fence {
+pub struct Fence {
     old: String,
     new: String,
     noticed: Instant,
@@ -61,21 +61,28 @@ pub(super) struct Fence {
 }
 
 impl Fence {
+    /// Noticed now: the run_id that the ledger has, that of its Redis, and who lived when this gateway last reached the ledger.
+    #[must_use]
+    pub fn new(old: &str, new: &str, heard: BTreeMap<String, String>) -> Self {
+        Self { old: old.to_owned(), new: new.to_owned(), noticed: Instant::now(), heard, said: None }
+    }
+
     /// The same as before if it still is, or a new one.
     pub(super) fn of(before: Option<Self>, old: &str, new: &str, sale: &Sale, hearsay: &Hearsay) -> Self {
-        before.filter(|fence| fence.old == old && fence.new == new).unwrap_or_else(|| Self {
-            old: old.to_owned(),
-            new: new.to_owned(),
-            noticed: Instant::now(),
-            heard: sale.reaped().worked_at().map(|at| hearsay.lived_at(at)).unwrap_or_default(),
-            said: None,
+        before.filter(|fence| fence.old == old && fence.new == new).unwrap_or_else(|| {
+            let heard = sale.reaped().worked_at().map(|at| hearsay.lived_at(at));
+            Self::new(old, new, heard.unwrap_or_default())
         })
     }
 }
 
 impl Healer {
     /// One attempt; why the sale still stands still, in words.
-    pub(super) async fn heal<D: Dial>(
+    ///
+    /// # Errors
+    ///
+    /// As long as somebody is waited for, or what is missing can't be appended.
+    pub async fn heal<D: Dial>(
         &self,
         lane: &Lane<D>,
         live: &Live<D::Conn>,
@@ -180,7 +187,21 @@ impl Healer {
         ]
         .map(str::to_owned);
         match lane.call(live, Script::Adopt, &sale.keys, &args).await {
-            Ok(_) => {
+            Ok(reply) => {
+                // Should Redis lose it once more, the journal still tells of it.
+                if let Ok(Header { sequence, time: at, sale_clock: clock, .. }) = Header::of(&reply) {
+                    let fields = ["run_id", &fence.new, "was", &fence.old, "who", "gateway"]
+                        .map(str::to_owned)
+                        .to_vec();
+                    sale.kept().tell(Told {
+                        sequence,
+                        kind: "adopt",
+                        at,
+                        clock,
+                        fields,
+                        rows: String::new(),
+                    });
+                }
                 let sequence = report.sequence;
                 if healed == 0 {
                     tracing::info!(

@@ -83,7 +83,8 @@ impl Sales {
         });
     }
 
-    pub(super) fn insert(&self, sale: Arc<Sale>) {
+    /// Adds a sale, as the follower does.
+    pub fn insert(&self, sale: Arc<Sale>) {
         self.map.rcu(|map| {
             let mut map = FxHashMap::clone(map);
             map.insert(sale.id.clone(), sale.clone());

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::archive;
 use super::dial::Dial;
-use super::heal::{Fence, Healer};
+use super::heal::{Fence, Healer, Told};
 use super::lane::{Lane, Live};
 use super::memory::{Counters, Sale, Sales};
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
@@ -80,17 +80,55 @@ async fn tick_and_sweep<D: Dial>(
         return Ok(());
     }
     for _ in 0..SWEEPS_MAX {
-        let mut args = args();
-        args.push(SWEEP_ENTRIES.to_string());
-        let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
+        let swept = sweep(lane, live, sale, SWEEP_ENTRIES).await?;
         // Nobody is told of it, so that it does not wait for replicas.
-        sale.has_read(Header::of(&reply)?.sequence, scripts);
-        sale.reaped().swept(reply.get(4).map(text).as_deref().and_then(first_left));
-        if reply.get(3).map(text).as_deref() != Some("1") {
+        sale.has_read(swept.header.sequence, scripts);
+        sale.reaped().swept(swept.left);
+        if !swept.more {
             break;
         }
     }
     Ok(())
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// As of its end.
+    pub header: Header,
+    /// Holds that it ended.
+    pub ended: u64,
+    /// Whether there may be more to sweep now.
+    pub more: bool,
+    /// When the first holds that it has left are due, on the sale clock, and how many there were of them.
+    pub left: Option<(i64, u64)>,
+}
+
+/// One bounded sweep over so many journal entries.
+pub async fn sweep<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    sale: &Sale,
+    entries: usize,
+) -> Result<Swept, Failure> {
+    let args = [live.run_id.to_string(), sale.known().to_string(), entries.to_string()];
+    let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
+    let header = Header::of(&reply)?;
+    let ended = reply.get(2).and_then(|n| text(n).parse().ok()).unwrap_or_default();
+    if ended > 0 {
+        // Whoever takes what came back must find it free again, should Redis lose this.
+        let Header { sequence, time: at, sale_clock: clock, .. } = header;
+        sale.kept().tell(Told {
+            sequence,
+            kind: "expire",
+            at,
+            clock,
+            fields: Vec::new(),
+            rows: String::new(),
+        });
+    }
+    let more = reply.get(3).map(text).as_deref() == Some("1");
+    Ok(Swept { header, ended, more, left: reply.get(4).map(text).as_deref().and_then(first_left) })
 }
 
 /// When the first holds that a sweep has left are due, and how many there were of them.

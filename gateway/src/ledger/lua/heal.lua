@@ -58,11 +58,22 @@ local function changed(records, e, row, delta, counts)
   return record, r
 end
 
+-- A sweep of which only is known that it was: what it swept follows from the sale clock. If other gaps have left it nothing, it
+-- is lost, too.
+local function sweep_again(e)
+  local expired, refusal = sweep(s, 64)
+  if not expired then return refusal[2] end
+  if expired == 0 then commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep'}, {}, {}, {}) end
+end
+
 -- Appends one change; why it can't be, or nil.
 local function append(e)
   if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. whole(s.sequence) end
   if e.kind == 'define' then return 'it changed the definition' end
   if not (BUYERS[e.kind] or OTHERS[e.kind] or LEVERS[e.kind]) then return 'nobody knows what ' .. e.kind .. ' does' end
+  s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
+  s.time, s.sale_clock = s.now, s.clock
+  if e.kind == 'expire' and #e.rows == 0 then return sweep_again(e) end
   local named = {}
   for i = 1, #e.fields, 2 do named[e.fields[i]] = e.fields[i + 1] end
   local records, delta, counts, lines, number = {}, {}, {}, {}, s.number
@@ -118,8 +129,6 @@ local function append(e)
   end
   local fields = e.fields
   if BUYERS[e.kind] and e.kind ~= 'reserve' then fields = {'data', table.concat(lines, '\n')} end
-  s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
-  s.time, s.sale_clock = s.now, s.clock
   for _, name in ipairs(COUNTED) do s[name] = counts[name] end
   s.number = state.number
   commit(s, e.kind, fields, left, texts, state, touched)
