@@ -283,7 +283,10 @@ impl Batch {
                     winners.push('\n');
                     pending.won();
                 }
-                Decision::Replayed(..) => pending.won(),
+                Decision::Replayed(reservation, header) => {
+                    sale.kept().show(reservation, header);
+                    pending.won();
+                }
                 Decision::Unknown => {
                     let tell = || {
                         tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");

@@ -91,15 +91,23 @@ pub async fn read<D: Dial>(
     let reply = lane
         .call(&live, Script::Reservations, &sale.keys, &[buyer_part, &live.run_id, &sale.known().to_string()])
         .await?;
-    read_record(&sale.keys, buyer_part, &reply)
+    let (mut reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
+    {
+        let mut kept = sale.kept();
+        reservations.iter().for_each(|reservation| kept.show(reservation, &header));
+    }
+    for reservation in &mut reservations {
+        reservation.state = reservation.state_at(header.sale_clock, grace);
+    }
+    Ok((reservations, header))
 }
 
-/// Reads the reply of the reservations script.
+/// Reads the reply of the reservations script: the reservations as the ledger has them, and the grace of the sale, in ms.
 pub(crate) fn read_record(
     keys: &Keys,
     buyer_part: &str,
     reply: &[Value],
-) -> Result<(Vec<Reservation>, Header), Failure> {
+) -> Result<(Vec<Reservation>, Header, i64), Failure> {
     let header = Header::of(reply)?;
     let damaged = || {
         Failure::Refused(Refusal::Damaged(format!(
@@ -110,13 +118,9 @@ pub(crate) fn read_record(
     let grace = reply.get(2).and_then(|v| text(v).parse().ok()).ok_or_else(damaged)?;
     let record = reply.get(3).map(text).unwrap_or_default();
     if record.is_empty() {
-        return Ok((Vec::new(), header));
+        return Ok((Vec::new(), header, grace));
     }
-    let mut reservations = parse_record(buyer_part, &record).ok_or_else(damaged)?;
-    for reservation in &mut reservations {
-        reservation.state = reservation.state_at(header.sale_clock, grace);
-    }
-    Ok((reservations, header))
+    Ok((parse_record(buyer_part, &record).ok_or_else(damaged)?, header, grace))
 }
 
 /// One reservation in its present state.
@@ -265,7 +269,7 @@ async fn change<D: Dial>(
     Ok(change)
 }
 
-/// Keeps a change that is about to be told. One that had been made before has another sequence.
+/// Keeps a change that is about to be told, made now or found made.
 fn keep(sale: &Sale, script: Script, id: &str, change: &Change, header: Header, reply: &[Value]) {
     let kind = match script {
         Script::Amend => "amend",
@@ -273,10 +277,11 @@ fn keep(sale: &Sale, script: Script, id: &str, change: &Change, header: Header, 
         _ => "cancel",
     };
     if let (Change::Done(reservation, _), Some(row)) = (change, reply.get(2))
-        && reservation.changes.last() == Some(&header.sequence)
+        && let [.., _, sequence] = reservation.changes[..]
     {
+        // The buyer's name is in the record already: the reservation was made by another change.
         let rows = format!("{} - {}", &id[..BUYER_CHARS], text(row));
-        let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
+        let (at, clock) = (header.time, header.sale_clock);
         sale.kept().tell(Told { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
 }

@@ -138,8 +138,9 @@ impl Healer {
         let json = |missing: Missing| serde_json::to_string(&missing).unwrap_or_default();
         let read =
             read.iter().filter_map(|(at, entry)| Some((format!("r:{at}"), json(Missing::read(entry)?))));
-        let told =
-            told.iter().filter_map(|one| Some((format!("t:{}", one.sequence), json(Missing::told(one)?))));
+        let told = told.iter().filter_map(|one| {
+            Some((format!("t:{}:{}", one.sequence, self.hearsay.id()), json(Missing::told(one)?)))
+        });
         let testimony = Testimony { known, since, heard: fence.heard.clone() };
         let testimony = serde_json::to_string(&testimony).unwrap_or_default();
         let mut call = Vec::new();

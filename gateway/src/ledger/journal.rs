@@ -60,7 +60,7 @@ impl Entry {
     /// The reservations that it changed, as they were after it; `None` if its text is damaged.
     #[must_use]
     pub fn reservations(&self) -> Option<Vec<Reservation>> {
-        if self.kind == "reserve" {
+        if self.kind == "reserve" && !self.fields.contains_key("data") {
             return self.winners();
         }
         match self.fields.get("data") {

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 
 use redis::Value;
 
+use crate::domain::reservation::{Reservation, State};
 use crate::ledger::journal::sequence_of;
+use crate::ledger::scripts::Header;
 
 /// Of all entries together; some seconds of a launch. What is older is in the append-only file and on the replicas.
 const BYTES_MAX: usize = 16 << 20;
@@ -27,6 +29,29 @@ pub struct Told {
     pub fields: Vec<String>,
     /// A line a reservation, `buyer sub row`, as it was after it; the sub is `-` where it is not known here.
     pub rows: String,
+}
+
+impl Told {
+    /// Adds the reservations of the same change that are not known yet; how many bytes that took.
+    fn add(&mut self, other: Self) -> usize {
+        let whose = |line: &str| {
+            line.split(' ')
+                .enumerate()
+                .filter(|(n, _)| [0, 2].contains(n))
+                .map(|(_, w)| w.to_owned())
+                .collect::<Vec<_>>()
+        };
+        let known: Vec<_> = self.rows.lines().map(whose).collect();
+        let before = self.rows.len();
+        for line in other.rows.lines().filter(|line| !known.contains(&whose(line))) {
+            if !self.rows.is_empty() && !self.rows.ends_with('\n') {
+                self.rows.push('\n');
+            }
+            self.rows.push_str(line);
+        }
+        (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
+        self.rows.len() - before
+    }
 }
 
 /// The end of a journal, and what is not in it yet.
@@ -78,14 +103,44 @@ impl Kept {
         self.bound();
     }
 
-    /// Keeps what is being told, until its entry is read. Who finds a change made tells it once more: that is kept once.
+    /// Keeps what is being told, until its entry is read.
     pub(in crate::ledger) fn tell(&mut self, told: Told) {
         let last = self.read.back().map_or(self.since, |(sequence, _)| *sequence);
-        if told.sequence > last && self.told.iter().rev().all(|other| other.sequence != told.sequence) {
-            self.bytes += told.rows.len();
-            self.told.push_back(told);
-            self.bound();
+        if told.sequence <= last {
+            return;
         }
+        // The same change may be told to several, each of whom hears of his own reservation.
+        match self.told.iter_mut().rev().find(|other| other.sequence == told.sequence) {
+            Some(before) => self.bytes += before.add(told),
+            None => {
+                self.bytes += told.rows.len();
+                self.told.push_back(told);
+            }
+        }
+        self.bound();
+    }
+
+    /// Keeps a reservation that is being shown, as the ledger has it: the change that made it so may have been told to nobody
+    /// else.
+    pub(in crate::ledger) fn show(&mut self, shown: &Reservation, header: &Header) {
+        let Some(&sequence) = shown.changes.last() else { return };
+        let kind = match (shown.changes.len(), shown.state) {
+            (1, _) => "reserve",
+            (_, State::Held) => "amend",
+            (_, State::Confirmed) => "confirm",
+            (_, State::Cancelled) => "cancel",
+            (_, State::Expired) => "expire",
+        };
+        let mut rows = String::new();
+        shown.write_line(&mut rows);
+        self.tell(Told {
+            sequence,
+            kind,
+            at: header.time,
+            clock: header.sale_clock,
+            fields: Vec::new(),
+            rows,
+        });
     }
 
     fn bound(&mut self) {

@@ -44,6 +44,15 @@ impl Row {
         let (sub, row) = rest.split_once(' ')?;
         Some(Self { buyer: buyer.to_owned(), sub: sub.to_owned(), row: row.to_owned() })
     }
+
+    fn reservation(&self) -> Option<Reservation> {
+        Reservation::from_row(&self.buyer, &self.sub, &self.row)
+    }
+
+    /// Which reservation it is.
+    fn reservation_key(&self) -> (&str, &str) {
+        (&self.buyer, self.row.split(' ').next().unwrap_or_default())
+    }
 }
 
 impl Missing {
@@ -76,25 +85,41 @@ impl Missing {
     pub(super) fn told(told: &Told) -> Option<Self> {
         let Told { sequence, kind, at, clock, ref fields, ref rows } = *told;
         let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
-        let (mut items, mut fields) = (Vec::new(), fields.clone());
-        if kind == "reserve" {
-            let reservations = rows
-                .iter()
-                .map(|row| Reservation::from_row(&row.buyer, &row.sub, &row.row))
-                .collect::<Option<Vec<_>>>()?;
-            (items, fields) = columns(&reservations)?;
-        }
-        Some(Self {
+        let is_whole =
+            rows.iter().all(|row| row.reservation().is_some()) && (kind != "reserve" || !rows.is_empty());
+        is_whole.then(|| Self {
             sequence,
             kind: kind.to_owned(),
             at,
             clock,
-            items,
+            items: Vec::new(),
             left: None,
             counts: None,
-            fields,
+            fields: fields.clone(),
             rows,
         })
+    }
+
+    /// Adds what another gateway has told of the same change: each tells of the reservations that it has heard of.
+    pub(super) fn add(&mut self, other: Self) {
+        for row in other.rows {
+            if self.rows.iter().all(|known| known.reservation_key() != row.reservation_key()) {
+                self.rows.push(row);
+            }
+        }
+        (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
+    }
+
+    /// With what its entry says, if that was only told.
+    pub(super) fn with_entry(mut self) -> Self {
+        if self.kind == "reserve" && self.left.is_none() {
+            let mut winners: Vec<Reservation> = self.rows.iter().filter_map(Row::reservation).collect();
+            winners.sort_by_key(|r| r.number);
+            self.rows.sort_by_key(|row| row.reservation().map(|r| r.number));
+            self.at = winners.first().map_or(self.at, |first| first.held_at);
+            (self.items, self.fields) = columns(&winners);
+        }
+        self
     }
 
     /// In the place of a change that nobody knows.
@@ -113,15 +138,13 @@ impl Missing {
         }
     }
 
-    /// Whether both say the same of the same reservations.
-    pub(super) fn agrees_with(&self, other: &Self) -> bool {
-        let rows = |missing: &Self| {
-            let mut rows: Vec<_> =
-                missing.rows.iter().map(|row| (row.buyer.clone(), row.row.clone())).collect();
-            rows.sort();
-            rows
-        };
-        self.kind == other.kind && rows(self) == rows(other)
+    /// Whether what was told is in what was read.
+    pub(super) fn has(&self, told: &Self) -> bool {
+        let is_there =
+            |row: &Row| self.rows.iter().any(|read| read.buyer == row.buyer && read.row == row.row);
+        // A sweep is told without whom it has ended; what found a change made can't tell a payment from a later move.
+        let same_kind = self.kind == told.kind || !told.rows.is_empty();
+        same_kind && told.rows.iter().all(is_there)
     }
 }
 
@@ -132,8 +155,9 @@ fn line(r: &Reservation) -> String {
     line
 }
 
-/// The items, and the columns of an entry of winners, as `lua/reserve.lua` writes them.
-fn columns(winners: &[Reservation]) -> Option<(Vec<String>, Vec<String>)> {
+/// The items, and the columns of an entry of winners, as `lua/reserve.lua` writes them. Where not all of the batch are known, their
+/// numbers don't follow each other: `data` has their lines then, instead of `wants`.
+fn columns(winners: &[Reservation]) -> (Vec<String>, Vec<String>) {
     fn place(items: &mut Vec<String>, item: String) -> String {
         let at = items.iter().position(|known| *known == item).unwrap_or_else(|| {
             items.push(item);
@@ -141,11 +165,11 @@ fn columns(winners: &[Reservation]) -> Option<(Vec<String>, Vec<String>)> {
         });
         (at + 1).to_string()
     }
-    let first = winners.first()?;
+    let (first, deadline) = winners.first().map_or((0, 0), |first| (first.number, first.deadline));
     let mut items = Vec::new();
     let (mut buyers, mut who, mut wants) = (Vec::new(), Vec::new(), Vec::new());
     for r in winners {
-        let (buyer, key) = r.id.split_at_checked(BUYER_CHARS)?;
+        let (buyer, key) = r.id.split_at_checked(BUYER_CHARS).unwrap_or_default();
         buyers.push(buyer);
         who.push(format!("{} {key} {}", r.buyer, r.fingerprint));
         let got: Vec<String> = r.items().into_iter().map(|item| place(&mut items, item)).collect();
@@ -153,14 +177,20 @@ fn columns(winners: &[Reservation]) -> Option<(Vec<String>, Vec<String>)> {
         let got = got.join(",");
         wants.push(if gone.is_empty() { got } else { format!("{got};{}", gone.join(",")) });
     }
+    let follow_each_other = winners.iter().zip(first..).all(|(r, number)| r.number == number);
+    let detail = if follow_each_other {
+        ("wants", wants.join("\n"))
+    } else {
+        ("data", winners.iter().map(line).collect::<Vec<_>>().join("\n"))
+    };
     let fields = [
-        ("first", first.number.to_string()),
-        ("deadline", first.deadline.to_string()),
+        ("first", first.to_string()),
+        ("deadline", deadline.to_string()),
         ("buyers", buyers.join(" ")),
         ("who", who.join("\n")),
-        ("wants", wants.join("\n")),
+        detail,
     ];
-    Some((items, fields.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect()))
+    (items, fields.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect())
 }
 
 #[cfg(test)]
@@ -182,11 +212,11 @@ mod tests {
     fn winners_who_were_told_are_those_of_the_entry_that_was_not_read() {
         let told =
             Told { sequence: 4, kind: "reserve", at: 5, clock: 3, fields: Vec::new(), rows: WINNERS.into() };
-        let told = Missing::told(&told).unwrap();
+        let told = Missing::told(&told).unwrap().with_entry();
         assert_eq!(told.items, ["model:air", "package:cover", "package:care", "store:gz-1"]);
         let read =
             Missing::read(&entry(&told, "model:air 7 package:cover 0 package:care 3 store:gz-1 0")).unwrap();
-        assert!(read.agrees_with(&told), "{read:?}");
+        assert!(read.has(&told), "{read:?}");
         assert_eq!(
             (read.left.as_deref(), read.counts.as_deref()),
             (Some(&[7, 0, 3, 0][..]), Some("2 0 0 0"))
@@ -196,6 +226,33 @@ mod tests {
         let json = serde_json::to_string(&told).unwrap();
         assert!(!json.contains("left"), "{json}");
         assert_eq!(serde_json::from_str::<Missing>(&json).unwrap(), told);
+    }
+
+    #[test]
+    fn winners_of_whom_some_are_not_known_keep_their_numbers() {
+        let lines: Vec<&str> = WINNERS.lines().collect();
+        let of = |rows: &str| {
+            Missing::told(&Told {
+                sequence: 4,
+                kind: "reserve",
+                at: 99,
+                clock: 3,
+                fields: Vec::new(),
+                rows: rows.to_owned(),
+            })
+        };
+        let third = lines[1].replace(" 9 1 held", " 11 1 held").replace("bob", "cyd");
+        let mut told = of(&third).unwrap();
+        told.add(of(lines[0]).unwrap());
+        told.add(of(&third).unwrap());
+        let told = told.with_entry();
+        let left = "model:air 7 package:cover 0 package:care 3 store:gz-1 0";
+        let read = Missing::read(&entry(&told, left)).unwrap();
+        assert_eq!(read.rows, told.rows);
+        let numbers: Vec<u64> = read.rows.iter().map(|row| row.reservation().unwrap().number).collect();
+        assert_eq!((numbers, told.at), (vec![8, 11], 5));
+        let all = Missing::read(&entry(&of(WINNERS).unwrap().with_entry(), left)).unwrap();
+        assert!(all.has(&of(lines[1]).unwrap()) && !all.has(&told));
     }
 
     #[test]

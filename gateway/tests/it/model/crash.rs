@@ -63,12 +63,12 @@ impl Past {
         ledger.command::<()>(&["HSET", sale.keys.state(), "run_id", &old]).await;
         let clocks = then.clocks;
         self.moments.truncate(at + 1);
-        self.heal(gates, &old).await;
+        self.heal(ledger, gates, &old).await;
         clocks
     }
 
     /// Each gateway in turn, until all is whole: the first ones wait for what the others say.
-    async fn heal(&self, gates: &[Gate], old: &str) {
+    async fn heal(&self, ledger: &Ledger, gates: &[Gate], old: &str) {
         let heard: BTreeMap<String, String> =
             self.healers.iter().map(|healer| (healer.hearsay.id().to_owned(), "here".to_owned())).collect();
         let mut why = Vec::new();
@@ -80,6 +80,7 @@ impl Past {
                 Err(reason) => why.push(reason),
             }
         }
-        panic!("it was not healed: {why:#?}");
+        let said: BTreeMap<String, String> = ledger.command(&["HGETALL", gates[0].sale.keys.heal()]).await;
+        panic!("it was not healed: {why:#?}\nwhat the gateways said: {said:#?}");
     }
 }

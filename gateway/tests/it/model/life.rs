@@ -43,12 +43,15 @@ pub async fn live_through(
     }
     life.remember(true).await;
     for op in &history.ops {
+        // Then a gateway reads the sale anew before it amends.
+        let outdated = (0..GATEWAYS).any(|at| life.is_outdated(at));
         life.step(op).await?;
         life.model.check(op).map_err(TestCaseError::fail)?;
         // Definitions are not healed; a gateway that reads a sale anew has forgotten what it told.
         let afresh = match op {
             Op::Apply(_) => true,
-            Op::Refresh(_) | Op::Amend { .. } => !following,
+            Op::Refresh(_) => !following,
+            Op::Amend { .. } => outdated,
             _ => false,
         };
         life.remember(afresh).await;
