@@ -1,6 +1,6 @@
 //! The judgement of a launch: what every buyer was told against the ledger that is there when the fault is over. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -165,22 +165,23 @@ fn lost_changes(told: &[Told], ledger: &Ledger) -> u64 {
     lost
 }
 
-/// Cars that are promised at the end: those of the ledger, and of those it has lost the ones nobody has given back.
+/// Cars that are promised at the end beyond the stock: those of the ledger, and those that it has lost; but not what was given back, by
+/// what its buyer was told, or may have been.
 fn beyond_stock(evidence: &Evidence<'_>) -> u64 {
-    let mut promised: BTreeMap<&str, u64> = BTreeMap::new();
-    for reservation in evidence.ledger.reservations.values().filter(|r| r.is_alive) {
-        *promised.entry(&reservation.model).or_default() += 1;
+    let holds = evidence.told.iter().flat_map(|told| told.holds.iter().map(move |hold| (told, hold)));
+    let given_back = holds.clone().filter(|(told, _)| matches!(told.cancel, Step::Done | Step::Unknown));
+    let given_back: HashSet<&str> = given_back.map(|(_, hold)| hold.id.as_str()).collect();
+    let mut promised: HashMap<&str, &str> = HashMap::new();
+    for (id, there) in evidence.ledger.reservations.iter().filter(|(_, there)| there.is_alive) {
+        promised.insert(id, &there.model);
     }
-    let mut seen = HashSet::new();
-    for told in evidence.told.iter().filter(|told| told.cancel == Step::NotTried) {
-        let gone = told.holds.iter().filter(|hold| !evidence.ledger.reservations.contains_key(&hold.id));
-        for hold in gone.filter(|hold| seen.insert(&hold.id)) {
-            *promised.entry(&hold.model).or_default() += 1;
-        }
+    for (_, hold) in holds.filter(|(_, hold)| !evidence.ledger.reservations.contains_key(&hold.id)) {
+        promised.insert(&hold.id, &hold.model);
     }
-    let beyond =
-        |(model, stock): &(&str, u64)| promised.get(model).copied().unwrap_or(0).saturating_sub(*stock);
-    evidence.stock.iter().map(beyond).sum()
+    let of = |model: &str| {
+        promised.iter().filter(|(id, its)| **its == model && !given_back.contains(*id)).count() as u64
+    };
+    evidence.stock.iter().map(|(model, stock)| of(model).saturating_sub(*stock)).sum()
 }
 
 /// Whoever was told his number before another asked has the lower one.
@@ -245,3 +246,6 @@ fn saw(told: &[Told]) -> Saw {
     }
     saw
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use crate::strike::{is_well, mend, play as strike};
 use crate::{Failure, say};
 
 /// When everything is up again and a sale does not sell for so long, it stands still.
-const STILL: Duration = Duration::from_secs(25);
+const STILL: Duration = Duration::from_secs(15);
 /// Gateways ask sentinels once a second: who sells for so long has seen what there is to see.
 const STEADY: Duration = Duration::from_secs(3);
 /// Between two looks at it.

@@ -1,6 +1,5 @@
 //! The buyers: the real `loadtest`, which keeps what each was told and asks again with the same key until it knows; and what it left.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -101,7 +100,6 @@ impl Load {
 pub(crate) struct Verdict {
     pub(crate) verdict: String,
     pub(crate) reasons: Vec<String>,
-    pub(crate) outcomes: BTreeMap<String, u64>,
     pub(crate) violations: Vec<Violation>,
 }
 
@@ -157,7 +155,6 @@ pub(crate) struct Amend {
 #[derive(Debug, Default, Deserialize)]
 pub(crate) struct History {
     pub(crate) exchanges: Vec<Exchange>,
-    pub(crate) left_out: usize,
     /// How many answers were lost.
     pub(crate) lost: usize,
 }

@@ -3,6 +3,8 @@
 //! `scripts/chaos` builds and starts it. From the top: `schedule.rs` (what happens when) → `launch.rs` (one launch: `stage.rs`, `load.rs`,
 //! `strike.rs`) → `judge.rs` (pure: what was lost, what is broken) → `report.rs`.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
+
 mod faults;
 mod judge;
 mod launch;
