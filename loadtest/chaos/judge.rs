@@ -78,8 +78,9 @@ const FOLLOW_FROM_LOSS: [&str; 8] = [
     "refused-holds-nothing",
     "desk-sees-the-same",
 ];
-/// And those that compare buyers' times with the journal's.
-const BY_THE_CLOCK: [&str; 3] = ["sold-out-was-true", "final-is-final", "not-expired-early"];
+/// And those that compare buyers' times with the journal's, which stand still when the clock was set back.
+const BY_THE_CLOCK: [&str; 4] =
+    ["sold-out-was-true", "final-is-final", "winner-never-lost", "not-expired-early"];
 /// Times are cut to milliseconds.
 const CUT_MS: f64 = 2.0;
 

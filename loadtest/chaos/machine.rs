@@ -32,8 +32,7 @@ impl Machine {
             let _ = Command::new("umount").arg(dir.path()).status();
             Ok(())
         });
-        let faketime = library().map(drop).ok_or_else(|| "libfaketime is not installed".to_owned());
-        Self { nft, mount, faketime }
+        Self { nft, mount, faketime: try_faketime() }
     }
 
     /// Why a fault can't be had here.
@@ -88,21 +87,34 @@ pub(crate) fn mount(at: &Path, size: &str) -> Result<(), Failure> {
     Err(Failure::Outside(format!("mount: {}", String::from_utf8_lossy(&done.stderr).trim())))
 }
 
-/// What makes a program take its time from this file. Its waits go by the monotonic clock, which stays as it is.
+/// What makes Redis take its time from this file. Its waits go by the monotonic clock, which stays as it is. It takes its memory
+/// from libc: jemalloc asks for the time before libfaketime can tell it, and both wait for ever.
 pub(crate) fn faketime(file: &Path) -> Result<Vec<(String, String)>, Failure> {
-    let library = library().ok_or_else(|| Failure::Outside("libfaketime is not installed".into()))?;
+    let [faketime, libc] =
+        libraries().ok_or_else(|| Failure::Outside("libfaketime is not installed".into()))?;
     let set = [
-        ("LD_PRELOAD", library.to_string_lossy()),
-        ("FAKETIME_TIMESTAMP_FILE", file.to_string_lossy()),
+        ("LD_PRELOAD", format!("{} {}", faketime.display(), libc.display())),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
         ("FAKETIME_NO_CACHE", "1".into()),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
-        ("DONT_FAKE_MONOTONIC", "1".into()),
     ];
-    Ok(set.map(|(name, value)| (name.to_owned(), value.into_owned())).to_vec())
+    Ok(set.map(|(name, value)| (name.to_owned(), value)).to_vec())
 }
 
-fn library() -> Option<PathBuf> {
+/// Whether Redis starts with it.
+fn try_faketime() -> Result<(), String> {
+    let file = tempfile::NamedTempFile::new().map_err(|error| error.to_string())?;
+    std::fs::write(file.path(), "+0s").map_err(|error| error.to_string())?;
+    let envs = faketime(file.path()).map_err(|failure| failure.to_string())?;
+    let mut command = Command::new("timeout");
+    command.args(["-s", "KILL", "10", "redis-server", "--version"]).envs(envs).stdout(Stdio::null());
+    let done = command.status().map_err(|error| error.to_string())?;
+    if done.success() { Ok(()) } else { Err("redis-server does not start with libfaketime".into()) }
+}
+
+fn libraries() -> Option<[PathBuf; 2]> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten().map(|folder| folder.path());
-    let places = folders.chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/local/lib")]);
-    places.map(|place| place.join("faketime/libfaketimeMT.so.1")).find(|library| library.exists())
+    let places = folders.chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64")]);
+    let mut both = places.map(|place| [place.join("faketime/libfaketimeMT.so.1"), place.join("libc.so.6")]);
+    both.find(|both| both.iter().all(|library| library.exists()))
 }

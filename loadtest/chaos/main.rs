@@ -135,9 +135,17 @@ fn run(options: &Options) -> Result<u8, Failure> {
         if ends.is_some_and(|ends| Instant::now() >= ends) {
             break;
         }
-        let judgement = launch::play(&options.bin, &launch, options.keep.as_deref())?;
-        report::tell(&launch, &judgement);
-        run.launches.push((launch, judgement));
+        match launch::play(&options.bin, &launch, options.keep.as_deref()) {
+            Ok(judgement) => {
+                report::tell(&launch, &judgement);
+                run.launches.push((launch, judgement));
+            }
+            // It says nothing of the others.
+            Err(failure) => {
+                say(&format!("FAILED {failure}"));
+                run.failed += 1;
+            }
+        }
     }
     run.tell();
     if let Some(file) = &options.json {
@@ -146,7 +154,11 @@ fn run(options: &Options) -> Result<u8, Failure> {
     if let Some(file) = &options.markdown {
         write(file, &run.markdown())?;
     }
-    Ok(u8::from(run.is_broken()))
+    match run.failed {
+        _ if run.is_broken() => Ok(1),
+        0 => Ok(0),
+        failed => Err(Failure::Outside(format!("{failed} launches did not come to their end"))),
+    }
 }
 
 fn write(file: &std::path::Path, text: &str) -> Result<(), Failure> {

@@ -18,6 +18,8 @@ pub(crate) struct Run {
     seed: u64,
     minutes: Option<u64>,
     pub(crate) launches: Vec<(Launch, Judgement)>,
+    /// How many did not come to their end.
+    pub(crate) failed: usize,
     /// Faults that could not be made here, and why.
     pub(crate) skipped: BTreeMap<Fault, String>,
 }
@@ -103,7 +105,7 @@ fn in_words(judgement: &Judgement) -> String {
 
 impl Run {
     pub(crate) fn new(seed: u64, minutes: Option<u64>) -> Self {
-        Self { seed, minutes, launches: Vec::new(), skipped: BTreeMap::new() }
+        Self { seed, minutes, launches: Vec::new(), failed: 0, skipped: BTreeMap::new() }
     }
 
     pub(crate) fn is_broken(&self) -> bool {
@@ -185,6 +187,7 @@ impl Run {
             "seed": self.seed,
             "minutes": self.minutes,
             "is_broken": self.is_broken(),
+            "failed": self.failed,
             "skipped": skipped,
             "launches": launches,
         });
