@@ -21,6 +21,7 @@ use crate::ledger::admin::Admin;
 use crate::ledger::audit;
 use crate::ledger::fleet;
 use crate::ledger::follow::{CaughtUp, follow};
+use crate::ledger::heal::Healer;
 use crate::ledger::hearsay::Hearsay;
 use crate::ledger::lane::Lane;
 use crate::ledger::memory::Sales;
@@ -127,15 +128,19 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     let scripts_print = scripts.print();
     {
         let (shared, caught_up) = (shared.clone(), caught_up.clone());
-        let pool = config.redis.pool(POOL);
         let reporter = Reporter::new(report::Sources {
             metrics: metrics.clone(),
             sales: sales.clone(),
             readiness: readiness.clone(),
             hearsay: hearsay.clone(),
         });
-        let hearsay = hearsay.clone();
-        thread("ledger", move || keep_ledger(shared, pool, caught_up, (hearsay, reporter)))?;
+        let healer = Healer {
+            pool: config.redis.pool(POOL),
+            scripts: shared.scripts.clone(),
+            hearsay: hearsay.clone(),
+            told_survives: config.redis.durability().survives(),
+        };
+        thread("ledger", move || keep_ledger(shared, healer, caught_up, reporter))?;
     }
     let (worker_ended, mut workers_ended) = tokio::sync::mpsc::channel::<()>(1);
     for (n, listener) in listeners.into_iter().enumerate() {
@@ -260,15 +265,16 @@ fn thread(name: &str, work: impl FnOnce() -> io::Result<()> + Send + 'static) ->
 /// The follower, the reaper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
 fn keep_ledger(
     shared: Shared,
-    pool: Pool,
+    healer: Healer,
     caught_up: Arc<CaughtUp>,
-    (hearsay, mut reporter): (Arc<Hearsay>, Reporter),
+    mut reporter: Reporter,
 ) -> io::Result<()> {
     runtime::run(async move {
         let metrics = shared.metrics;
         let lane = Lane::new(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
         tokio::task::spawn_local(lane.clone().keep_open());
-        tokio::task::spawn_local(reap(lane, pool, shared.scripts.clone(), shared.sales.clone()));
+        let hearsay = healer.hearsay.clone();
+        tokio::task::spawn_local(reap(lane, healer, shared.sales.clone()));
         let (fleet_use, follower_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
         tokio::task::spawn_local(fleet::take_part(
             shared.redis.clone(),

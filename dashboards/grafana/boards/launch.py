@@ -232,9 +232,10 @@ def launch():
         ),
         graph(
             "Changes of the ledger",
-            "Entries of the journal, a second. One entry is one batch of taps, or one other change.",
+            "Entries of the journal, a second. One entry is one batch of taps, or one other change. Again: what Redis had lost in a failover, as it was (appended), or in the place of what nobody knew (lost).",
             "ops",
             query("max(deriv(launchgate_ledger_sequence{S}[R]))", "changes"),
+            query("sum by (change) (rate(launchgate_ledger_healed_total{S}[R]))", "again: {{change}}"),
         ),
         graph(
             "Holds due",

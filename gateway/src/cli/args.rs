@@ -206,6 +206,22 @@ pub enum SaleAction {
         /// Who purges is asked.
         by_hand: ByHand,
     },
+    /// After a failover: does not wait for what a gateway knows that is gone for good, as the sale's alarm tells. What it alone
+    /// had told buyers may be lost
+    Release {
+        /// The sale's id.
+        sale: String,
+        /// The gateway's id, as the alarm tells it.
+        #[arg(required_unless_present = "all")]
+        gateway: Option<String>,
+        /// Instead: goes on with the ledger as it is, whatever any gateway remembers; each one that knows of more must be
+        /// restarted then
+        #[arg(long, env = "LAUNCHGATE_ALL", conflicts_with = "gateway")]
+        all: bool,
+        #[command(flatten)]
+        /// Who releases is asked.
+        by_hand: ByHand,
+    },
     /// Sets the total of an item; pressing it twice does it once
     Restock {
         /// The sale's id.

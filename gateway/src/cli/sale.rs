@@ -12,6 +12,7 @@ use super::{Failed, print, print_json};
 use crate::domain::definition::Definition;
 use crate::domain::lever::{Lever, RESTOCK_EFFECT, check_reason};
 use crate::ledger::admin::{Admin, Applied, By, Restocked};
+use crate::ledger::heal::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
 use crate::ops::view::{SaleDetail, SaleState};
 
 /// Does what was asked of a sale.
@@ -26,6 +27,7 @@ pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Failed>
         SaleAction::Export { sale, file } => archive::write(admin, &sale, &file).await,
         SaleAction::Import { file } => archive::read(admin, &file).await,
         SaleAction::Purge { sale, export, by_hand } => archive::purge(admin, &sale, &export, by_hand).await,
+        SaleAction::Release { sale, gateway, by_hand, .. } => release(admin, &sale, gateway, by_hand).await,
         SaleAction::Restock { sale, item, total, was, by_hand } => {
             restock(admin, &sale, &item, (total, was), by_hand).await
         }
@@ -108,6 +110,16 @@ async fn restock(
         }
         Restocked::Taken { taken } => Err(Failed::No(format!("stock-taken: {taken} of {item} are taken"))),
     }
+}
+
+/// Without a gateway: all of them.
+async fn release(admin: &Admin, sale: &str, gateway: Option<String>, by_hand: ByHand) -> Result<(), Failed> {
+    let whom = gateway.as_deref().unwrap_or("all gateways");
+    let effect = if gateway.is_some() { RELEASE_EFFECT } else { RELEASE_ALL_EFFECT };
+    let wanted = Wanted { what: format!("release {sale} from {whom}"), effect, word: sale };
+    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
+    heal::release(admin.pool(), sale, gateway.as_deref(), &by).await?.map_err(Failed::No)?;
+    print(&format!("{sale}: does not wait for what {whom} told any longer\n"))
 }
 
 async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(), Failed> {

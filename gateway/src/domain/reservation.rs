@@ -5,6 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::identity::BUYER_CHARS;
+
 /// `held` → `confirmed` | `cancelled` | `expired`; `confirmed` → `cancelled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -114,6 +116,35 @@ impl Reservation {
         Self::from_row(buyer_part, buyer, row)
     }
 
+    /// Writes it as [`Reservation::from_journal`] reads it. Done for every winner: nothing is allocated but the text.
+    pub fn write_line(&self, out: &mut String) {
+        let mut digits = itoa::Buffer::new();
+        let (buyer, key) = self.id.split_at_checked(BUYER_CHARS).unwrap_or((&self.id, ""));
+        for word in [buyer, &self.buyer, key, &self.fingerprint, &self.model] {
+            out.push_str(word);
+            out.push(' ');
+        }
+        push_list(out, &self.packages);
+        out.push_str(self.store.as_deref().unwrap_or("-"));
+        out.push(' ');
+        push_list(out, &self.unavailable);
+        for number in [self.number, self.version] {
+            out.push_str(digits.format(number));
+            out.push(' ');
+        }
+        out.push_str(self.state.word());
+        for number in [self.held_at, self.deadline] {
+            out.push(' ');
+            out.push_str(digits.format(number));
+        }
+        out.push(' ');
+        out.push_str(self.payment.as_deref().unwrap_or("-"));
+        for (n, change) in self.changes.iter().enumerate() {
+            out.push(if n == 0 { ' ' } else { ',' });
+            out.push_str(digits.format(*change));
+        }
+    }
+
     /// The items that it takes: `model:…`, `package:…`, `store:…`.
     #[must_use]
     pub fn items(&self) -> Vec<String> {
@@ -156,6 +187,17 @@ fn is_name(buyer: &str) -> bool {
     !buyer.is_empty() && buyer.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// Joined by commas, `-` for nothing, and a blank.
+fn push_list(out: &mut String, list: &[String]) {
+    for (n, word) in list.iter().enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        out.push_str(word);
+    }
+    out.push_str(if list.is_empty() { "- " } else { " " });
+}
+
 fn list(text: &str) -> Vec<String> {
     if text == "-" { Vec::new() } else { text.split(',').map(str::to_owned).collect() }
 }
@@ -181,6 +223,17 @@ mod tests {
         assert_eq!(r.unavailable, ["store:gz-0001"]);
         assert_eq!(r.changes, [4, 9]);
         assert_eq!((&r.store, &r.payment), (&None, &None));
+    }
+
+    #[test]
+    fn a_line_of_the_journal_is_written_as_it_is_read() {
+        let bare = ROW.replace("cover,care - store:gz-0001", "- gz-0001 -").replace(" - 4,9", " pay-1 4");
+        for row in [ROW, &bare] {
+            let line = format!("aliceAAAAAAAAAAAAAAA alice {row}");
+            let mut written = String::new();
+            Reservation::from_journal(&line).unwrap().write_line(&mut written);
+            assert_eq!(written, line);
+        }
     }
 
     #[test]

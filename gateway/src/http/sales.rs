@@ -49,7 +49,11 @@ impl Pages {
     pub fn answer(&self, sale: &Sale, parts: &Parts) -> Answer {
         let memory = sale.memory();
         let time = sale.best_time();
-        let phase = memory.phase(time);
+        // Whoever would have to wait for a sale that stands still, and might be told of the sale otherwise, waits.
+        let phase = match memory.phase(time) {
+            Phase::Open | Phase::SoldOut if sale.stands_still() => Phase::Paused,
+            phase => phase,
+        };
         let poll_after_ms = poll_after_ms(phase, memory.levers.opens - time);
         let mut pages = self.by_sale.borrow_mut();
         let page = match pages.get_mut(&sale.id) {

@@ -7,6 +7,7 @@ use redis::Value;
 use redis::aio::ConnectionLike;
 
 use super::dial::run_id;
+use super::heal::Told;
 use super::journal::{self, Cursor, Entry};
 use super::keys::{Keys, SALES};
 use super::memory::Sales;
@@ -124,6 +125,18 @@ impl Admin {
         self.scripts.call(&mut conn, script, &Keys::of(sale), &args).await
     }
 
+    /// Keeps a change that ops are about to be told of. The CLI keeps nothing: it ends.
+    fn keep(&self, sale: &str, kind: &'static str, reply: &[Value], fields: &[(&str, String)], by: &By) {
+        if let (Some(sale), Ok(header)) = (self.sales.get(sale), Header::of(reply)) {
+            let [who, reason] = by.args();
+            let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
+            let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
+            let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
+            sale.kept().tell(Told { sequence, kind, at, clock, fields, rows: String::new() });
+            sale.saw(sequence);
+        }
+    }
+
     /// All sale ids, sorted.
     pub async fn list(&self) -> Result<Vec<String>, Failure> {
         let mut conn = checkout(&self.pool).await?;
@@ -194,6 +207,9 @@ impl Admin {
         args.extend(stock_differences(before, after));
         let reply = self.call(Script::Apply, &terms.id, args).await?;
         let rest = || texts(&Value::Array(reply[1..].to_vec()));
+        if text(&reply[0]) == "ok" {
+            self.keep(&terms.id, "define", &reply, &[("revision", (revision + 1).to_string())], by);
+        }
         Ok(match text(&reply[0]).as_str() {
             "ok" if before.is_none() => Applied::Created,
             "ok" => Applied::Updated(revision + 1),
@@ -220,6 +236,10 @@ impl Admin {
     ) -> Result<Restocked, Failure> {
         let args = [item.to_owned(), total.to_string(), was.to_string()].into_iter().chain(by.args());
         let reply = self.call(Script::Restock, sale, args).await?;
+        if reply.get(4).map(text).as_deref() == Some("1") {
+            let fields = [("item", item.to_owned()), ("total", total.to_string()), ("was", was.to_string())];
+            self.keep(sale, "restock", &reply, &fields, by);
+        }
         let number = |at: usize| reply.get(at).map(text).and_then(|n| n.parse().ok()).unwrap_or_default();
         Ok(match text(&reply[0]).as_str() {
             "ok" => Restocked::Done { total: number(2), free: number(3) },
@@ -237,7 +257,11 @@ impl Admin {
     pub async fn pull(&self, sale: &str, lever: Lever, by: &By) -> Result<bool, Failure> {
         let args = [lever.word().to_owned()].into_iter().chain(by.args());
         let reply = self.call(Script::Lever, sale, args).await?;
-        Ok(reply.get(2).map(text).as_deref() == Some("1"))
+        let has_changed = reply.get(2).map(text).as_deref() == Some("1");
+        if has_changed {
+            self.keep(sale, lever.word(), &reply, &[], by);
+        }
+        Ok(has_changed)
     }
 
     /// A buyer's reservations and the journal's lines about them, at one sequence.

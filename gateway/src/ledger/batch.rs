@@ -19,6 +19,7 @@ use tap::Tap;
 use tokio::time::Instant;
 
 use super::dial::Dial;
+use super::heal::Told;
 use super::lane::Lane;
 use super::memory::Sale;
 use super::scripts::{Failure, Header, Refusal, Script};
@@ -272,10 +273,17 @@ impl Batch {
             tracing::error!(sale = sale.id, ?reply, "a reply of the reserve script can't be read");
             return self.is_unknown();
         };
+        // All of a batch is told only once this function is over, so that what it tells can be kept last.
+        let mut winners = String::new();
         for Tap { request, wanted, pending, caller, .. } in self.taps.drain(..) {
             let decision = decisions.next(wanted);
-            match decision {
-                Decision::Won(..) | Decision::Replayed(..) => pending.won(),
+            match &decision {
+                Decision::Won(reservation, _) => {
+                    reservation.write_line(&mut winners);
+                    winners.push('\n');
+                    pending.won();
+                }
+                Decision::Replayed(..) => pending.won(),
                 Decision::Unknown => {
                     let tell = || {
                         tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
@@ -287,7 +295,19 @@ impl Batch {
             }
             caller.answer(decision);
         }
+        let Header { sequence, time, sale_clock, .. } = decisions.header;
+        if !winners.is_empty() {
+            let fields = Vec::new();
+            sale.kept().tell(Told {
+                sequence,
+                kind: "reserve",
+                at: time,
+                clock: sale_clock,
+                fields,
+                rows: winners,
+            });
+        }
         // Only now: whoever learns the sequence must find the winners known as such.
-        sale.saw(decisions.header.sequence);
+        sale.saw(sequence);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::dial::Dial;
+use super::heal::Told;
 use super::keys::Keys;
 use super::lane::Lane;
 use super::memory::Sale;
@@ -258,9 +259,26 @@ async fn change<D: Dial>(
     let reply = lane.call(&live, script, &sale.keys, &args(&live.run_id)).await?;
     let (change, header) = read_change(id, &reply)?;
     if let Some(header) = header {
+        keep(sale, script, id, &change, header, &reply);
         sale.saw(header.sequence);
     }
     Ok(change)
+}
+
+/// Keeps a change that is about to be told. One that had been made before has another sequence.
+fn keep(sale: &Sale, script: Script, id: &str, change: &Change, header: Header, reply: &[Value]) {
+    let kind = match script {
+        Script::Amend => "amend",
+        Script::Confirm => "confirm",
+        _ => "cancel",
+    };
+    if let (Change::Done(reservation, _), Some(row)) = (change, reply.get(2))
+        && reservation.changes.last() == Some(&header.sequence)
+    {
+        let rows = format!("{} - {}", &id[..BUYER_CHARS], text(row));
+        let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
+        sale.kept().tell(Told { sequence, kind, at, clock, fields: Vec::new(), rows });
+    }
 }
 
 /// What a script that changes a reservation says became of it, and the header, if there is one.

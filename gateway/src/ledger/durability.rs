@@ -57,6 +57,12 @@ impl Durability {
         }
     }
 
+    /// Whether what was told is there after a restart or failover, whatever became of the gateway that told it.
+    #[must_use]
+    pub fn survives(self) -> bool {
+        matches!(self, Self::Fsync | Self::Replicas(_))
+    }
+
     /// Looks whether Redis is set accordingly. An `Err` means that it could not be asked at all.
     pub async fn check(self, conn: &mut impl ConnectionLike) -> RedisResult<Setting> {
         match self {

@@ -129,7 +129,7 @@ impl Follower<'_> {
                 if entries.len() == ENTRIES_MAX {
                     behind.insert(id.clone());
                 }
-                self.take_in(&id, &entries).await?;
+                self.take_in(&id, entries).await?;
             }
             let stuck = !self.stuck.is_empty();
             for id in &ids {
@@ -225,11 +225,12 @@ impl Follower<'_> {
         }
         let position = entry_at(&mut self.conn, &keys, sequence).await?;
         let position = position.ok_or_else(|| no_entry(&keys, sequence))?;
-        let tail = tail::read(&mut self.conn, &keys, sequence).await?;
+        let (tail, entries) = tail::read(&mut self.conn, &keys, sequence).await?;
         match known {
             // Its queues and its reaper have this very one. A buyer too many costs a question to Redis.
             Some(sale) => {
                 sale.set_tail(tail);
+                sale.kept().begin(sequence, entries);
                 sale.add_buyers(buyers);
                 sale.set_memory(memory);
                 sale.has_read(sequence, self.scripts);
@@ -237,6 +238,7 @@ impl Follower<'_> {
             None => {
                 let sale = Sale::new(id, memory, buyers);
                 sale.set_tail(tail);
+                sale.kept().begin(sequence, entries);
                 sale.has_read(sequence, self.scripts);
                 self.sales.insert(Arc::new(sale));
             }
@@ -295,7 +297,7 @@ impl Follower<'_> {
     }
 
     /// Brings memory up to the last of these entries.
-    async fn take_in(&mut self, id: &str, entries: &[Value]) -> Result<(), Failure> {
+    async fn take_in(&mut self, id: &str, entries: Vec<Value>) -> Result<(), Failure> {
         let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
             return Ok(());
         };
@@ -311,6 +313,7 @@ impl Follower<'_> {
             stuck = reading.catch_up(&mut journal, each).await?;
         }
         let sequence = reading.memory.sequence;
+        sale.kept().read(reading.entries);
         sale.set_memory(reading.memory);
         sale.has_read(sequence, self.scripts);
         self.positions.insert(id.to_owned(), reading.position);

@@ -3,12 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
+use super::heal::GONE;
 use crate::admit::policy::Rate;
+use crate::ops::report::GatewayReport;
+
+/// For how long it is remembered that a gateway was heard of.
+const REMEMBERED: Duration = Duration::from_secs(3_600);
 
 /// Who lives, as Redis told it.
 #[derive(Debug, Clone)]
@@ -30,6 +36,8 @@ pub struct Hearsay {
     is_leaving: AtomicBool,
     at_once: Notify,
     said: watch::Sender<bool>,
+    /// When each gateway was last heard of, and where it listens; not of one that was on its way out.
+    heard_of: Mutex<BTreeMap<String, (Instant, String)>>,
 }
 
 impl Hearsay {
@@ -43,6 +51,7 @@ impl Hearsay {
             is_leaving: AtomicBool::new(false),
             at_once: Notify::new(),
             said: watch::Sender::new(false),
+            heard_of: Mutex::default(),
         }
     }
 
@@ -85,10 +94,33 @@ impl Hearsay {
         limits: BTreeMap<&'static str, Option<Rate>>,
         was_leaving: bool,
     ) {
+        self.remember(&live);
         self.latest.store(Some(Arc::new(Heard { at: Instant::now(), live, limits })));
         if was_leaving {
             self.said.send_replace(true);
         }
+    }
+
+    fn remember(&self, live: &BTreeMap<String, String>) {
+        let now = Instant::now();
+        let mut heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
+        for (id, report) in live {
+            let report: GatewayReport = serde_json::from_str(report).unwrap_or_default();
+            if report.draining {
+                heard_of.remove(id);
+            } else {
+                heard_of.insert(id.clone(), (now, report.listen));
+            }
+        }
+        heard_of.retain(|_, (at, _)| now.saturating_duration_since(*at) < REMEMBERED);
+    }
+
+    /// The gateways that lived then, as far as was heard here: their ids, and where they listen. Redis itself may have
+    /// forgotten them when it comes back.
+    pub(super) fn lived_at(&self, then: Instant) -> BTreeMap<String, String> {
+        let heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let lived = heard_of.iter().filter(|(_, (at, _))| *at + GONE >= then);
+        lived.map(|(id, (_, listen))| (id.clone(), listen.clone())).collect()
     }
 
     /// Waits until the next report is due.

@@ -17,7 +17,7 @@ use crate::domain::rfc3339::rfc3339;
 pub struct Entry {
     /// Its number; its id is `<sequence>-0`.
     pub sequence: u64,
-    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt` or a lever.
+    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt`, `lost` or a lever.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,
@@ -35,23 +35,14 @@ impl Entry {
     /// Reads an entry of an `XRANGE` or `XREAD` reply; `None` if it is none of ours.
     #[must_use]
     pub fn parse(value: &Value) -> Option<Self> {
-        let Value::Array(pair) = value else {
-            return None;
-        };
-        let (sequence, rest) =
-            pair.first().map(text)?.split_once('-').map(|(s, r)| (s.to_owned(), r.to_owned()))?;
-        let Value::Array(flat) = pair.get(1)? else {
-            return None;
-        };
-        let mut fields: HashMap<String, String> =
-            flat.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect();
+        let sequence = sequence_of(value)?;
+        let mut fields: HashMap<String, String> = entry_fields(value)?.into_iter().collect();
         let stock = fields.remove("stock")?;
         let left = left(&stock)?;
         let counts = fields.remove("counts")?;
         let counts: Option<Vec<u64>> = counts.split(' ').map(|n| n.parse().ok()).collect();
-        (rest == "0").then_some(())?;
         Some(Self {
-            sequence: sequence.parse().ok()?,
+            sequence,
             kind: fields.remove("kind")?,
             at: fields.remove("at")?.parse().ok()?,
             stock,
@@ -167,10 +158,12 @@ impl Entry {
         };
         if reservations.is_empty() {
             let (cursor, mut line) = base(1);
-            for name in ["revision", "item", "total", "was", "run_id", "who", "reason"] {
+            for name in ["revision", "item", "total", "was", "run_id", "healed", "lost", "who", "reason"] {
                 if let Some(value) = self.fields.get(name).filter(|v| *v != "-") {
-                    let number =
-                        value.parse::<u64>().ok().filter(|_| matches!(name, "revision" | "total" | "was"));
+                    let number = value
+                        .parse::<u64>()
+                        .ok()
+                        .filter(|_| matches!(name, "revision" | "total" | "was" | "healed" | "lost"));
                     line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
                 }
             }
@@ -192,6 +185,20 @@ impl Entry {
         });
         Some(told.collect())
     }
+}
+
+/// The sequence of an entry of an `XRANGE` or `XREAD` reply.
+pub(super) fn sequence_of(entry: &Value) -> Option<u64> {
+    let Value::Array(pair) = entry else { return None };
+    let (sequence, rest) = pair.first().map(text)?.split_once('-').map(|(s, r)| (s.parse(), r == "0"))?;
+    sequence.ok().filter(|_| rest)
+}
+
+/// Its fields with their values, in their order.
+pub(super) fn entry_fields(entry: &Value) -> Option<Vec<(String, String)>> {
+    let Value::Array(pair) = entry else { return None };
+    let Value::Array(flat) = pair.get(1)? else { return None };
+    Some(flat.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect())
 }
 
 /// Items and numbers in turn, separated by blanks: where each item stands, and its number.

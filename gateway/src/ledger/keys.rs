@@ -19,19 +19,23 @@ pub const PURGED: &str = "lg:purged";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     all: [String; 7],
+    heal: String,
 }
 
 impl Keys {
     /// The keys of this sale.
     #[must_use]
     pub fn of(sale: &str) -> Self {
-        Self { all: PARTS.map(|part| format!("lg:{{{sale}}}:{part}")) }
+        Self { all: PARTS.map(|part| format!("lg:{{{sale}}}:{part}")), heal: format!("lg:{{{sale}}}:heal") }
     }
 
     /// Where a sale is loaded before it takes its place, in the same slot.
     #[must_use]
     pub fn staged(sale: &str) -> Self {
-        Self { all: PARTS.map(|part| format!("lg:{{{sale}}}:import:{part}")) }
+        Self {
+            all: PARTS.map(|part| format!("lg:{{{sale}}}:import:{part}")),
+            heal: format!("lg:{{{sale}}}:import:heal"),
+        }
     }
 
     /// All of them, as `KEYS`.
@@ -74,6 +78,12 @@ impl Keys {
     #[must_use]
     pub fn journal(&self) -> &str {
         &self.all[3]
+    }
+
+    /// What gateways remember, while the sale waits to be taken in by a Redis that was restarted. No script of the sale gets it.
+    #[must_use]
+    pub fn heal(&self) -> &str {
+        &self.heal
     }
 
     /// The definition as last applied.

@@ -39,6 +39,13 @@ pub struct Live<C> {
     opened: Rc<()>,
 }
 
+impl<C: Clone> Live<C> {
+    /// For what no script does.
+    pub(super) fn conn(&self) -> C {
+        self.conn.clone()
+    }
+}
+
 impl<D: Dial> Lane<D> {
     /// A lane that connects as soon as [`Lane::keep_open`] runs.
     #[must_use]

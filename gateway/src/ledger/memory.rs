@@ -15,11 +15,13 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
 pub(super) use drift::Counters;
 use pending::Pending;
+pub(crate) use pending::PendingTap;
 pub use reaped::Reaped;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 pub use totals::Stores;
 
+use super::heal::Kept;
 use super::journal::Entry;
 use super::keys::Keys;
 use super::scripts::{Header, Scripts};
@@ -81,7 +83,8 @@ impl Sales {
         });
     }
 
-    pub(super) fn insert(&self, sale: Arc<Sale>) {
+    /// Adds a sale, as the follower does.
+    pub fn insert(&self, sale: Arc<Sale>) {
         self.map.rcu(|map| {
             let mut map = FxHashMap::clone(map);
             map.insert(sale.id.clone(), sale.clone());
@@ -121,6 +124,8 @@ pub struct Sale {
     reaped: Reaped,
     /// The latest changes, for those who watch.
     tail: Mutex<Tail>,
+    /// What Redis may lose.
+    kept: Mutex<Kept>,
 }
 
 /// What a sale was at one sequence.
@@ -196,6 +201,7 @@ impl Sale {
             drift: ArcSwapOption::empty(),
             reaped: Reaped::default(),
             tail: Mutex::default(),
+            kept: Mutex::default(),
         }
     }
 
@@ -211,6 +217,10 @@ impl Sale {
 
     pub(super) fn set_tail(&self, tail: Tail) {
         *lock(&self.tail) = tail;
+    }
+
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
+        lock(&self.kept)
     }
 
     /// The latest state.
@@ -284,12 +294,6 @@ impl Sale {
         buyers.into_iter().for_each(|buyer| self.buyers.add(buyer));
     }
 
-    /// Notes a tap of this buyer until the guard is dropped.
-    pub(crate) fn pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
-        self.pending.add(buyer);
-        PendingTap { sale: self.clone(), buyer }
-    }
-
     /// Redis's `TIME` by now and how far off that may be, in ms; `None` without a reading younger
     /// than [`MEMORY_AGE_MAX`].
     #[must_use]
@@ -329,6 +333,12 @@ impl Sale {
         self.fault.load_full().or_else(|| self.blind.load_full())
     }
 
+    /// Whether the ledger refuses this sale: nobody can reserve, whatever its phase.
+    #[must_use]
+    pub fn stands_still(&self) -> bool {
+        self.troubles.load(Ordering::Acquire) & FAULT != 0
+    }
+
     /// Memory decides nothing while the journal can't be followed.
     pub(super) fn set_blind(&self, why: Option<String>) {
         let before = self.blind.swap(why.clone().map(Arc::new));
@@ -356,30 +366,6 @@ impl Sale {
             None if before.is_some() => tracing::info!(sale = self.id, "the ledger goes on"),
             _ => {}
         }
-    }
-}
-
-/// A tap that is queued, in flight or unknown.
-pub(crate) struct PendingTap {
-    sale: Arc<Sale>,
-    buyer: u64,
-}
-
-impl PendingTap {
-    /// It was sent and no answer came: it may still win.
-    pub(super) fn unknown(&self) {
-        self.sale.pending.is_unknown(self.buyer);
-    }
-
-    /// It won: its buyer has a reservation from now on.
-    pub(super) fn won(&self) {
-        self.sale.add_buyers([self.buyer]);
-    }
-}
-
-impl Drop for PendingTap {
-    fn drop(&mut self) {
-        self.sale.pending.remove(self.buyer);
     }
 }
 

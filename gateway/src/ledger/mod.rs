@@ -9,6 +9,7 @@ pub mod dial;
 pub mod durability;
 pub mod fleet;
 pub mod follow;
+pub mod heal;
 pub mod hearsay;
 pub mod journal;
 pub mod keys;

@@ -7,10 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::Pool;
 use super::archive;
-use super::audit;
 use super::dial::Dial;
+use super::heal::{Fence, Healer, Told};
 use super::lane::{Lane, Live};
 use super::memory::{Counters, Sale, Sales};
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
@@ -27,37 +26,31 @@ const HEAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
-pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) {
-    let mut reaped = HashMap::new();
+pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, healer: Healer, sales: Arc<Sales>) {
+    let (healer, mut reaped) = (Rc::new(healer), HashMap::new());
     loop {
         // A sale that was purged may come back, from an export.
         reaped.retain(|_, task: &mut JoinHandle<()>| !task.is_finished());
         for sale in sales.all() {
             reaped.entry(sale.id.clone()).or_insert_with(|| {
-                let (lane, pool, scripts) = (lane.clone(), pool.clone(), scripts.clone());
-                tokio::task::spawn_local(reap_sale(lane, pool, scripts, sales.clone(), sale))
+                tokio::task::spawn_local(reap_sale(lane.clone(), healer.clone(), sales.clone(), sale))
             });
         }
         tokio::time::sleep(TICK).await;
     }
 }
 
-async fn reap_sale<D: Dial>(
-    lane: Rc<Lane<D>>,
-    pool: Pool,
-    scripts: Arc<Scripts>,
-    sales: Arc<Sales>,
-    sale: Arc<Sale>,
-) {
+async fn reap_sale<D: Dial>(lane: Rc<Lane<D>>, healer: Rc<Healer>, sales: Arc<Sales>, sale: Arc<Sale>) {
+    let mut fence = None;
     loop {
         if let Some(live) = lane.live() {
-            let outcome = tick_and_sweep(&lane, &live, &scripts, &sale).await;
+            let outcome = tick_and_sweep(&lane, &live, &healer.scripts, &sale).await;
             let is_missing = matches!(outcome, Err(Failure::Refused(Refusal::Missing)));
-            if is_missing && archive::is_purged(&pool, &sale.id).await.unwrap_or(false) {
+            if is_missing && archive::is_purged(&healer.pool, &sale.id).await.unwrap_or(false) {
                 tracing::info!(sale = sale.id, "the sale was purged");
                 return sales.forget(&sale.id);
             }
-            take_note(&lane, &live, &pool, &scripts, &sale, outcome).await;
+            take_note(&lane, &live, &healer, &sale, &mut fence, outcome).await;
         }
         tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
     }
@@ -87,17 +80,55 @@ async fn tick_and_sweep<D: Dial>(
         return Ok(());
     }
     for _ in 0..SWEEPS_MAX {
-        let mut args = args();
-        args.push(SWEEP_ENTRIES.to_string());
-        let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
+        let swept = sweep(lane, live, sale, SWEEP_ENTRIES).await?;
         // Nobody is told of it, so that it does not wait for replicas.
-        sale.has_read(Header::of(&reply)?.sequence, scripts);
-        sale.reaped().swept(reply.get(4).map(text).as_deref().and_then(first_left));
-        if reply.get(3).map(text).as_deref() != Some("1") {
+        sale.has_read(swept.header.sequence, scripts);
+        sale.reaped().swept(swept.left);
+        if !swept.more {
             break;
         }
     }
     Ok(())
+}
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// As of its end.
+    pub header: Header,
+    /// Holds that it ended.
+    pub ended: u64,
+    /// Whether there may be more to sweep now.
+    pub more: bool,
+    /// When the first holds that it has left are due, on the sale clock, and how many there were of them.
+    pub left: Option<(i64, u64)>,
+}
+
+/// One bounded sweep over so many journal entries.
+pub async fn sweep<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    sale: &Sale,
+    entries: usize,
+) -> Result<Swept, Failure> {
+    let args = [live.run_id.to_string(), sale.known().to_string(), entries.to_string()];
+    let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
+    let header = Header::of(&reply)?;
+    let ended = reply.get(2).and_then(|n| text(n).parse().ok()).unwrap_or_default();
+    if ended > 0 {
+        // Whoever takes what came back must find it free again, should Redis lose this.
+        let Header { sequence, time: at, sale_clock: clock, .. } = header;
+        sale.kept().tell(Told {
+            sequence,
+            kind: "expire",
+            at,
+            clock,
+            fields: Vec::new(),
+            rows: String::new(),
+        });
+    }
+    let more = reply.get(3).map(text).as_deref() == Some("1");
+    Ok(Swept { header, ended, more, left: reply.get(4).map(text).as_deref().and_then(first_left) })
 }
 
 /// When the first holds that a sweep has left are due, and how many there were of them.
@@ -109,18 +140,21 @@ fn first_left(text: &str) -> Option<(i64, u64)> {
 async fn take_note<D: Dial>(
     lane: &Lane<D>,
     live: &Live<D::Conn>,
-    pool: &Pool,
-    scripts: &Scripts,
+    healer: &Healer,
     sale: &Sale,
+    fence: &mut Option<Fence>,
     outcome: Result<(), Failure>,
 ) {
     match outcome {
         Ok(()) => {
+            *fence = None;
             sale.reaped().worked();
             sale.set_fault(None);
         }
         Err(Failure::Refused(Refusal::Epoch(old))) => {
-            if let Err(reason) = heal(lane, live, pool, scripts, sale, &old).await {
+            let before = fence.take();
+            let fence = fence.insert(Fence::of(before, &old, &live.run_id, sale, &healer.hearsay));
+            if let Err(reason) = healer.heal(lane, live, sale, fence).await {
                 sale.set_fault(Some(reason));
                 tokio::time::sleep(HEAL_RETRY.mul_f32(fastrand::f32())).await;
             }
@@ -141,39 +175,4 @@ fn behind(sale: &Sale, refusal: &Refusal) -> String {
     format!(
         "{refusal} (sequence {known}): acknowledged changes are gone. Restore the ledger from its append-only file; or, to go on with the ledger as it is, restart all gateways"
     )
-}
-
-/// The ledger was last served by another Redis process. It is taken in once it is found whole and
-/// no older than what this gateway knows; until then the sale stands still.
-async fn heal<D: Dial>(
-    lane: &Lane<D>,
-    live: &Live<D::Conn>,
-    pool: &Pool,
-    scripts: &Scripts,
-    sale: &Sale,
-    old: &str,
-) -> Result<(), String> {
-    let report = audit::audit(pool, scripts, &sale.id)
-        .await
-        .map_err(|e| format!("the audit after a restart of Redis failed: {e}"))?;
-    if report.sequence < sale.known() {
-        return Err(behind(sale, &Refusal::Behind(report.sequence)));
-    }
-    if let Some(problem) = report.first_problem() {
-        return Err(format!("Redis was restarted and its ledger is not whole: {problem}"));
-    }
-    let args = [&live.run_id, sale.known().to_string().as_str(), old, "gateway"].map(str::to_owned);
-    match lane.call(live, Script::Adopt, &sale.keys, &args).await {
-        Ok(_) => {
-            tracing::info!(
-                sale = sale.id,
-                sequence = report.sequence,
-                "Redis was restarted; its ledger is whole and was taken in"
-            );
-            Ok(())
-        }
-        // Another gateway was faster.
-        Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.run_id => Ok(()),
-        Err(failure) => Err(failure.to_string()),
-    }
 }

@@ -37,6 +37,7 @@ scripts! {
     Apply, "apply.lua", DENY_OOM, "Takes in a definition.";
     Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
     Lever, "lever.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
+    Heal, "heal.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
     Adopt, "adopt.lua", ALLOW_OOM, "Takes in a restarted Redis.";
     Purge, "purge.lua", ALLOW_OOM, "Removes a sale for good.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
@@ -60,9 +61,10 @@ pub struct Copies {
 }
 
 impl Script {
-    /// Whether somebody is told what it answers. A tick and a sweep tell nobody, a snapshot is of what others did.
+    /// Whether somebody is told what it answers. A tick and a sweep tell nobody, a snapshot is of what others did, and healing
+    /// is repeated until it is done.
     fn is_told(self) -> bool {
-        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Adopt)
+        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Heal | Self::Adopt)
     }
 }
 

@@ -10,8 +10,8 @@ use super::keys::Keys;
 
 /// Acts, and seconds, that are kept.
 const KEPT: usize = 16;
-/// Entries that are read of a journal when its sale begins to be followed.
-const READ: usize = 64;
+/// Entries that are read of a journal when its sale begins to be followed. Some seconds of a launch: Redis may lose them.
+const READ: usize = 500;
 
 /// What buyers did in one second of Redis's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,6 +53,8 @@ pub struct Act {
     pub was: Option<i64>,
     /// Of the definition now.
     pub revision: Option<u64>,
+    /// Changes that were appended again before.
+    pub healed: Option<u64>,
 }
 
 /// The end of a journal: the latest seconds and acts, the latest last.
@@ -121,6 +123,7 @@ fn act(entry: &Entry) -> Act {
         total: number("total"),
         was: number("was"),
         revision: number("revision").map(i64::unsigned_abs),
+        healed: number("healed").map(i64::unsigned_abs),
     }
 }
 
@@ -131,13 +134,13 @@ fn push<T>(queue: &mut VecDeque<T>, value: T) {
     queue.push_back(value);
 }
 
-/// The end of a journal as it is in Redis, up to a sequence.
+/// The end of a journal as it is in Redis, up to a sequence, and its entries.
 pub(super) async fn read(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
     until: u64,
-) -> redis::RedisResult<Tail> {
-    let found: Vec<Value> = redis::cmd("XREVRANGE")
+) -> redis::RedisResult<(Tail, Vec<Value>)> {
+    let mut found: Vec<Value> = redis::cmd("XREVRANGE")
         .arg(keys.journal())
         .arg(format!("{until}-0"))
         .arg("-")
@@ -147,8 +150,9 @@ pub(super) async fn read(
         .await?;
     let mut tail = Tail::default();
     // What can't be read is told by the follower and the audit.
-    found.iter().rev().filter_map(Entry::parse).for_each(|entry| tail.note(&entry));
-    Ok(tail)
+    found.reverse();
+    found.iter().filter_map(Entry::parse).for_each(|entry| tail.note(&entry));
+    Ok((tail, found))
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ mod faults_ledger;
 mod faults_link;
 mod faults_redis;
 mod harness;
+mod healing;
 mod hostile;
 mod http2_floods;
 mod launch;

@@ -9,7 +9,7 @@ use super::{Trouble, verify};
 use crate::domain::rfc3339::rfc3339;
 use crate::ledger::admin::{Admin, By};
 use crate::ledger::audit::{self, Verdict};
-use crate::ledger::keys::{PURGED, SALES};
+use crate::ledger::keys::{Keys, PURGED, SALES};
 use crate::ledger::scripts::{Failure, Script, text};
 use crate::ledger::{Pool, checkout};
 
@@ -49,7 +49,12 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
     drop(conn);
     let why_not = match admin.call(Script::Purge, sale, [audit.sequence.to_string()]).await {
         Ok(reply) => match reply.first().map(text).as_deref() {
-            Some("ok") => return Ok(()),
+            Some("ok") => {
+                // What gateways remembered of a failover names buyers, too.
+                let mut conn = checkout(admin.pool()).await?;
+                redis::cmd("UNLINK").arg(Keys::of(sale).heal()).query_async::<i64>(&mut *conn).await?;
+                return Ok(());
+            }
             Some("held") => Trouble::Refused(format!(
                 "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",
                 reply.get(1).map(text).unwrap_or_default()

@@ -28,6 +28,8 @@ pub(super) struct Reading {
     pub(super) memory: Memory,
     /// The last entry that was read.
     pub(super) position: Position,
+    /// Those that were read, as they came.
+    pub(super) entries: Vec<Value>,
     /// What the records were read ahead of it.
     ahead: Ahead,
 }
@@ -35,19 +37,19 @@ pub(super) struct Reading {
 impl Reading {
     /// Goes on from there.
     pub(super) fn from(memory: Memory, position: Position) -> Self {
-        Self { memory, position, ahead: Ahead::default() }
+        Self { memory, position, entries: Vec::new(), ahead: Ahead::default() }
     }
 
     /// Takes in entries, and tells each with memory after it; what was wrong with the one that ended it early, in words.
     pub(super) async fn take_in<C: ConnectionLike>(
         &mut self,
         journal: &mut Journal<'_, C>,
-        entries: &[Value],
+        entries: Vec<Value>,
         mut each: impl FnMut(&Entry, &Memory),
     ) -> Result<Option<String>, Failure> {
         let keys = journal.keys;
         for value in entries {
-            let entry = Entry::parse(value);
+            let entry = Entry::parse(&value);
             let entry = entry.filter(|entry| self.ahead.take_in(&mut self.memory, entry).is_some());
             let Some(entry) = entry else {
                 return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
@@ -69,7 +71,8 @@ impl Reading {
                 }
             }
             each(&entry, &self.memory);
-            self.position = Position::of(entry.sequence, value);
+            self.position = Position::of(entry.sequence, &value);
+            self.entries.push(value);
         }
         Ok(None)
     }
@@ -87,7 +90,7 @@ impl Reading {
             if entries.is_empty() {
                 return Ok(Some(no_entry(journal.keys, from + 1).to_string()));
             }
-            if let Some(why) = self.take_in(journal, &entries, &mut each).await? {
+            if let Some(why) = self.take_in(journal, entries, &mut each).await? {
                 return Ok(Some(why));
             }
         }
@@ -131,7 +134,7 @@ pub(super) async fn read_whole(
         }
     }
     let position = Position::at(memory.sequence);
-    let mut reading = Reading { memory, position, ahead };
+    let mut reading = Reading { memory, position, entries: Vec::new(), ahead };
     let mut journal = Journal { conn, scripts, keys };
     let each = |entry: &Entry, _: &Memory| buyers.extend(entry.buyers().filter_map(buyer_mark));
     match reading.catch_up(&mut journal, each).await? {

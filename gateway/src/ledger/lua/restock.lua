@@ -1,10 +1,10 @@
 -- Sets the total of one item; pressing it twice does it once. Denied at maxmemory.
 --
 -- ARGV  1 run_id  2 known sequence  3 item  4 total  5 total that it was  6 who  7 reason or '-'
--- Reply {'ok', header, total, free} (also when it already is so), {'unknown-item'},
+-- Reply {'ok', header, total, free, 1 when this call changed something, else 0}, {'unknown-item'},
 --       {'no-limit'}: the item has none, {'stock-changed', total}: it is neither,
 --       {'stock-taken', taken}: more is taken
--- Example  run_id 7 model:air 3500 3000 ops - -> ok, "8 …", 3500, 512
+-- Example  run_id 7 model:air 3500 3000 ops - -> ok, "8 …", 3500, 512, 1
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
@@ -17,7 +17,7 @@ local current = redis.call('HGET', TOTALS, item)
 if not current then return {'no-limit'} end
 current = tonumber(current)
 if not current then return {'damaged', TOTALS .. ' has no number in ' .. item} end
-if current == total then return {'ok', header(s), whole(total), whole(stock[item])} end
+if current == total then return {'ok', header(s), whole(total), whole(stock[item]), 0} end
 if current ~= was then return {'stock-changed', whole(current)} end
 local taken = current - stock[item]
 if total < taken then return {'stock-taken', whole(taken)} end
@@ -26,4 +26,4 @@ stock[item] = total - taken
 commit(s, 'restock', {'item', item, 'total', whole(total), 'was', whole(current), 'who', ARGV[6], 'reason', ARGV[7]},
   flat(stock), {}, {})
 store_pairs(TOTALS, {item, whole(total)})
-return {'ok', header(s), whole(total), whole(stock[item])}
+return {'ok', header(s), whole(total), whole(stock[item]), 1}

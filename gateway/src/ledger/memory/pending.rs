@@ -1,11 +1,11 @@
 //! Buyers with a tap that is queued, in flight or unknown here: while they have one, memory refuses them nothing.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::buyers::BuildMarkHasher;
-use super::lock;
+use super::{Sale, lock};
 
 /// How long a tap without an answer may still be decided by Redis: commands that a stopped Redis
 /// finds in its sockets are run when it goes on.
@@ -61,5 +61,37 @@ impl Pending {
             }
             !taps.is_over()
         });
+    }
+}
+
+impl Sale {
+    /// Notes a tap of this buyer until the guard is dropped.
+    pub(crate) fn pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
+        self.pending.add(buyer);
+        PendingTap { sale: self.clone(), buyer }
+    }
+}
+
+/// A tap that is queued, in flight or unknown.
+pub(crate) struct PendingTap {
+    sale: Arc<Sale>,
+    buyer: u64,
+}
+
+impl PendingTap {
+    /// It was sent and no answer came: it may still win.
+    pub(in crate::ledger) fn unknown(&self) {
+        self.sale.pending.is_unknown(self.buyer);
+    }
+
+    /// It won: its buyer has a reservation from now on.
+    pub(in crate::ledger) fn won(&self) {
+        self.sale.add_buyers([self.buyer]);
+    }
+}
+
+impl Drop for PendingTap {
+    fn drop(&mut self) {
+        self.sale.pending.remove(self.buyer);
     }
 }

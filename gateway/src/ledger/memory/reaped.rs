@@ -16,6 +16,8 @@ pub struct Reaped {
     /// When the first holds that were left are due, on the sale clock, and how many there were.
     due: AtomicI64,
     made: AtomicU64,
+    healed: AtomicU64,
+    lost: AtomicU64,
 }
 
 impl Default for Reaped {
@@ -26,6 +28,8 @@ impl Default for Reaped {
             sale_clock: AtomicI64::new(0),
             due: AtomicI64::new(NONE),
             made: AtomicU64::new(0),
+            healed: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
         }
     }
 }
@@ -44,6 +48,23 @@ impl Reaped {
     pub(in crate::ledger) fn worked(&self) {
         let at = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.worked_at.store(at, Relaxed);
+    }
+
+    /// When a tick and its sweeps last worked here.
+    pub(in crate::ledger) fn worked_at(&self) -> Option<Instant> {
+        let at = self.worked_at.load(Relaxed);
+        (at > 0).then(|| self.since + Duration::from_micros(at))
+    }
+
+    pub(in crate::ledger) fn healed(&self, changes: u64, lost: u64) {
+        self.healed.fetch_add(changes - lost, Relaxed);
+        self.lost.fetch_add(lost, Relaxed);
+    }
+
+    /// Changes that this gateway has appended again after a failover, and those among them that nobody knew any more.
+    #[must_use]
+    pub fn appended_again(&self) -> (u64, u64) {
+        (self.healed.load(Relaxed), self.lost.load(Relaxed))
     }
 
     /// Since a tick and its sweeps last worked here, or since this process knows the sale.

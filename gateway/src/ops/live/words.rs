@@ -54,12 +54,23 @@ fn line_of_act(act: &Act, catalogue: &Catalogue) -> JournalLine {
         "freeze" => format!("{who} froze the sale clock"),
         "unfreeze" => format!("{who} let the sale clock go on"),
         "close" => format!("{who} closed the sale"),
-        "adopt" => "Redis was restarted, and its ledger was taken in".to_owned(),
+        "adopt" => match act.healed {
+            None => "Redis was restarted, and its ledger was taken in".to_owned(),
+            Some(changes) => format!(
+                "Redis was restarted and had lost {changes} changes; they were appended again, and its ledger was taken in"
+            ),
+        },
+        "lost" => "a change is lost".to_owned(),
         other => format!("{who}: {other}"),
     };
     if let Some(reason) = &act.reason {
         text.push_str(": ");
         text.push_str(reason);
     }
-    JournalLine { sequence: act.sequence, at: rfc3339(act.at), ops: act.kind != "adopt", text }
+    JournalLine {
+        sequence: act.sequence,
+        at: rfc3339(act.at),
+        ops: !matches!(act.kind.as_str(), "adopt" | "lost"),
+        text,
+    }
 }

@@ -84,6 +84,8 @@ const ITEM: Label = open("item", "model:ID or package:ID, never a store");
 
 /// The policies of limits, by name.
 pub const POLICIES: &[&str] = &["buyer", "address", "unverified", "sale", "gateway"];
+/// What became of a change that Redis had lost.
+pub const HEALED_AS: &[&str] = &["appended", "lost"];
 /// The phases of a sale, in the order of [`crate::domain::sale::Phase`].
 pub const PHASES: &[&str] = &["upcoming", "open", "paused", "sold_out", "closed"];
 /// What buyers are told of an item, in the order of [`crate::domain::sale::Availability`].
@@ -203,6 +205,8 @@ metrics! {
         "1 while the live counters differ from what the journal says; compared with every tick."
     FAULT Gauge "ledger_fault" "1 or 0" [SALE]
         "1 while the ledger refuses the sale, or its journal can't be followed."
+    HEALED Counter "ledger_healed_total" "changes" [SALE, known("change", HEALED_AS)]
+        "Changes that this gateway has appended again after Redis had lost them: as they were, or in the place of one that nobody knew."
     HOLDS_DUE Gauge "holds_due" "reservations" [SALE]
         "Holds whose deadline and grace are over and that no sweep has ended yet: at least so many, those of the oldest batch."
     OLDEST_DUE Gauge "oldest_due_seconds" "seconds" [SALE]

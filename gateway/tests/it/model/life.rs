@@ -1,5 +1,6 @@
 //! Lives one history through, on the ledger and on the model side by side, and compares what they say.
 
+use std::cell::Cell;
 use std::fmt::Debug;
 
 use gateway::domain::identity::{buyer_part, reservation_id};
@@ -9,12 +10,20 @@ use gateway::ledger::changes::{self, Amendment, By, Change};
 use proptest::test_runner::TestCaseError;
 
 use super::Outcome;
+use super::crash::Past;
 use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
 use super::sale::Model;
 use super::world::{Gate, Ledger, ops, plain, plain_change};
 use crate::tally::agrees;
 
-pub async fn live_through(ledger: &Ledger, sale: &str, history: &History, following: bool) -> Outcome {
+/// How often Redis crashed on the way is added to `crashes`.
+pub async fn live_through(
+    ledger: &Ledger,
+    sale: &str,
+    history: &History,
+    following: bool,
+    crashes: &Cell<u64>,
+) -> Outcome {
     let definition = history.definition(sale);
     ledger.set_time(START).await;
     ledger.apply(&definition).await;
@@ -24,6 +33,7 @@ pub async fn live_through(ledger: &Ledger, sale: &str, history: &History, follow
         gates: Vec::new(),
         revisions: vec![1; GATEWAYS],
         following,
+        past: history.crashes().then(|| Past::new(ledger, GATEWAYS)),
     };
     for at in 0..GATEWAYS {
         life.gates.push(match following {
@@ -31,10 +41,19 @@ pub async fn live_through(ledger: &Ledger, sale: &str, history: &History, follow
             false => ledger.gate(at, sale).await,
         });
     }
+    life.remember(true).await;
     for op in &history.ops {
         life.step(op).await?;
         life.model.check(op).map_err(TestCaseError::fail)?;
+        // Definitions are not healed; a gateway that reads a sale anew has forgotten what it told.
+        let afresh = match op {
+            Op::Apply(_) => true,
+            Op::Refresh(_) | Op::Amend { .. } => !following,
+            _ => false,
+        };
+        life.remember(afresh).await;
     }
+    crashes.set(crashes.get() + life.past.as_ref().map_or(0, |past| past.crashes));
     life.end().await
 }
 
@@ -46,9 +65,24 @@ struct Life<'a> {
     /// Of the definition that each gateway knows.
     revisions: Vec<u64>,
     following: bool,
+    /// What Redis falls back to, if it does.
+    past: Option<Past>,
 }
 
 impl Life<'_> {
+    async fn remember(&mut self, afresh: bool) {
+        if let Some(past) = &mut self.past {
+            past.note(self.ledger, &self.gates[0].sale.id, self.model.clocks(), afresh).await;
+        }
+    }
+
+    async fn crash(&mut self, op: &Op, back: usize) -> Outcome {
+        if let Some(past) = &mut self.past {
+            self.model.crashed(past.crash(self.ledger, &self.gates, back).await);
+        }
+        self.audit(op).await
+    }
+
     async fn step(&mut self, op: &Op) -> Outcome {
         match op {
             Op::Pass(ms) => self.pass(*ms).await,
@@ -76,12 +110,14 @@ impl Life<'_> {
             Op::Read(at, sub) => self.read(op, *at, sub).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
             Op::Lever(lever) => {
-                let told = self.ledger.pull(self.id(), *lever).await;
+                let told =
+                    self.ledger.admin_of(&self.gates[0]).pull(self.id(), *lever, &ops()).await.unwrap();
                 same(op, told, self.model.pull(*lever))?;
             }
             Op::Restock { item, total, was_off } => {
                 let was = self.model.total(item).unwrap_or_default().unsigned_abs() + was_off;
-                let told = self.ledger.admin.restock(self.id(), item, *total, was, &ops()).await;
+                let told =
+                    self.ledger.admin_of(&self.gates[0]).restock(self.id(), item, *total, was, &ops()).await;
                 same(op, told.unwrap(), self.model.restock(item, *total, was))?;
             }
             Op::Apply(edits) => {
@@ -90,6 +126,7 @@ impl Life<'_> {
             }
             Op::Refresh(at) => self.refresh(*at).await,
             Op::Audit => self.audit(op).await?,
+            Op::Crash(back) => self.crash(op, *back).await?,
         }
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! The property: over thousands of random histories the ledger answers, counts and audits as a small model does.
 
+mod crash;
 mod life;
 mod plan;
 mod sale;
 pub mod world;
+
+use std::cell::Cell;
 
 use gateway::domain::definition::{Definition, Package};
 use gateway::domain::identity::reservation_id;
@@ -21,13 +24,25 @@ type Outcome = Result<(), TestCaseError>;
 /// Gateways that read the sale now and then, so that what they know is outdated between.
 #[test]
 fn the_ledger_does_what_the_model_does() {
-    property("the-ledger", 2_000, 5..40, false);
+    property("the-ledger", 2_000, 5..40, Gateways::Outdated);
 }
 
 /// Gateways that follow the journal, as real ones do.
 #[test]
 fn gateways_that_follow_do_what_the_model_does() {
-    property("following", 120, 5..40, true);
+    property("following", 120, 5..40, Gateways::Following);
+}
+
+/// Redis forgets the last changes, and gets them back from what gateways have read of its journal.
+#[test]
+fn a_ledger_that_is_healed_from_what_was_read_does_what_the_model_does() {
+    property("healed-from-read", 150, 5..40, Gateways::FollowingCrashes);
+}
+
+/// Redis forgets the last changes, and gets them back from nothing but the answers that gateways gave.
+#[test]
+fn a_ledger_that_is_healed_from_what_was_told_does_what_the_model_does() {
+    property("healed-from-told", 600, 5..40, Gateways::OutdatedCrashes);
 }
 
 /// An item is known to no gateway before its definition has come to it through the journal.
@@ -68,8 +83,27 @@ pub fn tap(buyer: &'static str, key: &'static str) -> Tap {
     Tap { buyer, key, model: "m1", packages: Vec::new(), store: "s1", partial: false }
 }
 
+/// What gateways know of a sale, and what becomes of it.
+#[derive(Clone, Copy, PartialEq)]
+enum Gateways {
+    Outdated,
+    Following,
+    OutdatedCrashes,
+    FollowingCrashes,
+}
+
+impl Gateways {
+    fn follow(self) -> bool {
+        matches!(self, Self::Following | Self::FollowingCrashes)
+    }
+
+    fn crash(self) -> bool {
+        matches!(self, Self::OutdatedCrashes | Self::FollowingCrashes)
+    }
+}
+
 /// `PROPTEST_CASES` sets the number of histories; what fails is shrunk, and its seed kept in `regressions-*.txt`.
-fn property(name: &str, cases: u32, ops: std::ops::Range<usize>, following: bool) {
+fn property(name: &str, cases: u32, ops: std::ops::Range<usize>, gateways: Gateways) {
     let mut config = Config::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = cases;
@@ -79,13 +113,17 @@ fn property(name: &str, cases: u32, ops: std::ops::Range<usize>, following: bool
         format!("{}/tests/it/model/regressions-{name}.txt", env!("CARGO_MANIFEST_DIR")).leak();
     config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(kept)));
     let world = World::start();
-    let outcome = TestRunner::new(config).run(&histories(ops), |history| {
+    let (lived, crashes) = (Cell::new(0_u64), Cell::new(0));
+    let outcome = TestRunner::new(config).run(&histories(ops, gateways.crash()), |history| {
         let sale = world.ledger.fresh();
-        let outcome = world.run(live_through(&world.ledger, &sale, &history, following));
+        let outcome = world.run(live_through(&world.ledger, &sale, &history, gateways.follow(), &crashes));
+        lived.set(lived.get() + 1);
         world.run(world.ledger.forget(&sale));
         outcome
     });
     if let Err(TestError::Fail(reason, history)) = outcome {
         panic!("{reason}\n{history:?}");
     }
+    println!("{name}: {} histories, {} crashes of Redis", lived.get(), crashes.get());
+    assert_eq!(crashes.get() > 0, gateways.crash());
 }

@@ -103,12 +103,15 @@ pub enum Op {
     /// A gateway reads the sale anew.
     Refresh(usize),
     Audit,
+    /// Redis comes back as it was so many steps ago.
+    Crash(usize),
 }
 
-/// All histories.
-pub fn histories(ops: std::ops::Range<usize>) -> impl Strategy<Value = History> {
+/// All histories; with crashes of Redis, or without.
+pub fn histories(ops: std::ops::Range<usize>, crashes: bool) -> impl Strategy<Value = History> {
+    let op = if crashes { prop_oneof![8 => op(), 1 => crash()].boxed() } else { op().boxed() };
     let opens_in = prop_oneof![6 => Just(0), 1 => Just(1_500), 1 => Just(3_600_000)];
-    (1..3_u32, 0..4_u32, opens_in, vec(stock(), 6), vec(op(), ops)).prop_map(
+    (1..3_u32, 0..4_u32, opens_in, vec(stock(), 6), vec(op, ops)).prop_map(
         |(per_buyer, more, opens_in, stocks, ops)| History {
             per_buyer,
             attempts: per_buyer + more,
@@ -213,7 +216,16 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
+fn crash() -> impl Strategy<Value = Op> {
+    prop_oneof![1 => Just(0), 5 => 1..12_usize].prop_map(Op::Crash)
+}
+
 impl History {
+    /// Whether Redis crashes in it.
+    pub fn crashes(&self) -> bool {
+        self.ops.iter().any(|op| matches!(op, Op::Crash(_)))
+    }
+
     /// The definition that the sale begins with.
     pub fn definition(&self, sale: &str) -> Definition {
         let named = |id: &str| format!("The {id}");

@@ -42,9 +42,18 @@ pub struct Model {
     /// The sale clock at the last note, and `TIME` then.
     clock: i64,
     clock_at: i64,
+    /// Both as of the last change.
+    changed_at: Clocks,
     paused: bool,
     frozen: bool,
     closed: bool,
+}
+
+/// What a ledger's state has of its clocks: the latest `TIME` that was noted, and the sale clock then.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    noted: i64,
+    clock: i64,
 }
 
 impl Model {
@@ -62,6 +71,7 @@ impl Model {
             noted: START,
             clock: 0,
             clock_at: START,
+            changed_at: Clocks { noted: START, clock: 0 },
             paused: false,
             frozen: false,
             closed: false,
@@ -98,7 +108,24 @@ impl Model {
 
     fn changed(&mut self) -> Header {
         self.sequence += 1;
-        self.tick()
+        let header = self.tick();
+        self.changed_at = self.clocks();
+        header
+    }
+
+    /// As they are noted.
+    pub fn clocks(&self) -> Clocks {
+        Clocks { noted: self.noted, clock: self.clock }
+    }
+
+    /// Redis came back with these clocks and was taken in. All else is as it was: nothing that was told is lost.
+    pub fn crashed(&mut self, then: Clocks) {
+        self.noted = then.noted.max(self.changed_at.noted);
+        self.clock = then.clock.max(self.changed_at.clock);
+        self.noted = self.now();
+        self.clock_at = self.time;
+        self.sequence += 1;
+        self.changed_at = self.clocks();
     }
 
     /// What every answer begins with.

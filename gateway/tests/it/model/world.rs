@@ -19,7 +19,8 @@ use gateway::ledger::follow::{CaughtUp, follow, load};
 use gateway::ledger::keys::{Keys, SALES};
 use gateway::ledger::lane::Lane;
 use gateway::ledger::memory::{Sale, Sales};
-use gateway::ledger::scripts::{Failure, Header, Script, Scripts, text};
+use gateway::ledger::reaper::sweep;
+use gateway::ledger::scripts::{Failure, Header, Script, Scripts};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 use tokio::task::{JoinHandle, LocalSet};
@@ -117,6 +118,20 @@ impl Ledger {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         command.query_async(&mut self.conn.clone()).await.unwrap()
+    }
+
+    /// Puts a key back as `DUMP` gave it.
+    pub async fn restore(&self, key: &str, dump: &[u8]) {
+        let mut command = redis::cmd("RESTORE");
+        command.arg(key).arg(0).arg(dump);
+        command.query_async::<()>(&mut self.conn.clone()).await.unwrap();
+    }
+
+    /// The same ledger for ops of a gateway, which keeps what it tells them.
+    pub fn admin_of(&self, gate: &Gate) -> Admin {
+        let sales = Sales::default();
+        sales.insert(gate.sale.clone());
+        Admin::new(self.pool.clone(), self.scripts.clone(), Arc::new(sales))
     }
 
     pub async fn set_time(&self, ms: i64) {
@@ -233,8 +248,8 @@ impl Gate {
 
     /// One sweep: its header, the holds that it ended, whether there may be more.
     pub async fn sweep(&self, entries: usize) -> (Header, u64, bool) {
-        let reply = self.call(Script::Expire, &[&entries.to_string()]).await.unwrap();
-        (Header::of(&reply).unwrap(), text(&reply[2]).parse().unwrap(), text(&reply[3]) == "1")
+        let swept = sweep(&self.lane, &self.lane.live().unwrap(), &self.sale, entries).await.unwrap();
+        (swept.header, swept.ended, swept.more)
     }
 
     /// Sweeps until nothing is due: the holds that ended, and in how many changes.

@@ -88,6 +88,11 @@ impl Sources {
             family.put(&[id], seen.memory.oversold().map(|(_, units)| units).sum())
         })?;
         each(&list::DIFFER, &|family, seen, id| family.flag(&[id], seen.sale.drift().is_some()))?;
+        each(&list::HEALED, &|family, seen, id| {
+            let (appended, lost) = seen.sale.reaped().appended_again();
+            family.count(&[id, list::HEALED_AS[0]], appended)?;
+            family.count(&[id, list::HEALED_AS[1]], lost)
+        })?;
         each(&list::HOLDS_DUE, &|family, seen, id| family.count(&[id], seen.sale.reaped().overdue().1))?;
         each(&list::OLDEST_DUE, &|family, seen, id| {
             family.real(&[id], seen.sale.reaped().overdue().0.as_secs_f64())

@@ -1,0 +1,85 @@
+//! Redis comes back as it was some steps ago, and the gateways heal it, as those that ship do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gateway::ledger::heal::{Fence, Healer};
+use gateway::ledger::hearsay::Hearsay;
+use gateway::ledger::keys::Keys;
+
+use super::sale::Clocks;
+use super::world::{Gate, Ledger};
+
+/// A sale as it was after a step: each key's dump, if it was there, and the clocks.
+struct Moment {
+    dumps: Vec<Option<Vec<u8>>>,
+    clocks: Clocks,
+}
+
+/// What there is to fall back to.
+pub struct Past {
+    moments: Vec<Moment>,
+    healers: Vec<Healer>,
+    /// How often it crashed.
+    pub crashes: u64,
+}
+
+impl Past {
+    pub fn new(ledger: &Ledger, gateways: usize) -> Self {
+        let healer = |n| Healer {
+            pool: ledger.pool.clone(),
+            scripts: ledger.scripts.clone(),
+            hearsay: Arc::new(Hearsay::new(format!("gateway-{n}"))),
+            told_survives: false,
+        };
+        Self { moments: Vec::new(), healers: (0..gateways).map(healer).collect(), crashes: 0 }
+    }
+
+    /// Notes the sale as it is; `afresh`: it is not to fall back to what was before.
+    pub async fn note(&mut self, ledger: &Ledger, sale: &str, clocks: Clocks, afresh: bool) {
+        if afresh {
+            self.moments.clear();
+        }
+        let mut dumps = Vec::new();
+        for key in Keys::of(sale).all() {
+            dumps.push(ledger.command(&["DUMP", key]).await);
+        }
+        self.moments.push(Moment { dumps, clocks });
+    }
+
+    /// Falls back so many steps, or as far as it goes, and heals it; the clocks as they were then.
+    pub async fn crash(&mut self, ledger: &Ledger, gates: &[Gate], back: usize) -> Clocks {
+        let sale = &gates[0].sale;
+        let at = self.moments.len().saturating_sub(1 + back);
+        let then = &self.moments[at];
+        for (key, dump) in sale.keys.all().iter().zip(&then.dumps) {
+            ledger.command::<()>(&["DEL", key]).await;
+            if let Some(dump) = dump {
+                ledger.restore(key, dump).await;
+            }
+        }
+        self.crashes += 1;
+        let old = format!("before-crash-{}", self.crashes);
+        ledger.command::<()>(&["HSET", sale.keys.state(), "run_id", &old]).await;
+        let clocks = then.clocks;
+        self.moments.truncate(at + 1);
+        self.heal(gates, &old).await;
+        clocks
+    }
+
+    /// Each gateway in turn, until all is whole: the first ones wait for what the others say.
+    async fn heal(&self, gates: &[Gate], old: &str) {
+        let heard: BTreeMap<String, String> =
+            self.healers.iter().map(|healer| (healer.hearsay.id().to_owned(), "here".to_owned())).collect();
+        let mut why = Vec::new();
+        for (gate, healer) in gates.iter().zip(&self.healers) {
+            let live = gate.lane.live().unwrap();
+            let mut fence = Fence::new(old, &live.run_id, heard.clone());
+            match healer.heal(&gate.lane, &live, &gate.sale, &mut fence).await {
+                Ok(()) => return,
+                Err(reason) => why.push(reason),
+            }
+        }
+        panic!("it was not healed: {why:#?}");
+    }
+}
