@@ -41,6 +41,8 @@ pub(crate) enum Ending {
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Judgement {
     pub(crate) ending: Ending,
+    /// Changes that gateways have appended again.
+    pub(crate) healed: u64,
     /// Reservations that somebody was told of.
     pub(crate) acknowledged: u64,
     /// Of these, how many the ledger does not have.
@@ -91,9 +93,8 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Judgement {
     let acknowledged: HashSet<&str> =
         told.iter().flat_map(|told| &told.holds).map(|h| h.id.as_str()).collect();
     let is_lossy = lost + lost_changes > 0;
-    let is_healed = ledger.kinds.keys().any(|kind| kind.contains("heal"));
     let ending = match (well.is_ok(), is_lossy) {
-        (true, false) if is_healed => Ending::Healed,
+        (true, false) if ledger.healed > 0 => Ending::Healed,
         (true, false) => Ending::Whole,
         (true, true) => Ending::WentOn,
         (false, _) => Ending::StandsStill,
@@ -125,12 +126,13 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Judgement {
         broken.extend(out_of_order(told));
     }
     match evidence.verdict {
-        Some(verdict) => broken.extend(rules(verdict, is_lossy, is_healed, launch.fault.bends_time())),
+        Some(verdict) => broken.extend(rules(verdict, is_lossy, ledger.has_gaps, launch.fault.bends_time())),
         None if is_lossy => {}
         None => broken.push("loadtest came to no verdict".to_owned()),
     }
     Judgement {
         ending,
+        healed: ledger.healed,
         acknowledged: acknowledged.len() as u64,
         lost,
         lost_changes,
@@ -218,12 +220,11 @@ fn out_of_order(told: &[Told]) -> Vec<String> {
 }
 
 /// The rules that `loadtest` found broken, and that nothing explains.
-fn rules(verdict: &Verdict, is_lossy: bool, is_healed: bool, bends_time: bool) -> Vec<String> {
+fn rules(verdict: &Verdict, is_lossy: bool, has_gaps: bool, bends_time: bool) -> Vec<String> {
     let is_explained = |rule: &str| {
         (is_lossy && FOLLOW_FROM_LOSS.contains(&rule))
             || (bends_time && BY_THE_CLOCK.contains(&rule))
-            // Numbers may have gaps where something was put back, and there only.
-            || (is_healed && rule == "numbers-in-order")
+            || (has_gaps && rule == "numbers-in-order")
     };
     let unexplained = verdict.violations.iter().filter(|violation| !is_explained(&violation.rule));
     let mut broken: Vec<String> =

@@ -8,8 +8,10 @@ use serde::Deserialize;
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) reservations: HashMap<String, Reservation>,
-    /// How often each kind of entry's lines came.
-    pub(crate) kinds: BTreeMap<String, u64>,
+    /// How many changes gateways have appended again.
+    pub(crate) healed: u64,
+    /// Whether there are entries in whose place something was that nobody knows of: numbers may jump there.
+    pub(crate) has_gaps: bool,
     /// In words.
     pub(crate) broken: Vec<String>,
 }
@@ -42,6 +44,9 @@ struct Line {
     #[serde(default)]
     packages: Vec<String>,
     store: Option<String>,
+    /// Of an `adopt`.
+    #[serde(default)]
+    healed: serde_json::Value,
 }
 
 impl Ledger {
@@ -57,7 +62,9 @@ impl Ledger {
         }
         let (mut free, mut below, mut last) = (totals.clone(), BTreeSet::new(), 0);
         for (n, line) in lines.iter().enumerate() {
-            *ledger.kinds.entry(line.kind.clone()).or_default() += 1;
+            ledger.has_gaps |= line.kind == "lost";
+            let healed = &line.healed;
+            ledger.healed += healed.as_u64().or_else(|| healed.as_str()?.parse().ok()).unwrap_or(0);
             if line.kind == "reserve" {
                 if line.number <= last {
                     ledger
@@ -153,12 +160,12 @@ mod tests {
             line(3, "cancel", "a", 1),
             line(4, "reserve", "b", 2),
             line(5, "confirm", "b", 2),
-            "{\"id\":\"6-0\",\"kind\":\"adopt\"}\n".to_owned(),
+            "{\"id\":\"6-0\",\"kind\":\"adopt\",\"healed\":3}\n".to_owned(),
         ];
         let ledger = replay(&lines, 1);
         assert!(ledger.broken.is_empty(), "{:?}", ledger.broken);
         assert!(ledger.reservations["a"].was_cancelled && ledger.reservations["b"].was_confirmed);
-        assert_eq!(ledger.kinds["adopt"], 1);
+        assert_eq!((ledger.healed, ledger.has_gaps), (3, false));
     }
 
     #[test]

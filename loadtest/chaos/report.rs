@@ -85,12 +85,12 @@ pub(crate) fn tell(launch: &Launch, judgement: &Judgement) {
 /// How it ended, and what was lost.
 fn in_words(judgement: &Judgement) -> String {
     let ending = match judgement.ending {
-        Ending::Whole => "whole",
-        Ending::Healed => "healed and whole",
-        Ending::StandsStill => "stands still",
-        Ending::WentOn => "went on",
+        Ending::Whole => "whole".to_owned(),
+        Ending::Healed => format!("whole, {} healed", judgement.healed),
+        Ending::StandsStill => "stands still".to_owned(),
+        Ending::WentOn => "went on".to_owned(),
     };
-    let mut words = ending.to_owned();
+    let mut words = ending;
     if judgement.lost > 0 {
         words += &format!(", {} reservations lost", judgement.lost);
     }
