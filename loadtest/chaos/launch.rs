@@ -15,7 +15,7 @@ use crate::strike::{is_well, mend, play as strike};
 use crate::{Failure, say};
 
 /// When everything is up again and a sale does not sell for so long, it stands still.
-const STILL: Duration = Duration::from_secs(15);
+const STILL: Duration = Duration::from_secs(60);
 /// Gateways ask sentinels once a second: who sells for so long has seen what there is to see.
 const STEADY: Duration = Duration::from_secs(3);
 /// Between two looks at it.
@@ -51,7 +51,7 @@ fn played(stage: &mut Stage, launch: &Launch) -> Result<Judgement, Failure> {
     let well = settle(stage, &probe, &mut load)?;
     let well = well.map_err(|said| stage.alarm().map_or(said.clone(), |alarm| format!("{said} ({alarm})")));
     let mut told = load.told()?;
-    let verdict = load.verdict();
+    let verdict = load.verdict(stage);
     if well.is_ok() {
         ask_again(stage, &mut told)?;
     }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::Failure;
 use crate::programs::call;
@@ -16,6 +15,20 @@ use crate::stage::{SALE, Stage};
 const ARRIVALS: &str = "poisson:90/s:8s";
 /// What is unknown is asked again for that long.
 const DEADLINE: &str = "120s";
+
+/// How buyers behave; and nothing is asked for but the proof: the machine is not what is judged.
+const MANNERS: [&str; 10] = [
+    "--set",
+    "mix={spike=5,soak=4,retry-storm=1}",
+    "--set",
+    "buyers.think=[\"30ms\",\"400ms\"]",
+    "--set",
+    "buyers.twice=15",
+    "--set",
+    "verdict.thresholds=[]",
+    "--set",
+    "generator={late=\"60s\",late_share=100,cpu=100}",
+];
 
 /// A run of `loadtest`. It is killed when this is dropped.
 pub(crate) struct Load {
@@ -41,17 +54,7 @@ impl Load {
         command.args(["--tries", "100", "--timeout", "2s", "--deadline", DEADLINE]);
         command.arg("--auth-secret-file").arg(stage.path("secret"));
         command.arg("--ops-token-file").arg(stage.path("ops")).arg("--report").arg(&report);
-        let manners = [
-            "mix={spike=5,soak=4,retry-storm=1}",
-            "buyers.think=[\"30ms\",\"400ms\"]",
-            "buyers.twice=15",
-            // Nothing is asked for but the proof: the machine is not what is judged.
-            "verdict.thresholds=[]",
-            "generator={late=\"60s\",late_share=100,cpu=100}",
-        ];
-        manners.iter().for_each(|change| {
-            command.args(["--set", change]);
-        });
+        command.args(MANNERS);
         let file = std::fs::File::create(&output).map_err(Failure::outside("can't make a log"))?;
         let errors = file.try_clone().map_err(Failure::outside("can't make a log"))?;
         command.stdin(Stdio::null()).stdout(file).stderr(errors);
@@ -75,7 +78,8 @@ impl Load {
         struct Evidence {
             told: Vec<Told>,
         }
-        match self.read::<Evidence>("evidence.json") {
+        let text = std::fs::read_to_string(self.report.join("evidence.json")).ok();
+        match text.and_then(|text| serde_json::from_str::<Evidence>(&text).ok()) {
             Some(evidence) => Ok(evidence.told),
             None => {
                 let said = std::fs::read_to_string(&self.output).unwrap_or_default();
@@ -84,14 +88,15 @@ impl Load {
         }
     }
 
-    /// The verdict of `loadtest`, where it came to one.
-    pub(crate) fn verdict(&self) -> Option<Verdict> {
-        self.read("verdict.json")
-    }
-
-    fn read<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        let text = std::fs::read_to_string(self.report.join(name)).ok()?;
-        serde_json::from_str(&text).ok()
+    /// The verdict of `loadtest` on the ledger as it is now, where it comes to one: the first one may be older than the healing.
+    pub(crate) fn verdict(&self, stage: &Stage) -> Option<Verdict> {
+        let ops = format!("http://{}", stage.ops[0]);
+        let again = stage.path("judged-again");
+        let mut command = stage.program("loadtest");
+        command.arg("merge").arg(&self.report).args(["--ops", &ops, "--sale", SALE]).args(MANNERS);
+        command.arg("--ops-token-file").arg(stage.path("ops")).arg("--report").arg(&again);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
+        serde_json::from_str(&std::fs::read_to_string(again.join("verdict.json")).ok()?).ok()
     }
 }
 

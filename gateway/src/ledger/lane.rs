@@ -133,7 +133,11 @@ impl<D: Dial> Lane<D> {
         args: impl redis::ToRedisArgs,
     ) -> Result<Vec<Value>, Failure> {
         let mut conn = live.conn.clone();
-        let answer = self.scripts.call(&mut conn, script, keys, args).await;
+        let mut answer = self.scripts.call(&mut conn, script, keys, args).await;
+        // By now this gateway may have said at the new primary all that it has told: nothing may be added to that.
+        if answer.is_ok() && self.dial.moves() != live.moves {
+            answer = Err(Failure::Unknown(MOVED.to_owned()));
+        }
         if let Err(Failure::Unknown(error)) = &answer {
             self.give_up(live, error);
         }
