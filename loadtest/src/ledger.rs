@@ -140,12 +140,23 @@ impl Journal {
             cursor: String,
             kind: String,
         }
+        #[derive(Deserialize)]
+        struct Pulled {
+            id: String,
+            kind: String,
+            at: Timestamp,
+        }
         let head: Head = serde_json::from_str(line)?;
         match head.kind.as_str() {
             "reserve" | "amend" | "confirm" | "cancel" | "expire" => {
                 self.changes.push(serde_json::from_str(line)?)
             }
-            _ => self.levers.push(serde_json::from_str(line)?),
+            "restock" => self.levers.push(serde_json::from_str(line)?),
+            // Other levers may have members of the same names that are no stock: `adopt` says which Redis it `was`.
+            _ => {
+                let Pulled { id, kind, at } = serde_json::from_str(line)?;
+                self.levers.push(Lever { id, kind, at, item: None, total: None, was: None });
+            }
         }
         Ok(head.cursor)
     }

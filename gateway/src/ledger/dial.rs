@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -20,6 +21,10 @@ pub trait Dial: Clone + 'static {
     type Conn: ConnectionLike + Clone + 'static;
     /// Opens one. It must give up by itself.
     fn dial(&self) -> impl Future<Output = RedisResult<Self::Conn>>;
+    /// Grows whenever the ledger is seen somewhere else: a connection from before goes to where it was.
+    fn moves(&self) -> u64 {
+        0
+    }
 }
 
 /// The Redis that the ledger is in.
@@ -29,6 +34,8 @@ pub struct Redis {
     connect_timeout: Duration,
     answer_timeout: Duration,
     durability: Durability,
+    /// How often another primary was named than before; of all copies of this value together.
+    moves: Arc<AtomicU64>,
 }
 
 /// Where it is.
@@ -51,7 +58,8 @@ impl Redis {
                 Place::At(Box::new(Client::open(info.set_tcp_settings(settings))?))
             }
         };
-        Ok(Self { place, connect_timeout, answer_timeout, durability: Durability::default() })
+        let (durability, moves) = (Durability::default(), Arc::default());
+        Ok(Self { place, connect_timeout, answer_timeout, durability, moves })
     }
 
     /// What is known of it is told only once it is so safe.
@@ -114,6 +122,12 @@ impl Redis {
         self.answer_timeout
     }
 
+    /// Another is the primary now. The former one may go on answering for as long as sentinels leave it alone (10 s), and
+    /// what it is told meanwhile is lost.
+    pub(super) fn has_moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A client of the one that is the primary at the moment.
     pub(super) async fn primary(&self) -> RedisResult<Client> {
         match &self.place {
@@ -142,6 +156,10 @@ impl Dial for Redis {
 
     async fn dial(&self) -> RedisResult<MultiplexedConnection> {
         self.dial_with(self.answer_timeout).await
+    }
+
+    fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
     }
 }
 

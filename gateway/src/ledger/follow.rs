@@ -15,9 +15,10 @@ use reading::{Journal, Reading, no_entry, read_whole};
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 
-use super::dial::Redis;
+use super::dial::{Dial, Redis};
 use super::journal::Entry;
 use super::keys::{Keys, SALES};
+use super::lane::MOVED;
 use super::memory::{Memory, Sale, Sales};
 use super::outage::Outage;
 use super::scripts::{Failure, Refusal, Scripts, text};
@@ -51,11 +52,13 @@ pub async fn follow(
     let mut positions = HashMap::new();
     let mut refused = HashMap::new();
     loop {
+        let moves = redis.moves();
         let error = match redis.dial_with(Duration::from_secs(10)).await {
             Ok(conn) => {
                 uses.connected();
                 let mut follower = Follower {
                     conn,
+                    has_moved: &|| redis.moves() != moves,
                     scripts: &scripts,
                     sales: &sales,
                     positions,
@@ -95,6 +98,8 @@ impl CaughtUp {
 
 struct Follower<'a> {
     conn: MultiplexedConnection,
+    /// Whether the connection goes to a former primary.
+    has_moved: &'a dyn Fn() -> bool,
     scripts: &'a Scripts,
     sales: &'a Sales,
     /// The last entry that was read of each sale's journal.
@@ -111,6 +116,9 @@ impl Follower<'_> {
     async fn run(&mut self, caught_up: &CaughtUp, outage: &Outage) -> Result<Never, Failure> {
         self.check_positions().await?;
         loop {
+            if (self.has_moved)() {
+                return Err(Failure::NotDone(MOVED.to_owned()));
+            }
             self.stuck.clear();
             self.find_sales().await?;
             outage.is_over();

@@ -19,6 +19,9 @@ const RETRY_MS: std::ops::RangeInclusive<u64> = 20..=1_000;
 /// Between two looks at whether the connection still answers.
 const PROBE: Duration = Duration::from_millis(500);
 
+/// Why a connection that still answers is left.
+pub(super) const MOVED: &str = "another Redis is the primary now";
+
 /// One connection of one thread. All that is sent goes in order; an answer that does not come in
 /// time ends the connection, so that nothing queues up behind a Redis that is stuck.
 pub struct Lane<D: Dial> {
@@ -37,6 +40,8 @@ pub struct Live<C> {
     /// Of the Redis that it was opened to. It goes with every batch.
     pub run_id: Rc<str>,
     opened: Rc<()>,
+    /// See [`Dial::moves`], as it was when the connection was opened.
+    moves: u64,
 }
 
 impl<C: Clone> Live<C> {
@@ -85,18 +90,23 @@ impl<D: Dial> Lane<D> {
     }
 
     async fn connect(&self) -> redis::RedisResult<Live<D::Conn>> {
+        let moves = self.dial.moves();
         let mut conn = self.dial.dial().await?;
         let run_id = run_id(&mut conn).await?;
-        Ok(Live { conn, run_id: run_id.into(), opened: Rc::default() })
+        Ok(Live { conn, run_id: run_id.into(), opened: Rc::default(), moves })
     }
 
-    /// Returns once this connection is lost. An idle one is tried now and then, so that it is not
+    /// Returns once this connection is lost, or goes to a former primary. An idle one is tried now and then, so that it is not
     /// the next buyer's tap that finds it dead and gets no answer.
     async fn watch(&self, live: Live<D::Conn>) {
         loop {
             tokio::select! {
                 () = self.lost.notified() => return,
                 () = tokio::time::sleep(PROBE) => {
+                    if self.dial.moves() != live.moves {
+                        self.give_up(&live, MOVED);
+                        continue;
+                    }
                     let mut conn = live.conn.clone();
                     let answer = redis::cmd("PING").query_async::<Value>(&mut conn).await;
                     if let Err(Failure::Unknown(error)) = answer.map_err(Failure::from) {
@@ -123,7 +133,11 @@ impl<D: Dial> Lane<D> {
         args: impl redis::ToRedisArgs,
     ) -> Result<Vec<Value>, Failure> {
         let mut conn = live.conn.clone();
-        let answer = self.scripts.call(&mut conn, script, keys, args).await;
+        let mut answer = self.scripts.call(&mut conn, script, keys, args).await;
+        // By now this gateway may have said at the new primary all that it has told: nothing may be added to that.
+        if answer.is_ok() && self.dial.moves() != live.moves {
+            answer = Err(Failure::Unknown(MOVED.to_owned()));
+        }
         if let Err(Failure::Unknown(error)) = &answer {
             self.give_up(live, error);
         }

@@ -65,6 +65,9 @@ impl Pool {
                 Ok(current.pool.clone())
             }
             slot => {
+                if slot.is_some() {
+                    redis.has_moved();
+                }
                 let pool = build(redis, info, *size)?;
                 *slot = Some(Current { pool: pool.clone(), to, asked });
                 Ok(pool)

@@ -100,7 +100,12 @@ fn is_replica(redis: &Redis) -> bool {
 
 /// A primary at a port, and two replicas of it.
 async fn three() -> (Redis, [Redis; 2], u16) {
-    let (primary, port) = Redis::at_a_port(None);
+    three_with(&[]).await
+}
+
+/// With further options of the primary's.
+async fn three_with(options: &[&str]) -> (Redis, [Redis; 2], u16) {
+    let (primary, port) = Redis::at_a_port_with(None, options);
     let replicas = [(); 2].map(|()| Redis::at_a_port(Some(port)).0);
     eventually("both are in step", || async {
         let info: String = primary.run("INFO replication");
@@ -161,6 +166,38 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
     let audit = gateway.audit().await;
     assert_eq!(audit["verdict"], "balanced", "{audit}");
     ready(&gateway, true).await;
+}
+
+#[tokio::test]
+async fn a_former_primary_that_nobody_makes_a_replica_is_left_all_the_same() {
+    // Sentinels let some ten seconds pass before they do; here they can't at all.
+    let (former, replicas, port) =
+        three_with(&["--rename-command", "REPLICAOF", "", "--rename-command", "SLAVEOF", ""]).await;
+    let sentinels = Sentinels::of(port).await;
+    let gateway = Gateway::start_at(&sentinels.url, &[]).await;
+    open(&gateway, &small()).await;
+    assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
+    eventually("it begins", || async { Sentinels::ask(sentinels.ports[0], &["FAILOVER", "ledger"]) }).await;
+    let new = eventually("another is the primary, whose ledger is the sale's", || async {
+        let new = replicas.iter().find(|replica| !is_replica(replica))?;
+        let owner: Option<String> = new.run("HGET lg:{small}:state run_id");
+        (owner == Some(new.info("run_id"))).then_some(new)
+    })
+    .await;
+    let bob = eventually("bob is told", || async {
+        let reply = gateway.reserve("bob", "k1", &white()).await;
+        (reply.status < 300).then_some(reply)
+    })
+    .await;
+    assert_eq!((bob.status, bob.json["number"].as_u64()), (201, Some(2)));
+    assert!(!is_replica(&former));
+    // A try of bob's may have met the former one, whose answer counts as nobody's.
+    assert_eq!(new.run::<usize>("HLEN lg:{small}:records"), 2);
+    let follows = eventually("what bob has is known", || async {
+        let page = gateway.ops_get("/admin/v1/sales/small").await.json;
+        (page["reservations"]["held"] == 2).then_some(())
+    });
+    follows.await;
 }
 
 #[tokio::test]

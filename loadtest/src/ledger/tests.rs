@@ -156,5 +156,8 @@ fn journal_lines_are_read() {
         r#"{"cursor":"8-0/1","id":"8-0","kind":"define","at":"2026-11-09T12:00:01.000Z","revision":2}"#;
     assert_eq!(journal.read_line(define).unwrap(), "8-0/1");
     assert!(journal.levers[1].defines() && journal.changes.len() == 1);
+    let adopt = r#"{"cursor":"10-0/1","id":"10-0","change":1,"changes":1,"kind":"adopt","at":"2026-11-09T12:00:02.000Z",
+        "run_id":"d3db","was":"e326","who":"gateway"}"#;
+    assert_eq!(journal.read_line(adopt).unwrap(), "10-0/1");
     assert!(journal.read_line(r#"{"cursor":"9-0/1","kind":"reserve"}"#).is_err());
 }

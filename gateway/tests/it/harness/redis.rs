@@ -37,6 +37,11 @@ impl Redis {
 
     /// One that others can reach at a port, a primary or a replica of the one at that port.
     pub fn at_a_port(of: Option<u16>) -> (Self, u16) {
+        Self::at_a_port_with(of, &[])
+    }
+
+    /// With further options.
+    pub fn at_a_port_with(of: Option<u16>, more: &[&str]) -> (Self, u16) {
         let port = free_port();
         let port_text = port.to_string();
         let of = of.map(|of| of.to_string());
@@ -45,6 +50,7 @@ impl Redis {
         if let Some(of) = &of {
             options.extend(["--replicaof", "127.0.0.1", of]);
         }
+        options.extend(more);
         (Self::start_with(&options), port)
     }
 

@@ -1,0 +1,218 @@
+//! The faults there are, and what is promised when they happen: by which level of durability nothing may be lost.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// What breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fault {
+    /// A gateway gets SIGKILL, and is started again
+    KillGateway,
+    /// A gateway gets SIGTERM, drains, and is started again
+    RestartGateway,
+    /// A gateway gets SIGSTOP, and later SIGCONT
+    StopGateway,
+    /// Redis gets SIGKILL, and is started again on its files
+    KillPrimary,
+    /// Redis gets SIGTERM, and is started again on its files
+    RestartPrimary,
+    /// Redis gets SIGSTOP, and later SIGCONT
+    StopPrimary,
+    /// One of two replicas gets SIGKILL, and is started again
+    KillReplica,
+    /// Both replicas get SIGSTOP, and later SIGCONT
+    StopReplicas,
+    /// Nothing passes between the gateways and Redis
+    CutGateways,
+    /// What Redis answers is lost; what it is asked arrives
+    CutAnswers,
+    /// Nothing passes between the primary and replicas and sentinels; the gateways reach all of them
+    CutPrimary,
+    /// A quarter of all packets between the gateways and Redis is lost
+    Loss,
+    /// What goes to Redis and comes back takes longer, for one of the gateways for longer than it waits
+    Delay,
+    /// The clock of Redis's host jumps an hour ahead
+    ClockForward,
+    /// The clock of Redis's host jumps an hour back
+    ClockBack,
+    /// The disk under the append-only file is full
+    DiskFull,
+    /// Redis gets SIGKILL, and the end of its append-only file is gone when it is started again
+    TailTruncated,
+    /// The append-only file is written anew in the instant of the opening
+    Rewrite,
+    /// Redis reaches `maxmemory`, which is raised later
+    Maxmemory,
+    /// `SCRIPT FLUSH`, again and again
+    ScriptFlush,
+    /// The sentinels are told to fail over
+    FailoverByHand,
+    /// The primary gets SIGKILL, and comes back only after the sentinels have replaced it
+    FailoverByVote,
+}
+
+/// What an acknowledgement means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Level {
+    /// Redis keeps no file
+    None,
+    /// An append-only file, synced once a second
+    Aof,
+    /// An append-only file, synced before every answer
+    Fsync,
+    /// One of two replicas (`replicas=1`, `min-replicas-to-write 1`), and a file synced once a second
+    Replica,
+    /// Both replicas (`replicas=2`, `min-replicas-to-write 2`), and a file synced once a second
+    Replicas,
+}
+
+impl Level {
+    /// For `--durability`.
+    pub(crate) fn option(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Aof => "aof",
+            Self::Fsync => "fsync",
+            Self::Replica => "replicas=1",
+            Self::Replicas => "replicas=2",
+        }
+    }
+
+    /// `appendonly` and `appendfsync`.
+    pub(crate) fn file(self) -> [&'static str; 2] {
+        match self {
+            Self::None => ["no", "no"],
+            Self::Aof | Self::Replica | Self::Replicas => ["yes", "everysec"],
+            Self::Fsync => ["yes", "always"],
+        }
+    }
+
+    /// How many replicas must have a change before anybody is told of it.
+    pub(crate) fn replicas(self) -> usize {
+        match self {
+            Self::Replica => 1,
+            Self::Replicas => 2,
+            _ => 0,
+        }
+    }
+
+    /// As on the command line.
+    pub(crate) fn name(self) -> String {
+        name(&self)
+    }
+}
+
+/// What of this machine a fault needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    Nothing,
+    /// To drop packets.
+    Nft,
+    /// To mount a small disk.
+    Mount,
+    /// To lie about the time.
+    Faketime,
+}
+
+impl Fault {
+    /// As on the command line.
+    pub(crate) fn name(self) -> String {
+        name(&self)
+    }
+
+    /// What it is, in a sentence.
+    pub(crate) fn about(self) -> String {
+        let about = self.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+        about.unwrap_or_default()
+    }
+
+    pub(crate) fn need(self) -> Need {
+        match self {
+            Self::CutGateways | Self::CutAnswers | Self::CutPrimary | Self::Loss => Need::Nft,
+            Self::DiskFull => Need::Mount,
+            Self::ClockForward | Self::ClockBack => Need::Faketime,
+            _ => Need::Nothing,
+        }
+    }
+
+    /// Why it makes no sense at a level.
+    pub(crate) fn is_void_at(self, level: Level) -> Option<&'static str> {
+        match self {
+            Self::DiskFull | Self::TailTruncated | Self::Rewrite if level == Level::None => {
+                Some("there is no file")
+            }
+            // Sentinels name the primary itself, and not a link to it.
+            Self::Delay if level.replicas() > 0 => Some("sentinels lead around the slow link"),
+            _ => None,
+        }
+    }
+
+    /// Whether it needs replicas and sentinels, whatever the level is.
+    pub(crate) fn is_about_replicas(self) -> bool {
+        matches!(
+            self,
+            Self::KillReplica
+                | Self::StopReplicas
+                | Self::CutPrimary
+                | Self::FailoverByHand
+                | Self::FailoverByVote
+        )
+    }
+
+    /// Whether the level promises that nothing that was acknowledged is lost by it (README, "What is promised").
+    pub(crate) fn loses_nothing_at(self, level: Level) -> bool {
+        match self {
+            // A former primary that lives goes on with the other replica until that one, too, is told to follow the new
+            // primary, which may not have what they agreed upon meanwhile.
+            Self::KillPrimary | Self::RestartPrimary | Self::StopPrimary if level == Level::Replica => false,
+            Self::KillPrimary | Self::RestartPrimary => level != Level::None,
+            // The disk does not keep what it has synced; it takes another Redis.
+            Self::TailTruncated | Self::FailoverByHand => level == Level::Replicas,
+            Self::FailoverByVote | Self::CutPrimary => level.replicas() > 0,
+            _ => true,
+        }
+    }
+
+    /// Whether two ledgers may sell at the same time where no replica has to agree: the README says so.
+    pub(crate) fn may_sell_twice_at(self, level: Level) -> bool {
+        self == Self::CutPrimary && level.replicas() == 0
+    }
+
+    /// Whether the journal's times are no more those of the buyers.
+    pub(crate) fn bends_time(self) -> bool {
+        matches!(self, Self::ClockForward | Self::ClockBack)
+    }
+}
+
+fn name(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_has_a_name_and_says_what_it_is() {
+        for fault in Fault::value_variants() {
+            assert!(!fault.about().is_empty(), "{}", fault.name());
+        }
+        assert_eq!(
+            (Fault::CutPrimary.name(), Level::Replicas.name()),
+            ("cut-primary".into(), "replicas".into())
+        );
+    }
+
+    #[test]
+    fn a_safer_level_promises_no_less() {
+        for fault in Fault::value_variants() {
+            let promised: Vec<bool> = [Level::None, Level::Aof, Level::Fsync, Level::Replicas]
+                .map(|level| fault.loses_nothing_at(level))
+                .to_vec();
+            assert!(promised.is_sorted(), "{}: {promised:?}", fault.name());
+        }
+    }
+}

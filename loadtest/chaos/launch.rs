@@ -1,0 +1,114 @@
+//! One launch from its set-up to its judgement.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::judge::{Evidence, Judgement, judge};
+use crate::ledger::Ledger;
+use crate::load::{Load, Probe, ask_again};
+use crate::programs::wait_for;
+use crate::schedule::Launch;
+use crate::stage::{PACKAGES, SALE, STOCK, STORES, Stage};
+use crate::strike::{is_well, mend, play as strike};
+use crate::{Failure, say};
+
+/// When everything is up again and a sale does not sell for so long, it stands still.
+const STILL: Duration = Duration::from_secs(60);
+/// Gateways ask sentinels once a second: who sells for so long has seen what there is to see.
+const STEADY: Duration = Duration::from_secs(3);
+/// Between two looks at it.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Plays it.
+pub(crate) fn play(bin: &Path, launch: &Launch, keep: Option<&Path>) -> Result<Judgement, Failure> {
+    let named =
+        |failure| Failure::Outside(format!("{} at {}: {failure}", launch.fault.name(), launch.level.name()));
+    let mut stage = Stage::set(bin, launch).map_err(named)?;
+    let judgement = played(&mut stage, launch).map_err(named);
+    let is_good = judgement.as_ref().is_ok_and(|judgement| judgement.broken.is_empty());
+    if let Some(keep) = keep.filter(|_| !is_good) {
+        let name =
+            format!("{}-{}-{}-{}", launch.seed, launch.round, launch.fault.name(), launch.level.name());
+        std::fs::create_dir_all(keep).map_err(Failure::outside("can't keep the files"))?;
+        stage.keep(&keep.join(&name))?;
+        say(&format!("  its files are in {}", keep.join(&name).display()));
+    }
+    judgement
+}
+
+fn played(stage: &mut Stage, launch: &Launch) -> Result<Judgement, Failure> {
+    let probe = Probe::new(stage)?;
+    let opens_at = stage.define()?;
+    let mut load = Load::start(stage, launch)?;
+    let at = opens_at + Duration::from_millis(launch.at_ms);
+    let left = at.duration_since(jiff::Timestamp::now());
+    sleep(Duration::try_from(left).unwrap_or_default());
+    let struck = strike(stage, launch);
+    mend(stage)?;
+    struck?;
+    let well = settle(stage, &probe, &mut load)?;
+    let well = well.map_err(|said| stage.alarm().map_or(said.clone(), |alarm| format!("{said} ({alarm})")));
+    let mut told = load.told()?;
+    let verdict = load.verdict(stage);
+    if well.is_ok() {
+        ask_again(stage, &mut told)?;
+    }
+    let ledger = stage.gateway(&["journal", SALE, "--redis", &stage.url])?;
+    let audit = stage.gateway(&["audit", SALE, "--redis", &stage.url])?;
+    // Of a ledger that has lost the whole sale there is no journal to read.
+    let is_gone = !ledger.status.success();
+    let journal = String::from_utf8_lossy(&ledger.stdout);
+    let said = [audit.stdout, audit.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    Ok(judge(&Evidence {
+        launch,
+        told: &told,
+        verdict: verdict.as_ref(),
+        ledger: &Ledger::replay(&journal, &totals()),
+        stock: &STOCK,
+        audit: (!is_gone && !audit.status.success()).then_some(said.trim()),
+        well: &well,
+    }))
+}
+
+/// Waits until Redis and sentinels agree, every gateway sells, and the buyers have their answers. Who stands still is not waited for
+/// for ever.
+fn settle(stage: &Stage, probe: &Probe, load: &mut Load) -> Result<Result<(), String>, Failure> {
+    wait_for("one primary, and all others follow it", || stage.is_agreed().then_some(()))?;
+    let began = Instant::now();
+    let mut well_since = None;
+    loop {
+        let well = is_well(stage, probe);
+        let now = Instant::now();
+        if well.is_ok() {
+            well_since.get_or_insert(now)
+        } else {
+            well_since.insert(now)
+        };
+        let has_ended = load.ended().is_some();
+        if has_ended && well.is_ok() && well_since.is_some_and(|since| since.elapsed() > STEADY) {
+            return Ok(well);
+        }
+        if well.is_err() && began.elapsed() > STILL {
+            if !has_ended {
+                load.interrupt();
+                wait_for("loadtest ends", || load.ended())?;
+            }
+            return Ok(well);
+        }
+        sleep(LOOK_EVERY);
+    }
+}
+
+fn totals() -> BTreeMap<String, i64> {
+    let models = STOCK.iter().map(|(id, stock)| (format!("model:{id}"), *stock));
+    let packages = PACKAGES.iter().map(|(id, stock)| (format!("package:{id}"), *stock));
+    let stores = STORES.iter().map(|(id, _, stock)| (format!("store:{id}"), *stock));
+    models
+        .chain(packages)
+        .chain(stores)
+        .map(|(item, stock)| (item, i64::try_from(stock).unwrap_or(i64::MAX)))
+        .collect()
+}

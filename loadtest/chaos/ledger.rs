@@ -1,0 +1,188 @@
+//! The ledger as `gateway journal` prints it, replayed entry by entry.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde::Deserialize;
+
+/// What a journal leaves, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) reservations: HashMap<String, Reservation>,
+    /// How many changes gateways have appended again.
+    pub(crate) healed: u64,
+    /// Whether there are entries in whose place something was that nobody knows of: numbers may jump there.
+    pub(crate) has_gaps: bool,
+    /// In words.
+    pub(crate) broken: Vec<String>,
+}
+
+/// A reservation as the journal leaves it.
+#[derive(Debug, Clone)]
+pub(crate) struct Reservation {
+    pub(crate) number: u64,
+    pub(crate) version: u64,
+    pub(crate) model: String,
+    items: Vec<String>,
+    pub(crate) is_alive: bool,
+    pub(crate) was_confirmed: bool,
+    pub(crate) was_cancelled: bool,
+}
+
+/// A line of the journal.
+#[derive(Debug, Deserialize)]
+struct Line {
+    id: String,
+    kind: String,
+    #[serde(default)]
+    reservation: String,
+    #[serde(default)]
+    number: u64,
+    #[serde(default)]
+    version: u64,
+    #[serde(default)]
+    model: String,
+    #[serde(default)]
+    packages: Vec<String>,
+    store: Option<String>,
+    /// Of an `adopt`.
+    #[serde(default)]
+    healed: serde_json::Value,
+}
+
+impl Ledger {
+    /// Replays a journal over these totals; an item that is not among them has no limit.
+    pub(crate) fn replay(journal: &str, totals: &BTreeMap<String, i64>) -> Self {
+        let mut ledger = Self::default();
+        let mut lines = Vec::new();
+        for text in journal.lines().filter(|line| !line.trim().is_empty()) {
+            match serde_json::from_str::<Line>(text) {
+                Ok(line) => lines.push(line),
+                Err(error) => ledger.broken.push(format!("a journal line can't be read: {error}: {text}")),
+            }
+        }
+        let (mut free, mut below, mut last) = (totals.clone(), BTreeSet::new(), 0);
+        for (n, line) in lines.iter().enumerate() {
+            ledger.has_gaps |= line.kind == "lost";
+            let healed = &line.healed;
+            ledger.healed += healed.as_u64().or_else(|| healed.as_str()?.parse().ok()).unwrap_or(0);
+            if line.kind == "reserve" {
+                if line.number <= last {
+                    ledger
+                        .broken
+                        .push(format!("number {} follows number {last} at {}", line.number, line.id));
+                }
+                last = line.number;
+            }
+            ledger.apply(line, &mut free);
+            // What one entry says happens at once.
+            if lines.get(n + 1).is_none_or(|next| next.id != line.id) {
+                for (item, left) in free.iter().filter(|(_, left)| **left < 0) {
+                    if below.insert(item.clone()) {
+                        ledger.broken.push(format!("{item} is {left} at {}", line.id));
+                    }
+                }
+            }
+        }
+        ledger
+    }
+
+    fn apply(&mut self, line: &Line, free: &mut BTreeMap<String, i64>) {
+        let changes = matches!(line.kind.as_str(), "reserve" | "amend" | "confirm" | "cancel" | "expire");
+        if !changes {
+            return;
+        }
+        let mut count = |items: &[String], by: i64| {
+            for item in items {
+                if let Some(left) = free.get_mut(item) {
+                    *left += by;
+                }
+            }
+        };
+        let before = self.reservations.get(&line.reservation);
+        if (line.kind == "reserve") == before.is_some() || before.is_some_and(|before| !before.is_alive) {
+            self.broken.push(format!(
+                "{} of {} at {} is no step from where it was",
+                line.kind, line.reservation, line.id
+            ));
+            return;
+        }
+        let mut after = before.cloned().unwrap_or_else(|| Reservation {
+            number: line.number,
+            version: 0,
+            model: String::new(),
+            items: Vec::new(),
+            is_alive: true,
+            was_confirmed: false,
+            was_cancelled: false,
+        });
+        count(&after.items, 1);
+        match line.kind.as_str() {
+            "reserve" | "amend" => {
+                after.version = line.version;
+                after.model.clone_from(&line.model);
+                let packages = line.packages.iter().map(|id| format!("package:{id}"));
+                let store = line.store.iter().map(|id| format!("store:{id}"));
+                after.items =
+                    [format!("model:{}", line.model)].into_iter().chain(packages).chain(store).collect();
+            }
+            "confirm" => after.was_confirmed = true,
+            kind => {
+                after.is_alive = false;
+                after.was_cancelled = kind == "cancel";
+            }
+        }
+        if after.is_alive {
+            count(&after.items, -1);
+        }
+        self.reservations.insert(line.reservation.clone(), after);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(id: u64, kind: &str, reservation: &str, number: u64) -> String {
+        format!(
+            "{{\"id\":\"{id}-0\",\"cursor\":\"x\",\"kind\":\"{kind}\",\"reservation\":\"{reservation}\",\"number\":{number},\
+             \"version\":1,\"model\":\"white\",\"packages\":[],\"store\":null}}\n"
+        )
+    }
+
+    fn replay(lines: &[String], white: i64) -> Ledger {
+        Ledger::replay(&lines.concat(), &BTreeMap::from([("model:white".to_owned(), white)]))
+    }
+
+    #[test]
+    fn a_good_journal_has_nothing_broken() {
+        let lines = [
+            line(2, "reserve", "a", 1),
+            line(3, "cancel", "a", 1),
+            line(4, "reserve", "b", 2),
+            line(5, "confirm", "b", 2),
+            "{\"id\":\"6-0\",\"kind\":\"adopt\",\"healed\":3}\n".to_owned(),
+        ];
+        let ledger = replay(&lines, 1);
+        assert!(ledger.broken.is_empty(), "{:?}", ledger.broken);
+        assert!(ledger.reservations["a"].was_cancelled && ledger.reservations["b"].was_confirmed);
+        assert_eq!((ledger.healed, ledger.has_gaps), (3, false));
+    }
+
+    #[test]
+    fn stock_below_zero_is_seen_although_it_comes_back() {
+        let lines = [line(2, "reserve", "a", 1), line(3, "reserve", "b", 2), line(4, "cancel", "a", 1)];
+        assert_eq!(replay(&lines, 1).broken, ["model:white is -1 at 3-0"]);
+        // Within one entry nobody sees it.
+        let lines = [line(2, "reserve", "a", 1), line(3, "reserve", "b", 2), line(3, "cancel", "a", 1)];
+        assert!(replay(&lines, 1).broken.is_empty());
+    }
+
+    #[test]
+    fn numbers_that_go_back_and_steps_that_can_t_be_are_seen() {
+        assert_eq!(replay(&[line(2, "reserve", "a", 2), line(3, "reserve", "b", 1)], 9).broken.len(), 1);
+        assert_eq!(replay(&[line(2, "reserve", "a", 1), line(3, "reserve", "a", 2)], 9).broken.len(), 1);
+        assert_eq!(replay(&[line(2, "confirm", "a", 1)], 9).broken.len(), 1);
+        let twice = [line(2, "reserve", "a", 1), line(3, "cancel", "a", 1), line(4, "confirm", "a", 1)];
+        assert_eq!(replay(&twice, 9).broken.len(), 1);
+    }
+}

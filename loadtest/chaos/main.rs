@@ -1,0 +1,197 @@
+//! Chaos: a schedule of faults, made from a seed, against the real programs under load; then every promise is held against the ledger.
+//!
+//! `scripts/chaos` builds and starts it. From the top: `schedule.rs` (what happens when) → `launch.rs` (one launch: `stage.rs`, `load.rs`,
+//! `strike.rs`) → `judge.rs` (pure: what was lost, what is broken) → `report.rs`.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
+
+mod faults;
+mod judge;
+mod launch;
+mod ledger;
+mod link;
+mod load;
+mod machine;
+mod programs;
+mod report;
+mod schedule;
+mod stage;
+mod strike;
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, ValueEnum};
+
+use faults::{Fault, Level};
+use machine::Machine;
+use report::Run;
+
+/// Breaks Redis, its hosts and gateways under load, by a schedule that is made from a seed, and proves afterwards that every promise was kept.
+///
+/// Exit codes: 0 every promise was kept, 1 one was broken, 2 wrong usage, 3 something outside failed.
+#[derive(Debug, Parser)]
+#[command(name = "chaos", version)]
+struct Options {
+    /// Where gateway and loadtest are
+    #[arg(long, value_name = "DIR")]
+    bin: PathBuf,
+    /// What the schedule is made from [default: drawn]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(..1 << 48))]
+    seed: Option<u64>,
+    /// No launch begins after so many minutes; rounds go on until then
+    #[arg(long, value_name = "M", value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    minutes: Option<u64>,
+    /// Only the first so many launches of the schedule
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    launches: Option<u64>,
+    /// Only these faults [default: all]
+    #[arg(long, value_name = "FAULTS", value_delimiter = ',', hide_possible_values = true)]
+    faults: Vec<Fault>,
+    /// Only at these levels of durability [default: all]
+    #[arg(long, value_name = "LEVELS", value_delimiter = ',', hide_possible_values = true)]
+    levels: Vec<Level>,
+    /// Only this round of the schedule: for a launch that failed in a later one than the first
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    round: Option<u64>,
+    /// Instead: the schedule, and nothing is started
+    #[arg(long)]
+    plan: bool,
+    /// Instead: all faults and levels
+    #[arg(long)]
+    list: bool,
+    /// Writes what came of each launch as JSON, too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the tables as Markdown, too
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+    /// Keeps the files of launches that failed (logs, append-only files, histories) in this folder
+    #[arg(long, value_name = "DIR")]
+    keep: Option<PathBuf>,
+    /// This process has namespaces of its own: packets may be dropped and disks mounted
+    #[arg(long, hide = true)]
+    own_namespaces: bool,
+}
+
+fn main() -> ExitCode {
+    let mut options = Options::parse();
+    if options.faults.is_empty() {
+        options.faults = Fault::value_variants().to_vec();
+    }
+    if options.levels.is_empty() {
+        options.levels = Level::value_variants().to_vec();
+    }
+    let done = if options.list {
+        report::list();
+        Ok(0)
+    } else {
+        run(&options)
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            let _ = writeln!(std::io::stderr().lock(), "chaos: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// Plays the schedule; the exit code.
+fn run(options: &Options) -> Result<u8, Failure> {
+    let seed = options.seed.unwrap_or_else(|| fastrand::u64(..1 << 32));
+    let of_round = |round| schedule::round(seed, round, &options.faults, &options.levels);
+    let first = options.round.unwrap_or(1);
+    if of_round(first).is_empty() {
+        return Err(Failure::Usage(
+            "none of these faults makes sense at these levels: --list tells why".into(),
+        ));
+    }
+    say(&format!("seed {seed}; the schedule of round {first}, in its order:"));
+    of_round(first).iter().for_each(|launch| say(&format!("  {}", launch.line())));
+    if options.plan {
+        return Ok(0);
+    }
+    let machine = Machine::look(options.own_namespaces);
+    let mut run = Run::new(seed, options.minutes);
+    for fault in &options.faults {
+        if let Some(why) = machine.lacks(*fault) {
+            say(&format!("skipped: {}: {why}", fault.name()));
+            run.skipped.insert(*fault, why.to_owned());
+        }
+    }
+    let ends = options.minutes.map(|minutes| Instant::now() + Duration::from_secs(60 * minutes));
+    // Without a time it is one round.
+    let rounds = if ends.is_some() && options.round.is_none() { u64::MAX } else { 1 };
+    let launches = (first..).take(usize::try_from(rounds).unwrap_or(usize::MAX)).flat_map(of_round);
+    let launches = launches.filter(|launch| machine.lacks(launch.fault).is_none());
+    let most = usize::try_from(options.launches.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+    if run.skipped.len() == options.faults.len() {
+        return Err(Failure::Outside("none of these faults can be made on this machine".into()));
+    }
+    for launch in launches.take(most) {
+        if ends.is_some_and(|ends| Instant::now() >= ends) {
+            break;
+        }
+        match launch::play(&options.bin, &launch, options.keep.as_deref()) {
+            Ok(judgement) => {
+                report::tell(&launch, &judgement);
+                run.launches.push((launch, judgement));
+            }
+            // It says nothing of the others.
+            Err(failure) => {
+                say(&format!("FAILED {failure}"));
+                run.failed += 1;
+            }
+        }
+    }
+    run.tell();
+    if let Some(file) = &options.json {
+        write(file, &run.json()?)?;
+    }
+    if let Some(file) = &options.markdown {
+        write(file, &run.markdown())?;
+    }
+    match run.failed {
+        _ if run.is_broken() => Ok(1),
+        0 => Ok(0),
+        failed => Err(Failure::Outside(format!("{failed} launches did not come to their end"))),
+    }
+}
+
+fn write(file: &std::path::Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(file, text).map_err(Failure::outside(&format!("can't write {}", file.display())))
+}
+
+/// Prints a line. A reader that has gone away does not end the run.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// Why the run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// A program or this machine did not do its part.
+    #[error("{0}")]
+    Outside(String),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Outside(_) => 3,
+        }
+    }
+
+    /// For `map_err`: what was tried, and why it failed.
+    pub(crate) fn outside<E: std::fmt::Display>(what: &str) -> impl FnOnce(E) -> Self {
+        let what = what.to_owned();
+        move |error| Self::Outside(format!("{what}: {error}"))
+    }
+}

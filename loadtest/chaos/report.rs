@@ -1,0 +1,196 @@
+//! What is printed and written: a paragraph a launch, and the tables fault × level.
+
+use std::collections::BTreeMap;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use crate::faults::{Fault, Level, Need};
+use crate::judge::{Ending, Judgement};
+use crate::schedule::Launch;
+use crate::{Failure, say};
+
+/// Broken promises that are printed of one launch.
+const BROKEN_SHOWN: usize = 10;
+
+/// A whole run.
+pub(crate) struct Run {
+    seed: u64,
+    minutes: Option<u64>,
+    pub(crate) launches: Vec<(Launch, Judgement)>,
+    /// How many did not come to their end.
+    pub(crate) failed: usize,
+    /// Faults that could not be made here, and why.
+    pub(crate) skipped: BTreeMap<Fault, String>,
+}
+
+/// All faults and levels.
+pub(crate) fn list() {
+    say("faults:");
+    for fault in Fault::value_variants() {
+        let need = match fault.need() {
+            Need::Nothing => "",
+            Need::Nft => " [nft]",
+            Need::Mount => " [mount]",
+            Need::Faketime => " [faketime]",
+        };
+        say(&format!("  {:<17} {}{need}", fault.name(), fault.about()));
+        for level in Level::value_variants() {
+            if let Some(why) = fault.is_void_at(*level) {
+                say(&format!("  {:<17} (not at {}: {why})", "", level.name()));
+            }
+        }
+    }
+    say("levels:");
+    for level in Level::value_variants() {
+        let about = level.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+        say(&format!("  {:<17} {}", level.name(), about.unwrap_or_default()));
+    }
+}
+
+/// What came of a launch.
+pub(crate) fn tell(launch: &Launch, judgement: &Judgement) {
+    let word = if judgement.broken.is_empty() { "ok    " } else { "BROKEN" };
+    let outcomes = judgement.saw.outcomes.iter().map(|(name, count)| format!("{count} {name}"));
+    say(&format!(
+        "{word} {:<16} {:<8} {}; {} acknowledged; {}; {} put off, {} unsure",
+        launch.fault.name(),
+        launch.level.name(),
+        in_words(judgement),
+        judgement.acknowledged,
+        outcomes.collect::<Vec<_>>().join(", "),
+        judgement.saw.put_off,
+        judgement.saw.unsure,
+    ));
+    if !judgement.problem.is_empty() {
+        say(&format!("       {}", judgement.problem));
+    }
+    for broken in judgement.broken.iter().take(BROKEN_SHOWN) {
+        say(&format!("       {broken}"));
+    }
+    if judgement.broken.len() > BROKEN_SHOWN {
+        say(&format!("       and {} more", judgement.broken.len() - BROKEN_SHOWN));
+    }
+    if !judgement.broken.is_empty() {
+        say(&format!(
+            "       again: scripts/chaos --seed {} --round {} --faults {} --levels {}",
+            launch.seed,
+            launch.round,
+            launch.fault.name(),
+            launch.level.name()
+        ));
+    }
+}
+
+/// How it ended, and what was lost.
+fn in_words(judgement: &Judgement) -> String {
+    let ending = match judgement.ending {
+        Ending::Whole => "whole".to_owned(),
+        Ending::Healed => format!("whole, {} healed", judgement.healed),
+        Ending::StandsStill => "stands still".to_owned(),
+        Ending::WentOn => "went on".to_owned(),
+    };
+    let mut words = ending;
+    if judgement.lost > 0 {
+        words += &format!(", {} reservations lost", judgement.lost);
+    }
+    if judgement.lost_changes > 0 {
+        words += &format!(", {} changes lost", judgement.lost_changes);
+    }
+    if judgement.beyond_stock > 0 {
+        words += &format!(", {} sold twice", judgement.beyond_stock);
+    }
+    words
+}
+
+impl Run {
+    pub(crate) fn new(seed: u64, minutes: Option<u64>) -> Self {
+        Self { seed, minutes, launches: Vec::new(), failed: 0, skipped: BTreeMap::new() }
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.launches.iter().any(|(_, judgement)| !judgement.broken.is_empty())
+    }
+
+    /// The tables, and the end.
+    pub(crate) fn tell(&self) {
+        say(&format!("\n{}", self.markdown()));
+        let broken = self.launches.iter().filter(|(_, judgement)| !judgement.broken.is_empty()).count();
+        let skipped = self.skipped.len();
+        say(&format!(
+            "seed {}: {} launches, {broken} with a broken promise, {skipped} faults skipped",
+            self.seed,
+            self.launches.len()
+        ));
+    }
+
+    /// Two tables: what was lost, and what buyers saw.
+    pub(crate) fn markdown(&self) -> String {
+        let lost = |all: &[&Judgement]| {
+            let mut words: Vec<String> = all.iter().map(|judgement| in_words(judgement)).collect();
+            words.sort();
+            words.dedup();
+            let broken = all.iter().any(|judgement| !judgement.broken.is_empty());
+            format!("{}{}", words.join(" / "), if broken { " **(broken)**" } else { "" })
+        };
+        let saw = |all: &[&Judgement]| {
+            let (mut put_off, mut unsure, mut taps) = (0, 0, 0);
+            for saw in all.iter().map(|judgement| &judgement.saw) {
+                (put_off, unsure) = (put_off + saw.put_off, unsure + saw.unsure);
+                taps += saw.outcomes.values().sum::<u64>();
+            }
+            format!("{put_off} + {unsure} of {taps}")
+        };
+        format!(
+            "{}\nTaps that were told to come again + taps whose answer was lost or unknown at first:\n\n{}",
+            self.table(lost),
+            self.table(saw)
+        )
+    }
+
+    fn table(&self, cell: impl Fn(&[&Judgement]) -> String) -> String {
+        let levels: Vec<Level> = Level::value_variants().to_vec();
+        let head: Vec<String> = levels.iter().map(|level| format!("`{}`", level.option())).collect();
+        let mut text =
+            format!("| fault | {} |\n| --- |{}\n", head.join(" | "), " --- |".repeat(levels.len()));
+        for fault in Fault::value_variants() {
+            let of = |level: Level| -> Vec<&Judgement> {
+                let mine = self
+                    .launches
+                    .iter()
+                    .filter(|(launch, _)| launch.fault == *fault && launch.level == level);
+                mine.map(|(_, judgement)| judgement).collect()
+            };
+            if levels.iter().all(|level| of(*level).is_empty()) {
+                continue;
+            }
+            let cells = levels.iter().map(|level| match (of(*level), fault.is_void_at(*level)) {
+                (all, None) if !all.is_empty() => cell(&all),
+                (_, Some(_)) => "–".to_owned(),
+                _ => "not run".to_owned(),
+            });
+            text += &format!("| {} | {} |\n", fault.name(), cells.collect::<Vec<_>>().join(" | "));
+        }
+        text
+    }
+
+    /// Everything.
+    pub(crate) fn json(&self) -> Result<String, Failure> {
+        let launches: Vec<_> = self
+            .launches
+            .iter()
+            .map(|(launch, judgement)| json!({"launch": launch, "judgement": judgement}))
+            .collect();
+        let skipped: BTreeMap<String, &String> =
+            self.skipped.iter().map(|(fault, why)| (fault.name(), why)).collect();
+        let all = json!({
+            "seed": self.seed,
+            "minutes": self.minutes,
+            "is_broken": self.is_broken(),
+            "failed": self.failed,
+            "skipped": skipped,
+            "launches": launches,
+        });
+        serde_json::to_string_pretty(&all).map_err(Failure::outside("can't write JSON"))
+    }
+}

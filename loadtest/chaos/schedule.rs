@@ -1,0 +1,110 @@
+//! The schedule: which fault at which level, when, for how long and to whom. Made from the seed alone. What a launch is like depends
+//! on the seed, the fault, the level and the round, and on nothing else that is run: one that failed can be run again by itself.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::faults::{Fault, Level};
+
+/// Gateways of each launch.
+pub(crate) const GATEWAYS: usize = 3;
+/// From the opening to the fault, in ms; load arrives for longer than the latest fault lasts.
+const AT_MS: std::ops::Range<u64> = 200..2_500;
+/// How long a fault lasts, in ms.
+const LASTS_MS: std::ops::Range<u64> = 400..2_500;
+
+/// One launch and its fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Launch {
+    pub(crate) seed: u64,
+    pub(crate) round: u64,
+    pub(crate) fault: Fault,
+    pub(crate) level: Level,
+    /// After the opening.
+    pub(crate) at_ms: u64,
+    pub(crate) lasts_ms: u64,
+    /// Which gateway or replica, where there are several.
+    pub(crate) target: usize,
+    /// A number for whatever else a fault has to choose.
+    pub(crate) size: u64,
+    /// What the buyers decide by.
+    pub(crate) buyers: u64,
+}
+
+impl Launch {
+    fn new(seed: u64, round: u64, fault: Fault, level: Level) -> Self {
+        let mut rng =
+            fastrand::Rng::with_seed(mix(&format!("{seed} {round} {} {}", fault.name(), level.name())));
+        Self {
+            seed,
+            round,
+            fault,
+            level,
+            at_ms: if fault == Fault::Rewrite { 0 } else { rng.u64(AT_MS) },
+            lasts_ms: rng.u64(LASTS_MS),
+            target: rng.usize(0..GATEWAYS),
+            size: rng.u64(1..=1_000),
+            buyers: rng.u64(1..1 << 32),
+        }
+    }
+
+    /// For the printed schedule.
+    pub(crate) fn line(&self) -> String {
+        format!(
+            "{:<16} {:<8} {:>5} ms after the opening, for {:>4} ms, target {}, size {:>4}, buyers {}",
+            self.fault.name(),
+            self.level.name(),
+            self.at_ms,
+            self.lasts_ms,
+            self.target + 1,
+            self.size,
+            self.buyers
+        )
+    }
+}
+
+/// All launches of a round, in an order that the seed makes, too.
+pub(crate) fn round(seed: u64, round: u64, faults: &[Fault], levels: &[Level]) -> Vec<Launch> {
+    let all = Fault::value_variants().iter().flat_map(|fault| {
+        Level::value_variants().iter().map(move |level| Launch::new(seed, round, *fault, *level))
+    });
+    let mut all: Vec<Launch> = all.filter(|launch| launch.fault.is_void_at(launch.level).is_none()).collect();
+    fastrand::Rng::with_seed(mix(&format!("{seed} {round}"))).shuffle(&mut all);
+    all.retain(|launch| faults.contains(&launch.fault) && levels.contains(&launch.level));
+    all
+}
+
+/// FNV-1a: the same on every machine and with every version of Rust.
+fn mix(text: &str) -> u64 {
+    text.bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_launch_is_the_same_whatever_else_is_run() {
+        let (faults, levels) = (Fault::value_variants(), Level::value_variants());
+        let all = round(7, 0, faults, levels);
+        assert_eq!(all, round(7, 0, faults, levels));
+        let one = round(7, 0, &[Fault::Loss], &[Level::Aof]);
+        assert_eq!(one.len(), 1);
+        assert!(all.contains(&one[0]));
+        assert_ne!(all, round(8, 0, faults, levels));
+        assert_ne!(all, round(7, 1, faults, levels));
+    }
+
+    #[test]
+    fn every_fault_comes_once_a_round_at_each_level_where_it_makes_sense() {
+        let (faults, levels) = (Fault::value_variants(), Level::value_variants());
+        let all = round(1, 0, faults, levels);
+        let void = faults
+            .iter()
+            .flat_map(|fault| levels.iter().filter(|level| fault.is_void_at(**level).is_some()))
+            .count();
+        assert_eq!(all.len(), faults.len() * levels.len() - void);
+        assert!(all.iter().all(|launch| launch.at_ms < 2_500 && launch.target < GATEWAYS));
+    }
+}
