@@ -132,7 +132,8 @@ impl Admin {
             let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
             let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
             let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-            sale.kept().tell(Told { sequence, kind, at, clock, fields, rows: String::new() });
+            // Over a connection of its own, which goes to no Redis that was left.
+            let _ = sale.kept().tell("", Told { sequence, kind, at, clock, fields, rows: String::new() });
             sale.saw(sequence);
         }
     }

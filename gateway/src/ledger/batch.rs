@@ -169,8 +169,17 @@ async fn decide<D: Dial>(
 struct Batch {
     taps: Vec<Tap>,
     columns: Columns,
-    /// The reply, and the catalogue that it was asked for with; `None` until it is there.
-    reply: Option<(Vec<Value>, Arc<Catalogue>)>,
+    /// `None` until it is there.
+    reply: Option<Reply>,
+}
+
+/// What Redis has answered to a batch.
+struct Reply {
+    values: Vec<Value>,
+    /// That the batch was sent with.
+    catalogue: Arc<Catalogue>,
+    /// Which Redis it was.
+    run_id: Rc<str>,
 }
 
 /// Sends a batch, and waits for its reply. What was decided before is handed out as soon as it is sent.
@@ -202,7 +211,9 @@ async fn send<D: Dial>(
         let (answer, ()) = in_time(work, line, &batch.taps, &Decision::Unknown).await;
         recorder.batch(batch.taps.len(), sent.elapsed());
         match answer {
-            Ok(reply) => return batch.reply = Some((reply, catalogue)),
+            Ok(values) => {
+                return batch.reply = Some(Reply { values, catalogue, run_id: live.run_id.clone() });
+            }
             Err(Failure::Refused(Refusal::Revision(revision))) if revision > catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
                 let all_late =
@@ -266,17 +277,17 @@ impl Batch {
 
     /// Tells each caller what was decided for it, if that has not been done.
     fn hand_out(&mut self, sale: &Sale) {
-        let Some((reply, catalogue)) = self.reply.take() else {
+        let Some(Reply { values, catalogue, run_id }) = self.reply.take() else {
             return;
         };
-        let Some(mut decisions) = self.columns.decisions(&reply, &catalogue) else {
-            tracing::error!(sale = sale.id, ?reply, "a reply of the reserve script can't be read");
+        let Some(mut decisions) = self.columns.decisions(&values, &catalogue) else {
+            tracing::error!(sale = sale.id, reply = ?values, "a reply of the reserve script can't be read");
             return self.is_unknown();
         };
-        // All of a batch is told only once this function is over, so that what it tells can be kept last.
-        let mut winners = String::new();
+        // What is told is kept first, and that of the whole batch at once.
+        let (mut winners, mut decided) = (String::new(), Vec::with_capacity(self.taps.len()));
         for Tap { request, wanted, pending, caller, .. } in self.taps.drain(..) {
-            let decision = decisions.next(wanted);
+            let mut decision = decisions.next(wanted);
             match &decision {
                 Decision::Won(reservation, _) => {
                     reservation.write_line(&mut winners);
@@ -284,8 +295,10 @@ impl Batch {
                     pending.won();
                 }
                 Decision::Replayed(reservation, header) => {
-                    sale.kept().show(reservation, header);
                     pending.won();
+                    if !sale.kept().show(&run_id, reservation, header) {
+                        decision = Decision::Unknown;
+                    }
                 }
                 Decision::Unknown => {
                     let tell = || {
@@ -296,21 +309,18 @@ impl Batch {
                 }
                 _ => {}
             }
-            caller.answer(decision);
+            decided.push((caller, decision));
         }
-        let Header { sequence, time, sale_clock, .. } = decisions.header;
-        if !winners.is_empty() {
-            let fields = Vec::new();
-            sale.kept().tell(Told {
-                sequence,
-                kind: "reserve",
-                at: time,
-                clock: sale_clock,
-                fields,
-                rows: winners,
-            });
+        let Header { sequence, time: at, sale_clock: clock, .. } = decisions.header;
+        let told = Told { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
+        let may_tell = told.rows.is_empty() || sale.kept().tell(&run_id, told);
+        for (caller, decision) in decided {
+            let has_won = matches!(decision, Decision::Won(..));
+            caller.answer(if may_tell || !has_won { decision } else { Decision::Unknown });
         }
         // Only now: whoever learns the sequence must find the winners known as such.
-        sale.saw(sequence);
+        if may_tell {
+            sale.saw(sequence);
+        }
     }
 }

@@ -7,7 +7,7 @@ use redis::Value;
 use super::dial::Dial;
 use super::heal::Told;
 use super::keys::Keys;
-use super::lane::Lane;
+use super::lane::{Lane, MOVED};
 use super::memory::Sale;
 use super::scripts::{Failure, Header, Refusal, Script, text, texts};
 use crate::domain::identity::BUYER_CHARS;
@@ -92,10 +92,11 @@ pub async fn read<D: Dial>(
         .call(&live, Script::Reservations, &sale.keys, &[buyer_part, &live.run_id, &sale.known().to_string()])
         .await?;
     let (mut reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
-    {
-        let mut kept = sale.kept();
-        reservations.iter().for_each(|reservation| kept.show(reservation, &header));
+    let mut kept = sale.kept();
+    if !reservations.iter().all(|reservation| kept.show(&live.run_id, reservation, &header)) {
+        return Err(Failure::NotDone(MOVED.to_owned()));
     }
+    drop(kept);
     for reservation in &mut reservations {
         reservation.state = reservation.state_at(header.sale_clock, grace);
     }
@@ -263,14 +264,24 @@ async fn change<D: Dial>(
     let reply = lane.call(&live, script, &sale.keys, &args(&live.run_id)).await?;
     let (change, header) = read_change(id, &reply)?;
     if let Some(header) = header {
-        keep(sale, script, id, &change, header, &reply);
+        if !keep(sale, &live.run_id, script, id, &change, header, &reply) {
+            return Err(Failure::Unknown(MOVED.to_owned()));
+        }
         sale.saw(header.sequence);
     }
     Ok(change)
 }
 
-/// Keeps a change that is about to be told, made now or found made.
-fn keep(sale: &Sale, script: Script, id: &str, change: &Change, header: Header, reply: &[Value]) {
+/// Keeps a change that is about to be told, made now or found made; `false`: it must not be told.
+fn keep(
+    sale: &Sale,
+    run_id: &str,
+    script: Script,
+    id: &str,
+    change: &Change,
+    header: Header,
+    reply: &[Value],
+) -> bool {
     let kind = match script {
         Script::Amend => "amend",
         Script::Confirm => "confirm",
@@ -282,8 +293,9 @@ fn keep(sale: &Sale, script: Script, id: &str, change: &Change, header: Header, 
         // The buyer's name is in the record already: the reservation was made by another change.
         let rows = format!("{} - {}", &id[..BUYER_CHARS], text(row));
         let (at, clock) = (header.time, header.sale_clock);
-        sale.kept().tell(Told { sequence, kind, at, clock, fields: Vec::new(), rows });
+        return sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
+    true
 }
 
 /// What a script that changes a reservation says became of it, and the header, if there is one.

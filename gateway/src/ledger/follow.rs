@@ -218,7 +218,9 @@ impl Follower<'_> {
                 }
             }
         }
-        self.sales.set_unread(self.refused.keys().cloned().collect());
+        // Why one that is known here can't be read anew is told by its fault.
+        let unread = self.refused.keys().filter(|id| self.sales.get(id).is_none());
+        self.sales.set_unread(unread.cloned().collect());
         Ok(())
     }
 

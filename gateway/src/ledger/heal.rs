@@ -129,7 +129,8 @@ impl Healer {
     ) -> redis::RedisResult<()> {
         let at = sequence(conn, &sale.keys).await?;
         let (known, since, last, (read, told)) = {
-            let kept = sale.kept();
+            let mut kept = sale.kept();
+            kept.leave(&fence.old);
             (sale.known(), kept.since(), kept.last(), kept.after(at))
         };
         if fence.said == Some((known, last)) {
@@ -194,14 +195,10 @@ impl Healer {
                     let fields = ["run_id", &fence.new, "was", &fence.old, "who", "gateway"]
                         .map(str::to_owned)
                         .to_vec();
-                    sale.kept().tell(Told {
-                        sequence,
-                        kind: "adopt",
-                        at,
-                        clock,
-                        fields,
-                        rows: String::new(),
-                    });
+                    let _ = sale.kept().tell(
+                        &fence.new,
+                        Told { sequence, kind: "adopt", at, clock, fields, rows: String::new() },
+                    );
                 }
                 let sequence = report.sequence;
                 if healed == 0 {

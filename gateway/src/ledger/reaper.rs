@@ -118,14 +118,11 @@ pub async fn sweep<D: Dial>(
     if ended > 0 {
         // Whoever takes what came back must find it free again, should Redis lose this.
         let Header { sequence, time: at, sale_clock: clock, .. } = header;
-        sale.kept().tell(Told {
-            sequence,
-            kind: "expire",
-            at,
-            clock,
-            fields: Vec::new(),
-            rows: String::new(),
-        });
+        // Nobody is told of a sweep, so that it does no harm where this is too late.
+        let _ = sale.kept().tell(
+            &live.run_id,
+            Told { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
+        );
     }
     let more = reply.get(3).map(text).as_deref() == Some("1");
     Ok(Swept { header, ended, more, left: reply.get(4).map(text).as_deref().and_then(first_left) })

@@ -62,6 +62,8 @@ pub struct Kept {
     read: VecDeque<(u64, Value)>,
     told: VecDeque<Told>,
     bytes: usize,
+    /// The run_id of a former Redis, of which all that was told has been reported.
+    left: Option<String>,
 }
 
 impl Kept {
@@ -103,11 +105,21 @@ impl Kept {
         self.bound();
     }
 
-    /// Keeps what is being told, until its entry is read.
-    pub(in crate::ledger) fn tell(&mut self, told: Told) {
+    /// From now on nothing that this Redis answers is told: what was told until now is about to be reported.
+    pub(super) fn leave(&mut self, run_id: &str) {
+        self.left = Some(run_id.to_owned());
+    }
+
+    /// Keeps what is about to be told, as the Redis of this run_id has answered, until its entry is read. `false`: it must not be
+    /// told, since this gateway has reported already what it knows of that Redis.
+    #[must_use]
+    pub(in crate::ledger) fn tell(&mut self, run_id: &str, told: Told) -> bool {
+        if self.left.as_deref() == Some(run_id) {
+            return false;
+        }
         let last = self.read.back().map_or(self.since, |(sequence, _)| *sequence);
         if told.sequence <= last {
-            return;
+            return true;
         }
         // The same change may be told to several, each of whom hears of his own reservation.
         match self.told.iter_mut().rev().find(|other| other.sequence == told.sequence) {
@@ -118,12 +130,14 @@ impl Kept {
             }
         }
         self.bound();
+        true
     }
 
     /// Keeps a reservation that is being shown, as the ledger has it: the change that made it so may have been told to nobody
-    /// else.
-    pub(in crate::ledger) fn show(&mut self, shown: &Reservation, header: &Header) {
-        let Some(&sequence) = shown.changes.last() else { return };
+    /// else. As [`Kept::tell`].
+    #[must_use]
+    pub(in crate::ledger) fn show(&mut self, run_id: &str, shown: &Reservation, header: &Header) -> bool {
+        let Some(&sequence) = shown.changes.last() else { return true };
         let kind = match (shown.changes.len(), shown.state) {
             (1, _) => "reserve",
             (_, State::Held) => "amend",
@@ -133,14 +147,8 @@ impl Kept {
         };
         let mut rows = String::new();
         shown.write_line(&mut rows);
-        self.tell(Told {
-            sequence,
-            kind,
-            at: header.time,
-            clock: header.sale_clock,
-            fields: Vec::new(),
-            rows,
-        });
+        let (at, clock) = (header.time, header.sale_clock);
+        self.tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows })
     }
 
     fn bound(&mut self) {
@@ -195,7 +203,7 @@ mod tests {
         let mut kept = Kept::default();
         kept.begin(5, vec![entry(4, 1), entry(5, 1)]);
         for sequence in [7, 6, 7, 5, 9] {
-            kept.tell(told(sequence));
+            assert!(kept.tell("r", told(sequence)));
         }
         assert_eq!((kept.since(), kept.last()), (3, 9));
         assert_eq!(sequences(&kept, 4), (vec![5], vec![7, 6, 9]));
@@ -203,8 +211,12 @@ mod tests {
         // Read again after a connection was lost.
         kept.read([entry(7, 1)]);
         assert_eq!(sequences(&kept, 0), (vec![4, 5, 6, 7], vec![9]));
-        kept.begin(9, vec![entry(9, 1)]);
-        assert_eq!((kept.since(), sequences(&kept, 0)), (8, (vec![9], vec![])));
+        // Once all is reported, nothing that comes late from there is told.
+        kept.leave("r");
+        assert!(!kept.tell("r", told(11)) && kept.tell("other", told(12)));
+        assert_eq!(kept.last(), 12);
+        kept.begin(12, vec![entry(9, 1)]);
+        assert_eq!((kept.since(), sequences(&kept, 0)), (8, (vec![9], vec![12])));
     }
 
     #[test]
@@ -216,7 +228,7 @@ mod tests {
         }
         let (read, _) = sequences(&kept, 0);
         assert_eq!((read.len(), kept.since(), kept.last()), (15, 84, 99));
-        kept.tell(Told { rows: "x".repeat(BYTES_MAX + 1), ..told(100) });
+        assert!(kept.tell("r", Told { rows: "x".repeat(BYTES_MAX + 1), ..told(100) }));
         assert_eq!((kept.since(), kept.bytes, kept.last()), (100, 0, 100));
     }
 }

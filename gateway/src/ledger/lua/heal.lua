@@ -115,7 +115,7 @@ local function append(e)
       return 'it left ' .. whole(e.left[i]) .. ' of ' .. item .. ', and would leave ' .. whole(n) .. ' now'
     end
     left[2 * i - 1], left[2 * i] = item, whole(n)
-    if n ~= stock[item] then touched[#touched + 1] = item end
+    if n ~= stock[item] and e.kind ~= 'restock' then touched[#touched + 1] = item end
   end
   local after = {}
   for i, name in ipairs(COUNTED) do after[i] = whole(counts[name]) end
