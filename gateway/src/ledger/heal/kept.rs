@@ -146,7 +146,10 @@ impl Kept {
             (_, State::Expired) => "expire",
         };
         let mut rows = String::new();
-        shown.write_line(&mut rows);
+        // A sweep has ended others, too: whom, follows from the sale clock.
+        if kind != "expire" {
+            shown.write_line(&mut rows);
+        }
         let (at, clock) = (header.time, header.sale_clock);
         self.tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows })
     }
