@@ -224,7 +224,7 @@ impl Settings {
             Redis::new(url, connect, answer).map_err(|e| {
                 format!(
                     "is no Redis URL (redis://HOST:PORT, rediss://HOST:PORT, unix:PATH, \
-                     redis+sentinel://HOST:PORT,HOST:PORT/SERVICE): {e}"
+                     redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, redis+cluster://HOST:PORT,HOST:PORT): {e}"
                 )
             })
         });

@@ -14,7 +14,7 @@ pub struct CommonOptions {
     #[arg(long, global = true, env = "LAUNCHGATE_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// The ledger: redis://HOST:PORT, rediss://HOST:PORT (TLS), unix:PATH, or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE. A password belongs into the variable or the file
+    /// The ledger: redis://HOST:PORT, rediss://HOST:PORT (TLS), unix:PATH, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, or redis+cluster://HOST:PORT,HOST:PORT; the latter two also with rediss. A password belongs into the variable or the file
     #[arg(long, global = true, env = "LAUNCHGATE_REDIS", value_name = "URL", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<String>,

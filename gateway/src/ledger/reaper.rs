@@ -12,6 +12,7 @@ use super::archive;
 use super::audit;
 use super::dial::Dial;
 use super::lane::{Lane, Live};
+use super::lanes::Lanes;
 use super::memory::{Counters, Sale, Sales};
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 
@@ -27,15 +28,15 @@ const HEAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
-pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) {
+pub async fn reap<D: Dial>(lanes: Rc<Lanes<D>>, pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) {
     let mut reaped = HashMap::new();
     loop {
         // A sale that was purged may come back, from an export.
         reaped.retain(|_, task: &mut JoinHandle<()>| !task.is_finished());
         for sale in sales.all() {
             reaped.entry(sale.id.clone()).or_insert_with(|| {
-                let (lane, pool, scripts) = (lane.clone(), pool.clone(), scripts.clone());
-                tokio::task::spawn_local(reap_sale(lane, pool, scripts, sales.clone(), sale))
+                let (lanes, pool, scripts) = (lanes.clone(), pool.clone(), scripts.clone());
+                tokio::task::spawn_local(reap_sale(lanes, pool, scripts, sales.clone(), sale))
             });
         }
         tokio::time::sleep(TICK).await;
@@ -43,13 +44,14 @@ pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, pool: Pool, scripts: Arc<Scripts>,
 }
 
 async fn reap_sale<D: Dial>(
-    lane: Rc<Lane<D>>,
+    lanes: Rc<Lanes<D>>,
     pool: Pool,
     scripts: Arc<Scripts>,
     sales: Arc<Sales>,
     sale: Arc<Sale>,
 ) {
     loop {
+        let lane = lanes.of(&sale.keys);
         if let Some(live) = lane.live() {
             let outcome = tick_and_sweep(&lane, &live, &scripts, &sale).await;
             let is_missing = matches!(outcome, Err(Failure::Refused(Refusal::Missing)));

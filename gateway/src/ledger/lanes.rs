@@ -1,0 +1,69 @@
+//! The lanes of one thread: one to a Redis that has all sales, one to each master of a cluster.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::dial::{Dial, Holder};
+use super::keys::Keys;
+use super::lane::Lane;
+use super::scripts::Scripts;
+use crate::ops::metrics::uses::RedisUse;
+
+/// The lanes of one thread.
+pub struct Lanes<D: Dial> {
+    /// The lane for all sales. In a cluster it is never open, and stands for a master that is not known.
+    one: Rc<Lane<D>>,
+    /// By the master's address, with the task that keeps it open.
+    each: RefCell<HashMap<Arc<str>, (Rc<Lane<D>>, JoinHandle<()>)>>,
+}
+
+impl<D: Dial> Lanes<D> {
+    /// Lanes that are kept open from now on.
+    #[must_use]
+    pub fn open(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
+        let is_one = matches!(dial.holder(0), Holder::Only);
+        let one = Lane::new(dial, scripts, uses);
+        if is_one {
+            tokio::task::spawn_local(one.clone().keep_open());
+        }
+        Self::over(one)
+    }
+
+    /// This lane, which somebody else keeps open.
+    #[must_use]
+    pub fn over(one: Rc<Lane<D>>) -> Rc<Self> {
+        Rc::new(Self { one, each: RefCell::default() })
+    }
+
+    /// The lane to the master that has these keys by now.
+    #[must_use]
+    pub fn of(&self, keys: &Keys) -> Rc<Lane<D>> {
+        match self.one.dial().holder(keys.slot()) {
+            Holder::Only | Holder::Unknown => self.one.clone(),
+            Holder::Master(address, dial) => self.to(address, dial),
+        }
+    }
+
+    fn to(&self, address: Arc<str>, dial: D) -> Rc<Lane<D>> {
+        let mut each = self.each.borrow_mut();
+        if let Some((lane, _)) = each.get(&address) {
+            return lane.clone();
+        }
+        // Those of masters that are none any more. Who still waits there for an answer gets it.
+        each.retain(|address, (_, task)| {
+            let is_master = self.one.dial().has(address);
+            if !is_master {
+                task.abort();
+            }
+            is_master
+        });
+        let lane = self.one.beside(dial);
+        let task = tokio::task::spawn_local(lane.clone().keep_open());
+        each.insert(address, (lane.clone(), task));
+        lane
+    }
+}
