@@ -5,6 +5,7 @@
 //! not got the keys that it was asked for, and whenever a connection is lost. Nothing is ever sent again from here: who was
 //! told that a slot is elsewhere finds the right master the next time.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
     Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
 };
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, watch};
 
 use super::keys::SLOTS;
 use super::scripts::text;
@@ -34,6 +35,8 @@ pub(super) struct Cluster {
     /// For how long one node is asked.
     patience: Duration,
     map: ArcSwapOption<Map>,
+    /// Told after each new map.
+    learned: watch::Sender<()>,
     asking: Mutex<()>,
     wanted: Notify,
 }
@@ -88,6 +91,7 @@ impl Cluster {
             shown: format!("{scheme}+cluster://{hosts}"),
             patience,
             map: ArcSwapOption::empty(),
+            learned: watch::Sender::new(()),
             asking: Mutex::default(),
             wanted: Notify::new(),
         })
@@ -124,6 +128,21 @@ impl Cluster {
     /// All masters that have slots, by such a map.
     pub(super) async fn masters(&self) -> RedisResult<Vec<Arc<Master>>> {
         Ok(self.young().await?.masters.clone())
+    }
+
+    /// All masters that have slots, as soon as they are others than these.
+    pub(super) async fn other_masters(&self, known: &HashSet<Arc<str>>) -> Vec<Arc<Master>> {
+        let mut learned = self.learned.subscribe();
+        loop {
+            if let Some(map) = self.map.load_full()
+                && (map.masters.len() != known.len()
+                    || !map.masters.iter().all(|m| known.contains(&m.address)))
+            {
+                return map.masters.clone();
+            }
+            // The sender lives as long as `self`, so waiting can't fail.
+            let _ = learned.changed().await;
+        }
     }
 
     async fn young(&self) -> RedisResult<Arc<Map>> {
@@ -175,6 +194,7 @@ impl Cluster {
     fn learn(&self, map: Map) -> Arc<Map> {
         let map = Arc::new(map);
         self.map.store(Some(map.clone()));
+        self.learned.send_replace(());
         map
     }
 

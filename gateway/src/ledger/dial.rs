@@ -1,6 +1,6 @@
 //! How connections to Redis are opened: settings, time-outs, the run_id of what is at the other end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,22 +27,22 @@ pub trait Dial: Clone + 'static {
     fn dial(&self) -> impl Future<Output = RedisResult<Self::Conn>>;
 
     /// Who has the keys of this slot by now.
-    fn holder(&self, _slot: u16) -> Holder<Self> {
+    fn holder(&self, _slot: u16) -> Holder {
         Holder::Only
     }
 
-    /// Whether there is a master at this address by now.
-    fn has(&self, _address: &str) -> bool {
-        false
+    /// The masters of a cluster, by address, as soon as they are others than these. Never, where there is only one Redis.
+    fn masters(&self, _known: &HashSet<Arc<str>>) -> impl Future<Output = HashMap<Arc<str>, Self>> {
+        std::future::pending()
     }
 }
 
 /// Who has the keys of a slot.
-pub enum Holder<D> {
+pub enum Holder {
     /// There is one Redis for all of them.
     Only,
-    /// This master of a cluster, and how to dial it.
-    Master(Arc<str>, D),
+    /// The master of a cluster at this address.
+    Master(Arc<str>),
     /// A master of a cluster that has not told us yet.
     Unknown,
 }
@@ -235,16 +235,15 @@ impl Dial for Redis {
         self.dial_for("", self.answer_timeout).await
     }
 
-    fn holder(&self, slot: u16) -> Holder<Self> {
+    fn holder(&self, slot: u16) -> Holder {
         let Some(cluster) = self.cluster() else { return Holder::Only };
-        match cluster.holder(slot) {
-            Some(master) => Holder::Master(master.address.clone(), self.of(cluster, master)),
-            None => Holder::Unknown,
-        }
+        cluster.holder(slot).map_or(Holder::Unknown, |master| Holder::Master(master.address.clone()))
     }
 
-    fn has(&self, address: &str) -> bool {
-        self.cluster().is_some_and(|cluster| cluster.has(address))
+    async fn masters(&self, known: &HashSet<Arc<str>>) -> HashMap<Arc<str>, Self> {
+        let Some(cluster) = self.cluster() else { return std::future::pending().await };
+        let masters = cluster.other_masters(known).await;
+        masters.into_iter().map(|master| (master.address.clone(), self.of(cluster, master))).collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The lanes of one thread: one to a Redis that has all sales, one to each master of a cluster.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::ops::metrics::uses::RedisUse;
 
 /// The lanes of one thread.
 pub struct Lanes<D: Dial> {
-    /// The lane for all sales. In a cluster it is never open, and stands for a master that is not known.
+    /// The lane for all sales. In a cluster it is never open, and stands for a master that is not known yet.
     one: Rc<Lane<D>>,
     /// By the master's address, with the task that keeps it open.
     each: RefCell<HashMap<Arc<str>, (Rc<Lane<D>>, JoinHandle<()>)>>,
@@ -26,11 +26,13 @@ impl<D: Dial> Lanes<D> {
     #[must_use]
     pub fn open(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
         let is_one = matches!(dial.holder(0), Holder::Only);
-        let one = Lane::new(dial, scripts, uses);
+        let lanes = Self::over(Lane::new(dial, scripts, uses));
         if is_one {
-            tokio::task::spawn_local(one.clone().keep_open());
+            tokio::task::spawn_local(lanes.one.clone().keep_open());
+        } else {
+            tokio::task::spawn_local(lanes.clone().keep_to_masters());
         }
-        Self::over(one)
+        lanes
     }
 
     /// This lane, which somebody else keeps open.
@@ -44,26 +46,32 @@ impl<D: Dial> Lanes<D> {
     pub fn of(&self, keys: &Keys) -> Rc<Lane<D>> {
         match self.one.dial().holder(keys.slot()) {
             Holder::Only | Holder::Unknown => self.one.clone(),
-            Holder::Master(address, dial) => self.to(address, dial),
+            Holder::Master(address) => {
+                self.each.borrow().get(&address).map_or_else(|| self.one.clone(), |(lane, _)| lane.clone())
+            }
         }
     }
 
-    fn to(&self, address: Arc<str>, dial: D) -> Rc<Lane<D>> {
-        let mut each = self.each.borrow_mut();
-        if let Some((lane, _)) = each.get(&address) {
-            return lane.clone();
-        }
-        // Those of masters that are none any more. Who still waits there for an answer gets it.
-        each.retain(|address, (_, task)| {
-            let is_master = self.one.dial().has(address);
-            if !is_master {
-                task.abort();
+    /// Opens a lane to every master before a tap needs it, and leaves those that are none any more: who still waits there
+    /// for an answer gets it.
+    async fn keep_to_masters(self: Rc<Self>) {
+        let mut known = HashSet::new();
+        loop {
+            let mut masters = self.one.dial().masters(&known).await;
+            known = masters.keys().cloned().collect();
+            let mut each = self.each.borrow_mut();
+            each.retain(|address, (_, task)| {
+                let stays = masters.remove(address).is_some();
+                if !stays {
+                    task.abort();
+                }
+                stays
+            });
+            for (address, dial) in masters {
+                let lane = self.one.beside(dial);
+                let task = tokio::task::spawn_local(lane.clone().keep_open());
+                each.insert(address, (lane, task));
             }
-            is_master
-        });
-        let lane = self.one.beside(dial);
-        let task = tokio::task::spawn_local(lane.clone().keep_open());
-        each.insert(address, (lane.clone(), task));
-        lane
+        }
     }
 }
