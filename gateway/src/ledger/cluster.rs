@@ -14,7 +14,7 @@ use redis::aio::ConnectionLike;
 use redis::io::tcp::TcpSettings;
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, Value,
+    Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, TlsCertificates, Value,
 };
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -97,6 +97,14 @@ impl Cluster {
         })
     }
 
+    /// Trusts whom these have signed, and nobody else.
+    pub(super) fn trust(&mut self, trusted: &TlsCertificates) -> RedisResult<()> {
+        for seed in &mut self.seeds {
+            *seed = Client::build_with_tls(seed.clone(), trusted.clone())?.get_connection_info().clone();
+        }
+        Ok(())
+    }
+
     /// Without user and password.
     pub(super) fn shown(&self) -> &str {
         &self.shown
@@ -156,6 +164,12 @@ impl Cluster {
     /// A node has not got what it should have, or can't be reached: the map may be outdated.
     pub(super) fn look_again(&self) {
         self.wanted.notify_one();
+    }
+
+    /// A map that is younger than this call, if any node can be asked. The node that was asked may not have heard of it yet.
+    pub(super) async fn look_now(&self) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let _ = self.look().await;
     }
 
     /// Keeps the map true for as long as the process lives.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisResult};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisResult, TlsCertificates,
+};
 
 use super::Pool;
 use super::cluster::{self, Cluster, Master};
 use super::durability::Durability;
-use super::keys::slot_of;
+use super::keys::{SALES, slot_of};
 use super::scripts::Copies;
 use super::sentinel::Sentinels;
 
@@ -72,14 +74,37 @@ impl Redis {
     /// `url` is `redis://`, `rediss://`, `unix:`, or one of the former with `+sentinel` or `+cluster` before the colon. Nothing
     /// is connected yet.
     pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
+        Self::trusting(url, None, connect_timeout, answer_timeout)
+    }
+
+    /// The same, with certificates that these in PEM have signed, and not with those of public authorities.
+    pub fn trusting(
+        url: &str,
+        authorities: Option<Vec<u8>>,
+        connect_timeout: Duration,
+        answer_timeout: Duration,
+    ) -> RedisResult<Self> {
+        let trusted = authorities.map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem) });
         let place = match (Sentinels::parse(url), Cluster::parse(url, connect_timeout)) {
-            (Some(sentinels), _) => Place::Behind(Arc::new(sentinels?)),
-            (_, Some(cluster)) => Place::Over(Arc::new(cluster?)),
+            (Some(sentinels), _) => {
+                let mut sentinels = sentinels?;
+                trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
+                Place::Behind(Arc::new(sentinels))
+            }
+            (_, Some(cluster)) => {
+                let mut cluster = cluster?;
+                trusted.map_or(Ok(()), |trusted| cluster.trust(&trusted))?;
+                Place::Over(Arc::new(cluster))
+            }
             (None, None) => {
                 // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
                 let info = url.into_connection_info()?;
                 let settings = info.tcp_settings().clone().set_nodelay(true);
-                Place::At(Box::new(Client::open(info.set_tcp_settings(settings))?))
+                let info = info.set_tcp_settings(settings);
+                Place::At(Box::new(match trusted {
+                    Some(trusted) => Client::build_with_tls(info, trusted)?,
+                    None => Client::open(info)?,
+                }))
             }
         };
         Ok(Self { place, connect_timeout, answer_timeout, durability: Durability::default() })
@@ -230,9 +255,8 @@ impl Redis {
 impl Dial for Redis {
     type Conn = Conn;
 
-    /// Where it is spread over a cluster, to any of its masters.
     async fn dial(&self) -> RedisResult<Conn> {
-        self.dial_for("", self.answer_timeout).await
+        self.dial_for(SALES, self.answer_timeout).await
     }
 
     fn holder(&self, slot: u16) -> Holder {

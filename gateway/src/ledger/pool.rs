@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Hook, Manager, PoolError, Runtime};
-use redis::{AsyncConnectionConfig, ConnectionInfo};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ServerErrorKind};
 use tokio::sync::Mutex;
 
 use super::cluster::{Cluster, Conn, Master};
 use super::dial::Redis;
-use super::keys::slot_of;
+use super::keys::{SALES, slot_of};
 use super::scripts::Failure;
 use crate::ops::metrics::uses::RedisUse;
 
@@ -20,6 +20,9 @@ pub static POOL_USE: RedisUse = RedisUse::new();
 
 /// Between two questions to sentinels who the primary is. A former one may go on answering, as a replica.
 const ASK: Duration = Duration::from_secs(1);
+
+/// How often one goes after a slot that has moved: nodes hear of it one after the other.
+const MOVED_MAX: usize = 10;
 
 /// A connection of a pool.
 pub type Connection = Conn<deadpool_redis::Connection>;
@@ -54,13 +57,7 @@ impl Pool {
         &self.0.redis
     }
 
-    /// The pool of whoever takes writes to this key.
-    async fn holding(&self, key: &str) -> Result<deadpool_redis::Pool, String> {
-        let Some(cluster) = self.0.redis.cluster() else { return self.current().await };
-        let master = cluster.find(slot_of(key)).await.map_err(|error| error.to_string())?;
-        self.member(cluster, &master).await
-    }
-
+    /// The pool of one master.
     async fn member(&self, cluster: &Cluster, master: &Master) -> Result<deadpool_redis::Pool, String> {
         let mut members = self.0.members.lock().await;
         if let Some(pool) = members.get(&master.address) {
@@ -82,7 +79,7 @@ impl Pool {
             return Ok(current.pool.clone());
         }
         let asked = Instant::now();
-        let info = match (redis.primary("").await, &mut *slot) {
+        let info = match (redis.primary(SALES).await, &mut *slot) {
             (Ok(client), _) => client.get_connection_info().clone(),
             // The sentinels are away, which says nothing of Redis.
             (Err(_), Some(current)) => {
@@ -126,10 +123,26 @@ fn build(redis: &Redis, info: ConnectionInfo, size: usize) -> Result<deadpool_re
         .map_err(|e| e.to_string())
 }
 
-/// A connection for something that is not hot, and for this key and those of its slot.
+/// A connection for something that is not hot, and for this key and those of its slot. In a cluster it is to a master that
+/// has just said that it has them: nothing that writes is ever sent to two.
 pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failure> {
-    let held = pool.holding(key).await.map_err(|why| out_of_reach(&why))?;
-    open(pool, held).await
+    let Some(cluster) = pool.0.redis.cluster() else {
+        return open(pool, pool.current().await.map_err(|why| out_of_reach(&why))?).await;
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let master = cluster.find(slot_of(key)).await.map_err(|error| out_of_reach(&error.to_string()))?;
+        let member = pool.member(cluster, &master).await.map_err(|why| out_of_reach(&why))?;
+        let mut conn = open(pool, member).await?;
+        match redis::cmd("EXISTS").arg(key).query_async::<i64>(&mut conn).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) && tries < MOVED_MAX => {
+                cluster.look_now().await;
+            }
+            // Whatever else is wrong is told to who asks for more.
+            _ => return Ok(conn),
+        }
+    }
 }
 
 /// A connection to each Redis that the ledger is in, with its address. An error means that not even one is known.
@@ -137,7 +150,7 @@ pub(crate) async fn checkout_each(
     pool: &Pool,
 ) -> Result<Vec<(String, Result<Connection, Failure>)>, Failure> {
     let Some(cluster) = pool.0.redis.cluster() else {
-        return Ok(vec![(pool.0.redis.address(), checkout(pool, "").await)]);
+        return Ok(vec![(pool.0.redis.address(), checkout(pool, SALES).await)]);
     };
     let masters = cluster.masters().await.map_err(|error| out_of_reach(&error.to_string()))?;
     let one = async |master: Arc<Master>| {

@@ -238,7 +238,15 @@ impl From<redis::RedisError> for Failure {
     /// found while reading) means that nothing was written: scripts check first and the write that
     /// can fail comes first. Anything else means that no answer came.
     fn from(error: redis::RedisError) -> Self {
+        use ServerErrorKind::{Ask, ClusterDown, Moved, TryAgain};
         match error.kind() {
+            // Refused before anything was done.
+            ErrorKind::Server(Moved | Ask | TryAgain) => Self::NotDone(format!(
+                "the cluster is moving these keys to another master, where it goes on by itself ({error})"
+            )),
+            ErrorKind::Server(ClusterDown) => Self::NotDone(format!(
+                "the cluster is down, or has no master for these keys, until one takes over ({error})"
+            )),
             ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
                 Self::not_done(error)
             }

@@ -11,6 +11,7 @@ use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, send};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
+use crate::harness::tls::Certificate;
 use crate::spike::{Spike, balanced, changes, fault, ready, told};
 
 /// The sale `small`, by another name.
@@ -255,4 +256,32 @@ async fn user_and_password_are_for_every_node() {
     let wrong = run(&["sale", "list", "--redis", &url.replace("p%40ss", "wrong-secret")]);
     assert_eq!(wrong.code, 3, "{wrong:?}");
     assert!(!wrong.err.contains("wrong-secret"), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn in_tls_every_node_is_trusted_by_who_has_signed_it() {
+    let certificate = Certificate::of_redis();
+    let cluster = Cluster::start_in_tls(&certificate).await;
+    for node in &cluster.nodes {
+        node.run::<()>("ACL SETUSER gate on >p@ss ~lg:* ~{lg:* &* +@all");
+    }
+    let file = certificate.cert().display().to_string();
+    let trusting = ["--redis-ca-file", &file];
+    let url = cluster.url.replace("//", "//gate:p%40ss@");
+    let gateway = Gateway::start_at(&url, &[&trusting[..], &["--durability", "replicas=1"]].concat()).await;
+    for sale in &cluster.sales() {
+        open(&gateway, &named(sale)).await;
+        assert_eq!(tap(&gateway, sale, "alice").await.status, 201);
+        let audit = run(&[&["audit", sale, "--redis", &url], &trusting[..]].concat());
+        assert_eq!(audit.code, 0, "{audit:?}");
+    }
+    let stranger = run(&["sale", "list", "--redis", &url]);
+    assert_eq!(stranger.code, 3, "{stranger:?}");
+    assert!(stranger.err.contains("certificate"), "{stranger:?}");
+    let plain = url.replace("rediss", "redis");
+    let misplaced = run(&[&["sale", "list", "--redis", &plain], &trusting[..]].concat());
+    assert_eq!(misplaced.code, 2, "{misplaced:?}");
+    let none = run(&["sale", "list", "--redis", &url, "--redis-ca-file", "/dev/null"]);
+    assert_eq!(none.code, 2, "{none:?}");
+    assert!(none.err.contains("--redis-ca-file"), "{none:?}");
 }

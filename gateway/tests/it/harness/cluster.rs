@@ -1,9 +1,12 @@
 //! A Redis Cluster of a test's own: three masters, a replica of each.
 
+use std::sync::atomic::{AtomicU16, Ordering};
+
 use redis::FromRedisValue;
 
 use super::eventually;
 use super::redis::Redis;
+use super::tls::Certificate;
 use gateway::ledger::keys::{SLOTS, slot_of};
 
 /// Masters of a new cluster; each has as many slots.
@@ -17,8 +20,8 @@ pub struct Cluster {
     pub url: String,
 }
 
-/// Where the nodes listen: no connection of another test takes a port there.
-const HOST: &str = "127.0.0.4";
+/// Where the nodes listen: nothing else of the tests does.
+pub const HOST: &str = "127.0.0.4";
 
 impl Cluster {
     /// All slots are served, and every replica is in step.
@@ -28,10 +31,21 @@ impl Cluster {
 
     /// With further options of each node.
     pub async fn start_with(options: &[&str]) -> Self {
+        Self::start_at(options, "--port", "redis+cluster").await
+    }
+
+    /// All of it in TLS.
+    pub async fn start_in_tls(certificate: &Certificate) -> Self {
+        let options = certificate.redis_options();
+        let options: Vec<&str> = options.iter().map(String::as_str).chain(["--tls-cluster", "yes"]).collect();
+        Self::start_at(&options, "--tls-port", "rediss+cluster").await
+    }
+
+    async fn start_at(options: &[&str], port_option: &str, scheme: &str) -> Self {
         let (mut nodes, mut ports) = (Vec::new(), Vec::new());
         for _ in 0..2 * MASTERS {
             let (port, bus) = (free_port(), free_port());
-            nodes.push(node(port, bus, options));
+            nodes.push(node(port_option, port, bus, options));
             ports.push((port, bus));
         }
         for (n, redis) in nodes.iter().enumerate() {
@@ -47,7 +61,7 @@ impl Cluster {
             redis.run::<String>(&format!("CLUSTER ADDSLOTSRANGE {first} {}", after - 1));
         }
         let hosts: Vec<String> = ports.iter().map(|(port, _)| format!("{HOST}:{port}")).collect();
-        let url = format!("redis+cluster://{}", hosts.join(","));
+        let url = format!("{scheme}://{}", hosts.join(","));
         let cluster = Self { nodes, ports: ports.iter().map(|(port, _)| *port).collect(), url };
         eventually("all nodes know each other", || async {
             cluster.all(|node| node.run::<String>("CLUSTER NODES").lines().count() == 6)
@@ -160,9 +174,9 @@ fn share(n: u16) -> u16 {
     u16::try_from(u32::from(SLOTS) * u32::from(n) / u32::from(MASTERS)).unwrap()
 }
 
-fn node(port: u16, bus: u16, options: &[&str]) -> Redis {
+fn node(port_option: &str, port: u16, bus: u16, options: &[&str]) -> Redis {
     let (port, bus) = (port.to_string(), bus.to_string());
-    let own = ["--port", &port, "--cluster-port", &bus, "--bind", HOST, "--cluster-enabled", "yes"];
+    let own = [port_option, &port, "--cluster-port", &bus, "--bind", HOST, "--cluster-enabled", "yes"];
     // A node bound there does not find out by itself that it is there.
     let named = ["--cluster-announce-ip", HOST];
     // Long enough that a busy machine is not taken for a master that is gone.
@@ -170,6 +184,15 @@ fn node(port: u16, bus: u16, options: &[&str]) -> Redis {
     Redis::start_with(&[&own[..], &named, &usual, options].concat())
 }
 
+/// A free port below those that the kernel gives to connections, of which a cluster has many.
 fn free_port() -> u16 {
-    std::net::TcpListener::bind((HOST, 0)).unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = std::process::id() * 97;
+    loop {
+        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(10_000 + (first + step) % 20_000).unwrap();
+        if std::net::TcpListener::bind((HOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
