@@ -306,7 +306,7 @@ async fn load_each(pool: &Pool, scripts: &Scripts) -> Result<(), String> {
                 scripts.load(&mut conn).await.map_err(|error| error.to_string())?;
                 outcome = Ok(());
             }
-            Err(failure) => outcome = outcome.or_else(|_| Err(failure.to_string())),
+            Err(failure) => outcome = outcome.map_err(|_| failure.to_string()),
         }
     }
     outcome

@@ -65,7 +65,7 @@ fn version(facts: &RedisFacts, lines: &mut Lines) {
 }
 
 fn role(facts: &RedisFacts, lines: &mut Lines) {
-    let mode = facts.info("redis_mode");
+    let mode = fit::mode(&facts.info);
     let is_in_cluster = facts.number("cluster_enabled") == 1 || !matches!(mode, "standalone" | "");
     if is_in_cluster && facts.master.is_none() {
         let found = format!("it runs as {mode}");

@@ -18,7 +18,8 @@ pub const VERSION_MIN: (u64, u64) = (7, 0);
 /// fit.
 pub async fn misfit(conn: &mut impl ConnectionLike, is_cluster: bool) -> Option<String> {
     match other(conn, is_cluster).await {
-        None if !is_cluster => is_replica(conn).await,
+        None if is_cluster => gap(conn).await,
+        None => is_replica(conn).await,
         told => told,
     }
 }
@@ -29,21 +30,20 @@ async fn other(conn: &mut impl ConnectionLike, is_cluster: bool) -> Option<Strin
     if let Some(told) = too_old(&server) {
         return Some(told);
     }
-    match (is_cluster, server.get("redis_mode").map(String::as_str)) {
-        (true, _) => gap(conn).await,
-        (false, Some("cluster")) => Some(
+    match (is_cluster, mode(&server)) {
+        (false, "cluster") => Some(
             "this Redis is a node of a cluster, which has only a part of the keys: name it as redis+cluster://HOST:PORT,HOST:PORT"
                 .to_owned(),
         ),
-        (false, Some("sentinel")) => {
+        (false, "sentinel") => {
             Some("this is a sentinel: name it as redis+sentinel://HOST:PORT/SERVICE".to_owned())
         }
-        (false, _) => None,
+        _ => None,
     }
 }
 
-/// The same for each Redis that the ledger is in, before a command does anything with it; a replica may be read. An error is
-/// what keeps it from being done.
+/// The same for each Redis that the ledger is in, before a command does anything with it. A replica may be read, and what a cluster
+/// with gaps still serves may be used. An error is what keeps it from being done.
 pub async fn check(pool: &Pool) -> Result<(), Failure> {
     for (_, conn) in checkout_each(pool).await? {
         // Not a word of one master that is away: perhaps it is not the one that is needed.
@@ -63,6 +63,13 @@ pub async fn check(pool: &Pool) -> Result<(), Failure> {
 pub fn version(text: &str) -> Option<(u64, u64)> {
     let mut parts = text.split('.').map(str::parse);
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// `standalone`, `cluster` or `sentinel`, by `INFO`; empty if it does not say.
+#[must_use]
+pub fn mode(info: &HashMap<String, String>) -> &str {
+    // Valkey calls it by another name.
+    info.get("redis_mode").or(info.get("server_mode")).map_or("", String::as_str)
 }
 
 fn too_old(server: &HashMap<String, String>) -> Option<String> {

@@ -119,6 +119,7 @@ impl Following {
         let mut followers: HashMap<String, JoinHandle<()>> = HashMap::new();
         let mut conn = None;
         loop {
+            let before = followers.len();
             match self.list(&mut conn).await {
                 Ok(ids) => {
                     outage.is_over();
@@ -149,7 +150,9 @@ impl Following {
                     conn = None;
                 }
             }
-            tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
+            // A new one is unread only for as long as its follower takes.
+            let is_new = followers.len() > before;
+            tokio::time::sleep(if is_new { GATHER } else { Duration::from_millis(BLOCK_MS) }).await;
         }
     }
 

@@ -17,8 +17,15 @@ use crate::ops::metrics::uses::RedisUse;
 pub struct Lanes<D: Dial> {
     /// The lane for all sales. In a cluster it is never open, and stands for a master that is not known yet.
     one: Rc<Lane<D>>,
-    /// By the master's address, with the task that keeps it open.
-    each: RefCell<HashMap<Arc<str>, (Rc<Lane<D>>, JoinHandle<()>)>>,
+    /// By the master's address.
+    each: RefCell<HashMap<Arc<str>, Kept<D>>>,
+}
+
+/// A lane to a master.
+struct Kept<D: Dial> {
+    lane: Rc<Lane<D>>,
+    /// Keeps it open.
+    task: JoinHandle<()>,
 }
 
 impl<D: Dial> Lanes<D> {
@@ -47,7 +54,7 @@ impl<D: Dial> Lanes<D> {
         match self.one.dial().holder(keys.slot()) {
             Holder::Only | Holder::Unknown => self.one.clone(),
             Holder::Master(address) => {
-                self.each.borrow().get(&address).map_or_else(|| self.one.clone(), |(lane, _)| lane.clone())
+                self.each.borrow().get(&address).map_or_else(|| self.one.clone(), |kept| kept.lane.clone())
             }
         }
     }
@@ -60,17 +67,17 @@ impl<D: Dial> Lanes<D> {
             let mut masters = self.one.dial().masters(&known).await;
             known = masters.keys().cloned().collect();
             let mut each = self.each.borrow_mut();
-            each.retain(|address, (_, task)| {
+            each.retain(|address, kept| {
                 let stays = masters.remove(address).is_some();
                 if !stays {
-                    task.abort();
+                    kept.task.abort();
                 }
                 stays
             });
             for (address, dial) in masters {
                 let lane = self.one.beside(dial);
                 let task = tokio::task::spawn_local(lane.clone().keep_open());
-                each.insert(address, (lane, task));
+                each.insert(address, Kept { lane, task });
             }
         }
     }
