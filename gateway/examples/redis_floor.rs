@@ -14,9 +14,11 @@ use clap::Parser;
 use futures_util::future::join_all;
 use gateway::admit::{Wish, admit};
 use gateway::ledger::batch::{Deadlines, Decision, Queue, QueueLimits};
-use gateway::ledger::dial::Redis;
+use gateway::ledger::dial::{Conn, Redis};
 use gateway::ledger::follow;
+use gateway::ledger::keys::Keys;
 use gateway::ledger::lane::Lane;
+use gateway::ledger::lanes::Lanes;
 use gateway::ledger::scripts::{REAL_CLOCK, Scripts};
 
 /// Drives the reserve script of a sale that is open and whose stock does not end.
@@ -49,7 +51,8 @@ fn main() -> ExitCode {
 
 async fn measure(args: Args) -> Result<ExitCode, String> {
     let redis = Redis::new(&args.redis, Duration::from_secs(1), Duration::from_secs(10)).map_err(words)?;
-    let mut conn = redis.dial_with(Duration::from_secs(10)).await.map_err(words)?;
+    let keys = Keys::of(&args.sale);
+    let mut conn = redis.dial_for(keys.state(), Duration::from_secs(10)).await.map_err(words)?;
     let scripts = Arc::new(Scripts::new(REAL_CLOCK));
     let sale = Arc::new(follow::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
     let lane = Lane::new(redis, scripts, Arc::default());
@@ -60,7 +63,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     let batch = usize::from(args.batch);
     let queue = Queue::start(
         sale.clone(),
-        lane,
+        Lanes::over(lane),
         QueueLimits { batch_max: batch, queue_max: batch, delay_max: std::time::Duration::from_secs(10) },
         Arc::default(),
     );
@@ -120,7 +123,7 @@ struct Cost {
 }
 
 impl Cost {
-    async fn read(conn: &mut redis::aio::MultiplexedConnection) -> Result<Self, String> {
+    async fn read(conn: &mut Conn) -> Result<Self, String> {
         let info: String = redis::cmd("INFO").arg("everything").query_async(conn).await.map_err(words)?;
         let number = |name: &str| {
             let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

@@ -18,6 +18,7 @@ use crate::http::openapi;
 use crate::identify::{mint, read_secret};
 use crate::ledger::admin::Admin;
 use crate::ledger::audit::{self, Report, Verdict};
+use crate::ledger::fit;
 use crate::ledger::journal::Cursor;
 use crate::ledger::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
 use crate::ops::metrics::list;
@@ -59,10 +60,10 @@ pub fn run(command: Command) -> Result<(), Failed> {
     runtime::run(async {
         match command {
             Command::Serve { .. } => Ok(()),
-            Command::Sale { common, action } => sale::run(&admin(&common)?, action).await,
-            Command::Audit { sale, json, common } => audit(&admin(&common)?, &sale, json).await,
+            Command::Sale { common, action } => sale::run(&admin(&common).await?, action).await,
+            Command::Audit { sale, json, common } => audit(&admin(&common).await?, &sale, json).await,
             Command::Journal { sale, follow, from, common } => {
-                journal(&admin(&common)?, &sale, follow, from.as_deref()).await
+                journal(&admin(&common).await?, &sale, follow, from.as_deref()).await
             }
             Command::Token { sub, scope, ttl, count, auth_issuer, auth_audience, auth_secret_file } => {
                 let secret = read_secret(&auth_secret_file).map_err(Failed::Usage)?;
@@ -88,7 +89,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
                 }
                 Ok(out.flush()?)
             }
-            Command::Limits { common, action } => limits::run(&admin(&common)?, action).await,
+            Command::Limits { common, action } => limits::run(&admin(&common).await?, action).await,
             Command::Metrics { json: true } => print_json(&list::document()),
             Command::Metrics { json: false } => print(&list::table()),
             Command::Doctor { common, serve, args } => {
@@ -103,9 +104,11 @@ pub fn run(command: Command) -> Result<(), Failed> {
     })?
 }
 
-fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
+/// A way into the ledger, which Redis can be.
+async fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
     let redis = Settings::new(common, None).redis().map_err(|p| Failed::Usage(p.join("\n")))?;
     let pool = redis.pool(1);
+    fit::check(&pool).await?;
     let scripts = Scripts::new(REAL_CLOCK).with_copies(redis.copies());
     Ok(Admin::new(pool, Arc::new(scripts), Arc::default()))
 }

@@ -6,7 +6,7 @@ mod options;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -21,7 +21,7 @@ use options::{Help, without_password};
 use crate::admit::limits::LimitSettings;
 use crate::http::peer::TrustedProxies;
 use crate::http::server::ConnectionLimits;
-use crate::http::tls::TlsFiles;
+use crate::http::tls::{TlsFiles, read_chain};
 use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
 use crate::ledger::batch::QueueLimits;
@@ -219,12 +219,13 @@ impl Settings {
         let connect = self.millis("redis-connect-timeout-ms", 10..=60_000);
         let answer = self.millis("redis-answer-timeout-ms", 10..=60_000);
         let durability = self.read("durability", Durability::parse);
+        let authorities = self.read("redis-ca-file", authorities);
         let redis = self.read("redis", |url| {
             let (connect, answer) = (connect.unwrap_or_default(), answer.unwrap_or_default());
-            Redis::new(url, connect, answer).map_err(|e| {
+            Redis::trusting(url, authorities.flatten(), connect, answer).map_err(|e| {
                 format!(
                     "is no Redis URL (redis://HOST:PORT, rediss://HOST:PORT, unix:PATH, \
-                     redis+sentinel://HOST:PORT,HOST:PORT/SERVICE): {e}"
+                     redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, redis+cluster://HOST:PORT,HOST:PORT): {e}"
                 )
             })
         });
@@ -372,6 +373,15 @@ impl Settings {
         }
         self.finish(Some(document))
     }
+}
+
+/// Certificates in PEM, from a file that has some; none where no file is named.
+fn authorities(path: &str) -> Result<Option<Vec<u8>>, String> {
+    if path.is_empty() {
+        return Ok(None);
+    }
+    read_chain(Path::new(path))?;
+    std::fs::read(path).map(Some).map_err(|error| error.to_string())
 }
 
 fn usize_of(n: u64) -> usize {

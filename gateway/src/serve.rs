@@ -23,12 +23,12 @@ use crate::ledger::fleet;
 use crate::ledger::follow::{CaughtUp, follow};
 use crate::ledger::heal::Healer;
 use crate::ledger::hearsay::Hearsay;
-use crate::ledger::lane::Lane;
+use crate::ledger::lanes::Lanes;
 use crate::ledger::memory::Sales;
 use crate::ledger::outage::Outage;
 use crate::ledger::reaper::reap;
 use crate::ledger::scripts::Scripts;
-use crate::ledger::{Pool, checkout};
+use crate::ledger::{Pool, checkout_each};
 use crate::ops::admin::Ops;
 use crate::ops::health::{Durable, Health, Readiness};
 use crate::ops::live::{self, Live};
@@ -271,10 +271,10 @@ fn keep_ledger(
 ) -> io::Result<()> {
     runtime::run(async move {
         let metrics = shared.metrics;
-        let lane = Lane::new(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
-        tokio::task::spawn_local(lane.clone().keep_open());
+        tokio::task::spawn_local(shared.redis.clone().keep_map());
+        let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
         let hearsay = healer.hearsay.clone();
-        tokio::task::spawn_local(reap(lane, healer, shared.sales.clone()));
+        tokio::task::spawn_local(reap(lanes, healer, shared.sales.clone()));
         let (fleet_use, follower_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
         tokio::task::spawn_local(fleet::take_part(
             shared.redis.clone(),
@@ -287,14 +287,12 @@ fn keep_ledger(
     })
 }
 
+/// Loads the scripts into each Redis that the ledger is in. One that comes later, or was away, is given each script when it
+/// is called for the first time.
 async fn load_scripts(pool: Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>) {
     let outage = Outage::of("the scripts can't be loaded yet");
     loop {
-        let outcome = match checkout(&pool).await {
-            Ok(mut conn) => scripts.load(&mut *conn).await.map_err(|e| e.to_string()),
-            Err(failure) => Err(failure.to_string()),
-        };
-        match outcome {
+        match load_each(&pool, &scripts).await {
             Ok(()) => {
                 outage.is_over();
                 return loaded.store(true, Ordering::Relaxed);
@@ -303,6 +301,21 @@ async fn load_scripts(pool: Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>
         }
         tokio::time::sleep(SCRIPTS_RETRY).await;
     }
+}
+
+/// An error means that one does not take them, or that none can be reached.
+async fn load_each(pool: &Pool, scripts: &Scripts) -> Result<(), String> {
+    let mut outcome = Err("no master has any slot".to_owned());
+    for (_, conn) in checkout_each(pool).await.map_err(|failure| failure.to_string())? {
+        match conn {
+            Ok(mut conn) => {
+                scripts.load(&mut conn).await.map_err(|error| error.to_string())?;
+                outcome = Ok(());
+            }
+            Err(failure) => outcome = outcome.map_err(|_| failure.to_string()),
+        }
+    }
+    outcome
 }
 
 /// Notes every now and then whether this gateway is ready, for who looks at metrics.

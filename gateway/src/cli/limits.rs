@@ -10,6 +10,7 @@ use crate::domain::lever::LIMITS_EFFECT;
 use crate::ledger::admin::Admin;
 use crate::ledger::checkout;
 use crate::ledger::fleet::{self, LimitChange, SetLimits};
+use crate::ledger::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::ledger::limits_log;
 use crate::ledger::scripts::Failure;
 use crate::ops::brake::{ChangedView, fleet_view};
@@ -31,7 +32,7 @@ pub(super) async fn run(admin: &Admin, action: LimitsAction) -> Result<(), Faile
 }
 
 async fn read(admin: &Admin) -> Result<SetLimits, Failed> {
-    let mut conn = checkout(admin.pool()).await?;
+    let mut conn = checkout(admin.pool(), LIMITS).await?;
     fleet::read_limits(&mut conn).await.map_err(Failure::from)?.map_err(Failed::Outside)
 }
 
@@ -52,12 +53,12 @@ async fn set(admin: &Admin, rates: &[String], by_hand: ByHand) -> Result<SetLimi
     let wanted =
         Wanted { what: format!("limits set {}", rates.join(" ")), effect: LIMITS_EFFECT, word: WORD };
     let by = confirm(&wanted, by_hand, state).await?;
-    let mut conn = checkout(admin.pool()).await?;
+    let mut conn = checkout(admin.pool(), LIMITS).await?;
     fleet::set_limits(&mut conn, &change, &by).await.map_err(Failure::from)?.map_err(Failed::Outside)
 }
 
 async fn show(admin: &Admin, set: &SetLimits, json: bool) -> Result<(), Failed> {
-    let mut conn = checkout(admin.pool()).await?;
+    let mut conn = checkout(admin.pool(), FLEET).await?;
     let gateways = fleet_view(fleet::live(&mut conn).await.map_err(Failure::from)?).gateways;
     if !json {
         return print(&table(set, gateways.values()));
@@ -104,7 +105,7 @@ fn table<'a>(set: &SetLimits, gateways: impl Iterator<Item = &'a GatewayReport>)
 }
 
 async fn log(admin: &Admin, limit: usize) -> Result<(), Failed> {
-    let mut conn = checkout(admin.pool()).await?;
+    let mut conn = checkout(admin.pool(), LIMITS_LOG).await?;
     let entries =
         limits_log::read(&mut conn, limit).await.map_err(Failure::from)?.map_err(Failed::Outside)?;
     for entry in entries {

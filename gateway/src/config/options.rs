@@ -14,10 +14,14 @@ pub struct CommonOptions {
     #[arg(long, global = true, env = "LAUNCHGATE_CONFIG", value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// The ledger: redis://HOST:PORT, rediss://HOST:PORT (TLS), unix:PATH, or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE. A password belongs into the variable or the file
+    /// The ledger: redis://HOST:PORT, rediss://HOST:PORT (TLS), unix:PATH, redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, or redis+cluster://HOST:PORT,HOST:PORT; the latter two also with rediss. A password belongs into the variable or the file
     #[arg(long, global = true, env = "LAUNCHGATE_REDIS", value_name = "URL", hide_env_values = true)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<String>,
+    /// Certificates (PEM) of who has signed those of Redis and of sentinels; left out: a public authority must have
+    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CA_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_ca_file: Option<String>,
     /// Until Redis must have accepted a connection, in ms
     #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -225,6 +229,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("ops-host", ""),
     ("ops-plain-text", "false"),
     ("redis", "redis://127.0.0.1:6379"),
+    ("redis-ca-file", ""),
     ("redis-connect-timeout-ms", "1000"),
     ("redis-answer-timeout-ms", "1000"),
     ("durability", "none"),

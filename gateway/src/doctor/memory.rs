@@ -49,7 +49,7 @@ pub(super) fn total(counts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
 
 /// Holds what is needed against what there is.
 pub(super) fn check(facts: &RedisFacts, needs: &[Need]) -> Vec<Line> {
-    let mut lines = Lines::of("redis");
+    let mut lines = Lines::of(facts.area());
     let need = needs.iter().fold(0, |sum: u64, need| sum.saturating_add(need.bytes));
     let (used, limit, machine) =
         (facts.number("used_memory"), facts.number("maxmemory"), facts.number("total_system_memory"));

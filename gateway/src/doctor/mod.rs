@@ -19,7 +19,6 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ::redis::aio::MultiplexedConnection;
 pub use memory::{ITEM_BYTES, Need, RESERVATION_BYTES};
 pub use report::{Line, Report, Verdict};
 
@@ -27,9 +26,11 @@ use crate::cli::{DoctorArgs, Failed};
 use crate::config::ServeConfig;
 use crate::domain::definition::Definition;
 use crate::ledger::admin::Admin;
-use crate::ledger::dial::Dial;
+use crate::ledger::dial::Redis;
+use crate::ledger::keys::Keys;
 use crate::ledger::scripts::{REAL_CLOCK, Scripts};
 use gather::gateway::{self, Running};
+use gather::redis::Itself;
 use report::Lines;
 use sale::SaleFacts;
 
@@ -76,10 +77,14 @@ async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<
     let now_s = seen.now_ms.div_euclid(1_000);
     lines.extend(keys::check(&gather::keys::read(config, args.host.as_deref(), launch, now_s)));
     lines.append(&mut files.mistakes);
-    lines.extend(seen.redis.iter().flat_map(redis::check));
+    lines.extend(seen.redis.iter().flat_map(|itself| redis::check(&itself.facts)));
     let out_of_reach = match &mut seen.ledger {
         Ok(ledger) => {
-            lines.extend(seen.redis.iter().flat_map(|facts| memory::check(facts, &ledger.needs())));
+            lines.extend(
+                seen.redis
+                    .iter()
+                    .flat_map(|itself| memory::check(&itself.facts, &ledger.needs(&itself.redis))),
+            );
             lines.extend(ledger.check(running.as_ref()));
             None
         }
@@ -129,8 +134,8 @@ impl Files {
 struct Seen {
     /// By Redis's clock; by ours where it could not be asked.
     now_ms: i64,
-    /// What it says of itself.
-    redis: Option<redis::RedisFacts>,
+    /// What each Redis that the ledger is in says of itself.
+    redis: Vec<Itself>,
     /// What is in it, or why that could not be read.
     ledger: Result<Ledger, String>,
 }
@@ -144,18 +149,21 @@ struct Ledger {
 impl Seen {
     async fn of(config: &ServeConfig, args: &DoctorArgs, files: &mut Files) -> Self {
         let asked = async {
-            let mut conn = config.redis.dial().await?;
-            let itself = gather::redis::itself(config, &mut conn).await?;
-            Ok::<_, ::redis::RedisError>((conn, itself))
+            let mut all = Vec::new();
+            for redis in config.redis.each().await? {
+                all.push(gather::redis::itself(config, redis).await?);
+            }
+            Ok::<_, ::redis::RedisError>(all)
         };
         match asked.await {
-            Ok((conn, mut itself)) => {
-                let ledger = Ledger::read(config, args, conn, &mut itself, files).await;
-                Self { now_ms: itself.now_ms, redis: Some(itself.facts), ledger }
+            Ok(mut redis) => {
+                let ledger = Ledger::read(config, args, &mut redis, files).await;
+                let now_ms = redis.first().map_or(0, |itself| itself.now_ms);
+                Self { now_ms, redis, ledger }
             }
             Err(error) => {
                 let now_ms = jiff::Timestamp::now().as_millisecond();
-                Self { now_ms, redis: None, ledger: Err(error.to_string()) }
+                Self { now_ms, redis: Vec::new(), ledger: Err(error.to_string()) }
             }
         }
     }
@@ -165,20 +173,18 @@ impl Ledger {
     async fn read(
         config: &ServeConfig,
         args: &DoctorArgs,
-        mut conn: MultiplexedConnection,
-        itself: &mut gather::redis::Itself,
+        redis: &mut [Itself],
         files: &mut Files,
     ) -> Result<Self, String> {
         let scripts = Arc::new(Scripts::new(REAL_CLOCK));
-        let shared = gather::redis::shared(config, &mut conn, &scripts, &mut itself.facts);
+        let shared = gather::redis::shared(config, &scripts, redis);
         let gather::redis::Shared { mut fleet, sales: all } =
             shared.await.map_err(|error| error.to_string())?;
         fleet.expected = args.gateways;
         let admin = Admin::new(config.redis.pool(1), scripts, Arc::default());
         let look = gather::sales::Look {
             admin: &admin,
-            run_id: &itself.run_id,
-            now_ms: itself.now_ms,
+            redis,
             is_served: fleet.live.as_ref().is_ok_and(|live| !live.is_empty()),
         };
         let mut ids = args.sale.clone();
@@ -202,14 +208,15 @@ impl Ledger {
         Ok(Self { fleet, sales })
     }
 
-    /// What each sale can still take up.
-    fn needs(&self) -> Vec<Need> {
+    /// What each sale of this Redis can still take up.
+    fn needs(&self, redis: &Redis) -> Vec<Need> {
         let need = |sale: &SaleFacts| match (&sale.applied, &sale.file) {
             (Ok(Some(applied)), _) => Some(Need::of(&applied.definition, applied.started())),
             (_, Some((_, definition))) => Some(Need::of(definition, 0)),
             _ => None,
         };
-        self.sales.iter().filter_map(need).collect()
+        let here = self.sales.iter().filter(|sale| redis.has_slot(Keys::of(&sale.id).slot()));
+        here.filter_map(need).collect()
     }
 
     /// Judges it, beside what the gateway that runs here says.

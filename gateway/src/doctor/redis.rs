@@ -9,9 +9,8 @@ pub(super) use facts::{Machine, RedisFacts};
 use super::report::{Line, Lines, Verdict};
 use super::words::{age, bytes};
 use crate::ledger::durability::{Durability, Setting};
+use crate::ledger::fit;
 
-/// The first that can run our scripts (`#!lua` with flags).
-const VERSION_MIN: (u64, u64) = (7, 0);
 /// Until a `PING` is answered, the median and the worst; beyond is a warning.
 const MEDIAN_MAX: Duration = Duration::from_millis(5);
 const WORST_MAX: Duration = Duration::from_millis(100);
@@ -30,7 +29,7 @@ const DISK_BYTES_MIN: u64 = 2 << 30;
 
 /// Every check.
 pub(super) fn check(facts: &RedisFacts) -> Vec<Line> {
-    let mut lines = Lines::of("redis");
+    let mut lines = Lines::of(facts.area());
     for check in [
         version, role, settings, durability, promise, writes, snapshots, rewrite, eviction, replicas,
         clients, buffers, idle, latency, slow, clock, scripts, alone, machine,
@@ -42,8 +41,6 @@ pub(super) fn check(facts: &RedisFacts) -> Vec<Line> {
 
 fn version(facts: &RedisFacts, lines: &mut Lines) {
     let version = facts.info("redis_version");
-    let mut parts = version.split('.').map(|part| part.parse::<u64>().unwrap_or_default());
-    let number = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let up = age(facts.number("uptime_in_seconds"));
     if facts.number("loading") == 1 {
         lines.fail(
@@ -51,7 +48,7 @@ fn version(facts: &RedisFacts, lines: &mut Lines) {
             format!("{version}, still loading its files"),
             "wait until it has, and look again",
         );
-    } else if number < VERSION_MIN {
+    } else if fit::version(version).unwrap_or_default() < fit::VERSION_MIN {
         let found = format!("{version} is too old: its scripts have no flags");
         lines.fail("version", found, "use Redis 7.0 or later");
     } else if facts.info("server_name") == "valkey" || facts.info.contains_key("valkey_version") {
@@ -68,19 +65,27 @@ fn version(facts: &RedisFacts, lines: &mut Lines) {
 }
 
 fn role(facts: &RedisFacts, lines: &mut Lines) {
-    let mode = facts.info("redis_mode");
-    if facts.number("cluster_enabled") == 1 || !matches!(mode, "standalone" | "") {
+    let mode = fit::mode(&facts.info);
+    let is_in_cluster = facts.number("cluster_enabled") == 1 || !matches!(mode, "standalone" | "");
+    if is_in_cluster && facts.master.is_none() {
         let found = format!("it runs as {mode}");
         lines.fail(
             "role",
             found,
-            "give --redis one Redis of its own, or sentinels that say where it is: Cluster is not supported",
+            "name a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://",
         );
+    } else if let (Some(_), Some(misfit)) = (&facts.master, &facts.misfit) {
+        lines.fail("role", misfit.clone(), "gateways are not ready until it is so");
     } else if facts.info("role") == "slave" {
         let found = format!("a replica of {}", facts.info("master_host"));
         lines.fail("role", found, "give --redis the primary: a replica takes no reservation");
     } else {
-        lines.ok("role", "a primary, standalone");
+        let place = if is_in_cluster {
+            "a master of a cluster whose slots are all served"
+        } else {
+            "a primary, standalone"
+        };
+        lines.ok("role", place);
     }
 }
 

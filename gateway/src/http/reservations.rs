@@ -92,7 +92,7 @@ pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str, parts: &Parts
     let [] = query(parts, [])?;
     let sale = worker.sale(sale_id)?;
     let _place = caller.asks(worker, worker.rates().costs().read)?;
-    match changes::read(worker.lane(), &sale, &buyer_part(&sale.id, caller.who.sub())).await {
+    match changes::read(&worker.lane(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await {
         Ok((list, header)) => Ok(respond::reservations(&sale, &sale.memory(), &list, &header)),
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a buyer's reservations could not be read");
@@ -107,7 +107,7 @@ pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> R
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().read)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::get(worker.lane(), &sale, id, by(&caller.who, &part)).await;
+    let change = changes::get(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
     respond::change(&sale, &sale.memory(), change)
 }
 
@@ -133,7 +133,7 @@ pub async fn amend(
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().change)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::amend(worker.lane(), &sale, id, by(&caller.who, &part), &wanted).await;
+    let change = changes::amend(&worker.lane(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
     respond::change(&sale, &sale.memory(), change)
 }
 
@@ -169,7 +169,7 @@ pub async fn confirm(
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().change)?;
-    let change = changes::confirm(worker.lane(), &sale, id, &payment, version).await;
+    let change = changes::confirm(&worker.lane(&sale), &sale, id, &payment, version).await;
     respond::change(&sale, &sale.memory(), change)
 }
 
@@ -179,7 +179,7 @@ pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().change)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::cancel(worker.lane(), &sale, id, by(&caller.who, &part)).await;
+    let change = changes::cancel(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
     respond::change(&sale, &sale.memory(), change)
 }
 

@@ -1,4 +1,4 @@
-//! A worker: one thread with a single-threaded runtime, its own listener, its own lane to Redis.
+//! A worker: one thread with a single-threaded runtime, its own listener, its own lanes to Redis.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -23,6 +23,7 @@ use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, Keys};
 use crate::ledger::batch::{Deadlines, Queue, QueueLimits};
 use crate::ledger::dial::Redis;
 use crate::ledger::lane::Lane;
+use crate::ledger::lanes::Lanes;
 use crate::ledger::memory::{Sale, Sales};
 use crate::ledger::scripts::Scripts;
 use crate::ops::metrics::Metrics;
@@ -71,7 +72,7 @@ pub struct RequestLimits {
 /// One worker, as its handlers see it.
 pub struct Worker {
     shared: Shared,
-    lane: Rc<Lane<Redis>>,
+    lanes: Rc<Lanes<Redis>>,
     identifier: RefCell<Identifier>,
     /// Of each sale, with the sale that it is of: one that was purged may come back as another.
     queues: RefCell<FxHashMap<String, (Arc<Sale>, Queue)>>,
@@ -87,15 +88,15 @@ pub fn run(
     stop: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
     runtime::run(async move {
-        let lane = Lane::new(shared.redis.clone(), shared.scripts.clone(), shared.metrics.redis(User::Lane));
-        tokio::task::spawn_local(lane.clone().keep_open());
+        let uses = shared.metrics.redis(User::Lane);
+        let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), uses);
         let (limits, door) = (shared.connections, shared.door.clone());
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
             recorder: shared.metrics.of_worker(),
             pages: Pages::default(),
-            lane,
+            lanes,
             shared,
         });
         server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, door, stop).await;
@@ -137,10 +138,10 @@ impl Handler for Worker {
 }
 
 impl Worker {
-    /// The lane to Redis.
+    /// The lane to the Redis that has this sale.
     #[must_use]
-    pub fn lane(&self) -> &Lane<Redis> {
-        &self.lane
+    pub fn lane(&self, sale: &Sale) -> Rc<Lane<Redis>> {
+        self.lanes.of(&sale.keys)
     }
 
     /// All sales.
@@ -221,7 +222,7 @@ impl Worker {
             return queue.clone();
         }
         let queue =
-            Queue::start(sale.clone(), self.lane.clone(), self.shared.limits.queue, self.recorder.clone());
+            Queue::start(sale.clone(), self.lanes.clone(), self.shared.limits.queue, self.recorder.clone());
         queues.insert(sale.id.clone(), (sale.clone(), queue.clone()));
         queue
     }

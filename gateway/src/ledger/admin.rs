@@ -119,10 +119,11 @@ impl Admin {
         sale: &str,
         args: impl IntoIterator<Item = String>,
     ) -> Result<Vec<Value>, Failure> {
-        let mut conn = checkout(&self.pool).await?;
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
         let run_id = run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
         let args: Vec<String> = [run_id, self.known(sale)].into_iter().chain(args).collect();
-        self.scripts.call(&mut conn, script, &Keys::of(sale), &args).await
+        self.scripts.call(&mut conn, script, &keys, &args).await
     }
 
     /// Keeps a change that ops are about to be told of. The CLI keeps nothing: it ends.
@@ -140,7 +141,7 @@ impl Admin {
 
     /// All sale ids, sorted.
     pub async fn list(&self) -> Result<Vec<String>, Failure> {
-        let mut conn = checkout(&self.pool).await?;
+        let mut conn = checkout(&self.pool, SALES).await?;
         let mut ids: Vec<String> = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut conn).await?;
         ids.sort();
         Ok(ids)
@@ -148,8 +149,8 @@ impl Admin {
 
     /// A sale with its definition, at one sequence.
     pub async fn show(&self, sale: &str) -> Result<(Snapshot, Definition), Failure> {
-        let mut conn = checkout(&self.pool).await?;
         let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
         let snapshot = snapshot::read(&mut conn, &self.scripts, &keys, true).await?;
         let definition = snapshot.parse_definition(&keys)?;
         Ok((snapshot, definition))
@@ -178,7 +179,7 @@ impl Admin {
         }
         if matches!(outcome, Ok(Applied::Created | Applied::Updated(_) | Applied::Unchanged(_))) {
             // Repeated with every apply, so that a crash between the two steps is mended by the next.
-            let mut conn = checkout(&self.pool).await?;
+            let mut conn = checkout(&self.pool, SALES).await?;
             redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
         }
         outcome
@@ -271,8 +272,8 @@ impl Admin {
         sale: &str,
         sub: &str,
     ) -> Result<(Vec<Reservation>, Header, Vec<serde_json::Value>), Failure> {
-        let mut conn = checkout(&self.pool).await?;
         let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
         let part = buyer_part(sale, sub);
         let reply = self.scripts.call(&mut conn, Script::Reservations, &keys, &[&part]).await?;
         let header = Header::of(&reply)?;
@@ -301,14 +302,16 @@ impl Admin {
         cursor: Cursor,
         entries: usize,
     ) -> Result<Vec<(Cursor, serde_json::Value)>, Failure> {
-        let mut conn = checkout(&self.pool).await?;
-        journal::lines_after(&mut conn, &Keys::of(sale), sale, cursor, entries).await
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.journal()).await?;
+        journal::lines_after(&mut conn, &keys, sale, cursor, entries).await
     }
 
     /// Whether there is such a sale.
     pub async fn exists(&self, sale: &str) -> Result<bool, Failure> {
-        let mut conn = checkout(&self.pool).await?;
-        Ok(redis::cmd("EXISTS").arg(&Keys::of(sale).all()[0]).query_async(&mut conn).await?)
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
+        Ok(redis::cmd("EXISTS").arg(keys.state()).query_async(&mut conn).await?)
     }
 }
 

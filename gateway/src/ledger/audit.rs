@@ -28,8 +28,8 @@ const PROBLEMS_MAX: usize = 100;
 
 /// Audits a sale.
 pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report, Failure> {
-    let mut conn = super::checkout(pool).await?;
     let keys = Keys::of(sale);
+    let mut conn = super::checkout(pool, keys.state()).await?;
     let snapshot = match snapshot::read(&mut conn, scripts, &keys, false).await {
         Err(Failure::Refused(Refusal::Damaged(damage))) => return Ok(unreadable(sale, damage)),
         other => other?,

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::dial::Dial;
 use super::heal::Told;
-use super::lane::Lane;
+use super::lanes::Lanes;
 use super::memory::Sale;
 use super::scripts::{Failure, Header, Refusal, Script};
 use crate::admit::Admitted;
@@ -118,12 +118,12 @@ impl Queue {
     #[must_use]
     pub fn start<D: Dial>(
         sale: Arc<Sale>,
-        lane: Rc<Lane<D>>,
+        lanes: Rc<Lanes<D>>,
         limits: QueueLimits,
         recorder: Arc<Recorder>,
     ) -> Self {
         let line = Rc::new(Line::new(limits, recorder.clone()));
-        tokio::task::spawn_local(decide(sale, lane, line.clone(), recorder, limits.batch_max));
+        tokio::task::spawn_local(decide(sale, lanes, line.clone(), recorder, limits.batch_max));
         Self(Rc::new(Open(line)))
     }
 
@@ -144,7 +144,7 @@ impl Queue {
 /// Redis decides the next one, so that neither waits for the other.
 async fn decide<D: Dial>(
     sale: Arc<Sale>,
-    lane: Rc<Lane<D>>,
+    lanes: Rc<Lanes<D>>,
     line: Rc<Line>,
     recorder: Arc<Recorder>,
     batch_max: usize,
@@ -158,7 +158,7 @@ async fn decide<D: Dial>(
             return;
         }
         let taken = Instant::now();
-        send(&sale, &lane, &line, &recorder, &mut batch, &mut decided).await;
+        send(&sale, &lanes, &line, &recorder, &mut batch, &mut decided).await;
         line.has_taken(taken.elapsed());
         decided.hand_out(&sale);
         std::mem::swap(&mut batch, &mut decided);
@@ -185,7 +185,7 @@ struct Reply {
 /// Sends a batch, and waits for its reply. What was decided before is handed out as soon as it is sent.
 async fn send<D: Dial>(
     sale: &Sale,
-    lane: &Lane<D>,
+    lanes: &Lanes<D>,
     line: &Line,
     recorder: &Recorder,
     batch: &mut Batch,
@@ -193,6 +193,7 @@ async fn send<D: Dial>(
 ) {
     let sent = Instant::now();
     batch.taps.iter().for_each(|tap| recorder.stage(Stage::Wait, sent - tap.deadlines.queued));
+    let lane = lanes.of(&sale.keys);
     let Some(live) = lane.live() else {
         return batch.answer_all(&Decision::NotTaken(Shed::Redis));
     };

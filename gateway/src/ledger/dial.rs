@@ -1,6 +1,6 @@
 //! How connections to Redis are opened: settings, time-outs, the run_id of what is at the other end.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -8,14 +8,21 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisResult};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisResult, TlsCertificates,
+};
 
 use super::Pool;
+use super::cluster::{self, Cluster, Master};
 use super::durability::Durability;
+use super::keys::{SALES, slot_of};
 use super::scripts::Copies;
 use super::sentinel::Sentinels;
 
-/// Opens connections; a lane is generic over it, so that Cluster can come.
+/// A connection of our own.
+pub type Conn = cluster::Conn<MultiplexedConnection>;
+
+/// Opens connections; a lane is generic over it.
 pub trait Dial: Clone + 'static {
     /// What it opens.
     type Conn: ConnectionLike + Clone + 'static;
@@ -25,6 +32,26 @@ pub trait Dial: Clone + 'static {
     fn moves(&self) -> u64 {
         0
     }
+
+    /// Who has the keys of this slot by now.
+    fn holder(&self, _slot: u16) -> Holder {
+        Holder::Only
+    }
+
+    /// The masters of a cluster, by address, as soon as they are others than these. Never, where there is only one Redis.
+    fn masters(&self, _known: &HashSet<Arc<str>>) -> impl Future<Output = HashMap<Arc<str>, Self>> {
+        std::future::pending()
+    }
+}
+
+/// Who has the keys of a slot.
+pub enum Holder {
+    /// There is one Redis for all of them.
+    Only,
+    /// The master of a cluster at this address.
+    Master(Arc<str>),
+    /// A master of a cluster that has not told us yet.
+    Unknown,
 }
 
 /// The Redis that the ledger is in.
@@ -44,18 +71,47 @@ enum Place {
     At(Box<Client>),
     /// At whichever address sentinels say.
     Behind(Arc<Sentinels>),
+    /// Spread over the masters of a cluster.
+    Over(Arc<Cluster>),
+    /// What one master of a cluster has.
+    Of(Arc<Cluster>, Arc<Master>),
 }
 
 impl Redis {
-    /// `url` is `redis://`, `rediss://`, `unix:`, `redis+sentinel://` or `rediss+sentinel://`. Nothing is connected yet.
+    /// `url` is `redis://`, `rediss://`, `unix:`, or one of the former with `+sentinel` or `+cluster` before the colon. Nothing
+    /// is connected yet.
     pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
-        let place = match Sentinels::parse(url) {
-            Some(sentinels) => Place::Behind(Arc::new(sentinels?)),
-            None => {
+        Self::trusting(url, None, connect_timeout, answer_timeout)
+    }
+
+    /// The same, with certificates that these in PEM have signed, and not with those of public authorities.
+    pub fn trusting(
+        url: &str,
+        authorities: Option<Vec<u8>>,
+        connect_timeout: Duration,
+        answer_timeout: Duration,
+    ) -> RedisResult<Self> {
+        let trusted = authorities.map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem) });
+        let place = match (Sentinels::parse(url), Cluster::parse(url, connect_timeout)) {
+            (Some(sentinels), _) => {
+                let mut sentinels = sentinels?;
+                trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
+                Place::Behind(Arc::new(sentinels))
+            }
+            (_, Some(cluster)) => {
+                let mut cluster = cluster?;
+                trusted.map_or(Ok(()), |trusted| cluster.trust(&trusted))?;
+                Place::Over(Arc::new(cluster))
+            }
+            (None, None) => {
                 // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
                 let info = url.into_connection_info()?;
                 let settings = info.tcp_settings().clone().set_nodelay(true);
-                Place::At(Box::new(Client::open(info.set_tcp_settings(settings))?))
+                let info = info.set_tcp_settings(settings);
+                Place::At(Box::new(match trusted {
+                    Some(trusted) => Client::build_with_tls(info, trusted)?,
+                    None => Client::open(info)?,
+                }))
             }
         };
         let (durability, moves) = (Durability::default(), Arc::default());
@@ -89,10 +145,57 @@ impl Redis {
         matches!(self.place, Place::At(_))
     }
 
+    /// The cluster that it is spread over.
+    pub(super) fn cluster(&self) -> Option<&Arc<Cluster>> {
+        match &self.place {
+            Place::Over(cluster) => Some(cluster),
+            _ => None,
+        }
+    }
+
+    /// Whether sales may be at different places.
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        self.cluster().is_some()
+    }
+
+    /// Keeps what is known of the cluster true, if it is in one, for as long as the process lives.
+    pub async fn keep_map(self) {
+        if let Some(cluster) = self.cluster() {
+            cluster.keep().await;
+        }
+    }
+
+    /// Each Redis that it is in: the masters of a cluster, or this one.
+    pub async fn each(&self) -> RedisResult<Vec<Self>> {
+        let Some(cluster) = self.cluster() else { return Ok(vec![self.clone()]) };
+        let masters = cluster.masters().await?;
+        Ok(masters.into_iter().map(|master| self.of(cluster, master)).collect())
+    }
+
+    /// Whether these keys are here, and not at another master.
+    #[must_use]
+    pub fn has_slot(&self, slot: u16) -> bool {
+        match &self.place {
+            Place::Of(cluster, here) => {
+                cluster.holder(slot).is_some_and(|master| master.address == here.address)
+            }
+            _ => true,
+        }
+    }
+
+    fn of(&self, cluster: &Arc<Cluster>, master: Arc<Master>) -> Self {
+        Self { place: Place::Of(cluster.clone(), master), ..self.clone() }
+    }
+
     /// Whether it is reached by an address of this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        let Place::At(client) = &self.place else { return false };
+        let client = match &self.place {
+            Place::At(client) => client,
+            Place::Of(_, master) => &master.client,
+            Place::Behind(_) | Place::Over(_) => return false,
+        };
         match client.get_connection_info().addr() {
             ConnectionAddr::Unix(_) => true,
             ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => {
@@ -108,6 +211,8 @@ impl Redis {
         match &self.place {
             Place::At(client) => client.get_connection_info().addr().to_string(),
             Place::Behind(sentinels) => sentinels.shown().to_owned(),
+            Place::Over(cluster) => cluster.shown().to_owned(),
+            Place::Of(_, master) => master.address.to_string(),
         }
     }
 
@@ -128,20 +233,30 @@ impl Redis {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A client of the one that is the primary at the moment.
-    pub(super) async fn primary(&self) -> RedisResult<Client> {
+    /// A client of the one that takes writes to this key at the moment.
+    pub(super) async fn primary(&self, key: &str) -> RedisResult<Client> {
         match &self.place {
             Place::At(client) => Ok(Client::clone(client)),
             Place::Behind(sentinels) => sentinels.primary(self.connect_timeout).await,
+            Place::Over(cluster) => Ok(cluster.find(slot_of(key)).await?.client.clone()),
+            Place::Of(_, master) => Ok(master.client.clone()),
         }
     }
 
-    /// A connection with the answer time-out `timeout` instead of the usual one.
-    pub async fn dial_with(&self, timeout: Duration) -> RedisResult<MultiplexedConnection> {
+    /// A connection for this key, and those of its slot, with the answer time-out `timeout` instead of the usual one.
+    pub async fn dial_for(&self, key: &str, timeout: Duration) -> RedisResult<Conn> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(timeout));
-        self.primary().await?.get_multiplexed_async_connection_with_config(&config).await
+        let cluster = match &self.place {
+            Place::Over(cluster) | Place::Of(cluster, _) => Some(cluster.clone()),
+            Place::At(_) | Place::Behind(_) => None,
+        };
+        let conn = self.primary(key).await?.get_multiplexed_async_connection_with_config(&config).await;
+        if let (Err(_), Some(cluster)) = (&conn, &cluster) {
+            cluster.look_again();
+        }
+        Ok(Conn { conn: conn?, cluster })
     }
 
     /// A pool for all that is not hot.
@@ -152,10 +267,21 @@ impl Redis {
 }
 
 impl Dial for Redis {
-    type Conn = MultiplexedConnection;
+    type Conn = Conn;
 
-    async fn dial(&self) -> RedisResult<MultiplexedConnection> {
-        self.dial_with(self.answer_timeout).await
+    async fn dial(&self) -> RedisResult<Conn> {
+        self.dial_for(SALES, self.answer_timeout).await
+    }
+
+    fn holder(&self, slot: u16) -> Holder {
+        let Some(cluster) = self.cluster() else { return Holder::Only };
+        cluster.holder(slot).map_or(Holder::Unknown, |master| Holder::Master(master.address.clone()))
+    }
+
+    async fn masters(&self, known: &HashSet<Arc<str>>) -> HashMap<Arc<str>, Self> {
+        let Some(cluster) = self.cluster() else { return std::future::pending().await };
+        let masters = cluster.other_masters(known).await;
+        masters.into_iter().map(|master| (master.address.clone(), self.of(cluster, master))).collect()
     }
 
     fn moves(&self) -> u64 {

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use redis::RedisResult;
 use redis::aio::ConnectionLike;
-use redis::{RedisResult, Value};
 
 use super::dial::info;
-use super::scripts::text;
 
 /// More replicas than that nobody waits for.
 const REPLICAS_MAX: u16 = 10;
@@ -75,19 +74,6 @@ impl Durability {
             Self::Replicas(wanted) => Ok(in_step(&info(conn, "replication").await?, wanted)),
         }
     }
-}
-
-/// Why this Redis can't be a ledger at all: it is a replica. One that does not let us ask is taken for a primary.
-pub async fn is_replica(conn: &mut impl ConnectionLike) -> Option<String> {
-    let role: Vec<Value> = redis::cmd("ROLE").query_async(conn).await.ok()?;
-    let word = |at: usize| role.get(at).map(text).unwrap_or_default();
-    (word(0) == "slave").then(|| {
-        format!(
-            "this Redis is a replica of {}:{}, and takes no reservation: name its primary",
-            word(1),
-            word(2)
-        )
-    })
 }
 
 impl fmt::Display for Durability {

@@ -144,17 +144,22 @@ pub async fn take_part(
     loop {
         let is_leaving = hearsay.is_leaving();
         let beat = async {
-            let conn = match &mut conn {
+            let (fleet, rates) = match &mut conn {
                 Some(conn) => conn,
                 none => {
-                    let opened = none.insert(redis.dial_with(ANSWER_MAX).await?);
+                    let fleet = redis.dial_for(FLEET, ANSWER_MAX).await?;
+                    // In a cluster these may be at another master.
+                    let rates = match redis.is_cluster() {
+                        true => redis.dial_for(LIMITS, ANSWER_MAX).await?,
+                        false => fleet.clone(),
+                    };
                     uses.connected();
-                    opened
+                    none.insert((fleet, rates))
                 }
             };
             let live: BTreeMap<String, String> =
-                FLEET_SCRIPT.key(FLEET).arg(hearsay.id()).arg(report()).invoke_async(conn).await?;
-            Ok::<_, redis::RedisError>((live, read_limits(conn).await?))
+                FLEET_SCRIPT.key(FLEET).arg(hearsay.id()).arg(report()).invoke_async(fleet).await?;
+            Ok::<_, redis::RedisError>((live, read_limits(rates).await?))
         };
         match beat.await {
             Ok((live, set)) => {

@@ -1,21 +1,28 @@
 //! The follower: reads the journal of every sale as it grows and keeps memory true to one sequence.
+//!
+//! One read takes in the journals of all sales. In a cluster, where a read may only be of one slot, each sale has a follower
+//! and a connection of its own, and one more reads which sales there are.
 
+mod caught_up;
 mod position;
 mod reading;
 mod tally;
 
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use caught_up::CaughtUp;
 use position::{Position, entry_at};
 pub use reading::load;
 pub(super) use reading::scan;
 use reading::{Journal, Reading, no_entry, read_whole};
 use redis::Value;
-use redis::aio::MultiplexedConnection;
+use tokio::task::JoinHandle;
 
-use super::dial::{Dial, Redis};
+use super::dial::{Conn, Dial, Redis};
 use super::journal::Entry;
 use super::keys::{Keys, SALES};
 use super::lane::MOVED;
@@ -48,60 +55,127 @@ pub async fn follow(
     caught_up: Arc<CaughtUp>,
     uses: Arc<RedisUse>,
 ) {
-    let outage = Outage::of("the follower can't read from Redis");
-    let mut positions = HashMap::new();
-    let mut refused = HashMap::new();
-    loop {
-        let moves = redis.moves();
-        let error = match redis.dial_with(Duration::from_secs(10)).await {
-            Ok(conn) => {
-                uses.connected();
-                let mut follower = Follower {
-                    conn,
-                    has_moved: &|| redis.moves() != moves,
-                    scripts: &scripts,
-                    sales: &sales,
-                    positions,
-                    refused,
-                    stuck: HashSet::new(),
-                };
-                let error = match follower.run(&caught_up, &outage).await {
-                    Ok(never) => match never {},
-                    Err(error) => error,
-                };
-                Follower { positions, refused, .. } = follower;
-                error
-            }
-            Err(error) => error.into(),
-        };
-        uses.failed();
-        outage.goes_on(error);
-        tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
-    }
+    let all = Following { redis, scripts, sales, caught_up, uses };
+    if all.redis.is_cluster() { all.follow_each().await } else { all.follow(None).await }
 }
 
-/// When the follower last knew all sales up to their ends.
-#[derive(Debug, Default)]
-pub struct CaughtUp(std::sync::Mutex<Option<Instant>>);
+/// What followers are given.
+#[derive(Clone)]
+struct Following {
+    redis: Redis,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+    caught_up: Arc<CaughtUp>,
+    uses: Arc<RedisUse>,
+}
 
-impl CaughtUp {
-    /// How long ago that was; `None`: never yet.
-    #[must_use]
-    pub fn age(&self) -> Option<Duration> {
-        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).map(|at| at.elapsed())
+/// The one sale of a follower in a cluster, and all that there are.
+struct One {
+    id: String,
+    listed: Rc<RefCell<HashSet<String>>>,
+}
+
+impl Following {
+    async fn follow(self, one: Option<One>) {
+        let outage = Outage::of("the follower can't read from Redis");
+        let mut positions = HashMap::new();
+        let mut refused = HashMap::new();
+        let key = one.as_ref().map_or(SALES.to_owned(), |one| Keys::of(&one.id).journal().to_owned());
+        loop {
+            let moves = self.redis.moves();
+            let error = match self.redis.dial_for(&key, Duration::from_secs(10)).await {
+                Ok(conn) => {
+                    self.uses.connected();
+                    let mut follower = Follower {
+                        conn,
+                        has_moved: &|| self.redis.moves() != moves,
+                        scripts: &self.scripts,
+                        sales: &self.sales,
+                        one: one.as_ref(),
+                        positions,
+                        refused,
+                        stuck: HashSet::new(),
+                    };
+                    let error = match follower.run(&self.caught_up, &outage).await {
+                        Ok(never) => match never {},
+                        Err(error) => error,
+                    };
+                    Follower { positions, refused, .. } = follower;
+                    error
+                }
+                Err(error) => error.into(),
+            };
+            self.uses.failed();
+            outage.goes_on(error);
+            if let Some(one) = &one {
+                // A master that is away makes its own sales stand still, not this gateway.
+                self.caught_up.without(&one.id);
+            }
+            tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
+        }
     }
 
-    fn now(&self) {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(Instant::now());
+    /// Keeps a follower for each sale that there is.
+    async fn follow_each(self) {
+        let outage = Outage::of("the sales of the cluster can't be listed");
+        let listed: Rc<RefCell<HashSet<String>>> = Rc::default();
+        let mut followers: HashMap<String, JoinHandle<()>> = HashMap::new();
+        let mut conn = None;
+        loop {
+            let before = followers.len();
+            match self.list(&mut conn).await {
+                Ok(ids) => {
+                    outage.is_over();
+                    for id in &ids {
+                        followers.entry(id.clone()).or_insert_with(|| {
+                            self.caught_up.is_behind(id);
+                            let one = One { id: id.clone(), listed: listed.clone() };
+                            tokio::task::spawn_local(self.clone().follow(Some(one)))
+                        });
+                    }
+                    // One that is not listed any more is followed until it is known that it was purged.
+                    followers.retain(|id, task| {
+                        let goes_on = ids.contains(id) || self.sales.get(id).is_some();
+                        if !goes_on {
+                            task.abort();
+                            self.caught_up.without(id);
+                        }
+                        goes_on
+                    });
+                    let unread = ids.iter().filter(|id| self.sales.get(id).is_none());
+                    self.sales.set_unread(unread.cloned().collect());
+                    *listed.borrow_mut() = ids;
+                    self.caught_up.has_begun();
+                }
+                Err(error) => {
+                    self.uses.failed();
+                    outage.goes_on(error);
+                    conn = None;
+                }
+            }
+            // A new one is unread only for as long as its follower takes.
+            let is_new = followers.len() > before;
+            tokio::time::sleep(if is_new { GATHER } else { Duration::from_millis(BLOCK_MS) }).await;
+        }
+    }
+
+    async fn list(&self, conn: &mut Option<Conn>) -> redis::RedisResult<HashSet<String>> {
+        let conn = match conn {
+            Some(conn) => conn,
+            none => none.insert(self.redis.dial_for(SALES, READ_MAX).await?),
+        };
+        redis::cmd("SMEMBERS").arg(SALES).query_async(conn).await
     }
 }
 
 struct Follower<'a> {
-    conn: MultiplexedConnection,
+    conn: Conn,
     /// Whether the connection goes to a former primary.
     has_moved: &'a dyn Fn() -> bool,
     scripts: &'a Scripts,
     sales: &'a Sales,
+    /// The only sale to follow; `None`: all.
+    one: Option<&'a One>,
     /// The last entry that was read of each sale's journal.
     positions: HashMap<String, Position>,
     /// Sales that could not be read at all, and when that was tried last.
@@ -114,6 +188,7 @@ enum Never {}
 
 impl Follower<'_> {
     async fn run(&mut self, caught_up: &CaughtUp, outage: &Outage) -> Result<Never, Failure> {
+        let part = self.one.map_or("", |one| one.id.as_str());
         self.check_positions().await?;
         loop {
             if (self.has_moved)() {
@@ -123,7 +198,7 @@ impl Follower<'_> {
             self.find_sales().await?;
             outage.is_over();
             if self.positions.is_empty() {
-                caught_up.now();
+                caught_up.now(part);
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
                 continue;
             }
@@ -156,7 +231,7 @@ impl Follower<'_> {
             }
             if behind.is_empty() {
                 // A journal that can't be read makes its own sale stand still, not this gateway.
-                caught_up.now();
+                caught_up.now(part);
                 if stuck {
                     // Its entries would come again at once.
                     tokio::time::sleep(RETRY).await;
@@ -195,7 +270,10 @@ impl Follower<'_> {
 
     /// Starts to follow the sales that are new since the last time.
     async fn find_sales(&mut self) -> Result<(), Failure> {
-        let ids: Vec<String> = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
+        let ids: Vec<String> = match self.one {
+            None => redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?,
+            Some(One { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
+        };
         // The reaper has found that it was purged.
         self.positions.retain(|id, _| self.sales.get(id).is_some());
         for id in ids {
@@ -218,9 +296,11 @@ impl Follower<'_> {
                 }
             }
         }
-        // Why one that is known here can't be read anew is told by its fault.
-        let unread = self.refused.keys().filter(|id| self.sales.get(id).is_none());
-        self.sales.set_unread(unread.cloned().collect());
+        if self.one.is_none() {
+            // Why one that is known here can't be read anew is told by its fault.
+            let unread = self.refused.keys().filter(|id| self.sales.get(id).is_none());
+            self.sales.set_unread(unread.cloned().collect());
+        }
         Ok(())
     }
 

@@ -328,9 +328,9 @@ pub async fn release(
     gateway: Option<&str>,
     by: &By,
 ) -> Result<Result<(), String>, Failure> {
-    let mut conn = super::checkout(pool).await?;
     let keys = Keys::of(sale);
-    let all = match gathered(&mut *conn, &keys, false).await? {
+    let mut conn = super::checkout(pool, keys.heal()).await?;
+    let all = match gathered(&mut conn, &keys, false).await? {
         Ok(all) => all,
         Err(why) => return Ok(Err(why)),
     };
@@ -342,7 +342,7 @@ pub async fn release(
         .arg(keys.heal())
         .arg(field)
         .arg(by.args().join(": "))
-        .query_async::<i64>(&mut *conn)
+        .query_async::<i64>(&mut conn)
         .await?;
     Ok(Ok(()))
 }

@@ -14,28 +14,56 @@ pub const LIMITS_LOG: &str = "{lg:limits}:log";
 /// Sales that were purged: who did it, and why.
 pub const PURGED: &str = "lg:purged";
 
+/// Slots that a Redis Cluster divides all keys into.
+pub const SLOTS: u16 = 16_384;
+
+/// The slot of a key: what stands in its first pair of braces decides, if there is anything; otherwise all of it does.
+#[must_use]
+pub fn slot_of(key: &str) -> u16 {
+    let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
+    let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
+    // CRC-16/XMODEM, as Redis Cluster has it.
+    let crc = hashed.bytes().fold(0_u16, |crc, byte| {
+        (0..8).fold(
+            crc ^ u16::from(byte) << 8,
+            |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 },
+        )
+    });
+    crc % SLOTS
+}
+
 /// The keys of one sale, in the order in which every script gets them (see `lua/ledger.lua`).
 /// They share the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     all: [String; 7],
     heal: String,
+    slot: u16,
 }
 
 impl Keys {
     /// The keys of this sale.
     #[must_use]
     pub fn of(sale: &str) -> Self {
-        Self { all: PARTS.map(|part| format!("lg:{{{sale}}}:{part}")), heal: format!("lg:{{{sale}}}:heal") }
+        Self::named(|part| format!("lg:{{{sale}}}:{part}"))
     }
 
     /// Where a sale is loaded before it takes its place, in the same slot.
     #[must_use]
     pub fn staged(sale: &str) -> Self {
-        Self {
-            all: PARTS.map(|part| format!("lg:{{{sale}}}:import:{part}")),
-            heal: format!("lg:{{{sale}}}:import:heal"),
-        }
+        Self::named(|part| format!("lg:{{{sale}}}:import:{part}"))
+    }
+
+    fn named(name: impl Fn(&str) -> String) -> Self {
+        let (all, heal) = (PARTS.map(&name), name("heal"));
+        let slot = slot_of(&all[0]);
+        Self { all, heal, slot }
+    }
+
+    /// Where they are in a Redis Cluster.
+    #[must_use]
+    pub fn slot(&self) -> u16 {
+        self.slot
     }
 
     /// All of them, as `KEYS`.
@@ -101,10 +129,24 @@ mod tests {
     fn all_keys_of_a_sale_share_its_hash_tag() {
         for key in Keys::of("national-good-car").all() {
             assert!(key.starts_with("lg:{national-good-car}:"), "{key}");
+            assert_eq!(slot_of(key), Keys::of("national-good-car").slot());
         }
-        assert_eq!(LIMITS_LOG.split(['{', '}']).nth(1), Some(LIMITS));
+        assert_eq!(slot_of(LIMITS_LOG), slot_of(LIMITS));
+        assert_eq!(Keys::staged("a").slot(), Keys::of("a").slot());
         assert_eq!(Keys::of("a").records(), "lg:{a}:records");
         assert_eq!(Keys::of("a").journal(), "lg:{a}:journal");
         assert_eq!(Keys::of("a").definition(), "lg:{a}:definition");
+    }
+
+    #[test]
+    fn slots_are_those_of_redis() {
+        // As `CLUSTER KEYSLOT` tells them.
+        for (key, slot) in
+            [("123456789", 12_739), ("foo", 12_182), ("{user1000}.following", 3_443), ("foo{}{bar}", 8_363)]
+        {
+            assert_eq!(slot_of(key), slot, "{key}");
+        }
+        assert_eq!(slot_of("foo{{bar}}zap"), slot_of("{bar"));
+        assert_eq!(slot_of("foo{bar}{zap}"), slot_of("bar"));
     }
 }

@@ -65,6 +65,16 @@ impl<D: Dial> Lane<D> {
         })
     }
 
+    /// A lane to another place, for the same user.
+    pub(super) fn beside(&self, dial: D) -> Rc<Self> {
+        Self::new(dial, self.scripts.clone(), self.uses.clone())
+    }
+
+    /// Where it leads to.
+    pub(super) fn dial(&self) -> &D {
+        &self.dial
+    }
+
     /// Connects, and again whenever the connection is lost. Runs for as long as the lane is used.
     pub async fn keep_open(self: Rc<Self>) {
         let mut wait = *RETRY_MS.start();

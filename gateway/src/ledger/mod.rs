@@ -5,8 +5,10 @@ pub mod archive;
 pub mod audit;
 pub mod batch;
 pub mod changes;
+mod cluster;
 pub mod dial;
 pub mod durability;
+pub mod fit;
 pub mod fleet;
 pub mod follow;
 pub mod heal;
@@ -14,6 +16,7 @@ pub mod hearsay;
 pub mod journal;
 pub mod keys;
 pub mod lane;
+pub mod lanes;
 pub mod limits_log;
 pub mod memory;
 pub(crate) mod outage;
@@ -24,6 +27,6 @@ mod sentinel;
 pub mod snapshot;
 pub mod tail;
 
-pub use pool::{POOL_USE, Pool};
+pub use pool::{Connection, POOL_USE, Pool};
 
-pub(crate) use pool::checkout;
+pub(crate) use pool::{checkout, checkout_each};

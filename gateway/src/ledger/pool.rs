@@ -1,13 +1,17 @@
-//! Connections for all that is not hot. Behind sentinels they go to whichever Redis is the primary by now.
+//! Connections for all that is not hot. Behind sentinels they go to whichever Redis is the primary by now, in a cluster to
+//! the master that has the key.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool_redis::{Connection, Hook, Manager, PoolError, Runtime};
-use redis::{AsyncConnectionConfig, ConnectionInfo};
+use deadpool_redis::{Hook, Manager, PoolError, Runtime};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ServerErrorKind};
 use tokio::sync::Mutex;
 
+use super::cluster::{Cluster, Conn, Master};
 use super::dial::Redis;
+use super::keys::{SALES, slot_of};
 use super::scripts::Failure;
 use crate::ops::metrics::uses::RedisUse;
 
@@ -17,7 +21,13 @@ pub static POOL_USE: RedisUse = RedisUse::new();
 /// Between two questions to sentinels who the primary is. A former one may go on answering, as a replica.
 const ASK: Duration = Duration::from_secs(1);
 
-/// Connections to a Redis, so many at a time. Every checkout is checked by a `PING`.
+/// How often one goes after a slot that has moved: nodes hear of it one after the other.
+const MOVED_MAX: usize = 10;
+
+/// A connection of a pool.
+pub type Connection = Conn<deadpool_redis::Connection>;
+
+/// Connections to a Redis, or to each master of a cluster, so many at a time. Every checkout is checked by a `PING`.
 #[derive(Clone)]
 pub struct Pool(Arc<Inner>);
 
@@ -25,6 +35,8 @@ struct Inner {
     redis: Redis,
     size: usize,
     current: Mutex<Option<Current>>,
+    /// Of each master of a cluster, by its address.
+    members: Mutex<HashMap<Arc<str>, deadpool_redis::Pool>>,
 }
 
 struct Current {
@@ -36,12 +48,30 @@ struct Current {
 
 impl Pool {
     pub(super) fn of(redis: Redis, size: usize) -> Self {
-        Self(Arc::new(Inner { redis, size, current: Mutex::new(None) }))
+        Self(Arc::new(Inner { redis, size, current: Mutex::new(None), members: Mutex::default() }))
+    }
+
+    /// Where its connections go to.
+    #[must_use]
+    pub fn redis(&self) -> &Redis {
+        &self.0.redis
+    }
+
+    /// The pool of one master.
+    async fn member(&self, cluster: &Cluster, master: &Master) -> Result<deadpool_redis::Pool, String> {
+        let mut members = self.0.members.lock().await;
+        if let Some(pool) = members.get(&master.address) {
+            return Ok(pool.clone());
+        }
+        members.retain(|address, _| cluster.has(address));
+        let pool = build(&self.0.redis, master.client.get_connection_info().clone(), self.0.size)?;
+        members.insert(master.address.clone(), pool.clone());
+        Ok(pool)
     }
 
     /// The pool of the primary.
     async fn current(&self) -> Result<deadpool_redis::Pool, String> {
-        let Inner { redis, size, current } = &*self.0;
+        let Inner { redis, size, current, .. } = &*self.0;
         let mut slot = current.lock().await;
         if let Some(current) = &*slot
             && (redis.is_fixed() || current.asked.elapsed() < ASK)
@@ -49,7 +79,7 @@ impl Pool {
             return Ok(current.pool.clone());
         }
         let asked = Instant::now();
-        let info = match (redis.primary().await, &mut *slot) {
+        let info = match (redis.primary(SALES).await, &mut *slot) {
             (Ok(client), _) => client.get_connection_info().clone(),
             // The sentinels are away, which says nothing of Redis.
             (Err(_), Some(current)) => {
@@ -96,23 +126,74 @@ fn build(redis: &Redis, info: ConnectionInfo, size: usize) -> Result<deadpool_re
         .map_err(|e| e.to_string())
 }
 
-/// A connection for something that is not hot.
-pub(crate) async fn checkout(pool: &Pool) -> Result<Connection, Failure> {
-    let out_of_reach = |why: &str| {
-        POOL_USE.failed();
-        Failure::NotDone(format!("can't reach Redis: {why}"))
+/// A connection for something that is not hot, and for this key and those of its slot. In a cluster it is to a master that
+/// has just said that it has them: nothing that writes is ever sent to two.
+pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failure> {
+    let Some(cluster) = pool.0.redis.cluster() else {
+        return open(pool, pool.current().await.map_err(|why| out_of_reach(&why))?).await;
     };
-    let pool = pool.current().await.map_err(|why| out_of_reach(&why))?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let master = cluster.find(slot_of(key)).await.map_err(|error| out_of_reach(&error.to_string()))?;
+        let member = pool.member(cluster, &master).await.map_err(|why| out_of_reach(&why))?;
+        let mut conn = open(pool, member).await?;
+        match redis::cmd("EXISTS").arg(key).query_async::<i64>(&mut conn).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) && tries < MOVED_MAX => {
+                cluster.look_now().await;
+            }
+            // Whatever else is wrong is told to who asks for more.
+            _ => return Ok(conn),
+        }
+    }
+}
+
+/// A connection to each Redis that the ledger is in, with its address. An error means that not even one is known.
+pub(crate) async fn checkout_each(
+    pool: &Pool,
+) -> Result<Vec<(String, Result<Connection, Failure>)>, Failure> {
+    let Some(cluster) = pool.0.redis.cluster() else {
+        return Ok(vec![(pool.0.redis.address(), checkout(pool, SALES).await)]);
+    };
+    let masters = cluster.masters().await.map_err(|error| out_of_reach(&error.to_string()))?;
+    let one = async |master: Arc<Master>| {
+        let connection = match pool.member(cluster, &master).await {
+            Ok(member) => open(pool, member).await,
+            Err(why) => Err(out_of_reach(&why)),
+        };
+        (master.address.to_string(), connection)
+    };
+    Ok(futures_util::future::join_all(masters.into_iter().map(one)).await)
+}
+
+async fn open(of: &Pool, pool: deadpool_redis::Pool) -> Result<Connection, Failure> {
+    let cluster = of.0.redis.cluster();
+    let look_again = || cluster.iter().for_each(|cluster| cluster.look_again());
     let wait = pool.timeouts().wait.unwrap_or(Duration::MAX);
     let Ok(connection) = tokio::time::timeout(wait, pool.get()).await else {
         // The pool would try one idle connection after the other, each for as long. If one is dead,
         // so are the others, mostly: the next who comes shall have a new one.
         pool.retain(|_, _| false);
+        look_again();
         return Err(out_of_reach("no answer in time"));
     };
-    connection.inspect(|_| POOL_USE.answered()).map_err(|error| match error {
-        PoolError::Backend(error) => out_of_reach(&error.to_string()),
-        PoolError::Timeout(_) => out_of_reach("no answer in time"),
-        other => out_of_reach(&other.to_string()),
-    })
+    match connection {
+        Ok(conn) => {
+            POOL_USE.answered();
+            Ok(Conn { conn, cluster: cluster.cloned() })
+        }
+        Err(error) => {
+            look_again();
+            Err(match error {
+                PoolError::Backend(error) => out_of_reach(&error.to_string()),
+                PoolError::Timeout(_) => out_of_reach("no answer in time"),
+                other => out_of_reach(&other.to_string()),
+            })
+        }
+    }
+}
+
+fn out_of_reach(why: &str) -> Failure {
+    POOL_USE.failed();
+    Failure::NotDone(format!("can't reach Redis: {why}"))
 }

@@ -11,6 +11,7 @@ use super::archive;
 use super::dial::Dial;
 use super::heal::{Fence, Healer, Told};
 use super::lane::{Lane, Live};
+use super::lanes::Lanes;
 use super::memory::{Counters, Sale, Sales};
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 
@@ -26,23 +27,24 @@ const HEAL_RETRY: Duration = Duration::from_secs(1);
 
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
-pub async fn reap<D: Dial>(lane: Rc<Lane<D>>, healer: Healer, sales: Arc<Sales>) {
+pub async fn reap<D: Dial>(lanes: Rc<Lanes<D>>, healer: Healer, sales: Arc<Sales>) {
     let (healer, mut reaped) = (Rc::new(healer), HashMap::new());
     loop {
         // A sale that was purged may come back, from an export.
         reaped.retain(|_, task: &mut JoinHandle<()>| !task.is_finished());
         for sale in sales.all() {
             reaped.entry(sale.id.clone()).or_insert_with(|| {
-                tokio::task::spawn_local(reap_sale(lane.clone(), healer.clone(), sales.clone(), sale))
+                tokio::task::spawn_local(reap_sale(lanes.clone(), healer.clone(), sales.clone(), sale))
             });
         }
         tokio::time::sleep(TICK).await;
     }
 }
 
-async fn reap_sale<D: Dial>(lane: Rc<Lane<D>>, healer: Rc<Healer>, sales: Arc<Sales>, sale: Arc<Sale>) {
+async fn reap_sale<D: Dial>(lanes: Rc<Lanes<D>>, healer: Rc<Healer>, sales: Arc<Sales>, sale: Arc<Sale>) {
     let mut fence = None;
     loop {
+        let lane = lanes.of(&sale.keys);
         if let Some(live) = lane.live() {
             let outcome = tick_and_sweep(&lane, &live, &healer.scripts, &sale).await;
             let is_missing = matches!(outcome, Err(Failure::Refused(Refusal::Missing)));

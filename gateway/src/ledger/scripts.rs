@@ -17,6 +17,11 @@ const DENY_OOM: &str = "#!lua\n";
 const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
 const READ_ONLY: &str = "#!lua flags=no-writes,allow-oom\n";
 
+/// Writes to the definition, and changes nothing. From some version on (not 7.0; Valkey 9 is one) `WAIT` waits only for what its own
+/// connection has written: so that it waits for what others have written before, there must be something after that.
+const MARK: &str =
+    "#!lua flags=allow-oom\nif redis.call('EXISTS', KEYS[1]) == 1 then redis.call('APPEND', KEYS[1], '') end";
+
 macro_rules! scripts {
     ($($name:ident, $file:literal, $flags:ident, $doc:literal;)*) => {
         /// One of the ledger's scripts; the contract of each stands on top of its file.
@@ -127,7 +132,7 @@ impl Scripts {
         let mut command = redis::cmd("EVALSHA");
         command.arg(hash).arg(keys.all().len()).arg(keys.all()).arg(args);
         if let Some(copies) = self.copies.filter(|_| script.is_told()) {
-            return self.call_copied(conn, command, text, copies).await;
+            return self.call_copied(conn, command, text, keys, copies).await;
         }
         let answer = match command.query_async(conn).await {
             Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -140,30 +145,37 @@ impl Scripts {
         accept(reply)
     }
 
-    /// Calls a script, and in the same write waits for replicas. `WAIT` waits for all that was written before it, by whomever:
-    /// so a retry that only finds what is there already waits for that as well.
+    /// Calls a script, and in the same write waits for replicas: for all that was written before, by whomever. So a retry that
+    /// only finds what is there already waits for that as well.
     async fn call_copied(
         &self,
         conn: &mut impl ConnectionLike,
         command: Cmd,
         text: &str,
+        keys: &Keys,
         Copies { replicas, wait }: Copies,
     ) -> Result<Vec<Value>, Failure> {
-        let mut both = redis::pipe();
-        both.add_command(command).cmd("WAIT").arg(replicas).arg(wait.as_millis());
-        let mut answers = conn.req_packed_commands(&both, 0, 2).await?;
+        let mut all = redis::pipe();
+        all.add_command(command).cmd("EVAL").arg(MARK).arg(1).arg(keys.definition());
+        all.cmd("WAIT").arg(replicas).arg(wait.as_millis());
+        let mut answers = conn.req_packed_commands(&all, 0, 3).await?;
         let is_unknown_here = matches!(answers.first(), Some(Value::ServerError(e)) if e.kind() == Some(ServerErrorKind::NoScript));
         if is_unknown_here {
             load(conn, text).await.map_err(Failure::not_done)?;
-            answers = conn.req_packed_commands(&both, 0, 2).await?;
+            answers = conn.req_packed_commands(&all, 0, 3).await?;
         }
-        let (copied, reply) = (answers.pop(), answers.pop());
+        let (copied, mark, reply) = (answers.pop(), answers.pop(), answers.pop());
         // A reply that is an error is one of Redis itself, as above.
         let reply = match reply.unwrap_or(Value::Nil).extract_error()? {
             Value::Array(reply) => reply,
             other => return Err(Failure::Unknown(format!("a reply that can't be read: {other:?}"))),
         };
         let reply = accept(reply)?;
+        if let Err(error) = mark.unwrap_or(Value::Nil).extract_error() {
+            return Err(Failure::Unknown(format!(
+                "it was done, and whether replicas have it can't be told: {error}"
+            )));
+        }
         match copied {
             Some(Value::Int(copied)) if copied >= i64::from(replicas) => Ok(reply),
             Some(Value::Int(copied)) => Err(Failure::NotCopied { copied, wanted: replicas }),
@@ -240,7 +252,15 @@ impl From<redis::RedisError> for Failure {
     /// found while reading) means that nothing was written: scripts check first and the write that
     /// can fail comes first. Anything else means that no answer came.
     fn from(error: redis::RedisError) -> Self {
+        use ServerErrorKind::{Ask, ClusterDown, Moved, TryAgain};
         match error.kind() {
+            // Refused before anything was done.
+            ErrorKind::Server(Moved | Ask | TryAgain) => Self::NotDone(format!(
+                "the cluster is moving these keys to another master, where it goes on by itself ({error})"
+            )),
+            ErrorKind::Server(ClusterDown) => Self::NotDone(format!(
+                "the cluster is down, or has no master for these keys, until one takes over ({error})"
+            )),
             ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
                 Self::not_done(error)
             }

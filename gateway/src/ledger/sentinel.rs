@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use redis::io::tcp::TcpSettings;
-use redis::sentinel::{SentinelClient, SentinelNodeConnectionInfo, SentinelServerType};
+use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
-    TlsMode,
+    TlsCertificates, TlsMode,
 };
 
 /// Where sentinels listen unless something else is said.
@@ -20,6 +20,8 @@ pub(super) struct Sentinels {
     /// How the primary is spoken to: user, password, database.
     primary: RedisConnectionInfo,
     has_tls: bool,
+    /// Whom the certificates must be signed by; `None`: a public authority.
+    trusted: Option<TlsCertificates>,
     /// Without user and password.
     shown: String,
 }
@@ -64,20 +66,41 @@ impl Sentinels {
             service: service.to_owned(),
             primary: primary.redis_settings().clone(),
             has_tls,
+            trusted: None,
             shown: format!("{scheme}+sentinel://{hosts}/{service}"),
         })
+    }
+
+    /// Trusts whom these have signed, and nobody else.
+    pub(super) fn trust(&mut self, trusted: TlsCertificates) -> RedisResult<()> {
+        if !self.has_tls {
+            return Err(wrong("has no TLS: it begins with rediss+sentinel:// where it has"));
+        }
+        self.trusted = Some(trusted);
+        Ok(())
     }
 
     /// A client of the Redis that is the primary by what a sentinel says, and by what it says itself. Not longer than this
     /// for each sentinel.
     pub(super) async fn primary(&self, patience: Duration) -> RedisResult<Client> {
-        let node = SentinelNodeConnectionInfo::default()
-            .set_redis_connection_info(self.primary.clone())
-            .set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        let node = if self.has_tls { node.set_tls_mode(TlsMode::Secure) } else { node };
-        let sentinels = self.all.clone();
-        let mut asked =
-            SentinelClient::build(sentinels, &self.service, Some(node), SentinelServerType::Master)?;
+        let sentinels = self.all.iter().map(|sentinel| sentinel.addr().clone());
+        let mut asked = SentinelClientBuilder::new(sentinels, &self.service, SentinelServerType::Master)?
+            .set_client_to_redis_db(self.primary.db())
+            .set_client_to_redis_tcp_settings(TcpSettings::default().set_nodelay(true));
+        if let Some(user) = self.primary.username() {
+            asked = asked.set_client_to_redis_username(user);
+        }
+        if let Some(password) = self.primary.password() {
+            asked = asked.set_client_to_redis_password(password);
+        }
+        if self.has_tls {
+            asked = asked.set_client_to_redis_tls_mode(TlsMode::Secure);
+        }
+        if let Some(trusted) = &self.trusted {
+            asked = asked.set_client_to_redis_certificates(trusted.clone());
+            asked = asked.set_client_to_sentinel_certificates(trusted.clone());
+        }
+        let mut asked = asked.build()?;
         let patience = patience.saturating_mul(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
         match tokio::time::timeout(patience, asked.async_get_client()).await {
             Ok(found) => found,

@@ -16,9 +16,10 @@ use crate::http::request;
 use crate::http::respond::{self, Answer, Refused};
 use crate::ledger::admin::By;
 use crate::ledger::fleet::{self, LimitChange, SetLimits};
+use crate::ledger::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::ledger::limits_log::{self, LimitsEntry};
 use crate::ledger::scripts::Failure;
-use crate::ledger::{checkout, scripts};
+use crate::ledger::{Connection, checkout, scripts};
 
 /// Other rates. A policy that is left out stays as it is (all of them: nothing changes); null puts its configured rate back in force.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -164,7 +165,7 @@ pub fn fleet_view(live: BTreeMap<String, String>) -> FleetView {
 impl Ops {
     /// `GET /admin/v1/limits`
     pub(super) async fn show_limits(&self) -> Result<Answer, Refused> {
-        let set = self.with_redis(async |conn| fleet::read_limits(conn).await).await?;
+        let set = self.with_redis(LIMITS, async |conn| fleet::read_limits(conn).await).await?;
         Ok(respond::ok(&self.limits_view(&set)))
     }
 
@@ -181,7 +182,7 @@ impl Ops {
         if change.is_empty() {
             return self.show_limits().await;
         }
-        let set = self.with_redis(async |conn| fleet::set_limits(conn, &change, &by).await).await?;
+        let set = self.with_redis(LIMITS, async |conn| fleet::set_limits(conn, &change, &by).await).await?;
         tracing::info!(who, revision = set.revision, reason = by.reason, "limits set");
         // Here at once; the others take it in with their next beat.
         self.rates.put_in_force(set.over(self.rates.configured()), self.rates.in_force().gateways);
@@ -191,13 +192,13 @@ impl Ops {
     /// `GET /admin/v1/limits/log`
     pub(super) async fn limits_log(&self, limit: Option<&str>) -> Result<Answer, Refused> {
         let count = number_of(limit, limits_log::ENTRIES_MAX)?;
-        let entries = self.with_redis(async |conn| limits_log::read(conn, count).await).await?;
+        let entries = self.with_redis(LIMITS_LOG, async |conn| limits_log::read(conn, count).await).await?;
         Ok(respond::ok(&LimitsLogView { entries }))
     }
 
     /// `GET /admin/v1/fleet`
     pub(super) async fn fleet(&self) -> Result<Answer, Refused> {
-        let live = self.with_redis(async |conn| Ok(Ok(fleet::live(conn).await?))).await?;
+        let live = self.with_redis(FLEET, async |conn| Ok(Ok(fleet::live(conn).await?))).await?;
         Ok(respond::ok(&fleet_view(live)))
     }
 
@@ -208,10 +209,11 @@ impl Ops {
 
     async fn with_redis<T>(
         &self,
-        call: impl AsyncFnOnce(&mut deadpool_redis::Connection) -> redis::RedisResult<Result<T, String>>,
+        key: &str,
+        call: impl AsyncFnOnce(&mut Connection) -> redis::RedisResult<Result<T, String>>,
     ) -> Result<T, Refused> {
         let outcome = async {
-            let mut conn = checkout(self.admin.pool()).await?;
+            let mut conn = checkout(self.admin.pool(), key).await?;
             let read = call(&mut conn).await.map_err(Failure::from)?;
             read.map_err(|why| Failure::Refused(scripts::Refusal::Damaged(why)))
         };

@@ -8,11 +8,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use redis::aio::ConnectionLike;
 
-use crate::ledger::durability::{Durability, Setting, is_replica};
+use crate::ledger::durability::{Durability, Setting};
+use crate::ledger::fit::misfit;
 use crate::ledger::follow::CaughtUp;
 use crate::ledger::outage::Outage;
 use crate::ledger::scripts::Failure;
-use crate::ledger::{Pool, checkout};
+use crate::ledger::{Connection, Pool, checkout_each};
 
 /// The follower may be this far behind before we call ourselves not ready. Longer than the longest
 /// age at which memory decides, so that a short stall does not take all gateways out at once.
@@ -47,9 +48,9 @@ impl Durable {
         Self { level, short, is_hidden: Cell::new(false) }
     }
 
-    /// What falls short, in words.
+    /// What falls short at a Redis, in words.
     async fn problem(&self, conn: &mut impl ConnectionLike) -> Option<String> {
-        let problem = match self.level.check(conn).await {
+        match self.level.check(conn).await {
             Ok(Setting::Kept) => None,
             Ok(Setting::Hidden(why)) => {
                 if !self.is_hidden.replace(true) {
@@ -60,12 +61,15 @@ impl Durable {
             }
             Ok(Setting::Short(what)) => Some(format!("durability {} is asked for, and {what}", self.level)),
             Err(error) => Some(format!("whether durability {} is kept is not known: {error}", self.level)),
-        };
-        match &problem {
+        }
+    }
+
+    /// Says what falls short when it begins and when it is over.
+    fn tell(&self, problem: Option<&String>) {
+        match problem {
             Some(problem) => self.short.goes_on(problem),
             None => self.short.is_over(),
         }
-        problem
     }
 }
 
@@ -101,13 +105,9 @@ impl Health {
         if self.draining.load(Ordering::Relaxed) {
             reasons.push("draining".to_owned());
         }
-        match checkout(&self.pool).await {
-            Ok(mut conn) => {
-                reasons.extend(is_replica(&mut *conn).await);
-                reasons.extend(self.durability.problem(&mut *conn).await);
-            }
-            Err(Failure::NotDone(why)) => reasons.push(why),
-            Err(failure) => reasons.push(failure.to_string()),
+        match checkout_each(&self.pool).await {
+            Ok(all) => reasons.extend(self.redis(all).await),
+            Err(failure) => reasons.push(words(failure)),
         }
         if !self.scripts_loaded.load(Ordering::Relaxed) {
             reasons.push("the scripts are not loaded".to_owned());
@@ -120,5 +120,36 @@ impl Health {
             Some(_) => {}
         }
         reasons
+    }
+
+    /// What is wrong with Redis. A master of a cluster that is away makes its own sales stand still, not this gateway.
+    async fn redis(&self, all: Vec<(String, Result<Connection, Failure>)>) -> Vec<String> {
+        let is_cluster = self.pool.redis().is_cluster();
+        let (mut reasons, mut short, mut away, mut is_reached) = (Vec::new(), None, Vec::new(), false);
+        for (address, conn) in all {
+            let at = |why: String| if is_cluster { format!("{address}: {why}") } else { why };
+            match conn {
+                Ok(mut conn) => {
+                    is_reached = true;
+                    reasons.extend(misfit(&mut conn, is_cluster).await.map(at));
+                    let problem = self.durability.problem(&mut conn).await.map(at);
+                    reasons.extend(problem.clone());
+                    short = short.or(problem);
+                }
+                Err(failure) => away.push(at(words(failure))),
+            }
+        }
+        self.durability.tell(short.as_ref());
+        if !is_reached {
+            reasons.extend(away);
+        }
+        reasons
+    }
+}
+
+fn words(failure: Failure) -> String {
+    match failure {
+        Failure::NotDone(why) => why,
+        other => other.to_string(),
     }
 }

@@ -9,6 +9,7 @@
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
 mod archive;
+mod cluster;
 mod contract_admin;
 mod contract_cli;
 mod contract_definition;

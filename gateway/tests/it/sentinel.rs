@@ -8,6 +8,7 @@ use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white};
+use crate::harness::tls::Certificate;
 use crate::spike::{Spike, changes, ready};
 
 /// Sentinels on ports of their own. They end when this is dropped.
@@ -22,23 +23,38 @@ struct Sentinels {
 impl Sentinels {
     /// Three that watch this primary, and agree by two.
     async fn of(primary: u16) -> Self {
+        Self::start(primary, None).await
+    }
+
+    /// Likewise, in TLS besides; tests ask them without.
+    async fn in_tls(primary: u16, certificate: &Certificate) -> Self {
+        Self::start(primary, Some(certificate)).await
+    }
+
+    async fn start(primary: u16, tls: Option<&Certificate>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let start = |port: u16| {
+        let start = |port: u16, tls_port: u16| {
             let file = dir.path().join(format!("{port}.conf"));
             // Long enough that a busy machine is not taken for a primary that is gone.
-            let settings = format!(
+            let mut settings = format!(
                 "port {port}\nbind 127.0.0.1\nsentinel monitor ledger 127.0.0.1 {primary} 2\n\
                  sentinel down-after-milliseconds ledger 3000\nsentinel failover-timeout ledger 6000\n"
             );
+            if let Some(certificate) = tls {
+                settings += &format!("tls-port {tls_port}\n");
+                for option in certificate.redis_options().chunks_exact(2) {
+                    settings += &format!("{} {}\n", option[0].trim_start_matches('-'), option[1]);
+                }
+            }
             std::fs::write(&file, settings).unwrap();
             let mut command = Command::new("redis-server");
             command.arg(&file).arg("--sentinel").current_dir(dir.path()).stdout(Stdio::null());
             command.spawn().expect("redis-server must be installed; scripts/test does that")
         };
-        let (mut ports, mut children) = (Vec::new(), Vec::new());
+        let (mut ports, mut named, mut children) = (Vec::new(), Vec::new(), Vec::new());
         while ports.len() < 3 {
-            let port = crate::harness::redis::free_port();
-            let mut child = start(port);
+            let [port, tls_port] = [(); 2].map(|()| crate::harness::redis::free_port());
+            let mut child = start(port, tls_port);
             // It ends at once if somebody else has taken the port meanwhile.
             let lives = eventually("a sentinel answers, or has ended", || {
                 let ended = child.try_wait().unwrap().is_some();
@@ -48,11 +64,12 @@ impl Sentinels {
             .await;
             if lives {
                 ports.push(port);
+                named.push(format!("127.0.0.1:{}", if tls.is_some() { tls_port } else { port }));
                 children.push(child);
             }
         }
-        let hosts: Vec<String> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-        let url = format!("redis+sentinel://{}/ledger", hosts.join(","));
+        let scheme = if tls.is_some() { "rediss" } else { "redis" };
+        let url = format!("{scheme}+sentinel://{}/ledger", named.join(","));
         let sentinels = Self { children, _dir: dir, url, ports };
         let all = |words: &[&str], is_good: fn(&str) -> bool| {
             sentinels.ports.iter().all(|port| Self::ask(*port, words).is_some_and(|told| is_good(&told)))
@@ -107,12 +124,32 @@ async fn three() -> (Redis, [Redis; 2], u16) {
 async fn three_with(options: &[&str]) -> (Redis, [Redis; 2], u16) {
     let (primary, port) = Redis::at_a_port_with(None, options);
     let replicas = [(); 2].map(|()| Redis::at_a_port(Some(port)).0);
+    in_step(&primary).await;
+    (primary, replicas, port)
+}
+
+/// The same, in TLS and nothing else.
+async fn three_in_tls(certificate: &Certificate) -> (Redis, [Redis; 2], u16) {
+    let options = certificate.redis_options();
+    let start = |of: &str| {
+        let port = crate::harness::redis::free_port();
+        let (text, of) = (port.to_string(), of.split(' ').filter(|word| !word.is_empty()));
+        let own = ["--tls-port", &text, "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0"];
+        let all: Vec<&str> = own.into_iter().chain(options.iter().map(String::as_str)).chain(of).collect();
+        (Redis::start_with(&all), port)
+    };
+    let (primary, port) = start("");
+    let replicas = [(); 2].map(|()| start(&format!("--replicaof 127.0.0.1 {port}")).0);
+    in_step(&primary).await;
+    (primary, replicas, port)
+}
+
+async fn in_step(primary: &Redis) {
     eventually("both are in step", || async {
         let info: String = primary.run("INFO replication");
         (info.matches("state=online").count() == 2).then_some(())
     })
     .await;
-    (primary, replicas, port)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -241,4 +278,25 @@ async fn sentinels_that_are_away_or_know_no_such_service_are_told_in_words() {
     // One that is away is passed over.
     let partly = sentinels.url.replace("redis+sentinel://", &format!("redis+sentinel://127.0.0.1:{nobody},"));
     assert_eq!(run(&["sale", "list", "--redis", &partly]).code, 0);
+}
+
+#[tokio::test]
+async fn in_tls_sentinels_and_primary_are_trusted_by_who_has_signed_them() {
+    let certificate = Certificate::of_redis();
+    let (primary, replicas, port) = three_in_tls(&certificate).await;
+    for redis in replicas.iter().chain([&primary]) {
+        redis.run::<()>("ACL SETUSER gate on >p@ss ~lg:* ~{lg:* &* +@all");
+    }
+    let sentinels = Sentinels::in_tls(port, &certificate).await;
+    let url = sentinels.url.replace("//", "//gate:p%40ss@");
+    let file = certificate.cert().display().to_string();
+    let gateway = Gateway::start_at(&url, &["--redis-ca-file", &file, "--durability", "replicas=1"]).await;
+    open(&gateway, &small()).await;
+    assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
+    let clients: String = primary.run("CLIENT LIST");
+    assert!(clients.contains("user=gate"), "{clients}");
+    let audit = run(&["audit", "small", "--redis", &url, "--redis-ca-file", &file]);
+    assert_eq!(audit.code, 0, "{audit:?}");
+    let stranger = run(&["sale", "list", "--redis", &url]);
+    assert_eq!(stranger.code, 3, "{stranger:?}");
 }

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value, cmd};
 
 use crate::config::ServeConfig;
 use crate::doctor::fleet::FleetFacts;
 use crate::doctor::redis::{Machine, RedisFacts};
-use crate::ledger::dial::info;
+use crate::ledger::dial::{Conn, Dial, Redis, info};
+use crate::ledger::fit::misfit;
 use crate::ledger::fleet;
-use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES};
+use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES, slot_of};
 use crate::ledger::scripts::{Failure, Refusal, Script, Scripts, text};
 use crate::ops::brake::fleet_view;
 use crate::ops::report::GatewayReport;
@@ -39,8 +40,10 @@ const SETTINGS: [&str; 12] = [
 /// A sale that can't be: its id has a capital.
 const NO_SALE: &str = "NONE";
 
-/// What it says of itself.
+/// One Redis that the ledger is in, and what it says of itself.
 pub(in crate::doctor) struct Itself {
+    pub(in crate::doctor) redis: Redis,
+    conn: Conn,
     pub(in crate::doctor) facts: RedisFacts,
     /// Of the process at the other end.
     pub(in crate::doctor) run_id: String,
@@ -56,18 +59,20 @@ pub(in crate::doctor) struct Shared {
 }
 
 /// Asks how it is. An error means that it is out of reach, or does not let us in.
-pub(in crate::doctor) async fn itself(
-    config: &ServeConfig,
-    conn: &mut MultiplexedConnection,
-) -> RedisResult<Itself> {
+pub(in crate::doctor) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<Itself> {
+    let is_cluster = config.redis.is_cluster();
+    let mut opened = redis.dial().await?;
+    let conn = &mut opened;
     let info = info(conn, "default").await?;
     let settings = settings(conn).await?;
     let pings = pings(conn).await?;
     let (offset_ms, now_ms) = offset(conn).await?;
     let level = config.redis.durability();
     let facts = RedisFacts {
+        master: is_cluster.then(|| redis.address()),
+        misfit: misfit(conn, is_cluster).await,
         promise: (level, level.check(conn).await?),
-        machine: config.redis.is_local().then(|| machine(&info, &settings)).flatten(),
+        machine: redis.is_local().then(|| machine(&info, &settings)).flatten(),
         config: settings,
         pings,
         answer_timeout: config.redis.answer_timeout(),
@@ -79,31 +84,47 @@ pub(in crate::doctor) async fn itself(
         info,
     };
     let run_id = facts.info.get("run_id").cloned().unwrap_or_default();
-    Ok(Itself { facts, run_id, now_ms })
+    Ok(Itself { redis, conn: opened, facts, run_id, now_ms })
 }
 
 /// Asks for what gateways keep in it, and completes the facts. Fails where it lives and is no ledger: a part of a
 /// cluster, or one that is still loading.
 pub(in crate::doctor) async fn shared(
     config: &ServeConfig,
-    conn: &mut MultiplexedConnection,
     scripts: &Scripts,
-    facts: &mut RedisFacts,
+    all: &mut [Itself],
 ) -> RedisResult<Shared> {
     // Before anything is run that would load one.
-    let loaded = loaded(conn, scripts).await?;
-    let sales: Vec<String> = cmd("SMEMBERS").arg(SALES).query_async(conn).await?;
+    let mut loaded_least = Ok((usize::MAX, 0));
+    for itself in &mut *all {
+        let here = loaded(&mut itself.conn, scripts).await?;
+        loaded_least = match (loaded_least, here) {
+            (Ok(least), Ok(here)) => Ok(least.min(here)),
+            (Err(why), _) | (_, Err(why)) => Err(why),
+        };
+    }
+    let timeout = config.redis.answer_timeout();
+    let mut conn = config.redis.dial_for(SALES, timeout).await?;
+    let sales: Vec<String> = cmd("SMEMBERS").arg(SALES).query_async(&mut conn).await?;
     let fleet = FleetFacts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        live: live(conn).await?,
+        live: live(&mut config.redis.dial_for(FLEET, timeout).await?).await?,
         expected: None,
-        scripts: loaded,
+        scripts: loaded_least,
         here: None,
         configured: config.rates.rates,
-        set: fleet::read_limits(conn).await?,
+        set: fleet::read_limits(&mut config.redis.dial_for(LIMITS, timeout).await?).await?,
     };
-    facts.foreign_keys = foreign_keys(conn, &sales).await?;
-    facts.scripts_refused = refused(conn, scripts).await;
+    for Itself { redis, conn, facts, .. } in all {
+        let here: Vec<Keys> =
+            sales.iter().map(|sale| Keys::of(sale)).filter(|keys| redis.has_slot(keys.slot())).collect();
+        facts.foreign_keys = foreign_keys(redis, conn, &here).await?;
+        facts.scripts_refused = refused(redis, conn, scripts).await;
+        if config.redis.is_cluster() {
+            // A follower for each sale, one that lists them, and who asks for the map.
+            facts.connections_needed += 2 * u64::try_from(here.len() + 2).unwrap_or(u64::MAX);
+        }
+    }
     Ok(Shared { fleet, sales })
 }
 
@@ -127,7 +148,7 @@ async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<
 }
 
 /// The gateways that live; an error inside means that Redis does not let us ask, as a replica does not.
-async fn live(conn: &mut MultiplexedConnection) -> RedisResult<Result<Vec<GatewayReport>, String>> {
+async fn live(conn: &mut Conn) -> RedisResult<Result<Vec<GatewayReport>, String>> {
     match fleet::live(conn).await {
         Ok(live) => Ok(Ok(fleet_view(live).gateways.into_values().collect())),
         Err(error) if is_an_answer(&error) => Ok(Err(error.to_string())),
@@ -188,8 +209,10 @@ async fn loaded(
 }
 
 /// Runs one that reads only, on a sale that can't be.
-async fn refused(conn: &mut impl ConnectionLike, scripts: &Scripts) -> Option<String> {
-    match scripts.call(conn, Script::Snapshot, &Keys::of(NO_SALE), &[] as &[&str]).await {
+async fn refused(redis: &Redis, conn: &mut impl ConnectionLike, scripts: &Scripts) -> Option<String> {
+    let none_here =
+        (0..).map(|n| Keys::of(&format!("{NO_SALE}-{n}"))).find(|keys| redis.has_slot(keys.slot()))?;
+    match scripts.call(conn, Script::Snapshot, &none_here, &[] as &[&str]).await {
         Ok(_) | Err(Failure::Refused(Refusal::Missing)) => None,
         Err(failure) => Some(failure.to_string()),
     }
@@ -206,15 +229,17 @@ async fn slow(conn: &mut impl ConnectionLike, now_ms: i64) -> Vec<(String, i64, 
     events.iter().filter_map(event).collect()
 }
 
-async fn foreign_keys(conn: &mut impl ConnectionLike, sales: &[String]) -> RedisResult<u64> {
-    let all: u64 = cmd("DBSIZE").query_async(conn).await?;
-    let mut exist = cmd("EXISTS");
-    exist.arg(&[SALES, FLEET, LIMITS, LIMITS_LOG, PURGED]);
-    sales.iter().for_each(|sale| {
-        exist.arg(Keys::of(sale).all());
-    });
-    let ours: u64 = exist.query_async(conn).await?;
-    Ok(all.saturating_sub(ours))
+async fn foreign_keys(redis: &Redis, conn: &mut impl ConnectionLike, sales: &[Keys]) -> RedisResult<u64> {
+    let mut others: u64 = cmd("DBSIZE").query_async(conn).await?;
+    let shared: [&[&str]; 4] = [&[SALES], &[FLEET], &[LIMITS, LIMITS_LOG], &[PURGED]];
+    // A cluster takes only keys of one slot at a time.
+    for keys in shared.iter().filter(|keys| redis.has_slot(slot_of(keys[0]))) {
+        others = others.saturating_sub(cmd("EXISTS").arg(keys).query_async(conn).await?);
+    }
+    for keys in sales {
+        others = others.saturating_sub(cmd("EXISTS").arg(keys.all()).query_async(conn).await?);
+    }
+    Ok(others)
 }
 
 /// Redis is on this machine: its process is seen, and the folder of its files.

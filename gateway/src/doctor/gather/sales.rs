@@ -1,18 +1,18 @@
 //! What the ledger has of each sale, and its audit.
 
+use crate::doctor::gather::redis::Itself;
 use crate::doctor::sale::{Applied, SaleFacts};
 use crate::domain::definition::Definition;
 use crate::ledger::admin::Admin;
 use crate::ledger::audit;
+use crate::ledger::keys::Keys;
 use crate::ledger::scripts::{Failure, Refusal};
 
 /// Where and when it is looked.
 pub(in crate::doctor) struct Look<'a> {
     pub(in crate::doctor) admin: &'a Admin,
-    /// Of the Redis process that runs now.
-    pub(in crate::doctor) run_id: &'a str,
-    /// Its clock, in ms.
-    pub(in crate::doctor) now_ms: i64,
+    /// Each Redis that the ledger is in.
+    pub(in crate::doctor) redis: &'a [Itself],
     /// Whether any gateway lives.
     pub(in crate::doctor) is_served: bool,
 }
@@ -23,13 +23,16 @@ pub(in crate::doctor) async fn read(
     id: &str,
     file: Option<(String, Definition)>,
 ) -> Result<SaleFacts, Failure> {
+    let keys = Keys::of(id);
+    let here = look.redis.iter().find(|itself| itself.redis.has_slot(keys.slot()));
+    let (run_id, now_ms) = here.map_or(("", 0), |itself| (itself.run_id.as_str(), itself.now_ms));
     let applied = match look.admin.show(id).await {
         Ok((snapshot, definition)) => Ok(Some(Applied {
             revision: snapshot.number("revision").unsigned_abs(),
             sequence: snapshot.header.sequence,
             levers: snapshot.levers(),
             counts: snapshot.counts(),
-            is_same_redis: snapshot.run_id() == look.run_id,
+            is_same_redis: snapshot.run_id() == run_id,
             definition,
         })),
         Err(Failure::Refused(Refusal::Missing)) => Ok(None),
@@ -46,7 +49,7 @@ pub(in crate::doctor) async fn read(
     };
     Ok(SaleFacts {
         id: id.to_owned(),
-        now_ms: look.now_ms,
+        now_ms,
         audit,
         followed: None,
         is_served: look.is_served,

@@ -8,6 +8,10 @@ use crate::ledger::durability::{Durability, Setting};
 /// What a Redis says of itself.
 #[derive(Debug)]
 pub(in crate::doctor) struct RedisFacts {
+    /// In a cluster: the address of this master.
+    pub master: Option<String>,
+    /// Why it can't be the ledger, or a part of it.
+    pub misfit: Option<String>,
     /// `INFO`.
     pub info: HashMap<String, String>,
     /// `CONFIG GET`, or why not.
@@ -44,6 +48,8 @@ pub(in crate::doctor) struct Machine {
 impl Default for RedisFacts {
     fn default() -> Self {
         Self {
+            master: None,
+            misfit: None,
             info: HashMap::new(),
             config: Ok(HashMap::new()),
             pings: Vec::new(),
@@ -60,6 +66,11 @@ impl Default for RedisFacts {
 }
 
 impl RedisFacts {
+    /// What lines about it stand under.
+    pub(in crate::doctor) fn area(&self) -> String {
+        self.master.as_ref().map_or("redis".to_owned(), |address| format!("redis {address}"))
+    }
+
     /// A number of `INFO`.
     pub(in crate::doctor) fn number(&self, name: &str) -> u64 {
         self.info.get(name).and_then(|value| value.parse().ok()).unwrap_or_default()

@@ -51,7 +51,7 @@ async fn tries(admin: &Admin, sale: &str, path: &Path, mut file: &File) -> Resul
 async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Option<Head>, Trouble> {
     let keys = Keys::of(sale);
     let audit = audit::audit(admin.pool(), admin.scripts(), sale).await?;
-    let mut conn = checkout(admin.pool()).await?;
+    let mut conn = checkout(admin.pool(), keys.state()).await?;
     let snapshot = snapshot::read(&mut conn, admin.scripts(), &keys, true).await?;
     if !snapshot.damages.is_empty() {
         return Err(Failure::from(Refusal::Damaged(snapshot.damages.join("; "))).into());
@@ -80,13 +80,13 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
     };
     put(Line::Stock(sorted(snapshot.stock)))?;
     put(Line::Totals(sorted(snapshot.totals)))?;
-    let mut taken: Vec<String> = redis::cmd("SMEMBERS").arg(keys.taken()).query_async(&mut *conn).await?;
+    let mut taken: Vec<String> = redis::cmd("SMEMBERS").arg(keys.taken()).query_async(&mut conn).await?;
     taken.sort();
     put(Line::Taken(taken))?;
     let mut cursor = 0;
     loop {
         // A scan may come by a field twice, which does no harm.
-        let (next, fields) = scan(&mut *conn, keys.records(), cursor).await?;
+        let (next, fields) = scan(&mut conn, keys.records(), cursor).await?;
         let pairs = fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
         put(Line::Records(pairs.collect()))?;
         cursor = next;
@@ -96,7 +96,7 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
     }
     let mut at = 0;
     while at < sequence {
-        let values = journal::after(&mut *conn, &keys, at, ENTRIES).await?;
+        let values = journal::after(&mut conn, &keys, at, ENTRIES).await?;
         let entries: Option<Vec<_>> = values.iter().map(entry).collect();
         let last = entries.as_ref().and_then(|entries| entries.last()?.0.split('-').next()?.parse().ok());
         let (Some(entries), Some(last)) = (entries, last) else {
@@ -106,7 +106,7 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
         put(Line::Journal(entries))?;
         at = last;
     }
-    let after: String = redis::cmd("HGET").arg(keys.state()).arg("sequence").query_async(&mut *conn).await?;
+    let after: String = redis::cmd("HGET").arg(keys.state()).arg("sequence").query_async(&mut conn).await?;
     if after != sequence.to_string() {
         return Ok(None);
     }

@@ -6,11 +6,11 @@ use std::sync::LazyLock;
 use redis::aio::ConnectionLike;
 use redis::{Pipeline, Script, Value};
 
-use super::purge::forget_purge;
+use super::purge::{forget_purge, list};
 use super::{Head, Line, Reader, Trouble, verify};
 use crate::ledger::admin::Admin;
 use crate::ledger::dial::run_id;
-use crate::ledger::keys::{Keys, SALES};
+use crate::ledger::keys::Keys;
 use crate::ledger::scripts::texts;
 use crate::ledger::{audit, checkout};
 
@@ -24,39 +24,38 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lu
 pub async fn import(admin: &Admin, path: &Path) -> Result<Head, Trouble> {
     let head = verify(path)?;
     let (keys, staged) = (Keys::of(&head.sale), Keys::staged(&head.sale));
-    let mut conn = checkout(admin.pool()).await?;
-    let there: u64 = redis::cmd("EXISTS").arg(keys.all()).query_async(&mut *conn).await?;
+    let mut conn = checkout(admin.pool(), keys.state()).await?;
+    let there: u64 = redis::cmd("EXISTS").arg(keys.all()).query_async(&mut conn).await?;
     if there > 0 {
         return Err(is_there(&head.sale));
     }
     // Left of an import that was cut off.
-    unlink(&mut *conn, &staged).await?;
-    if let Err(trouble) = load(&mut *conn, path, &staged).await {
-        unlink(&mut *conn, &staged).await?;
+    unlink(&mut conn, &staged).await?;
+    if let Err(trouble) = load(&mut conn, path, &staged).await {
+        unlink(&mut conn, &staged).await?;
         return Err(trouble);
     }
     let mut take = TAKE.prepare_invoke();
     staged.all().iter().chain(keys.all()).for_each(|key| {
         take.key(key);
     });
-    let taken: Value = take.invoke_async(&mut *conn).await?;
+    let taken: Value = take.invoke_async(&mut conn).await?;
     if texts(&taken).first().map(String::as_str) != Some("ok") {
-        unlink(&mut *conn, &staged).await?;
+        unlink(&mut conn, &staged).await?;
         return Err(is_there(&head.sale));
     }
     // No gateway has found it yet. The audit takes a connection of its own, and there may be one only.
     drop(conn);
     let audit = audit::audit(admin.pool(), admin.scripts(), &head.sale).await?;
-    let mut conn = checkout(admin.pool()).await?;
     if audit != head.audit {
-        unlink(&mut *conn, &keys).await?;
+        unlink(&mut checkout(admin.pool(), keys.state()).await?, &keys).await?;
         let why = audit.first_problem().unwrap_or_else(|| "its figures are others".to_owned());
         return Err(Trouble::Refused(format!(
             "the audit of what was imported is not that of the export: {why}. Nothing is left of it here"
         )));
     }
-    forget_purge(&mut *conn, &head.sale).await?;
-    redis::cmd("SADD").arg(SALES).arg(&head.sale).query_async::<i64>(&mut *conn).await?;
+    forget_purge(admin.pool(), &head.sale).await?;
+    list(admin.pool(), &head.sale).await?;
     Ok(head)
 }
 

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use redis::aio::ConnectionLike;
 use serde_json::json;
 
 use super::{Trouble, verify};
@@ -38,21 +37,24 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
             audit.first_problem().unwrap_or_default()
         )));
     }
-    let mut conn = checkout(admin.pool()).await?;
     // First: a gateway that misses the sale must find that it was purged, and not lost.
     let note = json!({
         "at": rfc3339(jiff::Timestamp::now().as_millisecond()), "who": by.who, "reason": by.reason, "sequence": audit.sequence,
     });
-    redis::cmd("HSET").arg(PURGED).arg(sale).arg(note.to_string()).query_async::<i64>(&mut *conn).await?;
-    redis::cmd("SREM").arg(SALES).arg(sale).query_async::<i64>(&mut *conn).await?;
+    let mut conn = checkout(admin.pool(), PURGED).await?;
+    redis::cmd("HSET").arg(PURGED).arg(sale).arg(note.to_string()).query_async::<i64>(&mut conn).await?;
     // There may be one connection only.
+    drop(conn);
+    let mut conn = checkout(admin.pool(), SALES).await?;
+    redis::cmd("SREM").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
     drop(conn);
     let why_not = match admin.call(Script::Purge, sale, [audit.sequence.to_string()]).await {
         Ok(reply) => match reply.first().map(text).as_deref() {
             Some("ok") => {
                 // What gateways remembered of a failover names buyers, too.
-                let mut conn = checkout(admin.pool()).await?;
-                redis::cmd("UNLINK").arg(Keys::of(sale).heal()).query_async::<i64>(&mut *conn).await?;
+                let keys = Keys::of(sale);
+                let mut conn = checkout(admin.pool(), keys.heal()).await?;
+                redis::cmd("UNLINK").arg(keys.heal()).query_async::<i64>(&mut conn).await?;
                 return Ok(());
             }
             Some("held") => Trouble::Refused(format!(
@@ -66,9 +68,8 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
         Err(unknown @ Failure::Unknown(_)) => return Err(unknown.into()),
         Err(failure) => failure.into(),
     };
-    let mut conn = checkout(admin.pool()).await?;
-    redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut *conn).await?;
-    forget_purge(&mut *conn, sale).await?;
+    list(admin.pool(), sale).await?;
+    forget_purge(admin.pool(), sale).await?;
     Err(why_not)
 }
 
@@ -80,10 +81,17 @@ fn changed(sale: &str, now: u64, then: u64) -> Trouble {
 
 /// Whether a sale that is not there was purged.
 pub async fn is_purged(pool: &Pool, sale: &str) -> Result<bool, Failure> {
-    let mut conn = checkout(pool).await?;
-    Ok(redis::cmd("HEXISTS").arg(PURGED).arg(sale).query_async(&mut *conn).await?)
+    let mut conn = checkout(pool, PURGED).await?;
+    Ok(redis::cmd("HEXISTS").arg(PURGED).arg(sale).query_async(&mut conn).await?)
 }
 
-pub(super) async fn forget_purge(conn: &mut impl ConnectionLike, sale: &str) -> redis::RedisResult<()> {
-    redis::cmd("HDEL").arg(PURGED).arg(sale).query_async::<i64>(conn).await.map(drop)
+pub(super) async fn forget_purge(pool: &Pool, sale: &str) -> Result<(), Failure> {
+    let mut conn = checkout(pool, PURGED).await?;
+    Ok(redis::cmd("HDEL").arg(PURGED).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)
+}
+
+/// Lets gateways find it.
+pub(super) async fn list(pool: &Pool, sale: &str) -> Result<(), Failure> {
+    let mut conn = checkout(pool, SALES).await?;
+    Ok(redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)
 }

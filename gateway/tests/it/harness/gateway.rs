@@ -85,7 +85,8 @@ impl Gateway {
         Self::spawn_to(redis_url, &[&["--log-level", "trace"], options].concat(), file.into())
     }
 
-    fn spawn_at(redis_url: &str, options: &[&str]) -> Self {
+    /// Starts one on the Redis at this URL and waits only until its ports are open.
+    pub fn spawn_at(redis_url: &str, options: &[&str]) -> Self {
         Self::spawn_to(redis_url, options, Stdio::inherit())
     }
 

@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod cluster;
 pub mod frames;
 pub mod gateway;
 pub mod metrics;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use redis::{Commands, FromRedisValue};
+use redis::FromRedisValue;
 
 /// A running redis-server. It is killed when this is dropped.
 pub struct Redis {
@@ -84,7 +84,7 @@ impl Redis {
         loop {
             let answers = redis::Client::open(self.url())
                 .and_then(|client| client.get_connection())
-                .and_then(|mut conn| conn.exists::<_, bool>("anything"));
+                .and_then(|mut conn| redis::cmd("PING").query::<String>(&mut conn));
             if answers.is_ok() {
                 return;
             }

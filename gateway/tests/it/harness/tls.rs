@@ -33,6 +33,29 @@ impl Certificate {
         (files, issued)
     }
 
+    /// One for Redis on this machine, which trusts it itself.
+    pub fn of_redis() -> Self {
+        let files = Self { dir: tempfile::tempdir().unwrap() };
+        let names = ["127.0.0.1", super::cluster::HOST].map(ToOwned::to_owned);
+        let new = rcgen::generate_simple_self_signed(names).unwrap();
+        replace(files.cert(), &new.cert.pem());
+        replace(files.key(), &new.signing_key.serialize_pem());
+        files
+    }
+
+    /// Options of a redis-server or a sentinel with it, but for the port.
+    pub fn redis_options(&self) -> Vec<String> {
+        let (cert, key) = (self.cert().display().to_string(), self.key().display().to_string());
+        let options = [
+            ("--tls-cert-file", cert.as_str()),
+            ("--tls-key-file", &key),
+            ("--tls-ca-cert-file", &cert),
+            ("--tls-auth-clients", "no"),
+            ("--tls-replication", "yes"),
+        ];
+        options.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]).collect()
+    }
+
     pub fn cert(&self) -> PathBuf {
         self.dir.path().join("cert.pem")
     }

@@ -14,15 +14,15 @@ use gateway::ledger::admin::{Admin, Applied, By, Lever};
 use gateway::ledger::audit::{Report, audit};
 use gateway::ledger::batch::{Deadlines, Decision, Queue, QueueLimits};
 use gateway::ledger::changes::Change;
-use gateway::ledger::dial::Redis as Dial;
+use gateway::ledger::dial::{Conn, Redis as Dial};
 use gateway::ledger::follow::{CaughtUp, follow, load};
 use gateway::ledger::keys::{Keys, SALES};
 use gateway::ledger::lane::Lane;
+use gateway::ledger::lanes::Lanes;
 use gateway::ledger::memory::{Sale, Sales};
 use gateway::ledger::reaper::sweep;
 use gateway::ledger::scripts::{Failure, Header, Script, Scripts};
 use redis::Value;
-use redis::aio::MultiplexedConnection;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
 
@@ -52,7 +52,7 @@ pub struct Ledger {
     pub admin: Admin,
     pub lanes: Vec<Rc<Lane<Dial>>>,
     pub dial: Dial,
-    conn: MultiplexedConnection,
+    conn: Conn,
     sales: Cell<u64>,
 }
 
@@ -98,7 +98,7 @@ impl Ledger {
         }
         Self {
             admin: Admin::new(pool.clone(), scripts.clone(), Arc::default()),
-            conn: dial.dial_with(PATIENCE).await.unwrap(),
+            conn: dial.dial_for("", PATIENCE).await.unwrap(),
             sales: Cell::new(0),
             scripts,
             pool,
@@ -190,7 +190,7 @@ impl Ledger {
         let lane = self.lanes[at].clone();
         let limits =
             QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
-        let queue = Queue::start(sale.clone(), lane.clone(), limits, Arc::default());
+        let queue = Queue::start(sale.clone(), Lanes::over(lane.clone()), limits, Arc::default());
         Gate { sale, lane, queue, follower }
     }
 
