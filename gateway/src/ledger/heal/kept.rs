@@ -7,12 +7,10 @@ use redis::Value;
 
 use crate::domain::reservation::{Reservation, State};
 use crate::ledger::journal::sequence_of;
-use crate::ledger::scripts::Header;
+use crate::ledger::scripts::{Header, text};
 
 /// Of all entries together; some seconds of a launch. What is older is in the append-only file and on the replicas.
 const BYTES_MAX: usize = 16 << 20;
-/// What a part of an entry takes besides its text.
-const OVERHEAD: usize = 32;
 
 /// A change that was answered here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +57,7 @@ impl Told {
 pub struct Kept {
     /// All after this sequence that was read or told here is kept.
     since: u64,
-    read: VecDeque<(u64, Value)>,
+    read: VecDeque<(u64, Packed)>,
     told: VecDeque<Told>,
     bytes: usize,
     /// The run_id of a former Redis, of which all that was told has been reported.
@@ -91,7 +89,8 @@ impl Kept {
         for entry in entries {
             let last = self.read.back().map_or(self.since, |(sequence, _)| *sequence);
             if let Some(sequence) = sequence_of(&entry).filter(|sequence| *sequence > last) {
-                self.bytes += size(&entry);
+                let entry = Packed::of(&entry);
+                self.bytes += entry.0.len();
                 self.read.push_back((sequence, entry));
             }
         }
@@ -157,7 +156,7 @@ impl Kept {
     fn bound(&mut self) {
         while self.bytes > BYTES_MAX {
             if let Some((sequence, entry)) = self.read.pop_front() {
-                self.bytes -= size(&entry);
+                self.bytes -= entry.0.len();
                 self.since = sequence;
             } else if let Some(told) = self.told.pop_front() {
                 self.bytes -= told.rows.len();
@@ -170,16 +169,46 @@ impl Kept {
 
     /// What is kept after a sequence.
     pub(super) fn after(&self, sequence: u64) -> (Vec<(u64, Value)>, Vec<Told>) {
-        let read = self.read.iter().filter(|(at, _)| *at > sequence).cloned();
-        (read.collect(), self.told.iter().filter(|told| told.sequence > sequence).cloned().collect())
+        let read = self.read.iter().filter(|(at, _)| *at > sequence);
+        (
+            read.map(|(at, entry)| (*at, entry.unpack())).collect(),
+            self.told.iter().filter(|told| told.sequence > sequence).cloned().collect(),
+        )
     }
 }
 
-fn size(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => OVERHEAD + values.iter().map(size).sum::<usize>(),
-        Value::BulkString(bytes) => OVERHEAD + bytes.len(),
-        _ => OVERHEAD,
+/// An entry in one piece: as Redis gives it, it takes several times its text.
+#[derive(Debug)]
+struct Packed(Box<[u8]>);
+
+impl Packed {
+    /// Each text after its length: the id first, then fields and values in turn.
+    fn of(entry: &Value) -> Self {
+        fn push(packed: &mut Vec<u8>, value: &Value) {
+            match value {
+                Value::Array(values) => values.iter().for_each(|value| push(packed, value)),
+                other => {
+                    let text = text(other);
+                    packed.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+                    packed.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        let mut packed = Vec::new();
+        push(&mut packed, entry);
+        Self(packed.into_boxed_slice())
+    }
+
+    fn unpack(&self) -> Value {
+        let (mut texts, mut rest) = (Vec::new(), &self.0[..]);
+        while let Some((length, after)) = rest.split_first_chunk() {
+            let length = (u32::from_le_bytes(*length) as usize).min(after.len());
+            let (text, after) = after.split_at(length);
+            texts.push(Value::BulkString(text.to_vec()));
+            rest = after;
+        }
+        let fields = texts.split_off(texts.len().min(1));
+        Value::Array(texts.into_iter().chain([Value::Array(fields)]).collect())
     }
 }
 
@@ -209,6 +238,7 @@ mod tests {
             assert!(kept.tell("r", told(sequence)));
         }
         assert_eq!((kept.since(), kept.last()), (3, 9));
+        assert_eq!(kept.after(4).0, [(5, entry(5, 1))]);
         assert_eq!(sequences(&kept, 4), (vec![5], vec![7, 6, 9]));
         kept.read([entry(6, 1), entry(7, 1)]);
         // Read again after a connection was lost.
