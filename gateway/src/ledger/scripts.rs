@@ -227,6 +227,11 @@ pub enum Refusal {
     /// Older than what this gateway has seen: acknowledged changes are gone.
     #[error("the ledger is at sequence {0}, which is older than what this gateway has seen")]
     Behind(u64),
+    /// Of a later format than these scripts know.
+    #[error(
+        "the ledger has format {0}, which a later version of the gateway has made: run that version here, too"
+    )]
+    Newer(u64),
     /// Another definition than the caller knows.
     #[error("the definition is at revision {0} by now")]
     Revision(u64),
@@ -278,6 +283,7 @@ pub(crate) fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
         Some("damaged") => Refusal::Damaged(detail()),
         Some("epoch") => Refusal::Epoch(detail()),
         Some("behind") => Refusal::Behind(number()),
+        Some("newer") => Refusal::Newer(number()),
         Some("revision") => Refusal::Revision(number()),
         Some(_) => return Ok(reply),
         None => return Err(Failure::Unknown("an empty reply".into())),

@@ -207,6 +207,27 @@ async fn a_definition_that_cannot_be_read_blinds_nobody_to_the_other_sales() {
     eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
 }
 
+#[tokio::test]
+async fn a_ledger_of_a_later_version_is_refused_in_words_and_the_other_sales_go_on() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    open(&gateway, &with(small(), "/sale/id", json!("other"))).await;
+    redis.run::<()>("HSET lg:{small}:state format 2");
+    put_off(&gateway.reserve("alice", "k", &far()).await);
+    let why = crate::healing::alarm(&redis, "format 2").await;
+    assert!(why.contains("a later version of the gateway has made"), "{why}");
+    let tap = gateway.request(Method::POST, "/v1/sales/other/reservations").bearer_auth(token("alice"));
+    assert_eq!(send(tap.header("idempotency-key", "k").json(&far())).await.status, 201);
+    // One that starts now says so, too, and a later gateway would go on.
+    let started = Gateway::start(&redis).await;
+    known(&started, "other").await;
+    put_off(&started.reserve("alice", "k", &far()).await);
+    redis.run::<()>("HSET lg:{small}:state format 1");
+    let won = crate::spike::told(&gateway, "alice", "k", &far()).await;
+    assert_eq!(won.status, 201, "{}", won.text);
+}
+
 /// 503, by a connection that did not outlive the Redis before, too.
 fn stands_still(answer: &Reply) {
     assert_eq!(answer.status, 503, "{}", answer.text);

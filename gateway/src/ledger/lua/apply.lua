@@ -80,7 +80,7 @@ if #short > 0 then return {'stock-taken', unpack(short, 1, math.min(#short, CHUN
 
 s.revision = s.revision + 1
 commit(s, 'define', {'revision', whole(s.revision), 'totals', table.concat(listed, ' '), 'who', ARGV[12], 'reason', ARGV[13]},
-  flat(stock), {}, {run_id = s.run_id, revision = s.revision, number = s.number,
+  flat(stock), {}, {run_id = s.run_id, format = FORMAT, revision = s.revision, number = s.number,
     paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
     grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept, limits = s.limits})
 for _, item in ipairs(gone) do

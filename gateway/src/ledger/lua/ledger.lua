@@ -20,6 +20,7 @@
 --   damaged   a key in words: its type or a field of it is wrong, or it is gone
 --   epoch     the run_id that the sale's state expects: this is another Redis than before
 --   behind    the ledger's sequence: it is older than what the caller has seen
+--   newer     the ledger's format: a later version of the gateway has made it
 
 local STATE, STOCK, RECORDS, JOURNAL, TAKEN, TOTALS, DEFINITION = unpack(KEYS)
 local TYPES = {'hash', 'hash', 'hash', 'stream', 'set', 'hash', 'string'}
@@ -29,6 +30,10 @@ local TICK_MAX_MS = 2000
 
 -- unpack() fails at some thousands of values.
 local CHUNK = 1000
+
+-- Of everything below. A ledger of a later one is refused: gateways of two versions may run side by side, and the older must
+-- not write what the newer can't read. One without is of the first.
+local FORMAT = 1
 
 local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paused', 'frozen', 'closed',
   'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
@@ -63,10 +68,13 @@ local function look()
     return nil, {'missing'}
   end
   if kind ~= 'hash' then return nil, {'damaged', STATE .. ' is a ' .. kind .. ', should be a hash'} end
-  local values = redis.call('HMGET', STATE, 'run_id', unpack(NUMBERS))
+  local values = redis.call('HMGET', STATE, 'run_id', 'format', unpack(NUMBERS))
   local s = {run_id = values[1]}
+  if values[2] and (tonumber(values[2]) or 0) > FORMAT then
+    return nil, {'newer', values[2]}
+  end
   for i = 1, #NUMBERS do
-    local n = tonumber(values[i + 1])
+    local n = tonumber(values[i + 2])
     if not n then return nil, {'damaged', STATE .. ' has no number in ' .. NUMBERS[i]} end
     s[NUMBERS[i]] = n
   end
