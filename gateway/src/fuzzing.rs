@@ -133,7 +133,8 @@ pub fn change(id: &str, reply: &[Value]) -> Result<Change, Failure> {
 
 /// What a reply of the reservations script says of this buyer.
 pub fn record(sale: &str, buyer_part: &str, reply: &[Value]) -> Result<(Vec<Reservation>, Header), Failure> {
-    changes::read_record(&Keys::of(sale), buyer_part, reply)
+    let (reservations, header, _) = changes::read_record(&Keys::of(sale), buyer_part, reply)?;
+    Ok((reservations, header))
 }
 
 /// What a reply of the snapshot script says of this sale.

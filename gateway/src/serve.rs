@@ -138,7 +138,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             pool: config.redis.pool(POOL),
             scripts: shared.scripts.clone(),
             hearsay: hearsay.clone(),
-            told_survives: config.redis.durability().survives(),
+            told_survives: config.redis.told_survives(),
         };
         thread("ledger", move || keep_ledger(shared, healer, caught_up, reporter))?;
     }

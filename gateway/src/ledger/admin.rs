@@ -10,6 +10,7 @@ use super::dial::run_id;
 use super::heal::Told;
 use super::journal::{self, Cursor, Entry};
 use super::keys::{Keys, SALES};
+use super::lane::MOVED;
 use super::memory::Sales;
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 use super::snapshot::{self, Snapshot};
@@ -81,6 +82,17 @@ pub enum Restocked {
     },
 }
 
+/// What a call tells ops of, if it has changed something.
+#[derive(Clone, Copy)]
+struct Tells<'a> {
+    /// As in the journal.
+    kind: &'static str,
+    /// What else its entry says, besides who did it and why.
+    fields: &'a [(&'static str, String)],
+    by: &'a By,
+    has_changed: fn(&[Value]) -> bool,
+}
+
 /// A way into the ledger for ops.
 #[derive(Clone)]
 pub struct Admin {
@@ -119,24 +131,44 @@ impl Admin {
         sale: &str,
         args: impl IntoIterator<Item = String>,
     ) -> Result<Vec<Value>, Failure> {
+        self.call_told(script, sale, args, None).await
+    }
+
+    /// Calls a script, and keeps the change that ops are about to be told of, if `told` finds one in the reply.
+    async fn call_told(
+        &self,
+        script: Script,
+        sale: &str,
+        args: impl IntoIterator<Item = String>,
+        told: Option<Tells<'_>>,
+    ) -> Result<Vec<Value>, Failure> {
         let keys = Keys::of(sale);
         let mut conn = checkout(&self.pool, keys.state()).await?;
         let run_id = run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
-        let args: Vec<String> = [run_id, self.known(sale)].into_iter().chain(args).collect();
-        self.scripts.call(&mut conn, script, &keys, &args).await
+        let args: Vec<String> = [run_id.clone(), self.known(sale)].into_iter().chain(args).collect();
+        let reply = self.scripts.call(&mut conn, script, &keys, &args).await?;
+        match told {
+            Some(told) if (told.has_changed)(&reply) && !self.keep(sale, &run_id, &reply, told) => {
+                Err(Failure::Unknown(MOVED.to_owned()))
+            }
+            _ => Ok(reply),
+        }
     }
 
-    /// Keeps a change that ops are about to be told of. The CLI keeps nothing: it ends.
-    fn keep(&self, sale: &str, kind: &'static str, reply: &[Value], fields: &[(&str, String)], by: &By) {
+    /// Keeps a change; `false`: it must not be told. The CLI keeps nothing: it ends.
+    fn keep(&self, sale: &str, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
+        let Tells { kind, fields, by, .. } = told;
         if let (Some(sale), Ok(header)) = (self.sales.get(sale), Header::of(reply)) {
             let [who, reason] = by.args();
             let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
             let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
             let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-            // Over a connection of its own, which goes to no Redis that was left.
-            let _ = sale.kept().tell("", Told { sequence, kind, at, clock, fields, rows: String::new() });
+            if !sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields, rows: String::new() }) {
+                return false;
+            }
             sale.saw(sequence);
         }
+        true
     }
 
     /// All sale ids, sorted.
@@ -207,11 +239,14 @@ impl Admin {
         ];
         args.extend(by.args());
         args.extend(stock_differences(before, after));
-        let reply = self.call(Script::Apply, &terms.id, args).await?;
+        let told = Tells {
+            kind: "define",
+            fields: &[("revision", (revision + 1).to_string())],
+            by,
+            has_changed: |reply| reply.first().map(text).as_deref() == Some("ok"),
+        };
+        let reply = self.call_told(Script::Apply, &terms.id, args, Some(told)).await?;
         let rest = || texts(&Value::Array(reply[1..].to_vec()));
-        if text(&reply[0]) == "ok" {
-            self.keep(&terms.id, "define", &reply, &[("revision", (revision + 1).to_string())], by);
-        }
         Ok(match text(&reply[0]).as_str() {
             "ok" if before.is_none() => Applied::Created,
             "ok" => Applied::Updated(revision + 1),
@@ -237,11 +272,13 @@ impl Admin {
         by: &By,
     ) -> Result<Restocked, Failure> {
         let args = [item.to_owned(), total.to_string(), was.to_string()].into_iter().chain(by.args());
-        let reply = self.call(Script::Restock, sale, args).await?;
-        if reply.get(4).map(text).as_deref() == Some("1") {
-            let fields = [("item", item.to_owned()), ("total", total.to_string()), ("was", was.to_string())];
-            self.keep(sale, "restock", &reply, &fields, by);
-        }
+        let told = Tells {
+            kind: "restock",
+            fields: &[("item", item.to_owned()), ("total", total.to_string()), ("was", was.to_string())],
+            by,
+            has_changed: |reply| reply.get(4).map(text).as_deref() == Some("1"),
+        };
+        let reply = self.call_told(Script::Restock, sale, args, Some(told)).await?;
         let number = |at: usize| reply.get(at).map(text).and_then(|n| n.parse().ok()).unwrap_or_default();
         Ok(match text(&reply[0]).as_str() {
             "ok" => Restocked::Done { total: number(2), free: number(3) },
@@ -258,12 +295,10 @@ impl Admin {
     /// Pulls a lever; `true` if that changed something.
     pub async fn pull(&self, sale: &str, lever: Lever, by: &By) -> Result<bool, Failure> {
         let args = [lever.word().to_owned()].into_iter().chain(by.args());
-        let reply = self.call(Script::Lever, sale, args).await?;
-        let has_changed = reply.get(2).map(text).as_deref() == Some("1");
-        if has_changed {
-            self.keep(sale, lever.word(), &reply, &[], by);
-        }
-        Ok(has_changed)
+        let has_changed = |reply: &[Value]| reply.get(2).map(text).as_deref() == Some("1");
+        let told = Tells { kind: lever.word(), fields: &[], by, has_changed };
+        let reply = self.call_told(Script::Lever, sale, args, Some(told)).await?;
+        Ok(has_changed(&reply))
     }
 
     /// A buyer's reservations and the journal's lines about them, at one sequence.

@@ -158,8 +158,9 @@ async fn read_journal(
 }
 
 fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut Numbers, problems: &mut Problems) {
-    // What it was can have been winners, of whom nobody was told.
-    numbers.may_jump |= entry.kind == "lost";
+    // What it was can have been winners, of whom nobody was told; or of a batch only some were (see `heal/missing.rs`).
+    let is_in_part = entry.kind == "reserve" && entry.fields.contains_key("data");
+    numbers.may_jump |= entry.kind == "lost" || is_in_part;
     for (item, total) in entry.totals() {
         match total {
             Total::Of(n) => story.totals.insert(item, Some(n)),
@@ -195,7 +196,7 @@ fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut Numbers,
                     r.id, r.number, entry.sequence
                 ));
             }
-            *numbers = Numbers { last: r.number, may_jump: false };
+            *numbers = Numbers { last: r.number, may_jump: is_in_part };
         } else if before.is_none() {
             problems.add(format!("reservation {} was changed in {}-0 and never made", r.id, entry.sequence));
         }

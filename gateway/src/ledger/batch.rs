@@ -314,10 +314,17 @@ impl Batch {
         }
         let Header { sequence, time: at, sale_clock: clock, .. } = decisions.header;
         let told = Told { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
-        let may_tell = told.rows.is_empty() || sale.kept().tell(&run_id, told);
+        let may_tell = if told.rows.is_empty() {
+            sale.kept().may_tell(&run_id)
+        } else {
+            sale.kept().tell(&run_id, told)
+        };
         for (caller, decision) in decided {
-            let has_won = matches!(decision, Decision::Won(..));
-            caller.answer(if may_tell || !has_won { decision } else { Decision::Unknown });
+            caller.answer(match decision {
+                decision if may_tell => decision,
+                Decision::Won(..) | Decision::Replayed(..) | Decision::Unknown => Decision::Unknown,
+                _ => Decision::NotTaken(Shed::Ledger),
+            });
         }
         // Only now: whoever learns the sequence must find the winners known as such.
         if may_tell {

@@ -295,7 +295,7 @@ fn keep(
         let (at, clock) = (header.time, header.sale_clock);
         return sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
-    true
+    sale.kept().may_tell(run_id)
 }
 
 /// What a script that changes a reservation says became of it, and the header, if there is one.

@@ -227,6 +227,12 @@ impl Redis {
         self.answer_timeout
     }
 
+    /// Whether what a gateway has told is in the ledger, whatever became of the gateway.
+    #[must_use]
+    pub fn told_survives(&self) -> bool {
+        self.durability.survives(self.is_fixed())
+    }
+
     /// Another is the primary now. The former one may go on answering for as long as sentinels leave it alone (10 s), and
     /// what it is told meanwhile is lost.
     pub(super) fn has_moved(&self) {

@@ -56,10 +56,11 @@ impl Durability {
         }
     }
 
-    /// Whether what was told is there after a restart or failover, whatever became of the gateway that told it.
+    /// Whether what was told is there after a restart, or with replicas also after a failover to one that has it, whatever became
+    /// of the gateway that told it. A file helps only where the same Redis comes back.
     #[must_use]
-    pub fn survives(self) -> bool {
-        matches!(self, Self::Fsync | Self::Replicas(_))
+    pub fn survives(self, same_redis: bool) -> bool {
+        matches!(self, Self::Replicas(_)) || (same_redis && self == Self::Fsync)
     }
 
     /// Looks whether Redis is set accordingly. An `Err` means that it could not be asked at all.

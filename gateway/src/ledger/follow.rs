@@ -22,7 +22,7 @@ use reading::{Journal, Reading, no_entry, read_whole};
 use redis::Value;
 use tokio::task::JoinHandle;
 
-use super::dial::{Conn, Dial, Redis};
+use super::dial::{Conn, Dial, Redis, run_id};
 use super::journal::Entry;
 use super::keys::{Keys, SALES};
 use super::lane::MOVED;
@@ -310,8 +310,19 @@ impl Follower<'_> {
         let (memory, buyers) = read_whole(&mut self.conn, self.scripts, &keys).await?;
         let sequence = memory.sequence;
         let known = self.sales.get(id);
-        if known.as_ref().is_some_and(|sale| sequence < sale.known()) {
-            return Err(Refusal::Behind(sequence).into());
+        if let Some(sale) = &known {
+            if sequence < sale.known() {
+                return Err(Refusal::Behind(sequence).into());
+            }
+            // What was read of it before must not be forgotten as long as it may be missing here.
+            let serves = redis::cmd("HGET")
+                .arg(keys.state())
+                .arg("run_id")
+                .query_async::<String>(&mut self.conn)
+                .await?;
+            if serves != run_id(&mut self.conn).await? {
+                return Err(Refusal::Epoch(serves).into());
+            }
         }
         let position = entry_at(&mut self.conn, &keys, sequence).await?;
         let position = position.ok_or_else(|| no_entry(&keys, sequence))?;

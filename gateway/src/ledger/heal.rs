@@ -64,15 +64,23 @@ impl Fence {
     /// Noticed now: the run_id that the ledger has, that of its Redis, and who lived when this gateway last reached the ledger.
     #[must_use]
     pub fn new(old: &str, new: &str, heard: BTreeMap<String, String>) -> Self {
-        Self { old: old.to_owned(), new: new.to_owned(), noticed: Instant::now(), heard, said: None }
+        let old = old.trim_start_matches('!').to_owned();
+        Self { old, new: new.to_owned(), noticed: Instant::now(), heard, said: None }
+    }
+
+    /// As the ledger has the old run_id once a gateway has said what it knows (`lua/testify.lua`).
+    fn mark(&self) -> String {
+        format!("!{}", self.old)
     }
 
     /// The same as before if it still is, or a new one.
     pub(super) fn of(before: Option<Self>, old: &str, new: &str, sale: &Sale, hearsay: &Hearsay) -> Self {
-        before.filter(|fence| fence.old == old && fence.new == new).unwrap_or_else(|| {
-            let heard = sale.reaped().worked_at().map(|at| hearsay.lived_at(at));
-            Self::new(old, new, heard.unwrap_or_default())
-        })
+        before.filter(|fence| fence.old == old.trim_start_matches('!') && fence.new == new).unwrap_or_else(
+            || {
+                let heard = sale.reaped().worked_at().map(|at| hearsay.lived_at(at));
+                Self::new(old, new, heard.unwrap_or_default())
+            },
+        )
     }
 }
 
@@ -101,12 +109,16 @@ impl Healer {
         }
         let waits = is_young || !self.told_survives;
         if waits {
-            let awaited = gathered(&mut conn, &sale.keys, false).await.map_err(broken)??.awaited();
+            let awaited = gathered(&mut conn, &sale.keys, false).await.map_err(broken)?.awaited();
             if !awaited.is_empty() {
                 return Err(waiting(sale, &awaited));
             }
         }
-        let all = gathered(&mut conn, &sale.keys, true).await.map_err(broken)??;
+        let all = gathered(&mut conn, &sale.keys, true).await.map_err(broken)?;
+        if !all.has(self.hearsay.id()) {
+            fence.said = None;
+            return Err("what the gateways know has been removed from Redis: they say it once more".into());
+        }
         let at = sequence(&mut conn, &sale.keys).await.map_err(broken)?;
         let (missing, lost, known) = match all.judge(at, waits) {
             Judgement::Wait(awaited) => return Err(waiting(sale, &awaited)),
@@ -130,17 +142,20 @@ impl Healer {
         let at = sequence(conn, &sale.keys).await?;
         let (known, since, last, (read, told)) = {
             let mut kept = sale.kept();
-            kept.leave(&fence.old);
+            kept.close();
             (sale.known(), kept.since(), kept.last(), kept.after(at))
         };
         if fence.said == Some((known, last)) {
             return Ok(());
         }
         let json = |missing: Missing| serde_json::to_string(&missing).unwrap_or_default();
-        let read =
-            read.iter().filter_map(|(at, entry)| Some((format!("r:{at}"), json(Missing::read(entry)?))));
-        let told = told.iter().filter_map(|one| {
-            Some((format!("t:{}:{}", one.sequence, self.hearsay.id()), json(Missing::told(one)?)))
+        // What can't be read stays in: whoever judges must not take it for lost.
+        let read = read
+            .iter()
+            .map(|(at, entry)| (format!("r:{at}"), Missing::read(entry).map(json).unwrap_or_default()));
+        let told = told.iter().map(|one| {
+            let field = format!("t:{}:{}", one.sequence, self.hearsay.id());
+            (field, Missing::told(one).map(json).unwrap_or_default())
         });
         let testimony = Testimony { known, since, heard: fence.heard.clone() };
         let testimony = serde_json::to_string(&testimony).unwrap_or_default();
@@ -182,7 +197,7 @@ impl Healer {
         let args = [
             &live.run_id,
             known.to_string().as_str(),
-            &fence.old,
+            &fence.mark(),
             "gateway",
             healed.to_string().as_str(),
             lost.to_string().as_str(),
@@ -190,6 +205,7 @@ impl Healer {
         .map(str::to_owned);
         match lane.call(live, Script::Adopt, &sale.keys, &args).await {
             Ok(reply) => {
+                sale.kept().trust(&fence.new);
                 // Should Redis lose it once more, the journal still tells of it.
                 if let Ok(Header { sequence, time: at, sale_clock: clock, .. }) = Header::of(&reply) {
                     let fields = ["run_id", &fence.new, "was", &fence.old, "who", "gateway"]
@@ -234,7 +250,7 @@ async fn append<D: Dial>(
     fence: &Fence,
     missing: &[Missing],
 ) -> Result<(), String> {
-    let mut args = vec![fence.old.clone()];
+    let mut args = vec![fence.mark()];
     for (n, one) in missing.iter().enumerate() {
         args.push(serde_json::to_string(one).unwrap_or_default());
         if n + 1 < missing.len() && args.iter().map(String::len).sum::<usize>() < CHUNK {
@@ -265,14 +281,14 @@ async fn gathered(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
     with_entries: bool,
-) -> redis::RedisResult<Result<Testimonies, String>> {
+) -> redis::RedisResult<Testimonies> {
     let fields = if with_entries {
         redis::cmd("HGETALL").arg(keys.heal()).query_async::<HashMap<String, String>>(conn).await?
     } else {
         let names: Vec<String> = redis::cmd("HKEYS").arg(keys.heal()).query_async(conn).await?;
         let names: Vec<String> = names.into_iter().filter(|name| name.starts_with(['g', 'x'])).collect();
         if names.is_empty() {
-            return Ok(Ok(Testimonies::default()));
+            return Ok(Testimonies::default());
         }
         let values: redis::Value = redis::cmd("HMGET").arg(keys.heal()).arg(&names).query_async(conn).await?;
         names.into_iter().zip(texts(&values)).collect()
@@ -330,10 +346,7 @@ pub async fn release(
 ) -> Result<Result<(), String>, Failure> {
     let keys = Keys::of(sale);
     let mut conn = super::checkout(pool, keys.heal()).await?;
-    let all = match gathered(&mut conn, &keys, false).await? {
-        Ok(all) => all,
-        Err(why) => return Ok(Err(why)),
-    };
+    let all = gathered(&mut conn, &keys, false).await?;
     if let Err(why) = all.can_release(gateway) {
         return Ok(Err(format!("{sale} {why}")));
     }

@@ -36,8 +36,18 @@ pub struct Hearsay {
     is_leaving: AtomicBool,
     at_once: Notify,
     said: watch::Sender<bool>,
-    /// When each gateway was last heard of, and where it listens; not of one that was on its way out.
-    heard_of: Mutex<BTreeMap<String, (Instant, String)>>,
+    /// By id; not of one that has ended as it was told to.
+    heard_of: Mutex<BTreeMap<String, HeardOf>>,
+}
+
+/// A gateway that was heard of.
+#[derive(Debug)]
+struct HeardOf {
+    /// When last.
+    at: Instant,
+    listen: String,
+    /// Of its latest report.
+    beats: u64,
 }
 
 impl Hearsay {
@@ -106,21 +116,25 @@ impl Hearsay {
         let mut heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, report) in live {
             let report: GatewayReport = serde_json::from_str(report).unwrap_or_default();
-            if report.draining {
+            // It is listed for some seconds after its last word.
+            let has_ended =
+                report.draining && heard_of.get(id).is_some_and(|known| known.beats == report.beats);
+            if has_ended {
                 heard_of.remove(id);
             } else {
-                heard_of.insert(id.clone(), (now, report.listen));
+                heard_of.insert(id.clone(), HeardOf { at: now, listen: report.listen, beats: report.beats });
             }
         }
-        heard_of.retain(|_, (at, _)| now.saturating_duration_since(*at) < REMEMBERED);
+        heard_of.retain(|_, known| now.saturating_duration_since(known.at) < REMEMBERED);
     }
 
     /// The gateways that lived then, as far as was heard here: their ids, and where they listen. Redis itself may have
-    /// forgotten them when it comes back.
+    /// forgotten them when it comes back. Where nothing has been heard since, those that lived when something was.
     pub(super) fn lived_at(&self, then: Instant) -> BTreeMap<String, String> {
         let heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
-        let lived = heard_of.iter().filter(|(_, (at, _))| *at + GONE >= then);
-        lived.map(|(id, (_, listen))| (id.clone(), listen.clone())).collect()
+        let Some(latest) = heard_of.values().map(|known| known.at).max() else { return BTreeMap::new() };
+        let lived = heard_of.iter().filter(|(_, known)| known.at + GONE >= then.min(latest));
+        lived.map(|(id, known)| (id.clone(), known.listen.clone())).collect()
     }
 
     /// Waits until the next report is due.

@@ -83,7 +83,7 @@ impl Pool {
             (Ok(client), _) => client.get_connection_info().clone(),
             // The sentinels are away, which says nothing of Redis.
             (Err(_), Some(current)) => {
-                current.asked = asked;
+                current.asked = Instant::now();
                 return Ok(current.pool.clone());
             }
             (Err(error), None) => return Err(error.to_string()),

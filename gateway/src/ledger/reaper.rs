@@ -66,16 +66,9 @@ async fn tick_and_sweep<D: Dial>(
     sale: &Sale,
 ) -> Result<(), Failure> {
     let sent = Instant::now();
-    let args = || vec![live.run_id.to_string(), sale.known().to_string()];
-    let memory = sale.memory();
-    let items = memory.catalogue.counted().iter().map(|item| item.name.clone());
-    let tick: Vec<String> = args().into_iter().chain(items).collect();
-    let reply = lane.call(live, Script::Tick, &sale.keys, &tick).await?;
-    let header = Header::of(&reply)?;
+    let (header, free) = tick(lane, live, sale).await?;
     sale.read_clock(&header, sent);
     sale.reaped().ticked(header.sale_clock);
-    let live_counters = reply.get(2).map(texts).unwrap_or_default();
-    let free = live_counters.iter().map(|n| n.parse().ok()).collect();
     sale.compare(Counters { sequence: header.sequence, held: header.held, free });
     if header.held == 0 {
         sale.reaped().swept(None);
@@ -91,6 +84,23 @@ async fn tick_and_sweep<D: Dial>(
         }
     }
     Ok(())
+}
+
+/// One tick; with the live counters of models and packages. This Redis serves the sale then, and what it answers may be told.
+pub async fn tick<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    sale: &Sale,
+) -> Result<(Header, Vec<Option<i64>>), Failure> {
+    let memory = sale.memory();
+    let items = memory.catalogue.counted().iter().map(|item| item.name.clone());
+    let args: Vec<String> =
+        [live.run_id.to_string(), sale.known().to_string()].into_iter().chain(items).collect();
+    let reply = lane.call(live, Script::Tick, &sale.keys, &args).await?;
+    let header = Header::of(&reply)?;
+    sale.kept().trust(&live.run_id);
+    let counters = reply.get(2).map(texts).unwrap_or_default();
+    Ok((header, counters.iter().map(|n| n.parse().ok()).collect()))
 }
 
 /// What a sweep did.

@@ -30,6 +30,10 @@ pub struct Told {
 }
 
 impl Told {
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.rows.len()
+    }
+
     /// Adds the reservations of the same change that are not known yet; how many bytes that took.
     fn add(&mut self, other: Self) -> usize {
         let whose = |line: &str| {
@@ -60,8 +64,19 @@ pub struct Kept {
     read: VecDeque<(u64, Packed)>,
     told: VecDeque<Told>,
     bytes: usize,
-    /// The run_id of a former Redis, of which all that was told has been reported.
-    left: Option<String>,
+    trusted: Trusted,
+}
+
+/// Whose answers may be told, by run_id.
+#[derive(Debug, Default)]
+enum Trusted {
+    /// All: nothing has been reported yet.
+    #[default]
+    All,
+    /// None: all that was told has been reported, and the sale is not taken in.
+    Nobody,
+    /// Those of the Redis that has taken it in.
+    Only(String),
 }
 
 impl Kept {
@@ -80,7 +95,7 @@ impl Kept {
     pub(in crate::ledger) fn begin(&mut self, sequence: u64, entries: Vec<Value>) {
         self.read.clear();
         self.since = entries.first().and_then(sequence_of).map_or(sequence, |first| first.saturating_sub(1));
-        self.bytes = self.told.iter().map(|told| told.rows.len()).sum();
+        self.bytes = self.told.iter().map(Told::size).sum();
         self.read(entries);
     }
 
@@ -98,22 +113,41 @@ impl Kept {
         let bytes = &mut self.bytes;
         self.told.retain(|told| {
             let is_new = told.sequence > last;
-            *bytes -= if is_new { 0 } else { told.rows.len() };
+            *bytes -= if is_new { 0 } else { told.size() };
             is_new
         });
         self.bound();
     }
 
-    /// From now on nothing that this Redis answers is told: what was told until now is about to be reported.
-    pub(super) fn leave(&mut self, run_id: &str) {
-        self.left = Some(run_id.to_owned());
+    /// From now on nothing is told of this sale: what was told until now is about to be reported.
+    pub(super) fn close(&mut self) {
+        self.trusted = Trusted::Nobody;
+    }
+
+    /// The Redis of this run_id serves the sale.
+    pub(in crate::ledger) fn trust(&mut self, run_id: &str) {
+        match &mut self.trusted {
+            Trusted::All => {}
+            Trusted::Only(trusted) if trusted == run_id => {}
+            other => *other = Trusted::Only(run_id.to_owned()),
+        }
+    }
+
+    /// Whether what this Redis has answered may be told: not once this gateway has reported what it knows of it.
+    #[must_use]
+    pub(in crate::ledger) fn may_tell(&self, run_id: &str) -> bool {
+        match &self.trusted {
+            Trusted::All => true,
+            Trusted::Nobody => false,
+            Trusted::Only(trusted) => trusted == run_id,
+        }
     }
 
     /// Keeps what is about to be told, as the Redis of this run_id has answered, until its entry is read. `false`: it must not be
-    /// told, since this gateway has reported already what it knows of that Redis.
+    /// told ([`Kept::may_tell`]).
     #[must_use]
     pub(in crate::ledger) fn tell(&mut self, run_id: &str, told: Told) -> bool {
-        if self.left.as_deref() == Some(run_id) {
+        if !self.may_tell(run_id) {
             return false;
         }
         let last = self.read.back().map_or(self.since, |(sequence, _)| *sequence);
@@ -124,7 +158,7 @@ impl Kept {
         match self.told.iter_mut().rev().find(|other| other.sequence == told.sequence) {
             Some(before) => self.bytes += before.add(told),
             None => {
-                self.bytes += told.rows.len();
+                self.bytes += told.size();
                 self.told.push_back(told);
             }
         }
@@ -136,7 +170,7 @@ impl Kept {
     /// else. As [`Kept::tell`].
     #[must_use]
     pub(in crate::ledger) fn show(&mut self, run_id: &str, shown: &Reservation, header: &Header) -> bool {
-        let Some(&sequence) = shown.changes.last() else { return true };
+        let Some(&sequence) = shown.changes.last() else { return self.may_tell(run_id) };
         let kind = match (shown.changes.len(), shown.state) {
             (1, _) => "reserve",
             (_, State::Held) => "amend",
@@ -159,7 +193,7 @@ impl Kept {
                 self.bytes -= entry.0.len();
                 self.since = sequence;
             } else if let Some(told) = self.told.pop_front() {
-                self.bytes -= told.rows.len();
+                self.bytes -= told.size();
                 self.since = self.since.max(told.sequence);
             } else {
                 return;
@@ -244,9 +278,14 @@ mod tests {
         // Read again after a connection was lost.
         kept.read([entry(7, 1)]);
         assert_eq!(sequences(&kept, 0), (vec![4, 5, 6, 7], vec![9]));
-        // Once all is reported, nothing that comes late from there is told.
-        kept.leave("r");
-        assert!(!kept.tell("r", told(11)) && kept.tell("other", told(12)));
+        // Once all is reported nothing is told, and later only what the Redis says that has taken the sale in, be it the one before.
+        kept.close();
+        assert!(!kept.tell("r", told(11)) && !kept.may_tell("other"));
+        kept.trust("other");
+        assert!(!kept.may_tell("r") && kept.tell("other", told(12)));
+        kept.close();
+        kept.trust("r");
+        assert!(kept.may_tell("r") && !kept.may_tell("other"));
         assert_eq!(kept.last(), 12);
         kept.begin(12, vec![entry(9, 1)]);
         assert_eq!((kept.since(), sequences(&kept, 0)), (8, (vec![9], vec![12])));

@@ -155,40 +155,25 @@ fn line(r: &Reservation) -> String {
     line
 }
 
-/// The items, and the columns of an entry of winners, as `lua/reserve.lua` writes them. Where not all of the batch are known, their
-/// numbers don't follow each other: `data` has their lines then, instead of `wants`.
+/// The items, and the columns of an entry of winners that were told: as `lua/reserve.lua` writes them, but `data` instead of `wants` has
+/// the line of each, since not all of a batch need be known, so that their numbers may have gaps.
 fn columns(winners: &[Reservation]) -> (Vec<String>, Vec<String>) {
-    fn place(items: &mut Vec<String>, item: String) -> String {
-        let at = items.iter().position(|known| *known == item).unwrap_or_else(|| {
-            items.push(item);
-            items.len() - 1
-        });
-        (at + 1).to_string()
-    }
     let (first, deadline) = winners.first().map_or((0, 0), |first| (first.number, first.deadline));
-    let mut items = Vec::new();
-    let (mut buyers, mut who, mut wants) = (Vec::new(), Vec::new(), Vec::new());
+    let mut items: Vec<String> = winners.iter().flat_map(Reservation::items).collect();
+    items.sort();
+    items.dedup();
+    let (mut buyers, mut who) = (Vec::new(), Vec::new());
     for r in winners {
         let (buyer, key) = r.id.split_at_checked(BUYER_CHARS).unwrap_or_default();
         buyers.push(buyer);
         who.push(format!("{} {key} {}", r.buyer, r.fingerprint));
-        let got: Vec<String> = r.items().into_iter().map(|item| place(&mut items, item)).collect();
-        let gone: Vec<String> = r.unavailable.iter().map(|item| place(&mut items, item.clone())).collect();
-        let got = got.join(",");
-        wants.push(if gone.is_empty() { got } else { format!("{got};{}", gone.join(",")) });
     }
-    let follow_each_other = winners.iter().zip(first..).all(|(r, number)| r.number == number);
-    let detail = if follow_each_other {
-        ("wants", wants.join("\n"))
-    } else {
-        ("data", winners.iter().map(line).collect::<Vec<_>>().join("\n"))
-    };
     let fields = [
         ("first", first.to_string()),
         ("deadline", deadline.to_string()),
         ("buyers", buyers.join(" ")),
         ("who", who.join("\n")),
-        detail,
+        ("data", winners.iter().map(line).collect::<Vec<_>>().join("\n")),
     ];
     (items, fields.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect())
 }
@@ -213,13 +198,13 @@ mod tests {
         let told =
             Told { sequence: 4, kind: "reserve", at: 5, clock: 3, fields: Vec::new(), rows: WINNERS.into() };
         let told = Missing::told(&told).unwrap().with_entry();
-        assert_eq!(told.items, ["model:air", "package:cover", "package:care", "store:gz-1"]);
+        assert_eq!(told.items, ["model:air", "package:care", "package:cover", "store:gz-1"]);
         let read =
-            Missing::read(&entry(&told, "model:air 7 package:cover 0 package:care 3 store:gz-1 0")).unwrap();
+            Missing::read(&entry(&told, "model:air 7 package:care 3 package:cover 0 store:gz-1 0")).unwrap();
         assert!(read.has(&told), "{read:?}");
         assert_eq!(
             (read.left.as_deref(), read.counts.as_deref()),
-            (Some(&[7, 0, 3, 0][..]), Some("2 0 0 0"))
+            (Some(&[7, 3, 0, 0][..]), Some("2 0 0 0"))
         );
         assert_eq!((&read.fields, &read.rows, read.clock), (&told.fields, &told.rows, 3));
         // It goes as JSON, without what it does not know.
@@ -246,7 +231,7 @@ mod tests {
         told.add(of(lines[0]).unwrap());
         told.add(of(&third).unwrap());
         let told = told.with_entry();
-        let left = "model:air 7 package:cover 0 package:care 3 store:gz-1 0";
+        let left = "model:air 7 package:care 3 package:cover 0 store:gz-1 0";
         let read = Missing::read(&entry(&told, left)).unwrap();
         assert_eq!(read.rows, told.rows);
         let numbers: Vec<u64> = read.rows.iter().map(|row| row.reservation().unwrap().number).collect();

@@ -32,6 +32,8 @@ pub(super) struct Testimonies {
     read: BTreeMap<u64, Missing>,
     told: BTreeMap<u64, Missing>,
     conflict: Option<String>,
+    /// Something of what was said.
+    unreadable: Option<String>,
 }
 
 /// What follows.
@@ -46,42 +48,47 @@ pub(super) enum Judgement {
 }
 
 impl Testimonies {
-    /// Reads the fields of the hash that `lua/testify.lua` writes; what is wrong with it, in words.
-    pub(super) fn parse(fields: &HashMap<String, String>) -> Result<Self, String> {
+    /// Reads the fields of the hash that `lua/testify.lua` writes.
+    pub(super) fn parse(fields: &HashMap<String, String>) -> Self {
         let mut all = Self::default();
         for (field, value) in fields {
-            let wrong = || format!("what the gateways say can't be read: {field}");
-            let entry = || serde_json::from_str::<Missing>(value).map_err(|_| wrong());
-            match field.split_once(':') {
-                Some(("g", id)) => {
-                    all.by.insert(id.to_owned(), serde_json::from_str(value).map_err(|_| wrong())?);
-                }
-                Some(("x", id)) => {
-                    all.released.insert(id.to_owned());
-                }
-                Some(("r", _)) => {
-                    let entry = entry()?;
-                    all.read.insert(entry.sequence, entry);
-                }
-                Some(("t", _)) => {
-                    let entry = entry()?;
-                    match all.told.entry(entry.sequence) {
-                        Entry::Occupied(mut before) => before.get_mut().add(entry),
-                        Entry::Vacant(slot) => {
-                            slot.insert(entry);
-                        }
-                    }
-                }
-                _ if field == "conflict" => all.conflict = Some(value.clone()),
-                _ => {}
+            if all.take_in(field, value).is_none() {
+                all.unreadable = Some(field.clone());
             }
         }
-        Ok(all)
+        all
+    }
+
+    fn take_in(&mut self, field: &str, value: &str) -> Option<()> {
+        match field.split_once(':') {
+            Some(("g", id)) => {
+                self.by.insert(id.to_owned(), serde_json::from_str(value).ok()?);
+            }
+            Some(("x", id)) => {
+                self.released.insert(id.to_owned());
+            }
+            Some(("r", _)) => {
+                let entry: Missing = serde_json::from_str(value).ok()?;
+                self.read.insert(entry.sequence, entry);
+            }
+            Some(("t", _)) => {
+                let entry: Missing = serde_json::from_str(value).ok()?;
+                match self.told.entry(entry.sequence) {
+                    Entry::Occupied(mut before) => before.get_mut().add(entry),
+                    Entry::Vacant(slot) => {
+                        slot.insert(entry);
+                    }
+                }
+            }
+            _ if field == "conflict" => self.conflict = Some(value.to_owned()),
+            _ => {}
+        }
+        Some(())
     }
 
     /// Whether ops need to say that they don't wait for this gateway, or for any; why not, in words.
     pub(super) fn can_release(&self, gateway: Option<&str>) -> Result<(), String> {
-        if self.by.is_empty() {
+        if self.by.is_empty() && self.unreadable.is_none() {
             return Err("waits for nobody: its ledger is taken in".to_owned());
         }
         let awaited = self.awaited();
@@ -94,6 +101,11 @@ impl Testimonies {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether this gateway has said what it knows.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.by.contains_key(id)
     }
 
     /// The gateways that lived and have not said what they know, unless ops do not wait for them.
@@ -113,6 +125,9 @@ impl Testimonies {
         }
         if self.released.contains(ALL) {
             return Judgement::Whole { missing: Vec::new(), lost: 0, known: at };
+        }
+        if let Some(field) = &self.unreadable {
+            return Judgement::Unfit(format!("what the gateways said can't be read: {field}"));
         }
         if let Some(sequence) = &self.conflict {
             return Judgement::Unfit(format!(
@@ -164,7 +179,7 @@ mod tests {
 
     fn all(fields: &[(&str, String)]) -> Testimonies {
         let fields = fields.iter().map(|(field, value)| ((*field).to_owned(), value.clone())).collect();
-        Testimonies::parse(&fields).unwrap()
+        Testimonies::parse(&fields)
     }
 
     fn says(known: u64, since: u64, heard: &[&str]) -> String {
@@ -231,6 +246,7 @@ mod tests {
         assert!(all(&[]).can_release(None).is_err() && all(&two).can_release(None).is_ok());
         let far = [("g:a", says(u64::MAX, 0, &["a"]))];
         assert!(matches!(all(&far).judge(7, true), Judgement::Unfit(_)));
-        assert!(Testimonies::parse(&[("g:a".to_owned(), "rubbish".to_owned())].into()).is_err());
+        let unreadable = [("g:a", says(7, 0, &["a"])), ("r:8", String::new())];
+        assert!(matches!(all(&unreadable).judge(7, true), Judgement::Unfit(why) if why.contains("r:8")));
     }
 }

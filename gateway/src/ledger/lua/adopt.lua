@@ -15,7 +15,7 @@ if not last or last[1] ~= whole(s.sequence) .. '-0' then
   return {'damaged', JOURNAL .. ' ends at ' .. (last and last[1] or 'nothing') .. ', the state at ' .. whole(s.sequence)}
 end
 s.sale_clock = s.clock
-local entry = {'run_id', ARGV[1], 'was', ARGV[3], 'who', ARGV[4]}
+local entry = {'run_id', ARGV[1], 'was', (ARGV[3]:gsub('^!', '')), 'who', ARGV[4]}
 if ARGV[5] ~= '0' then
   for _, text in ipairs({'healed', ARGV[5], 'lost', ARGV[6]}) do entry[#entry + 1] = text end
 end

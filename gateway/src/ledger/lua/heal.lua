@@ -6,7 +6,7 @@
 -- ARGV  1 the run_id that the ledger has  2 … changes in their order, each JSON: sequence, kind, at, clock, items (all whose
 --       stock it changed), left and counts (what was left of each, and the counts after it; neither where it was only
 --       told), fields (what else its entry says), rows (each reservation that it changed: buyer, sub, row)
--- Reply {'ok', header, how many were appended}, or {'epoch', run_id}, or {'unfit', sequence, why}: those before it were
+-- Reply {'ok', header, how many were appended}, or {'epoch', run_id}, {'damaged', …}, or {'unfit', sequence, why}: those before it were
 --       appended
 -- Example  old {"sequence":8,"kind":"reserve",…} -> ok, "8 …", 1
 
@@ -61,8 +61,11 @@ end
 -- A sweep of which only is known that it was: what it swept follows from the sale clock. If other gaps have left it nothing, it
 -- is lost, too.
 local function sweep_again(e)
-  local expired, refusal = sweep(s, 64)
-  if not expired then return refusal[2] end
+  local expired, more
+  repeat
+    expired, more = sweep(s, 64)
+    if not expired then return more[2] end
+  until expired > 0 or not more
   if expired == 0 then commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep'}, {}, {}, {}) end
 end
 

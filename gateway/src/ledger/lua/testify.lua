@@ -6,11 +6,14 @@
 --                       t:N:ID -> as the gateway ID told it; g:ID -> what else the gateway ID says; x:ID -> who does not wait for it;
 --                       'conflict' -> an entry that two gateways have read differently
 --       2 state  hash   see ledger.lua
--- ARGV  1 the run_id that the ledger has  2 the run_id of this Redis  3 … fields and values in turn
+-- ARGV  1 the run_id that the ledger has (with '!' in front from now on)  2 the run_id of this Redis  3 … fields and values in turn
 -- Reply {'ok'}, or {'epoch'}: it was taken in meanwhile
 -- Example  old new g:3f2a {"known":7,"since":0,"heard":{}} -> ok
 
-if redis.call('HGET', KEYS[2], 'run_id') ~= ARGV[1] then return {'epoch'} end
+local served = redis.call('HGET', KEYS[2], 'run_id')
+if served ~= ARGV[1] and served ~= '!' .. ARGV[1] then return {'epoch'} end
+-- Not even the Redis that had served it goes on by itself, should it be the primary once more: what it told then may be gone.
+redis.call('HSET', KEYS[2], 'run_id', '!' .. ARGV[1])
 local fence = ARGV[1] .. ' ' .. ARGV[2]
 if redis.call('HGET', KEYS[1], 'for') ~= fence then
   -- What is there is of another failover.

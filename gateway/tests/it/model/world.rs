@@ -20,7 +20,7 @@ use gateway::ledger::keys::{Keys, SALES};
 use gateway::ledger::lane::Lane;
 use gateway::ledger::lanes::Lanes;
 use gateway::ledger::memory::{Sale, Sales};
-use gateway::ledger::reaper::sweep;
+use gateway::ledger::reaper::{sweep, tick};
 use gateway::ledger::scripts::{Failure, Header, Script, Scripts};
 use redis::Value;
 use tokio::task::{JoinHandle, LocalSet};
@@ -243,7 +243,7 @@ impl Gate {
     }
 
     pub async fn tick(&self) -> Header {
-        Header::of(&self.call(Script::Tick, &[]).await.unwrap()).unwrap()
+        tick(&self.lane, &self.lane.live().unwrap(), &self.sale).await.unwrap().0
     }
 
     /// One sweep: its header, the holds that it ended, whether there may be more.
