@@ -61,8 +61,11 @@ async fn sales_at_three_masters_are_served_by_one_gateway_and_by_every_command()
         }
     }
     // All of them are on the page that is watched.
-    let live = gateway.ops_get("/admin/v1/live?frames=1").await.text;
-    assert!(sales.iter().all(|sale| live.contains(&format!("\"{sale}\""))), "{live}");
+    eventually("the page has all sales", || async {
+        let live = gateway.ops_get("/admin/v1/live?frames=1").await.text;
+        sales.iter().all(|sale| live.contains(&format!("\"{sale}\""))).then_some(())
+    })
+    .await;
     // Beside the sales.
     let limits = json!({"buyer": "7:9", "reason": "quieter"});
     assert_eq!(gateway.ops(Method::PATCH, "/admin/v1/limits", &limits).await.status, 200);
