@@ -20,7 +20,7 @@ pub(super) struct Testimony {
     pub(super) known: u64,
     /// All after this sequence that it has read or told is among the entries.
     pub(super) since: u64,
-    /// The gateways that lived when it last reached the ledger, itself among them: their ids, and where they listen.
+    /// The gateways that lived when it last reached the ledger: their ids, and where they listen.
     pub(super) heard: BTreeMap<String, String>,
 }
 
