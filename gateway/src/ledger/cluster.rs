@@ -18,6 +18,7 @@ use redis::{
 };
 use tokio::sync::{Mutex, Notify, watch};
 
+use super::dial::user_and_hosts;
 use super::keys::SLOTS;
 use super::scripts::text;
 
@@ -73,10 +74,7 @@ impl Cluster {
                 "has something after the hosts: a cluster has no databases, and nothing else to choose",
             ));
         }
-        let (user, hosts) = match authority.rsplit_once('@') {
-            Some((user, hosts)) => (format!("{user}@"), hosts),
-            None => (String::new(), authority),
-        };
+        let (user, hosts) = user_and_hosts(authority);
         let one = |host: &str| {
             let info = format!("{scheme}://{user}{host}").into_connection_info()?;
             Ok(info.set_tcp_settings(TcpSettings::default().set_nodelay(true)))

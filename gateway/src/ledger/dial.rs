@@ -295,6 +295,11 @@ impl Dial for Redis {
     }
 }
 
+/// The part of a URL with several hosts that is before them, `USER:PASSWORD@` or nothing, and the hosts.
+pub(super) fn user_and_hosts(authority: &str) -> (&str, &str) {
+    authority.split_at(authority.rfind('@').map_or(0, |at| at + 1))
+}
+
 /// What Redis says of itself, by name; `section` as `INFO` takes it.
 pub async fn info(conn: &mut impl ConnectionLike, section: &str) -> RedisResult<HashMap<String, String>> {
     let text: String = redis::cmd("INFO").arg(section).query_async(conn).await?;

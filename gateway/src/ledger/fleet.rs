@@ -24,8 +24,10 @@ use crate::ops::metrics::uses::RedisUse;
 static FLEET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/fleet.lua")));
 static LIMITS_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("lua/limits.lua")));
 
-/// Between two announcements. A gateway counts as gone 5 s after its last one (see `lua/fleet.lua`).
+/// Between two announcements.
 const BEAT: Duration = Duration::from_secs(1);
+/// So long after its last one a gateway counts as gone (see `lua/fleet.lua`).
+pub(super) const GONE: Duration = Duration::from_secs(5);
 /// Until Redis must have answered one.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 

@@ -10,7 +10,7 @@ mod testimony;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 pub use kept::{Kept, Told};
 use missing::Missing;
@@ -21,6 +21,7 @@ use super::Pool;
 use super::admin::By;
 use super::audit;
 use super::dial::Dial;
+use super::fleet::GONE;
 use super::hearsay::Hearsay;
 use super::keys::Keys;
 use super::lane::{Lane, Live};
@@ -30,8 +31,6 @@ use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 static TESTIFY: LazyLock<redis::Script> =
     LazyLock::new(|| redis::Script::new(include_str!("lua/testify.lua")));
 
-/// After this long without a word a gateway counts as gone (see `lua/fleet.lua`).
-pub(super) const GONE: Duration = Duration::from_secs(5);
 /// Gateways that are named, at most.
 const NAMED_MAX: usize = 3;
 /// Bytes of one call.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
-use super::heal::GONE;
+use super::fleet::GONE;
 use crate::admit::policy::Rate;
 use crate::ops::report::GatewayReport;
 

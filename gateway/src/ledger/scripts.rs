@@ -23,12 +23,12 @@ const MARK: &str =
     "#!lua flags=allow-oom\nif redis.call('EXISTS', KEYS[1]) == 1 then redis.call('APPEND', KEYS[1], '') end";
 
 macro_rules! scripts {
-    ($($name:ident, $file:literal, $flags:ident, $doc:literal;)*) => {
+    ($($name:ident, $($file:literal)+, $flags:ident, $doc:literal;)*) => {
         /// One of the ledger's scripts; the contract of each stands on top of its file.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Script { $(#[doc = $doc] $name,)* }
 
-        const ALL: &[(&str, &str)] = &[$(($flags, include_str!(concat!("lua/", $file))),)*];
+        const ALL: &[(&str, &str)] = &[$(($flags, concat!($(include_str!(concat!("lua/", $file))),+)),)*];
     };
 }
 
@@ -38,11 +38,11 @@ scripts! {
     Confirm, "confirm.lua", ALLOW_OOM, "A hold was paid.";
     Cancel, "cancel.lua", ALLOW_OOM, "Ends a reservation.";
     Tick, "tick.lua", ALLOW_OOM, "Advances the sale clock.";
-    Expire, "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
+    Expire, "sweep.lua" "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
     Apply, "apply.lua", DENY_OOM, "Takes in a definition.";
     Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
     Lever, "lever.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
-    Heal, "heal.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
+    Heal, "sweep.lua" "heal.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
     Adopt, "adopt.lua", ALLOW_OOM, "Takes in a restarted Redis.";
     Purge, "purge.lua", ALLOW_OOM, "Removes a sale for good.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";

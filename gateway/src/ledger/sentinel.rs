@@ -10,6 +10,8 @@ use redis::{
     TlsCertificates, TlsMode,
 };
 
+use super::dial::user_and_hosts;
+
 /// Where sentinels listen unless something else is said.
 const PORT: u16 = 26_379;
 
@@ -44,10 +46,7 @@ impl Sentinels {
         if service.is_empty() || service.contains('/') {
             return Err(wrong("names no service after the hosts, as in redis+sentinel://HOST:26379/SERVICE"));
         }
-        let (user, hosts) = match authority.rsplit_once('@') {
-            Some((user, hosts)) => (format!("{user}@"), hosts),
-            None => (String::new(), authority),
-        };
+        let (user, hosts) = user_and_hosts(authority);
         let db = match query.split_once('=') {
             None if query.is_empty() => 0,
             Some(("db", db)) => db.parse().map_err(|_| wrong("has a db that is no number"))?,

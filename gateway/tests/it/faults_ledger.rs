@@ -1,8 +1,5 @@
 //! A ledger that was away for long, comes back older than it was, or has keys of another type.
 
-use std::path::Path;
-use std::process::Command;
-
 use reqwest::Method;
 use serde_json::json;
 
@@ -11,6 +8,7 @@ use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, with};
+use crate::healing::{Forgetful, alarm, release};
 use crate::spike::{balanced, changes, fault, ready, told};
 
 #[tokio::test]
@@ -55,13 +53,11 @@ async fn an_outage_longer_than_a_hold_costs_nobody_his_hold() {
 
 #[tokio::test]
 async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_ledger_as_it_is() {
-    let mut redis = Redis::start();
-    let gateway = Gateway::start(&redis).await;
+    let mut redis = Forgetful(Redis::start());
+    let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;
     let early = told(&gateway, "early", "k", &far()).await;
-    redis.kill();
-    copy(&redis, "appendonlydir", "earlier");
-    redis.start_again();
+    redis.remember();
     told(&gateway, "early", "k", &far()).await;
     // Gateways keep changes of reservations, levers and stock. A definition is a file that ops have.
     open(&gateway, &with(stock(3), "/sale/name", json!("Another name"))).await;
@@ -74,9 +70,7 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     }
     let sold_out = told(&gateway, "late", "k", &far()).await;
     assert_eq!(sold_out.problem(), "sold-out", "{}", sold_out.text);
-    redis.kill();
-    copy(&redis, "earlier", "appendonlydir");
-    redis.start_again();
+    redis.forget();
 
     eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
     let list = "/v1/sales/small/reservations";
@@ -98,11 +92,11 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     assert!(fault(&gateway).await);
 
     // Ops take the ledger as it is, and a restarted gateway goes on with it.
-    let why = crate::healing::alarm(&redis, "it changed the definition").await;
+    let why = alarm(&redis.0, "it changed the definition").await;
     assert!(why.contains("gateway sale release small --all"), "{why}");
-    let (code, said) = crate::healing::release(&redis, &["--all"]);
+    let (code, said) = release(&redis.0, &["--all"]);
     assert_eq!(code, Some(0), "{said}");
-    let restarted = Gateway::start(&redis).await;
+    let restarted = Gateway::start(&redis.0).await;
     known(&restarted, "small").await;
     let again = told(&restarted, "early", "k", &far()).await;
     assert_eq!((again.status, again.id()), (200, early.id()));
@@ -215,7 +209,7 @@ async fn a_ledger_of_a_later_version_is_refused_in_words_and_the_other_sales_go_
     open(&gateway, &with(small(), "/sale/id", json!("other"))).await;
     redis.run::<()>("HSET lg:{small}:state format 2");
     put_off(&gateway.reserve("alice", "k", &far()).await);
-    let why = crate::healing::alarm(&redis, "format 2").await;
+    let why = alarm(&redis, "format 2").await;
     assert!(why.contains("a later version of the gateway has made"), "{why}");
     let tap = gateway.request(Method::POST, "/v1/sales/other/reservations").bearer_auth(token("alice"));
     assert_eq!(send(tap.header("idempotency-key", "k").json(&far())).await.status, 201);
@@ -224,7 +218,7 @@ async fn a_ledger_of_a_later_version_is_refused_in_words_and_the_other_sales_go_
     known(&started, "other").await;
     put_off(&started.reserve("alice", "k", &far()).await);
     redis.run::<()>("HSET lg:{small}:state format 1");
-    let won = crate::spike::told(&gateway, "alice", "k", &far()).await;
+    let won = told(&gateway, "alice", "k", &far()).await;
     assert_eq!(won.status, 201, "{}", won.text);
 }
 
@@ -237,14 +231,6 @@ fn stands_still(answer: &Reply) {
 /// 503, and certainly not taken.
 fn put_off(answer: &Reply) {
     assert_eq!((answer.status, answer.problem()), (503, "temporary-reduced-capacity"), "{}", answer.text);
-}
-
-/// Copies a directory of a redis-server's.
-fn copy(redis: &Redis, from: &str, to: &str) {
-    let [from, to] = [from, to].map(|name| redis.files().join(name));
-    let _ = std::fs::remove_dir_all(&to);
-    let copied = |from: &Path, to: &Path| Command::new("cp").arg("-r").arg(from).arg(to).status();
-    assert!(copied(&from, &to).unwrap().success());
 }
 
 /// A field of the last journal entry of a kind, as it stands in Redis.

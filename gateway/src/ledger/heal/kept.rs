@@ -36,14 +36,7 @@ impl Told {
 
     /// Adds the reservations of the same change that are not known yet; how many bytes that took.
     fn add(&mut self, other: Self) -> usize {
-        let whose = |line: &str| {
-            line.split(' ')
-                .enumerate()
-                .filter(|(n, _)| [0, 2].contains(n))
-                .map(|(_, w)| w.to_owned())
-                .collect::<Vec<_>>()
-        };
-        let known: Vec<_> = self.rows.lines().map(whose).collect();
+        let known: Vec<String> = self.rows.lines().map(whose).collect();
         let before = self.rows.len();
         for line in other.rows.lines().filter(|line| !known.contains(&whose(line))) {
             if !self.rows.is_empty() && !self.rows.ends_with('\n') {
@@ -54,6 +47,11 @@ impl Told {
         (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
         self.rows.len() - before
     }
+}
+
+/// Whose reservation a line is of: its buyer's part of the id, and its key.
+fn whose(line: &str) -> String {
+    line.split(' ').step_by(2).take(2).collect()
 }
 
 /// The end of a journal, and what is not in it yet.
@@ -87,8 +85,12 @@ impl Kept {
 
     /// The last sequence that is kept.
     pub(super) fn last(&self) -> u64 {
-        let read = self.read.back().map_or(0, |(sequence, _)| *sequence);
-        self.told.iter().map(|told| told.sequence).fold(read.max(self.since), u64::max)
+        self.told.iter().map(|told| told.sequence).fold(self.read_until(), u64::max)
+    }
+
+    /// The last sequence that was read.
+    fn read_until(&self) -> u64 {
+        self.read.back().map_or(self.since, |(sequence, _)| (*sequence).max(self.since))
     }
 
     /// Begins anew with a sale that was read whole at a sequence, and with the last entries until then.
@@ -102,14 +104,14 @@ impl Kept {
     /// Keeps entries as they were read, each after the one before.
     pub(in crate::ledger) fn read(&mut self, entries: impl IntoIterator<Item = Value>) {
         for entry in entries {
-            let last = self.read.back().map_or(self.since, |(sequence, _)| *sequence);
+            let last = self.read_until();
             if let Some(sequence) = sequence_of(&entry).filter(|sequence| *sequence > last) {
                 let entry = Packed::of(&entry);
                 self.bytes += entry.0.len();
                 self.read.push_back((sequence, entry));
             }
         }
-        let last = self.read.back().map_or(self.since, |(sequence, _)| *sequence);
+        let last = self.read_until();
         let bytes = &mut self.bytes;
         self.told.retain(|told| {
             let is_new = told.sequence > last;
@@ -150,8 +152,7 @@ impl Kept {
         if !self.may_tell(run_id) {
             return false;
         }
-        let last = self.read.back().map_or(self.since, |(sequence, _)| *sequence);
-        if told.sequence <= last {
+        if told.sequence <= self.read_until() {
             return true;
         }
         // The same change may be told to several, each of whom hears of his own reservation.
@@ -170,7 +171,10 @@ impl Kept {
     /// else. As [`Kept::tell`].
     #[must_use]
     pub(in crate::ledger) fn show(&mut self, run_id: &str, shown: &Reservation, header: &Header) -> bool {
-        let Some(&sequence) = shown.changes.last() else { return self.may_tell(run_id) };
+        // Nearly always it was read long ago.
+        let Some(&sequence) = shown.changes.last().filter(|sequence| **sequence > self.read_until()) else {
+            return self.may_tell(run_id);
+        };
         let kind = match (shown.changes.len(), shown.state) {
             (1, _) => "reserve",
             (_, State::Held) => "amend",

@@ -1,4 +1,4 @@
--- Expires holds whose deadline and grace are over and gives their stock back: one bounded sweep (see `sweep` in ledger.lua).
+-- Expires holds whose deadline and grace are over and gives their stock back: one bounded sweep (see sweep.lua).
 -- Allowed at maxmemory: it frees stock.
 --
 -- ARGV  1 run_id  2 known sequence  3 entries to look at, at most

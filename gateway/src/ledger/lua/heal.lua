@@ -16,8 +16,6 @@ if s.run_id ~= ARGV[1] then return {'epoch', s.run_id} end
 local bad = damages(s)
 if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
 
-local LEVERS = {pause = {'paused', 1}, resume = {'paused', 0}, freeze = {'frozen', 1}, unfreeze = {'frozen', 0},
-  close = {'closed', 1}}
 local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true}
 local OTHERS = {restock = true, adopt = true, lost = true}
 local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
@@ -73,7 +71,7 @@ end
 local function append(e)
   if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. whole(s.sequence) end
   if e.kind == 'define' then return 'it changed the definition' end
-  if not (BUYERS[e.kind] or OTHERS[e.kind] or LEVERS[e.kind]) then return 'nobody knows what ' .. e.kind .. ' does' end
+  if not (BUYERS[e.kind] or OTHERS[e.kind] or set_by(e.kind)) then return 'nobody knows what ' .. e.kind .. ' does' end
   s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
   s.time, s.sale_clock = s.now, s.clock
   if e.kind == 'expire' and #e.rows == 0 then return sweep_again(e) end
@@ -91,8 +89,8 @@ local function append(e)
   end
   local state, totals = {number = s.number}, {}
   s.number = number
-  local lever = LEVERS[e.kind]
-  if lever then state[lever[1]] = lever[2] end
+  local lever, value = set_by(e.kind)
+  if lever then state[lever] = value end
   if e.kind == 'restock' then
     if redis.call('HGET', TOTALS, named.item) ~= named.was then return named.item .. ' had another total' end
     delta[named.item] = tonumber(named.total) - tonumber(named.was)

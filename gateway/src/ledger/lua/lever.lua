@@ -7,8 +7,7 @@
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
 local lever = ARGV[3]
-local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[lever]
-local value = (lever == 'resume' or lever == 'unfreeze') and 0 or 1
+local field, value = set_by(lever)
 if s[field] == value then return {'ok', header(s), 0} end
 
 -- The sale clock stops, or goes on, at this very instant: commit notes it as it was until now.

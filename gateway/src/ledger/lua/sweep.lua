@@ -1,0 +1,101 @@
+-- Owns the sweep of holds that are due. It is put in front of the scripts that sweep: expire.lua, and heal.lua.
+
+-- One bounded sweep: expires holds whose deadline and grace are over, and gives their stock back. All holds of a sale last
+-- equally long, so they end in the order of the journal: `swept` in the state is the sequence up to which every hold has been
+-- dealt with, and the sweep goes on from there. The reservations of one batch have one deadline, so an entry is swept whole.
+-- How many expired, whether there may be more to sweep now, and "due made" of the first batch that is left ('' if none was
+-- seen); or nil and a refusal.
+local function sweep(s, count)
+  local refusal
+  local function entries_after(n)
+    return redis.call('XRANGE', JOURNAL, '(' .. whole(s.swept), '+', 'COUNT', n)
+  end
+
+  local function damaged_entry(entry, what)
+    return {'damaged', JOURNAL .. ' does not have ' .. what .. ' in entry ' .. entry[1]}
+  end
+
+  -- The fields of an entry, and when its holds are due if it made any; nil and a refusal if that can't be read.
+  local function read_entry(entry)
+    local fields = {}
+    for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+    if fields.kind ~= 'reserve' then return fields end
+    local deadline = tonumber(fields.deadline)
+    if not deadline then return nil, damaged_entry(entry, 'a deadline') end
+    if not (fields.buyers and fields.who) then return nil, damaged_entry(entry, 'buyers and their keys') end
+    fields.due = deadline + s.grace
+    return fields
+  end
+
+  -- Mostly nothing is due, and the next entry alone tells.
+  local fields
+  local head = entries_after(1)[1]
+  if head then
+    fields, refusal = read_entry(head)
+    if not fields then return nil, refusal end
+  end
+  -- A buyer's part of an id has 20 characters, and a blank between them.
+  local function first_left() return whole(fields.due) .. ' ' .. whole((#fields.buyers + 1) / 21) end
+
+  if not head then return 0, false, '' end
+  if fields.due and s.sale_clock < fields.due then return 0, false, first_left() end
+
+  local entries = entries_after(count)
+  local buyers, keys, swept, more = {}, {}, s.swept, #entries == count
+  -- A reply stays bounded also when every entry is a full batch.
+  local HOLDS_MAX = 512
+  local left = ''
+
+  for _, entry in ipairs(entries) do
+    fields, refusal = read_entry(entry)
+    if not fields then return nil, refusal end
+    if fields.due then
+      if s.sale_clock < fields.due then
+        more, left = false, first_left()
+        break
+      end
+      if #buyers >= HOLDS_MAX then
+        more, left = true, first_left()
+        break
+      end
+      for buyer in fields.buyers:gmatch('%S+') do buyers[#buyers + 1] = buyer end
+      for key in fields.who:gmatch('%S+ (%S+) %S+') do keys[#keys + 1] = key end
+      if #buyers ~= #keys then return nil, damaged_entry(entry, 'as many buyers as keys') end
+    end
+    swept = tonumber(entry[1]:match('^%d+'))
+  end
+
+  local texts = fetch(RECORDS, buyers)
+  local records, returned, lines, expired = {}, {}, {}, 0
+  for i, buyer in ipairs(buyers) do
+    local record = records[buyer] or (texts[buyer] and parse_record(texts[buyer]))
+    local r = record and find(record, keys[i])
+    if not r then return nil, damaged_record(buyer) end
+    if r.state == 'held' then
+      r.state = 'expired'
+      touch(s, r)
+      records[buyer] = record
+      expired = expired + 1
+      lines[expired] = journal_line(buyer, record, r)
+      for _, item in ipairs(items_of(r.model, r.packages, r.store)) do returned[item] = (returned[item] or 0) + 1 end
+    end
+  end
+
+  if expired > 0 then
+    local names = {}
+    for item in pairs(returned) do names[#names + 1] = item end
+    local stock
+    stock, refusal = fetch_stock(names)
+    if not stock then return nil, refusal end
+    for item, n in pairs(returned) do stock[item] = stock[item] + n end
+    s.held, s.expired = s.held - expired, s.expired + expired
+    local texts_now = {}
+    for buyer, record in pairs(records) do texts_now[buyer] = format_record(record) end
+    commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), flat(texts_now), {swept = swept}, names)
+  elseif swept ~= s.swept then
+    store_pairs(STATE, {'swept', whole(swept)})
+  end
+  s.swept = swept
+  return expired, more, left
+end
+
