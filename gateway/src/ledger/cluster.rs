@@ -5,16 +5,18 @@
 //! not got the keys that it was asked for, and whenever a connection is lost. Nothing is ever sent again from here: who was
 //! told that a slot is elsewhere finds the right master the next time.
 
+mod conn;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use redis::aio::ConnectionLike;
+pub(super) use conn::Conn;
 use redis::io::tcp::TcpSettings;
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    Pipeline, RedisError, RedisFuture, RedisResult, ServerErrorKind, TlsCertificates, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
+    RedisResult, TlsCertificates, Value,
 };
 use tokio::sync::{Mutex, Notify, watch};
 
@@ -326,73 +328,6 @@ fn said(at: &str, error: &RedisError) -> RedisError {
 
 fn wrong(why: &'static str) -> RedisError {
     RedisError::from((ErrorKind::InvalidClientConfig, why))
-}
-
-/// A connection that has the map looked at again once its node says that the keys are elsewhere. In a cluster only; at one
-/// Redis it is the connection, and nothing else.
-#[derive(Clone)]
-pub struct Conn<C> {
-    pub(super) conn: C,
-    pub(super) cluster: Option<Arc<Cluster>>,
-}
-
-impl<C: ConnectionLike + Send> ConnectionLike for Conn<C> {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        let Some(cluster) = &self.cluster else { return self.conn.req_packed_command(cmd) };
-        Box::pin(async {
-            let answer = self.conn.req_packed_command(cmd).await;
-            match &answer {
-                Ok(value) => cluster.note(value),
-                Err(error) => cluster.note_error(error),
-            }
-            answer
-        })
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        let Self { conn, cluster: Some(cluster) } = self else {
-            return self.conn.req_packed_commands(pipeline, offset, count);
-        };
-        Box::pin(async move {
-            let answers = conn.req_packed_commands(pipeline, offset, count).await;
-            match &answers {
-                Ok(values) => values.iter().for_each(|value| cluster.note(value)),
-                Err(error) => cluster.note_error(error),
-            }
-            answers
-        })
-    }
-
-    fn get_db(&self) -> i64 {
-        self.conn.get_db()
-    }
-}
-
-impl Cluster {
-    fn note(&self, answer: &Value) {
-        if let Value::ServerError(error) = answer
-            && error.kind().is_some_and(is_elsewhere)
-        {
-            self.look_again();
-        }
-    }
-
-    fn note_error(&self, error: &RedisError) {
-        let is_here = matches!(error.kind(), ErrorKind::Server(kind) if !is_elsewhere(kind));
-        if !is_here {
-            self.look_again();
-        }
-    }
-}
-
-fn is_elsewhere(kind: ServerErrorKind) -> bool {
-    use ServerErrorKind::{Ask, ClusterDown, Moved, ReadOnly};
-    matches!(kind, Moved | Ask | ClusterDown | ReadOnly)
 }
 
 #[cfg(test)]
