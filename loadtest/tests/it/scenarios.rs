@@ -103,11 +103,12 @@ fn a_retry_storm_gives_up_and_asks_again() {
     let slow = Proxy::before(&stage.gateways(), move |request, gateway| {
         let answer = gateway.answer(request);
         if request.is_tap() && seen.lock().unwrap().insert(request.key().to_owned()) {
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_secs(4));
         }
         answer
     });
-    let storm = "retry-storm={patience=\"20ms\",new_key=20}";
+    // Long enough for the other answers, on a machine that is slow, too.
+    let storm = "retry-storm={patience=\"1s\",new_key=20}";
     let run =
         stage.run("retry-storm", &slow.url(), &[&BRISK[..], &["--buyers", "40", "--set", storm]].concat());
     run.assert_passed();

@@ -202,7 +202,7 @@ fn a_retry_that_buys_again_is_caught() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true).replace("hold = ", "per_buyer = 2\nhold = "));
     let seen = Mutex::new(HashSet::new());
-    let more = ["--buyers", "3", "--set", "retry-storm={patience=\"50ms\",new_key=0}"];
+    let more = ["--buyers", "3", "--set", "retry-storm={patience=\"1s\",new_key=0}"];
     let run = through(&stage, "retry-storm", &more, move |request, gateway| {
         if !request.is_tap() || !seen.lock().unwrap().insert(request.key().to_owned()) {
             return gateway.answer(request);
