@@ -215,9 +215,18 @@ async fn what_is_counted_is_what_was_done() {
         let reply = send(request).await;
         assert_eq!(reply.status, status, "{}", reply.text);
     }
-    let etag = gateway.get("/v1/sales/small").await.header("etag").to_owned();
-    let again = gateway.request(Method::GET, "/v1/sales/small").header("if-none-match", etag);
-    assert_eq!(send(again).await.status, 304);
+    // The page changes while the gateway reads what it has sold: again, until it stays.
+    let mut looks = 0;
+    loop {
+        let etag = gateway.get("/v1/sales/small").await.header("etag").to_owned();
+        let again = gateway.request(Method::GET, "/v1/sales/small").header("if-none-match", etag);
+        looks += 1;
+        match send(again).await.status {
+            304 => break,
+            status => assert_eq!((status, looks < 20), (200, true)),
+        }
+        looks += 1;
+    }
     // Three pay, one of them gets the money back, one gives up.
     for (_, id) in &won[1..4] {
         assert_eq!(gateway.confirm(id, "pay-1", 1).await.status, 200);
@@ -246,7 +255,7 @@ async fn what_is_counted_is_what_was_done() {
         ("reservations", "method-not-allowed", 1),
         ("none", "not-found", 1),
         ("time", "ok", 1),
-        ("sale", "ok", 1),
+        ("sale", "ok", looks),
         ("sale", "not-modified", 1),
         ("confirm", "ok", 3),
         ("cancel", "ok", 2),
@@ -281,7 +290,7 @@ async fn what_is_counted_is_what_was_done() {
     let promised = 20.0 + 10.0 + 1.0 + purchase_limit;
     let slo = |name: &str, slo: &str| samples.of(&format!("slo_{name}_total{{slo=\"{slo}\"}}"));
     assert_eq!(slo("requests", "latency"), promised);
-    assert_eq!(slo("requests", "availability"), promised + 1.0 + 2.0 + 3.0 + 2.0);
+    assert_eq!(slo("requests", "availability"), promised + 1.0 + f64::from(looks) + 1.0 + 3.0 + 2.0);
     assert_eq!(slo("good", "availability"), slo("requests", "availability"));
     assert!(slo("good", "latency") <= promised);
 
