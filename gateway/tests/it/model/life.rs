@@ -16,13 +16,21 @@ use super::sale::Model;
 use super::world::{Gate, Ledger, ops, plain, plain_change};
 use crate::tally::agrees;
 
-/// How often Redis crashed on the way is added to `crashes`.
+/// What was met on the way.
+#[derive(Default)]
+pub struct Met {
+    pub crashes: Cell<u64>,
+    /// Calls that went wrong.
+    pub faults: Cell<u64>,
+}
+
+/// Adds what it meets.
 pub async fn live_through(
     ledger: &Ledger,
     sale: &str,
     history: &History,
     following: bool,
-    crashes: &Cell<u64>,
+    met: &Met,
 ) -> Outcome {
     let definition = history.definition(sale);
     ledger.set_time(START).await;
@@ -34,6 +42,7 @@ pub async fn live_through(
         revisions: vec![1; GATEWAYS],
         following,
         past: history.crashes().then(|| Past::new(ledger, GATEWAYS)),
+        faults: 0,
     };
     for at in 0..GATEWAYS {
         life.gates.push(match following {
@@ -52,24 +61,29 @@ pub async fn live_through(
             Op::Apply(_) => true,
             Op::Refresh(_) => !following,
             Op::Amend { .. } => outdated,
+            // What nobody was told is healed only by who has read it.
+            Op::Faulty(..) => !following,
             _ => false,
         };
         life.remember(afresh).await;
     }
-    crashes.set(crashes.get() + life.past.as_ref().map_or(0, |past| past.crashes));
+    met.crashes.set(met.crashes.get() + life.past.as_ref().map_or(0, |past| past.crashes));
+    met.faults.set(met.faults.get() + life.faults);
     life.end().await
 }
 
 /// The ledger and the model, side by side.
-struct Life<'a> {
-    ledger: &'a Ledger,
-    model: Model,
-    gates: Vec<Gate>,
+pub(super) struct Life<'a> {
+    pub(super) ledger: &'a Ledger,
+    pub(super) model: Model,
+    pub(super) gates: Vec<Gate>,
     /// Of the definition that each gateway knows.
     revisions: Vec<u64>,
     following: bool,
     /// What Redis falls back to, if it does.
     past: Option<Past>,
+    /// Calls that went wrong.
+    pub(super) faults: u64,
 }
 
 impl Life<'_> {
@@ -80,6 +94,8 @@ impl Life<'_> {
     }
 
     async fn crash(&mut self, op: &Op, back: usize) -> Outcome {
+        // Until then those who follow have read all that was told to nobody, too.
+        self.audit(op).await?;
         if let Some(past) = &mut self.past {
             self.model.crashed(past.crash(self.ledger, &self.gates, back).await);
             // Until then nobody is told what it answers.
@@ -106,13 +122,8 @@ impl Life<'_> {
                 self.confirm(op, *at, *which, payment, *version_off).await?;
             }
             Op::Cancel(at, which, who) => self.cancel(op, *at, *which, *who).await?,
-            Op::Amend { at, which, who, model, packages, store } => {
-                let wanted = Amendment {
-                    model: model.map(str::to_owned),
-                    packages: packages.as_ref().map(|p| p.iter().map(ToString::to_string).collect()),
-                    store: store.map(str::to_owned),
-                };
-                self.amend(op, *at, *which, *who, &wanted).await?;
+            Op::Amend { at, which, who, .. } => {
+                self.amend(op, *at, *which, *who, &op.amendment()).await?;
             }
             Op::Read(at, sub) => self.read(op, *at, sub).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
@@ -134,6 +145,7 @@ impl Life<'_> {
             Op::Refresh(at) => self.refresh(*at).await,
             Op::Audit => self.audit(op).await?,
             Op::Crash(back) => self.crash(op, *back).await?,
+            Op::Faulty(fault, second, op) => self.faulty(*fault, *second, op).await?,
         }
         Ok(())
     }
@@ -142,7 +154,7 @@ impl Life<'_> {
         &self.gates[0].sale.id
     }
 
-    fn is_outdated(&self, at: usize) -> bool {
+    pub(super) fn is_outdated(&self, at: usize) -> bool {
         !self.following && self.revisions[at] != self.model.revision
     }
 
@@ -179,7 +191,7 @@ impl Life<'_> {
     }
 
     /// The id of the reservation meant, if there is any.
-    fn meant(&self, which: usize) -> Option<(usize, String)> {
+    pub(super) fn meant(&self, which: usize) -> Option<(usize, String)> {
         let place = which.checked_rem(self.model.claims.len())?;
         Some((place, self.model.id_of(place)))
     }
@@ -218,7 +230,7 @@ impl Life<'_> {
         same(op, plain_change(told), self.model.amend(place, who, wanted))
     }
 
-    fn part(&self, place: usize, who: Who) -> String {
+    pub(super) fn part(&self, place: usize, who: Who) -> String {
         let owner = self.model.claims[place].sub;
         let other = BUYERS.iter().find(|sub| **sub != owner).unwrap();
         let sub = if matches!(who, Who::Stranger) { other } else { owner };
@@ -273,17 +285,17 @@ impl Life<'_> {
     }
 }
 
-fn by(who: Who, part: &str) -> By<'_> {
+pub(super) fn by(who: Who, part: &str) -> By<'_> {
     match who {
         Who::Service => By::Service,
         Who::Owner | Who::Stranger => By::Buyer(part),
     }
 }
 
-fn same<T: Debug + PartialEq>(what: &impl Debug, told: T, expected: T) -> Outcome {
+pub(super) fn same<T: Debug + PartialEq>(what: &impl Debug, told: T, expected: T) -> Outcome {
     if told == expected { Ok(()) } else { fail(what, &told, &expected) }
 }
 
-fn fail(what: &impl Debug, told: &impl Debug, expected: &impl Debug) -> Outcome {
+pub(super) fn fail(what: &impl Debug, told: &impl Debug, expected: &impl Debug) -> Outcome {
     Err(TestCaseError::fail(format!("{what:?}\n     told: {told:?}\n expected: {expected:?}")))
 }

@@ -1,7 +1,9 @@
 //! The property: over thousands of random histories the ledger answers, counts and audits as a small model does.
 
 mod crash;
+mod faulty;
 mod life;
+mod link;
 mod plan;
 mod sale;
 pub mod world;
@@ -14,9 +16,9 @@ use gateway::ledger::admin::Applied;
 use gateway::ledger::changes::{self, Amendment, By, Change};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
 
-use life::live_through;
-use plan::histories;
+use life::{Met, live_through};
 pub use plan::{History, START, Tap};
+use plan::{Troubles, histories};
 pub use world::World;
 
 type Outcome = Result<(), TestCaseError>;
@@ -24,25 +26,37 @@ type Outcome = Result<(), TestCaseError>;
 /// Gateways that read the sale now and then, so that what they know is outdated between.
 #[test]
 fn the_ledger_does_what_the_model_does() {
-    property("the-ledger", 2_000, 5..40, Gateways::Outdated);
+    property("the-ledger", 2_000, false, Troubles::default());
 }
 
 /// Gateways that follow the journal, as real ones do.
 #[test]
 fn gateways_that_follow_do_what_the_model_does() {
-    property("following", 120, 5..40, Gateways::Following);
+    property("following", 120, true, Troubles::default());
 }
 
 /// Redis forgets the last changes, and gets them back from what gateways have read of its journal.
 #[test]
 fn a_ledger_that_is_healed_from_what_was_read_does_what_the_model_does() {
-    property("healed-from-read", 150, 5..40, Gateways::FollowingCrashes);
+    property("healed-from-read", 150, true, Troubles { crashes: true, faults: false });
 }
 
 /// Redis forgets the last changes, and gets them back from nothing but the answers that gateways gave.
 #[test]
 fn a_ledger_that_is_healed_from_what_was_told_does_what_the_model_does() {
-    property("healed-from-told", 600, 5..40, Gateways::OutdatedCrashes);
+    property("healed-from-told", 600, false, Troubles { crashes: true, faults: false });
+}
+
+/// Calls and answers are lost, late or doubled between gateways and Redis: what was done is done once, and asking again tells it.
+#[test]
+fn a_ledger_whose_answers_are_lost_does_what_the_model_does() {
+    property("answers-lost", 600, false, Troubles { crashes: false, faults: true });
+}
+
+/// Both at once: what nobody was told is gone with Redis, and comes back from who had read it.
+#[test]
+fn a_ledger_that_is_healed_of_what_nobody_was_told_does_what_the_model_does() {
+    property("answers-lost-and-healed", 150, true, Troubles { crashes: true, faults: true });
 }
 
 /// An item is known to no gateway before its definition has come to it through the journal.
@@ -83,27 +97,9 @@ pub fn tap(buyer: &'static str, key: &'static str) -> Tap {
     Tap { buyer, key, model: "m1", packages: Vec::new(), store: "s1", partial: false }
 }
 
-/// What gateways know of a sale, and what becomes of it.
-#[derive(Clone, Copy, PartialEq)]
-enum Gateways {
-    Outdated,
-    Following,
-    OutdatedCrashes,
-    FollowingCrashes,
-}
-
-impl Gateways {
-    fn follow(self) -> bool {
-        matches!(self, Self::Following | Self::FollowingCrashes)
-    }
-
-    fn crash(self) -> bool {
-        matches!(self, Self::OutdatedCrashes | Self::FollowingCrashes)
-    }
-}
-
-/// `PROPTEST_CASES` sets the number of histories; what fails is shrunk, and its seed kept in `regressions-*.txt`.
-fn property(name: &str, cases: u32, ops: std::ops::Range<usize>, gateways: Gateways) {
+/// Gateways follow the journal, or read the sale now and then. `PROPTEST_CASES` sets the number of histories; what fails is shrunk,
+/// and its seed kept in `regressions-*.txt`.
+fn property(name: &str, cases: u32, following: bool, troubles: Troubles) {
     let mut config = Config::default();
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = cases;
@@ -113,10 +109,10 @@ fn property(name: &str, cases: u32, ops: std::ops::Range<usize>, gateways: Gatew
         format!("{}/tests/it/model/regressions-{name}.txt", env!("CARGO_MANIFEST_DIR")).leak();
     config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(kept)));
     let world = World::start();
-    let (lived, crashes) = (Cell::new(0_u64), Cell::new(0));
-    let outcome = TestRunner::new(config).run(&histories(ops, gateways.crash()), |history| {
+    let (lived, met) = (Cell::new(0_u64), Met::default());
+    let outcome = TestRunner::new(config).run(&histories(5..40, troubles), |history| {
         let sale = world.ledger.fresh();
-        let outcome = world.run(live_through(&world.ledger, &sale, &history, gateways.follow(), &crashes));
+        let outcome = world.run(live_through(&world.ledger, &sale, &history, following, &met));
         lived.set(lived.get() + 1);
         world.run(world.ledger.forget(&sale));
         outcome
@@ -124,6 +120,12 @@ fn property(name: &str, cases: u32, ops: std::ops::Range<usize>, gateways: Gatew
     if let Err(TestError::Fail(reason, history)) = outcome {
         panic!("{reason}\n{history:?}");
     }
-    println!("{name}: {} histories, {} crashes of Redis", lived.get(), crashes.get());
-    assert_eq!(crashes.get() > 0, gateways.crash());
+    let Met { crashes, faults } = met;
+    println!(
+        "{name}: {} histories, {} crashes of Redis, {} calls that went wrong",
+        lived.get(),
+        crashes.get(),
+        faults.get()
+    );
+    assert_eq!((crashes.get() > 0, faults.get() > 0), (troubles.crashes, troubles.faults));
 }

@@ -2,11 +2,14 @@
 
 use gateway::domain::definition::{Definition, Model, Package, Store, Terms};
 use gateway::ledger::admin::Lever;
+use gateway::ledger::changes::Amendment;
 use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+
+use super::link::Fault;
 
 /// `TIME` when a history begins, ms.
 pub const START: i64 = 1_700_000_000_000;
@@ -105,11 +108,29 @@ pub enum Op {
     Audit,
     /// Redis comes back as it was so many steps ago.
     Crash(usize),
+    /// The call of a script that a step makes goes wrong; or the second one, if it makes two.
+    Faulty(Fault, bool, Box<Op>),
 }
 
-/// All histories; with crashes of Redis, or without.
-pub fn histories(ops: std::ops::Range<usize>, crashes: bool) -> impl Strategy<Value = History> {
-    let op = if crashes { prop_oneof![8 => op(), 1 => crash()].boxed() } else { op().boxed() };
+/// What there is in histories besides what buyers and ops do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Troubles {
+    /// Redis crashes, and comes back older.
+    pub crashes: bool,
+    /// Calls and answers are lost, late or doubled on their way.
+    pub faults: bool,
+}
+
+/// All histories.
+pub fn histories(ops: std::ops::Range<usize>, troubles: Troubles) -> impl Strategy<Value = History> {
+    let op = match troubles {
+        Troubles { crashes: false, faults: false } => op().boxed(),
+        Troubles { crashes: true, faults: false } => prop_oneof![8 => op(), 1 => crash()].boxed(),
+        Troubles { crashes: false, faults: true } => prop_oneof![5 => op(), 1 => faulty()].boxed(),
+        Troubles { crashes: true, faults: true } => {
+            prop_oneof![8 => op(), 1 => crash(), 2 => faulty()].boxed()
+        }
+    };
     let opens_in = prop_oneof![6 => Just(0), 1 => Just(1_500), 1 => Just(3_600_000)];
     (1..3_u32, 0..4_u32, opens_in, vec(stock(), 6), vec(op, ops)).prop_map(
         |(per_buyer, more, opens_in, stocks, ops)| History {
@@ -218,6 +239,25 @@ fn op() -> impl Strategy<Value = Op> {
 
 fn crash() -> impl Strategy<Value = Op> {
     prop_oneof![1 => Just(0), 5 => 1..12_usize].prop_map(Op::Crash)
+}
+
+fn faulty() -> impl Strategy<Value = Op> {
+    use Fault::{AnswerLate, AnswerLost, Doubled, RequestLost};
+    let fault = select(vec![RequestLost, AnswerLost, AnswerLate, Doubled]);
+    // Of the steps that call no script nothing is lost.
+    (fault, any::<bool>(), op()).prop_map(|(fault, second, op)| Op::Faulty(fault, second, Box::new(op)))
+}
+
+impl Op {
+    /// What an `Amend` asks for.
+    pub fn amendment(&self) -> Amendment {
+        let Self::Amend { model, packages, store, .. } = self else { return Amendment::default() };
+        Amendment {
+            model: model.map(str::to_owned),
+            packages: packages.as_ref().map(|p| p.iter().map(ToString::to_string).collect()),
+            store: store.map(str::to_owned),
+        }
+    }
 }
 
 impl History {

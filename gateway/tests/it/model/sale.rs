@@ -27,7 +27,7 @@ pub struct Claim {
 }
 
 /// A sale.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Model {
     pub definition: Definition,
     pub revision: u64,

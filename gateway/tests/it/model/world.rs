@@ -26,6 +26,7 @@ use redis::Value;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
 
+use super::link::Link;
 use super::plan::{GATEWAYS, Tap};
 use crate::harness::eventually;
 use crate::harness::redis::Redis;
@@ -36,6 +37,8 @@ pub const TEST_CLOCK: &str = include_str!("clock.lua");
 const PATIENCE: Duration = Duration::from_secs(60);
 /// A batch of a gateway whose definition is outdated waits this long for the new one.
 const OUTDATED: Duration = Duration::from_millis(2);
+/// So long somebody waits for an answer that is held back until he has gone.
+const LEFT: Duration = Duration::from_millis(1);
 
 /// A redis-server and a way into its ledger.
 pub struct World {
@@ -50,7 +53,8 @@ pub struct Ledger {
     pub scripts: Arc<Scripts>,
     pub pool: Pool,
     pub admin: Admin,
-    pub lanes: Vec<Rc<Lane<Dial>>>,
+    pub lanes: Vec<Rc<Lane<Link>>>,
+    links: Vec<Link>,
     pub dial: Dial,
     conn: Conn,
     sales: Cell<u64>,
@@ -59,7 +63,9 @@ pub struct Ledger {
 /// One gateway's view of a sale.
 pub struct Gate {
     pub sale: Arc<Sale>,
-    pub lane: Rc<Lane<Dial>>,
+    pub lane: Rc<Lane<Link>>,
+    /// The lane's.
+    pub link: Link,
     queue: Queue,
     follower: Option<JoinHandle<()>>,
 }
@@ -90,8 +96,9 @@ impl Ledger {
         let scripts = Arc::new(Scripts::new(TEST_CLOCK));
         let dial = Dial::new(url, PATIENCE, PATIENCE).unwrap();
         let pool = dial.pool(4);
+        let links: Vec<_> = (0..GATEWAYS).map(|_| Link::over(dial.clone())).collect();
         let lanes: Vec<_> =
-            (0..GATEWAYS).map(|_| Lane::new(dial.clone(), scripts.clone(), Arc::default())).collect();
+            links.iter().map(|link| Lane::new(link.clone(), scripts.clone(), Arc::default())).collect();
         for lane in &lanes {
             tokio::task::spawn_local(lane.clone().keep_open());
             eventually("a lane is connected", || async { lane.live().map(drop) }).await;
@@ -103,6 +110,7 @@ impl Ledger {
             scripts,
             pool,
             lanes,
+            links,
             dial,
         }
     }
@@ -187,11 +195,11 @@ impl Ledger {
     }
 
     fn gate_of(&self, at: usize, sale: Arc<Sale>, follower: Option<JoinHandle<()>>) -> Gate {
-        let lane = self.lanes[at].clone();
+        let (lane, link) = (self.lanes[at].clone(), self.links[at].clone());
         let limits =
             QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
         let queue = Queue::start(sale.clone(), Lanes::over(lane.clone()), limits, Arc::default());
-        Gate { sale, lane, queue, follower }
+        Gate { sale, lane, link, queue, follower }
     }
 
     /// Forgets a sale.
@@ -207,8 +215,22 @@ impl Gate {
     /// Taps that are there at once: one batch, in this order. Only what the contract speaks of is kept of the answers.
     pub async fn reserve(&self, taps: &[Tap], outdated: bool) -> Vec<Decision> {
         let patience = if outdated { OUTDATED } else { PATIENCE };
-        let late = Instant::now() + patience;
-        let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
+        self.reserve_in(taps, patience, patience).await
+    }
+
+    /// The same, and nobody waits for the answer, which is late and comes then.
+    pub async fn reserve_and_leave(&self, taps: &[Tap]) -> Vec<Decision> {
+        let told = self.reserve_in(taps, PATIENCE, LEFT).await;
+        if self.link.is_met() {
+            self.link.held().await;
+            self.link.let_go().await;
+        }
+        told
+    }
+
+    async fn reserve_in(&self, taps: &[Tap], send: Duration, answer: Duration) -> Vec<Decision> {
+        let now = Instant::now();
+        let deadlines = Deadlines { queued: now, send: now + send, answer: now + answer };
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
             let wish = Wish { model, packages, store, accept_partial: *accept_partial };
@@ -231,6 +253,13 @@ impl Gate {
             Decision::Won(r, header) => Decision::Won(shown(r, header), header),
             Decision::Replayed(r, header) => Decision::Replayed(shown(r, header), header),
             other => other,
+        }
+    }
+
+    /// Its lane has a connection, again.
+    pub async fn connected(&self) {
+        while self.lane.live().is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 

@@ -1,0 +1,153 @@
+//! A lane's way to Redis, on which the next script call goes wrong as a network makes it: lost, doubled or late.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use gateway::ledger::dial::{Conn, Dial, Redis};
+use redis::aio::ConnectionLike;
+use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value};
+use tokio::sync::Notify;
+
+/// What becomes of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It never reaches Redis.
+    RequestLost,
+    /// It is carried out, and nobody hears of it.
+    AnswerLost,
+    /// It is carried out, and its answer comes when nobody waits for it any more.
+    AnswerLate,
+    /// It is carried out twice, as by something that sends again what was not answered; the second answer comes.
+    Doubled,
+}
+
+/// Opens connections as a gateway does. Clones are one way.
+#[derive(Clone)]
+pub struct Link {
+    dial: Redis,
+    next: Arc<Next>,
+}
+
+/// What is to happen to the next call of a script.
+#[derive(Default)]
+struct Next {
+    fault: Mutex<Option<(Fault, usize)>>,
+    /// A late answer is there.
+    held: Notify,
+    /// It may go on.
+    free: Notify,
+}
+
+impl Link {
+    pub fn over(dial: Redis) -> Self {
+        Self { dial, next: Arc::default() }
+    }
+
+    /// The next call of a script goes wrong, or the one after so many.
+    pub fn arm(&self, fault: Fault, skip: usize) {
+        *self.next.fault.lock().unwrap() = Some((fault, skip));
+    }
+
+    /// Whether a call has met what it was armed with.
+    pub fn is_met(&self) -> bool {
+        self.next.fault.lock().unwrap().is_none()
+    }
+
+    /// No call does any more; whether one did.
+    pub fn disarm(&self) -> bool {
+        self.next.fault.lock().unwrap().take().is_none()
+    }
+
+    /// Waits until a late answer is held back.
+    pub async fn held(&self) {
+        self.next.held.notified().await;
+    }
+
+    /// Lets it go on, to whoever is still there.
+    pub async fn let_go(&self) {
+        self.next.free.notify_one();
+        // All is on one thread, and nothing that it now leads to waits for anything outside.
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+impl Next {
+    fn meet(&self) -> Option<Fault> {
+        let mut fault = self.fault.lock().unwrap();
+        match fault.take() {
+            Some((fault, 0)) => Some(fault),
+            later => {
+                *fault = later.map(|(fault, skip)| (fault, skip - 1));
+                None
+            }
+        }
+    }
+}
+
+impl Dial for Link {
+    type Conn = Faulty;
+
+    async fn dial(&self) -> RedisResult<Faulty> {
+        Ok(Faulty { conn: self.dial.dial().await?, next: self.next.clone() })
+    }
+}
+
+/// One of its connections.
+#[derive(Clone)]
+pub struct Faulty {
+    conn: Conn,
+    next: Arc<Next>,
+}
+
+impl ConnectionLike for Faulty {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        let Self { conn, next } = self;
+        Box::pin(async move {
+            if !is_script(cmd) {
+                return conn.req_packed_command(cmd).await;
+            }
+            let Some(fault) = next.meet() else {
+                return conn.req_packed_command(cmd).await;
+            };
+            if fault == Fault::RequestLost {
+                return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
+            }
+            let answer = conn.req_packed_command(cmd).await;
+            if answer.as_ref().is_err_and(|e| e.kind() == ErrorKind::Server(ServerErrorKind::NoScript)) {
+                // It comes again, with the script.
+                *next.fault.lock().unwrap() = Some((fault, 0));
+                return answer;
+            }
+            match fault {
+                Fault::Doubled => conn.req_packed_command(cmd).await,
+                Fault::AnswerLate => {
+                    next.held.notify_one();
+                    next.free.notified().await;
+                    answer
+                }
+                Fault::AnswerLost | Fault::RequestLost => {
+                    Err(io::Error::from(io::ErrorKind::ConnectionReset).into())
+                }
+            }
+        })
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        self.conn.req_packed_commands(pipeline, offset, count)
+    }
+
+    fn get_db(&self) -> i64 {
+        self.conn.get_db()
+    }
+}
+
+fn is_script(cmd: &Cmd) -> bool {
+    cmd.args_iter().next().is_some_and(|word| matches!(word, redis::Arg::Simple(b"EVALSHA")))
+}
