@@ -68,7 +68,7 @@ async fn read_all(gateway: &Gateway) {
     .await;
 }
 
-async fn healed(gateway: &Gateway) -> Value {
+pub async fn healed(gateway: &Gateway) -> Value {
     let adopted = eventually("the ledger is healed", || async {
         let lines = journal(gateway).await;
         lines.into_iter().rev().find(|line| line["kind"] == "adopt" && line["healed"].is_u64())

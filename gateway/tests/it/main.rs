@@ -50,4 +50,5 @@ mod tally;
 mod time;
 mod tls;
 mod tokens;
+mod versions;
 mod wire;

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod cluster;
 pub mod frames;
 pub mod gateway;
+pub mod inside;
 pub mod metrics;
 pub mod proxy;
 pub mod raw;
