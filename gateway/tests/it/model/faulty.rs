@@ -22,6 +22,10 @@ struct Call<'a> {
 impl Life<'_> {
     /// The call of a script that this step makes, or the one after, meets this fault.
     pub(super) async fn faulty(&mut self, fault: Fault, second: bool, op: &Op) -> Outcome {
+        if self.following {
+            // A call with an outdated definition would be refused, and there would be another.
+            self.audit(op).await?;
+        }
         let call = |at| Call { op, at, fault };
         match op {
             Op::Reserve(at, taps) if !self.is_outdated(*at) => self.faulty_reserve(call(*at), taps).await,
@@ -50,6 +54,8 @@ impl Life<'_> {
             _ => gate.reserve(taps, false).await,
         };
         let was_met = self.is_over(&call).await;
+        // Who leaves so soon may be gone before his tap was sent.
+        let was_sent = !told.iter().any(|told| matches!(told, Decision::NotTaken(_)));
         let mut as_if = self.model.clone();
         let first = as_if.reserve(taps);
         let heard = match call.fault {
@@ -59,6 +65,7 @@ impl Life<'_> {
         for ((told, first), heard) in told.iter().zip(&first).zip(&heard) {
             let lost = was_met && call.fault != Fault::Doubled;
             let is_true = match told {
+                Decision::NotTaken(_) => call.fault == Fault::AnswerLate && !was_met,
                 Decision::Unknown => lost,
                 Decision::Won(..) | Decision::Replayed(..) => !lost && told == heard,
                 // Memory may have refused it, without a call.
@@ -68,7 +75,7 @@ impl Life<'_> {
                 return fail(&(call.fault, was_met, call.op), told, &(first, heard));
             }
         }
-        if !was_met || call.fault != Fault::RequestLost {
+        if was_sent && (!was_met || call.fault != Fault::RequestLost) {
             self.model = as_if;
         }
         Ok(())

@@ -79,7 +79,7 @@ pub(super) struct Life<'a> {
     pub(super) gates: Vec<Gate>,
     /// Of the definition that each gateway knows.
     revisions: Vec<u64>,
-    following: bool,
+    pub(super) following: bool,
     /// What Redis falls back to, if it does.
     past: Option<Past>,
     /// Calls that went wrong.
@@ -253,7 +253,7 @@ impl Life<'_> {
     }
 
     /// The gateway's own audit balances, and says what the model says.
-    async fn audit(&self, op: &Op) -> Outcome {
+    pub(super) async fn audit(&self, op: &Op) -> Outcome {
         let mut report = self.ledger.audit(self.id()).await;
         if self.following {
             for gate in &self.gates {

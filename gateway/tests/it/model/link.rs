@@ -4,9 +4,8 @@ use std::io;
 use std::sync::{Arc, Mutex};
 
 use gateway::ledger::dial::{Conn, Dial, Redis};
-use gateway::ledger::scripts::text;
 use redis::aio::ConnectionLike;
-use redis::{Cmd, ErrorKind, Pipeline, RedisFuture, RedisResult, ServerErrorKind, Value};
+use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 use tokio::sync::Notify;
 
 /// What becomes of one call.
@@ -116,10 +115,6 @@ impl ConnectionLike for Faulty {
                 return Err(io::Error::from(io::ErrorKind::ConnectionReset).into());
             }
             let answer = conn.req_packed_command(cmd).await;
-            if comes_again(&answer) {
-                *next.fault.lock().unwrap() = Some((fault, 0));
-                return answer;
-            }
             match fault {
                 Fault::Doubled => conn.req_packed_command(cmd).await,
                 Fault::AnswerLate => {
@@ -145,15 +140,6 @@ impl ConnectionLike for Faulty {
 
     fn get_db(&self) -> i64 {
         self.conn.get_db()
-    }
-}
-
-/// Nothing was decided, and the gateway calls once more: with the script, or with the definition that it has not read yet.
-fn comes_again(answer: &RedisResult<Value>) -> bool {
-    match answer {
-        Ok(Value::Array(reply)) => reply.first().is_some_and(|word| text(word) == "revision"),
-        Ok(_) => false,
-        Err(error) => error.kind() == ErrorKind::Server(ServerErrorKind::NoScript),
     }
 }
 

@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A batch of a gateway whose definition is outdated waits this long for the new one.
 const OUTDATED: Duration = Duration::from_millis(2);
 /// So long somebody waits for an answer that is held back until he has gone.
-const LEFT: Duration = Duration::from_millis(1);
+const LEFT: Duration = Duration::from_millis(5);
 
 /// A redis-server and a way into its ledger.
 pub struct World {
@@ -103,9 +103,12 @@ impl Ledger {
             tokio::task::spawn_local(lane.clone().keep_open());
             eventually("a lane is connected", || async { lane.live().map(drop) }).await;
         }
+        let mut conn = dial.dial_for("", PATIENCE).await.unwrap();
+        // From now on every call is the only one.
+        scripts.load(&mut conn).await.unwrap();
         Self {
             admin: Admin::new(pool.clone(), scripts.clone(), Arc::default()),
-            conn: dial.dial_for("", PATIENCE).await.unwrap(),
+            conn,
             sales: Cell::new(0),
             scripts,
             pool,
@@ -215,12 +218,12 @@ impl Gate {
     /// Taps that are there at once: one batch, in this order. Only what the contract speaks of is kept of the answers.
     pub async fn reserve(&self, taps: &[Tap], outdated: bool) -> Vec<Decision> {
         let patience = if outdated { OUTDATED } else { PATIENCE };
-        self.reserve_in(taps, patience, patience).await
+        self.reserve_in(taps, patience).await
     }
 
     /// The same, and nobody waits for the answer, which is late and comes then.
     pub async fn reserve_and_leave(&self, taps: &[Tap]) -> Vec<Decision> {
-        let told = self.reserve_in(taps, PATIENCE, LEFT).await;
+        let told = self.reserve_in(taps, LEFT).await;
         if self.link.is_met() {
             self.link.held().await;
             self.link.let_go().await;
@@ -228,9 +231,9 @@ impl Gate {
         told
     }
 
-    async fn reserve_in(&self, taps: &[Tap], send: Duration, answer: Duration) -> Vec<Decision> {
-        let now = Instant::now();
-        let deadlines = Deadlines { queued: now, send: now + send, answer: now + answer };
+    async fn reserve_in(&self, taps: &[Tap], patience: Duration) -> Vec<Decision> {
+        let late = Instant::now() + patience;
+        let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
             let wish = Wish { model, packages, store, accept_partial: *accept_partial };
