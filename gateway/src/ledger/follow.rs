@@ -4,6 +4,7 @@
 //! and a connection of its own, and one more reads which sales there are.
 
 mod caught_up;
+mod each;
 mod position;
 mod reading;
 mod tally;
@@ -20,7 +21,6 @@ pub use reading::load;
 pub(super) use reading::scan;
 use reading::{Journal, Reading, no_entry, read_whole};
 use redis::Value;
-use tokio::task::JoinHandle;
 
 use super::dial::{Conn, Dial, Redis, run_id};
 use super::journal::Entry;
@@ -113,58 +113,6 @@ impl Following {
             }
             tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
         }
-    }
-
-    /// Keeps a follower for each sale that there is.
-    async fn follow_each(self) {
-        let outage = Outage::of("the sales of the cluster can't be listed");
-        let listed: Rc<RefCell<HashSet<String>>> = Rc::default();
-        let mut followers: HashMap<String, JoinHandle<()>> = HashMap::new();
-        let mut conn = None;
-        loop {
-            let before = followers.len();
-            match self.list(&mut conn).await {
-                Ok(ids) => {
-                    outage.is_over();
-                    for id in &ids {
-                        followers.entry(id.clone()).or_insert_with(|| {
-                            self.caught_up.is_behind(id);
-                            let one = One { id: id.clone(), listed: listed.clone() };
-                            tokio::task::spawn_local(self.clone().follow(Some(one)))
-                        });
-                    }
-                    // One that is not listed any more is followed until it is known that it was purged.
-                    followers.retain(|id, task| {
-                        let goes_on = ids.contains(id) || self.sales.get(id).is_some();
-                        if !goes_on {
-                            task.abort();
-                            self.caught_up.without(id);
-                        }
-                        goes_on
-                    });
-                    let unread = ids.iter().filter(|id| self.sales.get(id).is_none());
-                    self.sales.set_unread(unread.cloned().collect());
-                    *listed.borrow_mut() = ids;
-                    self.caught_up.has_begun();
-                }
-                Err(error) => {
-                    self.uses.failed();
-                    outage.goes_on(error);
-                    conn = None;
-                }
-            }
-            // A new one is unread only for as long as its follower takes.
-            let is_new = followers.len() > before;
-            tokio::time::sleep(if is_new { GATHER } else { Duration::from_millis(BLOCK_MS) }).await;
-        }
-    }
-
-    async fn list(&self, conn: &mut Option<Conn>) -> redis::RedisResult<HashSet<String>> {
-        let conn = match conn {
-            Some(conn) => conn,
-            none => none.insert(self.redis.dial_for(SALES, READ_MAX).await?),
-        };
-        redis::cmd("SMEMBERS").arg(SALES).query_async(conn).await
     }
 }
 
