@@ -22,6 +22,8 @@ pub struct Met {
     pub crashes: Cell<u64>,
     /// Calls that went wrong.
     pub faults: Cell<u64>,
+    /// Calls that were made at once, two each time.
+    pub pairs: Cell<u64>,
 }
 
 /// Adds what it meets.
@@ -43,6 +45,7 @@ pub async fn live_through(
         following,
         past: history.crashes().then(|| Past::new(ledger, GATEWAYS)),
         faults: 0,
+        pairs: 0,
     };
     for at in 0..GATEWAYS {
         life.gates.push(match following {
@@ -69,6 +72,7 @@ pub async fn live_through(
     }
     met.crashes.set(met.crashes.get() + life.past.as_ref().map_or(0, |past| past.crashes));
     met.faults.set(met.faults.get() + life.faults);
+    met.pairs.set(met.pairs.get() + life.pairs);
     life.end().await
 }
 
@@ -84,6 +88,7 @@ pub(super) struct Life<'a> {
     past: Option<Past>,
     /// Calls that went wrong.
     pub(super) faults: u64,
+    pub(super) pairs: u64,
 }
 
 impl Life<'_> {
@@ -146,6 +151,7 @@ impl Life<'_> {
             Op::Audit => self.audit(op).await?,
             Op::Crash(back) => self.crash(op, *back).await?,
             Op::Faulty(fault, second, op) => self.faulty(*fault, *second, op).await?,
+            Op::Together(one, other) => self.together(op, [one, other]).await?,
         }
         Ok(())
     }
@@ -156,6 +162,12 @@ impl Life<'_> {
 
     pub(super) fn is_outdated(&self, at: usize) -> bool {
         !self.following && self.revisions[at] != self.model.revision
+    }
+
+    pub(super) async fn refresh_if_outdated(&mut self, at: usize) {
+        if self.is_outdated(at) {
+            self.refresh(at).await;
+        }
     }
 
     async fn refresh(&mut self, at: usize) {
@@ -221,10 +233,8 @@ impl Life<'_> {
         let Some((place, id)) = self.meant(which) else {
             return Ok(());
         };
-        if self.is_outdated(at) {
-            // It would wait for the new definition for seconds.
-            self.refresh(at).await;
-        }
+        // It would wait for the new definition for seconds.
+        self.refresh_if_outdated(at).await;
         let (gate, part) = (&self.gates[at], self.part(place, who));
         let told = changes::amend(&gate.lane, &gate.sale, &id, by(who, &part), wanted).await;
         same(op, plain_change(told), self.model.amend(place, who, wanted))

@@ -6,6 +6,7 @@ mod life;
 mod link;
 mod plan;
 mod sale;
+mod together;
 pub mod world;
 
 use std::cell::Cell;
@@ -38,25 +39,31 @@ fn gateways_that_follow_do_what_the_model_does() {
 /// Redis forgets the last changes, and gets them back from what gateways have read of its journal.
 #[test]
 fn a_ledger_that_is_healed_from_what_was_read_does_what_the_model_does() {
-    property("healed-from-read", 150, true, Troubles { crashes: true, faults: false });
+    property("healed-from-read", 150, true, Troubles { crashes: true, ..Troubles::default() });
 }
 
 /// Redis forgets the last changes, and gets them back from nothing but the answers that gateways gave.
 #[test]
 fn a_ledger_that_is_healed_from_what_was_told_does_what_the_model_does() {
-    property("healed-from-told", 600, false, Troubles { crashes: true, faults: false });
+    property("healed-from-told", 600, false, Troubles { crashes: true, ..Troubles::default() });
 }
 
 /// Calls and answers are lost, late or doubled between gateways and Redis: what was done is done once, and asking again tells it.
 #[test]
 fn a_ledger_whose_answers_are_lost_does_what_the_model_does() {
-    property("answers-lost", 600, false, Troubles { crashes: false, faults: true });
+    property("answers-lost", 600, false, Troubles { faults: true, ..Troubles::default() });
 }
 
 /// Both at once: what nobody was told is gone with Redis, and comes back from who had read it.
 #[test]
 fn a_ledger_that_is_healed_of_what_nobody_was_told_does_what_the_model_does() {
-    property("answers-lost-and-healed", 150, true, Troubles { crashes: true, faults: true });
+    property("answers-lost-and-healed", 150, true, Troubles { crashes: true, faults: true, pairs: false });
+}
+
+/// Whatever two gateways do at once, it is as if one had been first.
+#[test]
+fn calls_at_once_do_what_the_model_does_one_by_one() {
+    property("at-once", 600, false, Troubles { pairs: true, ..Troubles::default() });
 }
 
 /// An item is known to no gateway before its definition has come to it through the journal.
@@ -120,12 +127,11 @@ fn property(name: &str, cases: u32, following: bool, troubles: Troubles) {
     if let Err(TestError::Fail(reason, history)) = outcome {
         panic!("{reason}\n{history:?}");
     }
-    let Met { crashes, faults } = met;
+    let [crashes, faults, pairs] = [met.crashes, met.faults, met.pairs].map(Cell::into_inner);
     println!(
-        "{name}: {} histories, {} crashes of Redis, {} calls that went wrong",
-        lived.get(),
-        crashes.get(),
-        faults.get()
+        "{name}: {} histories, {crashes} crashes of Redis, {faults} calls that went wrong, {pairs} pairs of calls at once",
+        lived.get()
     );
-    assert_eq!((crashes.get() > 0, faults.get() > 0), (troubles.crashes, troubles.faults));
+    let had = Troubles { crashes: crashes > 0, faults: faults > 0, pairs: pairs > 0 };
+    assert_eq!(had, troubles);
 }
