@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use gateway::domain::identity::BuyerHash;
 use gateway::ledger::batch::Decision;
 use gateway::ledger::changes::{self, Amendment, Change};
 use gateway::ledger::reaper;
@@ -62,10 +63,15 @@ impl Life<'_> {
             Fault::Doubled if was_met => as_if.reserve(taps),
             _ => first.clone(),
         };
-        for ((told, first), heard) in told.iter().zip(&first).zip(&heard) {
+        let sale = &self.gates[call.at].sale;
+        for (((tap, told), first), heard) in taps.iter().zip(&told).zip(&first).zip(&heard) {
             let lost = was_met && call.fault != Fault::Doubled;
             let is_true = match told {
                 Decision::NotTaken(_) => call.fault == Fault::AnswerLate && !was_met,
+                // Memory refuses him nothing from now on: he may have won.
+                Decision::Unknown if call.fault != Fault::AnswerLate => {
+                    lost && sale.may_have_won(BuyerHash::new(&sale.id, tap.buyer).mark())
+                }
                 Decision::Unknown => lost,
                 Decision::Won(..) | Decision::Replayed(..) => !lost && told == heard,
                 // Memory may have refused it, without a call.
