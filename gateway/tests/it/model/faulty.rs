@@ -4,17 +4,18 @@ use std::future::Future;
 
 use gateway::domain::identity::BuyerHash;
 use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::{self, Amendment, Change};
+use gateway::ledger::changes::Change;
 use gateway::ledger::reaper;
 
 use super::Outcome;
-use super::life::{Life, by, fail, same};
+use super::call::Call;
+use super::life::{Life, fail, same};
 use super::link::Fault;
-use super::plan::{Op, Tap, Who};
-use super::world::plain_change;
+use super::plan::Op;
+use super::sale::Model;
 
 /// One call that meets a fault, or ends before there is anything to go wrong.
-struct Call<'a> {
+struct Attempt<'a> {
     op: &'a Op,
     at: usize,
     fault: Fault,
@@ -27,49 +28,42 @@ impl Life<'_> {
             // A call with an outdated definition would be refused, and there would be another.
             self.audit(op).await?;
         }
-        let call = |at| Call { op, at, fault };
+        let attempt = |at: &usize| Attempt { op, at: *at, fault };
         match op {
-            Op::Reserve(at, taps) if !self.is_outdated(*at) => self.faulty_reserve(call(*at), taps).await,
-            Op::Again(at, which) if !self.is_outdated(*at) => {
-                let Some((place, _)) = self.meant(*which) else { return Ok(()) };
-                let taps = [self.model.claims[place].want.clone()];
-                self.faulty_reserve(call(*at), &taps).await
-            }
-            Op::Confirm { at, which, payment, version_off } => {
-                self.faulty_confirm(call(*at), *which, payment, *version_off).await
-            }
-            Op::Cancel(at, which, who) => self.faulty_cancel(call(*at), *which, *who).await,
-            Op::Amend { at, which, who, .. } if !self.is_outdated(*at) => {
-                self.faulty_amend(call(*at), second, *which, *who, &op.amendment()).await
-            }
-            Op::Sweep(at, entries) => self.faulty_sweep(call(*at), *entries).await,
+            Op::Reserve(at, _) | Op::Again(at, _) | Op::Amend { at, .. } if self.is_outdated(*at) => Ok(()),
+            Op::Sweep(at, entries) => self.faulty_sweep(attempt(at), *entries).await,
+            // It reads, and then changes: the second call is the one that may do something.
+            Op::Amend { at, .. } => self.faulty_change(attempt(at), usize::from(second), second).await,
+            Op::Confirm { at, .. } | Op::Cancel(at, ..) => self.faulty_change(attempt(at), 0, true).await,
+            Op::Reserve(at, _) | Op::Again(at, _) => self.faulty_reserve(attempt(at)).await,
             _ => Ok(()),
         }
     }
 
-    async fn faulty_reserve(&mut self, call: Call<'_>, taps: &[Tap]) -> Outcome {
-        let gate = &self.gates[call.at];
-        gate.link.arm(call.fault, 0);
-        let told = match call.fault {
-            Fault::AnswerLate => gate.reserve_and_leave(taps).await,
-            _ => gate.reserve(taps, false).await,
+    async fn faulty_reserve(&mut self, attempt: Attempt<'_>) -> Outcome {
+        let Some(Call::Reserve(taps)) = self.call(attempt.op) else { return Ok(()) };
+        let gate = &self.gates[attempt.at];
+        gate.link.arm(attempt.fault, 0);
+        let told = match attempt.fault {
+            Fault::AnswerLate => gate.reserve_and_leave(&taps).await,
+            _ => gate.reserve(&taps, false).await,
         };
-        let was_met = self.is_over(&call).await;
+        let was_met = self.is_over(&attempt).await;
         // Who leaves so soon may be gone before his tap was sent.
         let was_sent = !told.iter().any(|told| matches!(told, Decision::NotTaken(_)));
         let mut as_if = self.model.clone();
-        let first = as_if.reserve(taps);
-        let heard = match call.fault {
-            Fault::Doubled if was_met => as_if.reserve(taps),
+        let first = as_if.reserve(&taps);
+        let heard = match attempt.fault {
+            Fault::Doubled if was_met => as_if.reserve(&taps),
             _ => first.clone(),
         };
-        let sale = &self.gates[call.at].sale;
+        let sale = &self.gates[attempt.at].sale;
         for (((tap, told), first), heard) in taps.iter().zip(&told).zip(&first).zip(&heard) {
-            let lost = was_met && call.fault != Fault::Doubled;
+            let lost = was_met && attempt.fault != Fault::Doubled;
             let is_true = match told {
-                Decision::NotTaken(_) => call.fault == Fault::AnswerLate && !was_met,
+                Decision::NotTaken(_) => attempt.fault == Fault::AnswerLate && !was_met,
                 // Memory refuses him nothing from now on: he may have won.
-                Decision::Unknown if call.fault != Fault::AnswerLate => {
+                Decision::Unknown if attempt.fault != Fault::AnswerLate => {
                     lost && sale.may_have_won(BuyerHash::new(&sale.id, tap.buyer).mark())
                 }
                 Decision::Unknown => lost,
@@ -78,89 +72,23 @@ impl Life<'_> {
                 _ => told == first || (!lost && told == heard),
             };
             if !is_true {
-                return fail(&(call.fault, was_met, call.op), told, &(first, heard));
+                return fail(&(attempt.fault, was_met, attempt.op), told, &(first, heard));
             }
         }
-        if was_sent && (!was_met || call.fault != Fault::RequestLost) {
+        if was_sent && (!was_met || attempt.fault != Fault::RequestLost) {
             self.model = as_if;
         }
         Ok(())
     }
 
-    async fn faulty_confirm(&mut self, call: Call<'_>, which: usize, payment: &str, off: i64) -> Outcome {
-        let Some((place, id)) = self.meant(which) else { return Ok(()) };
-        let version = self.model.version_of(place).saturating_add_signed(off);
-        let gate = &self.gates[call.at];
-        let told = self.told(&call, 0, changes::confirm(&gate.lane, &gate.sale, &id, payment, version)).await;
-        self.compare(&call, told, true, |model| model.confirm(place, payment, off)).await
-    }
-
-    async fn faulty_cancel(&mut self, call: Call<'_>, which: usize, who: Who) -> Outcome {
-        let Some((place, id)) = self.meant(which) else { return Ok(()) };
-        let (gate, part) = (&self.gates[call.at], self.part(place, who));
-        let told = self.told(&call, 0, changes::cancel(&gate.lane, &gate.sale, &id, by(who, &part))).await;
-        self.compare(&call, told, true, |model| model.cancel(place, who)).await
-    }
-
-    /// It reads, and then changes: the second call is the one that may do something.
-    async fn faulty_amend(
-        &mut self,
-        call: Call<'_>,
-        second: bool,
-        which: usize,
-        who: Who,
-        wanted: &Amendment,
-    ) -> Outcome {
-        let Some((place, id)) = self.meant(which) else { return Ok(()) };
-        let (gate, part) = (&self.gates[call.at], self.part(place, who));
-        let amend = changes::amend(&gate.lane, &gate.sale, &id, by(who, &part), wanted);
-        let told = self.told(&call, usize::from(second), amend).await;
-        self.compare(&call, told, second, |model| model.amend(place, who, wanted)).await
-    }
-
-    /// The reaper tries again, as soon as it can.
-    async fn faulty_sweep(&mut self, call: Call<'_>, entries: usize) -> Outcome {
-        let gate = &self.gates[call.at];
-        let live = gate.lane.live().unwrap();
-        let _ = self.told(&call, 0, reaper::sweep(&gate.lane, &live, &gate.sale, entries)).await;
-        self.is_over(&call).await;
-        let gate = &self.gates[call.at];
-        gate.sweep_all(entries).await;
-        self.model.sweep();
-        let sequence: u64 = self.ledger.command(&["HGET", gate.sale.keys.state(), "sequence"]).await;
-        self.model.swept_in(sequence - self.model.sequence);
-        Ok(())
-    }
-
-    /// What is told; nobody waits for an answer that is late.
-    async fn told<T>(&self, call: &Call<'_>, skip: usize, work: impl Future<Output = T>) -> Option<T> {
-        let link = &self.gates[call.at].link;
-        link.arm(call.fault, skip);
-        tokio::select! {
-            biased;
-            told = work => Some(told),
-            () = link.held() => None,
-        }
-    }
-
-    /// Whether the fault was met. The gateway has a connection again.
-    async fn is_over(&mut self, call: &Call<'_>) -> bool {
-        let gate = &self.gates[call.at];
-        let was_met = gate.link.disarm();
-        gate.connected().await;
-        self.faults += u64::from(was_met);
-        was_met
-    }
-
-    /// `changes`: what met the fault would have changed something; otherwise it only read.
-    async fn compare<F>(&mut self, call: &Call<'_>, told: Option<Change>, changes: bool, expect: F) -> Outcome
-    where
-        F: Fn(&mut super::sale::Model) -> Change,
-    {
-        let told = told.map(plain_change);
-        let was_met = self.is_over(call).await;
-        let what = (call.fault, was_met, call.op);
-        match call.fault {
+    /// `changes`: what meets the fault, after so many calls, would change something; otherwise it only reads.
+    async fn faulty_change(&mut self, attempt: Attempt<'_>, skip: usize, changes: bool) -> Outcome {
+        let Some(Call::Change(meant, wanted)) = self.call(attempt.op) else { return Ok(()) };
+        let told = self.told(&attempt, skip, wanted.ask(&self.gates[attempt.at], &meant)).await;
+        let expect = |model: &mut Model| wanted.expect(model, &meant);
+        let was_met = self.is_over(&attempt).await;
+        let what = (attempt.fault, was_met, attempt.op);
+        match attempt.fault {
             _ if !was_met => return same(&what, told, Some(expect(&mut self.model))),
             Fault::Doubled => {
                 if changes {
@@ -173,11 +101,45 @@ impl Life<'_> {
             Fault::AnswerLost | Fault::AnswerLate => {}
         }
         let is_true = match &told {
-            None => call.fault == Fault::AnswerLate,
+            None => attempt.fault == Fault::AnswerLate,
             Some(Change::Unknown) => changes,
             Some(Change::NotTaken(_)) => !changes,
             Some(_) => false,
         };
         if is_true { Ok(()) } else { fail(&what, &told, &"unknown, or not taken if it only read") }
+    }
+
+    /// The reaper tries again, as soon as it can.
+    async fn faulty_sweep(&mut self, attempt: Attempt<'_>, entries: usize) -> Outcome {
+        let gate = &self.gates[attempt.at];
+        let live = gate.lane.live().unwrap();
+        let _ = self.told(&attempt, 0, reaper::sweep(&gate.lane, &live, &gate.sale, entries)).await;
+        self.is_over(&attempt).await;
+        let gate = &self.gates[attempt.at];
+        gate.sweep_all(entries).await;
+        self.model.sweep();
+        let sequence: u64 = self.ledger.command(&["HGET", gate.sale.keys.state(), "sequence"]).await;
+        self.model.swept_in(sequence - self.model.sequence);
+        Ok(())
+    }
+
+    /// What is told; nobody waits for an answer that is late.
+    async fn told<T>(&self, attempt: &Attempt<'_>, skip: usize, work: impl Future<Output = T>) -> Option<T> {
+        let link = &self.gates[attempt.at].link;
+        link.arm(attempt.fault, skip);
+        tokio::select! {
+            biased;
+            told = work => Some(told),
+            () = link.held() => None,
+        }
+    }
+
+    /// Whether the fault was met. The gateway has a connection again.
+    async fn is_over(&mut self, attempt: &Attempt<'_>) -> bool {
+        let gate = &self.gates[attempt.at];
+        let was_met = gate.link.disarm();
+        gate.connected().await;
+        self.faults += u64::from(was_met);
+        was_met
     }
 }

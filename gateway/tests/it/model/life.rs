@@ -6,14 +6,14 @@ use std::fmt::Debug;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::ledger::audit::Verdict;
 use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::{self, Amendment, By, Change};
+use gateway::ledger::changes::{self, By, Change};
 use proptest::test_runner::TestCaseError;
 
 use super::Outcome;
 use super::crash::Past;
 use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
 use super::sale::Model;
-use super::world::{Gate, Ledger, ops, plain, plain_change};
+use super::world::{Gate, Ledger, ops, plain};
 use crate::tally::agrees;
 
 /// What was met on the way.
@@ -123,12 +123,8 @@ impl Life<'_> {
                     self.reserve(op, *at, &[tap.clone(), tap]).await?;
                 }
             }
-            Op::Confirm { at, which, payment, version_off } => {
-                self.confirm(op, *at, *which, payment, *version_off).await?;
-            }
-            Op::Cancel(at, which, who) => self.cancel(op, *at, *which, *who).await?,
-            Op::Amend { at, which, who, .. } => {
-                self.amend(op, *at, *which, *who, &op.amendment()).await?;
+            Op::Confirm { at, .. } | Op::Cancel(at, ..) | Op::Amend { at, .. } => {
+                self.change(op, *at).await?
             }
             Op::Read(at, sub) => self.read(op, *at, sub).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
@@ -208,36 +204,21 @@ impl Life<'_> {
         Some((place, self.model.id_of(place)))
     }
 
-    async fn confirm(&mut self, op: &Op, at: usize, which: usize, payment: &str, off: i64) -> Outcome {
-        let gate = &self.gates[at];
-        let Some((place, id)) = self.meant(which) else {
-            let id = reservation_id(self.id(), "nobody", "k0");
-            let told = changes::confirm(&gate.lane, &gate.sale, &id, payment, 1).await;
-            return same(op, told, Change::NotFound);
-        };
-        let version = self.model.version_of(place).saturating_add_signed(off);
-        let told = changes::confirm(&gate.lane, &gate.sale, &id, payment, version).await;
-        same(op, plain_change(told), self.model.confirm(place, payment, off))
+    async fn change(&mut self, op: &Op, at: usize) -> Outcome {
+        let Some(call) = self.call(op) else { return self.nobody_s(op, at).await };
+        if matches!(op, Op::Amend { .. }) {
+            // It would wait for the new definition for seconds.
+            self.refresh_if_outdated(at).await;
+        }
+        same(op, call.make(&self.gates[at]).await, call.expect(&mut self.model))
     }
 
-    async fn cancel(&mut self, op: &Op, at: usize, which: usize, who: Who) -> Outcome {
-        let Some((place, id)) = self.meant(which) else {
-            return Ok(());
-        };
-        let (gate, part) = (&self.gates[at], self.part(place, who));
-        let told = changes::cancel(&gate.lane, &gate.sale, &id, by(who, &part)).await;
-        same(op, plain_change(told), self.model.cancel(place, who))
-    }
-
-    async fn amend(&mut self, op: &Op, at: usize, which: usize, who: Who, wanted: &Amendment) -> Outcome {
-        let Some((place, id)) = self.meant(which) else {
-            return Ok(());
-        };
-        // It would wait for the new definition for seconds.
-        self.refresh_if_outdated(at).await;
-        let (gate, part) = (&self.gates[at], self.part(place, who));
-        let told = changes::amend(&gate.lane, &gate.sale, &id, by(who, &part), wanted).await;
-        same(op, plain_change(told), self.model.amend(place, who, wanted))
+    /// While there is no reservation, none can be confirmed.
+    async fn nobody_s(&self, op: &Op, at: usize) -> Outcome {
+        let Op::Confirm { payment, .. } = op else { return Ok(()) };
+        let (gate, id) = (&self.gates[at], reservation_id(self.id(), "nobody", "k0"));
+        let told = changes::confirm(&gate.lane, &gate.sale, &id, payment, 1).await;
+        same(op, told, Change::NotFound)
     }
 
     pub(super) fn part(&self, place: usize, who: Who) -> String {

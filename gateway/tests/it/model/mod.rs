@@ -1,5 +1,6 @@
 //! The property: over thousands of random histories the ledger answers, counts and audits as a small model does.
 
+mod call;
 mod crash;
 mod faulty;
 mod life;

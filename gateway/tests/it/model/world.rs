@@ -101,7 +101,7 @@ impl Ledger {
             links.iter().map(|link| Lane::new(link.clone(), scripts.clone(), Arc::default())).collect();
         for lane in &lanes {
             tokio::task::spawn_local(lane.clone().keep_open());
-            eventually("a lane is connected", || async { lane.live().map(drop) }).await;
+            connected(lane).await;
         }
         let mut conn = dial.dial_for("", PATIENCE).await.unwrap();
         // From now on every call is the only one.
@@ -261,9 +261,7 @@ impl Gate {
 
     /// Its lane has a connection, again.
     pub async fn connected(&self) {
-        while self.lane.live().is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        connected(&self.lane).await;
     }
 
     /// Ticks, or sweeps up to so many journal entries.
@@ -296,6 +294,10 @@ impl Gate {
             }
         }
     }
+}
+
+async fn connected(lane: &Lane<Link>) {
+    eventually("a lane is connected", || async { lane.live().map(drop) }).await;
 }
 
 /// Without what the contract does not show.
