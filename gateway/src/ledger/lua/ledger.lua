@@ -33,7 +33,8 @@ local CHUNK = 1000
 
 -- Of everything below. A ledger of a later one is refused: gateways of two versions may run side by side, and the older must
 -- not write what the newer can't read. One without is of the first.
-local FORMAT = 1
+--   2  the sale's incarnation is in the state; rows keep the subs of all identity providers and a bounded list of changes
+local FORMAT = 2
 
 local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paused', 'frozen', 'closed',
   'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
