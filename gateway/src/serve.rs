@@ -376,7 +376,7 @@ async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, inter
                     }
                     let problems = i64::try_from(report.problems.len()).unwrap_or(i64::MAX);
                     let drift = report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems;
-                    metrics.audited(&sale.id, drift, problem);
+                    metrics.audited(&sale, drift, problem);
                 }
                 Err(failure) => tracing::warn!(sale = sale.id, %failure, "no audit"),
             }

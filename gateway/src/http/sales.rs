@@ -63,7 +63,7 @@ impl Pages {
                 p
             }
             _ => {
-                let page = Page::new(memory, phase, poll_after_ms);
+                let page = Page::new(sale.incarnation(), memory, phase, poll_after_ms);
                 pages.entry(sale.id.clone()).insert_entry(page).into_mut()
             }
         };
@@ -75,11 +75,13 @@ impl Pages {
 }
 
 impl Page {
-    fn new(memory: Arc<Memory>, phase: Phase, poll_after_ms: u64) -> Self {
+    fn new(incarnation: &str, memory: Arc<Memory>, phase: Phase, poll_after_ms: u64) -> Self {
         let mut head = serde_json::to_string(&view(&memory, phase, poll_after_ms)).unwrap_or_default();
         // `server_time` was left empty: what is cut off is the closing `"}`.
         head.truncate(head.len().saturating_sub(2));
         let mut hasher = DefaultHasher::new();
+        // Another sale of the same name is never "not modified".
+        hasher.write(incarnation.as_bytes());
         hasher.write(head.as_bytes());
         Self {
             of: memory,

@@ -13,10 +13,10 @@ use super::heal::Told;
 use super::journal::{self, Cursor, Entry};
 use super::keys::{Keys, SALES};
 use super::lane::MOVED;
-use super::memory::Sales;
+use super::memory::{Sale, Sales, identity, new_incarnation};
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 use super::snapshot::{self, Snapshot};
-use super::{Pool, checkout};
+use super::{Pool, archive, checkout};
 use crate::domain::definition::Definition;
 use crate::domain::identity::buyer_part;
 pub use crate::domain::lever::Lever;
@@ -84,9 +84,22 @@ pub enum Restocked {
     },
 }
 
+/// What the ledger has of one buyer, at one sequence.
+#[derive(Debug)]
+pub struct BuyerHistory {
+    /// Of the sale.
+    pub incarnation: String,
+    /// In their present states.
+    pub reservations: Vec<Reservation>,
+    /// As of when.
+    pub header: Header,
+    /// The journal's lines about them.
+    pub lines: Vec<serde_json::Value>,
+}
+
 /// What a call tells ops of, if it has changed something.
 #[derive(Clone, Copy)]
-struct Tells<'a> {
+pub(super) struct Tells<'a> {
     /// As in the journal.
     kind: &'static str,
     /// What else its entry says, besides who did it and why.
@@ -123,54 +136,59 @@ impl Admin {
         &self.scripts
     }
 
-    fn known(&self, sale: &str) -> String {
-        self.sales.get(sale).map_or(0, |sale| sale.known()).to_string()
+    /// Which incarnation of a sale the ledger has, and at which sequence it is.
+    pub async fn look(&self, sale: &str) -> Result<(String, u64), Failure> {
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
+        snapshot::look(&mut conn, &self.scripts, &keys).await
     }
 
+    /// Calls a script on the incarnation that the sale has by now.
+    async fn call_latest(
+        &self,
+        script: Script,
+        sale: &str,
+        args: Vec<String>,
+        told: Tells<'_>,
+    ) -> Result<Vec<Value>, Failure> {
+        let known = self.sales.get(sale).map(|sale| sale.incarnation().to_owned());
+        if let Some(incarnation) = known {
+            match self.call(script, sale, &incarnation, args.clone(), Some(told)).await {
+                // It was replaced, and this gateway had yet to find that.
+                Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(sale).is_none() => {}
+                other => return other,
+            }
+        }
+        let (incarnation, _) = self.look(sale).await?;
+        self.call(script, sale, &incarnation, args, Some(told)).await
+    }
+
+    /// Calls a script on this incarnation of a sale, and keeps the change that ops are about to be told of, if `told` finds one in
+    /// the reply.
     pub(super) async fn call(
         &self,
         script: Script,
         sale: &str,
-        args: impl IntoIterator<Item = String>,
-    ) -> Result<Vec<Value>, Failure> {
-        self.call_told(script, sale, args, None).await
-    }
-
-    /// Calls a script, and keeps the change that ops are about to be told of, if `told` finds one in the reply.
-    async fn call_told(
-        &self,
-        script: Script,
-        sale: &str,
+        incarnation: &str,
         args: impl IntoIterator<Item = String>,
         told: Option<Tells<'_>>,
     ) -> Result<Vec<Value>, Failure> {
         let keys = Keys::of(sale);
+        let followed = self.sales.get(sale);
+        let same = followed.as_ref().filter(|sale| sale.incarnation() == incarnation);
+        let known = same.map_or(0, |sale| sale.known()).to_string();
         let mut conn = checkout(&self.pool, keys.state()).await?;
         let run_id = run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
-        let args: Vec<String> = [run_id.clone(), self.known(sale)].into_iter().chain(args).collect();
-        let reply = self.scripts.call(&mut conn, script, &keys, &args).await?;
-        match told {
-            Some(told) if (told.has_changed)(&reply) && !self.keep(sale, &run_id, &reply, told) => {
+        let args: Vec<String> = [identity(&run_id, incarnation), known].into_iter().chain(args).collect();
+        let reply = self.scripts.call(&mut conn, script, &keys, &args).await;
+        let reply =
+            reply.inspect_err(|failure| followed.iter().for_each(|sale| sale.note_refusal(failure)))?;
+        match (told, same) {
+            (Some(told), Some(sale)) if (told.has_changed)(&reply) && !keep(sale, &run_id, &reply, told) => {
                 Err(Failure::Unknown(MOVED.to_owned()))
             }
             _ => Ok(reply),
         }
-    }
-
-    /// Keeps a change; `false`: it must not be told. The CLI keeps nothing: it ends.
-    fn keep(&self, sale: &str, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
-        let Tells { kind, fields, by, .. } = told;
-        if let (Some(sale), Ok(header)) = (self.sales.get(sale), Header::of(reply)) {
-            let [who, reason] = by.args();
-            let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
-            let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
-            let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-            if !sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields, rows: String::new() }) {
-                return false;
-            }
-            sale.saw(sequence);
-        }
-        true
     }
 
     /// All sale ids, sorted.
@@ -194,25 +212,35 @@ impl Admin {
     pub async fn apply(&self, definition: &Definition, by: &By) -> Result<Applied, Failure> {
         let sale = &definition.sale.id;
         let mut outcome = Err(Failure::NotDone("others are changing this definition all the time".into()));
+        let mut incarnation = String::new();
         for _ in 0..APPLY_TRIES {
-            outcome = match self.show(sale).await {
+            let before = match self.show(sale).await {
                 Ok((snapshot, before)) => {
-                    let revision = snapshot.number("revision").unsigned_abs();
-                    if before == *definition {
-                        Ok(Applied::Unchanged(revision))
-                    } else {
-                        self.apply_over(Some(&before), revision, definition, by).await
-                    }
+                    incarnation = snapshot.incarnation().to_owned();
+                    Some((snapshot.number("revision").unsigned_abs(), before))
                 }
-                Err(Failure::Refused(Refusal::Missing)) => self.apply_over(None, 0, definition, by).await,
-                Err(failure) => Err(failure),
+                Err(Failure::Refused(Refusal::Missing)) => {
+                    let mut conn = checkout(&self.pool, Keys::of(sale).state()).await?;
+                    incarnation = new_incarnation(&mut conn).await.map_err(Failure::from)?;
+                    None
+                }
+                Err(failure) => return Err(failure),
             };
-            if !matches!(outcome, Err(Failure::Refused(Refusal::Revision(_) | Refusal::Missing))) {
+            outcome = match before {
+                Some((revision, before)) if before == *definition => Ok(Applied::Unchanged(revision)),
+                Some((revision, before)) => {
+                    self.apply_over(Some(&before), revision, &incarnation, definition, by).await
+                }
+                None => self.apply_over(None, 0, &incarnation, definition, by).await,
+            };
+            use Refusal::{Incarnation, Missing, Revision};
+            if !matches!(outcome, Err(Failure::Refused(Revision(_) | Missing | Incarnation { .. }))) {
                 break;
             }
         }
         if matches!(outcome, Ok(Applied::Created | Applied::Updated(_) | Applied::Unchanged(_))) {
-            // Repeated with every apply, so that a crash between the two steps is mended by the next.
+            // Repeated with every apply, so that a crash between the steps is repaired by the next.
+            archive::end_purge(&self.pool, sale, &incarnation).await?;
             let mut conn = checkout(&self.pool, SALES).await?;
             redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
         }
@@ -223,6 +251,7 @@ impl Admin {
         &self,
         before: Option<&Definition>,
         revision: u64,
+        incarnation: &str,
         after: &Definition,
         by: &By,
     ) -> Result<Applied, Failure> {
@@ -247,7 +276,10 @@ impl Admin {
             by,
             has_changed: |reply| reply.first().map(text).as_deref() == Some("ok"),
         };
-        let reply = self.call_told(Script::Apply, &terms.id, args, Some(told)).await?;
+        let reply = self.call(Script::Apply, &terms.id, incarnation, args, Some(told)).await?;
+        if let Some(sale) = self.sales.get(&terms.id) {
+            sale.found_incarnation(incarnation);
+        }
         let rest = || texts(&Value::Array(reply[1..].to_vec()));
         Ok(match text(&reply[0]).as_str() {
             "ok" if before.is_none() => Applied::Created,
@@ -273,14 +305,15 @@ impl Admin {
         was: u64,
         by: &By,
     ) -> Result<Restocked, Failure> {
-        let args = [item.to_owned(), total.to_string(), was.to_string()].into_iter().chain(by.args());
+        let args =
+            [item.to_owned(), total.to_string(), was.to_string()].into_iter().chain(by.args()).collect();
         let told = Tells {
             kind: "restock",
             fields: &[("item", item.to_owned()), ("total", total.to_string()), ("was", was.to_string())],
             by,
             has_changed: |reply| reply.get(4).map(text).as_deref() == Some("1"),
         };
-        let reply = self.call_told(Script::Restock, sale, args, Some(told)).await?;
+        let reply = self.call_latest(Script::Restock, sale, args, told).await?;
         let number = |at: usize| reply.get(at).map(text).and_then(|n| n.parse().ok()).unwrap_or_default();
         Ok(match text(&reply[0]).as_str() {
             "ok" => Restocked::Done { total: number(2), free: number(3) },
@@ -296,19 +329,15 @@ impl Admin {
 
     /// Pulls a lever; `true` if that changed something.
     pub async fn pull(&self, sale: &str, lever: Lever, by: &By) -> Result<bool, Failure> {
-        let args = [lever.word().to_owned()].into_iter().chain(by.args());
+        let args = [lever.word().to_owned()].into_iter().chain(by.args()).collect();
         let has_changed = |reply: &[Value]| reply.get(2).map(text).as_deref() == Some("1");
         let told = Tells { kind: lever.word(), fields: &[], by, has_changed };
-        let reply = self.call_told(Script::Lever, sale, args, Some(told)).await?;
+        let reply = self.call_latest(Script::Lever, sale, args, told).await?;
         Ok(has_changed(&reply))
     }
 
     /// A buyer's reservations and the journal's lines about them, at one sequence.
-    pub async fn buyer(
-        &self,
-        sale: &str,
-        sub: &str,
-    ) -> Result<(Vec<Reservation>, Header, Vec<serde_json::Value>), Failure> {
+    pub async fn buyer(&self, sale: &str, sub: &str) -> Result<BuyerHistory, Failure> {
         let keys = Keys::of(sale);
         let mut conn = checkout(&self.pool, keys.state()).await?;
         let part = buyer_part(sale, sub);
@@ -329,7 +358,8 @@ impl Admin {
         for reservation in &mut reservations {
             reservation.state = reservation.state_at(header.sale_clock, grace);
         }
-        Ok((reservations, header, lines))
+        let incarnation = reply.get(4).map(text).unwrap_or_default();
+        Ok(BuyerHistory { incarnation, reservations, header, lines })
     }
 
     /// The journal's lines after a cursor: those of up to `entries` entries.
@@ -350,6 +380,21 @@ impl Admin {
         let mut conn = checkout(&self.pool, keys.state()).await?;
         Ok(redis::cmd("EXISTS").arg(keys.state()).query_async(&mut conn).await?)
     }
+}
+
+/// Keeps a change; `false`: it must not be told. The CLI keeps nothing: it ends.
+fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
+    let Tells { kind, fields, by, .. } = told;
+    let Ok(header) = Header::of(reply) else { return true };
+    let [who, reason] = by.args();
+    let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
+    let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
+    if !sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields, rows: String::new() }) {
+        return false;
+    }
+    sale.saw(sequence);
+    true
 }
 
 async fn lines_of(

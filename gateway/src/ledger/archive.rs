@@ -14,6 +14,7 @@ use std::path::Path;
 
 pub use export::export;
 pub use import::import;
+pub(super) use purge::end_purge;
 pub use purge::{PURGE_EFFECT, is_purged, purge};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -35,6 +36,9 @@ pub struct Head {
     pub version: u32,
     /// The sale's id.
     pub sale: String,
+    /// The sale's incarnation then; empty in a file of an earlier version.
+    #[serde(default)]
+    pub incarnation: String,
     /// By the clock of whoever exported it.
     pub exported_at: String,
     /// The version of the program that did.

@@ -44,6 +44,10 @@ pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report,
     if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
         compare_records(&mut conn, &keys, snapshot.header.sequence, &story, &mut problems).await?;
     }
+    // The journal and the records are read later than the state: of the same sale, if it is there at the end.
+    if snapshot::look(&mut conn, scripts, &keys).await?.0 != snapshot.incarnation() {
+        return Err(Failure::NotDone("the sale was replaced by another of its name meanwhile".into()));
+    }
     Ok(weigh(sale, &snapshot, &story, problems))
 }
 

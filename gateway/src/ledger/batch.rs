@@ -205,7 +205,8 @@ async fn send<D: Dial>(
         }
         let catalogue = sale.memory().catalogue.clone();
         batch.columns.fill(batch.taps.iter().map(|tap| &tap.wanted), &catalogue);
-        let args = batch.columns.args(&catalogue, &live.run_id, sale.known());
+        let identity = sale.identity(&live.run_id);
+        let args = batch.columns.args(&catalogue, &identity, sale.known());
         let call = lane.call(&live, Script::Reserve, &sale.keys, args);
         // They are polled in this order.
         let work = join(call, async { decided.hand_out(sale) });
@@ -224,6 +225,7 @@ async fn send<D: Dial>(
             }
             Err(Failure::Unknown(_) | Failure::NotCopied { .. }) => return batch.is_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::Refused(_))) => {
+                sale.note_refusal(&failure);
                 tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not taken");
                 return batch.answer_all(&Decision::NotTaken(failure.shed()));
             }

@@ -88,9 +88,9 @@ pub async fn read<D: Dial>(
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header), Failure> {
     let live = lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))?;
-    let reply = lane
-        .call(&live, Script::Reservations, &sale.keys, &[buyer_part, &live.run_id, &sale.known().to_string()])
-        .await?;
+    let args = [buyer_part, &sale.identity(&live.run_id), &sale.known().to_string()];
+    let reply = lane.call(&live, Script::Reservations, &sale.keys, &args).await;
+    let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (mut reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
     let mut kept = sale.kept();
     if !reservations.iter().all(|reservation| kept.show(&live.run_id, reservation, &header)) {
@@ -144,9 +144,9 @@ pub async fn get<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> 
 
 /// Confirms a hold that was paid with `payment` at `version`.
 pub async fn confirm<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, payment: &str, version: u64) -> Change {
-    let args = |run_id: &str| {
+    let args = |identity: &str| {
         vec![
-            run_id.to_owned(),
+            identity.to_owned(),
             sale.known().to_string(),
             id.to_owned(),
             payment.to_owned(),
@@ -161,8 +161,9 @@ pub async fn cancel<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) 
     if !by.may_see(id) {
         return Change::NotFound;
     }
-    let args =
-        |run_id: &str| vec![run_id.to_owned(), sale.known().to_string(), id.to_owned(), by.word().to_owned()];
+    let args = |identity: &str| {
+        vec![identity.to_owned(), sale.known().to_string(), id.to_owned(), by.word().to_owned()]
+    };
     change(lane, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
@@ -194,12 +195,12 @@ pub async fn amend<D: Dial>(
             next.items().into_iter().chain(current.items()).filter(|name| !limited(name)).collect();
         // The ledger says so, if this is the definition that it has.
         let model = if unknown.is_empty() { &next.model } else { "?" };
-        let args = |run_id: &str| {
+        let args = |identity: &str| {
             let dash = |text: String| {
                 if text.is_empty() { "-".to_owned() } else { text }
             };
             let mut args = vec![
-                run_id.to_owned(),
+                identity.to_owned(),
                 catalogue.revision.to_string(),
                 sale.known().to_string(),
                 id.to_owned(),
@@ -261,7 +262,8 @@ async fn change<D: Dial>(
     args: impl Fn(&str) -> Vec<String>,
 ) -> Result<Change, Failure> {
     let live = lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))?;
-    let reply = lane.call(&live, script, &sale.keys, &args(&live.run_id)).await?;
+    let reply = lane.call(&live, script, &sale.keys, &args(&sale.identity(&live.run_id))).await;
+    let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
     if let Some(header) = header {
         if !keep(sale, &live.run_id, script, id, &change, header, &reply) {

@@ -5,6 +5,7 @@
 
 mod caught_up;
 mod each;
+mod incarnation;
 mod position;
 mod reading;
 mod tally;
@@ -16,17 +17,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use caught_up::CaughtUp;
+use incarnation::incarnation_in;
 use position::{Position, entry_at};
 pub use reading::load;
 pub(super) use reading::scan;
-use reading::{Journal, Reading, no_entry, read_whole};
+use reading::{Journal, Reading, Whole, no_entry, read_whole};
 use redis::Value;
+use redis::aio::ConnectionLike as _;
 
 use super::dial::{Conn, Dial, Redis, run_id};
 use super::journal::Entry;
 use super::keys::{Keys, SALES};
 use super::lane::MOVED;
-use super::memory::{Memory, Sale, Sales};
+use super::memory::{INCARNATION, Memory, Sale, Sales};
 use super::outage::Outage;
 use super::scripts::{Failure, Refusal, Scripts, text};
 use super::{journal, tail};
@@ -95,6 +98,7 @@ impl Following {
                         positions,
                         refused,
                         stuck: HashSet::new(),
+                        seen: HashSet::new(),
                     };
                     let error = match follower.run(&self.caught_up, &outage).await {
                         Ok(never) => match never {},
@@ -130,6 +134,8 @@ struct Follower<'a> {
     refused: HashMap<String, Instant>,
     /// Sales whose journal could not be read on in this round.
     stuck: HashSet<String>,
+    /// Sales whose ledger was found to be of the incarnation that is followed, after their journals were read in this round.
+    seen: HashSet<String>,
 }
 
 enum Never {}
@@ -157,6 +163,9 @@ impl Follower<'_> {
             let quiet = news.is_empty();
             let mut behind = HashSet::new();
             for (id, entries) in news {
+                if self.stuck.contains(&id) {
+                    continue;
+                }
                 if entries.len() == ENTRIES_MAX {
                     behind.insert(id.clone());
                 }
@@ -164,7 +173,7 @@ impl Follower<'_> {
             }
             let stuck = !self.stuck.is_empty();
             for id in &ids {
-                let reads_on = !behind.contains(id) && !self.stuck.contains(id);
+                let reads_on = !behind.contains(id) && !self.stuck.contains(id) && self.seen.contains(id);
                 let Some(sale) = self.sales.get(id).filter(|_| reads_on) else {
                     continue;
                 };
@@ -199,6 +208,12 @@ impl Follower<'_> {
     async fn check_positions(&mut self) -> Result<(), Failure> {
         for (id, position) in self.positions.clone() {
             let keys = Keys::of(&id);
+            let incarnation = incarnation_in(&mut self.conn, &keys).await?;
+            self.compare_incarnation(&id, incarnation);
+            if self.sales.get(&id).is_none() {
+                self.positions.remove(&id);
+                continue;
+            }
             let there = match entry_at(&mut self.conn, &keys, position.sequence).await {
                 Err(error) if error.code() == Some("WRONGTYPE") => continue,
                 other => other?,
@@ -222,9 +237,10 @@ impl Follower<'_> {
             None => redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?,
             Some(One { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
         };
-        // The reaper has found that it was purged.
+        // It was found to be purged, or replaced.
         self.positions.retain(|id, _| self.sales.get(id).is_some());
-        for id in ids {
+        for id in &ids {
+            let id = id.clone();
             let tried = self.refused.get(&id);
             if self.positions.contains_key(&id) || tried.is_some_and(|at| at.elapsed() < START_RETRY) {
                 continue;
@@ -236,6 +252,8 @@ impl Follower<'_> {
                     self.positions.insert(id, position);
                 }
                 Err(lost @ Failure::Unknown(_)) => return Err(lost),
+                // It was replaced while it was read: the next read finds the other.
+                Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(&id).is_none() => {}
                 // Its siblings can be followed; it is tried again with the next read.
                 Err(failure) => {
                     if self.refused.insert(id.clone(), Instant::now()).is_none() {
@@ -248,6 +266,7 @@ impl Follower<'_> {
             // Why one that is known here can't be read anew is told by its fault.
             let unread = self.refused.keys().filter(|id| self.sales.get(id).is_none());
             self.sales.set_unread(unread.cloned().collect());
+            self.sales.forget_replaced(|id| ids.iter().any(|listed| listed == id));
         }
         Ok(())
     }
@@ -255,10 +274,16 @@ impl Follower<'_> {
     /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
     async fn start(&mut self, id: &str) -> Result<Position, Failure> {
         let keys = Keys::of(id);
-        let (memory, buyers) = read_whole(&mut self.conn, self.scripts, &keys).await?;
+        let Whole { incarnation, memory, buyers } = read_whole(&mut self.conn, self.scripts, &keys).await?;
         let sequence = memory.sequence;
+        if let Some(sale) = self.sales.get(id) {
+            sale.found_incarnation(&incarnation);
+        }
         let known = self.sales.get(id);
         if let Some(sale) = &known {
+            if sale.incarnation() != incarnation {
+                return Err(Refusal::Incarnation { incarnation, run_id: String::new() }.into());
+            }
             if sequence < sale.known() {
                 return Err(Refusal::Behind(sequence).into());
             }
@@ -275,6 +300,11 @@ impl Follower<'_> {
         let position = entry_at(&mut self.conn, &keys, sequence).await?;
         let position = position.ok_or_else(|| no_entry(&keys, sequence))?;
         let (tail, entries) = tail::read(&mut self.conn, &keys, sequence).await?;
+        // Its keys were read one after the other: of one sale, if it is the same at the end.
+        let at_last = incarnation_in(&mut self.conn, &keys).await?;
+        if let Some(other) = at_last.filter(|at_last| *at_last != incarnation) {
+            return Err(Refusal::Incarnation { incarnation: other, run_id: String::new() }.into());
+        }
         match known {
             // Its queues and its reaper have this very one. A buyer too many costs a question to Redis.
             Some(sale) => {
@@ -285,7 +315,7 @@ impl Follower<'_> {
                 sale.has_read(sequence, self.scripts);
             }
             None => {
-                let sale = Sale::new(id, memory, buyers);
+                let sale = Sale::new(id, &incarnation, memory, buyers);
                 sale.set_tail(tail);
                 sale.kept().begin(sequence, entries);
                 sale.has_read(sequence, self.scripts);
@@ -295,7 +325,8 @@ impl Follower<'_> {
         Ok(position)
     }
 
-    /// One read of all journals: what came, by sale.
+    /// One read of all journals: what came, by sale. In the same write, and after it, the incarnation of each sale is read: if it
+    /// is the one that is followed, so is every entry that came.
     async fn read(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
         let keys: HashMap<String, &String> =
             ids.iter().map(|id| (Keys::of(id).journal().to_owned(), id)).collect();
@@ -307,8 +338,20 @@ impl Follower<'_> {
         for id in ids {
             command.arg(format!("{}-0", self.position(id).sequence));
         }
-        let read = tokio::time::timeout(READ_MAX, command.query_async(&mut self.conn)).await;
-        let answer: Value = match read.map_err(|_| Failure::Unknown("timed out".into()))? {
+        let mut reads = redis::pipe();
+        reads.add_command(command);
+        for id in ids {
+            reads.cmd("HGET").arg(Keys::of(id).state()).arg(INCARNATION);
+        }
+        let answers = self.conn.req_packed_commands(&reads, 0, 1 + ids.len());
+        let answers = tokio::time::timeout(READ_MAX, answers).await;
+        let mut answers = answers.map_err(|_| Failure::Unknown("timed out".into()))??.into_iter();
+        let answer = answers.next().unwrap_or(Value::Nil).extract_error();
+        self.seen.clear();
+        for (id, incarnation) in ids.iter().zip(answers) {
+            self.compare_incarnation(id, Some(text(&incarnation)).filter(|text| !text.is_empty()));
+        }
+        let answer: Value = match answer {
             Err(error) if error.code() == Some("WRONGTYPE") => {
                 // One damaged journal must not blind us to the other sales. The tick says which it is.
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
@@ -356,11 +399,19 @@ impl Follower<'_> {
             sale.note_change(entry);
             sale.compare_at(memory);
         };
-        let mut journal = Journal { conn: &mut self.conn, scripts: self.scripts, keys: &sale.keys };
-        let mut stuck = reading.take_in(&mut journal, entries, each).await?;
-        if stuck.is_none() {
-            stuck = reading.catch_up(&mut journal, each).await?;
+        let (keys, incarnation) = (&sale.keys, sale.incarnation());
+        let mut journal = Journal { conn: &mut self.conn, scripts: self.scripts, keys, incarnation };
+        let mut read = reading.take_in(&mut journal, entries, each).await;
+        if matches!(read, Ok(None)) {
+            read = reading.catch_up(&mut journal, each).await;
         }
+        let stuck = match read {
+            Err(Failure::Refused(Refusal::Incarnation { incarnation, .. })) => {
+                self.compare_incarnation(id, Some(incarnation));
+                return Ok(());
+            }
+            other => other?,
+        };
         let sequence = reading.memory.sequence;
         sale.kept().read(reading.entries);
         sale.set_memory(reading.memory);

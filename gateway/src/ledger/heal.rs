@@ -25,7 +25,7 @@ use super::fleet::GONE;
 use super::hearsay::Hearsay;
 use super::keys::Keys;
 use super::lane::{Lane, Live};
-use super::memory::Sale;
+use super::memory::{INCARNATION, Sale};
 use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
 
 static TESTIFY: LazyLock<redis::Script> =
@@ -67,9 +67,9 @@ impl Fence {
         Self { old, new: new.to_owned(), noticed: Instant::now(), heard, said: None }
     }
 
-    /// As the ledger has the old run_id once a gateway has said what it knows (`lua/testify.lua`).
-    fn mark(&self) -> String {
-        format!("!{}", self.old)
+    /// As the ledger has the old run_id once a gateway has said what it knows (`lua/testify.lua`), with this incarnation.
+    fn identity(&self, sale: &Sale) -> String {
+        sale.identity(&format!("!{}", self.old))
     }
 
     /// The same as before if it still is, or a new one.
@@ -118,8 +118,8 @@ impl Healer {
             fence.said = None;
             return Err("what the gateways know has been removed from Redis: they say it once more".into());
         }
-        let at = sequence(&mut conn, &sale.keys).await.map_err(broken)?;
-        let (missing, lost, known) = match all.judge(at, waits) {
+        let (incarnation, at) = found(&mut conn, sale).await.map_err(broken)?;
+        let (missing, lost, known) = match all.judge(&incarnation, at, waits) {
             Judgement::Wait(awaited) => return Err(waiting(sale, &awaited)),
             Judgement::Unfit(why) => return Err(unfit(sale, &why)),
             Judgement::Whole { missing, lost, known } => (missing, lost, known),
@@ -138,12 +138,16 @@ impl Healer {
         sale: &Sale,
         fence: &mut Fence,
     ) -> redis::RedisResult<()> {
-        let at = sequence(conn, &sale.keys).await?;
-        let (known, since, last, (read, told)) = {
+        let (incarnation, at) = found(conn, sale).await?;
+        let (known, since, last, (mut read, mut told)) = {
             let mut kept = sale.kept();
             kept.close();
             (sale.known(), kept.since(), kept.last(), kept.after(at))
         };
+        if incarnation != sale.incarnation() {
+            // That there is another is all that matters of it.
+            (read, told) = (Vec::new(), Vec::new());
+        }
         if fence.said == Some((known, last)) {
             return Ok(());
         }
@@ -156,7 +160,12 @@ impl Healer {
             let field = format!("t:{}:{}", one.sequence, self.hearsay.id());
             (field, Missing::told(one).map(json).unwrap_or_default())
         });
-        let testimony = Testimony { known, since, heard: fence.heard.clone() };
+        let testimony = Testimony {
+            incarnation: sale.incarnation().to_owned(),
+            known,
+            since,
+            heard: fence.heard.clone(),
+        };
         let testimony = serde_json::to_string(&testimony).unwrap_or_default();
         let mut call = Vec::new();
         // Itself comes last: from then on nobody waits for it.
@@ -164,7 +173,7 @@ impl Healer {
             let is_last = field.starts_with('g');
             call.extend([field, value]);
             if is_last || call.iter().map(String::len).sum::<usize>() > CHUNK {
-                let args: Vec<&str> = [fence.old.as_str(), &fence.new]
+                let args: Vec<&str> = [fence.old.as_str(), &fence.new, sale.incarnation()]
                     .into_iter()
                     .chain(call.iter().map(String::as_str))
                     .collect();
@@ -196,7 +205,7 @@ impl Healer {
         let args = [
             &live.run_id,
             known.to_string().as_str(),
-            &fence.mark(),
+            &fence.identity(sale),
             "gateway",
             healed.to_string().as_str(),
             lost.to_string().as_str(),
@@ -249,7 +258,7 @@ async fn append<D: Dial>(
     fence: &Fence,
     missing: &[Missing],
 ) -> Result<(), String> {
-    let mut args = vec![fence.mark()];
+    let mut args = vec![fence.identity(sale)];
     for (n, one) in missing.iter().enumerate() {
         args.push(serde_json::to_string(one).unwrap_or_default());
         if n + 1 < missing.len() && args.iter().map(String::len).sum::<usize>() < CHUNK {
@@ -295,13 +304,13 @@ async fn gathered(
     Ok(Testimonies::parse(&fields))
 }
 
-async fn sequence(conn: &mut impl ConnectionLike, keys: &Keys) -> redis::RedisResult<u64> {
-    redis::cmd("HGET")
-        .arg(keys.state())
-        .arg("sequence")
-        .query_async::<Option<u64>>(conn)
-        .await
-        .map(Option::unwrap_or_default)
+/// The incarnation and the sequence of the ledger. One of the first format does not say the former, and is taken for the one that
+/// is known here.
+async fn found(conn: &mut impl ConnectionLike, sale: &Sale) -> redis::RedisResult<(String, u64)> {
+    let mut fields = redis::cmd("HMGET");
+    fields.arg(sale.keys.state()).arg(INCARNATION).arg("sequence");
+    let (incarnation, at): (Option<String>, Option<u64>) = fields.query_async(conn).await?;
+    Ok((incarnation.unwrap_or_else(|| sale.incarnation().to_owned()), at.unwrap_or_default()))
 }
 
 fn waiting(sale: &Sale, awaited: &[(String, String)]) -> String {

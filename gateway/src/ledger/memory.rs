@@ -2,6 +2,7 @@
 
 mod buyers;
 mod drift;
+mod incarnation;
 mod pending;
 mod reaped;
 mod totals;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
 pub(super) use drift::Counters;
+pub(super) use incarnation::{INCARNATION, identity, new_incarnation};
 use pending::Pending;
 pub(crate) use pending::PendingTap;
 pub use reaped::Reaped;
@@ -35,6 +37,8 @@ pub const MEMORY_AGE_MAX: Duration = Duration::from_secs(1);
 /// What keeps memory from deciding: the ledger refuses the sale, or its journal can't be followed.
 const FAULT: u8 = 1;
 const BLIND: u8 = 2;
+/// Or the ledger has a later incarnation of it.
+const REPLACED: u8 = 4;
 
 /// All sales that this process knows.
 #[derive(Default)]
@@ -45,22 +49,23 @@ pub struct Sales {
 }
 
 impl Sales {
-    /// A sale by its id.
+    /// A sale by its id; not one that was replaced and has yet to be read anew.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Arc<Sale>> {
-        self.map.load().get(id).cloned()
+        self.map.load().get(id).filter(|sale| !sale.is_replaced()).cloned()
     }
 
     /// All of them, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Sale>> {
-        self.map.load().values().cloned().collect()
+        self.map.load().values().filter(|sale| !sale.is_replaced()).cloned().collect()
     }
 
     /// Whether there may be such a sale although it is not known here.
     #[must_use]
     pub fn may_exist(&self, id: &str) -> bool {
-        self.unread.load().as_ref().is_none_or(|unread| unread.contains(id))
+        let is_unread = self.unread.load().as_ref().is_none_or(|unread| unread.contains(id));
+        is_unread || self.map.load().contains_key(id)
     }
 
     /// Sales that are there and could not be read.
@@ -74,13 +79,24 @@ impl Sales {
         self.unread.store(Some(Arc::new(unread)));
     }
 
-    /// Forgets a sale that was purged.
-    pub(super) fn forget(&self, id: &str) {
-        self.map.rcu(|map| {
-            let mut map = FxHashMap::clone(map);
-            map.remove(id);
-            map
-        });
+    /// Forgets a sale that was purged: this one, and no other that has its name by now.
+    pub(super) fn forget(&self, sale: &Sale) {
+        self.retain(|known| !std::ptr::eq(known, sale));
+    }
+
+    /// Forgets the sales that were replaced, and whose replacement is not listed any more either.
+    pub(super) fn forget_replaced(&self, is_listed: impl Fn(&str) -> bool) {
+        self.retain(|known| !known.is_replaced() || is_listed(&known.id));
+    }
+
+    fn retain(&self, stays: impl Fn(&Sale) -> bool) {
+        if !self.map.load().values().all(|sale| stays(sale)) {
+            self.map.rcu(|map| {
+                let mut map = FxHashMap::clone(map);
+                map.retain(|_, sale| stays(sale));
+                map
+            });
+        }
     }
 
     /// Adds a sale, as the follower does.
@@ -99,6 +115,7 @@ pub struct Sale {
     pub id: String,
     /// Its keys in Redis.
     pub keys: Keys,
+    incarnation: Box<str>,
     /// The latest state, at one sequence.
     memory: ArcSwap<Memory>,
     /// Buyers with any reservation.
@@ -114,7 +131,7 @@ pub struct Sale {
     fault: ArcSwapOption<String>,
     /// Why its journal can't be followed, in words.
     blind: ArcSwapOption<String>,
-    /// [`FAULT`] and [`BLIND`], whichever there is: looked at with every tap.
+    /// [`FAULT`], [`BLIND`] and [`REPLACED`], whichever there is: looked at with every tap.
     troubles: AtomicU8,
     revision: watch::Sender<u64>,
     /// Live counters that the follower has not come to yet.
@@ -181,11 +198,17 @@ pub struct Clock {
 }
 
 impl Sale {
-    pub(super) fn new(id: &str, memory: Memory, buyers: impl IntoIterator<Item = u64>) -> Self {
+    pub(super) fn new(
+        id: &str,
+        incarnation: &str,
+        memory: Memory,
+        buyers: impl IntoIterator<Item = u64>,
+    ) -> Self {
         let revision = watch::Sender::new(memory.catalogue.revision);
         Self {
             id: id.to_owned(),
             keys: Keys::of(id),
+            incarnation: incarnation.into(),
             known: AtomicU64::new(0),
             memory: ArcSwap::from_pointee(memory.settled()),
             buyers: Buyers::of(buyers),

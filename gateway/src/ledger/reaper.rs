@@ -28,34 +28,47 @@ const HEAL_RETRY: Duration = Duration::from_secs(1);
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
 pub async fn reap<D: Dial>(lanes: Rc<Lanes<D>>, healer: Healer, sales: Arc<Sales>) {
-    let (healer, mut reaped) = (Rc::new(healer), HashMap::new());
+    let healer = Rc::new(healer);
+    let mut reaped: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
     loop {
-        // A sale that was purged may come back, from an export.
-        reaped.retain(|_, task: &mut JoinHandle<()>| !task.is_finished());
         for sale in sales.all() {
-            reaped.entry(sale.id.clone()).or_insert_with(|| {
-                tokio::task::spawn_local(reap_sale(lanes.clone(), healer.clone(), sales.clone(), sale))
-            });
+            // A sale that was purged or replaced may come back under its name.
+            if reaped.get(&sale.id).is_some_and(|(known, _)| Arc::ptr_eq(known, &sale)) {
+                continue;
+            }
+            let task = reap_sale(lanes.clone(), healer.clone(), sales.clone(), sale.clone());
+            let task = tokio::task::spawn_local(task);
+            if let Some((_, former)) = reaped.insert(sale.id.clone(), (sale, task)) {
+                former.abort();
+            }
         }
+        reaped.retain(|_, (_, task)| !task.is_finished());
         tokio::time::sleep(TICK).await;
     }
 }
 
 async fn reap_sale<D: Dial>(lanes: Rc<Lanes<D>>, healer: Rc<Healer>, sales: Arc<Sales>, sale: Arc<Sale>) {
     let mut fence = None;
-    loop {
+    while !sale.is_replaced() {
         let lane = lanes.of(&sale.keys);
         if let Some(live) = lane.live() {
-            let outcome = tick_and_sweep(&lane, &live, &healer.scripts, &sale).await;
-            let is_missing = matches!(outcome, Err(Failure::Refused(Refusal::Missing)));
-            if is_missing && archive::is_purged(&healer.pool, &sale.id).await.unwrap_or(false) {
-                tracing::info!(sale = sale.id, "the sale was purged");
-                return sales.forget(&sale.id);
+            let mut outcome = tick_and_sweep(&lane, &live, &healer.scripts, &sale).await;
+            if is_missing(&outcome) {
+                if archive::is_purged(&healer.pool, &sale.id, sale.incarnation()).await.unwrap_or(false) {
+                    tracing::info!(sale = sale.id, "the sale was purged");
+                    return sales.forget(&sale);
+                }
+                // The purge is not noted any more once the name is given to another sale: that one is there now.
+                outcome = tick_and_sweep(&lane, &live, &healer.scripts, &sale).await;
             }
             take_note(&lane, &live, &healer, &sale, &mut fence, outcome).await;
         }
         tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
     }
+}
+
+fn is_missing(outcome: &Result<(), Failure>) -> bool {
+    matches!(outcome, Err(Failure::Refused(Refusal::Missing)))
 }
 
 /// One tick, and as many sweeps as it takes until no hold is due.
@@ -95,7 +108,7 @@ pub async fn tick<D: Dial>(
     let memory = sale.memory();
     let items = memory.catalogue.counted().iter().map(|item| item.name.clone());
     let args: Vec<String> =
-        [live.run_id.to_string(), sale.known().to_string()].into_iter().chain(items).collect();
+        [sale.identity(&live.run_id), sale.known().to_string()].into_iter().chain(items).collect();
     let reply = lane.call(live, Script::Tick, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
     sale.kept().trust(&live.run_id);
@@ -123,7 +136,7 @@ pub async fn sweep<D: Dial>(
     sale: &Sale,
     entries: usize,
 ) -> Result<Swept, Failure> {
-    let args = [live.run_id.to_string(), sale.known().to_string(), entries.to_string()];
+    let args = [sale.identity(&live.run_id), sale.known().to_string(), entries.to_string()];
     let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
     let ended = reply.get(2).and_then(|n| text(n).parse().ok()).unwrap_or_default();
@@ -154,13 +167,20 @@ async fn take_note<D: Dial>(
     fence: &mut Option<Fence>,
     outcome: Result<(), Failure>,
 ) {
+    if let Err(failure) = &outcome {
+        sale.note_refusal(failure);
+    }
     match outcome {
+        _ if sale.is_replaced() => {}
         Ok(()) => {
             *fence = None;
             sale.reaped().worked();
             sale.set_fault(None);
         }
-        Err(Failure::Refused(Refusal::Epoch(old))) => {
+        // A ledger that went back to an earlier incarnation has not been adopted by its Redis: that is for the recovery to find.
+        Err(Failure::Refused(Refusal::Incarnation { run_id: old, .. } | Refusal::Epoch(old)))
+            if *old != *live.run_id =>
+        {
             let before = fence.take();
             let fence = fence.insert(Fence::of(before, &old, &live.run_id, sale, &healer.hearsay));
             if let Err(reason) = healer.heal(lane, live, sale, fence).await {
@@ -168,7 +188,9 @@ async fn take_note<D: Dial>(
                 tokio::time::sleep(HEAL_RETRY.mul_f32(fastrand::f32())).await;
             }
         }
-        Err(Failure::Refused(refusal @ Refusal::Behind(_))) => sale.set_fault(Some(behind(sale, &refusal))),
+        Err(Failure::Refused(refusal @ (Refusal::Behind(_) | Refusal::Incarnation { .. }))) => {
+            sale.set_fault(Some(behind(sale, &refusal)))
+        }
         // A sale that was there and is not: all of it is lost.
         Err(Failure::Refused(Refusal::Missing)) => sale.set_fault(Some(behind(sale, &Refusal::Behind(0)))),
         Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),

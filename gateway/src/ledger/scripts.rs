@@ -221,6 +221,14 @@ pub enum Refusal {
     /// Keys of a wrong type, gone, or with a damaged field.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
+    /// Another incarnation of the sale than the caller means: it was purged, imported or deleted, and made again.
+    #[error("the ledger has another incarnation of the sale: {incarnation}")]
+    Incarnation {
+        /// The one that the ledger has.
+        incarnation: String,
+        /// That the sale's state was last served by.
+        run_id: String,
+    },
     /// Another Redis process than the one that the sale's state was last served by.
     #[error("this Redis was restarted or replaced; the ledger was served by run_id {0}")]
     Epoch(String),
@@ -281,6 +289,10 @@ pub(crate) fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
     let refusal = match reply.first().map(text).as_deref() {
         Some("missing") => Refusal::Missing,
         Some("damaged") => Refusal::Damaged(detail()),
+        Some("incarnation") => {
+            let run_id = reply.get(2).map(text).unwrap_or_default();
+            Refusal::Incarnation { incarnation: detail(), run_id }
+        }
         Some("epoch") => Refusal::Epoch(detail()),
         Some("behind") => Refusal::Behind(number()),
         Some("newer") => Refusal::Newer(number()),

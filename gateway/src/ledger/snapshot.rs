@@ -35,6 +35,16 @@ pub struct Snapshot {
     pub definition: String,
 }
 
+/// Reads which incarnation of a sale the ledger has, and at which sequence it is.
+pub async fn look(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    keys: &Keys,
+) -> Result<(String, u64), Failure> {
+    let snapshot = Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, &[] as &[&str]).await?)?;
+    Ok((snapshot.incarnation().to_owned(), snapshot.header.sequence))
+}
+
 /// Reads a sale, its definition only if asked to.
 pub async fn read(
     conn: &mut impl ConnectionLike,
@@ -80,6 +90,21 @@ impl Snapshot {
     #[must_use]
     pub fn run_id(&self) -> &str {
         self.state.get("run_id").map_or("", String::as_str)
+    }
+
+    /// Which incarnation of the sale it is.
+    #[must_use]
+    pub fn incarnation(&self) -> &str {
+        self.state.get("incarnation").map_or("", String::as_str)
+    }
+
+    /// The same, if it is of this incarnation.
+    pub fn of_incarnation(self, incarnation: &str) -> Result<Self, Failure> {
+        if self.incarnation() == incarnation {
+            return Ok(self);
+        }
+        let (incarnation, run_id) = (self.incarnation().to_owned(), self.run_id().to_owned());
+        Err(Refusal::Incarnation { incarnation, run_id }.into())
     }
 
     /// The levers and the two instants.

@@ -13,6 +13,7 @@ use percent_encoding::percent_decode_str;
 use super::health::Health;
 use super::hosts::OpsHosts;
 use super::live::{self, Live};
+use super::metrics::labels::Shed;
 use super::metrics::record::{Connections, Told};
 use super::metrics::{Exposition, Metrics};
 use super::view::{
@@ -28,7 +29,7 @@ use crate::http::reservations::{find_sale, sale_not_found};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::http::view::ReservationView;
-use crate::ledger::admin::{Admin, Applied, By, Lever, Restocked};
+use crate::ledger::admin::{Admin, Applied, BuyerHistory, By, Lever, Restocked};
 use crate::ledger::audit;
 use crate::ledger::journal::Cursor;
 use crate::ledger::memory::Sales;
@@ -41,6 +42,10 @@ const DEFINITION_MAX: usize = 16 * 1024 * 1024;
 const LINES_MAX: usize = 10_000;
 /// Lines after which a stream that is to end ends: a day.
 const FRAMES_MAX: u64 = 86_400;
+/// The journal consumer may take so long to come to a change before the answer goes out.
+const SERVED_MAX: Duration = Duration::from_secs(5);
+/// Between two looks at whether it has.
+const SERVED_LOOK: Duration = Duration::from_millis(5);
 
 /// What the ops listener's handlers need.
 pub struct Ops {
@@ -237,6 +242,11 @@ impl Ops {
             }
         };
         tracing::info!(sale, who, outcome, revision, "definition applied");
+        if !self.is_served(sale).await? {
+            let detail = "The definition is in the ledger, and this gateway does not serve it yet; its journal consumer is behind, \
+                which /readyz and the log explain. Send it again: that changes nothing, and is answered once it is served.";
+            return Err(Refused::new(problem::OUTCOME_UNKNOWN, detail).retry_after(1_000));
+        }
         Ok(respond::ok(&AppliedView { sale: sale.to_owned(), revision, outcome }))
     }
 
@@ -252,6 +262,8 @@ impl Ops {
         let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
         let changed = self.admin.pull(sale, lever, &by).await.map_err(|f| failed(sale, &f))?;
         tracing::info!(sale, who, lever = lever.word(), changed, "lever pulled");
+        // It is in force whether or not this gateway shows it already.
+        self.is_served(sale).await?;
         let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
         Ok(respond::ok(&SaleState::new(&snapshot, &definition)))
     }
@@ -271,6 +283,7 @@ impl Ops {
         match done {
             Restocked::Done { total, free } => {
                 tracing::info!(sale, who, item, total, "restocked");
+                self.is_served(sale).await?;
                 Ok(respond::ok(&RestockView { item, total, free }))
             }
             Restocked::UnknownItem => {
@@ -291,6 +304,22 @@ impl Ops {
                 Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", [item]).with("taken", taken))
             }
         }
+    }
+
+    /// Waits until this gateway shows a sale as the ledger has it now: whoever is answered reads here what was done. `false`: it
+    /// took too long.
+    async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
+        let (incarnation, sequence) = self.admin.look(sale).await.map_err(|f| failed(sale, &f))?;
+        let is_shown = || {
+            let shown = self.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
+            shown.is_some_and(|shown| shown.memory().sequence >= sequence)
+        };
+        let wait = async {
+            while !is_shown() {
+                tokio::time::sleep(SERVED_LOOK).await;
+            }
+        };
+        Ok(tokio::time::timeout(SERVED_MAX, wait).await.is_ok())
     }
 
     async fn audit(&self, sale: &str) -> Result<Answer, Refused> {
@@ -315,7 +344,12 @@ impl Ops {
 
     async fn buyer(&self, sale: &str, sub: &str) -> Result<Answer, Refused> {
         let followed = find_sale(&self.sales, sale)?;
-        let (list, header, journal) = self.admin.buyer(sale, sub).await.map_err(|f| failed(sale, &f))?;
+        let BuyerHistory { incarnation, reservations: list, header, lines: journal } =
+            self.admin.buyer(sale, sub).await.map_err(|f| failed(sale, &f))?;
+        if followed.incarnation() != incarnation {
+            // Its prices would be shown with reservations of another sale.
+            return Err(Refused::not_taken(Shed::Unread));
+        }
         let memory = followed.memory();
         let reservations =
             list.iter().map(|r| ReservationView::new(&followed, &memory, r, &header)).collect();

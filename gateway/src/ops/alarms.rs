@@ -127,7 +127,7 @@ impl Recents {
 #[must_use]
 pub fn of_gateway(
     sales: &Sales,
-    audited: impl Fn(&str) -> Option<Audited>,
+    audited: impl Fn(&Sale) -> Option<Audited>,
     reasons: &[String],
     recent: Recent,
     now: Instant,
@@ -139,7 +139,7 @@ pub fn of_gateway(
         alarms.push(Alarm::new(Level::Fault, "sale-unread", text).of(&id));
     }
     for sale in sales.all() {
-        of_sale(&mut alarms, &sale, audited(&sale.id), reasons, now);
+        of_sale(&mut alarms, &sale, audited(&sale), reasons, now);
     }
     if !reasons.is_empty() {
         alarms.push(Alarm::new(Level::Warning, "not-ready", format!("Not ready: {}.", reasons.join("; "))));

@@ -14,6 +14,7 @@ use tokio::runtime::RuntimeMetrics;
 use self::labels::{Outcome, Route, User};
 use self::record::{Connections, Recorder, Sums};
 use self::uses::RedisUse;
+use crate::ledger::memory::Sale;
 pub use render::{Exposition, Sources};
 
 /// What the threads of this process have counted, and what it knows of itself.
@@ -42,6 +43,8 @@ pub struct Audited {
     pub at: i64,
     /// What is wrong first of all.
     pub problem: Option<String>,
+    /// Of the sale that was audited: what was found in it is not true of another of its name.
+    incarnation: String,
 }
 
 /// All answers so far.
@@ -99,15 +102,16 @@ impl Metrics {
     }
 
     /// Notes what an audit found.
-    pub fn audited(&self, sale: &str, drift: i64, problem: Option<String>) {
+    pub fn audited(&self, sale: &Sale, drift: i64, problem: Option<String>) {
         let at = jiff::Timestamp::now().as_second();
-        lock(&self.audits).insert(sale.to_owned(), Audited { drift, at, problem });
+        let incarnation = sale.incarnation().to_owned();
+        lock(&self.audits).insert(sale.id.clone(), Audited { drift, at, problem, incarnation });
     }
 
     /// What the last audit of a sale found.
     #[must_use]
-    pub fn audit_of(&self, sale: &str) -> Option<Audited> {
-        lock(&self.audits).get(sale).cloned()
+    pub fn audit_of(&self, sale: &Sale) -> Option<Audited> {
+        lock(&self.audits).get(&sale.id).filter(|found| found.incarnation == sale.incarnation()).cloned()
     }
 
     /// All answers so far on the public listener.

@@ -34,6 +34,7 @@ mod harness;
 mod healing;
 mod hostile;
 mod http2_floods;
+mod identity;
 mod launch;
 mod levers;
 mod live;

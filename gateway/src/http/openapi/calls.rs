@@ -221,7 +221,7 @@ pub(super) fn ops_calls() -> Vec<Call> {
             .json("SaleDetail", "At one sequence."),
         admin(Method::PUT, "/admin/v1/sales/{sale}", "Apply a definition; harmless when repeated")
             .body("Definition", Required::True)
-            .json("AppliedView", "What became of it.")
+            .json("AppliedView", "What became of it; this gateway serves the sale so from now on.")
             .or(&[problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::OUTCOME_UNKNOWN]),
         admin(Method::POST, "/admin/v1/sales/{sale}/restock", "Set the total of an item")
             .about(RESTOCK_EFFECT)

@@ -64,6 +64,7 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
         format: FORMAT.to_owned(),
         version: VERSION,
         sale: sale.to_owned(),
+        incarnation: snapshot.incarnation().to_owned(),
         exported_at: rfc3339(jiff::Timestamp::now().as_millisecond()),
         program: env!("CARGO_PKG_VERSION").to_owned(),
         audit,
@@ -106,8 +107,7 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
         put(Line::Journal(entries))?;
         at = last;
     }
-    let after: String = redis::cmd("HGET").arg(keys.state()).arg("sequence").query_async(&mut conn).await?;
-    if after != sequence.to_string() {
+    if snapshot::look(&mut conn, admin.scripts(), &keys).await? != (head.incarnation.clone(), sequence) {
         return Ok(None);
     }
     out.end().map_err(disk(path))?;

@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 use redis::aio::ConnectionLike;
 use redis::{Pipeline, Script, Value};
 
-use super::purge::{forget_purge, list};
+use super::purge::{end_purge, list};
 use super::{Head, Line, Reader, Trouble, verify};
 use crate::ledger::admin::Admin;
 use crate::ledger::dial::run_id;
 use crate::ledger::keys::Keys;
+use crate::ledger::memory::{INCARNATION, new_incarnation};
 use crate::ledger::scripts::texts;
 use crate::ledger::{audit, checkout};
 
@@ -31,7 +32,9 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<Head, Trouble> {
     }
     // Left of an import that was cut off.
     unlink(&mut conn, &staged).await?;
-    if let Err(trouble) = load(&mut conn, path, &staged).await {
+    // Whatever has had this name, and may be known of it, is another sale.
+    let incarnation = new_incarnation(&mut conn).await?;
+    if let Err(trouble) = load(&mut conn, path, &staged, &incarnation).await {
         unlink(&mut conn, &staged).await?;
         return Err(trouble);
     }
@@ -54,7 +57,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<Head, Trouble> {
             "the audit of what was imported is not that of the export: {why}. Nothing is left of it here"
         )));
     }
-    forget_purge(admin.pool(), &head.sale).await?;
+    end_purge(admin.pool(), &head.sale, &incarnation).await?;
     list(admin.pool(), &head.sale).await?;
     Ok(head)
 }
@@ -68,13 +71,18 @@ async fn unlink(conn: &mut impl ConnectionLike, keys: &Keys) -> redis::RedisResu
 }
 
 /// Writes every line to its key.
-async fn load(conn: &mut impl ConnectionLike, path: &Path, to: &Keys) -> Result<(), Trouble> {
+async fn load(
+    conn: &mut impl ConnectionLike,
+    path: &Path,
+    to: &Keys,
+    incarnation: &str,
+) -> Result<(), Trouble> {
     // It is served by this Redis from now on.
     let run_id = run_id(conn).await?;
     let (mut reader, _) = Reader::open(path)?;
     while let Some(line) = reader.next()? {
         let mut pipe = redis::pipe();
-        commands(&mut pipe, line, to, &run_id);
+        commands(&mut pipe, line, to, [("run_id", &run_id), (INCARNATION, incarnation)]);
         if !pipe.is_empty() {
             pipe.query_async::<Value>(conn).await?;
         }
@@ -82,7 +90,8 @@ async fn load(conn: &mut impl ConnectionLike, path: &Path, to: &Keys) -> Result<
     Ok(())
 }
 
-fn commands(pipe: &mut Pipeline, line: Line, to: &Keys, run_id: &str) {
+/// `anew`: fields of the state that it has from now on.
+fn commands(pipe: &mut Pipeline, line: Line, to: &Keys, anew: [(&str, &str); 2]) {
     fn pairs(pipe: &mut Pipeline, key: &str, pairs: impl IntoIterator<Item = (String, String)>) {
         pairs.into_iter().for_each(|(field, value)| {
             pipe.cmd("HSET").arg(key).arg(field).arg(value);
@@ -90,7 +99,7 @@ fn commands(pipe: &mut Pipeline, line: Line, to: &Keys, run_id: &str) {
     }
     match line {
         Line::State(mut fields) => {
-            fields.insert("run_id".to_owned(), run_id.to_owned());
+            fields.extend(anew.map(|(field, value)| (field.to_owned(), value.to_owned())));
             pairs(pipe, to.state(), fields);
         }
         Line::Definition(json) => {

@@ -27,6 +27,14 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
         let told = format!("{} is an export of {}, not of {sale}", export.display(), head.sale);
         return Err(Trouble::Refused(told));
     }
+    let (incarnation, _) = admin.look(sale).await?;
+    if incarnation != head.incarnation {
+        return Err(Trouble::Refused(format!(
+            "{} is not an export of the sale {sale} that is here now, but of another of that name: export it again, and purge it \
+             with that",
+            export.display()
+        )));
+    }
     let audit = audit::audit(admin.pool(), admin.scripts(), sale).await?;
     if audit != head.audit {
         return Err(changed(sale, audit.sequence, head.audit.sequence));
@@ -40,6 +48,7 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
     // First: a gateway that misses the sale must find that it was purged, and not lost.
     let note = json!({
         "at": rfc3339(jiff::Timestamp::now().as_millisecond()), "who": by.who, "reason": by.reason, "sequence": audit.sequence,
+        "incarnation": incarnation,
     });
     let mut conn = checkout(admin.pool(), PURGED).await?;
     redis::cmd("HSET").arg(PURGED).arg(sale).arg(note.to_string()).query_async::<i64>(&mut conn).await?;
@@ -48,7 +57,10 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
     let mut conn = checkout(admin.pool(), SALES).await?;
     redis::cmd("SREM").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
     drop(conn);
-    let why_not = match admin.call(Script::Purge, sale, [audit.sequence.to_string()]).await {
+    let why_not = match admin
+        .call(Script::Purge, sale, &incarnation, [audit.sequence.to_string()], None)
+        .await
+    {
         Ok(reply) => match reply.first().map(text).as_deref() {
             Some("ok") => {
                 // What gateways remembered of a failover names buyers, too.
@@ -79,13 +91,31 @@ fn changed(sale: &str, now: u64, then: u64) -> Trouble {
     ))
 }
 
-/// Whether a sale that is not there was purged.
-pub async fn is_purged(pool: &Pool, sale: &str) -> Result<bool, Failure> {
-    let mut conn = checkout(pool, PURGED).await?;
-    Ok(redis::cmd("HEXISTS").arg(PURGED).arg(sale).query_async(&mut conn).await?)
+/// Whether a sale that is not there was purged, when it was of this incarnation.
+pub async fn is_purged(pool: &Pool, sale: &str, incarnation: &str) -> Result<bool, Failure> {
+    Ok(purged(pool, sale).await?.is_some_and(|purged| purged.is_none_or(|purged| purged == incarnation)))
 }
 
-pub(super) async fn forget_purge(pool: &Pool, sale: &str) -> Result<(), Failure> {
+/// Ends what is noted of a purge once another sale has the name.
+pub(in crate::ledger) async fn end_purge(pool: &Pool, sale: &str, incarnation: &str) -> Result<(), Failure> {
+    match purged(pool, sale).await? {
+        Some(purged) if purged.as_deref() != Some(incarnation) => forget_purge(pool, sale).await,
+        _ => Ok(()),
+    }
+}
+
+/// The incarnation of a sale that was purged, if it was; an earlier version has not noted which.
+async fn purged(pool: &Pool, sale: &str) -> Result<Option<Option<String>>, Failure> {
+    let mut conn = checkout(pool, PURGED).await?;
+    let note: Option<String> = redis::cmd("HGET").arg(PURGED).arg(sale).query_async(&mut conn).await?;
+    let incarnation = |note: String| {
+        let note: serde_json::Value = serde_json::from_str(&note).unwrap_or_default();
+        note["incarnation"].as_str().map(str::to_owned)
+    };
+    Ok(note.map(incarnation))
+}
+
+async fn forget_purge(pool: &Pool, sale: &str) -> Result<(), Failure> {
     let mut conn = checkout(pool, PURGED).await?;
     Ok(redis::cmd("HDEL").arg(PURGED).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)
 }

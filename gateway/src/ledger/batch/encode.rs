@@ -124,9 +124,9 @@ impl Columns {
         self.row_ends.push(self.rows.len());
     }
 
-    /// As the arguments of the script.
-    pub(super) fn args<'a>(&'a self, catalogue: &'a Catalogue, run_id: &'a str, known: u64) -> Args<'a> {
-        Args { columns: self, catalogue, run_id, known }
+    /// As the arguments of the script, for a ledger of this identity.
+    pub(super) fn args<'a>(&'a self, catalogue: &'a Catalogue, identity: &'a str, known: u64) -> Args<'a> {
+        Args { columns: self, catalogue, identity, known }
     }
 
     /// The decisions of a reply; `None` if it can't be read.
@@ -155,14 +155,14 @@ impl Columns {
 pub(super) struct Args<'a> {
     columns: &'a Columns,
     catalogue: &'a Catalogue,
-    run_id: &'a str,
+    identity: &'a str,
     known: u64,
 }
 
 impl ToRedisArgs for Args<'_> {
     fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
         let Columns { flags, limits, who, wants, buyers, rows, row_ends, items, .. } = self.columns;
-        out.write_arg(self.run_id.as_bytes());
+        out.write_arg(self.identity.as_bytes());
         out.write_arg_fmt(self.catalogue.revision);
         out.write_arg_fmt(self.known);
         out.write_arg_fmt(row_ends.len());

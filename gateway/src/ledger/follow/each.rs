@@ -42,6 +42,7 @@ impl Following {
                     });
                     let unread = ids.iter().filter(|id| self.sales.get(id).is_none());
                     self.sales.set_unread(unread.cloned().collect());
+                    self.sales.forget_replaced(|id| ids.contains(id));
                     *listed.borrow_mut() = ids;
                     self.caught_up.has_begun();
                 }

@@ -21,6 +21,8 @@ pub(super) struct Journal<'a, C> {
     pub(super) conn: &'a mut C,
     pub(super) scripts: &'a Scripts,
     pub(super) keys: &'a Keys,
+    /// Of the sale whose journal it is.
+    pub(super) incarnation: &'a str,
 }
 
 /// A sale while its journal is read.
@@ -58,12 +60,16 @@ impl Reading {
             if entry.sequence > self.memory.sequence {
                 if entry.kind == "define" {
                     let read = snapshot::read(journal.conn, journal.scripts, keys, true).await;
-                    match read.and_then(|snapshot| snapshot.into_memory(keys)) {
+                    match read
+                        .and_then(|snapshot| snapshot.of_incarnation(journal.incarnation)?.into_memory(keys))
+                    {
                         Ok(mut read) => {
                             carry_over(&self.memory, &mut read);
                             self.memory = read;
                         }
-                        Err(lost @ Failure::Unknown(_)) => return Err(lost),
+                        Err(lost @ (Failure::Unknown(_) | Failure::Refused(Refusal::Incarnation { .. }))) => {
+                            return Err(lost);
+                        }
                         Err(failure) => return Ok(Some(failure.to_string())),
                     }
                 } else {
@@ -104,20 +110,30 @@ pub(super) fn no_entry(keys: &Keys, sequence: u64) -> Refusal {
 
 /// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
 pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
-    let (memory, buyers) = read_whole(conn, scripts, &Keys::of(id)).await?;
+    let Whole { incarnation, memory, buyers } = read_whole(conn, scripts, &Keys::of(id)).await?;
     let sequence = memory.sequence;
-    let sale = Sale::new(id, memory, buyers);
+    let sale = Sale::new(id, &incarnation, memory, buyers);
     sale.saw(sequence);
     Ok(sale)
 }
 
-/// What a sale is at one sequence, and all its buyers until then; later ones may be among them.
+/// What a sale is at one sequence.
+pub(super) struct Whole {
+    pub(super) incarnation: String,
+    pub(super) memory: Memory,
+    /// All its buyers until then; later ones may be among them.
+    pub(super) buyers: HashSet<u64>,
+}
+
+/// Reads a sale whole.
 pub(super) async fn read_whole(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
     keys: &Keys,
-) -> Result<(Memory, HashSet<u64>), Failure> {
-    let mut memory = snapshot::read(conn, scripts, keys, true).await?.into_memory(keys)?;
+) -> Result<Whole, Failure> {
+    let snapshot = snapshot::read(conn, scripts, keys, true).await?;
+    let incarnation = snapshot.incarnation().to_owned();
+    let mut memory = snapshot.into_memory(keys)?;
     let (mut buyers, mut ahead) = (HashSet::new(), Ahead::default());
     let mut cursor = 0_u64;
     loop {
@@ -135,12 +151,12 @@ pub(super) async fn read_whole(
     }
     let position = Position::at(memory.sequence);
     let mut reading = Reading { memory, position, entries: Vec::new(), ahead };
-    let mut journal = Journal { conn, scripts, keys };
+    let mut journal = Journal { conn, scripts, keys, incarnation: &incarnation };
     let each = |entry: &Entry, _: &Memory| buyers.extend(entry.buyers().filter_map(buyer_mark));
-    match reading.catch_up(&mut journal, each).await? {
-        Some(why) => Err(Refusal::Damaged(why).into()),
-        None => Ok((reading.memory, buyers)),
+    if let Some(why) = reading.catch_up(&mut journal, each).await? {
+        return Err(Refusal::Damaged(why).into());
     }
+    Ok(Whole { memory: reading.memory, buyers, incarnation })
 }
 
 /// Every entry says what is left after it, so that applying it is an assignment.

@@ -121,8 +121,8 @@ impl Kept {
         self.bound();
     }
 
-    /// From now on nothing is told of this sale: what was told until now is about to be reported.
-    pub(super) fn close(&mut self) {
+    /// From now on nothing is told of this sale: what was told until now is about to be reported, or the sale was replaced.
+    pub(in crate::ledger) fn close(&mut self) {
         self.trusted = Trusted::Nobody;
     }
 

@@ -16,6 +16,9 @@ const MISSING_MAX: u64 = 1_000_000;
 /// What one gateway says, besides the entries that it remembers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Testimony {
+    /// Of the sale that it speaks of; empty from a version that knows of none.
+    #[serde(default)]
+    pub(super) incarnation: String,
     /// The highest sequence that it may have told somebody of.
     pub(super) known: u64,
     /// All after this sequence that it has read or told is among the entries.
@@ -117,8 +120,9 @@ impl Testimonies {
         open.map(|(id, listen)| (id.clone(), listen.clone())).collect()
     }
 
-    /// What is to be done with a ledger at this sequence. Those who are awaited may be given up.
-    pub(super) fn judge(&self, at: u64, waits: bool) -> Judgement {
+    /// What is to be done with a ledger of this incarnation at this sequence. Those who are awaited may be given up. What is said
+    /// of an earlier incarnation is of no account; that there was a later one says that it is lost.
+    pub(super) fn judge(&self, incarnation: &str, at: u64, waits: bool) -> Judgement {
         let awaited = self.awaited();
         if waits && !awaited.is_empty() {
             return Judgement::Wait(awaited);
@@ -134,7 +138,17 @@ impl Testimonies {
                 "two gateways have read entry {sequence} of its journal differently: two primaries took writes at once"
             ));
         }
-        let known = self.by.values().map(|one| one.known).max().unwrap_or_default();
+        let later = self.by.iter().find(|(_, one)| one.incarnation.as_str() > incarnation);
+        if let Some((id, Testimony { incarnation, known, .. })) = later {
+            return Judgement::Unfit(format!(
+                "gateway {id} knows a later incarnation of the sale ({incarnation}, at sequence {known}), which is not in this Redis"
+            ));
+        }
+        let same = || {
+            let is_same = |one: &&Testimony| one.incarnation.is_empty() || one.incarnation == incarnation;
+            self.by.values().filter(is_same)
+        };
+        let known = same().map(|one| one.known).max().unwrap_or_default();
         let last = |entries: &BTreeMap<u64, Missing>| entries.keys().next_back().copied().unwrap_or_default();
         let until = known.max(last(&self.read)).max(last(&self.told));
         if until.saturating_sub(at) > MISSING_MAX {
@@ -151,7 +165,7 @@ impl Testimonies {
             match read.or(told) {
                 Some(entry) => missing.push(entry.clone().with_entry()),
                 // Whoever has told somebody of it would say so.
-                None if self.by.values().all(|one| one.since < sequence) => {
+                None if same().all(|one| one.since < sequence) => {
                     missing.push(Missing::lost(sequence));
                     lost += 1;
                 }
@@ -184,7 +198,12 @@ mod tests {
 
     fn says(known: u64, since: u64, heard: &[&str]) -> String {
         let heard = heard.iter().map(|id| ((*id).to_owned(), format!("at-{id}"))).collect();
-        serde_json::to_string(&Testimony { known, since, heard }).unwrap()
+        serde_json::to_string(&Testimony { incarnation: String::new(), known, since, heard }).unwrap()
+    }
+
+    fn says_of(incarnation: &str, known: u64) -> String {
+        let incarnation = incarnation.to_owned();
+        serde_json::to_string(&Testimony { incarnation, known, ..Testimony::default() }).unwrap()
     }
 
     fn json(missing: &Missing) -> String {
@@ -195,14 +214,14 @@ mod tests {
     fn who_lived_is_waited_for_unless_ops_say_otherwise() {
         let mut fields = vec![("for", "old new".to_owned()), ("g:a", says(3, 0, &["a", "b"]))];
         let b = ("b".to_owned(), "at-b".to_owned());
-        assert_eq!(all(&fields).judge(3, true), Judgement::Wait(vec![b]));
+        assert_eq!(all(&fields).judge("", 3, true), Judgement::Wait(vec![b]));
         let whole = Judgement::Whole { missing: Vec::new(), lost: 0, known: 3 };
-        assert_eq!(all(&fields).judge(3, false), whole);
+        assert_eq!(all(&fields).judge("", 3, false), whole);
         fields.push(("x:b", "maja".to_owned()));
-        assert_eq!(all(&fields).judge(3, true), whole);
+        assert_eq!(all(&fields).judge("", 3, true), whole);
         // It comes all the same, and knows of one whom nobody else has heard of.
         fields.push(("g:b", says(3, 0, &["b", "c"])));
-        assert!(matches!(all(&fields).judge(3, true), Judgement::Wait(who) if who[0].0 == "c"));
+        assert!(matches!(all(&fields).judge("", 3, true), Judgement::Wait(who) if who[0].0 == "c"));
     }
 
     #[test]
@@ -215,7 +234,7 @@ mod tests {
             ("t:5:a", json(&read)),
             ("t:7:a", json(&told(7, "confirmed"))),
         ];
-        let Judgement::Whole { missing, lost, known } = all(&fields).judge(4, true) else {
+        let Judgement::Whole { missing, lost, known } = all(&fields).judge("", 4, true) else {
             panic!("it is whole");
         };
         let kinds: Vec<_> = missing.iter().map(|missing| (missing.sequence, missing.kind.as_str())).collect();
@@ -226,27 +245,44 @@ mod tests {
     #[test]
     fn what_somebody_may_have_been_told_is_not_made_up() {
         let forgotten = [("g:a", says(7, 6, &["a"])), ("t:7:a", json(&told(7, "held")))];
-        assert!(matches!(all(&forgotten).judge(5, true), Judgement::Unfit(why) if why.contains("entry 6")));
+        assert!(
+            matches!(all(&forgotten).judge("", 5, true), Judgement::Unfit(why) if why.contains("entry 6"))
+        );
         let two = [
             ("g:a", says(7, 0, &["a"])),
             ("r:7", json(&told(7, "held"))),
             ("t:7:a", json(&told(7, "cancelled"))),
         ];
-        assert!(matches!(all(&two).judge(6, true), Judgement::Unfit(why) if why.contains("two primaries")));
+        assert!(
+            matches!(all(&two).judge("", 6, true), Judgement::Unfit(why) if why.contains("two primaries"))
+        );
         let conflict = [("g:a", says(7, 0, &["a"])), ("conflict", "7".to_owned())];
-        assert!(matches!(all(&conflict).judge(7, true), Judgement::Unfit(_)));
+        assert!(matches!(all(&conflict).judge("", 7, true), Judgement::Unfit(_)));
         // Unless ops say so.
         let mut released = two.to_vec();
         released.push(("x:*", "maja".to_owned()));
         assert_eq!(
-            all(&released).judge(6, true),
+            all(&released).judge("", 6, true),
             Judgement::Whole { missing: Vec::new(), lost: 0, known: 6 }
         );
         assert!(all(&two).can_release(Some("b")).unwrap_err().contains("nobody"));
         assert!(all(&[]).can_release(None).is_err() && all(&two).can_release(None).is_ok());
         let far = [("g:a", says(u64::MAX, 0, &["a"]))];
-        assert!(matches!(all(&far).judge(7, true), Judgement::Unfit(_)));
+        assert!(matches!(all(&far).judge("", 7, true), Judgement::Unfit(_)));
         let unreadable = [("g:a", says(7, 0, &["a"])), ("r:8", String::new())];
-        assert!(matches!(all(&unreadable).judge(7, true), Judgement::Unfit(why) if why.contains("r:8")));
+        assert!(matches!(all(&unreadable).judge("", 7, true), Judgement::Unfit(why) if why.contains("r:8")));
+    }
+
+    #[test]
+    fn what_is_said_of_another_incarnation_is_never_appended() {
+        let both = [("g:a", says_of("2", 7)), ("g:b", says_of("1", 500))];
+        let whole = Judgement::Whole { missing: vec![Missing::lost(7)], lost: 1, known: 7 };
+        assert_eq!(all(&both).judge("2", 6, true), whole, "what b knows was of the sale before");
+        assert!(
+            matches!(all(&both).judge("1", 500, true), Judgement::Unfit(why) if why.contains("gateway a knows a later incarnation"))
+        );
+        assert!(
+            matches!(all(&both).judge("3", 2, true), Judgement::Whole { missing, .. } if missing.is_empty())
+        );
     }
 }

@@ -2,11 +2,11 @@
 -- Allowed at maxmemory. Until then every batch is refused with 'epoch'. The sale clock goes on from
 -- the last tick, however long the outage was: it costs nobody any of his hold.
 --
--- ARGV  1 the new run_id  2 known sequence  3 the run_id that the ledger has  4 who
+-- ARGV  1 the new run_id  2 known sequence  3 identity: with the run_id that the ledger has  4 who
 --       5 how many changes were appended again (heal.lua)  6 how many of them nobody knows any more
 -- Reply {'ok', header}, or {'epoch', run_id} if another gateway was faster,
 --       {'behind', …}, {'damaged', …}: the journal does not end at the ledger's sequence
--- Example  new 7 old gateway 2 0 -> ok, "8 …"
+-- Example  new 7 "!old incarnation" gateway 2 0 -> ok, "8 …"
 
 local s, refusal = open(ARGV[3], ARGV[2])
 if not s then return refusal end
@@ -15,7 +15,7 @@ if not last or last[1] ~= whole(s.sequence) .. '-0' then
   return {'damaged', JOURNAL .. ' ends at ' .. (last and last[1] or 'nothing') .. ', the state at ' .. whole(s.sequence)}
 end
 s.sale_clock = s.clock
-local entry = {'run_id', ARGV[1], 'was', (ARGV[3]:gsub('^!', '')), 'who', ARGV[4]}
+local entry = {'run_id', ARGV[1], 'was', (s.run_id:gsub('^!', '')), 'who', ARGV[4]}
 if ARGV[5] ~= '0' then
   for _, text in ipairs({'healed', ARGV[5], 'lost', ARGV[6]}) do entry[#entry + 1] = text end
 end

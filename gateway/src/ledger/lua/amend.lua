@@ -2,12 +2,12 @@
 --
 -- The caller has read the reservation and says what it shall be; the version makes sure that it
 -- still was as the caller saw it.
--- ARGV  1 run_id  2 revision  3 known sequence  4 id  5 version seen  6 'buyer' or 'service'
+-- ARGV  1 identity  2 revision  3 known sequence  4 id  5 version seen  6 'buyer' or 'service'
 --       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'  10 unavailable or '-'
 --       11 …  of the three kinds of items named, those without a limit
 -- Reply {'ok', header, row}, or {'revision', …}, {'not-found'}, {'not-held', header, row},
 --       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …}
--- Example  run_id 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
+-- Example  "run_id incarnation" 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
 --       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
 
 local s, refusal = open(ARGV[1], ARGV[3])

@@ -3,7 +3,7 @@
 --
 -- The caller has compared the definition with the one of the revision it names; the script refuses
 -- if that is no longer the ledger's.
--- ARGV  1 run_id  2 known sequence  3 revision compared with, 0 for a new sale  4 definition, JSON
+-- ARGV  1 identity: of a new sale with the incarnation that it gets  2 known sequence  3 revision compared with, 0 for a new sale  4 definition, JSON
 --       5 opens, ms  6 closes, ms  7 hold, ms  8 grace, ms  9 per_buyer  10 attempts
 --       11 fields that differ and are locked once a reservation exists, joined by ',', or '-'
 --       12 who  13 reason or '-'
@@ -12,7 +12,7 @@
 -- Reply {'ok', header, revision}, or {'revision', …}, {'locked', field, …},
 --       {'stock-taken', item, taken, …}: the items whose new total is below what is taken,
 --       {'item-taken', item, …}: items that were ever taken and can't be removed
--- Example  run_id 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - model:air - 3000
+-- Example  "run_id incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - model:air - 3000
 --       -> ok, "1 …", 1
 
 local fresh = redis.call('EXISTS', STATE, JOURNAL) == 0
@@ -22,9 +22,8 @@ if fresh then
   for i = 1, #KEYS do
     if redis.call('EXISTS', KEYS[i]) == 1 then return {'damaged', KEYS[i] .. ' is there without a sale'} end
   end
-  s = {run_id = ARGV[1], raw = now(), sequence = 0, revision = 0, number = 0, paused = 0, frozen = 0,
-    closed = 0, held = 0, confirmed = 0, cancelled = 0, expired = 0, swept = 0,
-    limits = 0}
+  s = {run_id = ARGV[1]:sub(1, -34), incarnation = ARGV[1]:sub(-32), format = FORMAT, raw = now(), sequence = 0, revision = 0,
+    number = 0, paused = 0, frozen = 0, closed = 0, held = 0, confirmed = 0, cancelled = 0, expired = 0, swept = 0, limits = 0}
   s.time, s.sale_clock = s.raw, 0
 else
   s, refusal = open(ARGV[1], ARGV[2])
@@ -79,8 +78,13 @@ if #used > 0 then return {'item-taken', unpack(used, 1, math.min(#used, CHUNK))}
 if #short > 0 then return {'stock-taken', unpack(short, 1, math.min(#short, CHUNK))} end
 
 s.revision = s.revision + 1
-commit(s, 'define', {'revision', whole(s.revision), 'totals', table.concat(listed, ' '), 'who', ARGV[12], 'reason', ARGV[13]},
-  flat(stock), {}, {run_id = s.run_id, format = FORMAT, revision = s.revision, number = s.number,
+local entry = {'revision', whole(s.revision), 'totals', table.concat(listed, ' '), 'who', ARGV[12], 'reason', ARGV[13]}
+if fresh then
+  entry[#entry + 1] = 'incarnation'
+  entry[#entry + 1] = s.incarnation
+end
+commit(s, 'define', entry,
+  flat(stock), {}, {run_id = s.run_id, format = FORMAT, incarnation = s.incarnation, revision = s.revision, number = s.number,
     paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
     grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept, limits = s.limits})
 for _, item in ipairs(gone) do

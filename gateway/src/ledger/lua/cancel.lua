@@ -1,8 +1,8 @@
 -- Ends a reservation and gives its stock back. Allowed at maxmemory: it frees stock.
 --
--- ARGV  1 run_id  2 known sequence  3 id  4 'buyer' (a hold only) or 'service' (also a refund)
+-- ARGV  1 identity  2 known sequence  3 id  4 'buyer' (a hold only) or 'service' (also a refund)
 -- Reply {'ok', header, row} (also when it was cancelled before), {'not-found'}, {'not-held', header, row}
--- Example  run_id 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA buyer -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 cancelled …"
+-- Example  "run_id incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA buyer -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 cancelled …"
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end

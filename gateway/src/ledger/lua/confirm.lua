@@ -1,10 +1,10 @@
 -- Turns a paid hold into a confirmed reservation. Allowed at maxmemory: who has paid keeps the car.
 --
--- ARGV  1 run_id  2 known sequence  3 id  4 payment reference  5 version that was paid for
+-- ARGV  1 identity  2 known sequence  3 id  4 payment reference  5 version that was paid for
 -- Reply {'ok', header, row} (also when it was confirmed by the same payment before), {'not-found'},
 --       {'not-held', header, row}: refund, {'changed', header, row}: the version is outdated,
 --       {'payment-conflict', header, row}: confirmed by another payment
--- Example  run_id 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1 -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 confirmed …"
+-- Example  "run_id incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1 -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 confirmed …"
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end

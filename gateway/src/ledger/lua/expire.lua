@@ -1,11 +1,11 @@
 -- Expires holds whose deadline and grace are over and gives their stock back: one bounded sweep (see sweep.lua).
 -- Allowed at maxmemory: it frees stock.
 --
--- ARGV  1 run_id  2 known sequence  3 entries to look at, at most
+-- ARGV  1 identity  2 known sequence  3 entries to look at, at most
 -- Reply {'ok', header, number of holds expired, 1 when there may be more to sweep now, else 0,
 --        "due made" of the first batch that is left: when it is due, on the sale clock, and how many
 --        holds it made; '' if none was seen}
--- Example  run_id 7 100 -> ok, "8 …", 3, 0, "965000 12"
+-- Example  "run_id incarnation" 7 100 -> ok, "8 …", 3, 0, "965000 12"
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end

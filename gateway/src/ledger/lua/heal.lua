@@ -3,16 +3,17 @@
 -- Each is checked whole before it is written: what it does to stock, counts and reservations is worked out here anew, and
 -- must be what it did before. The sale stays closed to everybody else until adopt.lua.
 --
--- ARGV  1 the run_id that the ledger has  2 … changes in their order, each JSON: sequence, kind, at, clock, items (all whose
+-- ARGV  1 identity: with the run_id that the ledger has  2 … changes in their order, each JSON: sequence, kind, at, clock, items (all whose
 --       stock it changed), left and counts (what was left of each, and the counts after it; neither where it was only
 --       told), fields (what else its entry says), rows (each reservation that it changed: buyer, sub, row)
 -- Reply {'ok', header, how many were appended}, or {'epoch', run_id}, {'damaged', …}, or {'unfit', sequence, why}: those before it were
 --       appended
--- Example  old {"sequence":8,"kind":"reserve",…} -> ok, "8 …", 1
+-- Example  "!old incarnation" {"sequence":8,"kind":"reserve",…} -> ok, "8 …", 1
 
 local s, refusal = look()
 if not s then return refusal end
-if s.run_id ~= ARGV[1] then return {'epoch', s.run_id} end
+refusal = mistake(s, ARGV[1]) or mistrust(s, ARGV[1], 0)
+if refusal then return refusal end
 local bad = damages(s)
 if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
 

@@ -2,7 +2,7 @@
 -- of a reservation, and the one way to commit. It is put in front of each script.
 --
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
---   1 state       hash     sequence, revision, clocks, terms, levers, counts of reservations and limits
+--   1 state       hash     incarnation, sequence, revision, clocks, terms, levers, counts of reservations and limits
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
 --   3 records     hash     buyer's part of the id -> "sub " and one row a reservation
 --   4 journal     stream   one entry a change, id <sequence>-0
@@ -15,8 +15,14 @@
 -- type included; the write that can still fail (XADD, when an id is not larger than the last) goes
 -- first, and the writes after it cannot fail.
 --
+-- The first argument of a script that changes something is the identity of the ledger that the caller means: the run_id of
+-- the Redis that its connection was opened to, a blank, and the incarnation of the sale. A sale that is purged and applied
+-- again, imported, or deleted by hand has the same name and another incarnation: 12 hexadecimal digits of TIME, then 20 random
+-- ones, so that a later incarnation is the larger text.
+--
 -- Reply of every script: {'ok', ...} or {REFUSAL, detail}. A refusal of the ledger itself:
 --   missing   no such sale
+--   incarnation  the ledger's, and its run_id: another incarnation of the sale than the caller means
 --   damaged   a key in words: its type or a field of it is wrong, or it is gone
 --   epoch     the run_id that the sale's state expects: this is another Redis than before
 --   behind    the ledger's sequence: it is older than what the caller has seen
@@ -42,6 +48,19 @@ local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paus
 
 -- A whole number as text. What Lua or Redis would make of a number by itself takes twice as long.
 local function whole(n) return string.format('%d', n) end
+
+-- The incarnation of a ledger of the first format, which has none in its state: made of its first entry, so that it is the same
+-- whenever and wherever it is read. nil without such an entry. The next tick or change writes it down (see `upgrade`).
+local function derive_incarnation()
+  if redis.call('TYPE', JOURNAL).ok ~= 'stream' then return nil end
+  local first = redis.call('XRANGE', JOURNAL, '-', '+', 'COUNT', 1)[1]
+  if not first then return nil end
+  local at
+  for i = 1, #first[2], 2 do
+    if first[2][i] == 'at' then at = tonumber(first[2][i + 1]) end
+  end
+  return string.format('%012x', at or 0) .. redis.sha1hex(table.concat(first[2], '\n')):sub(1, 20)
+end
 
 -- What is wrong with the types of the keys, one text a key. Before the first reservation there are
 -- no records and nothing was taken; totals are missing where nothing has a limit.
@@ -69,13 +88,15 @@ local function look()
     return nil, {'missing'}
   end
   if kind ~= 'hash' then return nil, {'damaged', STATE .. ' is a ' .. kind .. ', should be a hash'} end
-  local values = redis.call('HMGET', STATE, 'run_id', 'format', unpack(NUMBERS))
-  local s = {run_id = values[1]}
-  if values[2] and (tonumber(values[2]) or 0) > FORMAT then
+  local values = redis.call('HMGET', STATE, 'run_id', 'format', 'incarnation', unpack(NUMBERS))
+  local s = {run_id = values[1], format = tonumber(values[2] or 1) or 0, incarnation = values[3]}
+  if s.format > FORMAT then
     return nil, {'newer', values[2]}
   end
+  if not s.incarnation and s.format < 2 then s.incarnation = derive_incarnation() end
+  if not s.incarnation then return nil, {'damaged', STATE .. ' has no incarnation'} end
   for i = 1, #NUMBERS do
-    local n = tonumber(values[i + 2])
+    local n = tonumber(values[i + 3])
     if not n then return nil, {'damaged', STATE .. ' has no number in ' .. NUMBERS[i]} end
     s[NUMBERS[i]] = n
   end
@@ -87,19 +108,26 @@ local function look()
   return s
 end
 
+-- The refusal of another incarnation of the sale: nothing that the caller knows is about this one.
+local function mistake(s, identity)
+  if identity:sub(-32) ~= s.incarnation then return {'incarnation', s.incarnation, s.run_id} end
+end
+
 -- The refusal of another Redis than the state was last served by, or of a ledger older than the caller knows.
-local function mistrust(s, run_id, known)
-  if s.run_id ~= run_id then return {'epoch', s.run_id} end
+local function mistrust(s, identity, known)
+  if identity:sub(1, -34) ~= s.run_id then return {'epoch', s.run_id} end
   if s.sequence < tonumber(known) then return {'behind', whole(s.sequence)} end
 end
 
--- look(), and refuse a damaged ledger, another Redis, or a ledger older than the caller knows.
-local function open(run_id, known)
+-- look(), and refuse another incarnation, a damaged ledger, another Redis, or a ledger older than the caller knows.
+local function open(identity, known)
   local s, refusal = look()
   if not s then return nil, refusal end
+  refusal = mistake(s, identity)
+  if refusal then return nil, refusal end
   local bad = damages(s)
   if #bad > 0 then return nil, {'damaged', table.concat(bad, '; ')} end
-  refusal = mistrust(s, run_id, known)
+  refusal = mistrust(s, identity, known)
   if refusal then return nil, refusal end
   return s
 end
@@ -160,6 +188,11 @@ local function store_pairs(key, list)
   for from = 1, #list, CHUNK do
     redis.call('HSET', key, unpack(list, from, math.min(from + CHUNK - 1, #list)))
   end
+end
+
+-- Makes a ledger of an earlier format one of this: with the fields of the state that are about to be written.
+local function upgrade(s, state)
+  if s.format < FORMAT then state.format, state.incarnation = FORMAT, s.incarnation end
 end
 
 -- A reservation's row in its buyer's record:
@@ -268,6 +301,7 @@ local function commit(s, kind, entry, stock, records, state, taken)
   state.sequence = s.sequence
   state.now, state.tick, state.clock = s.time, s.raw, s.sale_clock
   state.held, state.confirmed, state.cancelled, state.expired = s.held, s.confirmed, s.cancelled, s.expired
+  upgrade(s, state)
   store_pairs(STATE, flat(state))
 end
 

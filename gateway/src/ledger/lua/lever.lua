@@ -1,8 +1,8 @@
 -- Pulls a lever: pause, resume, freeze, unfreeze, close. Repeating is harmless. Allowed at maxmemory.
 --
--- ARGV  1 run_id  2 known sequence  3 lever  4 who  5 reason or '-'
+-- ARGV  1 identity  2 known sequence  3 lever  4 who  5 reason or '-'
 -- Reply {'ok', header, 1 when this call changed something, else 0}
--- Example  run_id 7 pause ops - -> ok, "8 …", 1
+-- Example  "run_id incarnation" 7 pause ops - -> ok, "8 …", 1
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end

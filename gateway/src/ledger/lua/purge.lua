@@ -1,8 +1,8 @@
 -- Removes every key of a sale that is over, if it is still as it was exported. Allowed at maxmemory.
 --
--- ARGV  1 run_id  2 known sequence  3 the sequence of the export
+-- ARGV  1 identity  2 known sequence  3 the sequence of the export
 -- Reply {'ok'}, or nothing was done: {'changed', sequence}, {'open'}: it is not closed, {'held', holds outstanding}
--- Example  run_id 7 7 -> ok
+-- Example  "run_id incarnation" 7 7 -> ok
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end

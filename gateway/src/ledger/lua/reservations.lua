@@ -1,18 +1,19 @@
 -- Reads one buyer's record and the clocks, in one step. Writes nothing, allowed at maxmemory.
 --
--- ARGV  1 the buyer's 20 characters of the id  2 run_id  3 known sequence
+-- ARGV  1 the buyer's 20 characters of the id  2 identity  3 known sequence
 --       Without the latter two it is read whatever state the ledger is in: for the support desk only,
 --       since a reservation that is not there, or has expired, may be so only for want of an adopt.
--- Reply {'ok', header, grace in ms, record or ''}, or {'missing'}, {'damaged', …}, {'epoch', …}, {'behind', …}
--- Example  aliceAAAAAAAAAAAAAAA -> ok, "7 1700000000000 5000 1", "60000", "alice key-AAAAAAAA fingerprint air - - - 1 1 held …"
+-- Reply {'ok', header, grace in ms, record or '', incarnation}, or {'missing'}, {'incarnation', …}, {'damaged', …}, {'epoch', …},
+--       {'behind', …}
+-- Example  aliceAAAAAAAAAAAAAAA -> ok, "7 1700000000000 5000 1", "60000", "alice key-AAAAAAAA fingerprint air - - - 1 1 held …", incarnation
 
 local s, refusal = look()
 if not s then return refusal end
-refusal = ARGV[2] and mistrust(s, ARGV[2], ARGV[3])
+refusal = ARGV[2] and (mistake(s, ARGV[2]) or mistrust(s, ARGV[2], ARGV[3]))
 if refusal then return refusal end
 local kind = redis.call('TYPE', RECORDS).ok
 if kind == 'none' and s.number > 0 then return {'damaged', RECORDS .. ' is gone, should be a hash'} end
 if kind ~= 'hash' and kind ~= 'none' then return {'damaged', RECORDS .. ' is a ' .. kind .. ', should be a hash'} end
 local text = redis.call('HGET', RECORDS, ARGV[1])
 if text == '' then return damaged_record(ARGV[1]) end
-return {'ok', header(s), whole(s.grace), text or ''}
+return {'ok', header(s), whole(s.grace), text or '', s.incarnation}

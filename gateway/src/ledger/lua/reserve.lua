@@ -6,7 +6,7 @@
 -- if there is enough for everybody and given back for those who do not win, and what a winner's
 -- record says was put together by the gateway, up to what is decided here.
 --
--- ARGV  1 run_id  2 revision  3 known sequence  4 number of taps n  5 number of items m
+-- ARGV  1 identity  2 revision  3 known sequence  4 number of taps n  5 number of items m
 --       6 flags     a character a tap: '.', 'p' packages and store may be left off, '?' an item is unknown
 --       7 limits    a character an item: '1' its stock has a limit, '0' it has none
 --       8 who       a line a tap: "sub key fingerprint", key being the key's 12 characters of the id
@@ -27,7 +27,7 @@
 --         S items   sold out: the items, by their place in the list, joined by ','
 --         D         the buyer's record is damaged: nothing was decided for this one
 --       or {'revision', the ledger's}: nothing was decided, reload the definition, send again.
--- Example  run_id 1 0 1 2 . 10 "alice key-AAAAAAAA fingerprint" 1,2 model:air package:cover 1 1
+-- Example  "run_id incarnation" 1 0 1 2 . 10 "alice key-AAAAAAAA fingerprint" 1,2 model:air package:cover 1 1
 --          aliceAAAAAAAAAAAAAAA "alice key-AAAAAAAA fingerprint air cover - -"
 --       -> ok, "2 1700000000000 5000 1", "1 905000", W
 -- In the journal the winners are columns, too: first, deadline, buyers, who, and wants, whose places

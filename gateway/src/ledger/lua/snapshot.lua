@@ -13,7 +13,9 @@ local function read(key, kind, command)
   if redis.call('TYPE', key).ok == kind then return redis.call(command, key) end
   return kind == 'hash' and {} or ''
 end
-local reply = {'ok', header(s), damages(s), redis.call('HGETALL', STATE)}
+local state = redis.call('HGETALL', STATE)
+if s.format < 2 then state[#state + 1], state[#state + 2] = 'incarnation', s.incarnation end
+local reply = {'ok', header(s), damages(s), state}
 for _, part in ipairs(ARGV) do
   if part == 'stock' then reply[#reply + 1] = read(STOCK, 'hash', 'HGETALL')
   elseif part == 'totals' then reply[#reply + 1] = read(TOTALS, 'hash', 'HGETALL')

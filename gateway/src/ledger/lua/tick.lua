@@ -1,13 +1,15 @@
 -- Advances the sale clock by what has passed since the last tick, at most 2 s, not while frozen.
 -- Allowed at maxmemory. It changes no reservation, so it has no journal entry.
 --
--- ARGV  1 run_id  2 known sequence  3 …  items whose counters the caller wants to compare with its own
+-- ARGV  1 identity  2 known sequence  3 …  items whose counters the caller wants to compare with its own
 -- Reply {'ok', header, the counters of the items in their order, '' where there is none}
--- Example  run_id 7 model:air -> ok, "7 1700000000000 5000 1", {"12"}
+-- Example  "run_id incarnation" 7 model:air -> ok, "7 1700000000000 5000 1", {"12"}
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
-store_pairs(STATE, flat({now = s.time, tick = s.raw, clock = s.sale_clock}))
+local state = {now = s.time, tick = s.raw, clock = s.sale_clock}
+upgrade(s, state)
+store_pairs(STATE, flat(state))
 local items, counters = {}, {}
 for i = 3, #ARGV do items[#items + 1] = ARGV[i] end
 local found = fetch(STOCK, items)

@@ -189,7 +189,7 @@ impl View {
             None => (before.edition, before.about),
         };
         let time = self.time();
-        let audited = |id: &str| sources.metrics.audit_of(id);
+        let audited = |sale: &Sale| sources.metrics.audit_of(sale);
         let mut sales: Vec<SaleName> = sources.sales.all().iter().map(|sale| name_of(sale)).collect();
         sales.sort();
         let line = Now {
@@ -197,7 +197,7 @@ impl View {
             clock_known: self.look.as_ref().is_none_or(|look| look.sale().time(now).is_some()),
             sales,
             sale: self.look.as_mut().map(|look| {
-                let audited = audited(&look.sale().id);
+                let audited = audited(look.sale());
                 look.now(audited, now)
             }),
             limits: limits_set(sources.hearsay.latest().as_deref()),

@@ -98,7 +98,7 @@ impl Sale {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let run_id = self.gate.lane.live().unwrap().run_id;
+        let identity = self.gate.sale.identity(&self.gate.lane.live().unwrap().run_id);
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(30);
         let json = definition.to_json();
@@ -114,7 +114,7 @@ impl Sale {
             ("cancel of what is over", Script::Cancel, &[&bob, "service"]),
             ("restock", Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
             ("apply", Script::Apply, &apply),
-            ("adopt", Script::Adopt, &[&run_id, "gateway"]),
+            ("adopt", Script::Adopt, &[&identity, "gateway"]),
             ("pause", Script::Lever, &["pause", "ops", "-"]),
             ("resume", Script::Lever, &["resume", "ops", "-"]),
             ("freeze", Script::Lever, &["freeze", "ops", "-"]),
@@ -239,12 +239,12 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert_eq!(sale.amend("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.confirm("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Redis));
-        let run_id = sale.gate.lane.live().unwrap().run_id;
+        let identity = sale.gate.sale.identity(&sale.gate.lane.live().unwrap().run_id);
         let calls: [(Script, &[&str]); 4] = [
             (Script::Expire, &["64"]),
             (Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
             (Script::Lever, &["pause", "ops", "-"]),
-            (Script::Adopt, &[&run_id, "gateway"]),
+            (Script::Adopt, &[&identity, "gateway"]),
         ];
         for (script, args) in calls {
             let answer = sale.gate.call(script, args).await;
@@ -301,7 +301,8 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
                 ("another", known, Refusal::Epoch(live.run_id.to_string())),
                 (&*live.run_id, known + 7, Refusal::Behind(known)),
             ] {
-                let args = [run_id, &known.to_string(), "x", "1", "1", "-", "-"];
+                let identity = sale.gate.sale.identity(run_id);
+                let args = [&identity, &known.to_string(), "x", "1", "1", "-", "-"];
                 let answer = sale.gate.lane.call(&live, script, &sale.keys, &args).await;
                 assert_eq!(answer, Err(Failure::Refused(expected)), "{script:?}");
             }

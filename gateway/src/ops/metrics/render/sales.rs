@@ -10,7 +10,6 @@ use super::Sources;
 use super::family::{Family, family};
 use crate::ledger::memory::{Memory, Sale, Stores};
 use crate::ops::metrics::list::{self, Metric};
-use crate::ops::metrics::lock;
 
 /// A sale at one moment: all of its series are of one sequence.
 struct Seen {
@@ -77,12 +76,11 @@ impl Sources {
         each(&list::CLOSES, &|family, seen, id| family.real(&[id], seconds(seen.memory.levers.closes)))?;
         each(&list::LEDGER_TIME, &|family, seen, id| family.real(&[id], seconds(seen.time)))?;
         each(&list::SEQUENCE, &|family, seen, id| family.count(&[id], seen.memory.sequence))?;
-        let audits = lock(&self.metrics.audits).clone();
-        each(&list::DRIFT, &|family, _, id| {
-            family.put(&[id], audits.get(id).map_or(-1, |audited| audited.drift))
+        each(&list::DRIFT, &|family, seen, id| {
+            family.put(&[id], self.metrics.audit_of(&seen.sale).map_or(-1, |audited| audited.drift))
         })?;
-        each(&list::AUDITED, &|family, _, id| {
-            family.put(&[id], audits.get(id).map_or(0, |audited| audited.at))
+        each(&list::AUDITED, &|family, seen, id| {
+            family.put(&[id], self.metrics.audit_of(&seen.sale).map_or(0, |audited| audited.at))
         })?;
         each(&list::OVERSOLD, &|family, seen, id| {
             family.put(&[id], seen.memory.oversold().map(|(_, units)| units).sum())
