@@ -196,3 +196,55 @@ async fn a_ledger_that_drifts_is_exported_as_evidence_never_purged_and_comes_wit
     redis.run::<i64>(&format!("HSET lg:{{small}}:stock model:white {should}"));
     says(&run(&["audit", "small", "--redis", &redis.url()]), 0, "balanced");
 }
+
+/// The file is a pipe, so that the sale can be made at the very moment between the first look and the last step.
+#[tokio::test]
+async fn a_sale_that_appears_while_an_export_is_read_is_not_written_over() {
+    let (first, second) = (Redis::start(), Redis::start());
+    let gateway = Gateway::start(&first).await;
+    busy(&gateway).await;
+    let file = first.files().join("small.jsonl");
+    says(&sale(&first, &["export", "small", file.to_str().unwrap()]), 0, "");
+    let bytes = std::fs::read(&file).unwrap();
+    let there = Gateway::start(&second).await;
+    let pipe = second.files().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+
+    let (url, name) = (second.url(), pipe.to_str().unwrap().to_owned());
+    let import = tokio::task::spawn_blocking(move || run(&["sale", "import", &name, "--redis", &url]));
+    let write = async |bytes: Vec<u8>| {
+        let pipe = pipe.clone();
+        let written = tokio::task::spawn_blocking(move || std::fs::write(&pipe, bytes));
+        written.await.unwrap().unwrap();
+    };
+    // It is read twice: to see that it is whole, and then to load it, once what an earlier import has left is removed.
+    write(bytes.clone()).await;
+    eventually("it was read to its end", || async {
+        let stats: String = second.run("INFO commandstats");
+        stats.contains("cmdstat_unlink").then_some(())
+    })
+    .await;
+    let (path, half) = (pipe.clone(), bytes.clone());
+    let mut pipe = tokio::task::spawn_blocking(move || {
+        let mut pipe = std::fs::OpenOptions::new().write(true).open(path).unwrap();
+        std::io::Write::write_all(&mut pipe, &half[..half.len() / 2]).unwrap();
+        pipe
+    })
+    .await
+    .unwrap();
+    eventually("it is being loaded", || async {
+        second.run::<bool>("EXISTS lg:{small}:import:state").then_some(())
+    })
+    .await;
+    open(&there, &with(small(), "/sale/name", json!("Another"))).await;
+    let won = there.reserve("zoe", "k", &white()).await;
+    assert_eq!(won.status, 201, "{}", won.text);
+    let before = audit(&second);
+    std::io::Write::write_all(&mut pipe, &bytes[bytes.len() / 2..]).unwrap();
+    drop(pipe);
+
+    says(&import.await.unwrap(), 1, "has a sale small already");
+    assert_eq!(audit(&second), before);
+    assert_eq!(there.get("/v1/sales/small").await.json["name"], "Another");
+    assert_eq!(second.run::<Vec<String>>("KEYS *import*"), Vec::<String>::new());
+}
