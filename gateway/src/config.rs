@@ -15,10 +15,12 @@ use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
 use hyper::http::HeaderValue;
 
+pub(crate) use limits::ADDRESS_LEAST;
 pub use options::{CommonOptions, DEFAULTS, ServeOptions};
 use options::{Help, without_password};
 
 use crate::admit::limits::LimitSettings;
+use crate::http::connection_caps::CapSettings;
 use crate::http::peer::TrustedProxies;
 use crate::http::server::ConnectionLimits;
 use crate::http::tls::{TlsFiles, read_chain};
@@ -62,7 +64,9 @@ pub struct ServeConfig {
     pub ops_token_file: PathBuf,
     /// Threads.
     pub workers: usize,
-    /// Limits of one worker's connections.
+    /// How many connections a listener may have open.
+    pub caps: CapSettings,
+    /// Time-outs of connections.
     pub connections: ConnectionLimits,
     /// Limits of requests.
     pub requests: RequestLimits,
@@ -262,7 +266,8 @@ impl Settings {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = self.number("workers", 0..=1024).map(|n| if n == 0 { cores } else { usize_of(n) });
-        let connections = self.connections(workers);
+        let caps = self.caps();
+        let connections = self.connections();
         let requests = self.requests(workers);
         let rates = self.rates();
         let drain_delay = self.millis("drain-delay-ms", 0..=600_000);
@@ -284,6 +289,7 @@ impl Settings {
                 auth,
                 ops_token_file: ops_token_file?,
                 workers: workers?,
+                caps: caps?,
                 connections: connections?,
                 requests: requests?,
                 rates: rates?,
@@ -322,19 +328,14 @@ impl Settings {
         }
     }
 
-    /// Limits of one worker's connections. All are read before any is missed, so that every problem is told.
-    fn connections(&mut self, workers: Option<usize>) -> Option<ConnectionLimits> {
-        let connections_max = self.number("connections-max", 1..=10_000_000);
+    /// Time-outs of connections. All are read before any is missed, so that every problem is reported.
+    fn connections(&mut self) -> Option<ConnectionLimits> {
         let first_byte_timeout = self.millis("first-byte-timeout-ms", 10..=600_000);
         let header_timeout = self.millis("header-timeout-ms", 10..=600_000);
-        Some(ConnectionLimits {
-            connections_max: usize_of(connections_max?).div_ceil(workers?),
-            first_byte_timeout: first_byte_timeout?,
-            header_timeout: header_timeout?,
-        })
+        Some(ConnectionLimits { first_byte_timeout: first_byte_timeout?, header_timeout: header_timeout? })
     }
 
-    /// Likewise, of one worker's requests.
+    /// Limits of one worker's requests.
     fn requests(&mut self, workers: Option<usize>) -> Option<RequestLimits> {
         let batch_max = self.number("batch-max", 1..=1_000);
         let queue_max = self.number("queue-max", 1..=1_000_000);

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::admit::limits::Limits;
 use crate::config::ServeConfig;
 use crate::http::bind::bind;
+use crate::http::connection_caps::ConnectionCaps;
 use crate::http::server::{self, Door};
 use crate::http::tls::Tls;
 use crate::http::worker::{self, Shared};
@@ -119,6 +120,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             tls: tls.clone(),
             proxies: config.trusted_proxies.clone(),
             proxy_protocol: config.proxy_protocol,
+            caps: Arc::new(ConnectionCaps::new(config.caps)),
         },
         origins: config.cors_origins.clone().into(),
         rates: rates.clone(),
@@ -191,10 +193,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         let exposition = Exposition::new(Sources {
             metrics: metrics.clone(),
             sales: sales.clone(),
-            connections_max: [
-                config.connections.connections_max * config.workers,
-                config.connections.connections_max,
-            ],
+            connections_max: [config.caps.connections_max; 2],
             in_flight_max: config.requests.in_flight_max * config.workers,
             scripts: scripts_print,
             tls: [tls.clone(), ops_tls.clone()],
@@ -221,7 +220,8 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             body_timeout: config.requests.body_timeout,
         });
         let listener = tokio::net::TcpListener::from_std(ops_listener).map_err(outside)?;
-        let door = Door { tls: ops_tls, ..Door::default() };
+        let caps = Arc::new(ConnectionCaps::new(config.caps));
+        let door = Door { tls: ops_tls, caps, ..Door::default() };
         // The ops listener answers to the end: it is how one sees the drain.
         let never = watch::channel(false);
         tokio::task::spawn_local(server::serve(listener, ops, config.connections, door, never.1));

@@ -289,6 +289,7 @@ impl Place {
         // Room for all connections of the bench at once, each with a tap in the queue, all from one address.
         let room = [
             ["--connections-max", "20000"],
+            ["--connections-per-address-max", "off"],
             ["--queue-max", "20000"],
             ["--in-flight-max", "25000"],
             ["--queue-delay-max-ms", "10000"],

@@ -208,6 +208,8 @@ impl Stage {
             "200",
             "--limit-address",
             "off",
+            "--connections-per-address-max",
+            "off",
             "--limit-unverified",
             "off",
         ]));

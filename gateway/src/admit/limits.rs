@@ -253,7 +253,7 @@ impl Clock for CallClock {
 
 /// What of an address is one client: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one
 /// subscriber gets at least (RFC 6177).
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {
             let [a, b, c, d, ..] = v6.segments();

@@ -1,10 +1,18 @@
-//! Reads the rate limits and what calls cost.
+//! Reads the rate limits, what calls cost, and the caps of connections.
 
 use std::num::NonZeroU32;
 
 use super::{Settings, usize_of};
 use crate::admit::limits::LimitSettings;
 use crate::admit::policy::{Costs, Policy, Rates, parse_rate};
+use crate::http::connection_caps::CapSettings;
+
+/// The most connections that any cap may allow.
+const CONNECTIONS_MAX: u64 = 10_000_000;
+/// The share of all connections that one client address may have where nothing is configured: one in so many.
+const ADDRESS_SHARE: u64 = 10;
+/// And what it may have at least, so that a small gateway still serves a household or an office.
+pub(crate) const ADDRESS_LEAST: u64 = 100;
 
 impl Settings {
     /// Every policy's rate and every call's cost.
@@ -28,6 +36,24 @@ impl Settings {
             unverified: unverified?,
         };
         all_good.then_some(LimitSettings { rates, costs, keys_max: usize_of(keys_max?) })
+    }
+
+    /// How many connections a listener may have open, in all and from one client address.
+    pub(super) fn caps(&mut self) -> Option<CapSettings> {
+        let connections_max = self.number("connections-max", 1..=CONNECTIONS_MAX);
+        let per_address = self.read("connections-per-address-max", |text| match text {
+            "" => Ok(connections_max.map(|all| (all / ADDRESS_SHARE).max(ADDRESS_LEAST))),
+            "off" => Ok(None),
+            number => {
+                let fits = number.parse().ok().filter(|n| (1..=CONNECTIONS_MAX).contains(n));
+                fits.map(Some)
+                    .ok_or_else(|| format!("is neither a number from 1 to {CONNECTIONS_MAX} nor off"))
+            }
+        });
+        Some(CapSettings {
+            connections_max: usize_of(connections_max?),
+            per_address_max: per_address?.map(usize_of),
+        })
     }
 
     fn cost(&mut self, call: &str) -> Option<NonZeroU32> {

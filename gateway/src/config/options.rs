@@ -118,10 +118,14 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_WORKERS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) workers: Option<String>,
-    /// Open connections of apps, all workers together; more are told 503 and closed
+    /// Open connections of apps, of the whole process; more get 503 and are closed, with TLS they are only closed
     #[arg(long, env = "LAUNCHGATE_CONNECTIONS_MAX", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) connections_max: Option<String>,
+    /// Of these, open connections of one client address (IPv6: one /64), or off; left out: a tenth of connections-max, at least 100. Connections of trusted proxies count for none, with the PROXY protocol for the client that it names
+    #[arg(long, env = "LAUNCHGATE_CONNECTIONS_PER_ADDRESS_MAX", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connections_per_address_max: Option<String>,
     /// Taps that one script call decides, at most
     #[arg(long, env = "LAUNCHGATE_BATCH_MAX", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -134,7 +138,7 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_QUEUE_DELAY_MAX_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) queue_delay_max_ms: Option<String>,
-    /// Requests that ask the ledger at the same time, all workers together; more are told to come back. The last tenth is kept for what is no new reservation
+    /// Requests that ask the ledger at the same time; each worker has an equal share, and more get 503. A tenth of it is reserved for confirm, cancel and amend
     #[arg(long, env = "LAUNCHGATE_IN_FLIGHT_MAX", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) in_flight_max: Option<String>,
@@ -241,6 +245,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("ops-token-file", ""),
     ("workers", "0"),
     ("connections-max", "10000"),
+    ("connections-per-address-max", ""),
     ("batch-max", "256"),
     ("queue-max", "8192"),
     ("queue-delay-max-ms", "200"),

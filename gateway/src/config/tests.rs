@@ -35,6 +35,7 @@ fn all_bad_values_are_told_at_once() {
     };
     let serve = ServeOptions {
         workers: Some("many".into()),
+        connections_per_address_max: Some("0".into()),
         cors_origins: Some("https://a.example,*".into()),
         ..ServeOptions::default()
     };
@@ -45,6 +46,7 @@ fn all_bad_values_are_told_at_once() {
         "\"colour\"",
         "--redis",
         "--workers",
+        "--connections-per-address-max",
         "--cors-origins",
         "--ops-token-file",
     ] {

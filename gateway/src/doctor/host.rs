@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::report::{Line, Lines, Verdict};
 use super::words::{bytes, some};
+use crate::config::ADDRESS_LEAST;
 
 /// Descriptors that a worker has open besides those of its clients: its listener, its lane, its runtime.
 const WORKER_FILES: u64 = 8;
@@ -35,6 +36,10 @@ pub(super) struct HostFacts {
     pub workers: u64,
     /// `--connections-max`
     pub connections: u64,
+    /// `--connections-per-address-max`; `None`: off.
+    pub connections_per_address: Option<u64>,
+    /// Requests that each worker may have in flight: its share of `--in-flight-max`.
+    pub in_flight_per_worker: u64,
     /// `--limit-keys-max`
     pub limit_keys: u64,
     /// Both listeners.
@@ -68,7 +73,7 @@ pub(super) enum PortState {
 /// Every check.
 pub(super) fn check(facts: &HostFacts) -> Vec<Line> {
     let mut lines = Lines::of("host");
-    for check in [files, backlog, memory, cores, ports] {
+    for check in [files, connections, backlog, memory, cores, ports] {
         check(facts, &mut lines);
     }
     lines.end()
@@ -99,6 +104,21 @@ fn files(facts: &HostFacts, lines: &mut Lines) {
             lines.judged(verdict, "files", found, &todo);
         }
     }
+}
+
+/// What the caps come to, and whether one client address can use them up.
+fn connections(facts: &HostFacts, lines: &mut Lines) {
+    let of_address = facts.connections_per_address.map_or("any number".to_owned(), |most| most.to_string());
+    let found = format!(
+        "at most {} in all, {of_address} from one client address; {} requests in flight at each of {} workers",
+        facts.connections, facts.in_flight_per_worker, facts.workers
+    );
+    let is_shared = facts.connections_per_address.is_some_and(|most| most < facts.connections);
+    let is_small = facts.connections <= ADDRESS_LEAST;
+    let verdict = if is_shared || is_small { Verdict::Ok } else { Verdict::Warn };
+    let todo = "a --connections-per-address-max below --connections-max: one address could hold every connection; proxies in \
+                --trusted-proxies count for no address";
+    lines.judged(verdict, "connections", found, todo);
 }
 
 fn backlog(facts: &HostFacts, lines: &mut Lines) {
@@ -196,6 +216,8 @@ mod tests {
             cores: 4,
             workers: 4,
             connections: 10_000,
+            connections_per_address: Some(1_000),
+            in_flight_per_worker: 2_500,
             limit_keys: 1_000_000,
             ports: vec![port("--listen", "127.0.0.1:8080"), port("--ops-listen", "127.0.0.1:9090")],
         }
@@ -208,7 +230,7 @@ mod tests {
     #[test]
     fn a_machine_that_is_large_enough_is_well() {
         assert_eq!(bad(&good()), []);
-        assert_eq!(check(&good()).len(), 6);
+        assert_eq!(check(&good()).len(), 7);
         let unknown = HostFacts { files: None, somaxconn: None, memory: None, ..good() };
         assert_eq!(bad(&unknown), []);
     }
@@ -221,6 +243,8 @@ mod tests {
             (HostFacts { files: Some((1_024, 1_048_576)), ..good() }, "files", Fail),
             (HostFacts { files: Some((needed - 1, needed)), ..good() }, "files", Fail),
             (HostFacts { files_of_running: Some(1_024), ..good() }, "files", Fail),
+            (HostFacts { connections_per_address: None, ..good() }, "connections", Warn),
+            (HostFacts { connections_per_address: Some(10_000), ..good() }, "connections", Warn),
             (HostFacts { somaxconn: Some(128), ..good() }, "backlog", Warn),
             (HostFacts { memory: Some(100 << 20), ..good() }, "memory", Fail),
             (HostFacts { memory: Some(400 << 20), ..good() }, "memory", Warn),

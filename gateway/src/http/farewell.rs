@@ -8,20 +8,19 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::connection_caps::Over;
 use super::problem;
 use super::request_id::RequestId;
 use super::respond::Refused;
-use crate::ops::metrics::labels::{Outcome, Shed};
+use super::server::Handler;
+use crate::ops::metrics::labels::{Ended, Outcome, Shed};
 use crate::ops::metrics::record::{Told, Why};
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// Connections over the cap that are told so at the same time, of one listener; more are closed without a word, so that
 /// a flood of them takes no more than that.
-pub(super) const TURNED_AWAY_MAX: usize = 256;
-/// What such a one is counted as.
-pub(super) const OVER_CAP: Told =
-    Told { outcome: Outcome::of(&problem::TEMPORARY_REDUCED_CAPACITY), why: Why::Shed(Shed::Connections) };
+const TURNED_AWAY_MAX: usize = 256;
 /// What is still taken in of a connection over the cap, in bytes: a request.
 const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
 
@@ -48,11 +47,29 @@ pub(super) async fn close(
     let _ = tokio::time::timeout(linger, drain).await;
 }
 
-/// Over the cap: an honest 503, without a place being kept for it.
-pub(super) fn turn_away(mut stream: TcpStream, turned_away: Rc<Cell<usize>>) {
+/// Ends a connection that exceeds a cap. In plain text it gets a 503, without a place being kept for it. With TLS there is
+/// no answer, because a handshake costs more than the cap saves.
+pub(super) fn refuse<H: Handler>(
+    stream: TcpStream,
+    over: Over,
+    handler: &H,
+    has_tls: bool,
+    turned_away: &Rc<Cell<usize>>,
+) -> Ended {
+    if has_tls || turned_away.get() >= TURNED_AWAY_MAX {
+        handler.refused(Err(over.shed()));
+    } else {
+        let outcome = Outcome::of(&problem::TEMPORARY_REDUCED_CAPACITY);
+        handler.refused(Ok(Told { outcome, why: Why::Shed(over.shed()) }));
+        turn_away(stream, over.shed(), turned_away.clone());
+    }
+    over.ended()
+}
+
+fn turn_away(mut stream: TcpStream, why: Shed, turned_away: Rc<Cell<usize>>) {
     turned_away.set(turned_away.get() + 1);
     tokio::task::spawn_local(async move {
-        let answer = raw(Refused::not_taken(Shed::Connections)).await;
+        let answer = raw(Refused::not_taken(why)).await;
         if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
             // Shorter: there may be a flood of them.
             close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;

@@ -2,7 +2,9 @@
 
 pub mod bind;
 pub mod body;
+pub mod connection_caps;
 pub mod cors;
+mod door;
 mod farewell;
 mod frame_budget;
 mod head_timer;

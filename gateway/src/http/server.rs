@@ -3,10 +3,8 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -22,15 +20,18 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-use super::farewell::{LINGER, OVER_CAP, TURNED_AWAY_MAX, close, raw, turn_away};
+pub use super::door::Door;
+use super::door::{Accepted, count};
+use super::farewell::{LINGER, close, raw, refuse};
 use super::head_timer::head_timer;
-use super::peer::{Peer, TrustedProxies};
+use super::peer::Peer;
 use super::request_id::RequestId;
 use super::respond::{Answer, Refused};
 use super::stall::Stalls;
-use super::tls::{HTTP2, Tls};
+use super::tls::HTTP2;
 use super::{http2, problem, proxy_header};
-use crate::ops::metrics::labels::{Ended, Outcome};
+use crate::ledger::outage::Outage;
+use crate::ops::metrics::labels::{Ended, Outcome, Shed};
 use crate::ops::metrics::record::{Connections, Told};
 
 /// What hyper reads of a request's head, at most; beyond it the connection is closed with a bare 431.
@@ -39,24 +40,11 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// Limits of one listener's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// Open at once, those in a handshake among them; more are told 503 and closed, with TLS just closed.
-    pub connections_max: usize,
     /// From the connection to its first byte, and from the end of a handshake to the first after it.
     pub first_byte_timeout: Duration,
     /// Of a request's head, of a PROXY header, of a handshake, of a connection that is idle, and of a client that takes
     /// in nothing of its answers.
     pub header_timeout: Duration,
-}
-
-/// What connections come through before their first request.
-#[derive(Clone, Default)]
-pub struct Door {
-    /// With TLS; without, in plain text.
-    pub tls: Option<Arc<Tls>>,
-    /// Whose word on who the client is counts.
-    pub proxies: TrustedProxies,
-    /// Every connection comes from one of them, and begins with a PROXY header.
-    pub proxy_protocol: bool,
 }
 
 /// Something that answers requests, on one thread.
@@ -81,8 +69,8 @@ pub trait Handler: 'static {
     /// Counts the answer to a request, which took so long.
     fn answered(&self, parts: &Parts, answer: &Answer, took: Duration);
 
-    /// Counts what a connection was told that never came to a request; `None`: it was closed without a word, over the cap.
-    fn refused(&self, told: Option<Told>);
+    /// Counts the answer to a connection that never came to a request, or why one was closed without an answer.
+    fn refused(&self, told: Result<Told, Shed>);
 }
 
 /// What all requests of a connection share.
@@ -101,8 +89,8 @@ pub async fn serve<H: Handler>(
     mut stop: watch::Receiver<bool>,
 ) {
     let door = Rc::new(door);
-    let open = Rc::new(Cell::new(0));
     let turned_away = Rc::new(Cell::new(0));
+    let outage = Outage::of("no connections can be accepted");
     let (ended, mut all_ended) = tokio::sync::mpsc::channel::<Infallible>(1);
     loop {
         let (stream, address) = tokio::select! {
@@ -112,31 +100,29 @@ pub async fn serve<H: Handler>(
                 Ok(accepted) => accepted,
                 Err(error) => {
                     // Out of descriptors, mostly: wait for some to come back instead of spinning.
-                    tracing::warn!(%error, "can't accept");
+                    outage.goes_on(error);
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     continue;
                 }
             },
         };
+        outage.is_over();
         handler.connections().came();
-        if open.get() >= limits.connections_max {
-            handler.connections().ended(Ended::OverCap);
-            // A handshake costs more than what is to be saved, so with TLS there is no answer.
-            if door.tls.is_none() && turned_away.get() < TURNED_AWAY_MAX {
-                handler.refused(Some(OVER_CAP));
-                turn_away(stream, turned_away.clone());
-            } else {
-                handler.refused(None);
+        let peer = Peer::new(address.ip(), &door.proxies);
+        let open = match door.open(&peer) {
+            Ok(open) => open,
+            Err(over) => {
+                let how = refuse(stream, over, &*handler, door.tls.is_some(), &turned_away);
+                handler.connections().ended(how);
+                continue;
             }
-            continue;
-        }
-        open.set(open.get() + 1);
-        let (handler, door, open) = (handler.clone(), door.clone(), open.clone());
+        };
+        let (handler, door, turned_away) = (handler.clone(), door.clone(), turned_away.clone());
         let (ended, stop) = (ended.clone(), stop.clone());
         tokio::task::spawn_local(async move {
-            let how = connection(stream, address.ip(), handler.clone(), limits, door, stop).await;
+            let accepted = Accepted { stream, peer, open, turned_away };
+            let how = connection(accepted, handler.clone(), limits, door, stop).await;
             handler.connections().ended(how);
-            open.set(open.get() - 1);
             drop(ended);
         });
     }
@@ -145,8 +131,7 @@ pub async fn serve<H: Handler>(
 }
 
 async fn connection<H: Handler>(
-    stream: TcpStream,
-    address: IpAddr,
+    accepted: Accepted,
     handler: Rc<H>,
     limits: ConnectionLimits,
     door: Rc<Door>,
@@ -154,21 +139,21 @@ async fn connection<H: Handler>(
 ) -> Ended {
     // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
     // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
-    match begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
+    match begins(accepted.stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
         First::Byte => {}
         First::Hangup => {
             // Whoever has gone needs no farewell; the kernel would see one through, packet by packet.
-            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(&accepted.stream).set_linger(Some(Duration::ZERO));
             return Ended::Dropped;
         }
         nothing => return nothing.ended(),
     }
-    let _ = stream.set_nodelay(true);
-    let peer = Peer::new(address, &door.proxies);
+    let _ = accepted.stream.set_nodelay(true);
     if door.tls.is_some() || door.proxy_protocol {
         // On the heap: in the future it would be kept for every connection in plain text.
-        return Box::pin(introduced(stream, peer, handler, limits, door, stop)).await;
+        return Box::pin(introduced(accepted, handler, limits, door, stop)).await;
     }
+    let Accepted { stream, peer, open: _open, .. } = accepted;
     http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await
 }
 
@@ -216,13 +201,13 @@ async fn begins(
 /// A connection that has to say more than requests: whom it is for, and its part of a handshake.
 /// Whoever does that wrong is told by the handshake's alert, or nothing.
 async fn introduced<H: Handler>(
-    mut stream: TcpStream,
-    mut peer: Peer,
+    accepted: Accepted,
     handler: Rc<H>,
     limits: ConnectionLimits,
     door: Rc<Door>,
     mut stop: watch::Receiver<bool>,
 ) -> Ended {
+    let Accepted { mut stream, mut peer, mut open, turned_away } = accepted;
     let address = peer.address();
     let refused = |how: Ended, why: &dyn std::fmt::Display| {
         tracing::debug!(%address, %why, "a connection was refused");
@@ -235,7 +220,12 @@ async fn introduced<H: Handler>(
         }
         match tokio::time::timeout_at(deadline, proxy_header::read(&mut stream)).await {
             Ok(Ok(None)) => {}
-            Ok(Ok(Some(client))) => peer = Peer::new(client, &door.proxies),
+            Ok(Ok(Some(client))) => {
+                peer = Peer::new(client, &door.proxies);
+                if let Err(over) = count(&mut open, &peer) {
+                    return refuse(stream, over, &*handler, door.tls.is_some(), &turned_away);
+                }
+            }
             Ok(Err(error)) => return refused(Ended::ProxyHeader, &error),
             Err(late) => return refused(Ended::ProxyHeader, &late),
         }
@@ -267,7 +257,7 @@ async fn introduced<H: Handler>(
 }
 
 /// What HTTP/1.1 is spoken over: a socket, or TLS on one.
-trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {
     fn socket(&self) -> &TcpStream;
 }
 
@@ -336,7 +326,7 @@ async fn http1<H: Handler>(
     let (how, told) =
         outcome.map_or_else(|error| broken(&error, &parts.read_buf), |()| (Ended::Closed, None));
     if let Some(kind) = &told {
-        connected.handler.refused(Some(Told::plain(Outcome::of(kind))));
+        connected.handler.refused(Ok(Told::plain(Outcome::of(kind))));
     }
     if how == Ended::SlowHead {
         let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");

@@ -129,10 +129,10 @@ impl Handler for Worker {
         self.recorder.answered(route, body.told, took);
     }
 
-    fn refused(&self, told: Option<Told>) {
+    fn refused(&self, told: Result<Told, Shed>) {
         match told {
-            Some(told) => self.recorder.refused(told),
-            None => self.recorder.shed(Shed::Connections),
+            Ok(told) => self.recorder.refused(told),
+            Err(reason) => self.recorder.shed(reason),
         }
     }
 }

@@ -7,33 +7,39 @@ use std::time::{Duration, Instant};
 /// Between two lines about the same outage.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
-/// An outage of something that is tried again and again.
+/// An outage of something that is tried again and again. However often it begins and ends, it is logged at most twice in
+/// `TELL_EVERY`.
 pub(crate) struct Outage {
     what: &'static str,
     since: Cell<Option<Instant>>,
-    told: Cell<Option<Instant>>,
+    /// When a line about any outage was last logged.
+    logged: Cell<Option<Instant>>,
+    /// Whether one was logged about this outage.
+    is_logged: Cell<bool>,
 }
 
 impl Outage {
     /// Of what, as a sentence: "the follower lost Redis".
     pub(crate) fn of(what: &'static str) -> Self {
-        Self { what, since: Cell::new(None), told: Cell::new(None) }
+        Self { what, since: Cell::new(None), logged: Cell::new(None), is_logged: Cell::new(false) }
     }
 
     /// It failed, maybe once more.
     pub(crate) fn goes_on(&self, error: impl Display) {
         let since = self.since.get().unwrap_or_else(Instant::now);
         self.since.set(Some(since));
-        if self.told.get().is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            self.told.set(Some(Instant::now()));
+        if self.logged.get().is_none_or(|logged| logged.elapsed() >= TELL_EVERY) {
+            self.logged.set(Some(Instant::now()));
+            self.is_logged.set(true);
             tracing::warn!(%error, for_ms = since.elapsed().as_millis(), "{}", self.what);
         }
     }
 
     /// It works.
     pub(crate) fn is_over(&self) {
-        self.told.set(None);
-        if let Some(since) = self.since.take() {
+        if let Some(since) = self.since.take()
+            && self.is_logged.take()
+        {
             tracing::info!(after_ms = since.elapsed().as_millis(), "over: {}", self.what);
         }
     }

@@ -89,7 +89,7 @@ impl Handler for Ops {
     // What ops are told is not what buyers are told: only connections are counted.
     fn answered(&self, _: &Parts, _: &Answer, _: Duration) {}
 
-    fn refused(&self, _: Option<Told>) {}
+    fn refused(&self, _: Result<Told, Shed>) {}
 }
 
 impl Ops {

@@ -10,6 +10,7 @@
 
 mod archive;
 mod cluster;
+mod connections;
 mod contract_admin;
 mod contract_cli;
 mod contract_definition;

@@ -10,11 +10,11 @@ use crate::harness::redis::Redis;
 use crate::harness::tls::{Certificate, client, get, h2_client, handshake, once};
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-const GET: &str = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-const PROXIES: [&str; 3] = ["--proxy-protocol", "--trusted-proxies", "127.0.0.0/8,::1"];
+pub const GET: &str = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+pub const PROXIES: [&str; 3] = ["--proxy-protocol", "--trusted-proxies", "127.0.0.0/8,::1"];
 
 /// A header for 203.0.113.9, or, with the command 0x20, for the proxy itself.
-fn header(command: u8) -> Vec<u8> {
+pub fn header(command: u8) -> Vec<u8> {
     [SIGNATURE, &[command, 0x11, 0, 12, 203, 0, 113, 9, 10, 0, 0, 1, 0x12, 0x34, 0, 80]].concat()
 }
 

@@ -8,7 +8,7 @@ use gateway::http::peer::Peer;
 use gateway::http::problem;
 use gateway::http::respond::Answer;
 use gateway::http::server::{self, ConnectionLimits, Door, Handler};
-use gateway::ops::metrics::labels::{Outcome, Route};
+use gateway::ops::metrics::labels::{Outcome, Route, Shed};
 use gateway::ops::metrics::record::{Connections, Recorder, Told};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
@@ -220,7 +220,7 @@ impl Handler for Bug {
         self.0.answered(Route::None, answer.body().told, took);
     }
 
-    fn refused(&self, _: Option<Told>) {}
+    fn refused(&self, _: Result<Told, Shed>) {}
 }
 
 #[tokio::test]
@@ -229,8 +229,7 @@ async fn a_bug_costs_one_answer_which_is_counted_and_has_its_id_in_head_and_body
     let work = async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let limits =
-            ConnectionLimits { connections_max: 10, first_byte_timeout: PATIENCE, header_timeout: PATIENCE };
+        let limits = ConnectionLimits { first_byte_timeout: PATIENCE, header_timeout: PATIENCE };
         let bug = Rc::new(Bug(Recorder::default()));
         let (_stop, stopping) = tokio::sync::watch::channel(false);
         tokio::task::spawn_local(server::serve(listener, bug.clone(), limits, Door::default(), stopping));

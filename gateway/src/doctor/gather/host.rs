@@ -20,7 +20,7 @@ pub(in crate::doctor) fn look(config: &ServeConfig, running: Option<&Running>, a
         ("--listen", config.listen, version(answers)),
         ("--ops-listen", config.ops_listen, version(running.is_some())),
     ];
-    let workers = u64::try_from(config.workers).unwrap_or(u64::MAX);
+    let wide = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
     HostFacts {
         files: files(),
         files_of_running: running.and_then(|running| running.files_max),
@@ -28,11 +28,11 @@ pub(in crate::doctor) fn look(config: &ServeConfig, running: Option<&Running>, a
         backlog: u64::from(BACKLOG.unsigned_abs()),
         memory: memory(),
         cores: std::thread::available_parallelism().map_or(1, |n| u64::try_from(n.get()).unwrap_or(u64::MAX)),
-        workers,
-        connections: u64::try_from(config.connections.connections_max)
-            .unwrap_or(u64::MAX)
-            .saturating_mul(workers),
-        limit_keys: u64::try_from(config.rates.keys_max).unwrap_or(u64::MAX),
+        workers: wide(config.workers),
+        connections: wide(config.caps.connections_max),
+        connections_per_address: config.caps.per_address_max.map(wide),
+        in_flight_per_worker: wide(config.requests.in_flight_max),
+        limit_keys: wide(config.rates.keys_max),
         ports: ports
             .into_iter()
             .map(|(option, address, gateway)| Port { option, address, state: state(address, gateway) })

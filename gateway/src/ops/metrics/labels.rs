@@ -62,6 +62,8 @@ label! {
     Shed:
     /// Too many connections.
     Connections "connections",
+    /// Too many connections of one client address.
+    Address "address",
     /// Too many requests ask the ledger.
     InFlight "in-flight",
     /// The line is full.
@@ -94,6 +96,8 @@ label! {
     Closed "closed",
     /// Over the cap.
     OverCap "over-cap",
+    /// Over the cap of its client address.
+    OverAddressCap "over-address-cap",
     /// Its first byte did not come in time.
     NothingSent "nothing-sent",
     /// The client hung up before its first byte.

@@ -150,7 +150,7 @@ metrics! {
     IN_FLIGHT Gauge "requests_in_flight" "requests" []
         "Requests that ask the ledger, those in line among them."
     IN_FLIGHT_MAX Gauge "requests_in_flight_max" "requests" []
-        "Requests that may ask the ledger at a time, of all workers."
+        "Requests that may ask the ledger at a time; each worker has an equal share."
     SHED Counter "shed_total" "requests" [known("reason", Shed::NAMES)]
         "Requests that were certainly not carried out (503), by reason; of connections, some were just closed."
     LIMITED Counter "limited_total" "requests" [known("policy", POLICIES)]
@@ -158,7 +158,7 @@ metrics! {
     CONNECTIONS Gauge "connections_open" "connections" [LISTENER]
         "Open connections."
     CONNECTIONS_MAX Gauge "connections_max" "connections" [LISTENER]
-        "Connections that may be open at a time, of all workers."
+        "Connections that may be open at a time, of the whole process."
     CONNECTED Counter "connections_total" "connections" [LISTENER]
         "Connections that came."
     ENDED Counter "connections_ended_total" "connections" [LISTENER, known("reason", Ended::NAMES)]

@@ -2,7 +2,7 @@
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::PATIENCE;
 use super::gateway::Reply;
@@ -19,6 +19,14 @@ impl Raw {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream }
+    }
+
+    /// The same from another address of this machine, such as 127.0.0.2.
+    pub async fn connect_from(local: &str, url: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind((local.parse::<std::net::IpAddr>().unwrap(), 0).into()).unwrap();
+        let address = url.strip_prefix("http://").unwrap().parse().unwrap();
+        Self { stream: socket.connect(address).await.unwrap() }
     }
 
     /// Sends; a server that has already answered and closed is no failure.

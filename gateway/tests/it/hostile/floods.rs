@@ -42,7 +42,9 @@ async fn connections_over_the_cap_have_a_cap_of_their_own() {
     const MORE: usize = 50;
     const TOLD_AT_ONCE: usize = 256;
     let most = (BUYERS + MORE).to_string();
-    let stage = Stage::set(&["--workers", "1", "--connections-max", &most]).await;
+    let stage =
+        Stage::set(&["--workers", "1", "--connections-max", &most, "--connections-per-address-max", "off"])
+            .await;
     let honest = stage.honest().await;
     let files = stage.files();
     let mut flood = Vec::new();

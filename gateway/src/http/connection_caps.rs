@@ -1,0 +1,213 @@
+//! How many connections of a listener may be open: in all, and from one client address.
+//!
+//! One set of counters for the whole process. The kernel spreads connections over workers by a hash, so an equal share of
+//! a cap for each worker would refuse connections while other workers have room.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::admit::limits::network;
+use crate::ops::metrics::labels::{Ended, Shed};
+
+/// Between two log lines about addresses that are at their cap.
+const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// The caps of one listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapSettings {
+    /// Open connections, those in a handshake among them; more get 503 and are closed, with TLS they are only closed.
+    pub connections_max: usize,
+    /// Of these, open connections of one client address (IPv6: one /64); `None`: as many as there may be in all.
+    pub per_address_max: Option<usize>,
+}
+
+/// Which cap a connection exceeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Over {
+    /// That of the listener.
+    Listener,
+    /// That of its address.
+    Address,
+}
+
+impl Over {
+    /// What its answer is counted as.
+    pub(super) fn shed(self) -> Shed {
+        match self {
+            Self::Listener => Shed::Connections,
+            Self::Address => Shed::Address,
+        }
+    }
+
+    /// What its end is counted as.
+    pub(super) fn ended(self) -> Ended {
+        match self {
+            Self::Listener => Ended::OverCap,
+            Self::Address => Ended::OverAddressCap,
+        }
+    }
+}
+
+/// The open connections of one listener, shared by its workers.
+#[derive(Debug)]
+pub struct ConnectionCaps {
+    settings: CapSettings,
+    open: AtomicUsize,
+    /// Open connections by address. Only addresses with at least one have an entry, so that there are never more than
+    /// `connections_max`.
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    logged: Mutex<Option<Instant>>,
+}
+
+impl Default for ConnectionCaps {
+    fn default() -> Self {
+        Self::new(CapSettings { connections_max: usize::MAX, per_address_max: None })
+    }
+}
+
+impl ConnectionCaps {
+    /// With no connection open.
+    #[must_use]
+    pub fn new(settings: CapSettings) -> Self {
+        Self { settings, open: AtomicUsize::new(0), by_address: Mutex::default(), logged: Mutex::new(None) }
+    }
+
+    /// Counts one more connection until what this returns is dropped.
+    pub(super) fn open(self: &Arc<Self>) -> Result<Open, Over> {
+        if self.open.fetch_add(1, Relaxed) >= self.settings.connections_max {
+            self.open.fetch_sub(1, Relaxed);
+            return Err(Over::Listener);
+        }
+        Ok(Open { caps: self.clone(), address: None })
+    }
+
+    /// Whether it is time for a log line about an address at its cap.
+    fn may_log(&self) -> bool {
+        let mut logged = lock(&self.logged);
+        let is_due = logged.is_none_or(|at| at.elapsed() >= LOG_EVERY);
+        if is_due {
+            *logged = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Open {
+    caps: Arc<ConnectionCaps>,
+    /// The address that it counts for.
+    address: Option<IpAddr>,
+}
+
+impl Open {
+    /// Counts it for this client address, too. A trusted proxy has many clients: its caller leaves it out.
+    pub(super) fn count_for(&mut self, client: IpAddr) -> Result<(), Over> {
+        let Some(most) = self.caps.settings.per_address_max else {
+            return Ok(());
+        };
+        let address = network(client);
+        {
+            let mut by_address = lock(&self.caps.by_address);
+            let open = by_address.entry(address).or_default();
+            if *open < most {
+                *open += 1;
+                self.address = Some(address);
+                return Ok(());
+            }
+        }
+        if self.caps.may_log() {
+            tracing::warn!(
+                %address,
+                connections = most,
+                "a client address has as many connections as --connections-per-address-max allows; more are refused. If it \
+                 is a proxy or a balancer, name it in --trusted-proxies"
+            );
+        }
+        Err(Over::Address)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.caps.open.fetch_sub(1, Relaxed);
+        let Some(address) = self.address else { return };
+        let mut by_address = lock(&self.caps.by_address);
+        if let Some(open) = by_address.get_mut(&address) {
+            *open -= 1;
+            if *open == 0 {
+                by_address.remove(&address);
+            }
+        }
+    }
+}
+
+/// Plain numbers are whole, also after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caps(connections_max: usize, per_address_max: Option<usize>) -> Arc<ConnectionCaps> {
+        Arc::new(ConnectionCaps::new(CapSettings { connections_max, per_address_max }))
+    }
+
+    fn of(caps: &Arc<ConnectionCaps>, address: &str) -> Result<Open, Over> {
+        let mut open = caps.open()?;
+        open.count_for(address.parse().unwrap())?;
+        Ok(open)
+    }
+
+    #[test]
+    fn a_place_comes_back_when_its_connection_ends() {
+        let caps = caps(2, None);
+        let (one, two) = (caps.open().unwrap(), caps.open().unwrap());
+        assert_eq!(caps.open().err(), Some(Over::Listener));
+        assert_eq!(caps.open().err(), Some(Over::Listener), "a refused one takes no place");
+        drop(one);
+        let three = caps.open().unwrap();
+        assert_eq!(caps.open().err(), Some(Over::Listener));
+        drop((two, three));
+        assert_eq!(caps.open.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn one_address_has_its_share_and_ipv6_counts_by_the_first_64_bits() {
+        let caps = caps(10, Some(2));
+        for [same, also, third, other] in [
+            ["192.0.2.1", "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.2"],
+            ["2001:db8::1", "2001:db8::ffff", "2001:db8:0:0:7::", "2001:db8:0:1::1"],
+        ] {
+            let kept = (of(&caps, same).unwrap(), of(&caps, also).unwrap());
+            assert_eq!(of(&caps, third).err(), Some(Over::Address));
+            let other = of(&caps, other).unwrap();
+            assert_eq!(caps.open.load(Relaxed), 3, "a refused one takes no place");
+            drop(kept.0);
+            let again = of(&caps, third).unwrap();
+            drop((kept.1, other, again));
+        }
+        assert!(lock(&caps.by_address).is_empty(), "no entry outlives its connections");
+    }
+
+    #[test]
+    fn what_is_counted_for_no_address_is_bounded_by_the_listener_only() {
+        let caps = caps(3, Some(1));
+        let proxies: Vec<_> = (0..3).map(|_| caps.open().unwrap()).collect();
+        assert_eq!(caps.open().err(), Some(Over::Listener));
+        drop(proxies);
+        assert!(of(&caps, "192.0.2.1").is_ok());
+    }
+
+    #[test]
+    fn the_log_has_one_line_for_many_refusals() {
+        let caps = caps(3, Some(1));
+        assert!(caps.may_log());
+        assert!((0..1_000).all(|_| !caps.may_log()));
+    }
+}
