@@ -163,8 +163,8 @@ impl Admin {
         self.call(script, sale, &incarnation, args, Some(told)).await
     }
 
-    /// Calls a script on this incarnation of a sale, and keeps the change that ops are about to be told of, if `told` finds one in
-    /// the reply.
+    /// Calls a script on this incarnation of a sale, and keeps the change that the answer acknowledges, if `told` finds one in the
+    /// reply.
     pub(super) async fn call(
         &self,
         script: Script,
@@ -382,7 +382,7 @@ impl Admin {
     }
 }
 
-/// Keeps a change; `false`: it must not be told. The CLI keeps nothing: it ends.
+/// Keeps a change until it is read; `false`: it must not be acknowledged.
 fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
     let Tells { kind, fields, by, .. } = told;
     let Ok(header) = Header::of(reply) else { return true };

@@ -306,8 +306,8 @@ impl Ops {
         }
     }
 
-    /// Waits until this gateway shows a sale as the ledger has it now: whoever is answered reads here what was done. `false`: it
-    /// took too long.
+    /// Waits until this gateway shows a sale as the ledger has it now, so that a read after the answer shows what was done.
+    /// `false`: it took too long.
     async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
         let (incarnation, sequence) = self.admin.look(sale).await.map_err(|f| failed(sale, &f))?;
         let is_shown = || {

@@ -44,6 +44,7 @@ mod metrics_outside;
 mod model;
 mod order;
 mod proxies;
+mod replaced;
 mod request_ids;
 mod sentinel;
 mod smoke;

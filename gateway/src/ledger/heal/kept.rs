@@ -121,7 +121,7 @@ impl Kept {
         self.bound();
     }
 
-    /// From now on nothing is told of this sale: what was told until now is about to be reported, or the sale was replaced.
+    /// From now on nothing of this sale is acknowledged: what was until now is about to be reported, or the sale was replaced.
     pub(in crate::ledger) fn close(&mut self) {
         self.trusted = Trusted::Nobody;
     }

@@ -17,8 +17,8 @@
 --
 -- The first argument of a script that changes something is the identity of the ledger that the caller means: the run_id of
 -- the Redis that its connection was opened to, a blank, and the incarnation of the sale. A sale that is purged and applied
--- again, imported, or deleted by hand has the same name and another incarnation: 12 hexadecimal digits of TIME, then 20 random
--- ones, so that a later incarnation is the larger text.
+-- again, imported, or deleted by hand has the same name and another incarnation: 14 hexadecimal digits of TIME in µs, then 18
+-- random ones, so that a later incarnation is the larger text.
 --
 -- Reply of every script: {'ok', ...} or {REFUSAL, detail}. A refusal of the ledger itself:
 --   missing   no such sale
@@ -59,7 +59,7 @@ local function derive_incarnation()
   for i = 1, #first[2], 2 do
     if first[2][i] == 'at' then at = tonumber(first[2][i + 1]) end
   end
-  return string.format('%012x', at or 0) .. redis.sha1hex(table.concat(first[2], '\n')):sub(1, 20)
+  return string.format('%014x', (at or 0) * 1000) .. redis.sha1hex(table.concat(first[2], '\n')):sub(1, 18)
 end
 
 -- What is wrong with the types of the keys, one text a key. Before the first reservation there are

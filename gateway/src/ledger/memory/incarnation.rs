@@ -1,4 +1,4 @@
-//! The incarnation of a sale: what tells it from another sale that had, or will have, the same name.
+//! The incarnation of a sale: what distinguishes it from another sale that had, or will have, the same name.
 
 use std::sync::atomic::Ordering;
 
@@ -11,14 +11,14 @@ use crate::ledger::scripts::{Failure, Refusal};
 /// Its field of the state.
 pub(in crate::ledger) const INCARNATION: &str = "incarnation";
 
-/// A new one: Redis's `TIME` in ms as 12 hexadecimal digits, then 20 random ones. A later one is the larger text.
+/// A new one: Redis's `TIME` in µs as 14 hexadecimal digits, then 18 random ones. A later one is the larger text.
 pub(in crate::ledger) async fn new_incarnation(conn: &mut impl ConnectionLike) -> RedisResult<String> {
     let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(conn).await?;
-    Ok(incarnation_at(seconds * 1000 + micros / 1000))
+    Ok(incarnation_at(seconds * 1_000_000 + micros))
 }
 
-fn incarnation_at(ms: u64) -> String {
-    format!("{:012x}{:020x}", ms & 0xffff_ffff_ffff, fastrand::u128(..) >> 48)
+fn incarnation_at(micros: u64) -> String {
+    format!("{:014x}{:018x}", micros & ((1 << 56) - 1), fastrand::u128(..) >> 56)
 }
 
 impl Sale {
@@ -76,10 +76,10 @@ mod tests {
 
     #[test]
     fn incarnations_differ_and_a_later_one_is_larger() {
-        let (first, second) = (incarnation_at(1_700_000_000_000), incarnation_at(1_700_000_000_000));
+        let (first, second) = (incarnation_at(1_700_000_000_000_000), incarnation_at(1_700_000_000_000_000));
         assert_ne!(first, second);
         assert!(first.len() == 32 && first.bytes().all(|byte| byte.is_ascii_hexdigit()), "{first}");
-        assert!(incarnation_at(1_700_000_000_001) > first.max(second));
+        assert!(incarnation_at(1_700_000_000_000_001) > first.max(second));
         assert_eq!(identity("run", "incarnation"), "run incarnation");
     }
 }

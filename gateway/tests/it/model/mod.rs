@@ -4,7 +4,7 @@ mod call;
 mod crash;
 mod faulty;
 mod life;
-mod link;
+pub mod link;
 mod plan;
 mod sale;
 mod together;
