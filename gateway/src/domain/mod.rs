@@ -7,3 +7,4 @@ pub mod lever;
 pub mod reservation;
 pub mod rfc3339;
 pub mod sale;
+pub mod subject;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::identity::BUYER_CHARS;
+use super::subject::{from_word, push_word};
 
 /// `held` → `confirmed` | `cancelled` | `expired`; `confirmed` → `cancelled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -73,7 +74,7 @@ pub struct Reservation {
     pub deadline: i64,
     /// The reference that it was paid with.
     pub payment: Option<String>,
-    /// The sequences of the changes that touched it.
+    /// The sequence of its latest change, after that of the change before it, if there was one.
     pub changes: Vec<u64>,
 }
 
@@ -112,15 +113,19 @@ impl Reservation {
     #[must_use]
     pub fn from_journal(line: &str) -> Option<Self> {
         let (buyer_part, rest) = line.split_once(' ')?;
-        let (buyer, row) = rest.split_once(' ').filter(|(buyer, _)| is_name(buyer))?;
-        Self::from_row(buyer_part, buyer, row)
+        let (word, row) = rest.split_once(' ')?;
+        Self::from_row(buyer_part, &from_word(word)?, row)
     }
 
     /// Writes it as [`Reservation::from_journal`] reads it. Done for every winner: nothing is allocated but the text.
     pub fn write_line(&self, out: &mut String) {
         let mut digits = itoa::Buffer::new();
         let (buyer, key) = self.id.split_at_checked(BUYER_CHARS).unwrap_or((&self.id, ""));
-        for word in [buyer, &self.buyer, key, &self.fingerprint, &self.model] {
+        out.push_str(buyer);
+        out.push(' ');
+        push_word(out, &self.buyer);
+        out.push(' ');
+        for word in [key, &self.fingerprint, &self.model] {
             out.push_str(word);
             out.push(' ');
         }
@@ -168,8 +173,9 @@ impl Reservation {
 /// Reads a buyer's whole record, `sub row` and a line for each further row; `None` if it is damaged.
 #[must_use]
 pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
-    let (buyer, rows) = text.split_once(' ').filter(|(buyer, _)| is_name(buyer))?;
-    rows.split('\n').map(|row| Reservation::from_row(buyer_part, buyer, row)).collect()
+    let (word, rows) = text.split_once(' ')?;
+    let buyer = from_word(word)?;
+    rows.split('\n').map(|row| Reservation::from_row(buyer_part, &buyer, row)).collect()
 }
 
 /// The reservations of a buyer's record that were ever paid. Most were not, and are not looked at any closer; what is
@@ -177,14 +183,10 @@ pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
 pub fn paid<'a>(buyer_part: &'a str, text: &'a str) -> impl Iterator<Item = Reservation> + 'a {
     /// Where a row has its payment.
     const PAYMENT: usize = 11;
-    let (buyer, rows) = text.split_once(' ').unwrap_or_default();
+    let (word, rows) = text.split_once(' ').unwrap_or_default();
+    let buyer = from_word(word).unwrap_or_default();
     let is_paid = |row: &&str| row.split(' ').nth(PAYMENT).is_some_and(|payment| payment != "-");
-    rows.split('\n').filter(is_paid).filter_map(move |row| Reservation::from_row(buyer_part, buyer, row))
-}
-
-/// Whether this can be the `sub` of a token at all.
-fn is_name(buyer: &str) -> bool {
-    !buyer.is_empty() && buyer.bytes().all(|byte| byte.is_ascii_graphic())
+    rows.split('\n').filter(is_paid).filter_map(move |row| Reservation::from_row(buyer_part, &buyer, row))
 }
 
 /// Joined by commas, `-` for nothing, and a blank.
@@ -233,6 +235,22 @@ mod tests {
             let mut written = String::new();
             Reservation::from_journal(&line).unwrap().write_line(&mut written);
             assert_eq!(written, line);
+        }
+    }
+
+    #[test]
+    fn a_buyer_with_blanks_is_written_as_one_word() {
+        let line = format!("aliceAAAAAAAAAAAAAAA CN=Zhang␣San,␣OU=R {ROW}");
+        let r = Reservation::from_journal(&line).unwrap();
+        assert_eq!(&*r.buyer, "CN=Zhang San, OU=R");
+        let mut written = String::new();
+        r.write_line(&mut written);
+        assert_eq!(written, line);
+        let record = parse_record("b", &format!("CN=Zhang␣San {ROW}\n{ROW}")).unwrap();
+        assert!(record.len() == 2 && record.iter().all(|r| &*r.buyer == "CN=Zhang San"));
+        for bad in ["é", "a␣", "\t"] {
+            assert_eq!(parse_record("b", &format!("{bad} {ROW}")), None);
+            assert_eq!(Reservation::from_journal(&format!("b {bad} {ROW}")), None);
         }
     }
 

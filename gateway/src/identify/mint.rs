@@ -3,13 +3,13 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
-use super::verify::is_subject;
+use crate::domain::subject::{SUB_RULE, is_subject};
 
 /// Why a token was not made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
     /// The gateway would refuse it.
-    #[error("a buyer's name must be 1 to 128 visible ASCII characters")]
+    #[error("a buyer's `sub` must be {SUB_RULE}")]
     BadSubject,
     /// The gateway would refuse to start with it.
     #[error("the secret must have at least 32 bytes")]

@@ -38,7 +38,7 @@ pub struct Identified {
 }
 
 impl Identified {
-    /// The buyer, or the name of the service: 1 to 128 visible ASCII characters.
+    /// The buyer, or the name of the service: see [`crate::domain::subject`].
     pub fn sub(&self) -> &Arc<str> {
         &self.sub
     }
@@ -85,7 +85,7 @@ pub enum Unauthenticated {
     WrongIssuer,
     /// `aud` does not name the configured audience.
     WrongAudience,
-    /// `sub` is missing or not 1 to 128 visible ASCII characters.
+    /// `sub` is missing, or can't be one: see [`crate::domain::subject`].
     BadSubject,
 }
 
@@ -105,7 +105,9 @@ impl Unauthenticated {
             Self::NotYetValid => "The token is not valid yet.",
             Self::WrongIssuer => "The token comes from another issuer.",
             Self::WrongAudience => "The token is meant for another audience.",
-            Self::BadSubject => "The token's subject (`sub`) must be 1 to 128 visible ASCII characters.",
+            Self::BadSubject => {
+                "The token's subject (`sub`) must be 1 to 255 visible ASCII characters, with blanks only between them."
+            }
         }
     }
 

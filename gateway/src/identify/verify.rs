@@ -13,11 +13,11 @@ use serde_json::Number;
 
 use super::keys::{AuthSettings, Key, KeySet};
 use super::{Identified, Unauthenticated};
+use crate::domain::subject::is_subject;
 
 /// What clocks may differ by; the contract allows no more.
 pub(super) const LEEWAY_S: u64 = 2;
 
-const SUB_BYTES_MAX: usize = 128;
 const SERVICE_SCOPE: &str = "service";
 
 /// A token that was right when it was looked at, with what has to be looked at again at every use.
@@ -164,11 +164,6 @@ pub(super) fn verify(
     };
     verified.check_time(now_s)?;
     Ok(verified)
-}
-
-/// Whether `sub` may name a buyer: 1 to 128 visible ASCII characters.
-pub(super) fn is_subject(sub: &str) -> bool {
-    (1..=SUB_BYTES_MAX).contains(&sub.len()) && sub.bytes().all(|b| b.is_ascii_graphic())
 }
 
 impl OneOrMany<'_> {

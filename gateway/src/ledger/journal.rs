@@ -11,6 +11,7 @@ use super::keys::Keys;
 use super::scripts::{Failure, Refusal, text};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
+use crate::domain::subject::from_word;
 
 /// One change of the ledger, which may concern many reservations.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,10 +86,10 @@ impl Entry {
             .map(|(n, buyer)| {
                 let number = first.checked_add(n)?;
                 let mut who = who.next()?.split(' ');
-                let (sub, key, fingerprint) = (who.next()?, who.next()?, who.next()?);
+                let (sub, key, fingerprint) = (from_word(who.next()?)?, who.next()?, who.next()?);
                 let mut reservation = Reservation {
                     id: format!("{buyer}{key}"),
-                    buyer: sub.into(),
+                    buyer: (&*sub).into(),
                     number,
                     version: 1,
                     state: State::Held,
@@ -159,7 +160,7 @@ impl Entry {
         if reservations.is_empty() {
             let (cursor, mut line) = base(1);
             for name in ["revision", "item", "total", "was", "run_id", "healed", "lost", "who", "reason"] {
-                if let Some(value) = self.fields.get(name).filter(|v| *v != "-") {
+                if let Some(value) = self.fields.get(name).filter(|v| name != "reason" || *v != "-") {
                     let number = value
                         .parse::<u64>()
                         .ok()
@@ -188,7 +189,7 @@ impl Entry {
 }
 
 /// The sequence of an entry of an `XRANGE` or `XREAD` reply.
-pub(super) fn sequence_of(entry: &Value) -> Option<u64> {
+pub(in crate::ledger) fn sequence_of(entry: &Value) -> Option<u64> {
     let Value::Array(pair) = entry else { return None };
     let (sequence, rest) = pair.first().map(text)?.split_once('-').map(|(s, r)| (s.parse(), r == "0"))?;
     sequence.ok().filter(|_| rest)
@@ -340,7 +341,7 @@ pub async fn lines_after(
 }
 
 /// That an entry can't be told.
-pub(super) fn unreadable(keys: &Keys, entry: &Value) -> Failure {
+pub(in crate::ledger) fn unreadable(keys: &Keys, entry: &Value) -> Failure {
     let id = if let Value::Array(pair) = entry {
         pair.first().map(text).unwrap_or_default()
     } else {

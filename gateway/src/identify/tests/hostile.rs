@@ -233,7 +233,7 @@ proptest! {
         let _ = identify_at(&mut identifier, &token, now_s);
         let token = secret().sign_raw(HS256, claims.to_string());
         if let Ok(found) = identify_at(&mut identifier, &token, now_s) {
-            prop_assert!(verify::is_subject(found.sub()));
+            prop_assert!(crate::domain::subject::is_subject(found.sub()));
         }
     }
 

@@ -8,6 +8,7 @@ use super::{Decision, Wanted};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::identity::{BUYER_CHARS, is_reservation_id};
 use crate::domain::reservation::{Reservation, State};
+use crate::domain::subject::push_word;
 use crate::ledger::scripts::{Header, text};
 use crate::ops::metrics::labels::Shed;
 
@@ -90,9 +91,9 @@ impl Columns {
         let (buyer, key) = wanted.id.split_at(BUYER_CHARS);
         self.buyers.push_str(buyer);
         let who_starts = self.who.len();
-        for (text, after) in [(&*wanted.sub, " "), (key, " "), (&wanted.fingerprint, "")] {
+        push_word(&mut self.who, &wanted.sub);
+        for text in [" ", key, " ", &wanted.fingerprint] {
             self.who.push_str(text);
-            self.who.push_str(after);
         }
         self.rows.push_str(&self.who[who_starts..]);
         self.found.clear();

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::kept::Told;
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::Reservation;
+use crate::domain::subject::{from_word, push_word};
 use crate::ledger::journal::{Entry, entry_fields};
 
 /// Every entry has these; what else it says is in `fields`.
@@ -46,7 +47,7 @@ impl Row {
     }
 
     fn reservation(&self) -> Option<Reservation> {
-        Reservation::from_row(&self.buyer, &self.sub, &self.row)
+        Reservation::from_row(&self.buyer, &from_word(&self.sub)?, &self.row)
     }
 
     /// Which reservation it is.
@@ -166,7 +167,10 @@ fn columns(winners: &[Reservation]) -> (Vec<String>, Vec<String>) {
     for r in winners {
         let (buyer, key) = r.id.split_at_checked(BUYER_CHARS).unwrap_or_default();
         buyers.push(buyer);
-        who.push(format!("{} {key} {}", r.buyer, r.fingerprint));
+        let mut line = String::new();
+        push_word(&mut line, &r.buyer);
+        line.extend([" ", key, " ", &r.fingerprint]);
+        who.push(line);
     }
     let fields = [
         ("first", first.to_string()),

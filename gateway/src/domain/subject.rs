@@ -1,0 +1,80 @@
+//! A buyer's `sub`: what can be one, and how the ledger writes it.
+
+use std::borrow::Cow;
+
+/// Bytes of a `sub`.
+pub const SUB_BYTES_MAX: usize = 255;
+/// What can be a `sub`, for errors.
+pub const SUB_RULE: &str = "1 to 255 visible ASCII characters, with blanks only between them";
+
+/// Stands for a blank in the ledger, where blanks separate fields. No `sub` holds it, so that it means nothing else, and a
+/// `sub` without a blank is written as it is.
+const BLANK: char = '␣';
+
+/// Whether this can name a buyer: 1 to 255 visible ASCII characters, and blanks between them.
+///
+/// ```
+/// use gateway::domain::subject::is_subject;
+/// assert!(is_subject("uid=alice, ou=People") && is_subject("auth0|42"));
+/// assert!(!is_subject(" alice") && !is_subject("alice ") && !is_subject("Zoë"));
+/// ```
+#[must_use]
+pub fn is_subject(sub: &str) -> bool {
+    let bytes = sub.as_bytes();
+    let ends_are_visible = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    bytes.len() <= SUB_BYTES_MAX
+        && ends_are_visible(bytes.first())
+        && ends_are_visible(bytes.last())
+        && bytes.iter().fold(true, |all, byte| all & (byte.is_ascii_graphic() | (*byte == b' ')))
+}
+
+/// Appends a `sub` as one word of the ledger.
+pub fn push_word(out: &mut String, sub: &str) {
+    let mut parts = sub.split(' ');
+    out.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        out.push(BLANK);
+        out.push_str(part);
+    }
+}
+
+/// The `sub` that a word of the ledger stands for; `None` if it stands for none.
+#[must_use]
+pub fn from_word(word: &str) -> Option<Cow<'_, str>> {
+    let sub = match word.contains(BLANK) {
+        true => Cow::Owned(word.replace(BLANK, " ")),
+        false => Cow::Borrowed(word),
+    };
+    is_subject(&sub).then_some(sub)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_subject_is_one_word_that_reads_back() {
+        let longest = "x".repeat(SUB_BYTES_MAX);
+        for sub in ["alice", "-", "%20", "a%20b", "CN=Zhang San, OU=R  D", "a b c", &longest] {
+            let mut word = String::new();
+            push_word(&mut word, sub);
+            assert!(!word.contains([' ', '\n']), "{word}");
+            let read = from_word(&word);
+            assert_eq!(read.as_deref(), Some(sub));
+        }
+        let mut word = String::new();
+        push_word(&mut word, "Zhang San");
+        assert_eq!(word, "Zhang␣San");
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for bad in ["", " ", " a", "a ", "a\tb", "a\nb", "a\u{a0}b", "é", "a␣b", "a\x7f", &"x".repeat(256)]
+        {
+            assert!(!is_subject(bad), "{bad:?}");
+        }
+        for bad in ["", "␣a", "a␣", "é", "a b\n"] {
+            assert_eq!(from_word(bad), None, "{bad:?}");
+        }
+    }
+}
