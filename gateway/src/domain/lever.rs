@@ -86,7 +86,7 @@ pub fn effects() -> [(&'static str, &'static str); 7] {
     [pause, resume, freeze, unfreeze, close, ("restock", RESTOCK_EFFECT), ("limits", LIMITS_EFFECT)]
 }
 
-/// A reason that is not too long.
+/// A reason that is not too long, and not what stands for none.
 ///
 /// # Errors
 ///
@@ -95,6 +95,10 @@ pub fn check_reason(reason: Option<String>) -> Result<Option<String>, String> {
     match reason {
         Some(reason) if reason.chars().count() > REASON_MAX => {
             Err(format!("A reason has at most {REASON_MAX} characters."))
+        }
+        // In the ledger it stands for no reason.
+        Some(reason) if reason == "-" => {
+            Err("A reason is a text, not a lone hyphen; leave it out if there is none.".to_owned())
         }
         other => Ok(other),
     }
@@ -124,5 +128,7 @@ mod tests {
         let longest = Some("车".repeat(REASON_MAX));
         assert_eq!(check_reason(longest.clone()), Ok(longest));
         assert!(check_reason(Some("x".repeat(REASON_MAX + 1))).unwrap_err().contains("500"));
+        assert!(check_reason(Some("-".into())).unwrap_err().contains("hyphen"));
+        assert_eq!(check_reason(Some("--".into())), Ok(Some("--".into())));
     }
 }

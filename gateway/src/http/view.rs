@@ -13,9 +13,9 @@ use crate::domain::sale::{Availability, Phase};
 use crate::ledger::memory::{Memory, Sale};
 use crate::ledger::scripts::Header;
 
-/// An id of a model, a package or a store: 1 to 64 of `[A-Za-z0-9._-]`.
+/// An id of a model, a package or a store: 1 to 64 of `[A-Za-z0-9._-]`, not a lone hyphen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-#[schema(pattern = "^[A-Za-z0-9._-]{1,64}$", example = "air-400-white")]
+#[schema(pattern = "^([A-Za-z0-9._]|[A-Za-z0-9._-]{2,64})$", example = "air-400-white")]
 pub struct ItemId<'a>(pub Cow<'a, str>);
 
 impl AsRef<str> for ItemId<'_> {
@@ -47,11 +47,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = deserializer.deserialize_str(Text)?;
         let fits = (1..=64).contains(&text.len())
+            && text != "-"
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
         if fits {
             Ok(Self(text))
         } else {
-            Err(D::Error::custom("an id has 1 to 64 of the characters A-Z a-z 0-9 . _ -"))
+            Err(D::Error::custom(
+                "an id has 1 to 64 of the characters A-Z a-z 0-9 . _ - and is not a lone hyphen",
+            ))
         }
     }
 }

@@ -111,14 +111,15 @@ impl Tail {
 }
 
 fn act(entry: &Entry) -> Act {
-    let text = |name: &str| entry.fields.get(name).filter(|text| *text != "-").cloned();
+    let text = |name: &str| entry.fields.get(name).cloned();
     let number = |name: &str| entry.fields.get(name).and_then(|n| n.parse().ok());
     Act {
         at: entry.at,
         sequence: entry.sequence,
         kind: entry.kind.clone(),
         who: text("who").unwrap_or_default(),
-        reason: text("reason"),
+        // No reason is a lone hyphen (`check_reason`), which stands for none.
+        reason: text("reason").filter(|reason| reason != "-"),
         item: text("item"),
         total: number("total"),
         was: number("was"),

@@ -47,7 +47,7 @@ pub struct LimitsRequest {
     gateway: Option<Option<String>>,
     /// In words, at most 500 characters; it is kept beside the rates and in their log.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = r"^($|[^-]|-[\s\S])")]
     reason: Option<String>,
 }
 

@@ -195,15 +195,18 @@ async fn every_mistake_of_a_definition_is_told_at_once() {
         ("/model/0/price", json!(-1)),
         ("/package/0/models", json!(["red"])),
         ("/stores/1/id", json!("gz-1")),
+        ("/stores/2/id", json!("-")),
     ] {
         wrong = with(wrong, pointer, value);
     }
     let reply = apply(&gateway, &wrong).await;
     let problem = refused(&reply, 400, "invalid-request", &["pointer", "mistakes"]);
     let mistakes = problem["mistakes"].as_array().unwrap();
-    assert_eq!(mistakes.len(), 5, "{problem}");
+    assert_eq!(mistakes.len(), 6, "{problem}");
     assert_eq!(problem["pointer"], mistakes[0]["pointer"]);
-    for pointer in ["/sale/hold", "/sale/currency", "/model/0/price", "/package/0/models", "/stores/1"] {
+    for pointer in
+        ["/sale/hold", "/sale/currency", "/model/0/price", "/package/0/models", "/stores/1", "/stores/2/id"]
+    {
         let told = |m: &Value| m["pointer"].as_str().unwrap().starts_with(pointer);
         assert!(mistakes.iter().any(told), "{pointer}: {problem}");
     }
@@ -227,7 +230,7 @@ async fn every_mistake_of_a_definition_is_told_at_once() {
     let reply = put(SALE, " ".repeat(16 * 1024 * 1024 + 1), "application/json").await;
     refused(&reply, 413, "body-too-large", &[]);
     let sales = gateway.ops_get("/admin/v1/sales").await;
-    assert_eq!(sales.json, json!({"sales": []}), "nothing was defined");
+    assert_eq!(sales.json, json!({"sales": [], "unreadable": []}), "nothing was defined");
     // What gateways say of themselves is no part of it.
     let keys: Vec<String> = redis.run("KEYS *");
     let keys: Vec<String> = keys.into_iter().filter(|key| key != "lg:fleet").collect();

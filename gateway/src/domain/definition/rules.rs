@@ -22,6 +22,10 @@ pub(super) fn item_id(value: &Value<'_>) -> Ruling<String> {
 
 fn id(value: &Value<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> Ruling<String> {
     match value {
+        Value::Text(text) if text == "-" => {
+            Err("must not be a lone hyphen: that stands for no item at all; add a letter or a digit"
+                .to_owned())
+        }
         Value::Text(text) if (1..=64).contains(&text.len()) && text.bytes().all(allowed) => {
             Ok(text.to_string())
         }
@@ -229,16 +233,16 @@ mod tests {
 
     #[test]
     fn ids_have_an_alphabet_and_a_length() {
-        for good in ["a", "national-good-car", "0-9", &"x".repeat(64)] {
+        for good in ["a", "--", "-a", "national-good-car", "0-9", &"x".repeat(64)] {
             assert_eq!(sale_id(&text(good)).as_deref(), Ok(good));
         }
-        for good in ["Air.400_white-2", "..", &"X".repeat(64)] {
+        for good in ["Air.400_white-2", "--", "_", "..", &"X".repeat(64)] {
             assert_eq!(item_id(&text(good)).as_deref(), Ok(good));
         }
-        for bad in ["", "A", "a b", "a.b", "é", "a:b", "a\n", &"x".repeat(65)] {
+        for bad in ["", "-", "A", "a b", "a.b", "é", "a:b", "a\n", &"x".repeat(65)] {
             assert!(sale_id(&text(bad)).is_err(), "{bad}");
         }
-        for bad in ["", "a b", "a:b", "a/b", "{a}", "é", &"x".repeat(65)] {
+        for bad in ["", "-", "a b", "a:b", "a/b", "{a}", "é", &"x".repeat(65)] {
             assert!(item_id(&text(bad)).is_err(), "{bad}");
         }
         assert!(item_id(&Value::Integer(7)).is_err());

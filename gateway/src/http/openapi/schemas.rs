@@ -7,6 +7,7 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::domain::definition::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
+use crate::domain::subject::SUB_BYTES_MAX;
 use crate::http::problem::{self, Kind, Member};
 use crate::http::view;
 use crate::ledger::audit;
@@ -32,7 +33,7 @@ pub(super) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
         }
         "frames" => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(86_400)),
         "name" => text.enum_values(Some(problem::ALL.iter().map(|kind| kind.name))),
-        "sub" => text.min_length(Some(1)),
+        "sub" => text.min_length(Some(1)).max_length(Some(SUB_BYTES_MAX)),
         _ => text,
     }
 }
@@ -89,7 +90,7 @@ pub(super) fn definition_schema() -> Schema {
         let visible = text(r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$");
         visible.min_length(Some(1)).max_length(Some(most))
     };
-    let id = || text("^[A-Za-z0-9._-]{1,64}$");
+    let id = || text("^([A-Za-z0-9._]|[A-Za-z0-9._-]{2,64})$");
     let instant = || {
         ObjectBuilder::new()
             .schema_type(Type::String)
@@ -109,7 +110,7 @@ pub(super) fn definition_schema() -> Schema {
     let list = |of: ObjectBuilder, most: usize| ArrayBuilder::new().items(of).max_items(Some(most));
 
     let sale = object()
-        .property("id", text("^[a-z0-9-]{1,64}$").description(Some("As in the path.")))
+        .property("id", text("^([a-z0-9]|[a-z0-9-]{2,64})$").description(Some("As in the path.")))
         .property("name", words(200))
         .property("opens_at", instant())
         .property("closes_at", instant())
@@ -175,6 +176,7 @@ pub(super) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<view::ReservationView<'_>>(&mut all);
     add::<view::ReservationList<'_>>(&mut all);
     add::<ops::SaleStates>(&mut all);
+    add::<ops::UnreadableSale>(&mut all);
     add::<ops::SaleState>(&mut all);
     add::<ops::SaleDetail>(&mut all);
     add::<ops::AppliedView>(&mut all);
