@@ -79,6 +79,8 @@ fn refuse<Id: AsRef<str>>(
         return None;
     }
     match earliest {
+        // Closed for good is what Redis has noted: by the estimate alone it could open once more, should `TIME` step back.
+        Phase::Closed if !memory.levers.closed && sale.noted_time() < memory.levers.closes => return None,
         Phase::Closed => return Some(Decision::Closed),
         Phase::Upcoming => return Some(Decision::NotOpen(time)),
         Phase::Paused => return Some(Decision::Paused),

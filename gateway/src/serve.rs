@@ -362,7 +362,9 @@ async fn watch_files<T: Send + Sync + 'static>(
 async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, interval: Duration) {
     loop {
         tokio::time::sleep(interval.mul_f32(0.9 + 0.2 * fastrand::f32())).await;
-        for sale in sales.all() {
+        let all = sales.all();
+        metrics.retain_audits(|id| all.iter().any(|sale| sale.id == id));
+        for sale in all {
             match audit::audit(admin.pool(), admin.scripts(), &sale.id).await {
                 Ok(report) => {
                     let problem = report.first_problem();

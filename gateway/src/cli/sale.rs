@@ -13,6 +13,7 @@ use crate::domain::definition::Definition;
 use crate::domain::lever::{Lever, RESTOCK_EFFECT, check_reason};
 use crate::ledger::admin::{Admin, Applied, By, Restocked};
 use crate::ledger::heal::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
+use crate::ledger::scripts::Failure;
 use crate::ops::view::{SaleDetail, SaleState};
 
 /// Does what was asked of a sale.
@@ -41,7 +42,14 @@ pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Failed>
 
 async fn list(admin: &Admin) -> Result<(), Failed> {
     for id in admin.list().await? {
-        let (snapshot, definition) = admin.show(&id).await?;
+        let (snapshot, definition) = match admin.show(&id).await {
+            // One sale's damage stays its own.
+            Err(Failure::Refused(refusal)) => {
+                print(&format!("{id}\tunreadable\t-\t{refusal}\n"))?;
+                continue;
+            }
+            other => other?,
+        };
         let state = SaleState::new(&snapshot, &definition);
         print(&format!("{id}\t{}\t{}\t{}\n", phase(&state), state.opens_at, state.name))?;
     }

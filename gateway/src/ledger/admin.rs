@@ -1,16 +1,17 @@
 //! What ops do to a sale: apply a definition, restock, pull levers, look. For the admin API and the CLI alike.
 
 mod differences;
+mod history;
 
 use std::sync::Arc;
 
 use differences::{locked_differences, stock_differences};
+use history::History;
 use redis::Value;
-use redis::aio::ConnectionLike;
 
 use super::dial::run_id;
 use super::heal::Told;
-use super::journal::{self, Cursor, Entry};
+use super::journal::{self, Cursor};
 use super::keys::{Keys, SALES};
 use super::lane::MOVED;
 use super::memory::{Sale, Sales, identity, new_incarnation};
@@ -348,13 +349,7 @@ impl Admin {
         let damaged = || Refusal::Damaged(format!("{} has no reservations in field {part}", keys.records()));
         let mut reservations =
             if record.is_empty() { Vec::new() } else { parse_record(&part, &record).ok_or_else(damaged)? };
-        let mut changes: Vec<u64> = reservations.iter().flat_map(|r| r.changes.iter().copied()).collect();
-        changes.sort_unstable();
-        changes.dedup();
-        let mut lines = Vec::new();
-        for sequence in changes {
-            lines.extend(lines_of(&mut conn, &keys, sale, sequence, sub).await?);
-        }
+        let lines = History { keys: &keys, sale, buyer_part: &part }.read(&mut conn, &reservations).await?;
         for reservation in &mut reservations {
             reservation.state = reservation.state_at(header.sale_clock, grace);
         }
@@ -395,23 +390,4 @@ fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
     }
     sale.saw(sequence);
     true
-}
-
-async fn lines_of(
-    conn: &mut impl ConnectionLike,
-    keys: &Keys,
-    sale: &str,
-    sequence: u64,
-    sub: &str,
-) -> Result<Vec<serde_json::Value>, Failure> {
-    let found = journal::after(conn, keys, sequence.saturating_sub(1), 1).await?;
-    let Some(value) = found.first() else {
-        return Ok(Vec::new());
-    };
-    let entry = Entry::parse(value).ok_or_else(|| journal::unreadable(keys, value))?;
-    if entry.sequence != sequence {
-        return Ok(Vec::new());
-    }
-    let lines = entry.lines(sale).ok_or_else(|| journal::unreadable(keys, value))?;
-    Ok(lines.into_iter().map(|(_, line)| line).filter(|line| line["buyer"] == sub).collect())
 }

@@ -289,6 +289,7 @@ impl Batch {
         };
         // What is told is kept first, and that of the whole batch at once.
         let (mut winners, mut decided) = (String::new(), Vec::with_capacity(self.taps.len()));
+        let (mut goes_by_clocks, grace) = (false, sale.memory().grace_ms);
         for Tap { request, wanted, pending, caller, .. } in self.taps.drain(..) {
             let mut decision = decisions.next(wanted);
             match &decision {
@@ -297,8 +298,10 @@ impl Batch {
                     winners.push('\n');
                     pending.won();
                 }
+                Decision::Closed => goes_by_clocks = true,
                 Decision::Replayed(reservation, header) => {
                     pending.won();
+                    goes_by_clocks |= reservation.state != reservation.state_at(header.sale_clock, grace);
                     if !sale.kept().show(&run_id, reservation, header) {
                         decision = Decision::Unknown;
                     }
@@ -321,6 +324,9 @@ impl Batch {
         } else {
             sale.kept().tell(&run_id, told)
         };
+        if goes_by_clocks && may_tell {
+            sale.kept().is_late_by(&decisions.header);
+        }
         for (caller, decision) in decided {
             caller.answer(match decision {
                 decision if may_tell => decision,

@@ -1,14 +1,18 @@
 //! Calls on one reservation: read, amend, confirm, cancel.
 
+mod amendment;
+
 use std::sync::Arc;
 
+pub use amendment::Amendment;
 use redis::Value;
 
 use super::dial::Dial;
 use super::heal::Told;
 use super::keys::Keys;
-use super::lane::{Lane, MOVED};
+use super::lane::{Lane, Live, MOVED};
 use super::memory::Sale;
+use super::reaper;
 use super::scripts::{Failure, Header, Refusal, Script, text, texts};
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::{Reservation, State, parse_record};
@@ -25,6 +29,8 @@ pub enum Change {
     NotHeld(Box<Reservation>),
     /// The caller's version is outdated.
     Changed(Box<Reservation>),
+    /// Its buyer has changed it as often as he may.
+    Spent(Box<Reservation>),
     /// It was confirmed by another payment.
     PaymentConflict(Box<Reservation>),
     /// These items do not exist or do not fit.
@@ -67,16 +73,8 @@ impl By<'_> {
     }
 }
 
-/// What a PATCH asks for; what is `None` stays.
-#[derive(Debug, Clone, Default)]
-pub struct Amendment {
-    /// Another model.
-    pub model: Option<String>,
-    /// Other packages, none twice.
-    pub packages: Option<Vec<String>>,
-    /// Another store.
-    pub store: Option<String>,
-}
+/// In the place of a buyer's name where that is not known, and not needed.
+const NAMELESS: &str = "-";
 
 /// How often a PATCH is tried against a reservation that changes under it.
 const AMEND_TRIES: usize = 5;
@@ -87,20 +85,42 @@ pub async fn read<D: Dial>(
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header), Failure> {
-    let live = lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))?;
-    let args = [buyer_part, &sale.identity(&live.run_id), &sale.known().to_string()];
-    let reply = lane.call(&live, Script::Reservations, &sale.keys, &args).await;
-    let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
-    let (mut reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
-    let mut kept = sale.kept();
-    if !reservations.iter().all(|reservation| kept.show(&live.run_id, reservation, &header)) {
-        return Err(Failure::NotDone(MOVED.to_owned()));
+    let live = live_of(lane)?;
+    let (mut reservations, mut header, grace) = read_as_kept(lane, &live, sale, buyer_part).await?;
+    let is_over = |r: &Reservation| r.state != r.state_at(header.sale_clock, grace);
+    if reservations.iter().any(is_over) {
+        // Reading writes nothing. Shown as expired it must stay so: the clocks are noted first, and those count.
+        let Header { time, sale_clock, .. } = reaper::note_clocks(lane, &live, sale).await?;
+        header = Header { time, sale_clock, ..header };
+        sale.kept().is_late_by(&header);
     }
-    drop(kept);
     for reservation in &mut reservations {
         reservation.state = reservation.state_at(header.sale_clock, grace);
     }
     Ok((reservations, header))
+}
+
+fn live_of<D: Dial>(lane: &Lane<D>) -> Result<Live<D::Conn>, Failure> {
+    lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))
+}
+
+/// The reservations as the ledger has them, and the grace of the sale, in ms.
+async fn read_as_kept<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    sale: &Sale,
+    buyer_part: &str,
+) -> Result<(Vec<Reservation>, Header, i64), Failure> {
+    let args = [buyer_part, &sale.identity(&live.run_id), &sale.known().to_string()];
+    let reply = lane.call(live, Script::Reservations, &sale.keys, &args).await;
+    let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
+    let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
+    let mut kept = sale.kept();
+    // Nor may it be said of a buyer that he has none.
+    let may_tell = kept.may_tell(&live.run_id)
+        && reservations.iter().all(|reservation| kept.show(&live.run_id, reservation, &header));
+    drop(kept);
+    may_tell.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
 }
 
 /// Reads the reply of the reservations script: the reservations as the ledger has them, and the grace of the sale, in ms.
@@ -134,12 +154,14 @@ pub async fn get<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> 
             Some(reservation) => Change::Done(Box::new(reservation), header),
             None => Change::NotFound,
         },
-        // Reading changes nothing: whatever failed, it was not done.
-        Err(failure) => {
-            tracing::debug!(sale = sale.id, %failure, "a reservation could not be read");
-            Change::NotTaken(failure.shed())
-        }
+        Err(failure) => unread(sale, &failure),
     }
+}
+
+/// Reading changes nothing: whatever failed, it was not done.
+fn unread(sale: &Sale, failure: &Failure) -> Change {
+    tracing::debug!(sale = sale.id, %failure, "a reservation could not be read");
+    Change::NotTaken(failure.shed())
 }
 
 /// Confirms a hold that was paid with `payment` at `version`.
@@ -175,20 +197,28 @@ pub async fn amend<D: Dial>(
     by: By<'_>,
     wanted: &Amendment,
 ) -> Change {
+    if !by.may_see(id) {
+        return Change::NotFound;
+    }
     let mut last = Change::NotTaken(Shed::Ledger);
     for _ in 0..AMEND_TRIES {
         // The scripts know no definition, so what the reservation shall be is put together here and
-        // its version makes sure that it still was as read.
-        let current = match get(lane, sale, id, by).await {
-            Change::Done(reservation, _) => *reservation,
-            other => return other,
+        // its version makes sure that it still was as read. Whether it is too late is for the script to say.
+        let list = match live_of(lane) {
+            Ok(live) => read_as_kept(lane, &live, sale, &id[..BUYER_CHARS]).await,
+            Err(failure) => Err(failure),
         };
+        let current = match list {
+            Ok((list, ..)) => list.into_iter().find(|r| r.id == id),
+            Err(failure) => return unread(sale, &failure),
+        };
+        let Some(current) = current else { return Change::NotFound };
         if !matches!(current.state, State::Held | State::Confirmed) {
             return Change::NotHeld(Box::new(current));
         }
         let catalogue = sale.memory().catalogue.clone();
-        let next = amended(&current, wanted);
-        let unknown = catalogue.unknown(&next.model, &next.packages, next.store.as_deref());
+        let next = wanted.over(&current);
+        let unknown = amendment::unknown_changes(&catalogue, &current, &next);
         let limited =
             |name: &String| catalogue.place(name).is_some_and(|place| catalogue.items()[place].limited);
         let without_limit: Vec<String> =
@@ -230,30 +260,6 @@ pub async fn amend<D: Dial>(
     last
 }
 
-fn amended(current: &Reservation, wanted: &Amendment) -> Reservation {
-    let mut next = current.clone();
-    if let Some(model) = &wanted.model {
-        next.model.clone_from(model);
-    }
-    if let Some(packages) = &wanted.packages {
-        // In another order they are the same.
-        if !same_set(packages, &current.packages) {
-            next.packages.clone_from(packages);
-        }
-        next.unavailable.retain(|item| !item.starts_with("package:"));
-    }
-    if let Some(store) = &wanted.store {
-        next.store = Some(store.clone());
-        next.unavailable.retain(|item| !item.starts_with("store:"));
-    }
-    next
-}
-
-/// Of lists that name nothing twice.
-fn same_set(a: &[String], b: &[String]) -> bool {
-    a.len() == b.len() && a.iter().all(|item| b.contains(item))
-}
-
 async fn change<D: Dial>(
     lane: &Lane<D>,
     sale: &Sale,
@@ -261,29 +267,31 @@ async fn change<D: Dial>(
     script: Script,
     args: impl Fn(&str) -> Vec<String>,
 ) -> Result<Change, Failure> {
-    let live = lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))?;
+    let live = live_of(lane)?;
     let reply = lane.call(&live, script, &sale.keys, &args(&sale.identity(&live.run_id))).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
-    if let Some(header) = header {
-        if !keep(sale, &live.run_id, script, id, &change, header, &reply) {
-            return Err(Failure::Unknown(MOVED.to_owned()));
-        }
-        sale.saw(header.sequence);
+    if !keep(sale, &live.run_id, script, id, &change, header, &reply) {
+        return Err(Failure::Unknown(MOVED.to_owned()));
     }
+    header.inspect(|header| sale.saw(header.sequence));
     Ok(change)
 }
 
-/// Keeps a change that is about to be told, made now or found made; `false`: it must not be told.
+/// Keeps a change that is about to be told, made now or found made, and what a refusal goes by; `false`: it must not be told.
 fn keep(
     sale: &Sale,
     run_id: &str,
     script: Script,
     id: &str,
     change: &Change,
-    header: Header,
+    header: Option<Header>,
     reply: &[Value],
 ) -> bool {
+    let mut kept = sale.kept();
+    let Some(header) = header.filter(|_| kept.may_tell(run_id)) else {
+        return kept.may_tell(run_id);
+    };
     let kind = match script {
         Script::Amend => "amend",
         Script::Confirm => "confirm",
@@ -293,11 +301,29 @@ fn keep(
         && let [.., _, sequence] = reservation.changes[..]
     {
         // The buyer's name is in the record already: the reservation was made by another change.
-        let rows = format!("{} - {}", &id[..BUYER_CHARS], text(row));
+        let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row));
         let (at, clock) = (header.time, header.sale_clock);
-        return sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows });
+        return kept.tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
-    sale.kept().may_tell(run_id)
+    match change {
+        Change::NotHeld(r) if r.state == State::Held || is_late(reply) => {
+            kept.is_late_by(&header);
+            true
+        }
+        // Whatever made it so must not be lost: its own caller may have got no answer. What only made the reservation is left
+        // out: that takes its buyer's name, too.
+        Change::NotHeld(r) | Change::Changed(r) | Change::Spent(r) | Change::PaymentConflict(r)
+            if r.changes.len() > 1 =>
+        {
+            kept.show(run_id, &Reservation { buyer: NAMELESS.into(), ..(**r).clone() }, &header)
+        }
+        _ => true,
+    }
+}
+
+/// Whether a script refuses a call for coming after deadline and grace.
+fn is_late(reply: &[Value]) -> bool {
+    reply.first().map(text).as_deref() == Some("late")
 }
 
 /// What a script that changes a reservation says became of it, and the header, if there is one.
@@ -326,7 +352,10 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
     let change = match word.as_str() {
         "ok" => Change::Done(reservation, header),
         "not-held" => Change::NotHeld(reservation),
+        // Before the sweep has come by it is kept as held.
+        "late" => Change::NotHeld(Box::new(Reservation { state: State::Expired, ..*reservation })),
         "changed" => Change::Changed(reservation),
+        "spent" => Change::Spent(reservation),
         "payment-conflict" => Change::PaymentConflict(reservation),
         other => {
             return Err(Failure::Unknown(format!("an answer that can't be read: {other:?}")));

@@ -237,6 +237,8 @@ impl Follower<'_> {
             None => redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?,
             Some(One { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
         };
+        // What could not be read and is not listed any more is no sale: it was purged, or never finished.
+        self.refused.retain(|id, _| ids.contains(id));
         // It was found to be purged, or replaced.
         self.positions.retain(|id, _| self.sales.get(id).is_some());
         for id in &ids {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-pub use kept::{Kept, Told};
+pub use kept::{Clocks, Kept, Told};
 use missing::Missing;
 use redis::aio::ConnectionLike;
 use testimony::{ALL, Judgement, Testimonies, Testimony};
@@ -119,13 +119,13 @@ impl Healer {
             return Err("what the gateways know has been removed from Redis: they say it once more".into());
         }
         let (incarnation, at) = found(&mut conn, sale).await.map_err(broken)?;
-        let (missing, lost, known) = match all.judge(&incarnation, at, waits) {
+        let (missing, lost, known, late_at) = match all.judge(&incarnation, at, waits) {
             Judgement::Wait(awaited) => return Err(waiting(sale, &awaited)),
             Judgement::Unfit(why) => return Err(unfit(sale, &why)),
-            Judgement::Whole { missing, lost, known } => (missing, lost, known),
+            Judgement::Whole { missing, lost, known, late_at } => (missing, lost, known, late_at),
         };
         append(lane, live, sale, fence, &missing).await?;
-        self.adopt(lane, live, sale, fence, (missing.len(), lost, known)).await?;
+        self.adopt(lane, live, sale, fence, (missing.len(), lost, known, late_at)).await?;
         // Only now is it not needed any more.
         let _: Result<i64, _> = redis::cmd("UNLINK").arg(sale.keys.heal()).query_async(&mut conn).await;
         Ok(())
@@ -139,10 +139,10 @@ impl Healer {
         fence: &mut Fence,
     ) -> redis::RedisResult<()> {
         let (incarnation, at) = found(conn, sale).await?;
-        let (known, since, last, (mut read, mut told)) = {
+        let (known, since, last, late_at, (mut read, mut told)) = {
             let mut kept = sale.kept();
             kept.close();
-            (sale.known(), kept.since(), kept.last(), kept.after(at))
+            (sale.known(), kept.since(), kept.last(), kept.late_at(), kept.after(at))
         };
         if incarnation != sale.incarnation() {
             // That there is another is all that matters of it.
@@ -165,6 +165,7 @@ impl Healer {
             known,
             since,
             heard: fence.heard.clone(),
+            late_at,
         };
         let testimony = serde_json::to_string(&testimony).unwrap_or_default();
         let mut call = Vec::new();
@@ -194,7 +195,7 @@ impl Healer {
         live: &Live<D::Conn>,
         sale: &Sale,
         fence: &Fence,
-        (healed, lost, known): (usize, u64, u64),
+        (healed, lost, known, late_at): (usize, u64, u64, Clocks),
     ) -> Result<(), String> {
         let report = audit::audit(&self.pool, &self.scripts, &sale.id)
             .await
@@ -209,6 +210,8 @@ impl Healer {
             "gateway",
             healed.to_string().as_str(),
             lost.to_string().as_str(),
+            late_at.time.to_string().as_str(),
+            late_at.clock.to_string().as_str(),
         ]
         .map(str::to_owned);
         match lane.call(live, Script::Adopt, &sale.keys, &args).await {

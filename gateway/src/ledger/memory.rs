@@ -327,6 +327,12 @@ impl Sale {
         (age < MEMORY_AGE_MAX).then(|| (clock.time + millis(age), clock.error_ms))
     }
 
+    /// Redis's `TIME` as it was last noted in the ledger by a tick of this process.
+    #[must_use]
+    pub(crate) fn noted_time(&self) -> i64 {
+        self.clock.load().as_ref().map_or(i64::MIN, |clock| clock.time)
+    }
+
     /// Redis's `TIME` by now as well as it is known; the wall clock of this host without any reading.
     #[must_use]
     pub fn best_time(&self) -> i64 {

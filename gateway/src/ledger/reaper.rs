@@ -116,6 +116,16 @@ pub async fn tick<D: Dial>(
     Ok((header, counters.iter().map(|n| n.parse().ok()).collect()))
 }
 
+/// One tick that asks for no counters, so that what an answer says by the clocks stays so when `TIME` steps back.
+pub(super) async fn note_clocks<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    sale: &Sale,
+) -> Result<Header, Failure> {
+    let args = [sale.identity(&live.run_id), sale.known().to_string()];
+    Header::of(&lane.call(live, Script::Tick, &sale.keys, &args).await?)
+}
+
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Swept {

@@ -18,6 +18,7 @@ use super::metrics::record::{Connections, Told};
 use super::metrics::{Exposition, Metrics};
 use super::view::{
     AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
+    UnreadableSale,
 };
 use crate::admit::limits::Limits;
 use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
@@ -202,12 +203,18 @@ impl Ops {
 
     async fn list(&self) -> Result<Answer, Refused> {
         let ids = self.admin.list().await.map_err(|f| failed("", &f))?;
-        let mut sales = Vec::with_capacity(ids.len());
+        let (mut sales, mut unreadable) = (Vec::with_capacity(ids.len()), Vec::new());
         for id in ids {
-            let (snapshot, definition) = self.admin.show(&id).await.map_err(|f| failed(&id, &f))?;
-            sales.push(SaleState::new(&snapshot, &definition));
+            match self.admin.show(&id).await {
+                Ok((snapshot, definition)) => sales.push(SaleState::new(&snapshot, &definition)),
+                // One sale's damage stays its own.
+                Err(Failure::Refused(refusal)) => {
+                    unreadable.push(UnreadableSale { sale: id, problem: refusal.to_string() });
+                }
+                Err(failure) => return Err(failed(&id, &failure)),
+            }
         }
-        Ok(respond::ok(&SaleStates { sales }))
+        Ok(respond::ok(&SaleStates { sales, unreadable }))
     }
 
     async fn apply(&self, sale: &str, who: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {

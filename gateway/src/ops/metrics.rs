@@ -108,6 +108,11 @@ impl Metrics {
         lock(&self.audits).insert(sale.id.clone(), Audited { drift, at, problem, incarnation });
     }
 
+    /// Forgets what audits of other sales found: they are gone.
+    pub fn retain_audits(&self, is_there: impl Fn(&str) -> bool) {
+        lock(&self.audits).retain(|sale, _| is_there(sale));
+    }
+
     /// What the last audit of a sale found.
     #[must_use]
     pub fn audit_of(&self, sale: &Sale) -> Option<Audited> {

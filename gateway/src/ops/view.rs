@@ -14,9 +14,9 @@ use crate::ledger::snapshot::Snapshot;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeverRequest {
-    /// In words, at most 500 characters; it goes into the journal.
+    /// In words, at most 500 characters, not a lone hyphen; it goes into the journal.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = r"^($|[^-]|-[\s\S])")]
     pub reason: Option<String>,
 }
 
@@ -35,9 +35,9 @@ pub struct RestockRequest {
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 1_000_000_000)]
     pub was: u64,
-    /// In words, at most 500 characters; it goes into the journal.
+    /// In words, at most 500 characters, not a lone hyphen; it goes into the journal.
     #[serde(default)]
-    #[schema(max_length = 500)]
+    #[schema(max_length = 500, pattern = r"^($|[^-]|-[\s\S])")]
     pub reason: Option<String>,
 }
 
@@ -114,6 +114,17 @@ pub struct ItemView {
 pub struct SaleStates {
     /// By id.
     pub sales: Vec<SaleState>,
+    /// Those that can't be read, by id.
+    pub unreadable: Vec<UnreadableSale>,
+}
+
+/// A sale whose ledger is damaged, or gone.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UnreadableSale {
+    /// Its id.
+    pub sale: String,
+    /// What is wrong with it.
+    pub problem: String,
 }
 
 /// What became of a definition.

@@ -114,6 +114,8 @@ async fn wrong_paths_methods_and_bodies_are_refused_and_do_nothing() {
         ("pause", json!({"why": "x"}), "/why"),
         ("pause", json!({"reason": 1}), "/reason"),
         ("pause", json!({"reason": "x".repeat(501)}), "/reason"),
+        ("pause", json!({"reason": "-"}), "/reason"),
+        ("restock", json!({"item": "model:white", "total": 61, "was": 60, "reason": "-"}), "/reason"),
         ("pause", json!(["x"]), ""),
         ("restock", json!({"item": "model:white", "total": 1}), ""),
         ("restock", json!({"item": 1, "total": 1, "was": 60}), "/item"),
@@ -205,6 +207,7 @@ async fn the_support_desk_sees_a_buyer_and_ops_see_the_sale() {
     let sales = gateway.ops_get("/admin/v1/sales").await.json;
     let ids: Vec<&Value> = sales["sales"].as_array().unwrap().iter().map(|s| &s["sale"]).collect();
     assert_eq!(ids, ["another", "small"]);
+    assert_eq!(sales["unreadable"], json!([]));
 
     let audit = gateway.audit().await;
     assert_eq!((&audit["sale"], &audit["verdict"]), (&json!("small"), &json!("balanced")));

@@ -125,6 +125,9 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     for (body, pointer) in [
         (json!({"model": null}), "/model"),
         (json!({"store": null}), "/store"),
+        (json!({"model": "-"}), "/model"),
+        (json!({"store": "-"}), "/store"),
+        (json!({"packages": ["care", "-"]}), "/packages/1"),
         (json!({"packages": null}), "/packages"),
         (json!({"packages": ["care", "care"]}), "/packages/1"),
         (json!({"accept_partial": true}), "/accept_partial"),
@@ -175,6 +178,38 @@ async fn a_patch_changes_all_of_it_or_nothing() {
     // The key still stands for the request that was made, and finds what became of it.
     let again = gateway.reserve("alice", "k1", &body).await;
     assert_eq!((again.status, &again.json["model"]), (200, &json!("black")), "{}", again.text);
+}
+
+/// A package is narrowed to other models while a reservation has it.
+#[tokio::test]
+async fn a_patch_is_judged_by_what_it_changes() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let body = json!({"model": "white", "packages": ["cover"], "store": "gz-1"});
+    let paid = won(&gateway, "alice", &body).await;
+    assert_eq!(gateway.confirm(&paid, "p", 1).await.status, 200);
+    let held = won(&gateway, "bob", &body).await;
+    open(&gateway, &with(small(), "/package/0/models", json!(["black"]))).await;
+
+    let one = format!("{PATH}/{paid}");
+    let moved = call(&gateway, &service_token(), Method::PATCH, &one, Some(json!({"store": "gz-2"}))).await;
+    assert_eq!((moved.status, &moved.json["store"]), (200, &json!("gz-2")), "{}", moved.text);
+    for wish in [json!({"store": "gz-2"}), json!({"packages": ["care", "cover"]})] {
+        let kept = gateway.amend("bob", &held, &wish).await;
+        assert_eq!(kept.status, 200, "{}", kept.text);
+        assert!(kept.json["packages"].as_array().unwrap().contains(&json!("cover")), "{}", kept.text);
+    }
+    let other = gateway.amend("bob", &held, &json!({"model": "black"})).await;
+    assert_eq!(other.status, 200, "{}", other.text);
+    // What it changes has to fit, also what it takes up again.
+    let reply = gateway.amend("bob", &held, &json!({"model": "white"})).await;
+    assert_eq!(refused(&reply, 422, "unknown-item", &["items"])["items"], json!(["package:cover"]));
+    let dropped = gateway.amend("bob", &held, &json!({"model": "white", "packages": []})).await;
+    assert_eq!(dropped.status, 200, "{}", dropped.text);
+    let reply = gateway.amend("bob", &held, &json!({"packages": ["cover"]})).await;
+    assert_eq!(refused(&reply, 422, "unknown-item", &["items"])["items"], json!(["package:cover"]));
+    balanced(&gateway).await;
 }
 
 #[tokio::test]

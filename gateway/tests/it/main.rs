@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail this way")]
 #![allow(missing_docs, reason = "tests are named for what they show")]
 
+mod acknowledged;
 mod archive;
 mod cluster;
 mod connections;
@@ -31,6 +32,7 @@ mod faults;
 mod faults_ledger;
 mod faults_link;
 mod faults_redis;
+mod growth;
 mod harness;
 mod healing;
 mod hostile;
@@ -39,6 +41,7 @@ mod identity;
 mod launch;
 mod levers;
 mod live;
+mod marks;
 mod metrics;
 mod metrics_outside;
 mod model;
@@ -49,6 +52,7 @@ mod request_ids;
 mod sentinel;
 mod smoke;
 mod spike;
+mod subjects;
 mod tally;
 mod time;
 mod tls;

@@ -147,6 +147,7 @@ pub(super) fn public_calls() -> Vec<Call> {
             .json("ReservationView", "In its present state.")
             .or(&[problem::RESERVATION_NOT_FOUND]),
         call(Method::PATCH, RESERVATION, "Change what is reserved, all of it or nothing", Auth::Token)
+            .about("A buyer can change a reservation 100 times; after that it is 409 `reservation-not-held`. Services have no such limit.")
             .body("AmendRequest", Required::True)
             .json("ReservationView", "As it is now; `version` has gone up if anything changed.")
             .or(held)
@@ -216,7 +217,7 @@ pub(super) fn ops_calls() -> Vec<Call> {
                 Good::Other("application/x-ndjson"),
             )
             .or(&[problem::SALE_NOT_FOUND]),
-        admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id."),
+        admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id; those that can't be read by themselves."),
         admin(Method::GET, "/admin/v1/sales/{sale}", "A sale: definition and live numbers")
             .json("SaleDetail", "At one sequence."),
         admin(Method::PUT, "/admin/v1/sales/{sale}", "Apply a definition; harmless when repeated")

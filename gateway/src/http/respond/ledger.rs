@@ -98,6 +98,13 @@ pub fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Re
             ),
             &r,
         ),
+        Change::Spent(r) => state(
+            Refused::new(
+                problem::RESERVATION_NOT_HELD,
+                "It was changed as often as a buyer may change it. It can still be paid or cancelled as it is.",
+            ),
+            &r,
+        ),
         Change::PaymentConflict(r) => state(
             Refused::new(
                 problem::PAYMENT_CONFLICT,

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use redis::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::domain::reservation::{Reservation, State};
 use crate::ledger::journal::sequence_of;
@@ -25,7 +26,8 @@ pub struct Told {
     pub clock: i64,
     /// What else its entry says, names and values in turn, if it is not about reservations.
     pub fields: Vec<String>,
-    /// A line a reservation, `buyer sub row`, as it was after it; the sub is `-` where it is not known here.
+    /// A line a reservation, `buyer sub row`, as it was after it; the sub is `-` where it is not known here, and the
+    /// reservation was made by an earlier change, so that nothing goes by it.
     pub rows: String,
 }
 
@@ -63,6 +65,24 @@ pub struct Kept {
     told: VecDeque<Told>,
     bytes: usize,
     trusted: Trusted,
+    late_at: Clocks,
+}
+
+/// Redis's `TIME` and the sale clock, in ms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clocks {
+    /// Redis's `TIME`.
+    pub time: i64,
+    /// The sale clock.
+    pub clock: i64,
+}
+
+impl Clocks {
+    /// The later of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { time: self.time.max(other.time), clock: self.clock.max(other.clock) }
+    }
 }
 
 /// Whose answers may be told, by run_id.
@@ -91,6 +111,16 @@ impl Kept {
     /// The last sequence that was read.
     fn read_until(&self) -> u64 {
         self.read.back().map_or(self.since, |(sequence, _)| (*sequence).max(self.since))
+    }
+
+    /// The latest clocks by which something was refused, or shown as over, for being late.
+    pub(super) fn late_at(&self) -> Clocks {
+        self.late_at
+    }
+
+    /// Notes that something is late by these clocks: that must stay so, should Redis lose what it has noted of them.
+    pub(in crate::ledger) fn is_late_by(&mut self, header: &Header) {
+        self.late_at = self.late_at.max(Clocks { time: header.time, clock: header.sale_clock });
     }
 
     /// Begins anew with a sale that was read whole at a sequence, and with the last entries until then.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use super::kept::Clocks;
 use super::missing::Missing;
 
 /// In the place of a gateway's id: all of them.
@@ -25,6 +26,9 @@ pub(super) struct Testimony {
     pub(super) since: u64,
     /// The gateways that lived when it last reached the ledger: their ids, and where they listen.
     pub(super) heard: BTreeMap<String, String>,
+    /// The latest clocks by which it has refused something for being late.
+    #[serde(default)]
+    pub(super) late_at: Clocks,
 }
 
 /// What all of them say.
@@ -46,8 +50,9 @@ pub(super) enum Judgement {
     Wait(Vec<(String, String)>),
     /// Why it can't be healed, in words.
     Unfit(String),
-    /// These are missing, in order, so many of them known to nobody; no gateway knows of more than this sequence.
-    Whole { missing: Vec<Missing>, lost: u64, known: u64 },
+    /// These are missing, in order, so many of them known to nobody; no gateway knows of more than this sequence, nor has
+    /// refused anything for being late by later clocks.
+    Whole { missing: Vec<Missing>, lost: u64, known: u64, late_at: Clocks },
 }
 
 impl Testimonies {
@@ -128,7 +133,8 @@ impl Testimonies {
             return Judgement::Wait(awaited);
         }
         if self.released.contains(ALL) {
-            return Judgement::Whole { missing: Vec::new(), lost: 0, known: at };
+            let late_at = Clocks::default();
+            return Judgement::Whole { missing: Vec::new(), lost: 0, known: at, late_at };
         }
         if let Some(field) = &self.unreadable {
             return Judgement::Unfit(format!("what the gateways said can't be read: {field}"));
@@ -176,7 +182,8 @@ impl Testimonies {
                 }
             }
         }
-        Judgement::Whole { missing, lost, known }
+        let late_at = same().map(|one| one.late_at).fold(Clocks::default(), Clocks::max);
+        Judgement::Whole { missing, lost, known, late_at }
     }
 }
 
@@ -198,7 +205,7 @@ mod tests {
 
     fn says(known: u64, since: u64, heard: &[&str]) -> String {
         let heard = heard.iter().map(|id| ((*id).to_owned(), format!("at-{id}"))).collect();
-        serde_json::to_string(&Testimony { incarnation: String::new(), known, since, heard }).unwrap()
+        serde_json::to_string(&Testimony { known, since, heard, ..Testimony::default() }).unwrap()
     }
 
     fn says_of(incarnation: &str, known: u64) -> String {
@@ -215,7 +222,8 @@ mod tests {
         let mut fields = vec![("for", "old new".to_owned()), ("g:a", says(3, 0, &["a", "b"]))];
         let b = ("b".to_owned(), "at-b".to_owned());
         assert_eq!(all(&fields).judge("", 3, true), Judgement::Wait(vec![b]));
-        let whole = Judgement::Whole { missing: Vec::new(), lost: 0, known: 3 };
+        let late_at = Clocks::default();
+        let whole = Judgement::Whole { missing: Vec::new(), lost: 0, known: 3, late_at };
         assert_eq!(all(&fields).judge("", 3, false), whole);
         fields.push(("x:b", "maja".to_owned()));
         assert_eq!(all(&fields).judge("", 3, true), whole);
@@ -234,12 +242,26 @@ mod tests {
             ("t:5:a", json(&read)),
             ("t:7:a", json(&told(7, "confirmed"))),
         ];
-        let Judgement::Whole { missing, lost, known } = all(&fields).judge("", 4, true) else {
+        let Judgement::Whole { missing, lost, known, .. } = all(&fields).judge("", 4, true) else {
             panic!("it is whole");
         };
         let kinds: Vec<_> = missing.iter().map(|missing| (missing.sequence, missing.kind.as_str())).collect();
         assert_eq!(kinds, [(5, "confirm"), (6, "lost"), (7, "confirm"), (8, "lost")]);
         assert_eq!((lost, known), (2, 8));
+    }
+
+    #[test]
+    fn the_latest_clocks_of_all_reports_count_and_an_earlier_version_reports_none() {
+        let by = |time, clock| {
+            let late_at = Clocks { time, clock };
+            serde_json::to_string(&Testimony { late_at, ..Testimony::default() }).unwrap()
+        };
+        let earlier = r#"{"known":0,"since":0,"heard":{}}"#.to_owned();
+        let fields = [("g:a", by(7, 3)), ("g:b", by(5, 9)), ("g:c", earlier)];
+        let Judgement::Whole { late_at, .. } = all(&fields).judge("", 0, true) else {
+            panic!("it is whole");
+        };
+        assert_eq!(late_at, Clocks { time: 7, clock: 9 });
     }
 
     #[test]
@@ -263,7 +285,7 @@ mod tests {
         released.push(("x:*", "maja".to_owned()));
         assert_eq!(
             all(&released).judge("", 6, true),
-            Judgement::Whole { missing: Vec::new(), lost: 0, known: 6 }
+            Judgement::Whole { missing: Vec::new(), lost: 0, known: 6, late_at: Clocks::default() }
         );
         assert!(all(&two).can_release(Some("b")).unwrap_err().contains("nobody"));
         assert!(all(&[]).can_release(None).is_err() && all(&two).can_release(None).is_ok());
@@ -276,7 +298,12 @@ mod tests {
     #[test]
     fn what_is_said_of_another_incarnation_is_never_appended() {
         let both = [("g:a", says_of("2", 7)), ("g:b", says_of("1", 500))];
-        let whole = Judgement::Whole { missing: vec![Missing::lost(7)], lost: 1, known: 7 };
+        let whole = Judgement::Whole {
+            missing: vec![Missing::lost(7)],
+            lost: 1,
+            known: 7,
+            late_at: Clocks::default(),
+        };
         assert_eq!(all(&both).judge("2", 6, true), whole, "what b knows was of the sale before");
         assert!(
             matches!(all(&both).judge("1", 500, true), Judgement::Unfit(why) if why.contains("gateway a knows a later incarnation"))

@@ -4,6 +4,7 @@
 --
 -- ARGV  1 the new run_id  2 known sequence  3 identity: with the run_id that the ledger has  4 who
 --       5 how many changes were appended again (heal.lua)  6 how many of them nobody knows any more
+--       7 TIME  8 the sale clock: the latest by which a gateway has refused something for being late
 -- Reply {'ok', header}, or {'epoch', run_id} if another gateway was faster,
 --       {'behind', …}, {'damaged', …}: the journal does not end at the ledger's sequence
 -- Example  new 7 "!old incarnation" gateway 2 0 -> ok, "8 …"
@@ -14,7 +15,8 @@ local last = redis.call('XREVRANGE', JOURNAL, '+', '-', 'COUNT', 1)[1]
 if not last or last[1] ~= whole(s.sequence) .. '-0' then
   return {'damaged', JOURNAL .. ' ends at ' .. (last and last[1] or 'nothing') .. ', the state at ' .. whole(s.sequence)}
 end
-s.sale_clock = s.clock
+s.time = math.max(s.time, tonumber(ARGV[7] or '0'))
+s.sale_clock = math.max(s.clock, tonumber(ARGV[8] or '0'))
 local entry = {'run_id', ARGV[1], 'was', (s.run_id:gsub('^!', '')), 'who', ARGV[4]}
 if ARGV[5] ~= '0' then
   for _, text in ipairs({'healed', ARGV[5], 'lost', ARGV[6]}) do entry[#entry + 1] = text end

@@ -6,7 +6,8 @@
 --       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'  10 unavailable or '-'
 --       11 …  of the three kinds of items named, those without a limit
 -- Reply {'ok', header, row}, or {'revision', …}, {'not-found'}, {'not-held', header, row},
---       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …}
+--       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …},
+--       {'late', header, row as it is kept}, {'spent', header, row}: its buyer has changed it as often as he may
 -- Example  "run_id incarnation" 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
 --       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
 
@@ -18,7 +19,7 @@ local model, packages, store, unavailable = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local record, r
 record, r, refusal = find_reservation(id)
 if not r then return refusal end
-if lapsed(s, r) then r.state = 'expired' end
+if lapsed(s, r) then return late(s, r) end
 
 if model == '?' then return {'unknown-item', header(s)} end
 
@@ -26,9 +27,16 @@ if model == '?' then return {'unknown-item', header(s)} end
 local in_time = r.state == 'held' and s.sale_clock < r.deadline
 local store_only = model == r.model and packages == r.packages
 local alive = r.state == 'held' or r.state == 'confirmed'
-if not in_time and not (alive and by == 'service' and store_only) then return {'not-held', header(s), format_row(r)} end
+if not in_time and not (alive and by == 'service' and store_only) then
+  if r.state == 'held' then note_clocks(s) end
+  return {'not-held', header(s), format_row(r)}
+end
 if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_row(r)} end
 if store_only and store == r.store and unavailable == r.unavailable then return {'ok', header(s), format_row(r)} end
+
+-- Each change stays in the journal, so that a buyer's have an end. Services carry out what was sold: theirs have none.
+local CHANGES_MAX = 100
+if by == 'buyer' and r.version > CHANGES_MAX then return {'spent', header(s), format_row(r)} end
 
 local unlimited = {}
 for i = 11, #ARGV do unlimited[ARGV[i]] = true end

@@ -1,7 +1,8 @@
 -- Ends a reservation and gives its stock back. Allowed at maxmemory: it frees stock.
 --
 -- ARGV  1 identity  2 known sequence  3 id  4 'buyer' (a hold only) or 'service' (also a refund)
--- Reply {'ok', header, row} (also when it was cancelled before), {'not-found'}, {'not-held', header, row}
+-- Reply {'ok', header, row} (also when it was cancelled before), {'not-found'}, {'not-held', header, row},
+--       {'late', header, row as it is kept}
 -- Example  "run_id incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA buyer -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 cancelled …"
 
 local s, refusal = open(ARGV[1], ARGV[2])
@@ -10,7 +11,7 @@ local id, by = ARGV[3], ARGV[4]
 local record, r
 record, r, refusal = find_reservation(id)
 if not r then return refusal end
-if lapsed(s, r) then r.state = 'expired' end
+if lapsed(s, r) then return late(s, r) end
 if r.state == 'cancelled' then return {'ok', header(s), format_row(r)} end
 if r.state ~= 'held' and not (r.state == 'confirmed' and by == 'service') then
   return {'not-held', header(s), format_row(r)}

@@ -2,7 +2,7 @@
 --
 -- ARGV  1 identity  2 known sequence  3 id  4 payment reference  5 version that was paid for
 -- Reply {'ok', header, row} (also when it was confirmed by the same payment before), {'not-found'},
---       {'not-held', header, row}: refund, {'changed', header, row}: the version is outdated,
+--       {'not-held', header, row}: refund, {'late', header, row as it is kept}: refund, too, {'changed', header, row}: the version is outdated,
 --       {'payment-conflict', header, row}: confirmed by another payment
 -- Example  "run_id incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1 -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 confirmed …"
 
@@ -12,7 +12,7 @@ local id, payment = ARGV[3], ARGV[4]
 local record, r
 record, r, refusal = find_reservation(id)
 if not r then return refusal end
-if lapsed(s, r) then r.state = 'expired' end
+if lapsed(s, r) then return late(s, r) end
 if r.state == 'confirmed' then
   return {r.payment == payment and 'ok' or 'payment-conflict', header(s), format_row(r)}
 end

@@ -195,11 +195,19 @@ local function upgrade(s, state)
   if s.format < FORMAT then state.format, state.incarnation = FORMAT, s.incarnation end
 end
 
+-- Notes the clocks as they are now: what is said by them stays so then, should TIME step back.
+local function note_clocks(s)
+  local state = {now = s.time, tick = s.raw, clock = s.sale_clock}
+  upgrade(s, state)
+  store_pairs(STATE, flat(state))
+end
+
 -- A reservation's row in its buyer's record:
 --   key fingerprint model packages store unavailable number version state held_at deadline payment changes
--- with '-' for nothing, packages and unavailable joined by ',', changes being the sequences that
--- touched it. None of the fields can hold a space: see the limits in API.md. What is known before
--- the decision comes first, so that reserve.lua has only to append what it decides.
+-- with '-' for nothing, packages and unavailable joined by ',', changes being the sequence of its latest change, after that of
+-- the change before it and a ','. None of the fields can hold a space, nor be a lone '-': see the limits in API.md; a blank in a
+-- sub is written as '␣' (domain/subject.rs). What is known before the decision comes first, so that reserve.lua has only to
+-- append what it decides.
 local ROW = '^' .. string.rep('(%S+) ', 12) .. '(%S+)$'
 
 local function parse_row(row)
@@ -273,11 +281,9 @@ end
 -- An entry's line for one changed reservation.
 local function journal_line(buyer, record, r) return buyer .. ' ' .. record.sub .. ' ' .. format_row(r) end
 
--- Notes in a reservation that the change being made touches it.
-local function touch(s, r)
-  local mark = whole(s.sequence + 1)
-  r.changes = r.changes == '-' and mark or (r.changes .. ',' .. mark)
-end
+-- Notes in a reservation that the change being made touches it. Only the change before it stays besides: the journal's line of
+-- that change names the one before that, so that the changes of a reservation can be followed back, and no row grows with them.
+local function touch(s, r) r.changes = r.changes:match('%d+$') .. ',' .. whole(s.sequence + 1) end
 
 -- The one way to write. `entry` is the journal entry's own fields, `stock` the items whose counter
 -- changed with what is left of them, `records` the buyers whose text changed with their texts: all
@@ -308,4 +314,10 @@ end
 -- What every answer about reservations begins with: sequence, time, sale clock, holds outstanding.
 local function header(s)
   return whole(s.sequence) .. ' ' .. whole(s.time) .. ' ' .. whole(s.sale_clock) .. ' ' .. whole(s.held)
+end
+
+-- The refusal of a call that comes after deadline and grace: it stays refused, whether or not the sweep has come by.
+local function late(s, r)
+  note_clocks(s)
+  return {'late', header(s), format_row(r)}
 end

@@ -63,6 +63,9 @@ if not plenty then
   for i = 1, items do stock[i] = before[i] end
 end
 
+-- Whether something is said that goes by the clocks, and must stay so: that the sale has closed, that a hold has expired.
+local goes_by_clocks = false
+
 -- What is decided: records as buyer and text in turn, with the place of each buyer's text.
 local records, place, winners, won_wants, letters, details = {}, {}, {}, {}, {}, {}
 local first, deadline = s.number + 1, s.sale_clock + s.hold
@@ -144,9 +147,15 @@ local function decide(i, buyer)
     list = record.list
     local r = find(record, key)
     if r and r.fingerprint ~= fingerprint then return 'K' end
-    if r then return 'R', format_row(r) end
+    if r then
+      goes_by_clocks = goes_by_clocks or lapsed(s, r)
+      return 'R', format_row(r)
+    end
   end
-  if stop then return stop end
+  if stop then
+    goes_by_clocks = goes_by_clocks or stop == 'C'
+    return stop
+  end
   if flags:byte(i) == UNKNOWN then return 'U' end
   local limit = at_limit(buyer, list)
   if limit then return 'L', table.concat(limit, ' ') end
@@ -197,5 +206,7 @@ if #winners > 0 then
   s.held = s.held + #winners
   commit(s, 'reserve', {'first', whole(first), 'deadline', whole(deadline), 'buyers', buyers, 'who', who, 'wants', wants},
     left, records, {number = s.number}, taken)
+elseif goes_by_clocks then
+  note_clocks(s)
 end
 return {'ok', header(s), whole(first) .. ' ' .. whole(deadline), table.concat(letters), unpack(details)}

@@ -7,9 +7,7 @@
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
-local state = {now = s.time, tick = s.raw, clock = s.sale_clock}
-upgrade(s, state)
-store_pairs(STATE, flat(state))
+note_clocks(s)
 local items, counters = {}, {}
 for i = 3, #ARGV do items[#items + 1] = ARGV[i] end
 local found = fetch(STOCK, items)

@@ -76,6 +76,9 @@ impl Life<'_> {
             }
         }
         if was_sent && (!was_met || attempt.fault != Fault::RequestLost) {
+            if was_met && attempt.fault == Fault::AnswerLost {
+                as_if.late_unheard(&self.model);
+            }
             self.model = as_if;
         }
         Ok(())
@@ -97,7 +100,11 @@ impl Life<'_> {
                 return same(&what, told, Some(expect(&mut self.model)));
             }
             Fault::RequestLost => {}
-            Fault::AnswerLost | Fault::AnswerLate if changes => drop(expect(&mut self.model)),
+            Fault::AnswerLost | Fault::AnswerLate if changes => {
+                let before = self.model.clone();
+                expect(&mut self.model);
+                self.model.late_unheard(&before);
+            }
             Fault::AnswerLost | Fault::AnswerLate => {}
         }
         let is_true = match &told {

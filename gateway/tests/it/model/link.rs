@@ -1,6 +1,7 @@
 //! A lane's way to Redis, on which the next script call goes wrong as a network makes it: lost, doubled or late.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use gateway::ledger::dial::{Conn, Dial, Redis};
@@ -36,6 +37,8 @@ struct Next {
     held: Notify,
     /// It may go on.
     free: Notify,
+    /// See [`Dial::moves`].
+    moves: AtomicU64,
 }
 
 impl Link {
@@ -56,6 +59,11 @@ impl Link {
     /// No call does any more; whether one did.
     pub fn disarm(&self) -> bool {
         self.next.fault.lock().unwrap().take().is_none()
+    }
+
+    /// Another Redis is the primary from now on: the connection that is open leads to the former one.
+    pub fn another_is_primary(&self) {
+        self.next.moves.fetch_add(1, Relaxed);
     }
 
     /// Waits until a late answer is held back.
@@ -91,6 +99,10 @@ impl Dial for Link {
 
     async fn dial(&self) -> RedisResult<Faulty> {
         Ok(Faulty { conn: self.dial.dial().await?, next: self.next.clone() })
+    }
+
+    fn moves(&self) -> u64 {
+        self.next.moves.load(Relaxed)
     }
 }
 

@@ -1,12 +1,12 @@
 //! The property: over thousands of random histories the ledger answers, counts and audits as a small model does.
 
 mod call;
-mod crash;
+pub mod crash;
 mod faulty;
 mod life;
 pub mod link;
 mod plan;
-mod sale;
+pub mod sale;
 mod together;
 pub mod world;
 

@@ -44,6 +44,8 @@ pub struct Model {
     clock_at: i64,
     /// Both as of the last change.
     changed_at: Clocks,
+    /// The latest by which a gateway has refused something for being late.
+    late_at: Clocks,
     paused: bool,
     frozen: bool,
     closed: bool,
@@ -72,6 +74,7 @@ impl Model {
             clock: 0,
             clock_at: START,
             changed_at: Clocks { noted: START, clock: 0 },
+            late_at: Clocks { noted: 0, clock: 0 },
             paused: false,
             frozen: false,
             closed: false,
@@ -118,10 +121,21 @@ impl Model {
         Clocks { noted: self.noted, clock: self.clock }
     }
 
+    /// Something is refused for being late, or shown as over: the clocks are noted, and gateways remember them.
+    fn late(&mut self) {
+        self.tick();
+        self.late_at = self.clocks();
+    }
+
+    /// The answer that said so reached no gateway.
+    pub fn late_unheard(&mut self, before: &Self) {
+        self.late_at = before.late_at;
+    }
+
     /// Redis came back with these clocks and was taken in. All else is as it was: nothing that was told is lost.
     pub fn crashed(&mut self, then: Clocks) {
-        self.noted = then.noted.max(self.changed_at.noted);
-        self.clock = then.clock.max(self.changed_at.clock);
+        self.noted = then.noted.max(self.changed_at.noted).max(self.late_at.noted);
+        self.clock = then.clock.max(self.changed_at.clock).max(self.late_at.clock);
         self.noted = self.now();
         self.clock_at = self.time;
         self.sequence += 1;
@@ -212,6 +226,15 @@ impl Model {
     pub fn reserve(&mut self, taps: &[Tap]) -> Vec<Decision> {
         let before = self.claims.len();
         let mut decisions: Vec<Decision> = taps.iter().map(|tap| self.decide(tap)).collect();
+        let is_over = |id: &str| self.claims.iter().any(|c| c.is.id == id && self.is_over(&c.is));
+        let goes_by_clocks = |decision: &Decision| match decision {
+            Decision::Closed => true,
+            Decision::Replayed(r, _) => is_over(&r.id),
+            _ => false,
+        };
+        if decisions.iter().any(goes_by_clocks) {
+            self.late();
+        }
         let header = if self.claims.len() > before { self.changed() } else { self.header() };
         for decision in &mut decisions {
             match decision {

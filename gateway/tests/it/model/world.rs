@@ -92,7 +92,7 @@ impl World {
 }
 
 impl Ledger {
-    async fn new(url: &str) -> Self {
+    pub async fn new(url: &str) -> Self {
         let scripts = Arc::new(Scripts::new(TEST_CLOCK));
         let dial = Dial::new(url, PATIENCE, PATIENCE).unwrap();
         let pool = dial.pool(4);

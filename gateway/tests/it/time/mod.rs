@@ -1,6 +1,7 @@
 //! Time in the ledger, by a clock that the test moves: opening, deadlines, grace, freeze, outages, steps of TIME, sweeps.
 
 mod http;
+mod late;
 mod sweeps;
 
 use std::rc::Rc;

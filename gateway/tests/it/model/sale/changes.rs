@@ -9,7 +9,10 @@ use crate::model::plan::Who;
 
 impl Model {
     /// A buyer's own, and what goes before every list.
-    pub fn list(&self, sub: &str) -> (Vec<Reservation>, Header) {
+    pub fn list(&mut self, sub: &str) -> (Vec<Reservation>, Header) {
+        if self.claims.iter().any(|c| c.sub == sub && self.is_over(&c.is)) {
+            self.late();
+        }
         let mine = self.claims.iter().filter(|c| c.sub == sub);
         (mine.map(|c| *self.shown(&c.is)).collect(), self.header())
     }
@@ -29,7 +32,7 @@ impl Model {
         match shown.state {
             State::Confirmed if r.payment.as_deref() == Some(payment) => Change::Done(shown, self.header()),
             State::Confirmed => Change::PaymentConflict(shown),
-            State::Cancelled | State::Expired => Change::NotHeld(shown),
+            State::Cancelled | State::Expired => self.not_held(which, shown),
             State::Held if version_off != 0 => Change::Changed(shown),
             State::Held => {
                 let payment = Some(payment.to_owned());
@@ -47,8 +50,16 @@ impl Model {
             (_, State::Held) | (Who::Service, State::Confirmed) => {
                 self.replace(which, Reservation { state: State::Cancelled, ..*shown })
             }
-            _ => Change::NotHeld(shown),
+            _ => self.not_held(which, shown),
         }
+    }
+
+    /// Refused; what is so for being late stays so.
+    fn not_held(&mut self, which: usize, shown: Box<Reservation>) -> Change {
+        if self.is_over(&self.claims[which].is) || shown.state == State::Held {
+            self.late();
+        }
+        Change::NotHeld(shown)
     }
 
     /// A PATCH.
@@ -58,7 +69,7 @@ impl Model {
             return Change::NotFound;
         }
         if !now.state.takes_stock() {
-            return Change::NotHeld(now);
+            return self.not_held(which, now);
         }
         let mut next = now.clone();
         if let Some(model) = &wanted.model {
@@ -74,7 +85,13 @@ impl Model {
             next.store = Some(store.clone());
             next.unavailable.retain(|item| !item.starts_with("store:"));
         }
-        let unknown = self.unknown(&next.model, &next.packages, next.store.as_deref());
+        let mut unknown = self.unknown(&next.model, &next.packages, next.store.as_deref());
+        // What stays as it is is not judged again.
+        let stays = |id: &&String| next.model == now.model && now.packages.contains(id);
+        let packages = next.packages.iter().filter(stays).map(|id| format!("package:{id}"));
+        let store = next.store.iter().filter(|_| next.store == now.store).map(|id| format!("store:{id}"));
+        let same: Vec<String> = packages.chain(store).collect();
+        unknown.retain(|item| !same.contains(item));
         if !unknown.is_empty() {
             return Change::UnknownItem(unknown);
         }
@@ -82,7 +99,7 @@ impl Model {
         let store_only = (&next.model, &next.packages) == (&now.model, &now.packages);
         let may_late = matches!(who, Who::Service) && store_only;
         if !(in_time || may_late) {
-            return Change::NotHeld(now);
+            return self.not_held(which, now);
         }
         if next == now {
             return Change::Done(now, self.header());
