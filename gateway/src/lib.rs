@@ -14,6 +14,7 @@ pub mod http;
 pub mod identify;
 pub mod ledger;
 pub mod log;
+mod nearest;
 pub mod ops;
 pub mod ops_tokens;
 pub mod runtime;

@@ -1,11 +1,12 @@
 //! Does a definition say what somebody meant? What its rules let pass and a launch would stumble over. Facts in, lines out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::memory::total;
 use super::report::Lines;
 use super::words::{age, some};
 use crate::domain::definition::Definition;
+use crate::domain::text::search_key;
 
 /// An opening that is further away is mostly a slip in the year.
 const AWAY_MAX_S: i64 = 90 * 86_400;
@@ -21,6 +22,26 @@ pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Lines) {
     models(definition, lines);
     packages(definition, lines);
     stores(definition, lines);
+    names(definition, lines);
+}
+
+/// A ledger can have what an older version took, and two spellings of a city are two cities to readers.
+fn names(definition: &Definition, lines: &mut Lines) {
+    let odd: Vec<_> = definition.odd_texts().map(|(what, text)| format!("{what} is {text:?}")).collect();
+    if !odd.is_empty() {
+        let found = format!("with invisible characters, unusual white space or not in NFC: {}", some(&odd));
+        lines.warn("names", found, "apply the definition again: it is normalised, or refused with the line");
+    }
+    let mut spellings: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for store in &definition.stores {
+        spellings.entry(search_key(&store.city)).or_default().insert(&store.city);
+    }
+    let several = spellings.into_values().filter(|of_one| of_one.len() > 1);
+    let several: Vec<_> = several.map(|of_one| Vec::from_iter(of_one).join(" and ")).collect();
+    if !several.is_empty() {
+        let found = format!("one city in several spellings: {}", some(&several));
+        lines.warn("names", found, "a search finds all of them; write the city in one way");
+    }
 }
 
 fn dates(definition: &Definition, now_ms: i64, lines: &mut Lines) {
@@ -269,6 +290,24 @@ mod tests {
         let none = [0, 1, 2]
             .map(|n| (["/stores/0/capacity", "/stores/1/capacity", "/stores/2/capacity"][n], json!(0)));
         assert_eq!(bad(&none), [("stores", Fail)]);
+    }
+
+    #[test]
+    fn names_that_hide_stores_are_reported() {
+        let mut document = good();
+        document["stores"][1]["city"] = json!("GUANGZHOU");
+        document["stores"][2]["city"] = json!("Xi'an\u{200b}");
+        document["model"][0]["name"] = json!("A\u{a0}400");
+        let definition = Definition::from_ledger(document.to_string().as_bytes()).unwrap();
+        let mut lines = Lines::of("sale s");
+        names(&definition, &mut lines);
+        let lines = lines.end();
+        let found: Vec<_> = lines.iter().map(|line| (line.verdict, line.found.as_str())).collect();
+        let (odd, spellings) = (
+            r#"with invisible characters, unusual white space or not in NFC: the name of model:a is "A\u{a0}400", the city of store:x1 is "Xi'an\u{200b}""#,
+            "one city in several spellings: GUANGZHOU and Guangzhou",
+        );
+        assert_eq!(found, [(Verdict::Warn, odd), (Verdict::Warn, spellings)]);
     }
 
     #[test]

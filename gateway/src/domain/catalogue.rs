@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rustc_hash::FxHashMap;
 
 use super::definition::{Definition, Store};
+use super::text::search_key;
 
 /// What an item's name begins with.
 const KINDS: [&str; 3] = ["model", "package", "store"];
@@ -19,7 +20,7 @@ pub struct Catalogue {
     items: Vec<Item>,
     /// Of models, packages and stores, by id.
     places: [FxHashMap<String, usize>; 3],
-    /// The places of the stores of each city, in the definition's order.
+    /// The places of the stores of each city, by the key that searches have, in the definition's order.
     cities: HashMap<String, Vec<usize>>,
 }
 
@@ -60,7 +61,7 @@ impl Catalogue {
         let first_store = definition.models.len() + definition.packages.len();
         let mut cities: HashMap<String, Vec<usize>> = HashMap::new();
         for (i, store) in definition.stores.iter().enumerate() {
-            cities.entry(store.city.clone()).or_default().push(first_store + i);
+            cities.entry(search_key(&store.city)).or_default().push(first_store + i);
         }
         Self { definition, revision, items, places, cities }
     }
@@ -102,11 +103,12 @@ impl Catalogue {
         names.nth(place)
     }
 
-    /// The places of all stores, or of those in a city, in the definition's order.
+    /// The places of all stores, or of those in a city, in the definition's order. Case, the kind of white space and
+    /// whether accents are composed do not count.
     pub fn stores_in(&self, city: Option<&str>) -> impl Iterator<Item = usize> + '_ {
         let first = self.definition.models.len() + self.definition.packages.len();
         let all = if city.is_none() { first..self.items.len() } else { 0..0 };
-        let some = city.and_then(|city| self.cities.get(city)).map_or(&[][..], Vec::as_slice);
+        let some = city.and_then(|city| self.cities.get(&search_key(city))).map_or(&[][..], Vec::as_slice);
         all.chain(some.iter().copied())
     }
 

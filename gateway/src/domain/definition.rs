@@ -10,7 +10,12 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use self::rules::Source;
+use super::text;
+
 mod check;
+mod encoding;
+mod header;
 mod json;
 mod load;
 mod node;
@@ -152,7 +157,30 @@ impl Definition {
     ///
     /// Every mistake, at most 100 and then one that counts the others; only the first where it isn't JSON at all.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
-        json::read(bytes)
+        json::read(bytes, Source::Operator)
+    }
+
+    /// Reads the JSON form as it stands in a ledger, where an older version may have put it: names keep white space of
+    /// other kinds and invisible characters, which [`Definition::from_json`] normalises or refuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`Definition::from_json`].
+    pub fn from_ledger(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
+        json::read(bytes, Source::Ledger)
+    }
+
+    /// Names and cities that this version would not take, or would write otherwise: each with what it belongs to.
+    pub fn odd_texts(&self) -> impl Iterator<Item = (String, &str)> {
+        let Self { sale, models, packages, stores } = self;
+        let names = std::iter::once(("the sale's name".to_owned(), sale.name.as_str()))
+            .chain(models.iter().map(|m| (format!("the name of model:{}", m.id), m.name.as_str())))
+            .chain(packages.iter().map(|p| (format!("the name of package:{}", p.id), p.name.as_str())))
+            .chain(stores.iter().flat_map(|s| {
+                [("name", &s.name), ("city", &s.city)]
+                    .map(|(what, text)| (format!("the {what} of store:{}", s.id), text.as_str()))
+            }));
+        names.filter(|(_, text)| text::forbidden(text).is_some() || text::normalised(text) != *text)
     }
 
     /// The JSON form: [`Definition::from_json`] makes the same definition from it again.
@@ -165,7 +193,7 @@ impl Definition {
 impl<'de> Deserialize<'de> for Definition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let root = node::Node::deserialize(deserializer)?;
-        json::judge(&root).map_err(|mistakes| {
+        json::judge(&root, Source::Operator).map_err(|mistakes| {
             let texts: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
             de::Error::custom(texts.join("; "))
         })

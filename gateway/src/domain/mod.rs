@@ -8,3 +8,4 @@ pub mod reservation;
 pub mod rfc3339;
 pub mod sale;
 pub mod subject;
+pub(crate) mod text;

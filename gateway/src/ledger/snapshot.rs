@@ -121,7 +121,7 @@ impl Snapshot {
 
     /// The definition as applied.
     pub fn parse_definition(&self, keys: &Keys) -> Result<Definition, Failure> {
-        Definition::from_json(self.definition.as_bytes()).map_err(|mistakes| {
+        Definition::from_ledger(self.definition.as_bytes()).map_err(|mistakes| {
             let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
             Failure::Refused(Refusal::Damaged(format!("{} can't be read: {first}", keys.definition())))
         })

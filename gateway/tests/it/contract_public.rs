@@ -161,7 +161,11 @@ async fn stores_come_in_pages_by_city_and_by_what_is_left() {
         ("limit=7&city=%E4%B8%8A%E6%B5%B7&available=true", 40),
         ("limit=10&available=true", 119),
         ("limit=10&available=false", 120),
-        ("city=guangzhou", 0),
+        // Case, white space of other kinds and decomposed accents do not hide a store.
+        ("city=guangzhou", 80),
+        ("limit=9&city=%E3%80%80GUANGZHOU%C2%A0", 80),
+        ("city=%E4%B8%8A%E6%B5%B7%E2%80%8B", 40),
+        ("city=Guang%20zhou", 0),
     ] {
         let mut seen = Vec::new();
         let mut cursor = String::new();

@@ -47,6 +47,8 @@ pub(super) fn are_told(mistakes: &[Mistake]) {
 pub(super) fn holds(definition: Definition) {
     let again = Definition::from_json(definition.to_json().as_bytes());
     assert_eq!(again.as_ref(), Ok(&definition));
+    assert_eq!(Definition::from_ledger(definition.to_json().as_bytes()).as_ref(), Ok(&definition));
+    assert_eq!(definition.odd_texts().next(), None);
 
     let Definition { sale, models, packages, stores } = &definition;
     let id = |id: &str, more: &[u8]| {

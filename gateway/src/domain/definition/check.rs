@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
 use super::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
-use super::rules::{self, Ruling};
+use super::rules::{self, Ruling, Source};
 use super::table::Table;
 use super::{Definition, Mistake, Model, Package, Store, Terms};
 use super::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
@@ -30,20 +30,24 @@ pub(super) fn finish(definition: Option<Definition>, mistakes: Mistakes) -> Resu
 }
 
 /// Judges the tree. `None` only where a mistake was found.
-pub(super) fn definition(root: &Node<'_>, mistakes: &mut Mistakes) -> Option<Definition> {
+pub(super) fn definition(root: &Node<'_>, source: Source, mistakes: &mut Mistakes) -> Option<Definition> {
     let keys = ["sale", "model", "package", "stores"];
     let root = Table::open(root, &Way::Root, &keys, mistakes)?;
-    let sale = terms(&root, mistakes);
-    let models = list(&root, "model", 1..=MODELS_MAX, mistakes, model);
+    let sale = terms(&root, source, mistakes);
+    let models = list(&root, "model", 1..=MODELS_MAX, mistakes, |node, way, mistakes| {
+        model(node, way, source, mistakes)
+    });
     let known = model_ids(&root);
     let packages = list(&root, "package", 0..=PACKAGES_MAX, mistakes, |node, way, mistakes| {
-        package(node, way, &known, mistakes)
+        package(node, way, &known, source, mistakes)
     });
-    let stores = list(&root, "stores", 0..=STORES_MAX, mistakes, store);
+    let stores = list(&root, "stores", 0..=STORES_MAX, mistakes, |node, way, mistakes| {
+        store(node, way, source, mistakes)
+    });
     Some(Definition { sale: sale?, models: models?, packages: packages?, stores: stores? })
 }
 
-fn terms(root: &Table<'_, '_>, mistakes: &mut Mistakes) -> Option<Terms> {
+fn terms(root: &Table<'_, '_>, source: Source, mistakes: &mut Mistakes) -> Option<Terms> {
     let Some(field) = root.field("sale") else {
         mistakes.missing(root.place, root.way, "the table `sale` is missing".to_owned());
         return None;
@@ -64,7 +68,7 @@ fn terms(root: &Table<'_, '_>, mistakes: &mut Mistakes) -> Option<Terms> {
     let way = Way::Key(root.way, "sale");
     let table = Table::open(&field.value, &way, &keys, mistakes)?;
     let id = table.needed("id", mistakes, rules::sale_id);
-    let name = table.needed("name", mistakes, name);
+    let name = table.needed("name", mistakes, |value| name(value, source));
     let opens_at = table.needed("opens_at", mistakes, rules::instant);
     let closes_at = table.needed("closes_at", mistakes, |value| {
         let closes_at = rules::instant(value)?;
@@ -99,10 +103,10 @@ fn terms(root: &Table<'_, '_>, mistakes: &mut Mistakes) -> Option<Terms> {
     })
 }
 
-fn model(node: &Node<'_>, way: &Way<'_>, mistakes: &mut Mistakes) -> Option<Model> {
+fn model(node: &Node<'_>, way: &Way<'_>, source: Source, mistakes: &mut Mistakes) -> Option<Model> {
     let table = Table::open(node, way, &["id", "name", "price", "stock"], mistakes)?;
     let id = table.needed("id", mistakes, rules::item_id);
-    let name = table.needed("name", mistakes, name);
+    let name = table.needed("name", mistakes, |value| name(value, source));
     let price = table.needed("price", mistakes, price);
     let stock = table.may("stock", mistakes, stock);
     Some(Model { id: id?, name: name?, price: price?, stock: stock? })
@@ -112,11 +116,12 @@ fn package(
     node: &Node<'_>,
     way: &Way<'_>,
     known: &HashSet<&str>,
+    source: Source,
     mistakes: &mut Mistakes,
 ) -> Option<Package> {
     let table = Table::open(node, way, &["id", "name", "price", "stock", "models"], mistakes)?;
     let id = table.needed("id", mistakes, rules::item_id);
-    let name = table.needed("name", mistakes, name);
+    let name = table.needed("name", mistakes, |value| name(value, source));
     let price = table.needed("price", mistakes, price);
     let stock = table.may("stock", mistakes, stock);
     let models = match table.field("models") {
@@ -160,17 +165,17 @@ fn fits(
     (models.len() == nodes.len()).then_some(models)
 }
 
-fn store(node: &Node<'_>, way: &Way<'_>, mistakes: &mut Mistakes) -> Option<Store> {
+fn store(node: &Node<'_>, way: &Way<'_>, source: Source, mistakes: &mut Mistakes) -> Option<Store> {
     let table = Table::open(node, way, &["id", "name", "city", "capacity"], mistakes)?;
     let id = table.needed("id", mistakes, rules::item_id);
-    let name = table.needed("name", mistakes, name);
-    let city = table.needed("city", mistakes, |value| rules::words(value, CITY_CHARS_MAX));
+    let name = table.needed("name", mistakes, |value| name(value, source));
+    let city = table.needed("city", mistakes, |value| rules::words(value, CITY_CHARS_MAX, source));
     let capacity = table.may("capacity", mistakes, stock);
     Some(Store { id: id?, name: name?, city: city?, capacity: capacity? })
 }
 
-fn name(value: &Value<'_>) -> Ruling<String> {
-    rules::words(value, NAME_CHARS_MAX)
+fn name(value: &Value<'_>, source: Source) -> Ruling<String> {
+    rules::words(value, NAME_CHARS_MAX, source)
 }
 
 fn price(value: &Value<'_>) -> Ruling<u64> {

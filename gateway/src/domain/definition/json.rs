@@ -5,23 +5,25 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::check;
 use super::node::{Field, Mistakes, Node, Place, Value};
+use super::rules::Source;
 use super::{Definition, Mistake};
+use super::{check, encoding};
 
-pub(super) fn read(bytes: &[u8]) -> Result<Definition, Vec<Mistake>> {
+pub(super) fn read(bytes: &[u8], source: Source) -> Result<Definition, Vec<Mistake>> {
     let whole = |what: String| vec![Mistake { place: String::new(), what }];
-    if bytes.starts_with("\u{feff}".as_bytes()) {
-        return Err(whole("starts with a byte order mark; JSON has none".to_owned()));
+    let bytes = encoding::without_mark(bytes);
+    if let Some(what) = encoding::other_than_utf8(bytes) {
+        return Err(whole(what));
     }
     let root =
         serde_json::from_slice::<Node<'_>>(bytes).map_err(|error| whole(format!("not JSON: {error}")))?;
-    judge(&root)
+    judge(&root, source)
 }
 
-pub(super) fn judge(root: &Node<'_>) -> Result<Definition, Vec<Mistake>> {
+pub(super) fn judge(root: &Node<'_>, source: Source) -> Result<Definition, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
-    check::finish(check::definition(root, &mut mistakes), mistakes)
+    check::finish(check::definition(root, source, &mut mistakes), mistakes)
 }
 
 impl<'de> Deserialize<'de> for Node<'de> {

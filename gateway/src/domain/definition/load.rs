@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::check;
 use super::node::{File, Mistakes, Node, Place, Value, Way, shortened};
+use super::rules::Source;
 use super::table::Table;
-use super::{Definition, Mistake, rules, stores, toml};
+use super::{Definition, Mistake, check, encoding, rules, stores, toml};
 
 const PATH_CHARS_MAX: usize = 1_000;
 const TOML_BYTES_MAX: u64 = 4 << 20;
@@ -18,7 +18,7 @@ pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
     let file = File { name: path.display().to_string(), rank: 0 };
     let text = match read_file(path, TOML_BYTES_MAX) {
-        Ok(bytes) => toml_text(bytes, &file, &mut mistakes),
+        Ok(bytes) => toml_text(encoding::without_mark(&bytes), &file, &mut mistakes),
         Err(error) => {
             mistakes.file(&file, format!("can't be read: {error}"));
             None
@@ -50,7 +50,7 @@ pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
             None => drop(fields.remove(at)),
         }
     }
-    check::finish(check::definition(&root, &mut mistakes), mistakes)
+    check::finish(check::definition(&root, Source::Operator, &mut mistakes), mistakes)
 }
 
 /// What `[stores]` says, and where.
@@ -61,19 +61,17 @@ fn stores_file<'a>(root: &Node<'a>, mistakes: &mut Mistakes) -> Option<(String, 
     let stores = fields.iter().find(|field| field.key == "stores")?;
     let way = Way::Key(&Way::Root, "stores");
     let table = Table::open(&stores.value, &way, &["file"], mistakes)?;
-    let name = table.needed("file", mistakes, |value| rules::words(value, PATH_CHARS_MAX))?;
+    let name = table.needed("file", mistakes, |value| rules::path(value, PATH_CHARS_MAX))?;
     Some((name, table.field("file")?.value.place))
 }
 
-fn toml_text(bytes: Vec<u8>, file: &File, mistakes: &mut Mistakes) -> Option<String> {
-    if bytes.contains(&0) {
-        mistakes.file(file, "is not a text file".to_owned());
+fn toml_text(bytes: &[u8], file: &File, mistakes: &mut Mistakes) -> Option<String> {
+    let other = encoding::other_than_utf8(bytes);
+    if let Some(what) = other.or_else(|| bytes.contains(&0).then(|| "is not a text file".to_owned())) {
+        mistakes.file(file, what);
         return None;
     }
-    if bytes.starts_with("\u{feff}".as_bytes()) {
-        mistakes.file(file, "starts with a byte order mark; save it as UTF-8 without one".to_owned());
-    }
-    let lines = toml::Lines::of(&bytes);
+    let lines = toml::Lines::of(bytes);
     let mut at = 0;
     for chunk in bytes.utf8_chunks() {
         at += chunk.valid().len();
@@ -82,7 +80,7 @@ fn toml_text(bytes: Vec<u8>, file: &File, mistakes: &mut Mistakes) -> Option<Str
         }
         at += chunk.invalid().len();
     }
-    Some(String::from_utf8_lossy(&bytes).into_owned())
+    Some(String::from_utf8_lossy(bytes).into_owned())
 }
 
 fn read_file(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {

@@ -1,12 +1,23 @@
 //! What single values must be like: ids, names, instants, durations, amounts. A rule's mistake reads on after the key.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use jiff::Timestamp;
 use jiff::civil::DateTime;
+use jiff::{Timestamp, Zoned};
 
 use super::node::{Value, shortened};
+use crate::domain::text;
+
+/// Where a definition comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Source {
+    /// An operator: names are normalised, and invisible characters refused.
+    Operator,
+    /// The ledger, where another version may have put it: names stay as they are.
+    Ledger,
+}
 
 /// A value, or what is wrong with it.
 pub(super) type Ruling<T> = Result<T, String>;
@@ -33,16 +44,36 @@ fn id(value: &Value<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> Ruling
     }
 }
 
-/// A text for people to read.
-pub(super) fn words(value: &Value<'_>, chars_max: usize) -> Ruling<String> {
-    let fits = |text: &str| !text.trim().is_empty() && text.chars().count() <= chars_max;
-    match value {
-        Value::Text(text) if text.chars().any(char::is_control) => {
-            Err(format!("has a control character: {}", Shown(value)))
-        }
-        Value::Text(text) if fits(text) => Ok(text.to_string()),
-        _ => Err(format!("must be a text of 1 to {chars_max} characters, not {}", Shown(value))),
+/// A text for people to read: as it is stored, or why it is refused.
+pub(super) fn words(value: &Value<'_>, chars_max: usize, source: Source) -> Ruling<String> {
+    let Value::Text(text) = value else {
+        return Err(format!("must be a text of 1 to {chars_max} characters, not {}", Shown(value)));
+    };
+    let text = match source {
+        Source::Ledger if !text.chars().any(char::is_control) => Cow::Borrowed(&**text),
+        _ => match text::forbidden(text) {
+            Some(char) if char.is_control() => {
+                return Err(format!("has a control character: {}", Shown(value)));
+            }
+            Some(char) => {
+                return Err(format!(
+                    "has the invisible character U+{:04X}, so that no search finds it: {}; write it without",
+                    u32::from(char),
+                    Shown(value)
+                ));
+            }
+            None => text::normalised(text),
+        },
+    };
+    if text.trim().is_empty() || text.chars().count() > chars_max {
+        return Err(format!("must be a text of 1 to {chars_max} characters, not {}", Shown(value)));
     }
+    Ok(text.into_owned())
+}
+
+/// The path of a file, kept to the byte: a file's name may be in any form.
+pub(super) fn path(value: &Value<'_>, chars_max: usize) -> Ruling<String> {
+    words(value, chars_max, Source::Ledger)
 }
 
 pub(super) fn currency(value: &Value<'_>) -> Ruling<String> {
@@ -84,7 +115,20 @@ pub(super) fn instant(value: &Value<'_>) -> Ruling<Timestamp> {
             return Err(format!("must be a date and time such as {EXAMPLE}, not {}", Shown(value)));
         }
     };
-    match text.parse::<Timestamp>() {
+    let instant = text.parse::<Timestamp>();
+    if instant.is_ok() && text.contains('[') {
+        let expected = format!("write it with its offset from UTC alone, such as {EXAMPLE}");
+        match text.parse::<Zoned>() {
+            Ok(zoned) if Ok(zoned.timestamp()) == instant.as_ref().map(|at| *at).map_err(|_| ()) => {}
+            _ => {
+                return Err(format!(
+                    "has a time zone in brackets that is unknown here or has another offset at that time, {}: {expected}",
+                    Shown(value)
+                ));
+            }
+        }
+    }
+    match instant {
         Ok(instant) if instant < Timestamp::UNIX_EPOCH => {
             Err(format!("must not be before 1970: {}", Shown(value)))
         }
@@ -216,7 +260,20 @@ mod tests {
         );
         assert!(read("2026-11-09T12:00:00.125Z").is_ok());
         assert_eq!(instant(&text("2026-11-09T12:00:00Z")), read("2026-11-09T12:00:00Z"));
+        for zoned in [
+            "2026-11-09T20:00:00+08:00[Asia/Shanghai]",
+            "2026-11-09T13:00:00+01:00[Europe/Berlin]",
+            "2026-11-09T12:00:00Z[Europe/Berlin]",
+            "2026-11-09T20:00:00+08:00[+08:00]",
+        ] {
+            assert_eq!(instant(&text(zoned)), read("2026-11-09T12:00:00Z"), "{zoned}");
+        }
         for (bad, why) in [
+            ("2026-11-09T20:00:00+08:00[Europe/Berlin]", "another offset"),
+            ("2026-07-09T20:00:00+01:00[Europe/Berlin]", "another offset"),
+            ("2026-11-09T20:00:00+08:00[+01:00]", "another offset"),
+            ("2026-11-09T20:00:00+08:00[Asia/Gotham]", "unknown here"),
+            ("2026-11-09T20:00:00[Asia/Shanghai]", "local time"),
             ("2026-11-09T20:00:00", "local time"),
             ("2026-11-09", "local time"),
             ("20:00:00", "date and time"),
@@ -250,11 +307,30 @@ mod tests {
 
     #[test]
     fn words_are_counted_in_characters() {
-        assert!(words(&text(&"车".repeat(200)), 200).is_ok());
-        assert!(words(&text(&"车".repeat(201)), 200).is_err());
-        for bad in ["", "  ", "a\tb", "a\u{85}b", "a\0"] {
-            assert!(words(&text(bad), 200).is_err(), "{bad:?}");
+        for source in [Source::Operator, Source::Ledger] {
+            assert!(words(&text(&"车".repeat(200)), 200, source).is_ok());
+            assert!(words(&text(&"车".repeat(201)), 200, source).is_err());
+            for bad in ["", "  ", "a\tb", "a\u{85}b", "a\0", "\u{3000}"] {
+                assert!(words(&text(bad), 200, source).is_err(), "{bad:?}");
+            }
         }
+    }
+
+    #[test]
+    fn words_of_an_operator_are_normalised_and_those_of_the_ledger_are_left() {
+        let written = "Mu\u{308}nchen\u{a0}West\u{3000}";
+        assert_eq!(words(&text(written), 200, Source::Operator).as_deref(), Ok("München West"));
+        assert_eq!(words(&text(written), 200, Source::Ledger).as_deref(), Ok(written));
+        // Twenty characters that are forty in NFC.
+        let longer = "\u{958}".repeat(20);
+        assert!(words(&text(&longer), 39, Source::Operator).is_err());
+        assert!(words(&text(&longer), 40, Source::Operator).is_ok());
+        let hidden = "广州\u{200b}";
+        let what = words(&text(hidden), 200, Source::Operator).unwrap_err();
+        assert!(what.starts_with("has the invisible character U+200B"), "{what}");
+        assert_eq!(words(&text(hidden), 200, Source::Ledger).as_deref(), Ok(hidden));
+        // A file's name is not a text to search by.
+        assert_eq!(path(&text("Lo\u{308}cher.csv"), 100).as_deref(), Ok("Lo\u{308}cher.csv"));
     }
 
     #[test]

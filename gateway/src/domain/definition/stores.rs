@@ -2,43 +2,59 @@
 
 use std::borrow::Cow;
 
-use super::node::{Field, File, Mistakes, Node, Place, Value, Way, shortened};
+use super::node::{Field, File, Mistakes, Node, Place, Value, Way};
 use super::toml::Lines;
+use super::{encoding, header};
 
 const COLUMNS: [&str; 4] = ["id", "name", "city", "capacity"];
 
-/// The rows as tables, as they stand in the JSON form. A byte order mark is let pass: spreadsheets write one.
+/// The rows as tables, as they stand in the JSON form. The header decides the order of the columns.
 pub(super) fn read<'a>(bytes: &[u8], file: &'a File, mistakes: &mut Mistakes) -> Node<'a> {
     let mut list = Vec::new();
-    let mut rows = Rows::of(bytes, file);
     let node = |list| Node { place: Place::Line { file, line: 1 }, value: Value::List(list) };
-    match rows.next(mistakes) {
-        _ if rows.start > 0 => return node(list),
-        None => mistakes.file(file, format!("is empty; its first line must be {}", COLUMNS.join(","))),
-        Some((place, header)) if header.iter().ne(COLUMNS.map(str::as_bytes)) => {
-            let line = String::from_utf8_lossy(header.as_slice());
-            let what = format!("the first line must be {}, not {:?}", COLUMNS.join(","), shortened(&line));
+    let bytes = encoding::without_mark(bytes);
+    if let Some(what) = encoding::other_than_utf8(bytes) {
+        mistakes.file(file, what);
+        return node(list);
+    }
+    let mut rows = Rows::of(bytes, file);
+    let header = rows.next(mistakes);
+    if rows.start > 0 {
+        return node(list);
+    }
+    let Some((place, header)) = header else {
+        mistakes.file(file, format!("is empty; its first line must be {}", COLUMNS.join(",")));
+        return node(list);
+    };
+    let columns = match header::read(&header, &COLUMNS) {
+        Ok(columns) => columns,
+        Err(what) => {
             mistakes.wrong(place, &Way::Root, what);
-            // What the columns hold is anybody's guess.
+            // What the columns hold can't be known.
             return node(list);
         }
-        Some(_) => {}
-    }
+    };
     while let Some((place, row)) = rows.next(mistakes) {
-        if row.len() == COLUMNS.len() {
-            list.extend(store(place, &row, mistakes));
+        if row.len() == columns.len() {
+            list.extend(store(place, &columns, &row, mistakes));
         } else {
-            let what =
-                format!("a store has {} columns ({}), not {}", COLUMNS.len(), COLUMNS.join(","), row.len());
+            let (count, names) = (columns.len(), columns.join(","));
+            let what = format!("a store has {count} columns ({names}), not {}", row.len());
             mistakes.wrong(place, &Way::Root, what);
         }
     }
     node(list)
 }
 
-fn store<'a>(place: Place<'a>, row: &csv::ByteRecord, mistakes: &mut Mistakes) -> Option<Node<'a>> {
-    let mut fields = Vec::with_capacity(COLUMNS.len());
-    for (column, bytes) in COLUMNS.into_iter().zip(row) {
+/// `columns` are the names of a row's fields.
+fn store<'a>(
+    place: Place<'a>,
+    columns: &[&'static str],
+    row: &csv::ByteRecord,
+    mistakes: &mut Mistakes,
+) -> Option<Node<'a>> {
+    let mut fields = Vec::with_capacity(columns.len());
+    for (column, bytes) in columns.iter().copied().zip(row) {
         let Ok(text) = str::from_utf8(bytes) else {
             mistakes.wrong(place, &Way::Root, format!("`{column}` is not UTF-8; save the file as UTF-8"));
             continue;
@@ -48,7 +64,7 @@ fn store<'a>(place: Place<'a>, row: &csv::ByteRecord, mistakes: &mut Mistakes) -
         fields.push(Field { key: Cow::Borrowed(column), place, value: Node { place, value } });
     }
     // A store with a field that can't be read would be told off for lacking it, too.
-    (fields.len() == COLUMNS.len()).then_some(Node { place, value: Value::Table(fields) })
+    (fields.len() == columns.len()).then_some(Node { place, value: Value::Table(fields) })
 }
 
 fn capacity(text: &str) -> Value<'static> {

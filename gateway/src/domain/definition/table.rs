@@ -2,6 +2,7 @@
 
 use super::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
 use super::rules::Ruling;
+use crate::nearest::closest;
 
 /// A table whose keys have been looked over.
 pub(super) struct Table<'n, 'a> {
@@ -96,71 +97,4 @@ impl<'n, 'a> Table<'n, 'a> {
 
 fn shown(key: &str) -> String {
     shortened(key).escape_debug().to_string()
-}
-
-/// The known key that was obviously meant.
-fn closest<'k>(key: &str, keys: &[&'k str]) -> Option<&'k str> {
-    const KEY_BYTES_MAX: usize = 32;
-    if key.len() > KEY_BYTES_MAX {
-        return None;
-    }
-    let key = key.to_ascii_lowercase().replace('-', "_");
-    let extends = |a: &str, b: &str| b.len() >= 2 && a.starts_with(b);
-    let near = |known: &&str| match distance(&key, known) {
-        _ if extends(&key, known) || extends(known, &key) => Some(0),
-        far @ 0..=2 if far * 2 <= known.len() => Some(far),
-        _ => None,
-    };
-    keys.iter()
-        .filter_map(|known| near(known).map(|far| (far, *known)))
-        .min_by_key(|(far, _)| *far)
-        .map(|(_, key)| key)
-}
-
-/// How many letters have to be put in, taken out or changed to make one word of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn obvious_slips_are_recognised() {
-        let keys =
-            ["id", "name", "opens_at", "closes_at", "hold", "grace", "per_buyer", "attempts", "deposit"];
-        for (key, meant) in [
-            ("opens", Some("opens_at")),
-            ("opens-at", Some("opens_at")),
-            ("close_at", Some("closes_at")),
-            ("hold_ms", Some("hold")),
-            ("Name", Some("name")),
-            ("nmae", Some("name")),
-            ("perbuyer", Some("per_buyer")),
-            ("attempt", Some("attempts")),
-            ("colour", None),
-            ("x", None),
-            ("", None),
-        ] {
-            assert_eq!(closest(key, &keys), meant, "{key}");
-        }
-    }
-
-    #[test]
-    fn distances() {
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("abc", "abc"), 0);
-    }
 }

@@ -9,6 +9,7 @@ use super::*;
 
 mod forms;
 mod hostile;
+mod texts;
 
 const SALE: &str = r#"[sale]
 id = "s"

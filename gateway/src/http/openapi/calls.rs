@@ -118,7 +118,7 @@ pub(super) fn public_calls() -> Vec<Call> {
             .or(LIMITED),
         call(Method::GET, "/v1/sales/{sale}/stores", "A page of the stores", Auth::Anyone)
             .query(&[
-                ("city", "Only stores of this city."),
+                ("city", "Only stores of this city; case, the kind of white space and decomposed accents do not count."),
                 ("available", "`true`: only stores with slots left."),
                 ("limit", "Stores on the page, 1 to 500; 50 if left out."),
                 ("cursor", "`next` of the page before."),

@@ -48,9 +48,17 @@ fn the_large_example_is_valid() {
     assert_eq!(Definition::from_json(definition.to_json().as_bytes()).unwrap(), definition);
 }
 
+/// Any normalised text, without white space.
+fn normal(chars: usize) -> impl Strategy<Value = String> {
+    let text = proptest::string::string_regex(&format!(r"[^\p{{C}}\p{{M}}\s]{{1,{chars}}}")).unwrap();
+    text.prop_map(|text| text::normalised(&text).into_owned()).prop_filter("is normal", move |text| {
+        text::forbidden(text).is_none() && text.chars().count() <= chars
+    })
+}
+
 prop_compose! {
     fn terms()(
-        id in "[a-z0-9-]{1,64}", name in "[^\\p{C}\\s]{1,200}", opens_ms in 0..4_000_000_000_000_i64,
+        id in "[a-z0-9][a-z0-9-]{0,63}", name in normal(200), opens_ms in 0..4_000_000_000_000_i64,
         open_ms in 1..1_000_000_000_000_i64, hold_ms in 1_000..=86_400_000_u64, grace_ms in 0..=3_600_000_u64,
         per_buyer in 1..=100_u32, more in 0..100_u32, currency in "[A-Z]{3}", deposit in 0..=PRICE_MAX,
         rehearsal in any::<bool>(),
@@ -66,9 +74,9 @@ prop_compose! {
 prop_compose! {
     fn definitions()(
         sale in terms(),
-        items in vec((r#"[^\p{C}\s]{1,20}"#, 0..=PRICE_MAX, proptest::option::of(0..=STOCK_MAX)), 1..6),
+        items in vec((normal(20), 0..=PRICE_MAX, proptest::option::of(0..=STOCK_MAX)), 1..6),
         fits in vec(proptest::option::of(vec(any::<bool>(), 6)), 0..4),
-        cities in vec((r#"[^\p{C}\s]{1,20}"#, proptest::option::of(0..=STOCK_MAX)), 0..6),
+        cities in vec((normal(20), proptest::option::of(0..=STOCK_MAX)), 0..6),
     ) -> Definition {
         let models: Vec<_> = items.iter().enumerate().map(|(n, (name, price, stock))| {
             Model { id: format!("M.{n}"), name: name.clone(), price: *price, stock: *stock }

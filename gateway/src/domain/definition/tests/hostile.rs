@@ -26,7 +26,6 @@ fn hostile_toml_is_refused() {
         &of_toml(""),
         &["sale.toml:1: the table `sale` is missing", "sale.toml:1: at least 1 `model`"],
     );
-    assert_told(&of_toml("\u{feff}".to_owned() + SALE), &["sale.toml: starts with a byte order mark"]);
     assert_told(&of_toml([0, 159, 146, 150]), &["sale.toml: is not a text file"]);
     assert_told(&of_toml(vec![b'#'; (4 << 20) + 1]), &["sale.toml: can't be read: is larger than 4 MiB"]);
     for deep in [
@@ -48,7 +47,6 @@ fn hostile_toml_is_refused() {
 #[test]
 fn hostile_json_is_refused() {
     assert_told(&of_json(""), &["not JSON: EOF while parsing a value at line 1 column 0"]);
-    assert_told(&of_json("\u{feff}{}"), &["starts with a byte order mark"]);
     assert_told(&of_json("[".repeat(100_000)), &["not JSON: recursion limit exceeded"]);
     assert_told(&of_json(r#"{"a":"#.repeat(100_000)), &["not JSON: recursion limit exceeded"]);
     assert_told(&of_json([0, 255, 1]), &["not JSON: "]);
@@ -63,8 +61,10 @@ fn hostile_json_is_refused() {
 fn hostile_csv_is_refused() {
     assert_told(&of_csv(b""), &["stores.csv: is empty; its first line must be id,name,city,capacity"]);
     assert_told(
-        &of_csv(b"name,id,city,capacity\na,b,c,1\n"),
-        &["stores.csv:1: the first line must be id,name,"],
+        &of_csv(b"nmae,id,city,capacity\na,b,c,1\n"),
+        &[
+            "stores.csv:1: expected the columns id, name, city, capacity; found 4: \"nmae\" (unknown; is name meant?)",
+        ],
     );
     assert_told(&of_csv(&[0, 255, b'"', 0]), &["stores.csv:1: "]);
     let open = b"id,name,city,capacity\r\n\r\na,\"b,c,1\r\nd,e,f,g\r\nh,i,j,\"".as_slice();

@@ -1,0 +1,101 @@
+//! Reads the header of the file of stores: which column is which, or each column that is not as expected.
+
+use super::node::shortened;
+use crate::nearest::closest;
+
+/// Columns of a wrong header that are shown.
+const SHOWN_MAX: usize = 20;
+
+/// The known names in the order of the header, each there once.
+///
+/// # Errors
+///
+/// What was found and what was expected, column by column.
+pub(super) fn read<'k>(header: &csv::ByteRecord, known: &[&'k str]) -> Result<Vec<&'k str>, String> {
+    let found: Vec<_> = header.iter().map(String::from_utf8_lossy).collect();
+    let columns: Vec<_> =
+        found.iter().filter_map(|name| known.iter().find(|known| *known == name).copied()).collect();
+    let missing: Vec<_> = known.iter().filter(|name| !columns.contains(name)).copied().collect();
+    if missing.is_empty() && found.len() == known.len() {
+        return Ok(columns);
+    }
+    if let [only] = &found[..]
+        && let Some(other) = only.chars().find(|char| [';', '\t', '|'].contains(char))
+    {
+        let (columns, only) = (known.join(","), shortened(only));
+        return Err(format!(
+            "expected {columns}; found {only:?}: separate columns by commas, not by {other:?}"
+        ));
+    }
+    let mut what = format!("expected the columns {}; found {}", known.join(", "), found.len());
+    for (n, name) in found.iter().enumerate().take(SHOWN_MAX) {
+        what += if n == 0 { ": " } else { ", " };
+        what += &format!("{:?}", shortened(name));
+        if found[..n].contains(name) {
+            what += " (again)";
+        } else if !known.contains(&&**name) {
+            what += &match closest(name, &missing) {
+                Some(meant) => format!(" (unknown; is {meant} meant?)"),
+                None => " (unknown)".to_owned(),
+            };
+        }
+    }
+    if found.len() > SHOWN_MAX {
+        what += ", …";
+    }
+    if !missing.is_empty() {
+        what += &format!("; missing: {}", missing.join(", "));
+    }
+    Err(what)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 4] = ["id", "name", "city", "capacity"];
+
+    fn of(names: &[&str]) -> Result<Vec<&'static str>, String> {
+        read(&csv::ByteRecord::from(names.to_vec()), &KNOWN)
+    }
+
+    #[test]
+    fn the_header_decides_the_order() {
+        assert_eq!(of(&["id", "name", "city", "capacity"]).unwrap(), KNOWN);
+        assert_eq!(of(&["city", "capacity", "id", "name"]).unwrap(), ["city", "capacity", "id", "name"]);
+    }
+
+    #[test]
+    fn a_mistake_shows_the_columns_apart() {
+        let expected = "expected the columns id, name, city, capacity; found ";
+        for (names, found) in [
+            (
+                &["id", "nmae", "city", "capacity"][..],
+                r#"4: "id", "nmae" (unknown; is name meant?), "city", "capacity"; missing: name"#,
+            ),
+            (&["id", "name", "city"], r#"3: "id", "name", "city"; missing: capacity"#),
+            (
+                &["id", "name", "city", "capacity", "colour"],
+                r#"5: "id", "name", "city", "capacity", "colour" (unknown)"#,
+            ),
+            (
+                &["id", "name", "name", "capacity"],
+                r#"4: "id", "name", "name" (again), "capacity"; missing: city"#,
+            ),
+            (
+                &["\u{feff}id", "name", "ci\u{200b}ty", "Capacity"],
+                "4: \"\\u{feff}id\" (unknown), \"name\", \"ci\\u{200b}ty\" (unknown), \
+                 \"Capacity\" (unknown; is capacity meant?); missing: id, city, capacity",
+            ),
+        ] {
+            assert_eq!(of(names).unwrap_err(), format!("{expected}{found}"));
+        }
+        assert_eq!(
+            of(&["id;name;city;capacity"]).unwrap_err(),
+            r#"expected id,name,city,capacity; found "id;name;city;capacity": separate columns by commas, not by ';'"#
+        );
+        let many = of(&["x"; 50]).unwrap_err();
+        assert!(many.contains(", …; missing: id"), "{many}");
+    }
+}

@@ -1,0 +1,71 @@
+//! Finds the known name that an unknown one was probably meant to be.
+
+/// Longer names are not compared.
+const NAME_BYTES_MAX: usize = 64;
+
+/// The known name that was obviously meant. Case and hyphens do not count; a name with more or less at its end is near.
+pub(crate) fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
+    if name.len() > NAME_BYTES_MAX {
+        return None;
+    }
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    let extends = |a: &str, b: &str| b.len() >= 2 && a.starts_with(b);
+    let near = |known: &&str| match distance(&name, known) {
+        _ if extends(&name, known) || extends(known, &name) => Some(0),
+        far @ 0..=2 if far * 2 <= known.len() => Some(far),
+        _ => None,
+    };
+    known
+        .iter()
+        .filter_map(|known| near(known).map(|far| (far, *known)))
+        .min_by_key(|(far, _)| *far)
+        .map(|(_, known)| known)
+}
+
+/// How many letters have to be put in, taken out or changed to make one word of the other.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.bytes().enumerate() {
+            let changed = diagonal + usize::from(from != to);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn obvious_slips_are_recognised() {
+        let keys =
+            ["id", "name", "opens_at", "closes_at", "hold", "grace", "per_buyer", "attempts", "deposit"];
+        for (key, meant) in [
+            ("opens", Some("opens_at")),
+            ("opens-at", Some("opens_at")),
+            ("close_at", Some("closes_at")),
+            ("hold_ms", Some("hold")),
+            ("Name", Some("name")),
+            ("nmae", Some("name")),
+            ("perbuyer", Some("per_buyer")),
+            ("attempt", Some("attempts")),
+            ("colour", None),
+            ("x", None),
+            ("", None),
+        ] {
+            assert_eq!(closest(key, &keys), meant, "{key}");
+        }
+    }
+
+    #[test]
+    fn distances() {
+        assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+    }
+}
