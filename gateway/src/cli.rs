@@ -10,9 +10,11 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::{CommandFactory, FromArgMatches};
+
 pub use args::{ByHand, Cli, Command, DoctorArgs, LeverArgs, LimitsAction, SaleAction};
 
-use crate::config::{CommonOptions, Settings};
+use crate::config::{CommonOptions, Settings, variables};
 use crate::doctor;
 use crate::http::openapi;
 use crate::identify::{mint, read_secret};
@@ -33,6 +35,8 @@ pub enum Failed {
     Usage(String),
     /// 3: something outside failed.
     Outside(String),
+    /// 141: whatever read standard output has gone, as `head` does. Quiet: that is not a failure.
+    ReaderGone,
 }
 
 impl From<Failure> for Failed {
@@ -49,10 +53,31 @@ impl From<Failure> for Failed {
     }
 }
 
+/// Of writing to standard output.
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Self {
-        Self::Outside(error.to_string())
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Outside(error.to_string()),
+        }
     }
+}
+
+/// Where the options of the load test stand.
+const LOADTEST: &[&str] =
+    &[include_str!("../../loadtest/src/cli.rs"), include_str!("../../loadtest/src/cli/output.rs")];
+
+/// Variables of this process that mean nothing to any command.
+#[must_use]
+pub fn unknown_variables() -> variables::Unknown {
+    variables::unknown(&Cli::command(), LOADTEST)
+}
+
+/// Reads the command line and the variables; a wrong one, and help, end the process.
+#[must_use]
+pub fn parse() -> Cli {
+    let matches = variables::without_empty(Cli::command()).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// Runs a command that is not `serve`.
@@ -113,26 +138,23 @@ async fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
     Ok(Admin::new(pool, Arc::new(scripts), Arc::default()))
 }
 
-fn print(text: &str) -> Result<(), Failed> {
+/// Prints to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failed> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
-fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
     let text = serde_json::to_string_pretty(value).map_err(|e| Failed::Outside(e.to_string()))?;
     print(&format!("{text}\n"))
 }
 
 async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), Failed> {
     let report = audit::audit(admin.pool(), admin.scripts(), sale).await?;
-    if json {
-        print_json(&report)?;
-    } else {
-        print(&table(&report))?;
-    }
+    let printed = if json { print_json(&report) } else { print(&table(&report)) };
     match report.verdict {
-        Verdict::Balanced => Ok(()),
+        Verdict::Balanced => printed,
         Verdict::Drift => Err(Failed::No(report.first_problem().unwrap_or_default())),
     }
 }
@@ -213,10 +235,7 @@ async fn journal(admin: &Admin, sale: &str, follow: bool, from: Option<&str>) ->
             other => other?,
         };
         let text: String = lines.iter().map(|(_, line)| format!("{line}\n")).collect();
-        match print(&text) {
-            Err(Failed::Outside(_)) => return Ok(()), // whoever reads has gone
-            other => other?,
-        }
+        print(&text)?;
         match lines.last() {
             Some((last, _)) => cursor = *last,
             None if follow => tokio::time::sleep(WAIT).await,

@@ -2,6 +2,7 @@
 
 mod limits;
 mod options;
+pub mod variables;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -19,3 +19,4 @@ pub mod ops;
 pub mod ops_tokens;
 pub mod runtime;
 pub mod serve;
+mod signals;

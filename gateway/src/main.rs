@@ -1,9 +1,9 @@
 //! The life of the program: read the command line, do what it says, end with the code that the contract names.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::Parser;
-use gateway::cli::{self, Cli, Command, Failed};
+use gateway::cli::{self, Command, Failed};
 use gateway::config::{LogConfig, Settings};
 use gateway::ledger::scripts::{REAL_CLOCK, Scripts};
 use gateway::log;
@@ -12,28 +12,47 @@ use gateway::serve::{Addresses, ServeError, serve};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// How long the end of a server waits for the last lines of its log to be read.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
+/// As the shell shows a command that SIGPIPE has ended: 128 and the signal's number.
+const EXIT_READER_GONE: u8 = 128 + 13;
+
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
+    let command = cli::parse().command;
+    // A server must end though nothing reads its log; a command waits for its reader, as commands do.
+    let _flush = log::FlushAtEnd(matches!(command, Command::Serve { .. }).then_some(FLUSH_MAX));
+    let unknown = cli::unknown_variables();
+    let outcome = match command {
+        _ if !unknown.mistyped.is_empty() => Err(Failed::Usage(unknown.mistyped.join("\n"))),
         Command::Serve { common, serve: options } => {
             let mut settings = Settings::new(&common, Some(&options));
             settings.log().as_ref().map(log::start);
+            warn_of(&unknown.others);
             run_server(settings)
         }
         other => {
             // The doctor says itself what others would warn of.
             let level = if matches!(other, Command::Doctor { .. }) { "error" } else { "warn" };
             log::start(&LogConfig { json: false, level: level.into() });
+            warn_of(&unknown.others);
             cli::run(other)
         }
     };
     let (code, text) = match outcome {
-        Ok(()) => return ExitCode::SUCCESS,
+        Ok(()) => (0, String::new()),
         Err(Failed::No(text)) => (1, text),
         Err(Failed::Usage(text)) => (2, text),
         Err(Failed::Outside(text)) => (3, text),
+        Err(Failed::ReaderGone) => (EXIT_READER_GONE, String::new()),
     };
-    say(&text);
+    log::say(&text);
     ExitCode::from(code)
+}
+
+fn warn_of(unknown_variables: &[String]) {
+    for variable in unknown_variables {
+        tracing::warn!("{variable}");
+    }
 }
 
 fn run_server(settings: Settings) -> Result<(), Failed> {
@@ -44,18 +63,16 @@ fn run_server(settings: Settings) -> Result<(), Failed> {
     })
 }
 
-/// One line on standard output once the ports are open: with port 0 it is the only way to know them.
+/// One line on standard output once the ports are open: with port 0 it is the only way to know them. On a thread of its
+/// own: a starter that does not read it is no reason not to serve.
 fn tell_addresses(addresses: Addresses) {
     use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    // A starter that does not listen is no reason not to serve.
-    let _ = writeln!(out, r#"{{"listen":"{}","ops_listen":"{}"}}"#, addresses.public, addresses.ops);
-    let _ = out.flush();
-}
-
-#[expect(clippy::print_stderr, reason = "the one place where the program speaks to its user about a failure")]
-fn say(text: &str) {
-    for line in text.lines() {
-        eprintln!("gateway: {line}");
+    let write = move || {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, r#"{{"listen":"{}","ops_listen":"{}"}}"#, addresses.public, addresses.ops);
+        let _ = out.flush();
+    };
+    if let Err(error) = std::thread::Builder::new().name("addresses".into()).spawn(write) {
+        tracing::error!(%error, "can't start the thread that writes the addresses");
     }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admit::limits::Limits;
@@ -38,6 +37,7 @@ use crate::ops::metrics::{Exposition, Metrics, Sources};
 use crate::ops::report::{self, Reporter};
 use crate::ops_tokens::OpsTokens;
 use crate::runtime;
+use crate::signals::Signals;
 
 /// Connections of the pool: admin calls, audits, readiness.
 pub(crate) const POOL: usize = 8;
@@ -155,25 +155,24 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     }
     drop(worker_ended);
     tracing::info!(public = %addresses.public, ops = %addresses.ops, workers = config.workers, "listening");
-    ready(addresses);
 
     runtime::run(async move {
         let outside = |e: io::Error| ServeError::Outside(e.to_string());
-        let mut terminate = signal(SignalKind::terminate()).map_err(outside)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(outside)?;
+        let mut signals = Signals::listen().map_err(outside)?;
+        ready(addresses);
         let scripts_loaded = Arc::new(AtomicBool::new(false));
         let draining = Arc::new(AtomicBool::new(false));
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
         tokio::task::spawn_local(load_scripts(pool.clone(), scripts, scripts_loaded.clone()));
         tokio::task::spawn_local(watch_files(
-            keys.clone(),
+            (keys.clone(), signals.hangups()),
             Keys::reload_if_changed,
             |keys| tracing::info!(generation = keys.generation(), "the keys changed"),
             ("the key file can't be used; the old keys stay", 1),
         ));
         for tls in [&tls, &ops_tls].into_iter().flatten() {
             tokio::task::spawn_local(watch_files(
-                tls.clone(),
+                (tls.clone(), signals.hangups()),
                 Tls::reload_if_changed,
                 |_| tracing::info!("the certificate changed"),
                 // The two files are replaced one after the other.
@@ -227,10 +226,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         tokio::task::spawn_local(server::serve(listener, ops, config.connections, door, never.1));
 
         // Serve.
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        signals.end().await;
 
         // Drain: readiness goes down first, then the listeners, then connections as their answers go out.
         tracing::info!("draining");
@@ -326,17 +322,18 @@ async fn watch_readiness(health: Rc<Health>, readiness: Arc<Readiness>) {
     }
 }
 
-/// Reads files again when they change. Bad ones keep what was there before, and are told once, at this
-/// look at them in a row.
+/// Reads files again when they change, and at every hang-up. Bad ones keep what was there before, and are reported once, at this
+/// look at them in a row; after a hang-up at once.
 async fn watch_files<T: Send + Sync + 'static>(
-    files: Arc<T>,
+    (files, mut hangups): (Arc<T>, watch::Receiver<u64>),
     reload: fn(&T) -> Result<bool, Vec<String>>,
     changed: fn(&T),
     (bad, tell_at): (&'static str, u32),
 ) {
     let (mut found, mut looks, mut told) = (Vec::new(), 0, Vec::new());
     loop {
-        tokio::time::sleep(FILES_INTERVAL).await;
+        let is_asked =
+            tokio::time::timeout(FILES_INTERVAL, hangups.changed()).await.is_ok_and(|asked| asked.is_ok());
         let read = files.clone();
         match tokio::task::spawn_blocking(move || reload(&read)).await {
             Ok(Ok(is_new)) => {
@@ -347,7 +344,7 @@ async fn watch_files<T: Send + Sync + 'static>(
             }
             Ok(Err(problems)) => {
                 looks = if problems == found { looks + 1 } else { 1 };
-                if looks >= tell_at && problems != told {
+                if is_asked || (looks >= tell_at && problems != told) {
                     tracing::error!(?problems, "{bad}");
                     told.clone_from(&problems);
                 }

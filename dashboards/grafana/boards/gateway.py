@@ -234,6 +234,12 @@ def gateway():
             query("max by (instance) (launchgate_process_threads{G})", "{{instance}}"),
         ),
         graph(
+            "Log lines missing",
+            "Log lines that were not written: dropped because nothing read standard error, or limited because one place in the code had too many.",
+            "none",
+            query("sum by (instance, reason) (rate(launchgate_log_lines_missing_total{G}[R]))", "{{instance}} {{reason}}"),
+        ),
+        graph(
             "Up for",
             "Since the process started; a step down is a restart.",
             "s",

@@ -30,9 +30,9 @@ fn told(head: &Head) -> String {
 
 pub(super) async fn write(admin: &Admin, sale: &str, file: &Path) -> Result<(), Failed> {
     let head = archive::export(admin, sale, file).await?;
-    print(&format!("{}: {}\n", file.display(), told(&head)))?;
+    let printed = print(&format!("{}: {}\n", file.display(), told(&head)));
     match head.audit.verdict {
-        Verdict::Balanced => Ok(()),
+        Verdict::Balanced => printed,
         Verdict::Drift => Err(Failed::No(format!(
             "it is exported as it is, and its ledger drifts: {}",
             head.audit.first_problem().unwrap_or_default()

@@ -10,7 +10,8 @@ use crate::ledger::limits_log::ENTRIES_MAX;
 
 /// The gateway that takes the taps of a launch and decides each exactly once.
 ///
-/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed.
+/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed, 141 the reader of its
+/// output has gone.
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version)]
 pub struct Cli {

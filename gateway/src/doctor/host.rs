@@ -44,6 +44,8 @@ pub(super) struct HostFacts {
     pub limit_keys: u64,
     /// Both listeners.
     pub ports: Vec<Port>,
+    /// `LAUNCHGATE_…` variables that have no effect, each as a sentence.
+    pub unknown_variables: Vec<String>,
 }
 
 /// An address that a gateway shall listen on.
@@ -73,10 +75,16 @@ pub(super) enum PortState {
 /// Every check.
 pub(super) fn check(facts: &HostFacts) -> Vec<Line> {
     let mut lines = Lines::of("host");
-    for check in [files, connections, backlog, memory, cores, ports] {
+    for check in [files, connections, backlog, memory, cores, ports, variables] {
         check(facts, &mut lines);
     }
     lines.end()
+}
+
+fn variables(facts: &HostFacts, lines: &mut Lines) {
+    for unknown in &facts.unknown_variables {
+        lines.warn("variables", unknown, "correct its name, or unset it");
+    }
 }
 
 fn files(facts: &HostFacts, lines: &mut Lines) {
@@ -220,6 +228,7 @@ mod tests {
             in_flight_per_worker: 2_500,
             limit_keys: 1_000_000,
             ports: vec![port("--listen", "127.0.0.1:8080"), port("--ops-listen", "127.0.0.1:9090")],
+            unknown_variables: Vec::new(),
         }
     }
 
@@ -249,6 +258,7 @@ mod tests {
             (HostFacts { memory: Some(100 << 20), ..good() }, "memory", Fail),
             (HostFacts { memory: Some(400 << 20), ..good() }, "memory", Warn),
             (HostFacts { workers: 5, ..good() }, "workers", Warn),
+            (HostFacts { unknown_variables: vec!["LAUNCHGATE_X is".into()], ..good() }, "variables", Warn),
         ] {
             assert_eq!(bad(&facts), [(check, verdict)], "{facts:?}");
         }

@@ -15,14 +15,14 @@ mod report;
 mod sale;
 mod words;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use memory::{ITEM_BYTES, Need, RESERVATION_BYTES};
 pub use report::{Line, Report, Verdict};
 
-use crate::cli::{DoctorArgs, Failed};
+use crate::cli::{self, DoctorArgs, Failed};
 use crate::config::ServeConfig;
 use crate::domain::definition::Definition;
 use crate::ledger::admin::Admin;
@@ -41,20 +41,18 @@ pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), Failed> {
     }
     let (lines, out_of_reach) = examine(config, &args).await;
     let report = Report::new(lines);
-    let mut out = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer_pretty(&mut out, &report).map_err(|e| Failed::Outside(e.to_string()))?;
-        writeln!(out)?;
+    let printed = if args.json {
+        cli::print_json(&report)
     } else {
-        let has_colours = out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
-        out.write_all(report.text(has_colours).as_bytes())?;
-    }
-    out.flush()?;
+        let is_terminal = io::stdout().is_terminal();
+        let has_colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        cli::print(&report.text(has_colours))
+    };
     match (out_of_reach, report.fail) {
         (Some(why), _) => {
             Err(Failed::Outside(format!("Redis is out of reach, so much could not be looked at: {why}")))
         }
-        (None, 0) => Ok(()),
+        (None, 0) => printed,
         (None, 1) => Err(Failed::No("one check fails".into())),
         (None, count) => Err(Failed::No(format!("{count} checks fail"))),
     }

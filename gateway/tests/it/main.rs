@@ -46,6 +46,7 @@ mod metrics;
 mod metrics_outside;
 mod model;
 mod order;
+mod process;
 mod proxies;
 mod replaced;
 mod request_ids;

@@ -7,6 +7,7 @@ use procfs::process::{LimitValue, Process};
 use procfs::{Current, Meminfo};
 
 use super::gateway::Running;
+use crate::cli;
 use crate::config::ServeConfig;
 use crate::doctor::host::{HostFacts, Port, PortState};
 use crate::http::bind::{BACKLOG, bind};
@@ -37,6 +38,7 @@ pub(in crate::doctor) fn look(config: &ServeConfig, running: Option<&Running>, a
             .into_iter()
             .map(|(option, address, gateway)| Port { option, address, state: state(address, gateway) })
             .collect(),
+        unknown_variables: cli::unknown_variables().others,
     }
 }
 

@@ -86,6 +86,8 @@ const ITEM: Label = open("item", "model:ID or package:ID, never a store");
 pub const POLICIES: &[&str] = &["buyer", "address", "unverified", "sale", "gateway"];
 /// What became of a change that Redis had lost.
 pub const HEALED_AS: &[&str] = &["appended", "lost"];
+/// Why a log line was not written, in the order of [`crate::log::missing_lines`].
+pub const LOG_MISSING_FOR: &[&str] = &["dropped", "limited"];
 /// The phases of a sale, in the order of [`crate::domain::sale::Phase`].
 pub const PHASES: &[&str] = &["upcoming", "open", "paused", "sold_out", "closed"];
 /// What buyers are told of an item, in the order of [`crate::domain::sale::Availability`].
@@ -239,6 +241,8 @@ metrics! {
         "File descriptors that the process may have open."
     STARTED Gauge "process_start_time_seconds" "seconds" []
         "When the process started."
+    LOG_MISSING Counter "log_lines_missing_total" "lines" [known("reason", LOG_MISSING_FOR)]
+        "Log lines that were not written: nothing read standard error, or one place in the code had too many."
     THREADS Gauge "process_threads" "threads" []
         "Threads of the process."
 }

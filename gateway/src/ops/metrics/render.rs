@@ -22,6 +22,7 @@ use crate::identify::Keys;
 use crate::ledger::POOL_USE;
 use crate::ledger::hearsay::Hearsay;
 use crate::ledger::memory::Sales;
+use crate::log;
 use crate::ops::health::Readiness;
 use crate::ops::process;
 use crate::ops::report::versions;
@@ -237,6 +238,10 @@ impl Sources {
         })?;
         self.ends(encoder)?;
         kernel(encoder)?;
+        family(encoder, &list::LOG_MISSING, |family| {
+            let missing = log::missing_lines();
+            list::LOG_MISSING_FOR.iter().zip(missing).try_for_each(|(why, n)| family.count(&[why], n))
+        })?;
         let heard = self.hearsay.latest();
         let of = |count: fn(&BTreeMap<String, String>) -> usize| {
             heard.as_ref().map_or(0, |heard| count(&heard.live))

@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use super::eventually;
-use super::redis::Redis;
+use super::redis::{Redis, free_port};
 
 /// What HS256 tokens of the tests are signed with.
 pub const SECRET: &str = "a secret of the tests, at least 32 bytes";
@@ -90,23 +90,43 @@ impl Gateway {
         Self::spawn_to(redis_url, options, Stdio::inherit())
     }
 
+    /// Starts one that writes to these, and waits for nothing.
+    pub fn spawn_mute(redis: &Redis, options: &[&str], out: Stdio, log: Stdio) -> Self {
+        let [listen, ops_listen] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
+        let addresses = ["--listen", &listen, "--ops-listen", &ops_listen];
+        let (mut command, files) = Self::command(&redis.url(), &[&addresses, options].concat());
+        let child = command.stdout(out).stderr(log).spawn().unwrap();
+        Self::of(child, files, format!("http://{listen}"), format!("http://{ops_listen}"))
+    }
+
     fn spawn_to(redis_url: &str, options: &[&str], log: Stdio) -> Self {
+        let (mut command, files) = Self::command(redis_url, options);
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let addresses: Value = serde_json::from_str(&line).expect("the gateway tells its addresses");
+        let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
+        Self::of(child, files, url("listen"), url("ops_listen"))
+    }
+
+    fn of(child: Child, files: tempfile::TempDir, url: String, ops_url: String) -> Self {
+        let client = reqwest::Client::builder().pool_max_idle_per_host(1000).build().unwrap();
+        Self { child, _files: files, url, ops_url, client }
+    }
+
+    fn command(redis_url: &str, options: &[&str]) -> (Command, tempfile::TempDir) {
         let files = tempfile::tempdir().unwrap();
         let (secret, ops) = (files.path().join("secret"), files.path().join("ops"));
         std::fs::write(&secret, SECRET).unwrap();
         std::fs::write(&ops, format!("ops {OPS_TOKEN}\n")).unwrap();
         let mut command = binary();
-        command
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(["--redis", redis_url])
-            .arg("--ops-token-file")
-            .arg(&ops)
-            .args(options);
+        command.args(["serve", "--redis", redis_url]).arg("--ops-token-file").arg(&ops).args(options);
         // What every gateway of the tests has, unless the options say otherwise.
         if !options.contains(&"--auth-jwks-file") {
             command.arg("--auth-secret-file").arg(&secret);
         }
         let usual = [
+            ("--listen", "127.0.0.1:0"),
             ("--ops-listen", "127.0.0.1:0"),
             ("--log-level", "warn"),
             ("--workers", "2"),
@@ -119,14 +139,7 @@ impl Gateway {
                 command.args([flag, value]);
             }
         }
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let addresses: Value = serde_json::from_str(&line).expect("the gateway tells its addresses");
-        let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
-        let (url, ops_url) = (url("listen"), url("ops_listen"));
-        let client = reqwest::Client::builder().pool_max_idle_per_host(1000).build().unwrap();
-        Self { child, _files: files, url, ops_url, client }
+        (command, files)
     }
 
     /// A request on the public listener.

@@ -1,0 +1,219 @@
+//! The `LAUNCHGATE_…` variables of this process: an empty one counts as unset, and an unknown one is named.
+//!
+//! The load test has this file, too.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::mem;
+
+use clap::Command;
+
+use crate::nearest::distance;
+
+/// What all of them begin with.
+const PREFIX: &str = "LAUNCHGATE_";
+
+/// Variables that mean nothing to this program, by name; a value may be a secret.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// Those that are nearly the name of an option that is not set: without the option something else would run than
+    /// what was meant. Each as a sentence.
+    pub mistyped: Vec<String>,
+    /// All others, which a later version may know. Each as a sentence.
+    pub others: Vec<String>,
+}
+
+/// The command as it is without the variables that are empty.
+#[must_use]
+pub fn without_empty(command: Command) -> Command {
+    let mut command = command.mut_args(|arg| {
+        let is_empty =
+            arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()));
+        if is_empty { arg.env(None::<&'static str>) } else { arg }
+    });
+    for one in command.get_subcommands_mut() {
+        *one = without_empty(mem::take(one));
+    }
+    command
+}
+
+/// Looks through the variables of this process. `others` are the sources of the command lines of other programs: one
+/// environment may be for all of them, so that what they know is not unknown.
+#[must_use]
+pub fn unknown(command: &Command, others: &[&str]) -> Unknown {
+    let foreign: Vec<&str> = others.iter().flat_map(|source| named_in(source)).collect();
+    unknown_among(&names(command), &foreign, std::env::vars_os())
+}
+
+/// The names that stand in a program's source, without the prefix.
+fn named_in(source: &str) -> impl Iterator<Item = &str> {
+    source.split("\"LAUNCHGATE_").skip(1).filter_map(|rest| rest.split('"').next())
+}
+
+/// The variables of all options of a command and of its subcommands.
+#[must_use]
+pub fn names(command: &Command) -> BTreeSet<String> {
+    let own = command.get_arguments().filter_map(|arg| arg.get_env()?.to_str().map(ToOwned::to_owned));
+    own.chain(command.get_subcommands().flat_map(names)).collect()
+}
+
+fn unknown_among(
+    known: &BTreeSet<String>,
+    foreign: &[&str],
+    set: impl Iterator<Item = (OsString, OsString)>,
+) -> Unknown {
+    let set: BTreeSet<String> = set
+        .filter(|(_, value)| !value.is_empty())
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .collect();
+    let mut unknown = Unknown::default();
+    for name in set.iter().filter(|name| !known.contains(*name)) {
+        let upper = name.to_ascii_uppercase().replace('-', "_");
+        let rest = upper.strip_prefix(PREFIX);
+        if rest.is_some_and(|rest| foreign.contains(&rest)) || is_of_kubernetes(&upper) {
+            continue;
+        }
+        match meant(&upper, known) {
+            Some(meant) if !set.contains(meant) => {
+                unknown.mistyped.push(format!("the variable {name} is unknown: expected {meant}, or unset it"));
+            }
+            _ if rest.is_some() => unknown.others.push(format!(
+                "the variable {name} is unknown and has no effect: `gateway config` lists those of the gateway, \
+                 `--help` those of a command"
+            )),
+            _ => {}
+        }
+    }
+    unknown
+}
+
+/// The known variable that was obviously meant.
+fn meant<'k>(name: &str, known: &'k BTreeSet<String>) -> Option<&'k String> {
+    let near = |known: &&String| {
+        let rest = known.len() - PREFIX.len();
+        let slips_max = match rest {
+            ..4 => 0,
+            4..6 => 1,
+            _ => 2,
+        };
+        distance(name, known) <= slips_max || extends(name, known)
+    };
+    // The longest is the nearest where several are.
+    known.iter().filter(near).max_by_key(|known| (usize::MAX - distance(name, known), known.len()))
+}
+
+/// Whether this is a known name with one word more at its end: `…_DURABILITY_LEVEL`.
+fn extends(name: &str, known: &str) -> bool {
+    let more = name.strip_prefix(known).and_then(|more| more.strip_prefix('_'));
+    more.is_some_and(|more| !more.is_empty() && !more.contains('_'))
+}
+
+/// Whether Kubernetes sets this for a service whose name begins with `launchgate`, as links of containers do.
+fn is_of_kubernetes(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(PREFIX.trim_end_matches('_')).filter(|rest| rest.starts_with('_'))
+    else {
+        return false;
+    };
+    let is_service = ["_SERVICE_HOST", "_SERVICE_PORT"].iter().any(|end| rest.ends_with(end));
+    is_service || rest.contains("_SERVICE_PORT_") || rest.ends_with("_PORT") || {
+        // _PORT_8080_TCP, and _PROTO, _PORT and _ADDR of it.
+        let base = ["_PROTO", "_PORT", "_ADDR"].iter().find_map(|end| rest.strip_suffix(end)).unwrap_or(rest);
+        let number = ["_TCP", "_UDP", "_SCTP"].iter().find_map(|end| base.strip_suffix(end));
+        number
+            .and_then(|base| base.rsplit_once("_PORT_"))
+            .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KNOWN: [&str; 8] = [
+        "LAUNCHGATE_DURABILITY",
+        "LAUNCHGATE_REDIS",
+        "LAUNCHGATE_REDIS_CA_FILE",
+        "LAUNCHGATE_OPS_LISTEN",
+        "LAUNCHGATE_LISTEN",
+        "LAUNCHGATE_TTL",
+        "LAUNCHGATE_WAS",
+        "LAUNCHGATE_JSON",
+    ];
+
+    fn of(set: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+        let known = KNOWN.map(ToOwned::to_owned).into();
+        let set = set.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let unknown = unknown_among(&known, &["SEED"], set);
+        (unknown.mistyped, unknown.others)
+    }
+
+    #[test]
+    fn a_slip_is_an_error_that_names_what_was_meant_and_no_value() {
+        for (name, meant) in [
+            ("LAUNCHGATE_DURABILTY", "LAUNCHGATE_DURABILITY"),
+            ("LAUNCHGATE_DURABILIYT", "LAUNCHGATE_DURABILITY"),
+            ("LAUNCHGATE_DURABILITY_LEVEL", "LAUNCHGATE_DURABILITY"),
+            ("launchgate_durability", "LAUNCHGATE_DURABILITY"),
+            ("LAUNCHGATE-DURABILITY", "LAUNCHGATE_DURABILITY"),
+            ("LAUCHGATE_DURABILITY", "LAUNCHGATE_DURABILITY"),
+            ("LAUNCHGATE_REDIS_URL", "LAUNCHGATE_REDIS"),
+            ("LAUNCHGATE_REDIS_CAFILE", "LAUNCHGATE_REDIS_CA_FILE"),
+            ("LAUNCHGATE_JSN", "LAUNCHGATE_JSON"),
+        ] {
+            let (mistyped, others) = of(&[(name, "hunter2")]);
+            assert_eq!(mistyped, [format!("the variable {name} is unknown: expected {meant}, or unset it")]);
+            assert_eq!(others, Vec::<String>::new());
+        }
+    }
+
+    #[test]
+    fn what_is_not_near_or_has_its_option_set_is_only_named() {
+        for set in [
+            &[("LAUNCHGATE_COLOUR", "hunter2")][..],
+            &[("LAUNCHGATE_TLS", "hunter2")],
+            &[("LAUNCHGATE_DURABILTY", "hunter2"), ("LAUNCHGATE_DURABILITY", "aof")],
+        ] {
+            let (mistyped, others) = of(set);
+            assert_eq!((mistyped.len(), others.len()), (0, 1), "{set:?}");
+            assert!(others[0].contains(set[0].0) && !others[0].contains("hunter2"), "{others:?}");
+        }
+    }
+
+    #[test]
+    fn known_empty_foreign_and_other_variables_pass() {
+        let known = KNOWN.map(|name| (name, "x"));
+        assert_eq!(of(&known), (vec![], vec![]));
+        assert_eq!(
+            of(&[("LAUNCHGATE_DURABILTY", ""), ("LAUNCHGATE_SEED", "1"), ("PATH", "/bin")]),
+            (vec![], vec![])
+        );
+        assert_eq!(of(&[("LAUNCHGATE", "x"), ("REDIS", "x"), ("LANG", "C")]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn those_of_kubernetes_are_spared() {
+        for service in ["LAUNCHGATE", "LAUNCHGATE_OPS", "LAUNCHGATE_REDIS", "LAUNCHGATE_GATEWAY_BLUE"] {
+            for end in [
+                "_SERVICE_HOST",
+                "_SERVICE_PORT",
+                "_SERVICE_PORT_HTTP",
+                "_SERVICE_PORT_HTTPS_ALT",
+                "_PORT",
+                "_PORT_8080_TCP",
+                "_PORT_8080_TCP_PROTO",
+                "_PORT_8080_TCP_PORT",
+                "_PORT_8080_TCP_ADDR",
+                "_PORT_53_UDP",
+                "_PORT_53_SCTP_ADDR",
+            ] {
+                let name = format!("{service}{end}");
+                assert_eq!(of(&[(&name, "tcp://10.0.0.1:8080")]), (vec![], vec![]), "{name}");
+            }
+        }
+        for name in
+            ["LAUNCHGATE_COLOUR_PORT_X_TCP", "LAUNCHGATE_COLOUR_TCP_ADDR", "LAUNCHGATE_COLOUR_SERVICE"]
+        {
+            assert_eq!(of(&[(name, "x")]).1.len(), 1, "{name}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! The signals of a serving gateway: which end it, which one has it read its files again, which it ignores.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+
+/// Those that would end the process and have no meaning here. SIGXFSZ comes when the file that the log goes to has reached
+/// its limit; SIGPIPE is ignored from the start.
+const IGNORED: [(&str, fn() -> SignalKind); 4] = [
+    ("SIGUSR1", SignalKind::user_defined1),
+    ("SIGUSR2", SignalKind::user_defined2),
+    ("SIGALRM", SignalKind::alarm),
+    ("SIGXFSZ", || SignalKind::from_raw(25)),
+];
+
+/// All of them, caught from when this is made until the process ends.
+pub(crate) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    /// The number of hang-ups so far.
+    hangups: watch::Sender<u64>,
+}
+
+impl Signals {
+    /// Catches them. Needs a runtime that runs local tasks.
+    pub(crate) fn listen() -> io::Result<Self> {
+        for (name, kind) in IGNORED {
+            let mut ignored = signal(kind())?;
+            tokio::task::spawn_local(async move {
+                while ignored.recv().await.is_some() {
+                    tracing::info!(signal = name, "a signal was ignored");
+                }
+            });
+        }
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+            hangups: watch::channel(0).0,
+        })
+    }
+
+    /// Changes with every SIGHUP.
+    pub(crate) fn hangups(&self) -> watch::Receiver<u64> {
+        self.hangups.subscribe()
+    }
+
+    /// Waits for SIGTERM or SIGINT.
+    pub(crate) async fn end(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {
+                    tracing::info!("SIGHUP: keys, tokens and certificates are read again");
+                    self.hangups.send_modify(|count| *count += 1);
+                }
+            }
+        }
+    }
+}
