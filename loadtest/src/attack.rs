@@ -1,5 +1,4 @@
-//! Owns goose: its users go through the scenarios' queues, one journey after the other; its reports are written, its prints are not
-//! (but for one line when all have set out).
+//! Owns goose: its users go through the scenarios' queues, one journey after the other; its reports are written, its prints are not.
 //!
 //! Goose judges a request by its status code and would call every "sold out" a failure, and correcting it afterwards
 //! (`set_success`) defeats its batching; it starts a user's next round when the last one is over, which is a closed loop. So a user
@@ -13,6 +12,7 @@ use crate::client::Answer;
 use crate::load::{LAUNCHES_PER_SECOND, Load};
 use crate::page::goose as goose_page;
 use crate::plan::Start;
+use crate::signals::Loading;
 use crate::walk::Walk;
 use goose::GooseAttack;
 use goose::client::GooseClientBuilder;
@@ -94,6 +94,7 @@ pub(crate) async fn run(load: &Arc<Load>, users: &[usize], files: &Files) -> Res
             .map_err(|error| broken(error.to_string()))?;
         attack = attack.register_scenario(scenario.register_transaction(journeys(load, queue)));
     }
+    let _loading = Loading::start();
     let limit = load.moments.deadline.saturating_duration_since(Instant::now()) + GOOSE_SPARE;
     match tokio::time::timeout(limit, attack.execute()).await {
         Ok(Ok(_metrics)) => Ok(()),

@@ -6,8 +6,8 @@ use crate::Failure;
 use crate::arrivals::Arrivals;
 use crate::plan::{PEOPLE_MAX, Shard};
 use crate::scenario::Scenario;
-use crate::span;
-use clap::{Args, Parser, Subcommand};
+use crate::{span, variables};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,6 +24,21 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// Where the options of the gateway stand.
+const GATEWAY: &[&str] =
+    &[include_str!("../../gateway/src/cli/args.rs"), include_str!("../../gateway/src/config/options.rs")];
+
+/// Variables of this process that mean nothing to any command.
+pub(crate) fn unknown_variables() -> variables::Unknown {
+    variables::unknown(&Cli::command(), GATEWAY)
+}
+
+/// Reads the command line and the variables; a wrong one, and help, end the process.
+pub(crate) fn parse() -> Cli {
+    let matches = variables::without_empty(Cli::command()).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 /// What to do.

@@ -57,15 +57,15 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
         opening: load.moments.opening,
         stock_left: Some(Box::new(move || Some(left.load(Relaxed)).filter(|left| *left != u64::MAX))),
     });
-    let attacked = attack::run(&load, &users, &files).await;
-    live.finish();
+    attack::run(&load, &users, &files).await?;
     asking.abort();
     moments.tell(Moment::End, load.clock.at(Instant::now()));
-    attacked?;
     let evidence = gather(run, &load, watch).await;
     if let Some(dir) = report {
         evidence.write(dir)?;
     }
+    // Only now: a stdout that nothing reads just now is waited for.
+    live.finish();
     court::judge(&evidence, &admin, &profile, baseline.as_ref(), report).await.map_err(|failure| match (failure, report) {
         (Failure::Outside(why), Some(dir)) => Failure::Outside(format!(
             "{why}\nWhat buyers were told is kept: `loadtest merge {}` judges it when the ledger can be read again",

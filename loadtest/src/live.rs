@@ -6,9 +6,11 @@ mod screen;
 mod tests;
 
 use crate::figures::Figures;
+use crate::say;
 use frame::{Frame, Snapshot};
 use jiff::SignedDuration;
 use screen::Screen;
+use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,8 +39,13 @@ pub(crate) struct Live {
 impl Live {
     /// Starts to draw, on a thread of its own: a terminal that is held up (Ctrl-S) holds up no load.
     pub(crate) fn start(view: View) -> Live {
-        let stdout = std::io::stdout();
-        let screen = if stdout.is_terminal() { Screen::terminal(Box::new(width)) } else { Screen::plain() };
+        // Without it there is nothing to be seen, as where it is closed.
+        let Ok(stdout) = say::stdout() else { return Live { stop: None, drawing: None } };
+        let of_width = stdout.try_clone();
+        let screen = match of_width {
+            Ok(of_width) if stdout.is_terminal() => Screen::terminal(Box::new(move || width(&of_width))),
+            _ => Screen::plain(),
+        };
         Live::start_on(view, screen, stdout)
     }
 
@@ -60,8 +67,8 @@ impl Live {
 }
 
 /// How wide the terminal is just now.
-fn width() -> usize {
-    let told = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+fn width(terminal: &File) -> usize {
+    let told = terminal_size::terminal_size_of(terminal).map(|(width, _)| usize::from(width.0));
     let columns = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     told.or_else(columns).filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT)
 }

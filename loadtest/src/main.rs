@@ -21,6 +21,9 @@ mod live;
 mod load;
 mod metrics;
 mod metronome;
+#[path = "../../gateway/src/nearest.rs"]
+#[allow(dead_code, reason = "the gateway uses all of it")]
+mod nearest;
 mod outcome;
 mod page;
 mod plan;
@@ -29,16 +32,19 @@ mod reconcile;
 mod report;
 mod say;
 mod scenario;
+mod signals;
 mod span;
 mod threshold;
 mod tokens;
 mod told;
+#[path = "../../gateway/src/config/variables.rs"]
+#[allow(unreachable_pub, reason = "the gateway's library shows it to its program")]
+mod variables;
 mod verdict;
 mod walk;
 mod watch;
 mod wish;
 
-use clap::Parser;
 use cli::Command;
 use std::process::ExitCode;
 
@@ -46,14 +52,24 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// As the shell shows a command that SIGPIPE has ended.
+const EXIT_READER_GONE: u8 = 128 + 13;
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let command = cli::Cli::parse().command;
+    let command = cli::parse().command;
+    let unknown = cli::unknown_variables();
+    if !unknown.mistyped.is_empty() {
+        say::problem(&unknown.mistyped.join("\n"));
+        return ExitCode::from(2);
+    }
+    unknown.others.iter().for_each(|variable| say::problem(variable));
+    if let Err(error) = say::keep_stdout().and_then(|()| signals::listen()) {
+        say::problem(&format!("standard output and signals can't be set up: {error}"));
+        return ExitCode::from(3);
+    }
     let ended = match &command {
-        Command::Profile => {
-            say::text(profile::BUILT_IN);
-            Ok(0)
-        }
+        Command::Profile => Ok(if say::text(profile::BUILT_IN) { 0 } else { EXIT_READER_GONE }),
         Command::Merge(options) => court::merge(options).await.map(|verdict| verdict.exit_code()),
         Command::Capacity(options) => capacity::run(options).await,
         Command::Spike(options)

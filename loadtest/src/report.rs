@@ -83,7 +83,7 @@ impl Verdict {
 
     fn print_violations(&self) {
         let printed = to_be_printed(&self.violations);
-        printed.iter().for_each(|text| say::text(text));
+        printed.iter().for_each(|text| _ = say::text(text));
         let printed = printed.len();
         if self.violations_total > printed {
             let more = self.violations_total - printed;

@@ -84,3 +84,13 @@ fn a_launch_to_plan_for_is_read() {
         assert!(Launch::parse(wrong).is_err(), "{wrong}");
     }
 }
+
+#[test]
+fn every_variable_of_an_option_stands_where_the_gateway_looks_for_it() {
+    let sources = [include_str!("../cli.rs"), include_str!("output.rs")].concat();
+    for name in variables::names(&Cli::command()) {
+        assert!(sources.contains(&format!("\"{name}\"")), "{name}");
+    }
+    let options = include_str!("../../../gateway/src/config/options.rs");
+    assert!(options.contains("\"LAUNCHGATE_DURABILITY\""), "where the variables of the gateway stand");
+}

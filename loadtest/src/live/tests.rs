@@ -146,7 +146,7 @@ fn a_closed_stdout_ends_the_drawing_and_nothing_else() {
     // Nobody says stop: that it could not be written is what ends it.
     let (_stop, stopped) = channel();
     draw(&view(&figures), Screen::plain(), Closed, &stopped);
-    Live::start_on(view(&figures), Screen::terminal(Box::new(width)), Closed).finish();
+    Live::start_on(view(&figures), Screen::terminal(Box::new(|| WIDTH_DEFAULT)), Closed).finish();
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod capacity;
 mod lost;
+mod process;
 mod proof;
 mod proxy;
 mod scenarios;

@@ -258,10 +258,15 @@ impl Stage {
 
     /// Starts a scenario at all gateways and does not wait for its end.
     pub(crate) fn start(&self, scenario: &str, more: &[&str]) -> Running {
-        let (mut command, _) = self.with_tokens(scenario, &self.gateways(), more, |usual| {
-            self.command(&[], &[scenario], usual, more)
-        });
+        let (mut command, _) = self.prepared(scenario, more);
         Running(command.stdout(Stdio::piped()).spawn().unwrap())
+    }
+
+    /// A scenario at all gateways that is not started yet, and the folder of its report.
+    pub(crate) fn prepared(&self, scenario: &str, more: &[&str]) -> (Command, PathBuf) {
+        self.with_tokens(scenario, &self.gateways(), more, |usual| {
+            self.command(&[], &[scenario], usual, more)
+        })
     }
 
     fn with_tokens<T>(
