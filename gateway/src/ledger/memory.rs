@@ -79,26 +79,6 @@ impl Sales {
         self.unread.store(Some(Arc::new(unread)));
     }
 
-    /// Forgets a sale that was purged: this one, and no other that has its name by now.
-    pub(super) fn forget(&self, sale: &Sale) {
-        self.retain(|known| !std::ptr::eq(known, sale));
-    }
-
-    /// Forgets the sales that were replaced, and whose replacement is not listed any more either.
-    pub(super) fn forget_replaced(&self, is_listed: impl Fn(&str) -> bool) {
-        self.retain(|known| !known.is_replaced() || is_listed(&known.id));
-    }
-
-    fn retain(&self, stays: impl Fn(&Sale) -> bool) {
-        if !self.map.load().values().all(|sale| stays(sale)) {
-            self.map.rcu(|map| {
-                let mut map = FxHashMap::clone(map);
-                map.retain(|_, sale| stays(sale));
-                map
-            });
-        }
-    }
-
     /// Adds a sale, as the follower does.
     pub fn insert(&self, sale: Arc<Sale>) {
         self.map.rcu(|map| {

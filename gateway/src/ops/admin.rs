@@ -1,5 +1,7 @@
 //! The ops listener's calls: health, metrics, and everything under `/admin/v1/`.
 
+mod served;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,11 +45,6 @@ const DEFINITION_MAX: usize = 16 * 1024 * 1024;
 const LINES_MAX: usize = 10_000;
 /// Lines after which a stream that is to end ends: a day.
 const FRAMES_MAX: u64 = 86_400;
-/// The journal consumer may take so long to come to a change before the answer goes out.
-const SERVED_MAX: Duration = Duration::from_secs(5);
-/// Between two looks at whether it has.
-const SERVED_LOOK: Duration = Duration::from_millis(5);
-
 /// What the ops listener's handlers need.
 pub struct Ops {
     /// Who may pull levers.
@@ -311,22 +308,6 @@ impl Ops {
                 Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", [item]).with("taken", taken))
             }
         }
-    }
-
-    /// Waits until this gateway shows a sale as the ledger has it now, so that a read after the answer shows what was done.
-    /// `false`: it took too long.
-    async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
-        let (incarnation, sequence) = self.admin.look(sale).await.map_err(|f| failed(sale, &f))?;
-        let is_shown = || {
-            let shown = self.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
-            shown.is_some_and(|shown| shown.memory().sequence >= sequence)
-        };
-        let wait = async {
-            while !is_shown() {
-                tokio::time::sleep(SERVED_LOOK).await;
-            }
-        };
-        Ok(tokio::time::timeout(SERVED_MAX, wait).await.is_ok())
     }
 
     async fn audit(&self, sale: &str) -> Result<Answer, Refused> {

@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use redis::RedisResult;
 use redis::aio::ConnectionLike;
+use rustc_hash::FxHashMap;
 
-use super::{REPLACED, Sale};
+use super::{REPLACED, Sale, Sales};
 use crate::ledger::scripts::{Failure, Refusal};
 
 /// Its field of the state.
@@ -19,6 +20,28 @@ pub(in crate::ledger) async fn new_incarnation(conn: &mut impl ConnectionLike) -
 
 fn incarnation_at(micros: u64) -> String {
     format!("{:014x}{:018x}", micros & ((1 << 56) - 1), fastrand::u128(..) >> 56)
+}
+
+impl Sales {
+    /// Forgets a sale that was purged: this one, and no other that has its name by now.
+    pub(in crate::ledger) fn forget(&self, sale: &Sale) {
+        self.retain(|known| !std::ptr::eq(known, sale));
+    }
+
+    /// Forgets the sales that were replaced, and whose replacement is not listed any more either.
+    pub(in crate::ledger) fn forget_replaced(&self, is_listed: impl Fn(&str) -> bool) {
+        self.retain(|known| !known.is_replaced() || is_listed(&known.id));
+    }
+
+    fn retain(&self, stays: impl Fn(&Sale) -> bool) {
+        if !self.map.load().values().all(|sale| stays(sale)) {
+            self.map.rcu(|map| {
+                let mut map = FxHashMap::clone(map);
+                map.retain(|_, sale| stays(sale));
+                map
+            });
+        }
+    }
 }
 
 impl Sale {
