@@ -20,7 +20,7 @@ use crate::model::{START, World, simple, tap};
 /// Whoever learns the sequence of a batch, and then asks the read model for a refusal, must find its winners there.
 #[test]
 fn winners_are_known_here_before_their_sequence_is() {
-    const ROUNDS: u64 = 300;
+    const ROUNDS: u64 = 2_000;
     let world = World::start();
     let ledger = world.ledger.clone();
     world.run(async move {

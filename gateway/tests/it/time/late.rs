@@ -1,6 +1,6 @@
 //! What was refused for being late, or shown as over, stays so: when `TIME` steps back, and after a failover.
 
-use gateway::domain::reservation::State;
+use gateway::domain::reservation::{Reservation, State};
 use gateway::ledger::batch::Decision;
 use gateway::ledger::changes::By;
 
@@ -37,14 +37,20 @@ impl Call {
     }
 }
 
+/// A hold that is over in a second.
+async fn nearly_over(world: &World) -> (Sale, Reservation) {
+    let mut sale = Sale::open(world, |_| ()).await;
+    let hold = sale.win("ada", "k0").await;
+    sale.run(HOLD + GRACE - 1_000).await;
+    (sale, hold)
+}
+
 #[test]
 fn a_hold_that_was_over_once_is_over_for_good() {
     let world = World::start();
     world.run(async {
         for call in CALLS {
-            let mut sale = Sale::open(&world, |_| ()).await;
-            let hold = sale.win("ada", "k0").await;
-            sale.run(HOLD + GRACE - 1_000).await;
+            let (mut sale, hold) = nearly_over(&world).await;
             // No tick has seen it.
             sale.pass(1_000).await;
             assert_eq!(call.state(&sale, &hold.id).await, State::Expired, "{call:?}");
@@ -97,9 +103,7 @@ fn a_hold_that_was_over_once_is_over_after_a_failover() {
     let world = World::start();
     world.run(async {
         for call in CALLS {
-            let mut sale = Sale::open(&world, |_| ()).await;
-            let hold = sale.win("ada", "k0").await;
-            sale.run(HOLD + GRACE - 1_000).await;
+            let (mut sale, hold) = nearly_over(&world).await;
             let mut past = Past::new(&sale.ledger, 1);
             past.note(&sale.ledger, &sale.id, Model::new(simple(&sale.id)).clocks(), true).await;
             sale.pass(1_000).await;
