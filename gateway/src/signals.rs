@@ -7,11 +7,11 @@ use tokio::sync::watch;
 
 /// Those that would end the process and have no meaning here. SIGXFSZ comes when the file that the log goes to has reached
 /// its limit; SIGPIPE is ignored from the start.
-const IGNORED: [(&str, fn() -> SignalKind); 4] = [
-    ("SIGUSR1", SignalKind::user_defined1),
-    ("SIGUSR2", SignalKind::user_defined2),
-    ("SIGALRM", SignalKind::alarm),
-    ("SIGXFSZ", || SignalKind::from_raw(25)),
+const IGNORED: [(&str, SignalKind); 4] = [
+    ("SIGUSR1", SignalKind::user_defined1()),
+    ("SIGUSR2", SignalKind::user_defined2()),
+    ("SIGALRM", SignalKind::alarm()),
+    ("SIGXFSZ", SignalKind::from_raw(25)),
 ];
 
 /// All of them, caught from when this is made until the process ends.
@@ -27,7 +27,7 @@ impl Signals {
     /// Catches them. Needs a runtime that runs local tasks.
     pub(crate) fn listen() -> io::Result<Self> {
         for (name, kind) in IGNORED {
-            let mut ignored = signal(kind())?;
+            let mut ignored = signal(kind)?;
             tokio::task::spawn_local(async move {
                 while ignored.recv().await.is_some() {
                     tracing::info!(signal = name, "a signal was ignored");
