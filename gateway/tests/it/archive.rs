@@ -11,7 +11,8 @@ use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
 
-fn sale(redis: &Redis, args: &[&str]) -> Ended {
+/// `gateway sale …`.
+pub fn sale(redis: &Redis, args: &[&str]) -> Ended {
     run(&[&["sale"], args, &["--redis", &redis.url()]].concat())
 }
 

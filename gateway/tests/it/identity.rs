@@ -4,7 +4,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::cli::{Ended, run};
+use crate::archive::sale;
+use crate::harness::cli::Ended;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, signal};
 use crate::harness::redis::Redis;
@@ -17,10 +18,6 @@ const PAGE: &str = "/v1/sales/small";
 /// `small` under this name, at this price of a white car.
 fn named(name: &str, price: u64) -> Value {
     with(with(small(), "/sale/name", json!(name)), "/model/0/price", json!(price))
-}
-
-fn sale(redis: &Redis, args: &[&str]) -> Ended {
-    run(&[&["sale"], args, &["--redis", &redis.url()]].concat())
 }
 
 fn done(ended: &Ended) {

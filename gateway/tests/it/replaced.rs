@@ -1,5 +1,7 @@
 //! What one gateway makes of a sale that is replaced under it, step by step.
 
+use std::rc::Rc;
+
 use futures_util::future::join;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::ledger::admin::Lever;
@@ -12,6 +14,14 @@ use crate::harness::eventually;
 use crate::model::link::Fault;
 use crate::model::world::{Gate, Ledger};
 use crate::model::{START, World, simple, tap};
+
+/// A ledger, and a sale in it.
+async fn applied(world: &World) -> (Rc<Ledger>, String) {
+    let (ledger, id) = (world.ledger.clone(), world.ledger.fresh());
+    ledger.set_time(START).await;
+    ledger.apply(&simple(&id)).await;
+    (ledger, id)
+}
 
 /// Another sale takes the name: its keys are deleted, and it is applied anew.
 async fn replace(ledger: &Ledger, id: &str) {
@@ -33,9 +43,7 @@ async fn refuses(ledger: &Ledger, gate: &Gate) -> Refusal {
 fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follows() {
     let world = World::start();
     world.run(async {
-        let (ledger, id) = (world.ledger.clone(), world.ledger.fresh());
-        ledger.set_time(START).await;
-        ledger.apply(&simple(&id)).await;
+        let (ledger, id) = applied(&world).await;
         let gate = ledger.following_gate(0, &id).await;
         assert!(matches!(gate.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
         eventually("it is read", || async { (gate.sale.memory().sequence == 2).then_some(()) }).await;
@@ -59,9 +67,7 @@ fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follo
 fn an_answer_about_the_sale_before_is_not_acknowledged() {
     let world = World::start();
     world.run(async {
-        let (ledger, id) = (world.ledger.clone(), world.ledger.fresh());
-        ledger.set_time(START).await;
-        ledger.apply(&simple(&id)).await;
+        let (ledger, id) = applied(&world).await;
         let gate = ledger.gate(0, &id).await;
         gate.link.arm(Fault::AnswerLate, 0);
         // It wins, and before the answer comes the sale is another.
@@ -89,9 +95,7 @@ fn an_answer_about_the_sale_before_is_not_acknowledged() {
 fn another_incarnation_is_refused_before_anything_else_is_judged() {
     let world = World::start();
     world.run(async {
-        let (ledger, id) = (world.ledger.clone(), world.ledger.fresh());
-        ledger.set_time(START).await;
-        ledger.apply(&simple(&id)).await;
+        let (ledger, id) = applied(&world).await;
         let gate = ledger.gate(0, &id).await;
         let live = gate.lane.live().unwrap();
         let keys = Keys::of(&id);
