@@ -1,6 +1,5 @@
 //! The body of an answer, which also carries what the answer is counted as.
 
-use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -27,13 +26,8 @@ pub struct Body {
 enum Source {
     /// They are all there.
     All(Full<Bytes>),
-    /// They come one after the other. Whoever must know until when holds on to something that is kept as long.
-    Stream(Box<Streamed>),
-}
-
-struct Streamed {
-    bytes: Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Infallible>>>,
-    kept: Vec<Box<dyn Any>>,
+    /// They come one after the other.
+    Stream(Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Infallible>>>),
 }
 
 impl fmt::Debug for Source {
@@ -58,18 +52,13 @@ impl Body {
         bytes: impl hyper::body::Body<Data = Bytes, Error = Infallible> + 'static,
         told: Told,
     ) -> Self {
-        Self {
-            bytes: Source::Stream(Box::new(Streamed { bytes: Box::pin(bytes), kept: Vec::new() })),
-            told,
-            route: None,
-        }
+        Self { bytes: Source::Stream(Box::pin(bytes)), told, route: None }
     }
 
-    /// Keeps this for as long as bytes are still to come: not at all, if they are there.
-    pub(super) fn keep(&mut self, thing: impl Any) {
-        if let Source::Stream(stream) = &mut self.bytes {
-            stream.kept.push(Box::new(thing));
-        }
+    /// No bytes, counted as before: of the answer to a HEAD.
+    #[must_use]
+    pub(super) fn without_bytes(self) -> Self {
+        Self { bytes: Source::All(Full::default()), ..self }
     }
 }
 
@@ -83,21 +72,21 @@ impl hyper::body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.bytes {
             Source::All(bytes) => Pin::new(bytes).poll_frame(cx),
-            Source::Stream(stream) => stream.bytes.as_mut().poll_frame(cx),
+            Source::Stream(stream) => stream.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.bytes {
             Source::All(bytes) => bytes.is_end_stream(),
-            Source::Stream(stream) => stream.bytes.is_end_stream(),
+            Source::Stream(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.bytes {
             Source::All(bytes) => bytes.size_hint(),
-            Source::Stream(stream) => stream.bytes.size_hint(),
+            Source::Stream(stream) => stream.size_hint(),
         }
     }
 }

@@ -11,31 +11,36 @@
 //! | header list too large (HPACK bomb) | h2 stops storing it (`HEADER_LIST_MAX`) and answers 431 |
 //! | empty DATA frames; very small ones | h2: 100 a connection; a budget of 25,600 bytes of overhead |
 //! | floods of PING, SETTINGS, WINDOW_UPDATE, PRIORITY, unknown frames | `frame_budget.rs`; h2 answers one before it reads the next, so nothing piles up |
-//! | a window of 0, answers never read | `STREAMS_MAX` answers of `SEND_BUFFER_MAX`; then the idle time-out |
-//! | slow heads and bodies, silence | the idle time-out; the body's; PING |
+//! | a window of 0, answers never read | `under_way.rs`: at most `UNSENT_MAX` bytes of answers and one more answer, then requests wait for their turn; an answer without progress for the write timeout ends the connection, whatever else happens on it |
+//! | slow heads and bodies, streams that are opened and not ended, silence | the idle time-out; the body's; PING |
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::Request;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
 use hyper::rt::Executor;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
+use socket2::SockRef;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::farewell::{LINGER, close};
 use super::frame_budget::{Budget, Counted};
 use super::request::{BODY_MAX, HEADERS_BYTES_MAX};
-use super::server::{Connected, Handler, answer};
-use crate::ops::metrics::labels::Ended;
+use super::request_id::RequestId;
+use super::respond::{Answer, Refused};
+use super::server::{Connected, Handler, Stream, answer};
+use super::under_way::{Metered, One, UnderWay};
+use crate::ops::metrics::labels::{Ended, Shed};
 
 /// Requests under way on one connection. RFC 9113 (6.5.2) asks for 100 at least; an app needs few, a
 /// proxy opens another connection.
@@ -63,30 +68,6 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 const _: () = assert!(BODY_MAX < STREAM_WINDOW as usize, "a body that is allowed never waits for a window");
 
-/// The requests of a connection that their handlers have not answered yet.
-struct UnderWay {
-    count: Cell<usize>,
-    /// When there was last one, or the end began.
-    last: Cell<Instant>,
-}
-
-/// One of them.
-struct One(Rc<UnderWay>);
-
-impl One {
-    fn begin(under_way: &Rc<UnderWay>) -> Self {
-        under_way.count.set(under_way.count.get() + 1);
-        Self(under_way.clone())
-    }
-}
-
-impl Drop for One {
-    fn drop(&mut self) {
-        self.0.count.set(self.0.count.get() - 1);
-        self.0.last.set(Instant::now());
-    }
-}
-
 /// Streams run on the thread of their connection.
 #[derive(Clone, Copy)]
 struct ThisThread;
@@ -99,28 +80,20 @@ impl<F: Future<Output: 'static> + 'static> Executor<F> for ThisThread {
 
 /// Serves a connection to its end.
 pub(super) async fn serve<H: Handler>(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    stream: impl Stream,
     connected: Rc<Connected<H>>,
     idle_timeout: Duration,
+    write_timeout: Duration,
     mut stop: watch::Receiver<bool>,
 ) -> Ended {
     let address = connected.peer.address();
     let budget = Budget::new();
-    let under_way = Rc::new(UnderWay { count: Cell::new(0), last: Cell::new(Instant::now()) });
+    let under_way = UnderWay::new();
     let service = {
         let (budget, under_way) = (budget.clone(), under_way.clone());
         service_fn(move |request: Request<Incoming>| {
             budget.request();
-            let one = One::begin(&under_way);
-            let answering = answer(connected.clone(), request);
-            async move {
-                let mut answer = answering.await;
-                // A stream is under way to its end.
-                if let Ok(answer) = &mut answer {
-                    answer.body_mut().keep(one);
-                }
-                answer
-            }
+            respond(connected.clone(), request, under_way.begin())
         })
     };
     let stream = Rc::new(RefCell::new(stream));
@@ -141,9 +114,10 @@ pub(super) async fn serve<H: Handler>(
             .serve_connection(counted, service),
     );
     let said = stop.clone();
+    let mut is_stalled = false;
     let how = {
         let mut stopped = pin!(stop.wait_for(|stop| *stop));
-        let mut alarm = pin!(tokio::time::sleep(idle_timeout));
+        let mut alarm = pin!(tokio::time::sleep(idle_timeout.min(write_timeout)));
         let (mut is_registered, mut is_ending) = (false, false);
         let serving = std::future::poll_fn(|cx| {
             loop {
@@ -159,14 +133,18 @@ pub(super) async fn serve<H: Handler>(
                     if alarm.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
-                    let quiet = if is_ending { LINGER } else { idle_timeout };
-                    // Handlers have time-outs of their own.
-                    let is_busy = under_way.count.get() > 0;
-                    let since = if is_busy { Instant::now() } else { under_way.last.get() };
-                    if since + quiet > Instant::now() {
-                        alarm.as_mut().reset(since + quiet);
+                    let (quiet, patience) =
+                        if is_ending { (LINGER, LINGER) } else { (idle_timeout, write_timeout) };
+                    let now = Instant::now();
+                    let idle_at = under_way.idle_since() + quiet;
+                    // An answer that comes after this look must be found, too.
+                    let stalled_at = under_way.stalled_since().unwrap_or(now) + patience;
+                    let is_idle = idle_at <= now;
+                    if !is_idle && !is_stalled && stalled_at > now {
+                        alarm.as_mut().reset(idle_at.min(stalled_at));
                         continue;
                     }
+                    is_stalled |= stalled_at <= now;
                     if is_ending {
                         // Who has not read the last answers by now does not want them.
                         return Poll::Ready(Ok(()));
@@ -175,7 +153,7 @@ pub(super) async fn serve<H: Handler>(
                 }
                 // GOAWAY: what has come is answered, what comes later is for another connection.
                 connection.as_mut().graceful_shutdown();
-                under_way.last.set(Instant::now());
+                under_way.touch();
                 alarm.as_mut().reset(Instant::now() + LINGER);
             }
         });
@@ -188,8 +166,45 @@ pub(super) async fn serve<H: Handler>(
         }
     };
     drop(connection);
-    if let Some(stream) = Rc::into_inner(stream) {
-        close(stream.into_inner(), LINGER, H::LINGER_BYTES_MAX).await;
+    let Some(stream) = Rc::into_inner(stream) else { return how };
+    let stream = stream.into_inner();
+    if is_stalled {
+        // As in `http1`: a reset also frees what the kernel keeps for a client that does not read.
+        let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
+        return Ended::Stalled;
     }
+    close(stream, LINGER, H::LINGER_BYTES_MAX).await;
     how
+}
+
+/// Answers one request once the connection has room for its answer.
+async fn respond<H: Handler>(
+    connected: Rc<Connected<H>>,
+    request: Request<Incoming>,
+    one: One,
+) -> Result<Response<Metered>, Infallible> {
+    let is_head = request.method() == Method::HEAD;
+    let mut answer = if one.room(request.headers()).await {
+        let Ok(answer) = answer(connected, request).await;
+        answer
+    } else {
+        let mut answer = Refused::not_taken(Shed::Unsent).into_answer();
+        RequestId::new().mark(answer.headers_mut());
+        connected.handler.refused(Ok(answer.body().told));
+        answer
+    };
+    if is_head {
+        answer = without_body(answer);
+    }
+    Ok(answer.map(|body| one.meter(body)))
+}
+
+/// The answer to a HEAD: as to a GET, its length too, and no body. In HTTP/1.1 hyper leaves the body out; in HTTP/2 it sends
+/// it, which is a protocol error (RFC 9110, section 9.3.2).
+fn without_body(mut answer: Answer) -> Answer {
+    let length = answer.body().size_hint().exact().filter(|length| *length > 0);
+    if let Some(length) = length {
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    answer.map(super::body::Body::without_bytes)
 }

@@ -22,5 +22,6 @@ pub mod sales;
 pub mod server;
 mod stall;
 pub mod tls;
+mod under_way;
 pub mod view;
 pub mod worker;

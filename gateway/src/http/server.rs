@@ -250,7 +250,7 @@ async fn introduced<H: Handler>(
         return first.ended();
     }
     if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
-        http2::serve(stream, connected, limits.header_timeout, stop).await
+        http2::serve(stream, connected, limits.header_timeout, limits.header_timeout, stop).await
     } else {
         http1(stream, connected, limits, stop).await
     }

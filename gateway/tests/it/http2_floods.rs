@@ -124,22 +124,6 @@ async fn streams_beyond_the_limit_are_refused_and_then_the_connection() {
 }
 
 #[tokio::test]
-async fn answers_that_are_not_read_are_not_kept_for_ever() {
-    let redis = Redis::start();
-    let (certificate, cert) = Certificate::new();
-    let options = ["--workers", "1", "--connections-max", "2", "--header-timeout-ms", "1000"];
-    let gateway = start(&redis, &certificate, &options).await;
-    let client = h2_client(&cert);
-    let mut frames = Frames::connect(&gateway.url, &client).await;
-    // A window of 0 (SETTINGS_INITIAL_WINDOW_SIZE): every answer waits for its reader.
-    frames.send(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
-    frames.send(&(0..50).flat_map(|n| get(2 * n + 1)).collect::<Vec<_>>()).await;
-    assert!(frames.until(|f| f.kind == GOAWAY).await.is_some());
-    assert!(frames.until(|f| f.kind == DATA && !f.payload.is_empty()).await.is_none(), "and the end");
-    assert_eq!(H2::connect(&gateway.url, &client).await.get("/v1/time").await.status, 200);
-}
-
-#[tokio::test]
 async fn requests_that_are_taken_back_are_bounded_also_when_they_are_under_way() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();

@@ -78,6 +78,8 @@ label! {
     Ledger "ledger",
     /// The sale has not been read yet.
     Unread "unread",
+    /// Its connection has many requests whose answers wait for a client that does not read.
+    Unsent "unsent",
 }
 
 label! {

@@ -70,6 +70,11 @@ impl Frames {
         frames
     }
 
+    /// A window of 0 (SETTINGS_INITIAL_WINDOW_SIZE): every answer with a body waits for its reader.
+    pub async fn shut_window(&mut self) {
+        self.send(&window(0)).await;
+    }
+
     /// Whether the server has ended the connection.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
@@ -108,6 +113,11 @@ async fn next(read: &mut ReadHalf<TlsStream<TcpStream>>) -> Option<Frame> {
 pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// SETTINGS with this window for each stream (RFC 9113, section 6.5.2).
+pub fn window(bytes: u32) -> Vec<u8> {
+    frame(SETTINGS, 0, 0, &[&[0, 4][..], &bytes.to_be_bytes()].concat())
 }
 
 /// A header block of literals, without Huffman's code and without a table (RFC 7541, section 6.2.2).
