@@ -1,6 +1,7 @@
 //! The calls on reservations: each reads its request, asks the ledger, and hands the answer to `respond`.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::num::NonZeroU32;
 use std::time::Instant;
 
@@ -32,12 +33,30 @@ pub struct Caller {
     pub who: Identified,
     /// What the limits count by.
     pub came: Instant,
+    /// Whether a limit has counted this call.
+    is_counted: Cell<bool>,
 }
 
 impl Caller {
+    /// A caller whose call no limit has counted yet.
+    #[must_use]
+    pub fn new(who: Identified, came: Instant) -> Self {
+        Self { who, came, is_counted: Cell::new(false) }
+    }
+
+    /// Counts a call that was refused before any limit was asked: it costs its buyer as much as a look. The refusal stays
+    /// what it is, because what is wrong with a request comes before limits.
+    pub fn count_refusal(&self, worker: &Worker, answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
+        if answer.is_err() && !self.is_counted.get() && !self.who.is_service() {
+            let _ = worker.rates().call(self.who.sub(), worker.rates().costs().read, self.came);
+        }
+        answer
+    }
+
     /// A new reservation counts against the buyer, the sale and the gateway. Services are not limited: they carry
     /// out what was sold.
     fn reserves(&self, worker: &Worker, sale: &Sale) -> Result<(), Refused> {
+        self.is_counted.set(true);
         if self.who.is_service() {
             return Ok(());
         }
@@ -46,6 +65,7 @@ impl Caller {
 
     /// Any other call that asks the ledger, with its place among those.
     fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<Place<'a>, Refused> {
+        self.is_counted.set(true);
         if !self.who.is_service() {
             worker.rates().call(self.who.sub(), cost, self.came).map_err(Refused::quota_exceeded)?;
         }

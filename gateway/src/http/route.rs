@@ -1,5 +1,6 @@
 //! From path and method to handler: the public API's table of contents, and the order of its first checks.
 
+use std::cell::Cell;
 use std::time::Instant;
 
 use futures_util::FutureExt;
@@ -96,7 +97,16 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
     let path = path(parts.uri.path());
     let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), parts, path.methods())) {
         Some(preflight) => preflight,
-        None => dispatch(worker, (peer, came), path, parts, body).await.unwrap_or_else(Refused::into_answer),
+        None => {
+            let is_counted = Cell::new(false);
+            let answer = dispatch(worker, (peer, came), path, parts, body, &is_counted).await;
+            if answer.is_err() && !is_counted.get() {
+                // A refusal costs its address as much as any call without a token. It stays what it is, because what is
+                // wrong with a request comes before limits.
+                let _ = worker.rates().anonymous(peer.client(&parts.headers), came);
+            }
+            answer.unwrap_or_else(Refused::into_answer)
+        }
     };
     cors::mark(&mut answer, !worker.origins().is_empty(), origin);
     answer.body_mut().route = Some(path.map_or(Route::None, |path| path.route(&parts.method)));
@@ -109,17 +119,24 @@ async fn dispatch(
     path: Option<Path<'_>>,
     parts: &Parts,
     body: Incoming,
+    is_counted: &Cell<bool>,
 ) -> Result<Answer, Refused> {
     request::check_head(parts)?;
     let path = path.ok_or_else(nothing_here)?;
-    // HEAD is GET: hyper leaves the body out.
+    // HEAD is GET: hyper, and in HTTP/2 `http2.rs`, leave the body out.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     if !path.methods().contains(&method.as_str()) {
         return Err(Refused::method_not_allowed(&path.methods().join(", ")));
     }
-    let anonymous =
-        || worker.rates().anonymous(peer.client(&parts.headers), came).map_err(Refused::quota_exceeded);
-    let caller = || Ok(Caller { who: worker.identify(peer, parts, came)?, came });
+    let anonymous = || {
+        is_counted.set(true);
+        worker.rates().anonymous(peer.client(&parts.headers), came).map_err(Refused::quota_exceeded)
+    };
+    let caller = || {
+        // From now on by the token: of its buyer, or as one that is not right.
+        is_counted.set(true);
+        Ok(Caller::new(worker.identify(peer, parts, came)?, came))
+    };
     match path {
         Path::Time => {
             anonymous()?;
@@ -144,18 +161,35 @@ async fn dispatch(
         Path::Reservations(sale) if method == Method::POST => {
             let caller = caller()?;
             worker.recorder().stage(Stage::Identify, came.elapsed());
-            reservations::reserve(worker, &caller, sale, parts, body).await
+            let answer = reservations::reserve(worker, &caller, sale, parts, body).await;
+            caller.count_refusal(worker, answer)
         }
         // Boxed, so that the future of a tap is small.
-        Path::Reservations(sale) => reservations::list(worker, &caller()?, sale, parts).boxed_local().await,
+        _ => {
+            let caller = caller()?;
+            let answer = of_reservation(worker, &caller, (path, method), parts, body).boxed_local().await;
+            caller.count_refusal(worker, answer)
+        }
+    }
+}
+
+/// Answers a call on reservations that is not a new one.
+async fn of_reservation(
+    worker: &Worker,
+    caller: &Caller,
+    (path, method): (Path<'_>, &Method),
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Answer, Refused> {
+    match path {
+        Path::Reservations(sale) => reservations::list(worker, caller, sale, parts).await,
         Path::Reservation(sale, id) if method == Method::PATCH => {
-            reservations::amend(worker, &caller()?, sale, id, parts, body).boxed_local().await
+            reservations::amend(worker, caller, sale, id, parts, body).await
         }
-        Path::Reservation(sale, id) => reservations::get(worker, &caller()?, sale, id).boxed_local().await,
-        Path::Confirm(sale, id) => {
-            reservations::confirm(worker, &caller()?, sale, id, parts, body).boxed_local().await
-        }
-        Path::Cancel(sale, id) => reservations::cancel(worker, &caller()?, sale, id).boxed_local().await,
+        Path::Reservation(sale, id) => reservations::get(worker, caller, sale, id).await,
+        Path::Confirm(sale, id) => reservations::confirm(worker, caller, sale, id, parts, body).await,
+        Path::Cancel(sale, id) => reservations::cancel(worker, caller, sale, id).await,
+        Path::Time | Path::Problem(_) | Path::Sale(_) | Path::Stores(_) => Err(nothing_here()),
     }
 }
 

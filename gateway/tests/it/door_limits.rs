@@ -4,9 +4,10 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::harness::check::{balanced, refused};
+use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, send, service_token, token};
 use crate::harness::redis::Redis;
-use crate::harness::sale::{open, small, white};
+use crate::harness::sale::{apply, open, small, white};
 
 /// Says what a 429 must say: policy, quota and window, and that no retry comes before there is enough again.
 fn limited(reply: &Reply, policy: &str, quota_window: &str, least_s: u64) {
@@ -54,8 +55,7 @@ async fn a_buyer_who_asks_too_often_waits_and_nobody_else_does() {
 async fn calls_without_a_token_count_against_their_address() {
     let redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--limit-address", "1:300", "--cost-status", "100"]).await;
-    // Until the sale is known here its page is a 404, which costs nothing.
-    open(&gateway, &small()).await;
+    known_to_buyers(&gateway).await;
     let mut told = Vec::new();
     while told.last() != Some(&429) && told.len() < 20 {
         let paths = ["/v1/sales/small", "/v1/sales/small/stores", "/v1/time", "/problems/sold-out"];
@@ -69,6 +69,60 @@ async fn calls_without_a_token_count_against_their_address() {
     // Who has a token is not his address.
     for n in 0..10 {
         assert_eq!(gateway.reserve(&format!("buyer-{n}"), "k", &white()).await.status, 201);
+    }
+}
+
+/// Opens `small`, and waits for it as a buyer: the page of a sale that is not known yet would cost the address units.
+async fn known_to_buyers(gateway: &Gateway) {
+    assert_eq!(apply(gateway, &small()).await.status, 200);
+    eventually("the sale is known", || async {
+        (gateway.get_as("waits", "/v1/sales/small/reservations").await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn refusals_cost_units_too() {
+    let redis = Redis::start();
+    let options = ["--limit-address", "1:300", "--cost-status", "100", "--limit-buyer", "1:300"];
+    let gateway = Gateway::start_with(&redis, &[&options[..], &["--cost-read", "100"]].concat()).await;
+    known_to_buyers(&gateway).await;
+    // Without a token: of the address, whatever is wrong. It is said all the same, also when nothing is left.
+    for (method, path, status) in [
+        (Method::GET, "/v1/nowhere", 404),
+        (Method::DELETE, "/v1/time", 405),
+        (Method::GET, "/v1/sales/none", 404),
+        (Method::GET, "/v1/sales/none/stores?limit=0", 400),
+        (Method::GET, "/v1/nowhere", 404),
+    ] {
+        assert_eq!(send(gateway.request(method, path)).await.status, status, "{path}");
+    }
+    limited(&gateway.get("/v1/time").await, "address", "q=3;w=300", 1);
+    // With one: of the buyer.
+    let own = "/v1/sales/small/reservations";
+    type Call = fn(&Gateway) -> reqwest::RequestBuilder;
+    let refused: [(&str, u16, Call); 6] = [
+        ("keyless", 400, |g| g.tap("keyless", "", &white())),
+        ("body", 400, |g| g.tap("body", "k", &json!({"model": 1}))),
+        ("sale", 404, |g| g.tap_at("none", "sale", "k", &white())),
+        ("list", 404, |g| g.request(Method::GET, "/v1/sales/none/reservations").bearer_auth(token("list"))),
+        ("one", 404, |g| g.request(Method::GET, "/v1/sales/small/reservations/x").bearer_auth(token("one"))),
+        ("confirm", 403, |g| {
+            g.request(Method::POST, "/v1/sales/small/reservations/x/confirm").bearer_auth(token("confirm"))
+        }),
+    ];
+    for (buyer, status, call) in refused {
+        for _ in 0..3 {
+            assert_eq!(send(call(&gateway)).await.status, status, "{buyer}");
+        }
+        limited(&gateway.get_as(buyer, own).await, "buyer", "q=3;w=300", 1);
+        assert_eq!(send(call(&gateway)).await.status, status, "{buyer}");
+    }
+    // Services are not limited.
+    for _ in 0..10 {
+        let path = "/v1/sales/small/reservations/x";
+        let call = gateway.request(Method::GET, path).bearer_auth(service_token());
+        assert_eq!(send(call).await.status, 404);
     }
 }
 
