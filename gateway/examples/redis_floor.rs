@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures_util::future::join_all;
-use gateway::admit::{Wish, admit};
+use gateway::admit::{Asked, Wish};
 use gateway::ledger::batch::{Deadlines, Decision, Queue, QueueLimits};
 use gateway::ledger::dial::{Conn, Redis};
 use gateway::ledger::follow;
@@ -76,7 +76,8 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
         let store = fastrand::choice(&definition.stores).map_or("", |store| store.id.as_str());
         let model = &definition.models[0].id;
         let wish = Wish { model, packages: &packages, store, accept_partial: false };
-        admit(&sale, &format!("b-{}", first + n as u64).into(), "tap", wish, std::time::Instant::now())
+        let (sub, now) = (format!("b-{}", first + n as u64).into(), std::time::Instant::now());
+        Asked::new(&sale, &sub, "tap", wish, now).admit(now)
     };
 
     let before = Cost::read(&mut conn).await?;

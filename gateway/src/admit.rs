@@ -4,6 +4,8 @@ pub mod buckets;
 mod known;
 pub mod limits;
 pub mod policy;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -32,37 +34,94 @@ pub struct Wish<'a, Id> {
     pub accept_partial: bool,
 }
 
-/// Lets a tap on to the ledger, or refuses it without asking Redis, with the memory that says so.
+/// A tap on its way to be admitted.
 ///
-/// Taps that can't win must not reach Redis; but a winner whose answer was lost comes back, maybe
-/// to another gateway, when all is sold out, paused or closed, and must be told that he won. So
-/// memory refuses only buyers who have no reservation and no tap on the way, and only while it is
-/// younger than a second. What depends on the buyer's own reservations is always decided in Redis.
-pub fn admit<Id: AsRef<str>>(
-    sale: &Arc<Sale>,
-    sub: &Arc<str>,
-    key: &str,
-    wish: Wish<'_, Id>,
-    now: Instant,
-) -> Result<Admitted, (Decision, Arc<Memory>)> {
-    let buyer = BuyerHash::new(&sale.id, sub);
-    if sale.is_fresh(now) && !sale.may_have_won(buyer.mark()) {
-        let memory = sale.memory();
-        if let Some(refusal) = refuse(sale, &memory, &wish, now) {
-            return Err((refusal, memory));
+/// Taps that can't win must not reach Redis. A winner whose answer was lost comes back, maybe to another gateway, when all is
+/// sold out, paused or closed, and must get his reservation. So the read model refuses only buyers who have no reservation
+/// and no tap on the way, and only if it has every change from before the tap arrived. What depends on the buyer's own
+/// reservations is always decided in Redis.
+pub struct Asked<'a, Id> {
+    sale: &'a Arc<Sale>,
+    sub: &'a Arc<str>,
+    key: &'a str,
+    wish: Wish<'a, Id>,
+    buyer: BuyerHash,
+    arrived: Instant,
+}
+
+impl<'a, Id: AsRef<str>> Asked<'a, Id> {
+    /// A tap that was whole at this instant.
+    #[must_use]
+    pub fn new(
+        sale: &'a Arc<Sale>,
+        sub: &'a Arc<str>,
+        key: &'a str,
+        wish: Wish<'a, Id>,
+        arrived: Instant,
+    ) -> Self {
+        Self { buyer: BuyerHash::new(&sale.id, sub), sale, sub, key, wish, arrived }
+    }
+
+    /// Whether the read model refuses it if it is found complete as of the arrival: worth to wait for.
+    #[must_use]
+    pub fn may_be_refused(&self, now: Instant) -> bool {
+        self.sale.is_trusted() && self.refusal(now).is_some()
+    }
+
+    /// Lets it on to the ledger, or refuses it without asking Redis, with the state that it is refused by.
+    pub fn admit(self, now: Instant) -> Result<Admitted, (Decision, Arc<Memory>)> {
+        // Looked at before the state itself, which only becomes newer.
+        if self.sale.is_complete_as_of(self.arrived)
+            && let Some((refusal, memory)) = self.refusal(now)
+        {
+            return Err((refusal.decision(&memory, &self.wish), memory));
+        }
+        let Self { sale, sub, key, wish, buyer, .. } = self;
+        let Wish { model, packages, store, accept_partial } = wish;
+        let wanted = Wanted {
+            id: buyer.reservation_id(key),
+            sub: sub.clone(),
+            fingerprint: fingerprint(model, packages, store, accept_partial),
+            model: model.to_owned(),
+            packages: packages.iter().map(|id| id.as_ref().to_owned()).collect(),
+            store: store.to_owned(),
+            accept_partial,
+        };
+        Ok(Admitted { pending: sale.pending(buyer.mark()), wanted })
+    }
+
+    fn refusal(&self, now: Instant) -> Option<(Refusal, Arc<Memory>)> {
+        if self.sale.may_have_won(self.buyer.mark()) {
+            return None;
+        }
+        let memory = self.sale.memory();
+        refuse(self.sale, &memory, &self.wish, now).map(|refusal| (refusal, memory))
+    }
+}
+
+/// What the read model refuses a tap for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    Closed,
+    /// At Redis's `TIME` in ms.
+    NotOpen(i64),
+    Paused,
+    SoldOut,
+}
+
+impl Refusal {
+    fn decision<Id: AsRef<str>>(self, memory: &Memory, wish: &Wish<'_, Id>) -> Decision {
+        match self {
+            Self::Closed => Decision::Closed,
+            Self::NotOpen(time) => Decision::NotOpen(time),
+            Self::Paused => Decision::Paused,
+            Self::SoldOut => {
+                let items = memory.catalogue.items();
+                let gone = gone(memory, wish).flatten().map(|place| items[place].name.clone());
+                Decision::SoldOut { items: gone.collect(), is_final: memory.counts[0] == 0 }
+            }
         }
     }
-    let Wish { model, packages, store, accept_partial } = wish;
-    let wanted = Wanted {
-        id: buyer.reservation_id(key),
-        sub: sub.clone(),
-        fingerprint: fingerprint(model, packages, store, accept_partial),
-        model: model.to_owned(),
-        packages: packages.iter().map(|id| id.as_ref().to_owned()).collect(),
-        store: store.to_owned(),
-        accept_partial,
-    };
-    Ok(Admitted { pending: sale.pending(buyer.mark()), wanted })
 }
 
 /// The contract's order: closed, not open, paused, unknown item, sold out.
@@ -71,7 +130,7 @@ fn refuse<Id: AsRef<str>>(
     memory: &Memory,
     wish: &Wish<'_, Id>,
     now: Instant,
-) -> Option<Decision> {
+) -> Option<Refusal> {
     let (time, error) = sale.time(now)?;
     // Inside the margin of the estimate the one clock that decides is asked.
     let earliest = memory.phase(time - error);
@@ -81,21 +140,30 @@ fn refuse<Id: AsRef<str>>(
     match earliest {
         // Closed for good is what Redis has noted: by the estimate alone it could open once more, should `TIME` step back.
         Phase::Closed if !memory.levers.closed && sale.noted_time() < memory.levers.closes => return None,
-        Phase::Closed => return Some(Decision::Closed),
-        Phase::Upcoming => return Some(Decision::NotOpen(time)),
-        Phase::Paused => return Some(Decision::Paused),
+        Phase::Closed => return Some(Refusal::Closed),
+        Phase::Upcoming => return Some(Refusal::NotOpen(time)),
+        Phase::Paused => return Some(Refusal::Paused),
         Phase::Open | Phase::SoldOut => {}
     }
-    let catalogue = &memory.catalogue;
-    let mut items = Vec::new();
-    for (n, place) in catalogue.places(wish.model, wish.packages, wish.store).enumerate() {
+    let mut is_sold_out = false;
+    for place in gone(memory, wish) {
         // Unknown: maybe the definition has just changed, and the ledger knows the latest.
-        let place = place?;
-        let item = &catalogue.items()[place];
-        // The model comes first, and where a part is enough, it alone decides.
-        if item.limited && memory.free[place] < 1 && (n == 0 || !wish.accept_partial) {
-            items.push(item.name.clone());
-        }
+        place?;
+        is_sold_out = true;
     }
-    (!items.is_empty()).then(|| Decision::SoldOut { items, is_final: memory.counts[0] == 0 })
+    is_sold_out.then_some(Refusal::SoldOut)
+}
+
+/// The places of what is wanted and keeps the tap from winning, since it is gone; `None` for each that is not known.
+fn gone<'m, Id: AsRef<str>>(
+    memory: &'m Memory,
+    wish: &'m Wish<'_, Id>,
+) -> impl Iterator<Item = Option<usize>> + 'm {
+    let places = memory.catalogue.places(wish.model, wish.packages, wish.store).enumerate();
+    places.filter_map(|(n, place)| {
+        let Some(place) = place else { return Some(None) };
+        // The model comes first, and where a part is enough, it alone decides.
+        let is_gone = memory.catalogue.items()[place].limited && memory.free[place] < 1;
+        (is_gone && (n == 0 || !wish.accept_partial)).then_some(Some(place))
+    })
 }

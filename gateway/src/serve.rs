@@ -21,6 +21,7 @@ use crate::ledger::admin::Admin;
 use crate::ledger::audit;
 use crate::ledger::fleet;
 use crate::ledger::follow::{CaughtUp, follow};
+use crate::ledger::freshness::make_rounds;
 use crate::ledger::heal::Healer;
 use crate::ledger::hearsay::Hearsay;
 use crate::ledger::lanes::Lanes;
@@ -270,6 +271,8 @@ fn keep_ledger(
         tokio::task::spawn_local(shared.redis.clone().keep_map());
         let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
         let hearsay = healer.hearsay.clone();
+        let rounds = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
+        tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), hearsay.clone()));
         tokio::task::spawn_local(reap(lanes, healer, shared.sales.clone()));
         let (fleet_use, follower_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
         tokio::task::spawn_local(fleet::take_part(

@@ -14,7 +14,7 @@ use super::request::{BodyLimits, json, json_bytes, parse, query};
 use super::respond::{self, Answer, Refused};
 use super::view::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use super::worker::{Place, Worker};
-use crate::admit::{Wish, admit};
+use crate::admit::{Asked, Wish};
 use crate::domain::identity::{buyer_part, is_reservation_id, parse_key};
 use crate::identify::Identified;
 use crate::ledger::changes::{self, Amendment, By};
@@ -83,7 +83,7 @@ pub async fn reserve(
 ) -> Result<Answer, Refused> {
     let key = idempotency_key(parts)?;
     let body = json_bytes(parts, body, worker.body_limits()).await?;
-    // Only now: a body may take its time, and memory is judged and the queue waits from here on.
+    // Only now: a body may take its time, and the read model must be complete as of now, and the queue waits from here on.
     let whole = Instant::now();
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
@@ -91,10 +91,18 @@ pub async fn reserve(
     caller.reserves(worker, &sale)?;
     let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
     let recorder = worker.recorder();
-    let admitted = admit(&sale, caller.who.sub(), &key, wish, whole);
-    let now = Instant::now();
+    let asked = Asked::new(&sale, caller.who.sub(), &key, wish, whole);
+    let may_be_refused = asked.may_be_refused(whole);
+    let mut now = Instant::now();
     recorder.stage(Stage::Admit, now - whole);
-    let (answer, decided) = match admitted {
+    if may_be_refused {
+        // The read model may be older than the tap: it refuses only once it has all that was decided before.
+        worker.refusals(&sale).wait(whole).await;
+        let waited = Instant::now();
+        recorder.stage(Stage::Complete, waited - now);
+        now = waited;
+    }
+    let (answer, decided) = match asked.admit(now) {
         Err((refusal, memory)) => (respond::decision(&sale, &memory, refusal), now),
         Ok(admitted) => {
             let _place = worker.place(true)?;

@@ -16,9 +16,11 @@ use super::problem::{self, Kind};
 use crate::admit::limits::Exceeded;
 use crate::admit::policy::Policy;
 use crate::identify::Unauthenticated;
-use crate::ledger::memory::MEMORY_AGE_MAX;
 use crate::ops::metrics::labels::{Outcome, Shed};
 use crate::ops::metrics::record::{Told, Why};
+
+/// After a 503, at the soonest: many come back at once.
+const RETRY_MS: u64 = 1_000;
 
 /// What every handler answers.
 pub type Answer = Response<Body>;
@@ -155,15 +157,14 @@ impl Refused {
             "Nothing was done. Please send the request again, with the same key.",
         )
         .because(Why::Shed(why))
-        .retry_after(1_000)
+        .retry_after(RETRY_MS)
     }
 
-    /// 503, sent and not answered. A retry must not meet a memory that is older than what was sent.
+    /// 503, sent and not answered. A retry finds what became of it, as soon as Redis answers again.
     #[must_use]
     pub fn unknown() -> Self {
-        let age = u64::try_from(MEMORY_AGE_MAX.as_millis()).unwrap_or(u64::MAX);
         Self::new(problem::OUTCOME_UNKNOWN, "The ledger did not answer in time. Please send the request again, with the same key: it is decided once.")
-            .retry_after(age)
+            .retry_after(RETRY_MS)
     }
 
     /// As it will be, but for the closing brace.

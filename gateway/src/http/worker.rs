@@ -25,6 +25,7 @@ use crate::ledger::dial::Redis;
 use crate::ledger::lane::Lane;
 use crate::ledger::lanes::Lanes;
 use crate::ledger::memory::{Sale, Sales};
+use crate::ledger::refusals::Refusals;
 use crate::ledger::scripts::Scripts;
 use crate::ops::metrics::Metrics;
 use crate::ops::metrics::labels::{Shed, User};
@@ -76,6 +77,8 @@ pub struct Worker {
     identifier: RefCell<Identifier>,
     /// Of each sale, with the sale that it is of: one that was purged may come back as another.
     queues: RefCell<FxHashMap<String, (Arc<Sale>, Queue)>>,
+    /// The same of taps that may be refused.
+    refusals: RefCell<FxHashMap<String, (Arc<Sale>, Rc<Refusals>)>>,
     recorder: Arc<Recorder>,
     /// The sale's page, ready made.
     pub pages: Pages,
@@ -94,6 +97,7 @@ pub fn run(
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
+            refusals: RefCell::default(),
             recorder: shared.metrics.of_worker(),
             pages: Pages::default(),
             lanes,
@@ -225,6 +229,17 @@ impl Worker {
             Queue::start(sale.clone(), self.lanes.clone(), self.shared.limits.queue, self.recorder.clone());
         queues.insert(sale.id.clone(), (sale.clone(), queue.clone()));
         queue
+    }
+
+    /// Where taps wait that the read model would refuse; it is made with the first one.
+    pub fn refusals(&self, sale: &Arc<Sale>) -> Rc<Refusals> {
+        let mut refusals = self.refusals.borrow_mut();
+        if let Some((_, refusals)) = refusals.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
+            return refusals.clone();
+        }
+        let new = Rc::new(Refusals::start(sale.clone()));
+        refusals.insert(sale.id.clone(), (sale.clone(), new.clone()));
+        new
     }
 }
 

@@ -16,6 +16,7 @@ use line::Line;
 use redis::Value;
 pub use tap::Deadlines;
 use tap::Tap;
+pub(super) use tap::{register, wake};
 use tokio::time::Instant;
 
 use super::dial::Dial;

@@ -193,7 +193,7 @@ impl Follower<'_> {
                     // Its entries would come again at once.
                     tokio::time::sleep(RETRY).await;
                 } else if !quiet {
-                    tokio::time::sleep(GATHER).await;
+                    self.sales.gather(GATHER).await;
                 }
             }
         }
@@ -314,12 +314,14 @@ impl Follower<'_> {
                 sale.kept().begin(sequence, entries);
                 sale.add_buyers(buyers);
                 sale.set_memory(memory);
+                sale.set_read_to(sequence);
                 sale.has_read(sequence, self.scripts);
             }
             None => {
                 let sale = Sale::new(id, &incarnation, memory, buyers);
                 sale.set_tail(tail);
                 sale.kept().begin(sequence, entries);
+                sale.set_read_to(sequence);
                 sale.has_read(sequence, self.scripts);
                 self.sales.insert(Arc::new(sale));
             }
@@ -417,6 +419,10 @@ impl Follower<'_> {
         let sequence = reading.memory.sequence;
         sale.kept().read(reading.entries);
         sale.set_memory(reading.memory);
+        // A definition may have been read later than the journal: until that is there, too, the set of buyers is older.
+        if reading.position.sequence >= sequence {
+            sale.set_read_to(reading.position.sequence);
+        }
         sale.has_read(sequence, self.scripts);
         self.positions.insert(id.to_owned(), reading.position);
         if let Some(refusal) = stuck {

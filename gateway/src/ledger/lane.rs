@@ -1,6 +1,7 @@
 //! A lane: one connection to Redis that is kept open, and the calls that go over it one by one.
 
 use std::cell::RefCell;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -143,7 +144,16 @@ impl<D: Dial> Lane<D> {
         args: impl redis::ToRedisArgs,
     ) -> Result<Vec<Value>, Failure> {
         let mut conn = live.conn.clone();
-        let mut answer = self.scripts.call(&mut conn, script, keys, args).await;
+        self.in_time(live, self.scripts.call(&mut conn, script, keys, args)).await
+    }
+
+    /// The answer to what goes over this very connection. None in time ends the connection.
+    pub(super) async fn in_time<T>(
+        &self,
+        live: &Live<D::Conn>,
+        asked: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let mut answer = asked.await;
         // By now this gateway may have said at the new primary all that it has told: nothing may be added to that.
         if answer.is_ok() && self.dial.moves() != live.moves {
             answer = Err(Failure::Unknown(MOVED.to_owned()));

@@ -1,7 +1,10 @@
 //! What this process knows of each sale without asking Redis. Written by the follower and the lanes only.
 
 mod buyers;
+mod complete;
 mod drift;
+#[cfg(test)]
+mod fixture;
 mod incarnation;
 mod pending;
 mod reaped;
@@ -14,13 +17,14 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
+use complete::Complete;
 pub(super) use drift::Counters;
 pub(super) use incarnation::{INCARNATION, identity, new_incarnation};
 use pending::Pending;
 pub(crate) use pending::PendingTap;
 pub use reaped::Reaped;
 use rustc_hash::FxHashMap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 pub use totals::Stores;
 
 use super::heal::Kept;
@@ -31,7 +35,7 @@ use super::tail::Tail;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::sale::{Availability, Levers, Phase};
 
-/// Memory older than this decides nothing.
+/// The journal consumer is late past this, and a reading of Redis's clock is not used any more.
 pub const MEMORY_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// What keeps memory from deciding: the ledger refuses the sale, or its journal can't be followed.
@@ -46,6 +50,8 @@ pub struct Sales {
     map: ArcSwap<FxHashMap<String, Arc<Sale>>>,
     /// Sales that are there and could not be read; `None` until the list of sales was read.
     unread: ArcSwapOption<HashSet<String>>,
+    /// A round waits for a change that the journal consumer has not read.
+    hurry: Notify,
 }
 
 impl Sales {
@@ -105,6 +111,8 @@ pub struct Sale {
     known: AtomicU64,
     /// When memory was last complete, in microseconds after `since`; 0: never yet.
     complete_at: AtomicU64,
+    /// As of when it may refuse.
+    complete: Complete,
     since: Instant,
     clock: ArcSwapOption<Clock>,
     /// Why the ledger refuses this sale, in words.
@@ -194,6 +202,7 @@ impl Sale {
             buyers: Buyers::of(buyers),
             pending: Pending::default(),
             complete_at: AtomicU64::new(0),
+            complete: Complete::default(),
             since: Instant::now(),
             clock: ArcSwapOption::empty(),
             fault: ArcSwapOption::empty(),
@@ -262,12 +271,6 @@ impl Sale {
         self.known.fetch_max(sequence, Ordering::Relaxed);
     }
 
-    /// Whether memory may decide: it is complete and younger than [`MEMORY_AGE_MAX`].
-    #[must_use]
-    pub fn is_fresh(&self, now: Instant) -> bool {
-        self.age(now).is_some_and(|age| age < MEMORY_AGE_MAX) && self.troubles.load(Ordering::Acquire) == 0
-    }
-
     /// How old memory is; `None` if it was never complete.
     #[must_use]
     pub fn age(&self, now: Instant) -> Option<Duration> {
@@ -322,7 +325,8 @@ impl Sale {
         }
     }
 
-    pub(super) fn read_clock(&self, header: &Header, sent: Instant) {
+    /// Notes what a script said of Redis's clock.
+    pub fn read_clock(&self, header: &Header, sent: Instant) {
         let round_trip = sent.elapsed();
         // The reading was taken somewhere between sending and now; clocks of hosts drift by less
         // than 1 ms a second, and a reading is used for one second.

@@ -50,6 +50,7 @@ mod model;
 mod order;
 mod process;
 mod proxies;
+mod refusals;
 mod replaced;
 mod request_ids;
 mod sentinel;

@@ -130,7 +130,8 @@ pub(in crate::doctor) async fn shared(
 
 /// A lane for each worker and the ledger, both pools, the follower, the fleet; and a second of each while one is replaced.
 fn connections(config: &ServeConfig) -> u64 {
-    let lanes = config.workers + 1;
+    // A lane for each worker, one for ticks and sweeps, one for rounds.
+    let lanes = config.workers + 2;
     u64::try_from(2 * (lanes + 2) + 2 * POOL).unwrap_or(u64::MAX)
 }
 

@@ -83,7 +83,7 @@ impl Future for Waiting {
     }
 }
 
-pub(super) fn register(waiter: &RefCell<Option<Waker>>, cx: &Context<'_>) {
+pub(in crate::ledger) fn register(waiter: &RefCell<Option<Waker>>, cx: &Context<'_>) {
     let mut waiter = waiter.borrow_mut();
     match &mut *waiter {
         Some(known) => known.clone_from(cx.waker()),
@@ -91,7 +91,7 @@ pub(super) fn register(waiter: &RefCell<Option<Waker>>, cx: &Context<'_>) {
     }
 }
 
-pub(super) fn wake(waiter: &RefCell<Option<Waker>>) {
+pub(in crate::ledger) fn wake(waiter: &RefCell<Option<Waker>>) {
     // Taken out first: who is woken may register again at once.
     let waker = waiter.borrow_mut().take();
     if let Some(waker) = waker {

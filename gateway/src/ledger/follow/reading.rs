@@ -114,6 +114,7 @@ pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -
     let sequence = memory.sequence;
     let sale = Sale::new(id, &incarnation, memory, buyers);
     sale.saw(sequence);
+    sale.set_read_to(sequence);
     Ok(sale)
 }
 

@@ -49,6 +49,8 @@ label! {
     Identify "identify",
     /// From the whole body to the ticket, or to memory's refusal.
     Admit "admit",
+    /// Of a tap that the read model would refuse: until the model is complete as of the arrival, or is not in time.
+    Complete "complete",
     /// In line, until it was sent to Redis or turned away.
     Wait "wait",
     /// From sending its batch to Redis's reply.
@@ -131,6 +133,8 @@ label! {
     Lane "lane",
     /// The reaper's lane.
     Ledger "ledger",
+    /// The rounds, which find as of when the read model is complete.
+    Rounds "rounds",
     /// The follower.
     Follower "follower",
     /// The fleet's beat.

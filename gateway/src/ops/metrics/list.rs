@@ -144,7 +144,7 @@ metrics! {
     DURATIONS Histogram "request_duration_seconds" "seconds" [OUTCOME] buckets ANSWER_BUCKETS
         "From a request's head to its answer, on the public listener."
     STAGES Histogram "stage_duration_seconds" "seconds" [known("stage", Stage::NAMES)] buckets STAGE_BUCKETS
-        "The parts of a new reservation's way: who asks, what memory says, the line, Redis, the answer."
+        "The parts of a new reservation's way: who asks, what the read model says, until it is complete for a refusal, the line, Redis, the answer."
     BATCHES Histogram "batch_taps" "taps" [] buckets BATCH_BUCKETS
         "Taps that went to Redis together, one observation a script call."
     WAITING Gauge "taps_waiting" "taps" []
@@ -176,7 +176,7 @@ metrics! {
     REDIS_UP Gauge "redis_up" "1 or 0" [USER]
         "1 while Redis answers; of the lanes, all of them."
     SNAPSHOT_AGE Gauge "snapshot_age_seconds" "seconds" [SALE]
-        "Since memory was last known to be complete; past 1 s it decides nothing."
+        "Since the journal consumer last had all of the sale's journal. A refusal does not go by it: it waits for a round of its own."
     STOCK Gauge "stock_units" "units" [SALE, ITEM, known("state", STOCK_STATES)]
         "Stock of a model or package at the followed sequence; total and free only where it has a limit."
     STORES Gauge "stores" "stores" [SALE, known("availability", AVAILABILITIES)]

@@ -24,6 +24,8 @@ pub struct Met {
     pub faults: Cell<u64>,
     /// Calls that were made at once, two each time.
     pub pairs: Cell<u64>,
+    /// Taps that the read model refused.
+    pub refused: Cell<u64>,
 }
 
 /// Adds what it meets.
@@ -46,6 +48,7 @@ pub async fn live_through(
         past: history.crashes().then(|| Past::new(ledger, GATEWAYS)),
         faults: 0,
         pairs: 0,
+        refused: 0,
     };
     for at in 0..GATEWAYS {
         life.gates.push(match following {
@@ -73,6 +76,7 @@ pub async fn live_through(
     met.crashes.set(met.crashes.get() + life.past.as_ref().map_or(0, |past| past.crashes));
     met.faults.set(met.faults.get() + life.faults);
     met.pairs.set(met.pairs.get() + life.pairs);
+    met.refused.set(met.refused.get() + life.refused);
     life.end().await
 }
 
@@ -89,6 +93,7 @@ pub(super) struct Life<'a> {
     /// Calls that went wrong.
     pub(super) faults: u64,
     pub(super) pairs: u64,
+    refused: u64,
 }
 
 impl Life<'_> {
@@ -195,7 +200,26 @@ impl Life<'_> {
             let none = told.iter().all(|d| matches!(d, Decision::NotTaken(_) | Decision::Unknown));
             return if none { Ok(()) } else { fail(op, &told, &"none was taken") };
         }
+        // Its tick is not among what Redis falls back to.
+        if self.following && self.past.is_none() {
+            return self.reserve_or_refuse(op, at, taps).await;
+        }
         same(op, self.gates[at].reserve(taps, false).await, self.model.reserve(taps))
+    }
+
+    /// As a gateway does: what the read model refuses does not reach the ledger, and is as if it had come first.
+    async fn reserve_or_refuse(&mut self, op: &Op, at: usize, taps: &[Tap]) -> Outcome {
+        let gate = &self.gates[at];
+        let header = gate.read_clock().await;
+        same(op, header, self.model.tick())?;
+        let (refused, told) = gate.reserve_or_refuse(taps, header.time).await;
+        self.refused += refused.len() as u64;
+        let taps_of = |refuses: bool| -> Vec<Tap> {
+            let of = |n: &usize| refused.contains_key(n) == refuses;
+            (0..taps.len()).filter(of).map(|n| taps[n].clone()).collect()
+        };
+        same(op, refused.values().cloned().collect(), self.model.reserve(&taps_of(true)))?;
+        same(op, told, self.model.reserve(&taps_of(false)))
     }
 
     /// The id of the reservation meant, if there is any.

@@ -19,6 +19,7 @@ use gateway::ledger::changes::{self, Amendment, By, Change};
 use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
 
 use life::{Met, live_through};
+pub use link::Fault;
 pub use plan::{History, START, Tap};
 use plan::{Troubles, histories};
 pub use world::World;
@@ -128,11 +129,15 @@ fn property(name: &str, cases: u32, following: bool, troubles: Troubles) {
     if let Err(TestError::Fail(reason, history)) = outcome {
         panic!("{reason}\n{history:?}");
     }
-    let [crashes, faults, pairs] = [met.crashes, met.faults, met.pairs].map(Cell::into_inner);
+    let [crashes, faults, pairs, refused] =
+        [met.crashes, met.faults, met.pairs, met.refused].map(Cell::into_inner);
     println!(
-        "{name}: {} histories, {crashes} crashes of Redis, {faults} calls that went wrong, {pairs} pairs of calls at once",
+        "{name}: {} histories, {crashes} crashes of Redis, {faults} calls that went wrong, {pairs} pairs of calls at once, \
+         {refused} refusals from the read model",
         lived.get()
     );
     let had = Troubles { crashes: crashes > 0, faults: faults > 0, pairs: pairs > 0 };
     assert_eq!(had, troubles);
+    assert!(refused == 0 || following);
+    assert!(refused > 0 || !following || troubles.crashes);
 }

@@ -1,12 +1,13 @@
 //! Drives the library as the gateway does, on a real redis-server, with a clock that the test moves.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::admit::{Wish, admit};
+use gateway::admit::{Asked, Wish};
 use gateway::domain::definition::Definition;
 use gateway::domain::reservation::Reservation;
 use gateway::ledger::Pool;
@@ -16,6 +17,7 @@ use gateway::ledger::batch::{Deadlines, Decision, Queue, QueueLimits};
 use gateway::ledger::changes::Change;
 use gateway::ledger::dial::{Conn, Redis as Dial};
 use gateway::ledger::follow::{CaughtUp, follow, load};
+use gateway::ledger::freshness::make_round;
 use gateway::ledger::keys::{Keys, SALES};
 use gateway::ledger::lane::Lane;
 use gateway::ledger::lanes::Lanes;
@@ -68,6 +70,8 @@ pub struct Gate {
     pub link: Link,
     queue: Queue,
     follower: Option<JoinHandle<()>>,
+    /// Those of its process.
+    sales: Arc<Sales>,
 }
 
 impl Drop for Gate {
@@ -171,7 +175,7 @@ impl Ledger {
     /// A gateway that knows the sale as it is now, and learns nothing more of its definition.
     pub async fn gate(&self, at: usize, sale: &str) -> Gate {
         let sale = load(&mut self.conn.clone(), &self.scripts, sale).await.unwrap();
-        self.gate_of(at, Arc::new(sale), None)
+        self.gate_of(at, Arc::new(sale), None, Arc::default())
     }
 
     /// A gateway that follows the sale's journal.
@@ -194,15 +198,21 @@ impl Ledger {
         };
         let found = tokio::time::timeout(PATIENCE, find).await;
         let found = found.expect("the follower finds the sale");
-        self.gate_of(at, found, Some(follower))
+        self.gate_of(at, found, Some(follower), sales)
     }
 
-    fn gate_of(&self, at: usize, sale: Arc<Sale>, follower: Option<JoinHandle<()>>) -> Gate {
+    fn gate_of(
+        &self,
+        at: usize,
+        sale: Arc<Sale>,
+        follower: Option<JoinHandle<()>>,
+        sales: Arc<Sales>,
+    ) -> Gate {
         let (lane, link) = (self.lanes[at].clone(), self.links[at].clone());
         let limits =
             QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
         let queue = Queue::start(sale.clone(), Lanes::over(lane.clone()), limits, Arc::default());
-        Gate { sale, lane, link, queue, follower }
+        Gate { sale, lane, link, queue, follower, sales }
     }
 
     /// Forgets a sale.
@@ -237,13 +247,47 @@ impl Gate {
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
             let wish = Wish { model, packages, store, accept_partial: *accept_partial };
-            match admit(&self.sale, &(*buyer).into(), key, wish, std::time::Instant::now()) {
+            let (sub, now) = ((*buyer).into(), std::time::Instant::now());
+            match Asked::new(&self.sale, &sub, key, wish, now).admit(now) {
                 Ok(admitted) => self.queue.reserve(admitted, deadlines).await,
                 Err((refusal, _)) => refusal,
             }
         });
         let decisions = futures_util::future::join_all(taps).await;
         decisions.into_iter().map(|decision| self.plain_decision(decision)).collect()
+    }
+
+    /// Taps that are there at once, of which the read model refuses what it may: those, by place, and what the ledger
+    /// decided of the others.
+    pub async fn reserve_or_refuse(
+        &self,
+        taps: &[Tap],
+        time: i64,
+    ) -> (BTreeMap<usize, Decision>, Vec<Decision>) {
+        let arrived = std::time::Instant::now();
+        let subs: Vec<Arc<str>> = taps.iter().map(|tap| tap.buyer.into()).collect();
+        let asked = |(tap, sub)| {
+            let Tap { key, model, packages, store, partial: accept_partial, .. }: &Tap = tap;
+            let wish = Wish { model, packages, store, accept_partial: *accept_partial };
+            Asked::new(&self.sale, sub, key, wish, arrived)
+        };
+        let asked: Vec<_> = taps.iter().zip(&subs).map(asked).collect();
+        if asked.iter().any(|asked| asked.may_be_refused(arrived)) {
+            make_round(&self.lane, &self.sales, &self.sale).await;
+        }
+        let late = Instant::now() + PATIENCE;
+        let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
+        let (mut refused, mut admitted) = (BTreeMap::new(), Vec::new());
+        for (n, asked) in asked.into_iter().enumerate() {
+            match asked.admit(std::time::Instant::now()) {
+                Ok(tap) => admitted.push(self.queue.reserve(tap, deadlines)),
+                // The estimate of the clock goes on while this is decided.
+                Err((Decision::NotOpen(_), _)) => drop(refused.insert(n, Decision::NotOpen(time))),
+                Err((refusal, _)) => drop(refused.insert(n, refusal)),
+            }
+        }
+        let decided = futures_util::future::join_all(admitted).await;
+        (refused, decided.into_iter().map(|decision| self.plain_decision(decision)).collect())
     }
 
     fn plain_decision(&self, decision: Decision) -> Decision {
@@ -274,6 +318,14 @@ impl Gate {
 
     pub async fn tick(&self) -> Header {
         tick(&self.lane, &self.lane.live().unwrap(), &self.sale).await.unwrap().0
+    }
+
+    /// A tick as the sweeper of a gateway makes it, which reads Redis's clock.
+    pub async fn read_clock(&self) -> Header {
+        let sent = std::time::Instant::now();
+        let header = self.tick().await;
+        self.sale.read_clock(&header, sent);
+        header
     }
 
     /// One sweep: its header, the holds that it ended, whether there may be more.

@@ -1,0 +1,106 @@
+//! What the read model refuses, and what it must leave to the ledger.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::{Asked, Wish};
+use crate::ledger::batch::Decision;
+use crate::ledger::memory::Sale;
+
+/// `model:a`, `package:p`, `package:q` without a limit, `store:s`.
+const DEFINITION: &str = r#"{
+    "sale": {"id": "fixture", "name": "A sale", "opens_at": "2026-01-01T00:00:00Z", "closes_at": "2027-01-01T00:00:00Z",
+             "hold": "15m", "grace": "60s", "per_buyer": 1, "attempts": 5, "currency": "CNY", "deposit": 1},
+    "model": [{"id": "a", "name": "A", "price": 1, "stock": 10}],
+    "package": [{"id": "p", "name": "P", "price": 1, "stock": 10}, {"id": "q", "name": "Q", "price": 1}],
+    "stores": [{"id": "s", "name": "S", "city": "Guangzhou", "capacity": 10}]
+}"#;
+const ITEMS: [(&str, bool); 4] =
+    [("model:a", true), ("package:p", true), ("package:q", false), ("store:s", true)];
+const OPENS: i64 = 1_767_225_600_000;
+const CLOSES: i64 = 1_798_761_600_000;
+
+fn sale(free: &[i64], time: i64, error_ms: i64) -> Arc<Sale> {
+    Sale::fixture(DEFINITION, free, (time, error_ms))
+}
+
+/// What becomes of a tap for all items that arrived then; `None`: it goes to the ledger.
+fn refusal(sale: &Arc<Sale>, accept_partial: bool, arrived: Instant) -> Option<Decision> {
+    let (packages, sub) = (["p", "q"], "ada".into());
+    let wish = Wish { model: "a", packages: &packages, store: "s", accept_partial };
+    let asked = Asked::new(sale, &sub, "key", wish, arrived);
+    let now = Instant::now();
+    let may_be_refused = asked.may_be_refused(now);
+    let refusal = asked.admit(now).err().map(|(refusal, _)| refusal);
+    assert!(may_be_refused || refusal.is_none(), "it would have been waited for");
+    refusal
+}
+
+proptest! {
+    /// With `accept_partial` the model alone decides; without a limit nothing is ever gone.
+    #[test]
+    fn a_tap_is_refused_for_exactly_what_keeps_it_from_winning(
+        free in vec(-1_i64..3, ITEMS.len()),
+        accept_partial in any::<bool>(),
+    ) {
+        let sale = sale(&free, OPENS + 60_000, 0);
+        let arrived = Instant::now();
+        sale.complete_for_test(arrived);
+        let gone = ITEMS.iter().zip(&free).filter(|((_, limited), free)| *limited && **free < 1);
+        let gone = gone.map(|((name, _), _)| (*name).to_owned());
+        let counts = |name: &String| !accept_partial || name.starts_with("model:");
+        let items: Vec<String> = gone.filter(counts).collect();
+        let expected = (!items.is_empty()).then_some(Decision::SoldOut { items, is_final: false });
+        prop_assert_eq!(refusal(&sale, accept_partial, arrived), expected);
+    }
+}
+
+#[test]
+fn a_model_that_is_older_than_the_tap_refuses_nothing() {
+    let sale = sale(&[0; 4], OPENS + 60_000, 0);
+    let arrived = Instant::now();
+    assert_eq!(refusal(&sale, false, arrived), None, "no round has ended");
+    sale.complete_for_test(arrived - Duration::from_nanos(1));
+    assert_eq!(
+        refusal(&sale, false, arrived),
+        None,
+        "it has what was decided before the tap came, but for the last moment"
+    );
+    sale.complete_for_test(arrived);
+    assert!(refusal(&sale, false, arrived).is_some());
+    // A round that was begun before does not make it older.
+    sale.complete_for_test(arrived - Duration::from_secs(1));
+    assert!(refusal(&sale, false, arrived).is_some());
+}
+
+#[test]
+fn a_sale_that_is_fenced_or_can_t_be_followed_refuses_nothing() {
+    for is_fault in [true, false] {
+        let sale = sale(&[0; 4], OPENS + 60_000, 0);
+        let arrived = Instant::now();
+        sale.complete_for_test(arrived);
+        assert!(refusal(&sale, false, arrived).is_some());
+        sale.put_in_trouble(is_fault);
+        assert_eq!(refusal(&sale, false, arrived), None, "fault: {is_fault}");
+    }
+}
+
+#[test]
+fn inside_the_margin_of_the_clock_the_ledger_decides_the_phase() {
+    // The estimate goes on by what this test takes; a margin of an hour is far above that.
+    let hour = 3_600_000;
+    let at = |time| {
+        let (sale, arrived) = (sale(&[5; 4], time, hour), Instant::now());
+        sale.complete_for_test(arrived);
+        refusal(&sale, false, arrived)
+    };
+    assert!(matches!(at(OPENS - 2 * hour), Some(Decision::NotOpen(_))));
+    assert_eq!(at(OPENS - hour / 2), None, "it may be open");
+    assert_eq!(at(OPENS + hour / 2), None, "it may be open");
+    assert_eq!(at(CLOSES - hour / 2), None);
+    assert_eq!(at(CLOSES + hour / 2), None, "it may not be closed");
+    assert_eq!(at(CLOSES + 2 * hour), Some(Decision::Closed));
+}
