@@ -78,7 +78,7 @@ pub struct Worker {
     /// Of each sale, with the sale that it is of: one that was purged may come back as another.
     queues: RefCell<FxHashMap<String, (Arc<Sale>, Queue)>>,
     /// The same of taps that may be refused.
-    refusals: RefCell<FxHashMap<String, (Arc<Sale>, Rc<Refusals>)>>,
+    refusals: RefCell<FxHashMap<String, Rc<Refusals>>>,
     recorder: Arc<Recorder>,
     /// The sale's page, ready made.
     pub pages: Pages,
@@ -234,11 +234,11 @@ impl Worker {
     /// Where taps wait that the read model would refuse; it is made with the first one.
     pub fn refusals(&self, sale: &Arc<Sale>) -> Rc<Refusals> {
         let mut refusals = self.refusals.borrow_mut();
-        if let Some((_, refusals)) = refusals.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
+        if let Some(refusals) = refusals.get(&sale.id).filter(|refusals| refusals.are_of(sale)) {
             return refusals.clone();
         }
         let new = Rc::new(Refusals::start(sale.clone()));
-        refusals.insert(sale.id.clone(), (sale.clone(), new.clone()));
+        refusals.insert(sale.id.clone(), new.clone());
         new
     }
 }

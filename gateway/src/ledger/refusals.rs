@@ -26,6 +26,7 @@ const RELEASE_MAX: usize = 64;
 
 /// Where the requests for one sale wait at one worker.
 pub struct Refusals {
+    sale: Arc<Sale>,
     list: Rc<List>,
     task: JoinHandle<()>,
 }
@@ -35,8 +36,14 @@ impl Refusals {
     #[must_use]
     pub fn start(sale: Arc<Sale>) -> Self {
         let list = Rc::new(List::default());
-        let task = tokio::task::spawn_local(release(sale, list.clone()));
-        Self { list, task }
+        let task = tokio::task::spawn_local(release(sale.clone(), list.clone()));
+        Self { sale, list, task }
+    }
+
+    /// Whether they are for this very sale, and not for another of its name.
+    #[must_use]
+    pub fn are_of(&self, sale: &Arc<Sale>) -> bool {
+        Arc::ptr_eq(&self.sale, sale)
     }
 
     /// Waits for the end of a round that was begun after the request arrived, but not for long. Whether the round has found
