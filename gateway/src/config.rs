@@ -1,5 +1,6 @@
 //! Every option of the gateway: its flag, its variable, its key in the file, its default; all bad values at once.
 
+mod auth;
 mod limits;
 mod options;
 pub mod variables;
@@ -14,7 +15,6 @@ use clap::CommandFactory;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::Value;
-use hyper::http::HeaderValue;
 
 pub(crate) use limits::ADDRESS_LEAST;
 pub use options::{CommonOptions, DEFAULTS, ServeOptions};
@@ -22,7 +22,8 @@ use options::{Help, without_password};
 
 use crate::admit::limits::LimitSettings;
 use crate::http::connection_caps::CapSettings;
-use crate::http::peer::TrustedProxies;
+use crate::http::cors::Cors;
+use crate::http::peer::{Networks, TrustedProxies};
 use crate::http::server::ConnectionLimits;
 use crate::http::tls::{TlsFiles, read_chain};
 use crate::http::worker::RequestLimits;
@@ -57,6 +58,8 @@ pub struct ServeConfig {
     pub trusted_proxies: TrustedProxies,
     /// They put a PROXY header before every connection.
     pub proxy_protocol: bool,
+    /// Payment and order services: no limit by address applies to them.
+    pub service_addresses: Networks,
     /// The ledger.
     pub redis: Redis,
     /// What tokens are verified with.
@@ -77,8 +80,8 @@ pub struct ServeConfig {
     pub drain_delay: Duration,
     /// Until what is left is cut.
     pub drain_deadline: Duration,
-    /// Origins that may call.
-    pub cors_origins: Vec<HeaderValue>,
+    /// Pages of which origins may call, with which headers.
+    pub cors: Cors,
     /// Between two audits.
     pub audit_interval: Duration,
 }
@@ -255,7 +258,8 @@ impl Settings {
         self.check_ops_is_private(ops_listen, ops_tls.is_some() || self.problems.len() > problems);
         let names = self.list("ops-host");
         let ops_hosts = self.read("ops-host", |_| OpsHosts::parse(&names));
-        let (trusted_proxies, proxy_protocol) = (self.trusted_proxies(), self.proxy_protocol());
+        let (trusted_proxies, proxy_protocol) = (self.networks("trusted-proxies"), self.proxy_protocol());
+        let service_addresses = self.networks("service-addresses");
         let redis = self.redis_option();
         let auth = self.auth();
         let ops_token_file = self.path("ops-token-file");
@@ -274,8 +278,9 @@ impl Settings {
         let drain_delay = self.millis("drain-delay-ms", 0..=600_000);
         let drain_deadline = self.millis("drain-deadline-ms", 0..=600_000);
         let audit_interval = self.number("audit-interval-s", 1..=86_400).map(Duration::from_secs);
-        let origins = self.list("cors-origins");
-        let cors_origins = self.read("cors-origins", |_| origins.iter().map(|o| origin(o)).collect());
+        let (origins, headers) = (self.list("cors-origins"), self.list("cors-headers"));
+        let origins = self.read("cors-origins", |_| Cors::parse_origins(&origins));
+        let headers = self.read("cors-headers", |_| Cors::parse_headers(&headers));
         self.log();
         let config = (|| {
             Some(ServeConfig {
@@ -286,6 +291,7 @@ impl Settings {
                 ops_hosts: ops_hosts?,
                 trusted_proxies: trusted_proxies?,
                 proxy_protocol: proxy_protocol?,
+                service_addresses: service_addresses?,
                 redis: redis?,
                 auth,
                 ops_token_file: ops_token_file?,
@@ -296,16 +302,16 @@ impl Settings {
                 rates: rates?,
                 drain_delay: drain_delay?,
                 drain_deadline: drain_deadline?,
-                cors_origins: cors_origins?,
+                cors: Cors::new(origins?, headers?),
                 audit_interval: audit_interval?,
             })
         })();
         self.finish(config)
     }
 
-    fn trusted_proxies(&mut self) -> Option<TrustedProxies> {
-        let proxies = self.list("trusted-proxies");
-        self.read("trusted-proxies", |_| TrustedProxies::parse(&proxies))
+    fn networks(&mut self, key: &str) -> Option<Networks> {
+        let networks = self.list(key);
+        self.read(key, |_| Networks::parse(&networks))
     }
 
     fn proxy_protocol(&mut self) -> Option<bool> {
@@ -317,16 +323,6 @@ impl Settings {
             );
         }
         is_on
-    }
-
-    fn auth(&mut self) -> AuthSettings {
-        AuthSettings {
-            secret_file: self.path("auth-secret-file"),
-            jwks_file: self.path("auth-jwks-file"),
-            service_key_ids: self.list("auth-service-key-ids"),
-            issuer: Some(self.text("auth-issuer")).filter(|s| !s.is_empty()),
-            audience: Some(self.text("auth-audience")).filter(|s| !s.is_empty()),
-        }
     }
 
     /// Time-outs of connections. All are read before any is missed, so that every problem is reported.
@@ -388,15 +384,6 @@ fn authorities(path: &str) -> Result<Option<Vec<u8>>, String> {
 
 fn usize_of(n: u64) -> usize {
     usize::try_from(n).unwrap_or(usize::MAX)
-}
-
-fn origin(text: &str) -> Result<HeaderValue, String> {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let host_only = rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['/', '*', '?', '#', '@']));
-    HeaderValue::from_str(text)
-        .ok()
-        .filter(|_| host_only)
-        .ok_or_else(|| format!("holds {text:?}, which is no origin like https://shop.example"))
 }
 
 #[cfg(test)]

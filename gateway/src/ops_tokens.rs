@@ -1,13 +1,15 @@
-//! Owns the tokens of the ops listener: who may pull a lever, and under which name it is written down.
+//! The tokens of the ops listener: whose each is, and what it may do; read again when their file changes.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::Metadata;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
+use tokio::sync::watch;
 
 use crate::identify::{TOKEN_BYTES_MAX, bearer, read_limited, warn_if_shared};
 
@@ -16,24 +18,133 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const NAME_BYTES_MAX: usize = 64;
 const TOKEN_BYTES_MIN: usize = 16;
 
-/// The names and tokens of an ops token file. Only digests are kept.
+/// What a token may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Everything.
+    Operate,
+    /// Reads: the live page, sales, audits, the fleet, limits.
+    Watch,
+    /// The journal only.
+    Feed,
+}
+
+impl Role {
+    /// All of them, as they are written in the file.
+    pub const ALL: [(Self, &'static str); 3] =
+        [(Self::Operate, "operate"), (Self::Watch, "watch"), (Self::Feed, "feed")];
+
+    /// As it is written in the file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        Self::ALL.iter().find(|(_, name)| name.as_bytes() == text).map(|(role, _)| *role)
+    }
+}
+
+/// The names, tokens and roles of an ops token file. Only digests of tokens are kept.
 pub struct OpsTokens {
-    entries: Vec<(Arc<str>, [u8; 32])>,
+    path: PathBuf,
+    current: ArcSwap<Entries>,
+    changes: watch::Sender<()>,
+}
+
+/// The content of a file.
+#[derive(PartialEq, Eq)]
+struct Entries(Vec<Entry>);
+
+#[derive(PartialEq, Eq)]
+struct Entry {
+    name: Arc<str>,
+    digest: [u8; 32],
+    role: Role,
+}
+
+/// Whoever has shown a token of the file.
+#[derive(Clone)]
+pub struct Operator {
+    /// The name under which actions are written down.
+    pub name: Arc<str>,
+    role: Role,
+    digest: [u8; 32],
+}
+
+impl Operator {
+    /// Whether the role allows what this role is needed for.
+    #[must_use]
+    pub fn may(&self, needed: Role) -> bool {
+        self.role == Role::Operate || self.role == needed
+    }
 }
 
 impl OpsTokens {
-    /// Reads a file of lines `NAME TOKEN` (blank lines and lines that start with `#` are skipped),
+    /// Reads a file of lines `NAME TOKEN [ROLE]` (blank lines and lines that start with `#` are skipped),
     /// or tells every problem at once, by line and without repeating what stands there.
     pub fn load(path: &Path) -> Result<Self, Vec<String>> {
-        let (bytes, metadata) = read(path).map_err(|problem| vec![problem])?;
+        let (entries, metadata) = Entries::read(path)?;
         warn_if_shared(path, WHAT, &metadata);
-        Self::parse(&bytes).map_err(|problems| {
+        let (current, changes) = (ArcSwap::from_pointee(entries), watch::Sender::new(()));
+        Ok(Self { path: path.to_owned(), current, changes })
+    }
+
+    /// Reads the file again and takes it over if it says something else: `true`. A file that can't be used changes nothing.
+    /// Blocks on the disk.
+    pub fn reload_if_changed(&self) -> Result<bool, Vec<String>> {
+        let (entries, _) = Entries::read(&self.path)?;
+        let is_new = **self.current.load() != entries;
+        if is_new {
+            self.current.store(Arc::new(entries));
+            self.changes.send_replace(());
+        }
+        Ok(is_new)
+    }
+
+    /// Whether any token may do everything.
+    #[must_use]
+    pub fn has_operator(&self) -> bool {
+        self.current.load().0.iter().any(|entry| entry.role == Role::Operate)
+    }
+
+    /// Whose token this `Authorization` value carries.
+    pub fn who(&self, authorization: Option<&[u8]>) -> Option<Operator> {
+        let shown: [u8; 32] = Sha256::digest(bearer(authorization).ok()?).into();
+        let current = self.current.load();
+        let Entry { name, digest, role } = current.find(&shown)?;
+        Some(Operator { name: name.clone(), digest: *digest, role: *role })
+    }
+
+    /// Waits until this token does not allow this any more: it was withdrawn, or has another role.
+    pub async fn ended(self: Arc<Self>, operator: Operator, needed: Role) {
+        let mut changes = self.changes.subscribe();
+        while self.still_allows(&operator, needed) {
+            // The sender lives as long as `self`.
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn still_allows(&self, operator: &Operator, needed: Role) -> bool {
+        let current = self.current.load();
+        let role = current.find(&operator.digest).map(|entry| entry.role);
+        role.is_some_and(|role| Operator { role, ..operator.clone() }.may(needed))
+    }
+}
+
+impl Entries {
+    fn read(path: &Path) -> Result<(Self, Metadata), Vec<String>> {
+        let (bytes, metadata) = read(path).map_err(|problem| vec![problem])?;
+        let entries = Self::parse(&bytes).map_err(|problems| {
             let tell = |(line, problem)| match line {
                 Some(line) => format!("{WHAT} {}:{line}: {problem}", path.display()),
                 None => format!("{WHAT} {}: {problem}", path.display()),
             };
-            problems.into_iter().map(tell).collect()
-        })
+            problems.into_iter().map(tell).collect::<Vec<_>>()
+        })?;
+        Ok((entries, metadata))
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, Vec<(Option<usize>, String)>> {
@@ -44,8 +155,8 @@ impl OpsTokens {
         let mut tokens = HashMap::new();
         for (number, fields) in lines(bytes) {
             let mut tell = |problem: String| problems.push((Some(number), problem));
-            let Some((name, token)) = fields else {
-                tell("not `NAME TOKEN`; write a name, a space and a token".into());
+            let Some(Line { name, token, role }) = fields else {
+                tell("not `NAME TOKEN [ROLE]`; write a name, a token and, if need be, a role".into());
                 continue;
             };
             let name = std::str::from_utf8(name).ok().filter(|name| is_name(name));
@@ -58,6 +169,11 @@ impl OpsTokens {
                      characters; make one with `openssl rand -hex 32`"
                 ));
             }
+            let role = role.map_or(Some(Role::Operate), Role::parse);
+            if role.is_none() {
+                let known = Role::ALL.map(|(_, name)| name).join(", ");
+                tell(format!("ROLE must be one of {known}; left out, it is operate"));
+            }
             if let Some(name) = name
                 && let Some(first) = names.insert(name, number)
             {
@@ -66,34 +182,32 @@ impl OpsTokens {
             if let Some(first) = tokens.insert(token, number) {
                 tell(format!("the TOKEN of line {first} again; each name needs an own one"));
             }
-            if let Some(name) = name {
-                entries.push((name.into(), Sha256::digest(token).into()));
+            if let (Some(name), Some(role)) = (name, role) {
+                entries.push(Entry { name: name.into(), digest: Sha256::digest(token).into(), role });
             }
         }
         if entries.is_empty() && problems.is_empty() {
             problems.push((None, "no token in it; add a line `NAME TOKEN`".into()));
         }
-        if problems.is_empty() { Ok(Self { entries }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self(entries)) } else { Err(problems) }
     }
 
-    /// Whose token this `Authorization` value carries. Takes as long for every token of a length:
-    /// digests are compared, all of them, so that neither place nor likeness shows.
-    pub fn who(&self, authorization: Option<&[u8]>) -> Option<Arc<str>> {
-        const NOBODY: u64 = u64::MAX;
-        let shown: [u8; 32] = Sha256::digest(bearer(authorization).ok()?).into();
-        let mut found = NOBODY;
-        for (index, (_, digest)) in (0u64..).zip(&self.entries) {
-            found.conditional_assign(&index, digest.ct_eq(&shown));
+    /// The entry of a token's digest. Takes as long for every token of a length: digests are compared, all of them, so that
+    /// neither place nor likeness shows.
+    fn find(&self, shown: &[u8; 32]) -> Option<&Entry> {
+        const NONE: u64 = u64::MAX;
+        let mut found = NONE;
+        for (index, entry) in (0u64..).zip(&self.0) {
+            found.conditional_assign(&index, entry.digest.ct_eq(shown));
         }
-        let (name, _) = self.entries.get(usize::try_from(found).ok()?)?;
-        Some(Arc::clone(name))
+        self.0.get(usize::try_from(found).ok()?)
     }
 }
 
 /// Names only.
 impl fmt::Debug for OpsTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.entries.iter().map(|(name, _)| name)).finish()
+        f.debug_set().entries(self.current.load().0.iter().map(|entry| &entry.name)).finish()
     }
 }
 
@@ -102,17 +216,22 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Metadata), String> {
     read_limited(path, WHAT, FILE_BYTES_MAX)
 }
 
-/// A line's name and token.
-type Entry<'a> = (&'a [u8], &'a [u8]);
+/// The fields of a line.
+pub(crate) struct Line<'a> {
+    pub(crate) name: &'a [u8],
+    pub(crate) token: &'a [u8],
+    pub(crate) role: Option<&'a [u8]>,
+}
 
-/// The numbers of the lines that say something, each with its name and token, if it has these two.
-pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Option<Entry<'_>>)> {
+/// The numbers of the lines that say something, each with its fields, if it has two or three.
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Option<Line<'_>>)> {
     let says = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     (1..).zip(lines).filter(move |(_, line)| says(line)).map(|(number, line)| {
         let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
-        let (name, token, more) = (fields.next(), fields.next(), fields.next());
-        (number, name.zip(token).filter(|_| more.is_none()))
+        let (name, token, role, more) = (fields.next(), fields.next(), fields.next(), fields.next());
+        let line = name.zip(token).map(|(name, token)| Line { name, token, role });
+        (number, line.filter(|_| more.is_none()))
     })
 }
 
@@ -132,7 +251,8 @@ mod tests {
 
     use super::*;
 
-    const FILE: &str = "# who may\n\nmaja 0123456789abcdef\r\n  li.wei\tfedcba9876543210  \n";
+    const FILE: &str = "# who may\n\nmaja 0123456789abcdef\r\n  li.wei\tfedcba9876543210  operate\n\
+        wall 00000000wall0000 watch\nrelay 0000000relay0000 feed\n";
 
     fn load(contents: &[u8]) -> Result<OpsTokens, Vec<String>> {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -141,7 +261,7 @@ mod tests {
     }
 
     fn who(tokens: &OpsTokens, authorization: &str) -> Option<String> {
-        tokens.who(Some(authorization.as_bytes())).map(|name| name.to_string())
+        tokens.who(Some(authorization.as_bytes())).map(|operator| operator.name.to_string())
     }
 
     #[test]
@@ -152,9 +272,51 @@ mod tests {
     }
 
     #[test]
+    fn a_role_allows_what_it_is_for_and_operate_everything() {
+        let tokens = load(FILE.as_bytes()).unwrap();
+        for (token, may) in [
+            ("0123456789abcdef", [true, true, true]),
+            ("fedcba9876543210", [true, true, true]),
+            ("00000000wall0000", [false, true, false]),
+            ("0000000relay0000", [false, false, true]),
+        ] {
+            let operator = tokens.who(Some(format!("Bearer {token}").as_bytes())).unwrap();
+            assert_eq!(Role::ALL.map(|(role, _)| operator.may(role)), may, "{token}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_file_is_taken_over_and_a_bad_one_is_not() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let write = |text: &str| std::fs::write(file.path(), text).unwrap();
+        write(FILE);
+        let tokens = Arc::new(OpsTokens::load(file.path()).unwrap());
+        let wall = tokens.who(Some(b"Bearer 00000000wall0000")).unwrap();
+        let watching = tokio::spawn(tokens.clone().ended(wall.clone(), Role::Watch));
+        assert_eq!(tokens.reload_if_changed(), Ok(false));
+        write("wall hunter2");
+        let problems = tokens.reload_if_changed().unwrap_err();
+        assert!(problems[0].contains(":1: TOKEN must be"), "{problems:?}");
+        assert!(who(&tokens, "Bearer 0123456789abcdef").is_some(), "the last good content counts");
+        // Promoted, then another line; both still allow to watch.
+        for text in ["wall 00000000wall0000 operate\n", "new 1111111111111111\nwall 00000000wall0000 watch\n"]
+        {
+            write(text);
+            assert_eq!(tokens.reload_if_changed(), Ok(true));
+            assert!(tokens.still_allows(&wall, Role::Watch) && !watching.is_finished(), "{text}");
+        }
+        assert_eq!(who(&tokens, "Bearer 0123456789abcdef"), None, "withdrawn");
+        assert_eq!(who(&tokens, "Bearer 1111111111111111").as_deref(), Some("new"));
+        write("new 1111111111111111\nwall 00000000wall0000 feed\n");
+        assert_eq!(tokens.reload_if_changed(), Ok(true));
+        watching.await.unwrap();
+        tokens.clone().ended(wall, Role::Watch).await;
+    }
+
+    #[test]
     fn anything_else_gives_nobody() {
         let tokens = load(FILE.as_bytes()).unwrap();
-        assert_eq!(tokens.who(None), None);
+        assert!(tokens.who(None).is_none());
         for wrong in [
             "",
             "Bearer",
@@ -177,11 +339,12 @@ mod tests {
         let file = format!(
             "ok 0123456789abcdef\nlonely-hunter2-hunter2\nbad/name hunter2-hunter2-1\n\
              short hunter2\nok hunter2-hunter2-2\nother 0123456789abcdef\na b c\n\
-             {long} hunter2-hunter2-3\ncafé hunter2-hunter2-4\nname hunter2-hunter2-\u{e9}\n"
+             {long} hunter2-hunter2-3\ncafé hunter2-hunter2-4\nname hunter2-hunter2-\u{e9}\n\
+             a hunter2-hunter2-5 feed b\n"
         );
         let problems = load(file.as_bytes()).unwrap_err();
         let lines: Vec<_> = problems.iter().map(|problem| problem.rsplit(':').nth(1).unwrap()).collect();
-        assert_eq!(lines, ["2", "3", "4", "5", "6", "7", "8", "9", "10"], "{problems:#?}");
+        assert_eq!(lines, ["2", "3", "4", "5", "6", "7", "7", "8", "9", "10", "11"], "{problems:#?}");
         for problem in &problems {
             assert!(!problem.contains("hunter2") && !problem.contains("0123"), "{problem}");
         }
@@ -209,10 +372,16 @@ mod tests {
             file in prop::collection::vec(any::<u8>(), 0..200),
             authorization in prop::collection::vec(any::<u8>(), 0..100),
         ) {
-            if let Ok(tokens) = OpsTokens::parse(&file) {
-                prop_assert_eq!(tokens.who(Some(&authorization)), None);
+            let of = |entries| OpsTokens {
+                path: PathBuf::new(),
+                current: ArcSwap::from_pointee(entries),
+                changes: watch::Sender::new(()),
+            };
+            for file in [&file, FILE.as_bytes()] {
+                if let Ok(entries) = Entries::parse(file) {
+                    prop_assert!(of(entries).who(Some(&authorization)).is_none());
+                }
             }
-            prop_assert_eq!(OpsTokens::parse(FILE.as_bytes()).unwrap().who(Some(&authorization)), None);
         }
     }
 }

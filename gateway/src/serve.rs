@@ -19,6 +19,7 @@ use crate::http::worker::{self, Shared};
 use crate::identify::Keys;
 use crate::ledger::admin::Admin;
 use crate::ledger::audit;
+use crate::ledger::clock_offset::ClockOffset;
 use crate::ledger::fleet;
 use crate::ledger::follow::{CaughtUp, follow};
 use crate::ledger::freshness::make_rounds;
@@ -31,19 +32,19 @@ use crate::ledger::reaper::reap;
 use crate::ledger::scripts::Scripts;
 use crate::ledger::{Pool, checkout_each};
 use crate::ops::admin::Ops;
+use crate::ops::files::WatchedFiles;
 use crate::ops::health::{Durable, Health, Readiness};
 use crate::ops::live::{self, Live};
-use crate::ops::metrics::labels::User;
+use crate::ops::metrics::labels::{User, WatchedFile};
 use crate::ops::metrics::{Exposition, Metrics, Sources};
 use crate::ops::report::{self, Reporter};
+use crate::ops::self_checks::SelfChecks;
 use crate::ops_tokens::OpsTokens;
 use crate::runtime;
 use crate::signals::Signals;
 
 /// Connections of the pool: admin calls, audits, readiness.
 pub(crate) const POOL: usize = 8;
-/// How often key files and certificates are looked at.
-const FILES_INTERVAL: Duration = Duration::from_secs(2);
 /// How often readiness is looked at for the metrics.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the fleet may take to hear that this gateway leaves.
@@ -77,12 +78,13 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     let [tls, ops_tls] = [&config.tls, &config.ops_tls]
         .map(|files| files.as_ref().map(Tls::load).transpose().map(|tls| tls.map(Arc::new)));
     let (keys, tokens, tls, ops_tls) = match (keys, tokens, tls, ops_tls) {
-        (Ok(keys), Ok(tokens), Ok(tls), Ok(ops_tls)) => (Arc::new(keys), tokens, tls, ops_tls),
+        (Ok(keys), Ok(tokens), Ok(tls), Ok(ops_tls)) => (Arc::new(keys), Arc::new(tokens), tls, ops_tls),
         (keys, tokens, tls, ops_tls) => {
             let problems = [keys.err(), tokens.err(), tls.err(), ops_tls.err()];
             return Err(ServeError::Usage(problems.into_iter().flatten().flatten().collect()));
         }
     };
+    keys.log_findings();
     let pool = config.redis.pool(POOL);
 
     // Bind: ports are known, and taken, before any work starts.
@@ -110,6 +112,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     let rates = Arc::new(Limits::new(config.rates));
     let readiness = Arc::new(Readiness::default());
     let hearsay = Arc::new(Hearsay::new(addresses.public.to_string()));
+    let checks = Arc::new(SelfChecks { leeway_s: config.auth.leeway_s, ..SelfChecks::default() });
     let shared = Shared {
         sales: sales.clone(),
         keys: keys.clone(),
@@ -123,7 +126,8 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             proxy_protocol: config.proxy_protocol,
             caps: Arc::new(ConnectionCaps::new(config.caps)),
         },
-        origins: config.cors_origins.clone().into(),
+        cors: config.cors.clone(),
+        service_addresses: config.service_addresses.clone(),
         rates: rates.clone(),
         metrics: metrics.clone(),
     };
@@ -136,14 +140,16 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             sales: sales.clone(),
             readiness: readiness.clone(),
             hearsay: hearsay.clone(),
+            checks: checks.clone(),
         });
+        let clock = checks.clock.clone();
         let healer = Healer {
             pool: config.redis.pool(POOL),
             scripts: shared.scripts.clone(),
             hearsay: hearsay.clone(),
             told_survives: config.redis.told_survives(),
         };
-        thread("ledger", move || keep_ledger(shared, healer, caught_up, reporter))?;
+        thread("ledger", move || keep_ledger(shared, healer, caught_up, clock, reporter))?;
     }
     let (worker_ended, mut workers_ended) = tokio::sync::mpsc::channel::<()>(1);
     for (n, listener) in listeners.into_iter().enumerate() {
@@ -165,21 +171,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         let draining = Arc::new(AtomicBool::new(false));
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
         tokio::task::spawn_local(load_scripts(pool.clone(), scripts, scripts_loaded.clone()));
-        tokio::task::spawn_local(watch_files(
-            (keys.clone(), signals.hangups()),
-            Keys::reload_if_changed,
-            |keys| tracing::info!(generation = keys.generation(), "the keys changed"),
-            ("the key file can't be used; the old keys stay", 1),
-        ));
-        for tls in [&tls, &ops_tls].into_iter().flatten() {
-            tokio::task::spawn_local(watch_files(
-                (tls.clone(), signals.hangups()),
-                Tls::reload_if_changed,
-                |_| tracing::info!("the certificate changed"),
-                // The two files are replaced one after the other.
-                ("the certificate can't be used; the old one stays", 2),
-            ));
-        }
+        watch_files(&checks.files, &keys, &tokens, [&tls, &ops_tls], &signals);
         tokio::task::spawn_local(audit_all(
             admin.clone(),
             sales.clone(),
@@ -200,12 +192,14 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             keys,
             readiness: readiness.clone(),
             hearsay: hearsay.clone(),
+            checks: checks.clone(),
         });
         let live = Live::start(live::Sources {
             sales: sales.clone(),
             metrics: metrics.clone(),
             hearsay: hearsay.clone(),
             readiness,
+            checks,
         });
         let ops = Rc::new(Ops {
             live,
@@ -264,6 +258,7 @@ fn keep_ledger(
     shared: Shared,
     healer: Healer,
     caught_up: Arc<CaughtUp>,
+    clock: Arc<ClockOffset>,
     mut reporter: Reporter,
 ) -> io::Result<()> {
     runtime::run(async move {
@@ -280,6 +275,7 @@ fn keep_ledger(
             shared.rates,
             fleet_use,
             hearsay,
+            clock,
             move || reporter.report(),
         ));
         follow(shared.redis, shared.scripts, shared.sales, caught_up, follower_use).await;
@@ -325,35 +321,33 @@ async fn watch_readiness(health: Rc<Health>, readiness: Arc<Readiness>) {
     }
 }
 
-/// Reads files again when they change, and at every hang-up. Bad ones keep what was there before, and are reported once, at this
-/// look at them in a row; after a hang-up at once.
-async fn watch_files<T: Send + Sync + 'static>(
-    (files, mut hangups): (Arc<T>, watch::Receiver<u64>),
-    reload: fn(&T) -> Result<bool, Vec<String>>,
-    changed: fn(&T),
-    (bad, tell_at): (&'static str, u32),
+/// Reads keys, ops tokens and certificates again while the gateway runs, at every hang-up at once.
+fn watch_files(
+    files: &Arc<WatchedFiles>,
+    keys: &Arc<Keys>,
+    tokens: &Arc<OpsTokens>,
+    [tls, ops_tls]: [&Option<Arc<Tls>>; 2],
+    signals: &Signals,
 ) {
-    let (mut found, mut looks, mut told) = (Vec::new(), 0, Vec::new());
-    loop {
-        let is_asked =
-            tokio::time::timeout(FILES_INTERVAL, hangups.changed()).await.is_ok_and(|asked| asked.is_ok());
-        let read = files.clone();
-        match tokio::task::spawn_blocking(move || reload(&read)).await {
-            Ok(Ok(is_new)) => {
-                if is_new {
-                    changed(&files);
-                }
-                (found, looks, told) = Default::default();
-            }
-            Ok(Err(problems)) => {
-                looks = if problems == found { looks + 1 } else { 1 };
-                if is_asked || (looks >= tell_at && problems != told) {
-                    tracing::error!(?problems, "{bad}");
-                    told.clone_from(&problems);
-                }
-                found = problems;
-            }
-            Err(_) => {}
+    let file = if keys.are_public() { WatchedFile::AuthJwks } else { WatchedFile::AuthSecret };
+    tokio::task::spawn_local(files.clone().watch(
+        file,
+        (keys.clone(), signals.hangups()),
+        Keys::reload_if_changed,
+        1,
+    ));
+    let ops_tokens = (tokens.clone(), signals.hangups());
+    let reload = OpsTokens::reload_if_changed;
+    tokio::task::spawn_local(files.clone().watch(WatchedFile::OpsTokens, ops_tokens, reload, 1));
+    for (file, tls) in [(WatchedFile::Tls, tls), (WatchedFile::OpsTls, ops_tls)] {
+        if let Some(tls) = tls {
+            // Certificate and key are replaced one after the other.
+            tokio::task::spawn_local(files.clone().watch(
+                file,
+                (tls.clone(), signals.hangups()),
+                Tls::reload_if_changed,
+                2,
+            ));
         }
     }
 }

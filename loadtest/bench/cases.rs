@@ -37,8 +37,6 @@ pub(crate) enum Case {
     Mixed,
     /// Tokens that are not right: 401.
     Unauthenticated,
-    /// The same from an address that has sent too many of them: 429.
-    Unverified,
     /// A buyer who asks too often: 429.
     Limited,
     /// A body with a field that is not known: 400.
@@ -48,7 +46,7 @@ pub(crate) enum Case {
 }
 
 impl Case {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Won,
         Self::SoldOut,
         Self::NotOpen,
@@ -56,7 +54,6 @@ impl Case {
         Self::Status,
         Self::Mixed,
         Self::Unauthenticated,
-        Self::Unverified,
         Self::Limited,
         Self::Invalid,
         Self::Shed,
@@ -72,7 +69,6 @@ impl Case {
             Self::Status => "status",
             Self::Mixed => "mixed",
             Self::Unauthenticated => "unauthenticated",
-            Self::Unverified => "unverified",
             Self::Limited => "limited",
             Self::Invalid => "invalid",
             Self::Shed => "shed",
@@ -82,8 +78,7 @@ impl Case {
     /// What the door refuses, and how: the case's own gateway has these options, and nearly every answer this status.
     pub(crate) fn at_the_door(self) -> Option<(&'static [&'static str], u16)> {
         match self {
-            Self::Unauthenticated => Some((&["--limit-unverified", "off"], 401)),
-            Self::Unverified => Some((&["--limit-unverified", "1:1"], 429)),
+            Self::Unauthenticated => Some((&[], 401)),
             Self::Limited => Some((&["--limit-buyer", "1:1"], 429)),
             Self::Invalid => Some((&[], 400)),
             // Nine taps find room, and wait there.
@@ -101,9 +96,7 @@ impl Case {
     fn sale(self) -> &'static str {
         match self {
             Self::Won | Self::Replay | Self::Status | Self::Shed => "won",
-            Self::SoldOut | Self::Unauthenticated | Self::Unverified | Self::Limited | Self::Invalid => {
-                "gone"
-            }
+            Self::SoldOut | Self::Unauthenticated | Self::Limited | Self::Invalid => "gone",
             Self::NotOpen => "later",
             Self::Mixed => "mixed",
         }
@@ -192,9 +185,7 @@ pub(crate) fn requests(case: Case, buyers: &Buyers, stores: usize) -> Requests {
     let taps = || buyers.taps(case.sale(), stores);
     match case {
         Case::Status => status_read(),
-        Case::Unauthenticated | Case::Unverified => {
-            taps().with("\r\nidempotency-key", "x\r\nidempotency-key")
-        }
+        Case::Unauthenticated => taps().with("\r\nidempotency-key", "x\r\nidempotency-key"),
         Case::Limited => taps().only(0),
         Case::Invalid => taps().with("{\"model\"", "{\"modal\""),
         _ => taps(),

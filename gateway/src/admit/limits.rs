@@ -7,7 +7,6 @@ use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -48,8 +47,6 @@ pub struct Limits {
     ceilings: Buckets,
     /// Tokens that were right when they were seen.
     known: KnownTokens,
-    /// Until then, in ns after `since`, an address can be short of units for tokens that are not right.
-    suspicious_until: AtomicU64,
 }
 
 /// What holds at the moment.
@@ -91,7 +88,6 @@ impl Limits {
             unverified: Buckets::with_room_for(settings.keys_max),
             ceilings: Buckets::with_room_for(CEILINGS),
             known: KnownTokens::default(),
-            suspicious_until: AtomicU64::new(0),
             settings,
         }
     }
@@ -152,42 +148,50 @@ impl Limits {
         self.ceiling(&rates, cost, now)
     }
 
-    /// Whether a token from this address is looked at: not if the address has spent what it has for tokens that are
-    /// not right, unless the token is known to have been right.
-    pub fn token(
-        &self,
-        address: impl FnOnce() -> IpAddr,
-        token: &[u8],
-        now: Instant,
-    ) -> Result<(), Exceeded> {
-        let now = self.nanos(now);
-        if now.as_u64() >= self.suspicious_until.load(Ordering::Relaxed) {
+    /// Whether the signature of a token may be checked, where that costs more than a refusal. An address that has spent
+    /// what it has for wrong signatures shares with all others like it what the gateway keeps for tokens that it has not
+    /// seen; beyond that only a token that was right before is checked.
+    pub fn signature(&self, address: IpAddr, token: &[u8], now: Instant) -> Result<(), Exceeded> {
+        let (rates, now) = (self.in_force.load(), self.nanos(now));
+        let look = || self.unverified.look_at(now);
+        let own = || {
+            take(
+                &rates,
+                Policy::Unverified,
+                look,
+                || self.key(&network(address)),
+                self.settings.costs.unverified,
+                now,
+            )
+        };
+        let shared = || take(&rates, Policy::Unverified, look, || self.reserve(), NonZeroU32::MIN, now);
+        let Err(exceeded) = own() else { return Ok(()) };
+        let Err(for_all) = shared() else { return Ok(()) };
+        if self.known.contains(self.key(token)) {
             return Ok(());
         }
-        let rates = self.in_force.load();
-        let key = || self.key(&network(address()));
-        let cost = self.settings.costs.unverified;
-        take(&rates, Policy::Unverified, || self.unverified.look_at(now), key, cost, now)
-            .or_else(|exceeded| if self.known.contains(self.key(token)) { Ok(()) } else { Err(exceeded) })
+        // Whichever has enough again first.
+        Err(Exceeded { wait: exceeded.wait.min(for_all.wait), ..exceeded })
     }
 
-    /// A token was right: it is known from now on.
-    pub fn token_was_right(&self, token: &[u8]) {
+    /// A signature was right: its token is known from now on.
+    pub fn signature_was_right(&self, token: &[u8]) {
         self.known.add(self.key(token));
     }
 
-    /// A token was not right, or there was none where one is needed: its address pays.
-    pub fn token_was_wrong(&self, address: IpAddr, now: Instant) {
+    /// A signature was wrong: its address pays, or else what is kept for all.
+    pub fn signature_was_wrong(&self, address: IpAddr, now: Instant) {
         let (rates, now) = (self.in_force.load(), self.nanos(now));
-        let Some(rate) = rates.shares.of(Policy::Unverified) else {
-            return;
-        };
-        // Longer than it takes until every address has all of its units back.
-        let all_back = Nanos::from(rate.quota().burst_size_replenished_in()) + now;
-        self.suspicious_until.fetch_max(all_back.as_u64(), Ordering::Relaxed);
-        let key = || self.key(&network(address));
+        let buckets = || self.unverified.at(now);
         let cost = self.settings.costs.unverified;
-        let _ = take(&rates, Policy::Unverified, || self.unverified.at(now), key, cost, now);
+        if take(&rates, Policy::Unverified, buckets, || self.key(&network(address)), cost, now).is_err() {
+            let _ = take(&rates, Policy::Unverified, buckets, || self.reserve(), NonZeroU32::MIN, now);
+        }
+    }
+
+    /// The bucket for tokens that were not seen before, of all addresses that have spent their own.
+    fn reserve(&self) -> u64 {
+        self.key(&Policy::Unverified)
     }
 
     fn ceiling(&self, rates: &InForce, cost: NonZeroU32, now: Nanos) -> Result<(), Exceeded> {

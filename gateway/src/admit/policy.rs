@@ -16,7 +16,7 @@ pub enum Policy {
     Buyer,
     /// The calls without a token from one client address.
     Address,
-    /// The tokens from one client address that were not right.
+    /// Wrong signatures of public keys from one client address.
     Unverified,
     /// The new reservations of one sale, all gateways together.
     Sale,
@@ -146,7 +146,7 @@ pub struct Costs {
     pub read: NonZeroU32,
     /// A call without a token: the sale, its stores, the time.
     pub status: NonZeroU32,
-    /// A token that is not right.
+    /// A wrong signature of a public key.
     pub unverified: NonZeroU32,
 }
 

@@ -73,6 +73,10 @@ pub struct ServeOptions {
     #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) proxy_protocol: Option<String>,
+    /// Addresses or networks of payment and order services, separated by commas: no limit by address applies to them
+    #[arg(long, env = "LAUNCHGATE_SERVICE_ADDRESSES", value_name = "LIST")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service_addresses: Option<String>,
     /// The certificate of the ops listener and its chain, PEM; read again when it changes
     #[arg(long, env = "LAUNCHGATE_OPS_TLS_CERT_FILE", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -110,7 +114,11 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_AUTH_AUDIENCE", value_name = "TEXT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) auth_audience: Option<String>,
-    /// A file with lines of `NAME TOKEN`: who may pull levers
+    /// What the clocks of those who sign tokens may differ from ours by, in s, at most 60
+    #[arg(long, env = "LAUNCHGATE_AUTH_LEEWAY", value_name = "S")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) auth_leeway: Option<String>,
+    /// A file with lines of `NAME TOKEN [ROLE]`: who may call the ops listener; ROLE is operate (everything; the default), watch (reads only) or feed (the journal only); read again when it changes
     #[arg(long, env = "LAUNCHGATE_OPS_TOKEN_FILE", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) ops_token_file: Option<String>,
@@ -150,7 +158,7 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_LIMIT_ADDRESS", value_name = "RATE:BURST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limit_address: Option<String>,
-    /// What tokens that are not right may spend from one client address; then only tokens that were right before are looked at
+    /// What wrong signatures of public keys may spend from one client address; beyond it, tokens that were never right before share what is left for all addresses together (a secret of HS256: no limit)
     #[arg(long, env = "LAUNCHGATE_LIMIT_UNVERIFIED", value_name = "RATE:BURST")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) limit_unverified: Option<String>,
@@ -182,7 +190,7 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_COST_STATUS", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cost_status: Option<String>,
-    /// Units that a token that is not right costs
+    /// Units that a wrong signature of a public key costs
     #[arg(long, env = "LAUNCHGATE_COST_UNVERIFIED", value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cost_unverified: Option<String>,
@@ -210,10 +218,14 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_DRAIN_DEADLINE_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) drain_deadline_ms: Option<String>,
-    /// Origins whose pages may call, separated by commas, as browsers send them: https://shop.example
+    /// Origins whose pages may call, separated by commas, as browsers send them: https://shop.example, capacitor://localhost; https://*.shop.example is any one name below
     #[arg(long, env = "LAUNCHGATE_CORS_ORIGINS", value_name = "ORIGINS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) cors_origins: Option<String>,
+    /// Request headers that these pages may send besides those of the API, separated by commas
+    #[arg(long, env = "LAUNCHGATE_CORS_HEADERS", value_name = "NAMES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cors_headers: Option<String>,
     /// Between two full audits of every sale, in s
     #[arg(long, env = "LAUNCHGATE_AUDIT_INTERVAL_S", value_name = "S")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -228,6 +240,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("tls-key-file", ""),
     ("trusted-proxies", ""),
     ("proxy-protocol", "false"),
+    ("service-addresses", ""),
     ("ops-tls-cert-file", ""),
     ("ops-tls-key-file", ""),
     ("ops-host", ""),
@@ -242,6 +255,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("auth-service-key-ids", ""),
     ("auth-issuer", ""),
     ("auth-audience", ""),
+    ("auth-leeway", "5s"),
     ("ops-token-file", ""),
     ("workers", "0"),
     ("connections-max", "10000"),
@@ -268,6 +282,7 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("drain-delay-ms", "1000"),
     ("drain-deadline-ms", "10000"),
     ("cors-origins", ""),
+    ("cors-headers", "baggage,sentry-trace,traceparent,tracestate"),
     ("audit-interval-s", "60"),
     ("log-format", "text"),
     ("log-level", "info"),

@@ -69,9 +69,7 @@ fn a_flag_goes_before_the_file_and_the_document_can_be_read_back() {
     let document = Settings::new(&common, Some(&serve)).document().unwrap();
     std::fs::write(&file, document).unwrap();
     let config = Settings::new(&common, None).serve().map_err(|p| p.join("\n"));
-    assert!(
-        config.is_ok_and(|c| c.workers == 5 && c.requests.queue.batch_max == 7 && c.cors_origins.len() == 2)
-    );
+    assert!(config.is_ok_and(|c| c.workers == 5 && c.requests.queue.batch_max == 7 && c.cors.origins() == 2));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::words::some;
 use crate::admit::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::ledger::fleet::SetLimits;
-use crate::ops::alarms::Level;
+use crate::ops::alarms::{Level, is_proxy_unlisted};
 use crate::ops::report::GatewayReport;
 
 /// A gateway that was started a shorter time ago has not had the time to say that it is ready.
@@ -39,6 +39,8 @@ pub(super) struct Here {
     pub not_ready: Option<String>,
     /// Whether it shows the certificate that our option names; `None`: it has none.
     pub has_our_certificate: Option<bool>,
+    /// Requests whose Forwarded or X-Forwarded-For it has ignored, and all of them.
+    pub forwarded_ignored: (u64, u64),
 }
 
 /// Every check.
@@ -138,6 +140,18 @@ fn here(facts: &FleetFacts, lines: &mut Lines) {
         let found = "the gateway that runs here shows another certificate than --ops-tls-cert-file has";
         lines.warn("certificate", found, "it reads the file again every 2 s: if this stays, see its log");
     }
+    let (ignored, all) = here.forwarded_ignored;
+    if is_proxy_unlisted(ignored, all) {
+        let found = format!(
+            "{ignored} of {all} requests at the gateway that runs here have Forwarded or X-Forwarded-For, which is ignored: \
+             --trusted-proxies does not list where they come from, so all clients behind a proxy share its limits"
+        );
+        lines.warn(
+            "proxies",
+            found,
+            "list your proxies with --trusted-proxies, or have them send the PROXY protocol",
+        );
+    }
 }
 
 fn scripts(facts: &FleetFacts, lines: &mut Lines) {
@@ -217,6 +231,9 @@ mod tests {
         }
     }
 
+    const HERE: Here =
+        Here { has_our_scripts: None, not_ready: None, has_our_certificate: None, forwarded_ignored: (0, 0) };
+
     fn good() -> FleetFacts {
         let mut configured = Rates::default();
         for policy in [Policy::Buyer, Policy::Address, Policy::Unverified] {
@@ -227,7 +244,7 @@ mod tests {
             live: Ok(vec![gateway("10.0.0.1:80", "0.1.0"), gateway("10.0.0.2:80", "0.1.0")]),
             expected: Some(2),
             scripts: Ok((12, 12)),
-            here: Some(Here { has_our_scripts: Some(true), not_ready: None, has_our_certificate: None }),
+            here: Some(Here { has_our_scripts: Some(true), ..HERE }),
             configured,
             set: Ok(SetLimits::default()),
         }
@@ -266,15 +283,16 @@ mod tests {
         assert_eq!(bad(&FleetFacts { live: Err("READONLY".into()), ..good() }), [("gateways", Warn)]);
         let here = |not_ready: Option<&str>, has_our_certificate| {
             let not_ready = not_ready.map(Into::into);
-            FleetFacts {
-                here: Some(Here { has_our_scripts: None, not_ready, has_our_certificate }),
-                ..good()
-            }
+            FleetFacts { here: Some(Here { not_ready, has_our_certificate, ..HERE }), ..good() }
         };
-        let other = Here { has_our_scripts: Some(false), not_ready: None, has_our_certificate: None };
+        let other = Here { has_our_scripts: Some(false), ..HERE };
         assert_eq!(bad(&FleetFacts { here: Some(other), ..good() }), [("binary", Fail)]);
         assert_eq!(bad(&here(Some("draining"), Some(true))), [("ready", Fail)]);
         assert_eq!(bad(&here(None, Some(false))), [("certificate", Warn)]);
+        let unlisted =
+            |forwarded_ignored| FleetFacts { here: Some(Here { forwarded_ignored, ..HERE }), ..good() };
+        assert_eq!(bad(&unlisted((40, 60))), [("proxies", Warn)]);
+        assert_eq!(bad(&unlisted((40, 6_000))), []);
         assert_eq!(bad(&FleetFacts { scripts: Ok((0, 12)), ..good() }), [("scripts", Fail)]);
         assert_eq!(bad(&FleetFacts { scripts: Ok((3, 12)), ..good() }), [("scripts", Warn)]);
     }

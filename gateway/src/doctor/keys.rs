@@ -24,6 +24,8 @@ pub(super) struct KeyFacts {
     pub auth: Result<Auth, Vec<String>>,
     /// Names of ops, each with the bits of his token, or why the file can't be used.
     pub ops: Result<Vec<(String, f64)>, Vec<String>>,
+    /// Whether any of these tokens may do everything.
+    pub has_operator: bool,
     /// Files that others on this machine may read: what, where, mode.
     pub shared: Vec<(&'static str, PathBuf, u32)>,
     /// The name that apps call, if it was told.
@@ -43,6 +45,8 @@ pub(super) enum Auth {
         keys: Vec<(String, Option<i64>)>,
         /// How many of them may sign for a service.
         services: usize,
+        /// Keys of the set that can't be used, and listed service keys that are missing.
+        findings: Vec<String>,
         /// Whether tokens must come from one issuer, and be meant for one audience.
         is_bound: bool,
     },
@@ -125,8 +129,11 @@ fn auth(facts: &KeyFacts, lines: &mut Lines) {
         Ok(Auth::Secret(_)) => {
             lines.ok("tokens", "HS256 with a secret: whoever has it can make tokens for anybody")
         }
-        Ok(Auth::Jwks { keys, services, is_bound }) => {
+        Ok(Auth::Jwks { keys, services, findings, is_bound }) => {
             expiries(facts, keys, lines);
+            for found in findings {
+                lines.warn("tokens", found, "no token may be signed with it: ask whoever publishes the set");
+            }
             if *services == 0 {
                 lines.fail(
                     "services",
@@ -193,6 +200,11 @@ fn ops(facts: &KeyFacts, lines: &mut Lines) {
     } else {
         let found = format!("tokens that can be guessed: those of {}", some(&weak));
         lines.warn("ops", found, "make better ones with `openssl rand -hex 32`: they close sales");
+    }
+    if !facts.has_operator {
+        let found =
+            "no ops token has the role operate: on the day nothing can be paused or closed over the API";
+        lines.warn("ops", found, "give one line of the ops token file the role operate, or none");
     }
 }
 
@@ -272,7 +284,7 @@ mod tests {
 
     fn jwks(ends: Option<i64>, services: usize, is_bound: bool) -> KeyFacts {
         let keys = vec![("a".to_owned(), None), ("b".to_owned(), ends)];
-        KeyFacts { auth: Ok(Auth::Jwks { keys, services, is_bound }), ..good() }
+        KeyFacts { auth: Ok(Auth::Jwks { keys, services, findings: Vec::new(), is_bound }), ..good() }
     }
 
     fn good() -> KeyFacts {
@@ -281,6 +293,7 @@ mod tests {
             launch: Some(("small".into(), NOW + DAY_S)),
             auth: Ok(Auth::Secret(256.0)),
             ops: Ok(vec![("maja".into(), 256.0)]),
+            has_operator: true,
             shared: Vec::new(),
             host: Some("shop.example".into()),
             certificates: vec![("", Ok(certificate()))],
@@ -325,6 +338,7 @@ mod tests {
             (jwks(None, 0, true), &[("services", Fail)]),
             (jwks(None, 1, false), &[("audience", Warn)]),
             (KeyFacts { ops: Err(problems()), ..good() }, &[("ops", Fail), ("ops", Fail)]),
+            (KeyFacts { has_operator: false, ..good() }, &[("ops", Warn)]),
             (
                 KeyFacts { ops: Ok(vec![("li".into(), 95.0), ("maja".into(), 96.0)]), ..good() },
                 &[("ops", Warn)],

@@ -223,6 +223,7 @@ impl Ledger {
             has_our_scripts: running.scripts.as_ref().map(|print| *print == Scripts::new(REAL_CLOCK).print()),
             not_ready: running.not_ready.clone(),
             has_our_certificate: running.has_our_certificate,
+            forwarded_ignored: running.forwarded_ignored,
         });
         let mut lines = fleet::check(&self.fleet);
         for sale in &mut self.sales {

@@ -17,7 +17,7 @@ const WORST_MAX: Duration = Duration::from_millis(100);
 /// What Redis itself noted as slow, in ms, and how long ago that still counts, in s.
 const EVENT_MS_MIN: i64 = 100;
 const EVENT_AGE_MAX: i64 = 3_600;
-/// Clocks that differ by more: logs don't line up. And the leeway of tokens.
+/// Clocks that differ by more: logs don't line up. And tokens are judged by another time than they were made.
 const OFFSET_WARN_MS: f64 = 200.0;
 const OFFSET_FAIL_MS: f64 = 2_000.0;
 /// A file that has grown by half, and from this size on, is rewritten soon.

@@ -1,8 +1,11 @@
-//! Browsers on other origins: who may call, and what their scripts may read.
+//! Browsers on other origins: which pages may call, with which headers, and what their scripts may read.
+
+use std::sync::Arc;
 
 use hyper::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_METHOD, HeaderName, ORIGIN,
+    VARY,
 };
 use hyper::http::request::Parts;
 use hyper::http::{HeaderValue, Method};
@@ -10,39 +13,284 @@ use hyper::http::{HeaderValue, Method};
 use super::respond::{self, Answer};
 
 const EXPOSED: &str = "Retry-After, Location, ETag, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id, traceresponse";
-const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-None-Match, traceparent, tracestate";
+/// What calls of the API need; further ones are configured.
+const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-None-Match";
+/// Origins that can be listed, and further headers.
+const LISTED_MAX: usize = 256;
+/// An origin as a browser sends it is shorter: a name has at most 253 characters.
+const ORIGIN_BYTES_MAX: usize = 320;
 
-/// The listed origin that a request comes from, if it does.
-#[must_use]
-pub fn origin(origins: &[HeaderValue], parts: &Parts) -> Option<HeaderValue> {
-    let origin = parts.headers.get(ORIGIN)?;
-    origins.iter().find(|known| *known == origin).cloned()
+/// Pages of which origins may call, with which headers.
+#[derive(Debug, Clone, Default)]
+pub struct Cors {
+    origins: Arc<[Origin]>,
+    /// The value of `Access-Control-Allow-Headers`.
+    headers: Option<HeaderValue>,
 }
 
-/// The answer to a preflight for a path that has these methods, or `None` if it is none.
-#[must_use]
-pub fn preflight(origin: Option<&HeaderValue>, parts: &Parts, methods: &[&str]) -> Option<Answer> {
-    origin?;
-    (parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD))
-        .then_some(())?;
-    let mut answer = respond::preflight();
-    let headers = answer.headers_mut();
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_str(&methods.join(", ")).ok()?);
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));
-    // Ten minutes: long enough for a launch, short enough for a change of the list.
-    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-    Some(answer)
+/// An origin of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// This one.
+    One(String),
+    /// Any one label between these two: `https://` and `.shop.example`.
+    AnyLabel(String, String),
 }
 
-/// Marks an answer for the origin that it goes to. Only where origins are configured does an answer
-/// depend on the origin.
-pub fn mark(answer: &mut Answer, configured: bool, origin: Option<HeaderValue>) {
-    let headers = answer.headers_mut();
-    if configured {
-        headers.append(VARY, HeaderValue::from_static("Origin"));
+impl Cors {
+    /// Of these.
+    #[must_use]
+    pub fn new(origins: Vec<Origin>, headers: Vec<HeaderName>) -> Self {
+        let all = headers.iter().fold(HEADERS.to_owned(), |all, name| format!("{all}, {name}"));
+        Self { origins: origins.into(), headers: HeaderValue::try_from(all).ok() }
     }
-    if let Some(origin) = origin {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+
+    /// How many origins are listed.
+    #[must_use]
+    pub fn origins(&self) -> usize {
+        self.origins.len()
+    }
+
+    /// Reads origins, or says of the first that no browser sends so why.
+    pub fn parse_origins(list: &[String]) -> Result<Vec<Origin>, String> {
+        at_most(list)?;
+        list.iter().map(|text| Origin::parse(text).map_err(|why| format!("holds {text:?}: {why}"))).collect()
+    }
+
+    /// Reads the names of request headers.
+    pub fn parse_headers(list: &[String]) -> Result<Vec<HeaderName>, String> {
+        at_most(list)?;
+        let name = |text: &String| match text.as_str() {
+            "*" => Err("holds \"*\": browsers don't take it for every header; name each".to_owned()),
+            name => name.parse().map_err(|_| format!("holds {name:?}, which is not a valid header name")),
+        };
+        list.iter().map(name).collect()
+    }
+
+    /// The listed origin that a request comes from, if it does.
+    #[must_use]
+    pub fn origin(&self, parts: &Parts) -> Option<HeaderValue> {
+        let sent = parts.headers.get(ORIGIN)?;
+        self.origins.iter().any(|listed| listed.matches(sent.as_bytes())).then(|| sent.clone())
+    }
+
+    /// The answer to a preflight from a listed origin for a path that has these methods; `None` if it is not a preflight.
+    #[must_use]
+    pub fn preflight(&self, origin: Option<&HeaderValue>, parts: &Parts, methods: &[&str]) -> Option<Answer> {
+        origin?;
+        (parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD))
+            .then_some(())?;
+        let mut answer = respond::preflight();
+        let headers = answer.headers_mut();
+        headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_str(&methods.join(", ")).ok()?);
+        headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, self.headers.clone()?);
+        // Ten minutes: long enough for a launch, short enough for a change of the list.
+        headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        Some(answer)
+    }
+
+    /// Marks an answer for the origin that it goes to. Only where origins are configured does an answer
+    /// depend on the origin.
+    pub fn mark(&self, answer: &mut Answer, origin: Option<HeaderValue>) {
+        let headers = answer.headers_mut();
+        if !self.origins.is_empty() {
+            headers.append(VARY, HeaderValue::from_static("Origin"));
+        }
+        if let Some(origin) = origin {
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        }
+    }
+}
+
+fn at_most(list: &[String]) -> Result<(), String> {
+    if list.len() > LISTED_MAX {
+        return Err(format!("holds {} entries; at most {LISTED_MAX} are allowed", list.len()));
+    }
+    Ok(())
+}
+
+impl Origin {
+    /// Reads an origin as browsers write it (RFC 6454, section 6.2), or says what to write instead.
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "*" => return Err("every page of the world is not supported; list the origins".into()),
+            "null" => {
+                return Err("browsers send it for any file and any sandboxed frame, so it is not supported; serve the \
+                            page from an origin of its own"
+                    .into());
+            }
+            _ => {}
+        }
+        if !text.is_ascii() {
+            return Err(
+                "not ASCII; write the name as browsers send it, as in https://xn--fiqs8s.example".into()
+            );
+        }
+        let text = text.to_ascii_lowercase();
+        let Some((scheme, authority)) = text.split_once("://") else {
+            return Err("not an origin like https://shop.example or capacitor://localhost".into());
+        };
+        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_lowercase())
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+        if !is_scheme {
+            return Err(format!("{scheme:?} is not a valid scheme, like https or capacitor"));
+        }
+        if scheme == "file" {
+            return Err(
+                "browsers send \"null\" for files, which is not supported; serve the page from an origin of \
+                        its own"
+                    .into(),
+            );
+        }
+        if let Some(at) = authority.find(['/', '?', '#', '@']) {
+            return Err(format!("an origin ends after host and port; leave out {:?}", &authority[at..]));
+        }
+        let (host, port) = split_port(authority)?;
+        let default = match scheme {
+            "http" => Some(80),
+            "https" => Some(443),
+            _ => None,
+        };
+        // Browsers leave out the port that the scheme has anyway.
+        let end = port.filter(|port| Some(*port) != default).map_or(String::new(), |port| format!(":{port}"));
+        let Some(parent) = host.strip_prefix("*.") else {
+            if host.contains('*') {
+                return Err(
+                    "a * is supported only for the whole first name, as in https://*.shop.example".into()
+                );
+            }
+            check_host(host)?;
+            return Ok(Self::One(format!("{scheme}://{host}{end}")));
+        };
+        check_host(parent)?;
+        if parent.contains('*') || !parent.contains('.') || parent.parse::<std::net::Ipv4Addr>().is_ok() {
+            return Err(
+                "behind *. a name of two parts or more is needed, as in https://*.shop.example".into()
+            );
+        }
+        Ok(Self::AnyLabel(format!("{scheme}://"), format!(".{parent}{end}")))
+    }
+
+    fn matches(&self, sent: &[u8]) -> bool {
+        match self {
+            Self::One(origin) => origin.as_bytes() == sent,
+            Self::AnyLabel(begin, end) => {
+                let label = (sent.len() <= ORIGIN_BYTES_MAX)
+                    .then(|| sent.strip_prefix(begin.as_bytes())?.strip_suffix(end.as_bytes()))
+                    .flatten();
+                label.is_some_and(is_label)
+            }
+        }
+    }
+}
+
+/// Host and port of `HOST`, `HOST:PORT` or `[IPV6]:PORT`.
+fn split_port(authority: &str) -> Result<(&str, Option<u16>), String> {
+    let at = authority.rfind(':').filter(|at| !authority[*at..].contains(']'));
+    let Some(at) = at else { return Ok((authority, None)) };
+    let digits = &authority[at + 1..];
+    let port = digits.parse().ok().filter(|port| *port > 0 && !digits.starts_with(['+', '0']));
+    match port {
+        Some(port) => Ok((&authority[..at], Some(port))),
+        None => Err(format!("{digits:?} is not a port from 1 to 65535")),
+    }
+}
+
+fn check_host(host: &str) -> Result<(), String> {
+    let is_v6 = || host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_host = match is_v6() {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => host.split('.').all(|label| is_label(label.as_bytes())),
+    };
+    if is_host { Ok(()) } else { Err(format!("{host:?} is not a valid host name")) }
+}
+
+/// Whether this can be one part of a name, in lower case.
+fn is_label(label: &[u8]) -> bool {
+    let byte = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
+    (1..=63).contains(&label.len()) && label.iter().all(byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_matches_as_browsers_send_it_and_nothing_near_it() {
+        for (listed, yes, no) in [
+            (
+                "https://shop.example",
+                &["https://shop.example"][..],
+                &["http://shop.example", "https://shop.example:8443", "https://a.shop.example", "null", ""][..],
+            ),
+            ("HTTPS://Shop.Example:443", &["https://shop.example"], &["https://shop.example:443"]),
+            ("http://localhost:3000", &["http://localhost:3000"], &["http://localhost"]),
+            ("http://[::1]:3000", &["http://[::1]:3000"], &["http://[::1]"]),
+            (
+                "capacitor://localhost",
+                &["capacitor://localhost"],
+                &["https://localhost", "ionic://localhost"],
+            ),
+            ("ionic://localhost", &["ionic://localhost"], &["capacitor://localhost"]),
+            (
+                "https://*.shop.example",
+                &["https://www.shop.example", "https://pr-17.shop.example", "https://a_b.shop.example"],
+                &[
+                    "https://shop.example",
+                    "https://.shop.example",
+                    "https://a.b.shop.example",
+                    "https://evil.example/.shop.example",
+                    "https://evil.example#.shop.example",
+                    "https://a@b.shop.example",
+                    "http://www.shop.example",
+                    "https://www.shop.example:8443",
+                    "https://www.shop.example.evil.example",
+                    "https://WWW.shop.example",
+                ],
+            ),
+            ("https://*.shop.example:8443", &["https://a.shop.example:8443"], &["https://a.shop.example"]),
+        ] {
+            let origin = Origin::parse(listed).unwrap();
+            yes.iter().for_each(|sent| assert!(origin.matches(sent.as_bytes()), "{listed}: {sent}"));
+            no.iter().for_each(|sent| assert!(!origin.matches(sent.as_bytes()), "{listed}: {sent}"));
+        }
+        let long = format!("https://{}.shop.example", "a".repeat(64));
+        assert!(!Origin::parse("https://*.shop.example").unwrap().matches(long.as_bytes()));
+    }
+
+    #[test]
+    fn what_can_not_be_supported_is_refused_with_a_sentence() {
+        for (text, words) in [
+            ("*", "list the origins"),
+            ("null", "sandboxed"),
+            ("file://", "\"null\" for files"),
+            ("shop.example", "not an origin like"),
+            ("", "not an origin like"),
+            ("https://", "not a valid host"),
+            ("https://shop.example/", "leave out \"/\""),
+            ("https://shop.example/shop", "leave out \"/shop\""),
+            ("https://user@shop.example", "leave out \"@shop.example\""),
+            ("https://shop.example:99999", "not a port"),
+            ("https://shop.example:", "not a port"),
+            ("https://münchen.example", "xn--"),
+            ("https://*", "whole first name"),
+            ("https://*:3000", "whole first name"),
+            ("https://shop.*", "whole first name"),
+            ("https://*shop.example", "whole first name"),
+            ("https://a.*.example", "whole first name"),
+            ("https://*.*.example", "not a valid host"),
+            ("https://*.example", "two parts"),
+            ("https://*.10.0.0.1", "two parts"),
+            ("1http://shop.example", "not a valid scheme"),
+            ("https://shop..example", "not a valid host"),
+        ] {
+            let told = Origin::parse(text).unwrap_err();
+            assert!(told.contains(words), "{text}: {told}");
+        }
+        assert!(Cors::parse_headers(&["*".into()]).unwrap_err().contains("name each"));
+        assert!(Cors::parse_headers(&["a b".into()]).unwrap_err().contains("not a valid header name"));
+        let many = vec!["x".to_owned(); LISTED_MAX + 1];
+        assert!(Cors::parse_headers(&many).unwrap_err().contains("at most"));
     }
 }

@@ -39,7 +39,7 @@ pub fn document() -> String {
     };
     let mut components = ComponentsBuilder::new()
         .security_scheme("token", bearer("A JWT; `sub` is the buyer, the scope `service` marks a service."))
-        .security_scheme("ops-token", bearer("A token of the ops token file."))
+        .security_scheme("ops-token", bearer("A token of the ops token file. Its role is `operate` (everything), `watch` (GET of the live page, sales, audits, the fleet, limits) or `feed` (the journal only)."))
         .schema("Definition", definition_schema());
     for (name, schema) in schemas() {
         components = components.schema(name, schema);
@@ -50,7 +50,7 @@ pub fn document() -> String {
     let info = InfoBuilder::new()
         .title("Launchgate")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe.\n\nEach answer has an `X-Request-Id`, which stands in every line of the log that was written for the request; a trusted proxy may give it in the request (1 to 64 of `A-Za-z0-9-_.`). A `traceparent` (W3C Trace Context) is taken over into the log, and answered with a `traceresponse`: the same trace, and the id of our span."));
+        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe.\n\nWhere a refusal has `Retry-After`, its `retry_after_ms` says the same finely, with jitter; neither is longer than an hour. Query parameters that are not listed here are ignored on reads that caches keep (a sale, its stores), and refused on every other call.\n\nEach answer has an `X-Request-Id`, which stands in every line of the log that was written for the request; a trusted proxy may give it in the request (1 to 64 of `A-Za-z0-9-_.`). A `traceparent` (W3C Trace Context) is taken over into the log, and answered with a `traceresponse`: the same trace, and the id of our span."));
     let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');

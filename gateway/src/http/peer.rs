@@ -1,5 +1,6 @@
 //! Who a request comes from: the address that connected, or what proxies that are trusted say of it.
 
+use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -12,11 +13,14 @@ pub const HOPS_MAX: usize = 16;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Proxies whose word on who the client is counts.
+/// Addresses and networks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Arc<[IpNet]>);
+pub struct Networks(Arc<[IpNet]>);
 
-impl TrustedProxies {
+/// Proxies whose word on who the client is counts.
+pub type TrustedProxies = Networks;
+
+impl Networks {
     /// From addresses (`10.0.0.7`, `fd00::7`) and networks (`10.0.0.0/8`).
     pub fn parse<T: AsRef<str>>(list: &[T]) -> Result<Self, String> {
         let net = |text: &T| {
@@ -58,6 +62,8 @@ pub struct Peer {
     address: IpAddr,
     /// If it is a trusted proxy itself, so that what it says of the client counts.
     proxies: Option<TrustedProxies>,
+    /// Whether its first request names a client that does not count.
+    names_client: OnceCell<bool>,
 }
 
 impl Peer {
@@ -65,7 +71,14 @@ impl Peer {
     #[must_use]
     pub fn new(address: IpAddr, proxies: &TrustedProxies) -> Self {
         let address = address.to_canonical();
-        Self { address, proxies: proxies.contain(address).then(|| proxies.clone()) }
+        let proxies = proxies.contain(address).then(|| proxies.clone());
+        Self { address, proxies, names_client: OnceCell::new() }
+    }
+
+    /// The client that the PROXY protocol names: what its requests say of a client is its own word.
+    #[must_use]
+    pub fn introduced(address: IpAddr, proxies: &TrustedProxies) -> Self {
+        Self { names_client: OnceCell::from(false), ..Self::new(address, proxies) }
     }
 
     /// The address that the connection comes from: a client's, or a proxy's.
@@ -78,6 +91,14 @@ impl Peer {
     #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.proxies.is_some()
+    }
+
+    /// Whether the first request of this connection named a client although the peer is not a trusted proxy: it may be a proxy
+    /// that is missing in the list.
+    #[must_use]
+    pub fn may_be_unlisted_proxy(&self, headers: &HeaderMap) -> bool {
+        let names_client = || headers.contains_key(FORWARDED) || headers.contains_key(X_FORWARDED_FOR);
+        self.proxies.is_none() && *self.names_client.get_or_init(names_client)
     }
 
     /// The address of the client that has sent a request with these headers.
@@ -293,6 +314,13 @@ mod tests {
             assert_eq!(told.to_string(), "198.51.100.1");
             assert_eq!(Peer::new(peer.parse().unwrap(), &trusted()).client(&headers(&lines)), told);
         }
+        let peer = |address: &str| Peer::new(address.parse().unwrap(), &trusted());
+        let named = headers(&lines[1..]);
+        assert!(peer("198.51.100.1").may_be_unlisted_proxy(&named));
+        assert!(!peer("10.0.0.1").may_be_unlisted_proxy(&named), "it is listed");
+        assert!(!peer("198.51.100.1").may_be_unlisted_proxy(&headers(&[])));
+        let introduced = Peer::introduced("198.51.100.1".parse().unwrap(), &trusted());
+        assert!(!introduced.may_be_unlisted_proxy(&named), "the PROXY header has named it");
         let long = format!("203.0.113.9{}", ", 10.9.9.9".repeat(HOPS_MAX));
         assert_eq!(client(&[("x-forwarded-for", &long)]), "10.9.9.9");
         let fits = format!("203.0.113.9{}", ", 10.9.9.9".repeat(HOPS_MAX - 1));

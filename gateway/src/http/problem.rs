@@ -69,7 +69,7 @@ problems! {
     UNAUTHENTICATED 401 "unauthenticated" &[], "A valid token is needed"
         "There is no bearer token, or it is malformed, expired, not valid yet, or signed by a key that is not trusted."
     FORBIDDEN 403 "forbidden" &[], "The token does not allow this"
-        "The token is valid, but this call needs another scope."
+        "The token is valid, but this call needs another scope or, on the ops listener, another role."
     NOT_FOUND 404 "not-found" &[], "There is nothing here"
         "No call has this path."
     SALE_NOT_FOUND 404 "sale-not-found" &[], "There is no such sale"

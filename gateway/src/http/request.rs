@@ -254,15 +254,31 @@ fn escape(key: &str) -> String {
 
 /// The query's parameters; each may be named once and must be one of these.
 pub fn query<const N: usize>(parts: &Parts, names: [&str; N]) -> Result<[Option<String>; N], Refused> {
+    read_query(parts, names, |name| {
+        let known = if N == 0 { "none".to_owned() } else { names.join(", ") };
+        Err(Refused::new(
+            problem::INVALID_REQUEST,
+            format!("There is no query parameter {name:?} here; known: {known}."),
+        ))
+    })
+}
+
+/// The same for a read that caches keep: other parameters are ignored, as campaigns and cache busters add them.
+pub fn known_query<const N: usize>(parts: &Parts, names: [&str; N]) -> Result<[Option<String>; N], Refused> {
+    read_query(parts, names, |_| Ok(()))
+}
+
+fn read_query<const N: usize>(
+    parts: &Parts,
+    names: [&str; N],
+    unknown: impl Fn(&str) -> Result<(), Refused>,
+) -> Result<[Option<String>; N], Refused> {
     let mut values = [const { None }; N];
     for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
-        let place = names.iter().position(|n| *n == name).ok_or_else(|| {
-            let known = if N == 0 { "none".to_owned() } else { names.join(", ") };
-            Refused::new(
-                problem::INVALID_REQUEST,
-                format!("There is no query parameter {name:?} here; known: {known}."),
-            )
-        })?;
+        let Some(place) = names.iter().position(|n| *n == name) else {
+            unknown(&name)?;
+            continue;
+        };
         if values[place].replace(value.into_owned()).is_some() {
             return Err(Refused::new(
                 problem::INVALID_REQUEST,

@@ -81,6 +81,8 @@ pub async fn reserve(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
+    // A query could change the meaning of a call, and none on reservations has one.
+    let [] = query(parts, [])?;
     let key = idempotency_key(parts)?;
     let body = json_bytes(parts, body, worker.body_limits()).await?;
     // Only now: a body may take its time, and the read model must be complete as of now, and the queue waits from here on.
@@ -116,8 +118,7 @@ pub async fn reserve(
 }
 
 /// `GET /v1/sales/{sale}/reservations`: the caller's own.
-pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str, parts: &Parts) -> Result<Answer, Refused> {
-    let [] = query(parts, [])?;
+pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     let _place = caller.asks(worker, worker.rates().costs().read)?;
     match changes::read(&worker.lane(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await {

@@ -21,6 +21,8 @@ use crate::ops::metrics::record::{Told, Why};
 
 /// After a 503, at the soonest: many come back at once.
 const RETRY_MS: u64 = 1_000;
+/// The longest wait that a client is asked for.
+pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
 /// What every handler answers.
 pub type Answer = Response<Body>;
@@ -88,7 +90,12 @@ impl Refused {
     /// who are told at once do not come back at once.
     #[must_use]
     pub fn retry_after(self, least_ms: u64) -> Self {
-        let ms = least_ms + fastrand::u64(0..=(least_ms / 2).clamp(200, 5_000));
+        self.retry_after_spread(least_ms, (least_ms / 2).clamp(200, 5_000))
+    }
+
+    /// The same with another spread.
+    fn retry_after_spread(self, least_ms: u64, spread_ms: u64) -> Self {
+        let ms = wait_ms(least_ms, spread_ms);
         self.with("retry_after_ms", ms).header(RETRY_AFTER, ms.div_ceil(1000))
     }
 
@@ -118,6 +125,14 @@ impl Refused {
             .header(WWW_AUTHENTICATE, "Bearer realm=\"launchgate-ops\"")
     }
 
+    /// 403 on the ops listener: another role is needed.
+    #[must_use]
+    pub fn forbidden_role(needed: &str) -> Self {
+        let detail =
+            format!("The role of this ops token does not allow this call; it needs `{needed}` or `operate`.");
+        Self::new(problem::FORBIDDEN, detail)
+    }
+
     /// 405.
     #[must_use]
     pub fn method_not_allowed(allow: &str) -> Self {
@@ -133,7 +148,7 @@ impl Refused {
             Policy::Buyer => "You have sent more than is allowed to one buyer.",
             Policy::Address => "More calls without a token come from your address than are allowed.",
             Policy::Unverified => {
-                "Too many tokens from your address were not valid. Tokens that are not known here are not looked at for now."
+                "Too many tokens from your address have a wrong signature. Send the request again after Retry-After."
             }
             Policy::Sale => "More reservations are asked for in this sale than are let in at a time.",
             Policy::Gateway => "More calls come in than are let in at a time.",
@@ -181,6 +196,15 @@ impl Refused {
             Body::new(json, told)
         })
     }
+}
+
+/// A wait from this long to longer by the spread. One beyond [`RETRY_AFTER_MS_MAX`] is somewhere in the last quarter before it:
+/// timers of clients hold no longer waits, and those who wait shall not come back together.
+fn wait_ms(least_ms: u64, spread_ms: u64) -> u64 {
+    if least_ms > RETRY_AFTER_MS_MAX {
+        return fastrand::u64(RETRY_AFTER_MS_MAX / 4 * 3..=RETRY_AFTER_MS_MAX);
+    }
+    fastrand::u64(least_ms..=RETRY_AFTER_MS_MAX.min(least_ms + spread_ms))
 }
 
 fn with_status<T>(status: StatusCode, body: T) -> Response<T> {
@@ -269,4 +293,29 @@ pub fn preflight() -> Answer {
 
 fn empty(outcome: Outcome) -> Body {
     Body::new(Bytes::new(), Told::plain(outcome))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_as_long_as_it_must_be_and_never_longer_than_an_hour() {
+        const HOUR: u64 = RETRY_AFTER_MS_MAX;
+        for (least, spread, from, to) in [
+            (0, 200, 0, 200),
+            (1_000, 500, 1_000, 1_500),
+            (HOUR - 100, 5_000, HOUR - 100, HOUR),
+            (HOUR, 250, HOUR, HOUR),
+            (HOUR + 1, 250, HOUR / 4 * 3, HOUR),
+            // 63 days: more than a timer of 32 bits holds.
+            (63 * 24 * HOUR, 250, HOUR / 4 * 3, HOUR),
+            (u64::MAX, u64::MAX, HOUR / 4 * 3, HOUR),
+        ] {
+            let waits: Vec<u64> = (0..200).map(|_| wait_ms(least, spread)).collect();
+            assert!(waits.iter().all(|wait| (from..=to).contains(wait)), "{least}: {waits:?}");
+            let differ = waits.iter().any(|wait| *wait != waits[0]);
+            assert_eq!(differ, from < to, "{least}: with jitter");
+        }
+    }
 }

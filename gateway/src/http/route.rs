@@ -1,6 +1,7 @@
 //! From path and method to handler: the public API's table of contents, and the order of its first checks.
 
 use std::cell::Cell;
+use std::sync::Once;
 use std::time::Instant;
 
 use futures_util::FutureExt;
@@ -14,7 +15,7 @@ use super::reservations::Caller;
 use super::respond::{self, Answer, Refused};
 use super::sales::StoresWanted;
 use super::worker::Worker;
-use super::{cors, problem, request, reservations, sales};
+use super::{problem, request, reservations, sales};
 use crate::ops::metrics::labels::{Route, Stage};
 
 /// What a path means.
@@ -93,9 +94,12 @@ pub fn route(parts: &Parts) -> Route {
 
 /// Answers one request on the public listener, whose head came then.
 pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming, came: Instant) -> Answer {
-    let origin = cors::origin(worker.origins(), parts);
+    let (cors, origin) = (worker.cors(), worker.cors().origin(parts));
+    if peer.may_be_unlisted_proxy(&parts.headers) {
+        note_unlisted_proxy(worker, peer);
+    }
     let path = path(parts.uri.path());
-    let mut answer = match path.and_then(|path| cors::preflight(origin.as_ref(), parts, path.methods())) {
+    let mut answer = match path.and_then(|path| cors.preflight(origin.as_ref(), parts, path.methods())) {
         Some(preflight) => preflight,
         None => {
             let is_counted = Cell::new(false);
@@ -103,12 +107,12 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
             if answer.is_err() && !is_counted.get() {
                 // A refusal costs its address as much as any call without a token. It stays what it is, because what is
                 // wrong with a request comes before limits.
-                let _ = worker.rates().anonymous(peer.client(&parts.headers), came);
+                let _ = worker.admit_anonymous(peer, parts, came);
             }
             answer.unwrap_or_else(Refused::into_answer)
         }
     };
-    cors::mark(&mut answer, !worker.origins().is_empty(), origin);
+    cors.mark(&mut answer, origin);
     answer.body_mut().route = Some(path.map_or(Route::None, |path| path.route(&parts.method)));
     answer
 }
@@ -130,7 +134,7 @@ async fn dispatch(
     }
     let anonymous = || {
         is_counted.set(true);
-        worker.rates().anonymous(peer.client(&parts.headers), came).map_err(Refused::quota_exceeded)
+        worker.admit_anonymous(peer, parts, came)
     };
     let caller = || {
         // From now on by the token: of its buyer, or as one that is not right.
@@ -139,15 +143,16 @@ async fn dispatch(
     };
     match path {
         Path::Time => {
+            let [] = query(parts, [])?;
             anonymous()?;
             Ok(sales::time(time(worker, came)))
         }
         Path::Problem(name) => {
+            let [] = query(parts, [])?;
             anonymous()?;
             explain(name)
         }
         Path::Sale(id) => {
-            let [] = query(parts, [])?;
             let sale = worker.sale(id)?;
             anonymous()?;
             Ok(worker.pages.answer(&sale, parts))
@@ -181,8 +186,9 @@ async fn of_reservation(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
+    let [] = query(parts, [])?;
     match path {
-        Path::Reservations(sale) => reservations::list(worker, caller, sale, parts).await,
+        Path::Reservations(sale) => reservations::list(worker, caller, sale).await,
         Path::Reservation(sale, id) if method == Method::PATCH => {
             reservations::amend(worker, caller, sale, id, parts, body).await
         }
@@ -191,6 +197,20 @@ async fn of_reservation(
         Path::Cancel(sale, id) => reservations::cancel(worker, caller, sale, id).await,
         Path::Time | Path::Problem(_) | Path::Sale(_) | Path::Stores(_) => Err(nothing_here()),
     }
+}
+
+/// Counts a request whose word on its client is ignored, and warns of the first.
+#[cold]
+fn note_unlisted_proxy(worker: &Worker, peer: &Peer) {
+    static WARNED: Once = Once::new();
+    worker.recorder().forwarded_ignored.add(1);
+    WARNED.call_once(|| {
+        tracing::warn!(
+            peer = %peer.address(),
+            "a request has Forwarded or X-Forwarded-For and comes from an address that is not in --trusted-proxies: the \
+             header is ignored, and all clients behind this address share its limits. If it is a proxy of yours, list it"
+        );
+    });
 }
 
 /// Redis's clock as some sale last read it; before there is one, this host's.

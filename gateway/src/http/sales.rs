@@ -10,7 +10,7 @@ use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 
-use super::request::query;
+use super::request::known_query;
 use super::respond::{self, Answer, Refused};
 use super::view::{ProductView, SaleView, StorePage, StoreView, TimeView};
 use crate::domain::rfc3339::rfc3339;
@@ -141,7 +141,7 @@ pub struct StoresWanted {
 impl StoresWanted {
     /// From the query.
     pub fn read(parts: &Parts) -> Result<Self, Refused> {
-        let [city, available, limit, cursor] = query(parts, ["city", "available", "limit", "cursor"])?;
+        let [city, available, limit, cursor] = known_query(parts, ["city", "available", "limit", "cursor"])?;
         let only_available = match available.as_deref() {
             None | Some("false") => false,
             Some("true") => true,

@@ -221,7 +221,7 @@ async fn introduced<H: Handler>(
         match tokio::time::timeout_at(deadline, proxy_header::read(&mut stream)).await {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(client))) => {
-                peer = Peer::new(client, &door.proxies);
+                peer = Peer::introduced(client, &door.proxies);
                 if let Err(over) = count(&mut open, &peer) {
                     return refuse(stream, over, &*handler, door.tls.is_some(), &turned_away);
                 }

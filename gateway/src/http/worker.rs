@@ -13,13 +13,14 @@ use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
 use tokio::sync::watch;
 
-use super::peer::Peer;
+use super::cors::Cors;
+use super::peer::{Networks, Peer};
 use super::respond::{Answer, Refused};
 use super::route;
 use super::sales::Pages;
 use super::server::{self, ConnectionLimits, Door, Handler};
-use crate::admit::limits::Limits;
-use crate::identify::{CACHE_ENTRIES_DEFAULT, Identified, Identifier, Keys};
+use crate::admit::limits::{Exceeded, Limits};
+use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
 use crate::ledger::batch::{Deadlines, Queue, QueueLimits};
 use crate::ledger::dial::Redis;
 use crate::ledger::lane::Lane;
@@ -49,8 +50,10 @@ pub struct Shared {
     pub connections: ConnectionLimits,
     /// What connections of apps come through.
     pub door: Door,
-    /// Origins whose pages may call, as browsers send them.
-    pub origins: Arc<[HeaderValue]>,
+    /// Pages of which origins may call, with which headers.
+    pub cors: Cors,
+    /// Payment and order services: no limit by address applies to them.
+    pub service_addresses: Networks,
     /// Who has asked for too much.
     pub rates: Arc<Limits>,
     /// What is counted.
@@ -160,10 +163,10 @@ impl Worker {
         &self.shared.limits
     }
 
-    /// Origins that may call.
+    /// Pages of which origins may call, with which headers.
     #[must_use]
-    pub fn origins(&self) -> &[HeaderValue] {
-        &self.shared.origins
+    pub fn cors(&self) -> &Cors {
+        &self.shared.cors
     }
 
     /// What is counted here.
@@ -189,21 +192,25 @@ impl Worker {
         }
     }
 
-    /// Who sent this request. An address that has sent too many tokens that were not right is not listened to,
-    /// except with a token that was right before.
+    /// Who sent this request. Checks that cost more than a refusal are limited by address.
     pub fn identify(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<Identified, Refused> {
         let authorization = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
-        let rates = self.rates();
-        rates
-            .token(|| peer.client(&parts.headers), authorization.unwrap_or_default(), now)
-            .map_err(Refused::quota_exceeded)?;
         let now_s = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        let identified = self.identifier.borrow_mut().identify(authorization, now_s);
-        match identified {
-            Ok(_) => rates.token_was_right(authorization.unwrap_or_default()),
-            Err(_) => rates.token_was_wrong(peer.client(&parts.headers), now),
+        let signature = Signature { worker: self, peer, parts, now };
+        let identified = self.identifier.borrow_mut().identify_within(authorization, now_s, signature);
+        identified.map_err(|why| match why {
+            NotIdentified::Unauthenticated(why) => Refused::unauthenticated(why),
+            NotIdentified::Withheld(exceeded) => Refused::quota_exceeded(exceeded),
+        })
+    }
+
+    /// Counts a call without a token against its client address, unless a service's.
+    pub fn admit_anonymous(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<(), Refused> {
+        let client = peer.client(&parts.headers);
+        if self.shared.service_addresses.contain(client) {
+            return Ok(());
         }
-        identified.map_err(Refused::unauthenticated)
+        self.rates().anonymous(client, now).map_err(Refused::quota_exceeded)
     }
 
     /// A place among the requests that ask the ledger, until it is dropped; or that there is none. The last tenth is
@@ -240,6 +247,41 @@ impl Worker {
         let new = Rc::new(Refusals::start(sale.clone()));
         refusals.insert(sale.id.clone(), new.clone());
         new
+    }
+}
+
+/// The signature of a request's token, whose check costs more than a refusal.
+struct Signature<'a> {
+    worker: &'a Worker,
+    peer: &'a Peer,
+    parts: &'a Parts,
+    now: Instant,
+}
+
+impl Signature<'_> {
+    fn token(&self) -> &[u8] {
+        self.parts.headers.get(AUTHORIZATION).map_or(&[], HeaderValue::as_bytes)
+    }
+}
+
+impl CostlyChecks for Signature<'_> {
+    type Withheld = Exceeded;
+
+    fn may_check(&self) -> Result<(), Exceeded> {
+        let client = self.peer.client(&self.parts.headers);
+        if self.worker.shared.service_addresses.contain(client) {
+            return Ok(());
+        }
+        self.worker.rates().signature(client, self.token(), self.now)
+    }
+
+    fn checked(&self, is_right: bool) {
+        let rates = self.worker.rates();
+        if is_right {
+            rates.signature_was_right(self.token());
+        } else {
+            rates.signature_was_wrong(self.peer.client(&self.parts.headers), self.now);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Owns the memory of verified tokens: a signature costs up to 35 µs, finding it here a fraction of one.
 //!
-//! Of public keys only: see [`super::keys::Keys::worth_remembering`].
+//! Of public keys only: see [`super::keys::Keys::are_public`].
 //!
 //! A table of fixed size, eight places to a row, so that no request ever pays for a rehash or for
 //! emptying a full generation. A token is found by all of its bytes; the hash only says where.

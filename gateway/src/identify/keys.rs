@@ -12,12 +12,18 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use sha2::{Digest, Sha256};
 
+use super::jwks::LeftOut;
 use super::{Unauthenticated, files, jwks};
 
 const JWKS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
+/// What clocks may differ by, in s, when nothing is configured.
+pub const LEEWAY_S_DEFAULT: u64 = 5;
+/// And at most.
+pub const LEEWAY_S_MAX: u64 = 60;
+
 /// Where the keys are and what a token must say besides being signed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthSettings {
     /// The shared secret of HS256 tokens; either this or `jwks_file`.
     pub secret_file: Option<PathBuf>,
@@ -29,6 +35,21 @@ pub struct AuthSettings {
     pub issuer: Option<String>,
     /// When set, a token needs this among its `aud`.
     pub audience: Option<String>,
+    /// What the clock of whoever signs tokens may differ from ours by, in s: `exp` and `nbf` count with it.
+    pub leeway_s: u64,
+}
+
+impl Default for AuthSettings {
+    fn default() -> Self {
+        Self {
+            secret_file: None,
+            jwks_file: None,
+            service_key_ids: Vec::new(),
+            issuer: None,
+            audience: None,
+            leeway_s: LEEWAY_S_DEFAULT,
+        }
+    }
 }
 
 /// The keys in use, shared by all workers. A reload swaps them as a whole.
@@ -44,6 +65,8 @@ pub(super) struct KeySet {
     generation: u64,
     digest: [u8; 32],
     source: Source,
+    /// Keys of the file that are not used.
+    left_out: Vec<LeftOut>,
 }
 
 enum Source {
@@ -75,6 +98,11 @@ impl Key {
         ends_s: Option<u64>,
     ) -> Self {
         Self { algorithm, may_be_service, ends_s, material: Material::Public(decoding) }
+    }
+
+    /// Whether a check with it costs more than a refusal.
+    pub(super) fn is_public(&self) -> bool {
+        matches!(self.material, Material::Public(_))
     }
 
     /// Whether it verifies nothing any more. The clock's leeway is for tokens: a key is withdrawn for good.
@@ -150,7 +178,11 @@ impl Keys {
             let tell = |kid: &&String| {
                 format!("service key id {kid:?} is not in {}; correct it or add the key", path.display())
             };
-            if missing.is_empty() { Ok(set) } else { Err(missing.iter().map(tell).collect::<Vec<_>>()) }
+            // During a rotation one is listed that is not published yet, or not any more.
+            let has_any = missing.len() < settings.service_key_ids.len();
+            let is_fine = has_any || missing.is_empty();
+            let left_out = set.left_out.iter().map(|key| key.what.clone());
+            if is_fine { Ok(set) } else { Err(missing.iter().map(tell).chain(left_out).collect::<Vec<_>>()) }
         });
         let mut loaded = None;
         for result in [secret, jwks].into_iter().flatten() {
@@ -190,14 +222,32 @@ impl Keys {
         if new.digest == old.digest {
             return Ok(false);
         }
-        // At start this is an error. Here it is not: a key that was withdrawn must go at once.
-        for kid in new.missing(&settings.service_key_ids) {
-            tracing::warn!(kid, "a service key id is no longer in the JWKS");
-        }
         new.generation = old.generation + 1;
-        tracing::info!(generation = new.generation, "took over new keys for tokens");
+        // A missing service key is no reason to keep the old set: a key that was withdrawn must go at once.
+        new.log_findings(settings, &old.left_out);
         self.current.store(Arc::new(new));
         Ok(true)
+    }
+
+    /// Logs what was found in the key file besides usable keys.
+    pub fn log_findings(&self) {
+        self.current.load().log_findings(&self.settings, &[]);
+    }
+
+    /// Keys for signatures that can't be used, and listed service keys that are missing.
+    #[must_use]
+    pub fn findings(&self) -> Vec<String> {
+        let current = self.current.load();
+        let unusable = current.left_out.iter().filter(|key| key.is_unusable).map(|key| key.what.clone());
+        let missing = current.missing(&self.settings.service_key_ids).into_iter();
+        unusable.chain(missing.map(|kid| format!("service key id {kid:?} is not in the set"))).collect()
+    }
+
+    /// How many of the public keys may sign for a service.
+    #[must_use]
+    pub fn services(&self) -> usize {
+        let ids = &self.settings.service_key_ids;
+        ids.len() - self.current.load().missing(ids).len()
     }
 
     /// Goes up by one whenever the keys change.
@@ -226,9 +276,10 @@ impl Keys {
         if still { ends().filter(|ends_s| *ends_s > now_s).min() } else { ends().max() }
     }
 
-    /// Whether to remember a token costs less than to verify it again. With a shared secret it does
-    /// not: half a microsecond either way, once the memory is larger than a CPU's cache (measured).
-    pub(super) fn worth_remembering(&self) -> bool {
+    /// Whether tokens are verified with public keys, which costs more than to remember a token, and more than a refusal.
+    /// With a shared secret either is half a microsecond, once the memory is larger than a CPU's cache (measured).
+    #[must_use]
+    pub fn are_public(&self) -> bool {
         self.settings.jwks_file.is_some()
     }
 
@@ -271,6 +322,20 @@ impl KeySet {
         Ok(key)
     }
 
+    /// Names what is not used, once: not what the set before had left out, too.
+    fn log_findings(&self, settings: &AuthSettings, known: &[LeftOut]) {
+        for LeftOut { what, is_unusable } in self.left_out.iter().filter(|key| !known.contains(key)) {
+            if *is_unusable {
+                tracing::warn!("the JWKS has a key that is not used: {what}");
+            } else {
+                tracing::info!("the JWKS has a key that is not used: {what}");
+            }
+        }
+        for kid in self.missing(&settings.service_key_ids) {
+            tracing::warn!(kid, "a service key id is not in the JWKS");
+        }
+    }
+
     fn missing<'a>(&self, service_key_ids: &'a [String]) -> Vec<&'a String> {
         let known = |kid: &str| match &self.source {
             Source::Secret(_) => true,
@@ -304,6 +369,7 @@ fn secret_set(secret: &files::Secret) -> KeySet {
             ends_s: None,
             material: Material::Hmac(Box::new(hmac)),
         })),
+        left_out: Vec::new(),
     }
 }
 
@@ -311,10 +377,10 @@ fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>
     let (bytes, _) =
         files::read_limited(path, "JWKS file", JWKS_FILE_BYTES_MAX).map_err(|problem| vec![problem])?;
     let is_service = |kid: &str| settings.service_key_ids.iter().any(|listed| listed == kid);
-    let keys = jwks::parse(&bytes, is_service).map_err(|problems| {
+    let jwks::KeyFile { keys, left_out } = jwks::parse(&bytes, is_service).map_err(|problems| {
         let at = |problem| format!("JWKS file {}: {problem}", path.display());
         problems.into_iter().map(at).collect::<Vec<_>>()
     })?;
     let keys = keys.into_iter().map(|(kid, key)| (kid, Arc::new(key))).collect();
-    Ok(KeySet { generation: 0, digest: Sha256::digest(&bytes).into(), source: Source::Jwks(keys) })
+    Ok(KeySet { generation: 0, digest: Sha256::digest(&bytes).into(), source: Source::Jwks(keys), left_out })
 }

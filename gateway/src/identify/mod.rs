@@ -13,12 +13,13 @@ mod mint;
 mod tests;
 mod verify;
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
 pub use files::{Secret, read_secret};
 pub(crate) use files::{read_limited, shared_mode, warn_if_shared};
-pub use keys::{AuthSettings, Keys};
+pub use keys::{AuthSettings, Keys, LEEWAY_S_DEFAULT, LEEWAY_S_MAX};
 pub use mint::{MintError, mint};
 
 use cache::Cache;
@@ -139,6 +140,46 @@ impl Unauthenticated {
     }
 }
 
+/// Why a caller was not identified where a check may be withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotIdentified<W> {
+    /// The token is not right, or there is none.
+    Unauthenticated(Unauthenticated),
+    /// The signature was not checked: why.
+    Withheld(W),
+}
+
+impl<W> From<Unauthenticated> for NotIdentified<W> {
+    fn from(why: Unauthenticated) -> Self {
+        Self::Unauthenticated(why)
+    }
+}
+
+/// Decides about checks of signatures that cost more than a refusal: those with a public key.
+pub trait CostlyChecks {
+    /// Why a check is withheld.
+    type Withheld;
+
+    /// Whether the signature may be checked.
+    fn may_check(&self) -> Result<(), Self::Withheld>;
+
+    /// Notes whether it was right.
+    fn checked(&self, is_right: bool);
+}
+
+/// Every signature is checked.
+struct Unlimited;
+
+impl CostlyChecks for Unlimited {
+    type Withheld = Infallible;
+
+    fn may_check(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn checked(&self, _: bool) {}
+}
+
 /// Turns tokens into callers. Each worker has its own, so that nothing on the hot path is shared
 /// but a read of the current keys.
 pub struct Identifier {
@@ -151,7 +192,7 @@ impl Identifier {
     /// An identifier that remembers up to `cache_entries` verified tokens, if that is quicker than to
     /// verify them again; 0 remembers none.
     pub fn new(keys: Arc<Keys>, cache_entries: usize) -> Self {
-        let cache_entries = if keys.worth_remembering() { cache_entries } else { 0 };
+        let cache_entries = if keys.are_public() { cache_entries } else { 0 };
         Self { keys, cache: Cache::new(cache_entries), last_header: LastHeader::default() }
     }
 
@@ -161,13 +202,27 @@ impl Identifier {
         authorization: Option<&[u8]>,
         now_s: u64,
     ) -> Result<Identified, Unauthenticated> {
+        self.identify_within(authorization, now_s, Unlimited).map_err(|refused| match refused {
+            NotIdentified::Unauthenticated(why) => why,
+            NotIdentified::Withheld(never) => match never {},
+        })
+    }
+
+    /// The same, where checks of signatures that cost more than a refusal may be withheld.
+    pub fn identify_within<C: CostlyChecks>(
+        &mut self,
+        authorization: Option<&[u8]>,
+        now_s: u64,
+        costly: C,
+    ) -> Result<Identified, NotIdentified<C::Withheld>> {
         let token = bearer(authorization)?;
         let keys = self.keys.current();
         if let Some(known) = self.cache.get(token, keys.generation()) {
             known.check_time(now_s)?;
             return Ok(known.who.clone());
         }
-        let verified = verify::verify(token, &keys, self.keys.settings(), &mut self.last_header, now_s)?;
+        let settings = self.keys.settings();
+        let verified = verify::verify(token, &keys, settings, &mut self.last_header, now_s, costly)?;
         let who = verified.who.clone();
         self.cache.put(token, verified, keys.generation(), now_s);
         Ok(who)

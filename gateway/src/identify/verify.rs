@@ -12,11 +12,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
 use super::keys::{AuthSettings, Key, KeySet};
-use super::{Identified, Unauthenticated};
+use super::{CostlyChecks, Identified, NotIdentified, Unauthenticated};
 use crate::domain::subject::is_subject;
-
-/// What clocks may differ by; the contract allows no more.
-pub(super) const LEEWAY_S: u64 = 2;
 
 const SERVICE_SCOPE: &str = "service";
 
@@ -24,14 +21,16 @@ const SERVICE_SCOPE: &str = "service";
 #[derive(Debug, Clone)]
 pub(super) struct Verified {
     pub(super) who: Identified,
-    pub(super) exp_s: u64,
-    nbf_s: u64,
+    /// The first second in which it no longer counts, the leeway included.
+    ends_s: u64,
+    /// The first second in which it counts, likewise.
+    begins_s: u64,
     /// Of the key that has signed it.
     key_ends_s: Option<u64>,
 }
 
 impl Verified {
-    /// Whether the token counts at `now_s`. `exp` is the first second in which it no longer does.
+    /// Whether the token counts at `now_s`.
     pub(super) fn check_time(&self, now_s: u64) -> Result<(), Unauthenticated> {
         if self.key_ends_s.is_some_and(|ends_s| now_s >= ends_s) {
             return Err(Unauthenticated::UnknownKey);
@@ -39,19 +38,19 @@ impl Verified {
         if self.is_over(now_s) {
             return Err(Unauthenticated::Expired);
         }
-        if now_s.saturating_add(LEEWAY_S) < self.nbf_s {
+        if now_s < self.begins_s {
             return Err(Unauthenticated::NotYetValid);
         }
         Ok(())
     }
 
     pub(super) fn is_over(&self, now_s: u64) -> bool {
-        now_s >= self.exp_s.saturating_add(LEEWAY_S)
+        now_s >= self.ends_s
     }
 
     #[cfg(test)]
-    pub(super) fn for_test(sub: &str, exp_s: u64) -> Self {
-        Self { who: Identified::for_test(sub, false), exp_s, nbf_s: 0, key_ends_s: None }
+    pub(super) fn for_test(sub: &str, ends_s: u64) -> Self {
+        Self { who: Identified::for_test(sub, false), ends_s, begins_s: 0, key_ends_s: None }
     }
 }
 
@@ -118,27 +117,46 @@ impl LastHeader {
     }
 }
 
-/// Checks a token that is not remembered, in all that the contract asks of it.
-pub(super) fn verify(
+/// Checks a token that is not remembered, in all that the contract asks of it. The signature comes last: with a public key it
+/// costs many times what the rest does, and what the rest refuses shall not cause it.
+pub(super) fn verify<C: CostlyChecks>(
     token: &[u8],
     keys: &KeySet,
     settings: &AuthSettings,
     last_header: &mut LastHeader,
     now_s: u64,
-) -> Result<Verified, Unauthenticated> {
+    costly: C,
+) -> Result<Verified, NotIdentified<C::Withheld>> {
     let mut dots = memchr::memchr_iter(b'.', token);
     let (Some(first), Some(second), None) = (dots.next(), dots.next(), dots.next()) else {
-        return Err(Unauthenticated::Malformed);
+        return Err(Unauthenticated::Malformed.into());
     };
     let (header, claims) = (&token[..first], &token[first + 1..second]);
     let (message, signature) = (&token[..second], &token[second + 1..]);
 
     let key = last_header.key(header, keys)?;
     if key.is_over(now_s) {
-        return Err(Unauthenticated::UnknownKey);
+        return Err(Unauthenticated::UnknownKey.into());
     }
-    key.has_signed(message, signature)?;
+    let verified = check_claims(claims, &key, settings, now_s)?;
+    if key.is_public() {
+        costly.may_check().map_err(NotIdentified::Withheld)?;
+        let checked = key.has_signed(message, signature);
+        costly.checked(checked.is_ok());
+        checked?;
+    } else {
+        key.has_signed(message, signature)?;
+    }
+    Ok(verified)
+}
 
+/// What the claims say, if they may say it, of a token whose signature is not checked yet.
+fn check_claims(
+    claims: &[u8],
+    key: &Key,
+    settings: &AuthSettings,
+    now_s: u64,
+) -> Result<Verified, Unauthenticated> {
     let claims_json = decode(claims)?;
     let claims: Claims<'_> = parse(&claims_json)?;
     if let Some(issuer) = &settings.issuer
@@ -158,8 +176,9 @@ pub(super) fn verify(
             sub: sub.into(),
             service: key.may_be_service && claims.scope.as_ref().is_some_and(OneOrMany::is_service),
         },
-        exp_s: seconds(&claims.exp.ok_or(Unauthenticated::MissingExpiry)?, f64::floor),
-        nbf_s: claims.nbf.map_or(0, |nbf| seconds(&nbf, f64::ceil)),
+        ends_s: seconds(&claims.exp.ok_or(Unauthenticated::MissingExpiry)?, f64::floor)
+            .saturating_add(settings.leeway_s),
+        begins_s: claims.nbf.map_or(0, |nbf| seconds(&nbf, f64::ceil)).saturating_sub(settings.leeway_s),
         key_ends_s: key.ends_s,
     };
     verified.check_time(now_s)?;

@@ -13,6 +13,7 @@ use redis::aio::ConnectionLike;
 use redis::{RedisResult, Script};
 
 use super::admin::By;
+use super::clock_offset::ClockOffset;
 use super::dial::Redis;
 use super::hearsay::Hearsay;
 use super::keys::{FLEET, LIMITS, LIMITS_LOG};
@@ -133,12 +134,13 @@ pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeM
 }
 
 /// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
-/// set and shared. What all that live report is noted for those who watch.
+/// set and shared. What all that live report is noted for those who watch. Redis's clock is read beside this host's.
 pub async fn take_part(
     redis: Redis,
     limits: Arc<Limits>,
     uses: Arc<RedisUse>,
     hearsay: Arc<Hearsay>,
+    clock: Arc<ClockOffset>,
     mut report: impl FnMut() -> String,
 ) {
     let outage = Outage::of("the fleet can't be reached; this gateway keeps its last share of the ceilings");
@@ -161,6 +163,7 @@ pub async fn take_part(
             };
             let live: BTreeMap<String, String> =
                 FLEET_SCRIPT.key(FLEET).arg(hearsay.id()).arg(report()).invoke_async(fleet).await?;
+            clock.read(fleet).await?;
             Ok::<_, redis::RedisError>((live, read_limits(rates).await?))
         };
         match beat.await {

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod audit;
 pub mod batch;
 pub mod changes;
+pub mod clock_offset;
 mod cluster;
 pub mod dial;
 pub mod durability;

@@ -18,6 +18,7 @@ use super::live::{self, Live};
 use super::metrics::labels::Shed;
 use super::metrics::record::{Connections, Told};
 use super::metrics::{Exposition, Metrics};
+use super::roles::needed_role;
 use super::view::{
     AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
     UnreadableSale,
@@ -48,7 +49,7 @@ const FRAMES_MAX: u64 = 86_400;
 /// What the ops listener's handlers need.
 pub struct Ops {
     /// Who may pull levers.
-    pub tokens: OpsTokens,
+    pub tokens: Arc<OpsTokens>,
     /// The way into the ledger.
     pub admin: Admin,
     /// What this process follows.
@@ -118,14 +119,22 @@ impl Ops {
         let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
         // Before anything is said about what exists.
         let who = self.tokens.who(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
-        let who = who.ok_or_else(Refused::unknown_ops_token)?;
+        let operator = who.ok_or_else(Refused::unknown_ops_token)?;
         let steps: Vec<&str> = rest.split('/').collect();
+        let needed = needed_role(&method, &steps);
+        if !operator.may(needed) {
+            return Err(Refused::forbidden_role(needed.name()));
+        }
+        let who = &operator.name;
         match steps[..] {
             ["limits"] => {
                 need(&[Method::GET, Method::PATCH], "GET, HEAD, PATCH")?;
                 return match method {
-                    Method::PATCH => self.set_limits(&who, parts, body).await,
-                    _ => self.show_limits().await,
+                    Method::PATCH => self.set_limits(who, parts, body).await,
+                    _ => {
+                        let [] = query(parts, [])?;
+                        self.show_limits().await
+                    }
                 };
             }
             ["limits", "log"] => {
@@ -135,14 +144,19 @@ impl Ops {
             }
             ["fleet"] => {
                 need(&[Method::GET], "GET, HEAD")?;
+                let [] = query(parts, [])?;
                 return self.fleet().await;
             }
             ["live"] => {
                 need(&[Method::GET], "GET, HEAD")?;
                 let [sale, frames] = query(parts, ["sale", "frames"])?;
-                return self.live.watch(&who, sale.as_deref(), frames_of(frames.as_deref())?);
+                let ended = self.tokens.clone().ended(operator.clone(), needed);
+                return self.live.watch(who, sale.as_deref(), frames_of(frames.as_deref())?, ended);
             }
-            ["sales", ..] => {}
+            ["sales", _, "journal"] => {}
+            ["sales", ..] => {
+                let [] = query(parts, [])?;
+            }
             _ => return Err(nothing_here()),
         }
         match steps[1..] {
@@ -153,7 +167,7 @@ impl Ops {
             [sale] => {
                 need(&[Method::GET, Method::PUT], "GET, HEAD, PUT")?;
                 if method == Method::PUT {
-                    return self.apply(sale, &who, parts, body).await;
+                    return self.apply(sale, who, parts, body).await;
                 }
                 let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
                 Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
@@ -174,12 +188,12 @@ impl Ops {
             }
             [sale, "restock"] => {
                 need(&[Method::POST], "POST")?;
-                self.restock(sale, &who, parts, body).await
+                self.restock(sale, who, parts, body).await
             }
             [sale, word] => {
                 let lever = Lever::parse(word).ok_or_else(nothing_here)?;
                 need(&[Method::POST], "POST")?;
-                self.pull(sale, lever, &who, parts, body).await
+                self.pull(sale, lever, who, parts, body).await
             }
             _ => Err(nothing_here()),
         }

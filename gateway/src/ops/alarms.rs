@@ -24,6 +24,8 @@ const ALARMS_MAX: usize = 16;
 const TEXT_MAX: usize = 400;
 /// Looks, a second apart, over which answers are counted that nobody likes to give.
 const RECENT_LOOKS: usize = 10;
+/// Fewer requests say nothing about proxies.
+const UNLISTED_MIN: u64 = 20;
 /// Items that one alarm names.
 const NAMED_MAX: usize = 3;
 
@@ -88,13 +90,17 @@ pub struct Recent {
     pub unknown: u64,
     /// A bug.
     pub internal: u64,
+    /// To requests whose word on their client was ignored, whatever they asked.
+    pub forwarded_ignored: u64,
+    /// Of all requests.
+    pub all: u64,
     /// Over how many seconds.
     pub seconds: usize,
 }
 
 /// What was counted at each of the last looks, of which there is one a second.
 #[derive(Debug, Clone, Default)]
-pub struct Recents(VecDeque<[u64; 3]>);
+pub struct Recents(VecDeque<[u64; 5]>);
 
 impl Recents {
     /// Notes all answers so far.
@@ -109,7 +115,9 @@ impl Recents {
         if self.0.len() > RECENT_LOOKS {
             self.0.pop_front();
         }
-        self.0.push_back(["temporary-reduced-capacity", "outcome-unknown", "internal"].map(of));
+        let [shed, unknown, internal] = ["temporary-reduced-capacity", "outcome-unknown", "internal"].map(of);
+        let all = answers.counts.iter().map(|(_, _, count)| count).sum();
+        self.0.push_back([shed, unknown, internal, answers.forwarded_ignored, all]);
     }
 
     /// What is new since the oldest of these looks.
@@ -118,21 +126,30 @@ impl Recents {
         let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
             return Recent::default();
         };
-        let [shed, unknown, internal] = [0, 1, 2].map(|n: usize| last[n].saturating_sub(first[n]));
-        Recent { shed, unknown, internal, seconds: RECENT_LOOKS }
+        let [shed, unknown, internal, forwarded_ignored, all] =
+            [0, 1, 2, 3, 4].map(|n: usize| last[n].saturating_sub(first[n]));
+        Recent { shed, unknown, internal, forwarded_ignored, all, seconds: RECENT_LOOKS }
     }
 }
 
-/// All that this gateway finds wrong, the worst first.
+/// Whether so many requests of all were sent on by a proxy that is missing in `--trusted-proxies`: single clients send such
+/// headers, too.
+#[must_use]
+pub fn is_proxy_unlisted(forwarded_ignored: u64, all: u64) -> bool {
+    forwarded_ignored >= UNLISTED_MIN && forwarded_ignored.saturating_mul(2) > all
+}
+
+/// All that this gateway finds wrong, the worst first; `own` is what it finds in its own set-up.
 #[must_use]
 pub fn of_gateway(
+    own: Vec<Alarm>,
     sales: &Sales,
     audited: impl Fn(&Sale) -> Option<Audited>,
     reasons: &[String],
     recent: Recent,
     now: Instant,
 ) -> Vec<Alarm> {
-    let mut alarms = Vec::new();
+    let mut alarms = own;
     for id in sales.unread() {
         let text =
             format!("The sale {id} is in Redis and can't be read. The log and `gateway audit {id}` say why.");
@@ -144,7 +161,15 @@ pub fn of_gateway(
     if !reasons.is_empty() {
         alarms.push(Alarm::new(Level::Warning, "not-ready", format!("Not ready: {}.", reasons.join("; "))));
     }
-    let Recent { shed, unknown, internal, seconds } = recent;
+    let Recent { shed, unknown, internal, forwarded_ignored, all, seconds } = recent;
+    if is_proxy_unlisted(forwarded_ignored, all) {
+        let text = format!(
+            "Buyers who share an address share its limits (429): {forwarded_ignored} of {all} requests of the last {seconds} s \
+             have Forwarded or X-Forwarded-For, which is ignored, since --trusted-proxies does not list where they come \
+             from. List the proxies in front."
+        );
+        alarms.push(Alarm::new(Level::Warning, "proxy-unlisted", text));
+    }
     for (count, level, name, what) in [
         (internal, Level::Fault, "bug", "Requests met a bug (500); the log has their ids"),
         (
@@ -232,7 +257,7 @@ mod tests {
     #[test]
     fn a_gateway_that_sees_nothing_wrong_says_nothing() {
         let sales = Sales::default();
-        assert_eq!(of_gateway(&sales, |_| None, &[], Recent::default(), Instant::now()), []);
+        assert_eq!(of_gateway(Vec::new(), &sales, |_| None, &[], Recent::default(), Instant::now()), []);
     }
 
     #[test]
@@ -254,16 +279,27 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_is_missing_in_the_list_if_most_requests_name_a_client() {
+        for (ignored, all, is_so) in
+            [(19, 19, false), (20, 39, true), (20, 40, false), (60, 100, true), (5_000, 1_000_000, false)]
+        {
+            assert_eq!(is_proxy_unlisted(ignored, all), is_so, "{ignored} of {all}");
+        }
+    }
+
+    #[test]
     fn the_worst_comes_first_and_every_text_has_an_end() {
         let reasons = ["x".repeat(1_000)];
-        let recent = Recent { shed: 3, unknown: 2, internal: 1, seconds: 10 };
-        let alarms = of_gateway(&Sales::default(), |_| None, &reasons, recent, Instant::now());
+        let recent =
+            Recent { shed: 3, unknown: 2, internal: 1, forwarded_ignored: 60, all: 100, seconds: 10 };
+        let alarms = of_gateway(Vec::new(), &Sales::default(), |_| None, &reasons, recent, Instant::now());
         let names: Vec<_> = alarms.iter().map(|alarm| (alarm.level, alarm.name.as_str())).collect();
         assert_eq!(
             names,
             [
                 (Level::Fault, "bug"),
                 (Level::Warning, "not-ready"),
+                (Level::Warning, "proxy-unlisted"),
                 (Level::Warning, "outcome-unknown"),
                 (Level::Warning, "shedding"),
             ]
@@ -271,7 +307,7 @@ mod tests {
         assert_eq!(alarms[1].text.chars().count(), TEXT_MAX + 1);
         assert_eq!(
             alarms.iter().map(|alarm| alarm.count).collect::<Vec<_>>(),
-            [Some(1), None, Some(2), Some(3)]
+            [Some(1), None, None, Some(2), Some(3)]
         );
     }
 }

@@ -33,7 +33,7 @@ pub struct LimitsRequest {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     address: Option<Option<String>>,
-    /// Of the tokens from one client address that are not right.
+    /// Of wrong signatures of public keys from one client address.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     unverified: Option<Option<String>>,

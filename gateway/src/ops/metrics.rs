@@ -58,6 +58,8 @@ pub struct Answers {
     pub losers: Sums,
     /// And those of all other calls.
     pub others: Sums,
+    /// Of requests whose word on their client was ignored.
+    pub forwarded_ignored: u64,
 }
 
 impl Answers {
@@ -75,6 +77,7 @@ impl Answers {
             winners: self.winners.since(&before.winners),
             losers: self.losers.since(&before.losers),
             others: self.others.since(&before.others),
+            forwarded_ignored: self.forwarded_ignored - before.forwarded_ignored,
         }
     }
 }
@@ -123,7 +126,10 @@ impl Metrics {
     #[must_use]
     pub fn answers(&self) -> Answers {
         let workers = self.workers();
-        let mut answers = Answers::default();
+        let mut answers = Answers {
+            forwarded_ignored: workers.iter().map(|worker| worker.recorder.forwarded_ignored.get()).sum(),
+            ..Answers::default()
+        };
         for (route, name) in Route::NAMES.iter().enumerate() {
             for outcome in Outcome::all() {
                 let count: u64 = workers.iter().map(|worker| worker.recorder.requests(route, outcome)).sum();

@@ -3,10 +3,13 @@
 pub mod admin;
 pub mod alarms;
 pub mod brake;
+pub mod files;
 pub mod health;
 pub mod hosts;
 pub mod live;
 pub mod metrics;
 pub mod process;
 pub mod report;
+mod roles;
+pub mod self_checks;
 pub mod view;

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use super::alarms::{self, Alarm, Recents};
 use super::health::Readiness;
 use super::metrics::{Answers, Metrics};
+use super::self_checks::SelfChecks;
 use crate::ledger::hearsay::Hearsay;
 use crate::ledger::memory::Sales;
 
@@ -97,6 +98,8 @@ pub struct Sources {
     pub readiness: Arc<Readiness>,
     /// As whom it takes part in the fleet.
     pub hearsay: Arc<Hearsay>,
+    /// Its files and its clock.
+    pub checks: Arc<SelfChecks>,
 }
 
 impl Reporter {
@@ -109,7 +112,8 @@ impl Reporter {
 
     /// What happened since the last report, as JSON.
     pub fn report(&mut self) -> String {
-        let Sources { metrics, sales, readiness, hearsay } = &self.sources;
+        let Sources { metrics, sales, readiness, hearsay, checks } = &self.sources;
+        let now = Instant::now();
         let answers = metrics.answers();
         let new = answers.since(&self.told);
         let (since_start, reasons) = (Totals::of(&answers), readiness.reasons());
@@ -125,11 +129,12 @@ impl Reporter {
             ready: reasons.is_empty() && !hearsay.is_leaving(),
             draining: hearsay.is_leaving(),
             alarms: alarms::of_gateway(
+                checks.alarms(now),
                 sales,
                 |sale| metrics.audit_of(sale),
                 &reasons,
                 self.recents.counts(),
-                Instant::now(),
+                now,
             ),
             reasons: reasons.to_vec(),
             since_start,
@@ -158,7 +163,8 @@ mod tests {
         let worker = metrics.of_worker();
         let (readiness, hearsay) = (Arc::new(Readiness::default()), Arc::new(Hearsay::new("here".into())));
         readiness.set(Vec::new());
-        let sources = Sources { metrics: metrics.clone(), sales: Arc::default(), readiness, hearsay };
+        let (sales, checks) = (Arc::default(), Arc::default());
+        let sources = Sources { metrics: metrics.clone(), sales, readiness, hearsay, checks };
         let mut reporter = Reporter::new(sources);
         let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
         let answer = |outcome, us| {

@@ -10,6 +10,7 @@
 
 mod acknowledged;
 mod archive;
+mod browsers;
 mod cluster;
 mod connections;
 mod contract_admin;
@@ -47,12 +48,14 @@ mod marks;
 mod metrics;
 mod metrics_outside;
 mod model;
+mod ops_roles;
 mod order;
 mod process;
 mod proxies;
 mod refusals;
 mod replaced;
 mod request_ids;
+mod self_checks;
 mod sentinel;
 mod smoke;
 mod spike;

@@ -1,40 +1,14 @@
 //! Tokens as strangers would forge them: only what the configured key signed, for now and for us, opens a call.
 
-use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
-
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde_json::{Value, json};
 
 use crate::harness::check::{balanced, refused};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, SECRET, send, token};
+use crate::harness::keys::{Key, b64, claims, now, write_keys};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
-
-fn now() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    now.as_secs()
-}
-
-fn b64(bytes: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-/// The claims of a good token, with others in their place; null takes one away.
-fn claims(others: &Value) -> Value {
-    let mut claims = json!({"sub": "alice", "exp": now() + 600});
-    for (name, value) in others.as_object().unwrap() {
-        match value {
-            Value::Null => claims.as_object_mut().unwrap().remove(name),
-            other => claims.as_object_mut().unwrap().insert(name.clone(), other.clone()),
-        };
-    }
-    claims
-}
 
 fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());
@@ -164,46 +138,13 @@ async fn issuer_and_audience_must_be_ours_once_they_are_configured() {
     assert_eq!(gateway.audit().await["reservations"]["held"], 1);
 }
 
-/// A key of a key set.
-struct Key {
-    kid: &'static str,
-    pair: Ed25519KeyPair,
-}
-
-impl Key {
-    fn new(kid: &'static str) -> Self {
-        let pair = Ed25519KeyPair::generate().unwrap();
-        Self { kid, pair }
-    }
-
-    fn jwk(&self) -> Value {
-        let x = b64(self.pair.public_key());
-        json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.kid, "x": x})
-    }
-
-    fn sign_as(&self, kid: &str, others: &Value) -> String {
-        let header = b64(json!({"alg": "EdDSA", "typ": "JWT", "kid": kid}).to_string());
-        let text = format!("{header}.{}", b64(claims(others).to_string()));
-        format!("{text}.{}", b64(self.pair.sign(text.as_bytes())))
-    }
-
-    fn sign(&self, others: &Value) -> String {
-        self.sign_as(self.kid, others)
-    }
-}
-
-fn write(path: &Path, keys: &[&Key]) {
-    let keys: Vec<Value> = keys.iter().map(|key| key.jwk()).collect();
-    std::fs::write(path, json!({"keys": keys}).to_string()).unwrap();
-}
-
 #[tokio::test]
 async fn a_key_set_is_read_again_and_only_listed_keys_make_a_service() {
     let redis = Redis::start();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("jwks.json");
     let (users, services, next) = (Key::new("users"), Key::new("services"), Key::new("next"));
-    write(&file, &[&users, &services]);
+    write_keys(&file, &[&users, &services]);
     let options = ["--auth-jwks-file", file.to_str().unwrap(), "--auth-service-key-ids", "services"];
     let gateway = Gateway::start_with(&redis, &options).await;
     open(&gateway, &small()).await;
@@ -219,7 +160,7 @@ async fn a_key_set_is_read_again_and_only_listed_keys_make_a_service() {
         ("HMAC with the public half", {
             let mut header = Header::new(Algorithm::HS256);
             header.kid = Some("users".into());
-            let key = EncodingKey::from_secret(users.pair.public_key().as_ref());
+            let key = EncodingKey::from_secret(&users.public());
             encode(&header, &claims(&json!({})), &key).unwrap()
         }),
     ] {
@@ -241,7 +182,7 @@ async fn a_key_set_is_read_again_and_only_listed_keys_make_a_service() {
     // The set is rotated: the new key comes in, the old one goes, remembered tokens with it.
     let old = users.sign(&json!({}));
     assert_eq!(tap(&gateway, &bearer(old.clone()), "k").await.status, 200);
-    write(&file, &[&next, &services]);
+    write_keys(&file, &[&next, &services]);
     let fresh = next.sign(&json!({}));
     eventually("the new key is known", || async {
         (tap(&gateway, &bearer(fresh.clone()), "k").await.status == 200).then_some(())
@@ -257,6 +198,6 @@ async fn a_key_set_is_read_again_and_only_listed_keys_make_a_service() {
     .await;
     // A set that can't be read changes nothing.
     std::fs::write(&file, "{\"keys\": [").unwrap();
-    write(&dir.path().join("other"), &[]);
+    write_keys(&dir.path().join("other"), &[]);
     assert_eq!(tap(&gateway, &bearer(fresh), "k").await.status, 200);
 }

@@ -63,8 +63,8 @@ fn what_is_off_limits_nobody() {
     let now = Instant::now();
     assert_eq!(allowed(|| limits.reservation("alice", "s", now)), 1_000);
     assert_eq!(allowed(|| limits.anonymous(v4(1), now)), 1_000);
-    limits.token_was_wrong(v4(1), now);
-    assert_eq!(allowed(|| limits.token(|| v4(1), b"t", now)), 1_000);
+    (0..1_000).for_each(|_| limits.signature_was_wrong(v4(1), now));
+    assert_eq!(allowed(|| limits.signature(v4(1), b"t", now)), 1_000);
 }
 
 #[test]
@@ -80,21 +80,31 @@ fn an_ipv6_client_is_its_64_bits_and_an_ipv4_client_its_address() {
 }
 
 #[test]
-fn who_sends_wrong_tokens_is_not_listened_to_but_those_who_are_known_are() {
+fn wrong_signatures_spend_what_their_address_has_and_then_what_is_kept_for_all() {
     let limits = limits(&[(Policy::Unverified, "10:100")]);
     let now = Instant::now();
-    let token = |token: &[u8], address| limits.token(|| address, token, now);
-    limits.token_was_right(b"alice");
-    for _ in 0..10 {
-        assert_eq!(token(b"forged", v4(1)), Ok(()));
-        limits.token_was_wrong(v4(1), now);
-    }
-    assert_eq!(token(b"forged", v4(1)).unwrap_err().policy, Policy::Unverified);
-    assert!(token(b"bob", v4(1)).is_err(), "nobody knows whether bob's is right");
-    assert!(token(b"alice", v4(1)).is_ok());
-    assert!(token(b"bob", v4(2)).is_ok(), "another address");
-    assert!(limits.token(|| v4(1), b"bob", now + Duration::from_secs(1)).is_ok());
-    assert!(limits.token(|| v4(1), b"bob", now + Duration::from_secs(60)).is_ok());
+    let check = |token: &[u8], address| limits.signature(address, token, now);
+    let forge = |address, times| {
+        (0..times).for_each(|_| {
+            assert_eq!(check(b"forged", address), Ok(()));
+            limits.signature_was_wrong(address, now);
+        });
+    };
+    limits.signature_was_right(b"alice");
+    // Ten units each, of the hundred of the address; then one each, of the hundred for all.
+    forge(v4(1), 10);
+    forge(v4(1), 99);
+    assert_eq!(check(b"bob", v4(1)), Ok(()), "a first valid token behind the same address");
+    assert_eq!(check(b"bob", v4(1)), Ok(()), "which costs nothing, since it was right");
+    forge(v4(1), 1);
+    let exceeded = check(b"bob", v4(1)).unwrap_err();
+    assert_eq!((exceeded.policy, exceeded.wait), (Policy::Unverified, Duration::from_millis(100)));
+    assert!(check(b"alice", v4(1)).is_ok(), "known to be right");
+    assert!(check(b"bob", v4(2)).is_ok(), "another address has its own");
+    assert!(limits.signature(v4(1), b"bob", now + exceeded.wait).is_ok(), "ten a second come back for all");
+    // However many addresses: what is kept for all of them is bounded.
+    (3..8).for_each(|n| forge(v4(n), 10));
+    assert!((3..8).all(|n| check(b"bob", v4(n)).is_err()));
 }
 
 #[test]

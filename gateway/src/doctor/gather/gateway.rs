@@ -41,6 +41,8 @@ pub(in crate::doctor) struct Running {
     pub(in crate::doctor) sequences: BTreeMap<String, u64>,
     /// Whether it shows the certificate that our files have; `None`: no certificate.
     pub(in crate::doctor) has_our_certificate: Option<bool>,
+    /// Requests whose Forwarded or X-Forwarded-For it has ignored, and all of them.
+    pub(in crate::doctor) forwarded_ignored: (u64, u64),
 }
 
 /// Asks at the ops address; `None`: no gateway answers there.
@@ -59,6 +61,13 @@ pub(in crate::doctor) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles
         let (labels, value) = line.strip_prefix("launchgate_ledger_sequence{")?.split_once("} ")?;
         Some((label(labels, "sale")?, whole(value)?))
     });
+    let sum = |name: &str| {
+        let samples = metrics
+            .text
+            .lines()
+            .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
+        samples.filter_map(|line| whole(line.rsplit_once(' ')?.1)).sum()
+    };
     Some(Running {
         version: sample("launchgate_build_info")
             .and_then(|(_, rest)| label(rest, "version"))
@@ -68,6 +77,7 @@ pub(in crate::doctor) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles
         files_max: sample("launchgate_process_max_fds").and_then(|(_, value)| whole(value)),
         sequences: sequences.collect(),
         has_our_certificate: ready.has_our_certificate,
+        forwarded_ignored: (sum("launchgate_forwarded_ignored_total"), sum("launchgate_requests_total")),
     })
 }
 

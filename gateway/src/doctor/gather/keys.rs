@@ -30,6 +30,7 @@ pub(in crate::doctor) fn read(
         now_s,
         launch,
         auth: auth(config),
+        has_operator: OpsTokens::load(&config.ops_token_file).is_ok_and(|tokens| tokens.has_operator()),
         ops: OpsTokens::load(&config.ops_token_file)
             .and_then(|_| ops(&config.ops_token_file).map_err(|why| vec![why])),
         shared: shared(config),
@@ -48,7 +49,8 @@ fn auth(config: &ServeConfig) -> Result<Auth, Vec<String>> {
     let ends = |ends: u64| i64::try_from(ends).unwrap_or(i64::MAX);
     Ok(Auth::Jwks {
         keys: keys.ends().into_iter().map(|(kid, end)| (kid, end.map(ends))).collect(),
-        services: auth.service_key_ids.len(),
+        services: keys.services(),
+        findings: keys.findings(),
         is_bound: auth.issuer.is_some() && auth.audience.is_some(),
     })
 }
@@ -57,7 +59,7 @@ fn auth(config: &ServeConfig) -> Result<Auth, Vec<String>> {
 fn ops(file: &Path) -> Result<Vec<(String, f64)>, String> {
     let (bytes, _) = ops_tokens::read(file)?;
     let entries = ops_tokens::lines(&bytes).filter_map(|(_, entry)| entry);
-    Ok(entries.map(|(name, token)| (String::from_utf8_lossy(name).into_owned(), bits(token))).collect())
+    Ok(entries.map(|line| (String::from_utf8_lossy(line.name).into_owned(), bits(line.token))).collect())
 }
 
 /// Files with secrets that others may read.

@@ -40,6 +40,7 @@ pub(super) struct Call {
 
 /// Refusals that any call may meet.
 const EVERYWHERE: &[Kind] = &[
+    problem::INVALID_REQUEST,
     problem::NOT_FOUND,
     problem::METHOD_NOT_ALLOWED,
     problem::REQUEST_TIMEOUT,
@@ -49,8 +50,7 @@ const EVERYWHERE: &[Kind] = &[
     problem::TEMPORARY_REDUCED_CAPACITY,
 ];
 /// Refusals of calls with a body.
-const WITH_BODY: &[Kind] =
-    &[problem::INVALID_REQUEST, problem::BODY_TOO_LARGE, problem::UNSUPPORTED_MEDIA_TYPE];
+const WITH_BODY: &[Kind] = &[problem::BODY_TOO_LARGE, problem::UNSUPPORTED_MEDIA_TYPE];
 /// Refusals of calls that the limits count; the limits themselves stand before the ledger.
 const LIMITED: &[Kind] = &[problem::QUOTA_EXCEEDED];
 
@@ -59,7 +59,7 @@ fn call(method: Method, path: &'static str, summary: &'static str, auth: Auth) -
     match auth {
         Auth::Anyone => {}
         Auth::Token => problems.extend([problem::UNAUTHENTICATED, problem::QUOTA_EXCEEDED]),
-        Auth::OpsToken => problems.push(problem::UNAUTHENTICATED),
+        Auth::OpsToken => problems.extend([problem::UNAUTHENTICATED, problem::FORBIDDEN]),
     }
     if path.contains("{sale}") {
         problems.push(problem::SALE_NOT_FOUND);
@@ -84,7 +84,7 @@ impl Call {
 
     fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
         self.query = query;
-        self.or(&[problem::INVALID_REQUEST])
+        self
     }
 
     fn body(mut self, schema: &'static str, required: Required) -> Self {
@@ -114,7 +114,6 @@ pub(super) fn public_calls() -> Vec<Call> {
         call(Method::GET, "/v1/sales/{sale}", "A sale and what is left", Auth::Anyone)
             .json("SaleView", "May be kept for a second; the `ETag` is over all but `server_time`.")
             .good(304, "Nothing but `server_time` has changed.", Good::Empty)
-            .or(&[problem::INVALID_REQUEST])
             .or(LIMITED),
         call(Method::GET, "/v1/sales/{sale}/stores", "A page of the stores", Auth::Anyone)
             .query(&[
@@ -141,8 +140,7 @@ pub(super) fn public_calls() -> Vec<Call> {
                 problem::OUTCOME_UNKNOWN,
             ]),
         call(Method::GET, "/v1/sales/{sale}/reservations", "The caller's own reservations", Auth::Token)
-            .json("ReservationList", "In the order in which they were taken.")
-            .or(&[problem::INVALID_REQUEST]),
+            .json("ReservationList", "In the order in which they were taken."),
         call(Method::GET, RESERVATION, "A reservation, for its buyer or a service", Auth::Token)
             .json("ReservationView", "In its present state.")
             .or(&[problem::RESERVATION_NOT_FOUND]),

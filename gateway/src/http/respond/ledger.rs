@@ -1,6 +1,6 @@
 //! Turns what the ledger has decided into answers.
 
-use hyper::header::{HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
+use hyper::header::{HeaderName, HeaderValue, LOCATION};
 
 use super::{Answer, Refused, json_answer, ok};
 use crate::domain::reservation::Reservation;
@@ -68,8 +68,7 @@ pub fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answ
 impl Refused {
     /// Everybody waits for the same instant: the spread is short, so that nobody is late by it.
     fn retry_after_opening(self, until_ms: u64) -> Self {
-        let ms = until_ms + fastrand::u64(0..=250);
-        self.with("retry_after_ms", ms).header(RETRY_AFTER, ms.div_ceil(1000))
+        self.retry_after_spread(until_ms, 250)
     }
 }
 

@@ -145,7 +145,10 @@ impl Setup {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         std::fs::write(&path, SECRET).unwrap();
-        Self { dir, settings: AuthSettings { secret_file: Some(path), ..AuthSettings::default() } }
+        Self {
+            dir,
+            settings: AuthSettings { secret_file: Some(path), leeway_s: 2, ..AuthSettings::default() },
+        }
     }
 
     fn with_jwks(keys: &[Value], service_key_ids: &[&str]) -> Self {
@@ -153,7 +156,8 @@ impl Setup {
         let path = dir.path().join("jwks.json");
         write_jwks(&path, keys);
         let service_key_ids = service_key_ids.iter().map(|kid| (*kid).to_owned()).collect();
-        let settings = AuthSettings { jwks_file: Some(path), service_key_ids, ..AuthSettings::default() };
+        let settings =
+            AuthSettings { jwks_file: Some(path), service_key_ids, leeway_s: 2, ..AuthSettings::default() };
         Self { dir, settings }
     }
 

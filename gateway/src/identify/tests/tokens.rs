@@ -109,6 +109,85 @@ fn nbf_is_honoured_with_two_seconds_of_leeway() {
 }
 
 #[test]
+fn the_leeway_is_configured_and_counts_for_both_ends() {
+    assert_eq!(AuthSettings::default().leeway_s, 5);
+    for leeway_s in [0, 5, 60] {
+        for mut setup in [Setup::with_secret(), Setup::with_jwks(&[EC.jwk("a")], &[])] {
+            setup.settings.leeway_s = leeway_s;
+            let signer = if setup.settings.jwks_file.is_some() { &*EC } else { &secret() };
+            let mut claims = claims_with("exp", NOW + 100);
+            claims["nbf"] = (NOW + 10).into();
+            // An issuer whose clock is ahead has issued it in the future, which refuses nothing by itself.
+            claims["iat"] = (NOW + 1_000).into();
+            let token = signer.sign("a", &claims);
+            let mut identifier = setup.identifier();
+            for (now_s, answer) in [
+                (NOW + 9 - leeway_s, Err(Unauthenticated::NotYetValid)),
+                (NOW + 10 - leeway_s, buyer("buyer-1")),
+                (NOW + 99 + leeway_s, buyer("buyer-1")),
+                (NOW + 100 + leeway_s, Err(Unauthenticated::Expired)),
+            ] {
+                assert_eq!(identify_at(&mut identifier, &token, now_s), answer, "{leeway_s} s, {now_s}");
+            }
+        }
+    }
+}
+
+/// Counts checks, and withholds them once there were so many.
+struct Checks<'a> {
+    most: usize,
+    counts: &'a std::cell::RefCell<Vec<bool>>,
+}
+
+impl CostlyChecks for Checks<'_> {
+    type Withheld = ();
+
+    fn may_check(&self) -> Result<(), ()> {
+        if self.counts.borrow().len() < self.most { Ok(()) } else { Err(()) }
+    }
+
+    fn checked(&self, is_right: bool) {
+        self.counts.borrow_mut().push(is_right);
+    }
+}
+
+#[test]
+fn only_a_token_that_can_be_right_costs_a_check_of_a_public_key() {
+    let mut identifier = Setup::with_jwks(&[EC.jwk("a"), ED.jwk("b")], &[]).identifier();
+    let counts = std::cell::RefCell::default();
+    let mut ask = |token: &str, most| {
+        let bearer = format!("Bearer {token}");
+        identifier.identify_within(Some(bearer.as_bytes()), NOW, Checks { most, counts: &counts })
+    };
+    let stranger = new_ec();
+    for (token, why) in [
+        ("garbage".to_owned(), Unauthenticated::Malformed),
+        (stranger.sign("nobody", &claims()), Unauthenticated::UnknownKey),
+        (stranger.sign("b", &claims()), Unauthenticated::WrongAlgorithm),
+        (stranger.sign("a", &claims_with("exp", NOW - 60)), Unauthenticated::Expired),
+        (stranger.sign("a", &claims_with("nbf", NOW + 60)), Unauthenticated::NotYetValid),
+        (stranger.sign("a", &claims_with("sub", "")), Unauthenticated::BadSubject),
+    ] {
+        assert_eq!(ask(&token, 0), Err(why.into()), "without a check");
+    }
+    let forged = stranger.sign("a", &claims());
+    assert_eq!(ask(&forged, 0), Err(NotIdentified::Withheld(())));
+    assert_eq!(ask(&forged, 1), Err(Unauthenticated::BadSignature.into()));
+    let (good, other) = (EC.sign("a", &claims()), ED.sign("b", &claims()));
+    assert_eq!(ask(&good, 1), Err(NotIdentified::Withheld(())));
+    assert_eq!(ask(&good, 2).ok(), buyer("buyer-1").ok());
+    // It is remembered: no check is needed any more. Another one needs one.
+    assert_eq!(ask(&good, 0).ok(), buyer("buyer-1").ok());
+    assert_eq!(ask(&other, 0), Err(NotIdentified::Withheld(())));
+    assert_eq!(*counts.borrow(), [false, true]);
+    // A secret is checked whatever was spent.
+    let mut identifier = Setup::with_secret().identifier();
+    let bearer = format!("Bearer {}", secret().sign("", &claims()));
+    let checks = Checks { most: 0, counts: &counts };
+    assert_eq!(identifier.identify_within(Some(bearer.as_bytes()), NOW, checks).ok(), buyer("buyer-1").ok());
+}
+
+#[test]
 fn times_may_be_odd_numbers_and_are_rounded_against_the_caller() {
     for (exp, answer) in [
         (json!(NOW as f64 - 1.1), Err(Unauthenticated::Expired)),

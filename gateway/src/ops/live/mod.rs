@@ -14,6 +14,7 @@ mod words;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use self::watcher::{News, Seat, Watcher};
 use super::alarms::{self, Alarm, Recents};
 use super::health::Readiness;
 use super::metrics::Metrics;
+use super::self_checks::SelfChecks;
 use crate::admit::policy::{Rate, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::http::problem;
@@ -55,6 +57,8 @@ pub struct Sources {
     pub hearsay: Arc<Hearsay>,
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
+    /// Its files and its clock.
+    pub checks: Arc<SelfChecks>,
 }
 
 /// All who watch, and what they are shown.
@@ -91,12 +95,13 @@ impl Live {
     }
 
     /// `GET /admin/v1/live`: a stream for somebody, of this sale (left out: the one that matters most), of so many `now`
-    /// lines (left out: until he has seen enough).
+    /// lines (left out: until he has seen enough), until `ended`.
     pub fn watch(
         self: &Rc<Self>,
         who: &str,
         sale: Option<&str>,
         lines: Option<u64>,
+        ended: impl Future<Output = ()> + 'static,
     ) -> Result<Answer, Refused> {
         let sale = match sale {
             Some(id) => Some(find_sale(&self.sources.sales, id)?),
@@ -126,7 +131,7 @@ impl Live {
             server_time: rfc3339(view.time()),
         };
         let begin = [text(&Line::Hello(hello)), text(&Line::History(view.history.columns()))];
-        let watcher = Watcher::new(view.news.subscribe(), begin, lines, seat);
+        let watcher = Watcher::new(view.news.subscribe(), begin, lines, ended, seat);
         Ok(respond::stream("application/x-ndjson", watcher))
     }
 
@@ -206,6 +211,7 @@ impl View {
             gateways: fleet.list(sources.hearsay.id(), now),
             alarms: all_alarms(
                 alarms::of_gateway(
+                    sources.checks.alarms(now),
                     &sources.sales,
                     audited,
                     &sources.readiness.reasons(),

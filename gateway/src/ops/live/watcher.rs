@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hyper::body::{Body, Frame};
 use tokio::sync::watch;
 
@@ -50,6 +51,8 @@ pub(super) struct Watcher {
     edition: u64,
     /// `now` lines until the end.
     left: Option<u64>,
+    /// Comes when he may watch no more.
+    ended: Pin<Box<dyn Future<Output = ()>>>,
     _seat: Seat,
 }
 
@@ -60,11 +63,12 @@ enum Receiver {
 }
 
 impl Watcher {
-    /// Begins with these lines, then what is known now.
+    /// Begins with these lines, then what is known now, until `ended`.
     pub(super) fn new(
         mut news: watch::Receiver<News>,
         begin: impl IntoIterator<Item = Bytes>,
         lines: Option<u64>,
+        ended: impl Future<Output = ()> + 'static,
         seat: Seat,
     ) -> Self {
         // What is there already is news to who has just come.
@@ -74,6 +78,8 @@ impl Watcher {
             due: begin.into_iter().collect(),
             edition: 0,
             left: lines,
+            // It is asked at every poll, also after its end.
+            ended: Box::pin(ended.fuse()),
             _seat: seat,
         }
     }
@@ -98,6 +104,10 @@ impl Body for Watcher {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.ended.as_mut().poll(cx).is_ready() {
+            self.due.clear();
+            self.left = Some(0);
+        }
         loop {
             if let Some(line) = self.due.pop_front() {
                 return Poll::Ready(Some(Ok(Frame::data(line))));
@@ -130,10 +140,11 @@ impl Body for Watcher {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
-    use futures_util::FutureExt;
     use http_body_util::BodyExt;
 
     use super::*;
+
+    use std::future::pending;
 
     fn news(edition: u64, about: &'static str, now: &'static str) -> News {
         News { edition, about: about.into(), now: now.into() }
@@ -151,7 +162,8 @@ mod tests {
         let taken = Rc::default();
         let seat = Seat::take(&taken, 1).unwrap();
         assert!(Seat::take(&taken, 1).is_none());
-        let mut watcher = Watcher::new(sender.subscribe(), [Bytes::from("hello")], None, seat);
+        let begin = [Bytes::from("hello")];
+        let mut watcher = Watcher::new(sender.subscribe(), begin, None, pending(), seat);
         let all = |watcher: &mut Watcher| std::iter::from_fn(|| next(watcher)).collect::<Vec<_>>();
         assert_eq!(all(&mut watcher), ["hello", "sale", "1"]);
         for now in ["2", "3", "4"] {
@@ -169,11 +181,19 @@ mod tests {
     fn it_ends_after_so_many_lines_and_with_its_sender() {
         let sender = watch::Sender::new(news(0, "", "1"));
         let taken = Rc::default();
-        let mut watcher = Watcher::new(sender.subscribe(), [], Some(1), Seat::take(&taken, 9).unwrap());
+        let seat = || Seat::take(&taken, 9).unwrap();
+        let mut watcher = Watcher::new(sender.subscribe(), [], Some(1), pending(), seat());
         assert_eq!(next(&mut watcher).unwrap(), "1");
         assert!(watcher.frame().now_or_never().unwrap().is_none());
-        let mut watcher = Watcher::new(sender.subscribe(), [], None, Seat::take(&taken, 9).unwrap());
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let ended = async move { drop(ended.await) };
+        let mut watcher = Watcher::new(sender.subscribe(), [], None, ended, seat());
         assert_eq!(next(&mut watcher).unwrap(), "1");
+        sender.send_replace(news(0, "", "2"));
+        drop(end);
+        assert!(watcher.frame().now_or_never().unwrap().is_none(), "not even what is due");
+        let mut watcher = Watcher::new(sender.subscribe(), [], None, pending(), seat());
+        assert_eq!(next(&mut watcher).unwrap(), "2");
         drop(sender);
         assert!(watcher.frame().now_or_never().unwrap().is_none());
         assert!(watcher.frame().now_or_never().unwrap().is_none());

@@ -144,6 +144,21 @@ label! {
 }
 
 label! {
+    /// Files that are read again while the gateway runs, by the option that names them.
+    WatchedFile:
+    /// The secret of HS256 tokens.
+    AuthSecret "auth-secret-file",
+    /// Public keys of tokens.
+    AuthJwks "auth-jwks-file",
+    /// Tokens of the ops listener.
+    OpsTokens "ops-token-file",
+    /// The certificate of the public listener, with its key.
+    Tls "tls-cert-file",
+    /// The certificate of the ops listener, with its key.
+    OpsTls "ops-tls-cert-file",
+}
+
+label! {
     /// What is promised.
     Slo:
     /// Who asks rightly gets an answer that says what became of it.

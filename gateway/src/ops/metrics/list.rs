@@ -4,7 +4,7 @@
 
 use serde_json::json;
 
-use super::labels::{Ended, Listener, Outcome, Route, Shed, Slo, Stage, User};
+use super::labels::{Ended, Listener, Outcome, Route, Shed, Slo, Stage, User, WatchedFile};
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,6 +157,8 @@ metrics! {
         "Requests that were certainly not carried out (503), by reason; of connections, some were just closed."
     LIMITED Counter "limited_total" "requests" [known("policy", POLICIES)]
         "Requests over a limit (429), by policy."
+    FORWARDED_IGNORED Counter "forwarded_ignored_total" "requests" []
+        "Requests with Forwarded or X-Forwarded-For from peers that are not in --trusted-proxies: the header was ignored."
     CONNECTIONS Gauge "connections_open" "connections" [LISTENER]
         "Open connections."
     CONNECTIONS_MAX Gauge "connections_max" "connections" [LISTENER]
@@ -231,6 +233,12 @@ metrics! {
     TOKEN_KEY Gauge "token_key_expiry_timestamp_seconds" "seconds" []
         only "a key of the JWKS has an exp"
         "When the first key of the JWKS ends."
+    FILE_REJECTED Gauge "file_rejected" "1 or 0" [known("file", WatchedFile::NAMES)]
+        only "the option names a file that is read again"
+        "1 while the present content of the file can't be used, and its former content stays in force."
+    CLOCK_OFFSET Gauge "clock_offset_seconds" "seconds" []
+        only "the clock of Redis was read"
+        "The clock of Redis minus the clock of this host, read once a second."
     CPU Counter "process_cpu_seconds_total" "seconds" []
         "CPU time of the process."
     MEMORY Gauge "process_resident_memory_bytes" "bytes" []

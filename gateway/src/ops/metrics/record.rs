@@ -169,6 +169,8 @@ pub struct Recorder {
     pub waiting: Count,
     /// Requests that ask the ledger.
     pub in_flight: Count,
+    /// Requests whose word on their client was ignored.
+    pub forwarded_ignored: Count,
     shed: [Count; Shed::NAMES.len()],
     limited: [Count; POLICIES.len()],
     /// Its connections.
@@ -189,6 +191,7 @@ impl Default for Recorder {
             batches: Batches::default(),
             waiting: Count::default(),
             in_flight: Count::default(),
+            forwarded_ignored: Count::default(),
             shed: all(),
             limited: all(),
             connections: Connections::default(),

@@ -26,6 +26,7 @@ use crate::log;
 use crate::ops::health::Readiness;
 use crate::ops::process;
 use crate::ops::report::versions;
+use crate::ops::self_checks::SelfChecks;
 
 /// What is shown, and where it comes from.
 pub struct Sources {
@@ -47,6 +48,8 @@ pub struct Sources {
     pub readiness: Arc<Readiness>,
     /// What it has heard of the fleet.
     pub hearsay: Arc<Hearsay>,
+    /// Its files and its clock.
+    pub checks: Arc<SelfChecks>,
 }
 
 /// All metrics, ready to be shown.
@@ -178,6 +181,9 @@ impl Sources {
             }
             Ok(())
         })?;
+        family(encoder, &list::FORWARDED_IGNORED, |family| {
+            family.count(&[], total(workers, |recorder| recorder.forwarded_ignored.get()))
+        })?;
         self.connections(encoder, workers)
     }
 
@@ -237,6 +243,7 @@ impl Sources {
             Ok(())
         })?;
         self.ends(encoder)?;
+        self.own_checks(encoder)?;
         kernel(encoder)?;
         family(encoder, &list::LOG_MISSING, |family| {
             let missing = log::missing_lines();
@@ -263,6 +270,16 @@ impl Sources {
         let now_s = jiff::Timestamp::now().as_second().unsigned_abs();
         family(encoder, &list::TOKEN_KEY, |family| {
             self.keys.next_end(now_s).map_or(Ok(()), |ends_s| family.count(&[], ends_s))
+        })
+    }
+
+    fn own_checks(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        family(encoder, &list::FILE_REJECTED, |family| {
+            let mut files = self.checks.files.rejected().into_iter();
+            files.try_for_each(|(file, is_rejected)| family.flag(&[file], is_rejected))
+        })?;
+        family(encoder, &list::CLOCK_OFFSET, |family| {
+            self.checks.clock.latest().map_or(Ok(()), |offset| family.real(&[], offset.seconds))
         })
     }
 }

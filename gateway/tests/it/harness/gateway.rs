@@ -67,11 +67,14 @@ impl Gateway {
     /// Starts one on the Redis at this URL and waits until it is ready.
     pub async fn start_at(url: &str, options: &[&str]) -> Self {
         let gateway = Self::spawn_at(url, options);
-        eventually("the gateway is ready", || async {
-            (gateway.ops_get("/readyz").await.status == 200).then_some(())
-        })
-        .await;
+        gateway.ready().await;
         gateway
+    }
+
+    /// Waits until it is ready.
+    pub async fn ready(&self) {
+        let is_ready = || async { (self.ops_get("/readyz").await.status == 200).then_some(()) };
+        eventually("the gateway is ready", is_ready).await;
     }
 
     /// Starts one and waits only until its ports are open.
@@ -90,6 +93,16 @@ impl Gateway {
         Self::spawn_to(redis_url, options, Stdio::inherit())
     }
 
+    /// Starts one on this Redis whose host's clock is this far from the right time, such as `-10s`, and waits until it is ready.
+    pub async fn start_off(redis: &Redis, offset: &str) -> Self {
+        let (mut command, files) = Self::command(&redis.url(), &[]);
+        command.env("LD_PRELOAD", "/usr/$LIB/faketime/libfaketimeMT.so.1").env("FAKETIME", offset);
+        command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let gateway = Self::spawn_as((command, files), Stdio::inherit());
+        gateway.ready().await;
+        gateway
+    }
+
     /// Starts one that writes to these, and waits for nothing.
     pub fn spawn_mute(redis: &Redis, options: &[&str], out: Stdio, log: Stdio) -> Self {
         let [listen, ops_listen] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
@@ -100,7 +113,10 @@ impl Gateway {
     }
 
     fn spawn_to(redis_url: &str, options: &[&str], log: Stdio) -> Self {
-        let (mut command, files) = Self::command(redis_url, options);
+        Self::spawn_as(Self::command(redis_url, options), log)
+    }
+
+    fn spawn_as((mut command, files): (Command, tempfile::TempDir), log: Stdio) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -120,9 +136,12 @@ impl Gateway {
         std::fs::write(&secret, SECRET).unwrap();
         std::fs::write(&ops, format!("ops {OPS_TOKEN}\n")).unwrap();
         let mut command = binary();
-        command.args(["serve", "--redis", redis_url]).arg("--ops-token-file").arg(&ops).args(options);
+        command.args(["serve", "--redis", redis_url]).args(options);
+        if !options.contains(&"--ops-token-file") {
+            command.arg("--ops-token-file").arg(&ops);
+        }
         // What every gateway of the tests has, unless the options say otherwise.
-        if !options.contains(&"--auth-jwks-file") {
+        if !options.contains(&"--auth-jwks-file") && !options.contains(&"--auth-secret-file") {
             command.arg("--auth-secret-file").arg(&secret);
         }
         let usual = [
@@ -196,7 +215,12 @@ impl Gateway {
 
     /// A `GET` on the ops listener, with the ops token.
     pub async fn ops_get(&self, path: &str) -> Reply {
-        send(self.client.get(format!("{}{path}", self.ops_url)).bearer_auth(OPS_TOKEN)).await
+        send(self.ops_request(Method::GET, path, OPS_TOKEN)).await
+    }
+
+    /// A request on the ops listener, with this token, not yet sent.
+    pub fn ops_request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.ops_url)).bearer_auth(token)
     }
 
     /// A call on the ops listener, with the ops token.

@@ -6,6 +6,7 @@ pub mod cluster;
 pub mod frames;
 pub mod gateway;
 pub mod inside;
+pub mod keys;
 pub mod metrics;
 pub mod proxy;
 pub mod raw;

@@ -2,7 +2,6 @@
 //!
 //! Ten times as many as have a bucket of their own: it is the cap that bounds memory, whatever the number.
 
-use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -84,7 +83,7 @@ async fn very_many_addresses_take_no_more_memory_and_take_nobody_s_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn very_many_forged_tokens_are_hardly_looked_at() {
+async fn very_many_forged_tokens_hold_up_nobody_not_even_at_their_address() {
     let stage = Stage::set(&["--limit-unverified", "1:1000", "--cost-unverified", "100"]).await;
     let honest = stage.honest().await;
     let memory = stage.memory("VmRSS");
@@ -96,13 +95,16 @@ async fn very_many_forged_tokens_are_hardly_looked_at() {
         )
     })
     .await;
-    assert_eq!(told[401] + told[429], STRANGERS, "{told:?}");
-    // Ten of each address are looked at, and one more every 100 s.
-    assert!(told[401] >= 10 * CONNECTIONS && told[401] < 20 * CONNECTIONS, "{}", told[401]);
+    // To see that a secret has not signed it costs no more than to refuse to look.
+    assert_eq!(told[401], STRANGERS, "{told:?}");
     let grown = stage.memory("VmHWM").saturating_sub(memory);
     assert!(grown < GROWN_MAX, "{grown} KiB");
-    // From another address it is as if nothing had been.
-    let own = stage.gateway.get_as("newcomer", "/v1/sales/small/reservations").await;
-    assert_eq!((own.status, &own.json["reservations"]), (200, &json!([])), "{}", own.text);
+    // From an attacker's own address a first valid token is as good as ever.
+    let newcomer = token("newcomer");
+    let first = format!(
+        "GET /v1/sales/small/reservations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {newcomer}\r\n\r\n"
+    );
+    let statuses = pipeline(stage.attack(1).await, std::iter::once(first)).await;
+    assert_eq!(statuses[200], 1, "{statuses:?}");
     honest.end(&stage.gateway).await;
 }

@@ -1,0 +1,119 @@
+//! Files that are read again while the gateway runs, and which of them can't be used as they are now.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::alarms::{Alarm, Level};
+use super::metrics::labels::WatchedFile;
+
+/// Between two reads of a file.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Every file that this process reads again, with the problems of its present content.
+#[derive(Debug, Default)]
+pub struct WatchedFiles {
+    /// Empty: the content in force is that of the file.
+    problems: Mutex<BTreeMap<&'static str, Vec<String>>>,
+}
+
+impl WatchedFiles {
+    /// Reads a file again and again, at every hang-up at once, for as long as the process lives. `reload` returns whether the
+    /// content has changed; if it can't be used, the content in force stays. A problem counts once it was found at so many reads
+    /// in a row, and after a hang-up at once.
+    pub async fn watch<T: Send + Sync + 'static>(
+        self: Arc<Self>,
+        file: WatchedFile,
+        (target, mut hangups): (Arc<T>, watch::Receiver<u64>),
+        reload: fn(&T) -> Result<bool, Vec<String>>,
+        reads_min: u32,
+    ) {
+        let file = WatchedFile::NAMES[file as usize];
+        self.set(file, Vec::new(), false);
+        let (mut found, mut reads) = (Vec::new(), 0);
+        loop {
+            let asked = tokio::time::timeout(INTERVAL, hangups.changed()).await;
+            let is_asked = asked.is_ok_and(|asked| asked.is_ok());
+            let target = target.clone();
+            // A read that panicked says nothing about the file.
+            let Ok(read) = tokio::task::spawn_blocking(move || reload(&target)).await else { continue };
+            let problems = match read {
+                Ok(is_new) => {
+                    if is_new {
+                        tracing::info!(file, "read again: the new content is in force");
+                    }
+                    Vec::new()
+                }
+                Err(problems) => problems,
+            };
+            reads = if problems == found { reads + 1 } else { 1 };
+            if problems.is_empty() || reads >= reads_min || is_asked {
+                self.set(file, problems.clone(), is_asked);
+            }
+            found = problems;
+        }
+    }
+
+    /// Each file, and whether its present content can't be used.
+    #[must_use]
+    pub fn rejected(&self) -> Vec<(&'static str, bool)> {
+        self.lock().iter().map(|(file, problems)| (*file, !problems.is_empty())).collect()
+    }
+
+    /// An alarm for each file whose present content can't be used.
+    #[must_use]
+    pub fn alarms(&self) -> Vec<Alarm> {
+        let files = self.lock();
+        let rejected = files.iter().filter(|(_, problems)| !problems.is_empty());
+        let alarm = |(file, problems): (&&'static str, &Vec<String>)| {
+            let text = format!(
+                "--{file} has changed and can't be used; its former content stays in force: {}.",
+                problems.join("; ")
+            );
+            Alarm::new(Level::Warning, "file-rejected", text)
+        };
+        rejected.map(alarm).collect()
+    }
+
+    /// Notes the problems of a file's present content, and logs them when they are new or over, or when that is asked for.
+    fn set(&self, file: &'static str, problems: Vec<String>, is_asked: bool) {
+        let before = self.lock().insert(file, problems.clone()).unwrap_or_default();
+        match (before.is_empty(), problems.is_empty()) {
+            (_, false) if before != problems || is_asked => {
+                tracing::error!(file, ?problems, "can't be used; its former content stays in force");
+            }
+            (false, true) => tracing::info!(file, "can be used again"),
+            _ => {}
+        }
+    }
+
+    /// A panic while this lock was held leaves plain data behind, which is still right.
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Vec<String>>> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rejected_file_has_an_alarm_until_it_can_be_used() {
+        let files = WatchedFiles::default();
+        files.set("auth-jwks-file", Vec::new(), false);
+        files.set("ops-token-file", Vec::new(), false);
+        assert_eq!((files.alarms(), files.rejected().len()), (Vec::new(), 2));
+        files.set("auth-jwks-file", vec!["line 1: not JSON".to_owned()], false);
+        assert_eq!(files.rejected(), [("auth-jwks-file", true), ("ops-token-file", false)]);
+        let alarms = files.alarms();
+        assert_eq!((alarms.len(), alarms[0].name.as_str()), (1, "file-rejected"));
+        assert!(
+            alarms[0].text.contains("--auth-jwks-file") && alarms[0].text.contains("line 1"),
+            "{alarms:?}"
+        );
+        files.set("auth-jwks-file", Vec::new(), false);
+        assert_eq!(files.alarms(), []);
+    }
+}

@@ -1,0 +1,21 @@
+//! Which role each call of the ops listener needs.
+
+use hyper::Method;
+
+use crate::ops_tokens::Role;
+
+/// What a token must allow for a call. What is not a call is for those who may do everything.
+pub(super) fn needed_role(method: &Method, steps: &[&str]) -> Role {
+    match steps {
+        ["sales", _, "journal"] if *method == Method::GET => Role::Feed,
+        ["live" | "fleet" | "limits" | "sales"]
+        | ["limits", "log"]
+        | ["sales", _]
+        | ["sales", _, "audit"]
+            if *method == Method::GET =>
+        {
+            Role::Watch
+        }
+        _ => Role::Operate,
+    }
+}

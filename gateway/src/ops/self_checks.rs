@@ -1,0 +1,83 @@
+//! What a gateway checks of its own set-up while it runs: its files, and its clock.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::alarms::{Alarm, Level};
+use super::files::WatchedFiles;
+use crate::ledger::clock_offset::{ClockOffset, Offset};
+
+/// A clock that is certainly this far from Redis's has an alarm.
+const OFFSET_MAX_S: f64 = 1.0;
+/// An older reading of Redis's clock raises no alarm.
+const READING_AGE_MAX: Duration = Duration::from_secs(10);
+
+/// The checks of one gateway.
+#[derive(Debug, Default)]
+pub struct SelfChecks {
+    /// Files that are read again.
+    pub files: Arc<WatchedFiles>,
+    /// This host's clock beside Redis's.
+    pub clock: Arc<ClockOffset>,
+    /// What clocks may differ by when a token is judged, in s.
+    pub leeway_s: u64,
+}
+
+impl SelfChecks {
+    /// An alarm for each finding.
+    #[must_use]
+    pub fn alarms(&self, now: Instant) -> Vec<Alarm> {
+        let mut alarms = self.files.alarms();
+        let fresh = |offset: &Offset| now.saturating_duration_since(offset.at) < READING_AGE_MAX;
+        alarms.extend(self.clock.latest().filter(fresh).and_then(|offset| self.clock_alarm(&offset)));
+        alarms
+    }
+
+    fn clock_alarm(&self, offset: &Offset) -> Option<Alarm> {
+        let certain = offset.certain_s();
+        #[expect(clippy::cast_precision_loss, reason = "at most a minute")]
+        let leeway = self.leeway_s as f64;
+        let level = match certain {
+            _ if certain <= OFFSET_MAX_S => return None,
+            _ if certain > leeway => Level::Fault,
+            _ => Level::Warning,
+        };
+        let text = format!(
+            "Valid tokens may be refused (401), or expired ones accepted: the clock of this host is {:.1} s {} that of \
+             Redis, --auth-leeway is {} s. Synchronise both hosts (chronyc tracking).",
+            offset.seconds.abs(),
+            if offset.seconds > 0.0 { "behind" } else { "ahead of" },
+            self.leeway_s,
+        );
+        Some(Alarm::new(level, "clock-off", text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_off_is_a_warning_and_beyond_the_leeway_a_fault() {
+        let now = Instant::now();
+        for (seconds, error_s, level) in [
+            (0.9, 0.0, None),
+            (1.1, 0.2, None),
+            (1.1, 0.0, Some(Level::Warning)),
+            (-1.1, 0.0, Some(Level::Warning)),
+            (5.2, 0.3, Some(Level::Warning)),
+            (5.2, 0.1, Some(Level::Fault)),
+            (-10.0, 0.1, Some(Level::Fault)),
+        ] {
+            let checks = SelfChecks { leeway_s: 5, ..SelfChecks::default() };
+            checks.clock.note(Offset { seconds, error_s, at: now });
+            let alarms = checks.alarms(now);
+            assert_eq!(alarms.first().map(|alarm| alarm.level), level, "{seconds} s");
+            if let Some(alarm) = alarms.first() {
+                let side = if seconds > 0.0 { "s behind" } else { "s ahead of" };
+                assert!(alarm.text.contains(side), "{}", alarm.text);
+            }
+            assert_eq!(checks.alarms(now + READING_AGE_MAX), [], "too old to judge by");
+        }
+    }
+}
