@@ -81,7 +81,7 @@ pub(crate) struct Ledger {
     #[arg(long, value_name = "ID", env = "LAUNCHGATE_SALE")]
     pub(crate) sale: String,
 
-    /// The gateway's ops tokens, lines of `NAME TOKEN`
+    /// The gateway's ops tokens, lines of `NAME TOKEN [ROLE]`
     #[arg(long, value_name = "FILE", env = "LAUNCHGATE_OPS_TOKEN_FILE")]
     pub(crate) ops_token_file: PathBuf,
 
@@ -89,7 +89,7 @@ pub(crate) struct Ledger {
     #[arg(long, value_name = "FILE", env = "LAUNCHGATE_CA_FILE")]
     pub(crate) ca_file: Option<PathBuf>,
 
-    /// Which of the ops tokens to use [default: the first line's]
+    /// Which of the ops tokens to use [default: the first that may do everything]
     #[arg(long, value_name = "NAME", env = "LAUNCHGATE_OPS_TOKEN_NAME")]
     pub(crate) ops_token_name: Option<String>,
 }

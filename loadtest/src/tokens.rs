@@ -126,13 +126,15 @@ fn outlived(expires: i64, good_until: i64) -> String {
     )
 }
 
-/// Finds the operator's token in lines of `NAME TOKEN`: the one of that name, or the first.
+/// Finds the operator's token in lines of `NAME TOKEN [ROLE]`: the one of that name, or the first that may do everything.
 pub(crate) fn operator(options: &Ledger) -> Result<String, Failure> {
     let text = read(&options.ops_token_file, "--ops-token-file")?;
     ops_token(&text, options.ops_token_name.as_deref()).map(|token| format!("Bearer {token}")).ok_or_else(
         || match &options.ops_token_name {
             Some(name) => Failure::Usage(format!("--ops-token-file has no token named {name:?}")),
-            None => Failure::Usage("--ops-token-file has no line of NAME TOKEN".to_owned()),
+            None => {
+                Failure::Usage("--ops-token-file has no line of NAME TOKEN that may do everything".to_owned())
+            }
         },
     )
 }
@@ -141,10 +143,12 @@ fn ops_token<'a>(text: &'a str, name: Option<&str>) -> Option<&'a str> {
     text.lines()
         .map(str::trim)
         .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split_once(char::is_whitespace))
-        .find(|(owner, _)| name.is_none_or(|name| name == *owner))
-        .map(|(_, token)| token.trim())
-        .filter(|token| !token.is_empty())
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace();
+            Some((fields.next()?, fields.next()?, fields.next().unwrap_or("operate")))
+        })
+        .find(|(owner, _, role)| name.map_or(*role == "operate", |name| name == *owner))
+        .map(|(_, token, _)| token)
 }
 
 impl Forger {
@@ -301,9 +305,10 @@ mod tests {
 
     #[test]
     fn the_operators_token_is_found_by_name_or_first() {
-        let text = "# who may\nann t-ann\nbob   t-bob \n";
+        let text = "# who may\nwall t-wall watch\nann t-ann\nbob   t-bob \n";
         assert_eq!(ops_token(text, None), Some("t-ann"));
         assert_eq!(ops_token(text, Some("bob")), Some("t-bob"));
+        assert_eq!(ops_token(text, Some("wall")), Some("t-wall"));
         assert_eq!(ops_token(text, Some("eve")), None);
     }
 }
