@@ -123,9 +123,7 @@ fn key(value: serde_json::Value, is_service: impl Fn(&str) -> bool) -> Result<(S
         ));
     }
     let has = |member: &&str| value.get(member).is_some_and(|value| !value.is_null());
-    if SECRETS.iter().any(|member| has(member))
-        || (kty == "RSA" && SECRETS_RSA.iter().any(|member| has(member)))
-    {
+    if SECRETS.iter().any(&has) || (kty == "RSA" && SECRETS_RSA.iter().any(has)) {
         return Err(Unfit::Secret("a private key; publish only its public half, and replace it"));
     }
     let jwk = Jwk::deserialize(value)
