@@ -78,7 +78,7 @@ pub(crate) enum Rule {
     WinnerNeverLost,
     /// `sold-out` with `final` was told while no hold was outstanding.
     FinalIsFinal,
-    /// What was called sold out was, as long ago as an answer from memory may be old.
+    /// What was called sold out was, at some moment from the request to its answer.
     SoldOutWasTrue,
     /// Who was told of a purchase limit had reached one.
     PurchaseLimitWasTrue,
@@ -111,8 +111,6 @@ pub(crate) struct Violation {
     pub(crate) what: String,
 }
 
-/// How old an answer from a gateway's memory may be.
-const MEMORY_AGE_MS: i64 = 1_000;
 /// A gateway's own estimate of Redis's clock is late by a round trip to Redis, which may be slow under load; times are cut
 /// to milliseconds besides.
 const GATEWAY_CLOCK_MS: i64 = 50;

@@ -81,7 +81,7 @@ const DOUBLINGS_MAX: u32 = 5;
 /// A gateway that asks for more is not obeyed: the run has to end.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 const JITTER_MS_MIN: u64 = 20;
-/// What the contract asks for after an answer that was lost: as old as an answer from memory may be.
+/// Before a retry after an answer that was lost, at least.
 const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 /// Polling apps without a word from the server.
 const POLL_DEFAULT_MS: u64 = 2_000;

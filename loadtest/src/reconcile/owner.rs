@@ -74,8 +74,8 @@ fn may_hold_something(told: &Told) -> bool {
     told.outcome == Some(Outcome::Unknown) || told.history.lost > 0
 }
 
-/// Whether it may have won this one. After a lost answer a no that was asked for so soon that a memory could be older than
-/// the reservation is innocent; later it was told to a winner that he lost.
+/// Whether it may have won this one. After a lost answer, a refusal that was asked for before the reservation was made is
+/// right; later it refuses a winner.
 fn may_hold_this(evidence: &Evidence<'_>, told: &Told, entry: &Entry<'_>) -> bool {
     told.holds.is_empty()
         && may_hold_something(told)

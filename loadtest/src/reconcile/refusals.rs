@@ -1,8 +1,7 @@
-//! Owns the rules about a no: that it was true, and not told to a key that had won. An answer may come from a gateway's
-//! memory, so it is true if it was so at some moment from as long before it was asked as memory may be old until it was told.
+//! The rules about a refusal: it was true at some moment from its request to its answer, and its key had not won before.
 
 use super::stock::Times;
-use super::{Evidence, MEMORY_AGE_MS, Rule, Violation, of};
+use super::{Evidence, Rule, Violation, of};
 use crate::ledger::{Book, Entry};
 use crate::outcome::Outcome;
 use crate::told::{SoldOut, Told};
@@ -18,7 +17,7 @@ pub(super) fn check(
         |rule, reservation: Option<&str>, what| found.push(of(&told.buyer, rule, reservation, what));
     for sold_out in &told.sold_out {
         let (asked, answered) = (sold_out.asked.as_millisecond(), sold_out.told.as_millisecond());
-        let (from, to) = (asked - MEMORY_AGE_MS - evidence.doubt_ms(), answered + evidence.doubt_ms());
+        let (from, to) = (asked - evidence.doubt_ms(), answered + evidence.doubt_ms());
         for item in &sold_out.items {
             if !times.may_have_had(item) {
                 say(Rule::SoldOutWasTrue, None, format!("told of {item}, which the sale does not have"));
@@ -57,11 +56,11 @@ pub(super) fn check(
     }
 }
 
-/// Whether every gateway had to know of this reservation when it was asked. From then on its key is always answered
-/// with it, also when it has ended; before, a gateway's memory may be older than the reservation.
+/// Whether this reservation was surely there when it was asked. From then on its key is always answered with it, by every
+/// gateway, also when it has ended.
 pub(super) fn was_surely_known(evidence: &Evidence<'_>, sold_out: &SoldOut, entry: &Entry<'_>) -> bool {
     let taken = entry.reserve().at.as_millisecond();
-    sold_out.asked.as_millisecond() > taken + MEMORY_AGE_MS + evidence.doubt_ms()
+    sold_out.asked.as_millisecond() > taken + evidence.doubt_ms()
 }
 
 /// In words why a buyer can't have been at a purchase limit. When he was told is not known, so the most that he ever had

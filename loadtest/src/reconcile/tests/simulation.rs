@@ -35,13 +35,13 @@ struct Reservation {
 /// What is wrong with a gateway.
 #[derive(Clone, Copy)]
 pub(super) struct Faults {
-    /// Answers from memory are younger than this.
+    /// Refusals are by a read model that is younger than this.
     pub(super) memory_ms: i64,
     /// Memory does not know who has a reservation.
     pub(super) knows_nobody: bool,
 }
 
-pub(super) const NONE: Faults = Faults { memory_ms: 1_000, knows_nobody: false };
+pub(super) const NONE: Faults = Faults { memory_ms: 1, knows_nobody: false };
 
 struct Simulation {
     faults: Faults,
@@ -222,7 +222,7 @@ impl Simulation {
         }
     }
 
-    /// Sold out, as a gateway's memory has it that is up to a second old.
+    /// Sold out, as a gateway's read model has it.
     fn ask_memory(&mut self, key: usize) -> Option<Decision> {
         let seen_at = self.now - self.rng.i64(0..self.faults.memory_ms);
         let memory = self.past.iter().rfind(|snapshot| snapshot.at <= seen_at)?;
