@@ -234,15 +234,18 @@ pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
-/// 200 with a body that comes piece by piece, and that nobody may keep.
+/// 200 with a body that comes piece by piece. No proxy may keep, collect or compress it: each piece has its time. nginx
+/// collects an answer unless `X-Accel-Buffering` is `no`.
 #[must_use]
 pub fn stream(
     content_type: &'static str,
     body: impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + 'static,
 ) -> Answer {
     let mut answer = Response::new(Body::stream(body, Told::plain(Outcome::OK)));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     answer
 }
 

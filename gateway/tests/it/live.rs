@@ -17,7 +17,7 @@ async fn lines(gateway: &Gateway, query: &str) -> Vec<Value> {
     let reply = gateway.ops_get(&format!("/admin/v1/live?{query}")).await;
     assert_eq!(reply.status, 200, "{}", reply.text);
     assert_eq!(reply.header("content-type"), "application/x-ndjson");
-    assert_eq!(reply.header("cache-control"), "no-store");
+    assert_eq!(reply.header("cache-control"), "no-store, no-transform");
     reply.text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -334,7 +334,7 @@ async fn over_http_2_a_stream_is_no_idle_connection() {
     let (certificate, cert) = Certificate::new();
     let options = certificate.options("ops-");
     let options: Vec<&str> =
-        options.iter().map(String::as_str).chain(["--header-timeout-ms", "1000"]).collect();
+        options.iter().map(String::as_str).chain(["--idle-timeout-ms", "1000"]).collect();
     let gateway = Gateway::spawn(&redis, &options);
     let h2 = H2::connect(&gateway.ops_url, &h2_client(&cert)).await;
     // Several times as long as a connection may be idle.
