@@ -123,20 +123,33 @@ need_redis() {
     [ "${version:-0}" -ge 7 ] || die 3 "Redis 7 or later is needed; redis-server says: $(redis-server --version)"
 }
 
-# Prometheus with its tools, redis_exporter and Alertmanager. Debian starts what it installs: that is ended again, ours are
-# private ones. What was there before is left alone.
-need_prometheus() {
+# need_idle SERVICE… -- PROGRAM=PACKAGE…: like need, for programs that are services, too. Debian starts what it installs:
+# that is ended again, ours are private ones. What was there before is left alone.
+need_idle() {
     local service new=() stop=(service)
-    for service in prometheus prometheus-redis-exporter prometheus-alertmanager; do
-        command -v "$service" > /dev/null || new+=("$service")
+    while [ "$1" != -- ]; do
+        command -v "$1" > /dev/null || new+=("$1")
+        shift
     done
-    need prometheus=prometheus promtool=prometheus prometheus-redis-exporter=prometheus-redis-exporter \
-        prometheus-alertmanager=prometheus-alertmanager amtool=prometheus-alertmanager
+    shift
+    need "$@"
     [ "$(id -u)" = 0 ] || stop=(sudo service)
     for service in ${new[@]+"${new[@]}"}; do
         "${stop[@]}" "$service" stop > /dev/null 2>&1 || true
         [ ! -d /run/systemd/system ] || "${stop[@]/service/systemctl}" disable "$service" > /dev/null 2>&1 || true
     done
+}
+
+# Prometheus with its tools, redis_exporter and Alertmanager.
+need_prometheus() {
+    need_idle prometheus prometheus-redis-exporter prometheus-alertmanager -- \
+        prometheus=prometheus promtool=prometheus prometheus-redis-exporter=prometheus-redis-exporter \
+        prometheus-alertmanager=prometheus-alertmanager amtool=prometheus-alertmanager
+}
+
+# The balancers that gateways are restarted behind.
+need_balancers() {
+    need_idle nginx haproxy -- nginx=nginx-light haproxy=haproxy
 }
 
 # wait_for WHAT COMMAND…: until the command succeeds; not longer than 60 s, nor than the program lives whose id is in $needed.

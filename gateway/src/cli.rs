@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
+pub(crate) use args::duration;
 pub use args::{ByHand, Cli, Command, DoctorArgs, LeverArgs, LimitsAction, SaleAction};
 
 use crate::config::{CommonOptions, Settings, variables};

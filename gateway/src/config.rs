@@ -1,6 +1,7 @@
 //! Every option of the gateway: its flag, its variable, its key in the file, its default; all bad values at once.
 
 mod auth;
+mod connections;
 mod limits;
 mod options;
 pub mod variables;
@@ -325,14 +326,7 @@ impl Settings {
         is_on
     }
 
-    /// Time-outs of connections. All are read before any is missed, so that every problem is reported.
-    fn connections(&mut self) -> Option<ConnectionLimits> {
-        let first_byte_timeout = self.millis("first-byte-timeout-ms", 10..=600_000);
-        let header_timeout = self.millis("header-timeout-ms", 10..=600_000);
-        Some(ConnectionLimits { first_byte_timeout: first_byte_timeout?, header_timeout: header_timeout? })
-    }
-
-    /// Limits of one worker's requests.
+    /// Limits of one worker's requests. All are read before any is missed, so that every problem is reported.
     fn requests(&mut self, workers: Option<usize>) -> Option<RequestLimits> {
         let batch_max = self.number("batch-max", 1..=1_000);
         let queue_max = self.number("queue-max", 1..=1_000_000);

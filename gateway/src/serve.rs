@@ -13,6 +13,7 @@ use crate::admit::limits::Limits;
 use crate::config::ServeConfig;
 use crate::http::bind::bind;
 use crate::http::connection_caps::ConnectionCaps;
+use crate::http::drain::{Drain, Phase};
 use crate::http::server::{self, Door};
 use crate::http::tls::Tls;
 use crate::http::worker::{self, Shared};
@@ -105,7 +106,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     };
 
     // Start: the ledger's own thread, the workers, then the ops listener on this one.
-    let (stop, stopping) = watch::channel(false);
+    let (phase, drain) = Drain::new();
     let sales = Arc::new(Sales::default());
     let caught_up = Arc::new(CaughtUp::default());
     let metrics = Arc::new(Metrics::default());
@@ -115,6 +116,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     let checks = Arc::new(SelfChecks { leeway_s: config.auth.leeway_s, ..SelfChecks::default() });
     let shared = Shared {
         sales: sales.clone(),
+        caught_up: caught_up.clone(),
         keys: keys.clone(),
         redis: config.redis.clone(),
         scripts: Arc::new(scripts.with_copies(config.redis.copies())),
@@ -153,9 +155,9 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
     }
     let (worker_ended, mut workers_ended) = tokio::sync::mpsc::channel::<()>(1);
     for (n, listener) in listeners.into_iter().enumerate() {
-        let (shared, stopping, ended) = (shared.clone(), stopping.clone(), worker_ended.clone());
+        let (shared, drain, ended) = (shared.clone(), drain.clone(), worker_ended.clone());
         thread(&format!("worker-{n}"), move || {
-            let outcome = worker::run(shared, listener, stopping);
+            let outcome = worker::run(shared, listener, drain);
             drop(ended);
             outcome
         })?;
@@ -217,18 +219,20 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         let caps = Arc::new(ConnectionCaps::new(config.caps));
         let door = Door { tls: ops_tls, caps, ..Door::default() };
         // The ops listener answers to the end: it is how one sees the drain.
-        let never = watch::channel(false);
+        let never = Drain::new();
         tokio::task::spawn_local(server::serve(listener, ops, config.connections, door, never.1));
 
         // Serve.
         signals.end().await;
 
-        // Drain: readiness goes down first, then the listeners, then connections as their answers go out.
+        // Drain: readiness goes down, and every answer is the last one of its connection; once the balancer has had its time
+        // the listeners close, and connections without a request.
         tracing::info!("draining");
         draining.store(true, Ordering::Relaxed);
+        phase.send_replace(Phase::Drain);
         hearsay.leave(GOODBYE_MAX).await;
         tokio::time::sleep(config.drain_delay).await;
-        let _ = stop.send(true);
+        phase.send_replace(Phase::Close);
         match tokio::time::timeout(config.drain_deadline, workers_ended.recv()).await {
             Ok(_) => tracing::info!("drained"),
             Err(_) => tracing::warn!("the drain deadline is over; connections that are still open are cut"),

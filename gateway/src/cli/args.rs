@@ -148,6 +148,9 @@ pub struct DoctorArgs {
     /// How many gateways must live: fewer is a failure
     #[arg(long, env = "LAUNCHGATE_GATEWAYS", value_name = "N")]
     pub(crate) gateways: Option<usize>,
+    /// How long the load balancer keeps an idle connection, like 60s: `--idle-timeout-ms` must be longer
+    #[arg(long, env = "LAUNCHGATE_BALANCER_IDLE", value_name = "DURATION", value_parser = duration)]
+    pub(crate) balancer_idle: Option<Duration>,
     /// The folder of rules and dashboards: every metric in them must be one of this binary
     #[arg(long, env = "LAUNCHGATE_DASHBOARDS", value_name = "DIR")]
     pub(crate) dashboards: Option<PathBuf>,
@@ -295,7 +298,8 @@ fn log_limit(text: &str) -> Result<usize, String> {
     fits.ok_or_else(|| format!("not a number from 1 to {ENTRIES_MAX}"))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A duration as it is written on the command line.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no duration like 90s, 15m or 1h");
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let number: u64 = text[..split].parse().map_err(|_| wrong())?;

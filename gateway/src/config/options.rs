@@ -202,15 +202,27 @@ pub struct ServeOptions {
     #[arg(long, env = "LAUNCHGATE_FIRST_BYTE_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) first_byte_timeout_ms: Option<String>,
-    /// For the head of a request, for an idle connection, and for a client that takes in nothing of its answer, in ms
+    /// For the head of a request, and for a client that reads nothing of its answer, in ms
     #[arg(long, env = "LAUNCHGATE_HEADER_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) header_timeout_ms: Option<String>,
+    /// Between two requests on a connection, in ms: longer than the load balancer keeps an idle connection
+    #[arg(long, env = "LAUNCHGATE_IDLE_TIMEOUT_MS", value_name = "MS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) idle_timeout_ms: Option<String>,
+    /// The age at which a connection ends with its next answer, 1s to 1d, so that new gateways get traffic; each at eight to ten tenths of it; or off
+    #[arg(long, env = "LAUNCHGATE_CONNECTION_MAX_AGE", value_name = "DURATION")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connection_max_age: Option<String>,
+    /// Requests after which a connection ends, likewise; or off
+    #[arg(long, env = "LAUNCHGATE_CONNECTION_MAX_REQUESTS", value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) connection_max_requests: Option<String>,
     /// For the body of a request, in ms
     #[arg(long, env = "LAUNCHGATE_BODY_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) body_timeout_ms: Option<String>,
-    /// From "not ready" to the last accepted connection after SIGTERM, in ms: as long as the load balancer needs
+    /// From "not ready" to the close of the listener after SIGTERM, in ms: as long as the load balancer needs to notice
     #[arg(long, env = "LAUNCHGATE_DRAIN_DELAY_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) drain_delay_ms: Option<String>,
@@ -278,6 +290,9 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("tap-deadline-ms", "2000"),
     ("first-byte-timeout-ms", "10000"),
     ("header-timeout-ms", "30000"),
+    ("idle-timeout-ms", "75000"),
+    ("connection-max-age", "off"),
+    ("connection-max-requests", "off"),
     ("body-timeout-ms", "10000"),
     ("drain-delay-ms", "1000"),
     ("drain-deadline-ms", "10000"),

@@ -36,6 +36,9 @@ fn all_bad_values_are_told_at_once() {
     let serve = ServeOptions {
         workers: Some("many".into()),
         connections_per_address_max: Some("0".into()),
+        idle_timeout_ms: Some("3600001".into()),
+        connection_max_age: Some("never".into()),
+        connection_max_requests: Some("0".into()),
         cors_origins: Some("https://a.example,*".into()),
         ..ServeOptions::default()
     };
@@ -47,6 +50,9 @@ fn all_bad_values_are_told_at_once() {
         "--redis",
         "--workers",
         "--connections-per-address-max",
+        "--idle-timeout-ms",
+        "--connection-max-age",
+        "--connection-max-requests",
         "--cors-origins",
         "--ops-token-file",
     ] {

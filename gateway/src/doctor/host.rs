@@ -1,6 +1,7 @@
 //! Can a gateway with these options run on this machine? Facts in, lines out.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::report::{Line, Lines, Verdict};
 use super::words::{bytes, some};
@@ -40,6 +41,10 @@ pub(super) struct HostFacts {
     pub connections_per_address: Option<u64>,
     /// Requests that each worker may have in flight: its share of `--in-flight-max`.
     pub in_flight_per_worker: u64,
+    /// `--idle-timeout-ms`
+    pub idle_timeout: Duration,
+    /// How long the load balancer keeps an idle connection, if it was named.
+    pub balancer_idle: Option<Duration>,
     /// `--limit-keys-max`
     pub limit_keys: u64,
     /// Both listeners.
@@ -75,7 +80,7 @@ pub(super) enum PortState {
 /// Every check.
 pub(super) fn check(facts: &HostFacts) -> Vec<Line> {
     let mut lines = Lines::of("host");
-    for check in [files, connections, backlog, memory, cores, ports, variables] {
+    for check in [files, connections, backlog, memory, cores, idle, ports, variables] {
         check(facts, &mut lines);
     }
     lines.end()
@@ -161,6 +166,26 @@ fn cores(facts: &HostFacts, lines: &mut Lines) {
     lines.judged(verdict, "workers", found, "no more --workers than cores: they would take turns");
 }
 
+/// A balancer must close an idle connection first: what it sends while the gateway closes is not carried out.
+fn idle(facts: &HostFacts, lines: &mut Lines) {
+    /// The shortest default of common balancers: AWS's.
+    const COMMON: Duration = Duration::from_secs(60);
+    let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
+    let kept = facts.balancer_idle.unwrap_or(COMMON);
+    let whose = if facts.balancer_idle.is_some() {
+        format!("the load balancer keeps them for {}", seconds(kept))
+    } else {
+        format!("by default AWS's load balancers keep them for {}, Google's for 600 s", seconds(kept))
+    };
+    let found = format!("an idle connection is closed after {}; {whose}", seconds(facts.idle_timeout));
+    let todo = format!(
+        "set --idle-timeout-ms some seconds above what the balancer has (more than {}); name that with --balancer-idle",
+        kept.as_millis()
+    );
+    let verdict = if facts.idle_timeout <= kept { Verdict::Warn } else { Verdict::Ok };
+    lines.judged(verdict, "idle", found, &todo);
+}
+
 fn ports(facts: &HostFacts, lines: &mut Lines) {
     for Port { option, address, state } in &facts.ports {
         match state {
@@ -226,6 +251,8 @@ mod tests {
             connections: 10_000,
             connections_per_address: Some(1_000),
             in_flight_per_worker: 2_500,
+            idle_timeout: Duration::from_secs(75),
+            balancer_idle: None,
             limit_keys: 1_000_000,
             ports: vec![port("--listen", "127.0.0.1:8080"), port("--ops-listen", "127.0.0.1:9090")],
             unknown_variables: Vec::new(),
@@ -239,7 +266,7 @@ mod tests {
     #[test]
     fn a_machine_that_is_large_enough_is_well() {
         assert_eq!(bad(&good()), []);
-        assert_eq!(check(&good()).len(), 7);
+        assert_eq!(check(&good()).len(), 8);
         let unknown = HostFacts { files: None, somaxconn: None, memory: None, ..good() };
         assert_eq!(bad(&unknown), []);
     }
@@ -259,10 +286,18 @@ mod tests {
             (HostFacts { memory: Some(400 << 20), ..good() }, "memory", Warn),
             (HostFacts { workers: 5, ..good() }, "workers", Warn),
             (HostFacts { unknown_variables: vec!["LAUNCHGATE_X is".into()], ..good() }, "variables", Warn),
+            (HostFacts { idle_timeout: Duration::from_secs(60), ..good() }, "idle", Warn),
+            (HostFacts { balancer_idle: Some(Duration::from_secs(600)), ..good() }, "idle", Warn),
         ] {
             assert_eq!(bad(&facts), [(check, verdict)], "{facts:?}");
         }
         assert_eq!(bad(&HostFacts { files: Some((needed, needed)), ..good() }), []);
+        let short = HostFacts {
+            idle_timeout: Duration::from_secs(20),
+            balancer_idle: Some(Duration::from_secs(15)),
+            ..good()
+        };
+        assert_eq!(bad(&short), []);
         // Of a gateway that runs what counts is what it was started with.
         let running = HostFacts { files: Some((1_024, 1_024)), files_of_running: Some(65_536), ..good() };
         assert_eq!(bad(&running), []);

@@ -69,7 +69,7 @@ async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<
         true => running.is_some(),
         false => gateway::at_public(config.listen, config.tls.as_ref()).await,
     };
-    let mut lines = host::check(&gather::host::look(config, running.as_ref(), answers));
+    let mut lines = host::check(&gather::host::look(config, running.as_ref(), answers, args.balancer_idle));
     let sales = seen.ledger.as_ref().map(|ledger| ledger.sales.as_slice()).unwrap_or_default();
     let launch = next_launch(sales, files.all.iter().map(|(_, definition)| definition), seen.now_ms);
     let now_s = seen.now_ms.div_euclid(1_000);

@@ -26,14 +26,15 @@ const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
 
 /// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
 /// of a body that is too large) sends a reset, at which many clients drop what they have not read
-/// yet. So whoever is still sending is listened to for a moment; who has nothing to say hangs up.
+/// yet. So the connection is read for a moment, until the client closes it. Returns whether anything came.
 pub(super) async fn close(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     linger: Duration,
     bytes_max: usize,
-) {
+) -> bool {
     // On the heap: in the future it would be kept for every open connection.
     let mut unread = vec![0; 4096];
+    let mut has_come = false;
     let drain = async {
         // With TLS it waits for its last record to go out.
         let _ = stream.shutdown().await;
@@ -42,9 +43,23 @@ pub(super) async fn close(
             && left > read
         {
             left -= read;
+            has_come = true;
         }
     };
     let _ = tokio::time::timeout(linger, drain).await;
+    has_come
+}
+
+/// Ends a connection of HTTP/1.1 that waits for a request. A request may be on its way, and no answer can follow the
+/// connection's end; so the answer goes before it: by a 408 it was not carried out (RFC 9110, section 15.5.9).
+/// A client without a request sees that its connection is over before it sends another.
+pub(super) async fn end_idle(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes_max: usize) -> bool {
+    let late = Refused::new(
+        problem::REQUEST_TIMEOUT,
+        "The connection was idle and is closed. A request that was on its way was not carried out: send it again.",
+    );
+    let _ = tokio::time::timeout(LINGER, stream.write_all(&raw(late).await)).await;
+    close(stream, LINGER, bytes_max).await
 }
 
 /// Ends a connection that exceeds a cap. In plain text it gets a 503, without a place being kept for it. With TLS there is

@@ -1,10 +1,10 @@
-//! The deadline of a request's head and of an idle connection: one timer for each connection, not one for each request.
+//! The deadlines of an idle connection and of a request's head: one timer for each connection, not one for each request.
 //!
 //! hyper asks its timer for a new sleep whenever it begins to wait for a head, and drops it when the
 //! head has come. In tokio's wheel each would be let in and taken out again, next to those of other
 //! connections that are in no cache any more. Here a sleep only notes its deadline, and one timer
-//! wakes the connection when the deadline that was noted last can be over: all of them are equally far
-//! away, so that is never too late.
+//! wakes the connection when the deadline that was noted last can be over. hyper has one time-out for
+//! both; here the wait is idle until its first byte, and from then on that of a head.
 //!
 //! The same timer watches over clients that do not take in their answers (see `stall.rs`), for which
 //! hyper has no time-out.
@@ -18,30 +18,37 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
+use super::drain::QUIET;
+
 /// No deadline is noted.
 const NONE: u64 = u64::MAX;
 
 /// What hyper and the connection share. All on one thread; hyper wants it to be `Sync`.
 struct Noted {
     since: Instant,
-    /// Of the head, in nanoseconds from `since`.
+    idle: Duration,
+    head: Duration,
+    /// Of the first byte of a head, then of the head, in nanoseconds from `since`.
     deadline: AtomicU64,
     is_over: AtomicBool,
+    /// Bytes have come since hyper began to wait.
+    has_bytes: AtomicBool,
+    /// The deadline is that of a head.
+    is_head: AtomicBool,
+    /// Idle connections close soon.
+    is_closing: AtomicBool,
     /// By when a client that takes in nothing must have taken in something; likewise.
     write_deadline: AtomicU64,
 }
 
 impl Noted {
-    fn instant(&self, noted: &AtomicU64) -> Option<Instant> {
-        match noted.load(Relaxed) {
-            NONE => None,
-            ns => Some(self.since + Duration::from_nanos(ns)),
-        }
+    fn ns(&self, instant: Instant) -> u64 {
+        let ns = instant.saturating_duration_since(self.since).as_nanos();
+        u64::try_from(ns).unwrap_or(NONE)
     }
 
-    fn note(&self, place: &AtomicU64, deadline: Instant) {
-        let ns = deadline.saturating_duration_since(self.since).as_nanos();
-        place.store(u64::try_from(ns).unwrap_or(NONE), Relaxed);
+    fn next(&self) -> u64 {
+        self.deadline.load(Relaxed).min(self.write_deadline.load(Relaxed))
     }
 }
 
@@ -51,47 +58,56 @@ pub(super) struct HeadTimer(Arc<Noted>);
 /// The one timer that really runs. It must be polled by the task that polls hyper's connection, before it.
 pub(super) struct Watch {
     noted: Arc<Noted>,
-    limit: Duration,
     sleep: Pin<Box<tokio::time::Sleep>>,
+    /// When the sleep ends, likewise in nanoseconds.
+    ends: u64,
     is_registered: bool,
 }
 
-/// Notes when the client began to take in nothing, for one connection.
-pub(super) struct WriteTimer {
-    noted: Arc<Noted>,
-    limit: Duration,
-}
+/// Notes what a connection's stream does.
+pub(super) struct StreamTimer(Arc<Noted>);
 
-impl WriteTimer {
-    /// From now on, unless it runs already.
-    pub(super) fn start(&self) {
-        if self.noted.write_deadline.load(Relaxed) == NONE {
-            self.noted.note(&self.noted.write_deadline, Instant::now() + self.limit);
+impl StreamTimer {
+    /// Writing waits for the client from now on, unless it did before.
+    pub(super) fn start_write(&self) {
+        if self.0.write_deadline.load(Relaxed) == NONE {
+            self.0.write_deadline.store(self.0.ns(Instant::now() + self.0.head), Relaxed);
         }
     }
 
     /// It has taken in something.
-    pub(super) fn stop(&self) {
-        self.noted.write_deadline.store(NONE, Relaxed);
+    pub(super) fn stop_write(&self) {
+        self.0.write_deadline.store(NONE, Relaxed);
+    }
+
+    /// It has sent something.
+    pub(super) fn note_read(&self) {
+        self.0.has_bytes.store(true, Relaxed);
     }
 }
 
-/// A timer for a connection, all of whose deadlines are `limit` away when they are set.
-pub(super) fn head_timer(limit: Duration) -> (HeadTimer, Watch) {
+/// A timer for a connection that may be idle so long, and whose heads and pending writes may take so long.
+pub(super) fn head_timer(idle: Duration, head: Duration) -> (HeadTimer, Watch) {
     let noted = Arc::new(Noted {
         since: Instant::now(),
+        idle,
+        head,
         deadline: NONE.into(),
         is_over: false.into(),
+        has_bytes: false.into(),
+        is_head: false.into(),
+        is_closing: false.into(),
         write_deadline: NONE.into(),
     });
-    let sleep = Box::pin(tokio::time::sleep(limit));
-    (HeadTimer(noted.clone()), Watch { noted, limit, sleep, is_registered: false })
+    let sleep = Box::pin(tokio::time::sleep_until((noted.since + head).into()));
+    let ends = noted.ns(noted.since + head);
+    (HeadTimer(noted.clone()), Watch { noted, sleep, ends, is_registered: false })
 }
 
 impl Watch {
     /// For the connection's stream.
-    pub(super) fn write_timer(&self) -> WriteTimer {
-        WriteTimer { noted: self.noted.clone(), limit: self.limit }
+    pub(super) fn stream_timer(&self) -> StreamTimer {
+        StreamTimer(self.noted.clone())
     }
 
     /// Looks whether a deadline is over: hyper will find that of the head so, and of that of a client
@@ -103,20 +119,49 @@ impl Watch {
         }
         self.is_registered = true;
         while self.sleep.as_mut().poll(cx).is_ready() {
-            let head = self.noted.instant(&self.noted.deadline);
-            let write = self.noted.instant(&self.noted.write_deadline);
-            let now = Instant::now();
-            if write.is_some_and(|deadline| deadline <= now) {
+            let now = self.noted.ns(Instant::now());
+            if self.noted.write_deadline.load(Relaxed) <= now {
                 return Poll::Ready(());
             }
-            if head.is_some_and(|deadline| deadline <= now) {
+            if self.noted.deadline.load(Relaxed) <= now {
                 self.noted.is_over.store(true, Relaxed);
                 return Poll::Pending;
             }
-            let next = [head, write].into_iter().flatten().min();
-            self.sleep.as_mut().reset(next.unwrap_or(now + self.limit).into());
+            let next = self.noted.next();
+            // While a request is answered there is no deadline.
+            let idle = self.noted.ns(Instant::now() + self.noted.idle);
+            self.reset(if next == NONE { idle } else { next });
         }
         Poll::Pending
+    }
+
+    /// Sees to a deadline that is nearer than all that were noted before. After hyper's connection was polled.
+    pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
+        let next = self.noted.next();
+        // Elapsed, and yet here: a head began in that moment.
+        if next < self.ends || next != NONE && self.sleep.is_elapsed() {
+            self.reset(next);
+            if self.sleep.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
+    /// Ends the wait for a request, now or whenever there is one, once it has lasted for a moment: one that is on its way
+    /// arrives. A head that was begun has its time.
+    pub(super) fn close_when_idle(&self) {
+        self.noted.is_closing.store(true, Relaxed);
+        let deadline = self.noted.deadline.load(Relaxed);
+        if deadline != NONE && !self.noted.is_head.load(Relaxed) {
+            let early = self.noted.idle.saturating_sub(QUIET);
+            let early = u64::try_from(early.as_nanos()).unwrap_or(NONE);
+            self.noted.deadline.store(deadline.saturating_sub(early), Relaxed);
+        }
+    }
+
+    fn reset(&mut self, ends: u64) {
+        self.ends = ends;
+        self.sleep.as_mut().reset((self.noted.since + Duration::from_nanos(ends)).into());
     }
 }
 
@@ -125,11 +170,19 @@ impl Timer for HeadTimer {
         self.sleep_until(Instant::now() + duration)
     }
 
+    /// A wait begins, which is idle at first: hyper is to be built with the idle time-out.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        self.0.note(&self.0.deadline, deadline);
+        let noted = &self.0;
+        let mut deadline = noted.ns(deadline);
+        if noted.is_closing.load(Relaxed) {
+            deadline = deadline.min(noted.ns(Instant::now() + QUIET));
+        }
+        noted.deadline.store(deadline, Relaxed);
         // A head that came in the very moment in which its time was over is no fault of the next one.
-        self.0.is_over.store(false, Relaxed);
-        Box::pin(HeadSleep(self.0.clone()))
+        for mark in [&noted.is_over, &noted.has_bytes, &noted.is_head] {
+            mark.store(false, Relaxed);
+        }
+        Box::pin(HeadSleep(noted.clone()))
     }
 }
 
@@ -141,8 +194,16 @@ impl Sleep for HeadSleep {}
 impl Future for HeadSleep {
     type Output = ();
 
+    /// hyper has looked for a whole head before, and found none.
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.0.is_over.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        let noted = &self.0;
+        if noted.has_bytes.load(Relaxed) && !noted.is_head.load(Relaxed) {
+            // It has begun, maybe in the very moment in which the idle time was over.
+            noted.is_head.store(true, Relaxed);
+            noted.is_over.store(false, Relaxed);
+            noted.deadline.store(noted.ns(Instant::now() + noted.head), Relaxed);
+        }
+        if noted.is_over.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -157,58 +218,103 @@ mod tests {
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(10);
+    const SHORT: Duration = Duration::from_millis(5);
 
-    /// Whether hyper is told that this sleep is over.
+    /// Whether this sleep is over.
     async fn is_over(watch: &mut Watch, sleep: &mut Pin<Box<dyn Sleep>>) -> bool {
         std::future::poll_fn(|cx| {
             let _ = watch.poll(cx);
-            Poll::Ready(sleep.as_mut().poll(cx).is_ready())
+            let is_over = sleep.as_mut().poll(cx).is_ready();
+            watch.settle(cx);
+            Poll::Ready(is_over)
         })
         .await
     }
 
-    #[tokio::test]
-    async fn a_deadline_that_passes_wakes_its_task_and_is_over() {
-        let (timer, mut watch) = head_timer(LIMIT);
-        let mut sleep = timer.sleep(LIMIT);
-        assert!(!is_over(&mut watch, &mut sleep).await);
-
-        let limit = Duration::from_millis(5);
-        let (timer, mut watch) = head_timer(limit);
-        let mut sleep = timer.sleep(limit);
+    /// Waits for the end of a sleep, as a connection does.
+    async fn ends(watch: &mut Watch, sleep: &mut Pin<Box<dyn Sleep>>) {
         std::future::poll_fn(|cx| {
             let _ = watch.poll(cx);
-            sleep.as_mut().poll(cx)
+            let ended = sleep.as_mut().poll(cx);
+            watch.settle(cx);
+            ended
         })
         .await;
     }
 
     #[tokio::test]
+    async fn a_deadline_that_passes_wakes_its_task_and_is_over() {
+        let (timer, mut watch) = head_timer(LIMIT, LIMIT);
+        let mut sleep = timer.sleep(LIMIT);
+        assert!(!is_over(&mut watch, &mut sleep).await);
+
+        // Either limit may be the shorter one.
+        let (timer, mut watch) = head_timer(SHORT, LIMIT);
+        ends(&mut watch, &mut timer.sleep(SHORT)).await;
+        let (timer, mut watch) = head_timer(LIMIT, SHORT);
+        let mut sleep = timer.sleep(LIMIT);
+        tokio::time::sleep(3 * SHORT).await;
+        assert!(!is_over(&mut watch, &mut sleep).await, "it is idle, and no head");
+        watch.stream_timer().note_read();
+        ends(&mut watch, &mut sleep).await;
+    }
+
+    #[tokio::test]
+    async fn a_head_that_begins_as_the_idle_time_ends_has_its_own_time() {
+        let (timer, mut watch) = head_timer(SHORT, LIMIT);
+        let mut sleep = timer.sleep(SHORT);
+        tokio::time::sleep(3 * SHORT).await;
+        std::future::poll_fn(|cx| Poll::Ready(watch.poll(cx).is_ready())).await;
+        // hyper reads before it asks whether time is over.
+        watch.stream_timer().note_read();
+        assert!(!is_over(&mut watch, &mut sleep).await);
+        tokio::time::sleep(3 * SHORT).await;
+        assert!(!is_over(&mut watch, &mut sleep).await);
+    }
+
+    #[tokio::test]
+    async fn what_closes_waits_for_a_request_that_may_be_on_its_way() {
+        let (timer, mut watch) = head_timer(LIMIT, LIMIT);
+        let mut sleep = timer.sleep(LIMIT);
+        watch.close_when_idle();
+        assert!(!is_over(&mut watch, &mut sleep).await);
+        ends(&mut watch, &mut sleep).await;
+        drop(sleep);
+        let mut head = timer.sleep(LIMIT);
+        watch.stream_timer().note_read();
+        assert!(!is_over(&mut watch, &mut head).await);
+        tokio::time::sleep(QUIET).await;
+        assert!(!is_over(&mut watch, &mut head).await, "a head that was begun has its time");
+    }
+
+    #[tokio::test]
     async fn heads_that_come_put_the_deadline_off() {
-        let limit = Duration::from_millis(5);
-        let (timer, mut watch) = head_timer(limit);
-        drop(timer.sleep(limit));
+        let (timer, mut watch) = head_timer(SHORT, SHORT);
+        drop(timer.sleep(SHORT));
         let mut next = timer.sleep(LIMIT);
         // The first deadline has passed, and no longer counts.
-        tokio::time::sleep(3 * limit).await;
+        tokio::time::sleep(3 * SHORT).await;
         assert!(!is_over(&mut watch, &mut next).await);
         drop(next);
-        tokio::time::sleep(3 * limit).await;
+        tokio::time::sleep(3 * SHORT).await;
         let mut last = timer.sleep(LIMIT);
         assert!(!is_over(&mut watch, &mut last).await);
     }
 
     #[tokio::test]
     async fn a_client_that_takes_in_nothing_is_found_out_unless_it_goes_on() {
-        let limit = Duration::from_millis(5);
-        let (_, mut watch) = head_timer(limit);
-        let writes = watch.write_timer();
-        writes.start();
-        writes.stop();
-        tokio::time::sleep(3 * limit).await;
+        let (_, mut watch) = head_timer(LIMIT, SHORT);
+        let writes = watch.stream_timer();
+        writes.start_write();
+        writes.stop_write();
+        tokio::time::sleep(3 * SHORT).await;
         let is_over = std::future::poll_fn(|cx| Poll::Ready(watch.poll(cx).is_ready()));
         assert!(!is_over.await);
-        writes.start();
-        std::future::poll_fn(|cx| watch.poll(cx)).await;
+        writes.start_write();
+        std::future::poll_fn(|cx| {
+            watch.settle(cx);
+            watch.poll(cx)
+        })
+        .await;
     }
 }

@@ -30,9 +30,9 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::drain::Phase;
 use super::farewell::{LINGER, close};
 use super::frame_budget::{Budget, Counted};
 use super::request::{BODY_MAX, HEADERS_BYTES_MAX};
@@ -65,6 +65,9 @@ const SEND_BUFFER_MAX: usize = 64 * 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 /// Until it must have said so.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// After a GOAWAY: until the client must have confirmed it (h2 sends a PING after it), or have sent a request before it
+/// saw the GOAWAY. What the client sent before its confirmation is answered.
+const GOAWAY_MAX: Duration = Duration::from_secs(3);
 
 const _: () = assert!(BODY_MAX < STREAM_WINDOW as usize, "a body that is allowed never waits for a window");
 
@@ -84,13 +87,12 @@ pub(super) async fn serve<H: Handler>(
     connected: Rc<Connected<H>>,
     idle_timeout: Duration,
     write_timeout: Duration,
-    mut stop: watch::Receiver<bool>,
 ) -> Ended {
     let address = connected.peer.address();
     let budget = Budget::new();
     let under_way = UnderWay::new();
     let service = {
-        let (budget, under_way) = (budget.clone(), under_way.clone());
+        let (budget, under_way, connected) = (budget.clone(), under_way.clone(), connected.clone());
         service_fn(move |request: Request<Incoming>| {
             budget.request();
             respond(connected.clone(), request, under_way.begin())
@@ -113,28 +115,30 @@ pub(super) async fn serve<H: Handler>(
             .keep_alive_timeout(PING_TIMEOUT)
             .serve_connection(counted, service),
     );
-    let said = stop.clone();
+    let lifetime = &connected.lifetime;
     let mut is_stalled = false;
     let how = {
-        let mut stopped = pin!(stop.wait_for(|stop| *stop));
+        let mut drains = pin!(lifetime.drain().reaches(Phase::Drain));
         let mut alarm = pin!(tokio::time::sleep(idle_timeout.min(write_timeout)));
-        let (mut is_registered, mut is_ending) = (false, false);
+        let (mut is_registered, mut is_ending, mut was_idle) = (false, false, false);
         let serving = std::future::poll_fn(|cx| {
             loop {
                 if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
                     return Poll::Ready(outcome);
                 }
-                // As in `http1`: asking takes a lock that all connections share.
-                let is_known = is_ending || is_registered && matches!(said.has_changed(), Ok(false));
-                is_registered = true;
-                if !is_known && stopped.as_mut().poll(cx).is_ready() {
+                // As in `http1`: asking takes a lock that all connections share. It wakes this task.
+                if !is_registered {
+                    is_registered = true;
+                    let _ = drains.as_mut().poll(cx);
+                }
+                if !is_ending && lifetime.end().is_some() {
                     is_ending = true;
                 } else {
                     if alarm.as_mut().poll(cx).is_pending() {
                         return Poll::Pending;
                     }
                     let (quiet, patience) =
-                        if is_ending { (LINGER, LINGER) } else { (idle_timeout, write_timeout) };
+                        if is_ending { (GOAWAY_MAX, LINGER) } else { (idle_timeout, write_timeout) };
                     let now = Instant::now();
                     let idle_at = under_way.idle_since() + quiet;
                     // An answer that comes after this look must be found, too.
@@ -149,7 +153,7 @@ pub(super) async fn serve<H: Handler>(
                         // Who has not read the last answers by now does not want them.
                         return Poll::Ready(Ok(()));
                     }
-                    is_ending = true;
+                    (is_ending, was_idle) = (true, is_idle);
                 }
                 // GOAWAY: what has come is answered, what comes later is for another connection.
                 connection.as_mut().graceful_shutdown();
@@ -158,7 +162,8 @@ pub(super) async fn serve<H: Handler>(
             }
         });
         match serving.await {
-            Ok(()) => Ended::Closed,
+            Ok(()) if was_idle => Ended::Idle,
+            Ok(()) => lifetime.end().unwrap_or(Ended::Closed),
             Err(error) => {
                 tracing::debug!(%address, %error, "an HTTP/2 connection was ended");
                 Ended::Http2Error

@@ -9,21 +9,23 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, TryFutureExt};
-use hyper::Request;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::{Request, Version};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 pub use super::door::Door;
 use super::door::{Accepted, count};
-use super::farewell::{LINGER, close, raw, refuse};
+use super::drain::{Arrivals, Drain, Phase};
+use super::farewell::{LINGER, close, end_idle, raw, refuse};
+use super::first_byte::{First, first_byte};
 use super::head_timer::head_timer;
+use super::lifetime::{Lifetime, LifetimeLimits};
 use super::peer::Peer;
 use super::request_id::RequestId;
 use super::respond::{Answer, Refused};
@@ -42,9 +44,12 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub struct ConnectionLimits {
     /// From the connection to its first byte, and from the end of a handshake to the first after it.
     pub first_byte_timeout: Duration,
-    /// Of a request's head, of a PROXY header, of a handshake, of a connection that is idle, and of a client that takes
-    /// in nothing of its answers.
+    /// Of a request's head, of a PROXY header, of a handshake, and of a client that reads nothing of its answers.
     pub header_timeout: Duration,
+    /// Between two requests.
+    pub idle_timeout: Duration,
+    /// After how long, and how many requests, a connection ends.
+    pub lifetime: LifetimeLimits,
 }
 
 /// Something that answers requests, on one thread.
@@ -77,34 +82,32 @@ pub trait Handler: 'static {
 pub(super) struct Connected<H> {
     pub(super) handler: Rc<H>,
     pub(super) peer: Peer,
+    pub(super) lifetime: Lifetime,
 }
 
-/// Accepts and serves until `stop` is true, then lets every connection end after the answer that it
-/// is at. Returns when the last one has ended; its caller sets the deadline.
+/// Accepts and serves. From the drain's begin every answer is the last one of its connection; the listener and idle
+/// connections go on until `Phase::Close`. Returns when the last connection has ended; its caller sets the deadline.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Rc<H>,
     limits: ConnectionLimits,
     door: Door,
-    mut stop: watch::Receiver<bool>,
+    drain: Drain,
 ) {
+    let mut arrivals = Arrivals::new(listener, &drain);
     let door = Rc::new(door);
     let turned_away = Rc::new(Cell::new(0));
     let outage = Outage::of("no connections can be accepted");
     let (ended, mut all_ended) = tokio::sync::mpsc::channel::<Infallible>(1);
-    loop {
-        let (stream, address) = tokio::select! {
-            biased;
-            _ = stop.wait_for(|stop| *stop) => break,
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    // Out of descriptors, mostly: wait for some to come back instead of spinning.
-                    outage.goes_on(error);
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    continue;
-                }
-            },
+    while let Some(accepted) = arrivals.accept().await {
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, mostly: wait for some to come back instead of spinning.
+                outage.goes_on(error);
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                continue;
+            }
         };
         outage.is_over();
         handler.connections().came();
@@ -118,15 +121,15 @@ pub async fn serve<H: Handler>(
             }
         };
         let (handler, door, turned_away) = (handler.clone(), door.clone(), turned_away.clone());
-        let (ended, stop) = (ended.clone(), stop.clone());
+        let (ended, drain) = (ended.clone(), drain.clone());
         tokio::task::spawn_local(async move {
             let accepted = Accepted { stream, peer, open, turned_away };
-            let how = connection(accepted, handler.clone(), limits, door, stop).await;
+            let how = connection(accepted, handler.clone(), limits, door, drain).await;
             handler.connections().ended(how);
             drop(ended);
         });
     }
-    drop((listener, ended));
+    drop((arrivals, ended));
     let _ = all_ended.recv().await;
 }
 
@@ -135,67 +138,31 @@ async fn connection<H: Handler>(
     handler: Rc<H>,
     limits: ConnectionLimits,
     door: Rc<Door>,
-    mut stop: watch::Receiver<bool>,
+    drain: Drain,
 ) -> Ended {
     // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
     // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
-    match begins(accepted.stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await {
+    match first_byte(accepted.stream.peek(&mut [0]), limits.first_byte_timeout, &drain).await {
         First::Byte => {}
         First::Hangup => {
             // Whoever has gone needs no farewell; the kernel would see one through, packet by packet.
             let _ = SockRef::from(&accepted.stream).set_linger(Some(Duration::ZERO));
             return Ended::Dropped;
         }
+        First::Stop if door.tls.is_none() => {
+            end_idle(accepted.stream, H::LINGER_BYTES_MAX).await;
+            return Ended::Stopped;
+        }
         nothing => return nothing.ended(),
     }
     let _ = accepted.stream.set_nodelay(true);
     if door.tls.is_some() || door.proxy_protocol {
         // On the heap: in the future it would be kept for every connection in plain text.
-        return Box::pin(introduced(accepted, handler, limits, door, stop)).await;
+        return Box::pin(introduced(accepted, handler, limits, door, drain)).await;
     }
     let Accepted { stream, peer, open: _open, .. } = accepted;
-    http1(stream, Rc::new(Connected { handler, peer }), limits, stop).await
-}
-
-/// What a connection begins with.
-#[derive(PartialEq, Eq)]
-enum First {
-    /// A byte, or more.
-    Byte,
-    /// It was dropped.
-    Hangup,
-    /// Nothing in time.
-    Nothing,
-    /// Nothing before the stop.
-    Stop,
-}
-
-impl First {
-    /// How a connection ended that did not begin.
-    fn ended(&self) -> Ended {
-        match self {
-            Self::Byte | Self::Hangup => Ended::Dropped,
-            Self::Nothing => Ended::NothingSent,
-            Self::Stop => Ended::Stopped,
-        }
-    }
-}
-
-/// Waits for the first byte. What is there goes before the stop: who has sent a request gets its answer.
-async fn begins(
-    first: impl Future<Output = std::io::Result<usize>>,
-    deadline: Duration,
-    stop: &mut watch::Receiver<bool>,
-) -> First {
-    tokio::select! {
-        biased;
-        read = tokio::time::timeout(deadline, first) => match read {
-            Ok(Ok(1..)) => First::Byte,
-            Ok(Ok(0) | Err(_)) => First::Hangup,
-            Err(_) => First::Nothing,
-        },
-        _ = stop.wait_for(|stop| *stop) => First::Stop,
-    }
+    let lifetime = Lifetime::new(limits.lifetime, limits.idle_timeout, drain);
+    http1(stream, Rc::new(Connected { handler, peer, lifetime }), limits).await
 }
 
 /// A connection that has to say more than requests: whom it is for, and its part of a handshake.
@@ -205,7 +172,7 @@ async fn introduced<H: Handler>(
     handler: Rc<H>,
     limits: ConnectionLimits,
     door: Rc<Door>,
-    mut stop: watch::Receiver<bool>,
+    drain: Drain,
 ) -> Ended {
     let Accepted { mut stream, mut peer, mut open, turned_away } = accepted;
     let address = peer.address();
@@ -230,13 +197,17 @@ async fn introduced<H: Handler>(
             Err(late) => return refused(Ended::ProxyHeader, &late),
         }
     }
-    let connected = Rc::new(Connected { handler, peer });
+    let lifetime = Lifetime::new(limits.lifetime, limits.idle_timeout, drain.clone());
+    let connected = Rc::new(Connected { handler, peer, lifetime });
     let Some(tls) = &door.tls else {
-        let first = begins(stream.peek(&mut [0]), limits.first_byte_timeout, &mut stop).await;
-        if first != First::Byte {
-            return first.ended();
-        }
-        return http1(stream, connected, limits, stop).await;
+        return match first_byte(stream.peek(&mut [0]), limits.first_byte_timeout, &drain).await {
+            First::Byte => http1(stream, connected, limits).await,
+            First::Stop => {
+                end_idle(stream, H::LINGER_BYTES_MAX).await;
+                Ended::Stopped
+            }
+            nothing => nothing.ended(),
+        };
     };
     let mut stream = match tokio::time::timeout_at(deadline, tls.acceptor().accept(stream)).await {
         Ok(Ok(stream)) => stream,
@@ -245,14 +216,18 @@ async fn introduced<H: Handler>(
     };
     // The first byte again, now that of a request.
     let first = stream.fill_buf().map_ok(<[u8]>::len);
-    let first = begins(first, limits.first_byte_timeout, &mut stop).await;
-    if first != First::Byte {
-        return first.ended();
-    }
-    if stream.get_ref().1.alpn_protocol() == Some(HTTP2) {
-        http2::serve(stream, connected, limits.header_timeout, limits.header_timeout, stop).await
-    } else {
-        http1(stream, connected, limits, stop).await
+    let first = first_byte(first, limits.first_byte_timeout, &drain).await;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
+    match first {
+        First::Byte if is_http2 => {
+            http2::serve(stream, connected, limits.idle_timeout, limits.header_timeout).await
+        }
+        First::Byte => http1(stream, connected, limits).await,
+        First::Stop if !is_http2 => {
+            end_idle(stream, H::LINGER_BYTES_MAX).await;
+            Ended::Stopped
+        }
+        nothing => nothing.ended(),
     }
 }
 
@@ -278,21 +253,20 @@ async fn http1<H: Handler>(
     stream: impl Stream,
     connected: Rc<Connected<H>>,
     limits: ConnectionLimits,
-    mut stop: watch::Receiver<bool>,
 ) -> Ended {
     let service = service_fn(|request| answer(connected.clone(), request));
-    let (timer, mut watch) = head_timer(limits.header_timeout);
+    let (timer, mut watch) = head_timer(limits.idle_timeout, limits.header_timeout);
     let mut connection = http1::Builder::new()
         .timer(timer)
         // Our answers are short: copying one costs less than what the kernel does to take it in two pieces.
         .writev(false)
-        .header_read_timeout(limits.header_timeout)
+        .header_read_timeout(limits.idle_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Stalls::new(stream, watch.write_timer())), service);
-    let said = stop.clone();
+        .serve_connection(TokioIo::new(Stalls::new(stream, watch.stream_timer())), service);
+    let drain = connected.lifetime.drain();
     let outcome = {
-        let mut stopped = pin!(stop.wait_for(|stop| *stop));
-        let (mut is_registered, mut is_stopping) = (false, false);
+        let mut closes = pin!(drain.reaches(Phase::Close));
+        let (mut is_registered, mut is_closing) = (false, false);
         let serving = std::future::poll_fn(|cx| {
             loop {
                 if watch.poll(cx).is_ready() {
@@ -301,17 +275,19 @@ async fn http1<H: Handler>(
                 if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
                     return Poll::Ready(Some(outcome));
                 }
+                watch.settle(cx);
                 // All connections of all workers wait for this one word: asking for it at every request
                 // would take a lock that they share.
-                if is_stopping || (is_registered && matches!(said.has_changed(), Ok(false))) {
+                if is_closing || (is_registered && !drain.has_begun()) {
                     return Poll::Pending;
                 }
                 is_registered = true;
-                if stopped.as_mut().poll(cx).is_pending() {
+                if closes.as_mut().poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                is_stopping = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                is_closing = true;
+                // hyper's own way would drop a head that has come in part.
+                watch.close_when_idle();
             }
         });
         serving.await
@@ -323,10 +299,16 @@ async fn http1<H: Handler>(
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
         return Ended::Stalled;
     };
-    let (how, told) =
-        outcome.map_or_else(|error| broken(&error, &parts.read_buf), |()| (Ended::Closed, None));
+    let closed = connected.lifetime.end().unwrap_or(Ended::Closed);
+    let (how, told) = outcome.map_or_else(|error| broken(&error, &parts.read_buf), |()| (closed, None));
     if let Some(kind) = &told {
         connected.handler.refused(Ok(Told::plain(Outcome::of(kind))));
+    }
+    if how == Ended::Idle {
+        if end_idle(stream, H::LINGER_BYTES_MAX).await {
+            connected.handler.refused(Ok(Told::plain(Outcome::of(&problem::REQUEST_TIMEOUT))));
+        }
+        return if connected.lifetime.drain().has_begun() { Ended::Stopped } else { how };
     }
     if how == Ended::SlowHead {
         let late = Refused::new(problem::REQUEST_TIMEOUT, "The request's head did not arrive in time.");
@@ -341,13 +323,9 @@ fn broken(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem::Kind>)
     /// What HTTP/2 begins with; hyper says nothing to it.
     const PREFACE: &[u8] = b"PRI * HTTP/2.0";
     if error.is_timeout() {
-        // A head that was begun and not finished. An idle connection is closed without a word.
+        // A head that was begun and not finished, or none.
         let is_idle = unread.is_empty();
-        return if is_idle {
-            (Ended::Closed, None)
-        } else {
-            (Ended::SlowHead, Some(problem::REQUEST_TIMEOUT))
-        };
+        return if is_idle { (Ended::Idle, None) } else { (Ended::SlowHead, Some(problem::REQUEST_TIMEOUT)) };
     }
     if error.is_parse_too_large() {
         return (Ended::Malformed, Some(problem::HEADERS_TOO_LARGE));
@@ -370,12 +348,17 @@ pub(super) fn answer<H: Handler>(
     let (parts, body) = request.into_parts();
     Box::pin(async move {
         let came = Instant::now();
-        let Connected { handler, peer } = &*connected;
+        let Connected { handler, peer, lifetime } = &*connected;
+        lifetime.count_request();
         let request = RequestId::of(peer, &parts.headers);
         let answering = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body, came));
         let answer = request.scope(pin!(answering.catch_unwind())).await;
         let mut answer = answer.unwrap_or_else(|_| has_panicked(&parts, &request));
         request.mark(answer.headers_mut());
+        // HTTP/2 has a frame for it, GOAWAY.
+        if parts.version != Version::HTTP_2 {
+            lifetime.announce(&parts.headers, answer.headers_mut());
+        }
         handler.answered(&parts, &answer, came.elapsed());
         Ok(answer)
     })

@@ -7,17 +7,17 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::head_timer::WriteTimer;
+use super::head_timer::StreamTimer;
 
-/// A stream whose timer is told when writing comes to a halt, and when it goes on.
+/// A stream that notes in its timer when writing comes to a halt, when it goes on, and what is read.
 pub(super) struct Stalls<S> {
     stream: S,
-    timer: WriteTimer,
+    timer: StreamTimer,
 }
 
 impl<S> Stalls<S> {
     /// Watches over the writing to this stream.
-    pub(super) fn new(stream: S, timer: WriteTimer) -> Self {
+    pub(super) fn new(stream: S, timer: StreamTimer) -> Self {
         Self { stream, timer }
     }
 
@@ -28,9 +28,9 @@ impl<S> Stalls<S> {
 
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
         if written.is_pending() {
-            self.timer.start();
+            self.timer.start_write();
         } else {
-            self.timer.stop();
+            self.timer.stop_write();
         }
         written
     }
@@ -42,7 +42,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalls<S> {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, into)
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, into);
+        if into.filled().len() > before {
+            self.timer.note_read();
+        }
+        read
     }
 }
 

@@ -11,9 +11,9 @@ use hyper::header::AUTHORIZATION;
 use hyper::http::HeaderValue;
 use hyper::http::request::Parts;
 use rustc_hash::FxHashMap;
-use tokio::sync::watch;
 
 use super::cors::Cors;
+use super::drain::Drain;
 use super::peer::{Networks, Peer};
 use super::respond::{Answer, Refused};
 use super::route;
@@ -23,6 +23,7 @@ use crate::admit::limits::{Exceeded, Limits};
 use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
 use crate::ledger::batch::{Deadlines, Queue, QueueLimits};
 use crate::ledger::dial::Redis;
+use crate::ledger::follow::CaughtUp;
 use crate::ledger::lane::Lane;
 use crate::ledger::lanes::Lanes;
 use crate::ledger::memory::{Sale, Sales};
@@ -33,11 +34,19 @@ use crate::ops::metrics::labels::{Shed, User};
 use crate::ops::metrics::record::{Connections, Count, Recorder, Told};
 use crate::runtime;
 
+/// How long a gateway that starts lets connections wait for its first look at the ledger. Before it a tap gets a 503, which a
+/// balancer that does not ask for readiness would pass on.
+const START_MAX: Duration = Duration::from_secs(3);
+/// Between two looks whether that is done.
+const START_INTERVAL: Duration = Duration::from_millis(10);
+
 /// What all workers share.
 #[derive(Clone)]
 pub struct Shared {
     /// The sales that the follower keeps true.
     pub sales: Arc<Sales>,
+    /// How far it is.
+    pub caught_up: Arc<CaughtUp>,
     /// What tokens are verified with.
     pub keys: Arc<Keys>,
     /// How Redis is reached.
@@ -87,12 +96,8 @@ pub struct Worker {
     pub pages: Pages,
 }
 
-/// Runs a worker on this thread until `stop` says so and its connections have ended.
-pub fn run(
-    shared: Shared,
-    listener: std::net::TcpListener,
-    stop: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+/// Runs a worker on this thread until it was drained and its connections have ended.
+pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
     runtime::run(async move {
         let uses = shared.metrics.redis(User::Lane);
         let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), uses);
@@ -106,7 +111,14 @@ pub fn run(
             lanes,
             shared,
         });
-        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, door, stop).await;
+        let caught_up = worker.shared.caught_up.clone();
+        let starts = async {
+            while caught_up.age().is_none() && !drain.has_begun() {
+                tokio::time::sleep(START_INTERVAL).await;
+            }
+        };
+        let _ = tokio::time::timeout(START_MAX, starts).await;
+        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, door, drain).await;
         Ok(())
     })?
 }

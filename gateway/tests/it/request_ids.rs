@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use gateway::http::drain::Drain;
+use gateway::http::lifetime::LifetimeLimits;
 use gateway::http::peer::Peer;
 use gateway::http::problem;
 use gateway::http::respond::Answer;
@@ -229,10 +231,15 @@ async fn a_bug_costs_one_answer_which_is_counted_and_has_its_id_in_head_and_body
     let work = async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let limits = ConnectionLimits { first_byte_timeout: PATIENCE, header_timeout: PATIENCE };
+        let limits = ConnectionLimits {
+            first_byte_timeout: PATIENCE,
+            header_timeout: PATIENCE,
+            idle_timeout: PATIENCE,
+            lifetime: LifetimeLimits::default(),
+        };
         let bug = Rc::new(Bug(Recorder::default()));
-        let (_stop, stopping) = tokio::sync::watch::channel(false);
-        tokio::task::spawn_local(server::serve(listener, bug.clone(), limits, Door::default(), stopping));
+        let (_phase, drain) = Drain::new();
+        tokio::task::spawn_local(server::serve(listener, bug.clone(), limits, Door::default(), drain));
         for n in 1..=2 {
             let mut raw = Raw::connect(&url).await;
             let tap = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

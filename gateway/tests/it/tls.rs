@@ -234,8 +234,10 @@ async fn an_idle_or_silent_connection_is_ended() {
     let redis = Redis::start();
     let (certificate, cert) = Certificate::new();
     // Long enough for a handshake on a machine that is busy.
-    let timeouts = ["--first-byte-timeout-ms", "1000", "--header-timeout-ms", "1000"];
-    let gateway = start(&redis, &certificate, &timeouts).await;
+    let timeouts =
+        [["--first-byte-timeout-ms", "1000"], ["--header-timeout-ms", "1000"], ["--idle-timeout-ms", "1000"]];
+    let timeouts = timeouts.as_flattened();
+    let gateway = start(&redis, &certificate, timeouts).await;
     // Nothing at all, half a handshake, a whole one and nothing after it.
     let address = gateway.url.strip_prefix("http://").unwrap();
     for begun in [&b""[..], &[22, 3, 1, 2]] {

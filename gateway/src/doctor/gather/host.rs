@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use procfs::process::{LimitValue, Process};
 use procfs::{Current, Meminfo};
@@ -13,7 +14,12 @@ use crate::doctor::host::{HostFacts, Port, PortState};
 use crate::http::bind::{BACKLOG, bind};
 
 /// Looks. `running` is the gateway that answers at the ops address; `answers` whether one does at the public address.
-pub(in crate::doctor) fn look(config: &ServeConfig, running: Option<&Running>, answers: bool) -> HostFacts {
+pub(in crate::doctor) fn look(
+    config: &ServeConfig,
+    running: Option<&Running>,
+    answers: bool,
+    balancer_idle: Option<Duration>,
+) -> HostFacts {
     let version = |is_there: bool| {
         is_there.then(|| running.map_or("which does not tell it", |running| &running.version).to_owned())
     };
@@ -33,6 +39,8 @@ pub(in crate::doctor) fn look(config: &ServeConfig, running: Option<&Running>, a
         connections: wide(config.caps.connections_max),
         connections_per_address: config.caps.per_address_max.map(wide),
         in_flight_per_worker: wide(config.requests.in_flight_max),
+        idle_timeout: config.connections.idle_timeout,
+        balancer_idle,
         limit_keys: wide(config.rates.keys_max),
         ports: ports
             .into_iter()

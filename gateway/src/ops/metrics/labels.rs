@@ -122,7 +122,11 @@ label! {
     Broken "broken",
     /// HTTP/2 that broke its rules, or a limit of ours.
     Http2Error "http2-error",
-    /// The gateway stopped before it had said anything.
+    /// No request came in time.
+    Idle "idle",
+    /// Its age or its requests were at their limit.
+    Retired "retired",
+    /// The gateway drains.
     Stopped "stopped",
 }
 

@@ -12,6 +12,16 @@ use crate::harness::tls::Certificate;
 
 use super::{Desk, Said};
 
+#[test]
+fn a_balancer_that_keeps_idle_connections_longer_is_found() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    desk.examine(&["--idle-timeout-ms", "30000"]).has("host", "idle", "warn", "after 30 s");
+    desk.examine(&["--balancer-idle", "600s"]).has("host", "idle", "warn", "for 600 s");
+    let said = desk.examine(&["--balancer-idle", "10m", "--idle-timeout-ms", "620000"]);
+    assert_eq!(said.verdicts("host", "idle"), ["ok"], "{said:#?}");
+}
+
 #[tokio::test]
 async fn a_port_is_free_or_a_gateway_s_or_told() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);

@@ -160,6 +160,7 @@ fn what_is_well_is_said_in_aligned_lines_and_as_json() {
         ("host", "files"),
         ("host", "memory"),
         ("host", "workers"),
+        ("host", "idle"),
         ("keys", "tokens"),
         ("keys", "ops"),
         ("redis", "version"),

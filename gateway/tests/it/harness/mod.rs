@@ -1,8 +1,10 @@
 //! What the tests start and talk to: redis-server, gateways, and callers with tokens. Everything ends with its owner.
 
+pub mod balancer;
 pub mod check;
 pub mod cli;
 pub mod cluster;
+pub mod delay;
 pub mod frames;
 pub mod gateway;
 pub mod inside;

@@ -53,6 +53,24 @@ impl Raw {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// One answer with a Content-Length: its head and its body.
+    pub async fn one(&mut self) -> (String, Vec<u8>) {
+        let read = async {
+            let head = self.head().await;
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+            let mut body = vec![0; length.map_or(0, |n| n.parse().unwrap())];
+            let _ = self.stream.read_exact(&mut body).await;
+            (head, body)
+        };
+        tokio::time::timeout(PATIENCE, read).await.expect("the server answers")
+    }
+
+    /// Waits until something has come, and leaves it there.
+    pub async fn readable(&self) {
+        let come = tokio::time::timeout(PATIENCE, self.stream.peek(&mut [0])).await;
+        come.expect("the server sends something").unwrap();
+    }
+
     /// Everything until the server closes the connection.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut bytes = Vec::new();

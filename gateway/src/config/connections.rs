@@ -1,0 +1,65 @@
+//! Reads the time-outs and the lifetime of connections.
+
+use std::time::Duration;
+
+use super::Settings;
+use crate::cli::duration;
+use crate::http::lifetime::LifetimeLimits;
+use crate::http::server::ConnectionLimits;
+
+/// Bounds of a connection's age: younger ones would be opened all the time.
+const AGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
+/// Bound of a connection's requests.
+const REQUESTS_MAX: u64 = 1_000_000_000;
+
+impl Settings {
+    /// Time-outs of connections. All are read before any is missed, so that every problem is reported.
+    pub(super) fn connections(&mut self) -> Option<ConnectionLimits> {
+        let first_byte_timeout = self.millis("first-byte-timeout-ms", 10..=600_000);
+        let header_timeout = self.millis("header-timeout-ms", 10..=600_000);
+        let idle_timeout = self.millis("idle-timeout-ms", 10..=3_600_000);
+        let age_max = self.read("connection-max-age", unless_off(age));
+        let requests_max = self.read("connection-max-requests", unless_off(requests));
+        Some(ConnectionLimits {
+            first_byte_timeout: first_byte_timeout?,
+            header_timeout: header_timeout?,
+            idle_timeout: idle_timeout?,
+            lifetime: LifetimeLimits { age_max: age_max?, requests_max: requests_max? },
+        })
+    }
+}
+
+/// Reads `off`, or a limit.
+fn unless_off<T>(
+    parse: impl FnOnce(&str) -> Result<T, String>,
+) -> impl FnOnce(&str) -> Result<Option<T>, String> {
+    |text| if text == "off" { Ok(None) } else { parse(text).map(Some) }
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    let fits = duration(text).ok().filter(|age| AGE.contains(age));
+    fits.ok_or_else(|| "is neither off nor a duration from 1s to 1d, like 90s, 15m or 1h".to_owned())
+}
+
+fn requests(text: &str) -> Result<u64, String> {
+    let fits = text.parse().ok().filter(|n| (1..=REQUESTS_MAX).contains(n));
+    fits.ok_or_else(|| format!("is neither off nor a number from 1 to {REQUESTS_MAX}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_age_and_a_number_of_requests_are_read_or_off() {
+        assert_eq!(unless_off(age)("off"), Ok(None));
+        assert_eq!(unless_off(age)("15m"), Ok(Some(Duration::from_secs(900))));
+        assert_eq!(unless_off(requests)("1000"), Ok(Some(1_000)));
+        for bad in ["", "0s", "15", "25h", "2d", "Off", "-1s"] {
+            assert!(unless_off(age)(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "0", "-1", "1000000001", "1k"] {
+            assert!(unless_off(requests)(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What a connection begins with, before it costs anything.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::drain::Drain;
+use crate::ops::metrics::labels::Ended;
+
+/// What a connection begins with.
+#[derive(PartialEq, Eq)]
+pub(super) enum First {
+    /// A byte, or more.
+    Byte,
+    /// It was dropped.
+    Hangup,
+    /// Nothing in time.
+    Nothing,
+    /// Nothing before the end of a drain.
+    Stop,
+}
+
+impl First {
+    /// How a connection ended that did not begin.
+    pub(super) fn ended(&self) -> Ended {
+        match self {
+            Self::Byte | Self::Hangup => Ended::Dropped,
+            Self::Nothing => Ended::NothingSent,
+            Self::Stop => Ended::Stopped,
+        }
+    }
+}
+
+/// Waits for the first byte. A byte that is there goes before the stop: a request that was sent is answered.
+pub(super) async fn first_byte(
+    first: impl Future<Output = std::io::Result<usize>>,
+    deadline: Duration,
+    drain: &Drain,
+) -> First {
+    let opened = Instant::now();
+    tokio::select! {
+        biased;
+        read = tokio::time::timeout(deadline, first) => match read {
+            Ok(Ok(1..)) => First::Byte,
+            Ok(Ok(0) | Err(_)) => First::Hangup,
+            Err(_) => First::Nothing,
+        },
+        () = drain.closes_unused(opened) => First::Stop,
+    }
+}
