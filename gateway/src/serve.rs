@@ -7,8 +7,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use crate::admit::limits::Limits;
 use crate::config::ServeConfig;
 use crate::http::bind::bind;

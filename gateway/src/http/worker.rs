@@ -36,7 +36,7 @@ use crate::runtime;
 
 /// How long a gateway that starts lets connections wait for its first look at the ledger. Before it a tap gets a 503, which a
 /// balancer that does not ask for readiness would pass on.
-const START_MAX: Duration = Duration::from_secs(3);
+const START_MAX: Duration = Duration::from_secs(5);
 /// Between two looks whether that is done.
 const START_INTERVAL: Duration = Duration::from_millis(10);
 
@@ -111,9 +111,8 @@ pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std
             lanes,
             shared,
         });
-        let caught_up = worker.shared.caught_up.clone();
         let starts = async {
-            while caught_up.age().is_none() && !drain.has_begun() {
+            while !worker.can_decide() && !drain.has_begun() {
                 tokio::time::sleep(START_INTERVAL).await;
             }
         };
@@ -161,6 +160,12 @@ impl Worker {
     #[must_use]
     pub fn lane(&self, sale: &Sale) -> Rc<Lane<Redis>> {
         self.lanes.of(&sale.keys)
+    }
+
+    /// Whether every sale is read and its Redis can be asked.
+    fn can_decide(&self) -> bool {
+        let can_ask = |sale: &Arc<Sale>| self.lane(sale).live().is_some();
+        self.shared.caught_up.age().is_some() && self.sales().all().iter().all(can_ask)
     }
 
     /// All sales.
