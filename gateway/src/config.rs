@@ -4,12 +4,13 @@ mod auth;
 mod connections;
 mod limits;
 mod options;
+mod redis;
 pub mod variables;
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -31,7 +32,6 @@ use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
 use crate::ledger::batch::QueueLimits;
 use crate::ledger::dial::Redis;
-use crate::ledger::durability::Durability;
 use crate::ops::hosts::OpsHosts;
 
 /// How a program logs.
@@ -143,7 +143,8 @@ impl Settings {
             Err(why) => {
                 let variable = key.to_uppercase().replace('-', "_");
                 // A URL can hold a password.
-                let shown = if key == "redis" { "the value".to_owned() } else { format!("{text:?}") };
+                let is_secret = matches!(key, "redis" | "sentinel-password");
+                let shown = if is_secret { "the value".to_owned() } else { format!("{text:?}") };
                 self.problems.push(format!("--{key} (LAUNCHGATE_{variable}): {shown} {why}"));
                 None
             }
@@ -222,23 +223,6 @@ impl Settings {
                 .map_err(|e| format!("is no log level: {e}"))
         });
         Some(LogConfig { json: json?, level: level? })
-    }
-
-    fn redis_option(&mut self) -> Option<Redis> {
-        let connect = self.millis("redis-connect-timeout-ms", 10..=60_000);
-        let answer = self.millis("redis-answer-timeout-ms", 10..=60_000);
-        let durability = self.read("durability", Durability::parse);
-        let authorities = self.read("redis-ca-file", authorities);
-        let redis = self.read("redis", |url| {
-            let (connect, answer) = (connect.unwrap_or_default(), answer.unwrap_or_default());
-            Redis::trusting(url, authorities.flatten(), connect, answer).map_err(|e| {
-                format!(
-                    "is no Redis URL (redis://HOST:PORT, rediss://HOST:PORT, unix:PATH, \
-                     redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, redis+cluster://HOST:PORT,HOST:PORT): {e}"
-                )
-            })
-        });
-        Some(redis?.with_durability(durability?))
     }
 
     /// How to reach Redis.
@@ -357,7 +341,11 @@ impl Settings {
             let arg = help.get_arguments().find(|arg| arg.get_long() == Some(key));
             let text = arg.and_then(|arg| arg.get_help()).map(ToString::to_string).unwrap_or_default();
             let value = self.text(key);
-            let shown = if *key == "redis" { without_password(&value) } else { value.clone() };
+            let shown = match *key {
+                "redis" => without_password(&value),
+                "sentinel-password" if !value.is_empty() => "***".to_owned(),
+                _ => value.clone(),
+            };
             let comment = if value.is_empty() { "# " } else { "" };
             let default = if default.is_empty() { "none".to_owned() } else { (*default).to_owned() };
             // Writing into a String can't fail.
@@ -365,15 +353,6 @@ impl Settings {
         }
         self.finish(Some(document))
     }
-}
-
-/// Certificates in PEM, from a file that has some; none where no file is named.
-fn authorities(path: &str) -> Result<Option<Vec<u8>>, String> {
-    if path.is_empty() {
-        return Ok(None);
-    }
-    read_chain(Path::new(path))?;
-    std::fs::read(path).map(Some).map_err(|error| error.to_string())
 }
 
 fn usize_of(n: u64) -> usize {

@@ -139,5 +139,5 @@ pub fn record(sale: &str, buyer_part: &str, reply: &[Value]) -> Result<(Vec<Rese
 
 /// What a reply of the snapshot script says of this sale.
 pub fn snapshot(sale: &str, reply: &[Value]) -> Result<Memory, Failure> {
-    Snapshot::of(reply)?.into_memory(&Keys::of(sale))
+    Snapshot::of(reply, 3)?.into_memory(&Keys::of(sale))
 }

@@ -179,8 +179,15 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             config.audit_interval,
         ));
         let durability = Durable::new(config.redis.durability());
-        let health =
-            Rc::new(Health { pool, scripts_loaded, caught_up, draining: draining.clone(), durability });
+        let health = Rc::new(Health {
+            pool,
+            scripts_loaded,
+            caught_up,
+            draining: draining.clone(),
+            durability,
+            metrics: metrics.clone(),
+            sales: sales.clone(),
+        });
         tokio::task::spawn_local(watch_readiness(health.clone(), readiness.clone()));
         let exposition = Exposition::new(Sources {
             metrics: metrics.clone(),

@@ -171,6 +171,7 @@ def gateway():
             "Calls of Redis that failed, by what they were for.",
             "ops",
             query("sum by (user) (rate(launchgate_redis_errors_total{G}[R]))", "{{user}}"),
+            query("sum (rate(launchgate_redis_unreadable_total{G}[R]))", "unreadable replies"),
         ),
     )
     add(

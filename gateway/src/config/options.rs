@@ -22,6 +22,32 @@ pub struct CommonOptions {
     #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CA_FILE", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis_ca_file: Option<String>,
+    /// The gateway's own certificate and its chain, PEM, for a Redis, and sentinels, that ask for one; read at the start
+    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CERT_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_cert_file: Option<String>,
+    /// The private key of that certificate, PEM
+    #[arg(long, global = true, env = "LAUNCHGATE_REDIS_KEY_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis_key_file: Option<String>,
+    /// The user for sentinels; left out: `default`, or none without a password. The user in the URL is for Redis
+    #[arg(long, global = true, env = "LAUNCHGATE_SENTINEL_USERNAME", value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel_username: Option<String>,
+    /// The password for sentinels. It belongs into the variable or the file
+    #[arg(
+        long,
+        global = true,
+        env = "LAUNCHGATE_SENTINEL_PASSWORD",
+        value_name = "TEXT",
+        hide_env_values = true
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel_password: Option<String>,
+    /// A file with the password for sentinels
+    #[arg(long, global = true, env = "LAUNCHGATE_SENTINEL_PASSWORD_FILE", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sentinel_password_file: Option<String>,
     /// Until Redis must have accepted a connection, in ms
     #[arg(long, global = true, env = "LAUNCHGATE_REDIS_CONNECT_TIMEOUT_MS", value_name = "MS")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -259,6 +285,11 @@ pub const DEFAULTS: &[(&str, &str)] = &[
     ("ops-plain-text", "false"),
     ("redis", "redis://127.0.0.1:6379"),
     ("redis-ca-file", ""),
+    ("redis-cert-file", ""),
+    ("redis-key-file", ""),
+    ("sentinel-username", ""),
+    ("sentinel-password", ""),
+    ("sentinel-password-file", ""),
     ("redis-connect-timeout-ms", "1000"),
     ("redis-answer-timeout-ms", "1000"),
     ("durability", "none"),

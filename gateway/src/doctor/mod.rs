@@ -25,6 +25,7 @@ pub use report::{Line, Report, Verdict};
 use crate::cli::{self, DoctorArgs, Failed};
 use crate::config::ServeConfig;
 use crate::domain::definition::Definition;
+use crate::ledger::acl;
 use crate::ledger::admin::Admin;
 use crate::ledger::dial::Redis;
 use crate::ledger::keys::Keys;
@@ -161,7 +162,7 @@ impl Seen {
             }
             Err(error) => {
                 let now_ms = jiff::Timestamp::now().as_millisecond();
-                Self { now_ms, redis: Vec::new(), ledger: Err(error.to_string()) }
+                Self { now_ms, redis: Vec::new(), ledger: Err(acl::explain(&error)) }
             }
         }
     }
@@ -177,7 +178,7 @@ impl Ledger {
         let scripts = Arc::new(Scripts::new(REAL_CLOCK));
         let shared = gather::redis::shared(config, &scripts, redis);
         let gather::redis::Shared { mut fleet, sales: all } =
-            shared.await.map_err(|error| error.to_string())?;
+            shared.await.map_err(|error| acl::explain(&error))?;
         fleet.expected = args.gateways;
         let admin = Admin::new(config.redis.pool(1), scripts, Arc::default());
         let look = gather::sales::Look {

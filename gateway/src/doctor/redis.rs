@@ -9,7 +9,7 @@ pub(super) use facts::{Machine, RedisFacts};
 use super::report::{Line, Lines, Verdict};
 use super::words::{age, bytes};
 use crate::ledger::durability::{Durability, Setting};
-use crate::ledger::fit;
+use crate::ledger::{acl, fit};
 
 /// Until a `PING` is answered, the median and the worst; beyond is a warning.
 const MEDIAN_MAX: Duration = Duration::from_millis(5);
@@ -323,7 +323,7 @@ fn scripts(facts: &RedisFacts, lines: &mut Lines) {
         Some(why) => lines.fail(
             "scripts",
             format!("can't be run: {why}"),
-            "give this user +@all on ~lg:* and ~{lg:*, or at least EVALSHA and SCRIPT LOAD and what scripts call",
+            format!("give this user what a gateway needs: {}", acl::needed()),
         ),
     }
 }

@@ -101,6 +101,11 @@ impl Tls {
     }
 }
 
+/// Whether a certificate and a key can be used together.
+pub(crate) fn check_pair(files: &TlsFiles) -> Result<(), Vec<String>> {
+    read(files, &aws_lc_rs::default_provider(), true).map(drop)
+}
+
 fn read(files: &TlsFiles, provider: &CryptoProvider, is_first: bool) -> Result<Certificate, Vec<String>> {
     let (chain, key) = match (read_chain(&files.cert), read_key(&files.key, is_first)) {
         (Ok(chain), Ok(key)) => (chain, key),

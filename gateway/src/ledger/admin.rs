@@ -9,19 +9,21 @@ use differences::{locked_differences, stock_differences};
 use history::History;
 use redis::Value;
 
+use super::changes::read_record;
 use super::dial::run_id;
 use super::heal::Told;
 use super::journal::{self, Cursor};
 use super::keys::{Keys, SALES};
 use super::lane::MOVED;
 use super::memory::{Sale, Sales, identity, new_incarnation};
-use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
+use super::reply::{list_of_texts, text};
+use super::scripts::{Failure, Header, Refusal, Script, Scripts};
 use super::snapshot::{self, Snapshot};
 use super::{Pool, archive, checkout};
 use crate::domain::definition::Definition;
 use crate::domain::identity::buyer_part;
 pub use crate::domain::lever::Lever;
-use crate::domain::reservation::{Reservation, parse_record};
+use crate::domain::reservation::Reservation;
 
 /// How often applying is tried while others apply, too.
 const APPLY_TRIES: usize = 5;
@@ -195,7 +197,8 @@ impl Admin {
     /// All sale ids, sorted.
     pub async fn list(&self) -> Result<Vec<String>, Failure> {
         let mut conn = checkout(&self.pool, SALES).await?;
-        let mut ids: Vec<String> = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut conn).await?;
+        let mut ids =
+            list_of_texts("SMEMBERS", &redis::cmd("SMEMBERS").arg(SALES).query_async(&mut conn).await?)?;
         ids.sort();
         Ok(ids)
     }
@@ -275,24 +278,28 @@ impl Admin {
             kind: "define",
             fields: &[("revision", (revision + 1).to_string())],
             by,
-            has_changed: |reply| reply.first().map(text).as_deref() == Some("ok"),
+            has_changed: |reply| reply.first().and_then(text).as_deref() == Some("ok"),
         };
         let reply = self.call(Script::Apply, &terms.id, incarnation, args, Some(told)).await?;
         if let Some(sale) = self.sales.get(&terms.id) {
             sale.found_incarnation(incarnation);
         }
-        let rest = || texts(&Value::Array(reply[1..].to_vec()));
-        Ok(match text(&reply[0]).as_str() {
+        let unreadable = || Failure::unreadable("a reply of the apply script that can't be read");
+        let words: Vec<String> = reply.iter().map(text).collect::<Option<_>>().ok_or_else(unreadable)?;
+        let (word, rest) = words.split_first().ok_or_else(unreadable)?;
+        Ok(match word.as_str() {
             "ok" if before.is_none() => Applied::Created,
             "ok" => Applied::Updated(revision + 1),
-            "locked" => Applied::Locked(rest()),
-            "item-taken" => Applied::ItemTaken(rest()),
+            "locked" => Applied::Locked(rest.to_vec()),
+            "item-taken" => Applied::ItemTaken(rest.to_vec()),
             "stock-taken" => {
-                let pair = |pair: &[String]| (pair[0].clone(), pair[1].parse().unwrap_or_default());
-                Applied::StockTaken(rest().chunks_exact(2).map(pair).collect())
+                let pair = |[item, taken]: &[String; 2]| Some((item.clone(), taken.parse().ok()?));
+                let (pairs, _) = rest.as_chunks::<2>();
+                let taken: Option<Vec<_>> = pairs.iter().map(pair).collect();
+                Applied::StockTaken(taken.ok_or_else(unreadable)?)
             }
             other => {
-                return Err(Failure::Unknown(format!("an answer that can't be read: {other:?}")));
+                return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
             }
         })
     }
@@ -312,18 +319,23 @@ impl Admin {
             kind: "restock",
             fields: &[("item", item.to_owned()), ("total", total.to_string()), ("was", was.to_string())],
             by,
-            has_changed: |reply| reply.get(4).map(text).as_deref() == Some("1"),
+            has_changed: |reply| reply.get(4).and_then(text).as_deref() == Some("1"),
         };
         let reply = self.call_latest(Script::Restock, sale, args, told).await?;
-        let number = |at: usize| reply.get(at).map(text).and_then(|n| n.parse().ok()).unwrap_or_default();
-        Ok(match text(&reply[0]).as_str() {
-            "ok" => Restocked::Done { total: number(2), free: number(3) },
+        let number = |at: usize| {
+            let number = reply.get(at).and_then(text).and_then(|n| n.parse().ok());
+            number.ok_or_else(|| {
+                Failure::unreadable("a number in a reply of the restock script that can't be read")
+            })
+        };
+        Ok(match reply.first().and_then(text).unwrap_or_default().as_str() {
+            "ok" => Restocked::Done { total: number(2)?, free: number(3)? },
             "unknown-item" => Restocked::UnknownItem,
             "no-limit" => Restocked::NoLimit,
-            "stock-changed" => Restocked::Changed { total: number(1) },
-            "stock-taken" => Restocked::Taken { taken: number(1) },
+            "stock-changed" => Restocked::Changed { total: number(1)? },
+            "stock-taken" => Restocked::Taken { taken: number(1)? },
             other => {
-                return Err(Failure::Unknown(format!("an answer that can't be read: {other:?}")));
+                return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
             }
         })
     }
@@ -331,7 +343,7 @@ impl Admin {
     /// Pulls a lever; `true` if that changed something.
     pub async fn pull(&self, sale: &str, lever: Lever, by: &By) -> Result<bool, Failure> {
         let args = [lever.word().to_owned()].into_iter().chain(by.args()).collect();
-        let has_changed = |reply: &[Value]| reply.get(2).map(text).as_deref() == Some("1");
+        let has_changed = |reply: &[Value]| reply.get(2).and_then(text).as_deref() == Some("1");
         let told = Tells { kind: lever.word(), fields: &[], by, has_changed };
         let reply = self.call_latest(Script::Lever, sale, args, told).await?;
         Ok(has_changed(&reply))
@@ -343,17 +355,12 @@ impl Admin {
         let mut conn = checkout(&self.pool, keys.state()).await?;
         let part = buyer_part(sale, sub);
         let reply = self.scripts.call(&mut conn, Script::Reservations, &keys, &[&part]).await?;
-        let header = Header::of(&reply)?;
-        let grace: i64 = reply.get(2).and_then(|v| text(v).parse().ok()).unwrap_or_default();
-        let record = reply.get(3).map(text).unwrap_or_default();
-        let damaged = || Refusal::Damaged(format!("{} has no reservations in field {part}", keys.records()));
-        let mut reservations =
-            if record.is_empty() { Vec::new() } else { parse_record(&part, &record).ok_or_else(damaged)? };
+        let (mut reservations, header, grace) = read_record(&keys, &part, &reply)?;
         let lines = History { keys: &keys, sale, buyer_part: &part }.read(&mut conn, &reservations).await?;
         for reservation in &mut reservations {
             reservation.state = reservation.state_at(header.sale_clock, grace);
         }
-        let incarnation = reply.get(4).map(text).unwrap_or_default();
+        let incarnation = reply.get(4).and_then(text).unwrap_or_default();
         Ok(BuyerHistory { incarnation, reservations, header, lines })
     }
 

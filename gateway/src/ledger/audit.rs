@@ -28,9 +28,18 @@ const PROBLEMS_MAX: usize = 100;
 
 /// Audits a sale.
 pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report, Failure> {
+    let mut conn = super::checkout(pool, Keys::of(sale).state()).await?;
+    audit_over(&mut conn, scripts, sale).await
+}
+
+/// Audits a sale over this connection.
+pub(super) async fn audit_over(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    sale: &str,
+) -> Result<Report, Failure> {
     let keys = Keys::of(sale);
-    let mut conn = super::checkout(pool, keys.state()).await?;
-    let snapshot = match snapshot::read(&mut conn, scripts, &keys, false).await {
+    let snapshot = match snapshot::read(conn, scripts, &keys, false).await {
         Err(Failure::Refused(Refusal::Damaged(damage))) => return Ok(unreadable(sale, damage)),
         other => other?,
     };
@@ -39,13 +48,13 @@ pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report,
 
     let mut story = Story::default();
     if !damaged(&snapshot, keys.journal()) {
-        story = read_journal(&mut conn, &keys, snapshot.header.sequence, &mut problems).await?;
+        story = read_journal(conn, &keys, snapshot.header.sequence, &mut problems).await?;
     }
     if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
-        compare_records(&mut conn, &keys, snapshot.header.sequence, &story, &mut problems).await?;
+        compare_records(conn, &keys, snapshot.header.sequence, &story, &mut problems).await?;
     }
     // The journal and the records are read later than the state: of the same sale, if it is there at the end.
-    if snapshot::look(&mut conn, scripts, &keys).await?.0 != snapshot.incarnation() {
+    if snapshot::look(conn, scripts, &keys).await?.0 != snapshot.incarnation() {
         return Err(Failure::NotDone("the sale was replaced by another of its name meanwhile".into()));
     }
     Ok(weigh(sale, &snapshot, &story, problems))
@@ -219,10 +228,10 @@ async fn compare_records(
     let mut seen: HashSet<[u8; 32]> = HashSet::with_capacity(story.reservations.len());
     let mut cursor = 0;
     loop {
-        let (next, fields) = scan(conn, keys.records(), cursor).await?;
-        for pair in fields.chunks_exact(2) {
-            let Some(record) = parse_record(&pair[0], &pair[1]) else {
-                problems.add(format!("{} has no reservations in field {}", keys.records(), pair[0]));
+        let (next, records) = scan(conn, keys.records(), cursor).await?;
+        for (buyer, record) in records {
+            let Some(record) = parse_record(&buyer, &record) else {
+                problems.add(format!("{} has no reservations in field {}", keys.records(), buyer));
                 continue;
             };
             for r in record {

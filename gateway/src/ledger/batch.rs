@@ -23,6 +23,7 @@ use super::dial::Dial;
 use super::heal::Told;
 use super::lanes::Lanes;
 use super::memory::Sale;
+use super::reply::count_unreadable;
 use super::scripts::{Failure, Header, Refusal, Script};
 use crate::admit::Admitted;
 use crate::domain::catalogue::Catalogue;
@@ -225,7 +226,7 @@ async fn send<D: Dial>(
                 let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
             }
             Err(Failure::Unknown(_) | Failure::NotCopied { .. }) => return batch.is_unknown(),
-            Err(failure @ (Failure::NotDone(_) | Failure::Refused(_))) => {
+            Err(failure @ (Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_))) => {
                 sale.note_refusal(&failure);
                 tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not taken");
                 return batch.answer_all(&Decision::NotTaken(failure.shed()));
@@ -285,6 +286,7 @@ impl Batch {
             return;
         };
         let Some(mut decisions) = self.columns.decisions(&values, &catalogue) else {
+            count_unreadable();
             tracing::error!(sale = sale.id, reply = ?values, "a reply of the reserve script can't be read");
             return self.is_unknown();
         };
@@ -308,6 +310,7 @@ impl Batch {
                     }
                 }
                 Decision::Unknown => {
+                    count_unreadable();
                     let tell = || {
                         tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
                     };

@@ -13,7 +13,8 @@ use super::keys::Keys;
 use super::lane::{Lane, Live, MOVED};
 use super::memory::Sale;
 use super::reaper;
-use super::scripts::{Failure, Header, Refusal, Script, text, texts};
+use super::reply::text;
+use super::scripts::{Failure, Header, Refusal, Script};
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::{Reservation, State, parse_record};
 use crate::ops::metrics::labels::Shed;
@@ -136,8 +137,8 @@ pub(crate) fn read_record(
             keys.records()
         )))
     };
-    let grace = reply.get(2).and_then(|v| text(v).parse().ok()).ok_or_else(damaged)?;
-    let record = reply.get(3).map(text).unwrap_or_default();
+    let grace = reply.get(2).and_then(text).and_then(|grace| grace.parse().ok()).ok_or_else(damaged)?;
+    let record = reply.get(3).and_then(text).ok_or_else(damaged)?;
     if record.is_empty() {
         return Ok((Vec::new(), header, grace));
     }
@@ -301,7 +302,7 @@ fn keep(
         && let [.., _, sequence] = reservation.changes[..]
     {
         // The buyer's name is in the record already: the reservation was made by another change.
-        let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row));
+        let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
         let (at, clock) = (header.time, header.sale_clock);
         return kept.tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
@@ -323,12 +324,12 @@ fn keep(
 
 /// Whether a script refuses a call for coming after deadline and grace.
 fn is_late(reply: &[Value]) -> bool {
-    reply.first().map(text).as_deref() == Some("late")
+    reply.first().and_then(text).as_deref() == Some("late")
 }
 
 /// What a script that changes a reservation says became of it, and the header, if there is one.
 pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<Header>), Failure> {
-    let word = reply.first().map(text).unwrap_or_default();
+    let word = reply.first().and_then(text).unwrap_or_default();
     if word == "not-found" {
         return Ok((Change::NotFound, None));
     }
@@ -337,18 +338,17 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
         return Ok((Change::UnknownItem(Vec::new()), Some(header)));
     }
     if word == "sold-out" {
-        let items = texts(&Value::Array(reply[2..].to_vec()));
-        if items.is_empty() || items.iter().any(String::is_empty) {
-            return Err(Failure::Unknown(format!("sold-out without items: {items:?}")));
-        }
+        let items: Option<Vec<String>> = reply[2..].iter().map(text).collect();
+        let items = items.filter(|items| !items.is_empty() && !items.iter().any(String::is_empty));
+        let items = items.ok_or_else(|| Failure::unreadable("sold-out without items"))?;
         return Ok((Change::SoldOut { items, is_final: header.held == 0 }, Some(header)));
     }
-    let row = reply.get(2).map(text).unwrap_or_default();
+    let row = reply.get(2).and_then(text).unwrap_or_default();
     // The buyer's name is not in the row and not needed: a caller sees only what is his.
     let reservation = Reservation::from_row(&id[..BUYER_CHARS], "", &row)
         .filter(|reservation| reservation.id == id)
         .map(Box::new)
-        .ok_or_else(|| Failure::Unknown(format!("a row that can't be read: {row:?}")))?;
+        .ok_or_else(|| Failure::unreadable(format!("a row that can't be read: {row:?}")))?;
     let change = match word.as_str() {
         "ok" => Change::Done(reservation, header),
         "not-held" => Change::NotHeld(reservation),
@@ -358,7 +358,7 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
         "spent" => Change::Spent(reservation),
         "payment-conflict" => Change::PaymentConflict(reservation),
         other => {
-            return Err(Failure::Unknown(format!("an answer that can't be read: {other:?}")));
+            return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
         }
     };
     Ok((change, Some(header)))
@@ -368,6 +368,8 @@ fn failed(sale: &Sale, failure: &Failure) -> Change {
     tracing::debug!(sale = sale.id, %failure, "a change was not made");
     match failure {
         Failure::Unknown(_) | Failure::NotCopied { .. } => Change::Unknown,
-        Failure::NotDone(_) | Failure::Refused(_) => Change::NotTaken(failure.shed()),
+        Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_) => {
+            Change::NotTaken(failure.shed())
+        }
     }
 }

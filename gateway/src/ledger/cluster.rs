@@ -6,6 +6,7 @@
 //! told that a slot is elsewhere finds the right master the next time.
 
 mod conn;
+mod slots;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -18,11 +19,13 @@ use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisError,
     RedisResult, TlsCertificates, Value,
 };
+use slots::{Range, UNKNOWN, ranges};
 use tokio::sync::{Mutex, Notify, watch};
 
+use super::acl;
 use super::dial::user_and_hosts;
 use super::keys::SLOTS;
-use super::scripts::text;
+use super::reply::{shape, unreadable};
 
 /// Between two looks at the map, whatever happens meanwhile.
 const LOOK: Duration = Duration::from_secs(1);
@@ -56,6 +59,8 @@ pub(super) struct Map {
 pub(super) struct Master {
     /// `HOST:PORT`
     pub(super) address: Arc<str>,
+    /// Of the node.
+    id: String,
     pub(super) client: Client,
 }
 
@@ -97,7 +102,7 @@ impl Cluster {
         })
     }
 
-    /// Trusts whom these have signed, and nobody else.
+    /// Trusts certificates that these have signed and no others, and shows the one among them.
     pub(super) fn trust(&mut self, trusted: &TlsCertificates) -> RedisResult<()> {
         for seed in &mut self.seeds {
             *seed = Client::build_with_tls(seed.clone(), trusted.clone())?.get_connection_info().clone();
@@ -245,9 +250,18 @@ impl Cluster {
             _ => "",
         };
         let mut map = Map { asked, masters: Vec::new(), holders: vec![None; SLOTS.into()] };
-        for range in
-            ranges(&slots, host).ok_or_else(|| wrong("has an answer to CLUSTER SLOTS that can't be read"))?
-        {
+        let ranges = ranges(&slots, host).ok_or_else(|| {
+            unreadable("CLUSTER SLOTS", "ranges of slots with their masters", &shape(&slots))
+        })?;
+        for range in ranges {
+            if range.host == UNKNOWN {
+                return Err(announced(format!(
+                    "CLUSTER SLOTS names the endpoint \"?\" for slots {} to {}: set cluster-announce-hostname on every node, or \
+                     cluster-preferred-endpoint-type ip",
+                    range.slots.start,
+                    range.slots.end - 1,
+                )));
+            }
             let at = map.place(&range, &self.seeds[0])?;
             map.holders[range.slots].fill(Some(at));
         }
@@ -266,6 +280,13 @@ impl Map {
         let (host, port) = (range.host.clone(), range.port);
         let address = format!("{host}:{port}");
         let found = self.masters.iter().position(|master| *master.address == address);
+        if let Some(other) = found.map(|at| &self.masters[at].id).filter(|id| **id != range.id) {
+            return Err(announced(format!(
+                "CLUSTER SLOTS names one endpoint, {address}, for two masters ({other} and {}): set cluster-announce-ip, or \
+                 cluster-announce-hostname, on every node",
+                range.id,
+            )));
+        }
         let at = match found {
             Some(at) => at,
             None => {
@@ -279,38 +300,12 @@ impl Map {
                     _ => ConnectionAddr::Tcp(host, port),
                 };
                 let client = Client::open(like.clone().set_addr(to))?;
-                self.masters.push(Arc::new(Master { address: address.into(), client }));
+                self.masters.push(Arc::new(Master { address: address.into(), id: range.id.clone(), client }));
                 self.masters.len() - 1
             }
         };
         u16::try_from(at).map_err(|_| wrong("has more masters than slots"))
     }
-}
-
-/// Slots that one master has.
-#[derive(Debug, PartialEq, Eq)]
-struct Range {
-    slots: std::ops::Range<usize>,
-    host: String,
-    port: u16,
-}
-
-/// Reads an answer to `CLUSTER SLOTS`: for each range its first slot and its last one, its master, its replicas. A node that
-/// does not know its own name leaves it empty: it is the one that was asked.
-fn ranges(answer: &Value, asked: &str) -> Option<Vec<Range>> {
-    let Value::Array(rows) = answer else { return None };
-    let range = |row: &Value| {
-        let Value::Array(row) = row else { return None };
-        let slot = |at: usize| {
-            row.get(at).and_then(|value| text(value).parse::<u16>().ok()).filter(|slot| *slot < SLOTS)
-        };
-        let Some(Value::Array(master)) = row.get(2) else { return None };
-        let host = master.first().map(text).unwrap_or_default();
-        let host = if host.is_empty() { asked.to_owned() } else { host };
-        let port = master.get(1).and_then(|port| text(port).parse().ok())?;
-        Some(Range { slots: usize::from(slot(0)?)..usize::from(slot(1)?) + 1, host, port })
-    };
-    rows.iter().map(range).collect()
 }
 
 /// In words, where a node said no.
@@ -323,8 +318,20 @@ fn said(at: &str, error: &RedisError) -> RedisError {
             told,
         ));
     }
-    RedisError::from((ErrorKind::Io, "no node answers", format!("{at}: {error}")))
+    match (error.kind(), error.detail()) {
+        (ErrorKind::InvalidClientConfig, Some(why)) => {
+            RedisError::from((ErrorKind::InvalidClientConfig, ANNOUNCED, format!("{at}: {why}")))
+        }
+        _ => RedisError::from((ErrorKind::Io, "no node answers", format!("{at}: {}", acl::explain(error)))),
+    }
 }
+
+/// The nodes name endpoints that can't be used.
+fn announced(why: String) -> RedisError {
+    RedisError::from((ErrorKind::InvalidClientConfig, ANNOUNCED, why))
+}
+
+const ANNOUNCED: &str = "the cluster announces endpoints that can't be used";
 
 fn wrong(why: &'static str) -> RedisError {
     RedisError::from((ErrorKind::InvalidClientConfig, why))
@@ -363,26 +370,5 @@ mod tests {
         ] {
             assert!(read(bad).err().unwrap().contains(words), "{bad}");
         }
-    }
-
-    #[test]
-    fn slots_are_read_whole_or_not_at_all() {
-        let bulk = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let row = |first, last, host: &str, port| {
-            Value::Array(vec![
-                Value::Int(first),
-                Value::Int(last),
-                Value::Array(vec![bulk(host), Value::Int(port), bulk("id"), Value::Array(vec![])]),
-                Value::Array(vec![bulk("replica"), Value::Int(1), bulk("id")]),
-            ])
-        };
-        let told = Value::Array(vec![row(0, 99, "a", 7001), row(100, 16_383, "", 7002)]);
-        let range = |slots, host: &str, port| Range { slots, host: host.to_owned(), port };
-        let read = ranges(&told, "asked").unwrap();
-        assert_eq!(read, [range(0..100, "a", 7001), range(100..16_384, "asked", 7002)]);
-        for bad in [Value::Nil, Value::Array(vec![Value::Nil]), Value::Array(vec![row(0, 16_384, "a", 1)])] {
-            assert_eq!(ranges(&bad, "asked"), None, "{bad:?}");
-        }
-        assert_eq!(ranges(&Value::Array(vec![row(0, 1, "a", 70_000)]), "asked"), None);
     }
 }

@@ -3,21 +3,26 @@
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, RedisResult, TlsCertificates,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, RedisError, RedisResult,
 };
 
 use super::Pool;
+pub use super::access::{Access, SentinelUser};
 use super::cluster::{self, Cluster, Master};
 use super::durability::Durability;
+use super::fit;
 use super::keys::{SALES, slot_of};
 use super::scripts::Copies;
 use super::sentinel::Sentinels;
+
+/// Between two looks at which Redis an address leads to.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// A connection of our own.
 pub type Conn = cluster::Conn<MultiplexedConnection>;
@@ -63,6 +68,8 @@ pub struct Redis {
     durability: Durability,
     /// How often another primary was named than before; of all copies of this value together.
     moves: Arc<AtomicU64>,
+    /// The run_id of the primary that was connected to last; of all copies together. Not of a cluster, which has many.
+    primary_seen: Arc<Mutex<Option<String>>>,
 }
 
 /// Where it is.
@@ -81,21 +88,22 @@ impl Redis {
     /// `url` is `redis://`, `rediss://`, `unix:`, or one of the former with `+sentinel` or `+cluster` before the colon. Nothing
     /// is connected yet.
     pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
-        Self::trusting(url, None, connect_timeout, answer_timeout)
+        Self::with_access(url, &Access::default(), connect_timeout, answer_timeout)
     }
 
-    /// The same, with certificates that these in PEM have signed, and not with those of public authorities.
-    pub fn trusting(
+    /// The same, with what it takes to be let in.
+    pub fn with_access(
         url: &str,
-        authorities: Option<Vec<u8>>,
+        access: &Access,
         connect_timeout: Duration,
         answer_timeout: Duration,
     ) -> RedisResult<Self> {
-        let trusted = authorities.map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem) });
+        let trusted = access.certificates();
         let place = match (Sentinels::parse(url), Cluster::parse(url, connect_timeout)) {
             (Some(sentinels), _) => {
                 let mut sentinels = sentinels?;
                 trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
+                sentinels.user = access.sentinel.clone();
                 Place::Behind(Arc::new(sentinels))
             }
             (_, Some(cluster)) => {
@@ -115,7 +123,8 @@ impl Redis {
             }
         };
         let (durability, moves) = (Durability::default(), Arc::default());
-        Ok(Self { place, connect_timeout, answer_timeout, durability, moves })
+        let primary_seen = Arc::default();
+        Ok(Self { place, connect_timeout, answer_timeout, durability, moves, primary_seen })
     }
 
     /// What is known of it is told only once it is so safe.
@@ -159,10 +168,19 @@ impl Redis {
         self.cluster().is_some()
     }
 
-    /// Keeps what is known of the cluster true, if it is in one, for as long as the process lives.
+    /// Keeps what is known of where it is true for as long as the process lives: the map of a cluster; at one address, which may be
+    /// a name, which Redis it leads to by now.
     pub async fn keep_map(self) {
-        if let Some(cluster) = self.cluster() {
-            cluster.keep().await;
+        match &self.place {
+            Place::Over(cluster) => cluster.keep().await,
+            Place::At(client) if !matches!(client.get_connection_info().addr(), ConnectionAddr::Unix(_)) => {
+                loop {
+                    tokio::time::sleep(LOOK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
+                    // What it leads to is noted. A server that is not a primary is for those to report that need one.
+                    let _ = self.dial_primary(SALES, self.answer_timeout).await;
+                }
+            }
+            _ => {}
         }
     }
 
@@ -258,11 +276,55 @@ impl Redis {
             Place::Over(cluster) | Place::Of(cluster, _) => Some(cluster.clone()),
             Place::At(_) | Place::Behind(_) => None,
         };
-        let conn = self.primary(key).await?.get_multiplexed_async_connection_with_config(&config).await;
+        let client = self.primary(key).await?;
+        let conn = client.get_multiplexed_async_connection_with_config(&config).await;
+        let conn = conn.map_err(|error| {
+            let at = client.get_connection_info().addr();
+            // What Redis itself has said names no address, and needs none.
+            if error.is_io_error() {
+                RedisError::from((ErrorKind::Io, "can't connect", format!("{at}: {error}")))
+            } else {
+                error
+            }
+        });
         if let (Err(_), Some(cluster)) = (&conn, &cluster) {
             cluster.look_again();
         }
-        Ok(Conn { conn: conn?, cluster })
+        Ok(Conn { conn: conn?, cluster, left: None })
+    }
+
+    /// The same, and an error unless it is to a primary that serves its data. Connections of this process to another one are
+    /// left from now on.
+    pub async fn dial_primary(&self, key: &str, timeout: Duration) -> RedisResult<Conn> {
+        let mut conn = self.dial_for(key, timeout).await?;
+        let found = info(&mut conn, "default").await?;
+        if let Some(why) = fit::why_not_primary(&found) {
+            conn.cluster.iter().for_each(|cluster| cluster.look_again());
+            let at = format!("{}: {why}", self.address());
+            return Err(RedisError::from((
+                ErrorKind::Extension,
+                "not a primary that takes reservations",
+                at,
+            )));
+        }
+        if matches!(self.place, Place::At(_) | Place::Behind(_)) {
+            self.note_primary(found.get("run_id"));
+        }
+        Ok(conn)
+    }
+
+    /// Another process than before is the primary: what comes over a connection to the former one must not be acknowledged.
+    fn note_primary(&self, run_id: Option<&String>) {
+        let mut seen = self.primary_seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if let (Some(before), Some(now)) = (&*seen, run_id)
+            && before != now
+        {
+            tracing::warn!(address = self.address(), was = before, now, "another Redis is the primary now");
+            self.has_moved();
+        }
+        if let Some(run_id) = run_id {
+            *seen = Some(run_id.clone());
+        }
     }
 
     /// A pool for all that is not hot.
@@ -276,7 +338,7 @@ impl Dial for Redis {
     type Conn = Conn;
 
     async fn dial(&self) -> RedisResult<Conn> {
-        self.dial_for(SALES, self.answer_timeout).await
+        self.dial_primary(SALES, self.answer_timeout).await
     }
 
     fn holder(&self, slot: u16) -> Holder {

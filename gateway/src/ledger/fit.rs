@@ -2,35 +2,37 @@
 
 use std::collections::HashMap;
 
-use redis::Value;
 use redis::aio::ConnectionLike;
 
+use super::acl;
 use super::checkout_each;
 use super::dial::info;
 use super::keys::SLOTS;
 use super::pool::Pool;
-use super::scripts::{Failure, text};
+use super::scripts::Failure;
 
 /// The first that can run our scripts (`#!lua` with flags).
 pub const VERSION_MIN: (u64, u64) = (7, 0);
 
-/// Why this Redis can't be a ledger, or a part of one if it is named as a cluster. One that does not let us ask is taken for
-/// fit.
+/// Why this Redis can't be a ledger, or a part of one if it is named as a cluster; also if it can't be asked.
 pub async fn misfit(conn: &mut impl ConnectionLike, is_cluster: bool) -> Option<String> {
-    match other(conn, is_cluster).await {
+    let found = match info(conn, "default").await {
+        Ok(found) => found,
+        Err(error) => return Some(acl::explain(&error)),
+    };
+    match other(&found, is_cluster) {
         None if is_cluster => gap(conn).await,
-        None => is_replica(conn).await,
-        told => told,
+        None => why_not_primary(&found),
+        why => why,
     }
 }
 
-/// Why it can't even be read as one.
-async fn other(conn: &mut impl ConnectionLike, is_cluster: bool) -> Option<String> {
-    let server = info(conn, "server").await.ok()?;
-    if let Some(told) = too_old(&server) {
-        return Some(told);
+/// Why it can't even be read as one, by its `INFO`.
+fn other(server: &HashMap<String, String>, is_cluster: bool) -> Option<String> {
+    if let Some(why) = too_old(server) {
+        return Some(why);
     }
-    match (is_cluster, mode(&server)) {
+    match (is_cluster, mode(server)) {
         (false, "cluster") => Some(
             "this Redis is a node of a cluster, which has only a part of the keys: name it as redis+cluster://HOST:PORT,HOST:PORT"
                 .to_owned(),
@@ -51,7 +53,8 @@ pub async fn check(pool: &Pool) -> Result<(), Failure> {
             Err(_) if pool.redis().is_cluster() => continue,
             other => other?,
         };
-        if let Some(why) = other(&mut conn, pool.redis().is_cluster()).await {
+        let found = info(&mut conn, "server").await?;
+        if let Some(why) = other(&found, pool.redis().is_cluster()) {
             return Err(Failure::NotDone(why));
         }
     }
@@ -80,16 +83,27 @@ fn too_old(server: &HashMap<String, String>) -> Option<String> {
         .then(|| format!("Redis {text} is too old, its scripts have no flags: use {major}.{minor} or later"))
 }
 
-async fn is_replica(conn: &mut impl ConnectionLike) -> Option<String> {
-    let role: Vec<Value> = redis::cmd("ROLE").query_async(conn).await.ok()?;
-    let word = |at: usize| role.get(at).map(text).unwrap_or_default();
-    (word(0) == "slave").then(|| {
-        format!(
-            "this Redis is a replica of {}:{}, and takes no reservation: name its primary",
-            word(1),
-            word(2)
-        )
+/// Why it takes no reservation, by its `INFO`: it is a replica, or does not serve its data yet.
+#[must_use]
+pub fn why_not_primary(found: &HashMap<String, String>) -> Option<String> {
+    let field = |name: &str| found.get(name).map_or("", String::as_str);
+    if field("role") == "slave" {
+        return Some(format!(
+            "this Redis is a replica of {}:{} and takes no reservation. The gateway leaves it and connects again until a primary answers: \
+             let the address in --redis lead to the primary, or promote this one",
+            field("master_host"),
+            field("master_port"),
+        ));
+    }
+    (field("loading") == "1").then(|| {
+        "this Redis is loading its files and takes no reservation yet. The gateway connects again until it has".to_owned()
     })
+}
+
+/// Whether it has been a replica since it was started: it may lack what its primary had, and is not the same Redis as before.
+pub(super) async fn was_replica(conn: &mut impl ConnectionLike) -> redis::RedisResult<bool> {
+    let found = info(conn, "replication").await?;
+    Ok(found.get("master_replid2").is_some_and(|id| id.bytes().any(|byte| byte != b'0')))
 }
 
 /// What keeps a cluster from serving all keys.

@@ -18,6 +18,7 @@ use super::dial::Redis;
 use super::hearsay::Hearsay;
 use super::keys::{FLEET, LIMITS, LIMITS_LOG};
 use super::outage::Outage;
+use super::reply;
 use crate::admit::limits::Limits;
 use crate::admit::policy::{Policy, Rate, Rates, parse_rate, rate_text};
 use crate::ops::metrics::uses::RedisUse;
@@ -110,7 +111,7 @@ impl LimitChange {
 /// Reads the rates that ops have set.
 pub async fn read_limits(conn: &mut impl ConnectionLike) -> RedisResult<Result<SetLimits, String>> {
     let fields = redis::cmd("HGETALL").arg(LIMITS).query_async(conn).await?;
-    Ok(SetLimits::parse(&fields))
+    Ok(SetLimits::parse(&reply::map("HGETALL", &fields)?))
 }
 
 /// Sets rates for all gateways, which take them in within a second or so, and notes it in the log of the limits.
@@ -125,12 +126,12 @@ pub async fn set_limits(
         call.arg(policy).arg(rate.map(rate_text).unwrap_or_default());
     }
     let fields = call.invoke_async(conn).await?;
-    Ok(SetLimits::parse(&fields))
+    Ok(SetLimits::parse(&reply::map("the limits script", &fields)?))
 }
 
 /// The gateways that live, by id, with their latest reports.
 pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeMap<String, String>> {
-    FLEET_SCRIPT.key(FLEET).invoke_async(conn).await
+    reply::map("the fleet script", &FLEET_SCRIPT.key(FLEET).invoke_async(conn).await?)
 }
 
 /// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
@@ -151,18 +152,18 @@ pub async fn take_part(
             let (fleet, rates) = match &mut conn {
                 Some(conn) => conn,
                 none => {
-                    let fleet = redis.dial_for(FLEET, ANSWER_MAX).await?;
+                    let fleet = redis.dial_primary(FLEET, ANSWER_MAX).await?;
                     // In a cluster these may be at another master.
                     let rates = match redis.is_cluster() {
-                        true => redis.dial_for(LIMITS, ANSWER_MAX).await?,
+                        true => redis.dial_primary(LIMITS, ANSWER_MAX).await?,
                         false => fleet.clone(),
                     };
                     uses.connected();
                     none.insert((fleet, rates))
                 }
             };
-            let live: BTreeMap<String, String> =
-                FLEET_SCRIPT.key(FLEET).arg(hearsay.id()).arg(report()).invoke_async(fleet).await?;
+            let live = FLEET_SCRIPT.key(FLEET).arg(hearsay.id()).arg(report()).invoke_async(fleet).await?;
+            let live = reply::map("the fleet script", &live)?;
             clock.read(fleet).await?;
             Ok::<_, redis::RedisError>((live, read_limits(rates).await?))
         };
@@ -174,7 +175,8 @@ pub async fn take_part(
                 hearsay.heard(live, rates, is_leaving);
             }
             Err(error) => {
-                uses.failed();
+                reply::note(&error);
+                uses.failed(&error);
                 outage.goes_on(error);
                 conn = None;
             }

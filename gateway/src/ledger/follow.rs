@@ -8,6 +8,7 @@ mod each;
 mod incarnation;
 mod position;
 mod reading;
+mod streams;
 mod tally;
 
 use std::cell::RefCell;
@@ -24,14 +25,16 @@ pub(super) use reading::scan;
 use reading::{Journal, Reading, Whole, no_entry, read_whole};
 use redis::Value;
 use redis::aio::ConnectionLike as _;
+use streams::streams;
 
 use super::dial::{Conn, Dial, Redis, run_id};
 use super::journal::Entry;
 use super::keys::{Keys, SALES};
-use super::lane::MOVED;
+use super::lane::{MOVED, PROBE};
 use super::memory::{INCARNATION, Memory, Sale, Sales};
 use super::outage::Outage;
-use super::scripts::{Failure, Refusal, Scripts, text};
+use super::reply::{list_of_texts, shape, text, unreadable};
+use super::scripts::{Failure, Refusal, Scripts};
 use super::{journal, tail};
 use crate::domain::identity::buyer_mark;
 use crate::ops::metrics::uses::RedisUse;
@@ -86,7 +89,7 @@ impl Following {
         let key = one.as_ref().map_or(SALES.to_owned(), |one| Keys::of(&one.id).journal().to_owned());
         loop {
             let moves = self.redis.moves();
-            let error = match self.redis.dial_for(&key, Duration::from_secs(10)).await {
+            let error = match self.redis.dial_primary(&key, Duration::from_secs(10)).await {
                 Ok(conn) => {
                     self.uses.connected();
                     let mut follower = Follower {
@@ -99,8 +102,9 @@ impl Following {
                         refused,
                         stuck: HashSet::new(),
                         seen: HashSet::new(),
+                        probed: Instant::now(),
                     };
-                    let error = match follower.run(&self.caught_up, &outage).await {
+                    let error = match follower.run(&self.caught_up, &outage, &self.uses).await {
                         Ok(never) => match never {},
                         Err(error) => error,
                     };
@@ -109,7 +113,7 @@ impl Following {
                 }
                 Err(error) => error.into(),
             };
-            self.uses.failed();
+            self.uses.failed(&error);
             outage.goes_on(error);
             if let Some(one) = &one {
                 // A master that is away makes its own sales stand still, not this gateway.
@@ -136,22 +140,31 @@ struct Follower<'a> {
     stuck: HashSet<String>,
     /// Sales whose ledger was found to be of the incarnation that is followed, after their journals were read in this round.
     seen: HashSet<String>,
+    /// When the server was last seen to be a primary.
+    probed: Instant,
 }
 
 enum Never {}
 
 impl Follower<'_> {
-    async fn run(&mut self, caught_up: &CaughtUp, outage: &Outage) -> Result<Never, Failure> {
+    async fn run(
+        &mut self,
+        caught_up: &CaughtUp,
+        outage: &Outage,
+        uses: &RedisUse,
+    ) -> Result<Never, Failure> {
         let part = self.one.map_or("", |one| one.id.as_str());
         self.check_positions().await?;
         loop {
             if (self.has_moved)() {
                 return Err(Failure::NotDone(MOVED.to_owned()));
             }
+            self.probe_if_due().await?;
             self.stuck.clear();
             self.find_sales().await?;
-            outage.is_over();
             if self.positions.is_empty() {
+                outage.is_over();
+                uses.worked();
                 caught_up.now(part);
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
                 continue;
@@ -160,6 +173,8 @@ impl Follower<'_> {
             let sent = Instant::now();
             let ids: Vec<String> = self.positions.keys().cloned().collect();
             let news = self.read(&ids).await?;
+            outage.is_over();
+            uses.worked();
             let quiet = news.is_empty();
             let mut behind = HashSet::new();
             for (id, entries) in news {
@@ -199,6 +214,18 @@ impl Follower<'_> {
         }
     }
 
+    /// A replica answers reads, too, and may lag: it is left. A primary that refuses writes for another reason is read on.
+    async fn probe_if_due(&mut self) -> Result<(), Failure> {
+        if self.probed.elapsed() < PROBE {
+            return Ok(());
+        }
+        self.probed = Instant::now();
+        match self.scripts.probe(&mut self.conn, &[]).await {
+            Err(failure) if failure.ends_connection() => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
     fn position(&self, id: &str) -> Position {
         self.positions.get(id).copied().unwrap_or_default()
     }
@@ -234,7 +261,10 @@ impl Follower<'_> {
     /// Starts to follow the sales that are new since the last time.
     async fn find_sales(&mut self) -> Result<(), Failure> {
         let ids: Vec<String> = match self.one {
-            None => redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?,
+            None => {
+                let reply = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
+                list_of_texts("SMEMBERS", &reply)?
+            }
             Some(One { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
         };
         // What could not be read and is not listed any more is no sale: it was purged, or never finished.
@@ -253,7 +283,7 @@ impl Follower<'_> {
                     self.refused.remove(&id);
                     self.positions.insert(id, position);
                 }
-                Err(lost @ Failure::Unknown(_)) => return Err(lost),
+                Err(lost) if lost.ends_connection() => return Err(lost),
                 // It was replaced while it was read: the next read finds the other.
                 Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(&id).is_none() => {}
                 // Its siblings can be followed; it is tried again with the next read.
@@ -353,7 +383,7 @@ impl Follower<'_> {
         let answer = answers.next().unwrap_or(Value::Nil).extract_error();
         self.seen.clear();
         for (id, incarnation) in ids.iter().zip(answers) {
-            self.compare_incarnation(id, Some(text(&incarnation)).filter(|text| !text.is_empty()));
+            self.compare_incarnation(id, text(&incarnation).filter(|text| !text.is_empty()));
         }
         let answer: Value = match answer {
             Err(error) if error.code() == Some("WRONGTYPE") => {
@@ -363,10 +393,9 @@ impl Follower<'_> {
             }
             other => other?,
         };
-        Ok(streams(answer)
-            .into_iter()
-            .filter_map(|(key, entries)| Some(((*keys.get(&key)?).clone(), entries)))
-            .collect())
+        let found = shape(&answer);
+        streams(answer, &keys)
+            .ok_or_else(|| unreadable("XREAD", "the journals that were asked for", &found).into())
     }
 
     async fn read_one_by_one(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
@@ -430,18 +459,4 @@ impl Follower<'_> {
         }
         Ok(())
     }
-}
-
-fn streams(answer: Value) -> Vec<(String, Vec<Value>)> {
-    let Value::Array(streams) = answer else {
-        return Vec::new();
-    };
-    let stream = |value: Value| match value {
-        Value::Array(mut pair) => match (pair.pop(), pair.pop()) {
-            (Some(Value::Array(entries)), Some(key)) => Some((text(&key), entries)),
-            _ => None,
-        },
-        _ => None,
-    };
-    streams.into_iter().filter_map(stream).collect()
 }

@@ -8,7 +8,7 @@ mod kept;
 mod missing;
 mod testimony;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
@@ -17,16 +17,19 @@ use missing::Missing;
 use redis::aio::ConnectionLike;
 use testimony::{ALL, Judgement, Testimonies, Testimony};
 
-use super::Pool;
 use super::admin::By;
 use super::audit;
-use super::dial::Dial;
+use super::dial::{Dial, run_id};
+use super::durability::Durability;
+use super::fit::was_replica;
 use super::fleet::GONE;
 use super::hearsay::Hearsay;
 use super::keys::Keys;
 use super::lane::{Lane, Live};
 use super::memory::{INCARNATION, Sale};
-use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
+use super::reply::{self, list_of_texts, shape, text, unreadable};
+use super::scripts::{Failure, Header, Refusal, Script, Scripts};
+use super::{Pool, checkout};
 
 static TESTIFY: LazyLock<redis::Script> =
     LazyLock::new(|| redis::Script::new(include_str!("lua/testify.lua")));
@@ -106,7 +109,7 @@ impl Healer {
                     .into(),
             );
         }
-        let waits = is_young || !self.told_survives;
+        let waits = is_young || !self.survives(&mut conn).await.map_err(broken)?;
         if waits {
             let awaited = gathered(&mut conn, &sale.keys, false).await.map_err(broken)?.awaited();
             if !awaited.is_empty() {
@@ -129,6 +132,24 @@ impl Healer {
         // Only now is it not needed any more.
         let _: Result<i64, _> = redis::cmd("UNLINK").arg(sale.keys.heal()).query_async(&mut conn).await;
         Ok(())
+    }
+
+    /// Whether this Redis has what any gateway acknowledged, whatever became of the gateway. A replica that was promoted has other
+    /// files than those that were synced before the answers.
+    async fn survives(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<bool> {
+        let by_files = self.pool.redis().durability() == Durability::Fsync;
+        Ok(self.told_survives && !(by_files && was_replica(conn).await?))
+    }
+
+    /// Audits the very Redis whose epoch is to be adopted: the pool may still lead to a former primary.
+    async fn audit<C: Clone>(&self, live: &Live<C>, sale: &Sale) -> Result<audit::Report, Failure> {
+        let mut conn = checkout(&self.pool, sale.keys.state()).await?;
+        let there = run_id(&mut conn).await?;
+        if *there != *live.run_id {
+            self.pool.leave().await;
+            return Err(Failure::NotDone(format!("it would be of another Redis, {there}")));
+        }
+        audit::audit_over(&mut conn, &self.scripts, &sale.id).await
     }
 
     /// Says what this gateway knows, unless it has said that already.
@@ -197,7 +218,8 @@ impl Healer {
         fence: &Fence,
         (healed, lost, known, late_at): (usize, u64, u64, Clocks),
     ) -> Result<(), String> {
-        let report = audit::audit(&self.pool, &self.scripts, &sale.id)
+        let report = self
+            .audit(live, sale)
             .await
             .map_err(|e| format!("the audit after a restart of Redis failed: {e}"))?;
         if let Some(problem) = report.first_problem() {
@@ -271,8 +293,8 @@ async fn append<D: Dial>(
             Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.run_id => return Ok(()),
             other => other.map_err(|failure| failure.to_string())?,
         };
-        if reply.first().map(text).as_deref() != Some("ok") {
-            let words: Vec<String> = reply.iter().skip(1).map(text).collect();
+        if reply.first().and_then(text).as_deref() != Some("ok") {
+            let words: Vec<String> = reply.iter().skip(1).filter_map(text).collect();
             return Err(unfit(
                 sale,
                 &format!(
@@ -294,15 +316,19 @@ async fn gathered(
     with_entries: bool,
 ) -> redis::RedisResult<Testimonies> {
     let fields = if with_entries {
-        redis::cmd("HGETALL").arg(keys.heal()).query_async::<HashMap<String, String>>(conn).await?
+        let all = redis::cmd("HGETALL").arg(keys.heal()).query_async(conn).await?;
+        reply::map("HGETALL", &all)?.into_iter().collect()
     } else {
-        let names: Vec<String> = redis::cmd("HKEYS").arg(keys.heal()).query_async(conn).await?;
+        let names = redis::cmd("HKEYS").arg(keys.heal()).query_async(conn).await?;
+        let names = list_of_texts("HKEYS", &names)?;
         let names: Vec<String> = names.into_iter().filter(|name| name.starts_with(['g', 'x'])).collect();
         if names.is_empty() {
             return Ok(Testimonies::default());
         }
         let values: redis::Value = redis::cmd("HMGET").arg(keys.heal()).arg(&names).query_async(conn).await?;
-        names.into_iter().zip(texts(&values)).collect()
+        let texts = reply::texts(&values).filter(|texts| texts.len() == names.len());
+        let texts = texts.ok_or_else(|| unreadable("HMGET", "a text for each field", &shape(&values)))?;
+        names.into_iter().zip(texts).collect()
     };
     Ok(Testimonies::parse(&fields))
 }

@@ -8,7 +8,8 @@ use redis::aio::ConnectionLike;
 use serde_json::{Map, json};
 
 use super::keys::Keys;
-use super::scripts::{Failure, Refusal, text};
+use super::reply::{list, pairs, text};
+use super::scripts::{Failure, Refusal};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::subject::from_word;
@@ -191,15 +192,15 @@ impl Entry {
 /// The sequence of an entry of an `XRANGE` or `XREAD` reply.
 pub(in crate::ledger) fn sequence_of(entry: &Value) -> Option<u64> {
     let Value::Array(pair) = entry else { return None };
-    let (sequence, rest) = pair.first().map(text)?.split_once('-').map(|(s, r)| (s.parse(), r == "0"))?;
+    let id = pair.first().and_then(text)?;
+    let (sequence, rest) = id.split_once('-').map(|(s, r)| (s.parse(), r == "0"))?;
     sequence.ok().filter(|_| rest)
 }
 
 /// Its fields with their values, in their order.
 pub(super) fn entry_fields(entry: &Value) -> Option<Vec<(String, String)>> {
     let Value::Array(pair) = entry else { return None };
-    let Value::Array(flat) = pair.get(1)? else { return None };
-    Some(flat.chunks_exact(2).map(|pair| (text(&pair[0]), text(&pair[1]))).collect())
+    pairs(pair.get(1)?)
 }
 
 /// Items and numbers in turn, separated by blanks: where each item stands, and its number.
@@ -304,14 +305,9 @@ pub async fn after(
     count: usize,
 ) -> redis::RedisResult<Vec<Value>> {
     let from = format!("({sequence}");
-    redis::cmd("XRANGE")
-        .arg(keys.journal())
-        .arg(from)
-        .arg("+")
-        .arg("COUNT")
-        .arg(count)
-        .query_async(conn)
-        .await
+    let mut command = redis::cmd("XRANGE");
+    command.arg(keys.journal()).arg(from).arg("+").arg("COUNT").arg(count);
+    list("XRANGE", command.query_async(conn).await?)
 }
 
 /// The changes after a cursor, told as JSON: those of up to `entries` entries.
@@ -343,7 +339,7 @@ pub async fn lines_after(
 /// That an entry can't be told.
 pub(in crate::ledger) fn unreadable(keys: &Keys, entry: &Value) -> Failure {
     let id = if let Value::Array(pair) = entry {
-        pair.first().map(text).unwrap_or_default()
+        pair.first().and_then(text).unwrap_or_default()
     } else {
         String::new()
     };

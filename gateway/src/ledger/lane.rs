@@ -9,6 +9,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::sync::Notify;
 
+use super::acl;
 use super::dial::{Dial, run_id};
 use super::keys::Keys;
 use super::outage::Outage;
@@ -18,7 +19,7 @@ use crate::ops::metrics::uses::RedisUse;
 /// Between two attempts to connect: doubled from the first to the last, each with jitter.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 20..=1_000;
 /// Between two looks at whether the connection still answers.
-const PROBE: Duration = Duration::from_millis(500);
+pub(super) const PROBE: Duration = Duration::from_millis(500);
 
 /// Why a connection that still answers is left.
 pub(super) const MOVED: &str = "another Redis is the primary now";
@@ -31,6 +32,8 @@ pub struct Lane<D: Dial> {
     live: RefCell<Option<Live<D::Conn>>>,
     lost: Notify,
     outage: Outage,
+    /// Redis answers, and refuses what taps need.
+    refusal: Outage,
     uses: Arc<RedisUse>,
 }
 
@@ -62,6 +65,7 @@ impl<D: Dial> Lane<D> {
             live: RefCell::default(),
             lost: Notify::new(),
             outage: Outage::of("a lane can't reach Redis"),
+            refusal: Outage::of("Redis refuses what taps need"),
             uses,
         })
     }
@@ -91,8 +95,9 @@ impl<D: Dial> Lane<D> {
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start()))).await;
                 }
                 Err(error) => {
-                    self.uses.failed();
-                    self.outage.goes_on(error);
+                    let why = acl::explain(&error);
+                    self.uses.failed(&why);
+                    self.outage.goes_on(why);
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(wait / 2..=wait))).await;
                     wait = (wait * 2).min(*RETRY_MS.end());
                 }
@@ -107,25 +112,43 @@ impl<D: Dial> Lane<D> {
         Ok(Live { conn, run_id: run_id.into(), opened: Rc::default(), moves })
     }
 
-    /// Returns once this connection is lost, or goes to a former primary. An idle one is tried now and then, so that it is not
-    /// the next buyer's tap that finds it dead and gets no answer.
+    /// Returns once this connection is lost, or leads to a server that is not the primary any more. It is tried now and then
+    /// by a script that only a primary runs, so that it is not the next buyer's tap that finds it of no use.
     async fn watch(&self, live: Live<D::Conn>) {
+        let mut is_granted = false;
         loop {
+            if self.dial.moves() == live.moves {
+                is_granted = self.probe(&live, is_granted).await;
+            } else {
+                self.give_up(&live, MOVED);
+            }
             tokio::select! {
                 () = self.lost.notified() => return,
-                () = tokio::time::sleep(PROBE) => {
-                    if self.dial.moves() != live.moves {
-                        self.give_up(&live, MOVED);
-                        continue;
-                    }
-                    let mut conn = live.conn.clone();
-                    let answer = redis::cmd("PING").query_async::<Value>(&mut conn).await;
-                    if let Err(Failure::Unknown(error)) = answer.map_err(Failure::from) {
-                        self.give_up(&live, &error);
-                    }
-                }
+                () = tokio::time::sleep(PROBE) => {}
             }
         }
+    }
+
+    /// One attempt; whether the user has all permissions, which are looked at until it has.
+    async fn probe(&self, live: &Live<D::Conn>, is_granted: bool) -> bool {
+        let mut conn = live.conn.clone();
+        let calls = if is_granted { &[] } else { acl::SERVING };
+        let why = match self.scripts.probe(&mut conn, calls).await {
+            Ok(missing) if missing.is_empty() => {
+                self.uses.worked();
+                self.refusal.is_over();
+                return true;
+            }
+            Ok(missing) => acl::missing(&missing),
+            Err(failure) if failure.ends_connection() => {
+                self.give_up(live, &failure.to_string());
+                return false;
+            }
+            Err(failure) => failure.to_string(),
+        };
+        self.uses.failed(&why);
+        self.refusal.goes_on(why);
+        false
     }
 
     /// The connection, if there is one at the moment.
@@ -158,8 +181,10 @@ impl<D: Dial> Lane<D> {
         if answer.is_ok() && self.dial.moves() != live.moves {
             answer = Err(Failure::Unknown(MOVED.to_owned()));
         }
-        if let Err(Failure::Unknown(error)) = &answer {
-            self.give_up(live, error);
+        if let Err(failure) = &answer
+            && failure.ends_connection()
+        {
+            self.give_up(live, &failure.to_string());
         }
         answer
     }
@@ -168,7 +193,7 @@ impl<D: Dial> Lane<D> {
         let mut live = self.live.borrow_mut();
         // Several calls may find the same connection broken; only the first one ends it.
         if live.as_ref().is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened)) {
-            self.uses.failed();
+            self.uses.failed(error);
             self.outage.goes_on(error);
             *live = None;
             self.lost.notify_one();

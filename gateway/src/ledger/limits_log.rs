@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::keys::LIMITS_LOG;
-use super::scripts::text;
+use super::reply::{list, pairs};
 use crate::domain::rfc3339::rfc3339;
 
 /// Entries that are kept, and the most that can be asked for; `lua/limits.lua` has the same number.
@@ -42,9 +42,9 @@ impl LimitsEntry {
     /// Reads an entry of the stream; `None` if it is none of ours.
     fn parse(value: &Value) -> Option<Self> {
         let Value::Array(pair) = value else { return None };
-        let Value::Array(flat) = pair.get(1)? else { return None };
+        let fields = pairs(pair.get(1)?)?;
         let field =
-            |name: &str| flat.chunks_exact(2).find(|pair| text(&pair[0]) == name).map(|pair| text(&pair[1]));
+            |name: &str| fields.iter().find(|(found, _)| found == name).map(|(_, value)| value.clone());
         let changes = field("changes")?;
         let words: Vec<&str> = changes.split(' ').collect();
         let rate = |word: &str| Some(word.to_owned()).filter(|word| word != "-");
@@ -69,14 +69,9 @@ pub async fn read(
     conn: &mut impl ConnectionLike,
     count: usize,
 ) -> RedisResult<Result<Vec<LimitsEntry>, String>> {
-    let found: Vec<Value> = redis::cmd("XREVRANGE")
-        .arg(LIMITS_LOG)
-        .arg("+")
-        .arg("-")
-        .arg("COUNT")
-        .arg(count)
-        .query_async(conn)
-        .await?;
+    let mut command = redis::cmd("XREVRANGE");
+    command.arg(LIMITS_LOG).arg("+").arg("-").arg("COUNT").arg(count);
+    let found = list("XREVRANGE", command.query_async(conn).await?)?;
     let entry = |value| {
         LimitsEntry::parse(value).ok_or_else(|| format!("{LIMITS_LOG} has an entry that can't be read"))
     };

@@ -1,5 +1,8 @@
 //! The ledger: the only code that talks to Redis. What is decided is decided by the Lua scripts.
 
+mod access;
+pub mod acl;
+pub mod address;
 pub mod admin;
 pub mod archive;
 pub mod audit;
@@ -25,6 +28,7 @@ pub(crate) mod outage;
 pub mod pool;
 pub mod reaper;
 pub mod refusals;
+pub mod reply;
 pub mod scripts;
 mod sentinel;
 pub mod snapshot;

@@ -3,14 +3,16 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use deadpool_redis::{Hook, Manager, PoolError, Runtime};
 use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ServerErrorKind};
 use tokio::sync::Mutex;
 
+use super::acl;
 use super::cluster::{Cluster, Conn, Master};
-use super::dial::Redis;
+use super::dial::{Dial, Redis};
 use super::keys::{SALES, slot_of};
 use super::scripts::Failure;
 use crate::ops::metrics::uses::RedisUse;
@@ -44,6 +46,16 @@ struct Current {
     /// Where its connections go to, and when that was asked.
     to: String,
     asked: Instant,
+    /// A server at the other end of one of its connections is not the primary: new ones may lead to another.
+    left: Arc<AtomicBool>,
+    /// See [`Dial::moves`], as it was when the pool was made.
+    moves: u64,
+}
+
+impl Current {
+    fn is_left(&self, redis: &Redis) -> bool {
+        self.left.load(Relaxed) || self.moves != redis.moves()
+    }
 }
 
 impl Pool {
@@ -69,14 +81,22 @@ impl Pool {
         Ok(pool)
     }
 
-    /// The pool of the primary.
-    async fn current(&self) -> Result<deadpool_redis::Pool, String> {
+    /// Leaves its connections: what is at their other end can't be the ledger. The next ones are opened anew, and may lead elsewhere.
+    pub(crate) async fn leave(&self) {
+        if let Some(current) = &*self.0.current.lock().await {
+            current.left.store(true, Relaxed);
+        }
+    }
+
+    /// The pool of the primary, and what says that its connections are to be left.
+    async fn current(&self) -> Result<(deadpool_redis::Pool, Arc<AtomicBool>), String> {
         let Inner { redis, size, current, .. } = &*self.0;
         let mut slot = current.lock().await;
         if let Some(current) = &*slot
             && (redis.is_fixed() || current.asked.elapsed() < ASK)
+            && !current.is_left(redis)
         {
-            return Ok(current.pool.clone());
+            return Ok((current.pool.clone(), current.left.clone()));
         }
         let asked = Instant::now();
         let info = match (redis.primary(SALES).await, &mut *slot) {
@@ -84,23 +104,24 @@ impl Pool {
             // The sentinels are away, which says nothing of Redis.
             (Err(_), Some(current)) => {
                 current.asked = Instant::now();
-                return Ok(current.pool.clone());
+                return Ok((current.pool.clone(), current.left.clone()));
             }
             (Err(error), None) => return Err(error.to_string()),
         };
         let to = info.addr().to_string();
         match &mut *slot {
-            Some(current) if current.to == to => {
+            Some(current) if current.to == to && !current.is_left(redis) => {
                 current.asked = asked;
-                Ok(current.pool.clone())
+                Ok((current.pool.clone(), current.left.clone()))
             }
             slot => {
-                if slot.is_some() {
+                if slot.as_ref().is_some_and(|before| before.to != to) {
                     redis.has_moved();
                 }
-                let pool = build(redis, info, *size)?;
-                *slot = Some(Current { pool: pool.clone(), to, asked });
-                Ok(pool)
+                let (pool, left) = (build(redis, info, *size)?, Arc::<AtomicBool>::default());
+                let moves = redis.moves();
+                *slot = Some(Current { pool: pool.clone(), to, asked, left: left.clone(), moves });
+                Ok((pool, left))
             }
         }
     }
@@ -130,14 +151,16 @@ fn build(redis: &Redis, info: ConnectionInfo, size: usize) -> Result<deadpool_re
 /// has just said that it has them: nothing that writes is ever sent to two.
 pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failure> {
     let Some(cluster) = pool.0.redis.cluster() else {
-        return open(pool, pool.current().await.map_err(|why| out_of_reach(&why))?).await;
+        let (current, left) = pool.current().await.map_err(|why| out_of_reach(pool, &why))?;
+        return open(pool, current, Some(left)).await;
     };
     let mut tries = 0;
     loop {
         tries += 1;
-        let master = cluster.find(slot_of(key)).await.map_err(|error| out_of_reach(&error.to_string()))?;
-        let member = pool.member(cluster, &master).await.map_err(|why| out_of_reach(&why))?;
-        let mut conn = open(pool, member).await?;
+        let master =
+            cluster.find(slot_of(key)).await.map_err(|error| out_of_reach(pool, &error.to_string()))?;
+        let member = pool.member(cluster, &master).await.map_err(|why| out_of_reach(pool, &why))?;
+        let mut conn = open(pool, member, None).await?;
         match redis::cmd("EXISTS").arg(key).query_async::<i64>(&mut conn).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) && tries < MOVED_MAX => {
                 cluster.look_now().await;
@@ -155,18 +178,22 @@ pub(crate) async fn checkout_each(
     let Some(cluster) = pool.0.redis.cluster() else {
         return Ok(vec![(pool.0.redis.address(), checkout(pool, SALES).await)]);
     };
-    let masters = cluster.masters().await.map_err(|error| out_of_reach(&error.to_string()))?;
+    let masters = cluster.masters().await.map_err(|error| out_of_reach(pool, &error.to_string()))?;
     let one = async |master: Arc<Master>| {
         let connection = match pool.member(cluster, &master).await {
-            Ok(member) => open(pool, member).await,
-            Err(why) => Err(out_of_reach(&why)),
+            Ok(member) => open(pool, member, None).await,
+            Err(why) => Err(out_of_reach(pool, &why)),
         };
         (master.address.to_string(), connection)
     };
     Ok(futures_util::future::join_all(masters.into_iter().map(one)).await)
 }
 
-async fn open(of: &Pool, pool: deadpool_redis::Pool) -> Result<Connection, Failure> {
+async fn open(
+    of: &Pool,
+    pool: deadpool_redis::Pool,
+    left: Option<Arc<AtomicBool>>,
+) -> Result<Connection, Failure> {
     let cluster = of.0.redis.cluster();
     let look_again = || cluster.iter().for_each(|cluster| cluster.look_again());
     let wait = pool.timeouts().wait.unwrap_or(Duration::MAX);
@@ -175,25 +202,25 @@ async fn open(of: &Pool, pool: deadpool_redis::Pool) -> Result<Connection, Failu
         // so are the others, mostly: the next who comes shall have a new one.
         pool.retain(|_, _| false);
         look_again();
-        return Err(out_of_reach("no answer in time"));
+        return Err(out_of_reach(of, "no answer in time"));
     };
     match connection {
         Ok(conn) => {
             POOL_USE.answered();
-            Ok(Conn { conn, cluster: cluster.cloned() })
+            Ok(Conn { conn, cluster: cluster.cloned(), left })
         }
         Err(error) => {
             look_again();
             Err(match error {
-                PoolError::Backend(error) => out_of_reach(&error.to_string()),
-                PoolError::Timeout(_) => out_of_reach("no answer in time"),
-                other => out_of_reach(&other.to_string()),
+                PoolError::Backend(error) => out_of_reach(of, &acl::explain(&error)),
+                PoolError::Timeout(_) => out_of_reach(of, "no answer in time"),
+                other => out_of_reach(of, &other.to_string()),
             })
         }
     }
 }
 
-fn out_of_reach(why: &str) -> Failure {
-    POOL_USE.failed();
-    Failure::NotDone(format!("can't reach Redis: {why}"))
+fn out_of_reach(pool: &Pool, why: &str) -> Failure {
+    POOL_USE.failed(why);
+    Failure::NotDone(format!("can't reach Redis at {}: {why}", pool.0.redis.address()))
 }

@@ -13,7 +13,8 @@ use super::heal::{Fence, Healer, Told};
 use super::lane::{Lane, Live};
 use super::lanes::Lanes;
 use super::memory::{Counters, Sale, Sales};
-use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
+use super::reply::{text, texts};
+use super::scripts::{Failure, Header, Refusal, Script, Scripts};
 
 /// Between two ticks of a sale; with jitter, so that many gateways do not tick at once. Well below
 /// half a second, so that stock is free within a second of a deadline.
@@ -112,7 +113,9 @@ pub async fn tick<D: Dial>(
     let reply = lane.call(live, Script::Tick, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
     sale.kept().trust(&live.run_id);
-    let counters = reply.get(2).map(texts).unwrap_or_default();
+    let counters = reply.get(2).and_then(texts);
+    let counters = counters.ok_or_else(|| Failure::unreadable("counters of a tick that can't be read"))?;
+    // One that is damaged differs from the journal's; it does not stop the clock of the sale.
     Ok((header, counters.iter().map(|n| n.parse().ok()).collect()))
 }
 
@@ -149,7 +152,19 @@ pub async fn sweep<D: Dial>(
     let args = [sale.identity(&live.run_id), sale.known().to_string(), entries.to_string()];
     let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
-    let ended = reply.get(2).and_then(|n| text(n).parse().ok()).unwrap_or_default();
+    let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
+    let [ended, more, left] = [2, 3, 4].map(|at| reply.get(at).and_then(text));
+    let ended: u64 = ended.and_then(|n| n.parse().ok()).ok_or_else(unreadable)?;
+    let (more, left) = more.zip(left).ok_or_else(unreadable)?;
+    let more = match more.as_str() {
+        "0" => false,
+        "1" => true,
+        _ => return Err(unreadable()),
+    };
+    let left = match left.as_str() {
+        "" => None,
+        left => Some(first_left(left).ok_or_else(unreadable)?),
+    };
     if ended > 0 {
         // Whoever takes what came back must find it free again, should Redis lose this.
         let Header { sequence, time: at, sale_clock: clock, .. } = header;
@@ -159,8 +174,7 @@ pub async fn sweep<D: Dial>(
             Told { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
         );
     }
-    let more = reply.get(3).map(text).as_deref() == Some("1");
-    Ok(Swept { header, ended, more, left: reply.get(4).map(text).as_deref().and_then(first_left) })
+    Ok(Swept { header, ended, more, left })
 }
 
 /// When the first holds that a sweep has left are due, and how many there were of them.
@@ -180,6 +194,7 @@ async fn take_note<D: Dial>(
     if let Err(failure) = &outcome {
         sale.note_refusal(failure);
     }
+    sale.reaped().asked(outcome.as_ref().err());
     match outcome {
         _ if sale.is_replaced() => {}
         Ok(()) => {

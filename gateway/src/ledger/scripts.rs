@@ -5,7 +5,10 @@ use std::time::Duration;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, ServerErrorKind, Value};
 
+use super::acl;
 use super::keys::Keys;
+use super::reply::{count_unreadable, list, note, shape, unreadable};
+pub use super::reply::{text, texts};
 use crate::ops::metrics::labels::Shed;
 
 /// The clock that the released binary runs with. Tests put another in its place.
@@ -47,6 +50,7 @@ scripts! {
     Purge, "purge.lua", ALLOW_OOM, "Removes a sale for good.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
     Reservations, "reservations.lua", READ_ONLY, "Reads one buyer's record.";
+    Probe, "probe.lua", ALLOW_OOM, "Shows that a connection does what taps need.";
 }
 
 /// All scripts with their hashes, ready to be called.
@@ -69,7 +73,7 @@ impl Script {
     /// Whether somebody is told what it answers. A tick and a sweep tell nobody, a snapshot is of what others did, and healing
     /// is repeated until it is done.
     fn is_told(self) -> bool {
-        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Heal | Self::Adopt)
+        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Heal | Self::Adopt | Self::Probe)
     }
 }
 
@@ -134,15 +138,21 @@ impl Scripts {
         if let Some(copies) = self.copies.filter(|_| script.is_told()) {
             return self.call_copied(conn, command, text, keys, copies).await;
         }
-        let answer = match command.query_async(conn).await {
-            Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                load(conn, text).await.map_err(Failure::not_done)?;
-                command.query_async(conn).await
-            }
-            other => other,
-        };
-        let reply: Vec<Value> = answer.map_err(Failure::from)?;
-        accept(reply)
+        run(conn, &command, text).await
+    }
+
+    /// Shows that a connection does what taps need (see `lua/probe.lua`): the calls among these that its user may not make.
+    pub async fn probe(
+        &self,
+        conn: &mut impl ConnectionLike,
+        calls: &[&str],
+    ) -> Result<Vec<String>, Failure> {
+        let (hash, text) = &self.texts[Script::Probe as usize];
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(hash).arg(0).arg(calls);
+        let reply = run(conn, &command, text).await?;
+        let missing = reply.iter().skip(1).map(super::reply::text).collect::<Option<_>>();
+        missing.ok_or_else(|| Failure::unreadable("a reply of the probe that can't be read"))
     }
 
     /// Calls a script, and in the same write waits for replicas: for all that was written before, by whomever. So a retry that
@@ -161,14 +171,14 @@ impl Scripts {
         let mut answers = conn.req_packed_commands(&all, 0, 3).await?;
         let is_unknown_here = matches!(answers.first(), Some(Value::ServerError(e)) if e.kind() == Some(ServerErrorKind::NoScript));
         if is_unknown_here {
-            load(conn, text).await.map_err(Failure::not_done)?;
+            load(conn, text).await.map_err(Failure::before)?;
             answers = conn.req_packed_commands(&all, 0, 3).await?;
         }
         let (copied, mark, reply) = (answers.pop(), answers.pop(), answers.pop());
         // A reply that is an error is one of Redis itself, as above.
         let reply = match reply.unwrap_or(Value::Nil).extract_error()? {
             Value::Array(reply) => reply,
-            other => return Err(Failure::Unknown(format!("a reply that can't be read: {other:?}"))),
+            other => return Err(unreadable("a script", "a list", &shape(&other)).into()),
         };
         let reply = accept(reply)?;
         if let Err(error) = mark.unwrap_or(Value::Nil).extract_error() {
@@ -179,9 +189,21 @@ impl Scripts {
         match copied {
             Some(Value::Int(copied)) if copied >= i64::from(replicas) => Ok(reply),
             Some(Value::Int(copied)) => Err(Failure::NotCopied { copied, wanted: replicas }),
-            other => Err(Failure::Unknown(format!("an answer to WAIT that can't be read: {other:?}"))),
+            other => Err(unreadable("WAIT", "a number", &shape(&other.unwrap_or(Value::Nil))).into()),
         }
     }
+}
+
+/// Runs a script by its hash; one that is not known there is loaded.
+async fn run(conn: &mut impl ConnectionLike, command: &Cmd, text: &str) -> Result<Vec<Value>, Failure> {
+    let answer = match command.query_async(conn).await {
+        Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            load(conn, text).await.map_err(Failure::before)?;
+            command.query_async(conn).await
+        }
+        other => other,
+    };
+    accept(list("a script", answer.map_err(Failure::from)?)?)
 }
 
 async fn load(conn: &mut impl ConnectionLike, text: &str) -> redis::RedisResult<()> {
@@ -194,6 +216,10 @@ pub enum Failure {
     /// Nothing was changed: Redis was out of reach before sending, or refused to run the script.
     #[error("not done: {0}")]
     NotDone(String),
+    /// Nothing was changed, and nothing can be over this connection: the server at its other end is a replica, or does not
+    /// serve its data.
+    #[error("not done: {0}")]
+    WrongServer(String),
     /// It was sent, and what became of it is not known.
     #[error("no answer from Redis: {0}")]
     Unknown(String),
@@ -250,13 +276,31 @@ impl Failure {
     #[must_use]
     pub fn shed(&self) -> Shed {
         match self {
-            Self::NotDone(_) | Self::Unknown(_) | Self::NotCopied { .. } => Shed::Redis,
+            Self::NotDone(_) | Self::WrongServer(_) | Self::Unknown(_) | Self::NotCopied { .. } => {
+                Shed::Redis
+            }
             Self::Refused(_) => Shed::Ledger,
         }
     }
 
-    fn not_done(error: redis::RedisError) -> Self {
-        Self::NotDone(error.to_string())
+    /// Whether the connection that it came over is of no use any more: another one may lead to the right server.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::WrongServer(_))
+    }
+
+    /// An error of what is done before a script is run.
+    fn before(error: redis::RedisError) -> Self {
+        match Self::from(error) {
+            Self::Unknown(why) => Self::NotDone(why),
+            other => other,
+        }
+    }
+
+    /// A reply came that can't be read: what became of the call is not known.
+    pub(super) fn unreadable(why: impl Into<String>) -> Self {
+        count_unreadable();
+        Self::Unknown(why.into())
     }
 }
 
@@ -265,7 +309,8 @@ impl From<redis::RedisError> for Failure {
     /// found while reading) means that nothing was written: scripts check first and the write that
     /// can fail comes first. Anything else means that no answer came.
     fn from(error: redis::RedisError) -> Self {
-        use ServerErrorKind::{Ask, ClusterDown, Moved, TryAgain};
+        use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
+        note(&error);
         match error.kind() {
             // Refused before anything was done.
             ErrorKind::Server(Moved | Ask | TryAgain) => Self::NotDone(format!(
@@ -274,8 +319,11 @@ impl From<redis::RedisError> for Failure {
             ErrorKind::Server(ClusterDown) => Self::NotDone(format!(
                 "the cluster is down, or has no master for these keys, until one takes over ({error})"
             )),
+            ErrorKind::Server(ReadOnly | MasterDown | BusyLoading) => Self::WrongServer(format!(
+                "the server is not a primary that serves its data; the gateway leaves this connection and connects again ({error})"
+            )),
             ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::AuthenticationFailed => {
-                Self::not_done(error)
+                Self::NotDone(acl::explain(&error))
             }
             _ => Self::Unknown(error.to_string()),
         }
@@ -284,48 +332,23 @@ impl From<redis::RedisError> for Failure {
 
 /// Takes `{'ok', …}` and what a script answers of its own as they are, and the ledger's refusals out.
 pub(crate) fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
-    let detail = || reply.get(1).map(text).unwrap_or_default();
-    let number = || detail().parse().unwrap_or_default();
-    let refusal = match reply.first().map(text).as_deref() {
-        Some("missing") => Refusal::Missing,
-        Some("damaged") => Refusal::Damaged(detail()),
-        Some("incarnation") => {
-            let run_id = reply.get(2).map(text).unwrap_or_default();
-            Refusal::Incarnation { incarnation: detail(), run_id }
-        }
-        Some("epoch") => Refusal::Epoch(detail()),
-        Some("behind") => Refusal::Behind(number()),
-        Some("newer") => Refusal::Newer(number()),
-        Some("revision") => Refusal::Revision(number()),
+    let detail = || reply.get(1).and_then(text);
+    let number = || detail()?.parse().ok();
+    let refusal = match reply.first().and_then(text).as_deref() {
+        Some("missing") => Some(Refusal::Missing),
+        Some("damaged") => detail().map(Refusal::Damaged),
+        Some("incarnation") => detail()
+            .zip(reply.get(2).and_then(text))
+            .map(|(incarnation, run_id)| Refusal::Incarnation { incarnation, run_id }),
+        Some("epoch") => detail().map(Refusal::Epoch),
+        Some("behind") => number().map(Refusal::Behind),
+        Some("newer") => number().map(Refusal::Newer),
+        Some("revision") => number().map(Refusal::Revision),
         Some(_) => return Ok(reply),
-        None => return Err(Failure::Unknown("an empty reply".into())),
+        None => None,
     };
-    Err(refusal.into())
-}
-
-/// A value as text; anything that is none is empty.
-#[must_use]
-pub fn text(value: &Value) -> String {
-    match value {
-        // Nearly always it is text, which a plain look finds out many bytes at a time.
-        Value::BulkString(bytes) => match std::str::from_utf8(bytes) {
-            Ok(text) => text.to_owned(),
-            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
-        },
-        Value::SimpleString(text) => text.clone(),
-        Value::Int(n) => n.to_string(),
-        Value::Okay => "OK".to_owned(),
-        _ => String::new(),
-    }
-}
-
-/// A list of texts; anything that is none is empty.
-#[must_use]
-pub fn texts(value: &Value) -> Vec<String> {
-    match value {
-        Value::Array(values) => values.iter().map(text).collect(),
-        _ => Vec::new(),
-    }
+    let unreadable = || Failure::unreadable("a reply of a script that can't be read");
+    Err(refusal.map_or_else(unreadable, Failure::Refused))
 }
 
 /// What every answer about reservations begins with.
@@ -344,8 +367,9 @@ pub struct Header {
 impl Header {
     /// Reads the second element of a reply.
     pub fn of(reply: &[Value]) -> Result<Self, Failure> {
-        let line = reply.get(1).map(text).unwrap_or_default();
-        Self::parse(&line).ok_or_else(|| Failure::Unknown(format!("a header that can't be read: {line:?}")))
+        let line = reply.get(1).and_then(text);
+        let header = line.as_deref().and_then(Self::parse);
+        header.ok_or_else(|| Failure::unreadable(format!("a header that can't be read: {line:?}")))
     }
 
     /// Four numbers and nothing else.

@@ -10,7 +10,7 @@ use redis::{
     TlsCertificates, TlsMode,
 };
 
-use super::dial::user_and_hosts;
+use super::dial::{SentinelUser, user_and_hosts};
 
 /// Where sentinels listen unless something else is said.
 const PORT: u16 = 26_379;
@@ -24,6 +24,8 @@ pub(super) struct Sentinels {
     has_tls: bool,
     /// Whom the certificates must be signed by; `None`: a public authority.
     trusted: Option<TlsCertificates>,
+    /// As whom the sentinels themselves are asked; `None`: without a password.
+    pub(super) user: Option<SentinelUser>,
     /// Without user and password.
     shown: String,
 }
@@ -66,11 +68,12 @@ impl Sentinels {
             primary: primary.redis_settings().clone(),
             has_tls,
             trusted: None,
+            user: None,
             shown: format!("{scheme}+sentinel://{hosts}/{service}"),
         })
     }
 
-    /// Trusts whom these have signed, and nobody else.
+    /// Trusts certificates that these have signed and no others, and shows the one among them.
     pub(super) fn trust(&mut self, trusted: TlsCertificates) -> RedisResult<()> {
         if !self.has_tls {
             return Err(wrong("has no TLS: it begins with rediss+sentinel:// where it has"));
@@ -98,6 +101,12 @@ impl Sentinels {
         if let Some(trusted) = &self.trusted {
             asked = asked.set_client_to_redis_certificates(trusted.clone());
             asked = asked.set_client_to_sentinel_certificates(trusted.clone());
+        }
+        if let Some(SentinelUser { username, password }) = &self.user {
+            asked = asked.set_client_to_sentinel_password(password);
+            if let Some(username) = username {
+                asked = asked.set_client_to_sentinel_username(username);
+            }
         }
         let mut asked = asked.build()?;
         let patience = patience.saturating_mul(u32::try_from(self.all.len()).unwrap_or(u32::MAX));

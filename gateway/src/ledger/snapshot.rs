@@ -7,7 +7,8 @@ use redis::aio::ConnectionLike;
 
 use super::keys::Keys;
 use super::memory::Memory;
-use super::scripts::{Failure, Header, Refusal, Script, Scripts, text, texts};
+use super::reply::{pairs, text, texts};
+use super::scripts::{Failure, Header, Refusal, Script, Scripts};
 use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::definition::Definition;
 use crate::domain::sale::Levers;
@@ -41,7 +42,7 @@ pub async fn look(
     scripts: &Scripts,
     keys: &Keys,
 ) -> Result<(String, u64), Failure> {
-    let snapshot = Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, &[] as &[&str]).await?)?;
+    let snapshot = Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, &[] as &[&str]).await?, 0)?;
     Ok((snapshot.incarnation().to_owned(), snapshot.header.sequence))
 }
 
@@ -53,24 +54,31 @@ pub async fn read(
     definition: bool,
 ) -> Result<Snapshot, Failure> {
     let parts: &[&str] = if definition { &["stock", "totals", "definition"] } else { &["stock", "totals"] };
-    Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, parts).await?)
-}
-
-fn map_of(flat: &Value) -> HashMap<String, String> {
-    texts(flat).chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
+    Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, parts).await?, parts.len())
 }
 
 impl Snapshot {
-    /// Reads the script's reply, with the parts that [`read`] asks for.
-    pub(crate) fn of(reply: &[Value]) -> Result<Self, Failure> {
-        let map = |at: usize| reply.get(at).map(map_of).unwrap_or_default();
-        Ok(Self {
-            header: Header::of(reply)?,
-            damages: reply.get(2).map(texts).unwrap_or_default(),
-            state: map(3),
-            stock: map(4),
-            totals: map(5),
-            definition: reply.get(6).map(text).unwrap_or_default(),
+    /// Reads the script's reply, with the first of these parts: stock, totals, definition.
+    pub(crate) fn of(reply: &[Value], parts: usize) -> Result<Self, Failure> {
+        let header = Header::of(reply)?;
+        let unreadable = || Failure::unreadable("a reply of the snapshot script that can't be read");
+        Self::whole(header, reply, parts).ok_or_else(unreadable)
+    }
+
+    fn whole(header: Header, reply: &[Value], parts: usize) -> Option<Self> {
+        (reply.len() == 4 + parts).then_some(())?;
+        // A part that was not asked for is empty.
+        let map = |at: usize| match reply.get(at) {
+            Some(part) => Some(pairs(part)?.into_iter().collect()),
+            None => Some(HashMap::new()),
+        };
+        Some(Self {
+            header,
+            damages: texts(reply.get(2)?)?,
+            state: map(3)?,
+            stock: map(4)?,
+            totals: map(5)?,
+            definition: reply.get(6).map_or(Some(String::new()), text)?,
         })
     }
 

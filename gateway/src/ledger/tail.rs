@@ -7,6 +7,7 @@ use redis::aio::ConnectionLike;
 
 use super::journal::Entry;
 use super::keys::Keys;
+use super::reply::list;
 
 /// Acts, and seconds, that are kept.
 const KEPT: usize = 16;
@@ -141,14 +142,9 @@ pub(super) async fn read(
     keys: &Keys,
     until: u64,
 ) -> redis::RedisResult<(Tail, Vec<Value>)> {
-    let mut found: Vec<Value> = redis::cmd("XREVRANGE")
-        .arg(keys.journal())
-        .arg(format!("{until}-0"))
-        .arg("-")
-        .arg("COUNT")
-        .arg(READ)
-        .query_async(conn)
-        .await?;
+    let mut command = redis::cmd("XREVRANGE");
+    command.arg(keys.journal()).arg(format!("{until}-0")).arg("-").arg("COUNT").arg(READ);
+    let mut found = list("XREVRANGE", command.query_async(conn).await?)?;
     let mut tail = Tail::default();
     // What can't be read is told by the follower and the audit.
     found.reverse();

@@ -408,7 +408,7 @@ pub(super) fn failed(sale: &str, failure: &Failure) -> Refused {
             tracing::warn!(sale, %failure, "what became of an admin call is not known");
             Refused::unknown()
         }
-        Failure::NotDone(why) => {
+        Failure::NotDone(why) | Failure::WrongServer(why) => {
             tracing::warn!(sale, %failure, "an admin call was not done");
             Refused::new(problem::TEMPORARY_REDUCED_CAPACITY, format!("Nothing was done: {why}"))
                 .retry_after(1_000)

@@ -11,9 +11,12 @@ use redis::aio::ConnectionLike;
 use crate::ledger::durability::{Durability, Setting};
 use crate::ledger::fit::misfit;
 use crate::ledger::follow::CaughtUp;
+use crate::ledger::memory::Sales;
 use crate::ledger::outage::Outage;
 use crate::ledger::scripts::Failure;
 use crate::ledger::{Connection, Pool, checkout_each};
+use crate::ops::metrics::Metrics;
+use crate::ops::metrics::labels::User;
 
 /// The follower may be this far behind before we call ourselves not ready. Longer than the longest
 /// age at which memory decides, so that a short stall does not take all gateways out at once.
@@ -31,6 +34,10 @@ pub struct Health {
     pub draining: Arc<AtomicBool>,
     /// Whether Redis keeps what an acknowledgement promises.
     pub durability: Durable,
+    /// How this gateway's batch connections and its journal consumer fare.
+    pub metrics: Arc<Metrics>,
+    /// The sales whose clock is ticked.
+    pub sales: Arc<Sales>,
 }
 
 /// Looks whether Redis is set as safe as was asked for, and says in the log when that changes.
@@ -112,14 +119,49 @@ impl Health {
         if !self.scripts_loaded.load(Ordering::Relaxed) {
             reasons.push("the scripts are not loaded".to_owned());
         }
+        reasons.extend(self.connections());
         match self.caught_up.age() {
-            None => reasons.push("the journal has not been read to its end yet".to_owned()),
+            None => reasons.push(self.journal("the journal has not been read to its end yet".to_owned())),
             Some(age) if age > BEHIND_MAX => {
-                reasons.push(format!("the journal was last read to its end {} ms ago", age.as_millis()));
+                let age = age.as_millis();
+                reasons.push(self.journal(format!("the journal was last read to its end {age} ms ago")));
             }
             Some(_) => {}
         }
+        reasons.extend(self.tick());
         reasons
+    }
+
+    /// Over which connections no script was run lately, although taps need that.
+    fn connections(&self) -> Option<String> {
+        let uses = self.metrics.redis_uses();
+        let batch = uses.iter().filter(|(user, _)| matches!(user, User::Lane | User::Ledger));
+        let (mut all, mut stalled) = (0, Vec::new());
+        for (_, of_user) in batch {
+            all += 1;
+            stalled.extend(of_user.stalled(BEHIND_MAX));
+        }
+        let worst = stalled.iter().max_by_key(|stalled| (stalled.since.is_none(), stalled.since))?;
+        let since = worst.since.map_or("yet".to_owned(), |since| format!("for {} ms", since.as_millis()));
+        let count = stalled.len();
+        let text = format!("Redis has run no script {since} over {count} of {all} connections for batches");
+        Some(because(text, worst.reason.clone()))
+    }
+
+    fn journal(&self, text: String) -> String {
+        let uses = self.metrics.redis_uses();
+        let consumer = uses.iter().filter(|(user, _)| *user == User::Follower);
+        because(text, consumer.filter_map(|(_, of_user)| of_user.reason()).next())
+    }
+
+    /// That Redis runs the tick of no sale. What the ledger of one sale refuses is that sale's own fault.
+    fn tick(&self) -> Option<String> {
+        let sales = self.sales.all();
+        let refused: Vec<_> = sales.iter().filter_map(|sale| sale.reaped().refused_for()).collect();
+        let (refused_for, why) = refused.iter().min()?;
+        (refused.len() == sales.len() && *refused_for > BEHIND_MAX).then(|| {
+            because(format!("no sale clock was ticked for {} ms", refused_for.as_millis()), Some(why.clone()))
+        })
     }
 
     /// What is wrong with Redis. A master of a cluster that is away makes its own sales stand still, not this gateway.
@@ -131,7 +173,12 @@ impl Health {
             match conn {
                 Ok(mut conn) => {
                     is_reached = true;
-                    reasons.extend(misfit(&mut conn, is_cluster).await.map(at));
+                    let misfit = misfit(&mut conn, is_cluster).await.map(at);
+                    if misfit.is_some() && !is_cluster {
+                        // The address may lead elsewhere by now.
+                        self.pool.leave().await;
+                    }
+                    reasons.extend(misfit);
                     let problem = self.durability.problem(&mut conn).await.map(at);
                     reasons.extend(problem.clone());
                     short = short.or(problem);
@@ -147,9 +194,16 @@ impl Health {
     }
 }
 
+fn because(text: String, reason: Option<String>) -> String {
+    match reason {
+        Some(reason) => format!("{text}: {reason}"),
+        None => text,
+    }
+}
+
 fn words(failure: Failure) -> String {
     match failure {
-        Failure::NotDone(why) => why,
+        Failure::NotDone(why) | Failure::WrongServer(why) => why,
         other => other.to_string(),
     }
 }

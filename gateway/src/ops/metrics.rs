@@ -104,6 +104,12 @@ impl Metrics {
         of_user
     }
 
+    /// All that talk to Redis.
+    #[must_use]
+    pub fn redis_uses(&self) -> Vec<(User, Arc<RedisUse>)> {
+        lock(&self.redis).clone()
+    }
+
     /// Notes what an audit found.
     pub fn audited(&self, sale: &Sale, drift: i64, problem: Option<String>) {
         let at = jiff::Timestamp::now().as_second();

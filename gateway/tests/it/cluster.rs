@@ -295,3 +295,37 @@ async fn in_tls_every_node_is_trusted_by_who_has_signed_it() {
     assert_eq!(none.code, 2, "{none:?}");
     assert!(none.err.contains("--redis-ca-file"), "{none:?}");
 }
+
+#[tokio::test]
+async fn every_node_is_shown_the_certificate_that_it_asks_for() {
+    let certificate = Certificate::of_strict_redis();
+    let cluster = Cluster::start_in_tls(&certificate).await;
+    let (cert, key) = (certificate.cert().display().to_string(), certificate.key().display().to_string());
+    let shown = ["--redis-ca-file", &cert, "--redis-cert-file", &cert, "--redis-key-file", &key];
+    let gateway = Gateway::start_at(&cluster.url, &shown).await;
+    for sale in &cluster.sales() {
+        open(&gateway, &named(sale)).await;
+        assert_eq!(tap(&gateway, sale, "alice").await.status, 201);
+    }
+    let listed = run(&[&["sale", "list", "--redis", &cluster.url], &shown[..]].concat());
+    assert_eq!(listed.code, 0, "{listed:?}");
+    let refused = run(&[&["sale", "list", "--redis", &cluster.url], &shown[..2]].concat());
+    assert_eq!(refused.code, 3, "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_cluster_without_the_endpoints_that_it_should_have_is_served_all_the_same() {
+    let cluster = Cluster::start().await;
+    for kind in ["hostname", "unknown-endpoint"] {
+        for node in &cluster.nodes {
+            node.run::<()>(&format!("CONFIG SET cluster-preferred-endpoint-type {kind}"));
+        }
+        let gateway = Gateway::start_at(&cluster.url, &[]).await;
+        for sale in &cluster.sales() {
+            open(&gateway, &named(sale)).await;
+            assert_eq!(tap(&gateway, sale, kind).await.status, 201);
+        }
+        let listed = done(&cluster, &["sale", "list"]);
+        assert_eq!(listed.out.lines().count(), 3, "{kind}: {listed:?}");
+    }
+}

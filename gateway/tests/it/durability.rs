@@ -124,6 +124,7 @@ async fn a_replica_in_place_of_the_primary_is_told_and_takes_nothing() {
     open(&good, &small()).await;
     let lost = Gateway::spawn(&replica, &[]);
     not_ready(&lost, "this Redis is a replica of 127.0.0.1:").await;
+    not_ready(&lost, "let the address in --redis lead to the primary").await;
     let reply = lost.reserve("alice", "k1", &white()).await;
     assert!(reply.status == 503 || reply.status == 404, "{}", reply.text);
     assert_eq!(good.audit().await["sequence"], 1);

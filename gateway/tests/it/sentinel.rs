@@ -300,3 +300,68 @@ async fn in_tls_sentinels_and_primary_are_trusted_by_who_has_signed_them() {
     let stranger = run(&["sale", "list", "--redis", &url]);
     assert_eq!(stranger.code, 3, "{stranger:?}");
 }
+
+#[tokio::test]
+async fn client_certificates_and_a_user_are_shown_to_a_redis_and_to_sentinels_that_ask_for_them() {
+    let certificate = Certificate::of_strict_redis();
+    let (primary, _replicas, port) = three_in_tls(&certificate).await;
+    let sentinels = Sentinels::in_tls(port, &certificate).await;
+    let sentinel = |words: &str| {
+        for port in &sentinels.ports {
+            let client = redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap();
+            let mut command = redis::cmd("ACL");
+            words.split(' ').for_each(|word| {
+                command.arg(word);
+            });
+            command.query::<()>(&mut client.get_connection().unwrap()).unwrap();
+        }
+    };
+    sentinel("SETUSER gate on >s3cret ~* &* +@all");
+    // Those that are connected already stay.
+    sentinel("SETUSER default off");
+    let (cert, key) = (certificate.cert().display().to_string(), certificate.key().display().to_string());
+    let password = primary.files().join("sentinel-password");
+    std::fs::write(&password, "s3cret\n").unwrap();
+    let password = password.display().to_string();
+    let shown = ["--redis-ca-file", &cert, "--redis-cert-file", &cert, "--redis-key-file", &key];
+    let user = ["--sentinel-username", "gate", "--sentinel-password-file", &password];
+    let all = [&shown[..], &user[..], &["--durability", "replicas=1"]].concat();
+    let gateway = Gateway::start_at(&sentinels.url, &all).await;
+    open(&gateway, &small()).await;
+    assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
+    let list = |options: &[&str], variable: &str| {
+        let mut command = crate::harness::gateway::binary();
+        // A busy machine is not what is looked for.
+        command.args(["sale", "list", "--redis-connect-timeout-ms", "20000"]).args(options);
+        if !options.contains(&"--redis") {
+            command.args(["--redis", &sentinels.url]);
+        }
+        command.env("LAUNCHGATE_SENTINEL_PASSWORD", variable);
+        crate::harness::cli::end(command)
+    };
+    let done = list(&[&shown[..], &["--sentinel-username", "gate"]].concat(), "s3cret");
+    assert_eq!((done.code, done.out.contains("small")), (0, true), "{done:?}");
+    // Neither without the certificate, nor without the user, nor with another password.
+    for (options, variable) in [
+        ([&shown[..2], &user[..]].concat(), ""),
+        (shown.to_vec(), ""),
+        ([&shown[..], &["--sentinel-username", "gate"]].concat(), "hunter2"),
+    ] {
+        let refused = list(&options, variable);
+        assert_eq!(refused.code, 3, "{options:?}: {refused:?}");
+        assert!(!refused.err.contains("hunter2"), "{refused:?}");
+    }
+    for (options, variable, words) in [
+        (&["--redis-cert-file", &cert][..], "", "--redis-key-file"),
+        (&["--redis-cert-file", &key, "--redis-key-file", &key], "", "holds no certificate"),
+        (&["--sentinel-username", "gate"], "", "needs --sentinel-password-file"),
+        (&user, "s3cret", "is given besides --sentinel-password-file"),
+        (&["--sentinel-password-file", "/nowhere/hunter2"], "", "/nowhere/hunter2"),
+        (&["--redis", "redis://127.0.0.1:1"], "s3cret", "names no sentinels"),
+    ] {
+        let wrong = list(options, variable);
+        assert_eq!(wrong.code, 2, "{options:?}: {wrong:?}");
+        assert!(wrong.err.contains(words), "{options:?}: {wrong:?}");
+        assert!(!wrong.err.contains("s3cret"), "{wrong:?}");
+    }
+}

@@ -14,7 +14,7 @@ pub(super) fn run(bytes: &[u8]) {
     let Ok(reply) = accept(reply::list(bytes)) else {
         return;
     };
-    let word = reply.first().map(text).unwrap_or_default();
+    let word = reply.first().and_then(text).unwrap_or_default();
     let Ok(change) = change(ID, &reply) else {
         return;
     };
@@ -45,7 +45,7 @@ pub(super) fn run(bytes: &[u8]) {
 
 /// A header has four whole numbers, and says nothing that is not there.
 pub(super) fn header_is(reply: &[Value], header: &Header) {
-    let line = reply.get(1).map(text).unwrap_or_default();
+    let line = reply.get(1).and_then(text).unwrap_or_default();
     let numbers: Vec<i128> = line.split(' ').map_while(|n| n.parse().ok()).collect();
     assert_eq!(line.split(' ').count(), numbers.len(), "{line:?} was taken for a header");
     let Header { sequence, time, sale_clock, held } = *header;

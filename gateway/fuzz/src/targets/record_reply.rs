@@ -16,7 +16,7 @@ pub(super) fn run(bytes: &[u8]) {
         return;
     };
     header_is(&reply, &header);
-    let rows = reply.get(3).map(text).unwrap_or_default();
+    let rows = reply.get(3).and_then(text).unwrap_or_default();
     assert_eq!(list.len(), if rows.is_empty() { 0 } else { rows.matches('\n').count() + 1 });
     for (reservation, row) in list.iter().zip(rows.split('\n')) {
         assert!(reservation.id.starts_with(BUYER));

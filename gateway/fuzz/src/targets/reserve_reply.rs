@@ -63,7 +63,7 @@ pub(super) fn run(bytes: &[u8]) {
     let Some(decisions) = decisions(&taps, catalogue(), &reply) else {
         return;
     };
-    let letters = reply.get(3).map(text).unwrap_or_default();
+    let letters = reply.get(3).and_then(text).unwrap_or_default();
     assert_eq!(decisions.len(), letters.len());
     let known = |item: &String| catalogue().place(item).is_some();
     for ((decision, letter), wanted) in decisions.iter().zip(letters.bytes()).zip(&taps) {

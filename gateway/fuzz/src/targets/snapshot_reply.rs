@@ -16,7 +16,7 @@ pub(super) fn run(bytes: &[u8]) {
         return;
     };
     let map = |at: usize| -> HashMap<String, String> {
-        let flat = reply.get(at).map(texts).unwrap_or_default();
+        let flat = reply.get(at).and_then(texts).unwrap_or_default();
         flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
     };
     let (state, stock, totals) = (map(3), map(4), map(5));

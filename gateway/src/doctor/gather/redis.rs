@@ -9,7 +9,8 @@ use redis::{RedisResult, Value, cmd};
 use crate::config::ServeConfig;
 use crate::doctor::fleet::FleetFacts;
 use crate::doctor::redis::{Machine, RedisFacts};
-use crate::ledger::dial::{Conn, Dial, Redis, info};
+use crate::ledger::acl;
+use crate::ledger::dial::{Conn, Redis, info};
 use crate::ledger::fit::misfit;
 use crate::ledger::fleet;
 use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES, slot_of};
@@ -61,7 +62,8 @@ pub(in crate::doctor) struct Shared {
 /// Asks how it is. An error means that it is out of reach, or does not let us in.
 pub(in crate::doctor) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<Itself> {
     let is_cluster = config.redis.is_cluster();
-    let mut opened = redis.dial().await?;
+    // Also of one that is a replica, the rest is looked at.
+    let mut opened = redis.dial_for(SALES, config.redis.answer_timeout()).await?;
     let conn = &mut opened;
     let info = info(conn, "default").await?;
     let settings = settings(conn).await?;
@@ -214,8 +216,16 @@ async fn refused(redis: &Redis, conn: &mut impl ConnectionLike, scripts: &Script
     let none_here =
         (0..).map(|n| Keys::of(&format!("{NO_SALE}-{n}"))).find(|keys| redis.has_slot(keys.slot()))?;
     match scripts.call(conn, Script::Snapshot, &none_here, &[] as &[&str]).await {
-        Ok(_) | Err(Failure::Refused(Refusal::Missing)) => None,
-        Err(failure) => Some(failure.to_string()),
+        Ok(_) | Err(Failure::Refused(Refusal::Missing)) => {}
+        Err(failure) => return Some(failure.to_string()),
+    }
+    // What a gateway looks at with every connection.
+    match scripts.probe(conn, acl::SERVING).await {
+        Ok(missing) if missing.is_empty() => None,
+        Ok(missing) => Some(acl::missing(&missing)),
+        Err(Failure::NotDone(why)) if why.contains(acl::GRANT) => Some(why),
+        // That it is a replica, or takes no writes, is said elsewhere.
+        Err(_) => None,
     }
 }
 
@@ -224,8 +234,8 @@ async fn slow(conn: &mut impl ConnectionLike, now_ms: i64) -> Vec<(String, i64, 
     let events: Vec<Value> = cmd("LATENCY").arg("LATEST").query_async(conn).await.unwrap_or_default();
     let event = |event: &Value| {
         let Value::Array(parts) = event else { return None };
-        let number = |at: usize| parts.get(at).and_then(|value| text(value).parse::<i64>().ok());
-        Some((parts.first().map(text)?, now_ms / 1_000 - number(1)?, number(3)?))
+        let number = |at: usize| parts.get(at).and_then(text)?.parse::<i64>().ok();
+        Some((parts.first().and_then(text)?, now_ms / 1_000 - number(1)?, number(3)?))
     };
     events.iter().filter_map(event).collect()
 }

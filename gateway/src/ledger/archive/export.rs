@@ -12,7 +12,8 @@ use crate::domain::rfc3339::rfc3339;
 use crate::ledger::admin::Admin;
 use crate::ledger::follow::scan;
 use crate::ledger::keys::Keys;
-use crate::ledger::scripts::{Failure, Refusal, text, texts};
+use crate::ledger::reply::{list_of_texts, text, texts};
+use crate::ledger::scripts::{Failure, Refusal};
 use crate::ledger::{audit, checkout, journal, snapshot};
 
 /// How often a sale that changes meanwhile is read.
@@ -81,15 +82,15 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
     };
     put(Line::Stock(sorted(snapshot.stock)))?;
     put(Line::Totals(sorted(snapshot.totals)))?;
-    let mut taken: Vec<String> = redis::cmd("SMEMBERS").arg(keys.taken()).query_async(&mut conn).await?;
+    let taken = redis::cmd("SMEMBERS").arg(keys.taken()).query_async(&mut conn).await?;
+    let mut taken = list_of_texts("SMEMBERS", &taken)?;
     taken.sort();
     put(Line::Taken(taken))?;
     let mut cursor = 0;
     loop {
         // A scan may come by a field twice, which does no harm.
-        let (next, fields) = scan(&mut conn, keys.records(), cursor).await?;
-        let pairs = fields.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone()));
-        put(Line::Records(pairs.collect()))?;
+        let (next, records) = scan(&mut conn, keys.records(), cursor).await?;
+        put(Line::Records(records))?;
         cursor = next;
         if cursor == 0 {
             break;
@@ -117,5 +118,5 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
 /// An entry's id, and its fields and values in turn.
 fn entry(value: &Value) -> Option<(String, Vec<String>)> {
     let Value::Array(pair) = value else { return None };
-    Some((text(pair.first()?), texts(pair.get(1)?)))
+    Some((text(pair.first()?)?, texts(pair.get(1)?)?))
 }

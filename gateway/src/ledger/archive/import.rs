@@ -12,7 +12,7 @@ use crate::ledger::admin::Admin;
 use crate::ledger::dial::run_id;
 use crate::ledger::keys::Keys;
 use crate::ledger::memory::{INCARNATION, new_incarnation};
-use crate::ledger::scripts::texts;
+use crate::ledger::reply::{shape, texts, unreadable};
 use crate::ledger::{audit, checkout};
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../lua/import.lua")));
@@ -43,9 +43,13 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<Head, Trouble> {
         take.key(key);
     });
     let taken: Value = take.invoke_async(&mut conn).await?;
-    if texts(&taken).first().map(String::as_str) != Some("ok") {
+    let word = texts(&taken).and_then(|words| words.into_iter().next());
+    if word.as_deref() != Some("ok") {
         unlink(&mut conn, &staged).await?;
-        return Err(is_there(&head.sale));
+        return Err(match word.as_deref() {
+            Some("exists") => is_there(&head.sale),
+            _ => unreadable("the import script", "ok or exists", &shape(&taken)).into(),
+        });
     }
     // No gateway has found it yet. The audit takes a connection of its own, and there may be one only.
     drop(conn);

@@ -61,7 +61,7 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
         .call(Script::Purge, sale, &incarnation, [audit.sequence.to_string()], None)
         .await
     {
-        Ok(reply) => match reply.first().map(text).as_deref() {
+        Ok(reply) => match reply.first().and_then(text).as_deref() {
             Some("ok") => {
                 // What gateways remembered of a failover names buyers, too.
                 let keys = Keys::of(sale);
@@ -71,7 +71,7 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
             }
             Some("held") => Trouble::Refused(format!(
                 "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",
-                reply.get(1).map(text).unwrap_or_default()
+                reply.get(1).and_then(text).unwrap_or_default()
             )),
             Some("open") => Trouble::Refused(format!("{sale} is not over: gateway sale close {sale}")),
             _ => changed(sale, audit.sequence + 1, head.audit.sequence),

@@ -137,9 +137,9 @@ impl Columns {
         catalogue: &'a Catalogue,
     ) -> Option<Decisions<'a>> {
         let header = Header::of(reply).ok()?;
-        let first_deadline = reply.get(2).map(text)?;
+        let first_deadline = reply.get(2).and_then(text)?;
         let (first, deadline) = first_deadline.split_once(' ')?;
-        let letters = text(reply.get(3)?).into_bytes();
+        let letters = text(reply.get(3)?)?.into_bytes();
         (letters.len() == self.row_ends.len()).then_some(Decisions {
             columns: self,
             catalogue,
@@ -276,7 +276,7 @@ impl Decisions<'_> {
     fn detail(&mut self) -> Option<String> {
         let (detail, rest) = self.details.split_first()?;
         self.details = rest;
-        Some(text(detail))
+        text(detail)
     }
 
     fn item(&self, position: &str) -> Option<String> {

@@ -1,28 +1,77 @@
 //! A connection that may be to a node of a cluster.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, ServerErrorKind, Value};
 
 use super::Cluster;
 
-/// A connection that has the map looked at again once its node says that the keys are elsewhere. In a cluster only; at one
-/// Redis it is the connection, and nothing else.
+/// A connection that has the map looked at again once its node says that the keys are elsewhere, and that marks its pool as left
+/// once its server turns out not to be the primary. Without either it is the connection, and nothing else.
 #[derive(Clone)]
 pub struct Conn<C> {
     pub(in crate::ledger) conn: C,
     pub(in crate::ledger) cluster: Option<Arc<Cluster>>,
+    /// Set once the server refuses because it is a replica, or does not serve its data.
+    pub(in crate::ledger) left: Option<Arc<AtomicBool>>,
+}
+
+impl<C> Conn<C> {
+    fn is_plain(&self) -> bool {
+        self.cluster.is_none() && self.left.is_none()
+    }
+
+    fn note(&self, answer: &Value) {
+        if let Value::ServerError(error) = answer
+            && let Some(kind) = error.kind()
+        {
+            if is_elsewhere(kind) {
+                self.look_again();
+            }
+            self.leave_if_wrong(kind);
+        }
+    }
+
+    fn note_error(&self, error: &RedisError) {
+        match error.kind() {
+            ErrorKind::Server(kind) => {
+                if is_elsewhere(kind) {
+                    self.look_again();
+                }
+                self.leave_if_wrong(kind);
+            }
+            _ => self.look_again(),
+        }
+    }
+
+    fn look_again(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.look_again();
+        }
+    }
+
+    fn leave_if_wrong(&self, kind: ServerErrorKind) {
+        use ServerErrorKind::{BusyLoading, MasterDown, ReadOnly};
+        if let Some(left) = &self.left
+            && matches!(kind, ReadOnly | MasterDown | BusyLoading)
+        {
+            left.store(true, Relaxed);
+        }
+    }
 }
 
 impl<C: ConnectionLike + Send> ConnectionLike for Conn<C> {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        let Some(cluster) = &self.cluster else { return self.conn.req_packed_command(cmd) };
+        if self.is_plain() {
+            return self.conn.req_packed_command(cmd);
+        }
         Box::pin(async {
             let answer = self.conn.req_packed_command(cmd).await;
             match &answer {
-                Ok(value) => cluster.note(value),
-                Err(error) => cluster.note_error(error),
+                Ok(value) => self.note(value),
+                Err(error) => self.note_error(error),
             }
             answer
         })
@@ -34,14 +83,14 @@ impl<C: ConnectionLike + Send> ConnectionLike for Conn<C> {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        let Self { conn, cluster: Some(cluster) } = self else {
+        if self.is_plain() {
             return self.conn.req_packed_commands(pipeline, offset, count);
-        };
+        }
         Box::pin(async move {
-            let answers = conn.req_packed_commands(pipeline, offset, count).await;
+            let answers = self.conn.req_packed_commands(pipeline, offset, count).await;
             match &answers {
-                Ok(values) => values.iter().for_each(|value| cluster.note(value)),
-                Err(error) => cluster.note_error(error),
+                Ok(values) => values.iter().for_each(|value| self.note(value)),
+                Err(error) => self.note_error(error),
             }
             answers
         })
@@ -49,23 +98,6 @@ impl<C: ConnectionLike + Send> ConnectionLike for Conn<C> {
 
     fn get_db(&self) -> i64 {
         self.conn.get_db()
-    }
-}
-
-impl Cluster {
-    fn note(&self, answer: &Value) {
-        if let Value::ServerError(error) = answer
-            && error.kind().is_some_and(is_elsewhere)
-        {
-            self.look_again();
-        }
-    }
-
-    fn note_error(&self, error: &RedisError) {
-        let is_here = matches!(error.kind(), ErrorKind::Server(kind) if !is_elsewhere(kind));
-        if !is_here {
-            self.look_again();
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use super::{BLOCK_MS, Following, GATHER, One, READ_MAX};
 use crate::ledger::dial::Conn;
 use crate::ledger::keys::SALES;
 use crate::ledger::outage::Outage;
+use crate::ledger::reply::{list_of_texts, note};
 
 impl Following {
     /// Keeps a follower for each sale that there is.
@@ -47,7 +48,8 @@ impl Following {
                     self.caught_up.has_begun();
                 }
                 Err(error) => {
-                    self.uses.failed();
+                    note(&error);
+                    self.uses.failed(&error);
                     outage.goes_on(error);
                     conn = None;
                 }
@@ -61,8 +63,9 @@ impl Following {
     async fn list(&self, conn: &mut Option<Conn>) -> redis::RedisResult<HashSet<String>> {
         let conn = match conn {
             Some(conn) => conn,
-            none => none.insert(self.redis.dial_for(SALES, READ_MAX).await?),
+            none => none.insert(self.redis.dial_primary(SALES, READ_MAX).await?),
         };
-        redis::cmd("SMEMBERS").arg(SALES).query_async(conn).await
+        let reply = redis::cmd("SMEMBERS").arg(SALES).query_async(conn).await?;
+        Ok(list_of_texts("SMEMBERS", &reply)?.into_iter().collect())
     }
 }

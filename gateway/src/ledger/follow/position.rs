@@ -7,7 +7,7 @@ use redis::aio::ConnectionLike;
 
 use crate::ledger::journal::{self, Entry};
 use crate::ledger::keys::Keys;
-use crate::ledger::scripts::text;
+use crate::ledger::reply::text;
 
 /// A journal's entry that was read: which one, and a hash of all that it says.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -37,7 +37,7 @@ fn hash(value: &Value, hasher: &mut DefaultHasher) {
             values.iter().for_each(|value| hash(value, hasher));
         }
         Value::BulkString(bytes) => bytes.hash(hasher),
-        other => text(other).hash(hasher),
+        other => text(other).unwrap_or_default().hash(hasher),
     }
 }
 

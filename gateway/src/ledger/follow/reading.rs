@@ -13,7 +13,8 @@ use crate::domain::identity::buyer_mark;
 use crate::ledger::journal::{self, Entry, Total};
 use crate::ledger::keys::Keys;
 use crate::ledger::memory::{Memory, Sale};
-use crate::ledger::scripts::{Failure, Refusal, Scripts, texts};
+use crate::ledger::reply;
+use crate::ledger::scripts::{Failure, Refusal, Scripts};
 use crate::ledger::snapshot;
 
 /// Where a sale is read from.
@@ -67,9 +68,8 @@ impl Reading {
                             carry_over(&self.memory, &mut read);
                             self.memory = read;
                         }
-                        Err(lost @ (Failure::Unknown(_) | Failure::Refused(Refusal::Incarnation { .. }))) => {
-                            return Err(lost);
-                        }
+                        Err(lost) if lost.ends_connection() => return Err(lost),
+                        Err(lost @ Failure::Refused(Refusal::Incarnation { .. })) => return Err(lost),
                         Err(failure) => return Ok(Some(failure.to_string())),
                     }
                 } else {
@@ -139,10 +139,10 @@ pub(super) async fn read_whole(
     let mut cursor = 0_u64;
     loop {
         let (next, fields) = scan(conn, keys.records(), cursor).await?;
-        for pair in fields.chunks_exact(2) {
+        for (buyer, record) in fields {
             // A scan may come by a field twice.
-            if buyer_mark(&pair[0]).is_some_and(|buyer| buyers.insert(buyer)) {
-                ahead.count(&mut memory, &pair[0], &pair[1]);
+            if buyer_mark(&buyer).is_some_and(|buyer| buyers.insert(buyer)) {
+                ahead.count(&mut memory, &buyer, &record);
             }
         }
         cursor = next;
@@ -186,13 +186,16 @@ fn apply(memory: &mut Memory, entry: &Entry) {
     }
 }
 
-/// One step over a hash: the next cursor, and fields and values in turn.
+/// One step over a hash: the next cursor, and fields with their values.
 pub(in crate::ledger) async fn scan(
     conn: &mut impl ConnectionLike,
     key: &str,
     cursor: u64,
-) -> redis::RedisResult<(u64, Vec<String>)> {
+) -> redis::RedisResult<(u64, Vec<(String, String)>)> {
     let (next, flat): (u64, Value) =
         redis::cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(1000).query_async(conn).await?;
-    Ok((next, texts(&flat)))
+    let pairs = reply::pairs(&flat);
+    let pairs =
+        pairs.ok_or_else(|| reply::unreadable("HSCAN", "fields and values in turn", &reply::shape(&flat)))?;
+    Ok((next, pairs))
 }

@@ -256,7 +256,7 @@ impl Packed {
             match value {
                 Value::Array(values) => values.iter().for_each(|value| push(packed, value)),
                 other => {
-                    let text = text(other);
+                    let text = text(other).unwrap_or_default();
                     packed.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
                     packed.extend_from_slice(text.as_bytes());
                 }

@@ -1,7 +1,10 @@
 //! How the reaper of this process gets on with a sale.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::ledger::scripts::Failure;
 
 /// Nothing is left to sweep.
 const NONE: i64 = i64::MAX;
@@ -18,6 +21,8 @@ pub struct Reaped {
     made: AtomicU64,
     healed: AtomicU64,
     lost: AtomicU64,
+    /// Since when the script of the tick has not been run, and why.
+    refusal: Mutex<Option<(Instant, String)>>,
 }
 
 impl Default for Reaped {
@@ -30,11 +35,28 @@ impl Default for Reaped {
             made: AtomicU64::new(0),
             healed: AtomicU64::new(0),
             lost: AtomicU64::new(0),
+            refusal: Mutex::default(),
         }
     }
 }
 
 impl Reaped {
+    /// Notes whether Redis ran the tick. What the ledger refuses was run.
+    pub(in crate::ledger) fn asked(&self, failure: Option<&Failure>) {
+        let failure = failure.filter(|failure| !matches!(failure, Failure::Refused(_)));
+        let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        *refusal = failure.map(|failure| {
+            (refusal.as_ref().map_or_else(Instant::now, |(since, _)| *since), failure.to_string())
+        });
+    }
+
+    /// For how long Redis has not run the tick, and why; `None`: it ran the last one.
+    #[must_use]
+    pub fn refused_for(&self) -> Option<(Duration, String)> {
+        let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        refusal.as_ref().map(|(since, why)| (since.elapsed(), why.clone()))
+    }
+
     pub(in crate::ledger) fn ticked(&self, sale_clock: i64) {
         self.sale_clock.store(sale_clock, Relaxed);
     }

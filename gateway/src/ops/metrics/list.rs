@@ -177,6 +177,8 @@ metrics! {
         "Connections to Redis that could not be opened or were given up, and calls without an answer."
     REDIS_UP Gauge "redis_up" "1 or 0" [USER]
         "1 while Redis answers; of the lanes, all of them."
+    REDIS_UNREADABLE Counter "redis_unreadable_total" "replies" []
+        "Replies of Redis that could not be read: each was taken for a failure, and its call for unknown."
     SNAPSHOT_AGE Gauge "snapshot_age_seconds" "seconds" [SALE]
         "Since the journal consumer last had all of the sale's journal. A refusal does not go by it: it waits for a round of its own."
     STOCK Gauge "stock_units" "units" [SALE, ITEM, known("state", STOCK_STATES)]

@@ -16,12 +16,13 @@ use prometheus_client::registry::Registry;
 use super::labels::{Ended, Listener, Outcome, Route, Shed, Slo, Stage, User};
 use super::list;
 use super::record::{Connections, Recorder, Sums};
-use super::{Metrics, Worker, lock};
+use super::{Metrics, Worker};
 use crate::http::tls::Tls;
 use crate::identify::Keys;
 use crate::ledger::POOL_USE;
 use crate::ledger::hearsay::Hearsay;
 use crate::ledger::memory::Sales;
+use crate::ledger::reply::unreadable_replies;
 use crate::log;
 use crate::ops::health::Readiness;
 use crate::ops::process;
@@ -213,7 +214,7 @@ impl Sources {
     }
 
     fn redis(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let uses = lock(&self.metrics.redis).clone();
+        let uses = self.metrics.redis_uses();
         let (mut connects, mut errors) = ([0; User::NAMES.len()], [0; User::NAMES.len()]);
         let mut is_up = [true; User::NAMES.len()];
         let pool = [(User::Admin, &POOL_USE)];
@@ -227,6 +228,7 @@ impl Sources {
                 User::NAMES.iter().zip(counts).try_for_each(|(name, count)| family.count(&[name], count))
             })?;
         }
+        family(encoder, &list::REDIS_UNREADABLE, |family| family.count(&[], unreadable_replies()))?;
         family(encoder, &list::REDIS_UP, |family| {
             User::NAMES.iter().zip(is_up).try_for_each(|(name, is_up)| family.flag(&[name], is_up))
         })

@@ -1,4 +1,4 @@
-//! A link to Redis that a test can stall and cut: a TCP port in front of its unix socket.
+//! A link to Redis that a test can stall, cut, and let lead elsewhere: a TCP port in front of a unix socket.
 
 use std::path::PathBuf;
 
@@ -28,6 +28,7 @@ pub enum Link {
 
 /// The proxy. It ends when this is dropped, with all its connections.
 pub struct Proxy {
+    to: watch::Sender<PathBuf>,
     link: watch::Sender<Link>,
     listening: JoinHandle<()>,
     url: String,
@@ -39,8 +40,14 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let link = watch::Sender::new(Link::Pass);
-        let listening = tokio::spawn(listen(listener, redis.socket(), link.subscribe()));
-        Self { link, listening, url }
+        let to = watch::Sender::new(redis.socket());
+        let listening = tokio::spawn(listen(listener, to.subscribe(), link.subscribe()));
+        Self { to, link, listening, url }
+    }
+
+    /// New connections lead there from now on, as those of a name that has another address now; others stay as they are.
+    pub fn lead_to(&self, redis: &Redis) {
+        self.to.send_replace(redis.socket());
     }
 
     /// For `--redis`.
@@ -60,10 +67,11 @@ impl Drop for Proxy {
     }
 }
 
-async fn listen(listener: TcpListener, socket: PathBuf, link: watch::Receiver<Link>) {
+async fn listen(listener: TcpListener, to: watch::Receiver<PathBuf>, link: watch::Receiver<Link>) {
     loop {
         let (near, _) = listener.accept().await.unwrap();
-        if let Ok(far) = UnixStream::connect(&socket).await {
+        let socket = to.borrow().clone();
+        if let Ok(far) = UnixStream::connect(socket).await {
             let (near_read, near_write) = near.into_split();
             let (far_read, far_write) = far.into_split();
             let new = *link.borrow() == Link::StallOld;

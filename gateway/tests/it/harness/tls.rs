@@ -24,24 +24,31 @@ use super::sale::apply;
 /// A certificate for `localhost` and its key, in files that can be replaced.
 pub struct Certificate {
     dir: tempfile::TempDir,
+    /// Servers with it ask clients for a certificate.
+    asks_clients: bool,
 }
 
 impl Certificate {
     /// A new one in a new place.
     pub fn new() -> (Self, CertificateDer<'static>) {
-        let files = Self { dir: tempfile::tempdir().unwrap() };
+        let files = Self { dir: tempfile::tempdir().unwrap(), asks_clients: false };
         let issued = files.issue();
         (files, issued)
     }
 
     /// One for Redis on this machine, which trusts it itself.
     pub fn of_redis() -> Self {
-        let files = Self { dir: tempfile::tempdir().unwrap() };
+        let files = Self { dir: tempfile::tempdir().unwrap(), asks_clients: false };
         let names = ["127.0.0.1", super::cluster::HOST].map(ToOwned::to_owned);
         let new = rcgen::generate_simple_self_signed(names).unwrap();
         replace(files.cert(), &new.cert.pem());
         replace(files.key(), &new.signing_key.serialize_pem());
         files
+    }
+
+    /// Likewise, and Redis asks clients for a certificate that is signed by it.
+    pub fn of_strict_redis() -> Self {
+        Self { asks_clients: true, ..Self::of_redis() }
     }
 
     /// Options of a redis-server or a sentinel with it, but for the port.
@@ -51,7 +58,7 @@ impl Certificate {
             ("--tls-cert-file", cert.as_str()),
             ("--tls-key-file", &key),
             ("--tls-ca-cert-file", &cert),
-            ("--tls-auth-clients", "no"),
+            ("--tls-auth-clients", if self.asks_clients { "yes" } else { "no" }),
             ("--tls-replication", "yes"),
         ];
         options.into_iter().flat_map(|(name, value)| [name.to_owned(), value.to_owned()]).collect()

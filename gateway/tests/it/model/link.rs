@@ -155,6 +155,9 @@ impl ConnectionLike for Faulty {
     }
 }
 
+/// Whether it calls a script on a sale; the probe of a connection has no keys.
 fn is_script(cmd: &Cmd) -> bool {
-    cmd.args_iter().next().is_some_and(|word| matches!(word, redis::Arg::Simple(b"EVALSHA")))
+    let mut words = cmd.args_iter();
+    let is = |word: Option<redis::Arg<&[u8]>>, text: &[u8]| matches!(word, Some(redis::Arg::Simple(found)) if found == text);
+    is(words.next(), b"EVALSHA") && !is(words.nth(1), b"0")
 }

@@ -103,7 +103,7 @@ fn a_sweep_tells_when_the_first_batch_that_it_has_left_is_due() {
         let mut sale = Sale::open(&world, plenty).await;
         let left = async |sale: &Sale| {
             let reply = sale.gate.call(Script::Expire, &["64"]).await.unwrap();
-            (Header::of(&reply).unwrap().sale_clock, text(&reply[4]))
+            (Header::of(&reply).unwrap().sale_clock, text(&reply[4]).unwrap())
         };
         assert_eq!(left(&sale).await.1, "", "there are no holds");
         sale.gate.reserve(&crowd(0, 3), false).await;

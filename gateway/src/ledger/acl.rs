@@ -1,0 +1,135 @@
+//! The commands that the gateway needs of its Redis user, how a connection is checked for them, and the ACL line that grants them.
+
+use redis::RedisError;
+
+/// A call of each command that `gateway serve` makes, itself or in a script, as far as needed to see its keys.
+pub const SERVING: &[&str] = &[
+    "ping",
+    "info server",
+    "time",
+    "unwatch",
+    "evalsha 0 0",
+    "script load x",
+    "smembers lg:sales",
+    "hgetall lg:fleet",
+    "xrevrange {lg:limits}:log + -",
+    "xread streams lg:{probe}:journal 0",
+    "xrange lg:{probe}:journal - +",
+    "xadd lg:{probe}:journal 1-0 f v",
+    "hscan lg:{probe}:records 0",
+    "type lg:{probe}:state",
+    "exists lg:{probe}:state",
+    "hget lg:{probe}:state f",
+    "hmget lg:{probe}:state f",
+    "hset lg:{probe}:state f v",
+    "hsetnx lg:{probe}:heal f v",
+    "hdel lg:{probe}:state f",
+    "hexists lg:purged f",
+    "hkeys lg:{probe}:heal",
+    "sadd lg:{probe}:taken x",
+    "sismember lg:{probe}:taken x",
+    "get lg:{probe}:definition",
+    "set lg:{probe}:definition x",
+    "del lg:{probe}:heal",
+    "unlink lg:{probe}:heal",
+];
+
+/// Further ones: of `--durability replicas=N`, a cluster, sentinels, a database, the commands `sale import` and `sale purge`,
+/// and `gateway doctor`.
+const FURTHER: &[&str] = &[
+    "eval x 0",
+    "append lg:{probe}:definition x",
+    "wait 1 1",
+    "cluster slots",
+    "cluster info",
+    "role",
+    "select 0",
+    "rename lg:{probe}:state lg:{probe}:stock",
+    "srem lg:sales x",
+    "dbsize",
+    "script exists x",
+    "config get x",
+    "latency latest",
+];
+
+/// Commands whose permission is given for a subcommand.
+const CONTAINERS: [&str; 4] = ["script", "cluster", "config", "latency"];
+
+/// The permission that a call needs: `hset`, or `script|load`.
+fn permission(call: &str) -> String {
+    let mut words = call.split(' ');
+    let (command, sub) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    if CONTAINERS.contains(&command) { format!("{command}|{sub}") } else { command.to_owned() }
+}
+
+/// The ACL that a gateway, and every command of the program, needs.
+#[must_use]
+pub fn needed() -> String {
+    let permissions = SERVING.iter().chain(FURTHER).map(|call| format!("+{}", permission(call)));
+    format!("ACL SETUSER USER ~lg:* ~{{lg:* {}", permissions.collect::<Vec<_>>().join(" "))
+}
+
+/// That these calls are not allowed, and what to do.
+#[must_use]
+pub fn missing(calls: &[String]) -> String {
+    let calls: Vec<String> = calls.iter().map(|call| permission(call)).collect();
+    format!(
+        "this user may not run {} on keys that begin with lg: or {{lg:. {GRANT}: {}",
+        calls.join(", "),
+        needed()
+    )
+}
+
+/// Begins what is to be done about a permission that is missing.
+pub const GRANT: &str = "Grant what a gateway needs";
+
+/// An error in words. One about permissions says which are needed.
+#[must_use]
+pub fn explain(error: &RedisError) -> String {
+    let text = error.to_string();
+    let is_denied = error.code() == Some("NOPERM")
+        || ["can't run this command", "ACL failure in script"].iter().any(|words| text.contains(words));
+    if is_denied { format!("{text}. {GRANT}: {}", needed()) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_of_the_scripts_is_granted() {
+        let granted: Vec<String> = SERVING.iter().chain(FURTHER).map(|call| permission(call)).collect();
+        let scripts = concat!(
+            include_str!("lua/ledger.lua"),
+            include_str!("lua/now.lua"),
+            include_str!("lua/reserve.lua"),
+            include_str!("lua/amend.lua"),
+            include_str!("lua/confirm.lua"),
+            include_str!("lua/cancel.lua"),
+            include_str!("lua/tick.lua"),
+            include_str!("lua/sweep.lua"),
+            include_str!("lua/expire.lua"),
+            include_str!("lua/apply.lua"),
+            include_str!("lua/restock.lua"),
+            include_str!("lua/lever.lua"),
+            include_str!("lua/heal.lua"),
+            include_str!("lua/adopt.lua"),
+            include_str!("lua/purge.lua"),
+            include_str!("lua/snapshot.lua"),
+            include_str!("lua/reservations.lua"),
+            include_str!("lua/testify.lua"),
+            include_str!("lua/fleet.lua"),
+            include_str!("lua/limits.lua"),
+            include_str!("lua/import.lua"),
+        );
+        let called = scripts.split("redis.call('").skip(1).filter_map(|rest| rest.split('\'').next());
+        // Two are given to a function of snapshot.lua by name.
+        for command in called.chain(["HGETALL", "GET"]) {
+            assert!(granted.contains(&command.to_lowercase()), "{command} is not granted");
+        }
+        let readme = include_str!("../../../README.md");
+        assert!(readme.contains(&format!("    {}\n", needed())), "README.md lacks: {}", needed());
+        assert!(needed().starts_with("ACL SETUSER USER ~lg:* ~{lg:* +ping +info +time"), "{}", needed());
+        assert!(needed().contains("+script|load +") && needed().contains("+cluster|slots +"), "{}", needed());
+    }
+}

@@ -1,0 +1,143 @@
+//! What is wrong with an address of Redis as `--redis` has it, in words that never show a part that may be a password.
+
+/// Checks what the URL parser would misread or pass over.
+///
+/// # Errors
+///
+/// What was found, what was expected, and what to do.
+pub fn check(url: &str) -> Result<(), String> {
+    let Some((scheme, rest)) = url.split_once("://") else { return check_unix(url) };
+    if scheme.ends_with("unix") {
+        return check_unix(url);
+    }
+    let is_known = |scheme: &str| matches!(scheme, "redis" | "rediss" | "valkey" | "valkeys");
+    if !is_known(scheme.split('+').next().unwrap_or_default()) {
+        // The parser says what an address of Redis looks like.
+        return Ok(());
+    }
+    let (user, place) = rest.rsplit_once('@').map_or((None, rest), |(user, place)| (Some(user), place));
+    if let Some(user) = user {
+        check_user(user)?;
+    }
+    let end = place.find(['/', '?', '#']).unwrap_or(place.len());
+    let (hosts, more) = place.split_at(end);
+    hosts.split(',').try_for_each(check_port)?;
+    if more.contains('#') {
+        return Err("has a '#' after the host: leave out what follows it; in a password write %23. Certificates are always \
+                    checked: --redis-ca-file names who has signed them"
+            .to_owned());
+    }
+    if scheme.contains('+') {
+        // Sentinels and clusters have rules of their own for what follows.
+        return Ok(());
+    }
+    let (path, query) = more.split_once('?').unwrap_or((more, ""));
+    let database = path.trim_matches('/');
+    if !database.is_empty() && database.parse::<u32>().is_err() {
+        return Err("has something after the host that is not the number of a database: expected redis://HOST:PORT/0. A '/' in a \
+                    password is written %2F"
+            .to_owned());
+    }
+    check_query(query, &[])
+}
+
+fn check_unix(url: &str) -> Result<(), String> {
+    check_query(url.split_once('?').map_or("", |(_, query)| query), &["db", "user", "pass"])
+}
+
+/// The parser takes these characters for the end of the host.
+fn check_user(user: &str) -> Result<(), String> {
+    let encoded = [('/', "%2F"), ('?', "%3F"), ('#', "%23")];
+    if let Some((found, code)) = encoded.iter().find(|(found, _)| user.contains(*found)) {
+        return Err(format!(
+            "has a {found:?} in the user or password before the '@': it ends the host there. Percent-encode it: {code}"
+        ));
+    }
+    if !user.is_empty() && !user.contains(':') {
+        return Err("has one word before the '@', which is a user without a password: write USER:PASSWORD@HOST, or :PASSWORD@HOST \
+                    for the user `default`"
+            .to_owned());
+    }
+    Ok(())
+}
+
+fn check_port(host: &str) -> Result<(), String> {
+    let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
+    let Some((_, port)) = after.split_once(':') else { return Ok(()) };
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        _ => Err("has something after the ':' of a host that is not a port from 1 to 65535. A user and a password stand before the \
+                  host, percent-encoded: USER:PASSWORD@HOST:PORT"
+            .to_owned()),
+    }
+}
+
+/// A parameter that is passed over would be a setting that is not in force.
+fn check_query(query: &str, known: &[&str]) -> Result<(), String> {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        match pair.split_once('=').unwrap_or((pair, "")) {
+            ("protocol", "2" | "resp2") => {}
+            ("protocol", _) => {
+                return Err("asks for another protocol than RESP2, which is all that the gateway reads: leave out `protocol`".to_owned());
+            }
+            (name, _) if known.contains(&name) => {}
+            _ => {
+                return Err("has a parameter after '?' that is not known: leave it out (a database is /N after the port). A '?' in a \
+                            password is written %3F"
+                    .to_owned());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_as_they_should_be_are_taken() {
+        for good in [
+            "redis://h",
+            "redis://h:6379/2",
+            "redis://:p%2Fa%3F%23@h:6379",
+            "rediss://u:p@a:s@h:6379/0?protocol=resp2",
+            "redis://[::1]:6379",
+            "unix:/run/redis.sock?db=2&user=u&pass=p/w",
+            "unix:///run/redis.sock",
+            "redis+sentinel://u:p@a,b:26380,[::1]:26379/ledger?db=1",
+            "rediss+cluster://u:p@a,b:7000",
+        ] {
+            assert_eq!(check(good), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn what_is_misread_or_passed_over_is_refused_in_words_without_the_password() {
+        for (bad, words) in [
+            ("redis://u:hun/ter2@h:6379", "%2F"),
+            ("redis://u:12/hunter2@h:6379", "%2F"),
+            ("redis://u:12?hunter2@h:6379", "%3F"),
+            ("redis://u:12#hunter2@h:6379", "%23"),
+            ("redis+sentinel://u:hun/ter2@h:26379/ledger", "%2F"),
+            ("redis+cluster://u:hun#ter2@h:7000", "%23"),
+            ("redis://hunter2@h:6379", ":PASSWORD@HOST"),
+            ("redis://u:hunter2", "not a port"),
+            ("redis://h:0", "not a port"),
+            ("redis://h:70000", "not a port"),
+            ("redis+cluster://a:7000,b:hunter2", "not a port"),
+            ("redis://h:6379/hunter2", "the number of a database"),
+            ("redis://h:6379?db=2", "not known"),
+            ("redis://h:6379/0?protocol=resp3", "RESP2"),
+            ("redis://h:6379/0?protocol=3", "RESP2"),
+            ("unix:/run/redis.sock?protocol=resp3", "RESP2"),
+            ("unix:/run/redis.sock?password=hunter2", "not known"),
+            ("rediss://h:6379#insecure", "--redis-ca-file"),
+        ] {
+            let why = check(bad).unwrap_err();
+            assert!(why.contains(words), "{bad}: {why}");
+            assert!(!why.contains("hun") && !why.contains("ter2"), "{bad}: {why}");
+        }
+    }
+}
