@@ -108,7 +108,9 @@ async fn sequence<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) ->
         let mut call = SEQUENCE.prepare_invoke();
         call.key(sale.keys.state()).invoke_async::<[redis::Value; 3]>(&mut conn).await.map_err(Failure::from)
     };
-    let [run_id, incarnation, sequence] = lane.in_time(live, asked).await?.map(|value| text(&value));
+    // What is not text equals neither, so that no round counts.
+    let [run_id, incarnation, sequence] =
+        lane.in_time(live, asked).await?.map(|value| text(&value).unwrap_or_default());
     if *run_id != *live.run_id {
         return Err(Failure::NotDone(format!("the ledger is served by run_id {run_id}")));
     }
@@ -116,7 +118,7 @@ async fn sequence<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) ->
         sale.found_incarnation(&incarnation);
         return Err(Failure::NotDone(format!("the ledger has the incarnation {incarnation}")));
     }
-    sequence.parse().map_err(|_| Failure::Unknown(format!("a sequence that can't be read: {sequence:?}")))
+    sequence.parse().map_err(|_| Failure::unreadable(format!("a sequence that can't be read: {sequence:?}")))
 }
 
 /// How often rounds are made.
