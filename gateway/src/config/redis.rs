@@ -76,8 +76,11 @@ fn authorities(path: &str) -> Result<Option<Vec<u8>>, String> {
     std::fs::read(path).map(Some).map_err(|error| error.to_string())
 }
 
-/// The gateway's own certificate and its key, in PEM, which belong together.
-fn client_pair(files: &TlsFiles) -> Result<Option<(Vec<u8>, Vec<u8>)>, String> {
+/// A certificate and its key, in PEM.
+type Pair = (Vec<u8>, Vec<u8>);
+
+/// The gateway's own certificate and its key, which belong together.
+fn client_pair(files: &TlsFiles) -> Result<Option<Pair>, String> {
     check_pair(files).map_err(|problems| problems.join("; "))?;
     let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());
     Ok(Some((read(&files.cert)?, read(&files.key)?)))
