@@ -151,10 +151,11 @@ impl<D: Dial> Lane<D> {
         false
     }
 
-    /// The connection, if there is one at the moment.
+    /// The connection, if there is one at the moment; not one to a Redis that is known to be replaced, where a call would end
+    /// without an outcome.
     #[must_use]
     pub fn live(&self) -> Option<Live<D::Conn>> {
-        self.live.borrow().clone()
+        self.live.borrow().clone().filter(|live| live.moves == self.dial.moves())
     }
 
     /// Calls a script over this very connection, whose run_id the arguments carry. No answer in
