@@ -62,8 +62,8 @@ fn sold_out(buyer: &str, last: bool) -> Told {
         sold_out: vec![SoldOut {
             items: vec!["model:a".to_owned()],
             last,
-            asked: at(16) + SignedDuration::from_millis(500),
-            told: at(16) + SignedDuration::from_millis(505),
+            asked: at(15) + SignedDuration::from_millis(500),
+            told: at(15) + SignedDuration::from_millis(505),
         }],
         ..told(buyer, Outcome::SoldOut)
     }
