@@ -105,8 +105,10 @@ async fn a_sale_that_is_applied_at_once_after_a_purge_is_another_at_every_gatewa
         let applied = apply(&one, &real).await;
         assert_eq!((applied.status, &applied.json["outcome"]), (200, &json!("created")), "{}", applied.text);
         assert_eq!(one.get(PAGE).await.json["name"], "The day", "what was answered is served");
+        // One who is new is refused nothing for the sale before either, which was closed.
+        sells(&other, "new", 5_000 + round).await;
         let again = sells(&other, "alice", 5_000 + round).await;
-        assert_eq!((again.id(), &again.json["number"]), (before.id(), &json!(1)));
+        assert_eq!((again.id(), &again.json["number"]), (before.id(), &json!(2)));
         sells(&one, "bob", 5_000 + round).await;
         shows(&other, "The day").await;
         assert_eq!(redis.run::<Option<String>>("HGET lg:purged small"), None);
@@ -119,8 +121,8 @@ async fn a_sale_that_is_applied_at_once_after_a_purge_is_another_at_every_gatewa
         }
         has_no_fault(&[&one, &other]).await;
         let audit = balanced(&one).await;
-        assert_eq!(audit["reservations"]["held"], 2, "{audit}");
-        for sub in ["alice", "bob"] {
+        assert_eq!(audit["reservations"]["held"], 3, "{audit}");
+        for sub in ["new", "alice", "bob"] {
             let list = one.get_as(sub, &format!("{PAGE}/reservations")).await;
             let id = list.json["reservations"][0]["id"].as_str().unwrap().to_owned();
             assert_eq!(one.confirm(&id, "pay", 1).await.status, 200);
