@@ -1,6 +1,6 @@
-//! A token that is accepted names a subject of 1 to 255 visible ASCII characters and inner blanks and has not expired, whatever stands in it
-//! besides. What nobody signed with the secret is never accepted: not the bytes themselves, and not a token with one
-//! character changed.
+//! A token that is accepted names a subject of 1 to 255 visible ASCII characters and inner blanks and has not expired, but for
+//! the leeway, whatever stands in it besides. What nobody signed with the secret is never accepted: not the bytes themselves,
+//! and not a token with one character changed.
 //!
 //! The bytes are a header and claims with a line end between them; they are signed here.
 
@@ -53,9 +53,10 @@ pub(super) fn run(bytes: &[u8]) {
     let said: Said = serde_json::from_slice(claims).unwrap_or_else(|e| panic!("no JSON was accepted: {e}"));
     assert_eq!(said.sub, **sub);
     let exp = said.exp.as_f64().unwrap_or_else(|| panic!("no exp was accepted: {said:?}"));
-    assert!(exp + 2.0 > NOW_S as f64, "it has expired: {said:?}");
+    let leeway = AuthSettings::default().leeway_s as f64;
+    assert!(exp + leeway > NOW_S as f64, "it has expired: {said:?}");
     if let Some(nbf) = said.nbf.as_ref().and_then(Value::as_f64) {
-        assert!(nbf <= NOW_S as f64 + 2.0, "it is not valid yet: {said:?}");
+        assert!(nbf <= NOW_S as f64 + leeway, "it is not valid yet: {said:?}");
     }
     let header: Head =
         serde_json::from_slice(header).unwrap_or_else(|e| panic!("no header was accepted: {e}"));
