@@ -13,7 +13,9 @@ use gateway::ledger::heal::{Fence, Healer};
 use gateway::ledger::hearsay::Hearsay;
 
 use crate::harness::redis::Redis;
+use crate::model::crash::Past;
 use crate::model::link::Fault;
+use crate::model::sale::Clocks;
 use crate::model::world::{Gate, Ledger, ops};
 use crate::model::{START, World, simple, tap};
 
@@ -58,6 +60,24 @@ fn winners_are_known_here_before_their_sequence_is() {
         over.store(true, SeqCst);
         watching.join().unwrap();
         assert_eq!(early.load(SeqCst), 0, "sequences that were known before their winners");
+    });
+}
+
+/// Also if another gateway made it: the read model must not refuse the next tap of a buyer who has just seen one.
+#[test]
+fn a_buyer_who_was_shown_a_reservation_counts_as_a_buyer_who_has_one() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        ledger.set_time(START).await;
+        ledger.apply(&simple(&sale)).await;
+        let (here, elsewhere) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
+        let mark = BuyerHash::new(&sale, "ada").mark();
+        assert!(matches!(elsewhere.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
+        assert!(!here.sale.may_have_won(mark), "it reads no journal");
+        assert!(matches!(here.reserve(&[tap("ada", "k")], false).await[..], [Decision::Replayed(..)]));
+        assert!(here.sale.may_have_won(mark));
     });
 }
 
@@ -136,6 +156,32 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
         // It has carried out each call: what nothing was acknowledged of.
         let page = former.audit(&sale).await;
         assert_eq!((page.reservations.held, page.reservations.cancelled), (3, 1));
+    });
+}
+
+/// After a failover the gateway that showed a change may be the only one that has it.
+#[test]
+fn what_was_only_shown_here_is_replayed_from_here() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        ledger.set_time(START).await;
+        ledger.apply(&simple(&sale)).await;
+        let mut past = Past::new(&ledger, 1);
+        past.note(&ledger, &sale, Clocks::default(), false).await;
+        let (here, elsewhere) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
+        let taps = [tap("ada", "k"), tap("bob", "k")];
+        elsewhere.reserve(&taps[..1], false).await;
+        elsewhere.reserve(&taps[1..], false).await;
+        // One to a tap, one in a list.
+        assert!(matches!(here.reserve(&taps[..1], false).await[..], [Decision::Replayed(..)]));
+        let list = changes::read(&here.lane, &here.sale, &buyer_part(&sale, "bob")).await;
+        assert_eq!(list.map(|(list, _)| list.len()), Ok(1));
+        past.crash(&ledger, std::slice::from_ref(&here), 0).await;
+        assert_eq!(ledger.audit(&sale).await.reservations.held, 2);
+        let again = here.reserve(&taps, false).await;
+        assert!(again.iter().all(|again| matches!(again, Decision::Replayed(..))), "{again:?}");
     });
 }
 

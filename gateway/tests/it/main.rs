@@ -10,10 +10,12 @@
 
 mod acknowledged;
 mod archive;
+mod batches;
 mod browsers;
 mod change_of_server;
 mod cluster;
 mod connections;
+mod consumer;
 mod contract_admin;
 mod contract_cli;
 mod contract_definition;

@@ -16,7 +16,7 @@ use crate::model::world::{Gate, Ledger};
 use crate::model::{START, World, simple, tap};
 
 /// A ledger, and a sale in it.
-async fn applied(world: &World) -> (Rc<Ledger>, String) {
+pub async fn applied(world: &World) -> (Rc<Ledger>, String) {
     let (ledger, id) = (world.ledger.clone(), world.ledger.fresh());
     ledger.set_time(START).await;
     ledger.apply(&simple(&id)).await;

@@ -272,7 +272,7 @@ impl Life<'_> {
         let mut report = self.ledger.audit(self.id()).await;
         if self.following {
             for gate in &self.gates {
-                agrees(&report, gate).await;
+                agrees(self.ledger, &report, gate).await;
             }
         }
         same(op, (report.verdict, report.problems), (Verdict::Balanced, Vec::new()))?;

@@ -52,7 +52,7 @@ pub struct Model {
 }
 
 /// What a ledger's state has of its clocks: the latest `TIME` that was noted, and the sale clock then.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Clocks {
     noted: i64,
     clock: i64,

@@ -36,7 +36,7 @@ use crate::harness::redis::Redis;
 /// `now()` of tests.
 pub const TEST_CLOCK: &str = include_str!("clock.lua");
 /// Long enough for any machine: nothing here is decided by the time that it takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// A batch of a gateway whose definition is outdated waits this long for the new one.
 const OUTDATED: Duration = Duration::from_millis(2);
 /// So long somebody waits for an answer that is held back until he has gone.
@@ -87,6 +87,16 @@ impl World {
         let local = LocalSet::new();
         let ledger = Rc::new(local.block_on(&runtime, Ledger::new(&redis.url())));
         Self { runtime, local, redis, ledger }
+    }
+
+    /// No journal consumer can read a journal until the answer is called.
+    pub async fn stop_reading(&self) -> impl Fn() {
+        self.redis.run::<()>("ACL SETUSER default -xread -xrange");
+        eventually("a read is refused", || async {
+            (!self.redis.run::<Vec<Value>>("ACL LOG").is_empty()).then_some(())
+        })
+        .await;
+        || self.redis.run::<()>("ACL SETUSER default +xread +xrange")
     }
 
     /// Runs something that may start local tasks.
@@ -174,8 +184,12 @@ impl Ledger {
 
     /// A gateway that knows the sale as it is now, and learns nothing more of its definition.
     pub async fn gate(&self, at: usize, sale: &str) -> Gate {
-        let sale = load(&mut self.conn.clone(), &self.scripts, sale).await.unwrap();
-        self.gate_of(at, Arc::new(sale), None, Arc::default())
+        self.gate_of(at, Arc::new(self.load(sale).await), None, Arc::default())
+    }
+
+    /// The sale as it is now.
+    pub async fn load(&self, sale: &str) -> Sale {
+        load(&mut self.conn.clone(), &self.scripts, sale).await.unwrap()
     }
 
     /// A gateway that follows the sale's journal.
@@ -228,12 +242,12 @@ impl Gate {
     /// Taps that are there at once: one batch, in this order. Only what the contract speaks of is kept of the answers.
     pub async fn reserve(&self, taps: &[Tap], outdated: bool) -> Vec<Decision> {
         let patience = if outdated { OUTDATED } else { PATIENCE };
-        self.reserve_in(taps, patience).await
+        self.reserve_within(taps, patience).await
     }
 
     /// The same, and nobody waits for the answer, which is late and comes then.
     pub async fn reserve_and_leave(&self, taps: &[Tap]) -> Vec<Decision> {
-        let told = self.reserve_in(taps, LEFT).await;
+        let told = self.reserve_within(taps, LEFT).await;
         if self.link.is_met() {
             self.link.held().await;
             self.link.let_go().await;
@@ -241,7 +255,8 @@ impl Gate {
         told
     }
 
-    async fn reserve_in(&self, taps: &[Tap], patience: Duration) -> Vec<Decision> {
+    /// The same, for somebody who waits for so long.
+    pub async fn reserve_within(&self, taps: &[Tap], patience: Duration) -> Vec<Decision> {
         let late = Instant::now() + patience;
         let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
         let taps = taps.iter().map(|tap| async move {
