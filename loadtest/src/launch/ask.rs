@@ -36,7 +36,7 @@ const CLOCK_OFF_MAX: Duration = Duration::from_secs(60);
 /// Some thousand stores: enough that buyers of a large sale do not all want the same few.
 const STORE_PAGES_MAX: usize = 100;
 const PREPARING_TIMEOUT: Duration = Duration::from_secs(10);
-/// A gateway learns of a new sale within a second or so.
+/// A gateway learns of a new sale, or of all when it is started, within a second or so.
 const SHOWN_POLL: Duration = Duration::from_millis(50);
 
 /// Asks for the time on one connection several times; the first call also opens it.
@@ -138,13 +138,22 @@ pub(super) async fn check_tokens(client: &Client, target: &Target, tokens: &Toke
 
 async fn get<T: DeserializeOwned>(client: &Client, gateway: usize, path: &str) -> Result<T, Failure> {
     let limit = Instant::now() + PREPARING_TIMEOUT;
-    let answer = client.send(gateway, &Request::get(path.to_owned()), PREPARING_TIMEOUT, limit).await;
     let url = format!("{}{path}", client.gateway(gateway));
-    let reply = answer.reply.map_err(|error| Failure::Outside(format!("{url}: {error}")))?;
-    match reply.status {
-        200 => serde_json::from_str(&reply.body)
-            .map_err(|error| Failure::Outside(format!("{url} answered what can't be read: {error}"))),
-        404 => Err(Failure::Usage(format!("{url} is not found"))),
-        status => Err(Failure::Outside(format!("{url} answered {status}"))),
+    loop {
+        let answer = client.send(gateway, &Request::get(path.to_owned()), PREPARING_TIMEOUT, limit).await;
+        let reply = answer.reply.map_err(|error| Failure::Outside(format!("{url}: {error}")))?;
+        match reply.status {
+            200 => {
+                return serde_json::from_str(&reply.body).map_err(|error| {
+                    Failure::Outside(format!("{url} answered what can't be read: {error}"))
+                });
+            }
+            404 => return Err(Failure::Usage(format!("{url} is not found"))),
+            // One that has just been started has not read the ledger yet.
+            503 if Instant::now() < limit => tokio::time::sleep(SHOWN_POLL).await,
+            status => {
+                return Err(Failure::Outside(format!("{url} answered {status}: {}", reply.body.trim())));
+            }
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Faults that are nobody's: answers that are lost on the way are no broken promise.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::through;
@@ -35,6 +35,7 @@ fn answers_that_are_lost_on_the_way_pass() {
         answers_to_two_fingers_that_are_lost_when_stock_runs_out_pass,
         answers_to_amendments_and_payments_that_are_lost_on_the_way_pass,
         a_bad_network_before_two_gateways_passes,
+        a_gateway_that_has_yet_to_read_the_ledger_is_waited_for,
     );
 }
 
@@ -68,6 +69,20 @@ fn answers_to_amendments_and_payments_that_are_lost_on_the_way_pass() {
     run.assert_passed();
     assert!(run.answered("amend") > 0 && run.answered("confirm") > 0, "{}", run.text);
     assert!(run.verdict()["lost"]["connection broken"].as_u64() > Some(0), "{}", run.text);
+}
+
+fn a_gateway_that_has_yet_to_read_the_ledger_is_waited_for() {
+    let stage = Stage::set(1);
+    stage.apply(&definition(-60, true));
+    let asked = Arc::new(Count::default());
+    let counts = Arc::clone(&asked);
+    let run = through(&stage, "spike", &["--buyers", "3"], move |request, gateway| {
+        let is_early = request.path.ends_with("/small") && counts.next() < 3;
+        let not_yet = || Answer::problem(503, "overloaded", serde_json::json!({"retry_after_ms": 1000}));
+        if is_early { Some(not_yet()) } else { gateway.answer(request) }
+    });
+    run.assert_passed();
+    assert!(asked.next() >= 4, "{}", run.text);
 }
 
 /// Of a hundred calls with a token a third does not get through, or late: requests and answers are lost, or told to come again.
