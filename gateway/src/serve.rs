@@ -130,6 +130,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
         service_addresses: config.service_addresses.clone(),
         rates: rates.clone(),
         metrics: metrics.clone(),
+        hearsay: hearsay.clone(),
     };
     let scripts = shared.scripts.clone();
     let scripts_print = scripts.print();
@@ -184,6 +185,7 @@ pub fn serve(config: ServeConfig, scripts: Scripts, ready: impl FnOnce(Addresses
             scripts_loaded,
             caught_up,
             draining: draining.clone(),
+            hearsay: hearsay.clone(),
             durability,
             metrics: metrics.clone(),
             sales: sales.clone(),

@@ -24,6 +24,7 @@ use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifie
 use crate::ledger::batch::{Deadlines, Queue, QueueLimits};
 use crate::ledger::dial::Redis;
 use crate::ledger::follow::CaughtUp;
+use crate::ledger::hearsay::Hearsay;
 use crate::ledger::lane::Lane;
 use crate::ledger::lanes::Lanes;
 use crate::ledger::memory::{Sale, Sales};
@@ -67,6 +68,8 @@ pub struct Shared {
     pub rates: Arc<Limits>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// As whom it takes part in the fleet.
+    pub hearsay: Arc<Hearsay>,
 }
 
 /// Limits of the requests of one worker.
@@ -100,7 +103,10 @@ pub struct Worker {
 pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
     runtime::run(async move {
         let uses = shared.metrics.redis(User::Lane);
-        let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), uses);
+        // Nothing is acknowledged before peers would wait for this gateway in a recovery.
+        let membership = shared.hearsay.clone();
+        let joined = async move { membership.joined().await };
+        let lanes = Lanes::open_after(joined, shared.redis.clone(), shared.scripts.clone(), uses);
         let (limits, door) = (shared.connections, shared.door.clone());
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
@@ -165,7 +171,8 @@ impl Worker {
     /// Whether every sale is read and its Redis can be asked.
     fn can_decide(&self) -> bool {
         let can_ask = |sale: &Arc<Sale>| self.lane(sale).live().is_some();
-        self.shared.caught_up.age().is_some() && self.sales().all().iter().all(can_ask)
+        let is_up = self.shared.hearsay.has_joined() && self.shared.caught_up.age().is_some();
+        is_up && self.sales().all().iter().all(can_ask)
     }
 
     /// All sales.

@@ -312,6 +312,9 @@ impl Follower<'_> {
             sale.found_incarnation(&incarnation);
         }
         let known = self.sales.get(id);
+        let epoch: String =
+            redis::cmd("HGET").arg(keys.state()).arg("run_id").query_async(&mut self.conn).await?;
+        let is_served = epoch == run_id(&mut self.conn).await?;
         if let Some(sale) = &known {
             if sale.incarnation() != incarnation {
                 return Err(Refusal::Incarnation { incarnation, run_id: String::new() }.into());
@@ -320,13 +323,8 @@ impl Follower<'_> {
                 return Err(Refusal::Behind(sequence).into());
             }
             // What was read of it before must not be forgotten as long as it may be missing here.
-            let serves = redis::cmd("HGET")
-                .arg(keys.state())
-                .arg("run_id")
-                .query_async::<String>(&mut self.conn)
-                .await?;
-            if serves != run_id(&mut self.conn).await? {
-                return Err(Refusal::Epoch(serves).into());
+            if !is_served {
+                return Err(Refusal::Epoch(epoch).into());
             }
         }
         let position = entry_at(&mut self.conn, &keys, sequence).await?;
@@ -353,6 +351,10 @@ impl Follower<'_> {
                 sale.kept().begin(sequence, entries);
                 sale.set_read_to(sequence);
                 sale.has_read(sequence, self.scripts);
+                if is_served {
+                    // After a failover this gateway was there before, even if no tick has been run until then.
+                    sale.reaped().worked();
+                }
                 self.sales.insert(Arc::new(sale));
             }
         }

@@ -16,6 +16,9 @@ use crate::ops::report::GatewayReport;
 /// For how long it is remembered that a gateway was heard of.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
+/// A gateway joins after this time at the latest, whatever its peers do: one that crashed is listed for a while.
+const JOIN_MAX: Duration = Duration::from_secs(3);
+
 /// Who lives, as Redis told it.
 #[derive(Debug, Clone)]
 pub struct Heard {
@@ -36,8 +39,18 @@ pub struct Hearsay {
     is_leaving: AtomicBool,
     at_once: Notify,
     said: watch::Sender<bool>,
+    joining: Mutex<Option<Joining>>,
+    joined: watch::Sender<bool>,
     /// By id; not of one that has ended as it was told to.
     heard_of: Mutex<BTreeMap<String, HeardOf>>,
+}
+
+/// Peers that may not have received this gateway's membership yet.
+#[derive(Debug)]
+struct Joining {
+    since: Instant,
+    /// By id, with the number of the heartbeat after which the peer has it: the second one after this gateway's first.
+    peers: BTreeMap<String, u64>,
 }
 
 /// A gateway that was heard of.
@@ -61,6 +74,8 @@ impl Hearsay {
             is_leaving: AtomicBool::new(false),
             at_once: Notify::new(),
             said: watch::Sender::new(false),
+            joining: Mutex::default(),
+            joined: watch::Sender::new(false),
             heard_of: Mutex::default(),
         }
     }
@@ -89,6 +104,18 @@ impl Hearsay {
         self.is_leaving.load(Relaxed)
     }
 
+    /// Whether every peer would wait for this gateway's report in a recovery. Until then it must not acknowledge a change:
+    /// a peer that recovers the ledger without it would lose what only this gateway acknowledged.
+    #[must_use]
+    pub fn has_joined(&self) -> bool {
+        *self.joined.borrow()
+    }
+
+    /// Waits until [`Self::has_joined`].
+    pub async fn joined(&self) {
+        let _ = self.joined.subscribe().wait_for(|joined| *joined).await;
+    }
+
     /// Tells the fleet that this gateway leaves, so that nobody takes it for one that has crashed. Not longer than this.
     pub async fn leave(&self, patience: Duration) {
         self.is_leaving.store(true, Relaxed);
@@ -105,17 +132,37 @@ impl Hearsay {
         was_leaving: bool,
     ) {
         self.remember(&live);
+        self.join(&live);
         self.latest.store(Some(Arc::new(Heard { at: Instant::now(), live, limits })));
         if was_leaving {
             self.said.send_replace(true);
         }
     }
 
+    /// A peer writes its heartbeat and reads the members in one call. Its first one after this gateway's has read this
+    /// gateway; when its second one is there, it has taken that in.
+    fn join(&self, live: &BTreeMap<String, String>) {
+        if self.has_joined() {
+            return;
+        }
+        let beats = |id: &String| live.get(id).map(|text| report(text).beats);
+        let mut joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        let joining = joining.get_or_insert_with(|| {
+            let peers = live.keys().filter(|id| **id != self.id);
+            let peers = peers.filter_map(|id| Some((id.clone(), beats(id)? + 2))).collect();
+            Joining { since: Instant::now(), peers }
+        });
+        joining.peers.retain(|id, has_it_at| beats(id).is_some_and(|beats| beats < *has_it_at));
+        if joining.peers.is_empty() || joining.since.elapsed() > JOIN_MAX {
+            self.joined.send_replace(true);
+        }
+    }
+
     fn remember(&self, live: &BTreeMap<String, String>) {
         let now = Instant::now();
         let mut heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, report) in live {
-            let report: GatewayReport = serde_json::from_str(report).unwrap_or_default();
+        for (id, text) in live {
+            let report = report(text);
             // It is listed for some seconds after its last word.
             let has_ended =
                 report.draining && heard_of.get(id).is_some_and(|known| known.beats == report.beats);
@@ -137,15 +184,43 @@ impl Hearsay {
         lived.map(|(id, known)| (id.clone(), known.listen.clone())).collect()
     }
 
-    /// Waits until the next report is due.
+    /// Waits until the next report is due: sooner as long as this gateway has not joined.
     pub(super) async fn next(&self, beat: Duration) {
+        let beat = if self.has_joined() { beat } else { beat / 10 };
         let _ = tokio::time::timeout(beat, self.at_once.notified()).await;
     }
+}
+
+fn report(text: &str) -> GatewayReport {
+    serde_json::from_str(text).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gateway_has_joined_once_every_peer_has_had_two_heartbeats_or_is_gone() {
+        let fleet = Hearsay::new("here".into());
+        let heard = |peers: &[(&str, u64)]| {
+            let own = (fleet.id.clone(), r#"{"beats": 1}"#.to_owned());
+            let peers =
+                peers.iter().map(|(id, beats)| ((*id).to_owned(), format!(r#"{{"beats": {beats}}}"#)));
+            fleet.heard(peers.chain([own]).collect(), BTreeMap::new(), false);
+            fleet.has_joined()
+        };
+        assert!(!heard(&[("a", 7), ("b", 90)]));
+        assert!(!heard(&[("a", 8), ("b", 92)]), "the first heartbeat may still be on its way back to a");
+        // One that comes later finds this gateway with its first heartbeat.
+        assert!(!heard(&[("a", 8), ("c", 1)]));
+        assert!(heard(&[("a", 9), ("c", 1)]));
+        assert!(heard(&[("a", 9), ("d", 1)]));
+
+        let alone = Hearsay::new("here".into());
+        assert!(!alone.has_joined());
+        alone.heard([(alone.id.clone(), "{}".to_owned())].into(), BTreeMap::new(), false);
+        assert!(alone.has_joined());
+    }
 
     #[tokio::test]
     async fn who_leaves_is_asked_at_once_and_waits_until_it_was_said() {

@@ -32,13 +32,28 @@ impl<D: Dial> Lanes<D> {
     /// Lanes that are kept open from now on.
     #[must_use]
     pub fn open(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
+        Self::open_after(std::future::ready(()), dial, scripts, uses)
+    }
+
+    /// Lanes that are kept open once this is done.
+    #[must_use]
+    pub fn open_after(
+        start: impl Future<Output = ()> + 'static,
+        dial: D,
+        scripts: Arc<Scripts>,
+        uses: Arc<RedisUse>,
+    ) -> Rc<Self> {
         let is_one = matches!(dial.holder(0), Holder::Only);
         let lanes = Self::over(Lane::new(dial, scripts, uses));
-        if is_one {
-            tokio::task::spawn_local(lanes.one.clone().keep_open());
-        } else {
-            tokio::task::spawn_local(lanes.clone().keep_to_masters());
-        }
+        let opened = lanes.clone();
+        tokio::task::spawn_local(async move {
+            start.await;
+            if is_one {
+                opened.one.clone().keep_open().await;
+            } else {
+                opened.keep_to_masters().await;
+            }
+        });
         lanes
     }
 

@@ -11,6 +11,7 @@ use redis::aio::ConnectionLike;
 use crate::ledger::durability::{Durability, Setting};
 use crate::ledger::fit::misfit;
 use crate::ledger::follow::CaughtUp;
+use crate::ledger::hearsay::Hearsay;
 use crate::ledger::memory::Sales;
 use crate::ledger::outage::Outage;
 use crate::ledger::scripts::Failure;
@@ -32,6 +33,8 @@ pub struct Health {
     pub caught_up: Arc<CaughtUp>,
     /// Whether we are on the way out.
     pub draining: Arc<AtomicBool>,
+    /// Whether the fleet has received that this gateway is a member.
+    pub hearsay: Arc<Hearsay>,
     /// Whether Redis keeps what an acknowledgement promises.
     pub durability: Durable,
     /// How this gateway's batch connections and its journal consumer fare.
@@ -119,7 +122,11 @@ impl Health {
         if !self.scripts_loaded.load(Ordering::Relaxed) {
             reasons.push("the scripts are not loaded".to_owned());
         }
-        reasons.extend(self.connections());
+        if self.hearsay.has_joined() {
+            reasons.extend(self.connections());
+        } else {
+            reasons.push("this gateway waits until all others have received that it is a member".to_owned());
+        }
         match self.caught_up.age() {
             None => reasons.push(self.journal("the journal has not been read to its end yet".to_owned())),
             Some(age) if age > BEHIND_MAX => {

@@ -21,10 +21,10 @@ async fn pair(options: &[&str]) -> ((Redis, u16), (Redis, u16)) {
     ((primary, port), replica)
 }
 
-/// Waits until a replica has the records of so many buyers.
-async fn has(replica: &Redis, buyers: usize) {
-    eventually("the replica has them", || async {
-        (replica.run::<usize>("HLEN lg:{small}:records") == buyers).then_some(())
+/// Waits until a replica has so much of the sale.
+async fn has(replica: &Redis, part: &str, at_least: usize) {
+    eventually("the replica has it", || async {
+        (replica.run::<usize>(&format!("HLEN lg:{{small}}:{part}")) >= at_least).then_some(())
     })
     .await;
 }
@@ -44,6 +44,8 @@ async fn a_name_that_leads_to_a_promoted_replica_is_followed_in_mid_spike() {
     let (one, two) = (Gateway::start_at(name.url(), &[]).await, Gateway::start_at(name.url(), &[]).await);
     open(&one, &stock(200)).await;
     known(&two, "small").await;
+    // What defines a sale is not replayed.
+    has(&next, "state", 1).await;
 
     let spike = Spike::start(&[&one, &two], "b", 300, &far());
     spike.won(40).await;
@@ -70,7 +72,7 @@ async fn a_former_primary_that_still_takes_writes_is_left_as_well() {
     open(&gateway, &small()).await;
     let alice = gateway.reserve("alice", "k1", &white()).await;
     assert_eq!(alice.status, 201, "{}", alice.text);
-    has(&next, 1).await;
+    has(&next, "records", 1).await;
     next.run::<()>("REPLICAOF NO ONE");
     name.lead_to(&next);
     eventually("the ledger of the new one is the sale's", || async {
@@ -83,7 +85,7 @@ async fn a_former_primary_that_still_takes_writes_is_left_as_well() {
         (reply.status < 300).then_some(reply)
     })
     .await;
-    assert_eq!((bob.status, bob.json["number"].as_u64()), (201, Some(2)));
+    assert_eq!(bob.json["number"].as_u64(), Some(2), "{}", bob.text);
     let again = gateway.reserve("alice", "k1", &white()).await;
     assert_eq!((again.status, again.id()), (200, alice.id()));
     assert_eq!(next.run::<usize>("HLEN lg:{small}:records"), 2);
@@ -107,7 +109,7 @@ async fn a_replica_is_left_until_the_name_leads_to_a_primary() {
     ready(&gateway, true).await;
     open(&gateway, &small()).await;
     assert_eq!(gateway.reserve("alice", "k1", &white()).await.status, 201);
-    has(&replica, 1).await;
+    has(&replica, "records", 1).await;
 
     // The primary is demoted, and its replica with it promoted, before the name leads there.
     replica.run::<()>("REPLICAOF NO ONE");
@@ -123,7 +125,8 @@ async fn a_replica_is_left_until_the_name_leads_to_a_primary() {
         (reply.status < 300).then_some(reply)
     })
     .await;
-    assert_eq!((bob.status, bob.json["number"].as_u64()), (201, Some(2)));
+    // The first answer may have been lost with a connection: 200 then.
+    assert_eq!(bob.json["number"].as_u64(), Some(2), "{}", bob.text);
     // Operators' calls, too, go to the new one.
     assert_eq!(gateway.lever("pause", &serde_json::json!({})).await.status, 200);
     assert_eq!(gateway.audit().await["verdict"], "balanced");
@@ -145,7 +148,7 @@ async fn with_fsync_a_promoted_replica_is_not_taken_for_the_redis_that_synced() 
     })
     .await;
     assert_eq!(gone.reserve("early", "k1", &white()).await.status, 201);
-    has(&next, 1).await;
+    has(&next, "records", 1).await;
     gone.kill();
     next.run::<()>("REPLICAOF NO ONE");
     name.lead_to(&next);

@@ -61,6 +61,27 @@ async fn ceilings_are_divided_by_the_gateways_that_live() {
     in_force(&third, "gateway", "500:45").await;
 }
 
+/// Otherwise a peer that recovers the ledger in that instant would lose what only the new member has acknowledged.
+#[tokio::test]
+async fn a_gateway_decides_nothing_before_every_peer_has_received_that_it_is_a_member() {
+    let redis = Redis::start();
+    let mut fleet = vec![Gateway::start(&redis).await];
+    open(&fleet[0], &small()).await;
+    for count in 2..6 {
+        let new = Gateway::spawn(&redis, &[]);
+        let tap = eventually("the new member decides", || async {
+            let tap = new.reserve(&format!("buyer-{count}"), "k", &white()).await;
+            (tap.status == 201).then_some(tap)
+        });
+        tap.await;
+        for peer in &fleet {
+            let metrics = peer.ops_get("/metrics").await.text;
+            assert!(metrics.contains(&format!("launchgate_fleet_gateways {count}\n")), "not {count}");
+        }
+        fleet.push(new);
+    }
+}
+
 #[tokio::test]
 async fn what_a_gateway_has_answered_is_told_to_the_fleet() {
     let redis = Redis::start();

@@ -12,7 +12,7 @@ const NONE: i64 = i64::MAX;
 /// Written by the reaper.
 pub struct Reaped {
     since: Instant,
-    /// When a tick and its sweeps last worked, in microseconds after `since`.
+    /// When a tick and its sweeps last worked, or the sale was read from the Redis that serves it, in microseconds after `since`.
     worked_at: AtomicU64,
     /// As of the last tick, in ms.
     sale_clock: AtomicI64,
@@ -69,7 +69,7 @@ impl Reaped {
 
     pub(in crate::ledger) fn worked(&self) {
         let at = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
-        self.worked_at.store(at, Relaxed);
+        self.worked_at.store(at.max(1), Relaxed);
     }
 
     /// When a tick and its sweeps last worked here.
