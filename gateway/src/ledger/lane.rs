@@ -1,6 +1,6 @@
 //! A lane: one connection to Redis that is kept open, and the calls that go over it one by one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,6 +35,8 @@ pub struct Lane<D: Dial> {
     /// Redis answers, and refuses what taps need.
     refusal: Outage,
     uses: Arc<RedisUse>,
+    /// Whether calls may go over it; shared by all lanes of a thread.
+    decides: Rc<Cell<bool>>,
 }
 
 /// A connection and the Redis process at its other end.
@@ -59,6 +61,16 @@ impl<D: Dial> Lane<D> {
     /// A lane that connects as soon as [`Lane::keep_open`] runs.
     #[must_use]
     pub fn new(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
+        Self::deciding(dial, scripts, uses, Rc::new(Cell::new(true)))
+    }
+
+    /// One over which calls may go while this holds.
+    pub(super) fn deciding(
+        dial: D,
+        scripts: Arc<Scripts>,
+        uses: Arc<RedisUse>,
+        decides: Rc<Cell<bool>>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             dial,
             scripts,
@@ -67,12 +79,13 @@ impl<D: Dial> Lane<D> {
             outage: Outage::of("a lane can't reach Redis"),
             refusal: Outage::of("Redis refuses what taps need"),
             uses,
+            decides,
         })
     }
 
     /// A lane to another place, for the same user.
     pub(super) fn beside(&self, dial: D) -> Rc<Self> {
-        Self::new(dial, self.scripts.clone(), self.uses.clone())
+        Self::deciding(dial, self.scripts.clone(), self.uses.clone(), self.decides.clone())
     }
 
     /// Where it leads to.
@@ -151,11 +164,12 @@ impl<D: Dial> Lane<D> {
         false
     }
 
-    /// The connection, if there is one at the moment; not one to a Redis that is known to be replaced, where a call would end
+    /// The connection, if calls may go over it and there is one at the moment; not one to a Redis that is known to be replaced, where a call would end
     /// without an outcome.
     #[must_use]
     pub fn live(&self) -> Option<Live<D::Conn>> {
-        self.live.borrow().clone().filter(|live| live.moves == self.dial.moves())
+        let may_call = |live: &Live<D::Conn>| self.decides.get() && live.moves == self.dial.moves();
+        self.live.borrow().clone().filter(may_call)
     }
 
     /// Calls a script over this very connection, whose run_id the arguments carry. No answer in

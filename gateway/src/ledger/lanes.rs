@@ -1,6 +1,6 @@
 //! The lanes of one thread: one to a Redis that has all sales, one to each master of a cluster.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ impl<D: Dial> Lanes<D> {
         Self::open_after(std::future::ready(()), dial, scripts, uses)
     }
 
-    /// Lanes that are kept open once this is done.
+    /// Lanes that are kept open from now on, and over which calls may go once this is done.
     #[must_use]
     pub fn open_after(
         start: impl Future<Output = ()> + 'static,
@@ -43,17 +43,17 @@ impl<D: Dial> Lanes<D> {
         scripts: Arc<Scripts>,
         uses: Arc<RedisUse>,
     ) -> Rc<Self> {
-        let is_one = matches!(dial.holder(0), Holder::Only);
-        let lanes = Self::over(Lane::new(dial, scripts, uses));
-        let opened = lanes.clone();
+        let (is_one, decides) = (matches!(dial.holder(0), Holder::Only), Rc::new(Cell::new(false)));
+        let lanes = Self::over(Lane::deciding(dial, scripts, uses, decides.clone()));
         tokio::task::spawn_local(async move {
             start.await;
-            if is_one {
-                opened.one.clone().keep_open().await;
-            } else {
-                opened.keep_to_masters().await;
-            }
+            decides.set(true);
         });
+        if is_one {
+            tokio::task::spawn_local(lanes.one.clone().keep_open());
+        } else {
+            tokio::task::spawn_local(lanes.clone().keep_to_masters());
+        }
         lanes
     }
 

@@ -122,10 +122,10 @@ impl Health {
         if !self.scripts_loaded.load(Ordering::Relaxed) {
             reasons.push("the scripts are not loaded".to_owned());
         }
-        if self.hearsay.has_joined() {
-            reasons.extend(self.connections());
-        } else {
-            reasons.push("this gateway waits until all others have received that it is a member".to_owned());
+        reasons.extend(self.connections());
+        if !self.hearsay.has_joined() {
+            let text = "this gateway waits until all others have received that it is a member".to_owned();
+            reasons.push(because(text, self.reason_of(User::Fleet)));
         }
         match self.caught_up.age() {
             None => reasons.push(self.journal("the journal has not been read to its end yet".to_owned())),
@@ -156,9 +156,13 @@ impl Health {
     }
 
     fn journal(&self, text: String) -> String {
+        because(text, self.reason_of(User::Follower))
+    }
+
+    /// Why Redis does not do what this user of it needs, if so.
+    fn reason_of(&self, user: User) -> Option<String> {
         let uses = self.metrics.redis_uses();
-        let consumer = uses.iter().filter(|(user, _)| *user == User::Follower);
-        because(text, consumer.filter_map(|(_, of_user)| of_user.reason()).next())
+        uses.iter().filter(|(of, _)| *of == user).find_map(|(_, of_user)| of_user.reason())
     }
 
     /// That Redis runs the tick of no sale. What the ledger of one sale refuses is that sale's own fault.
