@@ -7,16 +7,16 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use gateway::api::bodies::ReserveRequest;
 use gateway::domain::catalogue::Catalogue;
+use gateway::domain::decision::Shed;
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{fingerprint, parse_key, reservation_id};
 use gateway::domain::reservation::Reservation;
 use gateway::domain::rfc3339::rfc3339;
 use gateway::http::request;
 use gateway::http::respond::Refused;
-use gateway::http::view::ReserveRequest;
 use gateway::identify::{AuthSettings, Identifier, Keys, mint};
-use gateway::ops::metrics::labels::Shed;
 
 const SECRET: &str = "only for benches, and never for a gateway";
 const BODY: &[u8] =

@@ -13,13 +13,14 @@ use std::time::Duration;
 use clap::Parser;
 use futures_util::future::join_all;
 use gateway::admit::{Asked, Wish};
-use gateway::ledger::batch::{Deadlines, Decision, Queue, QueueLimits};
-use gateway::ledger::dial::{Conn, Redis};
-use gateway::ledger::follow;
-use gateway::ledger::keys::Keys;
-use gateway::ledger::lane::Lane;
-use gateway::ledger::lanes::Lanes;
-use gateway::ledger::scripts::{REAL_CLOCK, Scripts};
+use gateway::domain::decision::Decision;
+use gateway::projection::follow;
+use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
+use gateway::store::dial::{Conn, Redis};
+use gateway::store::keys::Keys;
+use gateway::store::lane::Lane;
+use gateway::store::lanes::Lanes;
+use gateway::store::scripts::{REAL_CLOCK, Scripts};
 
 /// Drives the reserve script of a sale that is open and whose stock does not end.
 #[derive(Parser)]

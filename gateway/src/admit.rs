@@ -3,17 +3,16 @@
 pub mod buckets;
 mod known;
 pub mod limits;
-pub mod policy;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::domain::decision::{Decision, Wanted};
 use crate::domain::identity::{BuyerHash, fingerprint};
 use crate::domain::sale::Phase;
-use crate::ledger::batch::{Decision, Wanted};
-use crate::ledger::memory::{Memory, PendingTap, Sale};
+use crate::projection::memory::{Memory, PendingTap, Sale};
 
 /// The ticket to the ledger. Only [`admit`] makes one, so a tap that was not admitted can't be reserved.
 pub struct Admitted {

@@ -12,57 +12,21 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub(crate) use args::duration;
-pub use args::{ByHand, Cli, Command, DoctorArgs, LeverArgs, LimitsAction, SaleAction};
+pub use args::{ByHand, Cli, Command, LeverArgs, LimitsAction, SaleAction};
 
 use crate::config::{CommonOptions, Settings, variables};
 use crate::doctor;
-use crate::http::openapi;
+use crate::doctor::args::DoctorArgs;
 use crate::identify::{mint, read_secret};
-use crate::ledger::admin::Admin;
-use crate::ledger::audit::{self, Report, Verdict};
-use crate::ledger::fit;
-use crate::ledger::journal::Cursor;
-use crate::ledger::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
-use crate::ops::metrics::list;
+use crate::manage::admin::Admin;
+use crate::manage::audit::{self, Report, Verdict};
+use crate::openapi;
 use crate::runtime;
-
-/// How a command ended, other than done.
-#[derive(Debug)]
-pub enum Failed {
-    /// 1: the answer is no.
-    No(String),
-    /// 2: wrong usage or bad input.
-    Usage(String),
-    /// 3: something outside failed.
-    Outside(String),
-    /// 141: whatever read standard output has gone, as `head` does. Quiet: that is not a failure.
-    ReaderGone,
-}
-
-impl From<Failure> for Failed {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Refused(Refusal::Missing) => {
-                Self::Usage("there is no such sale; `gateway sale list` lists them".into())
-            }
-            Failure::Refused(Refusal::Epoch(_)) => Self::Outside(format!(
-                "{failure}. A running gateway takes it in once its ledger is found whole"
-            )),
-            other => Self::Outside(other.to_string()),
-        }
-    }
-}
-
-/// Of writing to standard output.
-impl From<io::Error> for Failed {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::ReaderGone,
-            _ => Self::Outside(error.to_string()),
-        }
-    }
-}
+use crate::store::fit;
+use crate::store::journal::Cursor;
+use crate::store::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
+use crate::telemetry::list;
+use crate::terminal::{Failed, print, print_json};
 
 /// Where the options of the load test stand.
 const LOADTEST: &[&str] =
@@ -120,6 +84,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
             Command::Metrics { json: false } => print(&list::table()),
             Command::Doctor { common, serve, args } => {
                 let config = Settings::new(&common, Some(&serve)).serve();
+                let args = DoctorArgs { unknown_variables: unknown_variables().others, ..args };
                 doctor::run(&config.map_err(|p| Failed::Usage(p.join("\n")))?, args).await
             }
             Command::Openapi => print(&openapi::document()),
@@ -137,18 +102,6 @@ async fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
     fit::check(&pool).await?;
     let scripts = Scripts::new(REAL_CLOCK).with_copies(redis.copies());
     Ok(Admin::new(pool, Arc::new(scripts), Arc::default()))
-}
-
-/// Prints to standard output.
-pub(crate) fn print(text: &str) -> Result<(), Failed> {
-    let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes())?;
-    Ok(out.flush()?)
-}
-
-pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Failed::Outside(e.to_string()))?;
-    print(&format!("{text}\n"))
 }
 
 async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), Failed> {

@@ -2,6 +2,7 @@
 
 mod auth;
 mod connections;
+pub(crate) mod duration;
 mod limits;
 mod options;
 mod redis;
@@ -23,25 +24,18 @@ pub use options::{CommonOptions, DEFAULTS, ServeOptions};
 use options::{Help, without_password};
 
 use crate::admit::limits::LimitSettings;
+use crate::api::worker::RequestLimits;
+use crate::domain::nearest;
 use crate::http::connection_caps::CapSettings;
 use crate::http::cors::Cors;
 use crate::http::peer::{Networks, TrustedProxies};
 use crate::http::server::ConnectionLimits;
 use crate::http::tls::{TlsFiles, read_chain};
-use crate::http::worker::RequestLimits;
 use crate::identify::AuthSettings;
-use crate::ledger::batch::QueueLimits;
-use crate::ledger::dial::Redis;
 use crate::ops::hosts::OpsHosts;
-
-/// How a program logs.
-#[derive(Debug, Clone)]
-pub struct LogConfig {
-    /// JSON instead of text.
-    pub json: bool,
-    /// For `tracing_subscriber`'s filter.
-    pub level: String,
-}
+use crate::reserve::batch::QueueLimits;
+use crate::store::dial::Redis;
+use crate::telemetry::log::LogConfig;
 
 /// What `serve` runs with; every value is good.
 pub struct ServeConfig {

@@ -8,23 +8,24 @@ use hyper::Request;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue};
 use redis::Value;
 
+use crate::api::bodies::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
+use crate::api::reservations::check_packages;
+use crate::api::sales::StoresWanted;
 use crate::domain::catalogue::Catalogue;
+use crate::domain::decision::{Decision, Header, Wanted};
 use crate::domain::reservation::Reservation;
 use crate::http::peer::{Peer, TrustedProxies};
-use crate::http::proxy_header;
-use crate::http::request;
-use crate::http::request_id::RequestId;
-use crate::http::reservations::check_packages;
 use crate::http::respond::Refused;
-use crate::http::sales::StoresWanted;
-use crate::http::view::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
-use crate::ledger::batch::{self, Decision, Wanted};
-use crate::ledger::changes::{self, Change};
-use crate::ledger::keys::Keys;
-use crate::ledger::memory::Memory;
-use crate::ledger::scripts::{self, Failure, Header};
-use crate::ledger::snapshot::Snapshot;
+use crate::http::{proxy_header, request};
 use crate::ops::view::{LeverRequest, RestockRequest};
+use crate::projection::memory::Memory;
+use crate::projection::snapshot::Snapshot;
+use crate::reserve::batch;
+use crate::reserve::changes::{self, Change};
+use crate::store::keys::Keys;
+use crate::store::record::read_record;
+use crate::store::scripts::{self, Failure};
+use crate::telemetry::request_id::RequestId;
 
 /// A problem's JSON.
 fn told(refused: Refused) -> String {
@@ -108,7 +109,8 @@ pub fn marks(
     for (name, value) in [("x-request-id", id), ("traceparent", trace)] {
         headers.insert(name, HeaderValue::from_bytes(value).ok()?);
     }
-    let request = RequestId::of(&Peer::new(peer, &TrustedProxies::parse(proxies).ok()?), &headers);
+    let request =
+        RequestId::of(Peer::new(peer, &TrustedProxies::parse(proxies).ok()?).is_trusted(), &headers);
     let mut answer = HeaderMap::new();
     request.mark(&mut answer);
     let text = |name: &str| answer.get(name)?.to_str().ok().map(ToOwned::to_owned);
@@ -133,7 +135,7 @@ pub fn change(id: &str, reply: &[Value]) -> Result<Change, Failure> {
 
 /// What a reply of the reservations script says of this buyer.
 pub fn record(sale: &str, buyer_part: &str, reply: &[Value]) -> Result<(Vec<Reservation>, Header), Failure> {
-    let (reservations, header, _) = changes::read_record(&Keys::of(sale), buyer_part, reply)?;
+    let (reservations, header, _) = read_record(&Keys::of(sale), buyer_part, reply)?;
     Ok((reservations, header))
 }
 

@@ -3,11 +3,13 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use gateway::cli::{self, Command, Failed};
-use gateway::config::{LogConfig, Settings};
-use gateway::ledger::scripts::{REAL_CLOCK, Scripts};
-use gateway::log;
+use gateway::cli::{self, Command};
+use gateway::config::Settings;
 use gateway::serve::{Addresses, ServeError, serve};
+use gateway::store::scripts::{REAL_CLOCK, Scripts};
+use gateway::telemetry::log;
+use gateway::telemetry::log::LogConfig;
+use gateway::terminal::Failed;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

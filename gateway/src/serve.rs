@@ -1,5 +1,7 @@
 //! The life of a serving gateway: check, bind, follow, serve, drain. Read top to bottom.
 
+pub(crate) mod signals;
+
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -8,39 +10,40 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::admit::limits::Limits;
+use crate::api::worker::{self, Shared};
 use crate::config::ServeConfig;
+use crate::fleet;
+use crate::fleet::clock_offset::ClockOffset;
+use crate::fleet::hearsay::Hearsay;
 use crate::http::bind::bind;
 use crate::http::connection_caps::ConnectionCaps;
 use crate::http::drain::{Drain, Phase};
 use crate::http::server::{self, Door};
 use crate::http::tls::Tls;
-use crate::http::worker::{self, Shared};
 use crate::identify::Keys;
-use crate::ledger::admin::Admin;
-use crate::ledger::audit;
-use crate::ledger::clock_offset::ClockOffset;
-use crate::ledger::fleet;
-use crate::ledger::follow::{CaughtUp, follow};
-use crate::ledger::freshness::make_rounds;
-use crate::ledger::heal::Healer;
-use crate::ledger::hearsay::Hearsay;
-use crate::ledger::lanes::Lanes;
-use crate::ledger::memory::Sales;
-use crate::ledger::outage::Outage;
-use crate::ledger::reaper::reap;
-use crate::ledger::scripts::Scripts;
-use crate::ledger::{Pool, checkout_each};
+use crate::identify::ops_tokens::OpsTokens;
+use crate::manage::admin::Admin;
+use crate::manage::audit;
 use crate::ops::admin::Ops;
+use crate::ops::exposition::{Exposition, Sources};
 use crate::ops::files::WatchedFiles;
 use crate::ops::health::{Durable, Health, Readiness};
 use crate::ops::live::{self, Live};
-use crate::ops::metrics::labels::{User, WatchedFile};
-use crate::ops::metrics::{Exposition, Metrics, Sources};
 use crate::ops::report::{self, Reporter};
 use crate::ops::self_checks::SelfChecks;
-use crate::ops_tokens::OpsTokens;
+use crate::projection::follow::{CaughtUp, follow};
+use crate::projection::memory::Sales;
+use crate::recovery::heal::Healer;
+use crate::recovery::reaper::reap;
+use crate::reserve::freshness::make_rounds;
 use crate::runtime;
-use crate::signals::Signals;
+use crate::store::lanes::Lanes;
+use crate::store::outage::Outage;
+use crate::store::scripts::Scripts;
+use crate::store::{Pool, checkout_each};
+use crate::telemetry::labels::{User, WatchedFile};
+use crate::telemetry::metrics::Metrics;
+use signals::Signals;
 
 /// Connections of the pool: admin calls, audits, readiness.
 pub(crate) const POOL: usize = 8;
@@ -383,7 +386,7 @@ async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, inter
                     }
                     let problems = i64::try_from(report.problems.len()).unwrap_or(i64::MAX);
                     let drift = report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems;
-                    metrics.audited(&sale, drift, problem);
+                    metrics.audited((&sale.id, sale.incarnation()), drift, problem);
                 }
                 Err(failure) => tracing::warn!(sale = sale.id, %failure, "no audit"),
             }

@@ -21,7 +21,7 @@ mod live;
 mod load;
 mod metrics;
 mod metronome;
-#[path = "../../gateway/src/nearest.rs"]
+#[path = "../../gateway/src/domain/nearest.rs"]
 #[allow(dead_code, reason = "the gateway uses all of it")]
 mod nearest;
 mod outcome;

@@ -16,9 +16,9 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 
-use super::buckets::{At, Buckets};
-use super::known::KnownTokens;
-use super::policy::{Costs, Policy, Rate, Rates};
+use crate::admit::buckets::{At, Buckets};
+use crate::admit::known::KnownTokens;
+use crate::domain::policy::{Costs, Policy, Rate, Rates};
 
 /// Sales and whole gateways that have a bucket for their ceiling. There are few.
 const CEILINGS: usize = 1_024;

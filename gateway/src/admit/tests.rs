@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{Asked, Wish};
-use crate::ledger::batch::Decision;
-use crate::ledger::memory::Sale;
+use crate::admit::{Asked, Wish};
+use crate::domain::decision::Decision;
+use crate::projection::memory::Sale;
 
 /// `model:a`, `package:p`, `package:q` without a limit, `store:s`.
 const DEFINITION: &str = r#"{

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::args::ByHand;
-use super::confirm::{Wanted, confirm};
-use super::sale::state;
-use super::{Failed, print};
-use crate::ledger::admin::Admin;
-use crate::ledger::archive::{self, Head, PURGE_EFFECT, Trouble};
-use crate::ledger::audit::Verdict;
+use crate::cli::args::ByHand;
+use crate::cli::confirm::{Wanted, confirm};
+use crate::cli::sale::state;
+use crate::manage::admin::Admin;
+use crate::manage::archive::{self, Head, PURGE_EFFECT, Trouble};
+use crate::manage::audit::Verdict;
+use crate::terminal::{Failed, print};
 
 impl From<Trouble> for Failed {
     fn from(trouble: Trouble) -> Self {

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::duration::duration;
 use crate::config::{CommonOptions, ServeOptions};
-use crate::ledger::limits_log::ENTRIES_MAX;
+use crate::doctor::args::DoctorArgs;
+use crate::fleet::limits_log::ENTRIES_MAX;
 
 /// The gateway that takes the taps of a launch and decides each exactly once.
 ///
@@ -131,32 +133,6 @@ pub enum Command {
         /// Everything else.
         serve: Box<ServeOptions>,
     },
-}
-
-/// What the doctor looks at besides Redis, this machine and the options of `serve`.
-#[derive(Debug, clap::Args)]
-pub struct DoctorArgs {
-    /// The sale's id; may be given again, or several separated by commas. Left out: all that are not over
-    #[arg(long, env = "LAUNCHGATE_SALE", value_name = "SALE", value_delimiter = ',')]
-    pub(crate) sale: Vec<String>,
-    /// A sale's definition that shall be, or is, applied; may be given again
-    #[arg(long, env = "LAUNCHGATE_DEFINITION", value_name = "FILE", value_delimiter = ',')]
-    pub(crate) definition: Vec<PathBuf>,
-    /// The name that apps call: the certificate of the public listener must be for it
-    #[arg(long, env = "LAUNCHGATE_HOST", value_name = "NAME")]
-    pub(crate) host: Option<String>,
-    /// How many gateways must live: fewer is a failure
-    #[arg(long, env = "LAUNCHGATE_GATEWAYS", value_name = "N")]
-    pub(crate) gateways: Option<usize>,
-    /// How long the load balancer keeps an idle connection, like 60s: `--idle-timeout-ms` must be longer
-    #[arg(long, env = "LAUNCHGATE_BALANCER_IDLE", value_name = "DURATION", value_parser = duration)]
-    pub(crate) balancer_idle: Option<Duration>,
-    /// The folder of rules and dashboards: every metric in them must be one of this binary
-    #[arg(long, env = "LAUNCHGATE_DASHBOARDS", value_name = "DIR")]
-    pub(crate) dashboards: Option<PathBuf>,
-    /// The whole report as JSON
-    #[arg(long, env = "LAUNCHGATE_JSON")]
-    pub(crate) json: bool,
 }
 
 /// What can be done to a sale.
@@ -296,19 +272,4 @@ pub struct ByHand {
 fn log_limit(text: &str) -> Result<usize, String> {
     let fits = text.parse().ok().filter(|n| (1..=ENTRIES_MAX).contains(n));
     fits.ok_or_else(|| format!("not a number from 1 to {ENTRIES_MAX}"))
-}
-
-/// A duration as it is written on the command line.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration like 90s, 15m or 1h");
-    let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-    let number: u64 = text[..split].parse().map_err(|_| wrong())?;
-    let unit = match &text[split..] {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(unit).filter(|s| *s > 0).map(Duration::from_secs).ok_or_else(wrong)
 }

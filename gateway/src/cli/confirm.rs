@@ -3,10 +3,10 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::MetadataExt;
 
-use super::Failed;
-use super::args::ByHand;
+use crate::cli::args::ByHand;
 use crate::domain::lever::check_reason;
-use crate::ledger::admin::By;
+use crate::manage::admin::By;
+use crate::terminal::Failed;
 
 /// Bytes of a line that is typed; a terminal gives no more at once.
 const LINE_BYTES_MAX: u64 = 4096;

@@ -2,19 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::args::{ByHand, LimitsAction};
-use super::confirm::{Wanted, confirm};
-use super::{Failed, print, print_json};
-use crate::admit::policy::{Policy, rate_text};
+use crate::cli::args::{ByHand, LimitsAction};
+use crate::cli::confirm::{Wanted, confirm};
 use crate::domain::lever::LIMITS_EFFECT;
-use crate::ledger::admin::Admin;
-use crate::ledger::checkout;
-use crate::ledger::fleet::{self, LimitChange, SetLimits};
-use crate::ledger::keys::{FLEET, LIMITS, LIMITS_LOG};
-use crate::ledger::limits_log;
-use crate::ledger::scripts::Failure;
+use crate::domain::policy::{Policy, rate_text};
+use crate::fleet::report::GatewayReport;
+use crate::fleet::{self, LimitChange, SetLimits, limits_log};
+use crate::manage::admin::Admin;
 use crate::ops::brake::{ChangedView, fleet_view};
-use crate::ops::report::GatewayReport;
+use crate::store::checkout;
+use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
+use crate::store::scripts::Failure;
+use crate::terminal::{Failed, print, print_json};
 
 /// What has to be typed: limits are not those of one sale.
 const WORD: &str = "limits";

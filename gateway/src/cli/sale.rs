@@ -5,16 +5,16 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::archive;
-use super::args::{ByHand, LeverArgs, SaleAction};
-use super::confirm::{Wanted, confirm, who};
-use super::{Failed, print, print_json};
+use crate::cli::archive;
+use crate::cli::args::{ByHand, LeverArgs, SaleAction};
+use crate::cli::confirm::{Wanted, confirm, who};
 use crate::domain::definition::Definition;
 use crate::domain::lever::{Lever, RESTOCK_EFFECT, check_reason};
-use crate::ledger::admin::{Admin, Applied, By, Restocked};
-use crate::ledger::heal::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
-use crate::ledger::scripts::Failure;
+use crate::manage::admin::{Admin, Applied, By, Restocked};
 use crate::ops::view::{SaleDetail, SaleState};
+use crate::recovery::heal::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
+use crate::store::scripts::Failure;
+use crate::terminal::{Failed, print, print_json};
 
 /// Does what was asked of a sale.
 pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Failed> {

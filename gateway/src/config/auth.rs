@@ -1,6 +1,6 @@
 //! Reads what tokens are verified with.
 
-use super::Settings;
+use crate::config::Settings;
 use crate::identify::{AuthSettings, LEEWAY_S_DEFAULT, LEEWAY_S_MAX};
 
 impl Settings {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Settings;
-use crate::cli::duration;
+use crate::config::Settings;
+use crate::config::duration::duration;
 use crate::http::lifetime::LifetimeLimits;
 use crate::http::server::ConnectionLimits;
 

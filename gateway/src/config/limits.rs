@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use super::{Settings, usize_of};
 use crate::admit::limits::LimitSettings;
-use crate::admit::policy::{Costs, Policy, Rates, parse_rate};
+use crate::config::{Settings, usize_of};
+use crate::domain::policy::{Costs, Policy, Rates, parse_rate};
 use crate::http::connection_caps::CapSettings;
 
 /// The most connections that any cap may allow.

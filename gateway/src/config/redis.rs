@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::{Settings, TlsFiles, read_chain};
+use crate::config::{Settings, TlsFiles, read_chain};
 use crate::http::tls::check_pair;
 use crate::identify::{read_limited, warn_if_shared};
-use crate::ledger::address::check;
-use crate::ledger::dial::{Access, Redis, SentinelUser};
-use crate::ledger::durability::Durability;
+use crate::store::address::check;
+use crate::store::dial::{Access, Redis, SentinelUser};
+use crate::store::durability::Durability;
 
 /// A password that is longer is not one.
 const PASSWORD_FILE_BYTES_MAX: u64 = 4 * 1024;

@@ -8,7 +8,7 @@ use std::mem;
 
 use clap::Command;
 
-use crate::nearest::distance;
+use super::nearest::distance;
 
 /// What all of them begin with.
 const PREFIX: &str = "LAUNCHGATE_";

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::report::{Line, Lines};
-use super::words::some;
-use crate::ops::metrics::list::{self, Kind};
+use crate::doctor::report::{Line, Lines};
+use crate::doctor::words::some;
+use crate::telemetry::list::{self, Kind};
 
 /// Files that are looked at, how deep folders go, and bytes of a file.
 const FILES_MAX: usize = 1_000;
@@ -122,8 +122,8 @@ fn mentioned(text: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
-    use super::super::report::Verdict;
     use super::*;
+    use crate::doctor::report::Verdict;
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();

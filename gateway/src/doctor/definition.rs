@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::memory::total;
-use super::report::Lines;
-use super::words::{age, some};
+use crate::doctor::memory::total;
+use crate::doctor::report::Lines;
+use crate::doctor::words::{age, some};
 use crate::domain::definition::Definition;
 use crate::domain::text::search_key;
 
@@ -202,8 +202,8 @@ fn stores(definition: &Definition, lines: &mut Lines) {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::report::{Verdict, not_well};
     use super::*;
+    use crate::doctor::report::{Verdict, not_well};
 
     /// 2030-01-01T00:00:00Z, an hour before it opens.
     const NOW: i64 = 1_893_456_000_000;

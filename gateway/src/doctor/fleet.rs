@@ -1,12 +1,13 @@
 //! Do the gateways that run fit this one, and which limits are in force? Facts in, lines out.
 
-use super::report::{Line, Lines, Verdict};
-use super::words::some;
-use crate::admit::policy::{Policy, Rates, rate_text};
+use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::words::some;
+use crate::domain::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
-use crate::ledger::fleet::SetLimits;
-use crate::ops::alarms::{Level, is_proxy_unlisted};
-use crate::ops::report::GatewayReport;
+use crate::fleet::SetLimits;
+use crate::fleet::alarm::Level;
+use crate::fleet::report::GatewayReport;
+use crate::ops::alarms::is_proxy_unlisted;
 
 /// A gateway that was started a shorter time ago has not had the time to say that it is ready.
 const STARTING_MS: u64 = 5_000;
@@ -218,9 +219,9 @@ fn limits(facts: &FleetFacts, lines: &mut Lines) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
-    use super::super::report::not_well;
     use super::*;
-    use crate::ops::alarms::Alarm;
+    use crate::doctor::report::not_well;
+    use crate::fleet::alarm::Alarm;
 
     fn gateway(listen: &str, version: &str) -> GatewayReport {
         GatewayReport {

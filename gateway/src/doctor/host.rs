@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::report::{Line, Lines, Verdict};
-use super::words::{bytes, some};
 use crate::config::ADDRESS_LEAST;
+use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::words::{bytes, some};
 
 /// Descriptors that a worker has open besides those of its clients: its listener, its lane, its runtime.
 const WORKER_FILES: u64 = 8;
@@ -231,8 +231,8 @@ fn ports(facts: &HostFacts, lines: &mut Lines) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::not_well;
     use super::*;
+    use crate::doctor::report::not_well;
 
     fn good() -> HostFacts {
         let port = |option, address: &str| Port {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::report::{Line, Lines, Verdict};
-use super::words::{age, some};
+use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::words::{age, some};
 
 const DAY_S: i64 = 86_400;
 /// What ends sooner ends during the launch or right after it.
@@ -266,8 +266,8 @@ fn judge_certificate(facts: &KeyFacts, listener: &str, certificate: &Certificate
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::not_well;
     use super::*;
+    use crate::doctor::report::not_well;
 
     const NOW: i64 = 1_900_000_000;
 

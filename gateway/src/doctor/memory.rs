@@ -1,8 +1,8 @@
 //! Is there room in Redis for all that the sales can become?
 
-use super::redis::RedisFacts;
-use super::report::{Line, Lines, Verdict};
-use super::words::bytes;
+use crate::doctor::redis::RedisFacts;
+use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::words::bytes;
 use crate::domain::definition::Definition;
 
 /// Bytes of a reservation that is taken, paid and perhaps ends again: its record, and journal entries of its own. Taken in
@@ -87,8 +87,8 @@ pub(super) fn check(facts: &RedisFacts, needs: &[Need]) -> Vec<Line> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
-    use super::super::redis::tests::facts;
     use super::*;
+    use crate::doctor::redis::tests::facts;
 
     const MIB: u64 = 1 << 20;
 

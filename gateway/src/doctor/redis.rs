@@ -6,10 +6,10 @@ use std::time::Duration;
 
 pub(super) use facts::{Machine, RedisFacts};
 
-use super::report::{Line, Lines, Verdict};
-use super::words::{age, bytes};
-use crate::ledger::durability::{Durability, Setting};
-use crate::ledger::{acl, fit};
+use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::words::{age, bytes};
+use crate::store::durability::{Durability, Setting};
+use crate::store::{acl, fit};
 
 /// Until a `PING` is answered, the median and the worst; beyond is a warning.
 const MEDIAN_MAX: Duration = Duration::from_millis(5);

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::definition;
-use super::report::{Line, Lines, Verdict};
-use super::words::{self, some};
+use crate::doctor::definition;
+use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::words::{self, some};
 use crate::domain::definition::{Definition, Mistake};
 use crate::domain::sale::Levers;
-use crate::ledger::audit::{Report, Verdict as Audited};
+use crate::manage::audit::{Report, Verdict as Audited};
 
 /// A sale, as the ledger has it, and as its file says.
 #[derive(Debug)]
@@ -211,9 +211,9 @@ fn audit(facts: &SaleFacts, lines: &mut Lines) {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
-    use super::super::report::not_well;
     use super::*;
-    use crate::ledger::audit::{Counts, ItemReport};
+    use crate::doctor::report::not_well;
+    use crate::manage::audit::{Counts, ItemReport};
 
     /// 2030-01-01T00:00:00Z, an hour before it opens.
     const NOW: i64 = 1_893_456_000_000;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use rustc_hash::FxHashMap;
 
-use super::definition::{Definition, Store};
-use super::text::search_key;
+use crate::domain::definition::{Definition, Store};
+use crate::domain::text::search_key;
 
 /// What an item's name begins with.
 const KINDS: [&str; 3] = ["model", "package", "store"];

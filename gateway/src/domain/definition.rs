@@ -10,8 +10,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use self::rules::Source;
-use super::text;
+use crate::domain::text;
+use rules::Source;
 
 mod check;
 mod encoding;

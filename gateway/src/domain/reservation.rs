@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::identity::BUYER_CHARS;
-use super::subject::{from_word, push_word};
+use crate::domain::identity::BUYER_CHARS;
+use crate::domain::subject::{from_word, push_word};
 
 /// `held` → `confirmed` | `cancelled` | `expired`; `confirmed` → `cancelled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]

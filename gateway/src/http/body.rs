@@ -9,8 +9,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
 
-use crate::ops::metrics::labels::Route;
-use crate::ops::metrics::record::Told;
+use crate::telemetry::labels::Route;
+use crate::telemetry::record::Told;
 
 /// Bytes, and what they tell.
 #[derive(Debug)]

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::admit::limits::network;
-use crate::ops::metrics::labels::{Ended, Shed};
+use crate::domain::decision::Shed;
+use crate::telemetry::labels::Ended;
 
 /// Between two log lines about addresses that are at their cap.
 const LOG_EVERY: Duration = Duration::from_secs(10);

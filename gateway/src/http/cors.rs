@@ -10,7 +10,7 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::http::{HeaderValue, Method};
 
-use super::respond::{self, Answer};
+use crate::http::respond::{self, Answer};
 
 const EXPOSED: &str = "Retry-After, Location, ETag, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id, traceresponse";
 /// What calls of the API need; further ones are configured.

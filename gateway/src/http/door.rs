@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::connection_caps::{ConnectionCaps, Open, Over};
-use super::peer::{Peer, TrustedProxies};
-use super::tls::Tls;
+use crate::http::connection_caps::{ConnectionCaps, Open, Over};
+use crate::http::peer::{Peer, TrustedProxies};
+use crate::http::tls::Tls;
 
 /// What connections come through before their first request.
 #[derive(Clone, Default)]

@@ -8,13 +8,14 @@ use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::connection_caps::Over;
-use super::problem;
-use super::request_id::RequestId;
-use super::respond::Refused;
-use super::server::Handler;
-use crate::ops::metrics::labels::{Ended, Outcome, Shed};
-use crate::ops::metrics::record::{Told, Why};
+use crate::domain::decision::Shed;
+use crate::domain::problem;
+use crate::http::connection_caps::Over;
+use crate::http::respond::Refused;
+use crate::http::server::Handler;
+use crate::telemetry::labels::{Ended, Outcome};
+use crate::telemetry::record::{Told, Why};
+use crate::telemetry::request_id::RequestId;
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
 pub(super) const LINGER: Duration = Duration::from_secs(1);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::drain::Drain;
-use crate::ops::metrics::labels::Ended;
+use crate::http::drain::Drain;
+use crate::telemetry::labels::Ended;
 
 /// What a connection begins with.
 #[derive(PartialEq, Eq)]

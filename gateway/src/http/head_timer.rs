@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use hyper::rt::{Sleep, Timer};
 
-use super::drain::QUIET;
+use crate::http::drain::QUIET;
 
 /// No deadline is noted.
 const NONE: u64 = u64::MAX;

@@ -32,15 +32,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::time::Instant;
 
-use super::drain::Phase;
-use super::farewell::{LINGER, close};
-use super::frame_budget::{Budget, Counted};
-use super::request::{BODY_MAX, HEADERS_BYTES_MAX};
-use super::request_id::RequestId;
-use super::respond::{Answer, Refused};
-use super::server::{Connected, Handler, Stream, answer};
-use super::under_way::{Metered, One, UnderWay};
-use crate::ops::metrics::labels::{Ended, Shed};
+use crate::domain::decision::Shed;
+use crate::http::drain::Phase;
+use crate::http::farewell::{LINGER, close};
+use crate::http::frame_budget::{Budget, Counted};
+use crate::http::request::{BODY_MAX, HEADERS_BYTES_MAX};
+use crate::http::respond::{Answer, Refused};
+use crate::http::server::{Connected, Handler, Stream, answer};
+use crate::http::under_way::{Metered, One, UnderWay};
+use crate::telemetry::labels::Ended;
+use crate::telemetry::request_id::RequestId;
 
 /// Requests under way on one connection. RFC 9113 (6.5.2) asks for 100 at least; an app needs few, a
 /// proxy opens another connection.

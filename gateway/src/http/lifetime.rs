@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use hyper::HeaderMap;
 use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 
-use super::drain::Drain;
-use crate::ops::metrics::labels::Ended;
+use crate::http::drain::Drain;
+use crate::telemetry::labels::Ended;
 
 /// The age and the number of requests at which the connections of one listener end; `None`: never.
 #[derive(Debug, Clone, Copy, Default)]
@@ -95,8 +95,8 @@ fn advertised(idle_timeout: Duration) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::drain::Phase;
     use super::*;
+    use crate::http::drain::Phase;
 
     fn lifetime(age_max: Option<Duration>, requests_max: Option<u64>) -> Lifetime {
         let (phase, drain) = Drain::new();

@@ -1,23 +1,21 @@
 //! Turns decisions into responses: the only file that knows which cause gets which status.
 
-mod ledger;
-
 use bytes::Bytes;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, RETRY_AFTER,
     WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
-pub use ledger::{change, decision, reservation_not_found, reservations};
 use serde::Serialize;
 
-use super::body::Body;
-use super::problem::{self, Kind};
 use crate::admit::limits::Exceeded;
-use crate::admit::policy::Policy;
+use crate::domain::decision::Shed;
+use crate::domain::policy::Policy;
+use crate::domain::problem::{self, Kind};
+use crate::http::body::Body;
 use crate::identify::Unauthenticated;
-use crate::ops::metrics::labels::{Outcome, Shed};
-use crate::ops::metrics::record::{Told, Why};
+use crate::telemetry::labels::Outcome;
+use crate::telemetry::record::{Told, Why};
 
 /// After a 503, at the soonest: many come back at once.
 const RETRY_MS: u64 = 1_000;
@@ -94,7 +92,7 @@ impl Refused {
     }
 
     /// The same with another spread.
-    fn retry_after_spread(self, least_ms: u64, spread_ms: u64) -> Self {
+    pub(crate) fn retry_after_spread(self, least_ms: u64, spread_ms: u64) -> Self {
         let ms = wait_ms(least_ms, spread_ms);
         self.with("retry_after_ms", ms).header(RETRY_AFTER, ms.div_ceil(1000))
     }
@@ -272,7 +270,7 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
     answer
 }
 
-fn json_answer(outcome: Outcome, body: Bytes, cache: &'static str) -> Answer {
+pub(crate) fn json_answer(outcome: Outcome, body: Bytes, cache: &'static str) -> Answer {
     let status = if outcome == Outcome::WON { StatusCode::CREATED } else { StatusCode::OK };
     let mut answer = with_status(status, Body::new(body, Told::plain(outcome)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::head_timer::StreamTimer;
+use crate::http::head_timer::StreamTimer;
 
 /// A stream that notes in its timer when writing comes to a halt, when it goes on, and what is read.
 pub(super) struct Stalls<S> {

@@ -16,7 +16,7 @@ use hyper::http::HeaderMap;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::body::Body;
+use crate::http::body::Body;
 
 /// Unsent bytes of answers at which a connection starts no further request: eight of the largest pages.
 pub(super) const UNSENT_MAX: usize = 512 * 1024;

@@ -8,7 +8,7 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use super::verify::Verified;
+use crate::identify::verify::Verified;
 
 const PLACES: usize = 8;
 

@@ -9,8 +9,8 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Number;
 
-use super::keys::Key;
-use super::verify::seconds;
+use crate::identify::keys::Key;
+use crate::identify::verify::seconds;
 
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 const COORDINATE_BYTES: usize = 32;

@@ -12,8 +12,8 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use sha2::{Digest, Sha256};
 
-use super::jwks::LeftOut;
-use super::{Unauthenticated, files, jwks};
+use crate::identify::jwks::LeftOut;
+use crate::identify::{Unauthenticated, files, jwks};
 
 const JWKS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 

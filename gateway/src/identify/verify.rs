@@ -11,9 +11,9 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::Number;
 
-use super::keys::{AuthSettings, Key, KeySet};
-use super::{CostlyChecks, Identified, NotIdentified, Unauthenticated};
 use crate::domain::subject::is_subject;
+use crate::identify::keys::{AuthSettings, Key, KeySet};
+use crate::identify::{CostlyChecks, Identified, NotIdentified, Unauthenticated};
 
 const SERVICE_SCOPE: &str = "service";
 

@@ -12,33 +12,33 @@ use hyper::header::{AUTHORIZATION, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::http::request::Parts;
 use percent_encoding::percent_decode_str;
 
-use super::health::Health;
-use super::hosts::OpsHosts;
-use super::live::{self, Live};
-use super::metrics::labels::Shed;
-use super::metrics::record::{Connections, Told};
-use super::metrics::{Exposition, Metrics};
-use super::roles::needed_role;
-use super::view::{
+use crate::admit::limits::Limits;
+use crate::api::reservations::{find_sale, sale_not_found};
+use crate::api::view::ReservationView;
+use crate::domain::decision::Shed;
+use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
+use crate::domain::{lever, problem};
+use crate::http::peer::Peer;
+use crate::http::request::{self, BodyLimits, query};
+use crate::http::respond::{self, Answer, Refused};
+use crate::http::server::Handler;
+use crate::identify::ops_tokens::OpsTokens;
+use crate::manage::admin::{Admin, Applied, BuyerHistory, By, Lever, Restocked};
+use crate::manage::audit;
+use crate::ops::exposition::Exposition;
+use crate::ops::health::Health;
+use crate::ops::hosts::OpsHosts;
+use crate::ops::live::{self, Live};
+use crate::ops::roles::needed_role;
+use crate::ops::view::{
     AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
     UnreadableSale,
 };
-use crate::admit::limits::Limits;
-use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
-use crate::domain::lever;
-use crate::http::peer::Peer;
-use crate::http::problem;
-use crate::http::request::{self, BodyLimits, query};
-use crate::http::reservations::{find_sale, sale_not_found};
-use crate::http::respond::{self, Answer, Refused};
-use crate::http::server::Handler;
-use crate::http::view::ReservationView;
-use crate::ledger::admin::{Admin, Applied, BuyerHistory, By, Lever, Restocked};
-use crate::ledger::audit;
-use crate::ledger::journal::Cursor;
-use crate::ledger::memory::Sales;
-use crate::ledger::scripts::{Failure, Refusal};
-use crate::ops_tokens::OpsTokens;
+use crate::projection::memory::Sales;
+use crate::store::journal::Cursor;
+use crate::store::scripts::{Failure, Refusal};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::record::{Connections, Told};
 
 /// A definition with 50,000 stores has some MiB.
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;

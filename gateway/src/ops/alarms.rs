@@ -3,12 +3,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
-use super::metrics::{Answers, Audited};
 use crate::domain::sale::Phase;
-use crate::ledger::memory::{MEMORY_AGE_MAX, Sale, Sales};
+use crate::fleet::alarm::{Alarm, Level};
+use crate::projection::memory::{MEMORY_AGE_MAX, Sale, Sales};
+use crate::telemetry::metrics::{Answers, Audited};
 
 /// Memory that is older than this is a fault; until then it is a warning.
 const STALE: Duration = Duration::from_secs(3);
@@ -20,66 +18,12 @@ const OPENING_NEAR_MS: i64 = 10 * 60_000;
 const OPENING_AT_HAND_MS: i64 = 60_000;
 /// Alarms of one gateway, at most; what comes first is worst.
 const ALARMS_MAX: usize = 16;
-/// Characters of one.
-const TEXT_MAX: usize = 400;
 /// Looks, a second apart, over which answers are counted that nobody likes to give.
 const RECENT_LOOKS: usize = 10;
 /// Fewer requests say nothing about proxies.
 const UNLISTED_MIN: u64 = 20;
 /// Items that one alarm names.
 const NAMED_MAX: usize = 3;
-
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// Something must be done now: the page turns red.
-    Fault,
-    /// Somebody should look.
-    Warning,
-}
-
-/// Something that is wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Alarm {
-    /// How bad it is.
-    pub level: Level,
-    /// Which kind of alarm it is, such as `ledger-drift`.
-    pub name: String,
-    /// The sale, where it is about one.
-    #[serde(default)]
-    pub sale: Option<String>,
-    /// What is wrong, in words.
-    pub text: String,
-    /// How often, where it is counted: gateways' counts of the same can be added up.
-    #[serde(default)]
-    pub count: Option<u64>,
-}
-
-impl Alarm {
-    /// About the gateway, or all of them.
-    #[must_use]
-    pub fn new(level: Level, name: &str, text: impl Into<String>) -> Self {
-        let mut text: String = text.into();
-        if let Some((end, _)) = text.char_indices().nth(TEXT_MAX) {
-            text.truncate(end);
-            text.push('…');
-        }
-        Self { level, name: name.to_owned(), sale: None, text, count: None }
-    }
-
-    /// So many times.
-    #[must_use]
-    pub fn times(self, count: u64) -> Self {
-        Self { count: Some(count), ..self }
-    }
-
-    /// About a sale.
-    #[must_use]
-    pub fn of(self, sale: &str) -> Self {
-        Self { sale: Some(sale.to_owned()), ..self }
-    }
-}
 
 /// Answers to taps of the last seconds that nobody likes to give.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -253,6 +197,7 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fleet::alarm::ALARM_CHARS_MAX;
 
     #[test]
     fn a_gateway_that_sees_nothing_wrong_says_nothing() {
@@ -304,7 +249,7 @@ mod tests {
                 (Level::Warning, "shedding"),
             ]
         );
-        assert_eq!(alarms[1].text.chars().count(), TEXT_MAX + 1);
+        assert_eq!(alarms[1].text.chars().count(), ALARM_CHARS_MAX + 1);
         assert_eq!(
             alarms.iter().map(|alarm| alarm.count).collect::<Vec<_>>(),
             [Some(1), None, None, Some(2), Some(3)]

@@ -7,19 +7,19 @@ use hyper::http::request::Parts;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
-use super::admin::{Ops, check_reason, failed, number_of};
-use super::report::GatewayReport;
 use crate::admit::limits::{InForce, Limits};
-use crate::admit::policy::{Policy, Rates, rate_text};
+use crate::domain::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
+use crate::fleet::limits_log::{self, LimitsEntry};
+use crate::fleet::report::GatewayReport;
+use crate::fleet::{self, LimitChange, SetLimits};
 use crate::http::request;
 use crate::http::respond::{self, Answer, Refused};
-use crate::ledger::admin::By;
-use crate::ledger::fleet::{self, LimitChange, SetLimits};
-use crate::ledger::keys::{FLEET, LIMITS, LIMITS_LOG};
-use crate::ledger::limits_log::{self, LimitsEntry};
-use crate::ledger::scripts::Failure;
-use crate::ledger::{Connection, checkout, scripts};
+use crate::manage::admin::By;
+use crate::ops::admin::{Ops, check_reason, failed, number_of};
+use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
+use crate::store::scripts::Failure;
+use crate::store::{Connection, checkout, scripts};
 
 /// Other rates. A policy that is left out stays as it is (all of them: nothing changes); null puts its configured rate back in force.
 #[derive(Debug, Default, Deserialize, ToSchema)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::alarms::{Alarm, Level};
-use super::metrics::labels::WatchedFile;
+use crate::fleet::alarm::{Alarm, Level};
+use crate::telemetry::labels::WatchedFile;
 
 /// Between two reads of a file.
 const INTERVAL: Duration = Duration::from_secs(2);

@@ -8,16 +8,16 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use redis::aio::ConnectionLike;
 
-use crate::ledger::durability::{Durability, Setting};
-use crate::ledger::fit::misfit;
-use crate::ledger::follow::CaughtUp;
-use crate::ledger::hearsay::Hearsay;
-use crate::ledger::memory::Sales;
-use crate::ledger::outage::Outage;
-use crate::ledger::scripts::Failure;
-use crate::ledger::{Connection, Pool, checkout_each};
-use crate::ops::metrics::Metrics;
-use crate::ops::metrics::labels::User;
+use crate::fleet::hearsay::Hearsay;
+use crate::projection::follow::CaughtUp;
+use crate::projection::memory::Sales;
+use crate::store::durability::{Durability, Setting};
+use crate::store::fit::misfit;
+use crate::store::outage::Outage;
+use crate::store::scripts::Failure;
+use crate::store::{Connection, Pool, checkout_each};
+use crate::telemetry::labels::User;
+use crate::telemetry::metrics::Metrics;
 
 /// The follower may be this far behind before we call ourselves not ready. Longer than the longest
 /// age at which memory decides, so that a short stall does not take all gateways out at once.

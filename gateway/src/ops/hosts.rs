@@ -7,7 +7,7 @@ use hyper::header::HOST;
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 
-use crate::http::problem;
+use crate::domain::problem;
 use crate::http::respond::Refused;
 
 /// The names given by `--ops-host`. Addresses and `localhost` are always right: nobody can make them point elsewhere.

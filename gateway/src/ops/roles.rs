@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use crate::ops_tokens::Role;
+use crate::identify::ops_tokens::Role;
 
 /// What a token must allow for a call. What is not a call is for those who may do everything.
 pub(super) fn needed_role(method: &Method, steps: &[&str]) -> Role {

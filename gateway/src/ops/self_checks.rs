@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::alarms::{Alarm, Level};
-use super::files::WatchedFiles;
-use crate::ledger::clock_offset::{ClockOffset, Offset};
+use crate::fleet::alarm::{Alarm, Level};
+use crate::fleet::clock_offset::{ClockOffset, Offset};
+use crate::ops::files::WatchedFiles;
 
 /// A clock that is certainly this far from Redis's has an alarm.
 const OFFSET_MAX_S: f64 = 1.0;

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::bodies::whole;
 use crate::domain::definition::Definition;
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::Phase;
-use crate::http::view::whole;
-use crate::ledger::audit::Counts;
-use crate::ledger::snapshot::Snapshot;
+use crate::manage::audit::Counts;
+use crate::projection::snapshot::Snapshot;
 
 /// Why a lever is pulled.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -148,7 +148,7 @@ pub struct BuyerView<'a> {
     /// The change up to which this is true.
     pub sequence: u64,
     /// In the order in which they were taken.
-    pub reservations: Vec<crate::http::view::ReservationView<'a>>,
+    pub reservations: Vec<crate::api::view::ReservationView<'a>>,
     /// What the journal says of them, as `gateway journal` prints it.
     #[schema(value_type = Vec<Object>)]
     pub journal: Vec<serde_json::Value>,

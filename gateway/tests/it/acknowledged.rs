@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
-use futures_util::future::join;
-use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
-use gateway::ledger::admin::Lever;
-use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::{self, Amendment, By, Change};
-use gateway::ledger::heal::{Fence, Healer};
-use gateway::ledger::hearsay::Hearsay;
-
 use crate::harness::redis::Redis;
 use crate::model::crash::Past;
 use crate::model::link::Fault;
 use crate::model::sale::Clocks;
 use crate::model::world::{Gate, Ledger, ops};
 use crate::model::{START, World, simple, tap};
+use futures_util::future::join;
+use gateway::domain::decision::Decision;
+use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
+use gateway::fleet::hearsay::Hearsay;
+use gateway::manage::admin::Lever;
+use gateway::recovery::heal::{Fence, Healer};
+use gateway::reserve::changes::{self, Amendment, By, Change};
 
 /// Whoever learns the sequence of a batch, and then asks the read model for a refusal, must find its winners there.
 #[test]

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::cli::{Ended, run};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// `gateway sale …`.
 pub fn sale(redis: &Redis, args: &[&str]) -> Ended {

@@ -1,13 +1,12 @@
 //! Answers to taps when Redis is late, or when the definition is outdated: true, and still true later.
 
-use futures_util::future::join;
-use gateway::ledger::batch::Decision;
-
 use crate::harness::eventually;
 use crate::model::link::Fault;
 use crate::model::world::PATIENCE;
 use crate::model::{START, World, simple, tap};
 use crate::replaced::applied;
+use futures_util::future::join;
+use gateway::domain::decision::Decision;
 
 const SOON: std::time::Duration = std::time::Duration::from_millis(5);
 

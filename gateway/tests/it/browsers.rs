@@ -3,16 +3,15 @@
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-use reqwest::Method;
-use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-
 use crate::harness::check::refused;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test]
 async fn browsers_are_answered_for_listed_origins_only() {

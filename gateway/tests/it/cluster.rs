@@ -1,8 +1,5 @@
 //! A ledger that is spread over a Redis Cluster: sales at several masters, a slot that moves, a master that is lost.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::doctor::Desk;
 use crate::faults::{far, stock};
 use crate::harness::cli::{Ended, run};
@@ -13,6 +10,8 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
 use crate::harness::tls::Certificate;
 use crate::spike::{Spike, balanced, changes, fault, ready, told};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// The sale `small`, by another name.
 fn named(sale: &str) -> Value {

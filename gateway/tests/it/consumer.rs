@@ -1,14 +1,13 @@
 //! The journal consumer, when a journal goes back, and when a definition is read ahead of the journal.
 
-use gateway::ledger::admin::Lever;
-use gateway::ledger::batch::Decision;
-use gateway::ledger::keys::Keys;
-
 use crate::harness::eventually;
 use crate::model::world::PATIENCE;
 use crate::model::{Tap, World, simple, tap};
 use crate::replaced::applied;
 use crate::tally::whole;
+use gateway::domain::decision::Decision;
+use gateway::manage::admin::Lever;
+use gateway::store::keys::Keys;
 
 /// As after a failover to a replica that was behind, while the consumer had no connection.
 #[test]

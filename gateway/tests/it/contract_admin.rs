@@ -1,13 +1,12 @@
 //! The ops listener: who may, levers, the support desk's view, metrics; nothing done by a refusal.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, refused};
 use crate::harness::gateway::{Gateway, OPS_TOKEN, send, service_token, token};
 use crate::harness::raw::Raw;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, open, small, white, with};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 pub const SALE: &str = "/admin/v1/sales/small";
 

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, settled};
 use crate::harness::cli::{Ended, Running, end, run};
 use crate::harness::gateway::{Gateway, binary};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, white};
+use serde_json::{Value, json};
 
 pub const TOML: &str = r#"
 [sale]

@@ -1,12 +1,11 @@
 //! `PUT /admin/v1/sales/{sale}` and restock: applied again, locked, below what is taken, wrong; all or nothing.
 
-use serde_json::{Value, json};
-
 use super::contract_admin::{SALE, journal};
 use crate::harness::check::{balanced, free, refused, settled};
 use crate::harness::gateway::{Gateway, OPS_TOKEN, Reply, send};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, open, small, white, with};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_restock_pressed_twice_is_done_once() {

@@ -1,11 +1,10 @@
 //! What a tap may take: `accept_partial`, the purchase limit, the attempts.
 
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, refused, settled};
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white, with};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn with_accept_partial_the_model_alone_decides() {

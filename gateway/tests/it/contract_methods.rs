@@ -1,16 +1,15 @@
 //! Every method on every call of both listeners, over plain HTTP/1.1, HTTP/1.1 in TLS, and HTTP/2: the three answer alike.
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::Request;
-use rustls::version::TLS13;
-use tokio::net::TcpStream;
-
 use crate::harness::check::refused;
 use crate::harness::gateway::{Gateway, OPS_TOKEN, Reply, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white};
 use crate::harness::tls::{Certificate, H2, client, connect, h2_client, once};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::Request;
+use rustls::version::TLS13;
+use tokio::net::TcpStream;
 
 const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "SPEND"];
 

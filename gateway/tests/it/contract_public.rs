@@ -1,13 +1,12 @@
 //! What everybody may read: sale, stores, time, the pages of the problems; caching, HEAD, CORS, wrong paths and methods.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, refused, settled};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, send, service_token, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 const SALE: &str = "/v1/sales/small";
 

@@ -1,12 +1,11 @@
 //! The calls on one reservation: list, read, PATCH, confirm, cancel; who may, when, and what a refusal changes (nothing).
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, free, refused, settled};
 use crate::harness::gateway::{Gateway, Reply, send, service_token, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white, with};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 const PATH: &str = "/v1/sales/small/reservations";
 

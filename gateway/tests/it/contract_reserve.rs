@@ -1,12 +1,11 @@
 //! `POST …/reservations`: what a winner is told, what is refused and how, and that a refusal leaves nothing behind.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, free, refused};
 use crate::harness::gateway::{Gateway, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 const PATH: &str = "/v1/sales/small/reservations";
 

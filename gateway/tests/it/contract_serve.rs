@@ -1,12 +1,11 @@
 //! `gateway serve`, `token` and `config`: what they need, and how they say that they do not have it.
 
-use serde_json::json;
-
 use super::contract_cli::{TOML, ended, files, text};
 use crate::harness::cli::{end, run};
 use crate::harness::gateway::{Gateway, SECRET, binary, send};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, white};
+use serde_json::json;
 
 #[tokio::test]
 async fn tokens_that_the_cli_mints_are_good() {

@@ -1,14 +1,13 @@
 //! What gateways share: who lives, ceilings, and the rates that ops set.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::check::refused;
 use crate::harness::cli::run;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 async fn limits(gateway: &Gateway) -> Value {
     let reply = gateway.ops_get("/admin/v1/limits").await;

@@ -1,8 +1,5 @@
 //! The limits of one gateway, as clients meet them.
 
-use reqwest::Method;
-use serde_json::json;
-
 use crate::harness::check::{balanced, refused};
 use crate::harness::cli::run;
 use crate::harness::eventually;
@@ -10,6 +7,8 @@ use crate::harness::gateway::{Gateway, Reply, send, service_token, token};
 use crate::harness::keys::{Key, write_keys};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, known, open, small, white};
+use reqwest::Method;
+use serde_json::json;
 
 /// Says what a 429 must say: policy, quota and window, and that no retry comes before there is enough again.
 fn limited(reply: &Reply, policy: &str, quota_window: &str, least_s: u64) {

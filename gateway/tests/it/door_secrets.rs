@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use reqwest::Method;
-use serde_json::json;
-
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, OPS_TOKEN, SECRET, binary, send, token};
 use crate::harness::proxy::{Link, Proxy};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
+use reqwest::Method;
+use serde_json::json;
 
 /// A line of our log begins with a time, whatever somebody has put into it.
 fn is_whole(line: &str) -> bool {

@@ -3,9 +3,6 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{join, join_all, select, select_all};
-use serde_json::Value;
-
 use crate::faults::{far, stock};
 use crate::faults_link::{PATIENT, still_waits};
 use crate::harness::check::refused;
@@ -15,6 +12,8 @@ use crate::harness::proxy::{Link, Proxy};
 use crate::harness::redis::Redis;
 use crate::harness::sale::open;
 use crate::spike::{balanced, told};
+use futures_util::future::{join, join_all, select, select_all};
+use serde_json::Value;
 
 /// A gateway of one worker behind a link, with a sale of so many white cars, one of which alice holds.
 async fn behind(proxy: &Proxy, options: &[&str], white: u64) -> (Gateway, String) {

@@ -1,13 +1,12 @@
 //! Drift is noticed: by the follower with the next tick, and by the audit.
 
-use serde_json::json;
-
 use crate::harness::cli::run;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white, with};
 use crate::spike::told;
+use serde_json::json;
 
 async fn metric(gateway: &Gateway, line: &str) -> Option<()> {
     let metrics = gateway.ops_get("/metrics").await.text;

@@ -1,12 +1,11 @@
 //! What an acknowledgement means at each level of `--durability`, on real primaries and replicas.
 
-use serde_json::json;
-
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white};
 use crate::spike::ready;
+use serde_json::json;
 
 fn unknown(reply: &Reply) {
     assert_eq!((reply.status, reply.problem()), (503, "outcome-unknown"), "{}", reply.text);

@@ -1,15 +1,14 @@
 //! Gateways and callers that go away at the worst moment.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
 use crate::spike::{Spike, balanced, ready, told};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// A white car at a store without a limit.
 pub fn far() -> Value {

@@ -1,8 +1,5 @@
 //! A ledger that was away for long, comes back older than it was, or has keys of another type.
 
-use reqwest::Method;
-use serde_json::json;
-
 use crate::faults::{brief, far, stock};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, send, token};
@@ -10,6 +7,8 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, with};
 use crate::healing::{Forgetful, alarm, release};
 use crate::spike::{balanced, changes, fault, ready, told};
+use reqwest::Method;
+use serde_json::json;
 
 #[tokio::test]
 async fn an_outage_longer_than_a_hold_costs_nobody_his_hold() {

@@ -2,9 +2,6 @@
 
 use std::pin::pin;
 
-use futures_util::future::select;
-use serde_json::json;
-
 use crate::faults::{far, stock};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
@@ -12,6 +9,8 @@ use crate::harness::proxy::{Link, Proxy};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, with};
 use crate::spike::{Answer, Spike, balanced, changes, ready, told};
+use futures_util::future::select;
+use serde_json::json;
 
 /// One worker that gives nothing up while a test holds the link.
 pub const PATIENT: &[&str] =

@@ -1,14 +1,13 @@
 //! A redis-server that is killed, stopped, flushed or full in mid-spike.
 
-use reqwest::Method;
-use serde_json::json;
-
 use crate::faults::{brief, far, stock};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, with};
 use crate::spike::{Answer, Outcome, Spike, balanced, changes, fault, ready, told};
+use reqwest::Method;
+use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_killed_in_mid_spike_is_taken_in_once_and_nothing_acknowledged_is_lost() {

@@ -1,16 +1,15 @@
 //! What one buyer can make the ledger grow by: bounded in number, small each, and shown in full to the support desk.
 
-use gateway::domain::identity::buyer_part;
-use gateway::ledger::changes::{Amendment, By, Change, amend, read};
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::contract_admin::SALE;
 use crate::harness::check::{balanced, refused};
 use crate::harness::gateway::{Gateway, send, service_token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
 use crate::model::{START, World, simple, tap};
+use gateway::domain::identity::buyer_part;
+use gateway::reserve::changes::{Amendment, By, Change, amend, read};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// See `amend.lua`.
 const CHANGES_MAX: usize = 100;

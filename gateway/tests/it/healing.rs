@@ -4,15 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::faults::{far, stock};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, binary};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open};
 use crate::spike::{balanced, changes, fault, journal, told};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// A Redis that forgets what comes after a point in time, as one does that crashes with its machine.
 pub struct Forgetful(pub Redis);

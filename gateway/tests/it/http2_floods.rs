@@ -1,7 +1,5 @@
 //! HTTP/2 with hostile clients: each flood ends its own connection, and honest clients are served all the while.
 
-use rustls::version::TLS13;
-
 use crate::harness::frames::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
     SETTINGS, WINDOW_UPDATE, block, frame, request, tap_block,
@@ -12,6 +10,7 @@ use crate::harness::sale::{small, white};
 use crate::harness::tls::{Certificate, H2, client as tls_client, h2_client, open};
 use crate::hostile::honest::{self, Honest};
 use crate::tls::start;
+use rustls::version::TLS13;
 
 /// Frames that an attacker tries to send, at most.
 const FLOOD: u32 = 200_000;

@@ -1,7 +1,5 @@
 //! HTTP/2 clients that do not read their answers: each answer has its own clock, and what is unsent has a limit.
 
-use serde_json::json;
-
 use crate::harness::frames::{
     ACK, DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, HEADERS, PING, WINDOW_UPDATE, block, frame, request,
     window,
@@ -12,6 +10,7 @@ use crate::harness::sale::{small, with};
 use crate::harness::tls::{Certificate, H2, h2_client, open};
 use crate::harness::{PATIENCE, eventually};
 use crate::tls::start;
+use serde_json::json;
 
 /// Requests under way on a connection, at most.
 const STREAMS: u32 = 120;

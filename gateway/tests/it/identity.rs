@@ -1,9 +1,6 @@
 //! A sale's name is not its identity: one that is purged, imported or deleted by hand and made again is another sale, at once and
 //! everywhere.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::archive::sale;
 use crate::harness::cli::Ended;
 use crate::harness::eventually;
@@ -12,6 +9,8 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, known, open, small, white, with};
 use crate::healing::{Forgetful, alarm};
 use crate::spike::{balanced, fault, journal, told};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 const PAGE: &str = "/v1/sales/small";
 

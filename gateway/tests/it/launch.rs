@@ -2,16 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 
-use futures_util::StreamExt;
-use reqwest::Method;
-use serde_json::json;
-
 use crate::harness::check::{balanced, refused, settled};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, send, signal, token};
 use crate::harness::raw::Raw;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
+use futures_util::StreamExt;
+use reqwest::Method;
+use serde_json::json;
 
 /// Time-outs that no test machine reaches: what is tested here is who wins, not how soon.
 const PATIENT: [&str; 4] = ["--tap-deadline-ms", "60000", "--redis-answer-timeout-ms", "60000"];

@@ -1,11 +1,5 @@
 //! Levers by hand: what each does is said before it is done, at a terminal it has to be confirmed, and who and why is written down.
 
-use gateway::domain::lever::effects;
-use gateway::ledger::admin::By;
-use gateway::ledger::fleet::{LimitChange, set_limits};
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::contract_admin::{SALE, journal};
 use crate::contract_cli::{TOML, ended, files, text};
 use crate::harness::check::{balanced, refused};
@@ -14,6 +8,11 @@ use crate::harness::gateway::{Gateway, binary};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white, with};
 use crate::harness::terminal::Terminal;
+use gateway::domain::lever::effects;
+use gateway::fleet::{LimitChange, set_limits};
+use gateway::manage::admin::By;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// The levers with all they need, each with the word that confirms it.
 const LEVERS: [(&str, &[&str], &str); 7] = [

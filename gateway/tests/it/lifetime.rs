@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use crate::harness::check::{balanced, refused};
 use crate::harness::eventually;
 use crate::harness::frames::{
@@ -15,6 +13,7 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
 use crate::harness::tls::{Certificate, h2_client};
 use crate::hostile::honest::{tap_head, whole_tap};
+use serde_json::json;
 
 const GET: &str = "GET /v1/time HTTP/1.1\r\nhost: x\r\n\r\n";
 

@@ -2,15 +2,14 @@
 
 use std::time::Instant;
 
-use reqwest::{Method, StatusCode};
-use serde_json::{Value, json};
-
 use crate::harness::check::refused;
 use crate::harness::gateway::{Gateway, OPS_TOKEN, Reply, send, signal};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white, with};
 use crate::harness::tls::{Certificate, H2, get, h2_client};
 use crate::harness::{PATIENCE, eventually};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
 
 /// Lines of a stream that ends by itself.
 async fn lines(gateway: &Gateway, query: &str) -> Vec<Value> {

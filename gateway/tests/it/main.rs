@@ -66,6 +66,7 @@ mod self_checks;
 mod sentinel;
 mod smoke;
 mod spike;
+mod structure;
 mod subjects;
 mod tally;
 mod time;

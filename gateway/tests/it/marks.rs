@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
-
 use crate::harness::cli::run;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, with};
 use crate::healing::alarm;
+use serde_json::json;
 
 #[tokio::test]
 async fn an_id_that_is_not_listed_any_more_is_no_sale_and_no_alarm() {

@@ -4,18 +4,17 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use futures_util::future::join_all;
-use gateway::ops::metrics::labels::Outcome;
-use gateway::ops::metrics::list::{self, Kind, Metric, Values};
-use reqwest::Method;
-use serde_json::json;
-
 use crate::harness::check::settled;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, send, service_token, token};
 use crate::harness::metrics::{Sample, Samples};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, open, small, white, with};
+use futures_util::future::join_all;
+use gateway::telemetry::labels::Outcome;
+use gateway::telemetry::list::{self, Kind, Metric, Values};
+use reqwest::Method;
+use serde_json::json;
 
 /// The values that a label can have at a gateway that follows the sale `small`, if all of them must be there.
 fn values(metric: &Metric, label: &list::Label) -> Vec<String> {

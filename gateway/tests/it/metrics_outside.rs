@@ -2,12 +2,6 @@
 
 use std::time::Duration;
 
-use rcgen::{CertificateParams, KeyPair};
-use reqwest::Method;
-use serde_json::json;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
-
 use crate::harness::check::settled;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
@@ -15,6 +9,11 @@ use crate::harness::metrics::Samples;
 use crate::harness::raw::Raw;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white};
+use rcgen::{CertificateParams, KeyPair};
+use reqwest::Method;
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 /// Waits until metrics say so.
 async fn shows(gateway: &Gateway, what: &str, is_so: impl Fn(&Samples) -> bool) -> Samples {

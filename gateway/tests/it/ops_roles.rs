@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, refused};
 use crate::harness::cli::run;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, OPS_TOKEN, send};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 const WALL: &str = "wall-wall-wall-wall-wall-wall-00";
 const RELAY: &str = "relay-relay-relay-relay-relay-00";

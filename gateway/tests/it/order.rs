@@ -1,12 +1,11 @@
 //! The order of answers to a tap: the first gate that a request fails decides, at memory and at Redis alike.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, refused, settled};
 use crate::harness::gateway::{Gateway, Reply, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, known, open, small, white, with};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// What differs from answer to answer, taken out.
 fn plain(reply: &Reply) -> Value {

@@ -1,9 +1,6 @@
 //! A Redis user with too few permissions: the gateway is not ready, and says which are missing; with exactly those that it names it
 //! does all that it is there for.
 
-use reqwest::Method;
-use serde_json::json;
-
 use crate::doctor::Desk;
 use crate::harness::cli::run;
 use crate::harness::eventually;
@@ -11,7 +8,9 @@ use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
 use crate::spike::{ready, told};
-use gateway::ledger::acl;
+use gateway::store::acl;
+use reqwest::Method;
+use serde_json::json;
 
 /// The permissions that the gateway asks for, as words of `ACL SETUSER`.
 fn needed() -> Vec<String> {

@@ -4,8 +4,6 @@ use std::io::{PipeReader, Read, Write, pipe};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 
-use serde_json::json;
-
 use super::contract_cli::{TOML, ended, files, text};
 use crate::harness::check::free;
 use crate::harness::cli::{Ended, end, run};
@@ -14,6 +12,7 @@ use crate::harness::gateway::{Gateway, OPS_TOKEN, SECRET, binary, send, signal};
 use crate::harness::metrics::Samples;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white, with};
+use serde_json::json;
 
 /// What a pipe takes before its writer waits.
 const PIPE_BYTES: usize = 64 * 1024;

@@ -1,13 +1,12 @@
 //! The PROXY protocol on the public listener: who may speak it, and what is refused.
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
 use crate::harness::cli::run;
 use crate::harness::gateway::Gateway;
 use crate::harness::raw::Raw;
 use crate::harness::redis::Redis;
 use crate::harness::tls::{Certificate, client, get, h2_client, handshake, once};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 const SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 pub const GET: &str = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

@@ -2,13 +2,6 @@
 
 use std::sync::Arc;
 
-use gateway::admit::{Asked, Wish};
-use gateway::ledger::admin::Lever;
-use gateway::ledger::batch::Decision;
-use gateway::ledger::freshness::make_round;
-use gateway::ledger::memory::{Sale, Sales};
-use serde_json::{Value, json};
-
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
@@ -16,6 +9,12 @@ use crate::harness::sale::{known, open, small, with};
 use crate::model::world::{Gate, ops};
 use crate::model::{Fault, START, World, simple, tap};
 use crate::spike::balanced;
+use gateway::admit::{Asked, Wish};
+use gateway::domain::decision::Decision;
+use gateway::manage::admin::Lever;
+use gateway::projection::memory::{Sale, Sales};
+use gateway::reserve::freshness::make_round;
+use serde_json::{Value, json};
 
 /// Buyers who win at one gateway and ask at the other at once.
 const BUYERS: usize = 150;

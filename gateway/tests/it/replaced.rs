@@ -2,18 +2,17 @@
 
 use std::rc::Rc;
 
-use futures_util::future::join;
-use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::ledger::admin::Lever;
-use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::{Change, confirm, read};
-use gateway::ledger::keys::Keys;
-use gateway::ledger::scripts::{Failure, Refusal, Script};
-
 use crate::harness::eventually;
 use crate::model::link::Fault;
 use crate::model::world::{Gate, Ledger};
 use crate::model::{START, World, simple, tap};
+use futures_util::future::join;
+use gateway::domain::decision::Decision;
+use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::manage::admin::Lever;
+use gateway::reserve::changes::{Change, confirm, read};
+use gateway::store::keys::Keys;
+use gateway::store::scripts::{Failure, Refusal, Script};
 
 /// A ledger, and a sale in it.
 pub async fn applied(world: &World) -> (Rc<Ledger>, String) {

@@ -5,10 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use reqwest::Method;
-use serde_json::Value;
-use tokio::task::JoinHandle;
-
 use crate::harness::balancer::{Backend, Balancer};
 use crate::harness::check::balanced;
 use crate::harness::delay::{Delay, free_addresses};
@@ -17,6 +13,9 @@ use crate::harness::gateway::{Gateway, OPS_TOKEN, send, signal, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, white};
 use crate::hostile::honest;
+use reqwest::Method;
+use serde_json::Value;
+use tokio::task::JoinHandle;
 
 /// Buyers who tap at the same time.
 const BUYERS: usize = 16;

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, send};
 use crate::harness::keys::{Key, now};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small};
 use crate::harness::tls::Certificate;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 const OWN: &str = "/v1/sales/small/reservations";
 

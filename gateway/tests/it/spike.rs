@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use crate::harness::eventually;
+use crate::harness::gateway::{Gateway, Reply, send, token};
 use reqwest::Client;
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-
-use crate::harness::eventually;
-use crate::harness::gateway::{Gateway, Reply, send, token};
 
 /// Taps that are on their way at once.
 const TAPS_AT_ONCE: usize = 24;

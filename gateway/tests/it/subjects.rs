@@ -1,8 +1,5 @@
 //! Buyers as real identity providers name them: blanks between words, up to 255 characters, and what looks like something else.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::contract_admin::SALE;
 use crate::faults::{brief, far, stock};
 use crate::harness::check::balanced;
@@ -13,6 +10,8 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white};
 use crate::healing::{Forgetful, healed};
 use crate::spike::{journal, told};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// Subjects, each with no second meaning.
 fn subjects() -> Vec<String> {

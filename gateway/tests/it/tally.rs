@@ -4,16 +4,15 @@ use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::time::Duration;
 
-use gateway::domain::definition::Package;
-use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::ledger::audit::{Report, Verdict};
-use gateway::ledger::changes::{self, Amendment, By, Change};
-use gateway::ledger::memory::Memory;
-use gateway::ledger::scripts::Script;
-
 use crate::harness::eventually;
 use crate::model::world::{Gate, Ledger};
 use crate::model::{START, Tap, World, simple};
+use gateway::domain::definition::Package;
+use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::manage::audit::{Report, Verdict};
+use gateway::projection::memory::Memory;
+use gateway::reserve::changes::{self, Amendment, By, Change};
+use gateway::store::scripts::Script;
 
 /// Buyers before the storm: their records are read in several steps.
 const BEFORE: usize = 3_000;

@@ -3,14 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use reqwest::Method;
-use rustls::pki_types::ServerName;
-use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConnection, HandshakeKind};
-use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-
 use crate::harness::check::{balanced, refused};
 use crate::harness::cli::{end, run};
 use crate::harness::eventually;
@@ -21,6 +13,13 @@ use crate::harness::gateway::{Gateway, OPS_TOKEN, SECRET, binary, signal};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{small, white};
 use crate::harness::tls::{Certificate, H2, call, client, connect, get, h2_client, once, open};
+use reqwest::Method;
+use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConnection, HandshakeKind};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A gateway with TLS on its public listener, and further options.
 pub async fn start(redis: &Redis, certificate: &Certificate, further: &[&str]) -> Gateway {

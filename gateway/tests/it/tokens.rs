@@ -1,14 +1,13 @@
 //! Tokens as strangers would forge them: only what the configured key signed, for now and for us, opens a call.
 
-use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
-use serde_json::{Value, json};
-
 use crate::harness::check::{balanced, refused};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, SECRET, send, token};
 use crate::harness::keys::{Key, b64, claims, now, write_keys};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::{Value, json};
 
 fn signed(algorithm: Algorithm, secret: &str, claims: &Value) -> String {
     let key = EncodingKey::from_secret(secret.as_bytes());

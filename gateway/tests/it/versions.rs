@@ -1,10 +1,5 @@
 //! Gateways of two versions on one ledger: their scripts differ, and go by their own hashes.
 
-use futures_util::future::join_all;
-use gateway::ledger::scripts::{REAL_CLOCK, Scripts};
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::faults::{far, stock};
 use crate::harness::check::balanced;
 use crate::harness::eventually;
@@ -14,6 +9,10 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::open;
 use crate::healing::{Forgetful, healed};
 use crate::spike::told;
+use futures_util::future::join_all;
+use gateway::store::scripts::{REAL_CLOCK, Scripts};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// A gateway whose every script is another text than the shipped one's.
 async fn of_another_version(redis: &Redis) -> Inside {

@@ -2,14 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
-
 use crate::harness::check::{balanced, refused};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, token};
 use crate::harness::raw::Raw;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
+use serde_json::json;
 
 fn tap(key: &str, further: &str) -> String {
     format!(

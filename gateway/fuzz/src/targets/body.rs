@@ -3,10 +3,9 @@
 
 use std::fmt::Debug;
 
+use super::definition_json::resolves;
 use gateway::fuzzing::{amend_body, confirm_body, lever_body, reserve_body, restock_body};
 use serde_json::Value;
-
-use super::definition_json::resolves;
 
 pub(super) fn run(bytes: &[u8]) {
     if let Some((model, packages, store, _)) = taken(bytes, reserve_body(bytes)) {

@@ -1,12 +1,12 @@
 //! What a reply says became of a reservation is what its first word says, of this reservation and no other, at the numbers
 //! of its header; anything else is a failure.
 
-use gateway::fuzzing::{accept, change};
-use gateway::ledger::changes::Change;
-use gateway::ledger::scripts::{Header, text};
-use redis::Value;
-
 use crate::reply;
+use gateway::domain::decision::Header;
+use gateway::fuzzing::{accept, change};
+use gateway::reserve::changes::Change;
+use gateway::store::scripts::text;
+use redis::Value;
 
 const ID: &str = "aliceAAAAAAAAAAAAAAAkey-AAAAAAAA";
 

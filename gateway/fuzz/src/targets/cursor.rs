@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use gateway::ledger::journal::Cursor;
+use gateway::store::journal::Cursor;
 
 pub(super) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {

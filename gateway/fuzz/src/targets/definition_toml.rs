@@ -4,9 +4,8 @@
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use gateway::domain::definition::Definition;
-
 use super::definition_json::{are_told, holds};
+use gateway::domain::definition::Definition;
 
 const BETWEEN: &[u8] = b"--- stores.csv\n";
 

@@ -1,10 +1,9 @@
 //! An entry of the journal that is told as lines is told as as many as it has changes, numbered in order, each with a cursor
 //! that reads back; an entry whose reservations are damaged is not told as if it had none.
 
-use gateway::ledger::journal::{Cursor, Entry};
-use redis::Value;
-
 use crate::reply;
+use gateway::store::journal::{Cursor, Entry};
+use redis::Value;
 
 pub(super) fn run(bytes: &[u8]) {
     let Some(entry) = Entry::parse(&Value::Array(reply::list(bytes))) else {

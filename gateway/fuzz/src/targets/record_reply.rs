@@ -1,10 +1,9 @@
 //! A buyer's record that is read has as many reservations as rows, all of them his; anything else is a failure.
 
-use gateway::fuzzing::{accept, record};
-use gateway::ledger::scripts::text;
-
 use super::change_reply::header_is;
 use crate::reply;
+use gateway::fuzzing::{accept, record};
+use gateway::store::scripts::text;
 
 const BUYER: &str = "aliceAAAAAAAAAAAAAAA";
 

@@ -3,16 +3,15 @@
 
 use std::sync::OnceLock;
 
+use super::change_reply::header_is;
+use crate::reply;
 use gateway::domain::catalogue::Catalogue;
+use gateway::domain::decision::{Decision, Wanted};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{is_reservation_id, reservation_id};
 use gateway::domain::reservation::State;
 use gateway::fuzzing::{accept, decisions};
-use gateway::ledger::batch::{Decision, Wanted};
-use gateway::ledger::scripts::text;
-
-use super::change_reply::header_is;
-use crate::reply;
+use gateway::store::scripts::text;
 
 /// A sale of little.
 pub(super) const SALE: &str = r#"{"sale":{"id":"small","name":"S","opens_at":"2026-01-01T00:00:00Z",

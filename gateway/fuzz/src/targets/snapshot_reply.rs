@@ -3,12 +3,11 @@
 
 use std::collections::HashMap;
 
-use gateway::domain::sale::Phase;
-use gateway::fuzzing::{accept, snapshot};
-use gateway::ledger::scripts::texts;
-
 use super::reserve_reply::SALE;
 use crate::reply;
+use gateway::domain::sale::Phase;
+use gateway::fuzzing::{accept, snapshot};
+use gateway::store::scripts::texts;
 
 pub(super) fn run(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).replace("{sale}", &SALE.replace('\n', " "));

@@ -29,24 +29,24 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// A gateway at our ops address.
 #[derive(Debug)]
-pub(in crate::doctor) struct Running {
-    pub(in crate::doctor) version: String,
+pub(crate) struct Running {
+    pub(crate) version: String,
     /// A hash of its scripts.
-    pub(in crate::doctor) scripts: Option<String>,
+    pub(crate) scripts: Option<String>,
     /// Why it is not ready.
-    pub(in crate::doctor) not_ready: Option<String>,
+    pub(crate) not_ready: Option<String>,
     /// Files that it may open.
-    pub(in crate::doctor) files_max: Option<u64>,
+    pub(crate) files_max: Option<u64>,
     /// How far it has followed each sale.
-    pub(in crate::doctor) sequences: BTreeMap<String, u64>,
+    pub(crate) sequences: BTreeMap<String, u64>,
     /// Whether it shows the certificate that our files have; `None`: no certificate.
-    pub(in crate::doctor) has_our_certificate: Option<bool>,
+    pub(crate) has_our_certificate: Option<bool>,
     /// Requests whose Forwarded or X-Forwarded-For it has ignored, and all of them.
-    pub(in crate::doctor) forwarded_ignored: (u64, u64),
+    pub(crate) forwarded_ignored: (u64, u64),
 }
 
 /// Asks at the ops address; `None`: no gateway answers there.
-pub(in crate::doctor) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Option<Running> {
+pub(crate) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Option<Running> {
     let metrics = get(address, tls, "/metrics").await.ok()?;
     let sample =
         |name: &str| metrics.text.lines().find_map(|line| line.strip_prefix(name)?.split_once(['{', ' ']));
@@ -87,7 +87,7 @@ fn whole(value: &str) -> Option<u64> {
 }
 
 /// Whether a gateway answers apps at this address.
-pub(in crate::doctor) async fn at_public(address: SocketAddr, tls: Option<&TlsFiles>) -> bool {
+pub(crate) async fn at_public(address: SocketAddr, tls: Option<&TlsFiles>) -> bool {
     get(address, tls, "/v1/time").await.is_ok_and(|answer| answer.text.contains("\"server_time\""))
 }
 

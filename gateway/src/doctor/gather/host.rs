@@ -2,23 +2,22 @@
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use procfs::process::{LimitValue, Process};
 use procfs::{Current, Meminfo};
 
-use super::gateway::Running;
-use crate::cli;
 use crate::config::ServeConfig;
+use crate::doctor::args::DoctorArgs;
+use crate::doctor::gather::gateway::Running;
 use crate::doctor::host::{HostFacts, Port, PortState};
 use crate::http::bind::{BACKLOG, bind};
 
 /// Looks. `running` is the gateway that answers at the ops address; `answers` whether one does at the public address.
-pub(in crate::doctor) fn look(
+pub(crate) fn look(
     config: &ServeConfig,
     running: Option<&Running>,
     answers: bool,
-    balancer_idle: Option<Duration>,
+    args: &DoctorArgs,
 ) -> HostFacts {
     let version = |is_there: bool| {
         is_there.then(|| running.map_or("which does not tell it", |running| &running.version).to_owned())
@@ -40,13 +39,13 @@ pub(in crate::doctor) fn look(
         connections_per_address: config.caps.per_address_max.map(wide),
         in_flight_per_worker: wide(config.requests.in_flight_max),
         idle_timeout: config.connections.idle_timeout,
-        balancer_idle,
+        balancer_idle: args.balancer_idle,
         limit_keys: wide(config.rates.keys_max),
         ports: ports
             .into_iter()
             .map(|(option, address, gateway)| Port { option, address, state: state(address, gateway) })
             .collect(),
-        unknown_variables: cli::unknown_variables().others,
+        unknown_variables: args.unknown_variables.clone(),
     }
 }
 

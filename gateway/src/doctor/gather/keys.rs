@@ -11,11 +11,11 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use crate::config::ServeConfig;
 use crate::doctor::keys::{Auth, Certificate, KeyFacts, bits};
 use crate::http::tls::{Tls, TlsFiles, read_chain};
+use crate::identify::ops_tokens::{self, OpsTokens};
 use crate::identify::{Keys, read_secret, shared_mode};
-use crate::ops_tokens::{self, OpsTokens};
 
 /// Reads them. `host` is what apps call; `launch` the sale that opens next, and when, in seconds since 1970.
-pub(in crate::doctor) fn read(
+pub(crate) fn read(
     config: &ServeConfig,
     host: Option<&str>,
     launch: Option<(String, i64)>,

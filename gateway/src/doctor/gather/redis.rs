@@ -9,15 +9,15 @@ use redis::{RedisResult, Value, cmd};
 use crate::config::ServeConfig;
 use crate::doctor::fleet::FleetFacts;
 use crate::doctor::redis::{Machine, RedisFacts};
-use crate::ledger::acl;
-use crate::ledger::dial::{Conn, Redis, info};
-use crate::ledger::fit::misfit;
-use crate::ledger::fleet;
-use crate::ledger::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES, slot_of};
-use crate::ledger::scripts::{Failure, Refusal, Script, Scripts, text};
+use crate::fleet;
+use crate::fleet::report::GatewayReport;
 use crate::ops::brake::fleet_view;
-use crate::ops::report::GatewayReport;
 use crate::serve::POOL;
+use crate::store::acl;
+use crate::store::dial::{Conn, Redis, info};
+use crate::store::fit::misfit;
+use crate::store::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES, slot_of};
+use crate::store::scripts::{Failure, Refusal, Script, Scripts, text};
 
 /// How often it is asked for a `PING`, and for the time; not for longer than this.
 const PINGS: usize = 100;
@@ -42,25 +42,25 @@ const SETTINGS: [&str; 12] = [
 const NO_SALE: &str = "NONE";
 
 /// One Redis that the ledger is in, and what it says of itself.
-pub(in crate::doctor) struct Itself {
-    pub(in crate::doctor) redis: Redis,
+pub(crate) struct Itself {
+    pub(crate) redis: Redis,
     conn: Conn,
-    pub(in crate::doctor) facts: RedisFacts,
+    pub(crate) facts: RedisFacts,
     /// Of the process at the other end.
-    pub(in crate::doctor) run_id: String,
+    pub(crate) run_id: String,
     /// Its clock, in ms.
-    pub(in crate::doctor) now_ms: i64,
+    pub(crate) now_ms: i64,
 }
 
 /// What all gateways share in it.
-pub(in crate::doctor) struct Shared {
-    pub(in crate::doctor) fleet: FleetFacts,
+pub(crate) struct Shared {
+    pub(crate) fleet: FleetFacts,
     /// Ids of all sales.
-    pub(in crate::doctor) sales: Vec<String>,
+    pub(crate) sales: Vec<String>,
 }
 
 /// Asks how it is. An error means that it is out of reach, or does not let us in.
-pub(in crate::doctor) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<Itself> {
+pub(crate) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<Itself> {
     let is_cluster = config.redis.is_cluster();
     // Also of one that is a replica, the rest is looked at.
     let mut opened = redis.dial_for(SALES, config.redis.answer_timeout()).await?;
@@ -91,7 +91,7 @@ pub(in crate::doctor) async fn itself(config: &ServeConfig, redis: Redis) -> Red
 
 /// Asks for what gateways keep in it, and completes the facts. Fails where it lives and is no ledger: a part of a
 /// cluster, or one that is still loading.
-pub(in crate::doctor) async fn shared(
+pub(crate) async fn shared(
     config: &ServeConfig,
     scripts: &Scripts,
     all: &mut [Itself],

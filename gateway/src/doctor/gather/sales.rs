@@ -3,22 +3,22 @@
 use crate::doctor::gather::redis::Itself;
 use crate::doctor::sale::{Applied, SaleFacts};
 use crate::domain::definition::Definition;
-use crate::ledger::admin::Admin;
-use crate::ledger::audit;
-use crate::ledger::keys::Keys;
-use crate::ledger::scripts::{Failure, Refusal};
+use crate::manage::admin::Admin;
+use crate::manage::audit;
+use crate::store::keys::Keys;
+use crate::store::scripts::{Failure, Refusal};
 
 /// Where and when it is looked.
-pub(in crate::doctor) struct Look<'a> {
-    pub(in crate::doctor) admin: &'a Admin,
+pub(crate) struct Look<'a> {
+    pub(crate) admin: &'a Admin,
     /// Each Redis that the ledger is in.
-    pub(in crate::doctor) redis: &'a [Itself],
+    pub(crate) redis: &'a [Itself],
     /// Whether any gateway lives.
-    pub(in crate::doctor) is_served: bool,
+    pub(crate) is_served: bool,
 }
 
 /// Reads a sale. An error means that Redis is out of reach. How far a gateway has followed it is to be asked afterwards.
-pub(in crate::doctor) async fn read(
+pub(crate) async fn read(
     look: &Look<'_>,
     id: &str,
     file: Option<(String, Definition)>,

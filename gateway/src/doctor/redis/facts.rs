@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::ledger::durability::{Durability, Setting};
+use crate::store::durability::{Durability, Setting};
 
 /// What a Redis says of itself.
 #[derive(Debug)]
-pub(in crate::doctor) struct RedisFacts {
+pub(crate) struct RedisFacts {
     /// In a cluster: the address of this master.
     pub master: Option<String>,
     /// Why it can't be the ledger, or a part of it.
@@ -38,7 +38,7 @@ pub(in crate::doctor) struct RedisFacts {
 
 /// The machine that Redis is on, if it is this one.
 #[derive(Debug, Default)]
-pub(in crate::doctor) struct Machine {
+pub(crate) struct Machine {
     /// Free bytes where the append-only file is.
     pub disk_free: Option<u64>,
     /// `vm.overcommit_memory`.
@@ -67,12 +67,12 @@ impl Default for RedisFacts {
 
 impl RedisFacts {
     /// What lines about it stand under.
-    pub(in crate::doctor) fn area(&self) -> String {
+    pub(crate) fn area(&self) -> String {
         self.master.as_ref().map_or("redis".to_owned(), |address| format!("redis {address}"))
     }
 
     /// A number of `INFO`.
-    pub(in crate::doctor) fn number(&self, name: &str) -> u64 {
+    pub(crate) fn number(&self, name: &str) -> u64 {
         self.info.get(name).and_then(|value| value.parse().ok()).unwrap_or_default()
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::super::report::not_well;
 use super::*;
+use crate::doctor::report::not_well;
 
 fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()

@@ -4,11 +4,13 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use super::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
-use super::rules::{self, Ruling, Source};
-use super::table::Table;
-use super::{Definition, Mistake, Model, Package, Store, Terms};
-use super::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
+use crate::domain::definition::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
+use crate::domain::definition::rules::{self, Ruling, Source};
+use crate::domain::definition::table::Table;
+use crate::domain::definition::{
+    Definition, MODELS_MAX, Mistake, Model, PACKAGES_MAX, PRICE_MAX, Package, STOCK_MAX, STORES_MAX, Store,
+    Terms,
+};
 
 const NAME_CHARS_MAX: usize = 200;
 const CITY_CHARS_MAX: usize = 100;

@@ -1,7 +1,7 @@
 //! Reads the header of the file of stores: which column is which, or each column that is not as expected.
 
-use super::node::shortened;
-use crate::nearest::closest;
+use crate::domain::definition::node::shortened;
+use crate::domain::nearest::closest;
 
 /// Columns of a wrong header that are shown.
 const SHOWN_MAX: usize = 20;

@@ -5,10 +5,9 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::node::{Field, Mistakes, Node, Place, Value};
-use super::rules::Source;
-use super::{Definition, Mistake};
-use super::{check, encoding};
+use crate::domain::definition::node::{Field, Mistakes, Node, Place, Value};
+use crate::domain::definition::rules::Source;
+use crate::domain::definition::{Definition, Mistake, check, encoding};
 
 pub(super) fn read(bytes: &[u8], source: Source) -> Result<Definition, Vec<Mistake>> {
     let whole = |what: String| vec![Mistake { place: String::new(), what }];

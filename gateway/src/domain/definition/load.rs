@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::node::{File, Mistakes, Node, Place, Value, Way, shortened};
-use super::rules::Source;
-use super::table::Table;
-use super::{Definition, Mistake, check, encoding, rules, stores, toml};
+use crate::domain::definition::node::{File, Mistakes, Node, Place, Value, Way, shortened};
+use crate::domain::definition::rules::Source;
+use crate::domain::definition::table::Table;
+use crate::domain::definition::{Definition, Mistake, check, encoding, rules, stores, toml};
 
 const PATH_CHARS_MAX: usize = 1_000;
 const TOML_BYTES_MAX: u64 = 4 << 20;

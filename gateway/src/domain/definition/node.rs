@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-use super::Mistake;
+use crate::domain::definition::Mistake;
 
 /// How many mistakes are told; the others are only counted.
 const MISTAKES_MAX: usize = 100;

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use jiff::civil::DateTime;
 use jiff::{Timestamp, Zoned};
 
-use super::node::{Value, shortened};
+use crate::domain::definition::node::{Value, shortened};
 use crate::domain::text;
 
 /// Where a definition comes from.

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::node::{Field, File, Mistakes, Node, Place, Value, Way};
-use super::toml::Lines;
-use super::{encoding, header};
+use crate::domain::definition::node::{Field, File, Mistakes, Node, Place, Value, Way};
+use crate::domain::definition::toml::Lines;
+use crate::domain::definition::{encoding, header};
 
 const COLUMNS: [&str; 4] = ["id", "name", "city", "capacity"];
 

@@ -1,8 +1,8 @@
 //! A table of the tree, its fields taken one by one: tells keys that are missing, unknown or there twice.
 
-use super::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
-use super::rules::Ruling;
-use crate::nearest::closest;
+use crate::domain::definition::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
+use crate::domain::definition::rules::Ruling;
+use crate::domain::nearest::closest;
 
 /// A table whose keys have been looked over.
 pub(super) struct Table<'n, 'a> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
-use super::node::{Field, File, Mistakes, Node, Place, Value};
+use crate::domain::definition::node::{Field, File, Mistakes, Node, Place, Value};
 
 /// How often lines that can't be read are taken out to read what comes behind them.
 const ROUNDS_MAX: usize = 20;

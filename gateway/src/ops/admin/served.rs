@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Ops, failed};
 use crate::http::respond::Refused;
+use crate::ops::admin::{Ops, failed};
 
 /// The journal consumer may take so long to come to a change before the answer goes out.
 const SERVED_MAX: Duration = Duration::from_secs(5);

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::frame::{CityNow, StoresNow};
 use crate::domain::catalogue::Catalogue;
 use crate::domain::sale::Availability;
-use crate::ledger::memory::{Memory, Stores};
+use crate::ops::live::frame::{CityNow, StoresNow};
+use crate::projection::memory::{Memory, Stores};
 
 /// Cities at each end.
 const SHOWN: usize = 5;

@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::frame::{GatewayNow, GatewayState};
-use super::taps::{Groups, Latency, OutcomeNow, Quantiles, Taps};
-use crate::ledger::hearsay::Heard;
-use crate::ops::alarms::{Alarm, Level};
-use crate::ops::metrics::list::ANSWER_BUCKETS;
-use crate::ops::report::GatewayReport;
+use crate::fleet::alarm::{Alarm, Level};
+use crate::fleet::hearsay::Heard;
+use crate::fleet::report::GatewayReport;
+use crate::ops::live::frame::{GatewayNow, GatewayState};
+use crate::ops::live::taps::{Groups, Latency, OutcomeNow, Quantiles, Taps};
+use crate::telemetry::list::ANSWER_BUCKETS;
 
 /// A gateway that has not announced itself for so long is told to be silent; after 5 s it is gone (see `lua/fleet.lua`).
 const SILENT: Duration = Duration::from_secs(3);
@@ -293,7 +293,7 @@ fn quantile(counts: &[u64], share: f64) -> Option<f64> {
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
     use super::*;
-    use crate::ops::report::Totals;
+    use crate::fleet::report::Totals;
 
     fn report(listen: &str, beats: u64, won: u64, fast: u64) -> GatewayReport {
         let mut winners = vec![0; ANSWER_BUCKETS.len() + 1];

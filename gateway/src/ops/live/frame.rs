@@ -3,10 +3,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::taps::{Latency, Taps};
 use crate::domain::sale::Phase;
-use crate::ledger::audit::Counts;
-use crate::ops::alarms::Level;
+use crate::fleet::alarm::Level;
+use crate::manage::audit::Counts;
+use crate::ops::live::taps::{Latency, Taps};
 
 /// One line. `hello` comes first, then `sale` if there is one, and `history`; then `now` each second. When the definition
 /// changes, `sale` comes again.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::frame::{History, Now};
+use crate::ops::live::frame::{History, Now};
 
 /// Seconds that are kept.
 pub(super) const KEPT: usize = 900;

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::cities::Cities;
-use super::frame::{AuditNow, CityNow, ItemName, ItemNow, Ledger, LeverLine, SaleLine, SaleNow, StoresNow};
-use super::words;
 use crate::domain::lever;
 use crate::domain::rfc3339::rfc3339;
-use crate::ledger::audit::Counts;
-use crate::ledger::memory::{MEMORY_AGE_MAX, Memory, Sale};
-use crate::ops::metrics::Audited;
+use crate::manage::audit::Counts;
+use crate::ops::live::cities::Cities;
+use crate::ops::live::frame::{
+    AuditNow, CityNow, ItemName, ItemNow, Ledger, LeverLine, SaleLine, SaleNow, StoresNow,
+};
+use crate::ops::live::words;
+use crate::projection::memory::{MEMORY_AGE_MAX, Memory, Sale};
+use crate::telemetry::metrics::Audited;
 
 /// Looks at one sale, and remembers what it need not reckon anew.
 pub(super) struct Look {

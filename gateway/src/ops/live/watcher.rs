@@ -140,11 +140,11 @@ impl Body for Watcher {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
+    use std::future::pending;
+
     use http_body_util::BodyExt;
 
     use super::*;
-
-    use std::future::pending;
 
     fn news(edition: u64, about: &'static str, now: &'static str) -> News {
         News { edition, about: about.into(), now: now.into() }

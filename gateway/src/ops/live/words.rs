@@ -1,9 +1,9 @@
 //! The journal in words: what ops did, and what buyers did in each second.
 
-use super::frame::JournalLine;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::rfc3339::rfc3339;
-use crate::ledger::tail::{Act, Second, Tail};
+use crate::ops::live::frame::JournalLine;
+use crate::projection::tail::{Act, Second, Tail};
 
 /// Lines that are told.
 const LINES: usize = 12;

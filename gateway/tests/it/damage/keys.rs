@@ -1,11 +1,10 @@
 //! Each of a sale's seven keys of another type, or gone: nothing is written, the key is named, and mended it goes on.
 
-use gateway::ledger::audit::Verdict;
-use gateway::ledger::scripts::{Failure, Refusal};
-
 use super::{Sale, five};
 use crate::model::World;
 use crate::model::world::ops;
+use gateway::manage::audit::Verdict;
+use gateway::store::scripts::{Failure, Refusal};
 
 /// Where a key is put aside.
 const ASIDE: &str = "aside";

@@ -4,19 +4,17 @@ mod keys;
 
 use std::rc::Rc;
 
+use crate::model::world::{Gate, Ledger, ops};
+use crate::model::{START, World, simple, tap};
+use gateway::domain::decision::{Decision, Shed};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::domain::reservation::State;
-use gateway::ledger::admin::{Applied, Lever};
-use gateway::ledger::audit::Verdict;
-use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::{Amendment, By, Change, amend, cancel, confirm, read};
-use gateway::ledger::keys::Keys;
-use gateway::ledger::scripts::{Failure, Refusal, Script};
-use gateway::ops::metrics::labels::Shed;
-
-use crate::model::world::{Gate, Ledger, ops};
-use crate::model::{START, World, simple, tap};
+use gateway::manage::admin::{Applied, Lever};
+use gateway::manage::audit::Verdict;
+use gateway::reserve::changes::{Amendment, By, Change, amend, cancel, confirm, read};
+use gateway::store::keys::Keys;
+use gateway::store::scripts::{Failure, Refusal, Script};
 
 /// Five of `m1` and five slots at `s1`.
 fn five(sale: &str) -> Definition {

@@ -1,13 +1,11 @@
 //! Definitions with each slip that the rules let pass, before and after they are applied.
 
-use serde_json::{Value, json};
-
+use super::Desk;
 use crate::contract_cli::{TOML, files, text};
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, with};
-
-use super::Desk;
+use serde_json::{Value, json};
 
 /// Without a field of a table.
 pub fn without(mut definition: Value, table: &str, field: &str) -> Value {

@@ -1,12 +1,10 @@
 //! Keys, tokens and certificates that do not hold through the launch, or are no secrets.
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
-use serde_json::{Value, json};
-
+use super::Desk;
 use crate::harness::gateway::OPS_TOKEN;
 use crate::harness::redis::Redis;
-
-use super::Desk;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use serde_json::{Value, json};
 
 fn today(days: i64) -> jiff::Zoned {
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);

@@ -4,13 +4,12 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
+use super::{Desk, Said};
 use crate::harness::cli::end;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::tls::Certificate;
-
-use super::{Desk, Said};
 
 #[test]
 fn a_balancer_that_keeps_idle_connections_longer_is_found() {

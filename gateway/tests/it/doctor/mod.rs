@@ -11,12 +11,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
-
 use crate::harness::cli::{Ended, end, run};
 use crate::harness::gateway::{OPS_TOKEN, SECRET, binary};
 use crate::harness::redis::Redis;
 use crate::harness::terminal::Terminal;
+use serde_json::Value;
 
 /// Files and options of a gateway that could be started.
 pub struct Desk {

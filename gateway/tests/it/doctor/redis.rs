@@ -2,12 +2,11 @@
 
 use std::process::Command;
 
+use super::{Desk, Said};
 use crate::harness::cli::end;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, with};
-
-use super::{Desk, Said};
 
 #[tokio::test]
 async fn every_setting_that_is_wrong_is_found_and_right_again_when_it_is_set_back() {

@@ -1,12 +1,11 @@
 //! The doctor's estimate of what a sale takes up, held against what it does.
 
-use gateway::doctor::{Need, RESERVATION_BYTES};
-use gateway::domain::definition::Definition;
-use serde_json::json;
-
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, with};
+use gateway::doctor::{Need, RESERVATION_BYTES};
+use gateway::domain::definition::Definition;
+use serde_json::json;
 
 #[tokio::test]
 async fn a_reservation_takes_no_more_than_is_reckoned_with_and_not_much_less() {

@@ -1,14 +1,12 @@
 //! Sales in the ledger, the gateways that serve them, and what the brake was left at.
 
-use serde_json::json;
-
+use super::{Desk, Said};
 use crate::harness::cli::run;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, open, small, white, with};
-
-use super::{Desk, Said};
+use serde_json::json;
 
 /// The doctor beside a gateway that runs.
 fn beside(desk: &Desk, gateway: &Gateway, more: &[&str]) -> Said {

@@ -1,9 +1,8 @@
 //! What every refusal has, what a refusal leaves behind (nothing), and when memory has caught up.
 
-use serde_json::Value;
-
 use super::eventually;
 use super::gateway::{Gateway, Reply};
+use serde_json::Value;
 
 /// Asserts that an answer is this refusal: RFC 9457 with exactly these members besides the four that all have.
 pub fn refused<'a>(reply: &'a Reply, status: u16, name: &str, members: &[&str]) -> &'a Value {

@@ -4,10 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
-use serde_json::Value;
-
 use super::PATIENCE;
 use super::gateway::binary;
+use serde_json::Value;
 
 /// How a command ended.
 #[derive(Debug)]

@@ -2,12 +2,11 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use redis::FromRedisValue;
-
 use super::eventually;
 use super::redis::Redis;
 use super::tls::Certificate;
-use gateway::ledger::keys::{SLOTS, slot_of};
+use gateway::store::keys::{SLOTS, slot_of};
+use redis::FromRedisValue;
 
 /// Masters of a new cluster; each has as many slots.
 const MASTERS: u16 = 3;

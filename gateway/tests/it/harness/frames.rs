@@ -3,14 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::gateway::token;
+use super::{PATIENCE, tls};
 use rustls::ClientConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_rustls::client::TlsStream;
-
-use super::gateway::token;
-use super::{PATIENCE, tls};
 
 pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;

@@ -4,11 +4,10 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use reqwest::{Method, RequestBuilder};
-use serde_json::Value;
-
 use super::eventually;
 use super::redis::{Redis, free_port};
+use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
 
 /// What HS256 tokens of the tests are signed with.
 pub const SECRET: &str = "a secret of the tests, at least 32 bytes";

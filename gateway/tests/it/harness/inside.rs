@@ -1,14 +1,13 @@
 //! A gateway in this process, with scripts of the test's choice.
 
-use gateway::config::{CommonOptions, ServeOptions, Settings};
-use gateway::ledger::scripts::Scripts;
-use gateway::serve::serve;
-use reqwest::{Client, Method};
-use serde_json::Value;
-
 use super::eventually;
 use super::gateway::{OPS_TOKEN, Reply, SECRET, send, token};
 use super::redis::Redis;
+use gateway::config::{CommonOptions, ServeOptions, Settings};
+use gateway::serve::serve;
+use gateway::store::scripts::Scripts;
+use reqwest::{Client, Method};
+use serde_json::Value;
 
 const SALE: &str = "/v1/sales/small";
 

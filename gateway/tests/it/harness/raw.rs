@@ -1,11 +1,10 @@
 //! Bytes on a socket, for what no HTTP client would send.
 
+use super::PATIENCE;
+use super::gateway::Reply;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
-
-use super::PATIENCE;
-use super::gateway::Reply;
 
 /// A connection to a listener.
 pub struct Raw {

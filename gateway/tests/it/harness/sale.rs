@@ -1,10 +1,9 @@
 //! The sale of the tests: its definition as JSON, to be changed by each test.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use super::eventually;
 use super::gateway::{Gateway, Reply};
+use reqwest::Method;
+use serde_json::{Value, json};
 
 /// `small`: 60 white and 40 black cars, covers for the white ones, as in `examples/small`.
 pub fn small() -> Value {

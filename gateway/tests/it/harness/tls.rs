@@ -4,6 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::eventually;
+use super::gateway::{Gateway, Reply, token};
+use super::sale::apply;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Request;
@@ -16,10 +19,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-
-use super::eventually;
-use super::gateway::{Gateway, Reply, token};
-use super::sale::apply;
 
 /// A certificate for `localhost` and its key, in files that can be replaced.
 pub struct Certificate {

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use rustls::ClientConfig;
-use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-
 use crate::harness::check::balanced;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, token};
 use crate::harness::sale::{small, white};
 use crate::harness::tls;
+use rustls::ClientConfig;
+use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
 
 /// How many there are.
 pub const BUYERS: usize = 200;

@@ -10,13 +10,12 @@ mod tools;
 
 use std::process::Command;
 
-use tokio::net::{TcpSocket, TcpStream};
-use tokio::sync::{Mutex, MutexGuard};
-
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::open;
 use honest::Honest;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// These tests open thousands of connections, both ends of them on this machine: one test at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway::ledger::heal::{Fence, Healer};
-use gateway::ledger::hearsay::Hearsay;
-use gateway::ledger::keys::Keys;
-
 use super::sale::Clocks;
 use super::world::{Gate, Ledger};
+use gateway::fleet::hearsay::Hearsay;
+use gateway::recovery::heal::{Fence, Healer};
+use gateway::store::keys::Keys;
 
 /// A sale as it was after a step: each key's dump, if it was there, and the clocks.
 struct Moment {

@@ -3,18 +3,17 @@
 use std::cell::Cell;
 use std::fmt::Debug;
 
-use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::ledger::audit::Verdict;
-use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::{self, By, Change};
-use proptest::test_runner::TestCaseError;
-
 use super::Outcome;
 use super::crash::Past;
 use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
 use super::sale::Model;
 use super::world::{Gate, Ledger, ops, plain};
 use crate::tally::agrees;
+use gateway::domain::decision::Decision;
+use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::manage::audit::Verdict;
+use gateway::reserve::changes::{self, By, Change};
+use proptest::test_runner::TestCaseError;
 
 /// What was met on the way.
 #[derive(Default)]
@@ -285,7 +284,7 @@ impl Life<'_> {
     /// All holds end by their deadlines, and all stock but what is paid for is back.
     async fn end(&mut self) -> Outcome {
         self.audit(&Op::Audit).await?;
-        self.step(&Op::Lever(gateway::ledger::admin::Lever::Unfreeze)).await?;
+        self.step(&Op::Lever(gateway::manage::admin::Lever::Unfreeze)).await?;
         let terms = &self.model.definition.sale;
         let steps = (terms.hold_ms + terms.grace_ms).div_ceil(2_000);
         // After TIME stepped back a tick only finds that out.

@@ -14,14 +14,13 @@ use std::cell::Cell;
 
 use gateway::domain::definition::{Definition, Package};
 use gateway::domain::identity::reservation_id;
-use gateway::ledger::admin::Applied;
-use gateway::ledger::changes::{self, Amendment, By, Change};
-use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
-
+use gateway::manage::admin::Applied;
+use gateway::reserve::changes::{self, Amendment, By, Change};
 use life::{Met, live_through};
 pub use link::Fault;
 pub use plan::{History, START, Tap};
 use plan::{Troubles, histories};
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
 pub use world::World;
 
 type Outcome = Result<(), TestCaseError>;

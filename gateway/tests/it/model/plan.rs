@@ -1,15 +1,14 @@
 //! Random histories of a sale: what may happen, and how proptest makes it up and shrinks it.
 
+use super::link::Fault;
 use gateway::domain::definition::{Definition, Model, Package, Store, Terms};
-use gateway::ledger::admin::Lever;
-use gateway::ledger::changes::Amendment;
+use gateway::manage::admin::Lever;
+use gateway::reserve::changes::Amendment;
 use jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-
-use super::link::Fault;
 
 /// `TIME` when a history begins, ms.
 pub const START: i64 = 1_700_000_000_000;

@@ -5,14 +5,12 @@ mod levers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::plan::{Op, START, Tap};
+use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::reservation_id;
 use gateway::domain::reservation::{Reservation, State};
-use gateway::ledger::audit::{Counts, ItemReport};
-use gateway::ledger::batch::Decision;
-use gateway::ledger::scripts::Header;
-
-use super::plan::{Op, START, Tap};
+use gateway::manage::audit::{Counts, ItemReport};
 
 /// How far one tick moves the sale clock, at most.
 const STEP_MAX: i64 = 2_000;

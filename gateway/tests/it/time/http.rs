@@ -1,8 +1,5 @@
 //! Time as apps and the payment service see it, over HTTP, with gateways in this process whose clock the test moves.
 
-use reqwest::Method;
-use serde_json::{Value, json};
-
 use crate::harness::gateway::{service_token, token};
 use crate::harness::inside::Inside;
 use crate::harness::redis::Redis;
@@ -10,6 +7,8 @@ use crate::harness::sale::{small, white, with};
 use crate::harness::{eventually, redis};
 use crate::model::START;
 use crate::model::world::TEST_CLOCK;
+use reqwest::Method;
+use serde_json::{Value, json};
 
 async fn state(inside: &Inside, id: &str) -> String {
     let reply = inside.call(Method::GET, service_token(), id, "", &Value::Null).await;

@@ -1,13 +1,12 @@
 //! What was refused for being late, or shown as over, stays so: when `TIME` steps back, and after a failover.
 
-use gateway::domain::reservation::{Reservation, State};
-use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::By;
-
 use super::{GRACE, HOLD, HOUR, Sale, refused};
 use crate::model::crash::Past;
 use crate::model::sale::Model;
 use crate::model::{START, World, simple};
+use gateway::domain::decision::Decision;
+use gateway::domain::reservation::{Reservation, State};
+use gateway::reserve::changes::By;
 
 /// How it comes up that a hold is over.
 #[derive(Debug, Clone, Copy)]

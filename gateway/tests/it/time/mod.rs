@@ -6,17 +6,15 @@ mod sweeps;
 
 use std::rc::Rc;
 
+use crate::model::world::{Gate, Ledger};
+use crate::model::{START, World, simple, tap};
+use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::buyer_part;
 use gateway::domain::reservation::{Reservation, State};
-use gateway::ledger::admin::Lever;
-use gateway::ledger::audit::Verdict;
-use gateway::ledger::batch::Decision;
-use gateway::ledger::changes::{Amendment, By, Change, amend, cancel, confirm, read};
-use gateway::ledger::scripts::Header;
-
-use crate::model::world::{Gate, Ledger};
-use crate::model::{START, World, simple, tap};
+use gateway::manage::admin::Lever;
+use gateway::manage::audit::Verdict;
+use gateway::reserve::changes::{Amendment, By, Change, amend, cancel, confirm, read};
 
 /// Of [`simple`], ms.
 const HOLD: i64 = 5_000;

@@ -1,12 +1,12 @@
 //! Sweeps: their bound, their order, and several gateways sweeping at once.
 
-use gateway::domain::definition::Definition;
-use gateway::domain::identity::reservation_id;
-use gateway::ledger::journal::Cursor;
-use gateway::ledger::scripts::{Header, Script, text};
-
 use super::{GRACE, HOLD, Sale, is_done};
 use crate::model::{Tap, World, tap};
+use gateway::domain::decision::Header;
+use gateway::domain::definition::Definition;
+use gateway::domain::identity::reservation_id;
+use gateway::store::journal::Cursor;
+use gateway::store::scripts::{Script, text};
 
 /// Taps of so many buyers of their own.
 fn crowd(from: usize, count: usize) -> Vec<Tap> {

@@ -1,11 +1,10 @@
 //! The reference's calls on a reservation: list, confirm, cancel, PATCH, and the sweep.
 
-use gateway::domain::reservation::{Reservation, State};
-use gateway::ledger::changes::{Amendment, Change};
-use gateway::ledger::scripts::Header;
-
 use super::{Model, sorted};
 use crate::model::plan::Who;
+use gateway::domain::decision::Header;
+use gateway::domain::reservation::{Reservation, State};
+use gateway::reserve::changes::{Amendment, Change};
 
 impl Model {
     /// A buyer's own, and what goes before every list.

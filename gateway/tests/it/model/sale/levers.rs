@@ -1,9 +1,8 @@
 //! The reference's levers: pause, freeze, close, restock, and definitions that change.
 
-use gateway::domain::definition::Definition;
-use gateway::ledger::admin::{Applied, Lever, Restocked};
-
 use super::{Model, signed, stocks};
+use gateway::domain::definition::Definition;
+use gateway::manage::admin::{Applied, Lever, Restocked};
 
 impl Model {
     /// Whether that changed something.

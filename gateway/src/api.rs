@@ -1,0 +1,9 @@
+//! The public API: routes, handlers, and what they show.
+
+pub mod bodies;
+pub(crate) mod decisions;
+pub mod reservations;
+pub mod route;
+pub mod sales;
+pub mod view;
+pub mod worker;

@@ -1,0 +1,184 @@
+//! The bodies of requests: what apps and the payment service send.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::ToSchema;
+use utoipa::openapi::Ref;
+use utoipa::openapi::schema::{ArrayBuilder, Schema};
+
+/// An id of a model, a package or a store: 1 to 64 of `[A-Za-z0-9._-]`, not a lone hyphen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(pattern = "^([A-Za-z0-9._]|[A-Za-z0-9._-]{2,64})$", example = "air-400-white")]
+pub struct ItemId<'a>(pub Cow<'a, str>);
+
+impl AsRef<str> for ItemId<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Text out of the request itself where it stands there as it is.
+struct Text;
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = deserializer.deserialize_str(Text)?;
+        let fits = (1..=64).contains(&text.len())
+            && text != "-"
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+        if fits {
+            Ok(Self(text))
+        } else {
+            Err(D::Error::custom(
+                "an id has 1 to 64 of the characters A-Z a-z 0-9 . _ - and is not a lone hyphen",
+            ))
+        }
+    }
+}
+
+/// What a tap asks for.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReserveRequest<'a> {
+    /// The model.
+    #[serde(borrow)]
+    pub model: ItemId<'a>,
+    /// The packages, at most 16, none twice.
+    #[serde(borrow, default)]
+    #[schema(schema_with = packages_schema)]
+    pub packages: Vec<ItemId<'a>>,
+    /// Where it is picked up.
+    #[serde(borrow)]
+    pub store: ItemId<'a>,
+    /// Whether packages and store may be left off when they are gone: the model alone decides.
+    #[serde(default)]
+    pub accept_partial: bool,
+}
+
+/// What to change of a reservation; what is left out stays.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AmendRequest<'a> {
+    /// Another model.
+    #[serde(borrow, default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
+    pub model: Option<ItemId<'a>>,
+    /// All packages from now on, at most 16, none twice.
+    #[serde(borrow, default, deserialize_with = "not_null")]
+    #[schema(schema_with = packages_schema)]
+    pub packages: Option<Vec<ItemId<'a>>>,
+    /// Another store.
+    #[serde(borrow, default, deserialize_with = "not_null")]
+    #[schema(nullable = false)]
+    pub store: Option<ItemId<'a>>,
+}
+
+/// The packages of a request.
+fn packages_schema() -> Schema {
+    let list = ArrayBuilder::new()
+        .items(Ref::from_schema_name("ItemId"))
+        .max_items(Some(16))
+        .unique_items(true)
+        .description(Some("At most 16 packages, none twice."));
+    Schema::Array(list.build())
+}
+
+/// Left out means: stays as it is. `null` would be a question of taste, so it is a mistake.
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// A whole number as JSON has it: 5, and 5.0 as well, which to JSON Schema (2020-12, 6.1.1) is the same.
+pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct Whole;
+
+    impl Visitor<'_> for Whole {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a whole number from 0 on")
+        }
+
+        fn visit_u64<E>(self, number: u64) -> Result<u64, E> {
+            Ok(number)
+        }
+
+        fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
+            whole_of(number).ok_or_else(|| E::invalid_type(Unexpected::Float(number), &self))
+        }
+    }
+
+    deserializer.deserialize_u64(Whole)
+}
+
+/// A number with a fraction of nothing, as far as such a one is exact.
+fn whole_of(number: f64) -> Option<u64> {
+    /// 2^53
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    // In these bounds nothing is cut off.
+    ((0.0..=EXACT_MAX).contains(&number) && number.fract() == 0.0).then_some(number as u64)
+}
+
+/// What the payment service says.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConfirmRequest {
+    /// The payment's reference, 1 to 128 visible ASCII characters, not a lone hyphen.
+    #[schema(
+        min_length = 1,
+        max_length = 128,
+        pattern = "^([!-,.-~]|[!-~]{2,128})$",
+        example = "pay-20261109-000017"
+    )]
+    pub payment: String,
+    /// The version of the reservation that was paid for.
+    #[serde(deserialize_with = "whole")]
+    #[schema(minimum = 1, maximum = 4_294_967_295_u64)]
+    pub version: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::request::parse;
+
+    fn place_of(body: &str) -> String {
+        parse::<ReserveRequest<'_>>(body.as_bytes()).unwrap_err().body().to_owned()
+    }
+
+    #[test]
+    fn a_mistake_in_a_body_is_pointed_at() {
+        for (body, pointer) in [
+            (r#"{"model": 3, "store": "s"}"#, "/model"),
+            (r#"{"model": "a b", "store": "s"}"#, "/model"),
+            (r#"{"model": "a", "store": "s", "packages": ["x", 5]}"#, "/packages/1"),
+            (r#"{"model": "a", "store": "s", "colour": "red"}"#, "/colour"),
+            (r#"{"model": "a", "store": "s", "a/b": 1}"#, "/a~1b"),
+            (r#"{"model": "a", "store": "s", "a`b": 1}"#, "/a`b"),
+            (r#"{"model": "a", "store": "s"} x"#, ""),
+            (r#" ["a", [], "s", false]"#, ""),
+        ] {
+            let found = place_of(body);
+            assert!(found.ends_with(&format!(",\"pointer\":\"{pointer}\"")), "{body}: {found}");
+        }
+    }
+}

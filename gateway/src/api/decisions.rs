@@ -1,0 +1,146 @@
+//! Turns what the ledger has decided into answers.
+
+use hyper::header::{HeaderName, HeaderValue, LOCATION};
+
+use crate::api::view::{ReservationList, ReservationView};
+use crate::domain::decision::{Decision, Header};
+use crate::domain::problem;
+use crate::domain::reservation::Reservation;
+use crate::domain::rfc3339::rfc3339;
+use crate::http::respond::{Answer, Refused, json_answer, ok};
+use crate::projection::memory::{Memory, Sale};
+use crate::reserve::changes::Change;
+use crate::telemetry::labels::Outcome;
+
+/// The answer to a tap.
+pub(crate) fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answer, Refused> {
+    Err(match decision {
+        Decision::Won(reservation, header) => {
+            let location = ["/v1/sales/", &sale.id, "/reservations/", &reservation.id].concat();
+            let view = ReservationView::new(sale, memory, &reservation, &header);
+            let mut answer = json_answer(Outcome::WON, view.to_json().into(), "no-store");
+            if let Ok(location) = HeaderValue::try_from(location) {
+                answer.headers_mut().insert(LOCATION, location);
+            }
+            return Ok(answer);
+        }
+        Decision::Replayed(mut reservation, header) => {
+            reservation.state = reservation.state_at(header.sale_clock, memory.grace_ms);
+            let view = ReservationView::new(sale, memory, &reservation, &header);
+            let mut answer = json_answer(Outcome::REPLAYED, view.to_json().into(), "no-store");
+            let replayed = HeaderName::from_static("idempotency-replayed");
+            answer.headers_mut().insert(replayed, HeaderValue::from_static("true"));
+            return Ok(answer);
+        }
+        Decision::KeyReused => Refused::new(
+            problem::IDEMPOTENCY_KEY_REUSED,
+            "This Idempotency-Key has made a reservation with another body. Use a new key for a new intention.",
+        ),
+        Decision::Closed => {
+            Refused::new(problem::SALE_CLOSED, "The sale has closed; no reservations are taken any more.")
+        }
+        Decision::NotOpen(time) => {
+            let until = u64::try_from(memory.levers.opens - time).unwrap_or(0);
+            let opens_at = rfc3339(memory.levers.opens);
+            Refused::new(problem::SALE_NOT_OPEN, ["The sale opens at ", &opens_at, "."].concat())
+                .with("opens_at", opens_at)
+                .with("server_time", rfc3339(time))
+                .retry_after_opening(until)
+        }
+        Decision::Paused => Refused::new(
+            problem::SALE_PAUSED,
+            "The sale is paused. Please try again later, with the same key.",
+        )
+        .retry_after(5_000),
+        Decision::UnknownItem(items) => unknown_item(&items),
+        Decision::PurchaseLimit(ids) => Refused::new(
+            problem::PURCHASE_LIMIT,
+            "You already have as many reservations, or have made as many attempts, as this sale allows.",
+        )
+        .with("reservations", ids),
+        Decision::SoldOut { items, is_final } => sold_out(&items, is_final),
+        Decision::NotTaken(why) => Refused::not_taken(why),
+        Decision::Unknown => Refused::unknown(),
+    })
+}
+
+impl Refused {
+    /// Everybody waits for the same instant: the spread is short, so that nobody is late by it.
+    fn retry_after_opening(self, until_ms: u64) -> Self {
+        self.retry_after_spread(until_ms, 250)
+    }
+}
+
+/// The answer to a call on one reservation.
+pub(crate) fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Refused> {
+    let state = |refused: Refused, r: &Reservation| refused.with("state", r.state).with("version", r.version);
+    Err(match change {
+        Change::Done(reservation, header) => {
+            return Ok(ok(&ReservationView::new(sale, memory, &reservation, &header)));
+        }
+        Change::NotFound => reservation_not_found(),
+        Change::NotHeld(r) => {
+            let detail = match r.state.word() {
+                "held" => {
+                    "Its deadline is over: it can be confirmed or cancelled for a short while, not changed."
+                        .to_owned()
+                }
+                word => format!("The reservation is {word}, which does not allow this."),
+            };
+            state(Refused::new(problem::RESERVATION_NOT_HELD, detail), &r)
+        }
+        Change::Changed(r) => state(
+            Refused::new(
+                problem::RESERVATION_CHANGED,
+                format!("The reservation is at version {} by now. Read it again.", r.version),
+            ),
+            &r,
+        ),
+        Change::Spent(r) => state(
+            Refused::new(
+                problem::RESERVATION_NOT_HELD,
+                "It was changed as often as a buyer may change it. It can still be paid or cancelled as it is.",
+            ),
+            &r,
+        ),
+        Change::PaymentConflict(r) => state(
+            Refused::new(
+                problem::PAYMENT_CONFLICT,
+                "The reservation was confirmed by another payment. Refund this one.",
+            ),
+            &r,
+        ),
+        Change::UnknownItem(items) => unknown_item(&items),
+        Change::SoldOut { items, is_final } => sold_out(&items, is_final),
+        Change::NotTaken(why) => Refused::not_taken(why),
+        Change::Unknown => Refused::unknown(),
+    })
+}
+
+/// 200 with all reservations of a buyer.
+#[must_use]
+pub(crate) fn reservations(sale: &Sale, memory: &Memory, list: &[Reservation], header: &Header) -> Answer {
+    let views: Vec<_> = list.iter().map(|r| ReservationView::new(sale, memory, r, header)).collect();
+    ok(&ReservationList { reservations: views, server_time: rfc3339(header.time) })
+}
+
+/// 404 for a reservation.
+#[must_use]
+pub(crate) fn reservation_not_found() -> Refused {
+    Refused::new(problem::RESERVATION_NOT_FOUND, "There is no such reservation, or it is not yours.")
+}
+
+fn unknown_item(items: &[String]) -> Refused {
+    let detail = format!("Not in this sale, or not for this model: {}.", items.join(", "));
+    Refused::new(problem::UNKNOWN_ITEM, detail).with("items", items)
+}
+
+fn sold_out(items: &[String], is_final: bool) -> Refused {
+    let mut detail = String::with_capacity(128);
+    for (i, item) in items.iter().enumerate() {
+        detail.push_str(if i == 0 { "Sold out: " } else { ", " });
+        detail.push_str(item);
+    }
+    detail.push('.');
+    Refused::new(problem::SOLD_OUT, detail).with("items", items).with("final", is_final)
+}

@@ -1,0 +1,279 @@
+//! The calls on reservations: each reads its request, asks the ledger, and hands the answer to `respond`.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::num::NonZeroU32;
+use std::time::Instant;
+
+use hyper::body::Incoming;
+use hyper::http::HeaderName;
+use hyper::http::request::Parts;
+
+use crate::admit::{Asked, Wish};
+use crate::api::bodies::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
+use crate::api::decisions;
+use crate::api::worker::{Place, Worker};
+use crate::domain::decision::Shed;
+use crate::domain::identity::{buyer_part, is_reservation_id, parse_key};
+use crate::domain::problem;
+use crate::http::request::{BodyLimits, json, json_bytes, parse, query};
+use crate::http::respond::{Answer, Refused};
+use crate::identify::Identified;
+use crate::projection::memory::{Sale, Sales};
+use crate::reserve::changes::{self, Amendment, By};
+use crate::telemetry::labels::Stage;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// Packages in a request.
+const PACKAGES_MAX: usize = 16;
+/// Characters of a payment reference.
+const PAYMENT_MAX: usize = 128;
+
+/// Who calls, and when the call's head was there.
+pub struct Caller {
+    /// By the token.
+    pub who: Identified,
+    /// What the limits count by.
+    pub came: Instant,
+    /// Whether a limit has counted this call.
+    is_counted: Cell<bool>,
+}
+
+impl Caller {
+    /// A caller whose call no limit has counted yet.
+    #[must_use]
+    pub fn new(who: Identified, came: Instant) -> Self {
+        Self { who, came, is_counted: Cell::new(false) }
+    }
+
+    /// Counts a call that was refused before any limit was asked: it costs its buyer as much as a look. The refusal stays
+    /// what it is, because what is wrong with a request comes before limits.
+    pub fn count_refusal(&self, worker: &Worker, answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
+        if answer.is_err() && !self.is_counted.get() && !self.who.is_service() {
+            let _ = worker.rates().call(self.who.sub(), worker.rates().costs().read, self.came);
+        }
+        answer
+    }
+
+    /// A new reservation counts against the buyer, the sale and the gateway. Services are not limited: they carry
+    /// out what was sold.
+    fn reserves(&self, worker: &Worker, sale: &Sale) -> Result<(), Refused> {
+        self.is_counted.set(true);
+        if self.who.is_service() {
+            return Ok(());
+        }
+        worker.rates().reservation(self.who.sub(), &sale.id, self.came).map_err(Refused::quota_exceeded)
+    }
+
+    /// Any other call that asks the ledger, with its place among those.
+    fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<Place<'a>, Refused> {
+        self.is_counted.set(true);
+        if !self.who.is_service() {
+            worker.rates().call(self.who.sub(), cost, self.came).map_err(Refused::quota_exceeded)?;
+        }
+        worker.place(false)
+    }
+}
+
+/// `POST /v1/sales/{sale}/reservations`: the tap.
+pub async fn reserve(
+    worker: &Worker,
+    caller: &Caller,
+    sale_id: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Answer, Refused> {
+    // A query could change the meaning of a call, and none on reservations has one.
+    let [] = query(parts, [])?;
+    let key = idempotency_key(parts)?;
+    let body = json_bytes(parts, body, worker.body_limits()).await?;
+    // Only now: a body may take its time, and the read model must be complete as of now, and the queue waits from here on.
+    let whole = Instant::now();
+    let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
+    check_packages(&packages)?;
+    let sale = worker.sale(sale_id)?;
+    caller.reserves(worker, &sale)?;
+    let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
+    let recorder = worker.recorder();
+    let asked = Asked::new(&sale, caller.who.sub(), &key, wish, whole);
+    let may_be_refused = asked.may_be_refused(whole);
+    let mut now = Instant::now();
+    recorder.stage(Stage::Admit, now - whole);
+    if may_be_refused {
+        // The read model may be older than the tap: it refuses only once it has all that was decided before.
+        worker.refusals(&sale).wait(whole).await;
+        let waited = Instant::now();
+        recorder.stage(Stage::Complete, waited - now);
+        now = waited;
+    }
+    let (answer, decided) = match asked.admit(now) {
+        Err((refusal, memory)) => (decisions::decision(&sale, &memory, refusal), now),
+        Ok(admitted) => {
+            let _place = worker.place(true)?;
+            let decision = worker.queue(&sale).reserve(admitted, worker.deadlines(whole, now)).await;
+            let decided = Instant::now();
+            (decisions::decision(&sale, &sale.memory(), decision), decided)
+        }
+    };
+    recorder.stage(Stage::Respond, decided.elapsed());
+    answer
+}
+
+/// `GET /v1/sales/{sale}/reservations`: the caller's own.
+pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Answer, Refused> {
+    let sale = worker.sale(sale_id)?;
+    let _place = caller.asks(worker, worker.rates().costs().read)?;
+    match changes::read(&worker.lane(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await {
+        Ok((list, header)) => Ok(decisions::reservations(&sale, &sale.memory(), &list, &header)),
+        Err(failure) => {
+            tracing::debug!(sale = sale.id, %failure, "a buyer's reservations could not be read");
+            Err(Refused::not_taken(failure.shed()))
+        }
+    }
+}
+
+/// `GET /v1/sales/{sale}/reservations/{id}`
+pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
+    let sale = worker.sale(sale_id)?;
+    check_id(id)?;
+    let _place = caller.asks(worker, worker.rates().costs().read)?;
+    let part = buyer_part(&sale.id, caller.who.sub());
+    let change = changes::get(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
+    decisions::change(&sale, &sale.memory(), change)
+}
+
+/// `PATCH /v1/sales/{sale}/reservations/{id}`
+pub async fn amend(
+    worker: &Worker,
+    caller: &Caller,
+    sale_id: &str,
+    id: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Answer, Refused> {
+    let body = json_bytes(parts, body, worker.body_limits()).await?;
+    let AmendRequest { model, packages, store } = parse(&body)?;
+    packages.as_deref().map(check_packages).transpose()?;
+    let owned = |id: ItemId<'_>| id.0.into_owned();
+    let wanted = Amendment {
+        model: model.map(owned),
+        packages: packages.map(|ids| ids.into_iter().map(owned).collect()),
+        store: store.map(owned),
+    };
+    let sale = worker.sale(sale_id)?;
+    check_id(id)?;
+    let _place = caller.asks(worker, worker.rates().costs().change)?;
+    let part = buyer_part(&sale.id, caller.who.sub());
+    let change = changes::amend(&worker.lane(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
+    decisions::change(&sale, &sale.memory(), change)
+}
+
+/// `POST /v1/sales/{sale}/reservations/{id}/confirm`
+pub async fn confirm(
+    worker: &Worker,
+    caller: &Caller,
+    sale_id: &str,
+    id: &str,
+    parts: &Parts,
+    body: Incoming,
+) -> Result<Answer, Refused> {
+    if !caller.who.is_service() {
+        return Err(Refused::new(
+            problem::FORBIDDEN,
+            "Only a service confirms; the token has no scope `service`.",
+        ));
+    }
+    let ConfirmRequest { payment, version } = json(parts, body, worker.body_limits()).await?;
+    if payment.is_empty()
+        || payment.len() > PAYMENT_MAX
+        || !payment.bytes().all(|b| b.is_ascii_graphic())
+        || payment == "-"
+    {
+        let detail = format!(
+            "A payment reference has 1 to {PAYMENT_MAX} visible ASCII characters, and is not a lone hyphen."
+        );
+        return Err(Refused::invalid("/payment", detail));
+    }
+    if version == 0 || version > u64::from(u32::MAX) {
+        return Err(Refused::invalid("/version", "A version is a number from 1 on."));
+    }
+    let sale = worker.sale(sale_id)?;
+    check_id(id)?;
+    let _place = caller.asks(worker, worker.rates().costs().change)?;
+    let change = changes::confirm(&worker.lane(&sale), &sale, id, &payment, version).await;
+    decisions::change(&sale, &sale.memory(), change)
+}
+
+/// `POST /v1/sales/{sale}/reservations/{id}/cancel`: needs no body, and looks into none.
+pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
+    let sale = worker.sale(sale_id)?;
+    check_id(id)?;
+    let _place = caller.asks(worker, worker.rates().costs().change)?;
+    let part = buyer_part(&sale.id, caller.who.sub());
+    let change = changes::cancel(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
+    decisions::change(&sale, &sale.memory(), change)
+}
+
+fn by<'a>(who: &Identified, part: &'a str) -> By<'a> {
+    if who.is_service() { By::Service } else { By::Buyer(part) }
+}
+
+fn check_id(id: &str) -> Result<(), Refused> {
+    if is_reservation_id(id) { Ok(()) } else { Err(decisions::reservation_not_found()) }
+}
+
+pub(crate) fn check_packages(packages: &[ItemId<'_>]) -> Result<(), Refused> {
+    if packages.len() > PACKAGES_MAX {
+        return Err(Refused::invalid("/packages", format!("At most {PACKAGES_MAX} packages.")));
+    }
+    let twice = (1..packages.len()).find(|i| packages[..*i].contains(&packages[*i]));
+    match twice {
+        Some(i) => Err(Refused::invalid(
+            &format!("/packages/{i}"),
+            format!("The package {:?} is there twice.", packages[i].0),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn idempotency_key(parts: &Parts) -> Result<Cow<'_, str>, Refused> {
+    let mut values = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else {
+        let detail = "Send an Idempotency-Key of your own making, and the same one with every retry.";
+        return Err(Refused::new(problem::IDEMPOTENCY_KEY_MISSING, detail));
+    };
+    if values.next().is_some() {
+        return Err(Refused::new(
+            problem::INVALID_REQUEST,
+            "There are several Idempotency-Key headers; send one.",
+        ));
+    }
+    parse_key(value.as_bytes()).map_err(|why| {
+        Refused::new(problem::INVALID_REQUEST, format!("The Idempotency-Key can't be used: {why}."))
+    })
+}
+
+impl Worker {
+    fn body_limits(&self) -> BodyLimits {
+        BodyLimits { bytes_max: crate::http::request::BODY_MAX, timeout: self.limits().body_timeout }
+    }
+
+    /// A sale by its id.
+    pub fn sale(&self, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
+        find_sale(self.sales(), id)
+    }
+}
+
+/// A sale by its id; 404 only if it is certain that there is none.
+pub fn find_sale(sales: &Sales, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
+    sales.get(id).ok_or_else(|| {
+        if sales.may_exist(id) { Refused::not_taken(Shed::Unread) } else { sale_not_found(id) }
+    })
+}
+
+/// 404 for a sale.
+#[must_use]
+pub fn sale_not_found(id: &str) -> Refused {
+    let id: String = id.chars().take(64).collect();
+    Refused::new(problem::SALE_NOT_FOUND, format!("There is no sale {id:?}."))
+}

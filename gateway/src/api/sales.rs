@@ -1,0 +1,199 @@
+//! What everybody may read: the sale, its stores, the time. Answered from memory.
+
+use std::cell::RefCell;
+use std::hash::{DefaultHasher, Hasher};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::header::IF_NONE_MATCH;
+use hyper::http::HeaderValue;
+use hyper::http::request::Parts;
+use rustc_hash::FxHashMap;
+
+use crate::api::view::{ProductView, SaleView, StorePage, StoreView, TimeView};
+use crate::domain::rfc3339::rfc3339;
+use crate::domain::sale::{Availability, Phase, poll_after_ms};
+use crate::http::request::known_query;
+use crate::http::respond::{self, Answer, Refused};
+use crate::projection::memory::{Memory, Sale};
+
+/// Stores on a page, when nothing is said and at most.
+const PAGE: usize = 50;
+const PAGE_MAX: usize = 500;
+
+/// `GET /v1/time`
+#[must_use]
+pub fn time(now: i64) -> Answer {
+    respond::ok(&TimeView { server_time: rfc3339(now) })
+}
+
+/// The sale's page as bytes, kept per worker until the sale changes.
+#[derive(Default)]
+pub struct Pages {
+    by_sale: RefCell<FxHashMap<String, Page>>,
+}
+
+struct Page {
+    of: Arc<Memory>,
+    phase: Phase,
+    poll_after_ms: u64,
+    etag: HeaderValue,
+    /// The body up to the value of `server_time`, its last member.
+    head: Bytes,
+    /// The whole body as of the millisecond in which somebody asked last: at a launch, many do.
+    whole: (i64, Bytes),
+}
+
+impl Pages {
+    /// `GET /v1/sales/{sale}`
+    pub fn answer(&self, sale: &Sale, parts: &Parts) -> Answer {
+        let memory = sale.memory();
+        let time = sale.best_time();
+        // Whoever would have to wait for a sale that stands still, and might be told of the sale otherwise, waits.
+        let phase = match memory.phase(time) {
+            Phase::Open | Phase::SoldOut if sale.stands_still() => Phase::Paused,
+            phase => phase,
+        };
+        let poll_after_ms = poll_after_ms(phase, memory.levers.opens - time);
+        let mut pages = self.by_sale.borrow_mut();
+        let page = match pages.get_mut(&sale.id) {
+            Some(p)
+                if Arc::ptr_eq(&p.of, &memory) && p.phase == phase && p.poll_after_ms == poll_after_ms =>
+            {
+                p
+            }
+            _ => {
+                let page = Page::new(sale.incarnation(), memory, phase, poll_after_ms);
+                pages.entry(sale.id.clone()).insert_entry(page).into_mut()
+            }
+        };
+        if page.whole.0 != time {
+            page.whole = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
+        }
+        respond::cached(page.whole.1.clone(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
+    }
+}
+
+impl Page {
+    fn new(incarnation: &str, memory: Arc<Memory>, phase: Phase, poll_after_ms: u64) -> Self {
+        let mut head = serde_json::to_string(&view(&memory, phase, poll_after_ms)).unwrap_or_default();
+        // `server_time` was left empty: what is cut off is the closing `"}`.
+        head.truncate(head.len().saturating_sub(2));
+        let mut hasher = DefaultHasher::new();
+        // Another sale of the same name is never "not modified".
+        hasher.write(incarnation.as_bytes());
+        hasher.write(head.as_bytes());
+        Self {
+            of: memory,
+            phase,
+            poll_after_ms,
+            etag: HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
+                .unwrap_or(HeaderValue::from_static("")),
+            head: head.into(),
+            whole: (i64::MIN, Bytes::new()),
+        }
+    }
+}
+
+fn view(memory: &Memory, phase: Phase, poll_after_ms: u64) -> SaleView {
+    let definition = &memory.catalogue.definition;
+    let terms = &definition.sale;
+    let models = definition.models.iter().enumerate().map(|(place, m)| ProductView {
+        id: m.id.clone(),
+        name: m.name.clone(),
+        price: m.price,
+        availability: memory.availability(place),
+        models: None,
+    });
+    let first_package = definition.models.len();
+    let packages = definition.packages.iter().enumerate().map(|(i, p)| ProductView {
+        id: p.id.clone(),
+        name: p.name.clone(),
+        price: p.price,
+        availability: memory.availability(first_package + i),
+        models: p.models.clone(),
+    });
+    #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day")]
+    let hold_seconds = terms.hold_ms as f64 / 1000.0;
+    SaleView {
+        id: terms.id.clone(),
+        name: terms.name.clone(),
+        phase,
+        opens_at: rfc3339(memory.levers.opens),
+        closes_at: rfc3339(memory.levers.closes),
+        hold_seconds,
+        per_buyer: terms.per_buyer,
+        poll_after_ms,
+        models: models.collect(),
+        packages: packages.collect(),
+        server_time: String::new(),
+    }
+}
+
+/// Which stores are asked for.
+pub struct StoresWanted {
+    city: Option<String>,
+    only_available: bool,
+    limit: usize,
+    cursor: Option<String>,
+}
+
+impl StoresWanted {
+    /// From the query.
+    pub fn read(parts: &Parts) -> Result<Self, Refused> {
+        let [city, available, limit, cursor] = known_query(parts, ["city", "available", "limit", "cursor"])?;
+        let only_available = match available.as_deref() {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => return Err(wrong("available", "is true or false.")),
+        };
+        let limit = match limit.map(|limit| limit.parse::<usize>()) {
+            None => PAGE,
+            Some(Ok(limit)) if (1..=PAGE_MAX).contains(&limit) => limit,
+            Some(_) => return Err(wrong("limit", &format!("is a number from 1 to {PAGE_MAX}."))),
+        };
+        Ok(Self { city, only_available, limit, cursor })
+    }
+
+    /// Stores on the page, at most.
+    #[cfg(feature = "fuzzing")]
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+fn wrong(name: &str, what: &str) -> Refused {
+    Refused::new(crate::domain::problem::INVALID_REQUEST, format!("{name} {what}"))
+}
+
+/// `GET /v1/sales/{sale}/stores`
+pub fn stores(sale: &Sale, wanted: StoresWanted) -> Result<Answer, Refused> {
+    let StoresWanted { city, only_available, limit, cursor } = wanted;
+    let memory = sale.memory();
+    let catalogue = &memory.catalogue;
+    // A cursor is the last store of the page before: it stays right when others come and go.
+    let after = match cursor {
+        None => None,
+        Some(id) => Some(
+            catalogue
+                .place_of("store", &id)
+                .ok_or_else(|| wrong("cursor", "names no store of this sale."))?,
+        ),
+    };
+    let mut found = catalogue
+        .stores_in(city.as_deref())
+        .filter(|place| after.is_none_or(|after| *place > after))
+        .filter(|place| !only_available || memory.availability(*place) != Availability::SoldOut)
+        .take(limit + 1)
+        .map(|place| {
+            let store = catalogue.store_at(place);
+            let (id, name, city) = (store.id.clone(), store.name.clone(), store.city.clone());
+            StoreView { id, name, city, availability: memory.availability(place) }
+        })
+        .collect::<Vec<_>>();
+    let more = found.len() > limit;
+    found.truncate(limit);
+    let next = found.last().filter(|_| more).map(|store| store.id.clone());
+    let body = serde_json::to_vec(&StorePage { stores: found, next }).unwrap_or_default();
+    Ok(respond::cached(body.into(), None, None))
+}

@@ -1,0 +1,240 @@
+//! The JSON of requests and answers, as types; the OpenAPI document is made from them.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::decision::Header;
+use crate::domain::reservation::{Reservation, State};
+use crate::domain::rfc3339::rfc3339;
+use crate::domain::sale::{Availability, Phase};
+use crate::projection::memory::{Memory, Sale};
+
+/// A reservation as callers see it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReservationView<'a> {
+    /// Derived from sale, buyer and `Idempotency-Key`.
+    pub id: &'a str,
+    /// The sale's id.
+    pub sale: &'a str,
+    /// Counts the sale's reservations from 1 in the order in which they were taken.
+    pub number: u64,
+    /// Goes up by one with every change of what is reserved.
+    pub version: u64,
+    /// As it is now.
+    pub state: State,
+    /// The model's id.
+    pub model: &'a str,
+    /// The packages' ids.
+    pub packages: &'a [String],
+    /// The store's id; null: still to be chosen.
+    #[schema(required)]
+    pub store: Option<&'a str>,
+    /// What was asked for with `accept_partial`, was gone, and was left off: `package:ID`, `store:ID`.
+    pub unavailable: &'a [String],
+    /// What it costs.
+    pub price: Price<'a>,
+    /// When it was taken, by the server's clock.
+    pub held_at: String,
+    /// When the hold ends, if the sale clock goes on running; null once it is not held any more.
+    #[schema(required)]
+    pub expires_at: Option<String>,
+    /// The server's clock.
+    pub server_time: String,
+}
+
+/// An amount in minor units.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Price<'a> {
+    /// ISO 4217.
+    pub currency: &'a str,
+    /// Model and packages.
+    pub total: u64,
+    /// To be paid at once.
+    pub deposit: u64,
+}
+
+impl<'a> ReservationView<'a> {
+    /// A reservation at the instant that the header names.
+    #[must_use]
+    pub fn new(sale: &'a Sale, memory: &'a Memory, r: &'a Reservation, header: &Header) -> Self {
+        let terms = &memory.catalogue.definition.sale;
+        Self {
+            id: &r.id,
+            sale: &sale.id,
+            number: r.number,
+            version: r.version,
+            state: r.state,
+            model: &r.model,
+            packages: &r.packages,
+            store: r.store.as_deref(),
+            unavailable: &r.unavailable,
+            price: Price {
+                currency: &terms.currency,
+                total: memory.catalogue.price(&r.model, &r.packages),
+                deposit: terms.deposit,
+            },
+            held_at: rfc3339(r.held_at),
+            expires_at: (r.state == State::Held).then(|| rfc3339(header.wall_time_of(r.deadline))),
+            server_time: rfc3339(header.time),
+        }
+    }
+}
+
+impl ReservationView<'_> {
+    /// As JSON, byte for byte what its [`Serialize`] makes of it, in a tenth of the time: nothing in
+    /// it needs escaping (see the limits of ids, and the currency's three letters).
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut json = Vec::with_capacity(512);
+        let mut digits = itoa::Buffer::new();
+        put(&mut json, ["{\"id\":\"", self.id, "\",\"sale\":\"", self.sale, "\",\"number\":"]);
+        put(&mut json, [digits.format(self.number)]);
+        put(&mut json, [",\"version\":", digits.format(self.version), ",\"state\":\"", self.state.word()]);
+        put(&mut json, ["\",\"model\":\"", self.model, "\",\"packages\":"]);
+        put_list(&mut json, self.packages);
+        match self.store {
+            Some(store) => put(&mut json, [",\"store\":\"", store, "\",\"unavailable\":"]),
+            None => put(&mut json, [",\"store\":null,\"unavailable\":"]),
+        }
+        put_list(&mut json, self.unavailable);
+        let Price { currency, total, deposit } = &self.price;
+        put(&mut json, [",\"price\":{\"currency\":\"", currency, "\",\"total\":", digits.format(*total)]);
+        put(&mut json, [",\"deposit\":", digits.format(*deposit), "},\"held_at\":\"", &self.held_at]);
+        match &self.expires_at {
+            Some(at) => put(&mut json, ["\",\"expires_at\":\"", at, "\""]),
+            None => put(&mut json, ["\",\"expires_at\":null"]),
+        }
+        put(&mut json, [",\"server_time\":\"", &self.server_time, "\"}"]);
+        json
+    }
+}
+
+fn put<const N: usize>(json: &mut Vec<u8>, texts: [&str; N]) {
+    texts.into_iter().for_each(|text| json.extend_from_slice(text.as_bytes()));
+}
+
+fn put_list(json: &mut Vec<u8>, ids: &[String]) {
+    json.push(b'[');
+    for (n, id) in ids.iter().enumerate() {
+        put(json, [if n == 0 { "\"" } else { ",\"" }, id, "\""]);
+    }
+    json.push(b']');
+}
+
+/// The caller's own reservations.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReservationList<'a> {
+    /// In the order in which they were taken.
+    pub reservations: Vec<ReservationView<'a>>,
+    /// The server's clock.
+    pub server_time: String,
+}
+
+/// The server's clock.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TimeView {
+    /// RFC 3339, milliseconds, UTC.
+    pub server_time: String,
+}
+
+/// A sale as everybody sees it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SaleView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// closed > upcoming > paused > sold_out > open.
+    pub phase: Phase,
+    /// RFC 3339, milliseconds, UTC.
+    pub opens_at: String,
+    /// RFC 3339, milliseconds, UTC.
+    pub closes_at: String,
+    /// How long a hold lasts.
+    pub hold_seconds: f64,
+    /// Reservations that a buyer may have.
+    pub per_buyer: u32,
+    /// When to ask again; clients wait a random half to all of it.
+    pub poll_after_ms: u64,
+    /// The models.
+    pub models: Vec<ProductView>,
+    /// The packages.
+    pub packages: Vec<ProductView>,
+    /// The server's clock. Not part of the `ETag`.
+    pub server_time: String,
+}
+
+/// A model or a package.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ProductView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Minor units of the sale's currency.
+    pub price: u64,
+    /// How much is left.
+    pub availability: Availability,
+    /// The models that a package fits; left out: every model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
+}
+
+/// A page of stores.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StorePage {
+    /// In the definition's order.
+    pub stores: Vec<StoreView>,
+    /// The cursor of the next page; null on the last.
+    #[schema(required)]
+    pub next: Option<String>,
+}
+
+/// A store.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StoreView {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its city.
+    pub city: String,
+    /// How many pick-up slots are left.
+    pub availability: Availability,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fast_way_to_json_is_the_same_json() {
+        let ids = ["cover".to_owned(), "a.b_c-D9".to_owned()];
+        let price = || Price { currency: "CNY", total: u64::MAX, deposit: 0 };
+        for state in [State::Held, State::Confirmed, State::Cancelled, State::Expired] {
+            for (packages, store, expires_at) in [
+                (&ids[..], Some("gz-0001"), Some("2026-11-09T12:00:00.000Z")),
+                (&[], None, None),
+                (&ids[..1], None, None),
+            ] {
+                let view = ReservationView {
+                    id: "aliceAAAAAAAAAAAAAAAkey-AAAAAAAA",
+                    sale: "national-good-car",
+                    number: 17,
+                    version: 4_294_967_295,
+                    state,
+                    model: "air-400-white",
+                    packages,
+                    store,
+                    unavailable: packages,
+                    price: price(),
+                    held_at: "2026-11-09T12:00:00.000Z".into(),
+                    expires_at: expires_at.map(str::to_owned),
+                    server_time: "2026-11-09T12:00:00.001Z".into(),
+                };
+                let (fast, plain) = (view.to_json(), serde_json::to_vec(&view).unwrap());
+                assert_eq!(String::from_utf8_lossy(&fast), String::from_utf8_lossy(&plain));
+            }
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! A worker: one thread with a single-threaded runtime, its own listener, its own lanes to Redis.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use hyper::body::Incoming;
+use hyper::header::AUTHORIZATION;
+use hyper::http::HeaderValue;
+use hyper::http::request::Parts;
+use rustc_hash::FxHashMap;
+
+use crate::admit::limits::{Exceeded, Limits};
+use crate::api::route;
+use crate::api::sales::Pages;
+use crate::domain::decision::Shed;
+use crate::fleet::hearsay::Hearsay;
+use crate::http::cors::Cors;
+use crate::http::drain::Drain;
+use crate::http::peer::{Networks, Peer};
+use crate::http::respond::{Answer, Refused};
+use crate::http::server::{self, ConnectionLimits, Door, Handler};
+use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
+use crate::projection::follow::CaughtUp;
+use crate::projection::memory::{Sale, Sales};
+use crate::reserve::batch::{Deadlines, Queue, QueueLimits};
+use crate::reserve::refusals::Refusals;
+use crate::runtime;
+use crate::store::dial::Redis;
+use crate::store::lane::Lane;
+use crate::store::lanes::Lanes;
+use crate::store::scripts::Scripts;
+use crate::telemetry::labels::User;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::record::{Connections, Count, Recorder, Told};
+
+/// How long a gateway that starts lets connections wait for its first look at the ledger. Before it a tap gets a 503, which a
+/// balancer that does not ask for readiness would pass on.
+const START_MAX: Duration = Duration::from_secs(5);
+/// Between two looks whether that is done.
+const START_INTERVAL: Duration = Duration::from_millis(10);
+
+/// What all workers share.
+#[derive(Clone)]
+pub struct Shared {
+    /// The sales that the follower keeps true.
+    pub sales: Arc<Sales>,
+    /// How far it is.
+    pub caught_up: Arc<CaughtUp>,
+    /// What tokens are verified with.
+    pub keys: Arc<Keys>,
+    /// How Redis is reached.
+    pub redis: Redis,
+    /// The ledger's scripts.
+    pub scripts: Arc<Scripts>,
+    /// Limits of requests.
+    pub limits: RequestLimits,
+    /// Limits of connections.
+    pub connections: ConnectionLimits,
+    /// What connections of apps come through.
+    pub door: Door,
+    /// Pages of which origins may call, with which headers.
+    pub cors: Cors,
+    /// Payment and order services: no limit by address applies to them.
+    pub service_addresses: Networks,
+    /// Who has asked for too much.
+    pub rates: Arc<Limits>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// As whom it takes part in the fleet.
+    pub hearsay: Arc<Hearsay>,
+}
+
+/// Limits of the requests of one worker.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestLimits {
+    /// Of each sale's queue.
+    pub queue: QueueLimits,
+    /// From the arrival of a tap to its answer, whatever it is.
+    pub tap_deadline: Duration,
+    /// Requests that ask the ledger at the same time.
+    pub in_flight_max: usize,
+    /// From the end of the headers to the end of the body.
+    pub body_timeout: Duration,
+}
+
+/// One worker, as its handlers see it.
+pub struct Worker {
+    shared: Shared,
+    lanes: Rc<Lanes<Redis>>,
+    identifier: RefCell<Identifier>,
+    /// Of each sale, with the sale that it is of: one that was purged may come back as another.
+    queues: RefCell<FxHashMap<String, (Arc<Sale>, Queue)>>,
+    /// The same of taps that may be refused.
+    refusals: RefCell<FxHashMap<String, Rc<Refusals>>>,
+    recorder: Arc<Recorder>,
+    /// The sale's page, ready made.
+    pub pages: Pages,
+}
+
+/// Runs a worker on this thread until it was drained and its connections have ended.
+pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
+    runtime::run(async move {
+        let uses = shared.metrics.redis(User::Lane);
+        // Nothing is acknowledged before peers would wait for this gateway in a recovery.
+        let membership = shared.hearsay.clone();
+        let joined = async move { membership.joined().await };
+        let lanes = Lanes::open_after(joined, shared.redis.clone(), shared.scripts.clone(), uses);
+        let (limits, door) = (shared.connections, shared.door.clone());
+        let worker = Rc::new(Worker {
+            identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
+            queues: RefCell::default(),
+            refusals: RefCell::default(),
+            recorder: shared.metrics.of_worker(),
+            pages: Pages::default(),
+            lanes,
+            shared,
+        });
+        let starts = async {
+            while !worker.can_decide() && !drain.has_begun() {
+                tokio::time::sleep(START_INTERVAL).await;
+            }
+        };
+        let _ = tokio::time::timeout(START_MAX, starts).await;
+        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, door, drain).await;
+        Ok(())
+    })?
+}
+
+impl Handler for Worker {
+    // A body here has 16 KiB.
+    const LINGER_BYTES_MAX: usize = 256 * 1024;
+
+    fn answer(
+        &self,
+        peer: &Peer,
+        parts: &Parts,
+        body: Incoming,
+        came: Instant,
+    ) -> impl Future<Output = Answer> {
+        route::answer(self, peer, parts, body, came)
+    }
+
+    fn connections(&self) -> &Connections {
+        &self.recorder.connections
+    }
+
+    fn answered(&self, parts: &Parts, answer: &Answer, took: Duration) {
+        let body = answer.body();
+        // A handler that has panicked did not come to note it.
+        let route = body.route.unwrap_or_else(|| route::route(parts));
+        self.recorder.answered(route, body.told, took);
+    }
+
+    fn refused(&self, told: Result<Told, Shed>) {
+        match told {
+            Ok(told) => self.recorder.refused(told),
+            Err(reason) => self.recorder.shed(reason),
+        }
+    }
+}
+
+impl Worker {
+    /// The lane to the Redis that has this sale.
+    #[must_use]
+    pub fn lane(&self, sale: &Sale) -> Rc<Lane<Redis>> {
+        self.lanes.of(&sale.keys)
+    }
+
+    /// Whether every sale is read and its Redis can be asked.
+    fn can_decide(&self) -> bool {
+        let can_ask = |sale: &Arc<Sale>| self.lane(sale).live().is_some();
+        let is_up = self.shared.hearsay.has_joined() && self.shared.caught_up.age().is_some();
+        is_up && self.sales().all().iter().all(can_ask)
+    }
+
+    /// All sales.
+    #[must_use]
+    pub fn sales(&self) -> &Sales {
+        &self.shared.sales
+    }
+
+    /// Limits of requests.
+    #[must_use]
+    pub fn limits(&self) -> &RequestLimits {
+        &self.shared.limits
+    }
+
+    /// Pages of which origins may call, with which headers.
+    #[must_use]
+    pub fn cors(&self) -> &Cors {
+        &self.shared.cors
+    }
+
+    /// What is counted here.
+    #[must_use]
+    pub fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Who has asked for too much.
+    #[must_use]
+    pub fn rates(&self) -> &Limits {
+        &self.shared.rates
+    }
+
+    /// How long a tap may wait that was whole at one instant and comes into the line at another.
+    #[must_use]
+    pub fn deadlines(&self, whole: Instant, queued: Instant) -> Deadlines {
+        let RequestLimits { tap_deadline, queue, .. } = self.shared.limits;
+        Deadlines {
+            queued: queued.into(),
+            send: (whole + queue.delay_max).into(),
+            answer: (whole + tap_deadline).into(),
+        }
+    }
+
+    /// Who sent this request. Checks that cost more than a refusal are limited by address.
+    pub fn identify(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<Identified, Refused> {
+        let authorization = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let now_s = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let signature = Signature { worker: self, peer, parts, now };
+        let identified = self.identifier.borrow_mut().identify_within(authorization, now_s, signature);
+        identified.map_err(|why| match why {
+            NotIdentified::Unauthenticated(why) => Refused::unauthenticated(why),
+            NotIdentified::Withheld(exceeded) => Refused::quota_exceeded(exceeded),
+        })
+    }
+
+    /// Counts a call without a token against its client address, unless a service's.
+    pub fn admit_anonymous(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<(), Refused> {
+        let client = peer.client(&parts.headers);
+        if self.shared.service_addresses.contain(client) {
+            return Ok(());
+        }
+        self.rates().anonymous(client, now).map_err(Refused::quota_exceeded)
+    }
+
+    /// A place among the requests that ask the ledger, until it is dropped; or that there is none. The last tenth is
+    /// kept for what is not a new reservation: who pays or gives back goes first.
+    pub fn place(&self, is_new: bool) -> Result<Place<'_>, Refused> {
+        let most = self.shared.limits.in_flight_max;
+        let most = if is_new { most - most / 10 } else { most };
+        let in_flight = &self.recorder.in_flight;
+        if in_flight.get() >= most as u64 {
+            return Err(Refused::not_taken(Shed::InFlight));
+        }
+        in_flight.add(1);
+        Ok(Place(in_flight))
+    }
+
+    /// The queue of a sale; it is made with the first tap.
+    pub fn queue(&self, sale: &Arc<Sale>) -> Queue {
+        let mut queues = self.queues.borrow_mut();
+        if let Some((_, queue)) = queues.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
+            return queue.clone();
+        }
+        let queue =
+            Queue::start(sale.clone(), self.lanes.clone(), self.shared.limits.queue, self.recorder.clone());
+        queues.insert(sale.id.clone(), (sale.clone(), queue.clone()));
+        queue
+    }
+
+    /// Where taps wait that the read model would refuse; it is made with the first one.
+    pub fn refusals(&self, sale: &Arc<Sale>) -> Rc<Refusals> {
+        let mut refusals = self.refusals.borrow_mut();
+        if let Some(refusals) = refusals.get(&sale.id).filter(|refusals| refusals.are_of(sale)) {
+            return refusals.clone();
+        }
+        let new = Rc::new(Refusals::start(sale.clone()));
+        refusals.insert(sale.id.clone(), new.clone());
+        new
+    }
+}
+
+/// The signature of a request's token, whose check costs more than a refusal.
+struct Signature<'a> {
+    worker: &'a Worker,
+    peer: &'a Peer,
+    parts: &'a Parts,
+    now: Instant,
+}
+
+impl Signature<'_> {
+    fn token(&self) -> &[u8] {
+        self.parts.headers.get(AUTHORIZATION).map_or(&[], HeaderValue::as_bytes)
+    }
+}
+
+impl CostlyChecks for Signature<'_> {
+    type Withheld = Exceeded;
+
+    fn may_check(&self) -> Result<(), Exceeded> {
+        let client = self.peer.client(&self.parts.headers);
+        if self.worker.shared.service_addresses.contain(client) {
+            return Ok(());
+        }
+        self.worker.rates().signature(client, self.token(), self.now)
+    }
+
+    fn checked(&self, is_right: bool) {
+        let rates = self.worker.rates();
+        if is_right {
+            rates.signature_was_right(self.token());
+        } else {
+            rates.signature_was_wrong(self.peer.client(&self.parts.headers), self.now);
+        }
+    }
+}
+
+/// A request that asks the ledger.
+pub struct Place<'a>(&'a Count);
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.sub(1);
+    }
+}

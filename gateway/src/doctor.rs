@@ -1,0 +1,262 @@
+//! `gateway doctor`: everything that can be checked before a launch, a line each, with what to do.
+//!
+//! `gather` finds facts and judges nothing; the other modules judge facts and ask for nothing, so that each check can be
+//! shown each fact that it must, and must not, complain of.
+
+pub mod args;
+mod dashboards;
+mod definition;
+mod fleet;
+mod gather;
+mod host;
+mod keys;
+mod memory;
+mod redis;
+mod report;
+mod sale;
+mod words;
+
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use memory::{ITEM_BYTES, Need, RESERVATION_BYTES};
+pub use report::{Line, Report, Verdict};
+
+use gather::gateway::{self, Running};
+use gather::redis::Itself;
+use report::Lines;
+use sale::SaleFacts;
+
+use crate::config::ServeConfig;
+use crate::domain::definition::Definition;
+use crate::manage::admin::Admin;
+use crate::store::acl;
+use crate::store::dial::Redis;
+use crate::store::keys::Keys;
+use crate::store::scripts::{REAL_CLOCK, Scripts};
+use crate::terminal::{Failed, print, print_json};
+use args::DoctorArgs;
+
+/// Makes every check, prints what was found, and fails by the worst of it.
+pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), Failed> {
+    if let Some(folder) = args.dashboards.as_ref().filter(|folder| !folder.is_dir()) {
+        return Err(Failed::Usage(format!("--dashboards: {} is no folder", folder.display())));
+    }
+    let (lines, out_of_reach) = examine(config, &args).await;
+    let report = Report::new(lines);
+    let printed = if args.json {
+        print_json(&report)
+    } else {
+        let is_terminal = io::stdout().is_terminal();
+        let has_colours = is_terminal && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty());
+        print(&report.text(has_colours))
+    };
+    match (out_of_reach, report.fail) {
+        (Some(why), _) => {
+            Err(Failed::Outside(format!("Redis is out of reach, so much could not be looked at: {why}")))
+        }
+        (None, 0) => printed,
+        (None, 1) => Err(Failed::No("one check fails".into())),
+        (None, count) => Err(Failed::No(format!("{count} checks fail"))),
+    }
+}
+
+/// All lines, in the order in which somebody would look; and why Redis could not be asked, if it could not.
+async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<String>) {
+    let mut files = Files::load(&args.definition);
+    let mut seen = Seen::of(config, args, &mut files).await;
+    // After the ledger was read, so that what a gateway has followed is not older than that.
+    let running = gateway::at_ops(config.ops_listen, config.ops_tls.as_ref()).await;
+    let answers = match config.proxy_protocol {
+        // There every connection must begin with a proxy's header.
+        true => running.is_some(),
+        false => gateway::at_public(config.listen, config.tls.as_ref()).await,
+    };
+    let mut lines = host::check(&gather::host::look(config, running.as_ref(), answers, args));
+    let sales = seen.ledger.as_ref().map(|ledger| ledger.sales.as_slice()).unwrap_or_default();
+    let launch = next_launch(sales, files.all.iter().map(|(_, definition)| definition), seen.now_ms);
+    let now_s = seen.now_ms.div_euclid(1_000);
+    lines.extend(keys::check(&gather::keys::read(config, args.host.as_deref(), launch, now_s)));
+    lines.append(&mut files.mistakes);
+    lines.extend(seen.redis.iter().flat_map(|itself| redis::check(&itself.facts)));
+    let out_of_reach = match &mut seen.ledger {
+        Ok(ledger) => {
+            lines.extend(
+                seen.redis
+                    .iter()
+                    .flat_map(|itself| memory::check(&itself.facts, &ledger.needs(&itself.redis))),
+            );
+            lines.extend(ledger.check(running.as_ref()));
+            None
+        }
+        Err(why) => {
+            let mut redis = Lines::of("redis");
+            let todo = "is --redis right, does it run, and does it let this user in? What is in it could not be looked at";
+            redis.fail("reach", format!("{}: {why}", config.redis.address()), todo);
+            lines.extend(redis.end());
+            for (file, definition) in &files.all {
+                let mut of_file = Lines::of(format!("file {file}"));
+                definition::check(definition, seen.now_ms, &mut of_file);
+                lines.extend(of_file.end());
+            }
+            Some(why.clone())
+        }
+    };
+    lines.extend(args.dashboards.iter().flat_map(|folder| dashboards::check(folder)));
+    (lines, out_of_reach)
+}
+
+/// The definitions' files that were named.
+struct Files {
+    all: Vec<(String, Definition)>,
+    mistakes: Vec<Line>,
+}
+
+impl Files {
+    fn load(paths: &[PathBuf]) -> Self {
+        let mut files = Self { all: Vec::new(), mistakes: Vec::new() };
+        for path in paths {
+            let name = path.display().to_string();
+            match Definition::load(path) {
+                Ok(definition) => files.all.push((name, definition)),
+                Err(mistakes) => files.mistakes.extend(sale::mistakes(&name, &mistakes)),
+            }
+        }
+        files
+    }
+
+    fn take(&mut self, sale: &str) -> Option<(String, Definition)> {
+        let at = self.all.iter().position(|(_, definition)| definition.sale.id == sale)?;
+        Some(self.all.remove(at))
+    }
+}
+
+/// What was seen in Redis.
+struct Seen {
+    /// By Redis's clock; by ours where it could not be asked.
+    now_ms: i64,
+    /// What each Redis that the ledger is in says of itself.
+    redis: Vec<Itself>,
+    /// What is in it, or why that could not be read.
+    ledger: Result<Ledger, String>,
+}
+
+/// What gateways keep in it.
+struct Ledger {
+    fleet: fleet::FleetFacts,
+    sales: Vec<SaleFacts>,
+}
+
+impl Seen {
+    async fn of(config: &ServeConfig, args: &DoctorArgs, files: &mut Files) -> Self {
+        let asked = async {
+            let mut all = Vec::new();
+            for redis in config.redis.each().await? {
+                all.push(gather::redis::itself(config, redis).await?);
+            }
+            Ok::<_, ::redis::RedisError>(all)
+        };
+        match asked.await {
+            Ok(mut redis) => {
+                let ledger = Ledger::read(config, args, &mut redis, files).await;
+                let now_ms = redis.first().map_or(0, |itself| itself.now_ms);
+                Self { now_ms, redis, ledger }
+            }
+            Err(error) => {
+                let now_ms = jiff::Timestamp::now().as_millisecond();
+                Self { now_ms, redis: Vec::new(), ledger: Err(acl::explain(&error)) }
+            }
+        }
+    }
+}
+
+impl Ledger {
+    async fn read(
+        config: &ServeConfig,
+        args: &DoctorArgs,
+        redis: &mut [Itself],
+        files: &mut Files,
+    ) -> Result<Self, String> {
+        let scripts = Arc::new(Scripts::new(REAL_CLOCK));
+        let shared = gather::redis::shared(config, &scripts, redis);
+        let gather::redis::Shared { mut fleet, sales: all } =
+            shared.await.map_err(|error| acl::explain(&error))?;
+        fleet.expected = args.gateways;
+        let admin = Admin::new(config.redis.pool(1), scripts, Arc::default());
+        let look = gather::sales::Look {
+            admin: &admin,
+            redis,
+            is_served: fleet.live.as_ref().is_ok_and(|live| !live.is_empty()),
+        };
+        let mut ids = args.sale.clone();
+        ids.extend(files.all.iter().map(|(_, definition)| definition.sale.id.clone()));
+        let is_named = !ids.is_empty();
+        if !is_named {
+            ids = all;
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        let mut sales = Vec::new();
+        for id in ids {
+            let facts = gather::sales::read(&look, &id, files.take(&id))
+                .await
+                .map_err(|failure| failure.to_string())?;
+            // Of all that there are, those that are over are nobody's next launch.
+            if is_named || !facts.is_over() {
+                sales.push(facts);
+            }
+        }
+        Ok(Self { fleet, sales })
+    }
+
+    /// What each sale of this Redis can still take up.
+    fn needs(&self, redis: &Redis) -> Vec<Need> {
+        let need = |sale: &SaleFacts| match (&sale.applied, &sale.file) {
+            (Ok(Some(applied)), _) => Some(Need::of(&applied.definition, applied.started())),
+            (_, Some((_, definition))) => Some(Need::of(definition, 0)),
+            _ => None,
+        };
+        let here = self.sales.iter().filter(|sale| redis.has_slot(Keys::of(&sale.id).slot()));
+        here.filter_map(need).collect()
+    }
+
+    /// Judges it, beside what the gateway that runs here says.
+    fn check(&mut self, running: Option<&Running>) -> Vec<Line> {
+        self.fleet.here = running.map(|running| fleet::Here {
+            has_our_scripts: running.scripts.as_ref().map(|print| *print == Scripts::new(REAL_CLOCK).print()),
+            not_ready: running.not_ready.clone(),
+            has_our_certificate: running.has_our_certificate,
+            forwarded_ignored: running.forwarded_ignored,
+        });
+        let mut lines = fleet::check(&self.fleet);
+        for sale in &mut self.sales {
+            sale.followed = running.map(|running| running.sequences.get(&sale.id).copied());
+            lines.extend(sale::check(sale));
+        }
+        if self.sales.is_empty() {
+            let mut none = Lines::of("sales");
+            none.warn("ledger", "there is none to come, and none under way", "gateway sale apply FILE");
+            lines.extend(none.end());
+        }
+        lines
+    }
+}
+
+/// The sale that opens next, and when, in seconds since 1970.
+fn next_launch<'a>(
+    sales: &'a [SaleFacts],
+    files: impl Iterator<Item = &'a Definition>,
+    now_ms: i64,
+) -> Option<(String, i64)> {
+    let of_sale = |sale: &'a SaleFacts| match (&sale.applied, &sale.file) {
+        (Ok(Some(applied)), _) => Some(&applied.definition),
+        (_, Some((_, definition))) => Some(definition),
+        _ => None,
+    };
+    let definitions = sales.iter().filter_map(of_sale).chain(files);
+    let opening =
+        definitions.map(|definition| (definition.sale.opens_at.as_millisecond(), &definition.sale.id));
+    let (opens, id) = opening.filter(|(opens, _)| *opens > now_ms).min()?;
+    Some((id.clone(), opens.div_euclid(1_000)))
+}

@@ -1,0 +1,16 @@
+//! The words of a sale as types: definitions, items, reservations, phases. Pure: no IO, no HTTP, no Redis, no clock.
+
+pub mod catalogue;
+pub mod decision;
+pub mod definition;
+pub mod identity;
+pub(crate) mod label;
+pub mod lever;
+pub(crate) mod nearest;
+pub mod policy;
+pub mod problem;
+pub mod reservation;
+pub mod rfc3339;
+pub mod sale;
+pub mod subject;
+pub(crate) mod text;

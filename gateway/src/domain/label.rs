@@ -1,0 +1,16 @@
+//! Enums whose values are written as texts: labels of metrics.
+
+macro_rules! label {
+    ($(#[$of:meta])* $label:ident: $($(#[$doc:meta])* $value:ident $name:literal,)*) => {
+        $(#[$of])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $label { $($(#[$doc])* $value,)* }
+
+        impl $label {
+            /// How they are written, in their order.
+            pub const NAMES: &[&str] = &[$($name),*];
+        }
+    };
+}
+
+pub(crate) use label;

@@ -1,0 +1,264 @@
+//! What all gateways share besides sales: who lives, and the rates that ops have set.
+//!
+//! Neither is part of the ledger. A gateway announces itself once a second and takes in what it finds: the number of
+//! live gateways, by which ceilings are divided, and the rates. While Redis is out of reach it keeps both.
+
+pub mod alarm;
+pub mod clock_offset;
+pub mod hearsay;
+pub mod limits_log;
+pub mod report;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::{RedisResult, Script};
+
+use crate::admit::limits::Limits;
+use crate::domain::policy::{Policy, Rate, Rates, parse_rate, rate_text};
+use crate::manage::admin::By;
+use crate::store::dial::Redis;
+use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
+use crate::store::outage::Outage;
+use crate::store::reply;
+use crate::telemetry::uses::RedisUse;
+use clock_offset::ClockOffset;
+use hearsay::Hearsay;
+
+static FLEET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/fleet.lua")));
+static LIMITS_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/limits.lua")));
+
+/// Between two announcements.
+const BEAT: Duration = Duration::from_secs(1);
+/// So long after its last one a gateway counts as gone (see `lua/fleet.lua`).
+pub(crate) const GONE: Duration = Duration::from_secs(5);
+/// Until Redis must have answered one.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
+/// The rates that ops have set, for all gateways.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetLimits {
+    /// Counts the changes from 1; 0: there was none yet.
+    pub revision: u64,
+    /// By policy: a rate, or off. Policies that are not here are as configured.
+    pub rates: BTreeMap<&'static str, Option<Rate>>,
+    /// Of the last change: when (ms), who, why.
+    pub changed: Option<(i64, String, Option<String>)>,
+}
+
+impl SetLimits {
+    /// Reads the hash; every field that makes no sense is a mistake.
+    pub fn parse(fields: &BTreeMap<String, String>) -> Result<Self, String> {
+        let mut set = Self::default();
+        let number =
+            |name: &str| fields.get(name).map_or(Ok(0), |n| n.parse::<i64>().map_err(|_| name.to_owned()));
+        let wrong = |name: String| format!("{LIMITS} has no number in {name}");
+        set.revision = number("revision").map_err(wrong)?.unsigned_abs();
+        let at = number("at").map_err(wrong)?;
+        for (name, text) in fields {
+            if let Some(policy) = Policy::parse(name) {
+                let rate =
+                    parse_rate(text).map_err(|why| format!("{LIMITS}, field {name}: {text:?} {why}"))?;
+                set.rates.insert(policy.name(), rate);
+            }
+        }
+        set.changed = fields
+            .get("who")
+            .map(|who| (at, who.clone(), fields.get("reason").filter(|reason| *reason != "-").cloned()));
+        Ok(set)
+    }
+
+    /// The configured rates with these over them.
+    #[must_use]
+    pub fn over(&self, configured: &Rates) -> Rates {
+        let mut rates = *configured;
+        for policy in Policy::ALL {
+            if let Some(rate) = self.rates.get(policy.name()) {
+                rates.set(policy, *rate);
+            }
+        }
+        rates
+    }
+}
+
+/// What shall become of some policies' rates: a rate, off, or `None`: as configured.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimitChange(BTreeMap<&'static str, Option<Option<Rate>>>);
+
+impl LimitChange {
+    /// Adds a policy; `default` puts its configured rate back in force. What is wrong is said in words.
+    pub fn add(&mut self, policy: &str, rate: &str) -> Result<(), String> {
+        let Some(known) = Policy::parse(policy) else {
+            let all: Vec<&str> = Policy::ALL.iter().map(|policy| policy.name()).collect();
+            return Err(format!("there is no policy {policy:?}; there are {}", all.join(", ")));
+        };
+        let rate = if rate == "default" {
+            None
+        } else {
+            Some(parse_rate(rate).map_err(|why| format!("{policy}: {rate:?} {why}"))?)
+        };
+        if self.0.insert(known.name(), rate).is_some() {
+            return Err(format!("{policy} is named twice"));
+        }
+        Ok(())
+    }
+
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Reads the rates that ops have set.
+pub async fn read_limits(conn: &mut impl ConnectionLike) -> RedisResult<Result<SetLimits, String>> {
+    let fields = redis::cmd("HGETALL").arg(LIMITS).query_async(conn).await?;
+    Ok(SetLimits::parse(&reply::map("HGETALL", &fields)?))
+}
+
+/// Sets rates for all gateways, which take them in within a second or so, and notes it in the log of the limits.
+pub async fn set_limits(
+    conn: &mut (impl ConnectionLike + Send),
+    change: &LimitChange,
+    by: &By,
+) -> RedisResult<Result<SetLimits, String>> {
+    let mut call = LIMITS_SCRIPT.prepare_invoke();
+    call.key(LIMITS).key(LIMITS_LOG).arg(&by.args()[..]);
+    for (policy, rate) in &change.0 {
+        call.arg(policy).arg(rate.map(rate_text).unwrap_or_default());
+    }
+    let fields = call.invoke_async(conn).await?;
+    Ok(SetLimits::parse(&reply::map("the limits script", &fields)?))
+}
+
+/// The gateways that live, by id, with their latest reports.
+pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeMap<String, String>> {
+    reply::map("the fleet script", &FLEET_SCRIPT.key(FLEET).invoke_async(conn).await?)
+}
+
+/// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
+/// set and shared. What all that live report is noted for those who watch. Redis's clock is read beside this host's.
+pub async fn take_part(
+    redis: Redis,
+    limits: Arc<Limits>,
+    uses: Arc<RedisUse>,
+    hearsay: Arc<Hearsay>,
+    clock: Arc<ClockOffset>,
+    mut report: impl FnMut() -> String,
+) {
+    let outage = Outage::of("the fleet can't be reached; this gateway keeps its last share of the ceilings");
+    let (mut conn, mut told) = (None, None);
+    loop {
+        let is_leaving = hearsay.is_leaving();
+        let beat = async {
+            let (fleet, rates) = match &mut conn {
+                Some(conn) => conn,
+                none => {
+                    let fleet = redis.dial_primary(FLEET, ANSWER_MAX).await?;
+                    // In a cluster these may be at another master.
+                    let rates = match redis.is_cluster() {
+                        true => redis.dial_primary(LIMITS, ANSWER_MAX).await?,
+                        false => fleet.clone(),
+                    };
+                    uses.connected();
+                    none.insert((fleet, rates))
+                }
+            };
+            let live = FLEET_SCRIPT.key(FLEET).arg(hearsay.id()).arg(report()).invoke_async(fleet).await?;
+            let live = reply::map("the fleet script", &live)?;
+            clock.read(fleet).await?;
+            Ok::<_, redis::RedisError>((live, read_limits(rates).await?))
+        };
+        match beat.await {
+            Ok((live, set)) => {
+                outage.is_over();
+                let rates = set.as_ref().map(|set| set.rates.clone()).unwrap_or_default();
+                take_in(&limits, live.len(), set, &mut told);
+                hearsay.heard(live, rates, is_leaving);
+            }
+            Err(error) => {
+                reply::note(&error);
+                uses.failed(&error);
+                outage.goes_on(error);
+                conn = None;
+            }
+        }
+        hearsay.next(BEAT).await;
+    }
+}
+
+/// Puts in force what the fleet says, and tells what is new. What makes no sense changes nothing, and is told once.
+fn take_in(
+    limits: &Limits,
+    gateways: usize,
+    set: Result<SetLimits, String>,
+    told: &mut Option<Result<SetLimits, String>>,
+) {
+    let gateways = u32::try_from(gateways).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
+    let rates = match &set {
+        Ok(set) => set.over(limits.configured()),
+        Err(_) => limits.in_force().rates,
+    };
+    let is_new = told.as_ref() != Some(&set);
+    match &set {
+        Ok(SetLimits { revision, changed: Some((_, who, reason)), .. }) if is_new => {
+            tracing::info!(revision, who, reason, "the rates that ops have set are in force");
+        }
+        Err(why) if is_new => tracing::error!("the rates stay as they are: {why}"),
+        _ => {}
+    }
+    if limits.put_in_force(rates, gateways) {
+        tracing::info!(gateways, "the limits in force have changed");
+    }
+    *told = Some(set);
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+
+    fn fields(list: &[(&str, &str)]) -> BTreeMap<String, String> {
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn what_ops_have_set_goes_over_the_configuration() {
+        let mut configured = Rates::default();
+        configured.set(Policy::Buyer, Some("20:100".parse().unwrap()));
+        configured.set(Policy::Address, Some("5:5".parse().unwrap()));
+        assert_eq!(SetLimits::parse(&fields(&[])).unwrap().over(&configured), configured);
+        let set = fields(&[
+            ("buyer", "off"),
+            ("sale", "7:8"),
+            ("revision", "3"),
+            ("at", "9"),
+            ("who", "me"),
+            ("reason", "-"),
+        ]);
+        let set = SetLimits::parse(&set).unwrap();
+        assert_eq!((set.revision, set.changed.clone()), (3, Some((9, "me".to_owned(), None))));
+        let rates = set.over(&configured);
+        assert_eq!(
+            Policy::ALL.map(|policy| rate_text(rates.of(policy))),
+            ["off", "5:5", "off", "7:8", "off"]
+        );
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_is_a_mistake() {
+        for (name, value) in [("buyer", "many"), ("revision", "x"), ("at", "")] {
+            assert!(SetLimits::parse(&fields(&[(name, value)])).unwrap_err().contains(name));
+        }
+        let mut change = LimitChange::default();
+        assert!(change.add("buyers", "1:1").unwrap_err().contains("unverified"));
+        assert!(change.add("buyer", "0:1").unwrap_err().contains("RATE:BURST"));
+        assert!(change.is_empty());
+        change.add("buyer", "default").unwrap();
+        assert!(change.add("buyer", "off").unwrap_err().contains("twice"));
+    }
+}

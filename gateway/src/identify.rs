@@ -1,0 +1,259 @@
+//! Owns who is calling: a bearer token in, an [`Identified`] out, and nothing else can make one.
+//!
+//! Deliberately absent: Redis, HTTP status codes, reading a clock. The time is passed in, so that
+//! the second in which a token ends can be tested exactly.
+
+mod cache;
+mod files;
+mod jwks;
+mod keys;
+mod mint;
+pub mod ops_tokens;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests;
+mod verify;
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+pub use files::{Secret, read_secret};
+pub(crate) use files::{read_limited, shared_mode, warn_if_shared};
+pub use keys::{AuthSettings, Keys, LEEWAY_S_DEFAULT, LEEWAY_S_MAX};
+pub use mint::{MintError, mint};
+
+use cache::Cache;
+use verify::LastHeader;
+
+/// Longer tokens are refused unread: the work that a stranger can cause stays small.
+pub const TOKEN_BYTES_MAX: usize = 4096;
+
+/// How many verified tokens of public keys one worker remembers. About 5 MB and the tokens themselves.
+pub const CACHE_ENTRIES_DEFAULT: usize = 65_536;
+
+/// Who is calling. Only a verified token makes one, so whoever holds it need not check again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identified {
+    sub: Arc<str>,
+    service: bool,
+}
+
+impl Identified {
+    /// The buyer, or the name of the service: see [`crate::domain::subject`].
+    pub fn sub(&self) -> &Arc<str> {
+        &self.sub
+    }
+
+    /// Whether this is the payment or the order service.
+    pub fn is_service(&self) -> bool {
+        self.service
+    }
+
+    /// Lets the tests of later stages start without a token.
+    #[cfg(test)]
+    #[allow(dead_code, reason = "for the stages that come after this one")]
+    pub(crate) fn for_test(sub: &str, service: bool) -> Self {
+        Self { sub: sub.into(), service }
+    }
+}
+
+/// Why nobody was identified. The words of [`Unauthenticated::detail`] are meant for the client:
+/// they never repeat anything that the token held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[error("{}", self.detail())]
+pub enum Unauthenticated {
+    /// No `Authorization`, or another scheme than `Bearer`.
+    Missing,
+    /// Over [`TOKEN_BYTES_MAX`].
+    TooLong,
+    /// Not a JWT: wrong parts, encoding or JSON, or a claim of the wrong type.
+    Malformed,
+    /// The header demands (`crit`) an extension; none is understood.
+    UnknownExtension,
+    /// Not the algorithm of the configured key, `none` included.
+    WrongAlgorithm,
+    /// No `kid`, or one that the key set does not have.
+    UnknownKey,
+    /// Forged, damaged, or signed by another key.
+    BadSignature,
+    /// No `exp`.
+    MissingExpiry,
+    /// Past `exp`.
+    Expired,
+    /// Before `nbf`.
+    NotYetValid,
+    /// `iss` is not the configured one.
+    WrongIssuer,
+    /// `aud` does not name the configured audience.
+    WrongAudience,
+    /// `sub` is missing, or can't be one: see [`crate::domain::subject`].
+    BadSubject,
+}
+
+impl Unauthenticated {
+    /// A sentence for the client.
+    pub fn detail(self) -> &'static str {
+        match self {
+            Self::Missing => "Send the header `Authorization: Bearer <token>`.",
+            Self::TooLong => "The token is longer than 4096 bytes.",
+            Self::Malformed => "The token is not a well-formed JWT.",
+            Self::UnknownExtension => "The token demands an extension that is not supported.",
+            Self::WrongAlgorithm => "The token is signed with an algorithm that is not accepted.",
+            Self::UnknownKey => "The token is signed with a key that is not known.",
+            Self::BadSignature => "The token's signature is not valid.",
+            Self::MissingExpiry => "The token has no expiry time (`exp`).",
+            Self::Expired => "The token has expired.",
+            Self::NotYetValid => "The token is not valid yet.",
+            Self::WrongIssuer => "The token comes from another issuer.",
+            Self::WrongAudience => "The token is meant for another audience.",
+            Self::BadSubject => {
+                "The token's subject (`sub`) must be 1 to 255 visible ASCII characters, with blanks only between them."
+            }
+        }
+    }
+
+    /// The `error` of `WWW-Authenticate` (RFC 6750, 3.1): none for a caller who showed no token.
+    pub fn token_error_code(self) -> Option<&'static str> {
+        match self {
+            Self::Missing => None,
+            _ => Some("invalid_token"),
+        }
+    }
+
+    /// A short fixed name, for the label of a metric.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::TooLong => "too_long",
+            Self::Malformed => "malformed",
+            Self::UnknownExtension => "unknown_extension",
+            Self::WrongAlgorithm => "wrong_algorithm",
+            Self::UnknownKey => "unknown_key",
+            Self::BadSignature => "bad_signature",
+            Self::MissingExpiry => "missing_expiry",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::WrongIssuer => "wrong_issuer",
+            Self::WrongAudience => "wrong_audience",
+            Self::BadSubject => "bad_subject",
+        }
+    }
+}
+
+/// Why a caller was not identified where a check may be withheld.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotIdentified<W> {
+    /// The token is not right, or there is none.
+    Unauthenticated(Unauthenticated),
+    /// The signature was not checked: why.
+    Withheld(W),
+}
+
+impl<W> From<Unauthenticated> for NotIdentified<W> {
+    fn from(why: Unauthenticated) -> Self {
+        Self::Unauthenticated(why)
+    }
+}
+
+/// Decides about checks of signatures that cost more than a refusal: those with a public key.
+pub trait CostlyChecks {
+    /// Why a check is withheld.
+    type Withheld;
+
+    /// Whether the signature may be checked.
+    fn may_check(&self) -> Result<(), Self::Withheld>;
+
+    /// Notes whether it was right.
+    fn checked(&self, is_right: bool);
+}
+
+/// Every signature is checked.
+struct Unlimited;
+
+impl CostlyChecks for Unlimited {
+    type Withheld = Infallible;
+
+    fn may_check(&self) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    fn checked(&self, _: bool) {}
+}
+
+/// Turns tokens into callers. Each worker has its own, so that nothing on the hot path is shared
+/// but a read of the current keys.
+pub struct Identifier {
+    keys: Arc<Keys>,
+    cache: Cache,
+    last_header: LastHeader,
+}
+
+impl Identifier {
+    /// An identifier that remembers up to `cache_entries` verified tokens, if that is quicker than to
+    /// verify them again; 0 remembers none.
+    pub fn new(keys: Arc<Keys>, cache_entries: usize) -> Self {
+        let cache_entries = if keys.are_public() { cache_entries } else { 0 };
+        Self { keys, cache: Cache::new(cache_entries), last_header: LastHeader::default() }
+    }
+
+    /// Who sent this `Authorization` value, at `now_s` seconds since 1970.
+    pub fn identify(
+        &mut self,
+        authorization: Option<&[u8]>,
+        now_s: u64,
+    ) -> Result<Identified, Unauthenticated> {
+        self.identify_within(authorization, now_s, Unlimited).map_err(|refused| match refused {
+            NotIdentified::Unauthenticated(why) => why,
+            NotIdentified::Withheld(never) => match never {},
+        })
+    }
+
+    /// The same, where checks of signatures that cost more than a refusal may be withheld.
+    pub fn identify_within<C: CostlyChecks>(
+        &mut self,
+        authorization: Option<&[u8]>,
+        now_s: u64,
+        costly: C,
+    ) -> Result<Identified, NotIdentified<C::Withheld>> {
+        let token = bearer(authorization)?;
+        let keys = self.keys.current();
+        if let Some(known) = self.cache.get(token, keys.generation()) {
+            known.check_time(now_s)?;
+            return Ok(known.who.clone());
+        }
+        let settings = self.keys.settings();
+        let verified = verify::verify(token, &keys, settings, &mut self.last_header, now_s, costly)?;
+        let who = verified.who.clone();
+        self.cache.put(token, verified, keys.generation(), now_s);
+        Ok(who)
+    }
+}
+
+impl fmt::Debug for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identifier").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+/// The one token of `Authorization: Bearer <token>`. Another scheme counts as no token at all: the
+/// answer to it is to be told which scheme is wanted.
+pub(crate) fn bearer(authorization: Option<&[u8]>) -> Result<&[u8], Unauthenticated> {
+    const SCHEME: &[u8] = b"bearer";
+    let value = authorization.ok_or(Unauthenticated::Missing)?.trim_ascii();
+    let scheme_len = value.iter().position(|b| *b == b' ').unwrap_or(value.len());
+    let (scheme, rest) = value.split_at(scheme_len);
+    if !scheme.eq_ignore_ascii_case(SCHEME) {
+        return Err(Unauthenticated::Missing);
+    }
+    let token = rest.trim_ascii_start();
+    if token.len() > TOKEN_BYTES_MAX {
+        return Err(Unauthenticated::TooLong);
+    }
+    // Visible characters only: a second token, a tab or a control character ends here.
+    // All of them are looked at, without leaving early: that way it is done many at a time.
+    if token.is_empty() || !token.iter().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
+        return Err(Unauthenticated::Malformed);
+    }
+    Ok(token)
+}

@@ -1,0 +1,5 @@
+//! What operators do to a sale: definitions, operator actions, the audit, the archive.
+
+pub mod admin;
+pub mod archive;
+pub mod audit;

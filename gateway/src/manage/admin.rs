@@ -1,0 +1,402 @@
+//! What ops do to a sale: apply a definition, restock, pull levers, look. For the admin API and the CLI alike.
+
+mod differences;
+mod history;
+
+use std::sync::Arc;
+
+use differences::{locked_differences, stock_differences};
+use history::History;
+use redis::Value;
+
+use crate::domain::decision::Header;
+use crate::domain::definition::Definition;
+use crate::domain::identity::buyer_part;
+pub use crate::domain::lever::Lever;
+use crate::domain::reservation::Reservation;
+use crate::manage::archive;
+use crate::projection::kept::Told;
+use crate::projection::memory::{Sale, Sales, identity, new_incarnation};
+use crate::projection::snapshot::{self, Snapshot};
+use crate::store::dial::run_id;
+use crate::store::journal::{self, Cursor};
+use crate::store::keys::{Keys, SALES};
+use crate::store::lane::MOVED;
+use crate::store::record::read_record;
+use crate::store::reply::{list_of_texts, text};
+use crate::store::scripts::{Failure, Refusal, Script, Scripts};
+use crate::store::{Pool, checkout};
+
+/// How often applying is tried while others apply, too.
+const APPLY_TRIES: usize = 5;
+
+/// Who does it, and why. Both go into the journal.
+#[derive(Debug, Clone)]
+pub struct By {
+    /// The name of the ops token, or the user of the CLI.
+    pub who: String,
+    /// In words.
+    pub reason: Option<String>,
+}
+
+impl By {
+    /// As the scripts take them.
+    pub(crate) fn args(&self) -> [String; 2] {
+        [self.who.clone(), self.reason.clone().filter(|r| !r.is_empty()).unwrap_or_else(|| "-".into())]
+    }
+}
+
+/// What became of applying a definition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Applied {
+    /// A new sale.
+    Created,
+    /// The sale has this revision now.
+    Updated(u64),
+    /// It already was so.
+    Unchanged(u64),
+    /// These fields can't change any more.
+    Locked(Vec<String>),
+    /// These items were taken and can't be removed.
+    ItemTaken(Vec<String>),
+    /// More is taken of these items than their new total.
+    StockTaken(Vec<(String, u64)>),
+}
+
+/// What became of a restock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restocked {
+    /// The item has this total, and so much free.
+    Done {
+        /// The total now.
+        total: i64,
+        /// What is left of it.
+        free: i64,
+    },
+    /// The sale has no such item.
+    UnknownItem,
+    /// The item has no limit.
+    NoLimit,
+    /// It is neither what it was nor what it shall be.
+    Changed {
+        /// The total as it is.
+        total: i64,
+    },
+    /// More is taken.
+    Taken {
+        /// How much.
+        taken: i64,
+    },
+}
+
+/// What the ledger has of one buyer, at one sequence.
+#[derive(Debug)]
+pub struct BuyerHistory {
+    /// Of the sale.
+    pub incarnation: String,
+    /// In their present states.
+    pub reservations: Vec<Reservation>,
+    /// As of when.
+    pub header: Header,
+    /// The journal's lines about them.
+    pub lines: Vec<serde_json::Value>,
+}
+
+/// What a call tells ops of, if it has changed something.
+#[derive(Clone, Copy)]
+pub(crate) struct Tells<'a> {
+    /// As in the journal.
+    kind: &'static str,
+    /// What else its entry says, besides who did it and why.
+    fields: &'a [(&'static str, String)],
+    by: &'a By,
+    has_changed: fn(&[Value]) -> bool,
+}
+
+/// A way into the ledger for ops.
+#[derive(Clone)]
+pub struct Admin {
+    pool: Pool,
+    scripts: Arc<Scripts>,
+    /// What this process follows; empty for the CLI.
+    sales: Arc<Sales>,
+}
+
+impl Admin {
+    /// Over a pool of connections.
+    #[must_use]
+    pub fn new(pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) -> Self {
+        Self { pool, scripts, sales }
+    }
+
+    /// The pool, for audits.
+    #[must_use]
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The scripts, for audits.
+    #[must_use]
+    pub fn scripts(&self) -> &Scripts {
+        &self.scripts
+    }
+
+    /// Which incarnation of a sale the ledger has, and at which sequence it is.
+    pub async fn look(&self, sale: &str) -> Result<(String, u64), Failure> {
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
+        snapshot::look(&mut conn, &self.scripts, &keys).await
+    }
+
+    /// Calls a script on the incarnation that the sale has by now.
+    async fn call_latest(
+        &self,
+        script: Script,
+        sale: &str,
+        args: Vec<String>,
+        told: Tells<'_>,
+    ) -> Result<Vec<Value>, Failure> {
+        let known = self.sales.get(sale).map(|sale| sale.incarnation().to_owned());
+        if let Some(incarnation) = known {
+            match self.call(script, sale, &incarnation, args.clone(), Some(told)).await {
+                // It was replaced, and this gateway had yet to find that.
+                Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(sale).is_none() => {}
+                other => return other,
+            }
+        }
+        let (incarnation, _) = self.look(sale).await?;
+        self.call(script, sale, &incarnation, args, Some(told)).await
+    }
+
+    /// Calls a script on this incarnation of a sale, and keeps the change that the answer acknowledges, if `told` finds one in the
+    /// reply.
+    pub(crate) async fn call(
+        &self,
+        script: Script,
+        sale: &str,
+        incarnation: &str,
+        args: impl IntoIterator<Item = String>,
+        told: Option<Tells<'_>>,
+    ) -> Result<Vec<Value>, Failure> {
+        let keys = Keys::of(sale);
+        let followed = self.sales.get(sale);
+        let same = followed.as_ref().filter(|sale| sale.incarnation() == incarnation);
+        let known = same.map_or(0, |sale| sale.known()).to_string();
+        let mut conn = checkout(&self.pool, keys.state()).await?;
+        let run_id = run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
+        let args: Vec<String> = [identity(&run_id, incarnation), known].into_iter().chain(args).collect();
+        let reply = self.scripts.call(&mut conn, script, &keys, &args).await;
+        let reply =
+            reply.inspect_err(|failure| followed.iter().for_each(|sale| sale.note_refusal(failure)))?;
+        match (told, same) {
+            (Some(told), Some(sale)) if (told.has_changed)(&reply) && !keep(sale, &run_id, &reply, told) => {
+                Err(Failure::Unknown(MOVED.to_owned()))
+            }
+            _ => Ok(reply),
+        }
+    }
+
+    /// All sale ids, sorted.
+    pub async fn list(&self) -> Result<Vec<String>, Failure> {
+        let mut conn = checkout(&self.pool, SALES).await?;
+        let mut ids =
+            list_of_texts("SMEMBERS", &redis::cmd("SMEMBERS").arg(SALES).query_async(&mut conn).await?)?;
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// A sale with its definition, at one sequence.
+    pub async fn show(&self, sale: &str) -> Result<(Snapshot, Definition), Failure> {
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
+        let snapshot = snapshot::read(&mut conn, &self.scripts, &keys, true).await?;
+        let definition = snapshot.parse_definition(&keys)?;
+        Ok((snapshot, definition))
+    }
+
+    /// Creates a sale or changes it by what differs. Harmless when repeated.
+    pub async fn apply(&self, definition: &Definition, by: &By) -> Result<Applied, Failure> {
+        let sale = &definition.sale.id;
+        let mut outcome = Err(Failure::NotDone("others are changing this definition all the time".into()));
+        let mut incarnation = String::new();
+        for _ in 0..APPLY_TRIES {
+            let before = match self.show(sale).await {
+                Ok((snapshot, before)) => {
+                    incarnation = snapshot.incarnation().to_owned();
+                    Some((snapshot.number("revision").unsigned_abs(), before))
+                }
+                Err(Failure::Refused(Refusal::Missing)) => {
+                    let mut conn = checkout(&self.pool, Keys::of(sale).state()).await?;
+                    incarnation = new_incarnation(&mut conn).await.map_err(Failure::from)?;
+                    None
+                }
+                Err(failure) => return Err(failure),
+            };
+            outcome = match before {
+                Some((revision, before)) if before == *definition => Ok(Applied::Unchanged(revision)),
+                Some((revision, before)) => {
+                    self.apply_over(Some(&before), revision, &incarnation, definition, by).await
+                }
+                None => self.apply_over(None, 0, &incarnation, definition, by).await,
+            };
+            use Refusal::{Incarnation, Missing, Revision};
+            if !matches!(outcome, Err(Failure::Refused(Revision(_) | Missing | Incarnation { .. }))) {
+                break;
+            }
+        }
+        if matches!(outcome, Ok(Applied::Created | Applied::Updated(_) | Applied::Unchanged(_))) {
+            // Repeated with every apply, so that a crash between the steps is repaired by the next.
+            archive::end_purge(&self.pool, sale, &incarnation).await?;
+            let mut conn = checkout(&self.pool, SALES).await?;
+            redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
+        }
+        outcome
+    }
+
+    async fn apply_over(
+        &self,
+        before: Option<&Definition>,
+        revision: u64,
+        incarnation: &str,
+        after: &Definition,
+        by: &By,
+    ) -> Result<Applied, Failure> {
+        let terms = &after.sale;
+        let locked = before.map(|before| locked_differences(before, after)).unwrap_or_default();
+        let mut args = vec![
+            revision.to_string(),
+            after.to_json(),
+            terms.opens_at.as_millisecond().to_string(),
+            terms.closes_at.as_millisecond().to_string(),
+            terms.hold_ms.to_string(),
+            terms.grace_ms.to_string(),
+            terms.per_buyer.to_string(),
+            terms.attempts.to_string(),
+            if locked.is_empty() { "-".into() } else { locked.join(",") },
+        ];
+        args.extend(by.args());
+        args.extend(stock_differences(before, after));
+        let told = Tells {
+            kind: "define",
+            fields: &[("revision", (revision + 1).to_string())],
+            by,
+            has_changed: |reply| reply.first().and_then(text).as_deref() == Some("ok"),
+        };
+        let reply = self.call(Script::Apply, &terms.id, incarnation, args, Some(told)).await?;
+        if let Some(sale) = self.sales.get(&terms.id) {
+            sale.found_incarnation(incarnation);
+        }
+        let unreadable = || Failure::unreadable("a reply of the apply script that can't be read");
+        let words: Vec<String> = reply.iter().map(text).collect::<Option<_>>().ok_or_else(unreadable)?;
+        let (word, rest) = words.split_first().ok_or_else(unreadable)?;
+        Ok(match word.as_str() {
+            "ok" if before.is_none() => Applied::Created,
+            "ok" => Applied::Updated(revision + 1),
+            "locked" => Applied::Locked(rest.to_vec()),
+            "item-taken" => Applied::ItemTaken(rest.to_vec()),
+            "stock-taken" => {
+                let pair = |[item, taken]: &[String; 2]| Some((item.clone(), taken.parse().ok()?));
+                let (pairs, _) = rest.as_chunks::<2>();
+                let taken: Option<Vec<_>> = pairs.iter().map(pair).collect();
+                Applied::StockTaken(taken.ok_or_else(unreadable)?)
+            }
+            other => {
+                return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
+            }
+        })
+    }
+
+    /// Sets the total of an item that was `was`.
+    pub async fn restock(
+        &self,
+        sale: &str,
+        item: &str,
+        total: u64,
+        was: u64,
+        by: &By,
+    ) -> Result<Restocked, Failure> {
+        let args =
+            [item.to_owned(), total.to_string(), was.to_string()].into_iter().chain(by.args()).collect();
+        let told = Tells {
+            kind: "restock",
+            fields: &[("item", item.to_owned()), ("total", total.to_string()), ("was", was.to_string())],
+            by,
+            has_changed: |reply| reply.get(4).and_then(text).as_deref() == Some("1"),
+        };
+        let reply = self.call_latest(Script::Restock, sale, args, told).await?;
+        let number = |at: usize| {
+            let number = reply.get(at).and_then(text).and_then(|n| n.parse().ok());
+            number.ok_or_else(|| {
+                Failure::unreadable("a number in a reply of the restock script that can't be read")
+            })
+        };
+        Ok(match reply.first().and_then(text).unwrap_or_default().as_str() {
+            "ok" => Restocked::Done { total: number(2)?, free: number(3)? },
+            "unknown-item" => Restocked::UnknownItem,
+            "no-limit" => Restocked::NoLimit,
+            "stock-changed" => Restocked::Changed { total: number(1)? },
+            "stock-taken" => Restocked::Taken { taken: number(1)? },
+            other => {
+                return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
+            }
+        })
+    }
+
+    /// Pulls a lever; `true` if that changed something.
+    pub async fn pull(&self, sale: &str, lever: Lever, by: &By) -> Result<bool, Failure> {
+        let args = [lever.word().to_owned()].into_iter().chain(by.args()).collect();
+        let has_changed = |reply: &[Value]| reply.get(2).and_then(text).as_deref() == Some("1");
+        let told = Tells { kind: lever.word(), fields: &[], by, has_changed };
+        let reply = self.call_latest(Script::Lever, sale, args, told).await?;
+        Ok(has_changed(&reply))
+    }
+
+    /// A buyer's reservations and the journal's lines about them, at one sequence.
+    pub async fn buyer(&self, sale: &str, sub: &str) -> Result<BuyerHistory, Failure> {
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
+        let part = buyer_part(sale, sub);
+        let reply = self.scripts.call(&mut conn, Script::Reservations, &keys, &[&part]).await?;
+        let (mut reservations, header, grace) = read_record(&keys, &part, &reply)?;
+        let lines = History { keys: &keys, sale, buyer_part: &part }.read(&mut conn, &reservations).await?;
+        for reservation in &mut reservations {
+            reservation.state = reservation.state_at(header.sale_clock, grace);
+        }
+        let incarnation = reply.get(4).and_then(text).unwrap_or_default();
+        Ok(BuyerHistory { incarnation, reservations, header, lines })
+    }
+
+    /// The journal's lines after a cursor: those of up to `entries` entries.
+    pub async fn journal(
+        &self,
+        sale: &str,
+        cursor: Cursor,
+        entries: usize,
+    ) -> Result<Vec<(Cursor, serde_json::Value)>, Failure> {
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.journal()).await?;
+        journal::lines_after(&mut conn, &keys, sale, cursor, entries).await
+    }
+
+    /// Whether there is such a sale.
+    pub async fn exists(&self, sale: &str) -> Result<bool, Failure> {
+        let keys = Keys::of(sale);
+        let mut conn = checkout(&self.pool, keys.state()).await?;
+        Ok(redis::cmd("EXISTS").arg(keys.state()).query_async(&mut conn).await?)
+    }
+}
+
+/// Keeps a change until it is read; `false`: it must not be acknowledged.
+fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
+    let Tells { kind, fields, by, .. } = told;
+    let Ok(header) = Header::of(reply) else { return true };
+    let [who, reason] = by.args();
+    let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
+    let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
+    if !sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields, rows: String::new() }) {
+        return false;
+    }
+    sale.saw(sequence);
+    true
+}

@@ -1,0 +1,184 @@
+//! A sale in a file: every key of it at one sequence, as lines of JSON, for another Redis or for later.
+//!
+//! The first line says what it is, with the audit of then; the last has the SHA-256 of all bytes before it. So a file that
+//! was cut off, changed or added to is none. Ids of buyers are in it: nobody else may read it.
+
+mod export;
+mod import;
+mod purge;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+
+pub use export::export;
+pub use import::import;
+pub(crate) use purge::end_purge;
+pub use purge::{PURGE_EFFECT, is_purged, purge};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::manage::audit::Report;
+use crate::store::scripts::Failure;
+
+const FORMAT: &str = "launchgate-sale";
+const VERSION: u32 = 1;
+/// A line is some hundred buyers or journal entries, or one definition.
+const LINE_BYTES_MAX: u64 = 64 << 20;
+
+/// What the first line says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// That it is such a file.
+    pub format: String,
+    /// Of the format.
+    pub version: u32,
+    /// The sale's id.
+    pub sale: String,
+    /// The sale's incarnation then; empty in a file of an earlier version.
+    #[serde(default)]
+    pub incarnation: String,
+    /// By the clock of whoever exported it.
+    pub exported_at: String,
+    /// The version of the program that did.
+    pub program: String,
+    /// Of the ledger at the sequence that all of the file is of.
+    pub audit: Report,
+}
+
+/// A line. Each kind but the first and the last stands for a key (see `lua/ledger.lua`), which may take several.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Line {
+    Head(Box<Head>),
+    State(BTreeMap<String, String>),
+    Definition(String),
+    Stock(Vec<(String, String)>),
+    Totals(Vec<(String, String)>),
+    Taken(Vec<String>),
+    /// A buyer's part of the id, and his record.
+    Records(Vec<(String, String)>),
+    /// An entry's id, and its fields and values in turn.
+    Journal(Vec<(String, Vec<String>)>),
+    End {
+        sha256: String,
+    },
+}
+
+/// Why it was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The ledger, or the way to it.
+    #[error("{0}")]
+    Ledger(#[from] Failure),
+    /// The file is none that can be taken.
+    #[error("{0}")]
+    File(String),
+    /// The file could not be read or written.
+    #[error("{0}")]
+    Disk(String),
+    /// It must not be done, and why.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<redis::RedisError> for Trouble {
+    fn from(error: redis::RedisError) -> Self {
+        Self::Ledger(error.into())
+    }
+}
+
+fn disk(path: &Path) -> impl Fn(io::Error) -> Trouble {
+    move |error| Trouble::Disk(format!("{}: {error}", path.display()))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes lines, and at last what they add up to.
+struct Writer<'a> {
+    out: BufWriter<&'a File>,
+    digest: Sha256,
+}
+
+impl<'a> Writer<'a> {
+    fn to(file: &'a File) -> Self {
+        Self { out: BufWriter::new(file), digest: Sha256::new() }
+    }
+
+    fn line(&mut self, line: &Line) -> io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        self.digest.update(&text);
+        self.out.write_all(&text)
+    }
+
+    /// The last line; all is on disk then.
+    fn end(mut self) -> io::Result<()> {
+        let sha256 = hex(&std::mem::take(&mut self.digest).finalize());
+        self.line(&Line::End { sha256 })?;
+        self.out.flush()?;
+        self.out.get_ref().sync_all()
+    }
+}
+
+/// Reads lines, and at last whether they are what was written.
+struct Reader<'a> {
+    path: &'a Path,
+    lines: BufReader<File>,
+    number: usize,
+    digest: Sha256,
+}
+
+impl<'a> Reader<'a> {
+    /// Reads the first line, too.
+    fn open(path: &'a Path) -> Result<(Self, Head), Trouble> {
+        let file = File::open(path).map_err(disk(path))?;
+        let mut reader = Self { path, lines: BufReader::new(file), number: 0, digest: Sha256::new() };
+        match reader.next()? {
+            Some(Line::Head(head)) if head.format == FORMAT && head.version == VERSION => Ok((reader, *head)),
+            Some(Line::Head(head)) if head.format == FORMAT => Err(reader.bad(&format!(
+                "is of version {} of the format, and this program reads version {VERSION}: use the one that wrote it, {}",
+                head.version, head.program
+            ))),
+            _ => Err(reader.bad("is no export of a sale")),
+        }
+    }
+
+    /// The next line but the last; `None` once the last has shown that all were right.
+    fn next(&mut self) -> Result<Option<Line>, Trouble> {
+        let mut text = Vec::new();
+        let read = (&mut self.lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut text);
+        read.map_err(disk(self.path))?;
+        self.number += 1;
+        if text.last() != Some(&b'\n') {
+            return Err(self.bad("was cut off: its last line, the checksum, is missing"));
+        }
+        let line = serde_json::from_slice(&text)
+            .map_err(|_| self.bad(&format!("has a line {} that can't be read", self.number)))?;
+        let Line::End { sha256 } = line else {
+            self.digest.update(&text);
+            return Ok(Some(line));
+        };
+        if hex(&std::mem::take(&mut self.digest).finalize()) != sha256 {
+            return Err(self.bad("was changed after it was written: its checksum is another"));
+        }
+        match self.lines.fill_buf().map_err(disk(self.path))? {
+            [] => Ok(None),
+            _ => Err(self.bad("goes on after its checksum")),
+        }
+    }
+
+    fn bad(&self, what: &str) -> Trouble {
+        Trouble::File(format!("{} {what}", self.path.display()))
+    }
+}
+
+/// Reads a file to its end: whole, or not at all.
+fn verify(path: &Path) -> Result<Head, Trouble> {
+    let (mut reader, head) = Reader::open(path)?;
+    while reader.next()?.is_some() {}
+    Ok(head)
+}

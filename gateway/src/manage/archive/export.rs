@@ -1,0 +1,124 @@
+//! Writes a sale into a file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use redis::Value;
+
+use crate::domain::rfc3339::rfc3339;
+use crate::manage::admin::Admin;
+use crate::manage::archive::{FORMAT, Head, Line, Trouble, VERSION, Writer, disk};
+use crate::manage::audit;
+use crate::projection::follow::scan;
+use crate::projection::snapshot;
+use crate::store::keys::Keys;
+use crate::store::reply::{list_of_texts, text, texts};
+use crate::store::scripts::{Failure, Refusal};
+use crate::store::{checkout, journal};
+
+/// How often a sale that changes meanwhile is read.
+const TRIES: usize = 3;
+/// Journal entries in a line.
+const ENTRIES: usize = 200;
+
+/// Exports a sale at one sequence into a file that is not there yet. One whose ledger drifts is exported, too: as evidence.
+///
+/// # Errors
+///
+/// [`Trouble::Refused`] if the sale changed each time while it was read; then there is no file.
+pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<Head, Trouble> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(disk(path))?;
+    let outcome = tries(admin, sale, path, &file).await;
+    if outcome.is_err() {
+        // It is ours, and of no use.
+        let _ = std::fs::remove_file(path);
+    }
+    outcome
+}
+
+async fn tries(admin: &Admin, sale: &str, path: &Path, mut file: &File) -> Result<Head, Trouble> {
+    for _ in 0..TRIES {
+        file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(disk(path))?;
+        if let Some(head) = write(admin, sale, path, file).await? {
+            return Ok(head);
+        }
+    }
+    Err(Trouble::Refused(format!(
+        "{sale} has changed each of {TRIES} times while it was read: close it, or pause and freeze it, and export it then"
+    )))
+}
+
+/// Writes it once; `None` if it changed meanwhile.
+async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Option<Head>, Trouble> {
+    let keys = Keys::of(sale);
+    let audit = audit::audit(admin.pool(), admin.scripts(), sale).await?;
+    let mut conn = checkout(admin.pool(), keys.state()).await?;
+    let snapshot = snapshot::read(&mut conn, admin.scripts(), &keys, true).await?;
+    if !snapshot.damages.is_empty() {
+        return Err(Failure::from(Refusal::Damaged(snapshot.damages.join("; "))).into());
+    }
+    let sequence = snapshot.header.sequence;
+    if sequence != audit.sequence {
+        return Ok(None);
+    }
+    let head = Head {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        sale: sale.to_owned(),
+        incarnation: snapshot.incarnation().to_owned(),
+        exported_at: rfc3339(jiff::Timestamp::now().as_millisecond()),
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        audit,
+    };
+    let mut out = Writer::to(file);
+    let mut put = |line: Line| out.line(&line).map_err(disk(path));
+    put(Line::Head(Box::new(head.clone())))?;
+    put(Line::State(snapshot.state.into_iter().collect()))?;
+    put(Line::Definition(snapshot.definition))?;
+    let sorted = |map: std::collections::HashMap<String, String>| {
+        let mut pairs: Vec<_> = map.into_iter().collect();
+        pairs.sort();
+        pairs
+    };
+    put(Line::Stock(sorted(snapshot.stock)))?;
+    put(Line::Totals(sorted(snapshot.totals)))?;
+    let taken = redis::cmd("SMEMBERS").arg(keys.taken()).query_async(&mut conn).await?;
+    let mut taken = list_of_texts("SMEMBERS", &taken)?;
+    taken.sort();
+    put(Line::Taken(taken))?;
+    let mut cursor = 0;
+    loop {
+        // A scan may come by a field twice, which does no harm.
+        let (next, records) = scan(&mut conn, keys.records(), cursor).await?;
+        put(Line::Records(records))?;
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    let mut at = 0;
+    while at < sequence {
+        let values = journal::after(&mut conn, &keys, at, ENTRIES).await?;
+        let entries: Option<Vec<_>> = values.iter().map(entry).collect();
+        let last = entries.as_ref().and_then(|entries| entries.last()?.0.split('-').next()?.parse().ok());
+        let (Some(entries), Some(last)) = (entries, last) else {
+            let gap = Refusal::Damaged(format!("{} has no entry after {at}-0", keys.journal()));
+            return Err(Failure::from(gap).into());
+        };
+        put(Line::Journal(entries))?;
+        at = last;
+    }
+    if snapshot::look(&mut conn, admin.scripts(), &keys).await? != (head.incarnation.clone(), sequence) {
+        return Ok(None);
+    }
+    out.end().map_err(disk(path))?;
+    Ok(Some(head))
+}
+
+/// An entry's id, and its fields and values in turn.
+fn entry(value: &Value) -> Option<(String, Vec<String>)> {
+    let Value::Array(pair) = value else { return None };
+    Some((text(pair.first()?)?, texts(pair.get(1)?)?))
+}

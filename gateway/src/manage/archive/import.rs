@@ -1,0 +1,124 @@
+//! Takes a sale from a file into a Redis that has none of its name: all of it in one step, or nothing.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use redis::aio::ConnectionLike;
+use redis::{Pipeline, Script, Value};
+
+use crate::manage::admin::Admin;
+use crate::manage::archive::purge::{end_purge, list};
+use crate::manage::archive::{Head, Line, Reader, Trouble, verify};
+use crate::manage::audit;
+use crate::projection::memory::{INCARNATION, new_incarnation};
+use crate::store::checkout;
+use crate::store::dial::run_id;
+use crate::store::keys::Keys;
+use crate::store::reply::{shape, texts, unreadable};
+
+static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../../store/lua/import.lua")));
+
+/// Imports a sale, and proves that its audit is that of the export.
+///
+/// # Errors
+///
+/// [`Trouble::Refused`] if there is such a sale already, or if the audit is another; nothing is left then.
+pub async fn import(admin: &Admin, path: &Path) -> Result<Head, Trouble> {
+    let head = verify(path)?;
+    let (keys, staged) = (Keys::of(&head.sale), Keys::staged(&head.sale));
+    let mut conn = checkout(admin.pool(), keys.state()).await?;
+    let there: u64 = redis::cmd("EXISTS").arg(keys.all()).query_async(&mut conn).await?;
+    if there > 0 {
+        return Err(is_there(&head.sale));
+    }
+    // Left of an import that was cut off.
+    unlink(&mut conn, &staged).await?;
+    // Whatever has had this name, and may be known of it, is another sale.
+    let incarnation = new_incarnation(&mut conn).await?;
+    if let Err(trouble) = load(&mut conn, path, &staged, &incarnation).await {
+        unlink(&mut conn, &staged).await?;
+        return Err(trouble);
+    }
+    let mut take = TAKE.prepare_invoke();
+    staged.all().iter().chain(keys.all()).for_each(|key| {
+        take.key(key);
+    });
+    let taken: Value = take.invoke_async(&mut conn).await?;
+    let word = texts(&taken).and_then(|words| words.into_iter().next());
+    if word.as_deref() != Some("ok") {
+        unlink(&mut conn, &staged).await?;
+        return Err(match word.as_deref() {
+            Some("exists") => is_there(&head.sale),
+            _ => unreadable("the import script", "ok or exists", &shape(&taken)).into(),
+        });
+    }
+    // No gateway has found it yet. The audit takes a connection of its own, and there may be one only.
+    drop(conn);
+    let audit = audit::audit(admin.pool(), admin.scripts(), &head.sale).await?;
+    if audit != head.audit {
+        unlink(&mut checkout(admin.pool(), keys.state()).await?, &keys).await?;
+        let why = audit.first_problem().unwrap_or_else(|| "its figures are others".to_owned());
+        return Err(Trouble::Refused(format!(
+            "the audit of what was imported is not that of the export: {why}. Nothing is left of it here"
+        )));
+    }
+    end_purge(admin.pool(), &head.sale, &incarnation).await?;
+    list(admin.pool(), &head.sale).await?;
+    Ok(head)
+}
+
+fn is_there(sale: &str) -> Trouble {
+    Trouble::Refused(format!("this Redis has a sale {sale} already: nothing was imported over it"))
+}
+
+async fn unlink(conn: &mut impl ConnectionLike, keys: &Keys) -> redis::RedisResult<()> {
+    redis::cmd("UNLINK").arg(keys.all()).query_async::<i64>(conn).await.map(drop)
+}
+
+/// Writes every line to its key.
+async fn load(
+    conn: &mut impl ConnectionLike,
+    path: &Path,
+    to: &Keys,
+    incarnation: &str,
+) -> Result<(), Trouble> {
+    // It is served by this Redis from now on.
+    let run_id = run_id(conn).await?;
+    let (mut reader, _) = Reader::open(path)?;
+    while let Some(line) = reader.next()? {
+        let mut pipe = redis::pipe();
+        commands(&mut pipe, line, to, [("run_id", &run_id), (INCARNATION, incarnation)]);
+        if !pipe.is_empty() {
+            pipe.query_async::<Value>(conn).await?;
+        }
+    }
+    Ok(())
+}
+
+/// `anew`: fields of the state that it has from now on.
+fn commands(pipe: &mut Pipeline, line: Line, to: &Keys, anew: [(&str, &str); 2]) {
+    fn pairs(pipe: &mut Pipeline, key: &str, pairs: impl IntoIterator<Item = (String, String)>) {
+        pairs.into_iter().for_each(|(field, value)| {
+            pipe.cmd("HSET").arg(key).arg(field).arg(value);
+        });
+    }
+    match line {
+        Line::State(mut fields) => {
+            fields.extend(anew.map(|(field, value)| (field.to_owned(), value.to_owned())));
+            pairs(pipe, to.state(), fields);
+        }
+        Line::Definition(json) => {
+            pipe.cmd("SET").arg(to.definition()).arg(json);
+        }
+        Line::Stock(items) => pairs(pipe, to.stock(), items),
+        Line::Totals(items) => pairs(pipe, to.totals(), items),
+        Line::Records(rows) => pairs(pipe, to.records(), rows),
+        Line::Taken(items) => items.into_iter().for_each(|item| {
+            pipe.cmd("SADD").arg(to.taken()).arg(item);
+        }),
+        Line::Journal(entries) => entries.into_iter().for_each(|(id, fields)| {
+            pipe.cmd("XADD").arg(to.journal()).arg(id).arg(fields);
+        }),
+        Line::Head(_) | Line::End { .. } => {}
+    }
+}

@@ -1,0 +1,127 @@
+//! Removes a sale for good, once an export of its very last state is at hand. What is left says who did it, and why.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::domain::rfc3339::rfc3339;
+use crate::manage::admin::{Admin, By};
+use crate::manage::archive::{Trouble, verify};
+use crate::manage::audit::{self, Verdict};
+use crate::store::keys::{Keys, PURGED, SALES};
+use crate::store::scripts::{Failure, Script, text};
+use crate::store::{Pool, checkout};
+
+/// What a purge does.
+pub const PURGE_EFFECT: &str = "Every reservation, the journal and all ids of buyers of this sale are removed from Redis, for \
+    good: only the export has them then. Apps are told that there is no such sale.";
+
+/// Removes a sale that is over, and of which this file is an export of its last change.
+///
+/// # Errors
+///
+/// [`Trouble::Refused`] with what to do first; nothing is removed then.
+pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<(), Trouble> {
+    let head = verify(export)?;
+    if head.sale != sale {
+        let told = format!("{} is an export of {}, not of {sale}", export.display(), head.sale);
+        return Err(Trouble::Refused(told));
+    }
+    let (incarnation, _) = admin.look(sale).await?;
+    if incarnation != head.incarnation {
+        return Err(Trouble::Refused(format!(
+            "{} is not an export of the sale {sale} that is here now, but of another of that name: export it again, and purge it \
+             with that",
+            export.display()
+        )));
+    }
+    let audit = audit::audit(admin.pool(), admin.scripts(), sale).await?;
+    if audit != head.audit {
+        return Err(changed(sale, audit.sequence, head.audit.sequence));
+    }
+    if audit.verdict == Verdict::Drift {
+        return Err(Trouble::Refused(format!(
+            "the ledger of {sale} drifts ({}): it is kept until somebody has looked into that",
+            audit.first_problem().unwrap_or_default()
+        )));
+    }
+    // First: a gateway that misses the sale must find that it was purged, and not lost.
+    let note = json!({
+        "at": rfc3339(jiff::Timestamp::now().as_millisecond()), "who": by.who, "reason": by.reason, "sequence": audit.sequence,
+        "incarnation": incarnation,
+    });
+    let mut conn = checkout(admin.pool(), PURGED).await?;
+    redis::cmd("HSET").arg(PURGED).arg(sale).arg(note.to_string()).query_async::<i64>(&mut conn).await?;
+    // There may be one connection only.
+    drop(conn);
+    let mut conn = checkout(admin.pool(), SALES).await?;
+    redis::cmd("SREM").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
+    drop(conn);
+    let why_not = match admin
+        .call(Script::Purge, sale, &incarnation, [audit.sequence.to_string()], None)
+        .await
+    {
+        Ok(reply) => match reply.first().and_then(text).as_deref() {
+            Some("ok") => {
+                // What gateways remembered of a failover names buyers, too.
+                let keys = Keys::of(sale);
+                let mut conn = checkout(admin.pool(), keys.heal()).await?;
+                redis::cmd("UNLINK").arg(keys.heal()).query_async::<i64>(&mut conn).await?;
+                return Ok(());
+            }
+            Some("held") => Trouble::Refused(format!(
+                "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",
+                reply.get(1).and_then(text).unwrap_or_default()
+            )),
+            Some("open") => Trouble::Refused(format!("{sale} is not over: gateway sale close {sale}")),
+            _ => changed(sale, audit.sequence + 1, head.audit.sequence),
+        },
+        // What became of it is not known: a second try finds out.
+        Err(unknown @ Failure::Unknown(_)) => return Err(unknown.into()),
+        Err(failure) => failure.into(),
+    };
+    list(admin.pool(), sale).await?;
+    forget_purge(admin.pool(), sale).await?;
+    Err(why_not)
+}
+
+fn changed(sale: &str, now: u64, then: u64) -> Trouble {
+    Trouble::Refused(format!(
+        "{sale} is at sequence {now} by now, and its export at {then}: export it again, and purge it with that"
+    ))
+}
+
+/// Whether a sale that is not there was purged, when it was of this incarnation.
+pub async fn is_purged(pool: &Pool, sale: &str, incarnation: &str) -> Result<bool, Failure> {
+    Ok(purged(pool, sale).await?.is_some_and(|purged| purged.is_none_or(|purged| purged == incarnation)))
+}
+
+/// Ends what is noted of a purge once another sale has the name.
+pub(crate) async fn end_purge(pool: &Pool, sale: &str, incarnation: &str) -> Result<(), Failure> {
+    match purged(pool, sale).await? {
+        Some(purged) if purged.as_deref() != Some(incarnation) => forget_purge(pool, sale).await,
+        _ => Ok(()),
+    }
+}
+
+/// The incarnation of a sale that was purged, if it was; an earlier version has not noted which.
+async fn purged(pool: &Pool, sale: &str) -> Result<Option<Option<String>>, Failure> {
+    let mut conn = checkout(pool, PURGED).await?;
+    let note: Option<String> = redis::cmd("HGET").arg(PURGED).arg(sale).query_async(&mut conn).await?;
+    let incarnation = |note: String| {
+        let note: serde_json::Value = serde_json::from_str(&note).unwrap_or_default();
+        note["incarnation"].as_str().map(str::to_owned)
+    };
+    Ok(note.map(incarnation))
+}
+
+async fn forget_purge(pool: &Pool, sale: &str) -> Result<(), Failure> {
+    let mut conn = checkout(pool, PURGED).await?;
+    Ok(redis::cmd("HDEL").arg(PURGED).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)
+}
+
+/// Lets gateways find it.
+pub(crate) async fn list(pool: &Pool, sale: &str) -> Result<(), Failure> {
+    let mut conn = checkout(pool, SALES).await?;
+    Ok(redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)
+}

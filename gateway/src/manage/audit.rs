@@ -1,0 +1,368 @@
+//! The audit: does every item balance, and do records, counters and journal tell the same story?
+//!
+//! Counters and sequence N are read in one step. The journal up to N, replayed, says what every
+//! reservation and total was at N; the records must say the same, except for those that the journal
+//! touched after N. So an audit of a live sale is exact.
+
+mod report;
+
+use std::collections::hash_map::Entry as Slot;
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use redis::aio::ConnectionLike;
+pub use report::{Counts, ItemReport, Report, Verdict};
+
+use crate::domain::reservation::{Reservation, State, parse_record};
+use crate::projection::follow::scan;
+use crate::projection::snapshot::{self, Snapshot};
+use crate::store::Pool;
+use crate::store::journal::{self, Entry, Total};
+use crate::store::keys::Keys;
+use crate::store::scripts::{Failure, Refusal, Scripts};
+
+/// Journal entries read at once.
+const ENTRIES: usize = 500;
+/// Problems told, at most; one more says how many there are besides.
+const PROBLEMS_MAX: usize = 100;
+
+/// Audits a sale.
+pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report, Failure> {
+    let mut conn = crate::store::checkout(pool, Keys::of(sale).state()).await?;
+    audit_over(&mut conn, scripts, sale).await
+}
+
+/// Audits a sale over this connection.
+pub(crate) async fn audit_over(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    sale: &str,
+) -> Result<Report, Failure> {
+    let keys = Keys::of(sale);
+    let snapshot = match snapshot::read(conn, scripts, &keys, false).await {
+        Err(Failure::Refused(Refusal::Damaged(damage))) => return Ok(unreadable(sale, damage)),
+        other => other?,
+    };
+    let mut problems = Problems::default();
+    problems.list.extend(snapshot.damages.iter().cloned());
+
+    let mut story = Story::default();
+    if !damaged(&snapshot, keys.journal()) {
+        story = read_journal(conn, &keys, snapshot.header.sequence, &mut problems).await?;
+    }
+    if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
+        compare_records(conn, &keys, snapshot.header.sequence, &story, &mut problems).await?;
+    }
+    // The journal and the records are read later than the state: of the same sale, if it is there at the end.
+    if snapshot::look(conn, scripts, &keys).await?.0 != snapshot.incarnation() {
+        return Err(Failure::NotDone("the sale was replaced by another of its name meanwhile".into()));
+    }
+    Ok(weigh(sale, &snapshot, &story, problems))
+}
+
+fn damaged(snapshot: &Snapshot, key: &str) -> bool {
+    snapshot.damages.iter().any(|damage| damage.split(' ').next() == Some(key))
+}
+
+#[derive(Default)]
+struct Problems {
+    list: Vec<String>,
+    more: usize,
+}
+
+impl Problems {
+    fn add(&mut self, problem: String) {
+        if self.list.len() < PROBLEMS_MAX { self.list.push(problem) } else { self.more += 1 }
+    }
+}
+
+/// What the journal says of a sale at one sequence. Kept small: a sale can have millions of reservations.
+#[derive(Default)]
+struct Story {
+    reservations: HashMap<[u8; 32], Kept>,
+    bundles: Bundles,
+    /// Items by name; `None`: no limit.
+    totals: HashMap<String, Option<i64>>,
+}
+
+#[derive(Clone, Copy)]
+struct Kept {
+    state: State,
+    bundle: u32,
+    /// A hash of all that can change, to compare with the record.
+    print: u64,
+}
+
+/// Distinct sets of items, which are few.
+#[derive(Default)]
+struct Bundles {
+    number_of: HashMap<Vec<String>, u32>,
+    all: Vec<Vec<String>>,
+}
+
+impl Bundles {
+    fn number(&mut self, items: Vec<String>) -> u32 {
+        match self.number_of.entry(items) {
+            Slot::Occupied(slot) => *slot.get(),
+            Slot::Vacant(slot) => {
+                let number = u32::try_from(self.all.len()).unwrap_or(u32::MAX);
+                self.all.push(slot.key().clone());
+                *slot.insert(number)
+            }
+        }
+    }
+}
+
+fn id_bytes(r: &Reservation) -> Option<[u8; 32]> {
+    r.id.as_bytes().try_into().ok()
+}
+
+fn print(r: &Reservation) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&r.buyer, r.number, r.version, r.state, &r.model, &r.packages, &r.store).hash(&mut hasher);
+    (&r.unavailable, &r.fingerprint, r.held_at, r.deadline, &r.payment).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Of the reservations so far.
+#[derive(Default)]
+struct Numbers {
+    last: u64,
+    may_jump: bool,
+}
+
+/// Replays the journal up to `until`, and checks that it is whole.
+async fn read_journal(
+    conn: &mut impl ConnectionLike,
+    keys: &Keys,
+    until: u64,
+    problems: &mut Problems,
+) -> Result<Story, Failure> {
+    let mut story = Story::default();
+    let (mut at, mut numbers) = (0, Numbers::default());
+    'reading: loop {
+        let values = journal::after(conn, keys, at, ENTRIES).await?;
+        for value in &values {
+            let Some(entry) = Entry::parse(value) else {
+                problems.add(format!("{} has an entry after {at}-0 that can't be read", keys.journal()));
+                break 'reading;
+            };
+            if entry.sequence != at + 1 {
+                problems.add(format!(
+                    "{} has no entries between {at}-0 and {}-0",
+                    keys.journal(),
+                    entry.sequence
+                ));
+            }
+            if entry.sequence > until {
+                break 'reading;
+            }
+            at = entry.sequence;
+            take_in(&mut story, &entry, keys, &mut numbers, problems);
+        }
+        if values.len() < ENTRIES {
+            break;
+        }
+    }
+    if at < until {
+        problems.add(format!("{} ends at {at}-0, the state at {until}", keys.journal()));
+    }
+    Ok(story)
+}
+
+fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut Numbers, problems: &mut Problems) {
+    // What it was can have been winners, of whom nobody was told; or of a batch only some were (see `recovery/heal/missing.rs`).
+    let is_in_part = entry.kind == "reserve" && entry.fields.contains_key("data");
+    numbers.may_jump |= entry.kind == "lost" || is_in_part;
+    for (item, total) in entry.totals() {
+        match total {
+            Total::Of(n) => story.totals.insert(item, Some(n)),
+            Total::Unlimited => story.totals.insert(item, None),
+            Total::Removed => story.totals.remove(&item),
+            Total::Damaged => {
+                problems.add(format!(
+                    "{} has a total of {item} in {}-0 that can't be read",
+                    keys.journal(),
+                    entry.sequence
+                ));
+                None
+            }
+        };
+    }
+    let Some(reservations) = entry.reservations() else {
+        return problems.add(format!(
+            "{} has a reservation in {}-0 that can't be read",
+            keys.journal(),
+            entry.sequence
+        ));
+    };
+    for r in reservations {
+        let Some(id) = id_bytes(&r) else { continue };
+        let kept = Kept { state: r.state, bundle: story.bundles.number(r.items()), print: print(&r) };
+        let before = story.reservations.insert(id, kept);
+        if entry.kind == "reserve" {
+            let expected = numbers.last + 1;
+            let fits = r.number == expected || (numbers.may_jump && r.number > expected);
+            if !fits || before.is_some() {
+                problems.add(format!(
+                    "reservation {} has number {} in {}-0, expected {expected}, and once",
+                    r.id, r.number, entry.sequence
+                ));
+            }
+            *numbers = Numbers { last: r.number, may_jump: is_in_part };
+        } else if before.is_none() {
+            problems.add(format!("reservation {} was changed in {}-0 and never made", r.id, entry.sequence));
+        }
+    }
+}
+
+/// Holds the records against the journal's story.
+async fn compare_records(
+    conn: &mut impl ConnectionLike,
+    keys: &Keys,
+    sequence: u64,
+    story: &Story,
+    problems: &mut Problems,
+) -> Result<(), Failure> {
+    let mut differing: HashMap<[u8; 32], String> = HashMap::new();
+    let mut seen: HashSet<[u8; 32]> = HashSet::with_capacity(story.reservations.len());
+    let mut cursor = 0;
+    loop {
+        let (next, records) = scan(conn, keys.records(), cursor).await?;
+        for (buyer, record) in records {
+            let Some(record) = parse_record(&buyer, &record) else {
+                problems.add(format!("{} has no reservations in field {}", keys.records(), buyer));
+                continue;
+            };
+            for r in record {
+                let Some(id) = id_bytes(&r) else { continue };
+                seen.insert(id);
+                match story.reservations.get(&id) {
+                    Some(kept) if kept.print == print(&r) => {}
+                    Some(_) => drop(
+                        differing
+                            .insert(id, format!("reservation {} differs between records and journal", r.id)),
+                    ),
+                    None => drop(differing.insert(
+                        id,
+                        format!("reservation {} is in the records and not in the journal", r.id),
+                    )),
+                }
+            }
+        }
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    for id in story.reservations.keys().filter(|id| !seen.contains(*id)) {
+        differing.insert(
+            *id,
+            format!("reservation {} is in the journal and not in the records", String::from_utf8_lossy(id)),
+        );
+    }
+    // What changed while the records were read is judged by the journal alone.
+    let mut at = sequence;
+    while !differing.is_empty() {
+        let values = journal::after(conn, keys, at, ENTRIES).await?;
+        for entry in values.iter().filter_map(Entry::parse) {
+            at = entry.sequence;
+            for r in entry.reservations().unwrap_or_default() {
+                id_bytes(&r).map(|id| differing.remove(&id));
+            }
+        }
+        if values.len() < ENTRIES {
+            break;
+        }
+    }
+    let mut differing: Vec<String> = differing.into_values().collect();
+    differing.sort();
+    differing.into_iter().for_each(|problem| problems.add(problem));
+    Ok(())
+}
+
+/// Puts the equation of every item together.
+fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems) -> Report {
+    let mut bundles = vec![(0_i64, 0_i64); story.bundles.all.len()];
+    let mut reservations = Counts::default();
+    for kept in story.reservations.values() {
+        *reservations.of_state(kept.state) += 1;
+        let (held, confirmed) = &mut bundles[kept.bundle as usize];
+        *held += i64::from(kept.state == State::Held);
+        *confirmed += i64::from(kept.state == State::Confirmed);
+    }
+    let mut taken: HashMap<&str, (i64, i64)> = HashMap::new();
+    for (items, (held, confirmed)) in story.bundles.all.iter().zip(bundles) {
+        for item in items {
+            let sum = taken.entry(item).or_default();
+            sum.0 += held;
+            sum.1 += confirmed;
+        }
+    }
+
+    let mut names: Vec<&String> = story.totals.keys().chain(snapshot.stock.keys()).collect();
+    names.sort_by_key(|name| (kind_order(name), *name));
+    names.dedup();
+    let items = names.into_iter().map(|name| {
+        let number = |map: &HashMap<String, String>| map.get(name).and_then(|v| v.parse::<i64>().ok());
+        let total = story.totals.get(name).copied().flatten();
+        let counter = number(&snapshot.stock);
+        let (held, confirmed) = taken.get(name.as_str()).copied().unwrap_or_default();
+        if counter.is_none() && snapshot.damages.is_empty() {
+            problems.add(format!("{} has no number in {name}", Keys::of(sale).all()[1]));
+        }
+        if number(&snapshot.totals) != total && snapshot.damages.is_empty() {
+            problems.add(format!("{} differs from the journal in {name}", Keys::of(sale).all()[5]));
+        }
+        if total.is_some() && counter.is_some_and(|free| free < 0) {
+            problems.add(format!("{name} is oversold"));
+        }
+        ItemReport {
+            item: name.clone(),
+            total,
+            free: total.and(counter),
+            held,
+            confirmed,
+            drift: counter.unwrap_or_default() + held + confirmed - total.unwrap_or_default(),
+        }
+    });
+    let items: Vec<ItemReport> = items.collect();
+    if Counts::of(snapshot.counts()) != reservations && snapshot.damages.is_empty() {
+        problems.add(format!(
+            "the state counts {:?}, the journal {reservations:?}",
+            Counts::of(snapshot.counts())
+        ));
+    }
+    if problems.more > 0 {
+        problems.list.push(format!("and {} more", problems.more));
+    }
+    let balanced = problems.list.is_empty() && items.iter().all(|item| item.drift == 0);
+    Report {
+        sale: sale.to_owned(),
+        sequence: snapshot.header.sequence,
+        verdict: if balanced { Verdict::Balanced } else { Verdict::Drift },
+        items,
+        reservations,
+        problems: problems.list,
+    }
+}
+
+fn kind_order(item: &str) -> u8 {
+    match item.split(':').next() {
+        Some("model") => 0,
+        Some("package") => 1,
+        _ => 2,
+    }
+}
+
+/// The state itself is damaged: nothing can be weighed.
+fn unreadable(sale: &str, damage: String) -> Report {
+    Report {
+        sale: sale.to_owned(),
+        sequence: 0,
+        verdict: Verdict::Drift,
+        items: Vec::new(),
+        reservations: Counts::default(),
+        problems: vec![damage],
+    }
+}

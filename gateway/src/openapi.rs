@@ -1,0 +1,297 @@
+//! The OpenAPI document of both listeners: schemas from the types, refusals from the list of problems.
+
+mod calls;
+mod schemas;
+
+use calls::{Auth, Call, Good, RESERVATION, ops_calls, public_calls};
+use hyper::Method;
+use schemas::{definition_schema, parameter_schema, problem_name, problem_schema, schemas};
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::link::LinkBuilder;
+use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
+use utoipa::openapi::request_body::RequestBodyBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
+use utoipa::openapi::{
+    ComponentsBuilder, ContentBuilder, HttpMethod, InfoBuilder, OpenApiBuilder, PathItem, Ref, RefOr,
+    Required, Response, ResponseBuilder,
+};
+
+use crate::domain::problem::{self, Kind};
+
+/// The document as JSON.
+#[must_use]
+pub fn document() -> String {
+    let mut paths = PathsBuilder::new();
+    for (tag, calls) in [("apps", public_calls()), ("ops", ops_calls())] {
+        for call in calls {
+            let method = http_method(&call.method);
+            let operation = operation(&call, tag);
+            paths = paths.path(call.path, PathItem::new(method, operation));
+        }
+    }
+    let bearer = |about: &str| {
+        SecurityScheme::Http(
+            HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about)).build(),
+        )
+    };
+    let mut components = ComponentsBuilder::new()
+        .security_scheme("token", bearer("A JWT; `sub` is the buyer, the scope `service` marks a service."))
+        .security_scheme("ops-token", bearer("A token of the ops token file. Its role is `operate` (everything), `watch` (GET of the live page, sales, audits, the fleet, limits) or `feed` (the journal only)."))
+        .schema("Definition", definition_schema());
+    for (name, schema) in schemas() {
+        components = components.schema(name, schema);
+    }
+    for kind in problem::ALL {
+        components = components.schema(problem_name(kind), problem_schema(kind));
+    }
+    let info = InfoBuilder::new()
+        .title("Launchgate")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe.\n\nWhere a refusal has `Retry-After`, its `retry_after_ms` says the same finely, with jitter; neither is longer than an hour. Query parameters that are not listed here are ignored on reads that caches keep (a sale, its stores), and refused on every other call.\n\nEach answer has an `X-Request-Id`, which stands in every line of the log that was written for the request; a trusted proxy may give it in the request (1 to 64 of `A-Za-z0-9-_.`). A `traceparent` (W3C Trace Context) is taken over into the log, and answered with a `traceresponse`: the same trace, and the id of our span."));
+    let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn http_method(method: &Method) -> HttpMethod {
+    match *method {
+        Method::POST => HttpMethod::Post,
+        Method::PUT => HttpMethod::Put,
+        Method::PATCH => HttpMethod::Patch,
+        _ => HttpMethod::Get,
+    }
+}
+
+fn operation(call: &Call, tag: &str) -> OperationBuilder {
+    let mut operation = OperationBuilder::new()
+        .operation_id(Some(operation_id(&call.method, call.path)))
+        .summary(Some(call.summary))
+        .description(call.about)
+        .tag(tag);
+    for name in call.path.split(['{', '}']).skip(1).step_by(2) {
+        operation = operation.parameter(parameter(
+            call.path,
+            name,
+            ParameterIn::Path,
+            Required::True,
+            path_parameter(name),
+        ));
+    }
+    for (name, about) in call.query {
+        operation =
+            operation.parameter(parameter(call.path, name, ParameterIn::Query, Required::False, about));
+    }
+    if call.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING) {
+        let about = "1 to 64 visible ASCII characters, bare or as an RFC 8941 string. One for each intended reservation, the same with every retry.";
+        operation = operation.parameter(parameter(
+            call.path,
+            "Idempotency-Key",
+            ParameterIn::Header,
+            Required::True,
+            about,
+        ));
+    }
+    if let Some((schema, required)) = &call.body {
+        let body = RequestBodyBuilder::new()
+            .required(Some(required.clone()))
+            .content("application/json", json(schema));
+        operation = operation.request_body(Some(body.build()));
+    }
+    match call.auth {
+        Auth::Anyone => {}
+        Auth::Token => operation = operation.security(SecurityRequirement::new("token", [""; 0])),
+        Auth::OpsToken => operation = operation.security(SecurityRequirement::new("ops-token", [""; 0])),
+    }
+    let is_tap = call.problems.contains(&problem::IDEMPOTENCY_KEY_MISSING);
+    for (status, description, body) in &call.good {
+        let response = good_response(*status, description, body);
+        let response = if is_tap { with_links(response) } else { response };
+        operation = operation.response(status.to_string(), response);
+    }
+    let mut statuses: Vec<u16> = call.problems.iter().map(|kind| kind.status).collect();
+    statuses.sort_unstable();
+    statuses.dedup();
+    let documented = |status: &u16| call.good.iter().any(|(good, ..)| good == status);
+    for status in statuses.into_iter().filter(|status| !documented(status)) {
+        operation = operation.response(status.to_string(), problem_response(call, status));
+    }
+    operation
+}
+
+fn operation_id(method: &Method, path: &str) -> String {
+    let id: String = path.replace(['{', '}'], "").split(['/', '-', '_']).collect::<Vec<_>>().join("_");
+    format!("{}{id}", method.as_str().to_lowercase())
+}
+
+/// The calls that go on from a reservation: its id is in the answer.
+fn with_links(mut response: ResponseBuilder) -> ResponseBuilder {
+    for call in public_calls().into_iter().filter(|call| call.path.starts_with(RESERVATION)) {
+        let id = operation_id(&call.method, call.path);
+        let link = LinkBuilder::new()
+            .operation_id(&id)
+            .description(call.summary)
+            .parameter("sale", "$request.path.sale")
+            .parameter("id", "$response.body#/id");
+        response = response.link(id, link.build());
+    }
+    response
+}
+
+fn parameter(path: &str, name: &str, place: ParameterIn, required: Required, about: &str) -> Parameter {
+    ParameterBuilder::new()
+        .name(name)
+        .parameter_in(place)
+        .required(required)
+        .description(Some(about))
+        .schema(Some(parameter_schema(path, name)))
+        .build()
+}
+
+fn path_parameter(name: &str) -> &'static str {
+    match name {
+        "sale" => "A sale's id.",
+        "id" => "A reservation's id.",
+        "sub" => "The buyer: the `sub` of his tokens, percent-encoded.",
+        _ => "The last part of a problem's `type`.",
+    }
+}
+
+fn json(schema: &str) -> ContentBuilder {
+    ContentBuilder::new().schema(Some(Ref::from_schema_name(schema)))
+}
+
+fn text_header(about: &str) -> utoipa::openapi::Header {
+    HeaderBuilder::new()
+        .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
+        .description(Some(about))
+        .build()
+}
+
+/// A response with what all of them have.
+fn any_response(description: impl Into<String>) -> ResponseBuilder {
+    let about = "What the log calls this request.";
+    ResponseBuilder::new().description(description).header("X-Request-Id", text_header(about))
+}
+
+fn good_response(status: u16, description: &str, body: &Good) -> ResponseBuilder {
+    let response = any_response(description);
+    let response = match body {
+        Good::Json(schema) => response.content("application/json", json(schema).build()),
+        Good::Other(media_type) => {
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            response.content(*media_type, ContentBuilder::new().schema(Some(text)).build())
+        }
+        Good::Empty => response,
+    };
+    match (status, body) {
+        (201, _) => response.header("Location", text_header("The new reservation.")),
+        (200, Good::Json("ReservationView")) => {
+            response.header("Idempotency-Replayed", text_header("`true` when an earlier POST made it."))
+        }
+        (200, Good::Json("SaleView")) | (304, _) => {
+            response.header("ETag", text_header("Over all but `server_time`."))
+        }
+        _ => response,
+    }
+}
+
+fn problem_response(call: &Call, status: u16) -> Response {
+    let mut kinds: Vec<&Kind> = call.problems.iter().filter(|kind| kind.status == status).collect();
+    kinds.dedup();
+    let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name)).collect();
+    let schema: RefOr<Schema> = match kinds[..] {
+        [kind] => Ref::from_schema_name(problem_name(kind)).into(),
+        _ => {
+            let any = kinds
+                .iter()
+                .fold(OneOfBuilder::new(), |any, kind| any.item(Ref::from_schema_name(problem_name(kind))));
+            Schema::OneOf(any.build()).into()
+        }
+    };
+    let content = ContentBuilder::new().schema(Some(schema)).build();
+    let response = any_response(names.join(", ")).content("application/problem+json", content);
+    let response = match status {
+        401 => response.header("WWW-Authenticate", text_header("RFC 6750.")),
+        405 => response.header("Allow", text_header("The methods of this path.")),
+        429 => response
+            .header("Retry-After", text_header("Seconds."))
+            .header("RateLimit", text_header("What is left of the limits."))
+            .header("RateLimit-Policy", text_header("The limits.")),
+        503 => response.header("Retry-After", text_header("Seconds.")),
+        409 if kinds.iter().any(|kind| kind.members.iter().any(|(name, _)| *name == "retry_after_ms")) => {
+            response.header("Retry-After", text_header("Seconds, where `retry_after_ms` is there."))
+        }
+        _ => response,
+    };
+    response.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn parsed() -> Value {
+        serde_json::from_str(&document()).unwrap()
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn check(value: &Value, all: &Value) {
+            match value {
+                Value::Object(map) => {
+                    if let Some(Value::String(reference)) = map.get("$ref") {
+                        let pointer = reference.strip_prefix('#').unwrap();
+                        assert!(all.pointer(pointer).is_some(), "{reference}");
+                    }
+                    map.values().for_each(|v| check(v, all));
+                }
+                Value::Array(list) => list.iter().for_each(|v| check(v, all)),
+                _ => {}
+            }
+        }
+        let all = parsed();
+        assert!(
+            all["openapi"].as_str().unwrap().starts_with("3.1")
+                || all["openapi"].as_str().unwrap().starts_with("3.2")
+        );
+        check(&all, &all);
+    }
+
+    #[test]
+    fn every_problem_is_answered_by_some_call() {
+        let calls: Vec<Call> = public_calls().into_iter().chain(ops_calls()).collect();
+        for kind in problem::ALL {
+            assert!(calls.iter().any(|call| call.problems.contains(kind)), "{}", kind.name);
+        }
+    }
+
+    #[test]
+    fn every_lever_says_what_it_does_to_buyers() {
+        let all = parsed();
+        for (word, effect) in crate::domain::lever::effects() {
+            let call = match word {
+                "limits" => &all["paths"]["/admin/v1/limits"]["patch"],
+                _ => &all["paths"][format!("/admin/v1/sales/{{sale}}/{word}")]["post"],
+            };
+            assert_eq!(call["description"], effect, "{word}");
+        }
+    }
+
+    #[test]
+    fn every_call_has_an_id_of_its_own() {
+        let all = parsed();
+        let mut ids = Vec::new();
+        for item in all["paths"].as_object().unwrap().values() {
+            ids.extend(item.as_object().unwrap().values().filter_map(|op| op["operationId"].as_str()));
+        }
+        let count = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+        assert_eq!(count, public_calls().len() + ops_calls().len());
+    }
+}

@@ -1,0 +1,262 @@
+//! Every call of both listeners: the list that the OpenAPI document is made from.
+
+use hyper::Method;
+use utoipa::openapi::Required;
+
+use crate::domain::lever::{LIMITS_EFFECT, Lever, RESTOCK_EFFECT};
+use crate::domain::problem::{self, Kind};
+
+/// Who may make a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Auth {
+    Anyone,
+    Token,
+    OpsToken,
+}
+
+/// What a call answers when all is well.
+pub(crate) enum Good {
+    /// JSON of this schema.
+    Json(&'static str),
+    /// Something else, of this media type.
+    Other(&'static str),
+    /// No body.
+    Empty,
+}
+
+/// One call of the API.
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    /// More about it, where a summary is not enough.
+    pub(crate) about: Option<&'static str>,
+    pub(crate) auth: Auth,
+    pub(crate) query: &'static [(&'static str, &'static str)],
+    pub(crate) body: Option<(&'static str, Required)>,
+    pub(crate) good: Vec<(u16, &'static str, Good)>,
+    pub(crate) problems: Vec<Kind>,
+}
+
+/// Refusals that any call may meet.
+const EVERYWHERE: &[Kind] = &[
+    problem::INVALID_REQUEST,
+    problem::NOT_FOUND,
+    problem::METHOD_NOT_ALLOWED,
+    problem::REQUEST_TIMEOUT,
+    problem::URI_TOO_LONG,
+    problem::HEADERS_TOO_LARGE,
+    problem::INTERNAL,
+    problem::TEMPORARY_REDUCED_CAPACITY,
+];
+/// Refusals of calls with a body.
+const WITH_BODY: &[Kind] = &[problem::BODY_TOO_LARGE, problem::UNSUPPORTED_MEDIA_TYPE];
+/// Refusals of calls that the limits count; the limits themselves stand before the ledger.
+const LIMITED: &[Kind] = &[problem::QUOTA_EXCEEDED];
+
+fn call(method: Method, path: &'static str, summary: &'static str, auth: Auth) -> Call {
+    let mut problems = EVERYWHERE.to_vec();
+    match auth {
+        Auth::Anyone => {}
+        Auth::Token => problems.extend([problem::UNAUTHENTICATED, problem::QUOTA_EXCEEDED]),
+        Auth::OpsToken => problems.extend([problem::UNAUTHENTICATED, problem::FORBIDDEN]),
+    }
+    if path.contains("{sale}") {
+        problems.push(problem::SALE_NOT_FOUND);
+    }
+    Call { method, path, summary, about: None, auth, query: &[], body: None, good: Vec::new(), problems }
+}
+
+impl Call {
+    fn good(mut self, status: u16, description: &'static str, body: Good) -> Self {
+        self.good.push((status, description, body));
+        self
+    }
+
+    fn about(mut self, about: &'static str) -> Self {
+        self.about = Some(about);
+        self
+    }
+
+    fn json(self, schema: &'static str, description: &'static str) -> Self {
+        self.good(200, description, Good::Json(schema))
+    }
+
+    fn query(mut self, query: &'static [(&'static str, &'static str)]) -> Self {
+        self.query = query;
+        self
+    }
+
+    fn body(mut self, schema: &'static str, required: Required) -> Self {
+        self.body = Some((schema, required));
+        self.or(WITH_BODY)
+    }
+
+    fn or(mut self, problems: &[Kind]) -> Self {
+        self.problems.extend(problems);
+        self
+    }
+}
+
+/// Where a reservation is; the calls on it go on from here.
+pub(crate) const RESERVATION: &str = "/v1/sales/{sale}/reservations/{id}";
+
+pub(crate) fn public_calls() -> Vec<Call> {
+    let held = &[problem::RESERVATION_NOT_FOUND, problem::RESERVATION_NOT_HELD, problem::OUTCOME_UNKNOWN];
+    vec![
+        call(Method::GET, "/v1/time", "The server's clock, for countdowns and clock offsets", Auth::Anyone)
+            .json("TimeView", "Never kept by caches."),
+        call(Method::GET, "/problems/{name}", "What a refusal means", Auth::Anyone).good(
+            200,
+            "A short explanation.",
+            Good::Other("text/plain"),
+        ),
+        call(Method::GET, "/v1/sales/{sale}", "A sale and what is left", Auth::Anyone)
+            .json("SaleView", "May be kept for a second; the `ETag` is over all but `server_time`.")
+            .good(304, "Nothing but `server_time` has changed.", Good::Empty)
+            .or(LIMITED),
+        call(Method::GET, "/v1/sales/{sale}/stores", "A page of the stores", Auth::Anyone)
+            .query(&[
+                ("city", "Only stores of this city; case, the kind of white space and decomposed accents do not count."),
+                ("available", "`true`: only stores with slots left."),
+                ("limit", "Stores on the page, 1 to 500; 50 if left out."),
+                ("cursor", "`next` of the page before."),
+            ])
+            .json("StorePage", "In the definition's order.")
+            .or(LIMITED),
+        call(Method::POST, "/v1/sales/{sale}/reservations", "Reserve", Auth::Token)
+            .body("ReserveRequest", Required::True)
+            .good(201, "A new hold.", Good::Json("ReservationView"))
+            .good(200, "The same reservation again, in its present state.", Good::Json("ReservationView"))
+            .or(&[
+                problem::IDEMPOTENCY_KEY_MISSING,
+                problem::IDEMPOTENCY_KEY_REUSED,
+                problem::SALE_CLOSED,
+                problem::SALE_NOT_OPEN,
+                problem::SALE_PAUSED,
+                problem::UNKNOWN_ITEM,
+                problem::PURCHASE_LIMIT,
+                problem::SOLD_OUT,
+                problem::OUTCOME_UNKNOWN,
+            ]),
+        call(Method::GET, "/v1/sales/{sale}/reservations", "The caller's own reservations", Auth::Token)
+            .json("ReservationList", "In the order in which they were taken."),
+        call(Method::GET, RESERVATION, "A reservation, for its buyer or a service", Auth::Token)
+            .json("ReservationView", "In its present state.")
+            .or(&[problem::RESERVATION_NOT_FOUND]),
+        call(Method::PATCH, RESERVATION, "Change what is reserved, all of it or nothing", Auth::Token)
+            .about("A buyer can change a reservation 100 times; after that it is 409 `reservation-not-held`. Services have no such limit.")
+            .body("AmendRequest", Required::True)
+            .json("ReservationView", "As it is now; `version` has gone up if anything changed.")
+            .or(held)
+            .or(&[problem::RESERVATION_CHANGED, problem::UNKNOWN_ITEM, problem::SOLD_OUT]),
+        call(
+            Method::POST,
+            "/v1/sales/{sale}/reservations/{id}/confirm",
+            "It was paid (services only)",
+            Auth::Token,
+        )
+        .body("ConfirmRequest", Required::True)
+        .json("ReservationView", "Confirmed, now or before by the same payment.")
+        .or(held)
+        .or(&[problem::FORBIDDEN, problem::RESERVATION_CHANGED, problem::PAYMENT_CONFLICT]),
+        call(
+            Method::POST,
+            "/v1/sales/{sale}/reservations/{id}/cancel",
+            "End it and give the stock back",
+            Auth::Token,
+        )
+        .json("ReservationView", "Cancelled, now or before.")
+        .or(held),
+    ]
+}
+
+pub(crate) fn ops_calls() -> Vec<Call> {
+    let admin = |method, path, summary| {
+        call(method, path, summary, Auth::OpsToken).or(&[problem::MISDIRECTED_REQUEST])
+    };
+    let mut calls = vec![
+        call(Method::GET, "/", "The live page, for a browser", Auth::Anyone)
+            .good(200, "It asks for an ops token.", Good::Other("text/html"))
+            .or(&[problem::MISDIRECTED_REQUEST]),
+        call(Method::GET, "/livez", "Whether the process lives", Auth::Anyone).good(
+            200,
+            "It does.",
+            Good::Other("text/plain"),
+        ),
+        call(Method::GET, "/readyz", "Whether this gateway shall get traffic", Auth::Anyone)
+            .good(200, "It shall.", Good::Other("text/plain"))
+            .good(503, "It shall not; the body says why.", Good::Other("text/plain")),
+        call(Method::GET, "/metrics", "For Prometheus", Auth::Anyone).good(
+            200,
+            "Prometheus's text format, 0.0.4; `gateway metrics` prints what is in it.",
+            Good::Other("text/plain"),
+        ),
+        admin(Method::GET, "/admin/v1/limits", "The rate limits, configured, set and in force")
+            .json("LimitsView", "At this gateway."),
+        admin(Method::PATCH, "/admin/v1/limits", "Set rate limits of all gateways, without a restart")
+            .about(LIMITS_EFFECT)
+            .body("LimitsRequest", Required::True)
+            .json("LimitsView", "In force here at once, at the other gateways within a second or so.")
+            .or(&[problem::OUTCOME_UNKNOWN]),
+        admin(Method::GET, "/admin/v1/limits/log", "Who has set rate limits, when, why and to what")
+            .query(&[("limit", "The latest so many, 1 to 1,000.")])
+            .json("LimitsLogView", "The oldest first."),
+        admin(Method::GET, "/admin/v1/fleet", "The gateways that live and what each did in its last second")
+            .json("FleetView", "Those that announced themselves in the last 5 s."),
+        admin(Method::GET, "/admin/v1/live", "What the live page shows, a line a second")
+            .query(&[
+                ("sale", "Which sale; left out, the one that is open or opens next."),
+                ("frames", "After how many `now` lines it ends, 1 to 86,400; left out, it does not end."),
+            ])
+            .good(
+                200,
+                "JSON objects, a line each, of the schema `Line`: `hello`, `history`, `sale`, then `now` every second.",
+                Good::Other("application/x-ndjson"),
+            )
+            .or(&[problem::SALE_NOT_FOUND]),
+        admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id; those that can't be read by themselves."),
+        admin(Method::GET, "/admin/v1/sales/{sale}", "A sale: definition and live numbers")
+            .json("SaleDetail", "At one sequence."),
+        admin(Method::PUT, "/admin/v1/sales/{sale}", "Apply a definition; harmless when repeated")
+            .body("Definition", Required::True)
+            .json("AppliedView", "What became of it; this gateway serves the sale so from now on.")
+            .or(&[problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::OUTCOME_UNKNOWN]),
+        admin(Method::POST, "/admin/v1/sales/{sale}/restock", "Set the total of an item")
+            .about(RESTOCK_EFFECT)
+            .body("RestockRequest", Required::True)
+            .json("RestockView", "Also when it already is so.")
+            .or(&[
+                problem::STOCK_CHANGED,
+                problem::STOCK_TAKEN,
+                problem::UNKNOWN_ITEM,
+                problem::OUTCOME_UNKNOWN,
+            ]),
+        admin(Method::GET, "/admin/v1/sales/{sale}/buyers/{sub}", "A buyer, for the support desk")
+            .json("BuyerView", "Reservations and journal entries."),
+        admin(Method::GET, "/admin/v1/sales/{sale}/audit", "Prove that every item balances")
+            .json("Report", "Exact, also of a live sale."),
+        admin(Method::GET, "/admin/v1/sales/{sale}/journal", "Every change, one JSON object a line")
+            .query(&[
+                ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to go on after."),
+                ("limit", "Lines, 1 to 10,000. Fewer may come; go on from the last `cursor` until none do."),
+            ])
+            .good(200, "As `gateway journal` prints it.", Good::Other("application/x-ndjson")),
+    ];
+    for (lever, path, summary) in [
+        (Lever::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),
+        (Lever::Resume, "/admin/v1/sales/{sale}/resume", "Take them again"),
+        (Lever::Freeze, "/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
+        (Lever::Unfreeze, "/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
+        (Lever::Close, "/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
+    ] {
+        calls.push(
+            admin(Method::POST, path, summary)
+                .about(lever.effect())
+                .body("LeverRequest", Required::False)
+                .json("SaleState", "The new state; repeating is harmless.")
+                .or(&[problem::OUTCOME_UNKNOWN]),
+        );
+    }
+    calls
+}

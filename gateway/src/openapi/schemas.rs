@@ -1,0 +1,185 @@
+//! The schemas of the OpenAPI document: of all types that calls take or answer, and of the problems.
+
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{
+    AdditionalProperties, ArrayBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::api::bodies;
+use crate::api::view;
+use crate::domain::definition::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
+use crate::domain::problem::{self, Kind, Member};
+use crate::domain::subject::SUB_BYTES_MAX;
+use crate::manage::audit;
+use crate::ops::live::frame;
+use crate::ops::{brake, view as ops};
+
+/// What a parameter of a call can be.
+pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
+    let text = ObjectBuilder::new().schema_type(Type::String);
+    match name {
+        "sale" => text.pattern(Some("^[a-z0-9-]{1,64}$")),
+        "id" => text.pattern(Some("^[A-Za-z0-9_-]{32}$")),
+        "Idempotency-Key" => text.pattern(Some(r#"^([!#-~][!-~]{0,63}|"[!#-\[\]-~]{1,64}")$"#)),
+        "available" => text.enum_values(Some(["true", "false"])),
+        "cursor" => text.pattern(Some("^[A-Za-z0-9._-]{1,64}$")),
+        "from" => text.pattern(Some("^[0-9]{1,15}-0(/[0-9]{1,9})?$")),
+        "limit" => {
+            ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(match path {
+                "/admin/v1/limits/log" => 1_000,
+                _ if path.ends_with("/stores") => 500,
+                _ => 10_000,
+            }))
+        }
+        "frames" => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(86_400)),
+        "name" => text.enum_values(Some(problem::ALL.iter().map(|kind| kind.name))),
+        "sub" => text.min_length(Some(1)).max_length(Some(SUB_BYTES_MAX)),
+        _ => text,
+    }
+}
+
+pub(crate) fn problem_name(kind: &Kind) -> String {
+    format!("Problem.{}", kind.name)
+}
+
+pub(crate) fn problem_schema(kind: &Kind) -> Schema {
+    let of = |of: Type| ObjectBuilder::new().schema_type(of);
+    let mut schema = of(Type::Object)
+        .description(Some(kind.explanation))
+        .property("type", of(Type::String).enum_values(Some([format!("/problems/{}", kind.name)])))
+        .property("title", of(Type::String).enum_values(Some([kind.title])))
+        .property("status", of(Type::Integer).enum_values(Some([kind.status])))
+        .property("detail", of(Type::String).description(Some("This occurrence, for a person.")));
+    for required in ["type", "title", "status", "detail"] {
+        schema = schema.required(required);
+    }
+    for (name, member) in kind.members {
+        let field = name.trim_end_matches('?');
+        schema = match member {
+            Member::Text => schema.property(field, of(Type::String)),
+            Member::Number => schema.property(field, of(Type::Integer)),
+            Member::Flag => schema.property(field, of(Type::Boolean)),
+            Member::Texts => schema.property(field, ArrayBuilder::new().items(of(Type::String))),
+            Member::Objects => schema.property(field, ArrayBuilder::new().items(of(Type::Object))),
+        };
+        if !name.ends_with('?') {
+            schema = schema.required(field);
+        }
+    }
+    Schema::Object(schema.build())
+}
+
+/// What a definition looks like. Its own reader knows what a schema can't say, too: ids are unique, the sale closes after it
+/// opens, packages name models that are there, durations have bounds.
+pub(crate) fn definition_schema() -> Schema {
+    let object = || ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
+    let text = |pattern: &str| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+    // What may be left out may be null as well.
+    let or_null = |of: Type| ObjectBuilder::new().schema_type(SchemaType::from_iter([of, Type::Null]));
+    let words = |most: usize| {
+        let visible = text(r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$");
+        visible.min_length(Some(1)).max_length(Some(most))
+    };
+    let id = || text("^([A-Za-z0-9._]|[A-Za-z0-9._-]{2,64})$");
+    let instant = || {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some("RFC 3339, not finer than a millisecond, from 1970 on."))
+    };
+    let duration = |schema: ObjectBuilder, about: &str| {
+        schema.pattern(Some("^[0-9]+(h|m|s|ms)$")).description(Some(about))
+    };
+    let number = |schema: ObjectBuilder, most: u64| schema.minimum(Some(0)).maximum(Some(most));
+    let price = || {
+        let price = ObjectBuilder::new().schema_type(Type::Integer);
+        number(price, PRICE_MAX).description(Some("Minor units, written without a fraction."))
+    };
+    let stock = || number(or_null(Type::Integer), STOCK_MAX).description(Some("null or left out: no limit."));
+    let times = || or_null(Type::Integer).minimum(Some(1)).maximum(Some(100));
+    let list = |of: ObjectBuilder, most: usize| ArrayBuilder::new().items(of).max_items(Some(most));
+
+    let sale = object()
+        .property("id", text("^([a-z0-9]|[a-z0-9-]{2,64})$").description(Some("As in the path.")))
+        .property("name", words(200))
+        .property("opens_at", instant())
+        .property("closes_at", instant())
+        .property(
+            "hold",
+            duration(ObjectBuilder::new().schema_type(Type::String), "1s to 24h, such as 15m or 1500ms."),
+        )
+        .property("grace", duration(or_null(Type::String), "0s to 1h; 60s if left out."))
+        .property("per_buyer", times())
+        .property("attempts", times().description(Some("At least `per_buyer`.")))
+        .property("currency", text("^[A-Z]{3}$"))
+        .property("deposit", number(or_null(Type::Integer), PRICE_MAX))
+        .property("rehearsal", or_null(Type::Boolean));
+    let sale = ["id", "name", "opens_at", "closes_at", "hold", "currency"]
+        .into_iter()
+        .fold(sale, ObjectBuilder::required);
+    let model = || {
+        let model = object()
+            .property("id", id())
+            .property("name", words(200))
+            .property("price", price())
+            .property("stock", stock());
+        ["id", "name", "price"].into_iter().fold(model, ObjectBuilder::required)
+    };
+    let models = ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .items(id())
+        .min_items(Some(1))
+        .unique_items(true)
+        .description(Some("The models that it fits; null or left out: all."));
+    let store = object()
+        .property("id", id())
+        .property("name", words(200))
+        .property("city", words(100))
+        .property("capacity", stock());
+    let store = ["id", "name", "city"].into_iter().fold(store, ObjectBuilder::required);
+    let nullable = |list: ArrayBuilder| list.schema_type(SchemaType::from_iter([Type::Array, Type::Null]));
+    let definition = object()
+        .description(Some("A sale's definition, as in the TOML file with the stores inline."))
+        .property("sale", sale)
+        .property("model", list(model(), MODELS_MAX).min_items(Some(1)))
+        .property("package", nullable(list(model().property("models", models), PACKAGES_MAX)))
+        .property("stores", nullable(list(store, STORES_MAX)))
+        .required("sale")
+        .required("model");
+    Schema::Object(definition.build())
+}
+
+/// The schemas of all types that calls take or answer, and of the types inside them.
+pub(crate) fn schemas() -> Vec<(String, RefOr<Schema>)> {
+    fn add<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
+        T::schemas(all);
+        all.push((T::name().into_owned(), T::schema()));
+    }
+    let mut all = Vec::new();
+    add::<bodies::ItemId<'_>>(&mut all);
+    add::<view::TimeView>(&mut all);
+    add::<view::SaleView>(&mut all);
+    add::<view::StorePage>(&mut all);
+    add::<bodies::ReserveRequest<'_>>(&mut all);
+    add::<bodies::AmendRequest<'_>>(&mut all);
+    add::<bodies::ConfirmRequest>(&mut all);
+    add::<view::ReservationView<'_>>(&mut all);
+    add::<view::ReservationList<'_>>(&mut all);
+    add::<ops::SaleStates>(&mut all);
+    add::<ops::UnreadableSale>(&mut all);
+    add::<ops::SaleState>(&mut all);
+    add::<ops::SaleDetail>(&mut all);
+    add::<ops::AppliedView>(&mut all);
+    add::<ops::LeverRequest>(&mut all);
+    add::<ops::RestockRequest>(&mut all);
+    add::<ops::RestockView>(&mut all);
+    add::<ops::BuyerView<'_>>(&mut all);
+    add::<audit::Report>(&mut all);
+    add::<brake::LimitsRequest>(&mut all);
+    add::<brake::LimitsView>(&mut all);
+    add::<brake::LimitsLogView>(&mut all);
+    add::<brake::FleetView>(&mut all);
+    add::<frame::Line<'_>>(&mut all);
+    all
+}

@@ -1,0 +1,78 @@
+//! Writes the series of one metric, by its declaration.
+
+use std::fmt;
+
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+
+use crate::telemetry::list::{Kind, Metric};
+use crate::telemetry::record::Sums;
+
+/// One metric while its series are written.
+pub(crate) struct Family<'a> {
+    metric: &'static Metric,
+    encoder: MetricEncoder<'a>,
+}
+
+/// A label set of the metric's names and the given values.
+fn labels<'a>(metric: &'static Metric, values: &[&'a str]) -> Vec<(&'static str, &'a str)> {
+    metric.labels.iter().zip(values).map(|(label, value)| (label.name, *value)).collect()
+}
+
+impl Family<'_> {
+    /// Writes one series.
+    fn series(
+        &mut self,
+        values: &[&str],
+        write: impl FnOnce(&mut MetricEncoder<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        if values.is_empty() {
+            return write(&mut self.encoder);
+        }
+        write(&mut self.encoder.encode_family(&labels(self.metric, values))?)
+    }
+
+    /// A whole number.
+    pub(crate) fn put(&mut self, values: &[&str], n: i64) -> fmt::Result {
+        // Written as a gauge whatever it is: for a counter the library would append the suffix that the name has already,
+        // and that the older format, which all tools read, wants in the name.
+        self.series(values, |encoder| encoder.encode_gauge(&n))
+    }
+
+    pub(crate) fn count(&mut self, values: &[&str], n: u64) -> fmt::Result {
+        self.put(values, i64::try_from(n).unwrap_or(i64::MAX))
+    }
+
+    pub(crate) fn flag(&mut self, values: &[&str], is_so: bool) -> fmt::Result {
+        self.put(values, i64::from(is_so))
+    }
+
+    pub(crate) fn real(&mut self, values: &[&str], x: f64) -> fmt::Result {
+        self.series(values, |encoder| encoder.encode_gauge(&x))
+    }
+
+    /// `unit` is how many of the sum's units are one of the metric's.
+    pub(crate) fn histogram(&mut self, values: &[&str], sums: &Sums, unit: f64) -> fmt::Result {
+        let bounds = self.metric.buckets.iter().copied().chain([f64::INFINITY]);
+        let mut counts = sums.counts.clone();
+        counts.resize(self.metric.buckets.len() + 1, 0);
+        let buckets: Vec<_> = bounds.zip(counts).collect();
+        let (sum, count) = (sums.sum as f64 / unit, sums.count());
+        self.series(values, |encoder| encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None))
+    }
+}
+
+/// Writes one metric.
+pub(crate) fn family(
+    encoder: &mut DescriptorEncoder<'_>,
+    metric: &'static Metric,
+    write: impl FnOnce(&mut Family<'_>) -> fmt::Result,
+) -> fmt::Result {
+    let kind = match metric.kind {
+        Kind::Counter => MetricType::Counter,
+        Kind::Gauge => MetricType::Gauge,
+        Kind::Histogram => MetricType::Histogram,
+    };
+    let encoder = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
+    write(&mut Family { metric, encoder })
+}

@@ -1,0 +1,465 @@
+//! The follower: reads the journal of every sale as it grows and keeps memory true to one sequence.
+//!
+//! One read takes in the journals of all sales. In a cluster, where a read may only be of one slot, each sale has a follower
+//! and a connection of its own, and one more reads which sales there are.
+
+mod caught_up;
+mod each;
+mod incarnation;
+mod position;
+mod reading;
+mod streams;
+mod tally;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use caught_up::CaughtUp;
+use incarnation::incarnation_in;
+use position::{Position, entry_at};
+pub use reading::load;
+pub(crate) use reading::scan;
+use reading::{Journal, Reading, Whole, no_entry, read_whole};
+use redis::Value;
+use redis::aio::ConnectionLike as _;
+use streams::streams;
+
+use crate::domain::identity::buyer_mark;
+use crate::projection::memory::{INCARNATION, Memory, Sale, Sales};
+use crate::projection::tail;
+use crate::store::dial::{Conn, Dial, Redis, run_id};
+use crate::store::journal;
+use crate::store::journal::Entry;
+use crate::store::keys::{Keys, SALES};
+use crate::store::lane::{MOVED, PROBE};
+use crate::store::outage::Outage;
+use crate::store::reply::{list_of_texts, shape, text, unreadable};
+use crate::store::scripts::{Failure, Refusal, Scripts};
+use crate::telemetry::uses::RedisUse;
+
+/// A read waits this long for news; also how soon a new sale is found.
+const BLOCK_MS: u64 = 200;
+/// A read without an answer for this long is given up, and its connection with it. As long as we
+/// call ourselves ready without news.
+const READ_MAX: Duration = Duration::from_secs(3);
+/// Entries that one read takes of a journal, at most.
+const ENTRIES_MAX: usize = 500;
+/// After news the follower lets more come together, so that a launch is read in few large steps.
+const GATHER: Duration = Duration::from_millis(10);
+/// Before it tries again after Redis failed, doubled by jitter.
+const RETRY: Duration = Duration::from_millis(100);
+/// Before it tries again to read a sale that could not be read whole.
+const START_RETRY: Duration = Duration::from_secs(1);
+
+/// Follows all sales for as long as the process lives.
+pub async fn follow(
+    redis: Redis,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+    caught_up: Arc<CaughtUp>,
+    uses: Arc<RedisUse>,
+) {
+    let all = Following { redis, scripts, sales, caught_up, uses };
+    if all.redis.is_cluster() { all.follow_each().await } else { all.follow(None).await }
+}
+
+/// What followers are given.
+#[derive(Clone)]
+struct Following {
+    redis: Redis,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+    caught_up: Arc<CaughtUp>,
+    uses: Arc<RedisUse>,
+}
+
+/// The one sale of a follower in a cluster, and all that there are.
+struct One {
+    id: String,
+    listed: Rc<RefCell<HashSet<String>>>,
+}
+
+impl Following {
+    async fn follow(self, one: Option<One>) {
+        let outage = Outage::of("the follower can't read from Redis");
+        let mut positions = HashMap::new();
+        let mut refused = HashMap::new();
+        let key = one.as_ref().map_or(SALES.to_owned(), |one| Keys::of(&one.id).journal().to_owned());
+        loop {
+            let moves = self.redis.moves();
+            let error = match self.redis.dial_primary(&key, Duration::from_secs(10)).await {
+                Ok(conn) => {
+                    self.uses.connected();
+                    let mut follower = Follower {
+                        conn,
+                        has_moved: &|| self.redis.moves() != moves,
+                        scripts: &self.scripts,
+                        sales: &self.sales,
+                        one: one.as_ref(),
+                        positions,
+                        refused,
+                        stuck: HashSet::new(),
+                        seen: HashSet::new(),
+                        probed: Instant::now(),
+                    };
+                    let error = match follower.run(&self.caught_up, &outage, &self.uses).await {
+                        Ok(never) => match never {},
+                        Err(error) => error,
+                    };
+                    Follower { positions, refused, .. } = follower;
+                    error
+                }
+                Err(error) => error.into(),
+            };
+            self.uses.failed(&error);
+            outage.goes_on(error);
+            if let Some(one) = &one {
+                // A master that is away makes its own sales stand still, not this gateway.
+                self.caught_up.without(&one.id);
+            }
+            tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
+        }
+    }
+}
+
+struct Follower<'a> {
+    conn: Conn,
+    /// Whether the connection goes to a former primary.
+    has_moved: &'a dyn Fn() -> bool,
+    scripts: &'a Scripts,
+    sales: &'a Sales,
+    /// The only sale to follow; `None`: all.
+    one: Option<&'a One>,
+    /// The last entry that was read of each sale's journal.
+    positions: HashMap<String, Position>,
+    /// Sales that could not be read at all, and when that was tried last.
+    refused: HashMap<String, Instant>,
+    /// Sales whose journal could not be read on in this round.
+    stuck: HashSet<String>,
+    /// Sales whose ledger was found to be of the incarnation that is followed, after their journals were read in this round.
+    seen: HashSet<String>,
+    /// When the server was last seen to be a primary.
+    probed: Instant,
+}
+
+enum Never {}
+
+impl Follower<'_> {
+    async fn run(
+        &mut self,
+        caught_up: &CaughtUp,
+        outage: &Outage,
+        uses: &RedisUse,
+    ) -> Result<Never, Failure> {
+        let part = self.one.map_or("", |one| one.id.as_str());
+        self.check_positions().await?;
+        loop {
+            if (self.has_moved)() {
+                return Err(Failure::NotDone(MOVED.to_owned()));
+            }
+            self.probe_if_due().await?;
+            self.stuck.clear();
+            self.find_sales().await?;
+            if self.positions.is_empty() {
+                outage.is_over();
+                uses.worked();
+                caught_up.now(part);
+                tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
+                continue;
+            }
+            // What was there when the read was sent is in its answer, so memory is complete as of then.
+            let sent = Instant::now();
+            let ids: Vec<String> = self.positions.keys().cloned().collect();
+            let news = self.read(&ids).await?;
+            outage.is_over();
+            uses.worked();
+            let quiet = news.is_empty();
+            let mut behind = HashSet::new();
+            for (id, entries) in news {
+                if self.stuck.contains(&id) {
+                    continue;
+                }
+                if entries.len() == ENTRIES_MAX {
+                    behind.insert(id.clone());
+                }
+                self.take_in(&id, entries).await?;
+            }
+            let stuck = !self.stuck.is_empty();
+            for id in &ids {
+                let reads_on = !behind.contains(id) && !self.stuck.contains(id) && self.seen.contains(id);
+                let Some(sale) = self.sales.get(id).filter(|_| reads_on) else {
+                    continue;
+                };
+                // A definition is read at once at a later sequence than the journal's position;
+                // until that is reached the set of buyers is older than the stock.
+                if self.position(id).sequence >= sale.memory().sequence {
+                    sale.set_blind(None);
+                    sale.complete_as_of(sent);
+                } else {
+                    behind.insert(sale.id.clone());
+                }
+            }
+            if behind.is_empty() {
+                // A journal that can't be read makes its own sale stand still, not this gateway.
+                caught_up.now(part);
+                if stuck {
+                    // Its entries would come again at once.
+                    tokio::time::sleep(RETRY).await;
+                } else if !quiet {
+                    self.sales.gather(GATHER).await;
+                }
+            }
+        }
+    }
+
+    /// A replica answers reads, too, and may lag: it is left. A primary that refuses writes for another reason is read on.
+    async fn probe_if_due(&mut self) -> Result<(), Failure> {
+        if self.probed.elapsed() < PROBE {
+            return Ok(());
+        }
+        self.probed = Instant::now();
+        match self.scripts.probe(&mut self.conn, &[]).await {
+            Err(failure) if failure.ends_connection() => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    fn position(&self, id: &str) -> Position {
+        self.positions.get(id).copied().unwrap_or_default()
+    }
+
+    /// After a connection was lost: is each journal still the one that was read so far? If it went
+    /// back and then on in another way, what memory has of it is not true: it is read anew.
+    async fn check_positions(&mut self) -> Result<(), Failure> {
+        for (id, position) in self.positions.clone() {
+            let keys = Keys::of(&id);
+            let incarnation = incarnation_in(&mut self.conn, &keys).await?;
+            self.compare_incarnation(&id, incarnation);
+            if self.sales.get(&id).is_none() {
+                self.positions.remove(&id);
+                continue;
+            }
+            let there = match entry_at(&mut self.conn, &keys, position.sequence).await {
+                Err(error) if error.code() == Some("WRONGTYPE") => continue,
+                other => other?,
+            };
+            if there != Some(position) {
+                self.positions.remove(&id);
+                if let Some(sale) = self.sales.get(&id) {
+                    let at = position.sequence;
+                    sale.set_blind(Some(format!(
+                        "its entry {at}-0 is gone or another: acknowledged changes may be gone, too"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts to follow the sales that are new since the last time.
+    async fn find_sales(&mut self) -> Result<(), Failure> {
+        let ids: Vec<String> = match self.one {
+            None => {
+                let reply = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
+                list_of_texts("SMEMBERS", &reply)?
+            }
+            Some(One { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
+        };
+        // What could not be read and is not listed any more is no sale: it was purged, or never finished.
+        self.refused.retain(|id, _| ids.contains(id));
+        // It was found to be purged, or replaced.
+        self.positions.retain(|id, _| self.sales.get(id).is_some());
+        for id in &ids {
+            let id = id.clone();
+            let tried = self.refused.get(&id);
+            if self.positions.contains_key(&id) || tried.is_some_and(|at| at.elapsed() < START_RETRY) {
+                continue;
+            }
+            match self.start(&id).await {
+                Ok(position) => {
+                    tracing::info!(sale = id, sequence = position.sequence, "following");
+                    self.refused.remove(&id);
+                    self.positions.insert(id, position);
+                }
+                Err(lost) if lost.ends_connection() => return Err(lost),
+                // It was replaced while it was read: the next read finds the other.
+                Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(&id).is_none() => {}
+                // Its siblings can be followed; it is tried again with the next read.
+                Err(failure) => {
+                    if self.refused.insert(id.clone(), Instant::now()).is_none() {
+                        tracing::error!(sale = id, %failure, "a sale can't be followed");
+                    }
+                }
+            }
+        }
+        if self.one.is_none() {
+            // Why one that is known here can't be read anew is told by its fault.
+            let unread = self.refused.keys().filter(|id| self.sales.get(id).is_none());
+            self.sales.set_unread(unread.cloned().collect());
+            self.sales.forget_replaced(|id| ids.iter().any(|listed| listed == id));
+        }
+        Ok(())
+    }
+
+    /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
+    async fn start(&mut self, id: &str) -> Result<Position, Failure> {
+        let keys = Keys::of(id);
+        let Whole { incarnation, memory, buyers } = read_whole(&mut self.conn, self.scripts, &keys).await?;
+        let sequence = memory.sequence;
+        if let Some(sale) = self.sales.get(id) {
+            sale.found_incarnation(&incarnation);
+        }
+        let known = self.sales.get(id);
+        let epoch: String =
+            redis::cmd("HGET").arg(keys.state()).arg("run_id").query_async(&mut self.conn).await?;
+        let is_served = epoch == run_id(&mut self.conn).await?;
+        if let Some(sale) = &known {
+            if sale.incarnation() != incarnation {
+                return Err(Refusal::Incarnation { incarnation, run_id: String::new() }.into());
+            }
+            if sequence < sale.known() {
+                return Err(Refusal::Behind(sequence).into());
+            }
+            // What was read of it before must not be forgotten as long as it may be missing here.
+            if !is_served {
+                return Err(Refusal::Epoch(epoch).into());
+            }
+        }
+        let position = entry_at(&mut self.conn, &keys, sequence).await?;
+        let position = position.ok_or_else(|| no_entry(&keys, sequence))?;
+        let (tail, entries) = tail::read(&mut self.conn, &keys, sequence).await?;
+        // Its keys were read one after the other: of one sale, if it is the same at the end.
+        let at_last = incarnation_in(&mut self.conn, &keys).await?;
+        if let Some(other) = at_last.filter(|at_last| *at_last != incarnation) {
+            return Err(Refusal::Incarnation { incarnation: other, run_id: String::new() }.into());
+        }
+        match known {
+            // Its queues and its reaper have this very one. A buyer too many costs a question to Redis.
+            Some(sale) => {
+                sale.set_tail(tail);
+                sale.kept().begin(sequence, entries);
+                sale.add_buyers(buyers);
+                sale.set_memory(memory);
+                sale.set_read_to(sequence);
+                sale.has_read(sequence, self.scripts);
+            }
+            None => {
+                let sale = Sale::new(id, &incarnation, memory, buyers);
+                sale.set_tail(tail);
+                sale.kept().begin(sequence, entries);
+                sale.set_read_to(sequence);
+                sale.has_read(sequence, self.scripts);
+                if is_served {
+                    // After a failover this gateway was there before, even if no tick has been run until then.
+                    sale.reaped().worked();
+                }
+                self.sales.insert(Arc::new(sale));
+            }
+        }
+        Ok(position)
+    }
+
+    /// One read of all journals: what came, by sale. In the same write, and after it, the incarnation of each sale is read: if it
+    /// is the one that is followed, so is every entry that came.
+    async fn read(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
+        let keys: HashMap<String, &String> =
+            ids.iter().map(|id| (Keys::of(id).journal().to_owned(), id)).collect();
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(ENTRIES_MAX).arg("BLOCK").arg(BLOCK_MS).arg("STREAMS");
+        for id in ids {
+            command.arg(Keys::of(id).journal());
+        }
+        for id in ids {
+            command.arg(format!("{}-0", self.position(id).sequence));
+        }
+        let mut reads = redis::pipe();
+        reads.add_command(command);
+        for id in ids {
+            reads.cmd("HGET").arg(Keys::of(id).state()).arg(INCARNATION);
+        }
+        let answers = self.conn.req_packed_commands(&reads, 0, 1 + ids.len());
+        let answers = tokio::time::timeout(READ_MAX, answers).await;
+        let mut answers = answers.map_err(|_| Failure::Unknown("timed out".into()))??.into_iter();
+        let answer = answers.next().unwrap_or(Value::Nil).extract_error();
+        self.seen.clear();
+        for (id, incarnation) in ids.iter().zip(answers) {
+            self.compare_incarnation(id, text(&incarnation).filter(|text| !text.is_empty()));
+        }
+        let answer: Value = match answer {
+            Err(error) if error.code() == Some("WRONGTYPE") => {
+                // One damaged journal must not blind us to the other sales. The tick says which it is.
+                tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
+                return self.read_one_by_one(ids).await;
+            }
+            other => other?,
+        };
+        let found = shape(&answer);
+        streams(answer, &keys)
+            .ok_or_else(|| unreadable("XREAD", "the journals that were asked for", &found).into())
+    }
+
+    async fn read_one_by_one(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
+        let mut found = Vec::new();
+        for id in ids {
+            let from = self.position(id).sequence;
+            match journal::after(&mut self.conn, &Keys::of(id), from, ENTRIES_MAX).await {
+                Ok(entries) => found.push((id.clone(), entries)),
+                Err(error) if error.code() == Some("WRONGTYPE") => {
+                    self.is_stuck(id, format!("{} is no stream", Keys::of(id).journal()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// This sale can't be followed on for now; its siblings can.
+    fn is_stuck(&mut self, id: &str, why: String) {
+        if let Some(sale) = self.sales.get(id) {
+            sale.set_blind(Some(why));
+        }
+        self.stuck.insert(id.to_owned());
+    }
+
+    /// Brings memory up to the last of these entries.
+    async fn take_in(&mut self, id: &str, entries: Vec<Value>) -> Result<(), Failure> {
+        let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
+            return Ok(());
+        };
+        let mut reading = Reading::from(Memory::clone(&sale.memory()), self.position(id));
+        let each = |entry: &Entry, memory: &Memory| {
+            sale.add_buyers(entry.buyers().filter_map(buyer_mark));
+            sale.note_change(entry);
+            sale.compare_at(memory);
+        };
+        let (keys, incarnation) = (&sale.keys, sale.incarnation());
+        let mut journal = Journal { conn: &mut self.conn, scripts: self.scripts, keys, incarnation };
+        let mut read = reading.take_in(&mut journal, entries, each).await;
+        if matches!(read, Ok(None)) {
+            read = reading.catch_up(&mut journal, each).await;
+        }
+        let stuck = match read {
+            Err(Failure::Refused(Refusal::Incarnation { incarnation, .. })) => {
+                self.compare_incarnation(id, Some(incarnation));
+                return Ok(());
+            }
+            other => other?,
+        };
+        let sequence = reading.memory.sequence;
+        sale.kept().read(reading.entries);
+        sale.set_memory(reading.memory);
+        // A definition may have been read later than the journal: until that is there, too, the set of buyers is older.
+        if reading.position.sequence >= sequence {
+            sale.set_read_to(reading.position.sequence);
+        }
+        sale.has_read(sequence, self.scripts);
+        self.positions.insert(id.to_owned(), reading.position);
+        if let Some(refusal) = stuck {
+            self.is_stuck(id, refusal);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,201 @@
+//! A sale and its journal on the way into memory: read whole, brought up to one sequence, entry by entry.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use redis::Value;
+use redis::aio::ConnectionLike;
+
+use crate::domain::identity::buyer_mark;
+use crate::projection::follow::ENTRIES_MAX;
+use crate::projection::follow::position::Position;
+use crate::projection::follow::tally::{Ahead, carry_over};
+use crate::projection::memory::{Memory, Sale};
+use crate::projection::snapshot;
+use crate::store::journal::{self, Entry, Total};
+use crate::store::keys::Keys;
+use crate::store::reply;
+use crate::store::scripts::{Failure, Refusal, Scripts};
+
+/// Where a sale is read from.
+pub(crate) struct Journal<'a, C> {
+    pub(crate) conn: &'a mut C,
+    pub(crate) scripts: &'a Scripts,
+    pub(crate) keys: &'a Keys,
+    /// Of the sale whose journal it is.
+    pub(crate) incarnation: &'a str,
+}
+
+/// A sale while its journal is read.
+pub(crate) struct Reading {
+    pub(crate) memory: Memory,
+    /// The last entry that was read.
+    pub(crate) position: Position,
+    /// Those that were read, as they came.
+    pub(crate) entries: Vec<Value>,
+    /// What the records were read ahead of it.
+    ahead: Ahead,
+}
+
+impl Reading {
+    /// Goes on from there.
+    pub(crate) fn from(memory: Memory, position: Position) -> Self {
+        Self { memory, position, entries: Vec::new(), ahead: Ahead::default() }
+    }
+
+    /// Takes in entries, and tells each with memory after it; what was wrong with the one that ended it early, in words.
+    pub(crate) async fn take_in<C: ConnectionLike>(
+        &mut self,
+        journal: &mut Journal<'_, C>,
+        entries: Vec<Value>,
+        mut each: impl FnMut(&Entry, &Memory),
+    ) -> Result<Option<String>, Failure> {
+        let keys = journal.keys;
+        for value in entries {
+            let entry = Entry::parse(&value);
+            let entry = entry.filter(|entry| self.ahead.take_in(&mut self.memory, entry).is_some());
+            let Some(entry) = entry else {
+                return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
+            };
+            // A definition may have been read from a later sequence already: older never overwrites newer.
+            if entry.sequence > self.memory.sequence {
+                if entry.kind == "define" {
+                    let read = snapshot::read(journal.conn, journal.scripts, keys, true).await;
+                    match read
+                        .and_then(|snapshot| snapshot.of_incarnation(journal.incarnation)?.into_memory(keys))
+                    {
+                        Ok(mut read) => {
+                            carry_over(&self.memory, &mut read);
+                            self.memory = read;
+                        }
+                        Err(lost) if lost.ends_connection() => return Err(lost),
+                        Err(lost @ Failure::Refused(Refusal::Incarnation { .. })) => return Err(lost),
+                        Err(failure) => return Ok(Some(failure.to_string())),
+                    }
+                } else {
+                    apply(&mut self.memory, &entry);
+                }
+            }
+            each(&entry, &self.memory);
+            self.position = Position::of(entry.sequence, &value);
+            self.entries.push(value);
+        }
+        Ok(None)
+    }
+
+    /// Reads on until all of memory is of one sequence: past a definition that was read later than the journal, and past
+    /// records that were read later than memory.
+    pub(crate) async fn catch_up<C: ConnectionLike>(
+        &mut self,
+        journal: &mut Journal<'_, C>,
+        mut each: impl FnMut(&Entry, &Memory),
+    ) -> Result<Option<String>, Failure> {
+        while self.position.sequence < self.memory.sequence.max(self.ahead.until()) {
+            let from = self.position.sequence;
+            let entries = journal::after(journal.conn, journal.keys, from, ENTRIES_MAX).await?;
+            if entries.is_empty() {
+                return Ok(Some(no_entry(journal.keys, from + 1).to_string()));
+            }
+            if let Some(why) = self.take_in(journal, entries, &mut each).await? {
+                return Ok(Some(why));
+            }
+        }
+        Ok(None)
+    }
+}
+
+pub(crate) fn no_entry(keys: &Keys, sequence: u64) -> Refusal {
+    Refusal::Damaged(format!("{} has no entry {sequence}-0", keys.journal()))
+}
+
+/// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
+pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
+    let Whole { incarnation, memory, buyers } = read_whole(conn, scripts, &Keys::of(id)).await?;
+    let sequence = memory.sequence;
+    let sale = Sale::new(id, &incarnation, memory, buyers);
+    sale.saw(sequence);
+    sale.set_read_to(sequence);
+    Ok(sale)
+}
+
+/// What a sale is at one sequence.
+pub(crate) struct Whole {
+    pub(crate) incarnation: String,
+    pub(crate) memory: Memory,
+    /// All its buyers until then; later ones may be among them.
+    pub(crate) buyers: HashSet<u64>,
+}
+
+/// Reads a sale whole.
+pub(crate) async fn read_whole(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    keys: &Keys,
+) -> Result<Whole, Failure> {
+    let snapshot = snapshot::read(conn, scripts, keys, true).await?;
+    let incarnation = snapshot.incarnation().to_owned();
+    let mut memory = snapshot.into_memory(keys)?;
+    let (mut buyers, mut ahead) = (HashSet::new(), Ahead::default());
+    let mut cursor = 0_u64;
+    loop {
+        let (next, fields) = scan(conn, keys.records(), cursor).await?;
+        for (buyer, record) in fields {
+            // A scan may come by a field twice.
+            if buyer_mark(&buyer).is_some_and(|buyer| buyers.insert(buyer)) {
+                ahead.count(&mut memory, &buyer, &record);
+            }
+        }
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    let position = Position::at(memory.sequence);
+    let mut reading = Reading { memory, position, entries: Vec::new(), ahead };
+    let mut journal = Journal { conn, scripts, keys, incarnation: &incarnation };
+    let each = |entry: &Entry, _: &Memory| buyers.extend(entry.buyers().filter_map(buyer_mark));
+    if let Some(why) = reading.catch_up(&mut journal, each).await? {
+        return Err(Refusal::Damaged(why).into());
+    }
+    Ok(Whole { memory: reading.memory, buyers, incarnation })
+}
+
+/// Every entry says what is left after it, so that applying it is an assignment.
+fn apply(memory: &mut Memory, entry: &Entry) {
+    memory.sequence = entry.sequence;
+    memory.counts = entry.counts;
+    for (item, left) in entry.stock() {
+        if let Some(place) = memory.catalogue.place(item) {
+            memory.free[place] = left;
+        }
+    }
+    match entry.kind.as_str() {
+        "pause" => memory.levers.paused = true,
+        "resume" => memory.levers.paused = false,
+        "freeze" => memory.levers.frozen = true,
+        "unfreeze" => memory.levers.frozen = false,
+        "close" => memory.levers.closed = true,
+        "restock" => {
+            for (item, total) in entry.totals() {
+                if let (Some(place), Total::Of(total)) = (memory.catalogue.place(&item), total) {
+                    Arc::make_mut(&mut memory.totals)[place] = Some(total);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One step over a hash: the next cursor, and fields with their values.
+pub(crate) async fn scan(
+    conn: &mut impl ConnectionLike,
+    key: &str,
+    cursor: u64,
+) -> redis::RedisResult<(u64, Vec<(String, String)>)> {
+    let (next, flat): (u64, Value) =
+        redis::cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(1000).query_async(conn).await?;
+    let pairs = reply::pairs(&flat);
+    let pairs =
+        pairs.ok_or_else(|| reply::unreadable("HSCAN", "fields and values in turn", &reply::shape(&flat)))?;
+    Ok((next, pairs))
+}

@@ -1,0 +1,50 @@
+//! Reads an answer to `XREAD`.
+
+use std::collections::HashMap;
+
+use redis::Value;
+
+use crate::store::reply::text;
+
+/// The entries of an answer to `XREAD`, by sale; `None` if any part of it can't be read. Nil means that there is no news.
+pub(crate) fn streams(answer: Value, asked: &HashMap<String, &String>) -> Option<Vec<(String, Vec<Value>)>> {
+    let streams = match answer {
+        Value::Array(streams) => streams,
+        Value::Nil => return Some(Vec::new()),
+        _ => return None,
+    };
+    let stream = |value: Value| {
+        let Value::Array(pair) = value else { return None };
+        let [key, Value::Array(entries)] = <[Value; 2]>::try_from(pair).ok()? else { return None };
+        Some(((*asked.get(&text(&key)?)?).clone(), entries))
+    };
+    streams.into_iter().map(stream).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_xread_that_is_not_understood_is_never_taken_for_no_news() {
+        let (id, bulk) = ("small".to_owned(), |text: &str| Value::BulkString(text.as_bytes().to_vec()));
+        let asked = HashMap::from([("journal".to_owned(), &id)]);
+        let entry = Value::Array(vec![bulk("1-0"), Value::Array(vec![bulk("kind"), bulk("pause")])]);
+        let stream = |key: &str| Value::Array(vec![bulk(key), Value::Array(vec![entry.clone()])]);
+        assert_eq!(streams(Value::Nil, &asked), Some(vec![]));
+        let news = streams(Value::Array(vec![stream("journal")]), &asked);
+        assert_eq!(news, Some(vec![(id.clone(), vec![entry.clone()])]));
+        // As RESP3 has it; a journal that was not asked for; half a pair; an error in the place of a stream.
+        let strange = [
+            Value::Map(vec![(bulk("journal"), Value::Array(vec![entry.clone()]))]),
+            Value::Array(vec![stream("journal"), stream("other")]),
+            Value::Array(vec![Value::Array(vec![bulk("journal")])]),
+            Value::Array(vec![Value::Array(vec![bulk("journal"), Value::Nil])]),
+            Value::Array(vec![Value::Nil]),
+            Value::Okay,
+        ];
+        for answer in strange {
+            assert_eq!(streams(answer.clone(), &asked), None, "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Whether Redis's live counters are what the journal makes of them, at the very same sequence.
+
+use std::sync::Arc;
+
+use crate::projection::memory::{Memory, Sale, lock};
+
+/// The live counters of models and packages at one sequence, by place.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) sequence: u64,
+    pub(crate) held: u64,
+    pub(crate) free: Vec<Option<i64>>,
+}
+
+impl Sale {
+    /// Compares live counters with memory: now, or once the follower has come to their sequence.
+    pub(crate) fn compare(&self, counters: Counters) {
+        *lock(&self.counters) = Some(counters);
+        self.compare_at(&self.memory());
+    }
+
+    /// Compares the live counters that were taken at exactly the sequence of this memory, if any were.
+    pub(crate) fn compare_at(&self, memory: &Memory) {
+        let mut waiting = lock(&self.counters);
+        let Some(counters) = waiting.take_if(|c| c.sequence <= memory.sequence) else {
+            return;
+        };
+        if counters.sequence < memory.sequence {
+            return;
+        }
+        let differing =
+            counters.free.iter().enumerate().find(|(place, live)| **live != memory.free.get(*place).copied());
+        let drift = if let Some((place, live)) = differing {
+            let item = memory.catalogue.items().get(place).map_or("", |item| item.name.as_str());
+            let said = |n: Option<i64>| n.map_or_else(|| "no number".to_owned(), |n| n.to_string());
+            let journal = said(memory.free.get(place).copied());
+            Some(format!("the counter of {item} is {}, the journal says {journal}", said(*live)))
+        } else if counters.held != memory.counts[0] {
+            Some(format!("the state counts {} holds, the journal {}", counters.held, memory.counts[0]))
+        } else {
+            None
+        };
+        let before = self.drift.swap(drift.clone().map(Arc::new));
+        if let Some(drift) = drift.filter(|drift| before.as_deref() != Some(drift)) {
+            tracing::error!(sale = self.id, sequence = memory.sequence, "the ledger drifts: {drift}");
+        }
+    }
+
+    /// Where the live counters differ from the journal, if they do.
+    #[must_use]
+    pub fn drift(&self) -> Option<Arc<String>> {
+        self.drift.load_full()
+    }
+}

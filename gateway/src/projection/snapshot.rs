@@ -1,0 +1,183 @@
+//! Reads what a sale is at one sequence, in one step.
+
+use std::collections::HashMap;
+
+use redis::Value;
+use redis::aio::ConnectionLike;
+
+use crate::domain::catalogue::{Catalogue, Item};
+use crate::domain::decision::Header;
+use crate::domain::definition::Definition;
+use crate::domain::sale::Levers;
+use crate::projection::memory::Memory;
+use crate::store::keys::Keys;
+use crate::store::reply::{pairs, text, texts};
+use crate::store::scripts::{Failure, Refusal, Script, Scripts};
+
+/// The numbers of the state that memory decides by.
+const DECIDING: [&str; 8] =
+    ["revision", "opens", "closes", "grace", "held", "confirmed", "cancelled", "expired"];
+/// Those that are 0 or 1.
+const LEVERS: [&str; 3] = ["paused", "frozen", "closed"];
+
+/// A sale at one sequence.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// Sequence, clocks, holds.
+    pub header: Header,
+    /// Keys that are damaged, in words.
+    pub damages: Vec<String>,
+    /// The state's fields.
+    pub state: HashMap<String, String>,
+    /// The live counter of every item.
+    pub stock: HashMap<String, String>,
+    /// The total of every item with a limit.
+    pub totals: HashMap<String, String>,
+    /// The definition as applied; empty if it was not asked for.
+    pub definition: String,
+}
+
+/// Reads which incarnation of a sale the ledger has, and at which sequence it is.
+pub async fn look(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    keys: &Keys,
+) -> Result<(String, u64), Failure> {
+    let snapshot = Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, &[] as &[&str]).await?, 0)?;
+    Ok((snapshot.incarnation().to_owned(), snapshot.header.sequence))
+}
+
+/// Reads a sale, its definition only if asked to.
+pub async fn read(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    keys: &Keys,
+    definition: bool,
+) -> Result<Snapshot, Failure> {
+    let parts: &[&str] = if definition { &["stock", "totals", "definition"] } else { &["stock", "totals"] };
+    Snapshot::of(&scripts.call(conn, Script::Snapshot, keys, parts).await?, parts.len())
+}
+
+impl Snapshot {
+    /// Reads the script's reply, with the first of these parts: stock, totals, definition.
+    pub(crate) fn of(reply: &[Value], parts: usize) -> Result<Self, Failure> {
+        let header = Header::of(reply)?;
+        let unreadable = || Failure::unreadable("a reply of the snapshot script that can't be read");
+        Self::whole(header, reply, parts).ok_or_else(unreadable)
+    }
+
+    fn whole(header: Header, reply: &[Value], parts: usize) -> Option<Self> {
+        (reply.len() == 4 + parts).then_some(())?;
+        // A part that was not asked for is empty.
+        let map = |at: usize| match reply.get(at) {
+            Some(part) => Some(pairs(part)?.into_iter().collect()),
+            None => Some(HashMap::new()),
+        };
+        Some(Self {
+            header,
+            damages: texts(reply.get(2)?)?,
+            state: map(3)?,
+            stock: map(4)?,
+            totals: map(5)?,
+            definition: reply.get(6).map_or(Some(String::new()), text)?,
+        })
+    }
+
+    /// A number of the state.
+    #[must_use]
+    pub fn number(&self, field: &str) -> i64 {
+        self.state.get(field).and_then(|v| v.parse().ok()).unwrap_or_default()
+    }
+
+    /// Reservations by state: held, confirmed, cancelled, expired.
+    #[must_use]
+    pub fn counts(&self) -> [u64; 4] {
+        ["held", "confirmed", "cancelled", "expired"].map(|field| self.number(field).unsigned_abs())
+    }
+
+    /// The run_id that the ledger is served by.
+    #[must_use]
+    pub fn run_id(&self) -> &str {
+        self.state.get("run_id").map_or("", String::as_str)
+    }
+
+    /// Which incarnation of the sale it is.
+    #[must_use]
+    pub fn incarnation(&self) -> &str {
+        self.state.get("incarnation").map_or("", String::as_str)
+    }
+
+    /// The same, if it is of this incarnation.
+    pub fn of_incarnation(self, incarnation: &str) -> Result<Self, Failure> {
+        if self.incarnation() == incarnation {
+            return Ok(self);
+        }
+        let (incarnation, run_id) = (self.incarnation().to_owned(), self.run_id().to_owned());
+        Err(Refusal::Incarnation { incarnation, run_id }.into())
+    }
+
+    /// The levers and the two instants.
+    #[must_use]
+    pub fn levers(&self) -> Levers {
+        Levers {
+            paused: self.number("paused") == 1,
+            frozen: self.number("frozen") == 1,
+            closed: self.number("closed") == 1,
+            opens: self.number("opens"),
+            closes: self.number("closes"),
+        }
+    }
+
+    /// The definition as applied.
+    pub fn parse_definition(&self, keys: &Keys) -> Result<Definition, Failure> {
+        Definition::from_ledger(self.definition.as_bytes()).map_err(|mistakes| {
+            let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
+            Failure::Refused(Refusal::Damaged(format!("{} can't be read: {first}", keys.definition())))
+        })
+    }
+
+    /// What memory keeps of it. Needs the definition.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Damaged`] where anything that memory decides by is no number: nothing is made up.
+    pub fn into_memory(self, keys: &Keys) -> Result<Memory, Failure> {
+        if !self.damages.is_empty() {
+            return Err(Refusal::Damaged(self.damages.join("; ")).into());
+        }
+        let counted = |field: &&str| {
+            let number = self.state.get(*field).and_then(|v| v.parse::<i64>().ok());
+            number.is_some_and(|number| !LEVERS.contains(field) || matches!(number, 0 | 1))
+        };
+        if let Some(field) = DECIDING.iter().chain(&LEVERS).find(|field| !counted(field)) {
+            return Err(Refusal::Damaged(format!("{} has no number in {field}", keys.all()[0])).into());
+        }
+        let catalogue = Catalogue::new(self.parse_definition(keys)?, self.number("revision").unsigned_abs());
+        let number = |map: &HashMap<String, String>, name: &str| map.get(name).and_then(|v| v.parse().ok());
+        let missing = |name: &str| {
+            Failure::Refused(Refusal::Damaged(format!("{} has no number in {name}", keys.all()[1])))
+        };
+        let free = catalogue
+            .items()
+            .iter()
+            .map(|item| number(&self.stock, &item.name).ok_or_else(|| missing(&item.name)))
+            .collect::<Result<_, _>>()?;
+        let total = |item: &Item| {
+            let no_total =
+                || Refusal::Damaged(format!("{} has no number in {}", keys.all()[5], item.name)).into();
+            item.limited.then(|| number(&self.totals, &item.name).ok_or_else(no_total)).transpose()
+        };
+        let totals = catalogue.items().iter().map(total).collect::<Result<_, Failure>>()?;
+        Ok(Memory {
+            sequence: self.header.sequence,
+            levers: self.levers(),
+            grace_ms: self.number("grace"),
+            free,
+            totals,
+            counts: self.counts(),
+            confirmed: vec![0; catalogue.counted().len()],
+            models_left: false,
+            catalogue: catalogue.into(),
+        })
+    }
+}

@@ -1,0 +1,398 @@
+//! Healing: after a restart or failover, what Redis has lost is appended again from what the gateways remember, and the ledger
+//! is taken in. Until then every script refuses the sale, so that nothing is decided twice.
+//!
+//! Each gateway that was there before says what it knows in a hash beside the sale (`lua/testify.lua`). Once all have, any one of
+//! them appends what is missing (`lua/heal.lua`, which checks it), audits, and takes the new run_id in (`lua/adopt.lua`).
+
+mod missing;
+mod testimony;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use std::time::Instant;
+
+use missing::Missing;
+use redis::aio::ConnectionLike;
+use testimony::{ALL, Judgement, Testimonies, Testimony};
+
+use crate::domain::decision::Header;
+use crate::fleet::GONE;
+use crate::fleet::hearsay::Hearsay;
+use crate::manage::admin::By;
+use crate::manage::audit;
+use crate::projection::kept::{Clocks, Told};
+use crate::projection::memory::{INCARNATION, Sale};
+use crate::store::dial::{Dial, run_id};
+use crate::store::durability::Durability;
+use crate::store::fit::was_replica;
+use crate::store::keys::Keys;
+use crate::store::lane::{Lane, Live};
+use crate::store::reply::{self, list_of_texts, shape, text, unreadable};
+use crate::store::scripts::{Failure, Refusal, Script, Scripts};
+use crate::store::{Pool, checkout};
+
+static TESTIFY: LazyLock<redis::Script> =
+    LazyLock::new(|| redis::Script::new(include_str!("../store/lua/testify.lua")));
+
+/// Gateways that are named, at most.
+const NAMED_MAX: usize = 3;
+/// Bytes of one call.
+const CHUNK: usize = 256 << 10;
+
+/// What it takes to heal a sale.
+pub struct Healer {
+    /// For the audit.
+    pub pool: Pool,
+    /// Those of the sale.
+    pub scripts: Arc<Scripts>,
+    /// Who lives.
+    pub hearsay: Arc<Hearsay>,
+    /// What a gateway has told is in Redis whatever happens to it, so that one that is gone need not be asked.
+    pub told_survives: bool,
+}
+
+/// A sale that its Redis refuses, since it was last served by another one.
+pub struct Fence {
+    old: String,
+    new: String,
+    noticed: Instant,
+    /// Who lived when this gateway last reached the ledger; nobody if it never did.
+    heard: BTreeMap<String, String>,
+    /// What was said last: known, and the last sequence that is kept.
+    said: Option<(u64, u64)>,
+}
+
+impl Fence {
+    /// Noticed now: the run_id that the ledger has, that of its Redis, and who lived when this gateway last reached the ledger.
+    #[must_use]
+    pub fn new(old: &str, new: &str, heard: BTreeMap<String, String>) -> Self {
+        let old = old.trim_start_matches('!').to_owned();
+        Self { old, new: new.to_owned(), noticed: Instant::now(), heard, said: None }
+    }
+
+    /// As the ledger has the old run_id once a gateway has said what it knows (`lua/testify.lua`), with this incarnation.
+    fn identity(&self, sale: &Sale) -> String {
+        sale.identity(&format!("!{}", self.old))
+    }
+
+    /// The same as before if it still is, or a new one.
+    pub(crate) fn of(before: Option<Self>, old: &str, new: &str, sale: &Sale, hearsay: &Hearsay) -> Self {
+        before.filter(|fence| fence.old == old.trim_start_matches('!') && fence.new == new).unwrap_or_else(
+            || {
+                let heard = sale.reaped().worked_at().map(|at| hearsay.lived_at(at));
+                Self::new(old, new, heard.unwrap_or_default())
+            },
+        )
+    }
+}
+
+impl Healer {
+    /// One attempt; why the sale still stands still, in words.
+    ///
+    /// # Errors
+    ///
+    /// As long as somebody is waited for, or what is missing can't be appended.
+    pub async fn heal<D: Dial>(
+        &self,
+        lane: &Lane<D>,
+        live: &Live<D::Conn>,
+        sale: &Sale,
+        fence: &mut Fence,
+    ) -> Result<(), String> {
+        let mut conn = live.conn();
+        let broken = |error: redis::RedisError| format!("what the gateways know can't be gathered: {error}");
+        self.testify(&mut conn, sale, fence).await.map_err(broken)?;
+        let is_young = fence.noticed.elapsed() < GONE;
+        if is_young && fence.heard.is_empty() {
+            return Err(
+                "this gateway was not there before Redis was restarted, and waits for others that were"
+                    .into(),
+            );
+        }
+        let waits = is_young || !self.survives(&mut conn).await.map_err(broken)?;
+        if waits {
+            let awaited = gathered(&mut conn, &sale.keys, false).await.map_err(broken)?.awaited();
+            if !awaited.is_empty() {
+                return Err(waiting(sale, &awaited));
+            }
+        }
+        let all = gathered(&mut conn, &sale.keys, true).await.map_err(broken)?;
+        if !all.has(self.hearsay.id()) {
+            fence.said = None;
+            return Err("what the gateways know has been removed from Redis: they say it once more".into());
+        }
+        let (incarnation, at) = found(&mut conn, sale).await.map_err(broken)?;
+        let (missing, lost, known, late_at) = match all.judge(&incarnation, at, waits) {
+            Judgement::Wait(awaited) => return Err(waiting(sale, &awaited)),
+            Judgement::Unfit(why) => return Err(unfit(sale, &why)),
+            Judgement::Whole { missing, lost, known, late_at } => (missing, lost, known, late_at),
+        };
+        append(lane, live, sale, fence, &missing).await?;
+        self.adopt(lane, live, sale, fence, (missing.len(), lost, known, late_at)).await?;
+        // Only now is it not needed any more.
+        let _: Result<i64, _> = redis::cmd("UNLINK").arg(sale.keys.heal()).query_async(&mut conn).await;
+        Ok(())
+    }
+
+    /// Whether this Redis has what any gateway acknowledged, whatever became of the gateway. A replica that was promoted has other
+    /// files than those that were synced before the answers.
+    async fn survives(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<bool> {
+        let by_files = self.pool.redis().durability() == Durability::Fsync;
+        Ok(self.told_survives && !(by_files && was_replica(conn).await?))
+    }
+
+    /// Audits the very Redis whose epoch is to be adopted: the pool may still lead to a former primary.
+    async fn audit<C: Clone>(&self, live: &Live<C>, sale: &Sale) -> Result<audit::Report, Failure> {
+        let mut conn = checkout(&self.pool, sale.keys.state()).await?;
+        let there = run_id(&mut conn).await?;
+        if *there != *live.run_id {
+            self.pool.leave().await;
+            return Err(Failure::NotDone(format!("it would be of another Redis, {there}")));
+        }
+        audit::audit_over(&mut conn, &self.scripts, &sale.id).await
+    }
+
+    /// Says what this gateway knows, unless it has said that already.
+    async fn testify(
+        &self,
+        conn: &mut impl ConnectionLike,
+        sale: &Sale,
+        fence: &mut Fence,
+    ) -> redis::RedisResult<()> {
+        let (incarnation, at) = found(conn, sale).await?;
+        let (known, since, last, late_at, (mut read, mut told)) = {
+            let mut kept = sale.kept();
+            kept.close();
+            (sale.known(), kept.since(), kept.last(), kept.late_at(), kept.after(at))
+        };
+        if incarnation != sale.incarnation() {
+            // That there is another is all that matters of it.
+            (read, told) = (Vec::new(), Vec::new());
+        }
+        if fence.said == Some((known, last)) {
+            return Ok(());
+        }
+        let json = |missing: Missing| serde_json::to_string(&missing).unwrap_or_default();
+        // What can't be read stays in: whoever judges must not take it for lost.
+        let read = read
+            .iter()
+            .map(|(at, entry)| (format!("r:{at}"), Missing::read(entry).map(json).unwrap_or_default()));
+        let told = told.iter().map(|one| {
+            let field = format!("t:{}:{}", one.sequence, self.hearsay.id());
+            (field, Missing::told(one).map(json).unwrap_or_default())
+        });
+        let testimony = Testimony {
+            incarnation: sale.incarnation().to_owned(),
+            known,
+            since,
+            heard: fence.heard.clone(),
+            late_at,
+        };
+        let testimony = serde_json::to_string(&testimony).unwrap_or_default();
+        let mut call = Vec::new();
+        // Itself comes last: from then on nobody waits for it.
+        for (field, value) in read.chain(told).chain([(format!("g:{}", self.hearsay.id()), testimony)]) {
+            let is_last = field.starts_with('g');
+            call.extend([field, value]);
+            if is_last || call.iter().map(String::len).sum::<usize>() > CHUNK {
+                let args: Vec<&str> = [fence.old.as_str(), &fence.new, sale.incarnation()]
+                    .into_iter()
+                    .chain(call.iter().map(String::as_str))
+                    .collect();
+                let mut testify = TESTIFY.prepare_invoke();
+                testify.key(sale.keys.heal()).key(sale.keys.state()).arg(args);
+                // That the ledger was taken in meanwhile is found by the next tick.
+                testify.invoke_async::<redis::Value>(conn).await?;
+                call.clear();
+            }
+        }
+        fence.said = Some((known, last));
+        Ok(())
+    }
+
+    async fn adopt<D: Dial>(
+        &self,
+        lane: &Lane<D>,
+        live: &Live<D::Conn>,
+        sale: &Sale,
+        fence: &Fence,
+        (healed, lost, known, late_at): (usize, u64, u64, Clocks),
+    ) -> Result<(), String> {
+        let report = self
+            .audit(live, sale)
+            .await
+            .map_err(|e| format!("the audit after a restart of Redis failed: {e}"))?;
+        if let Some(problem) = report.first_problem() {
+            return Err(format!("Redis was restarted and its ledger is not whole: {problem}"));
+        }
+        let args = [
+            &live.run_id,
+            known.to_string().as_str(),
+            &fence.identity(sale),
+            "gateway",
+            healed.to_string().as_str(),
+            lost.to_string().as_str(),
+            late_at.time.to_string().as_str(),
+            late_at.clock.to_string().as_str(),
+        ]
+        .map(str::to_owned);
+        match lane.call(live, Script::Adopt, &sale.keys, &args).await {
+            Ok(reply) => {
+                sale.kept().trust(&fence.new);
+                // Should Redis lose it once more, the journal still tells of it.
+                if let Ok(Header { sequence, time: at, sale_clock: clock, .. }) = Header::of(&reply) {
+                    let fields = ["run_id", &fence.new, "was", &fence.old, "who", "gateway"]
+                        .map(str::to_owned)
+                        .to_vec();
+                    let _ = sale.kept().tell(
+                        &fence.new,
+                        Told { sequence, kind: "adopt", at, clock, fields, rows: String::new() },
+                    );
+                }
+                let sequence = report.sequence;
+                if healed == 0 {
+                    tracing::info!(
+                        sale = sale.id,
+                        sequence,
+                        "Redis was restarted; its ledger is whole and was taken in"
+                    );
+                } else {
+                    tracing::warn!(
+                        sale = sale.id,
+                        sequence,
+                        healed,
+                        lost,
+                        "Redis was restarted and had lost changes; they were appended again, and its ledger was taken in"
+                    );
+                }
+                sale.reaped().healed(healed as u64, lost);
+                Ok(())
+            }
+            // Another gateway was faster.
+            Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.run_id => Ok(()),
+            Err(failure) => Err(failure.to_string()),
+        }
+    }
+}
+
+/// Appends what is missing, in order; why that can't be, in words.
+async fn append<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    sale: &Sale,
+    fence: &Fence,
+    missing: &[Missing],
+) -> Result<(), String> {
+    let mut args = vec![fence.identity(sale)];
+    for (n, one) in missing.iter().enumerate() {
+        args.push(serde_json::to_string(one).unwrap_or_default());
+        if n + 1 < missing.len() && args.iter().map(String::len).sum::<usize>() < CHUNK {
+            continue;
+        }
+        let reply = match lane.call(live, Script::Heal, &sale.keys, &args).await {
+            Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.run_id => return Ok(()),
+            other => other.map_err(|failure| failure.to_string())?,
+        };
+        if reply.first().and_then(text).as_deref() != Some("ok") {
+            let words: Vec<String> = reply.iter().skip(1).filter_map(text).collect();
+            return Err(unfit(
+                sale,
+                &format!(
+                    "entry {} of its journal: {}",
+                    words.first().map_or("?", |w| w),
+                    words.last().map_or("?", |w| w)
+                ),
+            ));
+        }
+        args.truncate(1);
+    }
+    Ok(())
+}
+
+/// What has been said: without the entries it is little.
+async fn gathered(
+    conn: &mut impl ConnectionLike,
+    keys: &Keys,
+    with_entries: bool,
+) -> redis::RedisResult<Testimonies> {
+    let fields = if with_entries {
+        let all = redis::cmd("HGETALL").arg(keys.heal()).query_async(conn).await?;
+        reply::map("HGETALL", &all)?.into_iter().collect()
+    } else {
+        let names = redis::cmd("HKEYS").arg(keys.heal()).query_async(conn).await?;
+        let names = list_of_texts("HKEYS", &names)?;
+        let names: Vec<String> = names.into_iter().filter(|name| name.starts_with(['g', 'x'])).collect();
+        if names.is_empty() {
+            return Ok(Testimonies::default());
+        }
+        let values: redis::Value = redis::cmd("HMGET").arg(keys.heal()).arg(&names).query_async(conn).await?;
+        let texts = reply::texts(&values).filter(|texts| texts.len() == names.len());
+        let texts = texts.ok_or_else(|| unreadable("HMGET", "a text for each field", &shape(&values)))?;
+        names.into_iter().zip(texts).collect()
+    };
+    Ok(Testimonies::parse(&fields))
+}
+
+/// The incarnation and the sequence of the ledger. One of the first format does not say the former, and is taken for the one that
+/// is known here.
+async fn found(conn: &mut impl ConnectionLike, sale: &Sale) -> redis::RedisResult<(String, u64)> {
+    let mut fields = redis::cmd("HMGET");
+    fields.arg(sale.keys.state()).arg(INCARNATION).arg("sequence");
+    let (incarnation, at): (Option<String>, Option<u64>) = fields.query_async(conn).await?;
+    Ok((incarnation.unwrap_or_else(|| sale.incarnation().to_owned()), at.unwrap_or_default()))
+}
+
+fn waiting(sale: &Sale, awaited: &[(String, String)]) -> String {
+    let who: Vec<String> =
+        awaited.iter().take(NAMED_MAX).map(|(id, listen)| format!("{id} ({listen})")).collect();
+    let more = if awaited.len() > NAMED_MAX { " and others" } else { "" };
+    let (id, _) = &awaited[0];
+    format!(
+        "Redis was restarted or replaced. What {}{more} told buyers before is not known yet: it must reach Redis; if it is gone for good, \
+         `gateway sale release {} {id}`",
+        who.join(", "),
+        sale.id
+    )
+}
+
+fn unfit(sale: &Sale, why: &str) -> String {
+    let sale = &sale.id;
+    format!(
+        "Redis was restarted or replaced and has lost changes that somebody was told of, and they can't be appended again: {why}. Restore \
+         the ledger from its append-only file; or go on with it as it is: `gateway sale release {sale} --all`"
+    )
+}
+
+/// What it does to buyers to release a gateway.
+pub const RELEASE_EFFECT: &str = "the sale does not wait any longer for what this gateway has told buyers; whom it alone \
+    told of a reservation in the last instants may have none";
+/// And to release all.
+pub const RELEASE_ALL_EFFECT: &str = "the sale goes on with the ledger as it is; whoever was told of a reservation since \
+    then has none, and his car is sold again. Restart every gateway that stands still then";
+
+/// Does not wait for what a gateway knows that is gone; `None`: takes the ledger as it is, whatever any gateway knows.
+///
+/// # Errors
+///
+/// In words, if the sale waits for nobody.
+pub async fn release(
+    pool: &Pool,
+    sale: &str,
+    gateway: Option<&str>,
+    by: &By,
+) -> Result<Result<(), String>, Failure> {
+    let keys = Keys::of(sale);
+    let mut conn = crate::store::checkout(pool, keys.heal()).await?;
+    let all = gathered(&mut conn, &keys, false).await?;
+    if let Err(why) = all.can_release(gateway) {
+        return Ok(Err(format!("{sale} {why}")));
+    }
+    let field = format!("x:{}", gateway.unwrap_or(ALL));
+    redis::cmd("HSET")
+        .arg(keys.heal())
+        .arg(field)
+        .arg(by.args().join(": "))
+        .query_async::<i64>(&mut conn)
+        .await?;
+    Ok(Ok(()))
+}

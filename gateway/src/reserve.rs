@@ -1,0 +1,7 @@
+//! The queue of taps and its batches, and the calls on one reservation.
+
+pub mod batch;
+pub mod changes;
+pub mod freshness;
+pub mod refusals;
+pub mod tick;

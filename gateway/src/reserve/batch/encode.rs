@@ -1,0 +1,285 @@
+//! A batch as the reserve script takes it, in columns, and the script's answers as decisions. See `reserve.lua`.
+
+use std::vec;
+
+use redis::{RedisWrite, ToRedisArgs, Value};
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::decision::{Decision, Header, Shed, Wanted};
+use crate::domain::identity::{BUYER_CHARS, is_reservation_id};
+use crate::domain::reservation::{Reservation, State};
+use crate::domain::subject::push_word;
+use crate::store::scripts::text;
+
+/// What reservations are counted in: Lua's doubles, which are exact up to here.
+const NUMBER_MAX: u64 = 1 << 53;
+
+/// The columns of one batch after another: the buffers are kept.
+#[derive(Default)]
+pub(crate) struct Columns {
+    flags: String,
+    limits: String,
+    who: String,
+    wants: String,
+    /// The buyers' parts of the ids, one after the other.
+    buyers: String,
+    /// All rows one after the other, and where each ends.
+    rows: String,
+    row_ends: Vec<usize>,
+    items: Items,
+    /// The places of one tap's items.
+    found: Vec<usize>,
+}
+
+/// The distinct items of a batch, in the order in which they come up.
+#[derive(Default)]
+struct Items {
+    /// In the catalogue.
+    places: Vec<usize>,
+    /// How many taps of the batch want each.
+    demands: Vec<u32>,
+    /// By place in the catalogue: the position from 1, valid if the place at that position is this one.
+    position_of: Vec<u32>,
+}
+
+impl Items {
+    /// Counts one more tap that wants this item; its position.
+    fn count(&mut self, place: usize) -> u32 {
+        if self.position_of.len() <= place {
+            self.position_of.resize(place + 1, 0);
+        }
+        let known = self.position_of[place];
+        let index = (known as usize).wrapping_sub(1);
+        if self.places.get(index) == Some(&place) {
+            self.demands[index] += 1;
+            return known;
+        }
+        self.places.push(place);
+        self.demands.push(1);
+        // A batch has at most 1,000 taps of 18 items each.
+        let position = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        self.position_of[place] = position;
+        position
+    }
+}
+
+impl Columns {
+    /// Puts a batch together.
+    pub(crate) fn fill<'a>(&mut self, batch: impl Iterator<Item = &'a Wanted>, catalogue: &Catalogue) {
+        for text in [&mut self.flags, &mut self.limits, &mut self.who, &mut self.wants] {
+            text.clear();
+        }
+        self.buyers.clear();
+        self.rows.clear();
+        self.row_ends.clear();
+        self.items.places.clear();
+        self.items.demands.clear();
+        for wanted in batch {
+            self.add(wanted, catalogue);
+        }
+        for place in &self.items.places {
+            self.limits.push(if catalogue.items()[*place].limited { '1' } else { '0' });
+        }
+    }
+
+    fn add(&mut self, wanted: &Wanted, catalogue: &Catalogue) {
+        if !self.flags.is_empty() {
+            self.who.push('\n');
+            self.wants.push('\n');
+        }
+        let (buyer, key) = wanted.id.split_at(BUYER_CHARS);
+        self.buyers.push_str(buyer);
+        let who_starts = self.who.len();
+        push_word(&mut self.who, &wanted.sub);
+        for text in [" ", key, " ", &wanted.fingerprint] {
+            self.who.push_str(text);
+        }
+        self.rows.push_str(&self.who[who_starts..]);
+        self.found.clear();
+        self.found.extend(catalogue.places(&wanted.model, &wanted.packages, &wanted.store).map_while(|p| p));
+        if self.found.len() < wanted.packages.len() + 2 {
+            self.flags.push('?');
+            self.wants.push('?');
+            self.rows.push_str(" ? ? ? -");
+            return self.row_ends.push(self.rows.len());
+        }
+        self.flags.push(if wanted.accept_partial { 'p' } else { '.' });
+        let (mut before, mut digits) = ("", itoa::Buffer::new());
+        for &place in &self.found {
+            self.wants.push_str(before);
+            self.wants.push_str(digits.format(self.items.count(place)));
+            before = ",";
+        }
+        self.rows.push(' ');
+        self.rows.push_str(&wanted.model);
+        let mut before = ' ';
+        for package in &wanted.packages {
+            self.rows.push(before);
+            self.rows.push_str(package);
+            before = ',';
+        }
+        self.rows.push_str(if wanted.packages.is_empty() { " - " } else { " " });
+        self.rows.push_str(&wanted.store);
+        self.rows.push_str(" -");
+        self.row_ends.push(self.rows.len());
+    }
+
+    /// As the arguments of the script, for a ledger of this identity.
+    pub(crate) fn args<'a>(&'a self, catalogue: &'a Catalogue, identity: &'a str, known: u64) -> Args<'a> {
+        Args { columns: self, catalogue, identity, known }
+    }
+
+    /// The decisions of a reply; `None` if it can't be read.
+    pub(crate) fn decisions<'a>(
+        &'a self,
+        reply: &'a [Value],
+        catalogue: &'a Catalogue,
+    ) -> Option<Decisions<'a>> {
+        let header = Header::of(reply).ok()?;
+        let first_deadline = reply.get(2).and_then(text)?;
+        let (first, deadline) = first_deadline.split_once(' ')?;
+        let letters = text(reply.get(3)?)?.into_bytes();
+        (letters.len() == self.row_ends.len()).then_some(Decisions {
+            columns: self,
+            catalogue,
+            header,
+            number: first.parse().ok().filter(|number| *number < NUMBER_MAX)?,
+            deadline: deadline.parse().ok()?,
+            letters: letters.into_iter(),
+            details: &reply[4..],
+        })
+    }
+}
+
+/// A batch, ready to be sent.
+pub(crate) struct Args<'a> {
+    columns: &'a Columns,
+    catalogue: &'a Catalogue,
+    identity: &'a str,
+    known: u64,
+}
+
+impl ToRedisArgs for Args<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let Columns { flags, limits, who, wants, buyers, rows, row_ends, items, .. } = self.columns;
+        out.write_arg(self.identity.as_bytes());
+        out.write_arg_fmt(self.catalogue.revision);
+        out.write_arg_fmt(self.known);
+        out.write_arg_fmt(row_ends.len());
+        out.write_arg_fmt(items.places.len());
+        for text in [flags, limits, who, wants] {
+            out.write_arg(text.as_bytes());
+        }
+        for place in &items.places {
+            out.write_arg(self.catalogue.items()[*place].name.as_bytes());
+        }
+        let mut digits = itoa::Buffer::new();
+        for demand in &items.demands {
+            out.write_arg(digits.format(*demand).as_bytes());
+        }
+        for buyer in buyers.as_bytes().chunks_exact(BUYER_CHARS) {
+            out.write_arg(buyer);
+        }
+        let mut start = 0;
+        for &end in row_ends {
+            out.write_arg(&rows.as_bytes()[start..end]);
+            start = end;
+        }
+    }
+
+    fn num_of_args(&self) -> usize {
+        9 + 2 * (self.columns.items.places.len() + self.columns.row_ends.len())
+    }
+}
+
+/// The decisions of one reply, in the batch's order.
+pub(crate) struct Decisions<'a> {
+    columns: &'a Columns,
+    catalogue: &'a Catalogue,
+    /// What all of them have in common.
+    pub(crate) header: Header,
+    /// Of the next winner.
+    number: u64,
+    deadline: i64,
+    letters: vec::IntoIter<u8>,
+    details: &'a [Value],
+}
+
+impl Decisions<'_> {
+    /// What was decided for the next tap; [`Decision::Unknown`] if that can't be read.
+    pub(crate) fn next(&mut self, wanted: Wanted) -> Decision {
+        self.read(wanted).unwrap_or(Decision::Unknown)
+    }
+
+    fn read(&mut self, wanted: Wanted) -> Option<Decision> {
+        Some(match self.letters.next()? {
+            b'W' => Decision::Won(Box::new(self.hold(wanted)), self.header),
+            b'V' => {
+                self.number += 1;
+                let row = self.row(&wanted)?;
+                let is_part = wanted.accept_partial && row.model == wanted.model && row.state == State::Held;
+                Decision::Won(is_part.then_some(row)?, self.header)
+            }
+            b'R' => Decision::Replayed(self.row(&wanted)?, self.header),
+            b'K' => Decision::KeyReused,
+            b'C' => Decision::Closed,
+            b'N' => Decision::NotOpen(self.header.time),
+            b'P' => Decision::Paused,
+            b'U' => {
+                let Wanted { model, packages, store, .. } = &wanted;
+                Decision::UnknownItem(self.catalogue.unknown(model, packages, Some(store)))
+            }
+            b'L' => {
+                let id = |id: &str| is_reservation_id(id).then(|| id.to_owned());
+                Decision::PurchaseLimit(self.detail()?.split(' ').map(id).collect::<Option<_>>()?)
+            }
+            b'S' => {
+                let items =
+                    self.detail()?.split(',').map(|position| self.item(position)).collect::<Option<_>>()?;
+                Decision::SoldOut { items, is_final: self.header.held == 0 }
+            }
+            b'D' => Decision::NotTaken(Shed::Ledger),
+            _ => return None,
+        })
+    }
+
+    /// All that was asked for, as of now.
+    fn hold(&mut self, wanted: Wanted) -> Reservation {
+        let number = self.number;
+        self.number += 1;
+        Reservation {
+            id: wanted.id,
+            buyer: wanted.sub,
+            number,
+            version: 1,
+            state: State::Held,
+            model: wanted.model,
+            packages: wanted.packages,
+            store: Some(wanted.store),
+            unavailable: Vec::new(),
+            fingerprint: wanted.fingerprint,
+            held_at: self.header.time,
+            deadline: self.deadline,
+            payment: None,
+            changes: vec![self.header.sequence],
+        }
+    }
+
+    /// A row of the reservation that this tap's key stands for, and of no other.
+    fn row(&mut self, wanted: &Wanted) -> Option<Box<Reservation>> {
+        let row = self.detail()?;
+        let row = Reservation::from_row(&wanted.id[..BUYER_CHARS], &wanted.sub, &row)?;
+        (row.id == wanted.id && row.fingerprint == wanted.fingerprint).then(|| Box::new(row))
+    }
+
+    fn detail(&mut self) -> Option<String> {
+        let (detail, rest) = self.details.split_first()?;
+        self.details = rest;
+        text(detail)
+    }
+
+    fn item(&self, position: &str) -> Option<String> {
+        let index = position.parse::<usize>().ok()?.checked_sub(1)?;
+        Some(self.catalogue.items()[*self.columns.items.places.get(index)?].name.clone())
+    }
+}

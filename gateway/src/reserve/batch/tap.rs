@@ -1,0 +1,100 @@
+//! A tap while it waits: its deadlines, and the one answer that its caller gets.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use tokio::time::Instant;
+
+use crate::domain::decision::{Decision, Wanted};
+use crate::projection::memory::PendingTap;
+use crate::telemetry::request_id::{self, RequestId};
+
+/// A tap in the queue or in a batch.
+pub(crate) struct Tap {
+    /// Whose lines of the log are its own, if any.
+    pub(crate) request: Option<RequestId>,
+    pub(crate) wanted: Wanted,
+    pub(crate) pending: PendingTap,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) caller: Caller,
+}
+
+/// How long a tap waits. All taps of a queue wait equally long.
+#[derive(Debug, Clone, Copy)]
+pub struct Deadlines {
+    /// When it came into the line.
+    pub queued: Instant,
+    /// From then on it is not sent any more: its caller is told that nothing was taken.
+    pub send: Instant,
+    /// By then its caller has an answer, if only that the outcome is unknown.
+    pub answer: Instant,
+}
+
+impl Tap {
+    /// A tap, and what its caller waits for.
+    pub(crate) fn new(wanted: Wanted, pending: PendingTap, deadlines: Deadlines) -> (Self, Waiting) {
+        let slot = Rc::new(Slot::default());
+        let (request, caller) = (request_id::current(), Caller(slot.clone()));
+        (Self { request, wanted, pending, deadlines, caller }, Waiting(slot))
+    }
+}
+
+/// Who gets the answer.
+pub(crate) struct Caller(Rc<Slot>);
+
+impl Caller {
+    /// Whether it was told something already: that it was too late.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.0.filled.get()
+    }
+
+    /// Answers, unless that was done before. A caller that is gone does not hear it; the ledger has it.
+    pub(crate) fn answer(&self, decision: Decision) {
+        if !self.0.filled.replace(true) {
+            *self.0.decision.borrow_mut() = Some(decision);
+            wake(&self.0.waiter);
+        }
+    }
+}
+
+/// Room for the one answer.
+#[derive(Default)]
+struct Slot {
+    decision: RefCell<Option<Decision>>,
+    filled: Cell<bool>,
+    waiter: RefCell<Option<Waker>>,
+}
+
+/// What a caller waits for.
+pub(crate) struct Waiting(Rc<Slot>);
+
+impl Future for Waiting {
+    type Output = Decision;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {
+        if let Some(decision) = self.0.decision.borrow_mut().take() {
+            return Poll::Ready(decision);
+        }
+        register(&self.0.waiter, cx);
+        Poll::Pending
+    }
+}
+
+pub(crate) fn register(waiter: &RefCell<Option<Waker>>, cx: &Context<'_>) {
+    let mut waiter = waiter.borrow_mut();
+    match &mut *waiter {
+        Some(known) => known.clone_from(cx.waker()),
+        none => *none = Some(cx.waker().clone()),
+    }
+}
+
+pub(crate) fn wake(waiter: &RefCell<Option<Waker>>) {
+    // Taken out first: who is woken may register again at once.
+    let waker = waiter.borrow_mut().take();
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

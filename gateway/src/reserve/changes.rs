@@ -1,0 +1,354 @@
+//! Calls on one reservation: read, amend, confirm, cancel.
+
+mod amendment;
+
+use std::sync::Arc;
+
+pub use amendment::Amendment;
+use redis::Value;
+
+use crate::domain::decision::{Header, Shed};
+use crate::domain::identity::BUYER_CHARS;
+use crate::domain::reservation::{Reservation, State};
+use crate::projection::kept::Told;
+use crate::projection::memory::Sale;
+use crate::reserve::tick::note_clocks;
+use crate::store::dial::Dial;
+use crate::store::lane::{Lane, Live, MOVED};
+use crate::store::record::read_record;
+use crate::store::reply::text;
+use crate::store::scripts::{Failure, Refusal, Script};
+
+/// What became of a call on a reservation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Done, or it already was so.
+    Done(Box<Reservation>, Header),
+    /// There is no such reservation, or it is somebody else's.
+    NotFound,
+    /// Its state, or its deadline, does not allow it.
+    NotHeld(Box<Reservation>),
+    /// The caller's version is outdated.
+    Changed(Box<Reservation>),
+    /// Its buyer has changed it as often as he may.
+    Spent(Box<Reservation>),
+    /// It was confirmed by another payment.
+    PaymentConflict(Box<Reservation>),
+    /// These items do not exist or do not fit.
+    UnknownItem(Vec<String>),
+    /// These items are gone; final when no hold is outstanding.
+    SoldOut {
+        /// Which.
+        items: Vec<String>,
+        /// Nothing can come back by itself.
+        is_final: bool,
+    },
+    /// Certainly not done.
+    NotTaken(Shed),
+    /// Sent to Redis, and no answer came.
+    Unknown,
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By<'a> {
+    /// The buyer with this part of the id.
+    Buyer(&'a str),
+    /// The payment or the order service.
+    Service,
+}
+
+impl By<'_> {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Buyer(_) => "buyer",
+            Self::Service => "service",
+        }
+    }
+
+    fn may_see(self, id: &str) -> bool {
+        match self {
+            Self::Buyer(part) => id.starts_with(part),
+            Self::Service => true,
+        }
+    }
+}
+
+/// In the place of a buyer's name where that is not known, and not needed.
+const NAMELESS: &str = "-";
+
+/// How often a PATCH is tried against a reservation that changes under it.
+const AMEND_TRIES: usize = 5;
+
+/// All reservations of a buyer, in the order in which they were taken, in their present states.
+pub async fn read<D: Dial>(
+    lane: &Lane<D>,
+    sale: &Sale,
+    buyer_part: &str,
+) -> Result<(Vec<Reservation>, Header), Failure> {
+    let live = live_of(lane)?;
+    let (mut reservations, mut header, grace) = read_as_kept(lane, &live, sale, buyer_part).await?;
+    let is_over = |r: &Reservation| r.state != r.state_at(header.sale_clock, grace);
+    if reservations.iter().any(is_over) {
+        // Reading writes nothing. Shown as expired it must stay so: the clocks are noted first, and those count.
+        let Header { time, sale_clock, .. } = note_clocks(lane, &live, sale).await?;
+        header = Header { time, sale_clock, ..header };
+        sale.kept().is_late_by(&header);
+    }
+    for reservation in &mut reservations {
+        reservation.state = reservation.state_at(header.sale_clock, grace);
+    }
+    Ok((reservations, header))
+}
+
+fn live_of<D: Dial>(lane: &Lane<D>) -> Result<Live<D::Conn>, Failure> {
+    lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))
+}
+
+/// The reservations as the ledger has them, and the grace of the sale, in ms.
+async fn read_as_kept<D: Dial>(
+    lane: &Lane<D>,
+    live: &Live<D::Conn>,
+    sale: &Sale,
+    buyer_part: &str,
+) -> Result<(Vec<Reservation>, Header, i64), Failure> {
+    let args = [buyer_part, &sale.identity(&live.run_id), &sale.known().to_string()];
+    let reply = lane.call(live, Script::Reservations, &sale.keys, &args).await;
+    let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
+    let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
+    let mut kept = sale.kept();
+    // Nor may it be said of a buyer that he has none.
+    let may_tell = kept.may_tell(&live.run_id)
+        && reservations.iter().all(|reservation| kept.show(&live.run_id, reservation, &header));
+    drop(kept);
+    may_tell.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
+}
+
+/// One reservation in its present state.
+pub async fn get<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
+    if !by.may_see(id) {
+        return Change::NotFound;
+    }
+    match read(lane, sale, &id[..BUYER_CHARS]).await {
+        Ok((list, header)) => match list.into_iter().find(|r| r.id == id) {
+            Some(reservation) => Change::Done(Box::new(reservation), header),
+            None => Change::NotFound,
+        },
+        Err(failure) => unread(sale, &failure),
+    }
+}
+
+/// Reading changes nothing: whatever failed, it was not done.
+fn unread(sale: &Sale, failure: &Failure) -> Change {
+    tracing::debug!(sale = sale.id, %failure, "a reservation could not be read");
+    Change::NotTaken(failure.shed())
+}
+
+/// Confirms a hold that was paid with `payment` at `version`.
+pub async fn confirm<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, payment: &str, version: u64) -> Change {
+    let args = |identity: &str| {
+        vec![
+            identity.to_owned(),
+            sale.known().to_string(),
+            id.to_owned(),
+            payment.to_owned(),
+            version.to_string(),
+        ]
+    };
+    change(lane, sale, id, Script::Confirm, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+}
+
+/// Cancels a reservation.
+pub async fn cancel<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
+    if !by.may_see(id) {
+        return Change::NotFound;
+    }
+    let args = |identity: &str| {
+        vec![identity.to_owned(), sale.known().to_string(), id.to_owned(), by.word().to_owned()]
+    };
+    change(lane, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+}
+
+/// Changes what is reserved, all of it or nothing.
+pub async fn amend<D: Dial>(
+    lane: &Lane<D>,
+    sale: &Arc<Sale>,
+    id: &str,
+    by: By<'_>,
+    wanted: &Amendment,
+) -> Change {
+    if !by.may_see(id) {
+        return Change::NotFound;
+    }
+    let mut last = Change::NotTaken(Shed::Ledger);
+    for _ in 0..AMEND_TRIES {
+        // The scripts know no definition, so what the reservation shall be is put together here and
+        // its version makes sure that it still was as read. Whether it is too late is for the script to say.
+        let list = match live_of(lane) {
+            Ok(live) => read_as_kept(lane, &live, sale, &id[..BUYER_CHARS]).await,
+            Err(failure) => Err(failure),
+        };
+        let current = match list {
+            Ok((list, ..)) => list.into_iter().find(|r| r.id == id),
+            Err(failure) => return unread(sale, &failure),
+        };
+        let Some(current) = current else { return Change::NotFound };
+        if !matches!(current.state, State::Held | State::Confirmed) {
+            return Change::NotHeld(Box::new(current));
+        }
+        let catalogue = sale.memory().catalogue.clone();
+        let next = wanted.over(&current);
+        let unknown = amendment::unknown_changes(&catalogue, &current, &next);
+        let limited =
+            |name: &String| catalogue.place(name).is_some_and(|place| catalogue.items()[place].limited);
+        let without_limit: Vec<String> =
+            next.items().into_iter().chain(current.items()).filter(|name| !limited(name)).collect();
+        // The ledger says so, if this is the definition that it has.
+        let model = if unknown.is_empty() { &next.model } else { "?" };
+        let args = |identity: &str| {
+            let dash = |text: String| {
+                if text.is_empty() { "-".to_owned() } else { text }
+            };
+            let mut args = vec![
+                identity.to_owned(),
+                catalogue.revision.to_string(),
+                sale.known().to_string(),
+                id.to_owned(),
+                current.version.to_string(),
+                by.word().to_owned(),
+                model.to_owned(),
+                dash(next.packages.join(",")),
+                dash(next.store.clone().unwrap_or_default()),
+                dash(next.unavailable.join(",")),
+            ];
+            args.extend(without_limit.clone());
+            args
+        };
+        last = match change(lane, sale, id, Script::Amend, args).await {
+            Ok(changed @ Change::Changed(_)) => changed,
+            Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
+            Ok(done) => return done,
+            Err(Failure::Refused(Refusal::Revision(revision))) => {
+                // The new definition is on its way to us through the journal.
+                let wait = crate::projection::memory::MEMORY_AGE_MAX;
+                let _ = tokio::time::timeout(wait, sale.revision_reached(revision)).await;
+                Change::NotTaken(Shed::Ledger)
+            }
+            Err(failure) => return failed(sale, &failure),
+        };
+    }
+    last
+}
+
+async fn change<D: Dial>(
+    lane: &Lane<D>,
+    sale: &Sale,
+    id: &str,
+    script: Script,
+    args: impl Fn(&str) -> Vec<String>,
+) -> Result<Change, Failure> {
+    let live = live_of(lane)?;
+    let reply = lane.call(&live, script, &sale.keys, &args(&sale.identity(&live.run_id))).await;
+    let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
+    let (change, header) = read_change(id, &reply)?;
+    if !keep(sale, &live.run_id, script, id, &change, header, &reply) {
+        return Err(Failure::Unknown(MOVED.to_owned()));
+    }
+    header.inspect(|header| sale.saw(header.sequence));
+    Ok(change)
+}
+
+/// Keeps a change that is about to be told, made now or found made, and what a refusal goes by; `false`: it must not be told.
+fn keep(
+    sale: &Sale,
+    run_id: &str,
+    script: Script,
+    id: &str,
+    change: &Change,
+    header: Option<Header>,
+    reply: &[Value],
+) -> bool {
+    let mut kept = sale.kept();
+    let Some(header) = header.filter(|_| kept.may_tell(run_id)) else {
+        return kept.may_tell(run_id);
+    };
+    let kind = match script {
+        Script::Amend => "amend",
+        Script::Confirm => "confirm",
+        _ => "cancel",
+    };
+    if let (Change::Done(reservation, _), Some(row)) = (change, reply.get(2))
+        && let [.., _, sequence] = reservation.changes[..]
+    {
+        // The buyer's name is in the record already: the reservation was made by another change.
+        let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
+        let (at, clock) = (header.time, header.sale_clock);
+        return kept.tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows });
+    }
+    match change {
+        Change::NotHeld(r) if r.state == State::Held || is_late(reply) => {
+            kept.is_late_by(&header);
+            true
+        }
+        // Whatever made it so must not be lost: its own caller may have got no answer. What only made the reservation is left
+        // out: that takes its buyer's name, too.
+        Change::NotHeld(r) | Change::Changed(r) | Change::Spent(r) | Change::PaymentConflict(r)
+            if r.changes.len() > 1 =>
+        {
+            kept.show(run_id, &Reservation { buyer: NAMELESS.into(), ..(**r).clone() }, &header)
+        }
+        _ => true,
+    }
+}
+
+/// Whether a script refuses a call for coming after deadline and grace.
+fn is_late(reply: &[Value]) -> bool {
+    reply.first().and_then(text).as_deref() == Some("late")
+}
+
+/// What a script that changes a reservation says became of it, and the header, if there is one.
+pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<Header>), Failure> {
+    let word = reply.first().and_then(text).unwrap_or_default();
+    if word == "not-found" {
+        return Ok((Change::NotFound, None));
+    }
+    let header = Header::of(reply)?;
+    if word == "unknown-item" {
+        return Ok((Change::UnknownItem(Vec::new()), Some(header)));
+    }
+    if word == "sold-out" {
+        let items: Option<Vec<String>> = reply[2..].iter().map(text).collect();
+        let items = items.filter(|items| !items.is_empty() && !items.iter().any(String::is_empty));
+        let items = items.ok_or_else(|| Failure::unreadable("sold-out without items"))?;
+        return Ok((Change::SoldOut { items, is_final: header.held == 0 }, Some(header)));
+    }
+    let row = reply.get(2).and_then(text).unwrap_or_default();
+    // The buyer's name is not in the row and not needed: a caller sees only what is his.
+    let reservation = Reservation::from_row(&id[..BUYER_CHARS], "", &row)
+        .filter(|reservation| reservation.id == id)
+        .map(Box::new)
+        .ok_or_else(|| Failure::unreadable(format!("a row that can't be read: {row:?}")))?;
+    let change = match word.as_str() {
+        "ok" => Change::Done(reservation, header),
+        "not-held" => Change::NotHeld(reservation),
+        // Before the sweep has come by it is kept as held.
+        "late" => Change::NotHeld(Box::new(Reservation { state: State::Expired, ..*reservation })),
+        "changed" => Change::Changed(reservation),
+        "spent" => Change::Spent(reservation),
+        "payment-conflict" => Change::PaymentConflict(reservation),
+        other => {
+            return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
+        }
+    };
+    Ok((change, Some(header)))
+}
+
+fn failed(sale: &Sale, failure: &Failure) -> Change {
+    tracing::debug!(sale = sale.id, %failure, "a change was not made");
+    match failure {
+        Failure::Unknown(_) | Failure::NotCopied { .. } => Change::Unknown,
+        Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_) => {
+            Change::NotTaken(failure.shed())
+        }
+    }
+}

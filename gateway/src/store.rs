@@ -1,0 +1,23 @@
+//! The ledger: the only code that talks to Redis. What is decided is decided by the Lua scripts.
+
+mod access;
+pub mod acl;
+pub mod address;
+mod cluster;
+pub mod dial;
+pub mod durability;
+pub mod fit;
+pub mod journal;
+pub mod keys;
+pub mod lane;
+pub mod lanes;
+pub(crate) mod outage;
+pub mod pool;
+pub(crate) mod record;
+pub mod reply;
+pub mod scripts;
+mod sentinel;
+
+pub use pool::{Connection, POOL_USE, Pool};
+
+pub(crate) use pool::{checkout, checkout_each};

@@ -1,0 +1,226 @@
+//! Connections for all that is not hot. Behind sentinels they go to whichever Redis is the primary by now, in a cluster to
+//! the master that has the key.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use deadpool_redis::{Hook, Manager, PoolError, Runtime};
+use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ServerErrorKind};
+use tokio::sync::Mutex;
+
+use crate::store::acl;
+use crate::store::cluster::{Cluster, Conn, Master};
+use crate::store::dial::{Dial, Redis};
+use crate::store::keys::{SALES, slot_of};
+use crate::store::scripts::Failure;
+use crate::telemetry::uses::RedisUse;
+
+/// How the pool fares: whoever has a pool in this process talks to the same Redis.
+pub static POOL_USE: RedisUse = RedisUse::new();
+
+/// Between two questions to sentinels who the primary is. A former one may go on answering, as a replica.
+const ASK: Duration = Duration::from_secs(1);
+
+/// How often one goes after a slot that has moved: nodes hear of it one after the other.
+const MOVED_MAX: usize = 10;
+
+/// A connection of a pool.
+pub type Connection = Conn<deadpool_redis::Connection>;
+
+/// Connections to a Redis, or to each master of a cluster, so many at a time. Every checkout is checked by a `PING`.
+#[derive(Clone)]
+pub struct Pool(Arc<Inner>);
+
+struct Inner {
+    redis: Redis,
+    size: usize,
+    current: Mutex<Option<Current>>,
+    /// Of each master of a cluster, by its address.
+    members: Mutex<HashMap<Arc<str>, deadpool_redis::Pool>>,
+}
+
+struct Current {
+    pool: deadpool_redis::Pool,
+    /// Where its connections go to, and when that was asked.
+    to: String,
+    asked: Instant,
+    /// A server at the other end of one of its connections is not the primary: new ones may lead to another.
+    left: Arc<AtomicBool>,
+    /// See [`Dial::moves`], as it was when the pool was made.
+    moves: u64,
+}
+
+impl Current {
+    fn is_left(&self, redis: &Redis) -> bool {
+        self.left.load(Relaxed) || self.moves != redis.moves()
+    }
+}
+
+impl Pool {
+    pub(crate) fn of(redis: Redis, size: usize) -> Self {
+        Self(Arc::new(Inner { redis, size, current: Mutex::new(None), members: Mutex::default() }))
+    }
+
+    /// Where its connections go to.
+    #[must_use]
+    pub fn redis(&self) -> &Redis {
+        &self.0.redis
+    }
+
+    /// The pool of one master.
+    async fn member(&self, cluster: &Cluster, master: &Master) -> Result<deadpool_redis::Pool, String> {
+        let mut members = self.0.members.lock().await;
+        if let Some(pool) = members.get(&master.address) {
+            return Ok(pool.clone());
+        }
+        members.retain(|address, _| cluster.has(address));
+        let pool = build(&self.0.redis, master.client.get_connection_info().clone(), self.0.size)?;
+        members.insert(master.address.clone(), pool.clone());
+        Ok(pool)
+    }
+
+    /// Leaves its connections: what is at their other end can't be the ledger. The next ones are opened anew, and may lead elsewhere.
+    pub(crate) async fn leave(&self) {
+        if let Some(current) = &*self.0.current.lock().await {
+            current.left.store(true, Relaxed);
+        }
+    }
+
+    /// The pool of the primary, and what says that its connections are to be left.
+    async fn current(&self) -> Result<(deadpool_redis::Pool, Arc<AtomicBool>), String> {
+        let Inner { redis, size, current, .. } = &*self.0;
+        let mut slot = current.lock().await;
+        if let Some(current) = &*slot
+            && (redis.is_fixed() || current.asked.elapsed() < ASK)
+            && !current.is_left(redis)
+        {
+            return Ok((current.pool.clone(), current.left.clone()));
+        }
+        let asked = Instant::now();
+        let info = match (redis.primary(SALES).await, &mut *slot) {
+            (Ok(client), _) => client.get_connection_info().clone(),
+            // The sentinels are away, which says nothing of Redis.
+            (Err(_), Some(current)) => {
+                current.asked = Instant::now();
+                return Ok((current.pool.clone(), current.left.clone()));
+            }
+            (Err(error), None) => return Err(error.to_string()),
+        };
+        let to = info.addr().to_string();
+        match &mut *slot {
+            Some(current) if current.to == to && !current.is_left(redis) => {
+                current.asked = asked;
+                Ok((current.pool.clone(), current.left.clone()))
+            }
+            slot => {
+                if slot.as_ref().is_some_and(|before| before.to != to) {
+                    redis.has_moved();
+                }
+                let (pool, left) = (build(redis, info, *size)?, Arc::<AtomicBool>::default());
+                let moves = redis.moves();
+                *slot = Some(Current { pool: pool.clone(), to, asked, left: left.clone(), moves });
+                Ok((pool, left))
+            }
+        }
+    }
+}
+
+fn build(redis: &Redis, info: ConnectionInfo, size: usize) -> Result<deadpool_redis::Pool, String> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(redis.connect_timeout()))
+        .set_response_timeout(Some(redis.answer_timeout().max(Duration::from_secs(10))));
+    let manager = Manager::new_with_config(info, config).map_err(|e| e.to_string())?;
+    let wait = Some(redis.connect_timeout() + redis.answer_timeout());
+    deadpool_redis::Pool::builder(manager)
+        .max_size(size)
+        .wait_timeout(wait)
+        .create_timeout(wait)
+        .recycle_timeout(wait)
+        .runtime(Runtime::Tokio1)
+        .post_create(Hook::sync_fn(|_, _| {
+            POOL_USE.connected();
+            Ok(())
+        }))
+        .build()
+        .map_err(|e| e.to_string())
+}
+
+/// A connection for something that is not hot, and for this key and those of its slot. In a cluster it is to a master that
+/// has just said that it has them: nothing that writes is ever sent to two.
+pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failure> {
+    let Some(cluster) = pool.0.redis.cluster() else {
+        let (current, left) = pool.current().await.map_err(|why| out_of_reach(pool, &why))?;
+        return open(pool, current, Some(left)).await;
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let master =
+            cluster.find(slot_of(key)).await.map_err(|error| out_of_reach(pool, &error.to_string()))?;
+        let member = pool.member(cluster, &master).await.map_err(|why| out_of_reach(pool, &why))?;
+        let mut conn = open(pool, member, None).await?;
+        match redis::cmd("EXISTS").arg(key).query_async::<i64>(&mut conn).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) && tries < MOVED_MAX => {
+                cluster.look_now().await;
+            }
+            // Whatever else is wrong is told to who asks for more.
+            _ => return Ok(conn),
+        }
+    }
+}
+
+/// A connection to each Redis that the ledger is in, with its address. An error means that not even one is known.
+pub(crate) async fn checkout_each(
+    pool: &Pool,
+) -> Result<Vec<(String, Result<Connection, Failure>)>, Failure> {
+    let Some(cluster) = pool.0.redis.cluster() else {
+        return Ok(vec![(pool.0.redis.address(), checkout(pool, SALES).await)]);
+    };
+    let masters = cluster.masters().await.map_err(|error| out_of_reach(pool, &error.to_string()))?;
+    let one = async |master: Arc<Master>| {
+        let connection = match pool.member(cluster, &master).await {
+            Ok(member) => open(pool, member, None).await,
+            Err(why) => Err(out_of_reach(pool, &why)),
+        };
+        (master.address.to_string(), connection)
+    };
+    Ok(futures_util::future::join_all(masters.into_iter().map(one)).await)
+}
+
+async fn open(
+    of: &Pool,
+    pool: deadpool_redis::Pool,
+    left: Option<Arc<AtomicBool>>,
+) -> Result<Connection, Failure> {
+    let cluster = of.0.redis.cluster();
+    let look_again = || cluster.iter().for_each(|cluster| cluster.look_again());
+    let wait = pool.timeouts().wait.unwrap_or(Duration::MAX);
+    let Ok(connection) = tokio::time::timeout(wait, pool.get()).await else {
+        // The pool would try one idle connection after the other, each for as long. If one is dead,
+        // so are the others, mostly: the next who comes shall have a new one.
+        pool.retain(|_, _| false);
+        look_again();
+        return Err(out_of_reach(of, "no answer in time"));
+    };
+    match connection {
+        Ok(conn) => {
+            POOL_USE.answered();
+            Ok(Conn { conn, cluster: cluster.cloned(), left })
+        }
+        Err(error) => {
+            look_again();
+            Err(match error {
+                PoolError::Backend(error) => out_of_reach(of, &acl::explain(&error)),
+                PoolError::Timeout(_) => out_of_reach(of, "no answer in time"),
+                other => out_of_reach(of, &other.to_string()),
+            })
+        }
+    }
+}
+
+fn out_of_reach(pool: &Pool, why: &str) -> Failure {
+    POOL_USE.failed(why);
+    Failure::NotDone(format!("can't reach Redis at {}: {why}", pool.0.redis.address()))
+}

@@ -1,0 +1,173 @@
+//! Which Redis is the primary, as sentinels say: `redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/SERVICE[?db=N]`, and
+//! `rediss+sentinel://` where all of it is in TLS. Asked anew for every connection, since the answer changes.
+
+use std::time::Duration;
+
+use redis::io::tcp::TcpSettings;
+use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+use redis::{
+    Client, ConnectionInfo, ErrorKind, IntoConnectionInfo, RedisConnectionInfo, RedisError, RedisResult,
+    TlsCertificates, TlsMode,
+};
+
+use crate::store::dial::{SentinelUser, user_and_hosts};
+
+/// Where sentinels listen unless something else is said.
+const PORT: u16 = 26_379;
+
+/// Some sentinels, and what they are asked for.
+pub(crate) struct Sentinels {
+    all: Vec<ConnectionInfo>,
+    service: String,
+    /// How the primary is spoken to: user, password, database.
+    primary: RedisConnectionInfo,
+    has_tls: bool,
+    /// Whom the certificates must be signed by; `None`: a public authority.
+    trusted: Option<TlsCertificates>,
+    /// As whom the sentinels themselves are asked; `None`: without a password.
+    pub(crate) user: Option<SentinelUser>,
+    /// Without user and password.
+    shown: String,
+}
+
+impl Sentinels {
+    /// Reads a URL; `None` if it is of another kind.
+    pub(crate) fn parse(url: &str) -> Option<RedisResult<Self>> {
+        let (scheme, rest) = url.split_once("+sentinel://")?;
+        Some(Self::read(scheme, rest))
+    }
+
+    fn read(scheme: &str, rest: &str) -> RedisResult<Self> {
+        let has_tls = match scheme {
+            "redis" => false,
+            "rediss" => true,
+            _ => return Err(wrong("is neither redis+sentinel:// nor rediss+sentinel://")),
+        };
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (service, query) = path.split_once('?').unwrap_or((path, ""));
+        if service.is_empty() || service.contains('/') {
+            return Err(wrong("names no service after the hosts, as in redis+sentinel://HOST:26379/SERVICE"));
+        }
+        let (user, hosts) = user_and_hosts(authority);
+        let db = match query.split_once('=') {
+            None if query.is_empty() => 0,
+            Some(("db", db)) => db.parse().map_err(|_| wrong("has a db that is no number"))?,
+            _ => return Err(wrong("has something else than db=N after the service")),
+        };
+        // The crate decodes user and password.
+        let primary = format!("redis://{user}primary/{db}").into_connection_info()?;
+        let one = |host: &str| format!("{scheme}://{}", with_port(host)).into_connection_info();
+        let all =
+            hosts.split(',').filter(|host| !host.is_empty()).map(one).collect::<RedisResult<Vec<_>>>()?;
+        if all.is_empty() {
+            return Err(wrong("names no sentinel"));
+        }
+        Ok(Self {
+            all,
+            service: service.to_owned(),
+            primary: primary.redis_settings().clone(),
+            has_tls,
+            trusted: None,
+            user: None,
+            shown: format!("{scheme}+sentinel://{hosts}/{service}"),
+        })
+    }
+
+    /// Trusts certificates that these have signed and no others, and shows the one among them.
+    pub(crate) fn trust(&mut self, trusted: TlsCertificates) -> RedisResult<()> {
+        if !self.has_tls {
+            return Err(wrong("has no TLS: it begins with rediss+sentinel:// where it has"));
+        }
+        self.trusted = Some(trusted);
+        Ok(())
+    }
+
+    /// A client of the Redis that is the primary by what a sentinel says, and by what it says itself. Not longer than this
+    /// for each sentinel.
+    pub(crate) async fn primary(&self, patience: Duration) -> RedisResult<Client> {
+        let sentinels = self.all.iter().map(|sentinel| sentinel.addr().clone());
+        let mut asked = SentinelClientBuilder::new(sentinels, &self.service, SentinelServerType::Master)?
+            .set_client_to_redis_db(self.primary.db())
+            .set_client_to_redis_tcp_settings(TcpSettings::default().set_nodelay(true));
+        if let Some(user) = self.primary.username() {
+            asked = asked.set_client_to_redis_username(user);
+        }
+        if let Some(password) = self.primary.password() {
+            asked = asked.set_client_to_redis_password(password);
+        }
+        if self.has_tls {
+            asked = asked.set_client_to_redis_tls_mode(TlsMode::Secure);
+        }
+        if let Some(trusted) = &self.trusted {
+            asked = asked.set_client_to_redis_certificates(trusted.clone());
+            asked = asked.set_client_to_sentinel_certificates(trusted.clone());
+        }
+        if let Some(SentinelUser { username, password }) = &self.user {
+            asked = asked.set_client_to_sentinel_password(password);
+            if let Some(username) = username {
+                asked = asked.set_client_to_sentinel_username(username);
+            }
+        }
+        let mut asked = asked.build()?;
+        let patience = patience.saturating_mul(u32::try_from(self.all.len()).unwrap_or(u32::MAX));
+        match tokio::time::timeout(patience, asked.async_get_client()).await {
+            Ok(found) => found,
+            Err(_) => Err(RedisError::from((ErrorKind::Io, "no sentinel answers in time"))),
+        }
+    }
+
+    /// Without user and password.
+    pub(crate) fn shown(&self) -> &str {
+        &self.shown
+    }
+}
+
+fn wrong(why: &'static str) -> RedisError {
+    RedisError::from((ErrorKind::InvalidClientConfig, why))
+}
+
+/// The crate would take the port of a Redis.
+fn with_port(host: &str) -> String {
+    let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
+    if after.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+
+    fn read(url: &str) -> Result<Sentinels, String> {
+        Sentinels::parse(url).unwrap().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn hosts_service_user_and_database_are_read_and_the_password_is_not_shown() {
+        let read = read("redis+sentinel://gate:p%40ss@a,b:26380,[::1]/ledger?db=2").unwrap();
+        let hosts: Vec<String> = read.all.iter().map(|info| info.addr().to_string()).collect();
+        assert_eq!(hosts, ["a:26379", "b:26380", "::1:26379"]);
+        assert_eq!((read.service.as_str(), read.has_tls), ("ledger", false));
+        let settings = &read.primary;
+        assert_eq!(
+            (settings.username(), settings.password(), settings.db()),
+            (Some("gate"), Some("p@ss"), 2)
+        );
+        assert_eq!(read.shown(), "redis+sentinel://a,b:26380,[::1]/ledger");
+        assert!(Sentinels::parse("redis://a:1").is_none() && Sentinels::parse("unix:/x").is_none());
+    }
+
+    #[test]
+    fn a_url_that_is_none_says_what_is_wrong_with_it() {
+        for (bad, words) in [
+            ("valkey+sentinel://a/ledger", "neither"),
+            ("redis+sentinel://a", "names no service"),
+            ("redis+sentinel://a/", "names no service"),
+            ("redis+sentinel:///ledger", "names no sentinel"),
+            ("redis+sentinel://a/ledger?db=x", "no number"),
+            ("redis+sentinel://a/ledger?x=1", "something else"),
+        ] {
+            assert!(read(bad).err().unwrap().contains(words), "{bad}");
+        }
+        assert!(read("rediss+sentinel://a/ledger").unwrap().has_tls);
+    }
+}

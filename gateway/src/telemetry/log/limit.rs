@@ -1,0 +1,108 @@
+//! Limits how many lines each place in the code may log: a peer or a loop that fails again and again fills no disk.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::callsite::Identifier;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+/// Lines of one place in the code in each window.
+const LINES_MAX: u32 = 200;
+/// The same for debug and trace, which an operator has asked for.
+const DEBUG_LINES_MAX: u32 = 6_000;
+/// How long a window is.
+const WINDOW: Duration = Duration::from_secs(60);
+
+static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// Of the line that is being written: how many like it were left out before.
+    static BEFORE: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Lines that were left out so far.
+pub(crate) fn left_out() -> u64 {
+    LEFT_OUT.load(Ordering::Relaxed)
+}
+
+/// How many lines like the one that is being written were left out before it; asked once.
+pub(crate) fn left_out_before() -> u64 {
+    BEFORE.take()
+}
+
+/// A layer that disables events of a place that has logged too much.
+#[derive(Default)]
+pub(crate) struct Limit {
+    /// As many as there are places that log.
+    places: Mutex<HashMap<Identifier, Place>>,
+}
+
+impl<S: Subscriber> Layer<S> for Limit {
+    fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
+        let most = if *event.metadata().level() > Level::INFO { DEBUG_LINES_MAX } else { LINES_MAX };
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        match places.entry(event.metadata().callsite()).or_insert(Place::new(now)).admit(now, most) {
+            Some(before) => {
+                BEFORE.set(before);
+                true
+            }
+            None => {
+                LEFT_OUT.fetch_add(1, Ordering::Relaxed);
+                false
+            }
+        }
+    }
+}
+
+/// A place in the code that logs.
+struct Place {
+    since: Instant,
+    written: u32,
+    left_out: u64,
+}
+
+impl Place {
+    fn new(now: Instant) -> Self {
+        Self { since: now, written: 0, left_out: 0 }
+    }
+
+    /// Whether one more line is written: then with how many were left out before it.
+    fn admit(&mut self, now: Instant, most: u32) -> Option<u64> {
+        if now.saturating_duration_since(self.since) >= WINDOW {
+            (self.since, self.written) = (now, 0);
+        }
+        if self.written == most {
+            self.left_out += 1;
+            return None;
+        }
+        self.written += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_has_so_many_lines_a_window_and_says_what_was_left_out() {
+        let start = Instant::now();
+        let mut place = Place::new(start);
+        let mut at = |ms, most| place.admit(start + Duration::from_millis(ms), most);
+        for ms in [0, 1, 59_998] {
+            assert_eq!(at(ms, 3), Some(0));
+        }
+        assert_eq!((at(59_999, 3), at(59_999, 3)), (None, None));
+        assert_eq!(
+            (at(60_000, 3), at(60_001, 3), at(60_002, 3), at(60_003, 3)),
+            (Some(2), Some(0), Some(0), None)
+        );
+        assert_eq!((at(119_999, 3), at(120_000, 3)), (None, Some(2)));
+    }
+}

@@ -1,0 +1,222 @@
+//! Writes log lines to standard error on a thread of its own, so that a reader that stops reading delays no other thread.
+
+use std::io::{self, Write};
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// Lines that wait to be written, in bytes; past it lines are dropped and counted.
+pub(crate) const WAITING_BYTES_MAX: usize = 1 << 20;
+/// Before a write to a descriptor that is full and does not block is tried again.
+const FULL_RETRY: Duration = Duration::from_millis(20);
+
+static QUEUE: Queue = Queue::new();
+static HAS_WRITER: AtomicBool = AtomicBool::new(false);
+
+/// Starts the thread that writes.
+pub(crate) fn start() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let started = thread::Builder::new().name("log".to_owned()).spawn(|| QUEUE.write_to(io::stderr()));
+        // Without the thread all lines are dropped, and counted as soon as the queue is full.
+        HAS_WRITER.store(started.is_ok(), Ordering::Relaxed);
+    });
+}
+
+/// Queues a line with its line end.
+pub(crate) fn push(line: &[u8]) {
+    QUEUE.push(line);
+}
+
+/// Waits until all that is queued has been written, for so long at most.
+pub(crate) fn flush(most: Option<Duration>) {
+    if HAS_WRITER.load(Ordering::Relaxed) {
+        QUEUE.flush(most);
+    }
+}
+
+/// Lines that were dropped so far, since nothing read them.
+pub(crate) fn dropped() -> u64 {
+    QUEUE.dropped.load(Ordering::Relaxed)
+}
+
+/// What a log layer writes to: each event is one write.
+pub(crate) struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Lines on their way to one output.
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    dropped: AtomicU64,
+}
+
+struct State {
+    waiting: Vec<u8>,
+    is_writing: bool,
+}
+
+impl Queue {
+    const fn new() -> Self {
+        let state = State { waiting: Vec::new(), is_writing: false };
+        Self { state: Mutex::new(state), changed: Condvar::new(), dropped: AtomicU64::new(0) }
+    }
+
+    /// What a panicking thread leaves behind is whole lines.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut state = self.state();
+        if state.waiting.len() + line.len() > WAITING_BYTES_MAX {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        state.waiting.extend_from_slice(line);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn flush(&self, most: Option<Duration>) {
+        let is_busy = |state: &mut State| !state.waiting.is_empty() || state.is_writing;
+        let state = self.state();
+        match most {
+            Some(most) => drop(self.changed.wait_timeout_while(state, most, is_busy)),
+            None => drop(self.changed.wait_while(state, is_busy)),
+        }
+    }
+
+    /// Writes what comes, for ever.
+    fn write_to(&self, mut out: impl Write) {
+        let mut reported = 0;
+        loop {
+            reported = self.write_once(&mut out, reported);
+        }
+    }
+
+    /// Waits for lines, writes them, and reports what was dropped once it can be read. Returns how many were reported.
+    fn write_once(&self, out: &mut impl Write, reported: u64) -> u64 {
+        let is_empty = |state: &mut State| state.waiting.is_empty();
+        let waited = self.changed.wait_while(self.state(), is_empty);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        let lines = mem::take(&mut state.waiting);
+        state.is_writing = true;
+        drop(state);
+        let lost = write_all(out, &lines);
+        let dropped = self.dropped.fetch_add(lost, Ordering::Relaxed) + lost;
+        let is_news = lost == 0 && dropped > reported;
+        if is_news {
+            let lines = dropped - reported;
+            tracing::warn!(
+                lines,
+                "log lines were dropped: nothing read standard error, or it could not be written"
+            );
+        }
+        self.state().is_writing = false;
+        self.changed.notify_all();
+        if is_news { dropped } else { reported }
+    }
+}
+
+/// Returns how many lines were not written.
+fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> u64 {
+    while !bytes.is_empty() {
+        match out.write(bytes) {
+            Ok(written) if written > 0 => bytes = &bytes[written..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => thread::sleep(FULL_RETRY),
+            Ok(_) | Err(_) => return memchr::memchr_iter(b'\n', bytes).count() as u64,
+        }
+    }
+    0
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// An output that takes a write only when the test says so, and as it says.
+    struct Gate {
+        writes: Sender<Vec<u8>>,
+        outcomes: Receiver<io::Result<usize>>,
+    }
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.writes.send(bytes.to_vec());
+            self.outcomes
+                .recv()
+                .unwrap_or_else(|_| Err(io::ErrorKind::BrokenPipe.into()))
+                .map(|most| most.min(bytes.len()))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn gate() -> (Arc<Queue>, Receiver<Vec<u8>>, Sender<io::Result<usize>>) {
+        let queue = Arc::new(Queue::new());
+        let (writes, seen) = channel();
+        let (answer, outcomes) = channel();
+        let of_thread = queue.clone();
+        thread::spawn(move || of_thread.write_to(Gate { writes, outcomes }));
+        (queue, seen, answer)
+    }
+
+    #[test]
+    fn nothing_waits_for_an_output_that_blocks_and_what_is_dropped_is_counted() {
+        let (queue, seen, answer) = gate();
+        queue.push(b"first\n");
+        assert_eq!(seen.recv().unwrap(), b"first\n");
+        // The output blocks now. As much as fits waits, and no more.
+        let line = [&[b'x'; 1023][..], b"\n"].concat();
+        for _ in 0..2 * WAITING_BYTES_MAX / line.len() {
+            queue.push(&line);
+        }
+        let fits = (WAITING_BYTES_MAX / line.len()) as u64;
+        assert_eq!(queue.dropped.load(Ordering::Relaxed), fits);
+        assert_eq!(queue.state().waiting.len(), WAITING_BYTES_MAX);
+        queue.flush(Some(Duration::from_millis(1)));
+        // It goes on: all that waited is written, also in parts.
+        answer.send(Ok(usize::MAX)).unwrap();
+        assert_eq!(seen.recv().unwrap().len(), WAITING_BYTES_MAX);
+        answer.send(Ok(1000)).unwrap();
+        answer.send(Err(io::ErrorKind::WouldBlock.into())).unwrap();
+        answer.send(Err(io::ErrorKind::Interrupted.into())).unwrap();
+        answer.send(Ok(usize::MAX)).unwrap();
+        queue.flush(None);
+        assert_eq!(queue.dropped.load(Ordering::Relaxed), fits);
+    }
+
+    #[test]
+    fn an_output_that_fails_loses_its_lines_and_not_the_writer() {
+        let (queue, seen, answer) = gate();
+        answer.send(Ok(4)).unwrap();
+        answer.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+        queue.push(b"one\ntwo\n");
+        queue.flush(None);
+        assert_eq!(queue.dropped.load(Ordering::Relaxed), 1);
+        answer.send(Ok(usize::MAX)).unwrap();
+        queue.push(b"three\n");
+        queue.flush(None);
+        assert_eq!(seen.try_iter().last().unwrap(), b"three\n");
+    }
+}

@@ -1,0 +1,54 @@
+//! What commands print, and how they end.
+
+use std::io::{self, Write};
+
+use crate::store::scripts::{Failure, Refusal};
+
+/// How a command ended, other than done.
+#[derive(Debug)]
+pub enum Failed {
+    /// 1: the answer is no.
+    No(String),
+    /// 2: wrong usage or bad input.
+    Usage(String),
+    /// 3: something outside failed.
+    Outside(String),
+    /// 141: whatever read standard output has gone, as `head` does. Quiet: that is not a failure.
+    ReaderGone,
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(Refusal::Missing) => {
+                Self::Usage("there is no such sale; `gateway sale list` lists them".into())
+            }
+            Failure::Refused(Refusal::Epoch(_)) => Self::Outside(format!(
+                "{failure}. A running gateway takes it in once its ledger is found whole"
+            )),
+            other => Self::Outside(other.to_string()),
+        }
+    }
+}
+
+/// Of writing to standard output.
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::ReaderGone,
+            _ => Self::Outside(error.to_string()),
+        }
+    }
+}
+
+/// Prints to standard output.
+pub(crate) fn print(text: &str) -> Result<(), Failed> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| Failed::Outside(e.to_string()))?;
+    print(&format!("{text}\n"))
+}

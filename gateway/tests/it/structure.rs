@@ -1,0 +1,145 @@
+//! The floors of `ARCHITECTURE.md`: a file imports from its own room and from lower floors, and from nowhere else.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+const PAGE: &str = include_str!("../../ARCHITECTURE.md");
+
+/// The floor of each room, 1 the lowest, as the table in `ARCHITECTURE.md` has it: `| 3 | `store` | … |`.
+fn floors(page: &str) -> BTreeMap<&str, usize> {
+    let mut floors = BTreeMap::new();
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, floor, room, _, _] = cells[..] else { continue };
+        let (Ok(floor), Some(room)) = (floor.parse(), room.strip_prefix('`')) else { continue };
+        let twice = floors.insert(room.trim_end_matches('`'), floor);
+        assert_eq!(twice, None, "{room} has two floors");
+    }
+    floors
+}
+
+/// Every Rust file below a folder: its path from there, and its text.
+fn sources(folder: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The room of a file: `store/lane.rs` and `store.rs` are of `store`.
+fn room(file: &str) -> &str {
+    let end = file.find(['/', '.']).unwrap_or(file.len());
+    &file[..end]
+}
+
+/// The rooms that a line of this file names: after `crate::`, or after as many `super::` as lead to the root of the crate.
+fn named<'l>(file: &str, line: &'l str) -> Vec<&'l str> {
+    let depth = file.matches('/').count() + 1;
+    let to_root = "super::".repeat(depth);
+    let word = |rest: &'l str| {
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        &rest[..end]
+    };
+    let mut rooms = Vec::new();
+    for start in ["crate::", &to_root] {
+        for (at, _) in line.match_indices(start) {
+            let is_path_start = !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == ':' || c == '_');
+            let rest = &line[at + start.len()..];
+            match rest.strip_prefix('{') {
+                Some(list) if is_path_start => rooms.extend(list.split(',').map(|one| word(one.trim()))),
+                None if is_path_start => rooms.push(word(rest)),
+                _ => {}
+            }
+        }
+    }
+    rooms
+}
+
+/// What is wrong with these files, a line each.
+fn offences(files: &[(String, String)], floors: &BTreeMap<&str, usize>) -> String {
+    let mut offences = String::new();
+    for (file, text) in files {
+        let from = room(file);
+        let Some(floor) = floors.get(from) else {
+            let _ = writeln!(offences, "{file}: the room `{from}` has no floor");
+            continue;
+        };
+        for (line, number) in text.lines().zip(1..) {
+            if line.trim_end().ends_with("crate::{") {
+                let _ = writeln!(offences, "{file}:{number}: import from one module a line");
+            }
+            for to in named(file, line) {
+                if to != from && floors.get(to).is_some_and(|other| other >= floor) {
+                    let line = line.trim();
+                    let _ =
+                        writeln!(offences, "{file}:{number}: `{from}` does not stand above `{to}`: {line}");
+                }
+            }
+        }
+    }
+    offences
+}
+
+#[test]
+fn every_room_imports_from_lower_floors_only() {
+    let floors = floors(PAGE);
+    let files = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let offences = offences(&files, &floors);
+    assert!(offences.is_empty(), "see the floors in ARCHITECTURE.md:\n{offences}");
+    // Every room that has a floor is there.
+    let gone: Vec<_> =
+        floors.keys().filter(|name| files.iter().all(|(file, _)| room(file) != **name)).collect();
+    assert!(gone.is_empty(), "ARCHITECTURE.md has floors for {gone:?}");
+}
+
+#[test]
+fn an_upward_import_and_a_circle_are_found() {
+    let floors = floors(
+        "| floor | room | |\n| --- | --- | --- |\n| 3 | `api` | a |\n| 2 | `fleet` | b |\n| 2 | `http` | c |\n| 1 | `store` | d |",
+    );
+    assert_eq!(floors.len(), 4);
+    let found =
+        |file: &str, line: &str| offences(&[(file.to_owned(), format!("//! A file.\n{line}\n"))], &floors);
+    for (file, fine) in [
+        ("api/route.rs", "use crate::store::keys::Keys;"),
+        ("api/route.rs", "use super::view::View;"),
+        ("store/lane.rs", "use crate::store::keys::Keys;"),
+        ("store/lane.rs", "    let keys = other_crate::api::keys();"),
+        ("fleet.rs", "use std::{io, net};"),
+    ] {
+        assert_eq!(found(file, fine), "", "{file}: {fine}");
+    }
+    for (file, upward) in [
+        ("store/lane.rs", "use crate::api::route::Route;"),
+        ("store.rs", "    pub(crate) fn f(of: &crate::http::Peer) {"),
+        ("store/lane.rs", "use super::super::http::Peer;"),
+        ("store/lane/tests.rs", "use super::super::super::{keys, api};"),
+        ("store/lane.rs", "use crate::{domain, http::Peer};"),
+    ] {
+        let found = found(file, upward);
+        assert!(found.starts_with(&format!("{file}:2: `store` does not stand above")), "{upward}: {found:?}");
+    }
+    assert_eq!(found("store/lane.rs", "use crate::{"), "store/lane.rs:2: import from one module a line\n");
+    // On one floor nobody stands above anybody, so that two rooms can't import each other.
+    let circle = [
+        ("fleet.rs".to_owned(), "use crate::http::peer::Peer;".to_owned()),
+        ("http/peer.rs".to_owned(), "use crate::fleet::Members;".to_owned()),
+        ("cellar.rs".to_owned(), String::new()),
+    ];
+    let expected = "fleet.rs:1: `fleet` does not stand above `http`: use crate::http::peer::Peer;\n\
+                    http/peer.rs:1: `http` does not stand above `fleet`: use crate::fleet::Members;\n\
+                    cellar.rs: the room `cellar` has no floor\n";
+    assert_eq!(offences(&circle, &floors), expected);
+}
