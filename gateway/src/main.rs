@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use gateway::cli::{self, Command};
 use gateway::config::Settings;
-use gateway::serve::{Addresses, ServeError, serve};
+use gateway::serve::{Addresses, Gateway, ServeError};
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
 use gateway::telemetry::log;
 use gateway::telemetry::log::LogConfig;
@@ -59,7 +59,8 @@ fn warn_of(unknown_variables: &[String]) {
 
 fn run_server(settings: Settings) -> Result<(), Failed> {
     let config = settings.serve().map_err(|problems| Failed::Usage(problems.join("\n")))?;
-    serve(config, Scripts::new(REAL_CLOCK), tell_addresses).map_err(|error| match error {
+    let gateway = Gateway::build(config, Scripts::new(REAL_CLOCK));
+    gateway.and_then(|gateway| gateway.run(tell_addresses)).map_err(|error| match error {
         ServeError::Usage(problems) => Failed::Usage(problems.join("\n")),
         ServeError::Outside(text) => Failed::Outside(text),
     })

@@ -21,7 +21,9 @@ use tokio::time::Instant;
 
 use crate::admit::Admitted;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::decision::{Decision, Wanted};
+use crate::domain::decision::Decision;
+#[cfg(feature = "fuzzing")]
+use crate::domain::decision::Wanted;
 use crate::domain::decision::{Header, Shed};
 use crate::projection::kept::Told;
 use crate::projection::memory::Sale;

@@ -4,7 +4,7 @@ use super::eventually;
 use super::gateway::{OPS_TOKEN, Reply, SECRET, send, token};
 use super::redis::Redis;
 use gateway::config::{CommonOptions, ServeOptions, Settings};
-use gateway::serve::serve;
+use gateway::serve::Gateway;
 use gateway::store::scripts::Scripts;
 use reqwest::{Client, Method};
 use serde_json::Value;
@@ -38,7 +38,8 @@ impl Inside {
         let config = config.map_err(|problems| problems.join("\n")).unwrap();
         let (ready, addresses) = tokio::sync::oneshot::channel();
         let scripts = Scripts::new(clock);
-        std::thread::spawn(move || serve(config, scripts, |addresses| _ = ready.send(addresses)));
+        let gateway = Gateway::build(config, scripts).unwrap();
+        std::thread::spawn(move || gateway.run(|addresses| _ = ready.send(addresses)));
         let addresses = addresses.await.unwrap();
         let inside = Self {
             url: format!("http://{}", addresses.public),

@@ -1,0 +1,145 @@
+//! What a gateway does beside its requests: threads of its own, and tasks that go on for as long as it lives.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::api::worker::Shared;
+use crate::fleet;
+use crate::fleet::clock_offset::ClockOffset;
+use crate::manage::admin::Admin;
+use crate::manage::audit;
+use crate::ops::health::{Health, Readiness};
+use crate::ops::report::Reporter;
+use crate::projection::follow::follow;
+use crate::projection::memory::Sales;
+use crate::recovery::heal::Healer;
+use crate::recovery::reaper::reap;
+use crate::reserve::freshness::make_rounds;
+use crate::runtime;
+use crate::serve::ServeError;
+use crate::store::lanes::Lanes;
+use crate::store::outage::Outage;
+use crate::store::scripts::Scripts;
+use crate::store::{Pool, checkout_each};
+use crate::telemetry::labels::User;
+use crate::telemetry::metrics::Metrics;
+
+/// How often readiness is looked at for the metrics.
+const READINESS_INTERVAL: Duration = Duration::from_millis(500);
+/// Before the scripts are loaded again after Redis did not answer.
+const SCRIPTS_RETRY: Duration = Duration::from_millis(200);
+
+/// A thread that ends with the process. Without it a gateway is of no use, so its failure is logged loudly.
+pub(super) fn thread(
+    name: &str,
+    work: impl FnOnce() -> io::Result<()> + Send + 'static,
+) -> Result<(), ServeError> {
+    let told = name.to_owned();
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            if let Err(error) = work() {
+                tracing::error!(thread = told, %error, "a thread ended");
+            }
+        })
+        .map(drop)
+        .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
+}
+
+/// The follower, the reaper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
+pub(super) fn keep_ledger(
+    shared: Shared,
+    healer: Healer,
+    clock: Arc<ClockOffset>,
+    mut reporter: Reporter,
+) -> io::Result<()> {
+    runtime::run(async move {
+        let metrics = shared.metrics;
+        tokio::task::spawn_local(shared.redis.clone().keep_map());
+        let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
+        let hearsay = healer.hearsay.clone();
+        let rounds = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
+        tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), hearsay.clone()));
+        tokio::task::spawn_local(reap(lanes, healer, shared.sales.clone()));
+        let (fleet_use, follower_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
+        tokio::task::spawn_local(fleet::take_part(
+            shared.redis.clone(),
+            shared.rates,
+            fleet_use,
+            hearsay,
+            clock,
+            move || reporter.report(),
+        ));
+        follow(shared.redis, shared.scripts, shared.sales, shared.caught_up, follower_use).await;
+    })
+}
+
+/// Loads the scripts into each Redis that the ledger is in. One that comes later, or was away, is given each script when it
+/// is called for the first time.
+pub(super) async fn load_scripts(pool: Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>) {
+    let outage = Outage::of("the scripts can't be loaded yet");
+    loop {
+        match load_each(&pool, &scripts).await {
+            Ok(()) => {
+                outage.is_over();
+                return loaded.store(true, Ordering::Relaxed);
+            }
+            Err(error) => outage.goes_on(error),
+        }
+        tokio::time::sleep(SCRIPTS_RETRY).await;
+    }
+}
+
+/// An error means that one does not take them, or that none can be reached.
+async fn load_each(pool: &Pool, scripts: &Scripts) -> Result<(), String> {
+    let mut outcome = Err("no master has any slot".to_owned());
+    for (_, conn) in checkout_each(pool).await.map_err(|failure| failure.to_string())? {
+        match conn {
+            Ok(mut conn) => {
+                scripts.load(&mut conn).await.map_err(|error| error.to_string())?;
+                outcome = Ok(());
+            }
+            Err(failure) => outcome = outcome.map_err(|_| failure.to_string()),
+        }
+    }
+    outcome
+}
+
+/// Notes every now and then whether this gateway is ready, for who looks at metrics.
+pub(super) async fn watch_readiness(health: Rc<Health>, readiness: Arc<Readiness>) {
+    loop {
+        readiness.set(health.reasons().await);
+        tokio::time::sleep(READINESS_INTERVAL).await;
+    }
+}
+
+/// A full audit of every sale, again and again; drift is logged and shows in the metrics.
+pub(super) async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval.mul_f32(0.9 + 0.2 * fastrand::f32())).await;
+        let all = sales.all();
+        metrics.retain_audits(|id| all.iter().any(|sale| sale.id == id));
+        for sale in all {
+            match audit::audit(admin.pool(), admin.scripts(), &sale.id).await {
+                Ok(report) => {
+                    let problem = report.first_problem();
+                    if let Some(problem) = &problem {
+                        tracing::error!(
+                            sale = sale.id,
+                            sequence = report.sequence,
+                            problem,
+                            "the audit found drift"
+                        );
+                    }
+                    let problems = i64::try_from(report.problems.len()).unwrap_or(i64::MAX);
+                    let drift = report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems;
+                    metrics.audited((&sale.id, sale.incarnation()), drift, problem);
+                }
+                Err(failure) => tracing::warn!(sale = sale.id, %failure, "no audit"),
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! The files of a serving gateway: keys, tokens of operators, certificates. Loaded at the start, and again when they change.
+
+use std::sync::Arc;
+
+use crate::config::ServeConfig;
+use crate::http::tls::Tls;
+use crate::identify::Keys;
+use crate::identify::ops_tokens::OpsTokens;
+use crate::ops::files::WatchedFiles;
+use crate::serve::ServeError;
+use crate::serve::signals::Signals;
+use crate::telemetry::labels::WatchedFile;
+
+/// What was read from them.
+pub(super) struct Files {
+    pub(super) keys: Arc<Keys>,
+    pub(super) tokens: Arc<OpsTokens>,
+    pub(super) tls: Option<Arc<Tls>>,
+    pub(super) ops_tls: Option<Arc<Tls>>,
+}
+
+impl Files {
+    /// Loads all; fails with every mistake in every file at once.
+    pub(super) fn load(config: &ServeConfig) -> Result<Self, ServeError> {
+        let keys = Keys::load(&config.auth);
+        let tokens = OpsTokens::load(&config.ops_token_file);
+        let [tls, ops_tls] = [&config.tls, &config.ops_tls]
+            .map(|files| files.as_ref().map(Tls::load).transpose().map(|tls| tls.map(Arc::new)));
+        match (keys, tokens, tls, ops_tls) {
+            (Ok(keys), Ok(tokens), Ok(tls), Ok(ops_tls)) => {
+                keys.log_findings();
+                Ok(Self { keys: Arc::new(keys), tokens: Arc::new(tokens), tls, ops_tls })
+            }
+            (keys, tokens, tls, ops_tls) => {
+                let problems = [keys.err(), tokens.err(), tls.err(), ops_tls.err()];
+                Err(ServeError::Usage(problems.into_iter().flatten().flatten().collect()))
+            }
+        }
+    }
+
+    /// Reads them again while the gateway runs, at every hang-up at once.
+    pub(super) fn watch(&self, files: &Arc<WatchedFiles>, signals: &Signals) {
+        let Self { keys, tokens, tls, ops_tls } = self;
+        let file = if keys.are_public() { WatchedFile::AuthJwks } else { WatchedFile::AuthSecret };
+        tokio::task::spawn_local(files.clone().watch(
+            file,
+            (keys.clone(), signals.hangups()),
+            Keys::reload_if_changed,
+            1,
+        ));
+        let ops_tokens = (tokens.clone(), signals.hangups());
+        let reload = OpsTokens::reload_if_changed;
+        tokio::task::spawn_local(files.clone().watch(WatchedFile::OpsTokens, ops_tokens, reload, 1));
+        for (file, tls) in [(WatchedFile::Tls, tls), (WatchedFile::OpsTls, ops_tls)] {
+            if let Some(tls) = tls {
+                // Certificate and key are replaced one after the other.
+                tokio::task::spawn_local(files.clone().watch(
+                    file,
+                    (tls.clone(), signals.hangups()),
+                    Tls::reload_if_changed,
+                    2,
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The ports of a gateway: taken before any work starts, so that what listens is known.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use crate::config::ServeConfig;
+use crate::http::bind::bind;
+use crate::serve::{Addresses, ServeError};
+
+/// Its listeners.
+pub(super) struct Ports {
+    /// For apps, one for each worker.
+    pub(super) public: Vec<TcpListener>,
+    /// For ops.
+    pub(super) ops: TcpListener,
+}
+
+impl Ports {
+    /// Takes them; also says where they are.
+    pub(super) fn bind(config: &ServeConfig) -> Result<(Self, Addresses), ServeError> {
+        let taken = |what, address: SocketAddr| {
+            move |e: io::Error| ServeError::Outside(format!("can't listen on {address} ({what}): {e}"))
+        };
+        let public = bind(config.listen, config.workers).map_err(taken("--listen", config.listen))?;
+        let ops = bind(config.ops_listen, 1)
+            .map_err(taken("--ops-listen", config.ops_listen))?
+            .pop()
+            .ok_or_else(|| ServeError::Outside("no ops listener".into()))?;
+        let address =
+            |listener: &TcpListener| listener.local_addr().map_err(|e| ServeError::Outside(e.to_string()));
+        let addresses =
+            Addresses { public: public.first().map_or(Ok(config.listen), address)?, ops: address(&ops)? };
+        Ok((Self { public, ops }, addresses))
+    }
+}
