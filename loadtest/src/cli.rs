@@ -27,8 +27,11 @@ pub(crate) struct Cli {
 }
 
 /// Where the options of the gateway stand.
-const GATEWAY: &[&str] =
-    &[include_str!("../../gateway/src/cli/args.rs"), include_str!("../../gateway/src/config/options.rs")];
+const GATEWAY: &[&str] = &[
+    include_str!("../../gateway/src/cli/args.rs"),
+    include_str!("../../gateway/src/config/options.rs"),
+    include_str!("../../gateway/src/doctor/args.rs"),
+];
 
 /// Variables of this process that mean nothing to any command.
 pub(crate) fn unknown_variables() -> variables::Unknown {
