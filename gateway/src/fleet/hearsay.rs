@@ -140,12 +140,15 @@ impl Hearsay {
     }
 
     /// A peer writes its heartbeat and reads the members in one call. Its first one after this gateway's has read this
-    /// gateway; when its second one is there, it has taken that in.
+    /// gateway; when its second one is there, it has taken that in. One that drains is not waited for.
     fn join(&self, live: &BTreeMap<String, String>) {
         if self.has_joined() {
             return;
         }
-        let beats = |id: &String| live.get(id).map(|text| report(text).beats);
+        let beats = |id: &String| {
+            let report = live.get(id).map(|text| report(text)).filter(|report| !report.draining);
+            report.map(|report| report.beats)
+        };
         let mut joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
         let joining = joining.get_or_insert_with(|| {
             let peers = live.keys().filter(|id| **id != self.id);
@@ -215,6 +218,11 @@ mod tests {
         assert!(!heard(&[("a", 8), ("c", 1)]));
         assert!(heard(&[("a", 9), ("c", 1)]));
         assert!(heard(&[("a", 9), ("d", 1)]));
+
+        let after_one_that_drains = Hearsay::new("here".into());
+        let ended = ("old".to_owned(), r#"{"beats": 5, "draining": true}"#.to_owned());
+        after_one_that_drains.heard([ended].into(), BTreeMap::new(), false);
+        assert!(after_one_that_drains.has_joined());
 
         let alone = Hearsay::new("here".into());
         assert!(!alone.has_joined());

@@ -21,6 +21,8 @@ use tokio::task::JoinHandle;
 const BUYERS: usize = 16;
 /// How often both gateways are restarted.
 const ROUNDS: usize = 2;
+/// The metric of taps that were won.
+const WON: &str = r#"launchgate_requests_total{route="reserve",outcome="won"}"#;
 /// Of the link between balancer and gateways, each way.
 const DELAY: Duration = Duration::from_millis(10);
 
@@ -167,6 +169,13 @@ impl Site {
             if has_link {
                 self.links[n].open().await;
             }
+            // A balancer that has not found it again would have nobody left when the next one ends.
+            eventually("the balancer sends it taps", || async {
+                let metrics = self.seats[n].gateway.ops_get("/metrics").await.text;
+                let won = metrics.lines().find_map(|line| line.strip_prefix(WON))?;
+                won.trim().parse::<f64>().is_ok_and(|won| won > 0.0).then_some(())
+            })
+            .await;
             taps.go_on().await;
         }
         let won = taps.end().await;
