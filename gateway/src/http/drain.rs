@@ -67,7 +67,8 @@ impl Drain {
 }
 
 /// The connections that come to a listener, to its end.
-pub(super) struct Arrivals {
+#[derive(Debug)]
+pub struct Arrivals {
     listener: TcpListener,
     phases: watch::Receiver<Phase>,
     /// Once new handshakes are refused.
@@ -75,12 +76,14 @@ pub(super) struct Arrivals {
 }
 
 impl Arrivals {
-    pub(super) fn new(listener: TcpListener, drain: &Drain) -> Self {
+    /// Takes them until the drain closes the listener.
+    #[must_use]
+    pub fn new(listener: TcpListener, drain: &Drain) -> Self {
         Self { listener, phases: drain.phases.clone(), until: None }
     }
 
     /// The next connection; `None` once there will be no more.
-    pub(super) async fn accept(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    pub async fn accept(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         if self.until.is_none() {
             tokio::select! {
                 biased;

@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use gateway::http::drain::{Arrivals, Drain, Phase};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -15,14 +17,13 @@ pub struct Delay {
     address: SocketAddr,
     target: SocketAddr,
     delay: Duration,
-    listening: Option<JoinHandle<TcpListener>>,
-    close: Option<tokio::sync::oneshot::Sender<()>>,
+    listening: Option<(watch::Sender<Phase>, JoinHandle<()>)>,
 }
 
 impl Delay {
     /// From `address` to `target`, so long each way.
     pub async fn start(address: SocketAddr, target: SocketAddr, delay: Duration) -> Self {
-        let mut link = Self { address, target, delay, listening: None, close: None };
+        let mut link = Self { address, target, delay, listening: None };
         link.open().await;
         link
     }
@@ -30,36 +31,30 @@ impl Delay {
     /// Takes connections.
     pub async fn open(&mut self) {
         let listener = TcpListener::bind(self.address).await.unwrap();
-        let (close, mut closed) = tokio::sync::oneshot::channel();
+        let (phase, drain) = Drain::new();
+        // One that was opened before the end must not be reset.
+        let mut arrivals = Arrivals::new(listener, &drain);
         let (target, delay) = (self.target, self.delay);
-        self.close = Some(close);
-        self.listening = Some(tokio::spawn(async move {
-            loop {
-                tokio::select! {
-                    // What is there comes first, so that nothing is reset.
-                    biased;
-                    accepted = listener.accept() => {
-                        let (near, _) = accepted.unwrap();
-                        tokio::spawn(join(near, target, delay));
-                    }
-                    _ = &mut closed => return listener,
-                }
+        let listening = tokio::spawn(async move {
+            while let Some(accepted) = arrivals.accept().await {
+                tokio::spawn(join(accepted.unwrap().0, target, delay));
             }
-        }));
+        });
+        self.listening = Some((phase, listening));
     }
 
     /// Takes no more, as a balancer does that has seen the drain; what is open goes on.
     pub async fn close(&mut self) {
-        drop(self.close.take());
-        if let Some(listening) = self.listening.take() {
-            drop(listening.await.unwrap());
+        if let Some((phase, listening)) = self.listening.take() {
+            phase.send_replace(Phase::Close);
+            listening.await.unwrap();
         }
     }
 }
 
 impl Drop for Delay {
     fn drop(&mut self) {
-        if let Some(listening) = &self.listening {
+        if let Some((_, listening)) = &self.listening {
             listening.abort();
         }
     }
