@@ -29,8 +29,11 @@ use crate::telemetry::list;
 use crate::terminal::{Failed, print, print_json};
 
 /// Where the options of the load test stand.
-const LOADTEST: &[&str] =
-    &[include_str!("../../loadtest/src/cli.rs"), include_str!("../../loadtest/src/cli/output.rs")];
+const LOADTEST: &[&str] = &[
+    include_str!("../../loadtest/src/cli.rs"),
+    include_str!("../../loadtest/src/load/output.rs"),
+    include_str!("../../loadtest/src/client/options.rs"),
+];
 
 /// Variables of this process that mean nothing to any command.
 #[must_use]

@@ -1,4 +1,4 @@
-//! Owns who is calling: a bearer token in, an [`Identified`] out, and nothing else can make one.
+//! Who is calling: a bearer token in, an [`Identified`] out, and nothing else can make one.
 //!
 //! Deliberately absent: Redis, HTTP status codes, reading a clock. The time is passed in, so that
 //! the second in which a token ends can be tested exactly.

@@ -1,18 +1,19 @@
-//! Owns the command line: flags, their environment variables and what makes them invalid.
+//! The command line: flags, their environment variables and what makes them invalid.
 
-mod output;
-
-use crate::Failure;
-use crate::arrivals::Arrivals;
-use crate::plan::{PEOPLE_MAX, Shard};
-use crate::scenario::Scenario;
-use crate::{span, variables};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(crate) use output::{Output, is_same};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::base::failure::Failure;
+use crate::base::scenario::Scenario;
+use crate::base::span;
+use crate::client::options::{Ledger, Manners, Target, all_or_none};
+use crate::load::output::Output;
+use crate::plan::arrivals::Arrivals;
+use crate::plan::{PEOPLE_MAX, Shard};
+use crate::variables;
 
 /// Reproduces launch day against a gateway and proves the ledger afterwards.
 ///
@@ -71,105 +72,6 @@ pub(crate) enum Command {
     Capacity(CapacityOptions),
     /// Prints the built-in profile, to start one of your own from
     Profile,
-}
-
-/// Where the ledger is to be read.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Ledger {
-    /// A gateway's ops listener: the definition, the journal and the audit come from it
-    #[arg(long, value_name = "URL", env = "LAUNCHGATE_OPS")]
-    pub(crate) ops: String,
-
-    /// The sale to be stormed; its definition must say `rehearsal = true`
-    #[arg(long, value_name = "ID", env = "LAUNCHGATE_SALE")]
-    pub(crate) sale: String,
-
-    /// The gateway's ops tokens, lines of `NAME TOKEN [ROLE]`
-    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_OPS_TOKEN_FILE")]
-    pub(crate) ops_token_file: PathBuf,
-
-    /// Certificates to trust besides the system's, PEM: for gateways in TLS with one of their own
-    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_CA_FILE")]
-    pub(crate) ca_file: Option<PathBuf>,
-
-    /// Which of the ops tokens to use [default: the first that may do everything]
-    #[arg(long, value_name = "NAME", env = "LAUNCHGATE_OPS_TOKEN_NAME")]
-    pub(crate) ops_token_name: Option<String>,
-}
-
-/// How a launch goes and what is asked of it.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Manners {
-    /// How buyers behave and what the verdict asks for, TOML [default: the launch of the national good car, see `loadtest profile`]
-    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_PROFILE")]
-    pub(crate) profile: Option<PathBuf>,
-
-    /// Changes a value of the profile, as in `buyers.twice=100` or `verdict.thresholds=["won.p99 < 1s"]`; may be repeated
-    #[arg(long, value_name = "KEY=VALUE", env = "LAUNCHGATE_SET")]
-    pub(crate) set: Vec<String>,
-}
-
-/// Whom to send load to, and as whom.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Target {
-    /// A gateway's public listener; give it several times to spread the buyers
-    #[arg(long, value_name = "URL", required = true, value_delimiter = ',', env = "LAUNCHGATE_GATEWAY")]
-    pub(crate) gateway: Vec<String>,
-
-    #[command(flatten)]
-    pub(crate) ledger: Ledger,
-
-    #[command(flatten)]
-    pub(crate) manners: Manners,
-
-    /// The gateway's secret, to mint the buyers' tokens with (HS256)
-    #[arg(
-        long,
-        value_name = "FILE",
-        required_unless_present = "tokens",
-        conflicts_with = "tokens",
-        env = "LAUNCHGATE_AUTH_SECRET_FILE"
-    )]
-    pub(crate) auth_secret_file: Option<PathBuf>,
-
-    /// A file with one buyer's token a line, where the secret is not at hand
-    #[arg(long, value_name = "FILE", env = "LAUNCHGATE_TOKENS")]
-    pub(crate) tokens: Option<PathBuf>,
-
-    /// A file with the payment service's token, for `--tokens`; without it nothing is confirmed
-    #[arg(
-        long,
-        value_name = "FILE",
-        conflicts_with = "auth_secret_file",
-        env = "LAUNCHGATE_SERVICE_TOKEN_FILE"
-    )]
-    pub(crate) service_token_file: Option<PathBuf>,
-
-    /// Send load to a sale that is no rehearsal
-    #[arg(long, env = "LAUNCHGATE_I_MEAN_IT")]
-    pub(crate) i_mean_it: bool,
-
-    /// All random choices, subs and keys come from it [default: drawn]; a seed that
-    /// was used before sends the same keys again and thus wins nothing new
-    #[arg(long, value_name = "N", env = "LAUNCHGATE_SEED")]
-    pub(crate) seed: Option<u64>,
-
-    /// How many requests may be in flight at once [default: what descriptors allow, at most
-    /// one a tap]; with fewer than buyers the taps queue here, and are late
-    #[arg(long, value_name = "N", env = "LAUNCHGATE_CONNECTIONS")]
-    pub(crate) connections: Option<usize>,
-
-    /// How often one request is tried before its outcome is called unknown
-    #[arg(long, value_name = "N", default_value_t = 10, env = "LAUNCHGATE_TRIES")]
-    pub(crate) tries: u32,
-
-    /// How long one answer is waited for
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span::parse, env = "LAUNCHGATE_TIMEOUT")]
-    pub(crate) timeout: Duration,
-
-    /// Bound of the whole load, the wait for the opening included [default: an hour, or ten minutes more than it is meant to last]
-    #[arg(long, value_name = "TIME", value_parser = span::parse, env = "LAUNCHGATE_DEADLINE")]
-    pub(crate) deadline: Option<Duration>,
 }
 
 /// Options of a run.
@@ -270,9 +172,6 @@ impl Launch {
     }
 }
 
-/// Retries end somewhere, also with a deadline of a day.
-const TRIES_MAX: u32 = 100;
-
 impl Command {
     /// The scenario of a run; `None` for a mix.
     pub(crate) fn scenario(&self) -> Option<Scenario> {
@@ -287,51 +186,6 @@ impl Command {
             Command::Look(_) => Scenario::Look,
             Command::Mix(_) | Command::Merge(_) | Command::Capacity(_) | Command::Profile => return None,
         })
-    }
-}
-
-impl Ledger {
-    fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = Vec::new();
-        if self.sale.is_empty()
-            || self.sale.len() > 64
-            || !self.sale.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        {
-            mistakes.push("--sale must be 1 to 64 of a-z, 0-9 and -".to_owned());
-        }
-        if !is_base_url(&self.ops) {
-            mistakes.push(format!("--ops must be http://HOST:PORT or https://HOST:PORT, not {:?}", self.ops));
-        }
-        mistakes
-    }
-
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        all_or_none(self.mistakes())
-    }
-}
-
-impl Target {
-    /// Reports every value that is out of bounds, at once.
-    fn mistakes(&self) -> Vec<String> {
-        let mut mistakes = self.ledger.mistakes();
-        if self.tries == 0 || self.tries > TRIES_MAX {
-            mistakes.push(format!("--tries must be 1 to {TRIES_MAX}"));
-        }
-        if self.connections == Some(0) {
-            mistakes.push("--connections must be at least 1".to_owned());
-        }
-        if self.timeout.is_zero() || self.deadline.is_some_and(|deadline| deadline.is_zero()) {
-            mistakes.push("--timeout and --deadline must be longer than nothing".to_owned());
-        }
-        for url in self.gateway.iter().filter(|url| !is_base_url(url)) {
-            mistakes.push(format!("--gateway must be http://HOST:PORT or https://HOST:PORT, not {url:?}"));
-        }
-        mistakes
-    }
-
-    /// The gateways without trailing slashes, ready to have a path put behind.
-    pub(crate) fn gateways(&self) -> Vec<String> {
-        self.gateway.iter().map(|url| url.trim_end_matches('/').to_owned()).collect()
     }
 }
 
@@ -363,19 +217,6 @@ impl CapacityOptions {
         }
         all_or_none(mistakes)
     }
-}
-
-fn all_or_none(mistakes: Vec<String>) -> Result<(), Failure> {
-    if mistakes.is_empty() { Ok(()) } else { Err(Failure::Usage(mistakes.join("\n"))) }
-}
-
-fn is_base_url(url: &str) -> bool {
-    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
-    let Some(authority) = rest.map(|rest| rest.trim_end_matches('/')) else {
-        return false;
-    };
-    // Credentials in a URL would end up in the report.
-    !authority.is_empty() && !authority.contains(['/', '?', '#', '@', ' '])
 }
 
 #[cfg(test)]

@@ -1,18 +1,22 @@
-//! Owns the asking of the gateways: one shared client, bounded in number, time and size.
+//! The asking of the gateways: one shared client, bounded in number, time and size.
 
+pub(crate) mod options;
 mod pool;
 mod stamp;
+pub(crate) mod tokens;
 mod trust;
 
-use crate::Failure;
-use crate::cli::Target;
-use crate::watch::descriptors_limit;
+use std::time::{Duration, Instant};
+
 use http_body_util::Full;
 use hyper::header::{self, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderName, IF_NONE_MATCH};
 use hyper::{Method, Response};
 use pool::{Pool, Whole};
-use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::base::failure::Failure;
+use crate::watch::descriptors_limit;
+use options::Target;
 pub(crate) use trust::tls;
 
 /// A request that may be sent again as it is.

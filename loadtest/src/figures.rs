@@ -1,13 +1,15 @@
-//! Owns what was measured: counts and latencies by outcome, over time and around the opening. Figures of several
+//! What was measured: counts and latencies by outcome, over time and around the opening. Figures of several
 //! processes add up.
 
 mod latency;
 
-use crate::outcome::Outcome;
-use crate::scenario::Scenario;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::outcome::Outcome;
+use crate::base::scenario::Scenario;
 
 pub(crate) use latency::Latency;
 

@@ -1,26 +1,31 @@
-//! Owns the life of a run: what is checked before anything is sent, the load, and the way to the verdict.
+//! The life of a run: what is checked before anything is sent, the load, and the way to the verdict.
 
 mod ask;
+pub(crate) mod capacity;
+pub(crate) mod court;
 pub(crate) mod prepare;
 
-use crate::admin::Admin;
-use crate::attack::Files;
-use crate::cli::{Command, RunOptions};
-use crate::clock::{self, to_the_ms};
-use crate::evidence::{Evidence, Run};
-use crate::live::{Live, View};
-use crate::load::Load;
-use crate::metrics::{Listen, Metrics, Moment, Moments, Sources};
-use crate::scenario::Scenario;
-use crate::verdict::Verdict;
-use crate::walk::REQUESTS;
-use crate::watch::Watch;
-use crate::{Failure, attack, court, say};
-use prepare::{Prepared, Wanted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+
+use prepare::{Prepared, Wanted};
+
+use crate::base::clock::{self, to_the_ms};
+use crate::base::failure::Failure;
+use crate::base::requests::REQUESTS;
+use crate::base::say;
+use crate::base::scenario::Scenario;
+use crate::cli::{Command, RunOptions};
+use crate::live::metrics::{Listen, Metrics, Moment, Moments, Sources};
+use crate::live::{Live, View};
+use crate::load::attack::Files;
+use crate::load::{Load, attack};
+use crate::proof::admin::Admin;
+use crate::proof::evidence::{Evidence, Run};
+use crate::verdict::Verdict;
+use crate::watch::Watch;
 
 /// Two clocks that nobody sets drift apart by no more than this; read once, one is off by that much of a run's length.
 const CLOCK_DRIFT: f64 = 100e-6;
@@ -122,7 +127,7 @@ pub(crate) async fn gather(mut run: Run, load: &Load, watch: Watch) -> Evidence 
 }
 
 /// The weights of a run: one scenario, or the profile's mix.
-fn mix(scenario: Option<Scenario>, profile: &crate::profile::Profile) -> BTreeMap<Scenario, u32> {
+fn mix(scenario: Option<Scenario>, profile: &crate::plan::profile::Profile) -> BTreeMap<Scenario, u32> {
     match scenario {
         Some(scenario) => BTreeMap::from([(scenario, 1)]),
         None => profile.mix.clone(),

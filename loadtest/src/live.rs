@@ -1,20 +1,23 @@
-//! Owns the progress that is shown while a load runs: once a second, redrawn in place on a terminal, else as plain lines.
+//! The progress that is shown while a load runs: once a second, redrawn in place on a terminal, else as plain lines.
 
 mod frame;
+pub(crate) mod metrics;
 mod screen;
 #[cfg(test)]
 mod tests;
 
-use crate::figures::Figures;
-use crate::say;
-use frame::{Frame, Snapshot};
-use jiff::SignedDuration;
-use screen::Screen;
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use frame::{Frame, Snapshot};
+use jiff::SignedDuration;
+use screen::Screen;
+
+use crate::base::say;
+use crate::figures::Figures;
 
 const DRAW_EVERY: Duration = Duration::from_secs(1);
 /// When neither the terminal nor `COLUMNS` says how wide it is.

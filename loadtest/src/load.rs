@@ -1,19 +1,29 @@
-//! Owns what all buyers of a run share: the way to the gateways, the moments, what they choose from, and what is measured.
+//! What all buyers of a run share: the way to the gateways, the moments, what they choose from, and what is measured.
 
-use crate::buyer::Buyer;
-use crate::client::Client;
-use crate::clock::ServerClock;
-use crate::figures::Figures;
-use crate::metronome::Metronome;
-use crate::plan::{Line, Start};
-use crate::profile::Profile;
-use crate::tokens::Forger;
-use crate::watch::Gauges;
-use crate::wish::Menu;
-use jiff::Timestamp;
+pub(crate) mod answer;
+pub(crate) mod attack;
+pub(crate) mod buyer;
+pub(crate) mod output;
+pub(crate) mod scenario;
+pub(crate) mod told;
+pub(crate) mod walk;
+
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::base::clock::ServerClock;
+use crate::base::metronome::Metronome;
+use crate::client::Client;
+use crate::client::tokens::Forger;
+use crate::figures::Figures;
+use crate::plan::profile::Profile;
+use crate::plan::wish::Menu;
+use crate::plan::{Line, Start};
+use crate::watch::Gauges;
+use buyer::Buyer;
 
 /// One run of the load.
 pub(crate) struct Load {

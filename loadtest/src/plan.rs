@@ -1,13 +1,19 @@
-//! Owns the plan: which buyer of which scenario starts when. Made once, from the seed, before anything is sent; a
+//! The plan: which buyer of which scenario starts when. Made once, from the seed, before anything is sent; a
 //! shard's plan is its share of the whole one.
 
-use crate::Failure;
-use crate::arrivals::Arrivals;
-use crate::profile::Profile;
-use crate::scenario::Scenario;
-use fastrand::Rng;
+pub(crate) mod arrivals;
+pub(crate) mod profile;
+pub(crate) mod wish;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::base::failure::Failure;
+use crate::base::scenario::Scenario;
+use arrivals::Arrivals;
+use profile::Profile;
 
 /// The work of one process.
 #[derive(Clone, Debug, PartialEq, Eq)]

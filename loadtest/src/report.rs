@@ -1,15 +1,17 @@
-//! Owns the verdict as people read it at the terminal: short, the reasons last. The pages are made in `report/pages.rs`.
+//! The verdict as people read it at the terminal: short, the reasons last. The pages are made in `report/pages.rs`.
 
+pub(crate) mod page;
 mod pages;
 
-use crate::admin::AuditItem;
-use crate::baseline::Direction;
-use crate::reconcile::Violation;
-use crate::told::Exchange;
-use crate::verdict::{Quantiles, Stores, Verdict, ViolationReport};
-use crate::{say, span};
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
+
+use crate::base::{say, span};
+use crate::load::told::Exchange;
+use crate::proof::admin::AuditItem;
+use crate::proof::reconcile::Violation;
+use crate::verdict::baseline::Direction;
+use crate::verdict::{Quantiles, Stores, Verdict, ViolationReport};
 
 pub(crate) use pages::write;
 
@@ -192,7 +194,7 @@ fn stores_equation(stores: &Stores) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::Rule;
+    use crate::proof::reconcile::Rule;
 
     #[test]
     fn a_story_is_printed_with_the_first_violation_of_the_buyer_that_is() {

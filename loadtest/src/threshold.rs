@@ -1,15 +1,17 @@
-//! Owns what the verdict asks for: thresholds, how they are written and whether a run's figures meet them.
+//! What the verdict asks for: thresholds, how they are written and whether a run's figures meet them.
 
 mod syntax;
 #[cfg(test)]
 mod tests;
 
-use crate::figures::{Figures, Latency};
-use crate::outcome::Outcome;
-use crate::scenario::Scenario;
-use crate::span;
-use serde::Serialize;
 use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::base::outcome::Outcome;
+use crate::base::scenario::Scenario;
+use crate::base::span;
+use crate::figures::{Figures, Latency};
 
 pub(crate) use syntax::request;
 

@@ -1,22 +1,24 @@
-//! Owns the verdict: how it is come to, what verdict.json says and the exit code. Its members are described in loadtest/README.md.
+//! The verdict: how it is come to, what verdict.json says and the exit code. Its members are described in loadtest/README.md.
 
-use crate::Failure;
-use crate::admin::{Audit, AuditItem};
-use crate::baseline::Difference;
-use crate::clock::now;
-use crate::evidence::{Evidence, Run};
-use crate::figures::{Figures, Latency};
-use crate::ledger::Change;
-use crate::outcome::Outcome;
-use crate::reconcile::Violation;
-use crate::scenario::Scenario;
-use crate::threshold::Judged;
-use crate::told::{Exchange, Told};
-use crate::watch::Health;
-use jiff::Timestamp;
-use serde::Serialize;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::base::clock::now;
+use crate::base::failure::Failure;
+use crate::base::outcome::Outcome;
+use crate::base::scenario::Scenario;
+use crate::figures::{Figures, Latency};
+use crate::load::told::{Exchange, Told};
+use crate::proof::admin::{Audit, AuditItem};
+use crate::proof::evidence::{Evidence, Run};
+use crate::proof::ledger::Change;
+use crate::proof::reconcile::Violation;
+use crate::threshold::Judged;
+use crate::watch::Health;
+use baseline::Difference;
 
 /// How the run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -371,5 +373,6 @@ fn with_histories(violations: Vec<Violation>, told: &[Told], changes: &[Change])
     reports
 }
 
+pub(crate) mod baseline;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Owns the load generator's watch on itself: was this machine the limit, rather than the gateway?
+//! The load generator's watch on itself: was this machine the limit, rather than the gateway?
 
 mod health;
 mod machine;
@@ -6,14 +6,16 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-use crate::Failure;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
 use tally::{Sample, Tally};
 use tokio::time::MissedTickBehavior;
+
+use crate::base::failure::Failure;
 
 pub(crate) use health::{Health, Limits};
 pub(crate) use machine::descriptors_limit;

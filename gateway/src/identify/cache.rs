@@ -1,4 +1,4 @@
-//! Owns the memory of verified tokens: a signature costs up to 35 µs, finding it here a fraction of one.
+//! The memory of verified tokens: a signature costs up to 35 µs, finding it here a fraction of one.
 //!
 //! Of public keys only: see [`super::keys::Keys::are_public`].
 //!

@@ -1,4 +1,4 @@
-//! Owns the reading of files that hold secrets: bounded, complained about in words, never printed.
+//! The reading of files that hold secrets: bounded, complained about in words, never printed.
 
 use std::fmt;
 use std::fs::{File, Metadata};

@@ -1,4 +1,4 @@
-//! Owns the keys that tokens are checked with: loaded at start, replaced while running.
+//! The keys that tokens are checked with: loaded at start, replaced while running.
 
 use std::collections::HashMap;
 use std::fmt;

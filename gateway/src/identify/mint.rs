@@ -1,4 +1,4 @@
-//! Owns making tokens with the shared secret, for `gateway token` and for load tests.
+//! Making tokens with the shared secret, for `gateway token` and for load tests.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;

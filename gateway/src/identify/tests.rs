@@ -1,4 +1,4 @@
-//! Owns the proof that only good tokens pass; the keys are made anew in every run.
+//! The proof that only good tokens pass; the keys are made anew in every run.
 
 mod hostile;
 mod keys;

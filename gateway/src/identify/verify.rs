@@ -1,4 +1,4 @@
-//! Owns the rules of a token: which algorithm, whose signature, which claims, from when to when.
+//! The rules of a token: which algorithm, whose signature, which claims, from when to when.
 //!
 //! The library only checks the signature. Its own validation reads the clock, allows 60 s and skips
 //! `nbf` unless told otherwise, so every rule about claims stands here, where it can be read.

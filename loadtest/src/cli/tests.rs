@@ -1,7 +1,8 @@
-//! Owns the tests of the command line.
+//! The tests of the command line.
+
+use clap::CommandFactory;
 
 use super::*;
-use clap::CommandFactory;
 
 const USUAL: [&str; 8] =
     ["--gateway", "http://a:1/", "--ops", "http://o:2", "--sale", "s-1", "--ops-token-file", "o"];
@@ -87,7 +88,9 @@ fn a_launch_to_plan_for_is_read() {
 
 #[test]
 fn every_variable_of_an_option_stands_where_the_gateway_looks_for_it() {
-    let sources = [include_str!("../cli.rs"), include_str!("output.rs")].concat();
+    let sources =
+        [include_str!("../cli.rs"), include_str!("../load/output.rs"), include_str!("../client/options.rs")]
+            .concat();
     for name in variables::names(&Cli::command()) {
         assert!(sources.contains(&format!("\"{name}\"")), "{name}");
     }

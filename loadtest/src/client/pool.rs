@@ -1,8 +1,13 @@
-//! Owns the connections to one gateway: made when one is needed, kept while they rest, and worked by the task that
+//! The connections to one gateway: made when one is needed, kept while they rest, and worked by the task that
 //! waits for the answer. In a task of its own, as general clients have it, every answer would cost two switches of tasks.
 
-use super::Reply;
-use super::stamp::{Stamped, Stamps};
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -14,14 +19,11 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
-use std::error::Error;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::{Mutex, PoisonError};
-use std::task::Poll;
-use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tower_service::Service;
+
+use crate::client::Reply;
+use crate::client::stamp::{Stamped, Stamps};
 
 /// A request whose body is there.
 pub(super) type Whole = Request<Full<Bytes>>;

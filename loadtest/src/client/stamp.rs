@@ -1,12 +1,13 @@
-//! Owns the instants of an exchange, taken at the socket: what is told as the gateway's time has nothing in it of what
+//! The instants of an exchange, taken at the socket: what is told as the gateway's time has nothing in it of what
 //! this program does before it writes and after it has read.
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
 
 /// When the first byte was about to go out, and when the last one had come in.
 #[derive(Clone, Default)]

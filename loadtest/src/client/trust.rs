@@ -1,15 +1,17 @@
-//! Owns which certificates of gateways are trusted: those that the system trusts, and those of `--ca-file`.
+//! Which certificates of gateways are trusted: those that the system trusts, and those of `--ca-file`.
 
-use super::causes;
-use crate::Failure;
-use crate::cli::Ledger;
+use std::path::Path;
+use std::sync::Arc;
+
 use rustls::ClientConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
-use std::path::Path;
-use std::sync::Arc;
+
+use crate::base::failure::Failure;
+use crate::client::causes;
+use crate::client::options::Ledger;
 
 /// The TLS of everything that this program asks over HTTP.
 pub(crate) fn tls(ledger: &Ledger) -> Result<ClientConfig, Failure> {

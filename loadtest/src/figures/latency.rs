@@ -1,4 +1,6 @@
-//! Owns a distribution of latencies: an HDR histogram that is cheap while it is empty, adds up and can be written.
+//! A distribution of latencies: an HDR histogram that is cheap while it is empty, adds up and can be written.
+
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,7 +9,6 @@ use hdrhistogram::serialization::{Deserializer as HdrReader, Serializer as _, V2
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::time::Duration;
 
 /// Longer than any run, in µs.
 const HIGHEST_US: u64 = 24 * 3600 * 1_000_000;

@@ -1,16 +1,18 @@
-//! Owns what is asked of the gateways before anything is sent: the clock, the sale, its stores, and whether the tokens are good.
+//! What is asked of the gateways before anything is sent: the clock, the sale, its stores, and whether the tokens are good.
 
-use crate::Failure;
-use crate::cli::Target;
-use crate::client::{Client, Request};
-use crate::clock::{self, RoundTrip, ServerClock};
-use crate::tokens::Tokens;
-use crate::walk::escaped;
-use crate::wish::Store;
+use std::time::{Duration, Instant};
+
 use jiff::{Timestamp, Unit};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use std::time::{Duration, Instant};
+
+use crate::base::clock::{self, RoundTrip, ServerClock};
+use crate::base::failure::Failure;
+use crate::client::options::Target;
+use crate::client::tokens::Tokens;
+use crate::client::{Client, Request};
+use crate::load::walk::escaped;
+use crate::plan::wish::Store;
 
 /// The sale as buyers see it.
 #[derive(Debug, Deserialize)]

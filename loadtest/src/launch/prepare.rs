@@ -1,28 +1,29 @@
-//! Owns what happens before anything is sent: whatever can be known to be wrong by then is told by then.
+//! What happens before anything is sent: whatever can be known to be wrong by then is told by then.
 
-use super::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
-use super::mix;
-use crate::Failure;
-use crate::admin::{Admin, AdminSale};
-use crate::arrivals::Arrivals;
-use crate::buyer::Buyer;
-use crate::cli::Target;
-use crate::client::{Client, connections};
-use crate::clock::{self, ServerClock};
-use crate::evidence::Run;
-use crate::figures::Figures;
-use crate::load::{Load, Moments, Queue, after};
-use crate::metronome::Metronome;
-use crate::plan::{self, Plan, Shard};
-use crate::profile::Profile;
-use crate::scenario::Scenario;
-use crate::tokens::{self, Tokens};
-use crate::watch::Watch;
-use crate::wish::Menu;
-use crate::{say, span};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use crate::base::clock::{self, ServerClock};
+use crate::base::failure::Failure;
+use crate::base::metronome::Metronome;
+use crate::base::scenario::Scenario;
+use crate::base::{say, span};
+use crate::client::options::Target;
+use crate::client::tokens::{self, Tokens};
+use crate::client::{Client, connections};
+use crate::figures::Figures;
+use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
+use crate::launch::mix;
+use crate::load::buyer::Buyer;
+use crate::load::{Load, Moments, Queue, after};
+use crate::plan::arrivals::Arrivals;
+use crate::plan::profile::Profile;
+use crate::plan::wish::Menu;
+use crate::plan::{self, Plan, Shard};
+use crate::proof::admin::{Admin, AdminSale};
+use crate::proof::evidence::Run;
+use crate::watch::Watch;
 
 /// What the command line asks for.
 pub(crate) struct Wanted<'a> {

@@ -1,11 +1,13 @@
-//! Owns what one second of progress says: the figures' difference to the second before, in words.
+//! What one second of progress says: the figures' difference to the second before, in words.
 
-use crate::figures::{Figures, Latency};
-use crate::outcome::Outcome;
-use crate::span;
-use jiff::SignedDuration;
 use std::collections::BTreeMap;
 use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::base::outcome::Outcome;
+use crate::base::span;
+use crate::figures::{Figures, Latency};
 
 /// What of the figures is shown, all since the start. Bots are no buyers: they have a count of their own.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
-//! Owns how a frame gets onto stdout: in place on a terminal, line by line into a file or a pipe.
+//! How a frame gets onto stdout: in place on a terminal, line by line into a file or a pipe.
 
-use super::frame::Frame;
+use crate::live::frame::Frame;
 
 /// ECMA-48: cursor up (CUU), and erase the whole line (EL 2) from its first column on.
 const CLEAR_LINE: &str = "\r\x1b[2K";

@@ -1,10 +1,11 @@
-//! Owns the tests of the progress: made-up figures as the text that a person, or a log, would see.
+//! The tests of the progress: made-up figures as the text that a person, or a log, would see.
 
-use super::*;
-use crate::outcome::Outcome;
-use crate::scenario::Scenario;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+
+use super::*;
+use crate::base::outcome::Outcome;
+use crate::base::scenario::Scenario;
 
 fn ended(figures: &mut Figures, times: usize, scenario: Scenario, outcome: Outcome, ms: u64) {
     (0..times).for_each(|_| figures.ended(scenario, outcome, 0, Duration::from_millis(ms)));

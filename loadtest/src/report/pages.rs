@@ -1,12 +1,14 @@
-//! Owns the pages of a run: report.html and report.md, made from the verdict, the figures and the stock's course.
+//! The pages of a run: report.html and report.md, made from the verdict, the figures and the stock's course.
 
-use super::{equation, ms, stores_equation};
-use crate::Failure;
-use crate::evidence::Evidence;
-use crate::page::charts::{self, Stock};
-use crate::page::{Page, Section, Table, goose, grouped};
-use crate::verdict::{Quantiles, Verdict};
 use std::path::Path;
+
+use crate::base::failure::Failure;
+use crate::load::output::GOOSE;
+use crate::proof::evidence::Evidence;
+use crate::report::page::charts::{self, Stock};
+use crate::report::page::{Page, Section, Table, goose, grouped};
+use crate::report::{equation, ms, stores_equation};
+use crate::verdict::{Quantiles, Verdict};
 
 /// Of the stories of broken rules; all that were kept are in verdict.json.
 const STORIES_MAX: usize = 20;
@@ -19,7 +21,7 @@ pub(crate) fn write(
     stock: &Stock,
 ) -> Result<(), Failure> {
     goose::dress(dir, &verdict.sentence())?;
-    let page = page(verdict, evidence, stock, dir.join(goose::FILE).exists());
+    let page = page(verdict, evidence, stock, dir.join(GOOSE).exists());
     for (name, text) in [("report.html", page.html()), ("report.md", page.markdown())] {
         let path = dir.join(name);
         std::fs::write(&path, text)
@@ -32,7 +34,7 @@ fn page(verdict: &Verdict, evidence: &Evidence, stock: &Stock, has_goose: bool) 
     let figures = &evidence.figures;
     let mut links = vec![("verdict.json", "verdict.json")];
     if has_goose {
-        links.insert(0, ("goose's own report", goose::FILE));
+        links.insert(0, ("goose's own report", GOOSE));
     }
     let mut sections = vec![thresholds(verdict), outcomes(verdict)];
     sections.extend(Section::picturing(charts::opening(figures)));

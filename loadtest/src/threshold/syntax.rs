@@ -1,10 +1,11 @@
-//! Owns how thresholds are written: `[SCENARIO/]NAME[.STAT] OP VALUE`.
+//! How thresholds are written: `[SCENARIO/]NAME[.STAT] OP VALUE`.
 
-use super::{Ask, Op, Stat, Subject, Threshold, Which};
-use crate::outcome::Outcome;
-use crate::scenario::Scenario;
-use crate::span;
 use std::fmt;
+
+use crate::base::outcome::Outcome;
+use crate::base::scenario::Scenario;
+use crate::base::span;
+use crate::threshold::{Ask, Op, Stat, Subject, Threshold, Which};
 
 const SHARE_PLACES: usize = 6;
 /// 100 %, as [`Ask::Share`] has it.

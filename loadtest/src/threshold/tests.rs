@@ -1,4 +1,4 @@
-//! Owns what is asked of thresholds: that they are read and written, what they measure, and when they judge nothing.
+//! What is asked of thresholds: that they are read and written, what they measure, and when they judge nothing.
 
 use super::*;
 

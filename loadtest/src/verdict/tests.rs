@@ -1,8 +1,9 @@
-//! Owns the tests of the verdict: which word it comes to, and that verdict.json has what was promised.
+//! The tests of the verdict: which word it comes to, and that verdict.json has what was promised.
+
+use std::time::Duration;
 
 use super::*;
-use crate::reconcile::Rule;
-use std::time::Duration;
+use crate::proof::reconcile::Rule;
 
 fn run() -> Run {
     Run {

@@ -1,9 +1,11 @@
-//! Owns the verdict on the load generator: whether what it measured was the gateway, or itself.
+//! The verdict on the load generator: whether what it measured was the gateway, or itself.
 
-use crate::figures::Figures;
-use crate::span;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::span;
+use crate::figures::Figures;
 
 /// What the generator may need before its run is invalid.
 #[derive(Clone, Copy, Debug)]

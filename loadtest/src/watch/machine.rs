@@ -1,4 +1,4 @@
-//! Owns what the system says of this process. What it does not say is `None`, or zero: Linux says it all.
+//! What the system says of this process. What it does not say is `None`, or zero: Linux says it all.
 
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
-//! Owns the sums of what the watch sees, from which its health is told.
+//! The sums of what the watch sees, from which its health is told.
 
-use super::Reading;
-use super::health::{Health, Limits};
-use super::machine::Memory;
-use crate::figures::Latency;
 use std::collections::VecDeque;
 use std::time::Duration;
+
+use crate::figures::Latency;
+use crate::watch::Reading;
+use crate::watch::health::{Health, Limits};
+use crate::watch::machine::Memory;
 
 /// The CPU that was used in a time, usually a second.
 #[derive(Clone, Copy, Debug)]

@@ -1,8 +1,8 @@
-//! Owns the tests of the watch: each complaint with a run that earns it and one that does not, and the sums behind them.
+//! The tests of the watch: each complaint with a run that earns it and one that does not, and the sums behind them.
 
-use super::machine::Memory;
 use super::*;
 use crate::figures::Figures;
+use crate::watch::machine::Memory;
 
 const LIMITS: Limits = Limits { cpu: 90.0, late: Duration::from_millis(250), late_share: 1.0 };
 

@@ -1,4 +1,4 @@
-//! Owns the proof that forged, confusing and broken tokens are refused and never panic.
+//! The proof that forged, confusing and broken tokens are refused and never panic.
 
 use proptest::prelude::*;
 

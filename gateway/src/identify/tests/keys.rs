@@ -1,4 +1,4 @@
-//! Owns the proof of what is refused at start, and that a change of keys is taken over as a whole.
+//! The proof of what is refused at start, and that a change of keys is taken over as a whole.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Owns the proof of each rule about headers, claims, time and scope.
+//! The proof of each rule about headers, claims, time and scope.
 
 use super::*;
 

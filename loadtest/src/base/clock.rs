@@ -1,0 +1,108 @@
+//! The server's clock as this machine sees it: the offset is estimated from round trips.
+
+use std::time::{Duration, Instant};
+
+use jiff::{Timestamp, Unit};
+
+/// One call of `/v1/time`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoundTrip {
+    pub(crate) sent: Instant,
+    pub(crate) received: Instant,
+    pub(crate) server_time: Timestamp,
+}
+
+/// The server's clock: at `anchor` it showed `shown`, give or take `error`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServerClock {
+    anchor: Instant,
+    shown: Timestamp,
+    /// How far the estimate can be off: half the round trip and the clock's own resolution.
+    pub(crate) error: Duration,
+}
+
+/// `server_time` is written in milliseconds.
+const RESOLUTION: Duration = Duration::from_millis(1);
+
+impl ServerClock {
+    /// Takes the round trip that was shortest: it leaves the least room for doubt.
+    pub(crate) fn estimate(trips: &[RoundTrip]) -> Option<ServerClock> {
+        let best = trips.iter().min_by_key(|trip| trip.received.saturating_duration_since(trip.sent))?;
+        let half = best.received.saturating_duration_since(best.sent) / 2;
+        Some(ServerClock { anchor: best.sent + half, shown: best.server_time, error: half + RESOLUTION })
+    }
+
+    /// What the server's clock shows at an instant of ours.
+    pub(crate) fn at(&self, instant: Instant) -> Timestamp {
+        let shown = match instant.checked_duration_since(self.anchor) {
+            Some(later) => self.shown.checked_add(later),
+            None => self.shown.checked_sub(self.anchor.saturating_duration_since(instant)),
+        };
+        shown.unwrap_or(self.shown)
+    }
+
+    /// Our instant at which the server's clock shows this; past ones that our clock
+    /// can't express become the anchor.
+    pub(crate) fn instant_of(&self, time: Timestamp) -> Instant {
+        let away = time.duration_since(self.shown);
+        let instant = match Duration::try_from(away) {
+            Ok(later) => self.anchor.checked_add(later),
+            Err(_) => self.anchor.checked_sub(away.unsigned_abs()),
+        };
+        instant.unwrap_or(self.anchor)
+    }
+}
+
+/// The present time, as fine as the contract writes times.
+pub(crate) fn now() -> Timestamp {
+    to_the_ms(Timestamp::now())
+}
+
+/// Finer than milliseconds would be a pretence for a clock that is read over the network.
+pub(crate) fn to_the_ms(time: Timestamp) -> Timestamp {
+    time.round(Unit::Millisecond).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_shortest_round_trip_decides() {
+        let start = Instant::now();
+        let ms = Duration::from_millis;
+        let slow =
+            RoundTrip { sent: start, received: start + ms(80), server_time: time("2026-11-09T12:00:09Z") };
+        let quick = RoundTrip {
+            sent: start + ms(100),
+            received: start + ms(104),
+            server_time: time("2026-11-09T12:00:00Z"),
+        };
+        let clock = ServerClock::estimate(&[slow, quick]).unwrap();
+        assert_eq!(clock.error, ms(3));
+        assert_eq!(clock.at(start + ms(102)), time("2026-11-09T12:00:00Z"));
+        assert_eq!(clock.at(start + ms(1102)), time("2026-11-09T12:00:01Z"));
+        assert_eq!(clock.at(start + ms(2)), time("2026-11-09T11:59:59.9Z"));
+    }
+
+    #[test]
+    fn instants_and_times_convert_both_ways() {
+        let start = Instant::now() + Duration::from_secs(100);
+        let trip = RoundTrip { sent: start, received: start, server_time: time("2026-11-09T12:00:00Z") };
+        let clock = ServerClock::estimate(&[trip]).unwrap();
+        for opening in ["2026-11-09T12:00:30.5Z", "2026-11-09T11:59:59Z"] {
+            assert_eq!(clock.at(clock.instant_of(time(opening))), time(opening));
+        }
+        // A sale that opened long before this machine was switched on.
+        let _ = clock.instant_of(time("1970-01-01T00:00:00Z"));
+    }
+
+    #[test]
+    fn without_a_round_trip_there_is_no_clock() {
+        assert!(ServerClock::estimate(&[]).is_none());
+    }
+}

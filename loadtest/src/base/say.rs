@@ -1,0 +1,44 @@
+//! What the program prints: the report goes to stdout, problems to stderr.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::sync::OnceLock;
+
+use rustix::stdio::dup2_stdout;
+
+/// The program's own stdout, once goose's has been taken from it.
+static STDOUT: OnceLock<File> = OnceLock::new();
+
+/// Keeps stdout for what is printed here, and leaves goose one that goes nowhere: it prints a line when all users have set out,
+/// panics where nothing reads it any more, and waits where nothing reads it just now.
+pub(crate) fn keep_stdout() -> io::Result<()> {
+    let own = io::stdout().as_fd().try_clone_to_owned()?;
+    dup2_stdout(OpenOptions::new().write(true).open("/dev/null")?)?;
+    let _ = STDOUT.set(own.into());
+    Ok(())
+}
+
+/// Where the report goes.
+pub(crate) fn stdout() -> io::Result<File> {
+    match STDOUT.get() {
+        Some(own) => own.try_clone(),
+        None => io::stdout().as_fd().try_clone_to_owned().map(File::from),
+    }
+}
+
+/// Prints a line of the report. A reader that has gone away (`| head`) does not end the load.
+pub(crate) fn line(text: &str) {
+    let _ = self::text(&format!("{text}\n"));
+}
+
+/// Prints what has its line ends already. `false`: its reader has gone away.
+pub(crate) fn text(text: &str) -> bool {
+    let printed = stdout().and_then(|mut out| out.write_all(text.as_bytes()));
+    printed.map_or_else(|error| error.kind() != ErrorKind::BrokenPipe, |()| true)
+}
+
+/// Prints why the program could not do what it was asked to.
+pub(crate) fn problem(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "loadtest: {text}");
+}

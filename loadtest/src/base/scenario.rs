@@ -1,0 +1,62 @@
+//! The list of scenarios.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+/// What a share of the buyers does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Scenario {
+    /// Everybody waits for the opening and taps at once.
+    Spike,
+    /// The whole day: buyers come, look, wait, tap, come back, give up.
+    Crowd,
+    /// Winners change their minds: store, packages, then they pay.
+    Customise,
+    /// Holds run out and come back; a second wave gets them.
+    Abandon,
+    /// Impatient clients that give up after 300 ms and ask again.
+    RetryStorm,
+    /// Few accounts on many connections, with stale and forged tokens, too.
+    Bots,
+    /// A steady mix for hours; stock comes back.
+    Soak,
+    /// Only looks: one read of the sale's status an arrival.
+    Look,
+}
+
+impl Scenario {
+    pub(crate) const ALL: [Scenario; 8] = [
+        Scenario::Spike,
+        Scenario::Crowd,
+        Scenario::Customise,
+        Scenario::Abandon,
+        Scenario::RetryStorm,
+        Scenario::Bots,
+        Scenario::Soak,
+        Scenario::Look,
+    ];
+
+    /// As on the command line, in the profile and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Scenario::Spike => "spike",
+            Scenario::Crowd => "crowd",
+            Scenario::Customise => "customise",
+            Scenario::Abandon => "abandon",
+            Scenario::RetryStorm => "retry-storm",
+            Scenario::Bots => "bots",
+            Scenario::Soak => "soak",
+            Scenario::Look => "look",
+        }
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Scenario> {
+        Scenario::ALL.into_iter().find(|scenario| scenario.name() == name)
+    }
+
+    /// Bots are no buyers: what they wait, or are refused, is in no threshold that does not name them.
+    pub(crate) fn is_honest(self) -> bool {
+        self != Scenario::Bots
+    }
+}

@@ -1,0 +1,47 @@
+//! The signals besides Ctrl-C, which goose has: SIGTERM and SIGHUP end a load as Ctrl-C does, so that it is judged.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Whether there is a load that can be ended and judged.
+static IS_LOADING: AtomicBool = AtomicBool::new(false);
+
+/// A load is under way until this is dropped.
+pub(crate) struct Loading(());
+
+impl Loading {
+    pub(crate) fn start() -> Loading {
+        IS_LOADING.store(true, Relaxed);
+        Loading(())
+    }
+}
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        IS_LOADING.store(false, Relaxed);
+    }
+}
+
+/// Catches them from now on. The first one during a load ends the load; any other one ends the program, as it would without this.
+/// SIGUSR1 and SIGUSR2 mean nothing and are ignored.
+pub(crate) fn listen() -> io::Result<()> {
+    for kind in [SignalKind::terminate(), SignalKind::hangup()] {
+        let mut signals = signal(kind)?;
+        tokio::spawn(async move {
+            while signals.recv().await.is_some() {
+                if !IS_LOADING.load(Relaxed) || goose::is_killswitch_triggered() {
+                    // As the shell shows a program that a signal has ended.
+                    std::process::exit(128 + kind.as_raw_value());
+                }
+                goose::trigger_killswitch("a signal was received");
+            }
+        });
+    }
+    for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
+        // Caught is enough: what comes is not read.
+        drop(signal(kind)?);
+    }
+    Ok(())
+}

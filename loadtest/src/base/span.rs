@@ -1,0 +1,78 @@
+//! Times as people write them: `90s`, `2m`, `1m30s`, `500ms`, or a bare number of seconds.
+
+use std::time::Duration;
+
+/// Reads one, or says how to write it.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<u64>() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let span: jiff::SignedDuration = text.parse().map_err(|_| "write it as 90s, 2m or 500ms".to_owned())?;
+    Duration::try_from(span).map_err(|_| "must not be negative".to_owned())
+}
+
+/// As short as it is exact enough for people: `1.2 ms`, `340 ms`, `2.5 s`, `90 s`.
+pub(crate) fn words(span: Duration) -> String {
+    let ms = span.as_secs_f64() * 1000.0;
+    match ms {
+        ms if ms < 10.0 => format!("{ms:.1} ms"),
+        ms if ms < 1000.0 => format!("{ms:.0} ms"),
+        ms if ms < 60_000.0 => format!("{:.1} s", ms / 1000.0),
+        ms => format!("{:.0} s", ms / 1000.0),
+    }
+}
+
+/// Reads back as just this time, where [`words`] rounds.
+pub(crate) fn exact(span: Duration) -> String {
+    match span.as_nanos() {
+        ns if ns % 1_000_000_000 == 0 => format!("{}s", ns / 1_000_000_000),
+        ns if ns % 1_000_000 == 0 => format!("{}ms", ns / 1_000_000),
+        ns if ns % 1_000 == 0 => format!("{}us", ns / 1_000),
+        ns => format!("{ns}ns"),
+    }
+}
+
+/// For serde's `with`.
+pub(crate) mod text {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer};
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::parse(&text).map_err(|error| D::Error::custom(format!("{text:?}: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read() {
+        assert_eq!(parse("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(parse("15"), Ok(Duration::from_secs(15)));
+        assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
+        assert!(parse("soon").is_err() && parse("-1s").is_err());
+    }
+
+    #[test]
+    fn an_exact_text_reads_back() {
+        for (ns, text) in
+            [(0, "0s"), (90_000_000_000, "90s"), (1_500_000_000, "1500ms"), (7_000, "7us"), (1, "1ns")]
+        {
+            let span = Duration::from_nanos(ns);
+            assert_eq!((exact(span).as_str(), parse(text)), (text, Ok(span)));
+        }
+    }
+
+    #[test]
+    fn spans_are_told() {
+        let told = [(1_234, "1.2 ms"), (340_000, "340 ms"), (2_500_000, "2.5 s"), (90_000_000, "90 s")];
+        for (us, text) in told {
+            assert_eq!(words(Duration::from_micros(us)), text);
+        }
+    }
+}

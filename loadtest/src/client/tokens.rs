@@ -1,0 +1,316 @@
+//! The tokens: the buyers', the payment service's and the operator's. None is ever printed.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use fastrand::Rng;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+
+use crate::base::failure::Failure;
+use crate::client::options::{Ledger, Target};
+
+/// A buyer as the gateway knows him.
+#[derive(Clone)]
+pub(crate) struct BuyerToken {
+    /// Until when it is good, in Unix seconds; a token that does not say is the gateway's to judge.
+    expires: Option<i64>,
+    /// The token's `sub`.
+    pub(crate) sub: String,
+    /// The `Authorization` header's value.
+    pub(crate) bearer: String,
+}
+
+#[cfg(test)]
+impl BuyerToken {
+    pub(crate) fn unsigned(sub: String) -> BuyerToken {
+        BuyerToken { sub, bearer: String::new(), expires: None }
+    }
+}
+
+/// Everybody who takes part.
+pub(crate) struct Tokens {
+    pub(crate) buyers: Vec<BuyerToken>,
+    /// The payment service's `Authorization`; without it nothing can be confirmed.
+    pub(crate) service: Option<String>,
+    pub(crate) forger: Forger,
+}
+
+/// Makes tokens that must be turned down.
+pub(crate) struct Forger {
+    /// Without the secret a stale token can't be made: a forged one is sent instead.
+    key: Option<EncodingKey>,
+}
+
+/// Tokens outlive the load by this much, so that retries at its end are not refused.
+const TOKEN_SPARE: Duration = Duration::from_secs(3600);
+/// What the contract asks of a secret.
+const SECRET_BYTES_MIN: usize = 32;
+/// For this long a stale token has expired: beyond any leeway.
+const STALE_S: i64 = 3600;
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    sub: &'a str,
+    exp: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'a str>,
+}
+
+/// How many buyers there are tokens for: `None`, as many as are wanted.
+pub(crate) fn at_hand(options: &Target) -> Result<Option<usize>, Failure> {
+    match &options.tokens {
+        Some(path) => Ok(Some(from_lines(&read(path, "--tokens")?)?.len())),
+        None => Ok(None),
+    }
+}
+
+/// Mints the tokens of these accounts, or reads them, as the options say. Those that are minted are good for as long as the load may
+/// last, those that are read must be for as long as it `works`.
+pub(crate) fn gather(
+    options: &Target,
+    seed: u64,
+    accounts: impl Iterator<Item = usize>,
+    lasts: Duration,
+    works: Duration,
+) -> Result<Tokens, Failure> {
+    if let Some(path) = &options.auth_secret_file {
+        let secret = read_bytes(path, "--auth-secret-file")?;
+        let expires = jiff::Timestamp::now().as_second()
+            + i64::try_from((lasts + TOKEN_SPARE).as_secs()).unwrap_or(i64::from(i32::MAX));
+        return mint(without_line_end(&secret), accounts, seed, expires);
+    }
+    let Some(path) = &options.tokens else {
+        return Err(Failure::Usage("give --auth-secret-file or --tokens".to_owned()));
+    };
+    let known = from_lines(&read(path, "--tokens")?)?;
+    let buyers =
+        accounts.map(|account| known.get(account).cloned()).collect::<Option<Vec<_>>>().ok_or_else(|| {
+            Failure::Usage(format!("--tokens has {} tokens, there are more buyers", known.len()))
+        })?;
+    let good_until = jiff::Timestamp::now().as_second() + i64::try_from(works.as_secs()).unwrap_or(0);
+    let short = |expires: Option<i64>| expires.filter(|expires| *expires < good_until);
+    if let Some(expires) = buyers.iter().find_map(|buyer: &BuyerToken| short(buyer.expires)) {
+        return Err(Failure::Usage(format!("--tokens: {}", outlived(expires, good_until))));
+    }
+    let service = match &options.service_token_file {
+        None => None,
+        Some(path) => {
+            let text = read(path, "--service-token-file")?;
+            let token = payload(text.trim()).filter(|_| !text.trim().contains(char::is_whitespace));
+            let token = token.ok_or_else(|| {
+                Failure::Usage(
+                    "--service-token-file: one JWT with a sub is asked for, and nothing else".to_owned(),
+                )
+            })?;
+            if let Some(expires) = short(token.exp) {
+                return Err(Failure::Usage(format!(
+                    "--service-token-file: {}",
+                    outlived(expires, good_until)
+                )));
+            }
+            Some(format!("Bearer {}", text.trim()))
+        }
+    };
+    Ok(Tokens { buyers, service, forger: Forger { key: None } })
+}
+
+/// In words what is wrong with a token that ends before the load does.
+fn outlived(expires: i64, good_until: i64) -> String {
+    let time = |second| jiff::Timestamp::from_second(second).unwrap_or_default();
+    format!(
+        "a token expires at {}, the load works until {} at least: make tokens with a longer --ttl",
+        time(expires),
+        time(good_until)
+    )
+}
+
+/// Finds the operator's token in lines of `NAME TOKEN [ROLE]`: the one of that name, or the first that may do everything.
+pub(crate) fn operator(options: &Ledger) -> Result<String, Failure> {
+    let text = read(&options.ops_token_file, "--ops-token-file")?;
+    ops_token(&text, options.ops_token_name.as_deref()).map(|token| format!("Bearer {token}")).ok_or_else(
+        || match &options.ops_token_name {
+            Some(name) => Failure::Usage(format!("--ops-token-file has no token named {name:?}")),
+            None => {
+                Failure::Usage("--ops-token-file has no line of NAME TOKEN that may do everything".to_owned())
+            }
+        },
+    )
+}
+
+fn ops_token<'a>(text: &'a str, name: Option<&str>) -> Option<&'a str> {
+    text.lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let mut fields = line.split_whitespace();
+            Some((fields.next()?, fields.next()?, fields.next().unwrap_or("operate")))
+        })
+        .find(|(owner, _, role)| name.map_or(*role == "operate", |name| name == *owner))
+        .map(|(_, token, _)| token)
+}
+
+impl Forger {
+    /// An `Authorization` whose token was good until an hour ago.
+    pub(crate) fn stale(&self, sub: &str) -> String {
+        let exp = jiff::Timestamp::now().as_second() - STALE_S;
+        let signed = self.key.as_ref().and_then(|key| {
+            jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Claims { sub, exp, scope: None }, key).ok()
+        });
+        format!("Bearer {}", signed.unwrap_or_else(|| "stale.stale.stale".to_owned()))
+    }
+
+    /// A good one with another signature.
+    pub(crate) fn forged(bearer: &str, rng: &mut Rng) -> String {
+        let (signed, _) = bearer.rsplit_once('.').unwrap_or((bearer, ""));
+        let signature: [u8; 32] = std::array::from_fn(|_| rng.u8(..));
+        format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+fn mint(
+    secret: &[u8],
+    accounts: impl Iterator<Item = usize>,
+    seed: u64,
+    expires: i64,
+) -> Result<Tokens, Failure> {
+    if secret.len() < SECRET_BYTES_MIN {
+        return Err(Failure::Usage(format!("--auth-secret-file has fewer than {SECRET_BYTES_MIN} bytes")));
+    }
+    let key = EncodingKey::from_secret(secret);
+    let sign = |sub: &str, scope: Option<&str>| {
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &Claims { sub, exp: expires, scope }, &key)
+            .map(|token| format!("Bearer {token}"))
+            .map_err(|error| Failure::Outside(format!("a token can't be signed: {error}")))
+    };
+    let buyers = accounts
+        .map(|n| {
+            let sub = format!("buyer-{seed}-{n}");
+            let bearer = sign(&sub, None)?;
+            Ok(BuyerToken { sub, bearer, expires: Some(expires) })
+        })
+        .collect::<Result<_, Failure>>()?;
+    let service = Some(sign("loadtest-payments", Some("service"))?);
+    Ok(Tokens { buyers, service, forger: Forger { key: Some(key) } })
+}
+
+fn from_lines(text: &str) -> Result<Vec<BuyerToken>, Failure> {
+    let mut buyers = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let token = line.trim();
+        let number = index + 1;
+        let Payload { sub, exp } = payload(token)
+            .ok_or_else(|| Failure::Usage(format!("--tokens, line {number}: not a JWT with a sub")))?;
+        // Two journeys of one buyer would be told different things, and both rightly.
+        if !seen.insert(sub.clone()) {
+            return Err(Failure::Usage(format!("--tokens, line {number}: {sub:?} is there already")));
+        }
+        buyers.push(BuyerToken { sub, bearer: format!("Bearer {token}"), expires: exp });
+    }
+    if buyers.is_empty() {
+        return Err(Failure::Usage("--tokens is empty".to_owned()));
+    }
+    Ok(buyers)
+}
+
+/// What a JWT says, as far as it matters here.
+#[derive(Deserialize)]
+struct Payload {
+    sub: String,
+    exp: Option<i64>,
+}
+
+/// Unverified: only the gateway can tell whether the token is good.
+fn payload(token: &str) -> Option<Payload> {
+    let payload = token.split('.').nth(1)?;
+    let payload = URL_SAFE_NO_PAD.decode(payload.trim_end_matches('=')).ok()?;
+    serde_json::from_slice(&payload).ok()
+}
+
+/// The one line end that editors add is not part of a secret; the gateway reads it the same way.
+fn without_line_end(secret: &[u8]) -> &[u8] {
+    let Some(line) = secret.strip_suffix(b"\n") else {
+        return secret;
+    };
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+fn read(path: &Path, flag: &str) -> Result<String, Failure> {
+    String::from_utf8(read_bytes(path, flag)?)
+        .map_err(|_| Failure::Usage(format!("{flag} {}: no text", path.display())))
+}
+
+fn read_bytes(path: &Path, flag: &str) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| Failure::Usage(format!("{flag} {}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn minted_tokens_carry_their_buyer_and_can_be_read_back() {
+        let tokens = mint(SECRET, 0..3, 42, 4_000_000_000).unwrap();
+        let subs: Vec<_> = tokens.buyers.iter().map(|buyer| buyer.sub.as_str()).collect();
+        assert_eq!(subs, ["buyer-42-0", "buyer-42-1", "buyer-42-2"]);
+        for buyer in &tokens.buyers {
+            let token = buyer.bearer.strip_prefix("Bearer ").unwrap();
+            assert_eq!(payload(token).map(|payload| payload.sub).as_deref(), Some(buyer.sub.as_str()));
+        }
+        let service = tokens.service.unwrap();
+        let payload = URL_SAFE_NO_PAD.decode(service.split('.').nth(1).unwrap()).unwrap();
+        assert!(String::from_utf8(payload).unwrap().contains(r#""scope":"service""#));
+    }
+
+    #[test]
+    fn bad_tokens_look_like_good_ones() {
+        let tokens = mint(SECRET, 0..1, 42, 4_000_000_000).unwrap();
+        let good = &tokens.buyers[0].bearer;
+        let forged = Forger::forged(good, &mut Rng::with_seed(1));
+        assert!(forged.len() == good.len() && forged != *good);
+        let stale = tokens.forger.stale("buyer-42-0");
+        assert_eq!(
+            payload(stale.strip_prefix("Bearer ").unwrap()).map(|payload| payload.sub).as_deref(),
+            Some("buyer-42-0")
+        );
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_and_not_shown() {
+        let error = mint(b"hunter2", 0..1, 1, 1).err().unwrap().to_string();
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn one_line_end_is_not_part_of_the_secret() {
+        for (file, secret) in [("s", "s"), ("s\n", "s"), ("s\r\n", "s"), ("s\n\n", "s\n"), ("s ", "s ")] {
+            assert_eq!(without_line_end(file.as_bytes()), secret.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_token_file_is_read_and_its_faults_have_lines() {
+        let minted = mint(SECRET, 0..2, 7, 4_000_000_000).unwrap();
+        let lines: Vec<_> = minted.buyers.iter().map(|b| b.bearer.strip_prefix("Bearer ").unwrap()).collect();
+        assert_eq!(from_lines(&lines.join("\n\n")).unwrap().len(), 2);
+        let twice = format!("{}\n{}\n", lines[0], lines[0]);
+        assert!(from_lines(&twice).err().unwrap().to_string().contains("line 2"));
+        assert!(from_lines("rubbish").err().unwrap().to_string().contains("line 1"));
+        assert!(from_lines("\n").is_err());
+    }
+
+    #[test]
+    fn the_operators_token_is_found_by_name_or_first() {
+        let text = "# who may\nwall t-wall watch\nann t-ann\nbob   t-bob \n";
+        assert_eq!(ops_token(text, None), Some("t-ann"));
+        assert_eq!(ops_token(text, Some("bob")), Some("t-bob"));
+        assert_eq!(ops_token(text, Some("wall")), Some("t-wall"));
+        assert_eq!(ops_token(text, Some("eve")), None);
+    }
+}

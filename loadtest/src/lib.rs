@@ -1,0 +1,69 @@
+//! Reproduces launch day against a gateway and proves the ledger afterwards.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
+
+mod base;
+mod cli;
+mod client;
+mod figures;
+mod launch;
+mod live;
+mod load;
+#[path = "../../gateway/src/domain/nearest.rs"]
+#[allow(dead_code, reason = "the gateway uses all of it")]
+mod nearest;
+mod plan;
+mod proof;
+mod report;
+mod threshold;
+#[path = "../../gateway/src/config/variables.rs"]
+#[allow(unreachable_pub, reason = "the gateway's library shows it to its program")]
+mod variables;
+mod verdict;
+mod watch;
+
+use std::process::ExitCode;
+
+use base::{say, signals};
+use cli::Command;
+use launch::{capacity, court};
+use plan::profile;
+
+/// As the shell shows a command that SIGPIPE has ended.
+const EXIT_READER_GONE: u8 = 128 + 13;
+
+/// Reads the command line, does what it says, and says how it ended.
+pub async fn run() -> ExitCode {
+    let command = cli::parse().command;
+    let unknown = cli::unknown_variables();
+    if !unknown.mistyped.is_empty() {
+        say::problem(&unknown.mistyped.join("\n"));
+        return ExitCode::from(2);
+    }
+    unknown.others.iter().for_each(|variable| say::problem(variable));
+    if let Err(error) = say::keep_stdout().and_then(|()| signals::listen()) {
+        say::problem(&format!("standard output and signals can't be set up: {error}"));
+        return ExitCode::from(3);
+    }
+    let ended = match &command {
+        Command::Profile => Ok(if say::text(profile::BUILT_IN) { 0 } else { EXIT_READER_GONE }),
+        Command::Merge(options) => court::merge(options).await.map(|verdict| verdict.exit_code()),
+        Command::Capacity(options) => capacity::run(options).await,
+        Command::Spike(options)
+        | Command::Crowd(options)
+        | Command::Customise(options)
+        | Command::Abandon(options)
+        | Command::RetryStorm(options)
+        | Command::Bots(options)
+        | Command::Soak(options)
+        | Command::Look(options)
+        | Command::Mix(options) => launch::run(&command, options).await.map(|verdict| verdict.exit_code()),
+    };
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            say::problem(&failure.to_string());
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The moments of a run that dashboards mark: its start, the opening, its end.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::base::clock::ServerClock;
+
+/// A moment of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Moment {
+    Start,
+    Opening,
+    End,
+}
+
+impl Moment {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Moment::Start => "start",
+            Moment::Opening => "opening",
+            Moment::End => "end",
+        }
+    }
+}
+
+/// When they are, by the server's clock. They may be told long before they come, and are shown only then.
+#[derive(Debug)]
+pub(crate) struct Moments {
+    clock: ServerClock,
+    told: Mutex<BTreeMap<Moment, Timestamp>>,
+}
+
+impl Moments {
+    pub(crate) fn new(clock: ServerClock) -> Moments {
+        Moments { clock, told: Mutex::default() }
+    }
+
+    /// Tells when a moment is, or was.
+    pub(crate) fn tell(&self, moment: Moment, at: Timestamp) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(moment, at);
+    }
+
+    /// Those that have come.
+    pub(crate) fn come(&self) -> Vec<(Moment, Timestamp)> {
+        let now = self.clock.at(Instant::now());
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.iter().filter(|(_, at)| **at <= now).map(|(moment, at)| (*moment, *at)).collect()
+    }
+}

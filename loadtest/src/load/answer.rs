@@ -1,0 +1,316 @@
+//! The reading of answers: which decision a reply carries, and where it strays from the contract.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::base::outcome::Outcome;
+use crate::client::{Lost, Reply};
+use crate::load::told::Hold;
+
+/// What a gateway decided about a tap.
+#[derive(Clone, Debug)]
+pub(crate) enum Decision {
+    Won(Hold),
+    Replayed(Hold),
+    SoldOut {
+        items: Vec<String>,
+        last: bool,
+    },
+    PurchaseLimit,
+    Closed,
+    /// Not open or paused: come again.
+    Later,
+    Limited,
+    Shed,
+    /// Perhaps taken, perhaps not: only the same key can tell.
+    Unknown,
+    Wrong,
+}
+
+impl Decision {
+    /// How the tap ends with this; `None` when it is to be tried again.
+    pub(crate) fn ends(&self) -> Option<Outcome> {
+        match self {
+            Decision::Won(_) => Some(Outcome::Won),
+            Decision::Replayed(_) => Some(Outcome::Replayed),
+            Decision::SoldOut { .. } => Some(Outcome::SoldOut),
+            Decision::PurchaseLimit => Some(Outcome::PurchaseLimit),
+            Decision::Closed => Some(Outcome::Refused),
+            Decision::Wrong => Some(Outcome::Wrong),
+            Decision::Later | Decision::Limited | Decision::Shed | Decision::Unknown => None,
+        }
+    }
+
+    /// What the tap is called when there is no further try. `Unknown` sticks: a later
+    /// 429 or 503 says nothing about the request before it.
+    pub(crate) fn gives_up_as(&self, unknown_before: bool) -> Outcome {
+        match self {
+            _ if unknown_before => Outcome::Unknown,
+            Decision::Limited => Outcome::Limited,
+            Decision::Shed => Outcome::Shed,
+            Decision::Later => Outcome::Refused,
+            decision => decision.ends().unwrap_or(Outcome::Unknown),
+        }
+    }
+}
+
+/// A reply that has been read.
+#[derive(Clone, Debug)]
+pub(crate) struct Reading<D> {
+    pub(crate) decision: D,
+    /// One word for histories and goose's report.
+    pub(crate) word: &'static str,
+    /// How long the gateway wants to be left alone.
+    pub(crate) retry_after: Option<Duration>,
+    /// Where the reply strays from the contract.
+    pub(crate) complaints: Vec<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Problem {
+    r#type: String,
+    retry_after_ms: Option<u64>,
+    items: Vec<String>,
+    r#final: bool,
+}
+
+/// What a change to a reservation is to end in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// A confirm or a cancel: this state.
+    State(&'static str),
+    /// An amendment: still held, perhaps otherwise.
+    Amended,
+}
+
+/// What a gateway made of a confirm, a cancel or an amendment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// With the reservation as it was shown, if it could be read.
+    Done(Option<Hold>),
+    Refused(String),
+    /// Certainly not done: come again.
+    Again(&'static str),
+    Unknown,
+}
+
+/// Reads the answer to a tap; `Err` is a request that got none.
+pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> Reading<Decision> {
+    let Ok(reply) = reply else {
+        return lost(Decision::Unknown);
+    };
+    let mut complaints = Vec::new();
+    if matches!(reply.status, 200 | 201) {
+        let (decision, word) = match serde_json::from_str::<Hold>(&reply.body) {
+            Err(error) => {
+                complaints.push(format!("{} without a readable reservation: {error}", reply.status));
+                (Decision::Wrong, "wrong")
+            }
+            Ok(hold) if reply.status == 201 => {
+                if reply.location.is_none() {
+                    complaints.push("201 without Location".to_owned());
+                }
+                (Decision::Won(hold), "won")
+            }
+            Ok(hold) => {
+                if !reply.replayed {
+                    complaints.push("200 without Idempotency-Replayed: true".to_owned());
+                }
+                (Decision::Replayed(hold), "replayed")
+            }
+        };
+        return Reading { decision, word, retry_after: None, complaints };
+    }
+    let (name, problem) = read_problem(reply, &mut complaints);
+    let (decision, word) = match (reply.status, name.as_str()) {
+        (409, "sold-out") => (Decision::SoldOut { items: problem.items, last: problem.r#final }, "sold-out"),
+        (409, "purchase-limit") => (Decision::PurchaseLimit, "purchase-limit"),
+        (409, "sale-not-open") => (Decision::Later, "not-open"),
+        (409, "sale-paused") => (Decision::Later, "paused"),
+        (410, "sale-closed") => (Decision::Closed, "closed"),
+        (429, "quota-exceeded") => (Decision::Limited, "limited"),
+        (503, "temporary-reduced-capacity") => (Decision::Shed, "shed"),
+        (503, "outcome-unknown") => (Decision::Unknown, "unknown"),
+        // Whatever stands between us and the gateway may not have passed the tap on, or may have.
+        (502..=504, _) => (Decision::Unknown, "unknown"),
+        (status, name) => {
+            complaints.push(format!("{status} {name:?} to a tap that was all right"));
+            (Decision::Wrong, "wrong")
+        }
+    };
+    if matches!(decision, Decision::Later | Decision::Limited | Decision::Shed) && reply.retry_after.is_none()
+    {
+        complaints.push(format!("{} {name} without Retry-After", reply.status));
+    }
+    Reading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
+}
+
+/// Reads the answer to a confirm, a cancel or an amendment.
+pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> Reading<Change> {
+    let Ok(reply) = reply else {
+        return lost(Change::Unknown);
+    };
+    let mut complaints = Vec::new();
+    if reply.status == 200 {
+        let hold = serde_json::from_str::<Hold>(&reply.body);
+        let state = match expect {
+            Expect::State(state) => state,
+            Expect::Amended => "held",
+        };
+        match &hold {
+            Ok(hold) if hold.state == state => {}
+            Ok(hold) => {
+                complaints.push(format!("200, but the state is {:?} instead of {state:?}", hold.state))
+            }
+            Err(error) => complaints.push(format!("200 without a readable reservation: {error}")),
+        }
+        return Reading { decision: Change::Done(hold.ok()), word: "done", retry_after: None, complaints };
+    }
+    let (name, problem) = read_problem(reply, &mut complaints);
+    let (decision, word) = match (reply.status, name.as_str()) {
+        (409, "reservation-not-held" | "reservation-changed" | "payment-conflict") => {
+            (Change::Refused(name.to_owned()), "refused")
+        }
+        (409, "sold-out") if expect == Expect::Amended => (Change::Refused(name.clone()), "sold-out"),
+        (429, "quota-exceeded") => (Change::Again("limited"), "limited"),
+        (503, "temporary-reduced-capacity") => (Change::Again("shed"), "shed"),
+        (502..=504, _) => (Change::Unknown, "unknown"),
+        (status, name) => {
+            complaints
+                .push(format!("{status} {name:?} to {}, which the contract does not allow", expect.words()));
+            // After a 500 nobody can be sure.
+            (if status >= 500 { Change::Unknown } else { Change::Refused(name.to_owned()) }, "wrong")
+        }
+    };
+    Reading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
+}
+
+impl Expect {
+    fn words(self) -> String {
+        match self {
+            Expect::State(state) => format!("a request to be {state}"),
+            Expect::Amended => "an amendment".to_owned(),
+        }
+    }
+}
+
+fn lost<D>(decision: D) -> Reading<D> {
+    Reading { decision, word: "lost", retry_after: None, complaints: Vec::new() }
+}
+
+/// The problem's name (`sold-out`) and members.
+fn read_problem(reply: &Reply, complaints: &mut Vec<String>) -> (String, Problem) {
+    // 502 and 504 are not the gateway's own: something stands before it.
+    if !matches!(reply.status, 502 | 504) && !reply.content_type.starts_with("application/problem+json") {
+        complaints.push(format!("{} with content type {:?}", reply.status, reply.content_type));
+    }
+    let problem: Problem = serde_json::from_str(&reply.body).unwrap_or_default();
+    let name = problem.r#type.rsplit('/').next().unwrap_or_default().to_owned();
+    (name, problem)
+}
+
+/// The finer of the two says more; without either the caller chooses.
+fn pause(reply: &Reply, retry_after_ms: Option<u64>) -> Option<Duration> {
+    retry_after_ms.map(Duration::from_millis).or(reply.retry_after.map(Duration::from_secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLD: &str = r#"{"id":"r1","sale":"s","number":17,"version":1,"state":"held","model":"a","packages":["p"],
+        "store":null,"unavailable":["store:x"],"price":{"total":1},"held_at":"x"}"#;
+
+    fn problem(status: u16, name: &str, more: &str) -> Result<Reply, Lost> {
+        Ok(Reply {
+            status,
+            content_type: "application/problem+json".to_owned(),
+            retry_after: Some(2),
+            body: format!(r#"{{"title":"x","type":"/problems/{name}","status":{status}{more}}}"#),
+            ..Reply::default()
+        })
+    }
+
+    #[test]
+    fn every_answer_of_the_contract_has_its_outcome() {
+        let outcome = |status, name| to_tap(&problem(status, name, "")).decision.gives_up_as(false);
+        assert_eq!(outcome(409, "sold-out"), Outcome::SoldOut);
+        assert_eq!(outcome(409, "purchase-limit"), Outcome::PurchaseLimit);
+        assert_eq!(outcome(409, "sale-not-open"), Outcome::Refused);
+        assert_eq!(outcome(409, "sale-paused"), Outcome::Refused);
+        assert_eq!(outcome(410, "sale-closed"), Outcome::Refused);
+        assert_eq!(outcome(429, "quota-exceeded"), Outcome::Limited);
+        assert_eq!(outcome(503, "temporary-reduced-capacity"), Outcome::Shed);
+        assert_eq!(outcome(503, "outcome-unknown"), Outcome::Unknown);
+        for (status, name) in
+            [(400, "invalid-request"), (401, "unauthenticated"), (422, "unknown-item"), (500, "internal")]
+        {
+            let reading = to_tap(&problem(status, name, ""));
+            assert_eq!(reading.decision.ends(), Some(Outcome::Wrong), "{name}");
+            assert_eq!(reading.complaints.len(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_win_and_a_replay_show_the_hold() {
+        let reply = |status, replayed| {
+            Ok(Reply {
+                status,
+                replayed,
+                location: Some("/x".to_owned()),
+                body: HOLD.to_owned(),
+                ..Reply::default()
+            })
+        };
+        let won = to_tap(&reply(201, false));
+        assert!(matches!(&won.decision, Decision::Won(hold) if hold.number == 17 && hold.store.is_none()));
+        assert!(won.complaints.is_empty());
+        assert_eq!(to_tap(&reply(200, true)).decision.ends(), Some(Outcome::Replayed));
+        assert_eq!(to_tap(&reply(200, false)).complaints.len(), 1);
+        let empty = Ok(Reply { status: 201, ..Reply::default() });
+        assert_eq!(to_tap(&empty).decision.ends(), Some(Outcome::Wrong));
+    }
+
+    #[test]
+    fn members_of_a_problem_are_read() {
+        let reading = to_tap(&problem(409, "sold-out", r#","items":["model:a"],"final":true"#));
+        assert!(matches!(reading.decision, Decision::SoldOut { items, last: true } if items == ["model:a"]));
+        let fine = to_tap(&problem(429, "quota-exceeded", r#","retry_after_ms":1234"#));
+        assert_eq!(fine.retry_after, Some(Duration::from_millis(1234)));
+        let coarse = to_tap(&problem(429, "quota-exceeded", ""));
+        assert_eq!(coarse.retry_after, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn an_unknown_before_is_not_forgotten() {
+        let shed = to_tap(&problem(503, "temporary-reduced-capacity", "")).decision;
+        assert_eq!(shed.gives_up_as(true), Outcome::Unknown);
+        assert_eq!(to_tap(&Err(Lost::TimedOut(1))).decision.gives_up_as(false), Outcome::Unknown);
+    }
+
+    #[test]
+    fn refusals_without_their_headers_are_complained_about() {
+        let mut bare = problem(429, "quota-exceeded", "").unwrap();
+        bare.retry_after = None;
+        bare.content_type = "text/html".to_owned();
+        assert_eq!(to_tap(&Ok(bare)).complaints.len(), 2);
+    }
+
+    #[test]
+    fn confirms_and_cancels_are_read() {
+        let done = Ok(Reply { status: 200, body: HOLD.replace("held\"", "confirmed\""), ..Reply::default() });
+        let confirmed = |reply: &Result<Reply, Lost>| to_change(reply, Expect::State("confirmed"));
+        assert!(confirmed(&done).complaints.is_empty());
+        assert_eq!(to_change(&done, Expect::State("cancelled")).complaints.len(), 1);
+        let gone = confirmed(&problem(409, "reservation-not-held", ""));
+        assert_eq!(gone.decision, Change::Refused("reservation-not-held".to_owned()));
+        assert_eq!(confirmed(&problem(503, "outcome-unknown", "")).decision, Change::Unknown);
+        assert_eq!(confirmed(&problem(429, "quota-exceeded", "")).decision, Change::Again("limited"));
+        assert_eq!(confirmed(&problem(404, "reservation-not-found", "")).complaints.len(), 1);
+        let sold_out = problem(409, "sold-out", "");
+        assert_eq!(confirmed(&sold_out).complaints.len(), 1);
+        assert!(to_change(&sold_out, Expect::Amended).complaints.is_empty());
+    }
+}

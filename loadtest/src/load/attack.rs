@@ -1,0 +1,151 @@
+//! Goose: its users go through the scenarios' queues, one journey after the other; its reports are written, its prints are not.
+//!
+//! Goose judges a request by its status code and would call every "sold out" a failure, and correcting it afterwards
+//! (`set_success`) defeats its batching; it starts a user's next round when the last one is over, which is a closed loop. So a user
+//! here takes the next start from its scenario's queue, whatever the server does, the requests are sent by our own client, and
+//! goose is handed them as custom requests that have been judged by the contract. What goose measures is what it always
+//! does: each request from being sent to its answer. What is counted from the intended instant is in our own figures.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use goose::GooseAttack;
+use goose::client::GooseClientBuilder;
+use goose::config::GooseConfiguration;
+use goose::goose::{GooseUser, Scenario, Transaction, TransactionResult};
+use tokio::sync::mpsc::unbounded_channel;
+
+use crate::base::failure::Failure;
+use crate::base::signals::Loading;
+use crate::client::Answer;
+use crate::load::output::Output;
+use crate::load::output::{GOOSE, REPORT_JSON, REQUEST_LOG};
+use crate::load::walk::Walk;
+use crate::load::{LAUNCHES_PER_SECOND, Load};
+use crate::plan::Start;
+
+/// A request as goose's report shows it.
+pub(crate) struct Note {
+    name: String,
+    took: Duration,
+    good: bool,
+    status: Option<u16>,
+    error: Option<String>,
+}
+
+impl Note {
+    /// `good`: the answer is one that the contract allows, also when it is a "no".
+    pub(crate) fn new(name: &str, answer: &Answer, good: bool) -> Note {
+        let error = match &answer.reply {
+            Ok(reply) if !good => Some(format!("{name}: {}", reply.status)),
+            // Not the error's text: it has addresses in it, and goose keeps a row a text.
+            Err(lost) => Some(format!("{name}: {}", lost.kind())),
+            Ok(_) => None,
+        };
+        let status = answer.reply.as_ref().ok().map(|reply| reply.status);
+        Note { name: name.to_owned(), took: answer.took, good, status, error }
+    }
+}
+
+/// Goose names what is no request of its own by a label.
+const LABEL: &str = "API";
+/// Of more people only the ends of their stories are kept: a soak of hours has to fit in memory.
+const WHOLE_STORIES_MAX: usize = 50_000;
+/// Goose polls twice a second for users that are done, and then writes its report.
+const GOOSE_SPARE: Duration = Duration::from_secs(30);
+
+/// What goose is to write and to read, each with its option.
+#[derive(Debug, Default)]
+pub(crate) struct Files(Vec<(&'static str, PathBuf)>);
+
+impl Files {
+    /// Its reports, its log of requests, and its report of an earlier run to compare with, where there is one.
+    pub(crate) fn of(output: &Output, request_log: bool) -> Files {
+        let mut files = Vec::new();
+        if let Some(dir) = &output.report {
+            files.extend([("--report-file", dir.join(GOOSE)), ("--report-file", dir.join(REPORT_JSON))]);
+            files.extend(request_log.then(|| ("--request-log", dir.join(REQUEST_LOG))));
+            let before = output.baseline.as_ref().map(|dir| dir.join(REPORT_JSON));
+            files.extend(before.filter(|file| file.exists()).map(|file| ("--baseline-file", file)));
+        }
+        Files(files)
+    }
+}
+
+/// Sends everybody on their journeys and waits until they are back.
+pub(crate) async fn run(load: &Arc<Load>, users: &[usize], files: &Files) -> Result<(), Failure> {
+    let broken = |error: String| Failure::Outside(format!("goose: {error}"));
+    let mut attack = GooseAttack::initialize_with_config(configuration(load, users.iter().sum(), files)?)
+        .and_then(|attack| {
+            // A client a user would cost more than the journeys do.
+            attack.set_client_builder_without_cookies(GooseClientBuilder::new().without_cookies())
+        })
+        .map_err(|error| broken(error.to_string()))?;
+    for (queue, users) in users.iter().enumerate() {
+        // Goose shares its users out by weight: with their number as the weight each scenario has exactly its own.
+        let scenario = Scenario::new(load.queues[queue].line().scenario.name())
+            .set_weight(*users)
+            .map_err(|error| broken(error.to_string()))?;
+        attack = attack.register_scenario(scenario.register_transaction(journeys(load, queue)));
+    }
+    let _loading = Loading::start();
+    let limit = load.moments.deadline.saturating_duration_since(Instant::now()) + GOOSE_SPARE;
+    match tokio::time::timeout(limit, attack.execute()).await {
+        Ok(Ok(_metrics)) => Ok(()),
+        Ok(Err(error)) => Err(broken(error.to_string())),
+        Err(_) => Err(broken(format!("did not come back within {} s", limit.as_secs()))),
+    }
+}
+
+fn configuration(load: &Load, users: usize, files: &Files) -> Result<GooseConfiguration, Failure> {
+    let mut line = vec!["loadtest".to_owned()];
+    // What follows overrides goose's defaults: it would print tables, open a port for
+    // telnet and run until it is stopped.
+    line.extend(["--quiet", "--no-print-metrics", "--no-telnet", "--iterations", "1"].map(str::to_owned));
+    line.extend(["--host".to_owned(), load.client.gateway(0).to_owned()]);
+    line.extend(["--users".to_owned(), users.to_string()]);
+    line.extend(["--increase-rate".to_owned(), users.min(LAUNCHES_PER_SECOND).to_string()]);
+    for (option, file) in &files.0 {
+        line.extend([(*option).to_owned(), file.to_string_lossy().into_owned()]);
+    }
+    <GooseConfiguration as clap::Parser>::try_parse_from(line)
+        .map_err(|error| Failure::Outside(format!("goose does not take its options: {error}")))
+}
+
+/// What a goose user does: one journey after the other, until the queue is empty.
+fn journeys(load: &Arc<Load>, queue: usize) -> Transaction {
+    let load = Arc::clone(load);
+    Transaction::new(Arc::new(move |user| {
+        let load = Arc::clone(&load);
+        Box::pin(async move {
+            while let Some(start) = load.queues[queue].take() {
+                journey(&load, start, user).await;
+            }
+            TransactionResult::Ok(())
+        })
+    }))
+    .set_name("journeys")
+}
+
+async fn journey(load: &Load, start: Start, user: &mut GooseUser) {
+    let mut buyer = load.buyers[start.person].lock().await;
+    let (notes, mut heard) = unbounded_channel();
+    let scenario = buyer.scenario;
+    let walking = scenario.walk(Walk::new(load, &mut buyer, notes), start);
+    let listening = async {
+        while let Some(note) = heard.recv().await {
+            record(user, &note).await;
+        }
+    };
+    tokio::join!(walking, listening);
+    if load.buyers.len() > WHOLE_STORIES_MAX {
+        buyer.told.iter_mut().for_each(|told| told.history.shorten());
+    }
+}
+
+/// Puts a request into goose's report. It fails only when goose is shutting down.
+async fn record(user: &mut GooseUser, note: &Note) {
+    let Note { name, took, good, status, error } = note;
+    let _ = user.record_custom_request_duration(LABEL, name, *took, *good, *status, error.as_deref()).await;
+}

@@ -1,0 +1,33 @@
+//! `abandon`: a first wave reserves and walks away without paying or cancelling. Its holds run out, and their stock comes back
+//! by itself. A second wave comes when it must be free again, gets it, and pays. The sale's hold has to be short for that: a rehearsal's
+//! definition may say `hold = "20s"`.
+
+use std::time::{Duration, Instant};
+
+use crate::base::outcome::Outcome;
+use crate::load::walk::{Fingers, Tap, Walk};
+use crate::plan::Start;
+
+/// Holds of the first wave end one after the other, as they began: somebody of the second who is a little early asks again.
+const ASKS_AGAIN: u32 = 3;
+/// An expired hold's stock is free within a second.
+const SOON: Duration = Duration::from_secs(1);
+
+pub(crate) async fn walk(mut walk: Walk<'_>, start: Start) {
+    let Some(intended) = walk.begins(start).await else { return };
+    let is_second = start.at_us >= walk.load.second_wave_us;
+    let mut outcome = walk.tap(Tap { intended, at_opening: false, fingers: Fingers::Polite }).await;
+    if !is_second {
+        return;
+    }
+    for _ in 0..ASKS_AGAIN {
+        if outcome != Outcome::SoldOut || !walk.pause(SOON).await {
+            break;
+        }
+        outcome =
+            walk.tap(Tap { intended: Instant::now(), at_opening: false, fingers: Fingers::Polite }).await;
+    }
+    if outcome.holds() && walk.think().await {
+        walk.confirm().await;
+    }
+}

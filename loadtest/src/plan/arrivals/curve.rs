@@ -1,0 +1,83 @@
+//! The arithmetic of a rate that changes over time: how many starts there are, and when each one is.
+
+use std::time::Duration;
+
+/// A stretch of time in which the rate changes evenly, or not at all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Piece {
+    /// Seconds after the opening.
+    pub(crate) at: f64,
+    pub(crate) lasts: f64,
+    /// Starts a second, at its two ends.
+    pub(crate) from: f64,
+    pub(crate) to: f64,
+}
+
+/// Pieces one after the other, in order.
+#[derive(Debug)]
+pub(crate) struct Curve(Vec<Piece>);
+
+impl Piece {
+    /// How many starts it holds.
+    fn area(&self) -> f64 {
+        (self.from + self.to) / 2.0 * self.lasts
+    }
+
+    /// How far into it so much of its area lies behind. Of the two ways to write the solution of
+    /// `from·t + slope/2·t² = area` this one divides by nothing small, whatever the slope is.
+    fn reaches(&self, area: f64) -> f64 {
+        let slope = (self.to - self.from) / self.lasts;
+        let rate_there = (self.from * self.from + 2.0 * slope * area).max(0.0).sqrt();
+        (2.0 * area / (self.from + rate_there)).min(self.lasts)
+    }
+}
+
+impl Curve {
+    pub(crate) fn new(pieces: Vec<Piece>) -> Curve {
+        Curve(pieces)
+    }
+
+    /// Whether it is over so long after it began.
+    pub(crate) fn is_within(&self, limit: Duration) -> bool {
+        match (self.0.first(), self.0.last()) {
+            (Some(first), Some(last)) => last.at + last.lasts - first.at <= limit.as_secs_f64(),
+            _ => true,
+        }
+    }
+
+    /// Whether it has pieces, and none with a rate.
+    pub(crate) fn is_flat_zero(&self) -> bool {
+        !self.0.is_empty() && self.area() <= 0.0
+    }
+
+    fn area(&self) -> f64 {
+        self.0.iter().fold(0.0, |area, piece| area + piece.area())
+    }
+
+    /// The integral of the rate, rounded.
+    pub(crate) fn count(&self) -> usize {
+        self.area().round() as usize
+    }
+
+    /// The first `most` starts, in µs after the opening. The k-th, counted from 0, is where the integral of the rate is
+    /// k + 1/2: so there are just as many as [`Curve::count`] says, each step has its own rounded share of them, and
+    /// none is at the very edge of a step, where it could be counted to either side.
+    pub(crate) fn starts(&self, most: usize) -> Vec<i64> {
+        let (mut pieces, mut behind) = (self.0.as_slice(), 0.0);
+        let start = |k: usize| {
+            let wanted = k as f64 + 0.5;
+            while let [first, rest @ ..] = pieces
+                && behind + first.area() < wanted
+            {
+                behind += first.area();
+                pieces = rest;
+            }
+            pieces.first().map(|piece| micros(piece.at + piece.reaches(wanted - behind)))
+        };
+        (0..most.min(self.count())).map_while(start).collect()
+    }
+}
+
+pub(crate) fn micros(seconds: f64) -> i64 {
+    (seconds * 1e6).round() as i64
+}

@@ -1,0 +1,345 @@
+//! The profile: how buyers behave, when they come and what the verdict asks for. Read from TOML; what a profile leaves
+//! out is as in the built-in one, the launch of the national good car.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_path_to_error::{Path as Place, Segment};
+use toml::de::{DeTable, DeValue};
+
+use crate::base::failure::Failure;
+use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS, REQUESTS};
+use crate::base::scenario::Scenario;
+use crate::base::span;
+use crate::plan::arrivals::Arrivals;
+use crate::threshold::Threshold;
+use crate::watch::Limits;
+
+/// The built-in profile; `loadtest profile` prints it.
+pub(crate) const BUILT_IN: &str = include_str!("../../profiles/national-good-car.toml");
+
+/// Tables whose keys are names: one that is given replaces the built-in one as a whole.
+const TABLES_OF_NAMES: [&str; 4] = ["mix", "packages", "cities", "models"];
+/// A profile is written by hand.
+const BYTES_MAX: u64 = 1 << 20;
+
+/// How a launch goes.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct Profile {
+    pub(crate) launch: Launch,
+    pub(crate) mix: BTreeMap<Scenario, u32>,
+    pub(crate) buyers: Behaviour,
+    pub(crate) crowd: Crowd,
+    pub(crate) retry_storm: RetryStorm,
+    pub(crate) abandon: Abandon,
+    pub(crate) bots: Bots,
+    arrivals: BTreeMap<Scenario, String>,
+    pub(crate) generator: Generator,
+    verdict: Judgement,
+    /// The texts of `arrivals` and of `verdict.thresholds` as they were read: once, since a schedule may be in a file.
+    #[serde(skip)]
+    schedules: BTreeMap<Scenario, Arrivals>,
+    #[serde(skip)]
+    thresholds: Vec<Threshold>,
+}
+
+/// The size of the day.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Launch {
+    pub(crate) interested: usize,
+    pub(crate) taps_per_car: u64,
+}
+
+/// Shares are percent.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Behaviour {
+    /// The shortest and the longest time between two steps.
+    pub(crate) think: [Span; 2],
+    pub(crate) confirm: u32,
+    pub(crate) cancel: u32,
+    pub(crate) accept_partial: u32,
+    pub(crate) twice: u32,
+    pub(crate) packages: BTreeMap<String, u32>,
+    pub(crate) cities: BTreeMap<String, u64>,
+    pub(crate) models: BTreeMap<String, u64>,
+}
+
+/// A time in a profile.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Span(#[serde(with = "span::text")] pub(crate) Duration);
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Crowd {
+    pub(crate) lead: Span,
+    pub(crate) at_opening: u32,
+    pub(crate) tail: Span,
+    pub(crate) looks_again: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryStorm {
+    pub(crate) patience: Span,
+    pub(crate) new_key: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Abandon {
+    pub(crate) second_wave: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Bots {
+    pub(crate) connections: usize,
+    pub(crate) stale: u32,
+    pub(crate) forged: u32,
+    #[serde(rename = "for")]
+    pub(crate) lasts: Span,
+}
+
+/// What the generator may need of its machine before the run is invalid.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Generator {
+    pub(crate) late: Span,
+    pub(crate) late_share: f64,
+    pub(crate) cpu: f64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Judgement {
+    thresholds: Vec<String>,
+}
+
+impl Generator {
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { cpu: self.cpu, late: self.late.0, late_share: self.late_share }
+    }
+}
+
+impl Profile {
+    /// The profile in this file, or the built-in one; `changes` are lines like `buyers.twice = 100`.
+    pub(crate) fn load(path: Option<&Path>, changes: &[String]) -> Result<Profile, Failure> {
+        let changes = read_changes(changes).map_err(Failure::Usage)?;
+        let Some(path) = path else {
+            return Profile::parse("", changes).map_err(Failure::Usage);
+        };
+        let wrong = |error: String| Failure::Usage(format!("--profile {}: {error}", path.display()));
+        let size = std::fs::metadata(path).map_err(|error| wrong(error.to_string()))?.len();
+        if size > BYTES_MAX {
+            return Err(wrong(format!("{size} bytes are no profile, {BYTES_MAX} are the limit")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        Profile::parse(&text, changes).map_err(wrong)
+    }
+
+    /// Reads a profile; everything that is wrong in it is told at once.
+    fn parse(text: &str, changes: toml::Table) -> Result<Profile, String> {
+        // By itself first: its mistakes are told with the lines that it has.
+        let own: toml::Table = toml::from_str(text).map_err(|error| error.to_string())?;
+        let mut whole: toml::Table = toml::from_str(BUILT_IN).map_err(|error| error.to_string())?;
+        lay_over(&mut whole, own);
+        lay_over(&mut whole, changes);
+        let mut profile: Profile =
+            serde_path_to_error::deserialize(toml::Value::Table(whole)).map_err(|error| {
+                // Which key of a table of names it is, the words say.
+                let (line, what) = (line_of(text, error.path()), error.inner().message());
+                let place = error.path().to_string();
+                let place = place.trim_end_matches(".?");
+                match line {
+                    Some(line) => format!("line {line}, {place}: {what}"),
+                    // It is not in the file, so that somebody has set it.
+                    None => format!("--set {place}: {what}"),
+                }
+            })?;
+        let mistakes = profile.mistakes();
+        if mistakes.is_empty() { Ok(profile) } else { Err(mistakes.join("\n")) }
+    }
+
+    /// Reads what is written in words of its own, and finds whatever is out of bounds.
+    fn mistakes(&mut self) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        let shares = [
+            ("buyers.confirm and buyers.cancel together", self.buyers.confirm + self.buyers.cancel),
+            ("buyers.accept_partial", self.buyers.accept_partial),
+            ("buyers.twice", self.buyers.twice),
+            ("crowd.at_opening", self.crowd.at_opening),
+            ("retry-storm.new_key", self.retry_storm.new_key),
+            ("abandon.second_wave", self.abandon.second_wave),
+            ("bots.stale and bots.forged together", self.bots.stale + self.bots.forged),
+        ];
+        for (name, share) in shares.into_iter().filter(|(_, share)| *share > 100) {
+            mistakes.push(format!("{name} must be at most 100 percent, not {share}"));
+        }
+        for (package, share) in self.buyers.packages.iter().filter(|(_, share)| **share > 100) {
+            mistakes.push(format!("buyers.packages.{package} must be at most 100 percent, not {share}"));
+        }
+        if self.buyers.think[0].0 > self.buyers.think[1].0 {
+            mistakes.push("buyers.think must be the shortest time and then the longest".to_owned());
+        }
+        if self.launch.interested == 0 || self.launch.taps_per_car == 0 {
+            mistakes.push("launch.interested and launch.taps_per_car must be at least 1".to_owned());
+        }
+        if self.mix.values().all(|weight| *weight == 0) {
+            mistakes.push("mix must have a scenario with a weight above 0".to_owned());
+        }
+        if self.bots.connections == 0 {
+            mistakes.push("bots.connections must be at least 1".to_owned());
+        }
+        if !(0.0..=100.0).contains(&self.generator.late_share) || !(1.0..=100.0).contains(&self.generator.cpu)
+        {
+            mistakes.push("generator.late_share must be 0 to 100 percent, generator.cpu 1 to 100".to_owned());
+        }
+        for (scenario, text) in &self.arrivals {
+            match Arrivals::parse(text) {
+                Ok(schedule) => {
+                    self.schedules.insert(*scenario, schedule);
+                }
+                Err(error) => mistakes.push(format!("arrivals.{}: {error}", scenario.name())),
+            }
+        }
+        for text in &self.verdict.thresholds {
+            match Threshold::parse(text) {
+                Ok(threshold) => {
+                    // A name that never comes would never be missed.
+                    mistakes.extend(threshold.request_name().and_then(unknown_request));
+                    self.thresholds.push(threshold);
+                }
+                Err(error) => mistakes.push(format!("verdict.thresholds: {error}")),
+            }
+        }
+        mistakes
+    }
+
+    /// What the verdict asks for.
+    pub(crate) fn thresholds(&self) -> &[Threshold] {
+        &self.thresholds
+    }
+
+    /// When this scenario's work starts, if the profile says so.
+    pub(crate) fn arrivals(&self, scenario: Scenario) -> Option<&Arrivals> {
+        self.schedules.get(&scenario)
+    }
+}
+
+/// In words that there is no such request.
+fn unknown_request(name: &str) -> Option<String> {
+    let known: Vec<&str> = REQUESTS.iter().chain([&FROM_ITS_INSTANT, &BAD_TOKEN]).copied().collect();
+    let honest = name.strip_suffix(OF_BOTS).unwrap_or(name);
+    (!known.contains(&honest))
+        .then(|| format!("verdict.thresholds: there is no request {name:?}, but {}", known.join(", ")))
+}
+
+/// Reads `--set KEY=VALUE`: a line of TOML, whose value may also be a bare word.
+fn read_changes(changes: &[String]) -> Result<toml::Table, String> {
+    let mut all = toml::Table::new();
+    for change in changes {
+        let (key, value) =
+            change.split_once('=').ok_or_else(|| format!("--set must be KEY=VALUE, not {change:?}"))?;
+        let quoted = format!("{key} = {}", toml::Value::String(value.trim().to_owned()));
+        let read = toml::from_str(change).or_else(|_| toml::from_str(&quoted));
+        lay_over(&mut all, read.map_err(|error| format!("--set {change:?}: {error}"))?);
+    }
+    Ok(all)
+}
+
+/// Puts one table over another, section by section.
+fn lay_over(under: &mut toml::Table, over: toml::Table) {
+    for (name, value) in over {
+        match (under.get_mut(&name), value) {
+            (Some(toml::Value::Table(under)), toml::Value::Table(over))
+                if !TABLES_OF_NAMES.contains(&name.as_str()) =>
+            {
+                lay_over(under, over);
+            }
+            (_, value) => {
+                under.insert(name, value);
+            }
+        }
+    }
+}
+
+/// The line of a profile that a place in it stands in.
+fn line_of(text: &str, place: &Place) -> Option<usize> {
+    let parsed = DeTable::parse(text).ok()?;
+    let (mut table, mut at) = (parsed.get_ref(), None);
+    for segment in place.iter() {
+        let Segment::Map { key } = segment else { break };
+        let (name, value) = table.iter().find(|(name, _)| name.get_ref() == key)?;
+        at = Some(name.span().start);
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    let before = text.get(..at?)?;
+    Some(before.matches('\n').count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_profile_is_the_launch_that_this_is_built_for() {
+        let profile = Profile::parse("", toml::Table::new()).unwrap();
+        assert_eq!((profile.launch.interested, profile.launch.taps_per_car), (150_000, 100));
+        assert!(profile.thresholds().len() >= 3 && profile.arrivals(Scenario::Soak).is_some());
+    }
+
+    #[test]
+    fn a_profile_says_only_what_differs() {
+        let text =
+            "[buyers]\nconfirm = 0\n[buyers.cities]\nLhasa = 1\n[mix]\nspike = 1\n[verdict]\nthresholds = []";
+        let profile = Profile::parse(text, toml::Table::new()).unwrap();
+        assert_eq!((profile.buyers.confirm, profile.buyers.cancel), (0, 10));
+        assert_eq!(profile.buyers.cities.len(), 1);
+        assert_eq!(profile.mix, BTreeMap::from([(Scenario::Spike, 1)]));
+        assert!(profile.thresholds().is_empty());
+    }
+
+    #[test]
+    fn single_values_can_be_set() {
+        let changes =
+            ["buyers.twice=100", "crowd.lead=8s", "verdict.thresholds=[\"wrong < 1\"]"].map(str::to_owned);
+        let profile = Profile::load(None, &changes).unwrap();
+        assert_eq!((profile.buyers.twice, profile.crowd.lead.0), (100, Duration::from_secs(8)));
+        assert_eq!(profile.thresholds().len(), 1);
+        let misspelt = "verdict.thresholds=[\"request:reserv.p99 < 1ms\"]";
+        for wrong in ["buyers.twice", "buyers.thrice=1", "= 3", misspelt] {
+            assert!(Profile::load(None, &[wrong.to_owned()]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_place() {
+        for (text, place) in [
+            ("[buyers]\nconfirm = 60\nconfrim = 1", "line 3, buyers.confrim: unknown field"),
+            ("\nbuyers.think = [\"1s\", 2.5]", "line 2, buyers.think[1]: invalid type"),
+            ("[buyers\nconfirm = 60", "line 1"),
+            ("[mix]\nstampede = 1", "line 1, mix: unknown variant `stampede`"),
+            ("[crowd]\nlead = \"soon\"", "line 2, crowd.lead: \"soon\""),
+        ] {
+            let error = Profile::parse(text, toml::Table::new()).unwrap_err();
+            assert!(error.contains(place), "{error}");
+        }
+        let set = read_changes(&["buyers.thrice=1".to_owned()]).unwrap();
+        let error = Profile::parse("[buyers]\ntwice = 1", set).unwrap_err();
+        assert!(error.starts_with("--set buyers.thrice: unknown field"), "{error}");
+        let text = "[buyers]\nconfirm = 80\ncancel = 30\n[arrivals]\nsoak = \"often\"\n[verdict]\nthresholds = [\"won.p99\"]";
+        let error = Profile::parse(text, toml::Table::new()).unwrap_err();
+        for place in ["buyers.confirm", "arrivals.soak", "verdict.thresholds"] {
+            assert!(error.contains(place), "{place} is missing in {error}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The calls to the admin API: definition, audit, journal and the support desk's view.
+
+use std::time::Duration;
+
+use reqwest::{StatusCode, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::failure::Failure;
+use crate::client::options::Ledger;
+use crate::client::{USER_AGENT, causes, tls, tokens};
+use crate::plan::wish::Definition;
+use crate::proof::ledger::Journal;
+
+/// A sale as operators see it, as far as a load test needs it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct AdminSale {
+    /// The latest change before this was answered.
+    pub(crate) sequence: u64,
+    pub(crate) phase: String,
+    #[serde(default)]
+    pub(crate) items: Vec<ItemTotal>,
+    pub(crate) definition: Definition,
+}
+
+/// An item's stock; without a limit there is no total.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct ItemTotal {
+    pub(crate) item: String,
+    pub(crate) total: Option<u64>,
+}
+
+/// The audit's answer.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Audit {
+    pub(crate) sequence: u64,
+    pub(crate) verdict: String,
+    pub(crate) items: Vec<AuditItem>,
+    #[serde(default)]
+    pub(crate) problems: Vec<serde_json::Value>,
+}
+
+/// One item's ledger equation: free + held + confirmed − total = drift.
+#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+pub(crate) struct AuditItem {
+    pub(crate) item: String,
+    pub(crate) total: Option<i64>,
+    pub(crate) free: Option<i64>,
+    pub(crate) held: i64,
+    pub(crate) confirmed: i64,
+    pub(crate) drift: Option<i64>,
+}
+
+/// What the support desk sees of a buyer.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Desk {
+    #[serde(default)]
+    pub(crate) reservations: Vec<DeskReservation>,
+}
+
+/// A reservation as the support desk sees it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct DeskReservation {
+    pub(crate) id: String,
+}
+
+/// The way to a gateway's ops listener.
+pub(crate) struct Admin {
+    http: reqwest::Client,
+    base: Url,
+    sale: String,
+    bearer: String,
+}
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An audit reads all reservations of a sale.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// A definition may have 50,000 stores inline.
+const BODY_BYTES_MAX: usize = 256 << 20;
+const TRIES: u32 = 6;
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const JOURNAL_PAGE: usize = 10_000;
+/// Fifty million changes: beyond that the sale is not a rehearsal.
+const JOURNAL_PAGES_MAX: usize = 5_000;
+
+impl Admin {
+    pub(crate) fn new(ledger: &Ledger) -> Result<Admin, Failure> {
+        let http = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(ANSWER_TIMEOUT)
+            .user_agent(USER_AGENT)
+            .tls_backend_preconfigured(tls(ledger)?)
+            .build()
+            .map_err(|error| Failure::Outside(format!("the HTTP client can't be built: {error}")))?;
+        let base = Url::parse(&ledger.ops)
+            .map_err(|error| Failure::Usage(format!("--ops {:?}: {error}", ledger.ops)))?;
+        Ok(Admin { http, base, sale: ledger.sale.clone(), bearer: tokens::operator(ledger)? })
+    }
+
+    pub(crate) async fn sale(&self) -> Result<AdminSale, Failure> {
+        self.get_json(&[], &[]).await
+    }
+
+    pub(crate) async fn audit(&self) -> Result<Audit, Failure> {
+        self.get_json(&["audit"], &[]).await
+    }
+
+    pub(crate) async fn desk(&self, buyer: &str) -> Result<Desk, Failure> {
+        self.get_json(&["buyers", buyer], &[]).await
+    }
+
+    /// The whole journal, in order.
+    pub(crate) async fn journal(&self) -> Result<Journal, Failure> {
+        let limit = JOURNAL_PAGE.to_string();
+        let mut journal = Journal::default();
+        let mut cursor: Option<String> = None;
+        for _ in 0..JOURNAL_PAGES_MAX {
+            let mut query = vec![("limit", limit.as_str())];
+            query.extend(cursor.as_deref().map(|cursor| ("from", cursor)));
+            let page = self.get(&["journal"], &query).await?;
+            let mut last = None;
+            for line in page.lines().filter(|line| !line.trim().is_empty()) {
+                let at = journal.read_line(line).map_err(|error| {
+                    Failure::Outside(format!("a journal line can't be read: {error}: {line}"))
+                })?;
+                last = Some(at);
+            }
+            match last {
+                None => return Ok(journal),
+                Some(last) if cursor.as_ref() == Some(&last) => {
+                    return Err(Failure::Outside(format!("the journal does not get past {last}")));
+                }
+                Some(last) => cursor = Some(last),
+            }
+        }
+        Err(Failure::Outside(format!("the journal has no end within {JOURNAL_PAGES_MAX} pages")))
+    }
+
+    /// The cars that are free, as the gateway's metrics say; without an answer, or where a model has no limit, nobody knows.
+    pub(crate) async fn cars_left(&self) -> Option<u64> {
+        let url = self.base.join("/metrics").ok()?;
+        let (status, body) = self.get_once(url).await.ok()?;
+        let mine = format!("launchgate_stock_units{{sale=\"{}\",item=\"model:", self.sale);
+        let is_mine = |line: &&str| line.starts_with(&mine) && line.contains("state=\"free\"");
+        let mut free = body.lines().filter(is_mine).peekable();
+        free.peek()?;
+        (status == StatusCode::OK)
+            .then(|| free.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum())
+    }
+
+    async fn get_json<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: &[(&str, &str)],
+    ) -> Result<T, Failure> {
+        let body = self.get(path, query).await?;
+        serde_json::from_str(&body).map_err(|error| {
+            Failure::Outside(format!("{} answered what can't be read: {error}", self.url(path, query)))
+        })
+    }
+
+    fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        // `push` escapes: a buyer's sub may have slashes. An http URL always has segments.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.clear().extend(["admin", "v1", "sales", &self.sale]).extend(path);
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
+    /// Asks until there is an answer, a few times: a gateway that is still busy with the
+    /// load must not turn a good run into a failed one.
+    async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<String, Failure> {
+        let url = self.url(path, query);
+        let mut pause = FIRST_PAUSE;
+        let mut trouble = String::new();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+            match self.get_once(url.clone()).await {
+                Ok((status, body)) if status == StatusCode::OK => return Ok(body),
+                Ok((StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)) => {
+                    return Err(Failure::Usage(format!(
+                        "{url} does not accept the ops token: is --ops-token-file the gateway's?"
+                    )));
+                }
+                Ok((StatusCode::NOT_FOUND, _)) => {
+                    return Err(Failure::NotFound(format!(
+                        "{url} is not found: is --sale right, and has the sale been applied?"
+                    )));
+                }
+                Ok((status, body)) => trouble = format!("{status} {}", crate::load::told::clip(&body)),
+                Err(error) => trouble = error,
+            }
+        }
+        Err(Failure::Outside(format!("{url}: {trouble}")))
+    }
+
+    async fn get_once(&self, url: Url) -> Result<(StatusCode, String), String> {
+        let request = self.http.get(url).header("authorization", &self.bearer);
+        let mut response = request.send().await.map_err(|error| causes(&error))?;
+        let status = response.status();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| causes(&error))? {
+            if body.len() + chunk.len() > BODY_BYTES_MAX {
+                return Err(format!("the answer is longer than {BODY_BYTES_MAX} bytes"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        String::from_utf8(body).map(|body| (status, body)).map_err(|_| "the answer is no UTF-8".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_escape_what_is_put_into_them() {
+        let admin = Admin {
+            http: reqwest::Client::new(),
+            base: Url::parse("http://ops:9").unwrap(),
+            sale: "s-1".to_owned(),
+            bearer: "Bearer x".to_owned(),
+        };
+        assert_eq!(admin.url(&[], &[]).as_str(), "http://ops:9/admin/v1/sales/s-1");
+        assert_eq!(admin.url(&["buyers", "a/b?c%"], &[]).path(), "/admin/v1/sales/s-1/buyers/a%2Fb%3Fc%25");
+        assert_eq!(admin.url(&["journal"], &[("from", "4711-0/3")]).query(), Some("from=4711-0%2F3"));
+    }
+
+    #[test]
+    fn the_contracts_answers_are_read() {
+        let sale: AdminSale = serde_json::from_str(
+            r#"{"sale": "s", "revision": 3, "sequence": 4711, "phase": "open", "rehearsal": true, "paused": false,
+            "reservations": {"held": 1}, "items": [{"item": "model:x", "total": 3000, "free": 12},
+            {"item": "package:y", "total": null, "free": null}],
+            "definition": {"sale": {"id": "s", "per_buyer": 2, "rehearsal": true}, "model": [{"id": "x"}],
+            "package": [], "stores": []}}"#,
+        )
+        .unwrap();
+        assert!(sale.definition.sale.rehearsal && sale.definition.sale.per_buyer == 2);
+        assert_eq!(sale.items[1].total, None);
+        let audit: Audit = serde_json::from_str(
+            r#"{"sale": "s", "sequence": 4711, "verdict": "balanced", "items": [{"item": "model:x", "total": 3000,
+            "free": 12, "held": 40, "confirmed": 2948, "drift": 0}], "reservations": {"held": 40}, "problems": []}"#,
+        )
+        .unwrap();
+        assert_eq!(audit.items[0].confirmed, 2948);
+    }
+}

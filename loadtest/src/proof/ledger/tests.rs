@@ -1,0 +1,164 @@
+//! The tests of the journal's lines and of what they add up to.
+
+use jiff::SignedDuration;
+
+use super::*;
+use crate::plan::wish::SaleTerms;
+
+/// Each entry is a second after the one before it.
+pub(crate) fn at(sequence: u64) -> Timestamp {
+    let start: Timestamp = "2026-11-09T12:00:00Z".parse().unwrap();
+    start + SignedDuration::from_secs(i64::try_from(sequence).unwrap())
+}
+
+/// A change to a reservation of model `a`, package `p` and store `s`, in its first version.
+pub(crate) fn change(sequence: u64, kind: Kind, reservation: &str, buyer: &str, number: u64) -> Change {
+    Change {
+        id: format!("{sequence}-0"),
+        kind,
+        at: at(sequence),
+        reservation: reservation.to_owned(),
+        buyer: buyer.to_owned(),
+        number,
+        version: 1,
+        model: "a".to_owned(),
+        packages: vec!["p".to_owned()],
+        store: Some("s".to_owned()),
+        payment: None,
+    }
+}
+
+pub(crate) fn define(sequence: u64) -> Lever {
+    let kind = "define".to_owned();
+    Lever { id: format!("{sequence}-0"), kind, at: at(sequence), item: None, total: None, was: None }
+}
+
+pub(crate) fn restock(sequence: u64, item: &str, total: u64, was: u64) -> Lever {
+    let item = Some(item.to_owned());
+    Lever { kind: "restock".to_owned(), item, total: Some(total), was: Some(was), ..define(sequence) }
+}
+
+/// One reservation a buyer, held for 5 s and 1 s of grace.
+pub(crate) fn terms() -> SaleTerms {
+    serde_json::from_value(serde_json::json!({"hold": "5s", "grace": "1s"})).unwrap()
+}
+
+fn taken(book: &Book<'_>, item: &str) -> (u64, u64, u64) {
+    let taken = book.taken(item);
+    (taken.held, taken.confirmed, taken.peak)
+}
+
+fn missteps(changes: &[Change]) -> Vec<MisstepKind> {
+    Book::replay(changes, &terms(), u64::MAX).missteps.iter().map(|misstep| misstep.kind).collect()
+}
+
+#[test]
+fn a_life_of_reservations_adds_up() {
+    let changes = [
+        change(1, Kind::Reserve, "r1", "b1", 1),
+        change(2, Kind::Reserve, "r2", "b2", 2),
+        change(3, Kind::Reserve, "r3", "b3", 3),
+        change(4, Kind::Confirm, "r1", "b1", 1),
+        change(5, Kind::Cancel, "r2", "b2", 2),
+        change(9, Kind::Expire, "r3", "b3", 3),
+        change(10, Kind::Reserve, "r4", "b3", 4),
+    ];
+    let book = Book::replay(&changes, &terms(), u64::MAX);
+    assert_eq!(book.missteps, []);
+    for item in ["model:a", "package:p", "store:s"] {
+        assert_eq!(taken(&book, item), (1, 1, 3));
+    }
+    assert_eq!(taken(&Book::replay(&changes, &terms(), 4), "model:a"), (2, 1, 3));
+}
+
+#[test]
+fn an_amendment_moves_what_is_taken() {
+    let mut amend = change(2, Kind::Amend, "r1", "b1", 1);
+    amend.version = 2;
+    amend.model = "b".to_owned();
+    amend.packages.clear();
+    let changes = [change(1, Kind::Reserve, "r1", "b1", 1), amend];
+    let book = Book::replay(&changes, &terms(), u64::MAX);
+    assert_eq!(book.entries["r1"].at_version(2).map(|change| change.model.as_str()), Some("b"));
+    assert_eq!(taken(&book, "model:a"), (0, 0, 1));
+    assert_eq!(taken(&book, "model:b"), (1, 0, 1));
+    assert_eq!(taken(&book, "package:p"), (0, 0, 1));
+}
+
+#[test]
+fn changes_of_one_entry_happen_at_once() {
+    let changes = [
+        change(1, Kind::Reserve, "r1", "b1", 1),
+        change(2, Kind::Reserve, "r2", "b2", 2),
+        change(2, Kind::Cancel, "r1", "b1", 1),
+    ];
+    assert_eq!(taken(&Book::replay(&changes, &terms(), u64::MAX), "model:a"), (1, 0, 1));
+}
+
+#[test]
+fn missteps_are_found() {
+    let first = change(1, Kind::Reserve, "r1", "b1", 1);
+    let second = |buyer, id, number| missteps(&[first.clone(), change(2, Kind::Reserve, id, buyer, number)]);
+    assert_eq!(second("b2", "r2", 3), [MisstepKind::Number]);
+    assert_eq!(second("b2", "r2", 1), [MisstepKind::Number]);
+    assert_eq!(second("b1", "r2", 2), [MisstepKind::TooManyPerBuyer]);
+    assert_eq!(second("b1", "r1", 2), [MisstepKind::State]);
+    assert_eq!(missteps(&[change(1, Kind::Expire, "r1", "b1", 1)]), [MisstepKind::State]);
+    let twice =
+        [first.clone(), change(2, Kind::Cancel, "r1", "b1", 1), change(3, Kind::Confirm, "r1", "b1", 1)];
+    assert_eq!(missteps(&twice), [MisstepKind::State]);
+    let jumps = Change { version: 3, ..change(2, Kind::Amend, "r1", "b1", 1) };
+    assert_eq!(missteps(&[first, jumps]), [MisstepKind::State]);
+}
+
+#[test]
+fn an_expiry_before_hold_and_grace_are_over_is_found() {
+    let expiry = |ms: i64| {
+        let reserve = change(1, Kind::Reserve, "r1", "b1", 1);
+        let expire = Change {
+            at: reserve.at + SignedDuration::from_millis(ms),
+            ..change(2, Kind::Expire, "r1", "b1", 1)
+        };
+        missteps(&[reserve, expire])
+    };
+    assert_eq!(expiry(5_998), [MisstepKind::ExpiredEarly]);
+    assert_eq!(expiry(5_999), [], "both times are cut to milliseconds");
+    assert_eq!(expiry(60_000), []);
+}
+
+#[test]
+fn a_hold_whose_time_is_over_counts_no_more_before_it_is_swept() {
+    let swept_late = [
+        change(1, Kind::Reserve, "r1", "b1", 1),
+        change(7, Kind::Reserve, "r2", "b1", 2),
+        change(8, Kind::Expire, "r1", "b1", 1),
+    ];
+    assert_eq!(missteps(&swept_late), []);
+    let mut paid = swept_late.to_vec();
+    paid[2] = change(6, Kind::Confirm, "r1", "b1", 1);
+    paid.swap(1, 2);
+    assert_eq!(missteps(&paid), [MisstepKind::TooManyPerBuyer]);
+}
+
+#[test]
+fn journal_lines_are_read() {
+    let mut journal = Journal::default();
+    let line = r#"{"cursor": "4711-0/3", "id": "4711-0", "change": 3, "changes": 64, "kind": "reserve",
+        "at": "2026-11-09T12:00:00.250Z", "sale": "s", "reservation": "r", "buyer": "b", "number": 17, "version": 1,
+        "state": "held", "model": "m", "packages": [], "store": null, "unavailable": ["store:x"], "payment": null}"#;
+    assert_eq!(journal.read_line(line).unwrap(), "4711-0/3");
+    assert_eq!((journal.changes[0].sequence(), journal.changes[0].kind), (4711, Kind::Reserve));
+    let restock = r#"{"cursor":"9-0/1","id":"9-0","change":1,"changes":1,"kind":"restock","at":"2026-11-09T12:00:01.000Z",
+        "sale":"s","item":"model:m","total":35,"was":30,"who":"ann"}"#;
+    assert_eq!(journal.read_line(restock).unwrap(), "9-0/1");
+    let lever = &journal.levers[0];
+    assert_eq!((lever.sequence(), lever.total, lever.was), (9, Some(35), Some(30)));
+    let define =
+        r#"{"cursor":"8-0/1","id":"8-0","kind":"define","at":"2026-11-09T12:00:01.000Z","revision":2}"#;
+    assert_eq!(journal.read_line(define).unwrap(), "8-0/1");
+    assert!(journal.levers[1].defines() && journal.changes.len() == 1);
+    let adopt = r#"{"cursor":"10-0/1","id":"10-0","change":1,"changes":1,"kind":"adopt","at":"2026-11-09T12:00:02.000Z",
+        "run_id":"d3db","was":"e326","who":"gateway"}"#;
+    assert_eq!(journal.read_line(adopt).unwrap(), "10-0/1");
+    assert!(journal.read_line(r#"{"cursor":"9-0/1","kind":"reserve"}"#).is_err());
+}

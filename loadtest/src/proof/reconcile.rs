@@ -1,0 +1,188 @@
+//! The proof: what each buyer was told against what the ledger says. Pure; every rule has a test that breaks it, and a
+//! rule never fires on a gateway that keeps the contract: where something may be innocent, it counts as innocent.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use serde::Serialize;
+use stock::Times;
+
+use crate::load::told::Told;
+use crate::plan::wish::SaleTerms;
+use crate::proof::admin::Audit;
+use crate::proof::ledger::{Book, Change, Lever, MisstepKind};
+
+pub(crate) mod chart;
+
+mod amends;
+mod keys;
+mod owner;
+mod refusals;
+mod shelves;
+mod stock;
+#[cfg(test)]
+mod tests;
+
+/// All that the verdict rests on.
+pub(crate) struct Evidence<'a> {
+    pub(crate) terms: &'a SaleTerms,
+    /// The sequence before the first tap: what the ledger held then is not this run's.
+    pub(crate) started_after: u64,
+    /// Stock at that sequence; the audit has it afterwards.
+    pub(crate) totals_before: &'a BTreeMap<String, Option<u64>>,
+    /// How far the buyers' estimate of the server's clock may be off.
+    pub(crate) clock_error: Duration,
+    pub(crate) audit: &'a Audit,
+    pub(crate) changes: &'a [Change],
+    pub(crate) levers: &'a [Lever],
+    pub(crate) told: &'a [Told],
+    /// What the support desk sees of buyers whose outcome is unknown: ids of reservations.
+    pub(crate) desk: &'a HashMap<String, Vec<String>>,
+}
+
+/// What came out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) violations: Vec<Violation>,
+    /// Reservations of this run by buyers of whom nothing is known here.
+    pub(crate) strangers: usize,
+}
+
+/// The rule that a violation breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Rule {
+    /// The audit says balanced, without drift, with nothing below zero or above the total.
+    AuditBalanced,
+    /// The audit's numbers are what the journal adds up to at the audit's sequence.
+    AuditIsTheJournal,
+    /// No item was ever taken more often than there was of it.
+    NotOversold,
+    /// Numbers go 1, 2, 3 … in the journal's order.
+    NumbersInOrder,
+    /// Reservations only take the steps of the state machine, and versions go up by one.
+    StepsAllowed,
+    /// No hold expired before its deadline and the grace after it.
+    NotExpiredEarly,
+    /// No buyer has more reservations alive than `per_buyer`.
+    PerBuyer,
+    /// One key buys once.
+    BoughtOnce,
+    /// A 201 or 200 is in the ledger, for that buyer, as it was told.
+    AcknowledgedIsInLedger,
+    /// What the buyer got is what he asked for, less what he was ready to do without.
+    AsWished,
+    /// Every answer to one key shows the same reservation.
+    SameAgain,
+    /// Who was refused holds nothing.
+    RefusedHoldsNothing,
+    /// A key that had won was told no.
+    WinnerNeverLost,
+    /// `sold-out` with `final` was told while no hold was outstanding.
+    FinalIsFinal,
+    /// What was called sold out was, at some moment from the request to its answer.
+    SoldOutWasTrue,
+    /// Who was told of a purchase limit had reached one.
+    PurchaseLimitWasTrue,
+    /// Confirmed and cancelled are those that were told so, and no others.
+    StepsAsTold,
+    /// Amendments are as they were told, and no others.
+    AmendAsTold,
+    /// The support desk sees what the journal says.
+    DeskSeesTheSame,
+    /// Answers are those that the contract allows.
+    Contract,
+}
+
+impl Rule {
+    /// As it is written.
+    pub(crate) fn name(self) -> String {
+        let name = serde_json::to_value(self).ok();
+        name.and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+}
+
+/// A rule that was broken.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Violation {
+    pub(crate) rule: Rule,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) buyer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reservation: Option<String>,
+    pub(crate) what: String,
+}
+
+/// A gateway's own estimate of Redis's clock is late by a round trip to Redis, which may be slow under load; times are cut
+/// to milliseconds besides.
+const GATEWAY_CLOCK_MS: i64 = 50;
+
+impl<'a> Evidence<'a> {
+    /// What was pulled while the run went on.
+    fn levers_of_the_run(&self) -> impl Iterator<Item = &'a Lever> + use<'a> {
+        let started_after = self.started_after;
+        self.levers.iter().filter(move |lever| lever.sequence() > started_after)
+    }
+
+    /// How far a buyer's time and the journal's may be apart for one instant.
+    fn doubt_ms(&self) -> i64 {
+        i64::try_from(self.clock_error.as_millis()).unwrap_or(i64::MAX / 4).min(i64::MAX / 4)
+            + 1
+            + GATEWAY_CLOCK_MS
+    }
+
+    /// Whether the terms may have been others for some reservations: once there is one they are locked.
+    fn terms_may_have_changed(&self) -> bool {
+        let first = self.changes.first().map_or(u64::MAX, Change::sequence);
+        self.levers_of_the_run().any(|lever| lever.defines() && lever.sequence() < first)
+    }
+}
+
+/// Finds every broken rule. A clean run has none.
+pub(crate) fn reconcile(evidence: &Evidence<'_>) -> Found {
+    let mut found = Vec::new();
+    stock::check_audit(evidence, &mut found);
+    let (times, book) = Times::replay(evidence, &mut found);
+    check_journal(evidence, &book, &mut found);
+    let owners = owner::by_buyer(evidence.told);
+    for told in evidence.told {
+        keys::check(evidence, &book, told, &mut found);
+        refusals::check(evidence, &times, &book, told, &mut found);
+    }
+    for (buyer, told) in &owners {
+        owner::check(evidence, &book, buyer, told, &mut found);
+    }
+    owner::check_shown_to_one_key(&owners, &mut found);
+    amends::check(evidence, &book, &owners, &mut found);
+    let of_the_run = book.entries.values().map(|entry| entry.reserve());
+    let strangers = of_the_run
+        .filter(|reserve| reserve.sequence() > evidence.started_after)
+        .filter(|reserve| !owners.contains_key(reserve.buyer.as_str()))
+        .count();
+    Found { violations: found, strangers }
+}
+
+fn check_journal(evidence: &Evidence<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
+    for misstep in &book.missteps {
+        let rule = match misstep.kind {
+            MisstepKind::Number => Rule::NumbersInOrder,
+            MisstepKind::State => Rule::StepsAllowed,
+            MisstepKind::TooManyPerBuyer | MisstepKind::ExpiredEarly if evidence.terms_may_have_changed() => {
+                continue;
+            }
+            MisstepKind::TooManyPerBuyer => Rule::PerBuyer,
+            MisstepKind::ExpiredEarly => Rule::NotExpiredEarly,
+        };
+        found.push(Violation {
+            rule,
+            buyer: Some(misstep.buyer.clone()),
+            reservation: Some(misstep.reservation.clone()),
+            what: misstep.what.clone(),
+        });
+    }
+}
+
+/// A violation that concerns this buyer.
+fn of(buyer: &str, rule: Rule, reservation: Option<&str>, what: String) -> Violation {
+    Violation { rule, buyer: Some(buyer.to_owned()), reservation: reservation.map(str::to_owned), what }
+}

@@ -1,0 +1,61 @@
+//! The rules about amendments: those that were acknowledged are in the ledger as they were shown, and it has no others
+//! but those whose answers were lost.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::load::told::{Amend, Step, Told};
+use crate::proof::ledger::Book;
+use crate::proof::reconcile::owner::Owners;
+use crate::proof::reconcile::{Evidence, Rule, Violation, keys, of};
+
+pub(crate) fn check(
+    evidence: &Evidence<'_>,
+    book: &Book<'_>,
+    owners: &Owners<'_>,
+    found: &mut Vec<Violation>,
+) {
+    let mut of_reservation: HashMap<&str, Vec<(&Told, &Amend)>> = HashMap::new();
+    for told in owners.values().flatten() {
+        for amend in &told.amends {
+            of_reservation.entry(&amend.reservation).or_default().push((told, amend));
+            if let (Step::Done, Some(shown)) = (&amend.step, &amend.shown) {
+                let other = (shown.id != amend.reservation)
+                    .then(|| format!("{} was to be amended, {} was shown", amend.reservation, shown.id));
+                if let Some(what) = other.or_else(|| keys::differs(shown, book, &told.buyer)) {
+                    found.push(of(&told.buyer, Rule::AmendAsTold, Some(&amend.reservation), what));
+                }
+            }
+        }
+    }
+    for (buyer, told) in owners {
+        let ids = book.owners.get(buyer).map(|owner| owner.reservations.as_slice()).unwrap_or_default();
+        for id in ids {
+            let asked = of_reservation.get(id).map(Vec::as_slice).unwrap_or_default();
+            let shown: HashSet<u64> =
+                asked.iter().filter_map(|(_, amend)| Some(amend.shown.as_ref()?.version)).collect();
+            let made = book.entries.get(id).map(|entry| entry.versions.get(1..).unwrap_or_default());
+            let unheard: Vec<u64> = made
+                .unwrap_or_default()
+                .iter()
+                .filter(|change| {
+                    change.sequence() > evidence.started_after && !shown.contains(&change.version)
+                })
+                .map(|change| change.version)
+                .collect();
+            let count = |which: fn(&Amend) -> bool| asked.iter().filter(|(_, amend)| which(amend)).count();
+            let unknown = count(|amend| amend.step == Step::Unknown);
+            // Done, but the answer could not be read: that is another rule's matter.
+            let unread = count(|amend| amend.step == Step::Done && amend.shown.is_none());
+            // What nobody heard of was made by a request whose answer was lost.
+            let lost: usize = told.iter().map(|told| told.history.lost).sum();
+            if unheard.len() > lost.max(unknown) + unread {
+                let what = format!(
+                    "amended to version {unheard:?}, which no answer showed; {} amendments were asked for, of {unknown} \
+                     the outcome is unknown",
+                    asked.len()
+                );
+                found.push(of(buyer, Rule::AmendAsTold, Some(id), what));
+            }
+        }
+    }
+}

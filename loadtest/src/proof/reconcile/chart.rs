@@ -1,0 +1,127 @@
+//! The course of the stock, for a chart.
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+
+use crate::plan::wish::SaleTerms;
+use crate::proof::ledger::{Book, Item, Journal};
+use crate::proof::reconcile::shelves::Shelves;
+
+/// Of each item in a chart; more than it has pixels.
+const POINTS_MAX: usize = 2_000;
+
+/// Ms after the opening, and what was free from then on.
+pub(crate) type Course = Vec<(i64, i64)>;
+
+/// What was free of each model and package that has a limit, over the run: how it began, then a point for each journal
+/// entry that changed it. Long courses are thinned; their first and last points and all extremes of what is left out stay.
+/// A definition applied during the run is not seen: its line does not tell totals.
+pub(crate) fn stock_over_time(
+    journal: &Journal,
+    terms: &SaleTerms,
+    totals_before: &BTreeMap<String, Option<u64>>,
+    started_after: u64,
+    opening: Timestamp,
+) -> BTreeMap<String, Course> {
+    let opening = opening.as_millisecond();
+    let mut courses: HashMap<Item<'_>, Course> = HashMap::new();
+    let mut shelves =
+        Shelves::new(&journal.levers, totals_before, started_after, |item: Item<'_>, at_ms: i64, shelf| {
+            let Some(free) = shelf.free().filter(|_| !item.is_store()) else {
+                return;
+            };
+            let course = courses.entry(item).or_default();
+            if course.last().is_none_or(|(_, last)| *last != free) {
+                course.push((at_ms.saturating_sub(opening), free));
+            }
+        });
+    Book::follow(&journal.changes, terms, u64::MAX, |book, change, touched| {
+        shelves.entry(book, change.sequence(), change.at.as_millisecond(), touched);
+    });
+    shelves.end();
+    courses
+        .into_iter()
+        .map(|(item, mut course)| {
+            // The first point is as old as the definition: a chart begins at the opening, or with the first change.
+            let begins = course.get(1).map_or(0, |(at, _)| (*at).min(0));
+            if let Some(first) = course.first_mut() {
+                first.0 = begins;
+            }
+            (item.to_string(), thin(course))
+        })
+        .collect()
+}
+
+/// Keeps of each stretch its lowest and its highest point, and the ends.
+fn thin(course: Course) -> Course {
+    if course.len() <= POINTS_MAX {
+        return course;
+    }
+    let (Some(first), Some(last)) = (course.first().copied(), course.last().copied()) else {
+        return course;
+    };
+    let stretches = POINTS_MAX / 2 - 1;
+    let mut kept = vec![first];
+    let inner = &course[1..course.len() - 1];
+    for stretch in inner.chunks(inner.len().div_ceil(stretches)) {
+        let places = 0..stretch.len();
+        let low = places.clone().min_by_key(|place| stretch[*place].1).unwrap_or(0);
+        let high = places.max_by_key(|place| stretch[*place].1).unwrap_or(0);
+        kept.push(stretch[low.min(high)]);
+        if low != high {
+            kept.push(stretch[low.max(high)]);
+        }
+    }
+    kept.push(last);
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proof::ledger::tests::{change, restock};
+    use crate::proof::ledger::{Change, Kind};
+
+    fn courses(changes: Vec<Change>, levers: Vec<crate::proof::ledger::Lever>) -> BTreeMap<String, Course> {
+        let totals = [("model:a", Some(3)), ("package:p", None), ("store:s", Some(9)), ("model:b", Some(7))];
+        let totals = totals.into_iter().map(|(item, total)| (item.to_owned(), total)).collect();
+        let terms = serde_json::from_value(serde_json::json!({})).unwrap();
+        let opening = "2026-11-09T12:00:10Z".parse().unwrap();
+        stock_over_time(&Journal { changes, levers }, &terms, &totals, 1, opening)
+    }
+
+    #[test]
+    fn a_course_has_a_point_for_each_change() {
+        let mut amend = change(14, Kind::Amend, "r2", "b2", 2);
+        (amend.model, amend.version) = ("b".to_owned(), 2);
+        let changes = vec![
+            change(1, Kind::Reserve, "r1", "b1", 1),
+            change(11, Kind::Reserve, "r2", "b2", 2),
+            change(11, Kind::Reserve, "r3", "b3", 3),
+            amend,
+            change(15, Kind::Confirm, "r3", "b3", 3),
+        ];
+        let courses = courses(changes, vec![restock(12, "model:a", 5, 3)]);
+        assert_eq!(courses["model:a"], [(0, 2), (1_000, 0), (2_000, 2), (4_000, 3)]);
+        assert_eq!(courses["model:b"], [(0, 7), (4_000, 6)]);
+        assert_eq!(courses.len(), 2, "neither stores nor what has no limit");
+    }
+
+    #[test]
+    fn what_was_never_taken_has_one_point() {
+        assert_eq!(courses(vec![], vec![])["model:b"], [(0, 7)]);
+    }
+
+    #[test]
+    fn a_long_course_keeps_its_ends_and_extremes() {
+        let mut course: Course = (0..100_000).map(|n| (n, 50 + n % 7)).collect();
+        course[31_234].1 = -3;
+        course[77_777].1 = 999;
+        let thinned = thin(course.clone());
+        assert!(thinned.len() <= POINTS_MAX && thinned.len() > POINTS_MAX / 2);
+        assert!(thinned.is_sorted());
+        assert_eq!((thinned.first(), thinned.last()), (course.first(), course.last()));
+        assert!(thinned.contains(&(31_234, -3)) && thinned.contains(&(77_777, 999)));
+    }
+}

@@ -1,0 +1,215 @@
+//! The rules about stock: the audit's equation, its agreement with the journal, that nothing was oversold, and when
+//! there was some to sell.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use crate::proof::admin::AuditItem;
+use crate::proof::ledger::{Book, Change, Item};
+use crate::proof::reconcile::shelves::{Shelves, Spells};
+use crate::proof::reconcile::{Evidence, Rule, Violation};
+
+/// When each item was to be had and when no hold was outstanding, by the journal's times.
+pub(crate) struct Times<'a> {
+    /// For the items whose totals are known throughout.
+    free: HashMap<Item<'a>, Spells>,
+    /// While at least one hold was outstanding.
+    holds: Spells,
+    /// How often definitions were applied during the run.
+    defined: usize,
+    /// All that the sale had before the run or after it.
+    known: HashSet<Item<'a>>,
+    /// Items whose total a definition may have changed without telling.
+    unsure: HashSet<Item<'a>>,
+}
+
+impl<'a> Times<'a> {
+    /// Replays the journal; reports what was oversold on the way.
+    pub(crate) fn replay(evidence: &Evidence<'a>, found: &mut Vec<Violation>) -> (Times<'a>, Book<'a>) {
+        let mut times = Times {
+            free: HashMap::new(),
+            holds: Spells::default(),
+            defined: evidence.levers_of_the_run().filter(|lever| lever.defines()).count(),
+            known: known(evidence),
+            unsure: unsure(evidence),
+        };
+        let mut oversold: HashMap<Item<'a>, i64> = HashMap::new();
+        let (free, unsure) = (&mut times.free, &times.unsure);
+        let mut shelves = Shelves::new(
+            evidence.levers,
+            evidence.totals_before,
+            evidence.started_after,
+            |item, at_ms, shelf| {
+                if unsure.contains(&item) {
+                    return;
+                }
+                free.entry(item).or_insert_with(Spells::default).note(at_ms, shelf.is_surely_free());
+                if let Some(left) = shelf.free().filter(|left| *left < 0) {
+                    let worst = oversold.entry(item).or_default();
+                    *worst = left.min(*worst);
+                }
+            },
+        );
+        let holds = &mut times.holds;
+        let book =
+            Book::follow(evidence.changes, evidence.terms, u64::MAX, |book, change: &'a Change, touched| {
+                let at_ms = change.at.as_millisecond();
+                shelves.entry(book, change.sequence(), at_ms, touched);
+                holds.note(at_ms, book.held > 0);
+            });
+        shelves.end();
+        let mut oversold: Vec<_> = oversold.into_iter().collect();
+        oversold.sort_unstable();
+        for (item, left) in oversold {
+            let what = format!("{item}: {} more were taken than there were", -left);
+            found.push(Violation { rule: Rule::NotOversold, buyer: None, reservation: None, what });
+        }
+        times.check_the_rest(evidence, &book, found);
+        (times, book)
+    }
+
+    /// Whether an item was to be had all the time from one instant to another.
+    pub(crate) fn was_free(&self, item: &str, from_ms: i64, to_ms: i64) -> bool {
+        self.free.get(&Item::named(item)).is_some_and(|spells| spells.cover(from_ms, to_ms))
+    }
+
+    /// Whether a hold was outstanding all the time from one instant to another.
+    pub(crate) fn holds_were_outstanding(&self, from_ms: i64, to_ms: i64) -> bool {
+        self.holds.cover(from_ms, to_ms)
+    }
+
+    /// Whether the sale had this item at all, as far as is known.
+    pub(crate) fn may_have_had(&self, item: &str) -> bool {
+        self.defined > 0 || self.known.contains(&Item::named(item))
+    }
+
+    /// What can still be said of items that are not in the totals, or not throughout.
+    fn check_the_rest(&self, evidence: &Evidence<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
+        let mut say =
+            |what| found.push(Violation { rule: Rule::NotOversold, buyer: None, reservation: None, what });
+        let mut items: Vec<_> = book.taken.iter().collect();
+        items.sort_unstable_by_key(|(item, _)| **item);
+        for (item, taken) in items {
+            let name = item.to_string();
+            if !self.may_have_had(&name) && taken.all() > 0 {
+                say(format!("{item}: {} are taken, the sale does not have it", taken.all()));
+            }
+            // One definition changes a total once, so the largest that was told was the largest.
+            if self.defined == 1
+                && self.unsure.contains(item)
+                && let Some(most) = largest_total(evidence, &name)
+                && taken.peak > most
+            {
+                say(format!("{item}: {} were taken at once, there are {most}", taken.peak));
+            }
+        }
+    }
+}
+
+/// All items that the totals or the audit name.
+fn known<'a>(evidence: &Evidence<'a>) -> HashSet<Item<'a>> {
+    let audited = evidence.audit.items.iter().map(|audited| &audited.item);
+    evidence.totals_before.keys().chain(audited).map(|item| Item::named(item)).collect()
+}
+
+/// The items whose totals can't be followed: the line of a definition does not say what it changed. One definition at most
+/// is seen through: what it did not change is, with all restocks, what the audit says.
+fn unsure<'a>(evidence: &Evidence<'a>) -> HashSet<Item<'a>> {
+    let definitions: Vec<u64> =
+        evidence.levers_of_the_run().filter(|lever| lever.defines()).map(|lever| lever.sequence()).collect();
+    if definitions.is_empty() {
+        return HashSet::new();
+    }
+    let seen_through = definitions.len() == 1 && definitions.iter().all(|at| *at <= evidence.audit.sequence);
+    let audited: HashMap<&str, Option<u64>> =
+        evidence.audit.items.iter().map(|item| (&*item.item, total_of(item))).collect();
+    let mut totals: HashMap<&str, Option<u64>> =
+        evidence.totals_before.iter().map(|(item, total)| (item.as_str(), *total)).collect();
+    let mut broken = HashSet::new();
+    for lever in evidence.levers_of_the_run().filter(|lever| lever.sequence() <= evidence.audit.sequence) {
+        if let Some(item) = &lever.item {
+            let before = totals.insert(item, lever.total);
+            if before != Some(lever.was) {
+                broken.insert(item.as_str());
+            }
+        }
+    }
+    let all = totals.keys().chain(audited.keys());
+    all.filter(|item| {
+        let total = totals.get(*item);
+        !seen_through || broken.contains(*item) || total.is_none() || total != audited.get(*item)
+    })
+    .map(|item| Item::named(item))
+    .collect()
+}
+
+fn total_of(audited: &AuditItem) -> Option<u64> {
+    audited.total.map(|total| u64::try_from(total).unwrap_or(0))
+}
+
+/// The largest total of an item that anybody told; `None`: no limit, or none was told.
+fn largest_total(evidence: &Evidence<'_>, name: &str) -> Option<u64> {
+    let before = evidence.totals_before.get(name).copied();
+    let audited = evidence.audit.items.iter().find(|audited| audited.item == name);
+    let audited = audited.map(total_of);
+    let levers = evidence.levers.iter().filter(|lever| lever.item.as_deref() == Some(name));
+    let restocked = levers.flat_map(|lever| [lever.total, lever.was]).flatten().map(Some);
+    before.into_iter().chain(audited).chain(restocked).collect::<Option<Vec<u64>>>()?.into_iter().max()
+}
+
+/// The audit's sums are right, and they are those of the journal at the audit's sequence.
+pub(crate) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
+    let audit = evidence.audit;
+    let mut say = |rule, what| found.push(Violation { rule, buyer: None, reservation: None, what });
+    if audit.verdict != "balanced" {
+        say(Rule::AuditBalanced, format!("the audit's verdict is {}", audit.verdict));
+    }
+    for problem in &audit.problems {
+        let problem = problem.as_str().map_or_else(|| problem.to_string(), str::to_owned);
+        say(Rule::AuditBalanced, format!("the audit says: {problem}"));
+    }
+    let then = Book::replay(evidence.changes, evidence.terms, audit.sequence);
+    for item in &audit.items {
+        let name = &item.item;
+        if item.drift.unwrap_or(0) != 0 {
+            say(Rule::AuditBalanced, format!("{name} drifts by {}", item.drift.unwrap_or(0)));
+        }
+        if item.free.is_some_and(|free| free < 0) {
+            say(Rule::AuditBalanced, format!("{name} has {} free", item.free.unwrap_or(0)));
+        }
+        if item.total.is_some_and(|total| item.held + item.confirmed > total) {
+            say(
+                Rule::AuditBalanced,
+                format!(
+                    "{name}: {} held and {} confirmed of {}",
+                    item.held,
+                    item.confirmed,
+                    item.total.unwrap_or_default()
+                ),
+            );
+        }
+        // The audit says it of itself; do the sum again.
+        if let (Some(total), Some(free)) = (item.total, item.free)
+            && free + item.held + item.confirmed != total
+        {
+            say(
+                Rule::AuditBalanced,
+                format!("{name}: {free} + {} + {} is not {total}", item.held, item.confirmed),
+            );
+        }
+        let journal = then.taken(name);
+        if i64::try_from(journal.held) != Ok(item.held)
+            || i64::try_from(journal.confirmed) != Ok(item.confirmed)
+        {
+            let what = format!(
+                "{name} at {}: the audit counts {} held and {} confirmed, the journal {} and {}",
+                audit.sequence, item.held, item.confirmed, journal.held, journal.confirmed
+            );
+            say(Rule::AuditIsTheJournal, what);
+        }
+    }
+    let known: BTreeSet<Item<'_>> = audit.items.iter().map(|item| Item::named(&item.item)).collect();
+    let unlisted = then.taken.iter().filter(|(item, taken)| taken.all() > 0 && !known.contains(item));
+    for item in unlisted.map(|(item, _)| *item).collect::<BTreeSet<_>>() {
+        say(Rule::AuditIsTheJournal, format!("{item} is taken, but the audit does not list it"));
+    }
+}

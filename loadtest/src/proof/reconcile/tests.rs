@@ -1,0 +1,345 @@
+//! The planted violations: each rule is broken once and must be found; a clean history passes.
+
+mod later;
+mod random;
+mod simulation;
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+use crate::base::outcome::Outcome;
+use crate::base::scenario::Scenario;
+use crate::load::told::{Hold, SoldOut, Step};
+use crate::plan::wish::Wish;
+use crate::proof::admin::AuditItem;
+use crate::proof::ledger::Kind;
+use crate::proof::ledger::tests::{at, change, restock, terms};
+
+/// A run that went well: b1 paid, b2 cancelled, b3 abandoned, b4 was told that all is gone,
+/// b5's answer was lost and b6 had bought before.
+struct Case {
+    terms: SaleTerms,
+    totals_before: BTreeMap<String, Option<u64>>,
+    audit: Audit,
+    changes: Vec<Change>,
+    levers: Vec<Lever>,
+    told: Vec<Told>,
+    desk: HashMap<String, Vec<String>>,
+}
+
+fn wish() -> Wish {
+    Wish {
+        model: "a".to_owned(),
+        packages: vec!["p".to_owned()],
+        store: Some("s".to_owned()),
+        accept_partial: false,
+    }
+}
+
+fn told(buyer: &str, outcome: Outcome) -> Told {
+    Told { outcome: Some(outcome), ..Told::new(buyer.to_owned(), buyer.to_owned(), Scenario::Spike, wish()) }
+}
+
+fn hold(id: &str, number: u64) -> Hold {
+    Hold {
+        id: id.to_owned(),
+        number,
+        version: 1,
+        state: "held".to_owned(),
+        model: "a".to_owned(),
+        packages: vec!["p".to_owned()],
+        store: Some("s".to_owned()),
+        unavailable: vec![],
+    }
+}
+
+fn winner(buyer: &str, id: &str, number: u64) -> Told {
+    Told { holds: vec![hold(id, number)], ..told(buyer, Outcome::Won) }
+}
+
+fn sold_out(buyer: &str, last: bool) -> Told {
+    Told {
+        sold_out: vec![SoldOut {
+            items: vec!["model:a".to_owned()],
+            last,
+            asked: at(15) + SignedDuration::from_millis(500),
+            told: at(15) + SignedDuration::from_millis(505),
+        }],
+        ..told(buyer, Outcome::SoldOut)
+    }
+}
+
+fn audited(item: &str, total: i64, held: i64, confirmed: i64) -> AuditItem {
+    let free = Some(total - held - confirmed);
+    AuditItem { item: item.to_owned(), total: Some(total), free, held, confirmed, drift: Some(0) }
+}
+
+fn clean() -> Case {
+    let mut paid = change(15, Kind::Confirm, "r1", "b1", 2);
+    paid.payment = Some("pay-b1".to_owned());
+    let changes = vec![
+        change(5, Kind::Reserve, "old", "b6", 1),
+        change(11, Kind::Reserve, "r1", "b1", 2),
+        change(12, Kind::Reserve, "r2", "b2", 3),
+        change(13, Kind::Reserve, "r3", "b3", 4),
+        change(14, Kind::Reserve, "r5", "b5", 5),
+        paid,
+        change(16, Kind::Cancel, "r2", "b2", 3),
+        change(21, Kind::Expire, "r3", "b3", 4),
+    ];
+    let items = ["model:a", "package:p", "store:s"];
+    Case {
+        terms: terms(),
+        levers: vec![],
+        totals_before: items.iter().map(|item| ((*item).to_owned(), Some(5))).collect(),
+        audit: Audit {
+            sequence: 20,
+            verdict: "balanced".to_owned(),
+            items: items.iter().map(|item| audited(item, 5, 3, 1)).collect(),
+            problems: vec![],
+        },
+        changes,
+        told: vec![
+            Told { confirm: Step::Done, ..winner("b1", "r1", 2) },
+            Told { cancel: Step::Done, ..winner("b2", "r2", 3) },
+            Told { holds: vec![hold("r3", 4), hold("r3", 4)], ..told("b3", Outcome::Won) },
+            sold_out("b4", false),
+            told("b5", Outcome::Unknown),
+            told("b6", Outcome::PurchaseLimit),
+            told("b7", Outcome::Shed),
+        ],
+        desk: HashMap::from([("b5".to_owned(), vec!["r5".to_owned()])]),
+    }
+}
+
+impl Case {
+    fn found(&self) -> Found {
+        reconcile(&Evidence {
+            terms: &self.terms,
+            started_after: 10,
+            totals_before: &self.totals_before,
+            clock_error: Duration::from_millis(20),
+            audit: &self.audit,
+            changes: &self.changes,
+            levers: &self.levers,
+            told: &self.told,
+            desk: &self.desk,
+        })
+    }
+
+    fn broken(&self) -> Vec<Rule> {
+        let rules: BTreeSet<_> =
+            self.found().violations.into_iter().map(|violation| violation.rule).collect();
+        rules.into_iter().collect()
+    }
+}
+
+fn after(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
+    let mut case = clean();
+    plant(&mut case);
+    case.broken()
+}
+
+#[test]
+fn a_clean_history_passes() {
+    assert_eq!(clean().broken(), []);
+}
+
+#[test]
+fn an_audit_that_drifts() {
+    assert_eq!(after(|case| case.audit.verdict = "drift".to_owned()), [Rule::AuditBalanced]);
+    assert_eq!(after(|case| case.audit.items[0].drift = Some(1)), [Rule::AuditBalanced]);
+    assert_eq!(after(|case| case.audit.items[0].free = Some(-1)), [Rule::AuditBalanced]);
+    assert_eq!(after(|case| case.audit.items[0].free = Some(0)), [Rule::AuditBalanced]);
+}
+
+#[test]
+fn an_audit_that_is_not_the_journal() {
+    // A counter and its reservations lost together: the audit alone would not notice.
+    assert_eq!(after(|case| case.audit.items[0] = audited("model:a", 5, 2, 1)), [Rule::AuditIsTheJournal]);
+    assert_eq!(after(|case| drop(case.audit.items.remove(1))), [Rule::AuditIsTheJournal]);
+}
+
+#[test]
+fn an_expiry_after_the_audit_does_not_disturb_it() {
+    let late = after(|case| case.changes.push(change(22, Kind::Expire, "r5", "b5", 5)));
+    assert_eq!(late, []);
+}
+
+#[test]
+fn more_sold_than_there_is() {
+    let rules = after(|case| {
+        case.totals_before.insert("store:s".to_owned(), Some(4));
+        case.audit.items[2] = AuditItem { total: Some(4), free: Some(0), ..audited("store:s", 5, 3, 1) };
+    });
+    assert_eq!(rules, [Rule::NotOversold]);
+    // An item without a limit can't be oversold.
+    let unlimited = after(|case| {
+        case.totals_before.insert("package:p".to_owned(), None);
+        case.audit.items[1] =
+            AuditItem { total: None, free: None, drift: None, ..audited("package:p", 5, 3, 1) };
+    });
+    assert_eq!(unlimited, []);
+}
+
+#[test]
+fn a_restock_during_the_run_is_no_violation() {
+    let restocked = |to| {
+        after(|case| {
+            case.totals_before.insert("model:a".to_owned(), Some(4));
+            case.levers.push(restock(13, "model:a", to, 4));
+        })
+    };
+    assert_eq!(restocked(5), []);
+    assert_eq!(restocked(4), [Rule::NotOversold]);
+    // Back to what it was: the totals before and after the run do not show it.
+    let back = after(|case| {
+        case.totals_before.insert("model:a".to_owned(), Some(4));
+        case.audit.items[0] = audited("model:a", 4, 3, 1);
+        case.levers = vec![restock(13, "model:a", 5, 4), restock(17, "model:a", 4, 5)];
+    });
+    assert_eq!(back, []);
+}
+
+#[test]
+fn what_the_sale_does_not_have_was_sold() {
+    let rules = after(|case| {
+        case.totals_before.remove("package:p");
+        case.audit.items.remove(1);
+    });
+    assert_eq!(rules, [Rule::AuditIsTheJournal, Rule::NotOversold]);
+}
+
+#[test]
+fn numbers_with_a_gap_or_a_repeat() {
+    let gap = after(|case| {
+        case.changes[4].number = 6;
+    });
+    assert_eq!(gap, [Rule::NumbersInOrder]);
+}
+
+#[test]
+fn a_step_that_the_state_machine_forbids() {
+    let rules = after(|case| case.changes.push(change(30, Kind::Expire, "r1", "b1", 2)));
+    assert_eq!(rules, [Rule::StepsAllowed]);
+}
+
+#[test]
+fn a_retry_that_bought_twice() {
+    let rules = after(|case| {
+        case.changes.push(change(30, Kind::Reserve, "r1b", "b1", 6));
+        case.told[3].sold_out.clear();
+    });
+    assert_eq!(rules, [Rule::PerBuyer, Rule::BoughtOnce, Rule::RefusedHoldsNothing]);
+}
+
+#[test]
+fn a_retry_after_a_cancel_that_bought_again() {
+    let rules = after(|case| case.changes.push(change(30, Kind::Reserve, "r2b", "b2", 6)));
+    assert_eq!(rules, [Rule::BoughtOnce, Rule::RefusedHoldsNothing]);
+}
+
+#[test]
+fn an_acknowledged_reservation_that_was_lost() {
+    let rules = after(|case| case.told.push(winner("b8", "r8", 9)));
+    assert_eq!(rules, [Rule::AcknowledgedIsInLedger]);
+}
+
+#[test]
+fn a_reservation_told_otherwise_than_it_is() {
+    assert_eq!(after(|case| case.told[0].holds[0].number = 7), [Rule::AcknowledgedIsInLedger]);
+    let store = after(|case| {
+        case.told[0].holds[0].store = Some("t".to_owned());
+        case.told[0].wish.store = Some("t".to_owned());
+    });
+    assert_eq!(store, [Rule::AcknowledgedIsInLedger]);
+    // Somebody else's reservation.
+    assert_eq!(
+        after(|case| case.told[6] = winner("b7", "r3", 4)),
+        [Rule::BoughtOnce, Rule::AcknowledgedIsInLedger]
+    );
+}
+
+#[test]
+fn something_else_than_wished() {
+    assert_eq!(after(|case| case.told[0].wish.packages.push("q".to_owned())), [Rule::AsWished]);
+    let agreed = after(|case| {
+        case.told[0].wish.packages.push("q".to_owned());
+        case.told[0].wish.accept_partial = true;
+        case.told[0].holds[0].unavailable.push("package:q".to_owned());
+    });
+    assert_eq!(agreed, []);
+    let untold = after(|case| {
+        case.told[0].wish.packages.push("q".to_owned());
+        case.told[0].wish.accept_partial = true;
+    });
+    assert_eq!(untold, [Rule::AsWished]);
+    assert_eq!(after(|case| case.told[0].holds[0].unavailable.push("store:s".to_owned())), [Rule::AsWished]);
+}
+
+#[test]
+fn a_replay_that_shows_another_reservation() {
+    assert_eq!(
+        after(|case| case.told[2].holds[1] = hold("r5", 5)),
+        [Rule::AcknowledgedIsInLedger, Rule::SameAgain]
+    );
+}
+
+#[test]
+fn a_refused_buyer_who_holds() {
+    for outcome in [
+        Outcome::SoldOut,
+        Outcome::Shed,
+        Outcome::Limited,
+        Outcome::Refused,
+        Outcome::PurchaseLimit,
+        Outcome::Wrong,
+    ] {
+        assert_eq!(
+            after(|case| case.told[4].outcome = Some(outcome)),
+            [Rule::RefusedHoldsNothing],
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(after(|case| case.told[4].outcome = None), [Rule::RefusedHoldsNothing]);
+}
+
+#[test]
+fn an_old_reservation_is_not_this_runs() {
+    assert_eq!(after(|case| case.told[5].outcome = Some(Outcome::Shed)), []);
+}
+
+#[test]
+fn confirms_and_cancels_otherwise_than_told() {
+    assert_eq!(after(|case| case.told[2].confirm = Step::Done), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.told[2].cancel = Step::Done), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.told[0].confirm = Step::NotTried), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.told[0].confirm = Step::Refused("gone".to_owned())), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.told[0].confirm = Step::Unknown), []);
+    assert_eq!(after(|case| case.told[0].payment = "other".to_owned()), [Rule::StepsAsTold]);
+}
+
+#[test]
+fn what_happened_before_the_run_does_not_count() {
+    let rules = after(|case| {
+        // b6 paid in an earlier run with the same seed, and is shown his reservation again.
+        case.changes.insert(1, change(6, Kind::Confirm, "old", "b6", 1));
+        case.told[5] = Told { holds: vec![hold("old", 1)], ..told("b6", Outcome::Replayed) };
+        for item in &mut case.audit.items {
+            (item.held, item.confirmed) = (2, 2);
+        }
+    });
+    assert_eq!(rules, []);
+}
+
+#[test]
+fn a_desk_that_does_not_see_the_reservation() {
+    assert_eq!(after(|case| drop(case.desk.insert("b5".to_owned(), vec![]))), [Rule::DeskSeesTheSame]);
+}
+
+#[test]
+fn an_answer_outside_the_contract() {
+    assert_eq!(after(|case| case.told[6].complaints.push("500".to_owned())), [Rule::Contract]);
+}

@@ -1,0 +1,197 @@
+//! The random test: correct histories are never reported, and what is planted in them always is.
+
+use fastrand::Rng;
+
+use super::*;
+use crate::proof::reconcile::tests::simulation::{Faults, NONE, history};
+
+const HISTORIES: u64 = 400;
+
+/// Makes a history wrong, if it has what that takes.
+type Plant = fn(&mut Case, &mut Rng) -> Option<()>;
+
+#[test]
+fn correct_histories_are_never_reported() {
+    let mut seen = BTreeSet::new();
+    for seed in 0..HISTORIES {
+        let case = history(seed, NONE);
+        let found = case.found();
+        assert_eq!(found.violations.len(), 0, "seed {seed}: {:#?}", found.violations);
+        seen.extend(case.told.iter().filter_map(|told| told.outcome));
+        assert!(case.changes.len() > 5, "seed {seed} has hardly a history");
+    }
+    let outcomes = [Outcome::Won, Outcome::Unknown, Outcome::SoldOut, Outcome::PurchaseLimit];
+    assert!(outcomes.iter().all(|outcome| seen.contains(outcome)), "{seen:?}");
+}
+
+#[test]
+fn a_gateway_with_a_fault_is_found_out() {
+    let rules =
+        |faults| (0..HISTORIES).flat_map(|seed| history(seed, faults).broken()).collect::<BTreeSet<_>>();
+    let old = rules(Faults { memory_ms: 3_000, ..NONE });
+    assert!(old.contains(&Rule::SoldOutWasTrue) && old.contains(&Rule::FinalIsFinal), "{old:?}");
+    let forgetful = rules(Faults { knows_nobody: true, ..NONE });
+    assert!(forgetful.contains(&Rule::WinnerNeverLost), "{forgetful:?}");
+    assert!(forgetful.contains(&Rule::RefusedHoldsNothing), "{forgetful:?}");
+}
+
+#[test]
+fn what_is_planted_is_reported() {
+    let plants: [(Rule, Plant); 11] = [
+        (Rule::AcknowledgedIsInLedger, lose_a_reservation),
+        (Rule::AcknowledgedIsInLedger, show_another_number),
+        (Rule::NotExpiredEarly, expire_early),
+        (Rule::RefusedHoldsNothing, reserve_for_a_refused_key),
+        (Rule::SoldOutWasTrue, tell_sold_out_of_what_was_free),
+        (Rule::WinnerNeverLost, tell_a_winner_that_he_lost),
+        (Rule::FinalIsFinal, tell_too_early_that_it_is_final),
+        (Rule::AmendAsTold, show_another_amendment),
+        (Rule::AmendAsTold, make_a_refused_amendment),
+        (Rule::StepsAsTold, forget_a_step),
+        (Rule::NumbersInOrder, skip_a_number),
+    ];
+    for (rule, plant) in plants {
+        let mut planted = 0;
+        for seed in 0..HISTORIES {
+            let mut case = history(seed, NONE);
+            if plant(&mut case, &mut Rng::with_seed(seed)).is_some() {
+                planted += 1;
+                let broken = case.broken();
+                assert!(broken.contains(&rule), "seed {seed}: {rule:?} is not in {broken:?}");
+            }
+        }
+        assert!(planted >= 10, "{rule:?} was planted only {planted} times");
+    }
+}
+
+fn any<'a, T>(rng: &mut Rng, list: impl Iterator<Item = &'a mut T>) -> Option<&'a mut T> {
+    let list: Vec<_> = list.collect();
+    let n = rng.usize(0..list.len().max(1));
+    list.into_iter().nth(n)
+}
+
+fn won(case: &mut Case) -> impl Iterator<Item = &mut Told> {
+    case.told.iter_mut().filter(|told| !told.holds.is_empty())
+}
+
+fn lose_a_reservation(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    let lost = any(rng, won(case))?.holds[0].id.clone();
+    case.changes.retain(|change| change.reservation != lost);
+    Some(())
+}
+
+fn show_another_number(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    any(rng, won(case))?.holds[0].number += 1;
+    Some(())
+}
+
+fn expire_early(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    let least = SignedDuration::from_millis(case.terms.lapses_after_ms());
+    let early = any(rng, case.changes.iter_mut().filter(|change| change.kind == Kind::Expire))?;
+    let (id, at) = (early.reservation.clone(), early.at);
+    let taken = case.changes.iter().find(|change| change.reservation == id)?.at;
+    // As if it had been taken later.
+    let late = at - least + SignedDuration::from_millis(1);
+    case.changes
+        .iter_mut()
+        .filter(|change| change.reservation == id && change.at == taken)
+        .for_each(|change| change.at = late);
+    Some(())
+}
+
+fn reserve_for_a_refused_key(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    let told = any(rng, won(case))?.clone();
+    let last = case.changes.last()?.clone();
+    let number = case.changes.iter().map(|change| change.number).max()? + 1;
+    // None of his answers was lost, so none of his keys can have won.
+    let mut own = case.told.iter().filter(|other| other.buyer == told.buyer);
+    if own.any(|told| told.history.lost > 0) {
+        return None;
+    }
+    let sequence = last.sequence() + 1_000;
+    case.changes
+        .push(Change { at: last.at, ..change(sequence, Kind::Reserve, "planted", &told.buyer, number) });
+    Some(())
+}
+
+fn tell(case: &mut Case, n: usize, item: &str, asked: Timestamp, last: bool) {
+    let told = asked + SignedDuration::from_millis(10);
+    case.told[n].sold_out.push(SoldOut { items: vec![item.to_owned()], last, asked, told });
+}
+
+/// Of the model that nobody took, or before anything was.
+fn tell_sold_out_of_what_was_free(case: &mut Case, _: &mut Rng) -> Option<()> {
+    let last = case.changes.last()?.at;
+    let audited = case.audit.items.iter().find(|item| item.free > Some(0))?.item.clone();
+    // A minute later nothing has changed.
+    tell(case, 0, &audited, last + SignedDuration::from_secs(60), false);
+    Some(())
+}
+
+fn tell_a_winner_that_he_lost(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    let id = any(rng, won(case))?.holds[0].id.clone();
+    let n = case.told.iter().position(|told| told.holds.iter().any(|hold| hold.id == id))?;
+    let taken = case.changes.iter().find(|change| change.reservation == id)?.at;
+    tell(case, n, "model:a", taken + SignedDuration::from_millis(1_100), false);
+    Some(())
+}
+
+fn tell_too_early_that_it_is_final(case: &mut Case, _: &mut Rng) -> Option<()> {
+    case.audit.items.iter().find(|item| item.held > 0)?;
+    let last = case.changes.last()?.at;
+    tell(case, 0, "model:a", last + SignedDuration::from_secs(60), true);
+    Some(())
+}
+
+fn show_another_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    let shown =
+        case.told.iter_mut().flat_map(|told| &mut told.amends).filter_map(|amend| amend.shown.as_mut());
+    any(rng, shown)?.model = "c".to_owned();
+    Some(())
+}
+
+fn make_a_refused_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    let innocent = |told: &&mut Told| told.history.lost == 0;
+    let buyers: BTreeSet<String> =
+        case.told.iter().filter(|told| told.history.lost > 0).map(|told| told.buyer.clone()).collect();
+    let versions: BTreeMap<(String, u64), ()> = case
+        .changes
+        .iter()
+        .filter(|change| change.kind == Kind::Amend)
+        .map(|change| ((change.reservation.clone(), change.version), ()))
+        .collect();
+    let amends = case
+        .told
+        .iter_mut()
+        .filter(innocent)
+        .filter(|told| !buyers.contains(&told.buyer))
+        .flat_map(|told| &mut told.amends)
+        .filter(|amend| {
+            let shown = amend.shown.as_ref();
+            shown.is_some_and(|hold| versions.contains_key(&(hold.id.clone(), hold.version)))
+        });
+    let amend = any(rng, amends)?;
+    let (id, version) = (amend.reservation.clone(), amend.shown.as_ref()?.version);
+    // Every answer that showed it becomes a refusal.
+    let all = case.told.iter_mut().flat_map(|told| &mut told.amends);
+    for amend in all.filter(|amend| amend.reservation == id) {
+        if amend.shown.as_ref().is_some_and(|shown| shown.version == version) {
+            (amend.step, amend.shown) = (Step::Refused("sold-out".to_owned()), None);
+        }
+    }
+    Some(())
+}
+
+fn forget_a_step(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    let done = |told: &&mut Told| told.confirm == Step::Done || told.cancel == Step::Done;
+    let id = any(rng, case.told.iter_mut().filter(done))?.holds[0].id.clone();
+    case.changes
+        .retain(|change| change.reservation != id || !matches!(change.kind, Kind::Confirm | Kind::Cancel));
+    Some(())
+}
+
+fn skip_a_number(case: &mut Case, rng: &mut Rng) -> Option<()> {
+    let reserves = case.changes.iter_mut().filter(|change| change.kind == Kind::Reserve);
+    any(rng, reserves)?.number += 1;
+    Some(())
+}

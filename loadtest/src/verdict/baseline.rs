@@ -1,0 +1,254 @@
+//! The comparison of two runs: what became worse or better beyond noise, and why that can be said.
+//!
+//! Two rules must hold before a difference counts, one of chance and one of size:
+//! - A quantile differs when the 95 % confidence intervals of the two runs don't overlap (they come from order statistics,
+//!   so nothing is assumed of how latencies are distributed), and when it changed by more than 10 %.
+//! - A share differs when a two-proportion z-test says so at 95 %, and when it changed by half a percentage point or more.
+//!
+//! The rules of chance take each sample for independent of the others. Those of one run are not: one stall of a disk or a
+//! neighbour on the machine delays thousands of taps at once, so two runs of the same program differ by more than their
+//! intervals say, and with 100,000 taps the intervals are so narrow that anything would be a finding. The rules of size are for
+//! that. Whoever wants to prove a smaller change compares many runs, not longer ones.
+
+mod interval;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use interval::Interval;
+use serde::Serialize;
+
+use crate::base::outcome::Outcome;
+use crate::base::span;
+use crate::figures::{Figures, Latency};
+use crate::threshold::request;
+
+/// The standard normal's quantile of 97.5 %: 95 % lie within so many standard deviations on either side.
+const Z: f64 = 1.96;
+/// By so much, in percent, a quantile must change.
+const CHANGE_MIN_PERCENT: u128 = 10;
+/// By so much a share must change: half a percentage point.
+const SHARE_CHANGE_MIN: f64 = 0.005;
+/// A normal approximation of fewer expected cases than these is none.
+const EXPECTED_MIN: f64 = 5.0;
+
+/// What is compared of each distribution. The tail beyond is too thin in most runs, and the first to be shaken by a stall.
+const QUANTILES: [(&str, f64); 2] = [("p50", 0.5), ("p99", 0.99)];
+
+/// Outcomes of which more is worse. Of the others, who is sold out, at the purchase limit or taps twice is up to the sale and
+/// its buyers.
+const WORSE_WITH_MORE: [Outcome; 6] =
+    [Outcome::Resolved, Outcome::Limited, Outcome::Shed, Outcome::Unknown, Outcome::Refused, Outcome::Wrong];
+
+/// One figure of two runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Difference {
+    /// Like `won.p99`, `shed share`, `request:reserve.p50`, `t0_skew`.
+    pub(crate) what: String,
+    /// In words.
+    pub(crate) before: String,
+    pub(crate) now: String,
+    pub(crate) direction: Direction,
+    pub(crate) why: String,
+}
+
+impl Difference {
+    /// As a line for people.
+    pub(crate) fn words(&self) -> String {
+        let Difference { what, before, now, direction, why } = self;
+        format!("{what}: {before} before, {now} now, {} ({why})", direction.word())
+    }
+}
+
+impl Direction {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Direction::Worse => "WORSE",
+            Direction::Better => "better",
+            Direction::Same => "no change that counts",
+            Direction::TooFew => "too few to say",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Direction {
+    Worse,
+    Better,
+    /// No change that counts: not a proof that there is none.
+    Same,
+    /// Too few samples in one of the runs to say.
+    TooFew,
+}
+
+/// Compares two runs of the same plan: their quantiles first, then their shares. Taps are those of honest buyers. What
+/// neither run has is left out, and so are the quantiles of an outcome that in one of them hardly anybody had.
+pub(crate) fn compare(before: &Figures, now: &Figures) -> Vec<Difference> {
+    let mut differences = quantiles(before, now);
+    differences.extend(opening(before, now));
+    differences.extend(shares(before, now));
+    differences
+}
+
+fn quantiles(before: &Figures, now: &Figures) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (name, which) in [("winners", Outcome::holds as fn(Outcome) -> bool), ("losers", Outcome::lost)] {
+        found.extend(latencies(name, &taps(before, which), &taps(now, which)));
+    }
+    for outcome in Outcome::ALL {
+        let [before, now] = [before, now].map(|figures| taps(figures, |own| own == outcome));
+        if [&before, &now].into_iter().all(|latency| interval::is_enough(latency.count(), 0.5)) {
+            found.extend(latencies(outcome.name(), &before, &now));
+        }
+    }
+    let names: BTreeSet<&String> = before.requests.keys().chain(now.requests.keys()).collect();
+    let none = Latency::default();
+    for name in names {
+        let [before, now] = [before, now].map(|figures| figures.requests.get(name).unwrap_or(&none));
+        found.extend(latencies(&request(name), before, now));
+    }
+    found
+}
+
+fn taps(figures: &Figures, which: impl Fn(Outcome) -> bool) -> Latency {
+    figures.latency(|scenario, outcome| scenario.is_honest() && which(outcome))
+}
+
+fn latencies(name: &str, before: &Latency, now: &Latency) -> Vec<Difference> {
+    if before.count() + now.count() == 0 {
+        return Vec::new();
+    }
+    QUANTILES
+        .into_iter()
+        .map(|(stat, quantile)| latency(format!("{name}.{stat}"), quantile, before, now))
+        .collect()
+}
+
+/// One quantile of two distributions, by the rules above.
+fn latency(what: String, quantile: f64, before: &Latency, now: &Latency) -> Difference {
+    let [was, is] = [before, now].map(|latency| latency.at(quantile));
+    let (direction, why) = match (Interval::of(before, quantile), Interval::of(now, quantile)) {
+        (Some(old), Some(new)) => judge_quantile(old, new),
+        _ => {
+            let needed = interval::enough(quantile);
+            let why =
+                format!("of {} and {} samples; {needed} in each are needed", before.count(), now.count());
+            (Direction::TooFew, why)
+        }
+    };
+    Difference { what, before: words(was), now: words(is), direction, why }
+}
+
+fn judge_quantile(before: Interval, now: Interval) -> (Direction, String) {
+    let (direction, change) = change(before.value, now.value);
+    let intervals = format!("the 95 % intervals {before} and {now}");
+    if before.overlaps(now) {
+        (Direction::Same, format!("{change}, but {intervals} overlap"))
+    } else if direction == Direction::Same {
+        (direction, format!("{change}, which is not more than {CHANGE_MIN_PERCENT} %"))
+    } else {
+        (direction, format!("{change}, and {intervals} don't overlap"))
+    }
+}
+
+/// Whether a time changed by enough to count, and by how much in words.
+fn change(before: Duration, now: Duration) -> (Direction, String) {
+    let (was, is) = (before.as_micros(), now.as_micros());
+    let counts = was.abs_diff(is) * 100 > was * CHANGE_MIN_PERCENT;
+    // Nothing is a percentage of 0: what was below a microsecond counts as one.
+    let percent = was.abs_diff(is) as f64 * 100.0 / was.max(1) as f64;
+    match is.cmp(&was) {
+        std::cmp::Ordering::Equal => (Direction::Same, "as before".to_owned()),
+        std::cmp::Ordering::Greater if counts => (Direction::Worse, format!("{percent:.1} % longer")),
+        std::cmp::Ordering::Greater => (Direction::Same, format!("{percent:.1} % longer")),
+        std::cmp::Ordering::Less if counts => (Direction::Better, format!("{percent:.1} % shorter")),
+        std::cmp::Ordering::Less => (Direction::Same, format!("{percent:.1} % shorter")),
+    }
+}
+
+/// The taps of the opening. How far the first is from the last is an extreme, one a run, of which there is no interval: it
+/// counts as changed only where the 99th percentile of the skew changed beyond noise, too, and in the same direction.
+fn opening(before: &Figures, now: &Figures) -> Vec<Difference> {
+    let [old, new] = [before, now].map(|figures| &figures.opening);
+    let mut found = latencies("t0_skew", &old.skew, &new.skew);
+    let (Some(was), Some(is), Some(tail)) = (old.spread(), new.spread(), found.last()) else { return found };
+    let (spread, change) = change(was, is);
+    let (direction, why) = match (spread, tail.direction) {
+        (_, Direction::TooFew) => (Direction::TooFew, tail.why.clone()),
+        (Direction::Same, Direction::Same) => (Direction::Same, change),
+        (Direction::Same, _) => {
+            (Direction::Same, format!("{change}, which is not more than {CHANGE_MIN_PERCENT} %"))
+        }
+        (spread, tail) if spread == tail => {
+            (spread, format!("{change}, and so t0_skew.p99 changed beyond noise"))
+        }
+        _ => (Direction::Same, format!("{change}, but t0_skew.p99 did not change so beyond noise")),
+    };
+    let what = "t0_skew".to_owned();
+    found.push(Difference { what, before: span::words(was), now: span::words(is), direction, why });
+    found
+}
+
+fn shares(before: &Figures, now: &Figures) -> Vec<Difference> {
+    let of = |count: fn(&Figures) -> (u64, u64)| [count(before), count(now)];
+    let mut found = Vec::new();
+    // With fewer cars sold to as many buyers, something is lost.
+    let winners = of(|figures| (taps(figures, Outcome::holds).count(), taps(figures, |_| true).count()));
+    found.extend(share("winners share", winners, Direction::Better));
+    for outcome in WORSE_WITH_MORE {
+        let parts = [before, now]
+            .map(|figures| (taps(figures, |own| own == outcome).count(), taps(figures, |_| true).count()));
+        found.extend(share(&format!("{} share", outcome.name()), parts, Direction::Worse));
+    }
+    let late = of(|figures| (figures.late, figures.lateness.count() + figures.unsent));
+    found.extend(share("late share", late, Direction::Worse));
+    let unsent = of(|figures| (figures.unsent, figures.lateness.count() + figures.unsent));
+    found.extend(share("unsent share", unsent, Direction::Worse));
+    found
+}
+
+/// A share before and now, each as a part and its whole; `None` where neither run has the part. `more` is what more of it is.
+fn share(what: &str, parts: [(u64, u64); 2], more: Direction) -> Option<Difference> {
+    if parts.iter().all(|(part, _)| *part == 0) {
+        return None;
+    }
+    let (direction, why) = judge_share(parts, more);
+    let [before, now] = parts.map(|(part, whole)| match whole {
+        0 => "none".to_owned(),
+        _ => format!("{:.2} % ({part} of {whole})", part as f64 * 100.0 / whole as f64),
+    });
+    Some(Difference { what: what.to_owned(), before, now, direction, why })
+}
+
+fn judge_share(parts: [(u64, u64); 2], more: Direction) -> (Direction, String) {
+    let [(part_before, before), (part_now, now)] = parts.map(|(part, whole)| (part as f64, whole as f64));
+    if before == 0.0 || now == 0.0 {
+        return (Direction::TooFew, "one of the runs has nothing to take a share of".to_owned());
+    }
+    let difference = part_now / now - part_before / before;
+    let points = format!("{:+.2} percentage points", difference * 100.0);
+    // What is as good as half a point in binary is half a point.
+    if difference.abs() < SHARE_CHANGE_MIN - 1e-12 {
+        return (Direction::Same, format!("{points}, which is less than half a point"));
+    }
+    let pooled = (part_before + part_now) / (before + now);
+    let fewest = pooled.min(1.0 - pooled) * before.min(now);
+    if fewest < EXPECTED_MIN {
+        let why =
+            format!("{points}, but of {before} and {now} that is {fewest:.1} to be expected; 5 are needed");
+        return (Direction::TooFew, why);
+    }
+    let z = difference / (pooled * (1.0 - pooled) * (1.0 / before + 1.0 / now)).sqrt();
+    if z.abs() <= Z {
+        return (Direction::Same, format!("{points}, which is within noise (z = {z:.1})"));
+    }
+    let less = if more == Direction::Worse { Direction::Better } else { Direction::Worse };
+    (if z > 0.0 { more } else { less }, format!("{points}, beyond noise (z = {z:.1}, {Z} needed)"))
+}
+
+fn words(time: Option<Duration>) -> String {
+    time.map_or("none".to_owned(), span::words)
+}
