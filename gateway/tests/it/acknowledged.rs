@@ -10,6 +10,7 @@ use crate::model::link::Fault;
 use crate::model::sale::Clocks;
 use crate::model::world::{Gate, Ledger, ops};
 use crate::model::{START, World, simple, tap};
+use crate::replaced::applied;
 use futures_util::future::join;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
@@ -66,11 +67,8 @@ fn winners_are_known_here_before_their_sequence_is() {
 #[test]
 fn a_buyer_who_was_shown_a_reservation_counts_as_a_buyer_who_has_one() {
     let world = World::start();
-    let ledger = world.ledger.clone();
-    world.run(async move {
-        let sale = ledger.fresh();
-        ledger.set_time(START).await;
-        ledger.apply(&simple(&sale)).await;
+    world.run(async {
+        let (ledger, sale) = applied(&world).await;
         let (here, elsewhere) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
         let mark = BuyerHash::new(&sale, "ada").mark();
         assert!(matches!(elsewhere.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
@@ -162,11 +160,8 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
 #[test]
 fn what_was_only_shown_here_is_replayed_from_here() {
     let world = World::start();
-    let ledger = world.ledger.clone();
-    world.run(async move {
-        let sale = ledger.fresh();
-        ledger.set_time(START).await;
-        ledger.apply(&simple(&sale)).await;
+    world.run(async {
+        let (ledger, sale) = applied(&world).await;
         let mut past = Past::new(&ledger, 1);
         past.note(&ledger, &sale, Clocks::default(), false).await;
         let (here, elsewhere) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
