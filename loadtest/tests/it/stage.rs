@@ -1,6 +1,7 @@
 //! What the tests start: a redis-server and gateways of their own. Everything ends with its owner.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -106,6 +107,10 @@ impl Stage {
             Stage { gateways: Vec::new(), _redis: Running(redis), dir, runs: AtomicUsize::new(0) };
         eventually("redis-server answers", || UnixStream::connect(stage.socket()).ok().map(drop));
         stage.gateways = (0..gateways).map(|_| stage.start_gateway(&[])).collect();
+        // One beside others decides only once they have received that it is a member.
+        for gateway in &stage.gateways {
+            eventually("the gateway is ready", || is_ready(&gateway.ops_url).then_some(()));
+        }
         stage
     }
 
@@ -385,6 +390,17 @@ fn clean(mut command: Command) -> Command {
         command.env_remove(name);
     }
     command
+}
+
+fn is_ready(ops_url: &str) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect(ops_url.strip_prefix("http://").unwrap())?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
