@@ -56,7 +56,7 @@ impl Policy {
 /// So many units a second, and so many at once. Written `20:100`.
 ///
 /// ```
-/// use gateway::admit::policy::Rate;
+/// use gateway::domain::policy::Rate;
 /// let rate: Rate = "20:100".parse()?;
 /// assert_eq!(rate.to_string(), "20:100");
 /// assert!("20".parse::<Rate>().is_err() && "0:1".parse::<Rate>().is_err());

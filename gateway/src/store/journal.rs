@@ -258,7 +258,7 @@ impl Cursor {
     /// Reads `4711-0` (after all of that entry) or `4711-0/3` (after its third change).
     ///
     /// ```
-    /// use gateway::ledger::journal::Cursor;
+    /// use gateway::store::journal::Cursor;
     /// let third = Cursor::parse("4711-0/3")?;
     /// assert!(Cursor::parse("4711-0")?.is_after(&third));
     /// # Ok::<(), String>(())
