@@ -64,7 +64,7 @@ pub struct CommonOptions {
     #[arg(long, global = true, env = "LAUNCHGATE_LOG_FORMAT", value_name = "FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<String>,
-    /// What to log: error, warn, info, debug, trace, or per module as in "info,gateway::ledger=debug"
+    /// What to log: error, warn, info, debug, trace, or per module as in "info,gateway::store=debug"
     #[arg(long, global = true, env = "LAUNCHGATE_LOG_LEVEL", value_name = "LEVEL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_level: Option<String>,
