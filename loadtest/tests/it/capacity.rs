@@ -5,7 +5,8 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 
-use crate::stage::{Stage, definition, eventually};
+use crate::stage::{Stage, definition};
+use crate::wait::eventually;
 
 /// Winners do nothing more, and whoever can't have all takes the car.
 const IDLE: [&str; 4] = ["--set", "buyers={confirm=0,cancel=0}", "--set", "buyers.accept_partial=100"];

@@ -1,6 +1,7 @@
 //! What must not be taken for a verdict: a ledger that is gone, tokens that run out, sales in which nothing can be reserved.
 
-use crate::stage::{Stage, definition, eventually};
+use crate::stage::{Stage, definition};
+use crate::wait::eventually;
 
 #[test]
 fn a_ledger_that_is_lost_during_the_run_fails_it() {

@@ -13,6 +13,7 @@ mod shards;
 mod stage;
 mod together;
 mod verdicts;
+mod wait;
 
 use stage::{Stage, definition};
 

@@ -1,6 +1,7 @@
 //! The program as a process: a stdout that is closed or blocked, signals, variables.
 
-use crate::stage::{Running, Stage, definition, eventually};
+use crate::stage::{Running, Stage, definition};
+use crate::wait::eventually;
 use std::io::{Write, pipe};
 use std::process::{Command, Stdio};
 

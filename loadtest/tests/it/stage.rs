@@ -1,20 +1,18 @@
 //! What the tests start: a redis-server and gateways of their own. Everything ends with its owner.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::wait::{eventually, is_ready};
+
 const SECRET: &str = "a secret of the tests, at least 32 bytes";
 const OPS_TOKEN: &str = "0123456789abcdef0123456789abcdef";
-/// Far more than anything here needs: the machine is shared.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Redis, gateways and the files that they share.
 pub(crate) struct Stage {
@@ -390,26 +388,4 @@ fn clean(mut command: Command) -> Command {
         command.env_remove(name);
     }
     command
-}
-
-fn is_ready(ops_url: &str) -> bool {
-    let ask = || {
-        let mut stream = TcpStream::connect(ops_url.strip_prefix("http://").unwrap())?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        Ok::<_, std::io::Error>(answer)
-    };
-    ask().is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
-}
-
-pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(value) = condition() {
-            return value;
-        }
-        assert!(start.elapsed() < PATIENCE, "never came true: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use super::{PLAIN, assert_caught};
 use crate::proxy::{Behind, Count, Proxy, Request};
-use crate::stage::{Run, Stage, definition, eventually};
+use crate::stage::{Run, Stage, definition};
 use crate::together::together;
+use crate::wait::eventually;
 
 const JOURNAL: &str = "lg:{small}:journal";
 const STOCK: &str = "lg:{small}:stock";
