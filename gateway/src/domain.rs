@@ -1,4 +1,4 @@
-//! The words of a sale as types: definitions, items, reservations, phases. Pure: no IO, no HTTP, no Redis, no clock.
+//! A sale as types: definitions, items, reservations, decisions, phases, problems. No HTTP, no Redis, no clock.
 
 pub mod catalogue;
 pub mod decision;

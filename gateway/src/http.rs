@@ -1,4 +1,4 @@
-//! HTTP: connections, routes, requests and answers of the public listener. No Redis, no policy.
+//! HTTP transport: connections, TLS, HTTP/2, timeouts, client addresses, requests and answers. No Redis, no routes.
 
 pub mod bind;
 pub mod body;

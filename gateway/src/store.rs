@@ -1,4 +1,4 @@
-//! The ledger: the only code that talks to Redis. What is decided is decided by the Lua scripts.
+//! Connections to Redis, and what is in it: keys, scripts, the journal. What is decided is decided by the Lua scripts.
 
 mod access;
 pub mod acl;

@@ -1,4 +1,4 @@
-//! What a gateway finds wrong, in words: for its report to the fleet, and so for every page that watches.
+//! Finds what is wrong with this gateway: for its report to the fleet, and so for every page.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

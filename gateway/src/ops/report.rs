@@ -1,4 +1,4 @@
-//! What a gateway tells the fleet each second: its answers and their latencies since the last time.
+//! Makes the report of this gateway to the fleet, each second.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! What is counted and shown: the list of it, what writes it, and the text that Prometheus reads.
+//! The counters of this process, and their sums.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
