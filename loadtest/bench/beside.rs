@@ -10,9 +10,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cases::define;
+use crate::cpus::make_room;
 use crate::figures::Spread;
 use crate::report::{bracketed, write};
-use crate::servers::{Level, Place, Server, children_cpu, make_room};
+use crate::servers::{Level, Place, Server, children_cpu};
 use crate::{Failure, Options, say};
 
 /// Who else reads at that rate.

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use crate::Failure;
 use crate::figures::Figures;
 use crate::generator::{Generator, Outcome, Requests};
-use crate::servers::{Place, Server, exchange, info, url};
+use testkit::http::exchange;
+
+use crate::servers::{Place, Server, info, url};
 
 /// Connections of the base.
 pub(crate) const CONNECTIONS: usize = 128;

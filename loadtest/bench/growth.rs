@@ -1,10 +1,11 @@
 //! Whether a reservation's cost grows with the sale: with many reservations in the ledger, and with many stores.
 
 use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, measure, warm};
+use crate::cpus::make_room;
 use crate::figures::Spread;
 use crate::generator::Generator;
 use crate::report::bracketed;
-use crate::servers::{Level, Place, make_room, url};
+use crate::servers::{Level, Place, url};
 use crate::{Failure, Options, say};
 
 /// Reservations that are there before, and stores. The first is what the others are compared with.

@@ -10,10 +10,11 @@ use serde_json::json;
 
 use crate::attacks::Attack;
 use crate::cases::{Buyers, Case, WARM_UP, audit, define, measure, warm};
+use crate::cpus::make_room;
 use crate::figures::{Figures, Spread};
 use crate::generator::{Generator, Requests};
 use crate::report::{bracketed, write};
-use crate::servers::{Level, Place, Server, make_room};
+use crate::servers::{Level, Place, Server};
 use crate::wire::{self, Certificate};
 use crate::{Failure, Options, say};
 

@@ -6,13 +6,13 @@
 mod attacks;
 mod beside;
 mod cases;
+mod cpus;
 mod figures;
 mod floods;
 mod generator;
 mod growth;
 mod hostile;
 mod instructions;
-mod link;
 mod overload;
 mod pages;
 mod peer;
@@ -144,6 +144,12 @@ pub(crate) enum Failure {
     /// A server or this machine did not do its part.
     #[error("{0}")]
     Outside(String),
+}
+
+impl From<testkit::Failed> for Failure {
+    fn from(failed: testkit::Failed) -> Self {
+        Self::Outside(failed.to_string())
+    }
 }
 
 impl Failure {

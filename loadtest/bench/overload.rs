@@ -10,12 +10,13 @@ use plotters::prelude::*;
 use serde::Serialize;
 
 use crate::cases::{Buyers, Case, WARM_UP, audit, define};
+use crate::cpus::make_room;
 use crate::figures::Spread;
 use crate::generator::Generator;
-use crate::link::Link;
 use crate::report::{bracketed, write};
-use crate::servers::{Level, Place, make_room};
+use crate::servers::{Level, Place};
 use crate::{Failure, Options, say};
+use testkit::link::Link;
 
 /// One way of the link to Redis.
 const DELAY: Duration = Duration::from_millis(5);
@@ -137,7 +138,7 @@ fn round(options: &Options) -> Result<Vec<Load>, Failure> {
     let place = Place::new(options.bin.clone())?;
     let redis = place.redis(Level::None, 1)?;
     define(&place, &redis, 10, 0)?;
-    let link = Link::start(redis.address, DELAY)?;
+    let link = Link::slow(redis.address, DELAY);
     let options = [&["--batch-max", BATCH], &QUEUE_DELAY[..]].concat();
     let buyers = Buyers::new(&place, WARM_UP + CAPACITY_TAPS)?;
     let taps = buyers.taps("won", 10);
@@ -157,7 +158,7 @@ fn round(options: &Options) -> Result<Vec<Load>, Failure> {
         // A ledger of its own for each: its buyers have not won yet.
         let redis = place.redis(Level::None, 1)?;
         define(&place, &redis, 10, 0)?;
-        let link = Link::start(redis.address, DELAY)?;
+        let link = Link::slow(redis.address, DELAY);
         let gateway = place.gateway(link.address, 1, &[], &options)?;
         let taps = buyers.taps("won", 10);
         let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;

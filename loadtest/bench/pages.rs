@@ -12,10 +12,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cases::{Buyers, CONNECTIONS, Case, WARM_UP, audit, define, warm};
+use crate::cpus::make_room;
 use crate::figures::Spread;
 use crate::generator::{Generator, Requests};
 use crate::report::{bracketed, write};
-use crate::servers::{Level, Place, Server, make_room};
+use crate::servers::{Level, Place, Server};
 use crate::{Failure, Options, say};
 
 /// Pages that watch.

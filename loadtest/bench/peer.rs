@@ -34,7 +34,7 @@ pub(crate) fn fill(redis: &Server, stores: usize) -> Result<(), Failure> {
 
 /// Starts nginx with so many workers.
 pub(crate) fn start(place: &Place, redis: &Server, workers: usize) -> Result<Server, Failure> {
-    let address = free_address()?;
+    let address = free_address();
     let (handler, script) = (place.write("handler.lua", HANDLER)?, place.write("reserve.lua", SCRIPT)?);
     let values = [
         ("@WORKERS@", workers.to_string()),

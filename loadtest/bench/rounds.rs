@@ -1,12 +1,15 @@
 //! One round after the other: which servers are started, in which order what is measured.
 
+use testkit::Signal;
+
 use crate::cases::{
     self, BATCHES, Buyers, CONNECTIONS, Case, MOST_CONNECTIONS, WARM_UP, audit, define, measure, measure_any,
     requests, warm,
 };
+use crate::cpus::make_room;
 use crate::figures::{Round, Row, Who};
 use crate::generator::{Generator, Requests};
-use crate::servers::{Level, Place, Server, get, make_room, url, wrk};
+use crate::servers::{Level, Place, Server, get, url, wrk};
 use crate::{Failure, Options, peer, say};
 
 /// Connections that it is varied to besides.
@@ -236,13 +239,13 @@ impl Bench<'_> {
         let mut generator = Generator::connect(gateway.address, CONNECTIONS)?;
         warm(&mut generator, requests)?;
         if case == Case::Shed {
-            stage.redis.signal("STOP")?;
+            stage.redis.signal(Signal::STOP);
         }
         let load = || generator.run(requests, WARM_UP, self.count, None);
         // Redis can't be asked for its own figures while it stands still, and has nothing to do otherwise.
         let figures = measure(case, (&gateway, None), load);
         if case == Case::Shed {
-            stage.redis.signal("CONT")?;
+            stage.redis.signal(Signal::CONT);
         }
         let row = stage.row(Who::Gateway, case.name(), CONNECTIONS, None);
         round.add(row, figures?);

@@ -1,164 +1,101 @@
-//! The servers that are measured: real programs on loopback, each in a directory of its own, ended by their ids.
+//! The servers that are measured: real programs on loopback, pinned to CPUs, each in a directory of its own.
 
-use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
+
+use testkit::files::write_secret;
+use testkit::gateway::{Gateway, OPS_TOKEN, SECRET};
+use testkit::program::{Program, under};
+use testkit::redis::{Redis, ask};
+use testkit::{Signal, block_on, gateway, http, redis};
 
 use crate::Failure;
+use crate::cpus::{others_cpus, server_cpus};
 
-/// A server that does not answer by then is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Room for all connections of the bench at once, each with a tap in the queue, all from one address.
+const ROOM: [[&str; 2]; 6] = [
+    ["--connections-max", "20000"],
+    ["--connections-per-address-max", "off"],
+    ["--queue-max", "20000"],
+    ["--in-flight-max", "25000"],
+    ["--queue-delay-max-ms", "10000"],
+    ["--limit-address", "100000000:100000000"],
+];
 
 /// A running program; it ends with this value.
 pub(crate) struct Server {
-    child: Child,
+    running: Running,
     /// Where it listens.
     pub(crate) address: SocketAddr,
     /// Where a gateway listens for ops.
     pub(crate) ops: Option<SocketAddr>,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        // What it started itself (nginx: its workers) ends with it.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let asked = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if asked.elapsed() > Duration::from_secs(10) {
-                let _ = self.child.kill();
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    }
+enum Running {
+    Redis(Redis),
+    Gateway(Gateway),
+    Other(Program),
 }
 
 impl Server {
-    /// Starts a program on these CPUs that will listen at `address`, its output going to `log`.
-    fn start(command: &mut Command, cpus: &str, address: SocketAddr, log: &Path) -> Result<Self, Failure> {
-        let name = command.get_program().to_string_lossy().into_owned();
-        let mut pinned = Command::new("taskset");
-        pinned.args(["-c", cpus]).arg(command.get_program()).args(command.get_args());
-        let command = &mut pinned;
-        let file = fs::File::create(log).map_err(Failure::outside("can't make a log"))?;
-        let errors = file.try_clone().map_err(Failure::outside("can't make a log"))?;
-        command.stdin(Stdio::null()).stdout(file).stderr(errors);
-        let child = command.spawn().map_err(Failure::outside(&format!("can't start {name}")))?;
-        let mut server = Self { child, address, ops: None };
-        let started = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            let ended = !matches!(server.child.try_wait(), Ok(None));
-            if ended || started.elapsed() > PATIENCE {
-                let said = fs::read_to_string(log).unwrap_or_default();
-                return Err(Failure::Outside(format!("{name} does not listen on {address}:\n{said}")));
-            }
-            std::thread::sleep(Duration::from_millis(10));
+    fn of_redis(redis: Redis, address: SocketAddr) -> Self {
+        Self { running: Running::Redis(redis), address, ops: None }
+    }
+
+    fn of_gateway(gateway: Gateway) -> Self {
+        let (address, ops) = (gateway.address(), Some(gateway.ops_address()));
+        Self { running: Running::Gateway(gateway), address, ops }
+    }
+
+    /// Starts a program on the CPUs of a server with so many workers that will listen at `address`.
+    fn start(program: Program, address: SocketAddr, log: &Path) -> Result<Self, Failure> {
+        let mut program = program.log_to(log)?;
+        program.start_at(address)?;
+        Ok(Self { running: Running::Other(program), address, ops: None })
+    }
+
+    fn program(&self) -> &Program {
+        match &self.running {
+            Running::Redis(redis) => &redis.program,
+            Running::Gateway(gateway) => &gateway.program,
+            Running::Other(program) => program,
         }
-        Ok(server)
     }
 
     /// CPU time so far, of all its threads and of the processes that it started.
     pub(crate) fn cpu(&self) -> Duration {
-        let id = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-        let children = children.split_ascii_whitespace().map(str::to_owned);
-        children.chain([id.to_string()]).map(|process| cpu_of(&process)).sum()
+        self.program().cpu()
     }
 
     /// Memory that is resident, in bytes.
     pub(crate) fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse::<u64>().ok());
-        kib.unwrap_or_default() * 1024
+        self.program().resident()
     }
 
     /// Sends it a signal.
-    pub(crate) fn signal(&self, name: &str) -> Result<(), Failure> {
-        let done = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status();
-        let done = done.map_err(Failure::outside("can't start kill"))?;
-        if done.success() { Ok(()) } else { Err(Failure::Outside(format!("kill -{name} failed"))) }
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.program().signal(signal);
     }
 
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.program().pid()
     }
 }
 
 /// CPU time of this process.
 pub(crate) fn own_cpu() -> Duration {
-    cpu_of("self")
+    procfs::process::Process::myself().map(|own| testkit::program::cpu_of(&own)).unwrap_or_default()
 }
 
-/// CPU time of all programs that this one started and that have ended, in steps of 10 ms: fields 16 and 17 of proc(5)'s stat.
+/// CPU time of all programs that this one started and that have ended, in steps of 10 ms.
 pub(crate) fn children_cpu() -> Duration {
     const TICK: Duration = Duration::from_millis(10);
-    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name, in brackets, may have blanks in it.
-    let fields: Vec<u32> = match stat.rsplit_once(')') {
-        Some((_, rest)) => {
-            rest.split_ascii_whitespace().skip(13).take(2).filter_map(|n| n.parse().ok()).collect()
-        }
-        None => Vec::new(),
-    };
-    TICK * fields.iter().sum::<u32>()
-}
-
-/// The first field of schedstat is the time on a CPU in nanoseconds; /proc's usual ticks are 10 ms.
-fn cpu_of(process: &str) -> Duration {
-    let tasks = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
-    let times = tasks.map(|task| {
-        let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        text.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or_default()
-    });
-    Duration::from_nanos(times.sum())
-}
-
-/// The CPUs of a server with so many workers: as many, and not all of them if there are others. What is
-/// measured does not share its CPU with Redis and the generator then, and runs can be compared.
-fn server_cpus(workers: usize) -> String {
-    listed(&cpus()[..workers.min(cpus().len())])
-}
-
-/// The CPUs of everything else while a server with so many workers is measured.
-fn others_cpus(workers: usize) -> String {
-    listed(cpus().get(workers..).filter(|rest| !rest.is_empty()).unwrap_or(cpus()))
-}
-
-fn listed(cpus: &[usize]) -> String {
-    cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// Those that this process was given, before it bound itself to some of them.
-fn cpus() -> &'static [usize] {
-    static CPUS: OnceLock<Vec<usize>> = OnceLock::new();
-    CPUS.get_or_init(|| {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
-        allowed(list.unwrap_or("0"))
-    })
-}
-
-/// A list as the kernel writes it: `0-3,8`.
-fn allowed(list: &str) -> Vec<usize> {
-    let range = |range: &str| {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(first.parse::<usize>().ok()?..=last.parse().ok()?)
-    };
-    list.trim().split(',').filter_map(range).flatten().collect()
-}
-
-/// Binds this thread, and what it starts, to what a server with so many workers leaves free.
-pub(crate) fn make_room(workers: usize) -> Result<(), Failure> {
-    let id = std::process::id().to_string();
-    let done =
-        Command::new("taskset").args(["-cp", &others_cpus(workers), &id]).stdout(Stdio::null()).status();
-    let done = done.map_err(Failure::outside("can't start taskset"))?;
-    if done.success() { Ok(()) } else { Err(Failure::Outside("taskset failed".into())) }
+    let stat = procfs::process::Process::myself().and_then(|own| own.stat());
+    let ticks = stat.map(|stat| stat.cutime + stat.cstime).unwrap_or_default();
+    TICK * u32::try_from(ticks).unwrap_or_default()
 }
 
 /// How safe a change is before anybody is told of it: Redis is set so, and the gateway is told to see to it.
@@ -198,8 +135,8 @@ impl Place {
     pub(crate) fn new(bin: PathBuf) -> Result<Self, Failure> {
         let dir = tempfile::tempdir().map_err(Failure::outside("can't make a directory"))?;
         let place = Self { dir, bin };
-        place.write("secret", "only for the bench, and never beyond loopback")?;
-        place.write("ops", "bench an-ops-token-that-is-only-for-the-bench")?;
+        place.write("secret", SECRET)?;
+        place.write("ops", &format!("bench {OPS_TOKEN}"))?;
         Ok(place)
     }
 
@@ -208,13 +145,10 @@ impl Place {
         self.dir.path().join(name)
     }
 
-    /// Writes a file that nobody else may read.
+    /// Writes a file that only its owner may read.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
-        use std::os::unix::fs::OpenOptionsExt;
         let path = self.path(name);
-        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(Failure::outside(&format!("can't write {}", path.display())))?;
+        write_secret(&path, text)?;
         Ok(path)
     }
 
@@ -236,34 +170,13 @@ impl Place {
 
     /// A redis-server without snapshots, beside a server with so many workers.
     pub(crate) fn redis(&self, level: Level, workers: usize) -> Result<Server, Failure> {
-        self.redis_with(level, workers, &[])
+        redis_with(level, workers, &[])
     }
 
     /// A replica of one. Whoever waits for it waits until it is in step.
     pub(crate) fn replica(&self, of: &Server, workers: usize) -> Result<Server, Failure> {
         let (host, port) = (of.address.ip().to_string(), of.address.port().to_string());
-        self.redis_with(Level::None, workers, &["--replicaof", &host, &port])
-    }
-
-    fn redis_with(&self, level: Level, workers: usize, options: &[&str]) -> Result<Server, Failure> {
-        let address = free_address()?;
-        let dir = tempfile::Builder::new().prefix("redis-").tempdir_in(self.dir.path());
-        // It goes with the place that it is in.
-        let dir = dir.map_err(Failure::outside("can't make a directory"))?.keep();
-        let mut command = Command::new("redis-server");
-        command
-            .args(["--port", &address.port().to_string(), "--bind", "127.0.0.1", "--save", ""])
-            .arg("--dir")
-            .arg(&dir);
-        let (on, sync) = match level {
-            Level::None | Level::Replica => ("no", "no"),
-            Level::Aof => ("yes", "everysec"),
-            Level::Fsync => ("yes", "always"),
-        };
-        command
-            .args(["--appendonly", on, "--appendfsync", sync, "--repl-diskless-sync-delay", "0"])
-            .args(options);
-        Server::start(&mut command, &others_cpus(workers), address, &dir.join("log"))
+        redis_with(Level::None, workers, &["--replicaof", &host, &port])
     }
 
     /// A gateway as shipped, started by this program if there is one, with these options besides.
@@ -274,62 +187,59 @@ impl Place {
         wrapper: &[&str],
         options: &[&str],
     ) -> Result<Server, Failure> {
-        let (address, ops) = (free_address()?, free_address()?);
-        let program = self.bin.join("gateway");
-        let mut command = match wrapper {
-            [] => Command::new(program),
-            [first, rest @ ..] => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(program);
-                command
-            }
+        let [secret, ops] = ["secret", "ops"].map(|name| self.path(name).to_string_lossy().into_owned());
+        let (workers_text, cpus) = (workers.to_string(), server_cpus(workers));
+        let mut all =
+            vec!["--workers", &workers_text, "--auth-secret-file", &secret, "--ops-token-file", &ops];
+        all.extend(ROOM.iter().filter(|option| !options.contains(&option[0])).flatten());
+        all.extend(options);
+        let setup = gateway::Setup {
+            redis: &format!("redis://{ledger}"),
+            options: &all,
+            under: &[&["taskset", "-c", &cpus], wrapper].concat(),
+            binary: Some(&self.bin.join("gateway")),
+            is_as_shipped: true,
+            log: Some(&self.path(&format!("gateway-{}.log", ledger.port()))),
+            ..gateway::Setup::default()
         };
-        command.args(["serve", "--listen", &address.to_string(), "--ops-listen", &ops.to_string()]);
-        command.args(["--redis", &format!("redis://{ledger}"), "--workers", &workers.to_string()]);
-        // Room for all connections of the bench at once, each with a tap in the queue, all from one address.
-        let room = [
-            ["--connections-max", "20000"],
-            ["--connections-per-address-max", "off"],
-            ["--queue-max", "20000"],
-            ["--in-flight-max", "25000"],
-            ["--queue-delay-max-ms", "10000"],
-            ["--limit-address", "100000000:100000000"],
-        ];
-        room.iter().filter(|option| !options.contains(&option[0])).for_each(|option| {
-            command.args(option);
-        });
-        command.args(options);
-        command.arg("--auth-secret-file").arg(self.path("secret"));
-        command.arg("--ops-token-file").arg(self.path("ops"));
-        let log = self.path(&format!("gateway-{}.log", address.port()));
-        let mut server = Server::start(&mut command, &server_cpus(workers), address, &log)?;
-        server.ops = Some(ops);
-        let started = Instant::now();
-        while !get(ops, "/readyz").is_some_and(|answer| answer.starts_with("HTTP/1.1 200")) {
-            if started.elapsed() > PATIENCE {
-                return Err(Failure::Outside("the gateway does not become ready".into()));
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Ok(server)
+        let gateway = setup.start()?;
+        block_on(gateway.ready());
+        Ok(Server::of_gateway(gateway))
     }
 
     /// Bare hyper, whose answers have so many bytes.
     pub(crate) fn floor(&self, workers: usize, bytes: usize, header_bytes: usize) -> Result<Server, Failure> {
-        let address = free_address()?;
-        let mut command = self.program("examples/floor");
+        let address = free_address();
+        let mut command = under(&["taskset", "-c", &server_cpus(workers)], self.bin.join("examples/floor"));
         command.args(["--listen", &address.to_string(), "--workers", &workers.to_string()]);
         command.args(["--bytes", &bytes.to_string(), "--header-bytes", &header_bytes.to_string()]);
         let log = self.path(&format!("floor-{}.log", address.port()));
-        Server::start(&mut command, &server_cpus(workers), address, &log)
+        Server::start(Program::new("floor", command), address, &log)
     }
 
-    /// nginx with the configuration at this path, which is told its address by the caller.
+    /// nginx with the configuration at this path, which has its address from the caller.
     pub(crate) fn nginx(&self, config: &Path, address: SocketAddr) -> Result<Server, Failure> {
-        let mut command = Command::new("nginx");
+        let mut command = under(&["taskset", "-c", &server_cpus(1)], "nginx");
         command.arg("-p").arg(self.dir.path()).arg("-c").arg(config).args(["-g", "daemon off;"]);
-        Server::start(&mut command, &server_cpus(1), address, &self.path("nginx.log"))
+        // It ends its workers itself.
+        Server::start(Program::new("nginx", command).ending_gently(), address, &self.path("nginx.log"))
     }
+}
+
+fn redis_with(level: Level, workers: usize, more: &[&str]) -> Result<Server, Failure> {
+    let (on, sync) = match level {
+        Level::None | Level::Replica => ("no", "no"),
+        Level::Aof => ("yes", "everysec"),
+        Level::Fsync => ("yes", "always"),
+    };
+    let (address, cpus) = (free_address(), others_cpus(workers));
+    let setup = redis::Setup {
+        options: &[&["--appendonly", on, "--appendfsync", sync], more].concat(),
+        address: Some(address),
+        under: &["taskset", "-c", &cpus],
+        ..redis::Setup::default()
+    };
+    Ok(Server::of_redis(setup.start()?, address))
 }
 
 /// How a redis-server is called.
@@ -337,30 +247,19 @@ pub(crate) fn url(redis: &Server) -> String {
     format!("redis://{}", redis.address)
 }
 
-/// A loopback address that nobody listens on.
-pub(crate) fn free_address() -> Result<SocketAddr, Failure> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    listener.and_then(|l| l.local_addr()).map_err(Failure::outside("there is no free port"))
+/// A loopback address that is free.
+pub(crate) fn free_address() -> SocketAddr {
+    testkit::files::free_address(Ipv4Addr::LOCALHOST.into())
 }
 
 /// The answer to a GET on a connection of its own, head and all.
 pub(crate) fn get(address: SocketAddr, path: &str) -> Option<String> {
-    exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"))
-}
-
-/// All that is answered to a request after which the server closes the connection.
-pub(crate) fn exchange(address: SocketAddr, request: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer)
+    http::exchange(address, &format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n"))
 }
 
 /// A number of Redis's `INFO`, by its name; 0 where there is none.
 pub(crate) fn info(redis: &Server, names: [&str; 2]) -> [u64; 2] {
-    let text = exchange(redis.address, "INFO\r\nQUIT\r\n").unwrap_or_default();
+    let text = ask(redis.address, "INFO").unwrap_or_default();
     names.map(|name| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         line.and_then(|n| n.trim().parse().ok()).unwrap_or_default()
@@ -375,16 +274,4 @@ pub(crate) fn wrk(address: SocketAddr, path: &str, connections: usize) -> Result
     let told = String::from_utf8_lossy(&output.stdout);
     let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
     rate.ok_or_else(|| Failure::Outside(format!("wrk told no rate:\n{told}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernels_list_of_cpus_is_read() {
-        assert_eq!(allowed("\t0-3,8\n"), [0, 1, 2, 3, 8]);
-        assert_eq!(allowed("5"), [5]);
-        assert_eq!(listed(&allowed("0-1,4")), "0,1,4");
-    }
 }

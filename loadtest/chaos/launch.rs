@@ -5,10 +5,11 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use testkit::wait_for;
+
 use crate::judge::{Evidence, Judgement, judge};
 use crate::ledger::Ledger;
 use crate::load::{Load, Probe, ask_again};
-use crate::programs::wait_for;
 use crate::schedule::Launch;
 use crate::stage::{PACKAGES, SALE, STOCK, STORES, Stage};
 use crate::strike::{is_well, mend, play as strike};
@@ -39,7 +40,7 @@ pub(crate) fn play(bin: &Path, launch: &Launch, keep: Option<&Path>) -> Result<J
 }
 
 fn played(stage: &mut Stage, launch: &Launch) -> Result<Judgement, Failure> {
-    let probe = Probe::new(stage)?;
+    let probe = Probe::new();
     let opens_at = stage.define()?;
     let mut load = Load::start(stage, launch)?;
     let at = opens_at + Duration::from_millis(launch.at_ms);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use serde::Deserialize;
+use testkit::journal::{self, Line};
 
 /// What a journal leaves, and what is wrong with it.
 #[derive(Debug, Default)]
@@ -28,38 +28,14 @@ pub(crate) struct Reservation {
     pub(crate) was_cancelled: bool,
 }
 
-/// A line of the journal.
-#[derive(Debug, Deserialize)]
-struct Line {
-    id: String,
-    kind: String,
-    #[serde(default)]
-    reservation: String,
-    #[serde(default)]
-    number: u64,
-    #[serde(default)]
-    version: u64,
-    #[serde(default)]
-    model: String,
-    #[serde(default)]
-    packages: Vec<String>,
-    store: Option<String>,
-    /// Of an `adopt`.
-    #[serde(default)]
-    healed: serde_json::Value,
-}
-
 impl Ledger {
     /// Replays a journal over these totals; an item that is not among them has no limit.
     pub(crate) fn replay(journal: &str, totals: &BTreeMap<String, i64>) -> Self {
         let mut ledger = Self::default();
-        let mut lines = Vec::new();
-        for text in journal.lines().filter(|line| !line.trim().is_empty()) {
-            match serde_json::from_str::<Line>(text) {
-                Ok(line) => lines.push(line),
-                Err(error) => ledger.broken.push(format!("a journal line can't be read: {error}: {text}")),
-            }
-        }
+        let lines = journal::parse(journal).unwrap_or_else(|error| {
+            ledger.broken.push(format!("a journal line can't be read: {error}"));
+            Vec::new()
+        });
         let (mut free, mut below, mut last) = (totals.clone(), BTreeSet::new(), 0);
         for (n, line) in lines.iter().enumerate() {
             ledger.has_gaps |= line.kind == "lost";

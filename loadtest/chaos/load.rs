@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
+use testkit::gateway::token;
+use testkit::http::call;
 
 use crate::Failure;
-use crate::programs::call;
 use crate::schedule::Launch;
 use crate::stage::{SALE, Stage};
 
@@ -47,9 +48,9 @@ impl Drop for Load {
 impl Load {
     pub(crate) fn start(stage: &Stage, launch: &Launch) -> Result<Self, Failure> {
         let (report, output) = (stage.path("report"), stage.path("loadtest.log"));
-        let gateways: Vec<String> = stage.gateways.iter().map(|g| format!("http://{}", g.address)).collect();
+        let gateways: Vec<String> = stage.gateways.iter().map(|g| g.url.clone()).collect();
         let mut command = stage.program("loadtest");
-        command.args(["mix", "--gateway", &gateways.join(","), "--ops", &format!("http://{}", stage.ops[0])]);
+        command.args(["mix", "--gateway", &gateways.join(","), "--ops", &stage.gateways[0].ops_url]);
         command.args(["--sale", SALE, "--seed", &launch.buyers.to_string(), "--arrivals", ARRIVALS]);
         command.args(["--tries", "100", "--timeout", "2s", "--deadline", DEADLINE]);
         command.arg("--auth-secret-file").arg(stage.path("secret"));
@@ -90,10 +91,10 @@ impl Load {
 
     /// The verdict of `loadtest` on the ledger as it is now, where it comes to one: the first one may be older than the healing.
     pub(crate) fn verdict(&self, stage: &Stage) -> Option<Verdict> {
-        let ops = format!("http://{}", stage.ops[0]);
+        let ops = &stage.gateways[0].ops_url;
         let again = stage.path("judged-again");
         let mut command = stage.program("loadtest");
-        command.arg("merge").arg(&self.report).args(["--ops", &ops, "--sale", SALE]).args(MANNERS);
+        command.arg("merge").arg(&self.report).args(["--ops", ops, "--sale", SALE]).args(MANNERS);
         command.arg("--ops-token-file").arg(stage.path("ops")).arg("--report").arg(&again);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;
         serde_json::from_str(&std::fs::read_to_string(again.join("verdict.json")).ok()?).ok()
@@ -176,10 +177,10 @@ pub(crate) struct Exchange {
 /// Asks again for whoever never learned what became of his tap, with the same key. What he is told is his history's.
 pub(crate) fn ask_again(stage: &Stage, told: &mut [Told]) -> Result<(), Failure> {
     for (n, told) in told.iter_mut().filter(|told| told.outcome.as_deref() == Some("unknown")).enumerate() {
-        let (gateway, token) = (stage.gateways[n % stage.gateways.len()].address, stage.token(&told.buyer)?);
+        let gateway = stage.gateways[n % stage.gateways.len()].address();
         let headers = format!("idempotency-key: \"{}\"\r\ncontent-type: application/json\r\n", told.key);
         let path = format!("POST /v1/sales/{SALE}/reservations");
-        let answer = call(gateway, &path, &token, &headers, &told.wish.to_string());
+        let answer = call(gateway, &path, &token(&told.buyer), &headers, &told.wish.to_string());
         match answer {
             Some((200 | 201, body)) => {
                 let hold =
@@ -201,8 +202,8 @@ pub(crate) struct Probe {
 }
 
 impl Probe {
-    pub(crate) fn new(stage: &Stage) -> Result<Self, Failure> {
-        Ok(Self { token: stage.token("probe")? })
+    pub(crate) fn new() -> Self {
+        Self { token: token("probe") }
     }
 
     /// Whether this gateway answers; else what it says.

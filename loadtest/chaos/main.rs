@@ -9,10 +9,8 @@ mod faults;
 mod judge;
 mod launch;
 mod ledger;
-mod link;
 mod load;
 mod machine;
-mod programs;
 mod report;
 mod schedule;
 mod stage;
@@ -179,6 +177,12 @@ pub(crate) enum Failure {
     /// A program or this machine did not do its part.
     #[error("{0}")]
     Outside(String),
+}
+
+impl From<testkit::Failed> for Failure {
+    fn from(failed: testkit::Failed) -> Self {
+        Self::Outside(failed.to_string())
+    }
 }
 
 impl Failure {

@@ -7,9 +7,16 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use serde_json::json;
+use testkit::files::{free_address, write_secret};
+use testkit::gateway::{Gateway, OPS_TOKEN, SECRET};
+use testkit::http::first_of_stream;
+use testkit::link::Link;
+use testkit::redis::Redis;
+use testkit::sentinel::Sentinel;
+use testkit::{block_on, definition, gateway, redis, sentinel, wait_for};
+
 use crate::faults::{Fault, Need};
-use crate::link::Link;
-use crate::programs::{Program, call, free_address, wait_for, watch};
 use crate::schedule::{GATEWAYS, Launch};
 use crate::{Failure, machine};
 
@@ -27,20 +34,15 @@ const OPENS_IN: Duration = Duration::from_secs(4);
 const DISK: &str = "16m";
 /// Of sentinels: long enough that a busy machine is not taken for a primary that is gone.
 const DOWN_AFTER_MS: u64 = 2_000;
-const SECRET: &str = "only for chaos, and never beyond loopback";
-/// The ops token.
-const OPS_TOKEN: &str = "an-ops-token-that-is-only-for-chaos";
 
 /// All that runs during a launch. It ends when this is dropped: gateways, sentinels, Redis, files.
 pub(crate) struct Stage {
-    pub(crate) gateways: Vec<Program>,
-    /// Where the gateways listen for ops.
-    pub(crate) ops: Vec<SocketAddr>,
+    pub(crate) gateways: Vec<Gateway>,
     /// Between each gateway and Redis, where the fault is a slow link.
     pub(crate) links: Vec<Link>,
-    pub(crate) sentinels: Vec<Program>,
+    pub(crate) sentinels: Vec<Sentinel>,
     /// The first was the primary at the start.
-    pub(crate) redises: Vec<Program>,
+    pub(crate) redises: Vec<Redis>,
     /// For `--redis` of whoever is no part of the launch.
     pub(crate) url: String,
     /// Where Redis reads how far its clock is off.
@@ -73,7 +75,6 @@ impl Stage {
         let dir = tempfile::tempdir().map_err(Failure::outside("can't make a directory"))?;
         let mut stage = Self {
             gateways: Vec::new(),
-            ops: Vec::new(),
             links: Vec::new(),
             sentinels: Vec::new(),
             redises: Vec::new(),
@@ -90,7 +91,7 @@ impl Stage {
         for n in 0..if is_replicated { 3 } else { 1 } {
             stage.start_redis(n, launch)?;
         }
-        stage.url = format!("redis://{}", stage.redises[0].address);
+        stage.url = format!("redis://{}", address_of(&stage.redises[0]));
         if is_replicated {
             stage.start_sentinels()?;
         }
@@ -107,148 +108,103 @@ impl Stage {
             machine::mount(&dir, DISK)?;
             self.disk = Some(dir.clone());
         }
-        let address = free_address(host(n))?;
-        let (ip, port) = (address.ip().to_string(), address.port().to_string());
         let [appendonly, appendfsync] = launch.level.file();
-        let mut args =
-            words(&["--bind", &ip, "--bind-source-addr", &ip, "--port", &port, "--protected-mode", "no"]);
-        args.extend(words(&[
-            "--dir",
-            &dir.to_string_lossy(),
-            "--save",
-            "",
-            "--maxmemory-policy",
-            "noeviction",
-        ]));
-        args.extend(words(&["--appendonly", appendonly, "--appendfsync", appendfsync]));
-        args.extend(words(&["--repl-diskless-sync-delay", "0"]));
-        let replicas = launch.level.replicas();
-        if replicas > 0 {
-            args.extend(words(&[
-                "--min-replicas-to-write",
-                &replicas.to_string(),
-                "--min-replicas-max-lag",
-                "3",
-            ]));
+        let host_text = host(n).to_string();
+        let mut options = vec!["--bind-source-addr", &host_text, "--protected-mode", "no"];
+        options.extend(["--appendonly", appendonly, "--appendfsync", appendfsync]);
+        let replicas = launch.level.replicas().to_string();
+        if launch.level.replicas() > 0 {
+            options.extend(["--min-replicas-to-write", &replicas, "--min-replicas-max-lag", "3"]);
         }
-        if let Some(primary) = self.redises.first() {
-            let primary = primary.address;
-            args.extend(words(&["--replicaof", &primary.ip().to_string(), &primary.port().to_string()]));
+        let primary = self.redises.first().and_then(|primary| primary.address);
+        let primary = primary.map(|primary| (primary.ip().to_string(), primary.port().to_string()));
+        if let Some((ip, port)) = &primary {
+            options.extend(["--replicaof", ip, port]);
         }
-        let log = self.path(&format!("redis-{}.log", n + 1));
-        let redis = Program::new(&format!("redis {}", n + 1), Path::new("redis-server"), args, address, log);
         let envs =
             if launch.fault.need() == Need::Faketime { machine::faketime(&self.clock)? } else { Vec::new() };
-        self.redises.push(redis.with_envs(envs));
-        self.redises[n].start()
+        let setup = redis::Setup {
+            options: &options,
+            address: Some(free_address(host(n))),
+            dir: Some(&dir),
+            envs: &envs,
+            name: Some(&format!("redis {}", n + 1)),
+            log: Some(&self.path(&format!("redis-{}.log", n + 1))),
+            ..redis::Setup::default()
+        };
+        self.redises.push(setup.start()?);
+        Ok(())
     }
 
-    /// Three that agree by two, and know each other and both replicas.
     fn start_sentinels(&mut self) -> Result<(), Failure> {
-        let primary = self.redises[0].address;
         wait_for("both replicas are in step", || {
             let info = self.redises[0].ask("INFO replication")?;
             (info.matches("state=online").count() == 2).then_some(())
         })?;
-        for n in 0..3 {
-            let address = free_address(host(n))?;
-            let (ip, port) = (address.ip(), address.port());
-            let settings = format!(
-                "port {port}\nbind {ip}\nbind-source-addr {ip}\nprotected-mode no\n\
-                 sentinel announce-ip {ip}\nsentinel monitor ledger {} {} 2\n\
-                 sentinel down-after-milliseconds ledger {DOWN_AFTER_MS}\nsentinel failover-timeout ledger 6000\n",
-                primary.ip(),
-                primary.port()
-            );
-            let file = self.write(&format!("sentinel-{}.conf", n + 1), &settings)?;
-            let args = words(&[&file.to_string_lossy(), "--sentinel"]);
-            let log = self.path(&format!("sentinel-{}.log", n + 1));
-            let name = format!("sentinel {}", n + 1);
-            let mut sentinel = Program::new(&name, Path::new("redis-server"), args, address, log);
-            sentinel.start()?;
-            self.sentinels.push(sentinel);
-        }
-        wait_for("the sentinels know each other and both replicas", || {
-            let all = self.sentinels.iter().all(|sentinel| {
-                let agreed = sentinel.ask("SENTINEL CKQUORUM ledger");
-                let replicas = sentinel.ask("SENTINEL REPLICAS ledger");
-                agreed.is_some_and(|told| told.starts_with("+OK 3"))
-                    && replicas.is_some_and(|told| told.matches("\nrunid\r").count() == 2)
-            });
-            all.then_some(())
-        })?;
-        let hosts: Vec<String> = self.sentinels.iter().map(|sentinel| sentinel.address.to_string()).collect();
-        self.url = format!("redis+sentinel://{}/ledger", hosts.join(","));
+        let setup = sentinel::Setup {
+            primary: address_of(&self.redises[0]),
+            hosts: [0, 1, 2].map(host),
+            down_after_ms: DOWN_AFTER_MS,
+            certificate: None,
+            dir: Some(self.dir.path()),
+        };
+        let sentinels = setup.start()?;
+        self.url.clone_from(&sentinels.url);
+        self.sentinels = sentinels.nodes;
         Ok(())
     }
 
     fn start_gateway(&mut self, launch: &Launch) -> Result<(), Failure> {
         let mut url = self.url.clone();
         if launch.fault == Fault::Delay {
-            let link = Link::start(self.redises[0].address)?;
-            url = format!("redis://{}", link.address);
+            let link = Link::to(address_of(&self.redises[0]));
+            link.url().clone_into(&mut url);
             self.links.push(link);
         }
         let n = self.gateways.len() + 1;
-        let (address, ops) =
-            (free_address(Ipv4Addr::LOCALHOST.into())?, free_address(Ipv4Addr::LOCALHOST.into())?);
-        let [secret, tokens] = ["secret", "ops"].map(|name| self.path(name).to_string_lossy().into_owned());
-        let mut args = words(&["serve", "--listen", &address.to_string(), "--ops-listen", &ops.to_string()]);
-        args.extend(words(&["--redis", &url, "--durability", launch.level.option(), "--workers", "1"]));
-        args.extend(words(&[
-            "--auth-secret-file",
-            &secret,
-            "--ops-token-file",
-            &tokens,
-            "--log-level",
-            "warn",
-        ]));
-        args.extend(words(&[
-            "--drain-delay-ms",
-            "200",
-            "--limit-address",
-            "off",
-            "--connections-per-address-max",
-            "off",
-            "--limit-unverified",
-            "off",
-        ]));
-        args.extend(words(&["--limit-buyer", "off", "--limit-keys-max", "10000", "--audit-interval-s", "5"]));
-        let log = self.path(&format!("gateway-{n}.log"));
-        let mut gateway =
-            Program::new(&format!("gateway {n}"), &self.bin.join("gateway"), args, address, log);
-        gateway.start()?;
+        // It is at the same place after a restart.
+        let [address, ops] = [(); 2].map(|()| free_address(Ipv4Addr::LOCALHOST.into()).to_string());
+        let mut options = vec!["--listen", &address, "--ops-listen", &ops];
+        options.extend(["--durability", launch.level.option(), "--workers", "1", "--drain-delay-ms", "200"]);
+        options.extend(["--limit-address", "off", "--connections-per-address-max", "off"]);
+        options.extend(["--limit-unverified", "off", "--limit-buyer", "off", "--limit-keys-max", "10000"]);
+        options.extend(["--log-level", "warn", "--audit-interval-s", "5"]);
+        let setup = gateway::Setup {
+            redis: &url,
+            options: &options,
+            binary: Some(&self.bin.join("gateway")),
+            name: Some(&format!("gateway {n}")),
+            log: Some(&self.path(&format!("gateway-{n}.log"))),
+            is_as_shipped: true,
+            ..gateway::Setup::default()
+        };
+        let gateway = setup.start()?;
+        block_on(gateway.ready());
         self.gateways.push(gateway);
-        self.ops.push(ops);
-        wait_for("the gateway is ready", || self.is_ready(n - 1).then_some(()))
+        Ok(())
     }
 
     /// Applies the sale; the instant of its opening.
     pub(crate) fn define(&self) -> Result<jiff::Timestamp, Failure> {
         let opens_at = jiff::Timestamp::now() + OPENS_IN;
-        let mut text = format!(
-            "[sale]\nid = \"{SALE}\"\nname = \"Chaos\"\nopens_at = {opens_at:.3}\ncloses_at = 2036-01-01T00:00:00Z\n\
-             hold = \"10m\"\ngrace = \"60s\"\nper_buyer = 1\ncurrency = \"CNY\"\ndeposit = 99900\nrehearsal = true\n"
-        );
-        for (model, stock) in STOCK {
-            text += &format!(
-                "[[model]]\nid = \"{model}\"\nname = \"{model}\"\nprice = 4999900\nstock = {stock}\n"
-            );
-        }
-        for (package, stock) in PACKAGES {
-            text += &format!(
-                "[[package]]\nid = \"{package}\"\nname = \"{package}\"\nprice = 29900\nstock = {stock}\n"
-            );
-        }
-        text += "[[package]]\nid = \"maintenance\"\nname = \"maintenance\"\nprice = 59900\n[stores]\nfile = \"stores.csv\"\n";
-        let stores = STORES.map(|(id, city, capacity)| format!("{id},{id},{city},{capacity}\n"));
-        self.write("stores.csv", &format!("id,name,city,capacity\n{}", stores.concat()))?;
-        let file = self.write("sale.toml", &text)?;
-        let done = self.gateway(&["sale", "apply", &file.to_string_lossy(), "--redis", &self.url])?;
-        if !done.status.success() {
-            let said = String::from_utf8_lossy(&done.stderr).into_owned();
-            return Err(Failure::Outside(format!("the sale can't be defined: {said}")));
-        }
+        let item = |id: &str, price: u64| json!({"id": id, "name": id, "price": price});
+        let limited = |(id, stock): (&str, u64), price: u64| {
+            let mut item = item(id, price);
+            item["stock"] = stock.into();
+            item
+        };
+        let store = |(id, city, capacity): (&str, &str, u64)| json!({"id": id, "name": id, "city": city, "capacity": capacity});
+        let definition = json!({
+            "sale": {
+                "id": SALE, "name": "Chaos", "opens_at": format!("{opens_at:.3}"), "closes_at": "2036-01-01T00:00:00Z",
+                "hold": "10m", "grace": "60s", "per_buyer": 1, "currency": "CNY", "deposit": 99900, "rehearsal": true,
+            },
+            "model": STOCK.map(|model| limited(model, 4_999_900)),
+            "package": [limited(PACKAGES[0], 29_900), item("maintenance", 59_900)],
+            "stores": STORES.map(store),
+        });
+        let file = definition::write(&definition, self.dir.path(), "sale")?;
+        definition::apply_file(&file, &self.url)?;
         Ok(opens_at)
     }
 
@@ -268,24 +224,16 @@ impl Stage {
     }
 
     pub(crate) fn is_ready(&self, gateway: usize) -> bool {
-        call(self.ops[gateway], "GET /readyz", OPS_TOKEN, "", "").is_some_and(|(status, _)| status == 200)
+        block_on(self.gateways[gateway].is_ready())
     }
 
     /// What gateways say is wrong, the worst, in words.
     pub(crate) fn alarm(&self) -> Option<String> {
         let path = format!("/admin/v1/live?sale={SALE}");
-        self.ops.iter().find_map(|ops| {
-            let now = watch(*ops, &path, OPS_TOKEN, "{\"kind\":\"now\"")?;
+        self.gateways.iter().find_map(|gateway| {
+            let now = first_of_stream(gateway.ops_address(), &path, OPS_TOKEN, "{\"kind\":\"now\"")?;
             Some(now["alarms"].get(0)?["text"].as_str()?.to_owned())
         })
-    }
-
-    /// A buyer's token.
-    pub(crate) fn token(&self, buyer: &str) -> Result<String, Failure> {
-        let secret = self.path("secret");
-        let done =
-            self.gateway(&["token", "--sub", buyer, "--auth-secret-file", &secret.to_string_lossy()])?;
-        Ok(String::from_utf8_lossy(&done.stdout).trim().to_owned())
     }
 
     /// The Redis that is the primary by what most sentinels say, or the only one.
@@ -296,11 +244,11 @@ impl Stage {
 
     /// How many sentinels call each Redis the primary.
     fn votes(&self) -> Vec<usize> {
-        let all = self.sentinels.iter().filter_map(|s| s.ask("SENTINEL GET-MASTER-ADDR-BY-NAME ledger"));
+        let all = self.sentinels.iter().filter_map(|s| s.ask("GET-MASTER-ADDR-BY-NAME ledger"));
         let mut votes = vec![0; self.redises.len()];
         for told in all {
             // Each has a host of its own.
-            let is_it = |redis: &Program| told.contains(&format!("\n{}\r", redis.address.ip()));
+            let is_it = |redis: &Redis| told.contains(&format!("\n{}\r", address_of(redis).ip()));
             if let Some(n) = self.redises.iter().position(is_it) {
                 votes[n] += 1;
             }
@@ -319,14 +267,10 @@ impl Stage {
         agreed && online
     }
 
-    /// Writes a file that nobody else may read.
+    /// Writes a file that only its owner may read.
     pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, Failure> {
-        use std::io::Write;
-        use std::os::unix::fs::OpenOptionsExt;
         let path = self.path(name);
-        let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(Failure::outside(&format!("can't write {}", path.display())))?;
+        write_secret(&path, text)?;
         Ok(path)
     }
 
@@ -340,6 +284,7 @@ impl Stage {
     }
 }
 
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(ToString::to_string).collect()
+/// Where a Redis of the stage listens: each has a host of its own.
+fn address_of(redis: &Redis) -> SocketAddr {
+    redis.address.expect("the stage gives it one")
 }

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use testkit::{Signal, wait_for};
+
 use crate::faults::Fault;
 use crate::machine::{clear, drop_packets};
-use crate::programs::wait_for;
 use crate::schedule::Launch;
 use crate::stage::{GATEWAYS_FROM, Stage, host};
 use crate::{Failure, load};
@@ -30,36 +31,33 @@ pub(crate) fn play(stage: &mut Stage, launch: &Launch) -> Result<(), Failure> {
             stage.gateways[gateway].kill();
             sleep(lasts);
         }
-        Fault::RestartGateway => stage.gateways[gateway].end()?,
+        Fault::RestartGateway => stage.gateways[gateway].program.end()?,
         Fault::StopGateway => {
-            stage.gateways[gateway].signal("STOP")?;
+            stage.gateways[gateway].signal(Signal::STOP);
             sleep(lasts);
-            stage.gateways[gateway].signal("CONT")?;
+            stage.gateways[gateway].signal(Signal::CONT);
         }
         Fault::KillPrimary => {
             stage.redises[0].kill();
             sleep(lasts);
         }
         Fault::RestartPrimary => {
-            stage.redises[0].end()?;
+            stage.redises[0].program.end()?;
             sleep(lasts);
         }
         Fault::StopPrimary => {
-            stage.redises[0].signal("STOP")?;
+            stage.redises[0].signal(Signal::STOP);
             sleep(lasts);
-            stage.redises[0].signal("CONT")?;
+            stage.redises[0].signal(Signal::CONT);
         }
         Fault::KillReplica => {
             stage.redises[1 + launch.target % 2].kill();
             sleep(lasts);
         }
         Fault::StopReplicas => {
-            for signal in ["STOP", "CONT"] {
-                stage.redises[1..].iter().try_for_each(|replica| replica.signal(signal))?;
-                if signal == "STOP" {
-                    sleep(lasts);
-                }
-            }
+            stage.redises[1..].iter().for_each(|replica| replica.signal(Signal::STOP));
+            sleep(lasts);
+            stage.redises[1..].iter().for_each(|replica| replica.signal(Signal::CONT));
         }
         Fault::CutGateways => cut(&both_ways(&host(0).to_string(), &GATEWAYS_FROM.to_string()), lasts)?,
         Fault::CutAnswers => cut(&[way(&host(0).to_string(), &GATEWAYS_FROM.to_string())], lasts)?,
@@ -114,7 +112,7 @@ pub(crate) fn play(stage: &mut Stage, launch: &Launch) -> Result<(), Failure> {
         }
         Fault::FailoverByHand => {
             wait_for("the sentinels take it on", || {
-                let told = stage.sentinels[launch.target % 3].ask("SENTINEL FAILOVER ledger")?;
+                let told = stage.sentinels[launch.target % 3].ask("FAILOVER ledger")?;
                 told.starts_with("+OK").then_some(())
             })?;
             wait_for("another is the primary", || (stage.primary() != 0).then_some(()))?;
@@ -130,10 +128,19 @@ pub(crate) fn play(stage: &mut Stage, launch: &Launch) -> Result<(), Failure> {
 
 /// Starts whatever is not running.
 pub(crate) fn mend(stage: &mut Stage) -> Result<(), Failure> {
-    let programs = stage.redises.iter_mut().chain(&mut stage.sentinels).chain(&mut stage.gateways);
-    for program in programs {
-        if !program.is_alive() {
-            program.start()?;
+    for redis in &mut stage.redises {
+        if !redis.program.is_alive() {
+            redis.start_again()?;
+        }
+    }
+    for sentinel in &mut stage.sentinels {
+        if !sentinel.program.is_alive() {
+            sentinel.program.start_at(sentinel.address)?;
+        }
+    }
+    for gateway in &mut stage.gateways {
+        if !gateway.program.is_alive() {
+            gateway.start_again()?;
         }
     }
     Ok(())
@@ -142,7 +149,7 @@ pub(crate) fn mend(stage: &mut Stage) -> Result<(), Failure> {
 /// Whether every gateway is ready and answers a buyer of the sale; else what one of them says.
 pub(crate) fn is_well(stage: &Stage, probe: &load::Probe) -> Result<(), String> {
     (0..stage.gateways.len()).try_for_each(|n| {
-        probe.ask(stage.gateways[n].address).map_err(|said| format!("gateway {}: {said}", n + 1))?;
+        probe.ask(stage.gateways[n].address()).map_err(|said| format!("gateway {}: {said}", n + 1))?;
         if stage.is_ready(n) { Ok(()) } else { Err(format!("gateway {} is not ready", n + 1)) }
     })
 }

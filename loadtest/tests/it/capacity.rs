@@ -1,12 +1,13 @@
 //! The knee that `capacity` finds, and the metrics that a run serves of itself.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 
 use serde_json::Value;
 
+use testkit::http::exchange;
+use testkit::wait_for;
+
 use crate::stage::{Stage, definition};
-use crate::wait::eventually;
 
 /// Winners do nothing more, and whoever can't have all takes the car.
 const IDLE: [&str; 4] = ["--set", "buyers={confirm=0,cancel=0}", "--set", "buyers.accept_partial=100"];
@@ -40,7 +41,7 @@ fn a_run_serves_its_metrics_while_it_lasts() {
     stage.apply(&definition(-60, true));
     let mut run =
         stage.start("look", &["--arrivals", "constant:50/s:20s", "--metrics-listen", "127.0.0.1:0"]);
-    let mut lines = BufReader::new(run.0.stdout.take().unwrap()).lines();
+    let mut lines = BufReader::new(run.stdout().unwrap()).lines();
     let address = lines.find_map(|line| Some(line.unwrap().split_once("metrics at http://")?.1.to_owned()));
     let address = address.expect("the address of the metrics is printed").replace("/metrics", "");
     // Goose says a line of its own; nobody else reads them.
@@ -48,14 +49,15 @@ fn a_run_serves_its_metrics_while_it_lasts() {
     let metric = |text: &str, name: &str| {
         text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok())
     };
-    let text = eventually("the opening has come and looks are counted", || {
+    let text = wait_for("the opening has come and looks are counted", || {
         let text = scrape(&address);
         let looks = metric(&text, "launchgate_loadtest_requests_total{name=\"look at the sale\"}")?;
         let moments = ["start", "opening"].map(|moment| {
             metric(&text, &format!("launchgate_loadtest_moment_timestamp_seconds{{moment=\"{moment}\"}}"))
         });
         (looks > 0.0 && moments.iter().all(Option::is_some)).then_some(text)
-    });
+    })
+    .unwrap();
     assert_eq!(
         metric(&text, "launchgate_loadtest_taps_total{scenario=\"spike\",outcome=\"won\"}"),
         Some(0.0),
@@ -65,9 +67,6 @@ fn a_run_serves_its_metrics_while_it_lasts() {
 }
 
 fn scrape(address: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
-    let mut text = String::new();
-    stream.read_to_string(&mut text).unwrap();
-    text
+    let request = "GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    exchange(address.parse().unwrap(), request).unwrap()
 }

@@ -1,7 +1,8 @@
 //! What must not be taken for a verdict: a ledger that is gone, tokens that run out, sales in which nothing can be reserved.
 
+use testkit::wait_for;
+
 use crate::stage::{Stage, definition};
-use crate::wait::eventually;
 
 #[test]
 fn a_ledger_that_is_lost_during_the_run_fails_it() {
@@ -11,9 +12,9 @@ fn a_ledger_that_is_lost_during_the_run_fails_it() {
         let running =
             scope.spawn(|| stage.spike(&["--buyers", "60", "--set", "buyers.think=[\"3s\",\"4s\"]"]));
         // The first of them have won; nobody has paid yet.
-        eventually("reservations are taken", || (stage.journal_entries() > 1).then_some(()));
+        wait_for("reservations are taken", || (stage.journal_entries() > 1).then_some(())).unwrap();
         for key in ["state", "stock", "records", "journal", "taken", "totals", "definition"] {
-            stage.redis(&["DEL", &format!("lg:{{small}}:{key}")]);
+            stage.redis::<()>(&["DEL", &format!("lg:{{small}}:{key}")]);
         }
         running.join().unwrap()
     });

@@ -13,7 +13,6 @@ mod shards;
 mod stage;
 mod together;
 mod verdicts;
-mod wait;
 
 use stage::{Stage, definition};
 
@@ -50,7 +49,7 @@ fn a_clean_launch_passes_and_is_written_down() {
 fn a_counter_that_somebody_touched_fails_the_run() {
     let stage = Stage::set(1);
     stage.apply(&definition(3, true));
-    stage.redis(&["HINCRBY", "lg:{small}:stock", "model:air-black", "1"]);
+    stage.redis::<()>(&["HINCRBY", "lg:{small}:stock", "model:air-black", "1"]);
     let run = stage.spike(&["--buyers", "200"]);
     assert_eq!(run.code, 1, "{}", run.text);
     assert!(run.text.contains("model:air-black drifts by 1"), "{}", run.text);

@@ -1,7 +1,9 @@
 //! The program as a process: a stdout that is closed or blocked, signals, variables.
 
-use crate::stage::{Running, Stage, definition};
-use crate::wait::eventually;
+use testkit::program::Program;
+use testkit::{Signal, wait_for};
+
+use crate::stage::{Stage, definition};
 use std::io::{Write, pipe};
 use std::process::{Command, Stdio};
 
@@ -36,8 +38,10 @@ fn a_blocked_stdout_holds_up_no_load_and_what_it_was_answered_is_kept() {
     let (mut command, dir) = stage.prepared("spike", &["--buyers", "50"]);
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(&vec![b'\n'; PIPE_BYTES - 600]).unwrap();
-    let _running = Running(command.stdout(writer).spawn().unwrap());
-    eventually("the run's record is written", || dir.join("evidence.json").exists().then_some(()));
+    command.stdout(writer);
+    let mut running = Program::new("loadtest", command);
+    running.spawn().unwrap();
+    wait_for("the run's record is written", || dir.join("evidence.json").exists().then_some(())).unwrap();
     drop(reader);
 }
 
@@ -45,21 +49,22 @@ fn a_blocked_stdout_holds_up_no_load_and_what_it_was_answered_is_kept() {
 fn a_load_that_a_signal_ends_is_judged_and_signals_without_a_meaning_are_ignored() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true));
-    for name in ["TERM", "HUP"] {
+    for signal in [Signal::TERM, Signal::HUP] {
         let (mut command, dir) =
             stage.prepared("soak", &["--buyers", "50", "--arrivals", "constant:20/s:1h"]);
         let entries = stage.journal_entries();
-        let mut running = Running(command.stdout(Stdio::null()).spawn().unwrap());
-        eventually("there is load", || (stage.journal_entries() > entries).then_some(()));
-        for signal in ["USR1", "USR2", name] {
-            let done = Command::new("kill").args([format!("-{signal}"), running.0.id().to_string()]).status();
-            assert!(done.unwrap().success());
+        command.stdout(Stdio::null());
+        let mut running = Program::new("loadtest", command);
+        running.spawn().unwrap();
+        wait_for("there is load", || (stage.journal_entries() > entries).then_some(())).unwrap();
+        for signal in [Signal::USR1, Signal::USR2, signal] {
+            running.signal(signal);
         }
-        let status = eventually("it ends", || running.0.try_wait().unwrap());
-        assert!(status.code().is_some_and(|code| [0, 1, 4].contains(&code)), "{name}: {status}");
+        let status = wait_for("it ends", || running.ended()).unwrap();
+        assert!(status.code().is_some_and(|code| [0, 1, 4].contains(&code)), "{signal:?}: {status}");
         assert!(
             std::fs::read_to_string(dir.join("verdict.json")).unwrap().contains("ended by hand"),
-            "{name}"
+            "{signal:?}"
         );
     }
 }

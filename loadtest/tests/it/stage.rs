@@ -1,42 +1,29 @@
 //! What the tests start: a redis-server and gateways of their own. Everything ends with its owner.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use redis::FromRedisValue;
 use serde_json::Value;
-
-use crate::wait::{eventually, is_ready};
-
-const SECRET: &str = "a secret of the tests, at least 32 bytes";
-const OPS_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+use testkit::block_on;
+use testkit::cli::run;
+use testkit::definition::apply_file;
+use testkit::files::{free_port, write_secret};
+use testkit::gateway::{Gateway, OPS_TOKEN, SECRET, Setup, clean};
+use testkit::program::Program;
+use testkit::redis::Redis;
+use testkit::tls::Certificate;
 
 /// Redis, gateways and the files that they share.
 pub(crate) struct Stage {
     // Dropped in this order: gateways, Redis, files.
     gateways: Vec<Gateway>,
-    _redis: Running,
+    redis: Redis,
+    /// Of the gateway in TLS.
+    certificate: Option<Certificate>,
     dir: tempfile::TempDir,
     runs: AtomicUsize,
-}
-
-struct Gateway {
-    _running: Running,
-    url: String,
-    ops_url: String,
-}
-
-/// A process that is killed when this is dropped.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 /// How a run of `loadtest` ended.
@@ -91,71 +78,36 @@ impl Stage {
     /// Starts Redis and so many gateways.
     pub(crate) fn set(gateways: usize) -> Stage {
         let dir = tempfile::tempdir().unwrap();
-        write_secret(&dir.path().join("secret"), SECRET);
-        write_secret(&dir.path().join("ops"), &format!("ops {OPS_TOKEN}\n"));
-        let redis = Command::new("redis-server")
-            .args(["--port", "0", "--unixsocket", "s", "--save", ""])
-            .args(["--appendonly", "yes", "--appendfsync", "always"])
-            .args(["--maxmemory-policy", "noeviction"])
-            .current_dir(dir.path())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server must be installed; scripts/test does that");
+        write_secret(&dir.path().join("secret"), SECRET).unwrap();
+        write_secret(&dir.path().join("ops"), &format!("ops {OPS_TOKEN}\n")).unwrap();
+        let redis = Redis::start();
         let mut stage =
-            Stage { gateways: Vec::new(), _redis: Running(redis), dir, runs: AtomicUsize::new(0) };
-        eventually("redis-server answers", || UnixStream::connect(stage.socket()).ok().map(drop));
+            Stage { gateways: Vec::new(), redis, certificate: None, dir, runs: AtomicUsize::new(0) };
         stage.gateways = (0..gateways).map(|_| stage.start_gateway(&[])).collect();
         // One beside others decides only once they have received that it is a member.
-        for gateway in &stage.gateways {
-            eventually("the gateway is ready", || is_ready(&gateway.ops_url).then_some(()));
-        }
+        stage.gateways.iter().for_each(|gateway| block_on(gateway.ready()));
         stage
     }
 
     /// Starts one more, which speaks TLS at both listeners; its certificate is in `tls-cert`.
     pub(crate) fn add_gateway_in_tls(&mut self) {
-        let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
-        let cert = self.write("tls-cert", &made.cert.pem());
-        let key = self.file("tls-key");
-        write_secret(&key, &made.signing_key.serialize_pem());
-        let key = key.to_str().unwrap();
-        let files = [
-            "--tls-cert-file",
-            &cert,
-            "--tls-key-file",
-            key,
-            "--ops-tls-cert-file",
-            &cert,
-            "--ops-tls-key-file",
-            key,
-        ];
+        let certificate = Certificate::of_redis();
+        std::fs::copy(certificate.cert(), self.file("tls-cert")).unwrap();
+        let files = [certificate.options(""), certificate.options("ops-")].concat();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
         let mut gateway = self.start_gateway(&files);
         for url in [&mut gateway.url, &mut gateway.ops_url] {
             *url = url.replacen("http:", "https:", 1);
         }
         self.gateways.push(gateway);
+        self.certificate = Some(certificate);
     }
 
     fn start_gateway(&self, more: &[&str]) -> Gateway {
-        let mut child = gateway()
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .args(["--ops-listen", "127.0.0.1:0", "--workers", "1"])
-            .args(["--redis", &self.redis_url(), "--log-level", "warn"])
-            .arg("--auth-secret-file")
-            .arg(self.file("secret"))
-            .arg("--ops-token-file")
-            .arg(self.file("ops"))
-            .args(more)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let running = Running(child);
-        out.read_line(&mut line).unwrap();
-        let addresses: Value = serde_json::from_str(&line).expect("the gateway tells its addresses");
-        let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
-        Gateway { _running: running, url: url("listen"), ops_url: url("ops_listen") }
+        let options = [&["--workers", "1", "--log-level", "warn"], more].concat();
+        let redis = self.redis_url();
+        let setup = Setup { redis: &redis, options: &options, is_as_shipped: true, ..Setup::default() };
+        setup.start().unwrap()
     }
 
     /// A file of the stage's own; that of the secret is `secret`, that of the ops tokens `ops`.
@@ -181,12 +133,8 @@ impl Stage {
         &self.gateways[0].ops_url
     }
 
-    fn socket(&self) -> PathBuf {
-        self.file("s")
-    }
-
     fn redis_url(&self) -> String {
-        format!("unix:{}", self.socket().display())
+        self.redis.url()
     }
 
     /// What must never be seen in an output.
@@ -200,48 +148,31 @@ impl Stage {
         let file = self.file("sale.toml");
         std::fs::write(&file, definition).unwrap();
         std::fs::copy(examples().join("stores.csv"), self.file("stores.csv")).unwrap();
-        // A gateway that has just been started loads the scripts only now.
-        eventually("the sale is applied", || {
-            let done =
-                gateway().args(["sale", "--redis", &self.redis_url(), "apply"]).arg(&file).output().unwrap();
-            done.status.success().then_some(())
-        });
+        apply_file(&file, &self.redis_url()).unwrap();
     }
 
-    /// Pulls the lever that ends a sale.
+    /// Closes the sale, by an operator action.
     pub(crate) fn close(&self) {
-        let redis = self.redis_url();
-        let done = gateway().args(["sale", "--redis", &redis, "close", "small"]).output().unwrap();
-        assert!(done.status.success());
+        let done = run(&["sale", "--redis", &self.redis_url(), "close", "small"]);
+        assert_eq!(done.code, 0, "{done:?}");
     }
 
     /// So many buyers' tokens, as `gateway token --count` mints them.
     pub(crate) fn tokens(&self, count: &str) -> String {
-        let secret = self.file("secret");
-        let line = ["token", "--sub", "buyer", "--count", count, "--auth-secret-file"];
-        let done = gateway().args(line).arg(secret).output().unwrap();
-        assert!(done.status.success());
-        String::from_utf8(done.stdout).unwrap()
+        let secret = self.file("secret").display().to_string();
+        let done = run(&["token", "--sub", "buyer", "--count", count, "--auth-secret-file", &secret]);
+        assert_eq!(done.code, 0, "{done:?}");
+        done.out
     }
 
     /// What the sale's journal has: 1 for the definition, and one entry for each batch of changes.
     pub(crate) fn journal_entries(&self) -> u64 {
-        self.redis(&["XLEN", "lg:{small}:journal"])[1..].parse().unwrap()
+        self.redis(&["XLEN", "lg:{small}:journal"])
     }
 
-    /// One command, and its reply's first line as it is on the wire.
-    pub(crate) fn redis(&self, words: &[&str]) -> String {
-        let mut stream = UnixStream::connect(self.socket()).unwrap();
-        let mut command = format!("*{}\r\n", words.len());
-        for word in words {
-            command += &format!("${}\r\n{word}\r\n", word.len());
-        }
-        stream.write_all(command.as_bytes()).unwrap();
-        let mut reply = [0; 512];
-        let n = stream.read(&mut reply).unwrap();
-        let reply = String::from_utf8_lossy(&reply[..n]).into_owned();
-        assert!(!reply.starts_with('-'), "{reply}");
-        reply.lines().next().unwrap_or_default().to_owned()
+    /// One command.
+    pub(crate) fn redis<T: FromRedisValue>(&self, words: &[&str]) -> T {
+        self.redis.command(words)
     }
 
     /// Storms the sale at all gateways.
@@ -260,9 +191,12 @@ impl Stage {
     }
 
     /// Starts a scenario at all gateways and does not wait for its end.
-    pub(crate) fn start(&self, scenario: &str, more: &[&str]) -> Running {
+    pub(crate) fn start(&self, scenario: &str, more: &[&str]) -> Program {
         let (mut command, _) = self.prepared(scenario, more);
-        Running(command.stdout(Stdio::piped()).spawn().unwrap())
+        command.stdout(Stdio::piped());
+        let mut program = Program::new("loadtest", command);
+        program.spawn().unwrap();
+        program
     }
 
     /// A scenario at all gateways that is not started yet, and the folder of its report.
@@ -354,38 +288,11 @@ pub(crate) fn definition(opens_in_s: i64, rehearsal: bool) -> String {
     lines.collect()
 }
 
-/// Where nobody listens: the port was free a moment ago.
+/// Where no program listens.
 pub(crate) fn away() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
-}
-
-fn write_secret(path: &Path, text: &str) {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    format!("http://127.0.0.1:{}", free_port())
 }
 
 fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/examples/small")
-}
-
-/// The gateway as a command: the binary beside ours. Cargo builds it for the tests of a
-/// whole workspace, but not for those of this crate alone.
-fn gateway() -> Command {
-    let path = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("gateway");
-    assert!(
-        path.exists(),
-        "{} is missing: run `cargo build -p gateway` first (scripts/test does)",
-        path.display()
-    );
-    clean(Command::new(path))
-}
-
-/// Without what the developer has set: it must not change a test.
-fn clean(mut command: Command) -> Command {
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("LAUNCHGATE_")) {
-        command.env_remove(name);
-    }
-    command
 }

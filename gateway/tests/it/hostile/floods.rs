@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::json;
+use testkit::{PATIENCE, eventually};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Stage;
 use super::honest::{BUYERS, answer, tap_head, whole_tap};
-use crate::harness::{PATIENCE, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_connections_that_are_dropped_leave_nothing() {
@@ -152,10 +152,10 @@ async fn a_body_of_a_gibibyte_is_refused_and_not_read() {
         assert!(sent < 16 << 20, "{sent} bytes of a body were taken");
     }
     // Announced, and waited with: the refusal arrives.
-    let mut raw = crate::harness::raw::Raw::connect(&stage.gateway.url).await;
+    let mut raw = testkit::http::Raw::connect(&stage.gateway.url).await;
     let head = format!("{}content-length: {GIB}\r\n\r\n", tap_head("big", "k"));
     let reply = raw.send(head).await.answer().await;
-    crate::harness::check::refused(&reply, 413, "body-too-large", &[]);
+    testkit::check::refused(&reply, 413, "body-too-large", &[]);
     let grown = stage.memory("VmHWM").saturating_sub(memory);
     assert!(grown < 128 * 1024, "{grown} KiB");
     honest.end(&stage.gateway).await;

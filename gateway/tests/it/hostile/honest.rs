@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use crate::harness::check::balanced;
-use crate::harness::eventually;
-use crate::harness::gateway::{Gateway, token};
-use crate::harness::sale::{small, white};
-use crate::harness::tls;
 use rustls::ClientConfig;
 use serde_json::{Value, json};
+use testkit::check::balanced;
+use testkit::definition::{small, white};
+use testkit::eventually;
+use testkit::gateway::{Gateway, token};
+use testkit::tls;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;

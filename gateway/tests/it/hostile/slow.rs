@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use testkit::PATIENCE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Stage;
 use super::honest::tap_head;
-use crate::harness::PATIENCE;
 
 /// Slow connections of each kind.
 const MANY: usize = 2_000;
@@ -73,10 +73,8 @@ where
     for attacker in attackers {
         told.push(attacker.await.unwrap());
     }
-    crate::harness::eventually("all slow connections are gone", || async {
-        (stage.files() <= files).then_some(())
-    })
-    .await;
+    testkit::eventually("all slow connections are gone", || async { (stage.files() <= files).then_some(()) })
+        .await;
     honest.end(&stage.gateway).await;
     told
 }
@@ -146,7 +144,7 @@ async fn clients_that_never_read_are_cut_off_and_cost_little() {
     });
     definition["stores"] =
         stores.chain([serde_json::json!({"id": "sh-1", "name": "S", "city": "S"})]).collect();
-    crate::harness::sale::open(&stage.gateway, &definition).await;
+    testkit::definition::open(&stage.gateway, &definition).await;
     let before = stage.memory("VmRSS");
     let request = "GET /v1/sales/small/stores?limit=500 HTTP/1.1\r\nhost: x\r\n\r\n".repeat(16);
     let told = many(&stage, move |_, mut stream| {

@@ -1,10 +1,11 @@
 //! The corpus: each request is answered as it must be, and what hides behind it is never taken for a request.
 
-use crate::harness::PATIENCE;
-use crate::harness::check::refused;
-use crate::harness::gateway::Gateway;
-use crate::harness::raw::Raw;
-use crate::harness::sale::white;
+use testkit::PATIENCE;
+use testkit::check::refused;
+use testkit::definition::white;
+use testkit::gateway::Gateway;
+use testkit::http::Raw;
+
 use crate::hostile::Stage;
 use crate::hostile::corpus::{CHUNKS, CODINGS, Case, End, FIELDS, LENGTHS, LINES};
 use crate::hostile::honest::{tap_head, whole_tap};

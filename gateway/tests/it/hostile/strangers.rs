@@ -2,12 +2,13 @@
 //!
 //! Ten times as many as have a bucket of their own: it is the cap that bounds memory, whatever the number.
 
-use super::Stage;
-use super::honest::first_answer;
-use crate::harness::gateway::{Gateway, send, token};
 use reqwest::Method;
+use testkit::gateway::{Gateway, send, token};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+use super::Stage;
+use super::honest::first_answer;
 
 const STRANGERS: usize = 1_000_000;
 const CONNECTIONS: usize = 20;

@@ -2,9 +2,10 @@
 
 use std::process::{Command, Stdio};
 
+use testkit::eventually;
+
 use super::Stage;
 use super::slow::OPTIONS;
-use crate::harness::eventually;
 
 /// Slow heads and slow bodies, which the gateway has ended by itself long before a minute is over; and slow reads,
 /// which go on after the gateway is through with them: what little was answered waits in the kernel.

@@ -1,11 +1,12 @@
 //! A call of a gateway with all that it says, put together before it is made; and what the model says to it.
 
+use gateway::domain::decision::Decision;
+use gateway::reserve::changes::{self, Amendment, Change};
+
 use super::life::{Life, by};
 use super::plan::{Op, Tap, Who};
 use super::sale::Model;
 use super::world::{Gate, plain_change};
-use gateway::domain::decision::Decision;
-use gateway::reserve::changes::{self, Amendment, Change};
 
 pub(super) enum Call {
     Reserve(Vec<Tap>),

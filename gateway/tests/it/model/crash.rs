@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::sale::Clocks;
-use super::world::{Gate, Ledger};
 use gateway::fleet::hearsay::Hearsay;
 use gateway::recovery::heal::{Fence, Healer};
 use gateway::store::keys::Keys;
+
+use super::sale::Clocks;
+use super::world::{Gate, Ledger};
 
 /// A sale as it was after a step: each key's dump, if it was there, and the clocks.
 struct Moment {

@@ -2,16 +2,17 @@
 
 use std::future::Future;
 
+use gateway::domain::decision::Decision;
+use gateway::domain::identity::BuyerHash;
+use gateway::recovery::reaper;
+use gateway::reserve::changes::Change;
+
 use super::Outcome;
 use super::call::Call;
 use super::life::{Life, fail, same};
 use super::link::Fault;
 use super::plan::Op;
 use super::sale::Model;
-use gateway::domain::decision::Decision;
-use gateway::domain::identity::BuyerHash;
-use gateway::recovery::reaper;
-use gateway::reserve::changes::Change;
 
 /// One call that meets a fault, or ends before there is anything to go wrong.
 struct Attempt<'a> {

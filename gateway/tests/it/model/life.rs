@@ -3,17 +3,18 @@
 use std::cell::Cell;
 use std::fmt::Debug;
 
-use super::Outcome;
-use super::crash::Past;
-use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
-use super::sale::Model;
-use super::world::{Gate, Ledger, ops, plain};
-use crate::tally::agrees;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::manage::audit::Verdict;
 use gateway::reserve::changes::{self, By, Change};
 use proptest::test_runner::TestCaseError;
+
+use super::Outcome;
+use super::crash::Past;
+use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
+use super::sale::Model;
+use super::world::{Gate, Ledger, ops, plain};
+use crate::recovery::confirmed_count::agrees;
 
 /// What was met on the way.
 #[derive(Default)]

@@ -1,6 +1,5 @@
 //! Random histories of a sale: what may happen, and how proptest makes it up and shrinks it.
 
-use super::link::Fault;
 use gateway::domain::definition::{Definition, Model, Package, Store, Terms};
 use gateway::manage::admin::Lever;
 use gateway::reserve::changes::Amendment;
@@ -9,6 +8,8 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+
+use super::link::Fault;
 
 /// `TIME` when a history begins, ms.
 pub const START: i64 = 1_700_000_000_000;

@@ -5,12 +5,13 @@ mod levers;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Op, START, Tap};
 use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::reservation_id;
 use gateway::domain::reservation::{Reservation, State};
 use gateway::manage::audit::{Counts, ItemReport};
+
+use super::plan::{Op, START, Tap};
 
 /// How far one tick moves the sale clock, at most.
 const STEP_MAX: i64 = 2_000;

@@ -7,10 +7,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::link::Link;
-use super::plan::{GATEWAYS, Tap};
-use crate::harness::eventually;
-use crate::harness::redis::Redis;
 use gateway::admit::{Asked, Wish};
 use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
@@ -31,8 +27,13 @@ use gateway::store::lane::Lane;
 use gateway::store::lanes::Lanes;
 use gateway::store::scripts::{Failure, Script, Scripts};
 use redis::Value;
+use testkit::eventually;
+use testkit::redis::Redis;
 use tokio::task::{JoinHandle, LocalSet};
 use tokio::time::Instant;
+
+use super::link::Link;
+use super::plan::{GATEWAYS, Tap};
 
 /// `now()` of tests.
 pub const TEST_CLOCK: &str = include_str!("clock.lua");

@@ -5,10 +5,11 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{PLAIN, assert_caught};
+use testkit::wait_for;
+
 use crate::proxy::{Behind, Count, Proxy, Request};
 use crate::stage::{Run, Stage, definition};
 use crate::together::together;
-use crate::wait::eventually;
 
 const JOURNAL: &str = "lg:{small}:journal";
 const STOCK: &str = "lg:{small}:stock";
@@ -78,13 +79,13 @@ fn a_ledger_that_somebody_edited_is_caught() {
     ];
     for (what, edit, rules, words) in cases {
         for key in [JOURNAL, STOCK, RECORDS] {
-            stage.redis(&["COPY", key, &format!("{key}-kept"), "REPLACE"]);
+            stage.redis::<()>(&["COPY", key, &format!("{key}-kept"), "REPLACE"]);
         }
-        assert_eq!(stage.redis(&["EVAL", &edit, "0"]), ":1", "{what}");
+        assert_eq!(stage.redis::<u64>(&["EVAL", &edit, "0"]), 1, "{what}");
         let edited = stage.merge(&[&run], &[]);
         assert_caught(&stage, &edited, rules, words);
         for key in [JOURNAL, STOCK, RECORDS] {
-            stage.redis(&["RENAME", &format!("{key}-kept"), key]);
+            stage.redis::<()>(&["RENAME", &format!("{key}-kept"), key]);
         }
     }
     stage.merge(&[&run], &[]).assert_passed();
@@ -94,7 +95,7 @@ fn a_gateway_that_sells_more_than_there_is_is_caught() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true).replace("stock = 60", "stock = 2").replace("stock = 40", "stock = 1"));
     // It believes the counter.
-    stage.redis(&["HINCRBY", STOCK, "model:air-black", "3"]);
+    stage.redis::<()>(&["HINCRBY", STOCK, "model:air-black", "3"]);
     let run =
         stage.spike(&[&PLAIN[..], &["--buyers", "20", "--set", "buyers.models={air-black=1}"]].concat());
     let words = [
@@ -145,9 +146,14 @@ fn a_hold_that_ends_too_early_is_caught() {
     stage.apply(&short);
     let run = stage.spike(&[&PLAIN[..], &["--buyers", "3"]].concat());
     run.assert_passed();
-    let expired =
-        || stage.redis(&["EVAL", "return tonumber(redis.call('HGET', 'lg:{small}:state', 'expired'))", "0"]);
-    eventually("all holds have run out", || (expired() == ":3").then_some(()));
+    let expired = || {
+        stage.redis::<u64>(&[
+            "EVAL",
+            "return tonumber(redis.call('HGET', 'lg:{small}:state', 'expired'))",
+            "0",
+        ])
+    };
+    wait_for("all holds have run out", || (expired() == 3).then_some(())).unwrap();
     stage.merge(&[&run], &[]).assert_passed();
     let ops = ops(&stage, |request, body| {
         if is_the_sale(request) {

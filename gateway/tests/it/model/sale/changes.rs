@@ -1,10 +1,11 @@
 //! The reference's calls on a reservation: list, confirm, cancel, PATCH, and the sweep.
 
-use super::{Model, sorted};
-use crate::model::plan::Who;
 use gateway::domain::decision::Header;
 use gateway::domain::reservation::{Reservation, State};
 use gateway::reserve::changes::{Amendment, Change};
+
+use super::{Model, sorted};
+use crate::model::plan::Who;
 
 impl Model {
     /// A buyer's own, and what goes before every list.

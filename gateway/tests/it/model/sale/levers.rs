@@ -1,8 +1,9 @@
 //! The reference's levers: pause, freeze, close, restock, and definitions that change.
 
-use super::{Model, signed, stocks};
 use gateway::domain::definition::Definition;
 use gateway::manage::admin::{Applied, Lever, Restocked};
+
+use super::{Model, signed, stocks};
 
 impl Model {
     /// Whether that changed something.

@@ -1,0 +1,70 @@
+//! What every refusal has, what a refusal leaves behind (nothing), and when memory has caught up.
+
+use serde_json::Value;
+
+use crate::eventually;
+use crate::gateway::{Gateway, Reply};
+
+/// Asserts that an answer is this refusal: RFC 9457 with exactly these members besides the four that all have.
+pub fn refused<'a>(reply: &'a Reply, status: u16, name: &str, members: &[&str]) -> &'a Value {
+    let told = format!("{} {}", reply.status, reply.text);
+    assert_eq!((reply.status, reply.problem()), (status, name), "{told}");
+    assert_eq!(reply.header("content-type"), "application/problem+json", "{told}");
+    assert_eq!(reply.header("cache-control"), "no-store", "{told}");
+    let object = reply.json.as_object().unwrap();
+    assert_eq!(object["status"], status, "{told}");
+    for text in ["title", "detail"] {
+        assert!(object[text].as_str().is_some_and(|t| !t.is_empty()), "{told}");
+    }
+    let mut found: Vec<&str> = object
+        .keys()
+        .map(String::as_str)
+        .filter(|key| !["type", "title", "status", "detail"].contains(key))
+        .collect();
+    let mut wanted = members.to_vec();
+    found.sort_unstable();
+    wanted.sort_unstable();
+    assert_eq!(found, wanted, "{told}");
+    let waits = members.contains(&"retry_after_ms");
+    assert_eq!(
+        reply.headers.contains_key("retry-after"),
+        waits,
+        "Retry-After and retry_after_ms go together: {told}"
+    );
+    if waits {
+        let ms = reply.json["retry_after_ms"].as_u64().unwrap();
+        assert_eq!(reply.header("retry-after"), ms.div_ceil(1000).to_string(), "{told}");
+    }
+    &reply.json
+}
+
+/// The sequence of the ledger of `small`, which must be balanced.
+pub async fn balanced(gateway: &Gateway) -> u64 {
+    let audit = gateway.audit().await;
+    assert_eq!(audit["verdict"], "balanced", "{audit}");
+    assert_eq!(audit["problems"], serde_json::json!([]), "{audit}");
+    audit["sequence"].as_u64().unwrap()
+}
+
+/// Waits until this gateway's memory of `small` is as new as the ledger is now.
+pub async fn settled(gateway: &Gateway) {
+    let sequence = balanced(gateway).await;
+    eventually("memory has caught up", || async {
+        let text = gateway.ops_get("/metrics").await.text;
+        let known = text.lines().find_map(|line| {
+            let rest = line.strip_prefix("launchgate_ledger_sequence{sale=\"small\"} ")?;
+            rest.parse::<u64>().ok()
+        });
+        (known? >= sequence).then_some(())
+    })
+    .await;
+}
+
+/// What is free of an item of `small`, by the audit.
+pub async fn free(gateway: &Gateway, item: &str) -> Option<i64> {
+    let audit = gateway.audit().await;
+    let items = audit["items"].as_array().unwrap();
+    let found = items.iter().find(|i| i["item"] == item).unwrap();
+    assert_eq!(found["drift"], 0, "{audit}");
+    found["free"].as_i64()
+}

@@ -1,0 +1,40 @@
+//! Files with secrets, and ports that are free.
+
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use crate::Failed;
+
+/// Writes a file that only its owner may read.
+pub fn write_secret(path: &Path, text: &str) -> Result<(), Failed> {
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(Failed::to(&format!("write {}", path.display())))
+}
+
+/// A port of 127.0.0.1 that is free at the moment, for programs that can't say which one they have chosen.
+pub fn free_port() -> u16 {
+    free_address(Ipv4Addr::LOCALHOST.into()).port()
+}
+
+/// An address of this host that is free at the moment. Its port is below those that the kernel gives to clients: it stays free
+/// while a program restarts.
+pub fn free_address(host: IpAddr) -> SocketAddr {
+    free_addresses(host, 1)[0]
+}
+
+/// Different ones.
+pub fn free_addresses(host: IpAddr, count: usize) -> VecDeque<SocketAddr> {
+    let mut found = VecDeque::new();
+    while found.len() < count {
+        let address = SocketAddr::from((host, fastrand::u16(10_000..32_000)));
+        if !found.contains(&address) && TcpListener::bind(address).is_ok() {
+            found.push_back(address);
+        }
+    }
+    found
+}

@@ -1,0 +1,29 @@
+//! Starts the real programs that tests, benches and chaos runs use, and talks to them. Everything ends with its owner.
+
+#![allow(clippy::unwrap_used, reason = "a test fails this way, and says where")]
+#![allow(missing_docs, reason = "this crate is not published; names say what they do")]
+
+pub mod balancer;
+pub mod check;
+pub mod cli;
+pub mod cluster;
+pub mod definition;
+pub mod files;
+pub mod frames;
+pub mod gateway;
+pub mod http;
+pub mod inside;
+pub mod journal;
+pub mod keys;
+pub mod link;
+pub mod metrics;
+pub mod program;
+pub mod redis;
+pub mod sentinel;
+pub mod terminal;
+pub mod tls;
+pub mod wait;
+
+pub use program::Failed;
+pub use rustix::process::Signal;
+pub use wait::{PATIENCE, block_on, eventually, wait_for};

@@ -1,0 +1,204 @@
+//! A real program: started, signalled, measured, restarted, and ended by its id.
+
+use std::ffi::OsStr;
+use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use procfs::process::{ProcState, Process};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait_for;
+
+/// A program or this machine did not do its part.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failed(pub String);
+
+impl Failed {
+    /// For `map_err`: what was tried, and why it failed.
+    pub fn to<E: Display>(what: &str) -> impl FnOnce(E) -> Self {
+        let what = what.to_owned();
+        move |error| Self(format!("can't {what}: {error}"))
+    }
+}
+
+/// A program. It is killed when this is dropped.
+pub struct Program {
+    name: String,
+    command: Command,
+    log: Option<PathBuf>,
+    /// Dropped by SIGTERM: for programs that have children to end.
+    ends_gently: bool,
+    child: Option<Child>,
+}
+
+impl Program {
+    /// One that is not started yet. Its output goes where the command says.
+    pub fn new(name: &str, command: Command) -> Self {
+        Self { name: name.to_owned(), command, log: None, ends_gently: false, child: None }
+    }
+
+    /// Its output goes to the end of this file; a failure quotes it.
+    pub fn log_to(mut self, file: &Path) -> Result<Self, Failed> {
+        let log =
+            OpenOptions::new().create(true).append(true).open(file).map_err(Failed::to("make a log"))?;
+        let errors = log.try_clone().map_err(Failed::to("make a log"))?;
+        self.command.stdout(log).stderr(errors);
+        self.log = Some(file.to_owned());
+        Ok(self)
+    }
+
+    /// It gets SIGTERM and time when this is dropped, and not SIGKILL.
+    pub fn ending_gently(mut self) -> Self {
+        self.ends_gently = true;
+        self
+    }
+
+    /// Starts it, also again; returns at once.
+    pub fn spawn(&mut self) -> Result<(), Failed> {
+        let child = self.command.stdin(Stdio::null()).spawn();
+        self.child =
+            Some(child.map_err(Failed::to(&format!("start {} (scripts/test installs it)", self.name)))?);
+        Ok(())
+    }
+
+    /// Starts it, also again, and waits until this returns a value.
+    pub fn start_until<T>(&mut self, mut is_up: impl FnMut() -> Option<T>) -> Result<T, Failed> {
+        self.spawn()?;
+        let what = format!("{} is up", self.name);
+        let up = wait_for(&what, || if self.is_alive() { is_up().map(Some) } else { Some(None) });
+        up?.ok_or_else(|| Failed(format!("{} has ended:\n{}", self.name, self.log_tail())))
+    }
+
+    /// Starts it, also again, and waits until it listens.
+    pub fn start_at(&mut self, address: SocketAddr) -> Result<(), Failed> {
+        self.start_until(|| TcpStream::connect(address).ok().map(drop))
+    }
+
+    fn log_tail(&self) -> String {
+        let log = self.log.as_ref().and_then(|log| std::fs::read_to_string(log).ok()).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(8)..].join("\n")
+    }
+
+    /// Its standard output, once, where the command pipes it.
+    pub fn stdout(&mut self) -> Option<ChildStdout> {
+        self.child.as_mut()?.stdout.take()
+    }
+
+    pub fn is_alive(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// How it has ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().unwrap()
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("it was started").id()
+    }
+
+    /// SIGKILL, which ends a stopped program, too.
+    pub fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// SIGTERM, and waits for its end.
+    pub fn end(&mut self) -> Result<(), Failed> {
+        self.signal(Signal::TERM);
+        wait_for(&format!("{} ends", self.name), || (!self.is_alive()).then_some(()))?;
+        self.child = None;
+        Ok(())
+    }
+
+    /// Sends a signal; nothing if it does not run.
+    pub fn signal(&self, signal: Signal) {
+        if let Some(child) = &self.child {
+            signal_to(child.id(), signal);
+        }
+    }
+
+    /// SIGSTOP; returns once it is stopped.
+    pub fn stop(&self) -> Result<(), Failed> {
+        self.signal(Signal::STOP);
+        wait_for(&format!("{} is stopped", self.name), || {
+            let state = self.process().ok()?.stat().ok()?.state();
+            matches!(state, Ok(ProcState::Stopped)).then_some(())
+        })
+    }
+
+    /// CPU time so far, of all its threads and of the processes that it started.
+    pub fn cpu(&self) -> Duration {
+        let Ok(own) = self.process() else { return Duration::ZERO };
+        let children = own.task_main_thread().and_then(|main| main.children()).unwrap_or_default();
+        let children = children.into_iter().filter_map(|id| Process::new(i32::try_from(id).ok()?).ok());
+        children.map(|child| cpu_of(&child)).sum::<Duration>() + cpu_of(&own)
+    }
+
+    /// Memory that is resident, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = self.process().and_then(|process| process.status());
+        status.ok().and_then(|status| status.vmrss).unwrap_or_default() * 1024
+    }
+
+    fn process(&self) -> procfs::ProcResult<Process> {
+        Process::new(self.pid().cast_signed())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if self.ends_gently {
+            let _ = self.end();
+        }
+        self.kill();
+    }
+}
+
+/// Sends a signal to a process.
+pub fn signal_to(pid: u32, signal: Signal) {
+    let pid = Pid::from_raw(pid.cast_signed()).expect("a process id");
+    kill_process(pid, signal).expect("the process takes signals");
+}
+
+/// CPU time of a process: schedstat has nanoseconds, where /proc's usual ticks are 10 ms.
+pub fn cpu_of(process: &Process) -> Duration {
+    let tasks = process.tasks().into_iter().flatten().flatten();
+    Duration::from_nanos(
+        tasks.filter_map(|task| task.schedstat().ok()).map(|times| times.sum_exec_runtime).sum(),
+    )
+}
+
+/// The command that runs a program under another one (`taskset`, `valgrind`); itself if there is none.
+pub fn under(wrapper: &[&str], program: impl AsRef<OsStr>) -> Command {
+    let Some((first, rest)) = wrapper.split_first() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(rest).arg(program);
+    command
+}
+
+/// One of our programs: cargo puts it beside the one that runs, and beside the folder of tests.
+pub fn ours(name: &str) -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let folder = own.ancestors().skip(1).find(|folder| !folder.ends_with("deps")).unwrap();
+    let path = folder.join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build --workspace` first (scripts/test does)",
+        path.display()
+    );
+    path
+}

@@ -1,0 +1,15 @@
+//! The public contract: what every call takes and answers, on both listeners and the command line.
+
+pub mod admin;
+pub mod browsers;
+pub mod cli;
+pub mod definition;
+pub mod limits;
+pub mod methods;
+pub mod order;
+pub mod public;
+pub mod request_ids;
+pub mod reservation;
+pub mod reserve;
+pub mod serve;
+pub mod smoke;

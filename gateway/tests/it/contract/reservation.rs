@@ -1,0 +1,366 @@
+//! The calls on one reservation: list, read, PATCH, confirm, cancel; who may, when, and what a refusal changes (nothing).
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::check::{balanced, free, refused, settled};
+use testkit::definition::{open, small, white, with};
+use testkit::gateway::{Gateway, Reply, send, service_token, token};
+use testkit::redis::Redis;
+
+const PATH: &str = "/v1/sales/small/reservations";
+
+async fn call(gateway: &Gateway, token: &str, method: Method, path: &str, body: Option<Value>) -> Reply {
+    let request = gateway.request(method, path).bearer_auth(token);
+    send(match body {
+        Some(body) => request.json(&body),
+        None => request,
+    })
+    .await
+}
+
+async fn won(gateway: &Gateway, buyer: &str, body: &Value) -> String {
+    let reply = gateway.reserve(buyer, "k1", body).await;
+    assert_eq!(reply.status, 201, "{}", reply.text);
+    reply.id()
+}
+
+#[tokio::test]
+async fn a_buyer_reads_his_own_and_a_service_reads_all() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &with(small(), "/sale/per_buyer", json!(2))).await;
+    let first = won(&gateway, "alice", &white()).await;
+    let second = gateway.reserve("alice", "k2", &white()).await.id();
+    won(&gateway, "bob", &white()).await;
+
+    let list = gateway.get_as("alice", PATH).await;
+    assert_eq!(list.status, 200, "{}", list.text);
+    let ids: Vec<&Value> = list.json["reservations"].as_array().unwrap().iter().map(|r| &r["id"]).collect();
+    assert_eq!(ids, [&json!(first), &json!(second)]);
+    assert!(list.json["server_time"].is_string());
+    let none = gateway.get_as("carol", PATH).await;
+    assert_eq!((none.status, &none.json["reservations"]), (200, &json!([])), "{}", none.text);
+
+    let one = format!("{PATH}/{first}");
+    for token in [token("alice"), service_token()] {
+        let read = call(&gateway, &token, Method::GET, &one, None).await;
+        assert_eq!((read.status, read.id()), (200, first.clone()), "{}", read.text);
+        assert_eq!(read.header("cache-control"), "no-store");
+        let head = call(&gateway, &token, Method::HEAD, &one, None).await;
+        assert_eq!((head.status, head.text.as_str()), (200, ""));
+    }
+}
+
+/// For every call on a reservation: what no token, a wrong sale, a wrong id and somebody else's reservation get.
+#[tokio::test]
+async fn nobody_learns_of_or_touches_what_is_not_his() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let id = won(&gateway, "alice", &white()).await;
+    let before = balanced(&gateway).await;
+
+    let never = format!("{}{}", &id[..20], "AAAAAAAAAAAA");
+    let stranger = "A".repeat(32);
+    let hostile = ["x", "%2e%2e%2fetc", "*", "KEYS[1]", "%00", "%0d%0a", "{small}", "😀"];
+    let confirm = json!({"payment": "pay", "version": 1});
+    for (method, suffix, body) in [
+        (Method::GET, "", None),
+        (Method::PATCH, "", Some(json!({"store": "gz-2"}))),
+        (Method::POST, "/cancel", None),
+        (Method::POST, "/confirm", Some(confirm.clone())),
+    ] {
+        let path = |sale: &str, id: &str| format!("/v1/sales/{sale}/reservations/{id}{suffix}");
+        let nobody = gateway.request(method.clone(), &path("small", &id));
+        let reply = send(nobody).await;
+        refused(&reply, 401, "unauthenticated", &[]);
+        let services_only = suffix == "/confirm";
+        let owner = if services_only { service_token() } else { token("alice") };
+        let ask = |token: String, path: String| {
+            let (gateway, method, body) = (&gateway, method.clone(), body.clone());
+            async move { call(gateway, &token, method, &path, body).await }
+        };
+        let reply = ask(owner.clone(), path("nowhere", &id)).await;
+        refused(&reply, 404, "sale-not-found", &[]);
+        for wrong in [&never, &stranger].into_iter().map(String::as_str).chain(hostile) {
+            for token in [owner.clone(), service_token()] {
+                let reply = ask(token, path("small", wrong)).await;
+                refused(&reply, 404, "reservation-not-found", &[]);
+            }
+        }
+        // Somebody else's is not there; only a service confirms, whatever the id.
+        let reply = ask(token("bob"), path("small", &id)).await;
+        if services_only {
+            refused(&reply, 403, "forbidden", &[]);
+            let own = ask(token("alice"), path("small", &id)).await;
+            refused(&own, 403, "forbidden", &[]);
+        } else {
+            refused(&reply, 404, "reservation-not-found", &[]);
+        }
+    }
+    let reply = call(&gateway, "no.token.atall", Method::GET, PATH, None).await;
+    refused(&reply, 401, "unauthenticated", &[]);
+    let reply = gateway.get_as("alice", "/v1/sales/nowhere/reservations").await;
+    refused(&reply, 404, "sale-not-found", &[]);
+    let reply = gateway.get_as("alice", &format!("{PATH}?page=2")).await;
+    refused(&reply, 400, "invalid-request", &[]);
+    assert_eq!(balanced(&gateway).await, before);
+}
+
+#[tokio::test]
+async fn a_patch_changes_all_of_it_or_nothing() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    let definition = with(small(), "/model/1/stock", json!(1));
+    let definition = with(definition, "/package/0/stock", json!(1));
+    open(&gateway, &with(definition, "/stores/1/capacity", json!(1))).await;
+    let taken = json!({"model": "white", "packages": ["cover"], "store": "gz-2"});
+    won(&gateway, "other", &taken).await;
+    let body = json!({"model": "white", "packages": ["care"], "store": "gz-1"});
+    let id = won(&gateway, "alice", &body).await;
+    let hold = gateway.get_as("alice", &format!("{PATH}/{id}")).await;
+
+    let before = balanced(&gateway).await;
+    for (body, pointer) in [
+        (json!({"model": null}), "/model"),
+        (json!({"store": null}), "/store"),
+        (json!({"model": "-"}), "/model"),
+        (json!({"store": "-"}), "/store"),
+        (json!({"packages": ["care", "-"]}), "/packages/1"),
+        (json!({"packages": null}), "/packages"),
+        (json!({"packages": ["care", "care"]}), "/packages/1"),
+        (json!({"accept_partial": true}), "/accept_partial"),
+        (json!({"version": 1}), "/version"),
+        (json!(["white", [], "gz-1"]), ""),
+    ] {
+        let reply = gateway.amend("alice", &id, &body).await;
+        let problem = refused(&reply, 400, "invalid-request", &["pointer"]);
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+    }
+    for (body, items) in [
+        (json!({"model": "red"}), json!(["model:red"])),
+        (
+            json!({"model": "black", "packages": ["cover", "x"], "store": "y"}),
+            json!(["package:cover", "package:x", "store:y"]),
+        ),
+    ] {
+        let reply = gateway.amend("alice", &id, &body).await;
+        let problem = refused(&reply, 422, "unknown-item", &["items"]);
+        assert_eq!(problem["items"], items);
+    }
+    // One of three is gone: the other two do not move either.
+    let wish = json!({"model": "black", "packages": [], "store": "gz-2"});
+    let reply = gateway.amend("alice", &id, &wish).await;
+    let problem = refused(&reply, 409, "sold-out", &["items", "final"]);
+    assert_eq!((&problem["items"], &problem["final"]), (&json!(["store:gz-2"]), &json!(false)));
+    // What changes nothing leaves the version, and nothing behind.
+    for same in [json!({}), body.clone(), json!({"store": "gz-1"})] {
+        let reply = gateway.amend("alice", &id, &same).await;
+        assert_eq!((reply.status, &reply.json["version"]), (200, &json!(1)), "{}", reply.text);
+    }
+    assert_eq!(balanced(&gateway).await, before);
+
+    let wish = json!({"model": "black", "packages": [], "store": "sh-1"});
+    let changed = gateway.amend("alice", &id, &wish).await;
+    assert_eq!((changed.status, &changed.json["version"]), (200, &json!(2)), "{}", changed.text);
+    assert_eq!(changed.json["price"]["total"], 5_099_900);
+    for kept in ["id", "number", "held_at", "expires_at", "state"] {
+        assert_eq!(changed.json[kept], hold.json[kept], "{kept}");
+    }
+    assert_eq!(balanced(&gateway).await, before + 1);
+    assert_eq!(free(&gateway, "model:black").await, Some(0));
+    assert_eq!(free(&gateway, "model:white").await, Some(59));
+    // Its old place is free for others, its new one is not.
+    let black = json!({"model": "black", "store": "gz-1"});
+    let reply = gateway.reserve("carol", "k", &black).await;
+    assert_eq!(refused(&reply, 409, "sold-out", &["items", "final"])["items"], json!(["model:black"]));
+    // The key still stands for the request that was made, and finds what became of it.
+    let again = gateway.reserve("alice", "k1", &body).await;
+    assert_eq!((again.status, &again.json["model"]), (200, &json!("black")), "{}", again.text);
+}
+
+/// A package is narrowed to other models while a reservation has it.
+#[tokio::test]
+async fn a_patch_is_judged_by_what_it_changes() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let body = json!({"model": "white", "packages": ["cover"], "store": "gz-1"});
+    let paid = won(&gateway, "alice", &body).await;
+    assert_eq!(gateway.confirm(&paid, "p", 1).await.status, 200);
+    let held = won(&gateway, "bob", &body).await;
+    open(&gateway, &with(small(), "/package/0/models", json!(["black"]))).await;
+
+    let one = format!("{PATH}/{paid}");
+    let moved = call(&gateway, &service_token(), Method::PATCH, &one, Some(json!({"store": "gz-2"}))).await;
+    assert_eq!((moved.status, &moved.json["store"]), (200, &json!("gz-2")), "{}", moved.text);
+    for wish in [json!({"store": "gz-2"}), json!({"packages": ["care", "cover"]})] {
+        let kept = gateway.amend("bob", &held, &wish).await;
+        assert_eq!(kept.status, 200, "{}", kept.text);
+        assert!(kept.json["packages"].as_array().unwrap().contains(&json!("cover")), "{}", kept.text);
+    }
+    let other = gateway.amend("bob", &held, &json!({"model": "black"})).await;
+    assert_eq!(other.status, 200, "{}", other.text);
+    // What it changes has to fit, also what it takes up again.
+    let reply = gateway.amend("bob", &held, &json!({"model": "white"})).await;
+    assert_eq!(refused(&reply, 422, "unknown-item", &["items"])["items"], json!(["package:cover"]));
+    let dropped = gateway.amend("bob", &held, &json!({"model": "white", "packages": []})).await;
+    assert_eq!(dropped.status, 200, "{}", dropped.text);
+    let reply = gateway.amend("bob", &held, &json!({"packages": ["cover"]})).await;
+    assert_eq!(refused(&reply, 422, "unknown-item", &["items"])["items"], json!(["package:cover"]));
+    balanced(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_confirm_is_for_one_payment_and_one_version() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let id = won(&gateway, "alice", &white()).await;
+    let before = balanced(&gateway).await;
+    let path = format!("{PATH}/{id}/confirm");
+    for (body, pointer) in [
+        (json!({"payment": "", "version": 1}), "/payment"),
+        (json!({"payment": "-", "version": 1}), "/payment"),
+        (json!({"payment": "a b", "version": 1}), "/payment"),
+        (json!({"payment": "a\nb", "version": 1}), "/payment"),
+        (json!({"payment": "p".repeat(129), "version": 1}), "/payment"),
+        (json!({"payment": 7, "version": 1}), "/payment"),
+        (json!({"payment": "p", "version": 0}), "/version"),
+        (json!({"payment": "p", "version": -1}), "/version"),
+        (json!({"payment": "p", "version": 1.5}), "/version"),
+        (json!({"payment": "p", "version": 1e30}), "/version"),
+        (json!({"payment": "p", "version": 4_294_967_296_u64}), "/version"),
+        (json!({"payment": "p"}), ""),
+        (json!({"version": 1}), ""),
+        (json!({"payment": "p", "version": 1, "amount": 1}), "/amount"),
+        (json!(["p", 1]), ""),
+    ] {
+        let reply = call(&gateway, &service_token(), Method::POST, &path, Some(body)).await;
+        let problem = refused(&reply, 400, "invalid-request", &["pointer"]);
+        assert_eq!(problem["pointer"], pointer, "{problem}");
+    }
+    let changed = ["state", "version"];
+    let reply = gateway.confirm(&id, "pay-1", 2).await;
+    let problem = refused(&reply, 409, "reservation-changed", &changed);
+    assert_eq!((&problem["state"], &problem["version"]), (&json!("held"), &json!(1)));
+    assert_eq!(balanced(&gateway).await, before);
+
+    // It changed while it was paid: the old version is refused, the new one is good.
+    let amended = gateway.amend("alice", &id, &json!({"packages": ["care"]})).await;
+    assert_eq!(amended.json["version"], 2, "{}", amended.text);
+    let reply = gateway.confirm(&id, "pay-1", 1).await;
+    assert_eq!(refused(&reply, 409, "reservation-changed", &changed)["version"], 2);
+    let longest = "~".repeat(128);
+    let done = gateway.confirm(&id, &longest, 2).await;
+    assert_eq!(
+        (done.status, &done.json["state"], &done.json["expires_at"]),
+        (200, &json!("confirmed"), &Value::Null),
+        "{}",
+        done.text
+    );
+    let after = balanced(&gateway).await;
+    let again = gateway.confirm(&id, &longest, 2).await;
+    assert_eq!((again.status, &again.json["state"]), (200, &json!("confirmed")));
+    let reply = gateway.confirm(&id, "pay-2", 2).await;
+    let problem = refused(&reply, 409, "payment-conflict", &changed);
+    assert_eq!((&problem["state"], &problem["version"]), (&json!("confirmed"), &json!(2)));
+    // Paid: the buyer can neither change nor cancel it, a service moves the store and nothing else.
+    let reply = gateway.amend("alice", &id, &json!({"store": "gz-2"})).await;
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &changed)["state"], "confirmed");
+    let reply = gateway.cancel("alice", &id).await;
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &changed)["state"], "confirmed");
+    let one = format!("{PATH}/{id}");
+    for body in [json!({"model": "black"}), json!({"packages": [], "store": "gz-2"})] {
+        let reply = call(&gateway, &service_token(), Method::PATCH, &one, Some(body)).await;
+        refused(&reply, 409, "reservation-not-held", &changed);
+    }
+    assert_eq!(balanced(&gateway).await, after);
+    let moved = json!({"store": "gz-2"});
+    let moved = call(&gateway, &service_token(), Method::PATCH, &one, Some(moved)).await;
+    assert_eq!(
+        (moved.status, &moved.json["version"], &moved.json["store"]),
+        (200, &json!(3), &json!("gz-2")),
+        "{}",
+        moved.text
+    );
+    // Confirmed at version 2, the same payment stays the answer to a late retry.
+    assert_eq!(gateway.confirm(&id, &longest, 2).await.status, 200);
+    assert_eq!(balanced(&gateway).await, after + 1);
+}
+
+#[tokio::test]
+async fn a_cancel_ends_it_and_gives_the_stock_back_once() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let body = json!({"model": "white", "packages": ["cover"], "store": "gz-2"});
+    let held = won(&gateway, "alice", &body).await;
+    let paid = won(&gateway, "bob", &body).await;
+    assert_eq!(gateway.confirm(&paid, "p", 1).await.status, 200);
+    let service_cancel = async |id: &str| {
+        let path = format!("{PATH}/{id}/cancel");
+        call(&gateway, &service_token(), Method::POST, &path, None).await
+    };
+
+    let done = gateway.cancel("alice", &held).await;
+    assert_eq!(
+        (done.status, &done.json["state"], &done.json["expires_at"]),
+        (200, &json!("cancelled"), &Value::Null),
+        "{}",
+        done.text
+    );
+    let after = balanced(&gateway).await;
+    assert_eq!(gateway.cancel("alice", &held).await.status, 200);
+    assert_eq!(service_cancel(&held).await.status, 200);
+    // Over is over: no PATCH, no confirm, whoever asks; the reservation stays readable.
+    let gone = ["state", "version"];
+    let reply = gateway.confirm(&held, "late", 1).await;
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &gone)["state"], "cancelled");
+    let reply = gateway.amend("alice", &held, &json!({"store": "gz-1"})).await;
+    refused(&reply, 409, "reservation-not-held", &gone);
+    let read = gateway.get_as("alice", &format!("{PATH}/{held}")).await;
+    assert_eq!((read.status, &read.json["state"]), (200, &json!("cancelled")));
+    assert_eq!(balanced(&gateway).await, after);
+    assert_eq!(free(&gateway, "model:white").await, Some(59));
+
+    // A refund, by a service only, and once.
+    let reply = gateway.cancel("bob", &paid).await;
+    refused(&reply, 409, "reservation-not-held", &gone);
+    assert_eq!(balanced(&gateway).await, after);
+    for _ in 0..2 {
+        let refund = service_cancel(&paid).await;
+        assert_eq!((refund.status, &refund.json["state"]), (200, &json!("cancelled")), "{}", refund.text);
+    }
+    assert_eq!(balanced(&gateway).await, after + 1);
+    for (item, left) in [("model:white", 60), ("package:cover", 20), ("store:gz-2", 10)] {
+        assert_eq!(free(&gateway, item).await, Some(left), "{item}");
+    }
+    let reply = gateway.confirm(&paid, "p", 1).await;
+    assert_eq!(refused(&reply, 409, "reservation-not-held", &gone)["state"], "cancelled");
+}
+
+#[tokio::test]
+async fn pause_and_close_stop_new_reservations_only() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    for lever in ["pause", "close"] {
+        let (a, b) = (format!("{lever}-a"), format!("{lever}-b"));
+        let first = won(&gateway, &a, &white()).await;
+        let second = won(&gateway, &b, &white()).await;
+        let reply = gateway.lever(lever, &json!({"reason": "a test"})).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        let changed = gateway.amend(&a, &first, &json!({"model": "black"})).await;
+        assert_eq!((changed.status, &changed.json["version"]), (200, &json!(2)));
+        assert_eq!(gateway.confirm(&first, "p", 2).await.status, 200);
+        assert_eq!(gateway.cancel(&b, &second).await.status, 200);
+        let new = gateway.reserve("new", "k", &white()).await;
+        assert!(matches!(new.status, 409 | 410), "{}", new.text);
+        assert_eq!(gateway.lever("resume", &json!({})).await.status, 200);
+        settled(&gateway).await;
+    }
+    let new = gateway.reserve("new", "k", &white()).await;
+    refused(&new, 410, "sale-closed", &[]);
+    balanced(&gateway).await;
+}

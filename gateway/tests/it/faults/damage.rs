@@ -1,0 +1,312 @@
+//! Damage in Redis: a key, a record, a counter, the journal. Nothing is written, it is named, and mended it goes on.
+
+mod keys;
+
+use std::rc::Rc;
+
+use gateway::domain::decision::{Decision, Shed};
+use gateway::domain::definition::Definition;
+use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::domain::reservation::State;
+use gateway::manage::admin::{Applied, Lever};
+use gateway::manage::audit::Verdict;
+use gateway::reserve::changes::{Amendment, By, Change, amend, cancel, confirm, read};
+use gateway::store::keys::Keys;
+use gateway::store::scripts::{Failure, Refusal, Script};
+
+use crate::model::world::{Gate, Ledger, ops};
+use crate::model::{START, World, simple, tap};
+
+/// Five of `m1` and five slots at `s1`.
+fn five(sale: &str) -> Definition {
+    let mut definition = simple(sale);
+    (definition.models[0].stock, definition.stores[0].capacity) = (Some(5), Some(5));
+    definition
+}
+
+/// A sale with a hold of `ada`, one of `bob` that is due, and a car that `cyd` has paid.
+struct Sale {
+    ledger: Rc<Ledger>,
+    id: String,
+    keys: Keys,
+    gate: Gate,
+}
+
+impl Sale {
+    async fn open(world: &World) -> Self {
+        let ledger = world.ledger.clone();
+        let id = ledger.fresh();
+        ledger.set_time(START).await;
+        ledger.apply(&five(&id)).await;
+        let gate = ledger.gate(0, &id).await;
+        let sale = Self { ledger, keys: Keys::of(&id), id, gate };
+        sale.gate.reserve(&[tap("bob", "k"), tap("cyd", "k")], false).await;
+        assert!(matches!(sale.confirm("cyd").await, Change::Done(..)));
+        for step in 1..=4 {
+            sale.ledger.set_time(START + step * 2_000).await;
+            sale.gate.tick().await;
+        }
+        assert!(matches!(sale.tap("ada").await, Decision::Won(..)));
+        sale
+    }
+
+    fn of(&self, sub: &str) -> String {
+        reservation_id(&self.id, sub, "k")
+    }
+
+    async fn tap(&self, sub: &'static str) -> Decision {
+        self.gate.reserve(&[tap(sub, "k")], false).await.remove(0)
+    }
+
+    async fn confirm(&self, sub: &str) -> Change {
+        confirm(&self.gate.lane, &self.gate.sale, &self.of(sub), "pay", 1).await
+    }
+
+    async fn cancel(&self, sub: &str) -> Change {
+        cancel(&self.gate.lane, &self.gate.sale, &self.of(sub), By::Service).await
+    }
+
+    async fn amend(&self, sub: &str) -> Change {
+        let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
+        amend(&self.gate.lane, &self.gate.sale, &self.of(sub), By::Service, &wanted).await
+    }
+
+    /// All of the sale's keys as they are, byte for byte.
+    async fn dump(&self) -> Vec<Option<Vec<u8>>> {
+        let mut dumps = Vec::new();
+        for key in self.keys.all() {
+            dumps.push(self.ledger.command(&["DUMP", key]).await);
+        }
+        dumps
+    }
+
+    /// What each operation that writes answers: a refusal, in words, or that it was done.
+    async fn every_operation(&self) -> Vec<(&'static str, Result<(), String>)> {
+        let change = |change: Change| match change {
+            Change::NotTaken(_) => Err(String::new()),
+            other => panic!("{other:?}"),
+        };
+        let mut answers = vec![
+            ("amend", change(self.amend("ada").await)),
+            ("confirm", change(self.confirm("ada").await)),
+            ("cancel", change(self.cancel("ada").await)),
+        ];
+        for (name, sub) in [("a tap", "dan"), ("a replay", "ada")] {
+            match self.tap(sub).await {
+                Decision::NotTaken(_) => answers.push((name, Err(String::new()))),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        let identity = self.gate.sale.identity(&self.gate.lane.live().unwrap().run_id);
+        let mut definition = five(&self.id);
+        definition.models[0].stock = Some(30);
+        let json = definition.to_json();
+        let (opens, closes) = (START.to_string(), (START + 86_400_000).to_string());
+        let apply =
+            ["1", &json, &opens, &closes, "5000", "2000", "1", "3", "-", "ops", "-", "model:m1", "5", "30"];
+        let (bob, ada) = (self.of("bob"), self.of("ada"));
+        let calls: [(&str, Script, &[&str]); 13] = [
+            ("tick", Script::Tick, &[]),
+            ("expire", Script::Expire, &["64"]),
+            ("confirm", Script::Confirm, &[&ada, "pay", "1"]),
+            ("cancel", Script::Cancel, &[&ada, "buyer"]),
+            ("cancel of what is over", Script::Cancel, &[&bob, "service"]),
+            ("restock", Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
+            ("apply", Script::Apply, &apply),
+            ("adopt", Script::Adopt, &[&identity, "gateway"]),
+            ("pause", Script::Lever, &["pause", "ops", "-"]),
+            ("resume", Script::Lever, &["resume", "ops", "-"]),
+            ("freeze", Script::Lever, &["freeze", "ops", "-"]),
+            ("unfreeze", Script::Lever, &["unfreeze", "ops", "-"]),
+            ("close", Script::Lever, &["close", "ops", "-"]),
+        ];
+        for (name, script, args) in calls {
+            let answer = self.gate.call(script, args).await;
+            answers.push((name, answer.map(drop).map_err(|failure| failure.to_string())));
+        }
+        let applied = self.ledger.admin.apply(&definition, &ops()).await;
+        answers.push(("apply by ops", applied.map(drop).map_err(|failure| failure.to_string())));
+        answers
+    }
+
+    async fn problems(&self) -> (Verdict, String) {
+        let report = self.ledger.audit(&self.id).await;
+        (report.verdict, report.problems.join("\n"))
+    }
+
+    /// All is well, and everything can be done.
+    async fn works(&self) {
+        assert_eq!(self.problems().await, (Verdict::Balanced, String::new()));
+        assert!(matches!(self.tap("dan").await, Decision::Won(..)));
+        assert!(matches!(self.amend("dan").await, Change::Done(..)));
+        assert!(matches!(self.cancel("dan").await, Change::Done(..)));
+        assert!(matches!(self.confirm("ada").await, Change::Done(..)));
+        assert_eq!(self.gate.sweep_all(64).await, (1, 1));
+        assert!(self.ledger.pull(&self.id, Lever::Freeze).await);
+        let restocked = self.ledger.admin.restock(&self.id, "model:m1", 9, 5, &ops()).await;
+        assert!(restocked.is_ok(), "{restocked:?}");
+        let mut definition = five(&self.id);
+        definition.models[0].stock = Some(4);
+        assert_eq!(self.ledger.apply(&definition).await, Applied::Updated(2));
+        let report = self.ledger.audit(&self.id).await;
+        assert_eq!((report.verdict, report.problems), (Verdict::Balanced, Vec::new()));
+        let m1 = report.items.iter().find(|i| i.item == "model:m1").unwrap();
+        assert_eq!((m1.total, m1.free, m1.held, m1.confirmed), (Some(8), Some(6), 0, 2));
+    }
+}
+
+#[test]
+fn a_damaged_record_refuses_only_its_buyers_calls() {
+    let world = World::start();
+    world.run(async {
+        for rubbish in ["", "rubbish", "ada", "ada key fingerprint m1 - s1 - 1 1", "ada \u{1}\u{2}"] {
+            let sale = Sale::open(&world).await;
+            let (records, field) = (sale.keys.records(), buyer_part(&sale.id, "ada"));
+            let text: String = sale.ledger.command(&["HGET", records, &field]).await;
+            sale.ledger.command::<i64>(&["HSET", records, &field, rubbish]).await;
+
+            let before = sale.dump().await;
+            let both = [tap("ada", "k"), tap("ada", "new")];
+            assert_eq!(
+                sale.gate.reserve(&both, false).await,
+                [Decision::NotTaken(Shed::Ledger), Decision::NotTaken(Shed::Ledger)]
+            );
+            for change in [sale.amend("ada").await, sale.confirm("ada").await, sale.cancel("ada").await] {
+                assert_eq!(change, Change::NotTaken(Shed::Ledger), "{rubbish:?}");
+            }
+            assert_eq!(sale.dump().await, before);
+
+            // In one batch with the others.
+            let taps = [tap("dan", "k"), tap("ada", "k"), tap("bob", "k")];
+            let decisions = sale.gate.reserve(&taps, false).await;
+            assert!(
+                matches!(&decisions[..], [Decision::Won(..), Decision::NotTaken(_), Decision::Replayed(..)]),
+                "{decisions:?}"
+            );
+            assert!(matches!(sale.confirm("dan").await, Change::Done(..)));
+            let (verdict, problems) = sale.problems().await;
+            assert_eq!(verdict, Verdict::Drift);
+            assert!(problems.contains(&field), "{problems}");
+
+            sale.ledger.command::<i64>(&["HSET", records, &field, &text]).await;
+            assert_eq!(sale.problems().await, (Verdict::Balanced, String::new()));
+            assert!(matches!(sale.tap("ada").await, Decision::Replayed(..)));
+        }
+    });
+}
+
+#[test]
+fn a_damaged_counter_refuses_what_needs_it() {
+    let world = World::start();
+    world.run(async {
+        let sale = Sale::open(&world).await;
+        let stock = &sale.keys.all()[1];
+        sale.ledger.command::<i64>(&["HSET", stock, "model:m1", "many"]).await;
+        let before = sale.dump().await;
+        assert_eq!(sale.tap("dan").await, Decision::NotTaken(Shed::Ledger));
+        assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Ledger));
+        let swept = sale.gate.call(Script::Expire, &["64"]).await;
+        assert!(
+            matches!(&swept, Err(Failure::Refused(Refusal::Damaged(d))) if d.contains(stock)),
+            "{swept:?}"
+        );
+        assert_eq!(sale.dump().await, before);
+        let (verdict, problems) = sale.problems().await;
+        assert_eq!(verdict, Verdict::Drift);
+        assert!(problems.contains(stock), "{problems}");
+        // A payment needs no counter.
+        assert!(matches!(sale.confirm("ada").await, Change::Done(..)));
+    });
+}
+
+/// The write that can fail comes first: an id that is not larger than the journal's last is refused.
+#[test]
+fn a_journal_that_is_ahead_makes_nothing_be_written() {
+    let world = World::start();
+    world.run(async {
+        let sale = Sale::open(&world).await;
+        let journal = sale.keys.journal();
+        let entry: Vec<(String, Vec<String>)> =
+            sale.ledger.command(&["XREVRANGE", journal, "+", "-", "COUNT", "1"]).await;
+        let (last, fields) = &entry[0];
+        let ahead: Vec<&str> =
+            ["XADD", journal, "900000-0"].into_iter().chain(fields.iter().map(String::as_str)).collect();
+        sale.ledger.command::<String>(&ahead).await;
+
+        let before = sale.dump().await;
+        assert_eq!(sale.tap("dan").await, Decision::NotTaken(Shed::Redis));
+        assert_eq!(sale.amend("ada").await, Change::NotTaken(Shed::Redis));
+        assert_eq!(sale.confirm("ada").await, Change::NotTaken(Shed::Redis));
+        assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Redis));
+        let identity = sale.gate.sale.identity(&sale.gate.lane.live().unwrap().run_id);
+        let calls: [(Script, &[&str]); 4] = [
+            (Script::Expire, &["64"]),
+            (Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
+            (Script::Lever, &["pause", "ops", "-"]),
+            (Script::Adopt, &[&identity, "gateway"]),
+        ];
+        for (script, args) in calls {
+            let answer = sale.gate.call(script, args).await;
+            assert!(answer.is_err(), "{script:?}: {answer:?}");
+        }
+        let mut definition = five(&sale.id);
+        definition.models[0].stock = Some(30);
+        let applied = sale.ledger.admin.apply(&definition, &ops()).await;
+        assert!(matches!(applied, Err(Failure::NotDone(_))), "{applied:?}");
+        assert_eq!(sale.dump().await, before);
+        let (verdict, problems) = sale.problems().await;
+        assert_eq!(verdict, Verdict::Drift);
+        assert!(problems.contains(journal), "{problems}");
+
+        sale.ledger.command::<i64>(&["XDEL", journal, "900000-0"]).await;
+        sale.ledger.command::<()>(&["XSETID", journal, last]).await;
+        sale.works().await;
+    });
+}
+
+#[test]
+fn scripts_that_redis_forgot_are_loaded_again() {
+    let world = World::start();
+    world.run(async {
+        let sale = Sale::open(&world).await;
+        let flush = || async { sale.ledger.command::<()>(&["SCRIPT", "FLUSH"]).await };
+        flush().await;
+        assert!(matches!(sale.tap("eve").await, Decision::Won(..)));
+        flush().await;
+        assert!(matches!(sale.amend("eve").await, Change::Done(..)));
+        flush().await;
+        assert!(matches!(sale.cancel("eve").await, Change::Done(..)));
+        flush().await;
+        let part = buyer_part(&sale.id, "eve");
+        let (list, _) = read(&sale.gate.lane, &sale.gate.sale, &part).await.unwrap();
+        assert_eq!(list.iter().map(|r| r.state).collect::<Vec<_>>(), [State::Cancelled]);
+        flush().await;
+        sale.works().await;
+    });
+}
+
+#[test]
+fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
+    let world = World::start();
+    world.run(async {
+        let sale = Sale::open(&world).await;
+        let before = sale.dump().await;
+        let live = sale.gate.lane.live().unwrap();
+        let known = sale.gate.sale.known();
+        let scripts =
+            [Script::Tick, Script::Expire, Script::Confirm, Script::Cancel, Script::Lever, Script::Restock];
+        for script in scripts {
+            for (run_id, known, expected) in [
+                ("another", known, Refusal::Epoch(live.run_id.to_string())),
+                (&*live.run_id, known + 7, Refusal::Behind(known)),
+            ] {
+                let identity = sale.gate.sale.identity(run_id);
+                let args = [&identity, &known.to_string(), "x", "1", "1", "-", "-"];
+                let answer = sale.gate.lane.call(&live, script, &sale.keys, &args).await;
+                assert_eq!(answer, Err(Failure::Refused(expected)), "{script:?}");
+            }
+        }
+        assert_eq!(sale.dump().await, before);
+        sale.works().await;
+    });
+}

@@ -1,0 +1,132 @@
+//! What an acknowledgement means at each level of `--durability`, on real primaries and replicas.
+
+use serde_json::json;
+use testkit::Signal;
+use testkit::definition::{known, open, small, white};
+use testkit::eventually;
+use testkit::gateway::{Gateway, Reply};
+use testkit::redis::Redis;
+
+use crate::launch::spike::ready;
+
+fn unknown(reply: &Reply) {
+    assert_eq!((reply.status, reply.problem()), (503, "outcome-unknown"), "{}", reply.text);
+}
+
+/// Waits until the gateway is not ready, and says so in these words.
+async fn not_ready(gateway: &Gateway, words: &str) {
+    eventually(words, || async {
+        let reply = gateway.ops_get("/readyz").await;
+        (reply.status == 503 && reply.text.contains(words)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_is_told_of_a_change_that_no_replica_has_and_a_retry_is_told_once_one_has() {
+    let (primary, replica) = Redis::with_replica();
+    let one = Gateway::start_with(&primary, &["--durability", "replicas=1"]).await;
+    let two = Gateway::start_with(&primary, &["--durability", "replicas=1"]).await;
+    open(&one, &small()).await;
+    known(&two, "small").await;
+    let alice = one.reserve("alice", "k1", &white()).await;
+    assert_eq!(alice.status, 201);
+
+    replica.stop();
+    unknown(&one.reserve("bob", "k1", &white()).await);
+    // It is in the ledger of the primary, and must not be told of while only that has it: neither by a connection that
+    // has written it, nor by one that has written nothing.
+    for gateway in [&one, &two, &one, &two] {
+        unknown(&gateway.reserve("bob", "k1", &white()).await);
+        assert_eq!(gateway.get_as("bob", "/v1/sales/small/reservations").await.status, 503);
+    }
+    unknown(&one.confirm(&alice.id(), "pay-1", 1).await);
+    unknown(&one.lever("pause", &json!({})).await);
+
+    replica.signal(Signal::CONT);
+    let bob = eventually("bob is told what he has", || async {
+        let reply = two.reserve("bob", "k1", &white()).await;
+        (reply.status == 200).then_some(reply)
+    })
+    .await;
+    assert_eq!(bob.header("idempotency-replayed"), "true");
+    let paid = one.confirm(&alice.id(), "pay-1", 1).await;
+    assert_eq!((paid.status, &paid.json["state"]), (200, &json!("confirmed")));
+    eventually("the sale is known to be paused", || async {
+        (one.get("/v1/sales/small").await.json["phase"] == "paused").then_some(())
+    })
+    .await;
+    let audit = one.audit().await;
+    assert_eq!((&audit["verdict"], &audit["sequence"]), (&json!("balanced"), &json!(5)), "{audit}");
+}
+
+#[tokio::test]
+async fn a_gateway_is_ready_only_while_enough_replicas_are_in_step() {
+    let (primary, mut replica) = Redis::with_replica();
+    let gateway = Gateway::start_with(&primary, &["--durability", "replicas=1"]).await;
+    replica.kill();
+    not_ready(&gateway, "0 of 1 replicas of Redis are in step").await;
+    replica.start_again().unwrap();
+    ready(&gateway, true).await;
+    // One that stands still acknowledges nothing, and counts no more.
+    replica.stop();
+    not_ready(&gateway, "durability replicas=1 is asked for").await;
+    replica.signal(Signal::CONT);
+    ready(&gateway, true).await;
+}
+
+#[tokio::test]
+async fn a_gateway_is_ready_only_while_redis_keeps_its_file_as_was_asked_for() {
+    let redis = Redis::start();
+    let fsync = Gateway::start_with(&redis, &["--durability", "fsync"]).await;
+    let aof = Gateway::start_with(&redis, &["--durability", "aof"]).await;
+    for (setting, good, words) in [
+        ("appendfsync everysec", "appendfsync always", "CONFIG SET appendfsync always"),
+        (
+            "no-appendfsync-on-rewrite yes",
+            "no-appendfsync-on-rewrite no",
+            "CONFIG SET no-appendfsync-on-rewrite no",
+        ),
+    ] {
+        redis.run::<()>(&format!("CONFIG SET {setting}"));
+        not_ready(&fsync, words).await;
+        assert_eq!(aof.ops_get("/readyz").await.status, 200, "{setting}");
+        redis.run::<()>(&format!("CONFIG SET {good}"));
+        ready(&fsync, true).await;
+    }
+    redis.run::<()>("CONFIG SET appendonly no");
+    not_ready(&fsync, "CONFIG SET appendonly yes").await;
+    not_ready(&aof, "durability aof is asked for, and Redis keeps no append-only file").await;
+    redis.run::<()>("CONFIG SET appendonly yes");
+    ready(&fsync, true).await;
+    ready(&aof, true).await;
+}
+
+#[tokio::test]
+async fn where_config_is_forbidden_the_log_says_that_the_promise_can_t_be_seen() {
+    let redis = Redis::start();
+    redis.run::<()>("ACL SETUSER gate on >pw ~* &* +@all -config");
+    let log = redis.files().join("gateway.log");
+    let url = format!("{}?user=gate&pass=pw", redis.url());
+    let gateway = Gateway::spawn_logging(&url, &["--durability", "fsync"], &log);
+    ready(&gateway, true).await;
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(said.matches("whether Redis is set so can't be seen").count(), 1, "{said}");
+    assert!(said.contains("level=fsync") && said.contains("CONFIG is forbidden"), "{said}");
+    // What needs no CONFIG is looked at all the same.
+    redis.run::<()>("CONFIG SET appendonly no");
+    not_ready(&gateway, "CONFIG SET appendonly yes").await;
+}
+
+#[tokio::test]
+async fn a_replica_in_place_of_the_primary_is_told_and_takes_nothing() {
+    let (primary, replica) = Redis::with_replica();
+    let good = Gateway::start(&primary).await;
+    open(&good, &small()).await;
+    let lost = Gateway::spawn(&replica, &[]);
+    not_ready(&lost, "this Redis is a replica of 127.0.0.1:").await;
+    not_ready(&lost, "let the address in --redis lead to the primary").await;
+    let reply = lost.reserve("alice", "k1", &white()).await;
+    assert!(reply.status == 503 || reply.status == 404, "{}", reply.text);
+    assert_eq!(good.audit().await["sequence"], 1);
+}

@@ -1,0 +1,242 @@
+//! A ledger that was away for long, comes back older than it was, or has keys of another type.
+
+use reqwest::Method;
+use serde_json::json;
+use testkit::definition::{known, open, small, with};
+use testkit::eventually;
+use testkit::gateway::{Gateway, Reply, send, token};
+use testkit::redis::Redis;
+
+use crate::faults::callers::{brief, far, stock};
+use crate::launch::spike::{balanced, changes, fault, ready, told};
+use crate::recovery::replay::{Forgetful, alarm, release};
+
+#[tokio::test]
+async fn an_outage_longer_than_a_hold_costs_nobody_his_hold() {
+    let mut redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &brief()).await;
+    let won = gateway.reserve("alice", "k", &far()).await;
+    assert_eq!(won.status, 201, "{}", won.text);
+    redis.kill();
+    let away = std::time::Instant::now();
+    eventually("more time passes than the hold has", || async {
+        (away.elapsed().as_millis() > 2_500).then_some(())
+    })
+    .await;
+    redis.start_again().unwrap();
+
+    let path = format!("/v1/sales/small/reservations/{}", won.id());
+    eventually("the hold expires", || async {
+        let reply = gateway.get_as("alice", &path).await;
+        let state = reply.json["state"].as_str().map(str::to_owned);
+        assert!(matches!(reply.status, 200 | 503), "{}", reply.text);
+        if state.as_deref() == Some("expired") {
+            // Not before the ledger was taken in.
+            assert_eq!(changes(&gateway, "adopt").await, 1);
+            return Some(());
+        }
+        None
+    })
+    .await;
+
+    // The clock that holds are on stood still from the last tick on.
+    let deadline: i64 = field(&redis, "reserve", "deadline").parse().unwrap();
+    let clock: i64 = field(&redis, "adopt", "clock").parse().unwrap();
+    assert!(clock < deadline, "taken in at {clock}, the deadline was {deadline}");
+    eventually("the hold is swept", || async { (changes(&gateway, "expire").await == 1).then_some(()) })
+        .await;
+    let swept: i64 = field(&redis, "expire", "clock").parse().unwrap();
+    assert!(swept >= deadline, "swept at {swept}, the deadline was {deadline}");
+    balanced(&gateway).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_ledger_as_it_is() {
+    let mut redis = Forgetful(Redis::start());
+    let gateway = Gateway::start(&redis.0).await;
+    open(&gateway, &stock(3)).await;
+    let early = told(&gateway, "early", "k", &far()).await;
+    redis.remember();
+    told(&gateway, "early", "k", &far()).await;
+    // Gateways keep changes of reservations, levers and stock. A definition is a file that ops have.
+    open(&gateway, &with(stock(3), "/sale/name", json!("Another name"))).await;
+    let lost = told(&gateway, "lost", "k", &far()).await;
+    told(&gateway, "lost-too", "k", &far()).await;
+    for n in 0..8 {
+        // More changes that will be gone, so that a ledger which goes on without them is behind for long.
+        let lever = if n % 2 == 0 { "freeze" } else { "unfreeze" };
+        assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
+    }
+    let sold_out = told(&gateway, "late", "k", &far()).await;
+    assert_eq!(sold_out.problem(), "sold-out", "{}", sold_out.text);
+    redis.forget();
+
+    eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
+    let list = "/v1/sales/small/reservations";
+    let one = format!("{list}/{}", lost.id());
+    for answer in [
+        gateway.reserve("late", "k", &far()).await,
+        gateway.reserve("lost", "k", &far()).await,
+        gateway.reserve("early", "k", &far()).await,
+        gateway.confirm(&lost.id(), "pay", 1).await,
+        gateway.confirm(&early.id(), "pay", 1).await,
+        gateway.cancel("lost", &lost.id()).await,
+        gateway.amend("lost", &lost.id(), &json!({"store": "gz-1"})).await,
+        // Nor is it said that a reservation which somebody was told of is not there.
+        gateway.get_as("lost", &one).await,
+        gateway.get_as("lost", list).await,
+    ] {
+        stands_still(&answer);
+    }
+    assert!(fault(&gateway).await);
+
+    // Ops take the ledger as it is, and a restarted gateway goes on with it.
+    let why = alarm(&redis.0, "it changed the definition").await;
+    assert!(why.contains("gateway sale release small --all"), "{why}");
+    let (code, said) = release(&redis.0, &["--all"]);
+    assert_eq!(code, Some(0), "{said}");
+    let restarted = Gateway::start(&redis.0).await;
+    known(&restarted, "small").await;
+    let again = told(&restarted, "early", "k", &far()).await;
+    assert_eq!((again.status, again.id()), (200, early.id()));
+    stands_still(&gateway.reserve("late", "k", &far()).await);
+    assert!(fault(&gateway).await);
+
+    // The one that was not restarted sees the ledger grow past what it knew. What it remembers of the
+    // lost part, that all is gone and who has one, decides nothing.
+    let new = told(&restarted, "new", "k", &far()).await;
+    assert_eq!(new.status, 201, "{}", new.text);
+    for n in 0..24 {
+        let lever = if n % 2 == 0 { "freeze" } else { "unfreeze" };
+        assert_eq!(restarted.lever(lever, &json!({})).await.status, 200);
+    }
+    eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
+    let won = told(&gateway, "late", "k", &far()).await;
+    assert_eq!(won.status, 201, "{}", won.text);
+    let again = told(&gateway, "new", "k", &far()).await;
+    assert_eq!((again.status, again.id()), (200, new.id()));
+    eventually("the page tells what is left", || async {
+        let page = gateway.get("/v1/sales/small").await;
+        (page.json["models"][0]["availability"] == "sold_out").then_some(())
+    })
+    .await;
+    balanced(&gateway).await;
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    open(&gateway, &with(small(), "/sale/id", json!("other"))).await;
+    let other = "/v1/sales/other/reservations";
+    let first = told(&gateway, "first", "k", &far()).await;
+    let keys = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
+    for part in keys {
+        let key = format!("lg:{{small}}:{part}");
+        redis.run::<()>(&format!("RENAME {key} {key}:aside"));
+        let wrong = if part == "definition" { "LPUSH" } else { "SET" };
+        redis.run::<()>(&format!("{wrong} {key} nonsense"));
+
+        put_off(&gateway.reserve(&format!("b-{part}"), "k", &far()).await);
+        put_off(&gateway.reserve("first", "k", &far()).await);
+        put_off(&gateway.confirm(&first.id(), "pay", 1).await);
+        let audit = gateway.audit().await;
+        assert_eq!(audit["verdict"], "drift", "{audit}");
+        let problems = audit["problems"].to_string();
+        assert!(problems.contains(&key), "{key} in {problems}");
+        eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
+        let tap = gateway
+            .request(Method::POST, other)
+            .bearer_auth(token(&format!("b-{part}")))
+            .header("idempotency-key", "k");
+        let tap = send(tap.json(&far())).await;
+        assert_eq!(tap.status, 201, "{}", tap.text);
+        // A gateway that starts now knows the other sale, and does not say that this one is not there.
+        if part == "stock" {
+            let started = Gateway::start(&redis).await;
+            known(&started, "other").await;
+            put_off(&started.reserve("first", "k", &far()).await);
+            assert!(fault(&started).await);
+        }
+
+        redis.run::<()>(&format!("RENAME {key}:aside {key}"));
+        let won = told(&gateway, &format!("b-{part}"), "k", &far()).await;
+        assert_eq!(won.status, 201, "{}", won.text);
+        eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
+        balanced(&gateway).await;
+    }
+    let page = gateway.ops_get("/admin/v1/sales/other/audit").await.json;
+    assert_eq!(page["reservations"]["held"], keys.len(), "{page}");
+}
+
+#[tokio::test]
+async fn a_definition_that_cannot_be_read_blinds_nobody_to_the_other_sales() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let other = |name: &str| {
+        let other = with(small(), "/sale/id", json!("other"));
+        with(other, "/sale/name", json!(name))
+    };
+    open(&gateway, &other("Other")).await;
+
+    // A new definition is announced, and by the time that it is read the key is damaged.
+    let key = "lg:{small}:definition";
+    let entry = ["kind", "define", "at", "1", "clock", "1", "stock", "", "counts", "0 0 0 0"];
+    redis.run::<()>(&format!("RENAME {key} {key}:aside"));
+    redis.run::<()>(&format!("LPUSH {key} nonsense"));
+    let mut announce = redis::cmd("XADD");
+    announce.arg("lg:{small}:journal").arg("2-0").arg(&entry);
+    announce.query::<String>(&mut redis.connection()).unwrap();
+    // What happens to the other sale is seen all the same, and we stay ready.
+    open(&gateway, &other("Renamed")).await;
+    eventually("the other sale is followed", || async {
+        let page = gateway.get("/v1/sales/other").await;
+        (page.json["name"] == "Renamed").then_some(())
+    })
+    .await;
+    ready(&gateway, true).await;
+    eventually("the fault is visible", || async { fault(&gateway).await.then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_later_version_is_refused_in_words_and_the_other_sales_go_on() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    open(&gateway, &with(small(), "/sale/id", json!("other"))).await;
+    redis.run::<()>("HSET lg:{small}:state format 3");
+    put_off(&gateway.reserve("alice", "k", &far()).await);
+    let why = alarm(&redis, "format 3").await;
+    assert!(why.contains("a later version of the gateway has made"), "{why}");
+    let tap = gateway.request(Method::POST, "/v1/sales/other/reservations").bearer_auth(token("alice"));
+    assert_eq!(send(tap.header("idempotency-key", "k").json(&far())).await.status, 201);
+    // One that starts now says so, too, and a later gateway would go on.
+    let started = Gateway::start(&redis).await;
+    known(&started, "other").await;
+    put_off(&started.reserve("alice", "k", &far()).await);
+    redis.run::<()>("HSET lg:{small}:state format 2");
+    let won = told(&gateway, "alice", "k", &far()).await;
+    assert_eq!(won.status, 201, "{}", won.text);
+}
+
+/// 503, by a connection that did not outlive the Redis before, too.
+fn stands_still(answer: &Reply) {
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert!(matches!(answer.problem(), "temporary-reduced-capacity" | "outcome-unknown"), "{}", answer.text);
+}
+
+/// 503, and certainly not taken.
+fn put_off(answer: &Reply) {
+    assert_eq!((answer.status, answer.problem()), (503, "temporary-reduced-capacity"), "{}", answer.text);
+}
+
+/// A field of the last journal entry of a kind, as it stands in Redis.
+fn field(redis: &Redis, kind: &str, name: &str) -> String {
+    let entries: Vec<(String, std::collections::HashMap<String, String>)> =
+        redis.run("XREVRANGE lg:{small}:journal + -");
+    let entry = entries.into_iter().find(|(_, fields)| fields["kind"] == kind);
+    entry.unwrap().1.remove(name).unwrap()
+}

@@ -1,0 +1,143 @@
+//! The property: over thousands of random histories the ledger answers, counts and audits as a small model does.
+
+mod call;
+pub mod crash;
+mod faulty;
+mod life;
+pub mod link;
+mod plan;
+pub mod sale;
+mod together;
+pub mod world;
+
+use std::cell::Cell;
+
+use gateway::domain::definition::{Definition, Package};
+use gateway::domain::identity::reservation_id;
+use gateway::manage::admin::Applied;
+use gateway::reserve::changes::{self, Amendment, By, Change};
+
+use life::{Met, live_through};
+pub use link::Fault;
+pub use plan::{History, START, Tap};
+use plan::{Troubles, histories};
+use proptest::test_runner::{Config, FileFailurePersistence, TestCaseError, TestError, TestRunner};
+pub use world::World;
+
+type Outcome = Result<(), TestCaseError>;
+
+/// Gateways that read the sale now and then, so that what they know is outdated between.
+#[test]
+fn the_ledger_does_what_the_model_does() {
+    property("the-ledger", 2_000, false, Troubles::default());
+}
+
+/// Gateways that follow the journal, as real ones do.
+#[test]
+fn gateways_that_follow_do_what_the_model_does() {
+    property("following", 120, true, Troubles::default());
+}
+
+/// Redis forgets the last changes, and gets them back from what gateways have read of its journal.
+#[test]
+fn a_ledger_that_is_healed_from_what_was_read_does_what_the_model_does() {
+    property("healed-from-read", 150, true, Troubles { crashes: true, ..Troubles::default() });
+}
+
+/// Redis forgets the last changes, and gets them back from nothing but the answers that gateways gave.
+#[test]
+fn a_ledger_that_is_healed_from_what_was_told_does_what_the_model_does() {
+    property("healed-from-told", 600, false, Troubles { crashes: true, ..Troubles::default() });
+}
+
+/// Calls and answers are lost, late or doubled between gateways and Redis: what was done is done once, and asking again tells it.
+#[test]
+fn a_ledger_whose_answers_are_lost_does_what_the_model_does() {
+    property("answers-lost", 600, false, Troubles { faults: true, ..Troubles::default() });
+}
+
+/// Both at once: what nobody was told is gone with Redis, and comes back from who had read it.
+#[test]
+fn a_ledger_that_is_healed_of_what_nobody_was_told_does_what_the_model_does() {
+    property("answers-lost-and-healed", 150, true, Troubles { crashes: true, faults: true, pairs: false });
+}
+
+/// Whatever two gateways do at once, it is as if one had been first.
+#[test]
+fn calls_at_once_do_what_the_model_does_one_by_one() {
+    property("at-once", 600, false, Troubles { pairs: true, ..Troubles::default() });
+}
+
+/// An item is known to no gateway before its definition has come to it through the journal.
+#[test]
+fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        let mut definition = simple(&sale);
+        ledger.set_time(START).await;
+        ledger.apply(&definition).await;
+        let gate = ledger.following_gate(0, &sale).await;
+        gate.reserve(&[tap("ada", "k0")], false).await;
+        let id = reservation_id(&sale, "ada", "k0");
+        for n in 0..20 {
+            let new = format!("new-{n}");
+            let package = definition.packages[1].clone();
+            definition.packages.push(Package { id: new.clone(), ..package });
+            assert_eq!(ledger.apply(&definition).await, Applied::Updated(n + 2));
+            let wanted = Amendment { packages: Some(vec![new.clone()]), ..Amendment::default() };
+            match changes::amend(&gate.lane, &gate.sale, &id, By::Service, &wanted).await {
+                Change::Done(r, _) => assert_eq!(r.packages, [new]),
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}
+
+/// A sale that is open, with a few of everything: `m1`, `m2`, `p1` for `m1`, `p2`, `s1`, `s2`.
+pub fn simple(sale: &str) -> Definition {
+    let (stocks, ops) = (vec![Some(3); 6], Vec::new());
+    History { per_buyer: 1, attempts: 3, opens_in: 0, stocks, ops }.definition(sale)
+}
+
+/// For `m1` at `s1`.
+pub fn tap(buyer: &'static str, key: &'static str) -> Tap {
+    Tap { buyer, key, model: "m1", packages: Vec::new(), store: "s1", partial: false }
+}
+
+/// Gateways follow the journal, or read the sale now and then. `PROPTEST_CASES` sets the number of histories; what fails is shrunk,
+/// and its seed kept in `regressions-*.txt`.
+fn property(name: &str, cases: u32, following: bool, troubles: Troubles) {
+    let mut config = Config::default();
+    if std::env::var_os("PROPTEST_CASES").is_none() {
+        config.cases = cases;
+    }
+    config.max_shrink_iters = 3_000;
+    let kept: &'static str =
+        format!("{}/tests/it/model/regressions-{name}.txt", env!("CARGO_MANIFEST_DIR")).leak();
+    config.failure_persistence = Some(Box::new(FileFailurePersistence::Direct(kept)));
+    let world = World::start();
+    let (lived, met) = (Cell::new(0_u64), Met::default());
+    let outcome = TestRunner::new(config).run(&histories(5..40, troubles), |history| {
+        let sale = world.ledger.fresh();
+        let outcome = world.run(live_through(&world.ledger, &sale, &history, following, &met));
+        lived.set(lived.get() + 1);
+        world.run(world.ledger.forget(&sale));
+        outcome
+    });
+    if let Err(TestError::Fail(reason, history)) = outcome {
+        panic!("{reason}\n{history:?}");
+    }
+    let [crashes, faults, pairs, refused] =
+        [met.crashes, met.faults, met.pairs, met.refused].map(Cell::into_inner);
+    println!(
+        "{name}: {} histories, {crashes} crashes of Redis, {faults} calls that went wrong, {pairs} pairs of calls at once, \
+         {refused} refusals from the read model",
+        lived.get()
+    );
+    let had = Troubles { crashes: crashes > 0, faults: faults > 0, pairs: pairs > 0 };
+    assert_eq!(had, troubles);
+    assert!(refused == 0 || following);
+    assert!(refused > 0 || !following || troubles.crashes);
+}

@@ -1,0 +1,145 @@
+//! This machine: ports, open files; and dashboards beside the binary.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::Command;
+
+use testkit::cli::end;
+use testkit::eventually;
+use testkit::gateway::Gateway;
+use testkit::redis::Redis;
+use testkit::tls::Certificate;
+
+use super::{Desk, Said};
+
+#[test]
+fn a_balancer_that_keeps_idle_connections_longer_is_found() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    desk.examine(&["--idle-timeout-ms", "30000"]).has("host", "idle", "warn", "after 30 s");
+    desk.examine(&["--balancer-idle", "600s"]).has("host", "idle", "warn", "for 600 s");
+    let said = desk.examine(&["--balancer-idle", "10m", "--idle-timeout-ms", "620000"]);
+    assert_eq!(said.verdicts("host", "idle"), ["ok"], "{said:#?}");
+}
+
+#[tokio::test]
+async fn a_port_is_free_or_a_gateway_s_or_told() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    // Where no other test listens.
+    let taken = TcpListener::bind("127.0.0.2:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    desk.examine(&["--listen", &address]).has(
+        "host",
+        "ports",
+        "fail",
+        &format!("--listen {address} is taken"),
+    );
+    desk.examine(&["--ops-listen", &address]).has("host", "ports", "fail", "--ops-listen");
+    drop(taken);
+    assert!(desk.examine(&["--listen", &address]).verdicts("host", "ports").contains(&"ok"));
+    // TEST-NET-1 (RFC 5737): no machine has it.
+    desk.examine(&["--listen", "192.0.2.1:8080"]).has("host", "ports", "fail", "192.0.2.1");
+    desk.examine(&["--listen", &address, "--ops-listen", &address]).has(
+        "host",
+        "ports",
+        "fail",
+        "the same address",
+    );
+
+    let gateway = Gateway::start(&redis).await;
+    let [listen, ops] = [&gateway.url, &gateway.ops_url].map(|url| url.strip_prefix("http://").unwrap());
+    let said = desk.examine(&["--listen", listen, "--ops-listen", ops]);
+    assert_eq!(said.verdicts("host", "ports"), ["ok", "ok"], "{said:#?}");
+    said.has("host", "ports", "ok", "a gateway of version");
+    // Said once by itself, and once a second to the fleet.
+    eventually("the fleet has heard that it is ready", || async {
+        let said = desk.examine(&["--listen", listen, "--ops-listen", ops]);
+        (said.verdicts("fleet", "ready") == ["ok"] && said.verdicts("fleet", "alarms") == ["ok"])
+            .then_some(())
+    })
+    .await;
+    said.has("fleet", "binary", "ok", "the scripts of this binary");
+    // What it may open is its own limit, whatever this shell's is.
+    said.has("host", "files", "ok", "the gateway that runs here may open");
+    let said = desk.examine(&["--listen", listen, "--ops-listen", ops, "--connections-max", "10000000"]);
+    assert_eq!(said.verdicts("host", "files"), ["fail"], "{said:#?}");
+    assert_eq!(said.verdicts("fleet", "gateways"), ["ok"]);
+    assert_eq!(said.verdicts("fleet", "scripts"), ["ok"]);
+    // Exchanged they are no gateway's: neither listener answers as the other.
+    let said = desk.examine(&["--listen", ops, "--ops-listen", listen]);
+    said.has("host", "ports", "fail", "no gateway answers");
+}
+
+#[tokio::test]
+async fn a_gateway_with_tls_is_known_by_its_certificate_whoever_has_issued_it() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let (certificate, _) = Certificate::new();
+    let options = [certificate.options(""), certificate.options("ops-")].concat();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let gateway = Gateway::spawn(&redis, &options);
+    let [listen, ops] = [&gateway.url, &gateway.ops_url].map(|url| url.strip_prefix("http://").unwrap());
+    let desk = Desk::new(&redis);
+    let addresses = ["--listen", listen, "--ops-listen", ops];
+    let said = testkit::eventually("it is ready", || async {
+        let said = desk.examine(&[&addresses[..], &options].concat());
+        (said.verdicts("fleet", "ready") == ["ok"]).then_some(said)
+    })
+    .await;
+    assert_eq!(said.verdicts("host", "ports"), ["ok", "ok"], "{said:#?}");
+    assert_eq!(said.verdicts("fleet", "certificate"), [""; 0], "{said:#?}");
+    // The files of another gateway.
+    let (another, _) = Certificate::new();
+    let options = [another.options(""), another.options("ops-")].concat();
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let said = desk.examine(&[&addresses[..], &options].concat());
+    said.has("fleet", "certificate", "warn", "another certificate");
+}
+
+#[test]
+fn too_few_files_are_told() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    let limited = |files: &str, options: &[&str]| {
+        let bare = desk.command(options);
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--nofile={files}")).arg(bare.get_program()).args(bare.get_args());
+        bare.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+        Said::of(end(command))
+    };
+    limited("200:300", &[]).has("host", "files", "fail", "200 may be open at once (at most 300)");
+    assert_eq!(limited("300:300", &[]).verdicts("host", "files"), ["ok"]);
+    limited("300:300", &["--connections-max", "200"]).has("host", "files", "fail", "200 connections");
+    desk.examine(&["--limit-keys-max", "100000000", "--connections-max", "10000000"]);
+    // More threads than cores.
+    desk.examine(&["--workers", "1000"]).has("host", "workers", "warn", "1000 workers");
+}
+
+#[test]
+fn rules_and_dashboards_are_held_against_the_binary() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards");
+    let said = desk.examine(&["--dashboards", &ours.display().to_string()]);
+    assert_eq!(said.verdicts("dashboards", "metrics"), ["ok"], "{said:#?}");
+    let rules = desk.path("rules");
+    std::fs::create_dir(&rules).unwrap();
+    let rule = std::fs::read_to_string(ours.join("prometheus/rules/ledger.yml")).unwrap();
+    std::fs::write(
+        rules.join("ledger.yml"),
+        rule.replacen("launchgate_ledger_drift", "launchgate_ledger_drifts", 1),
+    )
+    .unwrap();
+    let said = desk.examine(&["--dashboards", &desk.arg("rules")]);
+    said.has("dashboards", "metrics", "fail", "launchgate_ledger_drifts is no metric of this binary");
+    assert_eq!(said.code, 1);
+    std::fs::remove_file(rules.join("ledger.yml")).unwrap();
+    desk.examine(&["--dashboards", &desk.arg("rules")]).has(
+        "dashboards",
+        "files",
+        "fail",
+        "asks for a metric",
+    );
+}

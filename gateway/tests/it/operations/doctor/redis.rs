@@ -1,0 +1,197 @@
+//! A real redis-server, set wrongly in each way that the doctor looks for.
+
+use std::process::Command;
+
+use testkit::cli::end;
+use testkit::definition::{open, small, with};
+use testkit::gateway::Gateway;
+use testkit::redis::Redis;
+
+use super::{Desk, Said};
+
+#[tokio::test]
+async fn every_setting_that_is_wrong_is_found_and_right_again_when_it_is_set_back() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    let set = |name: &str, value: &str| {
+        let mut conn = redis.connection();
+        redis::cmd("CONFIG").arg("SET").arg(name).arg(value).query::<()>(&mut conn).unwrap();
+    };
+    for (name, wrong, right, check, verdict, found) in [
+        ("appendfsync", "everysec", "always", "durability", "warn", "everysec"),
+        ("appendfsync", "no", "always", "durability", "fail", "appendfsync is no"),
+        ("maxmemory-policy", "allkeys-lru", "noeviction", "eviction", "fail", "allkeys-lru"),
+        ("maxmemory-policy", "volatile-ttl", "noeviction", "eviction", "fail", "volatile-ttl"),
+        ("maxmemory", "0", "256mb", "memory", "warn", "there is no maxmemory"),
+        ("maxmemory", "1000", "256mb", "memory", "fail", "maxmemory 1000 bytes"),
+        ("save", "3600 1", "", "snapshots", "warn", "3600 1"),
+        ("min-replicas-to-write", "1", "0", "writes", "fail", "0 replicas are near enough"),
+        ("timeout", "300", "0", "idle", "warn", "300"),
+        ("tcp-keepalive", "0", "300", "idle", "warn", "tcp-keepalive is 0"),
+        ("client-output-buffer-limit", "normal 1mb 0 0", "normal 0 0 0", "buffers", "warn", "1.0 MiB"),
+        ("maxclients", "20", "10000", "clients", "fail", "of 20"),
+        ("appendonly", "no", "yes", "durability", "fail", "appendonly is no"),
+    ] {
+        set(name, wrong);
+        let said = desk.examine(&[]);
+        // A script can't be loaded at the limit, either: two lines about one thing.
+        if name != "maxmemory" || wrong == "0" {
+            said.has("redis", check, verdict, found);
+        }
+        assert!(said.verdicts("redis", check).contains(&verdict), "{name} {wrong}: {said:#?}");
+        assert_eq!(said.code, i32::from(verdict == "fail"), "{name} {wrong}: {said:#?}");
+        set(name, right);
+        let todo_is_done = || !desk.examine(&[]).verdicts("redis", check).contains(&verdict);
+        // Turned on again, the append-only file is first written anew.
+        testkit::eventually(&format!("{name} is right again"), || async { todo_is_done().then_some(()) })
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_sale_that_is_too_large_for_its_redis_is_told_before_it_is_full() {
+    let redis = Redis::start_with(&["--maxmemory", "64mb"]);
+    let gateway = Gateway::start(&redis).await;
+    let of =
+        |stock: u64| with(with(small(), "/model/0/stock", stock.into()), "/stores/0/capacity", stock.into());
+    let desk = Desk::new(&redis);
+    for (stock, verdict) in [(1_000, "ok"), (100_000, "fail")] {
+        open(&gateway, &of(stock)).await;
+        let said = desk.examine(&[]);
+        said.has("redis", "memory", verdict, "maxmemory 64.0 MiB");
+    }
+    let endless = crate::operations::doctor::definition::without(small(), "/model/0", "stock");
+    let endless = crate::operations::doctor::definition::without(endless, "/stores/2", "capacity");
+    open(&gateway, &endless).await;
+    desk.examine(&[]).has("redis", "endless", "warn", "nobody can say");
+}
+
+#[test]
+fn a_user_that_may_not_look_or_run_scripts_is_told() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = |user: &str| Desk::at(&format!("{}?user={user}&pass=hunter2", redis.url()));
+    redis.run::<String>("ACL SETUSER blind on >hunter2 ~* &* +@all -config");
+    redis.run::<String>("ACL SETUSER weak on >hunter2 ~* &* +@all -evalsha -config");
+    redis.run::<String>("ACL SETUSER other on >another ~* &* +@all");
+    let said = desk("blind").examine(&[]);
+    said.has("redis", "settings", "warn", "CONFIG is forbidden");
+    assert_eq!(said.code, 0, "{said:#?}");
+    // What INFO tells is looked at all the same.
+    redis.run::<String>("CONFIG SET maxmemory-policy allkeys-lru");
+    desk("blind").examine(&[]).has("redis", "eviction", "fail", "allkeys-lru");
+    redis.run::<String>("CONFIG SET maxmemory-policy noeviction");
+    desk("weak").examine(&[]).has("redis", "scripts", "fail", "can't be run");
+    // A password that is wrong is not even a look; and it is not told to anybody.
+    let said = desk("other").examine(&[]);
+    assert_eq!(said.code, 3, "{said:#?}");
+    said.has("redis", "reach", "fail", "");
+    assert!(!format!("{said:?}").contains("hunter2"), "{said:?}");
+    // Who may look at Redis and not at the ledger.
+    redis.run::<String>("ACL SETUSER keyless on >hunter2 &* +@all");
+    let said = desk("keyless").examine(&[]);
+    assert_eq!(said.code, 3, "{said:#?}");
+    said.has("redis", "reach", "fail", "no permissions");
+    assert_eq!(said.verdicts("redis", "durability"), ["ok"], "{said:#?}");
+}
+
+#[test]
+fn a_replica_and_a_redis_with_keys_of_others_are_told() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    redis.run::<String>("SET cart:4711 x");
+    desk.examine(&[]).has("redis", "alone", "warn", "1 keys");
+    redis.run::<i64>("DEL cart:4711");
+    assert_eq!(desk.examine(&[]).verdicts("redis", "alone"), ["ok"]);
+    redis.run::<String>("REPLICAOF 127.0.0.1 1");
+    desk.examine(&[]).has("redis", "role", "fail", "a replica of 127.0.0.1");
+}
+
+#[test]
+fn one_of_a_cluster_is_told_by_what_it_is_and_not_only_as_out_of_reach() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("s");
+    // Of its bus, which it needs without a port, too.
+    let bus = std::net::TcpListener::bind("127.0.0.3:0").unwrap().local_addr().unwrap().port().to_string();
+    let options = ["--port", "0", "--cluster-port", &bus, "--cluster-enabled", "yes", "--unixsocket", "s"];
+    let mut command = Command::new("redis-server");
+    command.args(["--bind", "127.0.0.3"]);
+    command.args(options).args(["--maxmemory", "256mb", "--appendonly", "yes"]).current_dir(dir.path());
+    let mut server = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let url = format!("unix:{}", socket.display());
+    let start = std::time::Instant::now();
+    while redis::Client::open(url.as_str()).and_then(|client| client.get_connection()).is_err() {
+        assert!(start.elapsed() < testkit::PATIENCE, "redis-server does not answer");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let said = Desk::at(&url).examine(&[]);
+    server.kill().unwrap();
+    server.wait().unwrap();
+    assert_eq!(said.verdicts("redis", "role"), ["fail"], "{said:#?}");
+    assert!(said.found("redis", "role").contains("cluster"), "{said:#?}");
+    assert_eq!((said.code, said.verdicts("redis", "reach")), (3, vec!["fail"]), "{said:#?}");
+    assert_eq!(
+        said.verdicts("redis", "eviction"),
+        ["ok"],
+        "what it says of itself is still looked at: {said:#?}"
+    );
+}
+
+#[test]
+fn replicas_are_counted_and_needed_ones_missed() {
+    let primary = Redis::start_with(&["--maxmemory", "256mb", "--min-replicas-to-write", "1", "--port", "0"]);
+    let desk = Desk::new(&primary);
+    desk.examine(&[]).has("redis", "writes", "fail", "0 replicas");
+}
+
+#[test]
+fn a_redis_that_stands_still_is_told_by_what_it_notes_itself() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb", "--enable-debug-command", "yes"]);
+    let desk = Desk::new(&redis);
+    // It notes nothing unless it is told to.
+    assert_eq!(desk.examine(&[]).verdicts("redis", "slow"), [""; 0]);
+    redis.run::<String>("CONFIG SET latency-monitor-threshold 100");
+    redis.run::<String>("DEBUG SLEEP 0.15");
+    desk.examine(&[]).has("redis", "slow", "warn", "command ");
+}
+
+#[test]
+fn a_clock_that_goes_wrong_is_told() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    let at = |offset: &str| {
+        let bare = desk.command(&[]);
+        let mut command = Command::new("faketime");
+        command.args(["-f", offset]).arg(bare.get_program()).args(bare.get_args());
+        bare.get_envs().filter(|(_, value)| value.is_none()).for_each(|(name, _)| {
+            command.env_remove(name);
+        });
+        Said::of(end(command))
+    };
+    at("-1h").has("redis", "clock", "fail", "ahead of");
+    at("+10s").has("redis", "clock", "fail", "behind");
+    at("+1s").has("redis", "clock", "warn", "behind");
+    assert_eq!(at("+0s").verdicts("redis", "clock"), ["ok"]);
+}
+
+#[tokio::test]
+async fn without_redis_all_else_is_still_looked_at() {
+    let desk = Desk::at("unix:/nowhere/redis.sock");
+    desk.write("weak", "maja aaaaaaaaaaaaaaaaaaaa\n", 0o644);
+    let weak = desk.arg("weak");
+    let said = desk.examine(&["--ops-token-file", &weak]);
+    assert_eq!(said.code, 3, "{said:#?}");
+    assert!(said.err.contains("out of reach"), "{said:?}");
+    said.has("redis", "reach", "fail", "");
+    said.has("keys", "ops", "warn", "maja");
+    said.has("keys", "files", "warn", "mode 644");
+    assert_eq!(said.verdicts("host", "workers"), ["ok"]);
+    // One that stalls is given up.
+    let redis = Redis::start();
+    let proxy = testkit::link::Link::to(&redis);
+    proxy.set(testkit::link::Fault::Stall);
+    let url = proxy.url().to_owned();
+    let impatient = ["--redis-answer-timeout-ms", "200", "--redis-connect-timeout-ms", "200"];
+    let said = tokio::task::spawn_blocking(move || Desk::at(&url).examine(&impatient));
+    let said = said.await.unwrap();
+    assert_eq!(said.code, 3, "{said:#?}");
+}

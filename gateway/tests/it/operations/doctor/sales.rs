@@ -1,0 +1,171 @@
+//! Sales in the ledger, the gateways that serve them, and what the brake was left at.
+
+use serde_json::json;
+use testkit::cli::run;
+use testkit::definition::{apply, open, small, white, with};
+use testkit::eventually;
+use testkit::gateway::Gateway;
+use testkit::redis::Redis;
+
+use super::{Desk, Said};
+
+/// The doctor beside a gateway that runs.
+fn beside(desk: &Desk, gateway: &Gateway, more: &[&str]) -> Said {
+    let [listen, ops] = [&gateway.url, &gateway.ops_url].map(|url| url.strip_prefix("http://").unwrap());
+    desk.examine(&[&["--listen", listen, "--ops-listen", ops], more].concat())
+}
+
+#[tokio::test]
+async fn levers_leftovers_drift_and_sales_that_are_not_there_are_told() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let desk = Desk::new(&redis);
+    desk.examine(&["--sale", "smal"]).has("sale smal", "ledger", "fail", "no such sale");
+    let said = beside(&desk, &gateway, &[]);
+    said.has("sale small", "memory", "ok", "knows it, at sequence 1");
+    for (lever, undo, found) in [("pause", "resume", "it is paused"), ("freeze", "unfreeze", "it is frozen")]
+    {
+        assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
+        desk.examine(&["--sale", "small"]).has("sale small", "levers", "warn", found);
+        assert_eq!(gateway.lever(undo, &json!({})).await.status, 200);
+    }
+    assert_eq!(desk.examine(&[]).verdicts("sale small", "levers"), ["ok"]);
+    // A reservation is what it is for, once it is open; before that it is left from something else.
+    assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
+    desk.examine(&[]).has("sale small", "reservations", "ok", "1 held");
+    redis.run::<i64>("HSET lg:{small}:state opens 4000000000000");
+    desk.examine(&[]).has("sale small", "reservations", "warn", "before it opens");
+    redis.run::<i64>("HSET lg:{small}:state opens 1767225600000");
+    // A counter that somebody touched.
+    redis.run::<i64>("HINCRBY lg:{small}:stock model:white 1");
+    desk.examine(&[]).has("sale small", "audit", "fail", "model:white drifts by 1");
+    // The gateway sees it as well, and says so.
+    eventually("its alarm is told", || async {
+        (desk.examine(&[]).verdicts("fleet", "alarms") == ["fail"]).then_some(())
+    })
+    .await;
+    redis.run::<i64>("HINCRBY lg:{small}:stock model:white -1");
+    assert_eq!(desk.examine(&[]).verdicts("sale small", "audit"), ["ok"]);
+    // A key of another type.
+    redis.run::<String>("RENAME lg:{small}:records kept");
+    redis.run::<String>("SET lg:{small}:records x");
+    let said = desk.examine(&[]);
+    assert!(said.verdicts("sale small", "audit").contains(&"fail"), "{said:#?}");
+    redis.run::<String>("RENAME kept lg:{small}:records");
+    // A sale that is over is nobody's next launch, unless it is asked for.
+    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
+    assert_eq!(desk.examine(&[]).verdicts("sale small", "levers"), [""; 0]);
+    desk.examine(&["--sale", "small"]).has("sale small", "levers", "fail", "closed, for good");
+}
+
+#[tokio::test]
+async fn a_restarted_redis_and_a_gateway_at_another_are_told() {
+    let mut redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let mut gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let desk = Desk::new(&redis);
+    // The gateway that runs here is at another Redis.
+    let elsewhere = Redis::start_with(&["--maxmemory", "256mb"]);
+    let other = Gateway::start(&elsewhere).await;
+    beside(&desk, &other, &["--sale", "small"]).has("sale small", "memory", "fail", "does not know it");
+    gateway.kill();
+    redis.kill();
+    redis.start_again().unwrap();
+    eventually("its last word is too old", || async {
+        (desk.examine(&[]).found("fleet", "gateways") == "none runs yet").then_some(())
+    })
+    .await;
+    desk.examine(&[]).has("sale small", "epoch", "warn", "Redis was restarted");
+    let gateway = Gateway::start(&redis).await;
+    eventually("it is taken in", || async {
+        let said = beside(&desk, &gateway, &[]);
+        (said.verdicts("sale small", "epoch").is_empty() && said.verdicts("sale small", "memory") == ["ok"])
+            .then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn gateways_of_another_version_and_scripts_that_are_not_there_are_told() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let gateway = Gateway::start(&redis).await;
+    let desk = Desk::new(&redis);
+    let said = beside(&desk, &gateway, &[]);
+    said.has("fleet", "gateways", "ok", gateway.url.strip_prefix("http://").unwrap());
+    said.has("fleet", "scripts", "ok", "are in Redis");
+    let word = || {
+        let report = json!({"listen": "10.0.0.9:8080", "version": "0.0.1"});
+        let now = jiff::Timestamp::now().as_millisecond();
+        let mut command = redis::cmd("HSET");
+        command.arg("lg:fleet").arg("old").arg(format!("{now} {report}"));
+        command.query::<i64>(&mut redis.connection()).unwrap();
+    };
+    // It is heard for 5 s, and the doctor may be slower.
+    eventually("its word is heard", || async {
+        word();
+        let said = desk.examine(&[]);
+        let is_heard = said.verdicts("fleet", "gateways") == ["fail"];
+        is_heard.then(|| said.has("fleet", "gateways", "fail", "\"10.0.0.9:8080\" (0.0.1)"))
+    })
+    .await;
+    redis.run::<i64>("HDEL lg:fleet old");
+    // The scripts are gone, and so is the gateway, whose connections call one twice a second and load it again.
+    drop(gateway);
+    redis.run::<String>("SCRIPT FLUSH");
+    desk.examine(&[]).has("fleet", "scripts", "fail", "0 of the");
+    // The doctor itself has called two meanwhile.
+    desk.examine(&[]).has("fleet", "scripts", "warn", "2 of the");
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_not_ready_is_told_with_its_reason() {
+    let mut away = Redis::start();
+    let gateway = Gateway::start(&away).await;
+    away.kill();
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let desk = Desk::new(&redis);
+    eventually("it is not ready", || async {
+        let said = beside(&desk, &gateway, &[]);
+        (said.verdicts("fleet", "ready") == ["fail"])
+            .then(|| said.has("fleet", "ready", "fail", "can't reach Redis"))
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_brake_was_left_at_is_told() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let url = redis.url();
+    let desk = Desk::new(&redis);
+    assert_eq!(desk.examine(&[]).verdicts("fleet", "limits"), ["ok"]);
+    desk.examine(&["--limit-buyer", "off"]).has("fleet", "limits", "warn", "nothing limits buyer");
+    let set = |rate: &str| {
+        let done = run(&["limits", "set", rate, "--reason", "a rehearsal", "--redis", &url]);
+        assert_eq!(done.code, 0, "{done:?}");
+    };
+    set("address=off");
+    desk.examine(&[]).has("fleet", "limits", "warn", "a rehearsal");
+    set("address=default");
+    assert_eq!(desk.examine(&[]).verdicts("fleet", "limits"), ["ok"]);
+    redis.run::<i64>("HSET lg:limits buyer many");
+    desk.examine(&[]).has("fleet", "limits", "fail", "\"many\"");
+}
+
+#[tokio::test]
+async fn all_sales_that_are_to_come_are_looked_at_unless_some_are_named() {
+    let redis = Redis::start_with(&["--maxmemory", "256mb"]);
+    let gateway = Gateway::start(&redis).await;
+    for id in ["one", "two", "three"] {
+        assert_eq!(apply(&gateway, &with(small(), "/sale/id", json!(id))).await.status, 200);
+    }
+    let desk = Desk::new(&redis);
+    let looked_at = |options: &[&str]| {
+        let said = desk.examine(options);
+        ["one", "two", "three"].map(|id| said.verdicts(&format!("sale {id}"), "audit").len())
+    };
+    assert_eq!(looked_at(&[]), [1, 1, 1]);
+    assert_eq!(looked_at(&["--sale", "two"]), [0, 1, 0]);
+    assert_eq!(looked_at(&["--sale", "two", "--sale", "one"]), [1, 1, 0]);
+    assert_eq!(looked_at(&["--sale", "two,three"]), [0, 1, 1]);
+}

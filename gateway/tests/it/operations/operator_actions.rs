@@ -1,0 +1,264 @@
+//! Levers by hand: what each does is said before it is done, at a terminal it has to be confirmed, and who and why is written down.
+
+use gateway::domain::lever::effects;
+use gateway::fleet::{LimitChange, set_limits};
+use gateway::manage::admin::By;
+use reqwest::Method;
+use serde_json::{Value, json};
+use testkit::check::{balanced, refused};
+use testkit::cli::run;
+use testkit::definition::{open, small, white, with};
+use testkit::gateway::{Gateway, binary};
+use testkit::redis::Redis;
+use testkit::terminal::Terminal;
+
+use crate::contract::admin::{SALE, journal};
+use crate::contract::cli::{TOML, ended, files, text};
+
+/// The levers with all they need, each with the word that confirms it.
+const LEVERS: [(&str, &[&str], &str); 7] = [
+    ("pause", &["sale", "pause", "small"], "small"),
+    ("resume", &["sale", "resume", "small"], "small"),
+    ("freeze", &["sale", "freeze", "small"], "small"),
+    ("unfreeze", &["sale", "unfreeze", "small"], "small"),
+    ("restock", &["sale", "restock", "small", "model:white", "70", "--was", "60"], "small"),
+    ("limits", &["limits", "set", "buyer=7:7"], "limits"),
+    ("close", &["sale", "close", "small"], "small"),
+];
+
+fn effect(lever: &str) -> &'static str {
+    effects().into_iter().find(|(word, _)| *word == lever).unwrap().1
+}
+
+/// The latest entries of the journal and of the limits' log.
+async fn written(gateway: &Gateway) -> (Value, Value) {
+    let log = gateway.ops_get("/admin/v1/limits/log").await;
+    assert_eq!(log.status, 200, "{}", log.text);
+    let last = log.json["entries"].as_array().unwrap().last().cloned().unwrap_or_default();
+    (journal(gateway).await.pop().unwrap(), last)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_every_lever_says_what_it_does_asks_why_and_needs_a_typed_word() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let url = redis.url();
+    for (lever, args, word) in LEVERS {
+        let args = [args, &["--redis", &url]].concat();
+        let before = written(&gateway).await;
+        // Who types something else, or nothing, has done nothing.
+        for typed in ["yes", "", if word == "small" { "limits" } else { "small" }] {
+            let mut terminal = Terminal::start(&args);
+            terminal.expect(effect(lever));
+            terminal.expect("Why? It is written down with your name, cli:maja: ");
+            terminal.types("a slip");
+            terminal.expect(&format!("Type {word} to do it, anything else to leave it: "));
+            terminal.types(typed);
+            assert_eq!(terminal.end(), 1, "{lever}: {}", terminal.seen);
+            assert!(terminal.seen.contains("nothing was done"), "{}", terminal.seen);
+        }
+        assert_eq!(written(&gateway).await, before, "{lever}");
+
+        let mut terminal = Terminal::start(&args);
+        if word == "small" {
+            terminal.expect("Small, ");
+            terminal.expect("0 reservations are held, 0 confirmed");
+        }
+        terminal.expect(effect(lever));
+        terminal.expect("Why?");
+        terminal.types(&format!("because of {lever}"));
+        terminal.expect(&format!("Type {word}"));
+        terminal.types(word);
+        assert_eq!(terminal.end(), 0, "{lever}: {}", terminal.seen);
+        let (of_sale, of_limits) = written(&gateway).await;
+        let entry = if word == "small" { &of_sale } else { &of_limits };
+        assert_eq!(
+            (&entry["who"], &entry["reason"]),
+            (&json!("cli:maja"), &json!(format!("because of {lever}")))
+        );
+        if word == "small" {
+            assert_eq!(entry["kind"], lever);
+        } else {
+            assert_eq!(entry["changes"], json!([{"policy": "buyer", "was": null, "set": "7:7"}]));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn at_a_terminal_what_is_given_is_not_asked_for_and_a_slip_is_told_before_anything_is() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let url = redis.url();
+    let before = balanced(&gateway).await;
+    // No such sale: nobody is asked anything.
+    let mut terminal = Terminal::start(&["sale", "close", "smal", "--redis", &url]);
+    assert_eq!(terminal.end(), 2, "{}", terminal.seen);
+    assert!(terminal.seen.contains("no such sale") && !terminal.seen.contains("Why?"), "{}", terminal.seen);
+    // The word of another.
+    let mut terminal = Terminal::start(&["sale", "close", "small", "--confirm", "big", "--redis", &url]);
+    assert_eq!(terminal.end(), 2, "{}", terminal.seen);
+    assert_eq!(balanced(&gateway).await, before);
+
+    let mut terminal = Terminal::start(&["sale", "pause", "small", "--reason", "a fire", "--redis", &url]);
+    terminal.expect("Type small");
+    assert!(!terminal.seen.contains("Why?"), "{}", terminal.seen);
+    terminal.types("small");
+    assert_eq!(terminal.end(), 0, "{}", terminal.seen);
+    let done = ["sale", "resume", "small", "--confirm", "small", "--redis", &url];
+    let mut terminal = Terminal::start(&done);
+    assert_eq!(terminal.end(), 0, "{}", terminal.seen);
+    assert!(terminal.seen.contains(effect("resume")), "{}", terminal.seen);
+    let told: Vec<_> = journal(&gateway)
+        .await
+        .iter()
+        .rev()
+        .take(2)
+        .map(|l| (l["kind"].clone(), l["reason"].clone()))
+        .collect();
+    assert_eq!(told, [(json!("resume"), Value::Null), (json!("pause"), json!("a fire"))]);
+}
+
+#[tokio::test]
+async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    open(&gateway, &small()).await;
+    let url = redis.url();
+    for (lever, args, word) in LEVERS {
+        let pull = |more: &[&str]| run(&[args, more, &["--redis", &url]].concat());
+        let before = written(&gateway).await;
+        ended(&pull(&["--confirm", "another"]), 2, "", "nothing was done");
+        ended(&pull(&["--reason", &"x".repeat(501)]), 2, "", "500");
+        assert_eq!(written(&gateway).await, before, "{lever}");
+        let done = pull(&["--confirm", word, "--reason", "a script"]);
+        ended(&done, 0, "", effect(lever));
+        // What is said does not get into what is answered.
+        assert!(done.json().is_object());
+        ended(&pull(&[]), 0, "", effect(lever));
+    }
+    // Also from the environment, as all there is.
+    let mut command = binary();
+    command.args(["sale", "pause", "small", "--redis", &url]).env("LAUNCHGATE_CONFIRM", "another");
+    ended(&testkit::cli::end(command), 2, "", "another");
+    assert_eq!(gateway.reserve("alice", "k", &white()).await.problem(), "sale-closed");
+}
+
+#[tokio::test]
+async fn a_definition_is_applied_by_somebody_for_a_reason() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    let dir = files(TOML);
+    let file = text(dir.path(), "sale.toml");
+    let url = redis.url();
+    ended(&run(&["sale", "apply", &file, "--reason", "the first", "--redis", &url]), 0, "created", "");
+    ended(&run(&["sale", "apply", &file, "--reason", &"x".repeat(501), "--redis", &url]), 2, "", "500");
+    let put = gateway.ops(Method::PUT, SALE, &with(small(), "/sale/name", json!("Better"))).await;
+    assert_eq!(put.status, 200, "{}", put.text);
+    let told = journal(&gateway).await;
+    let told: Vec<_> = told.iter().map(|line| [&line["kind"], &line["reason"]]).collect();
+    assert_eq!(json!(told), json!([["define", "the first"], ["define", null]]));
+    let who = |line: &Value| line["who"].as_str().unwrap().to_owned();
+    let told: Vec<String> = journal(&gateway).await.iter().map(who).collect();
+    assert!(told[0].starts_with("cli:") && told[1] == "ops", "{told:?}");
+}
+
+#[tokio::test]
+async fn what_was_done_to_the_limits_can_be_read_back() {
+    let redis = Redis::start();
+    let gateway = Gateway::start(&redis).await;
+    let url = redis.url();
+    let log = async |query: &str| gateway.ops_get(&format!("/admin/v1/limits/log{query}")).await;
+    assert_eq!(log("").await.json, json!({"entries": []}));
+    let patch = async |body: Value| gateway.ops(Method::PATCH, "/admin/v1/limits", &body).await.status;
+    assert_eq!(patch(json!({"buyer": "1:2", "sale": "off", "reason": "bots"})).await, 200);
+    ended(&run(&["limits", "set", "buyer=3:4", "--redis", &url]), 0, "", "");
+    assert_eq!(patch(json!({"buyer": null, "sale": null, "reason": "over"})).await, 200);
+    // What is refused, or changes nothing, was not done.
+    assert_eq!(patch(json!({"buyer": "fast"})).await, 400);
+    assert_eq!(patch(json!({"reason": "nothing"})).await, 200);
+
+    let entries = log("").await.json["entries"].clone();
+    let without_time: Vec<Value> = entries
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| {
+            assert!(entry["at"].as_str().unwrap().ends_with('Z'));
+            json!([entry["revision"], entry["reason"], entry["changes"]])
+        })
+        .collect();
+    let change = |policy: &str, was: Value, set: Value| json!({"policy": policy, "was": was, "set": set});
+    assert_eq!(
+        without_time,
+        [
+            json!([
+                1,
+                "bots",
+                [change("buyer", json!(null), json!("1:2")), change("sale", json!(null), json!("off"))]
+            ]),
+            json!([2, null, [change("buyer", json!("1:2"), json!("3:4"))]]),
+            json!([
+                3,
+                "over",
+                [change("buyer", json!("3:4"), json!(null)), change("sale", json!("off"), json!(null))]
+            ]),
+        ]
+    );
+    let who = |n: usize| entries[n]["who"].as_str().unwrap();
+    assert_eq!((who(0), who(2)), ("ops", "ops"));
+    assert!(who(1).starts_with("cli:"), "{}", who(1));
+    assert_eq!(log("?limit=1").await.json["entries"], json!([entries[2]]));
+    for wrong in ["?limit=0", "?limit=1001", "?limit=x", "?from=1"] {
+        refused(&log(wrong).await, 400, "invalid-request", &[]);
+    }
+    let post = gateway.ops(Method::POST, "/admin/v1/limits/log", &json!({})).await;
+    refused(&post, 405, "method-not-allowed", &[]);
+    // The command line reads the same.
+    let lines = |args: &[&str]| run(&[&["limits", "log", "--redis", &url], args].concat());
+    assert_eq!(json!(lines(&[]).lines()), entries);
+    assert_eq!(lines(&["--limit", "2"]).lines(), entries.as_array().unwrap()[1..]);
+    for wrong in ["0", "1001", "many"] {
+        ended(&lines(&["--limit", wrong]), 2, "", "1000");
+    }
+    // An entry that somebody else wrote is damage, and told.
+    redis.run::<String>("XADD {lg:limits}:log * who me");
+    assert_eq!(log("").await.status, 503);
+    ended(&lines(&[]), 3, "", "{lg:limits}:log");
+}
+
+#[tokio::test]
+async fn the_log_of_the_limits_does_not_grow_and_nothing_is_set_without_it() {
+    // Synced each second: a thousand sets are not what `always` is for.
+    let redis = Redis::start_with(&["--appendfsync", "everysec"]);
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut conn = client.get_multiplexed_async_connection().await.unwrap();
+    let mut change = LimitChange::default();
+    change.add("buyer", "1:1").unwrap();
+    let by = By { who: "me".into(), reason: None };
+    for _ in 0..1_002 {
+        set_limits(&mut conn, &change, &by).await.unwrap().unwrap();
+    }
+    let url = redis.url();
+    let log = run(&["limits", "log", "--redis", &url]).lines();
+    let revisions: Vec<_> = log.iter().map(|entry| entry["revision"].as_u64().unwrap()).collect();
+    assert_eq!(revisions, (3..=1_002).collect::<Vec<_>>());
+
+    // A key that is something else: refused, told by name, and nothing is half done.
+    let before = redis.run::<Vec<String>>("HGETALL lg:limits");
+    redis.run::<i64>("DEL {lg:limits}:log");
+    redis.run::<String>("SET {lg:limits}:log x");
+    let set = ["limits", "set", "sale=5:5", "--redis", &url];
+    ended(&run(&set), 3, "", "{lg:limits}:log is a string");
+    assert_eq!(redis.run::<Vec<String>>("HGETALL lg:limits"), before);
+    redis.run::<i64>("DEL {lg:limits}:log");
+    redis.run::<i64>("HSET lg:limits revision many");
+    ended(&run(&set), 3, "", "lg:limits has no number in revision");
+    redis.run::<i64>("DEL lg:limits");
+    redis.run::<String>("SET lg:limits x");
+    ended(&run(&set), 3, "", "lg:limits is a string");
+    assert_eq!(redis.run::<i64>("XLEN {lg:limits}:log"), 0);
+    redis.run::<i64>("DEL lg:limits");
+    ended(&run(&set), 0, "\"revision\": 1", "");
+}

@@ -1,0 +1,217 @@
+//! What must be so before anything is acknowledged: its winner is known here, and the Redis that says it serves the sale.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+
+use futures_util::future::join;
+use gateway::domain::decision::Decision;
+use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
+use gateway::fleet::hearsay::Hearsay;
+use gateway::manage::admin::Lever;
+use gateway::recovery::heal::{Fence, Healer};
+use gateway::reserve::changes::{self, Amendment, By, Change};
+use testkit::redis::Redis;
+
+use crate::model::crash::Past;
+use crate::model::link::Fault;
+use crate::model::sale::Clocks;
+use crate::model::world::{Gate, Ledger, ops};
+use crate::model::{START, World, simple, tap};
+use crate::recovery::replaced::applied;
+
+/// Whoever learns the sequence of a batch, and then asks the read model for a refusal, must find its winners there.
+#[test]
+fn winners_are_known_here_before_their_sequence_is() {
+    const ROUNDS: u64 = 2_000;
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        ledger.set_time(START).await;
+        let mut definition = simple(&sale);
+        definition.models[0].stock = None;
+        definition.stores[0].capacity = None;
+        ledger.apply(&definition).await;
+        // It reads no journal: what it knows of buyers it has from its own answers.
+        let gate = ledger.gate(0, &sale).await;
+        let buyers: Vec<&'static str> = (0..ROUNDS).map(|n| &*format!("buyer-{n}").leak()).collect();
+        let marks: Vec<u64> = buyers.iter().map(|buyer| BuyerHash::new(&sale, buyer).mark()).collect();
+        let (over, early) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let watching = {
+            let (sale, marks) = (gate.sale.clone(), marks.clone());
+            let (over, early, first) = (over.clone(), early.clone(), sale.known() + 1);
+            std::thread::spawn(move || {
+                let mut next = 0;
+                while !over.load(SeqCst) && next < marks.len() {
+                    // The winner of each round makes one change.
+                    if sale.known() >= first + next as u64 {
+                        early.fetch_add(u64::from(!sale.may_have_won(marks[next])), SeqCst);
+                        next += 1;
+                    }
+                    std::hint::spin_loop();
+                }
+            })
+        };
+        for (buyer, mark) in buyers.iter().zip(&marks) {
+            let decision = gate.reserve(&[tap(buyer, "k")], false).await.remove(0);
+            assert!(matches!(decision, Decision::Won(..)), "{decision:?}");
+            assert!(gate.sale.may_have_won(*mark), "{buyer} was acknowledged and is not known here");
+        }
+        over.store(true, SeqCst);
+        watching.join().unwrap();
+        assert_eq!(early.load(SeqCst), 0, "sequences that were known before their winners");
+    });
+}
+
+/// Also if another gateway made it: the read model must not refuse the next tap of a buyer who has just seen one.
+#[test]
+fn a_buyer_who_was_shown_a_reservation_counts_as_a_buyer_who_has_one() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, sale) = applied(&world).await;
+        let (here, elsewhere) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
+        let mark = BuyerHash::new(&sale, "ada").mark();
+        assert!(matches!(elsewhere.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
+        assert!(!here.sale.may_have_won(mark), "it reads no journal");
+        assert!(matches!(here.reserve(&[tap("ada", "k")], false).await[..], [Decision::Replayed(..)]));
+        assert!(here.sale.may_have_won(mark));
+    });
+}
+
+/// What a gateway answers to a call of each kind that Redis has carried out, or answered.
+async fn every_call(gate: &Gate, ledger: &Ledger, new: &'static str) -> Vec<(&'static str, bool)> {
+    let (lane, sale) = (&gate.lane, &gate.sale);
+    let (ada, part) = (reservation_id(&sale.id, "ada", "k"), buyer_part(&sale.id, "ada"));
+    let nobody = reservation_id(&sale.id, "nobody", "k");
+    let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
+    let is_silent = |change: &Change| matches!(change, Change::Unknown | Change::NotTaken(_));
+    let taps = gate.reserve(&[tap(new, "k"), tap("ada", "k"), tap("ada", "other")], false).await;
+    let taps = taps.iter().all(|d| matches!(d, Decision::Unknown | Decision::NotTaken(_)));
+    vec![
+        ("taps", taps),
+        ("read", changes::read(lane, sale, &part).await.is_err()),
+        ("read of who has none", changes::read(lane, sale, &buyer_part(&sale.id, "nobody")).await.is_err()),
+        ("get", is_silent(&changes::get(lane, sale, &ada, By::Service).await)),
+        ("confirm of none", is_silent(&changes::confirm(lane, sale, &nobody, "pay", 1).await)),
+        ("confirm at another version", is_silent(&changes::confirm(lane, sale, &ada, "pay", 9).await)),
+        ("amend", is_silent(&changes::amend(lane, sale, &ada, By::Service, &wanted).await)),
+        ("confirm", is_silent(&changes::confirm(lane, sale, &ada, "pay", 1).await)),
+        ("cancel", is_silent(&changes::cancel(lane, sale, &ada, By::Service).await)),
+        ("pause", ledger.admin_of(gate).pull(&sale.id, Lever::Pause, &ops()).await.is_err()),
+        ("resume", ledger.admin_of(gate).pull(&sale.id, Lever::Resume, &ops()).await.is_err()),
+    ]
+}
+
+/// Two primaries: the former one still answers as ever, and has no mark of what this gateway has reported at the new one.
+#[test]
+fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
+    let world = World::start();
+    let former = world.ledger.clone();
+    let other = Redis::start_with(&["--appendonly", "no", "--appendfsync", "no"]);
+    world.run(async move {
+        let new = Ledger::new(&other.url()).await;
+        let sale = former.fresh();
+        for ledger in [&*former, &new] {
+            ledger.set_time(START).await;
+        }
+        former.apply(&simple(&sale)).await;
+        let gate = former.gate(0, &sale).await;
+        gate.reserve(&[tap("ada", "k")], false).await;
+        for key in gate.sale.keys.all() {
+            if let Some(dump) = former.command::<Option<Vec<u8>>>(&["DUMP", key]).await {
+                new.restore(key, &dump).await;
+            }
+        }
+        let known = gate.sale.known();
+
+        let healer = Healer {
+            pool: new.pool.clone(),
+            scripts: new.scripts.clone(),
+            hearsay: Arc::new(Hearsay::new("here".into())),
+            told_survives: false,
+        };
+        let (lane, live) = (new.lanes[0].clone(), new.lanes[0].live().unwrap());
+        let was = gate.lane.live().unwrap().run_id;
+        let heal = async |with: &[&str]| {
+            let here = [healer.hearsay.id()];
+            let lived = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
+            let mut fence = Fence::new(&was, &live.run_id, lived.collect::<BTreeMap<_, _>>());
+            healer.heal(&lane, &live, &gate.sale, &mut fence).await
+        };
+        let silent = async |new: &'static str| {
+            for (call, is_silent) in every_call(&gate, &former, new).await {
+                assert!(is_silent, "{call} was acknowledged by the former primary");
+            }
+            assert_eq!(gate.sale.known(), known, "its sequences are acknowledged by nobody");
+        };
+        // It has reported, and another gateway is waited for: nothing is acknowledged by any Redis.
+        assert!(heal(&["another"]).await.is_err());
+        silent("bob").await;
+        // The new one has adopted the sale: nothing that the former one says.
+        assert_eq!(heal(&[]).await, Ok(()));
+        silent("cyd").await;
+        // It has carried out each call: what nothing was acknowledged of.
+        let page = former.audit(&sale).await;
+        assert_eq!((page.reservations.held, page.reservations.cancelled), (3, 1));
+    });
+}
+
+/// After a failover the gateway that showed a change may be the only one that has it.
+#[test]
+fn what_was_only_shown_here_is_replayed_from_here() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, sale) = applied(&world).await;
+        let mut past = Past::new(&ledger, 1);
+        past.note(&ledger, &sale, Clocks::default(), false).await;
+        let (here, elsewhere) = (ledger.gate(0, &sale).await, ledger.gate(1, &sale).await);
+        let taps = [tap("ada", "k"), tap("bob", "k")];
+        elsewhere.reserve(&taps[..1], false).await;
+        elsewhere.reserve(&taps[1..], false).await;
+        // One to a tap, one in a list.
+        assert!(matches!(here.reserve(&taps[..1], false).await[..], [Decision::Replayed(..)]));
+        let list = changes::read(&here.lane, &here.sale, &buyer_part(&sale, "bob")).await;
+        assert_eq!(list.map(|(list, _)| list.len()), Ok(1));
+        past.crash(&ledger, std::slice::from_ref(&here), 0).await;
+        assert_eq!(ledger.audit(&sale).await.reservations.held, 2);
+        let again = here.reserve(&taps, false).await;
+        assert!(again.iter().all(|again| matches!(again, Decision::Replayed(..))), "{again:?}");
+    });
+}
+
+/// Sentinels, or a cluster, name another primary while a call is on its way.
+#[test]
+fn an_answer_that_comes_after_another_primary_was_named_is_not_acknowledged() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        ledger.set_time(START).await;
+        ledger.apply(&simple(&sale)).await;
+        let gate = ledger.gate(0, &sale).await;
+        gate.reserve(&[tap("ada", "k")], false).await;
+        let (ada, part) = (reservation_id(&sale, "ada", "k"), buyer_part(&sale, "ada"));
+        let moves = async || {
+            gate.link.held().await;
+            gate.link.another_is_primary();
+            gate.link.let_go().await;
+        };
+        gate.link.arm(Fault::AnswerLate, 0);
+        let (taps, ()) = join(gate.reserve(&[tap("bob", "k")], false), moves()).await;
+        assert_eq!(taps, [Decision::Unknown]);
+        gate.connected().await;
+        gate.link.arm(Fault::AnswerLate, 0);
+        let (change, ()) = join(changes::confirm(&gate.lane, &gate.sale, &ada, "pay", 1), moves()).await;
+        assert_eq!(change, Change::Unknown);
+        gate.connected().await;
+        gate.link.arm(Fault::AnswerLate, 0);
+        let (list, ()) = join(changes::read(&gate.lane, &gate.sale, &part), moves()).await;
+        assert!(list.is_err(), "{list:?}");
+        gate.connected().await;
+        // Each was done, and asking again at the one that serves the sale says so.
+        assert!(matches!(&gate.reserve(&[tap("bob", "k")], false).await[..], [Decision::Replayed(..)]));
+        let again = changes::confirm(&gate.lane, &gate.sale, &ada, "pay", 1).await;
+        assert!(matches!(again, Change::Done(..)), "{again:?}");
+    });
+}

@@ -1,0 +1,199 @@
+//! What a gateway counts of confirmed stock is exact to the unit, also if it starts in the middle of everything.
+
+use std::cell::{Cell, RefCell};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use gateway::domain::definition::Package;
+use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::manage::audit::{Report, Verdict};
+use gateway::projection::memory::Memory;
+use gateway::reserve::changes::{self, Amendment, By, Change};
+use gateway::store::scripts::Script;
+use testkit::eventually;
+
+use crate::model::world::{Gate, Ledger};
+use crate::model::{START, Tap, World, simple};
+
+/// Buyers before the storm: their records are read in several steps.
+const BEFORE: usize = 3_000;
+const ROUNDS: usize = 8;
+/// Changes of a round, and how many of them are under way at the same time.
+const CHANGES: usize = 400;
+const AT_ONCE: usize = 8;
+
+/// All that a storm needs.
+struct Storm<'a> {
+    ledger: &'a Ledger,
+    gate: Gate,
+    /// Ids of all reservations so far, with their buyers.
+    made: RefCell<Vec<(String, &'static str)>>,
+    buyers: Cell<usize>,
+    now: Cell<i64>,
+}
+
+impl Storm<'_> {
+    fn taps(&self, count: usize) -> Vec<Tap> {
+        let first = self.buyers.replace(self.buyers.get() + count);
+        let tap = |n: usize| Tap {
+            buyer: format!("buyer-{n}").leak(),
+            key: "k",
+            model: if n.is_multiple_of(3) { "m2" } else { "m1" },
+            packages: if n.is_multiple_of(2) { vec!["p2"] } else { Vec::new() },
+            store: "s1",
+            partial: false,
+        };
+        (first..first + count).map(tap).collect()
+    }
+
+    async fn reserve(&self, count: usize) {
+        let taps = self.taps(count);
+        self.gate.reserve(&taps, false).await;
+        let id = |tap: &Tap| (reservation_id(&self.gate.sale.id, tap.buyer, tap.key), tap.buyer);
+        self.made.borrow_mut().extend(taps.iter().map(id));
+    }
+
+    fn any(&self) -> (String, &'static str) {
+        let made = self.made.borrow();
+        made[fastrand::usize(..made.len())].clone()
+    }
+
+    async fn confirm(&self, id: &str) -> Change {
+        let change = changes::confirm(&self.gate.lane, &self.gate.sale, id, "pay", 1).await;
+        // It was changed meanwhile.
+        match change {
+            Change::Changed(r) => {
+                changes::confirm(&self.gate.lane, &self.gate.sale, id, "pay", r.version).await
+            }
+            other => other,
+        }
+    }
+
+    /// Something happens.
+    async fn change(&self) {
+        let (id, buyer) = self.any();
+        let (lane, sale) = (&self.gate.lane, &self.gate.sale);
+        match fastrand::u8(..100) {
+            0..25 => self.reserve(fastrand::usize(1..4)).await,
+            25..60 => drop(self.confirm(&id).await),
+            60..80 => drop(changes::cancel(lane, sale, &id, By::Service).await),
+            80..88 => {
+                let part = buyer_part(&sale.id, buyer);
+                let wanted = Amendment { packages: Some(vec!["p2".into()]), ..Amendment::default() };
+                drop(changes::amend(lane, sale, &id, By::Buyer(&part), &wanted).await);
+            }
+            88..96 => {
+                let store = if fastrand::bool() { "s1" } else { "s2" };
+                let wanted = Amendment { store: Some(store.into()), ..Amendment::default() };
+                drop(changes::amend(lane, sale, &id, By::Service, &wanted).await);
+            }
+            96..99 => {
+                self.now.set(self.now.get() + 2_000);
+                self.ledger.set_time(self.now.get()).await;
+                self.gate.tick().await;
+                drop(self.gate.call(Script::Expire, &["64"]).await);
+            }
+            _ => {
+                let mut definition = sale.memory().catalogue.definition.clone();
+                let package =
+                    Package { id: format!("new-{}", fastrand::u32(..)), ..definition.packages[1].clone() };
+                definition.packages.insert(fastrand::usize(..=definition.packages.len()), package);
+                self.ledger.admin.apply(&definition, &crate::model::world::ops()).await.unwrap();
+            }
+        }
+    }
+
+    /// Many things happen, several at a time.
+    async fn rage(&self) {
+        let left = Cell::new(CHANGES);
+        let raging = (0..AT_ONCE).map(|_| async {
+            while left.get() > 0 {
+                left.set(left.get() - 1);
+                self.change().await;
+            }
+        });
+        futures_util::future::join_all(raging).await;
+    }
+}
+
+/// What every memory says that is of one sequence: each reservation has one model.
+fn is_of_one_sequence(memory: &Memory) {
+    let models = 0..memory.catalogue.definition.models.len();
+    let confirmed: i64 = models.clone().map(|place| memory.confirmed[place]).sum();
+    let taken: i64 = models.map(|place| memory.taken(place)).sum();
+    let [held, paid, ..] = memory.counts.map(u64::cast_signed);
+    assert_eq!((confirmed, taken), (paid, held + paid), "at {}", memory.sequence);
+    assert!(memory.confirmed.iter().all(|n| *n >= 0), "{:?}", memory.confirmed);
+}
+
+/// All that memory says.
+pub fn whole(memory: &Memory) -> impl Debug + PartialEq + use<> {
+    let Memory { catalogue, sequence, levers, grace_ms, free, totals, counts, confirmed, .. } =
+        memory.clone();
+    let definition = catalogue.definition.clone();
+    let numbers = (free, totals, confirmed);
+    (sequence, levers, grace_ms, counts, numbers, catalogue.revision, definition)
+}
+
+/// A gateway counts every item as the audit does, and what it has made of the journal is what one makes that starts now.
+pub async fn agrees(ledger: &Ledger, report: &Report, gate: &Gate) {
+    let memory = eventually("memory has caught up", || async {
+        Some(gate.sale.memory()).filter(|memory| memory.sequence >= report.sequence)
+    })
+    .await;
+    let anew = ledger.load(&gate.sale.id).await.memory();
+    assert_eq!((whole(&memory), memory.sequence), (whole(&anew), report.sequence));
+    let mut seen = 0;
+    for item in report.items.iter().filter(|item| !item.item.starts_with("store:")) {
+        let place = memory.catalogue.place(&item.item).unwrap();
+        let confirmed = memory.confirmed[place];
+        assert_eq!((memory.taken(place) - confirmed, confirmed), (item.held, item.confirmed), "{item:?}");
+        seen += 1;
+    }
+    assert_eq!(seen, memory.catalogue.counted().len());
+}
+
+#[test]
+fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
+    let world = World::start();
+    let ledger = world.ledger.clone();
+    world.run(async move {
+        let sale = ledger.fresh();
+        let mut definition = simple(&sale);
+        definition.models.iter_mut().for_each(|model| model.stock = Some(100_000));
+        definition.packages.iter_mut().for_each(|package| package.stock = Some(100_000));
+        definition.stores.iter_mut().for_each(|store| store.capacity = Some(100_000));
+        ledger.set_time(START).await;
+        ledger.apply(&definition).await;
+        let gate = ledger.following_gate(0, &sale).await;
+        let (made, buyers, now) = (RefCell::default(), Cell::new(0), Cell::new(START));
+        let storm = Storm { ledger: &ledger, gate, made, buyers, now };
+        for _ in 0..BEFORE / 60 {
+            storm.reserve(60).await;
+        }
+        for n in 0..300 {
+            let (id, _) = storm.made.borrow()[n * 7].clone();
+            assert!(matches!(storm.confirm(&id).await, Change::Done(..)));
+        }
+        for _ in 0..ROUNDS {
+            let raging = storm.rage();
+            let starting = async {
+                tokio::time::sleep(Duration::from_millis(fastrand::u64(..20))).await;
+                let late = ledger.following_gate(1, &sale).await;
+                let first = late.sale.memory().sequence;
+                for _ in 0..100 {
+                    is_of_one_sequence(&late.sale.memory());
+                    is_of_one_sequence(&storm.gate.sale.memory());
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+                (late, first)
+            };
+            let ((), (late, first)) = futures_util::future::join(raging, starting).await;
+            let report = ledger.audit(&sale).await;
+            assert_eq!((report.verdict, &report.problems), (Verdict::Balanced, &Vec::new()));
+            agrees(&ledger, &report, &late).await;
+            agrees(&ledger, &report, &storm.gate).await;
+            assert!(first <= late.sale.memory().sequence);
+        }
+    });
+}

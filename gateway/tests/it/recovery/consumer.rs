@@ -1,0 +1,81 @@
+//! The journal consumer, when a journal goes back, and when a definition is read ahead of the journal.
+
+use gateway::domain::decision::Decision;
+use gateway::manage::admin::Lever;
+use gateway::store::keys::Keys;
+use testkit::eventually;
+
+use crate::model::world::PATIENCE;
+use crate::model::{Tap, World, simple, tap};
+use crate::recovery::confirmed_count::whole;
+use crate::recovery::replaced::applied;
+
+/// As after a failover to a replica that was behind, while the consumer had no connection.
+#[test]
+fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, id) = applied(&world).await;
+        let keys = Keys::of(&id);
+        let gate = ledger.following_gate(0, &id).await;
+        let mut before = Vec::new();
+        for key in keys.all() {
+            before.push((key, ledger.command::<Option<Vec<u8>>>(&["DUMP", key]).await));
+        }
+        assert!(matches!(gate.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
+        eventually("it is read", || async { (gate.sale.memory().sequence == 2).then_some(()) }).await;
+
+        let reads_again = world.stop_reading().await;
+        for (key, dump) in before {
+            ledger.command::<i64>(&["DEL", key]).await;
+            if let Some(dump) = dump {
+                ledger.restore(key, &dump).await;
+            }
+        }
+        let other = ledger.gate(1, &id).await;
+        let bob = Tap { model: "m2", store: "s2", ..tap("bob", "k") };
+        assert!(matches!(other.reserve(&[bob], false).await[..], [Decision::Won(..)]));
+        reads_again();
+        let anew = ledger.load(&id).await.memory();
+        assert_eq!((anew.sequence, anew.counts[0]), (2, 1));
+        eventually("memory is what the ledger is", || async {
+            (whole(&gate.sale.memory()) == whole(&anew)).then_some(())
+        })
+        .await;
+    });
+}
+
+/// A definition is read as of now, which may be later than the entries that come with it: these must not make memory older.
+#[test]
+fn memory_goes_on_from_a_definition_that_was_read_ahead_of_the_journal() {
+    /// More than one read takes.
+    const LEVERS: u64 = 600;
+    let world = World::start();
+    world.run(async {
+        let (ledger, id) = applied(&world).await;
+        let gate = ledger.following_gate(0, &id).await;
+        let reads_again = world.stop_reading().await;
+        let mut definition = simple(&id);
+        definition.sale.name = "Renamed".to_owned();
+        ledger.apply(&definition).await;
+        let other = ledger.gate(1, &id).await;
+        assert!(matches!(other.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
+        for n in 0..LEVERS {
+            ledger.pull(&id, if n % 2 == 0 { Lever::Pause } else { Lever::Resume }).await;
+        }
+        assert!(matches!(other.reserve(&[tap("bob", "k")], false).await[..], [Decision::Won(..)]));
+        reads_again();
+        let (mut seen, last) = (vec![1], 4 + LEVERS);
+        let reads = async {
+            // All is on one thread: nothing is passed over.
+            while seen.last() != Some(&last) {
+                seen.push(gate.sale.memory().sequence);
+                seen.dedup();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, reads).await.expect("all is read");
+        assert_eq!(seen, [1, last]);
+        assert_eq!(whole(&gate.sale.memory()), whole(&ledger.load(&id).await.memory()));
+    });
+}

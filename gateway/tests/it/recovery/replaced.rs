@@ -1,0 +1,130 @@
+//! What one gateway makes of a sale that is replaced under it, step by step.
+
+use std::rc::Rc;
+
+use futures_util::future::join;
+use gateway::domain::decision::Decision;
+use gateway::domain::identity::{buyer_part, reservation_id};
+use gateway::manage::admin::Lever;
+use gateway::reserve::changes::{Change, confirm, read};
+use gateway::store::keys::Keys;
+use gateway::store::scripts::{Failure, Refusal, Script};
+use testkit::eventually;
+
+use crate::model::link::Fault;
+use crate::model::world::{Gate, Ledger};
+use crate::model::{START, World, simple, tap};
+
+/// A ledger, and a sale in it.
+pub async fn applied(world: &World) -> (Rc<Ledger>, String) {
+    let (ledger, id) = (world.ledger.clone(), world.ledger.fresh());
+    ledger.set_time(START).await;
+    ledger.apply(&simple(&id)).await;
+    (ledger, id)
+}
+
+/// Another sale takes the name: its keys are deleted, and it is applied anew.
+async fn replace(ledger: &Ledger, id: &str) {
+    ledger.forget(id).await;
+    let mut definition = simple(id);
+    definition.sale.name = "Another".to_owned();
+    ledger.apply(&definition).await;
+}
+
+/// The refusal of a caller that means another incarnation than the ledger has.
+async fn refuses(ledger: &Ledger, gate: &Gate) -> Refusal {
+    let keys = Keys::of(&gate.sale.id);
+    let incarnation: String = ledger.command(&["HGET", keys.state(), "incarnation"]).await;
+    let run_id: String = ledger.command(&["HGET", keys.state(), "run_id"]).await;
+    Refusal::Incarnation { incarnation, run_id }
+}
+
+#[test]
+fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follows() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, id) = applied(&world).await;
+        let gate = ledger.following_gate(0, &id).await;
+        assert!(matches!(gate.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
+        eventually("it is read", || async { (gate.sale.memory().sequence == 2).then_some(()) }).await;
+
+        replace(&ledger, &id).await;
+        // It passes the sequence of the one before; nothing but the consumer meets it.
+        for _ in 0..3 {
+            ledger.pull(&id, Lever::Pause).await;
+            ledger.pull(&id, Lever::Resume).await;
+        }
+        eventually("it is found", || async { gate.sale.is_replaced().then_some(()) }).await;
+        let memory = gate.sale.memory();
+        assert_eq!((memory.sequence, &*memory.catalogue.definition.sale.name), (2, &*simple(&id).sale.name));
+        let found = ledger.following_gate(1, &id).await;
+        assert_eq!(found.sale.memory().catalogue.definition.sale.name, "Another");
+        assert!(found.sale.incarnation() > gate.sale.incarnation());
+    });
+}
+
+#[test]
+fn an_answer_about_the_sale_before_is_not_acknowledged() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, id) = applied(&world).await;
+        let gate = ledger.gate(0, &id).await;
+        gate.link.arm(Fault::AnswerLate, 0);
+        // It wins, and before the answer comes the sale is another.
+        let taps = [tap("ada", "k")];
+        let meanwhile = async {
+            gate.link.held().await;
+            replace(&ledger, &id).await;
+            let refused = read(&gate.lane, &gate.sale, &buyer_part(&id, "ada")).await;
+            assert_eq!(refused.unwrap_err(), Failure::Refused(refuses(&ledger, &gate).await));
+            assert!(gate.sale.is_replaced());
+            gate.link.let_go().await;
+        };
+        let (told, ()) = join(gate.reserve(&taps, false), meanwhile).await;
+        assert_eq!(told, [Decision::Unknown]);
+        // Nor is anything else taken for it.
+        assert!(matches!(gate.reserve(&[tap("bob", "k")], false).await[..], [Decision::NotTaken(_)]));
+        let paid = confirm(&gate.lane, &gate.sale, &reservation_id(&id, "ada", "k"), "pay", 1).await;
+        assert!(matches!(paid, Change::NotTaken(_)), "{paid:?}");
+        let report = ledger.audit(&id).await;
+        assert_eq!((report.sequence, report.reservations.held), (1, 0));
+    });
+}
+
+#[test]
+fn another_incarnation_is_refused_before_anything_else_is_judged() {
+    let world = World::start();
+    world.run(async {
+        let (ledger, id) = applied(&world).await;
+        let gate = ledger.gate(0, &id).await;
+        let live = gate.lane.live().unwrap();
+        let keys = Keys::of(&id);
+        replace(&ledger, &id).await;
+        let expected = refuses(&ledger, &gate).await;
+        // Of another Redis, older than known, damaged: what is known is of another sale.
+        ledger.command::<i64>(&["DEL", keys.stock()]).await;
+        let identity = gate.sale.identity("another");
+        let part = buyer_part(&id, "ada");
+        let calls: [(Script, &[&str]); 12] = [
+            (Script::Reserve, &[&identity, "1", "7", "0", "0", "", "", "", ""]),
+            (Script::Amend, &[&identity, "1", "7", "id", "1", "buyer", "m1", "-", "s1", "-"]),
+            (Script::Confirm, &[&identity, "7", "id", "pay", "1"]),
+            (Script::Cancel, &[&identity, "7", "id", "service"]),
+            (Script::Tick, &[&identity, "7"]),
+            (Script::Expire, &[&identity, "7", "64"]),
+            (Script::Apply, &[&identity, "7", "1", "{}", "1", "2", "3", "4", "5", "6", "-", "ops", "-"]),
+            (Script::Restock, &[&identity, "7", "model:m1", "30", "5", "ops", "-"]),
+            (Script::Lever, &[&identity, "7", "pause", "ops", "-"]),
+            (Script::Heal, &[&identity]),
+            (Script::Purge, &[&identity, "7", "7"]),
+            (Script::Reservations, &[&part, &identity, "7"]),
+        ];
+        for (script, args) in calls {
+            let answer = gate.lane.call(&live, script, &keys, args).await;
+            assert_eq!(answer, Err(Failure::Refused(expected.clone())), "{script:?}");
+        }
+        let adopt = [&live.run_id, "7", &identity, "gateway", "0", "0"];
+        let answer = gate.lane.call(&live, Script::Adopt, &keys, &adopt[..]).await;
+        assert_eq!(answer, Err(Failure::Refused(expected)));
+    });
+}
