@@ -77,12 +77,29 @@ at_exit() {
     trap 'exit 143' TERM
 }
 
-# For at_exit: ends all that was started, and keeps the exit code.
+# A folder of the script's own, removed at its end: see new_dir.
+dir=''
+
+# For at_exit: ends all that was started, shows the ends of the logs after a failure, and keeps the exit code.
 finish() {
-    local code=$?
+    local code=$? log
     trap '' INT TERM HUP
     end_all
+    if [ "$code" -ne 0 ] && [ "$code" -lt 128 ] && [ -n "$dir" ]; then
+        for log in "$dir"/*.log; do
+            [ ! -e "$log" ] || { say "--- the end of ${log##*/}" && tail -n 15 "$log"; } >&2
+        done
+    fi
+    [ -z "$dir" ] || rm -rf -- "$dir"
     exit "$code"
+}
+
+# new_dir: a folder of the script's own, for what it starts, too; it is in $dir.
+new_dir() {
+    dir=$(mktemp -d "${TMPDIR:-/tmp}/launchgate.XXXXXX") || die 3 "no temporary directory"
+    # The kernel's bound on the path of a unix socket, which lies in a folder of its own there.
+    [ "${#dir}" -lt 80 ] || die 3 "the path of TMPDIR is too long for a socket: $dir"
+    export TMPDIR=$dir
 }
 
 # need COMMAND=PACKAGE…: installs the packages of the commands that are missing.
@@ -165,31 +182,22 @@ wait_for() {
     done
 }
 
-# get URL…: from this machine, whatever proxy is set.
-get() { curl -fsS --max-time 5 --noproxy '*' "$@"; }
-
-# address FILE NAME: of a gateway's listener (`listen`, `ops_listen`), from the line that it has printed into this file.
-address() { sed "s/.*\"$2\":\"\([^\"]*\)\".*/\1/" "$1"; }
-
-# free_ports N: of 127.0.0.1, on one line. For programs that can't say which one they have chosen.
-free_ports() {
-    python3 -c '
-import socket, sys
-sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
-for each in sockets:
-    each.bind(("127.0.0.1", 0))
-print(*(each.getsockname()[1] for each in sockets))' "$1"
-}
-
-# scrape FOLDER GROUP [ADDRESS…]: a copy of dashboards/prometheus in this folder takes that group of targets from there.
-scrape() {
-    local file=$1/targets/$2.yml
-    shift 2
-    if [ "$#" = 0 ]; then echo '[]'; else printf -- '- targets: ["%s"]\n' "$@"; fi > "$file"
-}
-
 # Where cargo builds to: the folder's own, the environment's or the configuration's choice.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
+
+# need_python NAME REQUIREMENTS: a Python of its own under the target directory, made anew when what is pinned changes; it is in $venv.
+need_python() {
+    need python3=python3
+    venv=$(target_dir)/tools/$1
+    if ! cmp -s "$2" "$venv/requirements.txt"; then
+        rm -rf "$venv"
+        python3 -c 'import ensurepip' 2> /dev/null || install_packages python3-venv
+        run python3 -m venv "$venv" || die 3 "python3 could not make $venv"
+        run "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$2" ||
+            die 3 "pip could not install what $2 lists"
+        cp "$2" "$venv/"
+    fi
+}
 
 # need_live charts|all: what the live page is drawn with, or all that its test is driven by, too, as dashboards/live's lock
 # file has them. Without npm the gateway is built without charts, which the page says, too.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::{Method, RequestBuilder};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -40,6 +42,8 @@ pub struct Setup<'a> {
     pub log: Option<&'a Path>,
     /// It has no option of [`USUAL`] but its ports.
     pub is_as_shipped: bool,
+    /// Its secret and its ops token are random, not [`SECRET`] and [`OPS_TOKEN`].
+    pub has_own_secrets: bool,
 }
 
 /// What every gateway of the kit has, unless its options say otherwise.
@@ -64,6 +68,8 @@ pub struct Gateway {
     pub url: String,
     /// `http://…` of the ops listener.
     pub ops_url: String,
+    secret: String,
+    ops_token: String,
     client: reqwest::Client,
 }
 
@@ -71,21 +77,26 @@ impl Setup<'_> {
     /// Starts it and waits until its ports are open.
     pub fn start(&self) -> Result<Gateway, Failed> {
         let files = tempfile::tempdir().map_err(Failed::to("make a directory"))?;
-        let (mut command, log) = (self.command(files.path())?, self.log);
+        let [secret, ops_token] = if self.has_own_secrets {
+            [(); 2].map(|()| random_text())
+        } else {
+            [SECRET, OPS_TOKEN].map(ToOwned::to_owned)
+        };
+        write_secrets(files.path(), &secret, &ops_token)?;
+        let (mut command, log) = (self.command(files.path()), self.log);
         command.stdout(Stdio::piped());
         if let Some(log) = log {
             command.stderr(File::create(log).map_err(Failed::to("make a log"))?);
         }
         let program = Program::new(self.name.unwrap_or("gateway"), command);
         let mut gateway = Gateway::of(program, files, String::new(), String::new());
+        (gateway.secret, gateway.ops_token) = (secret, ops_token);
         gateway.start_again()?;
         Ok(gateway)
     }
 
-    fn command(&self, files: &Path) -> Result<Command, Failed> {
+    fn command(&self, files: &Path) -> Command {
         let (secret, ops) = (files.join("secret"), files.join("ops"));
-        write_secret(&secret, SECRET)?;
-        write_secret(&ops, &format!("ops {OPS_TOKEN}\n"))?;
         let binary = self.binary.map_or_else(|| ours("gateway"), Path::to_owned);
         let mut command = clean(under(self.under, binary));
         command.args(["serve", "--redis", self.redis]).args(self.options).envs(self.envs.iter().copied());
@@ -99,7 +110,7 @@ impl Setup<'_> {
         for (flag, value) in usual.iter().filter(|(flag, _)| !self.options.contains(flag)) {
             command.args([flag, value]);
         }
-        Ok(command)
+        command
     }
 }
 
@@ -191,18 +202,17 @@ impl Gateway {
         let [listen, ops_listen] = [free_port(), free_port()].map(|port| format!("127.0.0.1:{port}"));
         let options = [&["--listen", &listen, "--ops-listen", &ops_listen], options].concat();
         let files = tempfile::tempdir().unwrap();
-        let mut command = Setup { redis: &redis.url(), options: &options, ..Setup::default() }
-            .command(files.path())
-            .unwrap();
+        write_secrets(files.path(), SECRET, OPS_TOKEN).unwrap();
+        let setup = Setup { redis: &redis.url(), options: &options, ..Setup::default() };
+        let mut command = setup.command(files.path());
         command.stdout(out).stderr(log);
-        let mut program = Program::new("gateway", command);
-        program.spawn().unwrap();
+        let program = Program::once("gateway", command).unwrap();
         Self::of(program, files, format!("http://{listen}"), format!("http://{ops_listen}"))
     }
 
     fn of(program: Program, files: TempDir, url: String, ops_url: String) -> Self {
-        let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1000).build().unwrap();
-        Self { program, files, url, ops_url, client }
+        let [secret, ops_token] = [SECRET, OPS_TOKEN].map(ToOwned::to_owned);
+        Self { program, files, url, ops_url, secret, ops_token, client: client() }
     }
 
     /// Starts it, also again, with the options that it had, and waits until its ports are open.
@@ -218,6 +228,21 @@ impl Gateway {
         let url = |name: &str| format!("http://{}", addresses[name].as_str().unwrap());
         (self.url, self.ops_url) = (url("listen"), url("ops_listen"));
         Ok(())
+    }
+
+    /// A buyer's token for this gateway.
+    pub fn token(&self, sub: &str) -> String {
+        mint(&self.secret, sub, false)
+    }
+
+    /// The payment service's token for this gateway.
+    pub fn service_token(&self) -> String {
+        mint(&self.secret, "payments", true)
+    }
+
+    /// Its ops token.
+    pub fn ops_token(&self) -> &str {
+        &self.ops_token
     }
 
     /// Where it listens for buyers.
@@ -294,7 +319,7 @@ impl Gateway {
 
     /// A `GET` on the ops listener, with the ops token.
     pub async fn ops_get(&self, path: &str) -> Reply {
-        send(self.ops_request(Method::GET, path, OPS_TOKEN)).await
+        send(self.ops_request(Method::GET, path, &self.ops_token)).await
     }
 
     /// A request on the ops listener, with this token, not yet sent.
@@ -304,8 +329,13 @@ impl Gateway {
 
     /// A call on the ops listener, with the ops token.
     pub async fn ops(&self, method: Method, path: &str, body: &Value) -> Reply {
-        send(self.client.request(method, format!("{}{path}", self.ops_url)).bearer_auth(OPS_TOKEN).json(body))
-            .await
+        send(
+            self.client
+                .request(method, format!("{}{path}", self.ops_url))
+                .bearer_auth(&self.ops_token)
+                .json(body),
+        )
+        .await
     }
 
     /// Pulls a lever of the sale `small`, or restocks it.
@@ -345,6 +375,23 @@ fn address_of(url: &str) -> SocketAddr {
     url.split_once("://").unwrap().1.parse().unwrap()
 }
 
+/// A client that keeps connections and goes by no proxy of the environment.
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(1000).build().unwrap()
+}
+
+fn write_secrets(files: &Path, secret: &str, ops_token: &str) -> Result<(), Failed> {
+    write_secret(&files.join("secret"), secret)?;
+    write_secret(&files.join("ops"), &format!("ops {ops_token}\n"))
+}
+
+/// 32 random bytes as text.
+fn random_text() -> String {
+    let mut bytes = [0; 32];
+    aws_lc_rs::rand::fill(&mut bytes).unwrap();
+    STANDARD.encode(bytes)
+}
+
 /// Sends a request; what breaks on the way is status 0.
 pub async fn send(request: RequestBuilder) -> Reply {
     match request.send().await {
@@ -376,15 +423,15 @@ pub fn clean(mut command: Command) -> Command {
 
 /// A buyer's token.
 pub fn token(sub: &str) -> String {
-    mint(sub, false)
+    mint(SECRET, sub, false)
 }
 
 /// The payment service's token.
 pub fn service_token() -> String {
-    mint("payments", true)
+    mint(SECRET, "payments", true)
 }
 
-fn mint(sub: &str, service: bool) -> String {
+fn mint(secret: &str, sub: &str, service: bool) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    gateway::identify::mint(SECRET.as_bytes(), sub, service, 3600, now, None, None).unwrap()
+    gateway::identify::mint(secret.as_bytes(), sub, service, 3600, now, None, None).unwrap()
 }

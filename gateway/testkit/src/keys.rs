@@ -32,13 +32,20 @@ pub fn claims(others: &Value) -> Value {
 /// A key of a key set.
 pub struct Key {
     kid: &'static str,
+    /// When it ends, in seconds since 1970.
+    end: Option<u64>,
     pair: Ed25519KeyPair,
 }
 
 impl Key {
     pub fn new(kid: &'static str) -> Self {
         let pair = Ed25519KeyPair::generate().unwrap();
-        Self { kid, pair }
+        Self { kid, end: None, pair }
+    }
+
+    /// One that ends in so many seconds, by what its set says.
+    pub fn ending_in(kid: &'static str, seconds: u64) -> Self {
+        Self { end: Some(now() + seconds), ..Self::new(kid) }
     }
 
     /// Its public half, as bytes.
@@ -49,7 +56,12 @@ impl Key {
     /// Its public half, for a set.
     pub fn jwk(&self) -> Value {
         let x = b64(self.public());
-        json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.kid, "x": x})
+        let mut jwk =
+            json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.kid, "x": x});
+        if let Some(end) = self.end {
+            jwk["exp"] = end.into();
+        }
+        jwk
     }
 
     /// A token under another key's name.

@@ -18,6 +18,7 @@ pub mod keys;
 pub mod link;
 pub mod metrics;
 pub mod program;
+pub mod prometheus;
 pub mod redis;
 pub mod sentinel;
 pub mod terminal;

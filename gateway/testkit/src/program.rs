@@ -29,7 +29,8 @@ impl Failed {
 /// A program. It is killed when this is dropped.
 pub struct Program {
     name: String,
-    command: Command,
+    /// Not of one that can't be started again.
+    command: Option<Command>,
     log: Option<PathBuf>,
     /// Dropped by SIGTERM: for programs that have children to end.
     ends_gently: bool,
@@ -39,7 +40,7 @@ pub struct Program {
 impl Program {
     /// One that is not started yet. Its output goes where the command says.
     pub fn new(name: &str, command: Command) -> Self {
-        Self { name: name.to_owned(), command, log: None, ends_gently: false, child: None }
+        Self { name: name.to_owned(), command: Some(command), log: None, ends_gently: false, child: None }
     }
 
     /// Its output goes to the end of this file; a failure quotes it.
@@ -47,9 +48,18 @@ impl Program {
         let log =
             OpenOptions::new().create(true).append(true).open(file).map_err(Failed::to("make a log"))?;
         let errors = log.try_clone().map_err(Failed::to("make a log"))?;
-        self.command.stdout(log).stderr(errors);
+        if let Some(command) = &mut self.command {
+            command.stdout(log).stderr(errors);
+        }
         self.log = Some(file.to_owned());
         Ok(self)
+    }
+
+    /// One that runs, and can't be started again: its end of a pipe is its own, and closes with it.
+    pub fn once(name: &str, mut command: Command) -> Result<Self, Failed> {
+        let child = command.spawn().map_err(Failed::to(&format!("start {name}")))?;
+        let (name, child) = (name.to_owned(), Some(child));
+        Ok(Self { name, command: None, log: None, ends_gently: false, child })
     }
 
     /// It gets SIGTERM and time when this is dropped, and not SIGKILL.
@@ -60,7 +70,8 @@ impl Program {
 
     /// Starts it, also again; returns at once.
     pub fn spawn(&mut self) -> Result<(), Failed> {
-        let child = self.command.stdin(Stdio::null()).spawn();
+        let command = self.command.as_mut().expect("it can be started again");
+        let child = command.stdin(Stdio::null()).spawn();
         self.child =
             Some(child.map_err(Failed::to(&format!("start {} (scripts/test installs it)", self.name)))?);
         Ok(())

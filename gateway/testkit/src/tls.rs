@@ -36,6 +36,19 @@ impl Certificate {
         (files, issued)
     }
 
+    /// One that ends on this day, and what trusts it.
+    pub fn ending_on(day: jiff::civil::Date) -> (Self, CertificateDer<'static>) {
+        let files = Self { dir: tempfile::tempdir().unwrap(), asks_clients: false };
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let part = |part: i8| u8::try_from(part).unwrap();
+        params.not_after = rcgen::date_time_ymd(day.year().into(), part(day.month()), part(day.day()));
+        let key = rcgen::KeyPair::generate().unwrap();
+        let new = params.self_signed(&key).unwrap();
+        replace(files.cert(), &new.pem());
+        replace(files.key(), &key.serialize_pem());
+        (files, new.der().clone())
+    }
+
     /// One for Redis on this machine, which trusts it itself.
     pub fn of_redis() -> Self {
         let files = Self { dir: tempfile::tempdir().unwrap(), asks_clients: false };

@@ -1,0 +1,76 @@
+//! Holds a running gateway against its own OpenAPI document, with schemathesis: as a buyer, as a service, as ops.
+
+use std::process::{Command, Stdio};
+
+use testkit::cli::run as gateway_command;
+use testkit::definition::apply_file;
+use testkit::gateway::{Gateway, Setup};
+use testkit::redis::Redis;
+use testkit::{Failed, block_on};
+
+use crate::{Common, Ended, say};
+
+pub(crate) fn run(common: &Common) -> Result<(), Ended> {
+    let log = common.dir.join("gateway.log");
+    let redis = Redis::start();
+    let limits = ["--limit-buyer", "off", "--limit-address", "off", "--limit-unverified", "off"];
+    let setup = Setup {
+        redis: &redis.url(),
+        options: &[&limits[..], &["--drain-delay-ms", "0"]].concat(),
+        log: Some(&log),
+        is_as_shipped: true,
+        ..Setup::default()
+    };
+    let gateway = setup.start()?;
+    block_on(gateway.ready());
+    apply_file("gateway/examples/small/sale.toml".as_ref(), &redis.url())?;
+    block_on(testkit::definition::known(&gateway, "small"));
+    let document = gateway_command(&["openapi"]);
+    std::fs::write(common.dir.join("openapi.json"), document.out)
+        .map_err(Failed::to("write the document"))?;
+
+    as_caller(common, &gateway, "buyer", "apps", &gateway.url, &gateway.token("alice"))?;
+    as_caller(common, &gateway, "service", "apps", &gateway.url, &gateway.service_token())?;
+    // The last: it closes the sale, too.
+    as_caller(common, &gateway, "ops", "ops", &gateway.ops_url, &gateway.token("alice"))?;
+
+    let audit = gateway_command(&["audit", "--redis", &redis.url(), "small"]);
+    say(audit.out.lines().last().unwrap_or_default());
+    if audit.code == 0 {
+        Ok(())
+    } else {
+        Err(Ended::Wrong(format!("{}\nthe ledger does not balance afterwards", audit.out)))
+    }
+}
+
+/// One caller's calls. What schemathesis writes stays out of the repository.
+fn as_caller(
+    common: &Common,
+    gateway: &Gateway,
+    caller: &str,
+    tag: &str,
+    url: &str,
+    token: &str,
+) -> Result<(), Ended> {
+    say(&format!("--> as {caller}"));
+    let api = std::env::current_dir().map_err(Failed::to("find this folder"))?.join("gateway/tests/api");
+    let mut command = Command::new(common.venv.join("bin/schemathesis"));
+    command.current_dir(&common.dir).stdin(Stdio::null());
+    command.arg("--config-file").arg(api.join("schemathesis.toml"));
+    command.args(["run", "openapi.json", "--url", url, "--include-tag", tag, "--no-color"]);
+    command
+        .env("CHECK_API_TOKEN", token)
+        .env("CHECK_API_OPS_TOKEN", gateway.ops_token())
+        .env("NO_PROXY", "*");
+    let done = command.output().map_err(Failed::to("start schemathesis"))?;
+    let text = String::from_utf8_lossy(&done.stdout);
+    if !done.status.success() {
+        let log = std::fs::read_to_string(common.dir.join("gateway.log")).unwrap_or_default();
+        let problems = String::from_utf8_lossy(&done.stderr);
+        return Err(Ended::Wrong(format!(
+            "{text}{problems}\n{log}\nthe gateway and its document differ, see above"
+        )));
+    }
+    text.lines().filter(|line| line.trim_end().contains(" generated")).for_each(say);
+    Ok(())
+}

@@ -1,0 +1,299 @@
+//! Holds every query of every board and rule against a real launch, then breaks things and waits for their alerts.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use rustls::pki_types::CertificateDer;
+use rustls::version::TLS13;
+use serde_json::{Value, json};
+use testkit::cli::run as gateway_command;
+use testkit::gateway::{Gateway, Setup, client, send};
+use testkit::keys::{Key, write_keys};
+use testkit::program::{Program, ours};
+use testkit::prometheus::{self, Prometheus, alertmanager, exporter, local_address};
+use testkit::redis::{self, Redis};
+use testkit::tls::{self, Certificate};
+use testkit::{Failed, block_on, wait_for};
+
+use crate::launch::{Sale, crowd};
+use crate::{Common, Ended, say};
+
+const SALE: &str = "check";
+
+/// All that runs during the check. It ends when this is dropped.
+struct Check<'a> {
+    common: &'a Common,
+    /// Decides the launch.
+    first: Gateway,
+    /// For what only TLS and a JWKS show: a certificate, and a key that ends.
+    second: Gateway,
+    /// The second one's certificate.
+    trusted: CertificateDer<'static>,
+    prometheus: Prometheus,
+    loadtest: SocketAddr,
+    alertmanager: (Program, SocketAddr),
+    exporter: (Program, SocketAddr),
+    redis: Redis,
+}
+
+pub(crate) fn run(common: &Common) -> Result<(), Ended> {
+    say("--> Redis, two gateways, redis_exporter, Prometheus, Alertmanager");
+    // It ends so soon that there is an alert to be shown.
+    let soon = jiff::Zoned::now().date() + jiff::ToSpan::days(5);
+    let (certificate, trusted) = Certificate::ending_on(soon);
+    let mut check = Check::start(common, &certificate, trusted)?;
+    let began = Timestamp::now();
+    check.launch()?;
+    check.hold_against_the_boards(began)?;
+    check.is_silent()?;
+    check.agrees_with_an_audit()?;
+    check.finds_a_drift()?;
+    check.finds_a_killed_gateway()?;
+    say("every panel shows something, every rule works; a drift and a killed gateway are reported");
+    Ok(())
+}
+
+impl<'a> Check<'a> {
+    fn start(
+        common: &'a Common,
+        certificate: &Certificate,
+        trusted: CertificateDer<'static>,
+    ) -> Result<Self, Ended> {
+        let dir = &common.dir;
+        let options = ["--appendonly", "yes", "--appendfsync", "everysec", "--maxmemory", "1gb"];
+        let redis =
+            redis::Setup { options: &options, log: Some(&dir.join("redis.log")), ..Default::default() };
+        let redis = redis.start()?;
+        let exporter = exporter(&redis, dir)?;
+        let serve = |name: &str, more: &[&str]| {
+            let limits = ["--limit-address", "off", "--connections-per-address-max", "off"];
+            let usual = ["--workers", "1", "--drain-delay-ms", "0", "--audit-interval-s", "2"];
+            let setup = Setup {
+                redis: &redis.url(),
+                options: &[&limits[..], &usual, more].concat(),
+                name: Some(name),
+                log: Some(&dir.join(format!("{name}.log"))),
+                is_as_shipped: true,
+                ..Setup::default()
+            };
+            setup.start()
+        };
+        let first = serve("first", &[])?;
+        let jwks = dir.join("jwks.json");
+        write_keys(&jwks, &[&Key::ending_in("check", 90 * 86_400)]);
+        let tls = certificate.options("");
+        let tls: Vec<&str> = tls.iter().map(String::as_str).collect();
+        let second = serve("second", &[&["--auth-jwks-file", &jwks.to_string_lossy()], &tls[..]].concat())?;
+        [&first, &second].into_iter().for_each(|gateway| block_on(gateway.ready()));
+        // As in the repository; only where the pager is called leads to no one.
+        let source = Path::new("dashboards/prometheus");
+        let text = std::fs::read_to_string(source.join("alertmanager.yml"))
+            .map_err(Failed::to("read alertmanager.yml"))?;
+        let configuration = dir.join("alertmanager.yml");
+        let text = leading_to(&text, local_address());
+        std::fs::write(&configuration, text).map_err(Failed::to("write alertmanager.yml"))?;
+        let alertmanager = alertmanager(&configuration, dir)?;
+        let loadtest = local_address();
+        let prometheus = prometheus::Setup {
+            configuration: source,
+            dir,
+            gateways: &[first.ops_address(), second.ops_address()],
+            exporters: &[exporter.1],
+            loadtests: &[loadtest],
+            alertmanagers: &[alertmanager.1],
+        };
+        let prometheus = prometheus.start()?;
+        wait_for("Prometheus scrapes", || prometheus.finds("sum(up{job=~\"launchgate|redis\"}) == 3"))?;
+        Ok(Self { common, first, second, trusted, prometheus, loadtest, alertmanager, exporter, redis })
+    }
+
+    /// A small launch, and what all of it shows of itself meanwhile.
+    fn launch(&self) -> Result<(), Ended> {
+        say("--> a small launch");
+        let (dir, example) = (&self.common.dir, Path::new("gateway/examples/small"));
+        let mut sale = Sale::read(&example.join("sale.toml"))?;
+        sale.set("id", SALE.into()).opening_in(12);
+        let stores =
+            std::fs::read_to_string(example.join("stores.csv")).map_err(Failed::to("read the stores"))?;
+        sale.apply(dir, &stores, &self.redis.url())?;
+        let mut command = crowd(&self.first, SALE, &dir.join("report"), self.loadtest);
+        command.args(["--buyers", "200"]);
+        for set in [
+            "crowd = {lead = \"8s\", at_opening = 60, tail = \"8s\", looks_again = 1}",
+            "verdict.thresholds = [\"wrong < 1\"]",
+            "generator = {late = \"10s\", late_share = 100, cpu = 100}",
+        ] {
+            command.args(["--set", set]);
+        }
+        let mut load = Program::new("loadtest", command).log_to(&dir.join("loadtest.log"))?;
+        load.spawn()?;
+        let status = loop {
+            if let Some(status) = load.ended() {
+                break status;
+            }
+            // Its text while it runs; the last one is kept.
+            if let Some(text) = text_of(&format!("http://{}/metrics", self.loadtest)) {
+                self.keep("loadtest.text", &text)?;
+            }
+            block_on(self.ask_in_tls());
+            std::thread::sleep(Duration::from_millis(500));
+        };
+        if !status.success() {
+            let log = std::fs::read_to_string(dir.join("loadtest.log")).unwrap_or_default();
+            return Err(Ended::Wrong(format!("{log}\nthe load test ended with {status}")));
+        }
+        for (file, url) in [
+            ("gateway.text", format!("{}/metrics", self.first.ops_url)),
+            ("redis.text", format!("http://{}/metrics", self.exporter.1)),
+        ] {
+            self.keep(file, &text_of(&url).ok_or_else(|| Failed(format!("{url} does not answer")))?)?;
+        }
+        self.keep("gateway.list", &gateway_command(&["metrics", "--json"]).out)
+    }
+
+    /// So that there are connections in TLS to be shown.
+    async fn ask_in_tls(&self) {
+        let client = tls::client(std::slice::from_ref(&self.trusted), &[&TLS13], &["http/1.1"]);
+        if let Ok(stream) = tls::connect(&self.second.url, &client).await {
+            tls::once(stream, tls::get("/v1/time")).await;
+        }
+    }
+
+    fn keep(&self, file: &str, text: &str) -> Result<(), Ended> {
+        Ok(std::fs::write(self.common.dir.join(file), text).map_err(Failed::to("write a file"))?)
+    }
+
+    /// Every query of every board, variable, mark and rule; then mistakes are planted, and found.
+    fn hold_against_the_boards(&self, began: Timestamp) -> Result<(), Ended> {
+        // Rules of the budgets are evaluated every 15 s.
+        let budgets = "launchgate:slo_bad:ratio_rate3d{slo=\"latency\"} >= 0";
+        wait_for("the budgets are there", || self.prometheus.finds(budgets))?;
+        self.fires("LaunchgateCertificateExpiring")?;
+        say("--> every query, and planted mistakes");
+        let dir = &self.common.dir;
+        let mut command = self.python("main.py");
+        command.arg("--gateway").arg(ours("gateway")).arg("--gateway-list").arg(dir.join("gateway.list"));
+        command.arg("--gateway-text").arg(dir.join("gateway.text"));
+        command.arg("--loadtest-text").arg(dir.join("loadtest.text"));
+        command.arg("--redis-text").arg(dir.join("redis.text"));
+        command.args(["--start", &began.as_second().to_string()]);
+        command.args(["--end", &(Timestamp::now().as_second() + 1).to_string()]);
+        let done = command.status().map_err(Failed::to("start Python"))?;
+        if done.success() {
+            Ok(())
+        } else {
+            Err(Ended::Wrong("the dashboards have faults, see above".into()))
+        }
+    }
+
+    fn python(&self, script: &str) -> Command {
+        let mut command = Command::new(self.common.venv.join("bin/python"));
+        command.arg(Path::new("dashboards/check").join(script)).args(["--tree", "dashboards"]);
+        command.args(["--prometheus", &self.prometheus.url]).stdin(Stdio::null());
+        command
+    }
+
+    fn is_silent(&self) -> Result<(), Ended> {
+        say("--> silence where all is well");
+        // Redis was started a minute ago, and the second gateway's certificate is about to end.
+        let expected = "LaunchgateRedisRestarted|LaunchgateCertificateExpiring";
+        let silence = format!("absent(ALERTS{{alertstate=\"firing\", alertname!~\"{expected}\"}})");
+        Ok(wait_for("no other alert fires", || self.prometheus.finds(&silence))?)
+    }
+
+    fn agrees_with_an_audit(&self) -> Result<(), Ended> {
+        say("--> the ledger beside an audit");
+        // Holds may end between an audit and a scrape: it is tried again.
+        let shown = wait_for("the ledger's panel agrees with the audit", || {
+            let audit = gateway_command(&["audit", "--redis", &self.redis.url(), "--json", SALE]);
+            self.keep("audit", &audit.out).ok().filter(|()| audit.code == 0)?;
+            let done =
+                self.python("truth.py").arg("--audit").arg(self.common.dir.join("audit")).output().ok()?;
+            done.status.success().then(|| String::from_utf8_lossy(&done.stdout).into_owned())
+        })?;
+        say(shown.trim_end());
+        Ok(())
+    }
+
+    fn finds_a_drift(&self) -> Result<(), Ended> {
+        say("--> a drift that is put into Redis by hand");
+        self.does_not_fire("LaunchgateLedgerDrift")?;
+        let add = |by: &str| {
+            let key = format!("lg:{{{SALE}}}:stock");
+            self.redis.command::<i64>(&["HINCRBY", &key, "model:air-white", by]);
+        };
+        add("1");
+        self.is_paged("LaunchgateLedgerDrift")?;
+        add("-1");
+        let gone = "absent(ALERTS{alertname=\"LaunchgateLedgerDrift\", alertstate=\"firing\"})";
+        Ok(wait_for("LaunchgateLedgerDrift ends", || self.prometheus.finds(gone))?)
+    }
+
+    fn finds_a_killed_gateway(&mut self) -> Result<(), Ended> {
+        say("--> a gateway that is killed");
+        self.does_not_fire("LaunchgateGatewayGone")?;
+        self.first.kill();
+        self.is_paged("LaunchgateGatewayGone")?;
+        say("--> what follows from another alert keeps quiet");
+        for alert in ["LaunchgateFailingNow", "LaunchgateRedisUnreachable"] {
+            let labels = json!({"alertname": alert, "severity": "critical", "job": "launchgate"});
+            let url = format!("http://{}/api/v2/alerts", self.alertmanager.1);
+            let added = block_on(send(client().post(url).json(&json!([{"labels": labels}]))));
+            if added.status != 200 {
+                return Err(Ended::Outside(format!("Alertmanager takes no alert: {}", added.text)));
+            }
+        }
+        let is_suppressed = || {
+            self.alerts("LaunchgateFailingNow", "")
+                .iter()
+                .any(|alert| alert["status"]["state"] == "suppressed")
+        };
+        Ok(wait_for("what follows is suppressed", || is_suppressed().then_some(()))?)
+    }
+
+    fn fires(&self, alert: &str) -> Result<(), Ended> {
+        Ok(wait_for(&format!("{alert} fires"), || self.prometheus.fires(alert))?)
+    }
+
+    fn does_not_fire(&self, alert: &str) -> Result<(), Ended> {
+        match self.prometheus.fires(alert) {
+            None => Ok(()),
+            Some(()) => Err(Ended::Wrong(format!("{alert} fires before anything was broken"))),
+        }
+    }
+
+    /// Waits until an alert fires, and has reached the pager.
+    fn is_paged(&self, alert: &str) -> Result<(), Ended> {
+        let since = Instant::now();
+        self.fires(alert)?;
+        say(&format!("    {alert} fires after {} s", since.elapsed().as_secs()));
+        let is_active =
+            || self.alerts(alert, "&receiver=pager").iter().any(|alert| alert["status"]["state"] == "active");
+        Ok(wait_for(&format!("{alert} reaches the pager"), || is_active().then_some(()))?)
+    }
+
+    fn alerts(&self, name: &str, filter: &str) -> Vec<Value> {
+        let url = format!("http://{}/api/v2/alerts?filter=alertname={name}{filter}", self.alertmanager.1);
+        block_on(send(client().get(url))).json.as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// The configuration of Alertmanager, whose receivers are at this address.
+fn leading_to(text: &str, address: SocketAddr) -> String {
+    let mut led = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("http://127.0.0.1:") {
+        let end = rest[at + 7..].find('/').map_or(rest.len(), |slash| at + 7 + slash);
+        led += &format!("{}http://{address}", &rest[..at]);
+        rest = &rest[end..];
+    }
+    led + rest
+}
+
+fn text_of(url: &str) -> Option<String> {
+    let reply = block_on(send(client().get(url)));
+    (reply.status == 200).then_some(reply.text)
+}
