@@ -18,6 +18,7 @@ const STYLES = {
 /** From which to which value a scale is drawn; those that are not here are uPlot's own. */
 const RANGES = {
   linear: (_, least, most) => [Math.min(0, least), Math.max(1, most * 1.05)],
+  mirrored: (_, least, most) => [Math.min(-5, least * 1.1), Math.max(5, most * 1.1)],
   asinh: (_, least, most) => [0, 10 ** Math.ceil(Math.log10(Math.max(10, most)))],
 };
 
@@ -71,7 +72,7 @@ function draw(chart, figure) {
   const visible = (plot, at) => at.map((n) => (n < plot.scales.y.min ? null : n));
   const filter = (plot, at, n, ...rest) => visible(plot, plot.axes[n].filter(plot, at, n, ...rest));
   const isAlone = (values, n) => values[n] !== null && (values[n - 1] ?? null) === null && (values[n + 1] ?? null) === null;
-  const points = { show: true, size: 6, filter: (plot, n) => plot.data[n].flatMap((_, at, all) => (isAlone(all, at) ? [at] : [])) };
+  const points = { show: true, size: 7, filter: (plot, n) => plot.data[n].flatMap((_, at, all) => (isAlone(all, at) ? [at] : [])) };
   const fillOf = (plot, n) => (plot.series[n].dash ? 'transparent' : colour(series[n - 1].colour));
   return new uPlot({
     width: figure.clientWidth,
@@ -93,7 +94,7 @@ function draw(chart, figure) {
     series: [
       { label: 'at the cursor:', value: (_, at) => write(at, ` ${word}`) },
       ...series.map(({ label, style, colour: hue }) => ({
-        label, value: (_, at) => writeValue(at, unit), points: { ...points, fill: colour(hue) }, ...STYLES[style](colour(hue)),
+        label, value: (_, at) => writeValue(at, unit), points: { ...points, fill: colour(style === 'dashed' ? 'ground' : hue) }, ...STYLES[style](colour(hue)),
       })),
     ],
     hooks: { draw: [(plot) => drawMarks(plot, chart.marks.map(([at, text]) => [at / seconds, text]))] },
