@@ -1,7 +1,12 @@
-//! The verdict as people read it at the terminal: short, the reasons last. The pages are made in `report/pages.rs`.
+//! Prints the verdict at the terminal: short, the reasons last. The page of the run is made in `report/page.rs`.
 
-pub(crate) mod page;
-mod pages;
+mod charts;
+mod goose;
+mod html;
+mod markdown;
+mod page;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,10 +15,11 @@ use crate::base::{say, span};
 use crate::load::told::Exchange;
 use crate::proof::admin::AuditItem;
 use crate::proof::reconcile::Violation;
+use crate::threshold::Judged;
 use crate::verdict::baseline::Direction;
 use crate::verdict::{Quantiles, Stores, Verdict, ViolationReport};
 
-pub(crate) use pages::write;
+pub(crate) use page::write;
 
 /// The others are in verdict.json, up to a bound.
 const PRINTED_PER_RULE_MAX: usize = 3;
@@ -38,12 +44,7 @@ impl Verdict {
             say::line(&format!("ledger    {line}"));
         }
         for judged in &self.thresholds {
-            let word = match judged.met {
-                Some(true) => "met",
-                Some(false) => "MISSED",
-                None => "nothing to judge",
-            };
-            say::line(&format!("asked     {}: {}, {word}", judged.threshold, judged.measured));
+            say::line(&format!("asked     {}: {}, {}", judged.threshold, judged.measured, met(judged)));
         }
         for difference in self.baseline.iter().filter(|difference| difference.direction != Direction::Same) {
             say::line(&format!("baseline  {}", difference.words()));
@@ -100,6 +101,14 @@ impl Verdict {
             true => word.to_owned(),
             false => format!("{word}: {}", self.reasons.join("; ")),
         }
+    }
+}
+
+fn met(judged: &Judged) -> &'static str {
+    match judged.met {
+        Some(true) => "met",
+        Some(false) => "MISSED",
+        None => "nothing to judge",
     }
 }
 
@@ -189,54 +198,4 @@ fn stores_equation(stores: &Stores) -> Vec<String> {
         ));
     }
     lines
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::proof::reconcile::Rule;
-
-    #[test]
-    fn a_story_is_printed_with_the_first_violation_of_the_buyer_that_is() {
-        let report = |rule, buyer: &str, ledger: &[&str]| ViolationReport {
-            violation: Violation {
-                rule,
-                buyer: Some(buyer.to_owned()),
-                reservation: None,
-                what: "x".to_owned(),
-            },
-            history: Vec::new(),
-            ledger: ledger.iter().map(|line| (*line).to_owned()).collect(),
-        };
-        let buyers = ["a", "b", "c", "d"];
-        let mut violations: Vec<_> =
-            buyers.iter().map(|buyer| report(Rule::Contract, buyer, &[buyer])).collect();
-        violations.extend(["d", "a"].map(|buyer| report(Rule::SameAgain, buyer, &[])));
-        let texts = to_be_printed(&violations);
-        assert_eq!(texts.len(), 5, "three of one rule, two of the other");
-        assert_eq!(texts[0], "violation contract a: x\n    ledger a\n");
-        assert_eq!(texts[3], "violation same-again d: x\n    ledger d\n");
-        assert_eq!(texts[4], "violation same-again a: x\n");
-    }
-
-    #[test]
-    fn the_stores_equation_adds_up_and_unlimited_ones_stand_apart() {
-        let stores = Stores {
-            total: 105,
-            free: 39,
-            held: 22,
-            confirmed: 44,
-            drift: 0,
-            unlimited_held: 8,
-            unlimited_confirmed: 9,
-            unlimited_drift: 0,
-        };
-        assert_eq!(
-            stores_equation(&stores),
-            [
-                "all stores: free 39 + held 22 + confirmed 44 = 105, drift 0",
-                "stores without a limit: held 8 + confirmed 9, drift 0",
-            ]
-        );
-    }
 }

@@ -1,81 +1,213 @@
-//! The page of a run as a neutral document: what it says, before it is HTML or Markdown.
+//! Composes the page of a run, section by section, and writes it as report.html and report.md.
 
-mod axis;
-mod canvas;
-pub(crate) mod charts;
-pub(crate) mod goose;
-mod html;
-mod ink;
-mod markdown;
-#[cfg(test)]
-mod tests;
+use std::path::Path;
 
-/// One run, for a reader who wants the answer first: the verdict, the sentence that says why, a few lines that lead
-/// in, and then section by section what it rests on. `html()` and `markdown()` write it down.
-#[derive(Clone, Debug, Default)]
+use crate::base::failure::Failure;
+use crate::load::output::GOOSE;
+use crate::proof::evidence::Evidence;
+use crate::report::charts::{Chart, Stock, charts};
+use crate::report::markdown::{Markdown, escaped};
+use crate::report::{ViolationReport, equation, goose, met, ms, stores_equation};
+use crate::verdict::baseline::Difference;
+use crate::verdict::{Quantiles, Verdict};
+
+/// Of the histories of broken rules; all that were kept are in verdict.json.
+const HISTORIES_MAX: usize = 20;
+const TIMES: [&str; 5] = ["p50", "p90", "p99", "p99.9", "max"];
+
+/// One run: the verdict, why, and what it rests on.
+#[derive(Debug, Default)]
 pub(crate) struct Page {
     pub(crate) title: String,
-    /// PASS, FAIL or INVALID. It has a colour of its own in HTML, and never the colour alone.
-    pub(crate) verdict_word: String,
-    /// The verdict in one sentence.
+    /// PASS, FAIL or INVALID.
+    pub(crate) word: &'static str,
+    /// The reasons for it.
     pub(crate) sentence: String,
-    /// A paragraph each, under the verdict.
-    pub(crate) lead: Vec<String>,
-    /// Files beside the page: what they are, and their names.
-    pub(crate) links: Vec<(&'static str, &'static str)>,
-    pub(crate) sections: Vec<Section>,
+    /// All below the verdict.
+    pub(crate) body: Markdown,
+    pub(crate) charts: Vec<Chart>,
 }
 
-/// What belongs together under one heading; shown in the order of the members.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Section {
-    pub(crate) title: String,
-    /// A paragraph each.
-    pub(crate) text: Vec<String>,
-    pub(crate) table: Option<Table>,
-    pub(crate) picture: Option<Picture>,
-    /// Printed as it is, line by line: a buyer's history, a command, a file.
-    pub(crate) verbatim: Option<String>,
+/// Writes both files, and puts the verdict on goose's.
+pub(crate) fn write(
+    dir: &Path,
+    verdict: &Verdict,
+    evidence: &Evidence,
+    stock: &Stock,
+) -> Result<(), Failure> {
+    goose::dress(dir, &verdict.sentence())?;
+    let page = Page::of(verdict, charts(&evidence.figures, stock), dir.join(GOOSE).exists());
+    for (name, text) in [("report.html", page.html()), ("report.md", page.markdown())] {
+        let path = dir.join(name);
+        std::fs::write(&path, text)
+            .map_err(|error| Failure::Outside(format!("{}: {error}", path.display())))?;
+    }
+    Ok(())
 }
 
-/// Rows under a head. A row's first cell names the row.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Table {
-    pub(crate) head: Vec<String>,
-    pub(crate) rows: Vec<Vec<String>>,
-    /// The columns with numbers, counted from 0: they are set flush right.
-    pub(crate) numbers: Vec<usize>,
-}
-
-/// A chart, drawn twice, because letters that are read on a desk are too small once a phone has shrunk them.
-#[derive(Clone, Debug)]
-pub(crate) struct Picture {
-    pub(crate) title: String,
-    /// An SVG element for a page about 860 pixels wide. Trusted: it stands in the page as it is.
-    pub(crate) svg: String,
-    /// The same for a page about 380 pixels wide.
-    pub(crate) narrow: String,
-    /// What there is to see, in words, for those who don't see it.
-    pub(crate) describes: String,
-}
-
-impl Section {
-    /// A section with nothing in it yet.
-    pub(crate) fn titled(title: impl Into<String>) -> Section {
-        Section { title: title.into(), ..Section::default() }
+impl Page {
+    pub(crate) fn of(verdict: &Verdict, charts: Vec<Chart>, has_goose: bool) -> Page {
+        let mut body = Markdown::default();
+        lead(&mut body, verdict, has_goose);
+        thresholds(&mut body, verdict);
+        outcomes(&mut body, verdict);
+        for chart in &charts {
+            body.heading(chart.title);
+            body.paragraph(&chart.summary);
+        }
+        ledger(&mut body, verdict);
+        compared(&mut body, verdict);
+        requests(&mut body, verdict);
+        generator(&mut body, verdict);
+        Page {
+            title: format!("Load test of {}", verdict.sale),
+            word: verdict.verdict.name(),
+            sentence: verdict.reasons.join("; "),
+            body,
+            charts,
+        }
     }
 
-    /// A section that is a picture, if there is something to draw.
-    pub(crate) fn picturing(picture: Option<Picture>) -> Option<Section> {
-        picture.map(|picture| Section { picture: Some(picture.clone()), ..Section::titled(picture.title) })
+    /// For where HTML isn't shown: a ticket, a pull request, a terminal. Charts are their summaries.
+    pub(crate) fn markdown(&self) -> String {
+        let (title, sentence) = (escaped(&self.title), escaped(&self.sentence));
+        format!("# {title}\n\n**{}** {sentence}\n{}", self.word, self.body.0)
     }
 }
 
-impl Table {
-    /// An empty table with these columns; those at `numbers` are flush right.
-    pub(crate) fn of<const N: usize>(head: [&str; N], numbers: &[usize]) -> Table {
-        Table { head: head.map(str::to_owned).to_vec(), rows: Vec::new(), numbers: numbers.to_vec() }
+fn lead(body: &mut Markdown, verdict: &Verdict, has_goose: bool) {
+    let shards = match verdict.shards.as_slice() {
+        [] => String::new(),
+        shards => format!(" These are parts {} of the run.", shards.join(", ")),
+    };
+    body.paragraph(&format!(
+        "{} on the sale {}: {} buyers, seed {}. It opened at {}; the load began at {} and was judged at {}.{shards}",
+        verdict.scenario,
+        verdict.sale,
+        grouped(verdict.buyers as u64),
+        verdict.seed,
+        verdict.opening_at,
+        verdict.started_at,
+        verdict.finished_at,
+    ));
+    verdict.notes.iter().for_each(|note| body.paragraph(&format!("Note: {note}.")));
+    let goose = if has_goose { format!("[goose's own report]({GOOSE}) · ") } else { String::new() };
+    body.0 += &format!("\n{goose}[verdict.json](verdict.json)\n");
+}
+
+fn thresholds(body: &mut Markdown, verdict: &Verdict) {
+    body.heading("What was asked for");
+    if verdict.thresholds.is_empty() {
+        return body.paragraph("The profile asks for nothing; the proof was judged all the same.");
     }
+    let rows = verdict
+        .thresholds
+        .iter()
+        .map(|judged| vec![judged.threshold.clone(), judged.measured.clone(), met(judged).to_owned()]);
+    body.table(&["Asked for", "Measured", ""], 0..0, &rows.collect::<Vec<_>>());
+}
+
+fn outcomes(body: &mut Markdown, verdict: &Verdict) {
+    let all: u64 = verdict.outcomes.values().sum();
+    let arrivals = &verdict.arrivals;
+    body.heading("How the taps ended");
+    body.paragraph(&format!(
+        "{} taps came to an outcome, with {} retries. {} starts were intended, {} of them were late, {} never came. What a \
+         buyer waited is counted from the instant that was intended, with all his retries; measured by our own sender.",
+        grouped(all),
+        grouped(verdict.retries),
+        grouped(arrivals.intended),
+        grouped(arrivals.late),
+        grouped(arrivals.unsent),
+    ));
+    body.paragraph(&verdict.t0.skew_ms.map_or_else(
+        || "No tap was meant for the opening itself.".to_owned(),
+        |skew| format!("The first and the last tap of the opening left {} apart.", ms(skew)),
+    ));
+    let row = |name: String, of: &Quantiles, all: u64| {
+        let share = format!("{:.1} %", 100.0 * of.count as f64 / all.max(1) as f64);
+        [name, grouped(of.count), share].into_iter().chain(times(of)).collect()
+    };
+    let mut rows: Vec<Vec<String>> =
+        verdict.latency_ms.iter().map(|(name, of)| row((*name).to_owned(), of, all)).collect();
+    for (scenario, outcomes) in verdict.scenarios.iter().filter(|_| verdict.scenarios.len() > 1) {
+        let all = outcomes.values().map(|of| of.count).sum();
+        rows.extend(outcomes.iter().map(|(name, of)| row(format!("{scenario}/{name}"), of, all)));
+    }
+    body.table(&[&["Outcome", "Taps", "Share"], &TIMES[..]].concat(), 1..8, &rows);
+}
+
+fn ledger(body: &mut Markdown, verdict: &Verdict) {
+    body.heading("The ledger");
+    body.paragraph(&format!(
+        "Every answer that any buyer was given was held against the ledger; {} rules were broken. Of the unknown outcomes \
+         the ledger has {} as reservations.",
+        grouped(verdict.violations_total as u64),
+        grouped(verdict.unknown_held)
+    ));
+    let mut lines: Vec<String> = verdict.items.iter().map(equation).collect();
+    lines.extend(verdict.stores.iter().flat_map(stores_equation));
+    if !lines.is_empty() {
+        body.verbatim(&lines.join("\n"));
+    }
+    if !verdict.violations.is_empty() {
+        body.heading("Broken rules");
+        let histories = verdict.violations.iter().take(HISTORIES_MAX).map(ViolationReport::text);
+        body.verbatim(&histories.collect::<String>());
+    }
+}
+
+fn compared(body: &mut Markdown, verdict: &Verdict) {
+    if !verdict.baseline.is_empty() {
+        body.heading("Compared with the earlier run");
+        let row = |d: &Difference| {
+            [&d.what, &d.before, &d.now, d.direction.word(), &d.why].map(str::to_owned).to_vec()
+        };
+        body.table(
+            &["Figure", "Before", "Now", "", "Why"],
+            1..3,
+            &verdict.baseline.iter().map(row).collect::<Vec<_>>(),
+        );
+    }
+}
+
+fn requests(body: &mut Markdown, verdict: &Verdict) {
+    body.heading("Requests");
+    body.paragraph(
+        "Each request from being sent to its answer. Goose's report counts the same requests, by the answer's word.",
+    );
+    let lost: Vec<String> = verdict.lost.iter().map(|(why, n)| format!("{why} {}", grouped(*n))).collect();
+    if !lost.is_empty() {
+        body.paragraph(&format!("Without an answer: {}.", lost.join(", ")));
+    }
+    let rows = verdict
+        .requests_ms
+        .iter()
+        .map(|(name, of)| [name.clone(), grouped(of.count)].into_iter().chain(times(of)).collect());
+    body.table(&[&["Request", "Answered"], &TIMES[..]].concat(), 1..7, &rows.collect::<Vec<_>>());
+}
+
+fn generator(body: &mut Markdown, verdict: &Verdict) {
+    let Some(health) = &verdict.generator else { return };
+    let limit = health.descriptors_limit.map_or_else(|| "no limit".to_owned(), |limit| format!("of {limit}"));
+    let rows = [
+        ("processes", health.processes.to_string()),
+        ("cores it may use", health.cores.to_string()),
+        ("CPU, whole run", format!("{:.0} %", health.cpu_percent_mean)),
+        ("CPU, busiest five seconds", format!("{:.0} %", health.cpu_percent_busiest)),
+        ("timers late, p99", ms(health.timer_lag_p99_ms)),
+        ("timers late, at most", ms(health.timer_lag_max_ms)),
+        ("descriptors, at most", format!("{} {limit}", health.descriptors_peak)),
+        ("connects without a free port", health.ports_exhausted.to_string()),
+        ("memory, at most", format!("{:.0} MiB", health.rss_peak_mib)),
+    ];
+    body.heading("The load generator");
+    body.table(&["This machine", ""], 1..2, &rows.map(|(name, value)| vec![name.to_owned(), value]));
+}
+
+fn times(of: &Quantiles) -> [String; 5] {
+    [of.p50, of.p90, of.p99, of.p999, of.max]
+        .map(|time| if of.count == 0 { "–".to_owned() } else { ms(time) })
 }
 
 /// A count as people read it: `1,234,567`.

@@ -1,11 +1,10 @@
-//! What is added to goose's own report, `goose.html`: the verdict on top, and a word where its charts can't be
-//! drawn.
+//! Adds to goose's own report, `goose.html`, the verdict on top, and a word where its charts can't be drawn.
 
 use std::path::Path;
 
 use crate::base::failure::Failure;
 use crate::load::output::GOOSE;
-use crate::report::page::html::escaped;
+use crate::report::html::escaped;
 
 /// Goose's own title; what is added stands under it.
 const TITLE: &str = "<h1>Goose Attack Report</h1>";
