@@ -23,6 +23,14 @@ async fn tap(gateway: &Gateway, sale: &str, sub: &str) -> Reply {
     send(gateway.tap_at(sale, sub, "k1", &white())).await
 }
 
+/// A tap that is sent again until it is decided: on a busy machine replicas may take longer than a gateway waits for them.
+async fn decided(gateway: &Gateway, sale: &str, sub: &str) -> Reply {
+    eventually("the tap is decided", || async {
+        Some(tap(gateway, sale, sub).await).filter(|reply| reply.status != 503)
+    })
+    .await
+}
+
 /// A command, which must end well.
 fn done(cluster: &Cluster, args: &[&str]) -> Ended {
     let ended = run(&[args, &["--redis", &cluster.url]].concat());
@@ -259,7 +267,7 @@ async fn user_and_password_are_for_every_node() {
     let gateway = Gateway::start_at(&url, &["--durability", "replicas=1"]).await;
     for (n, sale) in cluster.sales().iter().enumerate() {
         open(&gateway, &named(sale)).await;
-        assert_eq!(tap(&gateway, sale, "alice").await.status, 201);
+        assert!(decided(&gateway, sale, "alice").await.status < 300);
         let clients: String = cluster.ask(n, "CLIENT LIST");
         assert!(clients.contains("user=gate"), "{clients}");
     }
@@ -281,7 +289,7 @@ async fn in_tls_every_node_is_trusted_by_who_has_signed_it() {
     let gateway = Gateway::start_at(&url, &[&trusting[..], &["--durability", "replicas=1"]].concat()).await;
     for sale in &cluster.sales() {
         open(&gateway, &named(sale)).await;
-        assert_eq!(tap(&gateway, sale, "alice").await.status, 201);
+        assert!(decided(&gateway, sale, "alice").await.status < 300);
         let audit = run(&[&["audit", sale, "--redis", &url], &trusting[..]].concat());
         assert_eq!(audit.code, 0, "{audit:?}");
     }
@@ -305,7 +313,7 @@ async fn every_node_is_shown_the_certificate_that_it_asks_for() {
     let gateway = Gateway::start_at(&cluster.url, &shown).await;
     for sale in &cluster.sales() {
         open(&gateway, &named(sale)).await;
-        assert_eq!(tap(&gateway, sale, "alice").await.status, 201);
+        assert!(decided(&gateway, sale, "alice").await.status < 300);
     }
     let listed = run(&[&["sale", "list", "--redis", &cluster.url], &shown[..]].concat());
     assert_eq!(listed.code, 0, "{listed:?}");
