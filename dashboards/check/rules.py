@@ -71,7 +71,8 @@ def runbook(rules, tree, boards, gateway):
         for name in sorted(set(re.findall(r"\bLaunchgate[A-Z]\w+", text)) - alerts)
     )
     titles = {board.name: {panel.get("title") for panel in board.tree["panels"]} for board in boards}
-    for board, quoted in re.findall(r'\*([A-Z][a-z ]+)\*, ((?:"[^"]+"(?:, | and )?)+)', text):
+    flat = " ".join(text.split())
+    for board, quoted in re.findall(r'\*([A-Z][a-z ]+)\*, ((?:"[^"]+"(?:, | and )?)+)', flat):
         for title in re.findall(r'"([^"]+)"', quoted):
             if title not in titles.get(BOARDS.get(board, ""), ()):
                 yield f'RUNBOOK.md: {board} has no panel "{title}"'
@@ -87,7 +88,9 @@ def told(gateway, *command):
 
 def commands(text, gateway):
     """Every command of the gateway that stands there, and every option of `serve`, against what the program says of itself."""
-    found = set(re.findall(r"`(gateway [^`]+)`", text)) | set(re.findall(r"^    (gateway [^#\n]+)", text, re.M))
+    blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S))
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+    found = set(re.findall(r"`(gateway [^`]+)`", prose)) | set(re.findall(r"^(gateway [^#\n]+)", blocks, re.M))
     for command in sorted(found):
         path = re.match(r"gateway((?: [a-z]+)*)", command).group(1).split()
         # The last words in small letters may be arguments already.

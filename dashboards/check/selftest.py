@@ -204,7 +204,7 @@ MISTAKES = [
     ),
     ("a panel that the runbook invents", text(RUNBOOK, '"Holds due"', '"Due holds"'), 'Launch has no panel "Due holds"'),
     ("a command that is not there", text(RUNBOOK, "gateway journal", "gateway diary"), "there is no command `gateway diary"),
-    ("a flag that is not there", text(RUNBOOK, "--was 3000", "--from 3000"), "there is no --from"),
+    ("a flag that is not there", text(RUNBOOK, "--was N", "--from N"), "there is no --from"),
     (
         "an option that is not there",
         text(RUNBOOK, "`--audit-interval-s`", "`--audit-seconds`"),

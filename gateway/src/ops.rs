@@ -12,4 +12,5 @@ pub mod process;
 pub mod report;
 mod roles;
 pub mod self_checks;
+mod thresholds;
 pub mod view;

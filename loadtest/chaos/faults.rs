@@ -162,7 +162,7 @@ impl Fault {
         )
     }
 
-    /// Whether the level promises that nothing that was acknowledged is lost by it (README, "What is promised").
+    /// Whether the level promises that nothing that was acknowledged is lost by it (gateway/docs/durability.md).
     pub(crate) fn loses_nothing_at(self, level: Level) -> bool {
         match self {
             // A former primary that lives goes on with the other replica until that one, too, is told to follow the new
@@ -176,7 +176,7 @@ impl Fault {
         }
     }
 
-    /// Whether two ledgers may sell at the same time where no replica has to agree: the README says so.
+    /// Whether two ledgers may sell at the same time where no replica has to agree: gateway/docs/durability.md says so.
     pub(crate) fn may_sell_twice_at(self, level: Level) -> bool {
         self == Self::CutPrimary && level.replicas() == 0
     }

@@ -1,4 +1,4 @@
-//! The verdict: how it is come to, what verdict.json says and the exit code. Its members are described in loadtest/README.md.
+//! The verdict: how it is come to, what verdict.json says and the exit code. Its members are described in loadtest/docs/report.md.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;

@@ -130,7 +130,7 @@ mod tests {
     fn a_set_is_two_cache_lines() {
         assert_eq!(size_of::<Set>(), 128);
         let room = Buckets::with_room_for(1_000_000);
-        assert_eq!(room.bytes(), 18_285_824, "17.4 MiB, as the README says");
+        assert_eq!(room.bytes(), 18_285_824, "17.4 MiB, as docs/rate-limiting.md says");
     }
 
     #[test]

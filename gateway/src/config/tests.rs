@@ -1,4 +1,4 @@
-//! Bad values are told at once, and the options stand in the README as they are.
+//! Bad values are reported at once, and the configuration page lists the options as they are.
 
 use super::*;
 
@@ -78,17 +78,32 @@ fn a_flag_goes_before_the_file_and_the_document_can_be_read_back() {
     assert!(config.is_ok_and(|c| c.workers == 5 && c.requests.queue.batch_max == 7 && c.cors.origins() == 2));
 }
 
+/// The table of `docs/configuration.md`, between its marks; with `UPDATE_DOCS=1` in the environment this writes it.
 #[test]
-fn the_readme_has_every_option_as_it_is() {
-    let readme = include_str!("../../../README.md");
+fn the_configuration_page_lists_every_option() {
+    const START: &str = "<!-- options: generated from gateway/src/config -->\n";
+    const END: &str = "<!-- end of options -->\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once(START).unwrap();
+    let (_, after) = rest.split_once(END).unwrap();
     let command = Help::command();
+    let mut table = "| flag and key | variable | default | meaning |\n| --- | --- | --- | --- |\n".to_owned();
     for (key, default) in DEFAULTS {
         let arg = command.get_arguments().find(|a| a.get_long() == Some(key)).unwrap();
         let variable = key.to_uppercase().replace('-', "_");
         let default = if default.is_empty() { String::new() } else { format!("`{default}`") };
-        let help = arg.get_help().unwrap();
-        let row = format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |");
-        assert!(readme.contains(&row), "README.md lacks: {row}");
+        let help = arg.get_help().unwrap().to_string().replace('|', "\\|");
+        table += &format!("| `--{key}` | `LAUNCHGATE_{variable}` | {default} | {help} |\n");
+    }
+    let expected = format!("{before}{START}{table}{END}{after}");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, expected).unwrap();
+    } else {
+        assert!(
+            page == expected,
+            "docs/configuration.md differs from the options: UPDATE_DOCS=1 cargo test -p gateway configuration_page"
+        );
     }
 }
 

@@ -11,7 +11,7 @@ use crate::doctor::words::{bytes, some};
 const WORKER_FILES: u64 = 8;
 /// Those of the rest: the ledger's thread, pools, the ops listener and who watches there, logs and files.
 const OTHER_FILES: u64 = 128;
-/// An idle connection with its buffers (measured, see the README).
+/// An idle connection with its buffers (measured, see docs/performance.md).
 const CONNECTION_BYTES: u64 = 12 * 1024;
 /// What a gateway takes before anybody comes, known tokens included.
 const START_BYTES: u64 = 64 << 20;

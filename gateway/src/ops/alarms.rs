@@ -5,17 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::domain::sale::Phase;
 use crate::fleet::alarm::{Alarm, Level};
-use crate::projection::memory::{MEMORY_AGE_MAX, Sale, Sales};
+use crate::ops::thresholds::{HOLDS_OVERDUE, OPENING_AT_HAND, OPENING_NEAR, READ_MODEL_STALE};
+use crate::projection::memory::{Sale, Sales};
 use crate::telemetry::metrics::{Answers, Audited};
 
-/// Memory that is older than this is a fault; until then it is a warning.
-const STALE: Duration = Duration::from_secs(3);
-/// Holds that are due for longer are not swept by anybody.
-const OVERDUE: Duration = Duration::from_secs(3);
-/// How long before the opening everything has to be ready.
-const OPENING_NEAR_MS: i64 = 10 * 60_000;
-/// And how long before it what is not is a fault.
-const OPENING_AT_HAND_MS: i64 = 60_000;
 /// Alarms of one gateway, at most; what comes first is worst.
 const ALARMS_MAX: usize = 16;
 /// Looks, a second apart, over which answers are counted that nobody likes to give.
@@ -156,7 +149,7 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
         add(Level::Fault, "oversold", text);
     }
     let (overdue, count) = sale.reaped().overdue();
-    if overdue > OVERDUE {
+    if overdue > HOLDS_OVERDUE {
         let told = overdue.as_secs();
         let text = format!(
             "At least {count} holds are due for {told} s and were not swept: their stock does not come back."
@@ -165,14 +158,13 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
     }
     let (time, age) = (sale.best_time(), sale.incomplete_for(now));
     // Of a sale that is over nobody waits for news.
-    if age > MEMORY_AGE_MAX && memory.phase(time) != Phase::Closed {
-        let level = if age > STALE { Level::Fault } else { Level::Warning };
+    if age > READ_MODEL_STALE && memory.phase(time) != Phase::Closed {
         let told = age.as_secs_f64();
         let text = format!("What is known of the ledger is {told:.1} s old: Redis is slow or away.");
-        add(level, "snapshot-stale", text);
+        add(Level::Fault, "snapshot-stale", text);
     }
-    let until = memory.levers.opens - time;
-    if memory.phase(time) == Phase::Upcoming && until <= OPENING_NEAR_MS {
+    let until = Duration::from_millis(u64::try_from(memory.levers.opens - time).unwrap_or(0));
+    if memory.phase(time) == Phase::Upcoming && until <= OPENING_NEAR {
         let mut missing = reasons.to_vec();
         let levers = [
             (memory.levers.paused, "the sale is paused"),
@@ -187,8 +179,8 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
             missing.push("no model has any stock".to_owned());
         }
         if !missing.is_empty() {
-            let level = if until <= OPENING_AT_HAND_MS { Level::Fault } else { Level::Warning };
-            let text = format!("It opens in {} s and is not ready: {}.", until / 1_000, missing.join("; "));
+            let level = if until <= OPENING_AT_HAND { Level::Fault } else { Level::Warning };
+            let text = format!("It opens in {} s and is not ready: {}.", until.as_secs(), missing.join("; "));
             add(level, "opening-not-ready", text);
         }
     }

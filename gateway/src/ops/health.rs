@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use redis::aio::ConnectionLike;
 
 use crate::fleet::hearsay::Hearsay;
+use crate::ops::thresholds::READ_MODEL_STALE;
 use crate::projection::follow::CaughtUp;
 use crate::projection::memory::Sales;
 use crate::store::durability::{Durability, Setting};
@@ -19,9 +20,8 @@ use crate::store::{Connection, Pool, checkout_each};
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
 
-/// The follower may be this far behind before we call ourselves not ready. Longer than the longest
-/// age at which memory decides, so that a short stall does not take all gateways out at once.
-const BEHIND_MAX: Duration = Duration::from_secs(3);
+/// The time within which the journal and what taps need must have worked: as long as the read model may be stale.
+const BEHIND_MAX: Duration = READ_MODEL_STALE;
 
 /// What readiness depends on.
 pub struct Health {

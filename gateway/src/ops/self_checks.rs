@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use crate::fleet::alarm::{Alarm, Level};
 use crate::fleet::clock_offset::{ClockOffset, Offset};
 use crate::ops::files::WatchedFiles;
+use crate::ops::thresholds::CLOCK_OFFSET;
 
-/// A clock that is certainly this far from Redis's has an alarm.
-const OFFSET_MAX_S: f64 = 1.0;
 /// An older reading of Redis's clock raises no alarm.
 const READING_AGE_MAX: Duration = Duration::from_secs(10);
 
@@ -38,7 +37,7 @@ impl SelfChecks {
         #[expect(clippy::cast_precision_loss, reason = "at most a minute")]
         let leeway = self.leeway_s as f64;
         let level = match certain {
-            _ if certain <= OFFSET_MAX_S => return None,
+            _ if certain <= CLOCK_OFFSET.as_secs_f64() => return None,
             _ if certain > leeway => Level::Fault,
             _ => Level::Warning,
         };

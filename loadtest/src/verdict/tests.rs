@@ -132,9 +132,9 @@ fn a_verdict_has_the_members_that_were_promised() {
         assert!(json["outcomes"][outcome.name()].is_u64(), "{}", outcome.name());
     }
     // Each is described where an operator looks for it.
-    let described = include_str!("../../README.md");
+    let described = include_str!("../../docs/report.md");
     for member in json.as_object().unwrap().keys() {
-        assert!(described.contains(&format!("| `{member}` |")), "README.md does not describe {member}");
+        assert!(described.contains(&format!("| `{member}` |")), "docs/report.md does not describe {member}");
     }
     assert_eq!(verdict.exit_code(), 1);
 }
