@@ -138,7 +138,9 @@ fn refuse<Id: AsRef<str>>(
     }
     match earliest {
         // Closed for good is what Redis has noted: by the estimate alone it could open once more, should `TIME` step back.
-        Phase::Closed if !memory.levers.closed && sale.noted_time() < memory.levers.closes => return None,
+        Phase::Closed if !memory.controls.closed && sale.noted_time() < memory.controls.closes => {
+            return None;
+        }
         Phase::Closed => return Some(Refusal::Closed),
         Phase::Upcoming => return Some(Refusal::NotOpen(time)),
         Phase::Paused => return Some(Refusal::Paused),

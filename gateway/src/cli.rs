@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{ByHand, Cli, Command, LeverArgs, LimitsAction, SaleAction};
+pub use args::{Cli, Command, ConfirmArgs, LimitsAction, OperatorActionArgs, SaleAction};
 
 use crate::config::{CommonOptions, Settings, variables};
 use crate::doctor;

@@ -17,7 +17,7 @@ use crate::domain::reservation::Reservation;
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::respond::Refused;
 use crate::http::{proxy_header, request};
-use crate::ops::view::{LeverRequest, RestockRequest};
+use crate::ops::view::{OperatorActionRequest, RestockRequest};
 use crate::projection::memory::Memory;
 use crate::projection::snapshot::Snapshot;
 use crate::reserve::batch;
@@ -59,9 +59,9 @@ pub fn restock_body(bytes: &[u8]) -> Result<(String, u64, u64, Option<String>), 
     request::parse(bytes).map(read).map_err(told)
 }
 
-/// The body of a lever: why.
-pub fn lever_body(bytes: &[u8]) -> Result<Option<String>, String> {
-    request::parse(bytes).map(|LeverRequest { reason }| reason).map_err(told)
+/// The body of an operator action: why.
+pub fn operator_action_body(bytes: &[u8]) -> Result<Option<String>, String> {
+    request::parse(bytes).map(|OperatorActionRequest { reason }| reason).map_err(told)
 }
 
 fn owned(ids: Vec<ItemId<'_>>) -> Vec<String> {

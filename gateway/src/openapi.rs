@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn every_lever_says_what_it_does_to_buyers() {
         let all = parsed();
-        for (word, effect) in crate::domain::lever::effects() {
+        for (word, effect) in crate::domain::operator_action::effects() {
             let call = match word {
                 "limits" => &all["paths"]["/admin/v1/limits"]["patch"],
                 _ => &all["paths"][format!("/admin/v1/sales/{{sale}}/{word}")]["post"],

@@ -40,8 +40,8 @@ pub(crate) fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Resu
             Refused::new(problem::SALE_CLOSED, "The sale has closed; no reservations are taken any more.")
         }
         Decision::NotOpen(time) => {
-            let until = u64::try_from(memory.levers.opens - time).unwrap_or(0);
-            let opens_at = rfc3339(memory.levers.opens);
+            let until = u64::try_from(memory.controls.opens - time).unwrap_or(0);
+            let opens_at = rfc3339(memory.controls.opens);
             Refused::new(problem::SALE_NOT_OPEN, ["The sale opens at ", &opens_at, "."].concat())
                 .with("opens_at", opens_at)
                 .with("server_time", rfc3339(time))

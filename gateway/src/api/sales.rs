@@ -54,7 +54,7 @@ impl Pages {
             Phase::Open | Phase::SoldOut if sale.stands_still() => Phase::Paused,
             phase => phase,
         };
-        let poll_after_ms = poll_after_ms(phase, memory.levers.opens - time);
+        let poll_after_ms = poll_after_ms(phase, memory.controls.opens - time);
         let mut pages = self.by_sale.borrow_mut();
         let page = match pages.get_mut(&sale.id) {
             Some(p)
@@ -119,8 +119,8 @@ fn view(memory: &Memory, phase: Phase, poll_after_ms: u64) -> SaleView {
         id: terms.id.clone(),
         name: terms.name.clone(),
         phase,
-        opens_at: rfc3339(memory.levers.opens),
-        closes_at: rfc3339(memory.levers.closes),
+        opens_at: rfc3339(memory.controls.opens),
+        closes_at: rfc3339(memory.controls.closes),
         hold_seconds,
         per_buyer: terms.per_buyer,
         poll_after_ms,

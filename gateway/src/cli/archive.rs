@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::cli::args::ByHand;
-use crate::cli::confirm::{Wanted, confirm};
+use crate::cli::args::ConfirmArgs;
+use crate::cli::confirm::{ConfirmPrompt, confirm};
 use crate::cli::sale::state;
 use crate::manage::admin::Admin;
 use crate::manage::archive::{self, Head, PURGE_EFFECT, Trouble};
@@ -45,9 +45,14 @@ pub(super) async fn read(admin: &Admin, file: &Path) -> Result<(), Failed> {
     print(&format!("{}; its audit is the same as that of the export\n", told(&head)))
 }
 
-pub(super) async fn purge(admin: &Admin, sale: &str, export: &Path, by_hand: ByHand) -> Result<(), Failed> {
-    let wanted = Wanted { what: format!("purge {sale}"), effect: PURGE_EFFECT, word: sale };
-    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
+pub(super) async fn purge(
+    admin: &Admin,
+    sale: &str,
+    export: &Path,
+    confirm_args: ConfirmArgs,
+) -> Result<(), Failed> {
+    let prompt = ConfirmPrompt { what: format!("purge {sale}"), effect: PURGE_EFFECT, word: sale };
+    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
     archive::purge(admin, sale, export, &by).await?;
     print(&format!("{sale}: purged; {} has it\n", export.display()))
 }

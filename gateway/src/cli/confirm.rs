@@ -1,18 +1,18 @@
-//! What stands between a hand and a lever: what it does to buyers, the reason, and a word that has to be typed.
+//! What stands between a hand and an operator action: what it does to buyers, the reason, and a word that has to be typed.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::MetadataExt;
 
-use crate::cli::args::ByHand;
-use crate::domain::lever::check_reason;
+use crate::cli::args::ConfirmArgs;
+use crate::domain::operator_action::check_reason;
 use crate::manage::admin::By;
 use crate::terminal::Failed;
 
 /// Bytes of a line that is typed; a terminal gives no more at once.
 const LINE_BYTES_MAX: u64 = 4096;
 
-/// A lever that somebody wants to pull.
-pub(super) struct Wanted<'a> {
+/// An operator action that somebody wants to pull.
+pub(super) struct ConfirmPrompt<'a> {
     /// Which, and on what: `close national-good-car`.
     pub(super) what: String,
     /// What it does to buyers.
@@ -21,30 +21,30 @@ pub(super) struct Wanted<'a> {
     pub(super) word: &'a str,
 }
 
-/// Says what a lever does, and comes back with who pulls it and why, or not at all. With a terminal on standard input
+/// Says what an operator action does, and comes back with who pulls it and why, or not at all. With a terminal on standard input
 /// the word has to be typed unless `--confirm` has it; without one, whoever wrote the script has named the sale already.
 /// `state` is asked for only where somebody reads it before he decides.
 pub(super) async fn confirm(
-    wanted: &Wanted<'_>,
-    given: ByHand,
+    prompt: &ConfirmPrompt<'_>,
+    given: ConfirmArgs,
     state: impl Future<Output = Result<Vec<String>, Failed>>,
 ) -> Result<By, Failed> {
     let stdin = io::stdin();
     let asks = stdin.is_terminal() && given.confirm.is_none();
     let state = if asks { state.await? } else { Vec::new() };
-    let reason = ask(wanted, given, &state, asks.then(|| stdin.lock()), &mut io::stderr().lock())?;
+    let reason = ask(prompt, given, &state, asks.then(|| stdin.lock()), &mut io::stderr().lock())?;
     Ok(By { who: who(), reason })
 }
 
 /// The dialogue; without `input` nothing is asked. Everything that is said goes to `out`.
 fn ask(
-    wanted: &Wanted<'_>,
-    given: ByHand,
+    prompt: &ConfirmPrompt<'_>,
+    given: ConfirmArgs,
     state: &[String],
     input: Option<impl BufRead>,
     out: &mut impl Write,
 ) -> Result<Option<String>, Failed> {
-    let Wanted { what, effect, word } = wanted;
+    let ConfirmPrompt { what, effect, word } = prompt;
     let reason = check_reason(given.reason).map_err(|why| Failed::Usage(format!("--reason: {why}")))?;
     if let Some(other) = given.confirm.filter(|typed| typed != word) {
         return Err(Failed::Usage(format!(
@@ -107,15 +107,15 @@ fn name_of(uid: u32) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn given(reason: Option<&str>, confirm: Option<&str>) -> ByHand {
-        ByHand { reason: reason.map(Into::into), confirm: confirm.map(Into::into) }
+    fn given(reason: Option<&str>, confirm: Option<&str>) -> ConfirmArgs {
+        ConfirmArgs { reason: reason.map(Into::into), confirm: confirm.map(Into::into) }
     }
 
     /// What comes of it, and what was said.
-    fn asked(given: ByHand, typed: Option<&str>) -> (Result<Option<String>, Failed>, String) {
-        let wanted = Wanted { what: "close small".into(), effect: "It is over.", word: "small" };
+    fn asked(given: ConfirmArgs, typed: Option<&str>) -> (Result<Option<String>, Failed>, String) {
+        let prompt = ConfirmPrompt { what: "close small".into(), effect: "It is over.", word: "small" };
         let mut out = Vec::new();
-        let done = ask(&wanted, given, &["Small, open".into()], typed.map(str::as_bytes), &mut out);
+        let done = ask(&prompt, given, &["Small, open".into()], typed.map(str::as_bytes), &mut out);
         (done, String::from_utf8(out).unwrap())
     }
 

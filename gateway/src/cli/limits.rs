@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::args::{ByHand, LimitsAction};
-use crate::cli::confirm::{Wanted, confirm};
-use crate::domain::lever::LIMITS_EFFECT;
+use crate::cli::args::{ConfirmArgs, LimitsAction};
+use crate::cli::confirm::{ConfirmPrompt, confirm};
+use crate::domain::operator_action::LIMITS_EFFECT;
 use crate::domain::policy::{Policy, rate_text};
 use crate::fleet::report::GatewayReport;
 use crate::fleet::{self, LimitChange, SetLimits, limits_log};
@@ -22,8 +22,8 @@ const WORD: &str = "limits";
 pub(super) async fn run(admin: &Admin, action: LimitsAction) -> Result<(), Failed> {
     match action {
         LimitsAction::Show { json } => show(admin, &read(admin).await?, json).await,
-        LimitsAction::Set { rates, by_hand } => {
-            let set = set(admin, &rates, by_hand).await?;
+        LimitsAction::Set { rates, confirm_args } => {
+            let set = set(admin, &rates, confirm_args).await?;
             print_json(&document(&set))
         }
         LimitsAction::Log { limit } => log(admin, limit).await,
@@ -35,7 +35,7 @@ async fn read(admin: &Admin) -> Result<SetLimits, Failed> {
     fleet::read_limits(&mut conn).await.map_err(Failure::from)?.map_err(Failed::Outside)
 }
 
-async fn set(admin: &Admin, rates: &[String], by_hand: ByHand) -> Result<SetLimits, Failed> {
+async fn set(admin: &Admin, rates: &[String], confirm_args: ConfirmArgs) -> Result<SetLimits, Failed> {
     let mut change = LimitChange::default();
     for text in rates {
         let wrong = || format!("{text:?} is not POLICY=RATE, as in buyer=10:20");
@@ -49,9 +49,9 @@ async fn set(admin: &Admin, rates: &[String], by_hand: ByHand) -> Result<SetLimi
         let rates = if rates.is_empty() { "none".to_owned() } else { rates.join(" ") };
         Ok(vec![format!("set by ops until now: {rates}")])
     };
-    let wanted =
-        Wanted { what: format!("limits set {}", rates.join(" ")), effect: LIMITS_EFFECT, word: WORD };
-    let by = confirm(&wanted, by_hand, state).await?;
+    let prompt =
+        ConfirmPrompt { what: format!("limits set {}", rates.join(" ")), effect: LIMITS_EFFECT, word: WORD };
+    let by = confirm(&prompt, confirm_args, state).await?;
     let mut conn = checkout(admin.pool(), LIMITS).await?;
     fleet::set_limits(&mut conn, &change, &by).await.map_err(Failure::from)?.map_err(Failed::Outside)
 }

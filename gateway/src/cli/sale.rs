@@ -1,4 +1,4 @@
-//! `gateway sale`: definitions, the levers of a sale, and a look at it.
+//! `gateway sale`: definitions, the actions of a sale, and a look at it.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::cli::archive;
-use crate::cli::args::{ByHand, LeverArgs, SaleAction};
-use crate::cli::confirm::{Wanted, confirm, who};
+use crate::cli::args::{ConfirmArgs, OperatorActionArgs, SaleAction};
+use crate::cli::confirm::{ConfirmPrompt, confirm, who};
 use crate::domain::definition::Definition;
-use crate::domain::lever::{Lever, RESTOCK_EFFECT, check_reason};
+use crate::domain::operator_action::{OperatorAction, RESTOCK_EFFECT, check_reason};
 use crate::manage::admin::{Admin, Applied, By, Restocked};
 use crate::ops::view::{SaleDetail, SaleState};
 use crate::recovery::heal::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
@@ -27,16 +27,20 @@ pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Failed>
         SaleAction::List => list(admin).await,
         SaleAction::Export { sale, file } => archive::write(admin, &sale, &file).await,
         SaleAction::Import { file } => archive::read(admin, &file).await,
-        SaleAction::Purge { sale, export, by_hand } => archive::purge(admin, &sale, &export, by_hand).await,
-        SaleAction::Release { sale, gateway, by_hand, .. } => release(admin, &sale, gateway, by_hand).await,
-        SaleAction::Restock { sale, item, total, was, by_hand } => {
-            restock(admin, &sale, &item, (total, was), by_hand).await
+        SaleAction::Purge { sale, export, confirm_args } => {
+            archive::purge(admin, &sale, &export, confirm_args).await
         }
-        SaleAction::Pause(args) => pull(admin, Lever::Pause, args).await,
-        SaleAction::Resume(args) => pull(admin, Lever::Resume, args).await,
-        SaleAction::Freeze(args) => pull(admin, Lever::Freeze, args).await,
-        SaleAction::Unfreeze(args) => pull(admin, Lever::Unfreeze, args).await,
-        SaleAction::Close(args) => pull(admin, Lever::Close, args).await,
+        SaleAction::Release { sale, gateway, confirm_args, .. } => {
+            release(admin, &sale, gateway, confirm_args).await
+        }
+        SaleAction::Restock { sale, item, total, was, confirm_args } => {
+            restock(admin, &sale, &item, (total, was), confirm_args).await
+        }
+        SaleAction::Pause(args) => perform(admin, OperatorAction::Pause, args).await,
+        SaleAction::Resume(args) => perform(admin, OperatorAction::Resume, args).await,
+        SaleAction::Freeze(args) => perform(admin, OperatorAction::Freeze, args).await,
+        SaleAction::Unfreeze(args) => perform(admin, OperatorAction::Unfreeze, args).await,
+        SaleAction::Close(args) => perform(admin, OperatorAction::Close, args).await,
     }
 }
 
@@ -60,7 +64,7 @@ fn phase(state: &SaleState) -> String {
     serde_json::to_string(&state.phase).unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// What somebody who is about to pull a lever should see.
+/// What somebody who is about to pull an operator action should see.
 pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, Failed> {
     let (snapshot, definition) = admin.show(sale).await?;
     let state = SaleState::new(&snapshot, &definition);
@@ -78,16 +82,17 @@ pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, Fail
     ])
 }
 
-async fn pull(admin: &Admin, lever: Lever, args: LeverArgs) -> Result<(), Failed> {
-    let LeverArgs { sale, by_hand } = args;
-    let wanted = Wanted { what: format!("{} {sale}", lever.word()), effect: lever.effect(), word: &sale };
-    let by = confirm(&wanted, by_hand, state(admin, &sale)).await?;
-    if !admin.pull(&sale, lever, &by).await? {
+async fn perform(admin: &Admin, action: OperatorAction, args: OperatorActionArgs) -> Result<(), Failed> {
+    let OperatorActionArgs { sale, confirm_args } = args;
+    let prompt =
+        ConfirmPrompt { what: format!("{} {sale}", action.word()), effect: action.effect(), word: &sale };
+    let by = confirm(&prompt, confirm_args, state(admin, &sale)).await?;
+    if !admin.perform(&sale, action, &by).await? {
         // What is said does not get into what is answered.
         let _ = writeln!(
             io::stderr(),
             "{} {sale}: it was so already; nothing was written, no reason either",
-            lever.word()
+            action.word()
         );
     }
     let (snapshot, definition) = admin.show(&sale).await?;
@@ -99,11 +104,11 @@ async fn restock(
     sale: &str,
     item: &str,
     (total, was): (u64, u64),
-    by_hand: ByHand,
+    confirm_args: ConfirmArgs,
 ) -> Result<(), Failed> {
     let what = format!("restock {sale}: {item} from {was} to {total}");
-    let wanted = Wanted { what, effect: RESTOCK_EFFECT, word: sale };
-    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
+    let prompt = ConfirmPrompt { what, effect: RESTOCK_EFFECT, word: sale };
+    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
     match admin.restock(sale, item, total, was, &by).await? {
         Restocked::Done { total, free } => print_json(&json!({"item": item, "total": total, "free": free})),
         Restocked::UnknownItem => Err(Failed::Usage(format!(
@@ -121,11 +126,16 @@ async fn restock(
 }
 
 /// Without a gateway: all of them.
-async fn release(admin: &Admin, sale: &str, gateway: Option<String>, by_hand: ByHand) -> Result<(), Failed> {
+async fn release(
+    admin: &Admin,
+    sale: &str,
+    gateway: Option<String>,
+    confirm_args: ConfirmArgs,
+) -> Result<(), Failed> {
     let whom = gateway.as_deref().unwrap_or("all gateways");
     let effect = if gateway.is_some() { RELEASE_EFFECT } else { RELEASE_ALL_EFFECT };
-    let wanted = Wanted { what: format!("release {sale} from {whom}"), effect, word: sale };
-    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
+    let prompt = ConfirmPrompt { what: format!("release {sale} from {whom}"), effect, word: sale };
+    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
     heal::release(admin.pool(), sale, gateway.as_deref(), &by).await?.map_err(Failed::No)?;
     print(&format!("{sale}: does not wait for what {whom} told any longer\n"))
 }

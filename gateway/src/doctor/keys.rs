@@ -185,7 +185,7 @@ fn ops(facts: &KeyFacts, lines: &mut Lines) {
                 lines.fail(
                     "ops",
                     problem,
-                    "without it nobody may pull a lever, and the gateway does not start",
+                    "without it nobody may pull an operator action, and the gateway does not start",
                 );
             });
         }

@@ -6,7 +6,7 @@ use crate::doctor::definition;
 use crate::doctor::report::{Line, Lines, Verdict};
 use crate::doctor::words::{self, some};
 use crate::domain::definition::{Definition, Mistake};
-use crate::domain::sale::Levers;
+use crate::domain::sale::SaleControls;
 use crate::manage::audit::{Report, Verdict as Audited};
 
 /// A sale, as the ledger has it, and as its file says.
@@ -38,7 +38,7 @@ pub(super) struct Applied {
     /// Of the ledger.
     pub sequence: u64,
     /// As they are pulled.
-    pub levers: Levers,
+    pub controls: SaleControls,
     /// Held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
     /// The ledger was last served by the Redis process that runs now.
@@ -48,7 +48,7 @@ pub(super) struct Applied {
 impl SaleFacts {
     /// Whether it takes no reservation any more.
     pub(super) fn is_over(&self) -> bool {
-        let of = |applied: &Applied| applied.levers.closed || self.now_ms >= applied.levers.closes;
+        let of = |applied: &Applied| applied.controls.closed || self.now_ms >= applied.controls.closes;
         matches!(&self.applied, Ok(Some(applied)) if of(applied))
     }
 }
@@ -78,7 +78,7 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Line> {
             known(facts, applied, &mut lines);
             definition::check(&applied.definition, facts.now_ms, &mut lines);
             restocks(facts, applied, &mut lines);
-            levers(applied, &mut lines);
+            controls(applied, &mut lines);
             reservations(facts, applied, &mut lines);
         }
         Ok(None) => {
@@ -127,15 +127,15 @@ fn known(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
     }
     match facts.followed {
         Some(Some(at)) if at >= *sequence => {
-            lines.ok("memory", format!("the gateway that runs here knows it, at sequence {at}"))
+            lines.ok("read-model", format!("the gateway that runs here knows it, at sequence {at}"))
         }
         Some(Some(at)) => {
             let found = format!("the gateway that runs here knows it only up to sequence {at}");
-            lines.warn("memory", found, "look again: if it stays behind, see its log, and /readyz");
+            lines.warn("read-model", found, "look again: if it stays behind, see its log, and /readyz");
         }
         Some(None) => {
             let found = "the gateway that runs here does not know it";
-            lines.fail("memory", found, "is it at the same Redis? see its log, and /readyz");
+            lines.fail("read-model", found, "is it at the same Redis? see its log, and /readyz");
         }
         None => {}
     }
@@ -159,30 +159,30 @@ fn restocks(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
     }
 }
 
-fn levers(applied: &Applied, lines: &mut Lines) {
-    let Levers { paused, frozen, closed, .. } = applied.levers;
+fn controls(applied: &Applied, lines: &mut Lines) {
+    let SaleControls { paused, frozen, closed, .. } = applied.controls;
     let id = &applied.definition.sale.id;
     if closed {
-        lines.fail("levers", "it was closed, for good", "apply the definition under another id");
+        lines.fail("controls", "it was closed, for good", "apply the definition under another id");
     } else if paused || frozen {
-        let pulled = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
-        let pulled: Vec<_> = pulled.into_iter().filter(|(is_pulled, ..)| *is_pulled).collect();
-        let found = pulled.iter().map(|(_, what, _)| *what).collect::<Vec<_>>().join(" and ");
-        let todo = pulled
+        let performed = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
+        let performed: Vec<_> = performed.into_iter().filter(|(is_pulled, ..)| *is_pulled).collect();
+        let found = performed.iter().map(|(_, what, _)| *what).collect::<Vec<_>>().join(" and ");
+        let todo = performed
             .iter()
             .map(|(.., undo)| format!("gateway sale {undo} {id}"))
             .collect::<Vec<_>>()
             .join("; ");
-        lines.warn("levers", format!("it is {found}"), todo);
+        lines.warn("controls", format!("it is {found}"), todo);
     } else {
-        lines.ok("levers", "none is pulled");
+        lines.ok("controls", "none is pulled");
     }
 }
 
 fn reservations(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
     let [held, confirmed, cancelled, expired] = applied.counts;
     let found = format!("{held} held, {confirmed} confirmed, {cancelled} cancelled, {expired} expired");
-    if applied.started() > 0 && facts.now_ms < applied.levers.opens {
+    if applied.started() > 0 && facts.now_ms < applied.controls.opens {
         let found = format!("{found}, before it opens");
         lines.warn("reservations", found, "left by a rehearsal? The real sale needs an id of its own");
     } else {
@@ -229,8 +229,8 @@ mod tests {
         let definition = small();
         let ms = jiff::Timestamp::as_millisecond;
         let (opens, closes) = (ms(definition.sale.opens_at), ms(definition.sale.closes_at));
-        let levers = Levers { paused: false, frozen: false, closed: false, opens, closes };
-        Applied { definition, revision: 1, sequence: 7, levers, counts: [0; 4], is_same_redis: true }
+        let controls = SaleControls { paused: false, frozen: false, closed: false, opens, closes };
+        Applied { definition, revision: 1, sequence: 7, controls, counts: [0; 4], is_same_redis: true }
     }
 
     fn report(verdict: Audited, drift: i64, problems: &[&str]) -> Report {
@@ -308,11 +308,11 @@ mod tests {
             (SaleFacts { file: Some(("f".into(), other)), ..good() }, "file", Fail),
             (with(|of| of.is_same_redis = false), "epoch", Fail),
             (SaleFacts { is_served: false, ..with(|of| of.is_same_redis = false) }, "epoch", Warn),
-            (SaleFacts { followed: Some(Some(6)), ..good() }, "memory", Warn),
-            (SaleFacts { followed: Some(None), ..good() }, "memory", Fail),
-            (with(|of| of.levers.closed = true), "levers", Fail),
-            (with(|of| of.levers.paused = true), "levers", Warn),
-            (with(|of| of.levers.frozen = true), "levers", Warn),
+            (SaleFacts { followed: Some(Some(6)), ..good() }, "read-model", Warn),
+            (SaleFacts { followed: Some(None), ..good() }, "read-model", Fail),
+            (with(|of| of.controls.closed = true), "controls", Fail),
+            (with(|of| of.controls.paused = true), "controls", Warn),
+            (with(|of| of.controls.frozen = true), "controls", Warn),
             (with(|of| of.counts = [0, 0, 0, 1]), "reservations", Warn),
             (drift(Ok(report(Audited::Drift, 1, &[]))), "audit", Fail),
             (drift(Ok(report(Audited::Drift, 0, &["a key is gone"]))), "audit", Fail),
@@ -328,8 +328,8 @@ mod tests {
 
     #[test]
     fn what_to_do_names_the_sale_and_all_that_is_pulled() {
-        let facts = with(|of| (of.levers.paused, of.levers.frozen) = (true, true));
-        let line = check(&facts).into_iter().find(|line| line.check == "levers").unwrap();
+        let facts = with(|of| (of.controls.paused, of.controls.frozen) = (true, true));
+        let line = check(&facts).into_iter().find(|line| line.check == "controls").unwrap();
         assert_eq!(line.found, "it is paused and frozen");
         assert_eq!(line.todo.as_deref(), Some("gateway sale resume small; gateway sale unfreeze small"));
         let facts = SaleFacts { applied: Ok(None), audit: None, ..good() };

@@ -37,7 +37,7 @@ pub enum Decision {
     Closed,
     /// The sale is not open yet; Redis's `TIME` in ms.
     NotOpen(i64),
-    /// A lever stopped new reservations.
+    /// An operator action stopped new reservations.
     Paused,
     /// These items do not exist or do not fit.
     UnknownItem(Vec<String>),

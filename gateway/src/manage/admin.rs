@@ -1,4 +1,4 @@
-//! What ops do to a sale: apply a definition, restock, pull levers, look. For the admin API and the CLI alike.
+//! What ops do to a sale: apply a definition, restock, pull actions, look. For the admin API and the CLI alike.
 
 mod differences;
 mod history;
@@ -12,7 +12,7 @@ use redis::Value;
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
 use crate::domain::identity::buyer_part;
-pub use crate::domain::lever::Lever;
+pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::Reservation;
 use crate::manage::archive;
 use crate::projection::kept::Told;
@@ -342,12 +342,12 @@ impl Admin {
         })
     }
 
-    /// Pulls a lever; `true` if that changed something.
-    pub async fn pull(&self, sale: &str, lever: Lever, by: &By) -> Result<bool, Failure> {
-        let args = [lever.word().to_owned()].into_iter().chain(by.args()).collect();
+    /// Performs an operator action; `true` if that changed something.
+    pub async fn perform(&self, sale: &str, action: OperatorAction, by: &By) -> Result<bool, Failure> {
+        let args = [action.word().to_owned()].into_iter().chain(by.args()).collect();
         let has_changed = |reply: &[Value]| reply.get(2).and_then(text).as_deref() == Some("1");
-        let told = Tells { kind: lever.word(), fields: &[], by, has_changed };
-        let reply = self.call_latest(Script::Lever, sale, args, told).await?;
+        let told = Tells { kind: action.word(), fields: &[], by, has_changed };
+        let reply = self.call_latest(Script::OperatorAction, sale, args, told).await?;
         Ok(has_changed(&reply))
     }
 

@@ -3,7 +3,7 @@
 use hyper::Method;
 use utoipa::openapi::Required;
 
-use crate::domain::lever::{LIMITS_EFFECT, Lever, RESTOCK_EFFECT};
+use crate::domain::operator_action::{LIMITS_EFFECT, OperatorAction, RESTOCK_EFFECT};
 use crate::domain::problem::{self, Kind};
 
 /// Who may make a call.
@@ -243,17 +243,17 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             ])
             .good(200, "As `gateway journal` prints it.", Good::Other("application/x-ndjson")),
     ];
-    for (lever, path, summary) in [
-        (Lever::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),
-        (Lever::Resume, "/admin/v1/sales/{sale}/resume", "Take them again"),
-        (Lever::Freeze, "/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
-        (Lever::Unfreeze, "/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
-        (Lever::Close, "/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
+    for (action, path, summary) in [
+        (OperatorAction::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),
+        (OperatorAction::Resume, "/admin/v1/sales/{sale}/resume", "Take them again"),
+        (OperatorAction::Freeze, "/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
+        (OperatorAction::Unfreeze, "/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
+        (OperatorAction::Close, "/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
     ] {
         calls.push(
             admin(Method::POST, path, summary)
-                .about(lever.effect())
-                .body("LeverRequest", Required::False)
+                .about(action.effect())
+                .body("OperatorActionRequest", Required::False)
                 .json("SaleState", "The new state; repeating is harmless.")
                 .or(&[problem::OUTCOME_UNKNOWN]),
         );

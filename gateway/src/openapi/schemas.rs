@@ -171,7 +171,7 @@ pub(crate) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<ops::SaleState>(&mut all);
     add::<ops::SaleDetail>(&mut all);
     add::<ops::AppliedView>(&mut all);
-    add::<ops::LeverRequest>(&mut all);
+    add::<ops::OperatorActionRequest>(&mut all);
     add::<ops::RestockRequest>(&mut all);
     add::<ops::RestockView>(&mut all);
     add::<ops::BuyerView<'_>>(&mut all);

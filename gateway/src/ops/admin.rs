@@ -17,13 +17,13 @@ use crate::api::reservations::{find_sale, sale_not_found};
 use crate::api::view::ReservationView;
 use crate::domain::decision::Shed;
 use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
-use crate::domain::{lever, problem};
+use crate::domain::{operator_action, problem};
 use crate::http::peer::Peer;
 use crate::http::request::{self, BodyLimits, query};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::identify::ops_tokens::OpsTokens;
-use crate::manage::admin::{Admin, Applied, BuyerHistory, By, Lever, Restocked};
+use crate::manage::admin::{Admin, Applied, BuyerHistory, By, OperatorAction, Restocked};
 use crate::manage::audit;
 use crate::ops::exposition::Exposition;
 use crate::ops::health::Health;
@@ -31,8 +31,8 @@ use crate::ops::hosts::OpsHosts;
 use crate::ops::live::{self, Live};
 use crate::ops::roles::needed_role;
 use crate::ops::view::{
-    AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
-    UnreadableSale,
+    AppliedView, BuyerView, OperatorActionRequest, RestockRequest, RestockView, SaleDetail, SaleState,
+    SaleStates, UnreadableSale,
 };
 use crate::projection::memory::Sales;
 use crate::store::journal::Cursor;
@@ -48,7 +48,7 @@ const LINES_MAX: usize = 10_000;
 const FRAMES_MAX: u64 = 86_400;
 /// What the ops listener's handlers need.
 pub struct Ops {
-    /// Who may pull levers.
+    /// Who may pull actions.
     pub tokens: Arc<OpsTokens>,
     /// The way into the ledger.
     pub admin: Admin,
@@ -191,9 +191,9 @@ impl Ops {
                 self.restock(sale, who, parts, body).await
             }
             [sale, word] => {
-                let lever = Lever::parse(word).ok_or_else(nothing_here)?;
+                let action = OperatorAction::parse(word).ok_or_else(nothing_here)?;
                 need(&[Method::POST], "POST")?;
-                self.pull(sale, lever, who, parts, body).await
+                self.perform(sale, action, who, parts, body).await
             }
             _ => Err(nothing_here()),
         }
@@ -268,18 +268,19 @@ impl Ops {
         Ok(respond::ok(&AppliedView { sale: sale.to_owned(), revision, outcome }))
     }
 
-    async fn pull(
+    async fn perform(
         &self,
         sale: &str,
-        lever: Lever,
+        action: OperatorAction,
         who: &str,
         parts: &Parts,
         body: Incoming,
     ) -> Result<Answer, Refused> {
-        let body: LeverRequest = request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
+        let body: OperatorActionRequest =
+            request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
         let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
-        let changed = self.admin.pull(sale, lever, &by).await.map_err(|f| failed(sale, &f))?;
-        tracing::info!(sale, who, lever = lever.word(), changed, "lever pulled");
+        let changed = self.admin.perform(sale, action, &by).await.map_err(|f| failed(sale, &f))?;
+        tracing::info!(sale, who, action = action.word(), changed, "operator action done");
         // It is in force whether or not this gateway shows it already.
         self.is_served(sale).await?;
         let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
@@ -390,7 +391,7 @@ fn nothing_here() -> Refused {
 }
 
 pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Refused> {
-    lever::check_reason(reason).map_err(|why| Refused::invalid("/reason", why))
+    operator_action::check_reason(reason).map_err(|why| Refused::invalid("/reason", why))
 }
 
 fn invalid_definition(mistakes: &[Mistake]) -> Refused {

@@ -171,14 +171,14 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
         let text = format!("What is known of the ledger is {told:.1} s old: Redis is slow or away.");
         add(level, "snapshot-stale", text);
     }
-    let until = memory.levers.opens - time;
+    let until = memory.controls.opens - time;
     if memory.phase(time) == Phase::Upcoming && until <= OPENING_NEAR_MS {
         let mut missing = reasons.to_vec();
-        let levers = [
-            (memory.levers.paused, "the sale is paused"),
-            (memory.levers.frozen, "the sale clock is frozen"),
+        let controls = [
+            (memory.controls.paused, "the sale is paused"),
+            (memory.controls.frozen, "the sale clock is frozen"),
         ];
-        missing.extend(levers.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| (*text).to_owned()));
+        missing.extend(controls.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| (*text).to_owned()));
         if sale.time(now).is_none() {
             missing.push("Redis's clock is not known".to_owned());
         }

@@ -139,9 +139,9 @@ impl Live {
     /// The sale that is open or opens next; else the one that was open last.
     fn first_sale(&self) -> Option<Arc<Sale>> {
         self.sources.sales.all().into_iter().min_by_key(|sale| {
-            let (levers, time) = (sale.memory().levers, sale.best_time());
-            let is_over = levers.closed || time >= levers.closes;
-            (is_over, (levers.opens - time).abs(), sale.id.clone())
+            let (controls, time) = (sale.memory().controls, sale.best_time());
+            let is_over = controls.closed || time >= controls.closes;
+            (is_over, (controls.opens - time).abs(), sale.id.clone())
         })
     }
 

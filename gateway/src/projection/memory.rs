@@ -29,7 +29,7 @@ pub use totals::Stores;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
-use crate::domain::sale::{Availability, Levers, Phase};
+use crate::domain::sale::{Availability, Phase, SaleControls};
 use crate::projection::kept::Kept;
 use crate::projection::tail::Tail;
 use crate::store::journal::Entry;
@@ -142,7 +142,7 @@ pub struct Memory {
     /// The change up to which all this is true.
     pub sequence: u64,
     /// Paused, frozen, closed; opening and closing.
-    pub levers: Levers,
+    pub controls: SaleControls,
     /// ms
     pub grace_ms: i64,
     /// What is left of every item, by its place. Below 0 for items without a limit.
@@ -167,7 +167,7 @@ impl Memory {
     /// The phase at this `TIME`.
     #[must_use]
     pub fn phase(&self, time: i64) -> Phase {
-        self.levers.phase(time, self.models_left)
+        self.controls.phase(time, self.models_left)
     }
 
     /// Works out what follows from the rest.

@@ -8,7 +8,7 @@ use redis::aio::ConnectionLike;
 use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
-use crate::domain::sale::Levers;
+use crate::domain::sale::SaleControls;
 use crate::projection::memory::Memory;
 use crate::store::keys::Keys;
 use crate::store::reply::{pairs, text, texts};
@@ -116,10 +116,10 @@ impl Snapshot {
         Err(Refusal::Incarnation { incarnation, run_id }.into())
     }
 
-    /// The levers and the two instants.
+    /// The controls and the two instants.
     #[must_use]
-    pub fn levers(&self) -> Levers {
-        Levers {
+    pub fn controls(&self) -> SaleControls {
+        SaleControls {
             paused: self.number("paused") == 1,
             frozen: self.number("frozen") == 1,
             closed: self.number("closed") == 1,
@@ -170,7 +170,7 @@ impl Snapshot {
         let totals = catalogue.items().iter().map(total).collect::<Result<_, Failure>>()?;
         Ok(Memory {
             sequence: self.header.sequence,
-            levers: self.levers(),
+            controls: self.controls(),
             grace_ms: self.number("grace"),
             free,
             totals,

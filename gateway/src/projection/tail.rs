@@ -33,7 +33,7 @@ pub struct Second {
     pub expired: u64,
 }
 
-/// A definition, a restock, a lever, or a restarted Redis that was taken in.
+/// A definition, a restock, an operator action, or a restarted Redis that was taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
     /// When, in ms.

@@ -111,7 +111,7 @@ mod tests {
             include_str!("lua/expire.lua"),
             include_str!("lua/apply.lua"),
             include_str!("lua/restock.lua"),
-            include_str!("lua/lever.lua"),
+            include_str!("lua/operator_action.lua"),
             include_str!("lua/heal.lua"),
             include_str!("lua/adopt.lua"),
             include_str!("lua/purge.lua"),

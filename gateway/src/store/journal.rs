@@ -19,7 +19,7 @@ use crate::store::scripts::{Failure, Refusal};
 pub struct Entry {
     /// Its number; its id is `<sequence>-0`.
     pub sequence: u64,
-    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt`, `lost` or a lever.
+    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt`, `lost` or an operator action.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,

@@ -72,7 +72,7 @@ impl Keys {
         &self.all
     }
 
-    /// The hash of clocks, levers and counts.
+    /// The hash of clocks, controls and counts.
     #[must_use]
     pub fn state(&self) -> &str {
         &self.all[0]

@@ -45,7 +45,7 @@ scripts! {
     Expire, "sweep.lua" "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
     Apply, "apply.lua", DENY_OOM, "Takes in a definition.";
     Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
-    Lever, "lever.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
+    OperatorAction, "operator_action.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
     Heal, "sweep.lua" "heal.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
     Adopt, "adopt.lua", ALLOW_OOM, "Takes in a restarted Redis.";
     Purge, "purge.lua", ALLOW_OOM, "Removes a sale for good.";

@@ -193,7 +193,7 @@ metrics! {
     PHASE Gauge "sale_phase" "1 or 0" [SALE, known("phase", PHASES)]
         "1 for the phase that the sale is in."
     FROZEN Gauge "sale_frozen" "1 or 0" [SALE]
-        "1 while the sale clock is stopped by a lever."
+        "1 while the sale clock is stopped by an operator action."
     OPENS Gauge "sale_opens_timestamp_seconds" "seconds" [SALE]
         "When the sale opens."
     CLOSES Gauge "sale_closes_timestamp_seconds" "seconds" [SALE]

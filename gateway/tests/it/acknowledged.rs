@@ -15,7 +15,7 @@ use futures_util::future::join;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
 use gateway::fleet::hearsay::Hearsay;
-use gateway::manage::admin::Lever;
+use gateway::manage::admin::OperatorAction;
 use gateway::recovery::heal::{Fence, Healer};
 use gateway::reserve::changes::{self, Amendment, By, Change};
 
@@ -97,8 +97,8 @@ async fn every_call(gate: &Gate, ledger: &Ledger, new: &'static str) -> Vec<(&'s
         ("amend", is_silent(&changes::amend(lane, sale, &ada, By::Service, &wanted).await)),
         ("confirm", is_silent(&changes::confirm(lane, sale, &ada, "pay", 1).await)),
         ("cancel", is_silent(&changes::cancel(lane, sale, &ada, By::Service).await)),
-        ("pause", ledger.admin_of(gate).pull(&sale.id, Lever::Pause, &ops()).await.is_err()),
-        ("resume", ledger.admin_of(gate).pull(&sale.id, Lever::Resume, &ops()).await.is_err()),
+        ("pause", ledger.admin_of(gate).perform(&sale.id, OperatorAction::Pause, &ops()).await.is_err()),
+        ("resume", ledger.admin_of(gate).perform(&sale.id, OperatorAction::Resume, &ops()).await.is_err()),
     ]
 }
 

@@ -128,7 +128,7 @@ async fn a_replica_is_left_until_the_name_leads_to_a_primary() {
     // The first answer may have been lost with a connection: 200 then.
     assert_eq!(bob.json["number"].as_u64(), Some(2), "{}", bob.text);
     // Operators' calls, too, go to the new one.
-    assert_eq!(gateway.lever("pause", &serde_json::json!({})).await.status, 200);
+    assert_eq!(gateway.action("pause", &serde_json::json!({})).await.status, 200);
     assert_eq!(gateway.audit().await["verdict"], "balanced");
     drop(other);
 }

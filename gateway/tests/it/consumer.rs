@@ -6,7 +6,7 @@ use crate::model::{Tap, World, simple, tap};
 use crate::replaced::applied;
 use crate::tally::whole;
 use gateway::domain::decision::Decision;
-use gateway::manage::admin::Lever;
+use gateway::manage::admin::OperatorAction;
 use gateway::store::keys::Keys;
 
 /// As after a failover to a replica that was behind, while the consumer had no connection.
@@ -60,7 +60,9 @@ fn memory_goes_on_from_a_definition_that_was_read_ahead_of_the_journal() {
         let other = ledger.gate(1, &id).await;
         assert!(matches!(other.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
         for n in 0..LEVERS {
-            ledger.pull(&id, if n % 2 == 0 { Lever::Pause } else { Lever::Resume }).await;
+            ledger
+                .perform(&id, if n % 2 == 0 { OperatorAction::Pause } else { OperatorAction::Resume })
+                .await;
         }
         assert!(matches!(other.reserve(&[tap("bob", "k")], false).await[..], [Decision::Won(..)]));
         reads_again();

@@ -39,7 +39,7 @@ async fn nobody_is_told_of_a_change_that_no_replica_has_and_a_retry_is_told_once
         assert_eq!(gateway.get_as("bob", "/v1/sales/small/reservations").await.status, 503);
     }
     unknown(&one.confirm(&alice.id(), "pay-1", 1).await);
-    unknown(&one.lever("pause", &json!({})).await);
+    unknown(&one.action("pause", &json!({})).await);
 
     replica.signal("CONT");
     let bob = eventually("bob is told what he has", || async {

@@ -64,8 +64,8 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     told(&gateway, "lost-too", "k", &far()).await;
     for n in 0..8 {
         // More changes that will be gone, so that a ledger which goes on without them is behind for long.
-        let lever = if n % 2 == 0 { "freeze" } else { "unfreeze" };
-        assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
+        let action = if n % 2 == 0 { "freeze" } else { "unfreeze" };
+        assert_eq!(gateway.action(action, &json!({})).await.status, 200);
     }
     let sold_out = told(&gateway, "late", "k", &far()).await;
     assert_eq!(sold_out.problem(), "sold-out", "{}", sold_out.text);
@@ -107,8 +107,8 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     let new = told(&restarted, "new", "k", &far()).await;
     assert_eq!(new.status, 201, "{}", new.text);
     for n in 0..24 {
-        let lever = if n % 2 == 0 { "freeze" } else { "unfreeze" };
-        assert_eq!(restarted.lever(lever, &json!({})).await.status, 200);
+        let action = if n % 2 == 0 { "freeze" } else { "unfreeze" };
+        assert_eq!(restarted.action(action, &json!({})).await.status, 200);
     }
     eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
     let won = told(&gateway, "late", "k", &far()).await;

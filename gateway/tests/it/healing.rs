@@ -108,8 +108,8 @@ async fn a_ledger_that_comes_back_older_is_made_whole_from_what_a_gateway_has_re
     assert_eq!(gateway.amend("moved", &moved.id(), &json!({"packages": []})).await.status, 200);
     let ended = told(&gateway, "ended", "k", &far()).await;
     assert_eq!(gateway.cancel("ended", &ended.id()).await.status, 200);
-    for lever in ["freeze", "unfreeze", "pause", "resume"] {
-        assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
+    for action in ["freeze", "unfreeze", "pause", "resume"] {
+        assert_eq!(gateway.action(action, &json!({})).await.status, 200);
     }
     let last = told(&gateway, "last", "k", &far()).await;
     assert_eq!(told(&gateway, "late", "k", &far()).await.problem(), "sold-out");
@@ -156,7 +156,7 @@ async fn what_was_told_and_never_read_is_made_again_and_nobody_else_gets_it() {
     let fewer = json!({"item": "model:white", "total": 2, "was": 3});
     let restocked = gateway.ops(Method::POST, "/admin/v1/sales/small/restock", &fewer).await;
     assert_eq!(restocked.status, 200, "{}", restocked.text);
-    assert_eq!(gateway.lever("freeze", &json!({})).await.status, 200);
+    assert_eq!(gateway.action("freeze", &json!({})).await.status, 200);
     redis.forget();
 
     let adopted = healed(&gateway).await;

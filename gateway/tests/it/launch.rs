@@ -86,23 +86,23 @@ async fn a_winner_hears_that_he_won_wherever_and_whenever_he_asks() {
     let redis = Redis::start();
     let gateways = two(&redis).await;
     let all = json!({"item": "model:white", "total": 1, "was": 60});
-    assert_eq!(gateways[0].lever("restock", &all).await.status, 200);
+    assert_eq!(gateways[0].action("restock", &all).await.status, 200);
     settled(&gateways[0]).await;
     let won = gateways[0].reserve("winner", "k", &white()).await;
     assert_eq!(won.status, 201, "{}", won.text);
 
-    for (lever, status, name) in
+    for (action, status, name) in
         [(None, 409, "sold-out"), (Some("pause"), 409, "sale-paused"), (Some("close"), 410, "sale-closed")]
     {
-        if let Some(lever) = lever {
-            assert_eq!(gateways[0].lever(lever, &json!({})).await.status, 200);
+        if let Some(action) = action {
+            assert_eq!(gateways[0].action(action, &json!({})).await.status, 200);
         }
         for gateway in &gateways {
             settled(gateway).await;
             let other = gateway.reserve("loser", "k", &white()).await;
             assert_eq!((other.status, other.problem()), (status, name), "{}", other.text);
             let again = gateway.reserve("winner", "k", &white()).await;
-            assert_eq!((again.status, again.id()), (200, won.id()), "{lever:?}: {}", again.text);
+            assert_eq!((again.status, again.id()), (200, won.id()), "{action:?}: {}", again.text);
             assert_eq!(again.header("idempotency-replayed"), "true");
         }
     }

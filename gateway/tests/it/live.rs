@@ -50,7 +50,7 @@ async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
         .await;
     assert_eq!(gateway.reserve("bob", "k1", &white()).await.status, 201);
     assert_eq!(gateway.confirm(&won.id(), "pay", 1).await.status, 200);
-    assert_eq!(gateway.lever("pause", &json!({"reason": "a look"})).await.status, 200);
+    assert_eq!(gateway.action("pause", &json!({"reason": "a look"})).await.status, 200);
     eventually("the gateway says of itself that it is ready", || async {
         (now(&gateway).await["gateways"][0]["state"] == "ready").then_some(())
     })
@@ -69,8 +69,9 @@ async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
     );
     let names: Vec<_> = about["items"].as_array().unwrap().iter().map(|item| &item["item"]).collect();
     assert_eq!(names, ["model:white", "model:black", "package:cover", "package:care"]);
-    let levers: Vec<_> = about["levers"].as_array().unwrap().iter().map(|lever| &lever["lever"]).collect();
-    assert_eq!(levers, ["pause", "resume", "freeze", "unfreeze", "close", "restock", "limits"]);
+    let controls: Vec<_> =
+        about["actions"].as_array().unwrap().iter().map(|action| &action["action"]).collect();
+    assert_eq!(controls, ["pause", "resume", "freeze", "unfreeze", "close", "restock", "limits"]);
 
     let item = |total: Value, free: Value, held: i64, confirmed: i64| json!({"total": total, "free": free, "held": held, "confirmed": confirmed});
     assert_eq!(

@@ -11,7 +11,7 @@ use crate::model::{Fault, START, World, simple, tap};
 use crate::spike::balanced;
 use gateway::admit::{Asked, Wish};
 use gateway::domain::decision::Decision;
-use gateway::manage::admin::Lever;
+use gateway::manage::admin::OperatorAction;
 use gateway::projection::memory::{Sale, Sales};
 use gateway::reserve::freshness::make_round;
 use serde_json::{Value, json};
@@ -82,9 +82,9 @@ async fn what_came_back_before_the_request_is_had_at_another_gateway() {
         assert_eq!(won.status, 201, "buyer {n}: {}", won.text);
     }
     // A lever, too, holds from its answer on.
-    assert_eq!(a.lever("pause", &json!({})).await.status, 200);
+    assert_eq!(a.action("pause", &json!({})).await.status, 200);
     assert_eq!(b.reserve("late", "k", &black()).await.problem(), "sale-paused");
-    assert_eq!(a.lever("resume", &json!({})).await.status, 200);
+    assert_eq!(a.action("resume", &json!({})).await.status, 200);
     assert_eq!(b.reserve("late", "k", &black()).await.status, 201);
     balanced(&a).await;
 }
@@ -190,7 +190,7 @@ fn a_round_says_what_is_complete_as_of_its_beginning_not_of_its_answer() {
         let under_way = round(&here);
         let meanwhile = async {
             here.link.held().await;
-            ledger.admin_of(&there).pull(&sale, Lever::Pause, &ops()).await.unwrap();
+            ledger.admin_of(&there).perform(&sale, OperatorAction::Pause, &ops()).await.unwrap();
             let arrived = std::time::Instant::now();
             here.link.let_go().await;
             arrived

@@ -9,7 +9,7 @@ use crate::model::{START, World, simple, tap};
 use futures_util::future::join;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::manage::admin::Lever;
+use gateway::manage::admin::OperatorAction;
 use gateway::reserve::changes::{Change, confirm, read};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
@@ -50,8 +50,8 @@ fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follo
         replace(&ledger, &id).await;
         // It passes the sequence of the one before; nothing but the consumer meets it.
         for _ in 0..3 {
-            ledger.pull(&id, Lever::Pause).await;
-            ledger.pull(&id, Lever::Resume).await;
+            ledger.perform(&id, OperatorAction::Pause).await;
+            ledger.perform(&id, OperatorAction::Resume).await;
         }
         eventually("it is found", || async { gate.sale.is_replaced().then_some(()) }).await;
         let memory = gate.sale.memory();
@@ -113,7 +113,7 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
             (Script::Expire, &[&identity, "7", "64"]),
             (Script::Apply, &[&identity, "7", "1", "{}", "1", "2", "3", "4", "5", "6", "-", "ops", "-"]),
             (Script::Restock, &[&identity, "7", "model:m1", "30", "5", "ops", "-"]),
-            (Script::Lever, &[&identity, "7", "pause", "ops", "-"]),
+            (Script::OperatorAction, &[&identity, "7", "pause", "ops", "-"]),
             (Script::Heal, &[&identity]),
             (Script::Purge, &[&identity, "7", "7"]),
             (Script::Reservations, &[&part, &identity, "7"]),

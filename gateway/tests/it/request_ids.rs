@@ -60,7 +60,7 @@ async fn every_answer_of_both_listeners_has_an_id_of_its_own() {
         gateway.ops_get("/metrics").await,
         gateway.ops_get("/admin/v1/sales/small").await,
         gateway.ops_get("/admin/v1/sales/none").await,
-        gateway.lever("pause", &json!({})).await,
+        gateway.action("pause", &json!({})).await,
     ];
     let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
     assert_eq!(statuses, [200, 200, 304, 404, 201, 200, 409, 405, 200, 204, 200, 200, 200, 404, 200]);
@@ -137,11 +137,11 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     .await;
     open(&gateway, &small()).await;
     // An ops call writes a line: who has pulled which lever.
-    let lever = gateway.lever("resume", &json!({"reason": "a test"})).await;
+    let action = gateway.action("resume", &json!({"reason": "a test"})).await;
     let of = |id: &str| -> Vec<Value> {
         lines(&log).into_iter().filter(|line| line["request_id"] == id).collect()
     };
-    let written = of(lever.header("x-request-id"));
+    let written = of(action.header("x-request-id"));
     let told = |line: &Value| line["fields"]["message"] == "lever pulled" && line["fields"]["who"] == "ops";
     assert_eq!(written.iter().filter(|line| told(line)).count(), 1, "{written:?}");
     // A read that Redis does not answer is told, with the trace.
@@ -158,7 +158,7 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     assert_eq!(written.iter().filter(told).count(), 1, "{written:?}");
     // Everything else belongs to nobody: the follower, the reaper, the start.
     let all = lines(&log);
-    let known = [lever.header("x-request-id"), failed.header("x-request-id")];
+    let known = [action.header("x-request-id"), failed.header("x-request-id")];
     let of_nobody = |message: &str| {
         let found =
             all.iter().find(|line| line["fields"]["message"].as_str().is_some_and(|m| m.contains(message)));

@@ -199,7 +199,7 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
     let again = gateway.reserve("alice", "k1", &white()).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (200, "true"));
     // Also what is not hot is asked of the new one: levers, audits, readiness.
-    assert_eq!(gateway.lever("pause", &serde_json::json!({})).await.status, 200);
+    assert_eq!(gateway.action("pause", &serde_json::json!({})).await.status, 200);
     let audit = gateway.audit().await;
     assert_eq!(audit["verdict"], "balanced", "{audit}");
     ready(&gateway, true).await;

@@ -127,11 +127,11 @@ fn is_of_one_sequence(memory: &Memory) {
 
 /// All that memory says.
 pub fn whole(memory: &Memory) -> impl Debug + PartialEq + use<> {
-    let Memory { catalogue, sequence, levers, grace_ms, free, totals, counts, confirmed, .. } =
+    let Memory { catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, .. } =
         memory.clone();
     let definition = catalogue.definition.clone();
     let numbers = (free, totals, confirmed);
-    (sequence, levers, grace_ms, counts, numbers, catalogue.revision, definition)
+    (sequence, controls, grace_ms, counts, numbers, catalogue.revision, definition)
 }
 
 /// A gateway counts every item as the audit does, and what it has made of the journal is what one makes that starts now.

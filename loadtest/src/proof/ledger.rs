@@ -45,7 +45,7 @@ pub(crate) struct Change {
 
 /// A journal line about the sale itself: a definition, a restock, a lever.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Lever {
+pub(crate) struct OperatorAction {
     /// `<sequence>-0`.
     pub(crate) id: String,
     pub(crate) kind: String,
@@ -60,7 +60,7 @@ pub(crate) struct Lever {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) changes: Vec<Change>,
-    pub(crate) levers: Vec<Lever>,
+    pub(crate) levers: Vec<OperatorAction>,
 }
 
 /// Something with a counted stock, without the text that its name would cost.
@@ -118,7 +118,7 @@ impl Change {
     }
 }
 
-impl Lever {
+impl OperatorAction {
     pub(crate) fn sequence(&self) -> u64 {
         sequence(&self.id)
     }
@@ -156,7 +156,7 @@ impl Journal {
             // Other levers may have members of the same names that are no stock: `adopt` says which Redis it `was`.
             _ => {
                 let Pulled { id, kind, at } = serde_json::from_str(line)?;
-                self.levers.push(Lever { id, kind, at, item: None, total: None, was: None });
+                self.levers.push(OperatorAction { id, kind, at, item: None, total: None, was: None });
             }
         }
         Ok(head.cursor)

@@ -10,7 +10,7 @@ use stock::Times;
 use crate::load::told::Told;
 use crate::plan::wish::SaleTerms;
 use crate::proof::admin::Audit;
-use crate::proof::ledger::{Book, Change, Lever, MisstepKind};
+use crate::proof::ledger::{Book, Change, MisstepKind, OperatorAction};
 
 pub(crate) mod chart;
 
@@ -34,7 +34,7 @@ pub(crate) struct Evidence<'a> {
     pub(crate) clock_error: Duration,
     pub(crate) audit: &'a Audit,
     pub(crate) changes: &'a [Change],
-    pub(crate) levers: &'a [Lever],
+    pub(crate) levers: &'a [OperatorAction],
     pub(crate) told: &'a [Told],
     /// What the support desk sees of buyers whose outcome is unknown: ids of reservations.
     pub(crate) desk: &'a HashMap<String, Vec<String>>,
@@ -119,7 +119,7 @@ const GATEWAY_CLOCK_MS: i64 = 50;
 
 impl<'a> Evidence<'a> {
     /// What was pulled while the run went on.
-    fn levers_of_the_run(&self) -> impl Iterator<Item = &'a Lever> + use<'a> {
+    fn levers_of_the_run(&self) -> impl Iterator<Item = &'a OperatorAction> + use<'a> {
         let started_after = self.started_after;
         self.levers.iter().filter(move |lever| lever.sequence() > started_after)
     }

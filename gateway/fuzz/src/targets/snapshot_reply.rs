@@ -26,11 +26,13 @@ pub(super) fn run(bytes: &[u8]) {
         let text = map.get(name).unwrap_or_else(|| panic!("{name} is made up"));
         text.parse().unwrap_or_else(|_| panic!("{name} is made up from {text:?}"))
     };
-    let levers = memory.levers;
-    assert_eq!(levers.opens, number(&state, "opens"));
-    assert_eq!(levers.closes, number(&state, "closes"));
-    for (lever, name) in [(levers.paused, "paused"), (levers.frozen, "frozen"), (levers.closed, "closed")] {
-        assert_eq!(i64::from(lever), number(&state, name));
+    let controls = memory.controls;
+    assert_eq!(controls.opens, number(&state, "opens"));
+    assert_eq!(controls.closes, number(&state, "closes"));
+    for (action, name) in
+        [(controls.paused, "paused"), (controls.frozen, "frozen"), (controls.closed, "closed")]
+    {
+        assert_eq!(i64::from(action), number(&state, name));
     }
     assert_eq!(memory.grace_ms, number(&state, "grace"));
     let counts = ["held", "confirmed", "cancelled", "expired"].map(|name| number(&state, name));
@@ -42,7 +44,7 @@ pub(super) fn run(bytes: &[u8]) {
         assert_eq!(memory.totals[place], total, "{}", item.name);
         let _ = memory.availability(place);
     }
-    if levers.closed {
-        assert_eq!(memory.phase(levers.opens), Phase::Closed);
+    if controls.closed {
+        assert_eq!(memory.phase(controls.opens), Phase::Closed);
     }
 }

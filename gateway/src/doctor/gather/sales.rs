@@ -30,7 +30,7 @@ pub(crate) async fn read(
         Ok((snapshot, definition)) => Ok(Some(Applied {
             revision: snapshot.number("revision").unsigned_abs(),
             sequence: snapshot.header.sequence,
-            levers: snapshot.levers(),
+            controls: snapshot.controls(),
             counts: snapshot.counts(),
             is_same_redis: snapshot.run_id() == run_id,
             definition,

@@ -71,9 +71,9 @@ impl Sources {
             let phase = list::PHASES[seen.memory.phase(seen.time) as usize];
             list::PHASES.iter().try_for_each(|name| family.flag(&[id, name], *name == phase))
         })?;
-        each(&list::FROZEN, &|family, seen, id| family.flag(&[id], seen.memory.levers.frozen))?;
-        each(&list::OPENS, &|family, seen, id| family.real(&[id], seconds(seen.memory.levers.opens)))?;
-        each(&list::CLOSES, &|family, seen, id| family.real(&[id], seconds(seen.memory.levers.closes)))?;
+        each(&list::FROZEN, &|family, seen, id| family.flag(&[id], seen.memory.controls.frozen))?;
+        each(&list::OPENS, &|family, seen, id| family.real(&[id], seconds(seen.memory.controls.opens)))?;
+        each(&list::CLOSES, &|family, seen, id| family.real(&[id], seconds(seen.memory.controls.closes)))?;
         each(&list::LEDGER_TIME, &|family, seen, id| family.real(&[id], seconds(seen.time)))?;
         each(&list::SEQUENCE, &|family, seen, id| family.count(&[id], seen.memory.sequence))?;
         each(&list::DRIFT, &|family, seen, id| {

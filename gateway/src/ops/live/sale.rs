@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::domain::lever;
+use crate::domain::operator_action;
 use crate::domain::rfc3339::rfc3339;
 use crate::manage::audit::Counts;
 use crate::ops::live::cities::Cities;
 use crate::ops::live::frame::{
-    AuditNow, CityNow, ItemName, ItemNow, Ledger, LeverLine, SaleLine, SaleNow, StoresNow,
+    ActionEffect, AuditNow, CityNow, ItemName, ItemNow, Ledger, SaleLine, SaleNow, StoresNow,
 };
 use crate::ops::live::words;
 use crate::projection::memory::{MEMORY_AGE_MAX, Memory, Sale};
@@ -58,15 +58,17 @@ impl Look {
             name: definition.sale.name.clone(),
             rehearsal: definition.sale.rehearsal,
             revision: memory.catalogue.revision,
-            opens_at: rfc3339(memory.levers.opens),
-            closes_at: rfc3339(memory.levers.closes),
+            opens_at: rfc3339(memory.controls.opens),
+            closes_at: rfc3339(memory.controls.closes),
             hold_ms: definition.sale.hold_ms,
             items: items
                 .map(|(item, name)| ItemName { item: item.name.clone(), name: name.clone() })
                 .collect(),
             stores: definition.stores.len(),
             cities: self.cities.count(),
-            levers: lever::effects().map(|(lever, effect)| LeverLine { lever, effect }).into(),
+            actions: operator_action::effects()
+                .map(|(action, effect)| ActionEffect { action, effect })
+                .into(),
         }
     }
 
@@ -94,9 +96,9 @@ impl Look {
             .collect();
         SaleNow {
             phase: memory.phase(time),
-            paused: memory.levers.paused,
-            frozen: memory.levers.frozen,
-            closed: memory.levers.closed,
+            paused: memory.controls.paused,
+            frozen: memory.controls.frozen,
+            closed: memory.controls.closed,
             sequence: memory.sequence,
             age_ms: u64::try_from(self.sale.incomplete_for(now).as_millis()).unwrap_or(u64::MAX),
             reservations: Counts::of(memory.counts),

@@ -170,11 +170,11 @@ fn apply(memory: &mut Memory, entry: &Entry) {
         }
     }
     match entry.kind.as_str() {
-        "pause" => memory.levers.paused = true,
-        "resume" => memory.levers.paused = false,
-        "freeze" => memory.levers.frozen = true,
-        "unfreeze" => memory.levers.frozen = false,
-        "close" => memory.levers.closed = true,
+        "pause" => memory.controls.paused = true,
+        "resume" => memory.controls.paused = false,
+        "freeze" => memory.controls.frozen = true,
+        "unfreeze" => memory.controls.frozen = false,
+        "close" => memory.controls.closed = true,
         "restock" => {
             for (item, total) in entry.totals() {
                 if let (Some(place), Total::Of(total)) = (memory.catalogue.place(&item), total) {

@@ -9,7 +9,7 @@ use crate::projection::memory::{Sale, Sales};
 
 /// What the rounds of `reserve/freshness.rs` have found.
 pub(crate) struct Complete {
-    /// The change up to which stock, levers and buyers are all there.
+    /// The change up to which stock, controls and buyers are all there.
     read_to: watch::Sender<u64>,
     /// The change that a round waits for; 0: none.
     awaited: AtomicU64,

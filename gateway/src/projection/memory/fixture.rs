@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::definition::Definition;
-use crate::domain::sale::Levers;
+use crate::domain::sale::SaleControls;
 use crate::projection::memory::{Clock, Memory, Sale};
 
 impl Sale {
@@ -13,7 +13,7 @@ impl Sale {
     pub(crate) fn fixture(definition: &str, free: &[i64], (time, error_ms): (i64, i64)) -> Arc<Self> {
         let definition = Definition::from_json(definition.as_bytes()).expect("a definition");
         let terms = &definition.sale;
-        let levers = Levers {
+        let controls = SaleControls {
             paused: false,
             frozen: false,
             closed: false,
@@ -24,7 +24,7 @@ impl Sale {
         let items = catalogue.items().iter();
         let memory = Memory {
             sequence: 1,
-            levers,
+            controls,
             grace_ms: 0,
             free: free.to_vec(),
             totals: items.map(|item| item.limited.then_some(10)).collect(),

@@ -72,7 +72,7 @@ end
 local function append(e)
   if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. whole(s.sequence) end
   if e.kind == 'define' then return 'it changed the definition' end
-  if not (BUYERS[e.kind] or OTHERS[e.kind] or set_by(e.kind)) then return 'nobody knows what ' .. e.kind .. ' does' end
+  if not (BUYERS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then return 'nobody knows what ' .. e.kind .. ' does' end
   s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
   s.time, s.sale_clock = s.now, s.clock
   if e.kind == 'expire' and #e.rows == 0 then return sweep_again(e) end
@@ -90,8 +90,8 @@ local function append(e)
   end
   local state, totals = {number = s.number}, {}
   s.number = number
-  local lever, value = set_by(e.kind)
-  if lever then state[lever] = value end
+  local action, value = control_of(e.kind)
+  if action then state[action] = value end
   if e.kind == 'restock' then
     if redis.call('HGET', TOTALS, named.item) ~= named.was then return named.item .. ' had another total' end
     delta[named.item] = tonumber(named.total) - tonumber(named.was)

@@ -2,7 +2,7 @@
 -- of a reservation, and the one way to commit. It is put in front of each script.
 --
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
---   1 state       hash     incarnation, sequence, revision, clocks, terms, levers, counts of reservations and limits
+--   1 state       hash     incarnation, sequence, revision, clocks, terms, controls, counts of reservations and limits
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
 --   3 records     hash     buyer's part of the id -> "sub " and one row a reservation
 --   4 journal     stream   one entry a change, id <sequence>-0
@@ -139,10 +139,10 @@ local function standstill(s)
   if s.paused == 1 then return 'paused' end
 end
 
--- What a lever sets in the state, and to what; nil if there is no such lever.
-local function set_by(lever)
-  local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[lever]
-  return field, (lever == 'resume' or lever == 'unfreeze') and 0 or 1
+-- What an operator action sets in the state, and to what; nil if there is no such lever.
+local function control_of(action)
+  local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[action]
+  return field, (action == 'resume' or action == 'unfreeze') and 0 or 1
 end
 
 -- The fields list[from] to list[to] of a hash, as a list in their order; absent ones are false.

@@ -10,7 +10,7 @@ use gateway::domain::decision::{Decision, Shed};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::domain::reservation::State;
-use gateway::manage::admin::{Applied, Lever};
+use gateway::manage::admin::{Applied, OperatorAction};
 use gateway::manage::audit::Verdict;
 use gateway::reserve::changes::{Amendment, By, Change, amend, cancel, confirm, read};
 use gateway::store::keys::Keys;
@@ -113,11 +113,11 @@ impl Sale {
             ("restock", Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
             ("apply", Script::Apply, &apply),
             ("adopt", Script::Adopt, &[&identity, "gateway"]),
-            ("pause", Script::Lever, &["pause", "ops", "-"]),
-            ("resume", Script::Lever, &["resume", "ops", "-"]),
-            ("freeze", Script::Lever, &["freeze", "ops", "-"]),
-            ("unfreeze", Script::Lever, &["unfreeze", "ops", "-"]),
-            ("close", Script::Lever, &["close", "ops", "-"]),
+            ("pause", Script::OperatorAction, &["pause", "ops", "-"]),
+            ("resume", Script::OperatorAction, &["resume", "ops", "-"]),
+            ("freeze", Script::OperatorAction, &["freeze", "ops", "-"]),
+            ("unfreeze", Script::OperatorAction, &["unfreeze", "ops", "-"]),
+            ("close", Script::OperatorAction, &["close", "ops", "-"]),
         ];
         for (name, script, args) in calls {
             let answer = self.gate.call(script, args).await;
@@ -141,7 +141,7 @@ impl Sale {
         assert!(matches!(self.cancel("dan").await, Change::Done(..)));
         assert!(matches!(self.confirm("ada").await, Change::Done(..)));
         assert_eq!(self.gate.sweep_all(64).await, (1, 1));
-        assert!(self.ledger.pull(&self.id, Lever::Freeze).await);
+        assert!(self.ledger.perform(&self.id, OperatorAction::Freeze).await);
         let restocked = self.ledger.admin.restock(&self.id, "model:m1", 9, 5, &ops()).await;
         assert!(restocked.is_ok(), "{restocked:?}");
         let mut definition = five(&self.id);
@@ -241,7 +241,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         let calls: [(Script, &[&str]); 4] = [
             (Script::Expire, &["64"]),
             (Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
-            (Script::Lever, &["pause", "ops", "-"]),
+            (Script::OperatorAction, &["pause", "ops", "-"]),
             (Script::Adopt, &[&identity, "gateway"]),
         ];
         for (script, args) in calls {
@@ -292,8 +292,14 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
         let before = sale.dump().await;
         let live = sale.gate.lane.live().unwrap();
         let known = sale.gate.sale.known();
-        let scripts =
-            [Script::Tick, Script::Expire, Script::Confirm, Script::Cancel, Script::Lever, Script::Restock];
+        let scripts = [
+            Script::Tick,
+            Script::Expire,
+            Script::Confirm,
+            Script::Cancel,
+            Script::OperatorAction,
+            Script::Restock,
+        ];
         for script in scripts {
             for (run_id, known, expected) in [
                 ("another", known, Refusal::Epoch(live.run_id.to_string())),

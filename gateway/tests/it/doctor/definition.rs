@@ -41,7 +41,7 @@ async fn every_slip_of_a_definition_is_told_once_it_is_applied() {
     open(&gateway, &good("well")).await;
     let said = desk.examine(&["--sale", "well"]);
     for check in
-        ["ledger", "dates", "hold", "attempts", "stock", "prices", "packages", "stores", "levers", "audit"]
+        ["ledger", "dates", "hold", "attempts", "stock", "prices", "packages", "stores", "controls", "audit"]
     {
         assert_eq!(said.verdicts("sale well", check), ["ok"], "{check}: {said:#?}");
     }

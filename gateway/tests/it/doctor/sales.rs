@@ -22,14 +22,14 @@ async fn levers_leftovers_drift_and_sales_that_are_not_there_are_told() {
     let desk = Desk::new(&redis);
     desk.examine(&["--sale", "smal"]).has("sale smal", "ledger", "fail", "no such sale");
     let said = beside(&desk, &gateway, &[]);
-    said.has("sale small", "memory", "ok", "knows it, at sequence 1");
-    for (lever, undo, found) in [("pause", "resume", "it is paused"), ("freeze", "unfreeze", "it is frozen")]
+    said.has("sale small", "read-model", "ok", "knows it, at sequence 1");
+    for (action, undo, found) in [("pause", "resume", "it is paused"), ("freeze", "unfreeze", "it is frozen")]
     {
-        assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
-        desk.examine(&["--sale", "small"]).has("sale small", "levers", "warn", found);
-        assert_eq!(gateway.lever(undo, &json!({})).await.status, 200);
+        assert_eq!(gateway.action(action, &json!({})).await.status, 200);
+        desk.examine(&["--sale", "small"]).has("sale small", "controls", "warn", found);
+        assert_eq!(gateway.action(undo, &json!({})).await.status, 200);
     }
-    assert_eq!(desk.examine(&[]).verdicts("sale small", "levers"), ["ok"]);
+    assert_eq!(desk.examine(&[]).verdicts("sale small", "controls"), ["ok"]);
     // A reservation is what it is for, once it is open; before that it is left from something else.
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
     desk.examine(&[]).has("sale small", "reservations", "ok", "1 held");
@@ -53,9 +53,9 @@ async fn levers_leftovers_drift_and_sales_that_are_not_there_are_told() {
     assert!(said.verdicts("sale small", "audit").contains(&"fail"), "{said:#?}");
     redis.run::<String>("RENAME kept lg:{small}:records");
     // A sale that is over is nobody's next launch, unless it is asked for.
-    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
-    assert_eq!(desk.examine(&[]).verdicts("sale small", "levers"), [""; 0]);
-    desk.examine(&["--sale", "small"]).has("sale small", "levers", "fail", "closed, for good");
+    assert_eq!(gateway.action("close", &json!({})).await.status, 200);
+    assert_eq!(desk.examine(&[]).verdicts("sale small", "controls"), [""; 0]);
+    desk.examine(&["--sale", "small"]).has("sale small", "controls", "fail", "closed, for good");
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_told() {
     // The gateway that runs here is at another Redis.
     let elsewhere = Redis::start_with(&["--maxmemory", "256mb"]);
     let other = Gateway::start(&elsewhere).await;
-    beside(&desk, &other, &["--sale", "small"]).has("sale small", "memory", "fail", "does not know it");
+    beside(&desk, &other, &["--sale", "small"]).has("sale small", "read-model", "fail", "does not know it");
     gateway.kill();
     redis.kill();
     redis.start_again();
@@ -79,8 +79,9 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_told() {
     let gateway = Gateway::start(&redis).await;
     eventually("it is taken in", || async {
         let said = beside(&desk, &gateway, &[]);
-        (said.verdicts("sale small", "epoch").is_empty() && said.verdicts("sale small", "memory") == ["ok"])
-            .then_some(())
+        (said.verdicts("sale small", "epoch").is_empty()
+            && said.verdicts("sale small", "read-model") == ["ok"])
+        .then_some(())
     })
     .await;
 }

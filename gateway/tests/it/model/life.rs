@@ -132,10 +132,10 @@ impl Life<'_> {
             }
             Op::Read(at, sub) => self.read(op, *at, sub).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
-            Op::Lever(lever) => {
+            Op::OperatorAction(action) => {
                 let told =
-                    self.ledger.admin_of(&self.gates[0]).pull(self.id(), *lever, &ops()).await.unwrap();
-                same(op, told, self.model.pull(*lever))?;
+                    self.ledger.admin_of(&self.gates[0]).perform(self.id(), *action, &ops()).await.unwrap();
+                same(op, told, self.model.perform(*action))?;
             }
             Op::Restock { item, total, was_off } => {
                 let was = self.model.total(item).unwrap_or_default().unsigned_abs() + was_off;
@@ -284,7 +284,7 @@ impl Life<'_> {
     /// All holds end by their deadlines, and all stock but what is paid for is back.
     async fn end(&mut self) -> Outcome {
         self.audit(&Op::Audit).await?;
-        self.step(&Op::Lever(gateway::manage::admin::Lever::Unfreeze)).await?;
+        self.step(&Op::OperatorAction(gateway::manage::admin::OperatorAction::Unfreeze)).await?;
         let terms = &self.model.definition.sale;
         let steps = (terms.hold_ms + terms.grace_ms).div_ceil(2_000);
         // After TIME stepped back a tick only finds that out.

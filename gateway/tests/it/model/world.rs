@@ -15,7 +15,7 @@ use gateway::admit::{Asked, Wish};
 use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::reservation::Reservation;
-use gateway::manage::admin::{Admin, Applied, By, Lever};
+use gateway::manage::admin::{Admin, Applied, By, OperatorAction};
 use gateway::manage::audit::{Report, audit};
 use gateway::projection::follow::{CaughtUp, follow, load};
 use gateway::projection::memory::{Sale, Sales};
@@ -175,8 +175,8 @@ impl Ledger {
         applied
     }
 
-    pub async fn pull(&self, sale: &str, lever: Lever) -> bool {
-        self.admin.pull(sale, lever, &ops()).await.unwrap()
+    pub async fn perform(&self, sale: &str, action: OperatorAction) -> bool {
+        self.admin.perform(sale, action, &ops()).await.unwrap()
     }
 
     pub async fn audit(&self, sale: &str) -> Report {

@@ -12,7 +12,7 @@ use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::buyer_part;
 use gateway::domain::reservation::{Reservation, State};
-use gateway::manage::admin::Lever;
+use gateway::manage::admin::OperatorAction;
 use gateway::manage::audit::Verdict;
 use gateway::reserve::changes::{Amendment, By, Change, amend, cancel, confirm, read};
 
@@ -176,14 +176,14 @@ fn a_freeze_gives_the_time_back() {
         let hold = sale.win("ada", "k").await;
         sale.run(3_000).await;
         sale.pass(500).await;
-        assert!(sale.ledger.pull(&sale.id, Lever::Freeze).await);
-        assert!(!sale.ledger.pull(&sale.id, Lever::Freeze).await);
+        assert!(sale.ledger.perform(&sale.id, OperatorAction::Freeze).await);
+        assert!(!sale.ledger.perform(&sale.id, OperatorAction::Freeze).await);
         assert_eq!(sale.run(10 * (HOLD + GRACE)).await.sale_clock, 3_500);
         assert_eq!(sale.gate.sweep_all(64).await, (0, 0));
         // New holds begin on the clock that stands still.
         assert_eq!(sale.win("bob", "k").await.deadline, 3_500 + HOLD);
         sale.pass(700).await;
-        assert!(sale.ledger.pull(&sale.id, Lever::Unfreeze).await);
+        assert!(sale.ledger.perform(&sale.id, OperatorAction::Unfreeze).await);
         assert_eq!(sale.run(HOLD - 3_501).await.sale_clock, HOLD - 1);
         let by = By::Buyer(&hold.id[..20]);
         assert!(is_done(&sale.move_to(&hold.id, by, None, Some("s2")).await));

@@ -28,14 +28,20 @@ pub(crate) fn change(sequence: u64, kind: Kind, reservation: &str, buyer: &str, 
     }
 }
 
-pub(crate) fn define(sequence: u64) -> Lever {
+pub(crate) fn define(sequence: u64) -> OperatorAction {
     let kind = "define".to_owned();
-    Lever { id: format!("{sequence}-0"), kind, at: at(sequence), item: None, total: None, was: None }
+    OperatorAction { id: format!("{sequence}-0"), kind, at: at(sequence), item: None, total: None, was: None }
 }
 
-pub(crate) fn restock(sequence: u64, item: &str, total: u64, was: u64) -> Lever {
+pub(crate) fn restock(sequence: u64, item: &str, total: u64, was: u64) -> OperatorAction {
     let item = Some(item.to_owned());
-    Lever { kind: "restock".to_owned(), item, total: Some(total), was: Some(was), ..define(sequence) }
+    OperatorAction {
+        kind: "restock".to_owned(),
+        item,
+        total: Some(total),
+        was: Some(was),
+        ..define(sequence)
+    }
 }
 
 /// One reservation a buyer, held for 5 s and 1 s of grace.

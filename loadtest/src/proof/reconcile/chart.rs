@@ -83,7 +83,10 @@ mod tests {
     use crate::proof::ledger::tests::{change, restock};
     use crate::proof::ledger::{Change, Kind};
 
-    fn courses(changes: Vec<Change>, levers: Vec<crate::proof::ledger::Lever>) -> BTreeMap<String, Course> {
+    fn courses(
+        changes: Vec<Change>,
+        levers: Vec<crate::proof::ledger::OperatorAction>,
+    ) -> BTreeMap<String, Course> {
         let totals = [("model:a", Some(3)), ("package:p", None), ("store:s", Some(9)), ("model:b", Some(7))];
         let totals = totals.into_iter().map(|(item, total)| (item.to_owned(), total)).collect();
         let terms = serde_json::from_value(serde_json::json!({})).unwrap();

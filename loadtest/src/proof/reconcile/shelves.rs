@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::proof::ledger::{Book, Item, Lever};
+use crate::proof::ledger::{Book, Item, OperatorAction};
 
 /// What there is of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Shelf {
 /// The stock of all items while the run goes on; before it the totals are not known.
 pub(crate) struct Shelves<'a, F> {
     shelves: HashMap<Item<'a>, Shelf>,
-    levers: std::iter::Peekable<std::slice::Iter<'a, Lever>>,
+    levers: std::iter::Peekable<std::slice::Iter<'a, OperatorAction>>,
     totals_before: &'a BTreeMap<String, Option<u64>>,
     started_after: u64,
     begun: bool,
@@ -52,7 +52,7 @@ pub(crate) struct Shelves<'a, F> {
 
 impl<'a, F: FnMut(Item<'a>, i64, Shelf)> Shelves<'a, F> {
     pub(crate) fn new(
-        levers: &'a [Lever],
+        levers: &'a [OperatorAction],
         totals_before: &'a BTreeMap<String, Option<u64>>,
         started_after: u64,
         seen: F,

@@ -24,7 +24,7 @@ struct Case {
     totals_before: BTreeMap<String, Option<u64>>,
     audit: Audit,
     changes: Vec<Change>,
-    levers: Vec<Lever>,
+    levers: Vec<OperatorAction>,
     told: Vec<Told>,
     desk: HashMap<String, Vec<String>>,
 }

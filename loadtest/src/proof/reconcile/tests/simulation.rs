@@ -358,7 +358,7 @@ impl Simulation {
         if total != was {
             self.sequence += 1;
             let lever = restock(self.sequence, &item, total as u64, was as u64);
-            self.case.levers.push(Lever { at: time(self.now), ..lever });
+            self.case.levers.push(OperatorAction { at: time(self.now), ..lever });
             self.totals.insert(item, total);
             self.remember();
         }

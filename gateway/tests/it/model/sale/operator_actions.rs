@@ -2,27 +2,27 @@
 
 use super::{Model, signed, stocks};
 use gateway::domain::definition::Definition;
-use gateway::manage::admin::{Applied, Lever, Restocked};
+use gateway::manage::admin::{Applied, OperatorAction, Restocked};
 
 impl Model {
     /// Whether that changed something.
-    pub fn pull(&mut self, lever: Lever) -> bool {
-        let (is, shall_be) = match lever {
-            Lever::Pause => (self.paused, true),
-            Lever::Resume => (self.paused, false),
-            Lever::Freeze => (self.frozen, true),
-            Lever::Unfreeze => (self.frozen, false),
-            Lever::Close => (self.closed, true),
+    pub fn perform(&mut self, action: OperatorAction) -> bool {
+        let (is, shall_be) = match action {
+            OperatorAction::Pause => (self.paused, true),
+            OperatorAction::Resume => (self.paused, false),
+            OperatorAction::Freeze => (self.frozen, true),
+            OperatorAction::Unfreeze => (self.frozen, false),
+            OperatorAction::Close => (self.closed, true),
         };
         if is == shall_be {
             return false;
         }
         // The clock stops, or goes on, from this very instant on.
         self.changed();
-        match lever {
-            Lever::Pause | Lever::Resume => self.paused = shall_be,
-            Lever::Freeze | Lever::Unfreeze => self.frozen = shall_be,
-            Lever::Close => self.closed = shall_be,
+        match action {
+            OperatorAction::Pause | OperatorAction::Resume => self.paused = shall_be,
+            OperatorAction::Freeze | OperatorAction::Unfreeze => self.frozen = shall_be,
+            OperatorAction::Close => self.closed = shall_be,
         }
         true
     }

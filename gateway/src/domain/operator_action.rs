@@ -1,13 +1,13 @@
-//! The levers: what ops can do to a launch under way, and what each does to buyers, in words that stand here only.
+//! The actions: what ops can do to a launch under way, and what each does to buyers, in words that stand here only.
 //!
 //! The command line says them before it asks, the OpenAPI document and the live page show them.
 
 /// Characters of a reason.
 const REASON_MAX: usize = 500;
 
-/// The levers of a sale.
+/// The actions of a sale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lever {
+pub enum OperatorAction {
     /// Stops new reservations.
     Pause,
     /// Takes them again.
@@ -20,7 +20,7 @@ pub enum Lever {
     Close,
 }
 
-impl Lever {
+impl OperatorAction {
     /// All of them.
     pub const ALL: [Self; 5] = [Self::Pause, Self::Resume, Self::Freeze, Self::Unfreeze, Self::Close];
 
@@ -39,7 +39,7 @@ impl Lever {
     /// Reads the word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|lever| lever.word() == word)
+        Self::ALL.into_iter().find(|action| action.word() == word)
     }
 
     /// What it does to buyers.
@@ -82,7 +82,8 @@ pub const LIMITS_EFFECT: &str = "Within a second or so every gateway refuses who
 /// Every lever's word with what it does to buyers, those of a sale first.
 #[must_use]
 pub fn effects() -> [(&'static str, &'static str); 7] {
-    let [pause, resume, freeze, unfreeze, close] = Lever::ALL.map(|lever| (lever.word(), lever.effect()));
+    let [pause, resume, freeze, unfreeze, close] =
+        OperatorAction::ALL.map(|action| (action.word(), action.effect()));
     [pause, resume, freeze, unfreeze, close, ("restock", RESTOCK_EFFECT), ("limits", LIMITS_EFFECT)]
 }
 
@@ -116,10 +117,10 @@ mod tests {
             assert!(effect.len() > 80 && effect.ends_with('.') && !effect.contains("  "), "{word}: {effect}");
             assert_eq!(all.iter().filter(|(_, other)| *other == effect).count(), 1, "{word}");
         }
-        for lever in Lever::ALL {
-            assert_eq!(Lever::parse(lever.word()), Some(lever));
+        for action in OperatorAction::ALL {
+            assert_eq!(OperatorAction::parse(action.word()), Some(action));
         }
-        assert_eq!(Lever::parse("restock"), None);
+        assert_eq!(OperatorAction::parse("restock"), None);
     }
 
     #[test]

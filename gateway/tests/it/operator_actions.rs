@@ -8,7 +8,7 @@ use crate::harness::gateway::{Gateway, binary};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white, with};
 use crate::harness::terminal::Terminal;
-use gateway::domain::lever::effects;
+use gateway::domain::operator_action::effects;
 use gateway::fleet::{LimitChange, set_limits};
 use gateway::manage::admin::By;
 use reqwest::Method;
@@ -25,8 +25,8 @@ const LEVERS: [(&str, &[&str], &str); 7] = [
     ("close", &["sale", "close", "small"], "small"),
 ];
 
-fn effect(lever: &str) -> &'static str {
-    effects().into_iter().find(|(word, _)| *word == lever).unwrap().1
+fn effect(action: &str) -> &'static str {
+    effects().into_iter().find(|(word, _)| *word == action).unwrap().1
 }
 
 /// The latest entries of the journal and of the limits' log.
@@ -43,41 +43,41 @@ async fn at_a_terminal_every_lever_says_what_it_does_asks_why_and_needs_a_typed_
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     let url = redis.url();
-    for (lever, args, word) in LEVERS {
+    for (action, args, word) in LEVERS {
         let args = [args, &["--redis", &url]].concat();
         let before = written(&gateway).await;
         // Who types something else, or nothing, has done nothing.
         for typed in ["yes", "", if word == "small" { "limits" } else { "small" }] {
             let mut terminal = Terminal::start(&args);
-            terminal.expect(effect(lever));
+            terminal.expect(effect(action));
             terminal.expect("Why? It is written down with your name, cli:maja: ");
             terminal.types("a slip");
             terminal.expect(&format!("Type {word} to do it, anything else to leave it: "));
             terminal.types(typed);
-            assert_eq!(terminal.end(), 1, "{lever}: {}", terminal.seen);
+            assert_eq!(terminal.end(), 1, "{action}: {}", terminal.seen);
             assert!(terminal.seen.contains("nothing was done"), "{}", terminal.seen);
         }
-        assert_eq!(written(&gateway).await, before, "{lever}");
+        assert_eq!(written(&gateway).await, before, "{action}");
 
         let mut terminal = Terminal::start(&args);
         if word == "small" {
             terminal.expect("Small, ");
             terminal.expect("0 reservations are held, 0 confirmed");
         }
-        terminal.expect(effect(lever));
+        terminal.expect(effect(action));
         terminal.expect("Why?");
-        terminal.types(&format!("because of {lever}"));
+        terminal.types(&format!("because of {action}"));
         terminal.expect(&format!("Type {word}"));
         terminal.types(word);
-        assert_eq!(terminal.end(), 0, "{lever}: {}", terminal.seen);
+        assert_eq!(terminal.end(), 0, "{action}: {}", terminal.seen);
         let (of_sale, of_limits) = written(&gateway).await;
         let entry = if word == "small" { &of_sale } else { &of_limits };
         assert_eq!(
             (&entry["who"], &entry["reason"]),
-            (&json!("cli:maja"), &json!(format!("because of {lever}")))
+            (&json!("cli:maja"), &json!(format!("because of {action}")))
         );
         if word == "small" {
-            assert_eq!(entry["kind"], lever);
+            assert_eq!(entry["kind"], action);
         } else {
             assert_eq!(entry["changes"], json!([{"policy": "buyer", "was": null, "set": "7:7"}]));
         }
@@ -125,17 +125,17 @@ async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     let url = redis.url();
-    for (lever, args, word) in LEVERS {
-        let pull = |more: &[&str]| run(&[args, more, &["--redis", &url]].concat());
+    for (action, args, word) in LEVERS {
+        let perform = |more: &[&str]| run(&[args, more, &["--redis", &url]].concat());
         let before = written(&gateway).await;
-        ended(&pull(&["--confirm", "another"]), 2, "", "nothing was done");
-        ended(&pull(&["--reason", &"x".repeat(501)]), 2, "", "500");
-        assert_eq!(written(&gateway).await, before, "{lever}");
-        let done = pull(&["--confirm", word, "--reason", "a script"]);
-        ended(&done, 0, "", effect(lever));
+        ended(&perform(&["--confirm", "another"]), 2, "", "nothing was done");
+        ended(&perform(&["--reason", &"x".repeat(501)]), 2, "", "500");
+        assert_eq!(written(&gateway).await, before, "{action}");
+        let done = perform(&["--confirm", word, "--reason", "a script"]);
+        ended(&done, 0, "", effect(action));
         // What is said does not get into what is answered.
         assert!(done.json().is_object());
-        ended(&pull(&[]), 0, "", effect(lever));
+        ended(&perform(&[]), 0, "", effect(action));
     }
     // Also from the environment, as all there is.
     let mut command = binary();

@@ -1,4 +1,4 @@
--- Pulls a lever: pause, resume, freeze, unfreeze, close. Repeating is harmless. Allowed at maxmemory.
+-- Performs an operator action: pause, resume, freeze, unfreeze, close. Repeating is harmless. Allowed at maxmemory.
 --
 -- ARGV  1 identity  2 known sequence  3 lever  4 who  5 reason or '-'
 -- Reply {'ok', header, 1 when this call changed something, else 0}
@@ -6,10 +6,10 @@
 
 local s, refusal = open(ARGV[1], ARGV[2])
 if not s then return refusal end
-local lever = ARGV[3]
-local field, value = set_by(lever)
+local action = ARGV[3]
+local field, value = control_of(action)
 if s[field] == value then return {'ok', header(s), 0} end
 
 -- The sale clock stops, or goes on, at this very instant: commit notes it as it was until now.
-commit(s, lever, {'who', ARGV[4], 'reason', ARGV[5]}, {}, {}, {[field] = value})
+commit(s, action, {'who', ARGV[4], 'reason', ARGV[5]}, {}, {}, {[field] = value})
 return {'ok', header(s), 1}
