@@ -69,7 +69,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
         Arc::default(),
     );
 
-    let definition = sale.memory().catalogue.definition.clone();
+    let definition = sale.read_model().catalogue.definition.clone();
     let packages: Vec<String> = definition.packages.iter().take(2).map(|p| p.id.clone()).collect();
     // Subjects of ten characters, as the bench has them.
     let first = fastrand::u64(10_000_000..60_000_000);

@@ -12,7 +12,7 @@ use std::time::Instant;
 use crate::domain::decision::{Decision, Wanted};
 use crate::domain::identity::{BuyerHash, fingerprint};
 use crate::domain::sale::Phase;
-use crate::projection::memory::{Memory, PendingTap, Sale};
+use crate::projection::read_model::{PendingTap, ReadModel, Sale};
 
 /// The ticket to the ledger. Only [`admit`] makes one, so a tap that was not admitted can't be reserved.
 pub struct Admitted {
@@ -68,12 +68,12 @@ impl<'a, Id: AsRef<str>> Asked<'a, Id> {
     }
 
     /// Lets it on to the ledger, or refuses it without asking Redis, with the state that it is refused by.
-    pub fn admit(self, now: Instant) -> Result<Admitted, (Decision, Arc<Memory>)> {
+    pub fn admit(self, now: Instant) -> Result<Admitted, (Decision, Arc<ReadModel>)> {
         // Looked at before the state itself, which only becomes newer.
         if self.sale.is_complete_as_of(self.arrived)
-            && let Some((refusal, memory)) = self.refusal(now)
+            && let Some((refusal, read_model)) = self.refusal(now)
         {
-            return Err((refusal.decision(&memory, &self.wish), memory));
+            return Err((refusal.decision(&read_model, &self.wish), read_model));
         }
         let Self { sale, sub, key, wish, buyer, .. } = self;
         let Wish { model, packages, store, accept_partial } = wish;
@@ -86,15 +86,15 @@ impl<'a, Id: AsRef<str>> Asked<'a, Id> {
             store: store.to_owned(),
             accept_partial,
         };
-        Ok(Admitted { pending: sale.pending(buyer.mark()), wanted })
+        Ok(Admitted { pending: sale.add_pending(buyer.mark()), wanted })
     }
 
-    fn refusal(&self, now: Instant) -> Option<(Refusal, Arc<Memory>)> {
+    fn refusal(&self, now: Instant) -> Option<(Refusal, Arc<ReadModel>)> {
         if self.sale.may_have_won(self.buyer.mark()) {
             return None;
         }
-        let memory = self.sale.memory();
-        refuse(self.sale, &memory, &self.wish, now).map(|refusal| (refusal, memory))
+        let read_model = self.sale.read_model();
+        refuse(self.sale, &read_model, &self.wish, now).map(|refusal| (refusal, read_model))
     }
 }
 
@@ -109,15 +109,15 @@ enum Refusal {
 }
 
 impl Refusal {
-    fn decision<Id: AsRef<str>>(self, memory: &Memory, wish: &Wish<'_, Id>) -> Decision {
+    fn decision<Id: AsRef<str>>(self, read_model: &ReadModel, wish: &Wish<'_, Id>) -> Decision {
         match self {
             Self::Closed => Decision::Closed,
             Self::NotOpen(time) => Decision::NotOpen(time),
             Self::Paused => Decision::Paused,
             Self::SoldOut => {
-                let items = memory.catalogue.items();
-                let gone = gone(memory, wish).flatten().map(|place| items[place].name.clone());
-                Decision::SoldOut { items: gone.collect(), is_final: memory.counts[0] == 0 }
+                let items = read_model.catalogue.items();
+                let gone = gone(read_model, wish).flatten().map(|place| items[place].name.clone());
+                Decision::SoldOut { items: gone.collect(), is_final: read_model.counts[0] == 0 }
             }
         }
     }
@@ -126,19 +126,19 @@ impl Refusal {
 /// The contract's order: closed, not open, paused, unknown item, sold out.
 fn refuse<Id: AsRef<str>>(
     sale: &Sale,
-    memory: &Memory,
+    read_model: &ReadModel,
     wish: &Wish<'_, Id>,
     now: Instant,
 ) -> Option<Refusal> {
     let (time, error) = sale.time(now)?;
     // Inside the margin of the estimate the one clock that decides is asked.
-    let earliest = memory.phase(time - error);
-    if earliest != memory.phase(time + error) {
+    let earliest = read_model.phase(time - error);
+    if earliest != read_model.phase(time + error) {
         return None;
     }
     match earliest {
         // Closed for good is what Redis has noted: by the estimate alone it could open once more, should `TIME` step back.
-        Phase::Closed if !memory.controls.closed && sale.noted_time() < memory.controls.closes => {
+        Phase::Closed if !read_model.controls.closed && sale.noted_time() < read_model.controls.closes => {
             return None;
         }
         Phase::Closed => return Some(Refusal::Closed),
@@ -147,7 +147,7 @@ fn refuse<Id: AsRef<str>>(
         Phase::Open | Phase::SoldOut => {}
     }
     let mut is_sold_out = false;
-    for place in gone(memory, wish) {
+    for place in gone(read_model, wish) {
         // Unknown: maybe the definition has just changed, and the ledger knows the latest.
         place?;
         is_sold_out = true;
@@ -157,14 +157,14 @@ fn refuse<Id: AsRef<str>>(
 
 /// The places of what is wanted and keeps the tap from winning, since it is gone; `None` for each that is not known.
 fn gone<'m, Id: AsRef<str>>(
-    memory: &'m Memory,
+    read_model: &'m ReadModel,
     wish: &'m Wish<'_, Id>,
 ) -> impl Iterator<Item = Option<usize>> + 'm {
-    let places = memory.catalogue.places(wish.model, wish.packages, wish.store).enumerate();
+    let places = read_model.catalogue.places(wish.model, wish.packages, wish.store).enumerate();
     places.filter_map(|(n, place)| {
         let Some(place) = place else { return Some(None) };
         // The model comes first, and where a part is enough, it alone decides.
-        let is_gone = memory.catalogue.items()[place].limited && memory.free[place] < 1;
+        let is_gone = read_model.catalogue.items()[place].limited && read_model.free[place] < 1;
         (is_gone && (n == 0 || !wish.accept_partial)).then_some(Some(place))
     })
 }

@@ -18,7 +18,7 @@ use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::respond::Refused;
 use crate::http::{proxy_header, request};
 use crate::ops::view::{OperatorActionRequest, RestockRequest};
-use crate::projection::memory::Memory;
+use crate::projection::read_model::ReadModel;
 use crate::projection::snapshot::Snapshot;
 use crate::reserve::batch;
 use crate::reserve::changes::{self, Change};
@@ -140,6 +140,6 @@ pub fn record(sale: &str, buyer_part: &str, reply: &[Value]) -> Result<(Vec<Rese
 }
 
 /// What a reply of the snapshot script says of this sale.
-pub fn snapshot(sale: &str, reply: &[Value]) -> Result<Memory, Failure> {
-    Snapshot::of(reply, 3)?.into_memory(&Keys::of(sale))
+pub fn snapshot(sale: &str, reply: &[Value]) -> Result<ReadModel, Failure> {
+    Snapshot::of(reply, 3)?.into_read_model(&Keys::of(sale))
 }

@@ -2,6 +2,6 @@
 
 pub mod follow;
 pub mod kept;
-pub mod memory;
+pub mod read_model;
 pub mod snapshot;
 pub mod tail;

@@ -29,7 +29,7 @@ use crate::ops::live::{self, Live};
 use crate::ops::report::{self, Reporter};
 use crate::ops::self_checks::SelfChecks;
 use crate::projection::follow::CaughtUp;
-use crate::projection::memory::Sales;
+use crate::projection::read_model::Sales;
 use crate::recovery::heal::Healer;
 use crate::runtime;
 use crate::store::scripts::Scripts;

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::admit::{Asked, Wish};
 use crate::domain::decision::Decision;
-use crate::projection::memory::Sale;
+use crate::projection::read_model::Sale;
 
 /// `model:a`, `package:p`, `package:q` without a limit, `store:s`.
 const DEFINITION: &str = r#"{
@@ -83,7 +83,7 @@ fn a_sale_that_is_fenced_or_can_t_be_followed_refuses_nothing() {
         let arrived = Instant::now();
         sale.complete_for_test(arrived);
         assert!(refusal(&sale, false, arrived).is_some());
-        sale.put_in_trouble(is_fault);
+        sale.set_fault_for_test(is_fault);
         assert_eq!(refusal(&sale, false, arrived), None, "fault: {is_fault}");
     }
 }

@@ -19,7 +19,7 @@ use crate::domain::problem;
 use crate::http::request::{BodyLimits, json, json_bytes, parse, query};
 use crate::http::respond::{Answer, Refused};
 use crate::identify::Identified;
-use crate::projection::memory::{Sale, Sales};
+use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::changes::{self, Amendment, By};
 use crate::telemetry::labels::Stage;
 
@@ -107,12 +107,12 @@ pub async fn reserve(
         now = waited;
     }
     let (answer, decided) = match asked.admit(now) {
-        Err((refusal, memory)) => (decisions::decision(&sale, &memory, refusal), now),
+        Err((refusal, read_model)) => (decisions::decision(&sale, &read_model, refusal), now),
         Ok(admitted) => {
             let _place = worker.place(true)?;
             let decision = worker.queue(&sale).reserve(admitted, worker.deadlines(whole, now)).await;
             let decided = Instant::now();
-            (decisions::decision(&sale, &sale.memory(), decision), decided)
+            (decisions::decision(&sale, &sale.read_model(), decision), decided)
         }
     };
     recorder.stage(Stage::Respond, decided.elapsed());
@@ -124,7 +124,7 @@ pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Ans
     let sale = worker.sale(sale_id)?;
     let _place = caller.asks(worker, worker.rates().costs().read)?;
     match changes::read(&worker.lane(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await {
-        Ok((list, header)) => Ok(decisions::reservations(&sale, &sale.memory(), &list, &header)),
+        Ok((list, header)) => Ok(decisions::reservations(&sale, &sale.read_model(), &list, &header)),
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a buyer's reservations could not be read");
             Err(Refused::not_taken(failure.shed()))
@@ -139,7 +139,7 @@ pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> R
     let _place = caller.asks(worker, worker.rates().costs().read)?;
     let part = buyer_part(&sale.id, caller.who.sub());
     let change = changes::get(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
-    decisions::change(&sale, &sale.memory(), change)
+    decisions::change(&sale, &sale.read_model(), change)
 }
 
 /// `PATCH /v1/sales/{sale}/reservations/{id}`
@@ -165,7 +165,7 @@ pub async fn amend(
     let _place = caller.asks(worker, worker.rates().costs().change)?;
     let part = buyer_part(&sale.id, caller.who.sub());
     let change = changes::amend(&worker.lane(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
-    decisions::change(&sale, &sale.memory(), change)
+    decisions::change(&sale, &sale.read_model(), change)
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/confirm`
@@ -201,7 +201,7 @@ pub async fn confirm(
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().change)?;
     let change = changes::confirm(&worker.lane(&sale), &sale, id, &payment, version).await;
-    decisions::change(&sale, &sale.memory(), change)
+    decisions::change(&sale, &sale.read_model(), change)
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/cancel`: needs no body, and looks into none.
@@ -211,7 +211,7 @@ pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -
     let _place = caller.asks(worker, worker.rates().costs().change)?;
     let part = buyer_part(&sale.id, caller.who.sub());
     let change = changes::cancel(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
-    decisions::change(&sale, &sale.memory(), change)
+    decisions::change(&sale, &sale.read_model(), change)
 }
 
 fn by<'a>(who: &Identified, part: &'a str) -> By<'a> {

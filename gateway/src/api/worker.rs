@@ -24,7 +24,7 @@ use crate::http::respond::{Answer, Refused};
 use crate::http::server::{self, ConnectionLimits, Door, Handler};
 use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
 use crate::projection::follow::CaughtUp;
-use crate::projection::memory::{Sale, Sales};
+use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::batch::{Deadlines, Queue, QueueLimits};
 use crate::reserve::refusals::Refusals;
 use crate::runtime;

@@ -16,7 +16,7 @@ pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::Reservation;
 use crate::manage::archive;
 use crate::projection::kept::Told;
-use crate::projection::memory::{Sale, Sales, identity, new_incarnation};
+use crate::projection::read_model::{Sale, Sales, identity, new_incarnation};
 use crate::projection::snapshot::{self, Snapshot};
 use crate::store::dial::run_id;
 use crate::store::journal::{self, Cursor};
@@ -181,7 +181,7 @@ impl Admin {
         let keys = Keys::of(sale);
         let followed = self.sales.get(sale);
         let same = followed.as_ref().filter(|sale| sale.incarnation() == incarnation);
-        let known = same.map_or(0, |sale| sale.known()).to_string();
+        let known = same.map_or(0, |sale| sale.known_sequence()).to_string();
         let mut conn = checkout(&self.pool, keys.state()).await?;
         let run_id = run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
         let args: Vec<String> = [identity(&run_id, incarnation), known].into_iter().chain(args).collect();
@@ -284,7 +284,7 @@ impl Admin {
         };
         let reply = self.call(Script::Apply, &terms.id, incarnation, args, Some(told)).await?;
         if let Some(sale) = self.sales.get(&terms.id) {
-            sale.found_incarnation(incarnation);
+            sale.note_incarnation(incarnation);
         }
         let unreadable = || Failure::unreadable("a reply of the apply script that can't be read");
         let words: Vec<String> = reply.iter().map(text).collect::<Option<_>>().ok_or_else(unreadable)?;
@@ -397,6 +397,6 @@ fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
     if !sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields, rows: String::new() }) {
         return false;
     }
-    sale.saw(sequence);
+    sale.advance_known_sequence(sequence);
     true
 }

@@ -79,14 +79,14 @@ impl Problems {
 /// What the journal says of a sale at one sequence. Kept small: a sale can have millions of reservations.
 #[derive(Default)]
 struct Story {
-    reservations: HashMap<[u8; 32], Kept>,
+    reservations: HashMap<[u8; 32], ReservationSummary>,
     bundles: Bundles,
     /// Items by name; `None`: no limit.
     totals: HashMap<String, Option<i64>>,
 }
 
 #[derive(Clone, Copy)]
-struct Kept {
+struct ReservationSummary {
     state: State,
     bundle: u32,
     /// A hash of all that can change, to compare with the record.
@@ -198,7 +198,8 @@ fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut Numbers,
     };
     for r in reservations {
         let Some(id) = id_bytes(&r) else { continue };
-        let kept = Kept { state: r.state, bundle: story.bundles.number(r.items()), print: print(&r) };
+        let kept =
+            ReservationSummary { state: r.state, bundle: story.bundles.number(r.items()), print: print(&r) };
         let before = story.reservations.insert(id, kept);
         if entry.kind == "reserve" {
             let expected = numbers.last + 1;

@@ -34,7 +34,7 @@ use crate::ops::view::{
     AppliedView, BuyerView, OperatorActionRequest, RestockRequest, RestockView, SaleDetail, SaleState,
     SaleStates, UnreadableSale,
 };
-use crate::projection::memory::Sales;
+use crate::projection::read_model::Sales;
 use crate::store::journal::Cursor;
 use crate::store::scripts::{Failure, Refusal};
 use crate::telemetry::metrics::Metrics;
@@ -353,9 +353,9 @@ impl Ops {
             // Its prices would be shown with reservations of another sale.
             return Err(Refused::not_taken(Shed::Unread));
         }
-        let memory = followed.memory();
+        let read_model = followed.read_model();
         let reservations =
-            list.iter().map(|r| ReservationView::new(&followed, &memory, r, &header)).collect();
+            list.iter().map(|r| ReservationView::new(&followed, &read_model, r, &header)).collect();
         Ok(respond::ok(&BuyerView {
             sale: sale.to_owned(),
             buyer: sub.to_owned(),

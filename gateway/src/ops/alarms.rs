@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::domain::sale::Phase;
 use crate::fleet::alarm::{Alarm, Level};
-use crate::projection::memory::{MEMORY_AGE_MAX, Sale, Sales};
+use crate::projection::read_model::{READ_MODEL_AGE_MAX, Sale, Sales};
 use crate::telemetry::metrics::{Answers, Audited};
 
 /// Memory that is older than this is a fault; until then it is a warning.
@@ -144,8 +144,9 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
     if let Some(problem) = audited.and_then(|audited| audited.problem) {
         add(Level::Fault, "audit-drift", format!("The last audit found drift: {problem}."));
     }
-    let memory = sale.memory();
-    let below: Vec<String> = memory.oversold().map(|(item, units)| format!("{item} by {units}")).collect();
+    let read_model = sale.read_model();
+    let below: Vec<String> =
+        read_model.oversold().map(|(item, units)| format!("{item} by {units}")).collect();
     if !below.is_empty() {
         let more = below.len().saturating_sub(NAMED_MAX);
         let mut text = format!("Oversold: {}", below[..below.len() - more].join(", "));
@@ -155,7 +156,7 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
         text.push('.');
         add(Level::Fault, "oversold", text);
     }
-    let (overdue, count) = sale.reaped().overdue();
+    let (overdue, count) = sale.sweep_status().overdue();
     if overdue > OVERDUE {
         let told = overdue.as_secs();
         let text = format!(
@@ -165,25 +166,25 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
     }
     let (time, age) = (sale.best_time(), sale.incomplete_for(now));
     // Of a sale that is over nobody waits for news.
-    if age > MEMORY_AGE_MAX && memory.phase(time) != Phase::Closed {
+    if age > READ_MODEL_AGE_MAX && read_model.phase(time) != Phase::Closed {
         let level = if age > STALE { Level::Fault } else { Level::Warning };
         let told = age.as_secs_f64();
         let text = format!("What is known of the ledger is {told:.1} s old: Redis is slow or away.");
         add(level, "snapshot-stale", text);
     }
-    let until = memory.controls.opens - time;
-    if memory.phase(time) == Phase::Upcoming && until <= OPENING_NEAR_MS {
+    let until = read_model.controls.opens - time;
+    if read_model.phase(time) == Phase::Upcoming && until <= OPENING_NEAR_MS {
         let mut missing = reasons.to_vec();
         let controls = [
-            (memory.controls.paused, "the sale is paused"),
-            (memory.controls.frozen, "the sale clock is frozen"),
+            (read_model.controls.paused, "the sale is paused"),
+            (read_model.controls.frozen, "the sale clock is frozen"),
         ];
         missing.extend(controls.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| (*text).to_owned()));
         if sale.time(now).is_none() {
             missing.push("Redis's clock is not known".to_owned());
         }
-        let models = memory.catalogue.definition.models.len();
-        if (0..models).all(|place| memory.totals[place].is_some_and(|_| memory.free[place] <= 0)) {
+        let models = read_model.catalogue.definition.models.len();
+        if (0..models).all(|place| read_model.totals[place].is_some_and(|_| read_model.free[place] <= 0)) {
             missing.push("no model has any stock".to_owned());
         }
         if !missing.is_empty() {

@@ -21,7 +21,7 @@ use crate::identify::Keys;
 use crate::ops::health::Readiness;
 use crate::ops::process;
 use crate::ops::self_checks::SelfChecks;
-use crate::projection::memory::Sales;
+use crate::projection::read_model::Sales;
 use crate::store::POOL_USE;
 use crate::store::reply::unreadable_replies;
 use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, Stage, User};

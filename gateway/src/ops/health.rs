@@ -10,7 +10,7 @@ use redis::aio::ConnectionLike;
 
 use crate::fleet::hearsay::Hearsay;
 use crate::projection::follow::CaughtUp;
-use crate::projection::memory::Sales;
+use crate::projection::read_model::Sales;
 use crate::store::durability::{Durability, Setting};
 use crate::store::fit::misfit;
 use crate::store::outage::Outage;
@@ -168,10 +168,14 @@ impl Health {
     /// That Redis runs the tick of no sale. What the ledger of one sale refuses is that sale's own fault.
     fn tick(&self) -> Option<String> {
         let sales = self.sales.all();
-        let refused: Vec<_> = sales.iter().filter_map(|sale| sale.reaped().refused_for()).collect();
-        let (refused_for, why) = refused.iter().min()?;
-        (refused.len() == sales.len() && *refused_for > BEHIND_MAX).then(|| {
-            because(format!("no sale clock was ticked for {} ms", refused_for.as_millis()), Some(why.clone()))
+        let refused: Vec<_> =
+            sales.iter().filter_map(|sale| sale.sweep_status().tick_refused_for()).collect();
+        let (tick_refused_for, why) = refused.iter().min()?;
+        (refused.len() == sales.len() && *tick_refused_for > BEHIND_MAX).then(|| {
+            because(
+                format!("no sale clock was ticked for {} ms", tick_refused_for.as_millis()),
+                Some(why.clone()),
+            )
         })
     }
 

@@ -33,7 +33,7 @@ use crate::http::respond::{self, Answer, Refused};
 use crate::ops::alarms::{self, Recents};
 use crate::ops::health::Readiness;
 use crate::ops::self_checks::SelfChecks;
-use crate::projection::memory::{Sale, Sales};
+use crate::projection::read_model::{Sale, Sales};
 use crate::telemetry::metrics::Metrics;
 use fleet::Fleet;
 use frame::{AlarmNow, Hello, LimitNow, Line, Now, SaleName};
@@ -139,7 +139,7 @@ impl Live {
     /// The sale that is open or opens next; else the one that was open last.
     fn first_sale(&self) -> Option<Arc<Sale>> {
         self.sources.sales.all().into_iter().min_by_key(|sale| {
-            let (controls, time) = (sale.memory().controls, sale.best_time());
+            let (controls, time) = (sale.read_model().controls, sale.best_time());
             let is_over = controls.closed || time >= controls.closes;
             (is_over, (controls.opens - time).abs(), sale.id.clone())
         })
@@ -235,7 +235,7 @@ fn limits_set(heard: Option<&Heard>) -> Vec<LimitNow> {
 }
 
 fn name_of(sale: &Sale) -> SaleName {
-    SaleName { sale: sale.id.clone(), name: sale.memory().catalogue.definition.sale.name.clone() }
+    SaleName { sale: sale.id.clone(), name: sale.read_model().catalogue.definition.sale.name.clone() }
 }
 
 /// Alarms of this gateway and of the fleet, those that say the same as one, the worst first.

@@ -8,7 +8,7 @@ use crate::fleet::report::{GatewayReport, Totals};
 use crate::ops::alarms::{self, Recents};
 use crate::ops::health::Readiness;
 use crate::ops::self_checks::SelfChecks;
-use crate::projection::memory::Sales;
+use crate::projection::read_model::Sales;
 use crate::telemetry::metrics::{Answers, Metrics};
 
 /// Makes the reports of this gateway.

@@ -29,7 +29,7 @@ use redis::aio::ConnectionLike as _;
 use streams::streams;
 
 use crate::domain::identity::buyer_mark;
-use crate::projection::memory::{INCARNATION, Memory, Sales};
+use crate::projection::read_model::{INCARNATION, ReadModel, Sales};
 use crate::store::dial::{Conn, Dial, Redis};
 use crate::store::journal;
 use crate::store::journal::Entry;
@@ -193,9 +193,9 @@ impl Follower<'_> {
                 };
                 // A definition is read at once at a later sequence than the journal's position;
                 // until that is reached the set of buyers is older than the stock.
-                if self.position(id).sequence >= sale.memory().sequence {
-                    sale.set_blind(None);
-                    sale.complete_as_of(sent);
+                if self.position(id).sequence >= sale.read_model().sequence {
+                    sale.set_consumer_fault(None);
+                    sale.note_complete_at(sent);
                 } else {
                     behind.insert(sale.id.clone());
                 }
@@ -207,7 +207,7 @@ impl Follower<'_> {
                     // Its entries would come again at once.
                     tokio::time::sleep(RETRY).await;
                 } else if !quiet {
-                    self.sales.gather(GATHER).await;
+                    self.sales.wait_for_more(GATHER).await;
                 }
             }
         }
@@ -248,7 +248,7 @@ impl Follower<'_> {
                 self.positions.remove(&id);
                 if let Some(sale) = self.sales.get(&id) {
                     let at = position.sequence;
-                    sale.set_blind(Some(format!(
+                    sale.set_consumer_fault(Some(format!(
                         "its entry {at}-0 is gone or another: acknowledged changes may be gone, too"
                     )));
                 }
@@ -314,7 +314,7 @@ impl Follower<'_> {
     /// This sale can't be followed on for now; its siblings can.
     fn is_stuck(&mut self, id: &str, why: String) {
         if let Some(sale) = self.sales.get(id) {
-            sale.set_blind(Some(why));
+            sale.set_consumer_fault(Some(why));
         }
         self.stuck.insert(id.to_owned());
     }
@@ -324,11 +324,11 @@ impl Follower<'_> {
         let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
             return Ok(());
         };
-        let mut reading = Reading::from(Memory::clone(&sale.memory()), self.position(id));
-        let each = |entry: &Entry, memory: &Memory| {
+        let mut reading = Reading::from(ReadModel::clone(&sale.read_model()), self.position(id));
+        let each = |entry: &Entry, read_model: &ReadModel| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
             sale.note_change(entry);
-            sale.compare_at(memory);
+            sale.compare_counters_at(read_model);
         };
         let (keys, incarnation) = (&sale.keys, sale.incarnation());
         let mut journal = Journal { conn: &mut self.conn, scripts: self.scripts, keys, incarnation };
@@ -343,14 +343,14 @@ impl Follower<'_> {
             }
             other => other?,
         };
-        let sequence = reading.memory.sequence;
+        let sequence = reading.read_model.sequence;
         sale.kept().read(reading.entries);
-        sale.set_memory(reading.memory);
+        sale.set_read_model(reading.read_model);
         // A definition may have been read later than the journal: until that is there, too, the set of buyers is older.
         if reading.position.sequence >= sequence {
-            sale.set_read_to(reading.position.sequence);
+            sale.set_consumed_sequence(reading.position.sequence);
         }
-        sale.has_read(sequence, self.scripts);
+        sale.note_read(sequence, self.scripts);
         self.positions.insert(id.to_owned(), reading.position);
         if let Some(refusal) = stuck {
             self.is_stuck(id, refusal);

@@ -9,7 +9,7 @@ use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
 use crate::domain::sale::SaleControls;
-use crate::projection::memory::Memory;
+use crate::projection::read_model::ReadModel;
 use crate::store::keys::Keys;
 use crate::store::reply::{pairs, text, texts};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
@@ -141,7 +141,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`Refusal::Damaged`] where anything that memory decides by is no number: nothing is made up.
-    pub fn into_memory(self, keys: &Keys) -> Result<Memory, Failure> {
+    pub fn into_read_model(self, keys: &Keys) -> Result<ReadModel, Failure> {
         if !self.damages.is_empty() {
             return Err(Refusal::Damaged(self.damages.join("; ")).into());
         }
@@ -168,7 +168,7 @@ impl Snapshot {
             item.limited.then(|| number(&self.totals, &item.name).ok_or_else(no_total)).transpose()
         };
         let totals = catalogue.items().iter().map(total).collect::<Result<_, Failure>>()?;
-        Ok(Memory {
+        Ok(ReadModel {
             sequence: self.header.sequence,
             controls: self.controls(),
             grace_ms: self.number("grace"),

@@ -21,7 +21,7 @@ use crate::fleet::hearsay::Hearsay;
 use crate::manage::admin::By;
 use crate::manage::audit;
 use crate::projection::kept::{Clocks, Told};
-use crate::projection::memory::{INCARNATION, Sale};
+use crate::projection::read_model::{INCARNATION, Sale};
 use crate::store::dial::{Dial, run_id};
 use crate::store::durability::Durability;
 use crate::store::fit::was_replica;
@@ -79,7 +79,7 @@ impl Fence {
     pub(crate) fn of(before: Option<Self>, old: &str, new: &str, sale: &Sale, hearsay: &Hearsay) -> Self {
         before.filter(|fence| fence.old == old.trim_start_matches('!') && fence.new == new).unwrap_or_else(
             || {
-                let heard = sale.reaped().worked_at().map(|at| hearsay.lived_at(at));
+                let heard = sale.sweep_status().last_success().map(|at| hearsay.lived_at(at));
                 Self::new(old, new, heard.unwrap_or_default())
             },
         )
@@ -163,7 +163,7 @@ impl Healer {
         let (known, since, last, late_at, (mut read, mut told)) = {
             let mut kept = sale.kept();
             kept.close();
-            (sale.known(), kept.since(), kept.last(), kept.late_at(), kept.after(at))
+            (sale.known_sequence(), kept.since(), kept.last(), kept.late_at(), kept.after(at))
         };
         if incarnation != sale.incarnation() {
             // That there is another is all that matters of it.
@@ -265,7 +265,7 @@ impl Healer {
                         "Redis was restarted and had lost changes; they were appended again, and its ledger was taken in"
                     );
                 }
-                sale.reaped().healed(healed as u64, lost);
+                sale.sweep_status().note_replayed(healed as u64, lost);
                 Ok(())
             }
             // Another gateway was faster.

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::domain::decision::Header;
 use crate::manage::archive;
 use crate::projection::kept::Told;
-use crate::projection::memory::{Counters, Sale, Sales};
+use crate::projection::read_model::{Counters, Sale, Sales};
 use crate::recovery::heal::{Fence, Healer};
 use crate::reserve::tick::tick;
 use crate::store::dial::Dial;
@@ -85,17 +85,17 @@ async fn tick_and_sweep<D: Dial>(
     let sent = Instant::now();
     let (header, free) = tick(lane, live, sale).await?;
     sale.read_clock(&header, sent);
-    sale.reaped().ticked(header.sale_clock);
-    sale.compare(Counters { sequence: header.sequence, held: header.held, free });
+    sale.sweep_status().note_tick(header.sale_clock);
+    sale.compare_counters(Counters { sequence: header.sequence, held: header.held, free });
     if header.held == 0 {
-        sale.reaped().swept(None);
+        sale.sweep_status().note_swept(None);
         return Ok(());
     }
     for _ in 0..SWEEPS_MAX {
         let swept = sweep(lane, live, sale, SWEEP_ENTRIES).await?;
         // Nobody is told of it, so that it does not wait for replicas.
-        sale.has_read(swept.header.sequence, scripts);
-        sale.reaped().swept(swept.left);
+        sale.note_read(swept.header.sequence, scripts);
+        sale.sweep_status().note_swept(swept.left);
         if !swept.more {
             break;
         }
@@ -123,7 +123,7 @@ pub async fn sweep<D: Dial>(
     sale: &Sale,
     entries: usize,
 ) -> Result<Swept, Failure> {
-    let args = [sale.identity(&live.run_id), sale.known().to_string(), entries.to_string()];
+    let args = [sale.identity(&live.run_id), sale.known_sequence().to_string(), entries.to_string()];
     let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
     let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
@@ -168,12 +168,12 @@ async fn take_note<D: Dial>(
     if let Err(failure) = &outcome {
         sale.note_refusal(failure);
     }
-    sale.reaped().asked(outcome.as_ref().err());
+    sale.sweep_status().note_tick_result(outcome.as_ref().err());
     match outcome {
         _ if sale.is_replaced() => {}
         Ok(()) => {
             *fence = None;
-            sale.reaped().worked();
+            sale.sweep_status().note_success();
             sale.set_fault(None);
         }
         // A ledger that went back to an earlier incarnation has not been adopted by its Redis: that is for the recovery to find.
@@ -201,7 +201,7 @@ async fn take_note<D: Dial>(
 }
 
 fn behind(sale: &Sale, refusal: &Refusal) -> String {
-    let known = sale.known();
+    let known = sale.known_sequence();
     format!(
         "{refusal} (sequence {known}): acknowledged changes are gone. Restore the ledger from its append-only file; or, to go on with the ledger as it is, restart all gateways"
     )

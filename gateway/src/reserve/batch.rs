@@ -26,7 +26,7 @@ use crate::domain::decision::Decision;
 use crate::domain::decision::Wanted;
 use crate::domain::decision::{Header, Shed};
 use crate::projection::kept::Told;
-use crate::projection::memory::Sale;
+use crate::projection::read_model::Sale;
 use crate::store::dial::Dial;
 use crate::store::lanes::Lanes;
 use crate::store::reply::count_unreadable;
@@ -157,10 +157,10 @@ async fn send<D: Dial>(
         if batch.taps.is_empty() {
             return;
         }
-        let catalogue = sale.memory().catalogue.clone();
+        let catalogue = sale.read_model().catalogue.clone();
         batch.columns.fill(batch.taps.iter().map(|tap| &tap.wanted), &catalogue);
         let identity = sale.identity(&live.run_id);
-        let args = batch.columns.args(&catalogue, &identity, sale.known());
+        let args = batch.columns.args(&catalogue, &identity, sale.known_sequence());
         let call = lane.call(&live, Script::Reserve, &sale.keys, args);
         // They are polled in this order.
         let work = join(call, async { decided.hand_out(sale) });
@@ -174,7 +174,7 @@ async fn send<D: Dial>(
                 // Nothing was decided. The definition is on its way to us through the journal.
                 let all_late =
                     batch.taps.iter().map(|tap| tap.deadlines.send).max().unwrap_or_else(Instant::now);
-                let reached = tokio::time::timeout_at(all_late, sale.revision_reached(revision));
+                let reached = tokio::time::timeout_at(all_late, sale.wait_for_revision(revision));
                 let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
             }
             Err(Failure::Unknown(_) | Failure::NotCopied { .. }) => return batch.is_unknown(),
@@ -228,7 +228,7 @@ impl Batch {
     }
 
     fn is_unknown(&mut self) {
-        self.taps.iter().for_each(|tap| tap.pending.unknown());
+        self.taps.iter().for_each(|tap| tap.pending.mark_unknown());
         self.answer_all(&Decision::Unknown);
     }
 
@@ -244,18 +244,18 @@ impl Batch {
         };
         // What is told is kept first, and that of the whole batch at once.
         let (mut winners, mut decided) = (String::new(), Vec::with_capacity(self.taps.len()));
-        let (mut goes_by_clocks, grace) = (false, sale.memory().grace_ms);
+        let (mut goes_by_clocks, grace) = (false, sale.read_model().grace_ms);
         for Tap { request, wanted, pending, caller, .. } in self.taps.drain(..) {
             let mut decision = decisions.next(wanted);
             match &decision {
                 Decision::Won(reservation, _) => {
                     reservation.write_line(&mut winners);
                     winners.push('\n');
-                    pending.won();
+                    pending.mark_won();
                 }
                 Decision::Closed => goes_by_clocks = true,
                 Decision::Replayed(reservation, header) => {
-                    pending.won();
+                    pending.mark_won();
                     goes_by_clocks |= reservation.state != reservation.state_at(header.sale_clock, grace);
                     if !sale.kept().show(&run_id, reservation, header) {
                         decision = Decision::Unknown;
@@ -267,7 +267,7 @@ impl Batch {
                         tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
                     };
                     request.as_ref().map_or_else(tell, |request| request.enter(tell));
-                    pending.unknown();
+                    pending.mark_unknown();
                 }
                 _ => {}
             }
@@ -292,7 +292,7 @@ impl Batch {
         }
         // Only now: whoever learns the sequence must find the winners known as such.
         if may_tell {
-            sale.saw(sequence);
+            sale.advance_known_sequence(sequence);
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::decision::{Header, Shed};
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::{Reservation, State};
 use crate::projection::kept::Told;
-use crate::projection::memory::Sale;
+use crate::projection::read_model::Sale;
 use crate::reserve::tick::note_clocks;
 use crate::store::dial::Dial;
 use crate::store::lane::{Lane, Live, MOVED};
@@ -112,7 +112,7 @@ async fn read_as_kept<D: Dial>(
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header, i64), Failure> {
-    let args = [buyer_part, &sale.identity(&live.run_id), &sale.known().to_string()];
+    let args = [buyer_part, &sale.identity(&live.run_id), &sale.known_sequence().to_string()];
     let reply = lane.call(live, Script::Reservations, &sale.keys, &args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
@@ -149,7 +149,7 @@ pub async fn confirm<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, payment: &s
     let args = |identity: &str| {
         vec![
             identity.to_owned(),
-            sale.known().to_string(),
+            sale.known_sequence().to_string(),
             id.to_owned(),
             payment.to_owned(),
             version.to_string(),
@@ -164,7 +164,7 @@ pub async fn cancel<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) 
         return Change::NotFound;
     }
     let args = |identity: &str| {
-        vec![identity.to_owned(), sale.known().to_string(), id.to_owned(), by.word().to_owned()]
+        vec![identity.to_owned(), sale.known_sequence().to_string(), id.to_owned(), by.word().to_owned()]
     };
     change(lane, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
 }
@@ -196,7 +196,7 @@ pub async fn amend<D: Dial>(
         if !matches!(current.state, State::Held | State::Confirmed) {
             return Change::NotHeld(Box::new(current));
         }
-        let catalogue = sale.memory().catalogue.clone();
+        let catalogue = sale.read_model().catalogue.clone();
         let next = wanted.over(&current);
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
         let limited =
@@ -212,7 +212,7 @@ pub async fn amend<D: Dial>(
             let mut args = vec![
                 identity.to_owned(),
                 catalogue.revision.to_string(),
-                sale.known().to_string(),
+                sale.known_sequence().to_string(),
                 id.to_owned(),
                 current.version.to_string(),
                 by.word().to_owned(),
@@ -230,8 +230,8 @@ pub async fn amend<D: Dial>(
             Ok(done) => return done,
             Err(Failure::Refused(Refusal::Revision(revision))) => {
                 // The new definition is on its way to us through the journal.
-                let wait = crate::projection::memory::MEMORY_AGE_MAX;
-                let _ = tokio::time::timeout(wait, sale.revision_reached(revision)).await;
+                let wait = crate::projection::read_model::READ_MODEL_AGE_MAX;
+                let _ = tokio::time::timeout(wait, sale.wait_for_revision(revision)).await;
                 Change::NotTaken(Shed::Ledger)
             }
             Err(failure) => return failed(sale, &failure),
@@ -254,7 +254,7 @@ async fn change<D: Dial>(
     if !keep(sale, &live.run_id, script, id, &change, header, &reply) {
         return Err(Failure::Unknown(MOVED.to_owned()));
     }
-    header.inspect(|header| sale.saw(header.sequence));
+    header.inspect(|header| sale.advance_known_sequence(header.sequence));
     Ok(change)
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use crate::fleet::hearsay::Hearsay;
-use crate::projection::memory::{Sale, Sales};
+use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::refusals::REFUSAL_WAIT_MAX;
 use crate::store::dial::Dial;
 use crate::store::lane::{Lane, Live};
@@ -63,7 +63,7 @@ pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet:
 async fn make_rounds_of<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, sale: Arc<Sale>, pace: Rc<Pace>) {
     let mut next = Instant::now();
     loop {
-        sale.round_is_wanted().await;
+        sale.wait_for_round_request().await;
         let _busy = pace.is_busy();
         if next > Instant::now() {
             tokio::time::sleep_until(next.into()).await;
@@ -77,23 +77,28 @@ async fn make_rounds_of<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, sale: A
 /// ledger.
 pub async fn make_round<D: Dial>(lane: &Lane<D>, sales: &Sales, sale: &Sale) {
     // What is in the model by now must be in the ledger; the answer says what is in the ledger from now on.
-    let (begun, read_to) = (Instant::now(), sale.read_to());
+    let (begun, consumed_sequence) = (Instant::now(), sale.consumed_sequence());
     if let Some(live) = lane.live() {
         match sequence(lane, &live, sale).await {
-            Ok(sequence) if sequence >= read_to => {
-                let reads_to = sale.reads_to(sequence, REFUSAL_WAIT_MAX);
+            Ok(sequence) if sequence >= consumed_sequence => {
+                let wait_until_consumed = sale.wait_until_consumed(sequence, REFUSAL_WAIT_MAX);
                 // They are polled in this order.
-                let hurry = async {
-                    if sale.awaits_change() {
-                        sales.hurry();
+                let wake_consumers = async {
+                    if sale.is_awaiting_change() {
+                        sales.wake_consumers();
                     }
                 };
-                if futures_util::future::join(reads_to, hurry).await.0 {
+                if futures_util::future::join(wait_until_consumed, wake_consumers).await.0 {
                     sale.set_complete_as_of(begun);
                 }
             }
             Ok(sequence) => {
-                tracing::trace!(sale = sale.id, sequence, read_to, "a ledger older than what was read of it");
+                tracing::trace!(
+                    sale = sale.id,
+                    sequence,
+                    consumed_sequence,
+                    "a ledger older than what was read of it"
+                );
             }
             Err(failure) => tracing::trace!(sale = sale.id, %failure, "a round has found nothing"),
         }
@@ -115,7 +120,7 @@ async fn sequence<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) ->
         return Err(Failure::NotDone(format!("the ledger is served by run_id {run_id}")));
     }
     if *incarnation != *sale.incarnation() {
-        sale.found_incarnation(&incarnation);
+        sale.note_incarnation(&incarnation);
         return Err(Failure::NotDone(format!("the ledger has the incarnation {incarnation}")));
     }
     sequence.parse().map_err(|_| Failure::unreadable(format!("a sequence that can't be read: {sequence:?}")))

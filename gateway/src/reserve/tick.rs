@@ -1,7 +1,7 @@
 //! The tick: advances the sale clock, and reads it.
 
 use crate::domain::decision::Header;
-use crate::projection::memory::Sale;
+use crate::projection::read_model::Sale;
 use crate::store::dial::Dial;
 use crate::store::lane::{Lane, Live};
 use crate::store::reply::texts;
@@ -13,10 +13,10 @@ pub async fn tick<D: Dial>(
     live: &Live<D::Conn>,
     sale: &Sale,
 ) -> Result<(Header, Vec<Option<i64>>), Failure> {
-    let memory = sale.memory();
-    let items = memory.catalogue.counted().iter().map(|item| item.name.clone());
+    let read_model = sale.read_model();
+    let items = read_model.catalogue.counted().iter().map(|item| item.name.clone());
     let args: Vec<String> =
-        [sale.identity(&live.run_id), sale.known().to_string()].into_iter().chain(items).collect();
+        [sale.identity(&live.run_id), sale.known_sequence().to_string()].into_iter().chain(items).collect();
     let reply = lane.call(live, Script::Tick, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
     sale.kept().trust(&live.run_id);
@@ -32,6 +32,6 @@ pub(crate) async fn note_clocks<D: Dial>(
     live: &Live<D::Conn>,
     sale: &Sale,
 ) -> Result<Header, Failure> {
-    let args = [sale.identity(&live.run_id), sale.known().to_string()];
+    let args = [sale.identity(&live.run_id), sale.known_sequence().to_string()];
     Header::of(&lane.call(live, Script::Tick, &sale.keys, &args).await?)
 }

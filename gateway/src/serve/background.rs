@@ -14,7 +14,7 @@ use crate::manage::audit;
 use crate::ops::health::{Health, Readiness};
 use crate::ops::report::Reporter;
 use crate::projection::follow::follow;
-use crate::projection::memory::Sales;
+use crate::projection::read_model::Sales;
 use crate::recovery::heal::Healer;
 use crate::recovery::reaper::reap;
 use crate::reserve::freshness::make_rounds;

@@ -18,11 +18,11 @@ pub struct Lanes<D: Dial> {
     /// The lane for all sales. In a cluster it is never open, and stands for a master that is not known yet.
     one: Rc<Lane<D>>,
     /// By the master's address.
-    each: RefCell<HashMap<Arc<str>, Kept<D>>>,
+    each: RefCell<HashMap<Arc<str>, MasterConnection<D>>>,
 }
 
 /// A lane to a master.
-struct Kept<D: Dial> {
+struct MasterConnection<D: Dial> {
     lane: Rc<Lane<D>>,
     /// Keeps it open.
     task: JoinHandle<()>,
@@ -68,9 +68,11 @@ impl<D: Dial> Lanes<D> {
     pub fn of(&self, keys: &Keys) -> Rc<Lane<D>> {
         match self.one.dial().holder(keys.slot()) {
             Holder::Only | Holder::Unknown => self.one.clone(),
-            Holder::Master(address) => {
-                self.each.borrow().get(&address).map_or_else(|| self.one.clone(), |kept| kept.lane.clone())
-            }
+            Holder::Master(address) => self
+                .each
+                .borrow()
+                .get(&address)
+                .map_or_else(|| self.one.clone(), |master| master.lane.clone()),
         }
     }
 
@@ -82,17 +84,17 @@ impl<D: Dial> Lanes<D> {
             let mut masters = self.one.dial().masters(&known).await;
             known = masters.keys().cloned().collect();
             let mut each = self.each.borrow_mut();
-            each.retain(|address, kept| {
+            each.retain(|address, master| {
                 let stays = masters.remove(address).is_some();
                 if !stays {
-                    kept.task.abort();
+                    master.task.abort();
                 }
                 stays
             });
             for (address, dial) in masters {
                 let lane = self.one.beside(dial);
                 let task = tokio::task::spawn_local(lane.clone().keep_open());
-                each.insert(address, Kept { lane, task });
+                each.insert(address, MasterConnection { lane, task });
             }
         }
     }

@@ -39,12 +39,12 @@ fn winners_are_known_here_before_their_sequence_is() {
         let (over, early) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let watching = {
             let (sale, marks) = (gate.sale.clone(), marks.clone());
-            let (over, early, first) = (over.clone(), early.clone(), sale.known() + 1);
+            let (over, early, first) = (over.clone(), early.clone(), sale.known_sequence() + 1);
             std::thread::spawn(move || {
                 let mut next = 0;
                 while !over.load(SeqCst) && next < marks.len() {
                     // The winner of each round makes one change.
-                    if sale.known() >= first + next as u64 {
+                    if sale.known_sequence() >= first + next as u64 {
                         early.fetch_add(u64::from(!sale.may_have_won(marks[next])), SeqCst);
                         next += 1;
                     }
@@ -122,7 +122,7 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
                 new.restore(key, &dump).await;
             }
         }
-        let known = gate.sale.known();
+        let known = gate.sale.known_sequence();
 
         let healer = Healer {
             pool: new.pool.clone(),
@@ -142,7 +142,7 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
             for (call, is_silent) in every_call(&gate, &former, new).await {
                 assert!(is_silent, "{call} was acknowledged by the former primary");
             }
-            assert_eq!(gate.sale.known(), known, "its sequences are acknowledged by nobody");
+            assert_eq!(gate.sale.known_sequence(), known, "its sequences are acknowledged by nobody");
         };
         // It has reported, and another gateway is waited for: nothing is acknowledged by any Redis.
         assert!(heal(&["another"]).await.is_err());

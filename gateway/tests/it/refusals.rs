@@ -12,7 +12,7 @@ use crate::spike::balanced;
 use gateway::admit::{Asked, Wish};
 use gateway::domain::decision::Decision;
 use gateway::manage::admin::OperatorAction;
-use gateway::projection::memory::{Sale, Sales};
+use gateway::projection::read_model::{Sale, Sales};
 use gateway::reserve::freshness::make_round;
 use serde_json::{Value, json};
 

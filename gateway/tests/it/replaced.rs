@@ -45,7 +45,7 @@ fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follo
         let (ledger, id) = applied(&world).await;
         let gate = ledger.following_gate(0, &id).await;
         assert!(matches!(gate.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
-        eventually("it is read", || async { (gate.sale.memory().sequence == 2).then_some(()) }).await;
+        eventually("it is read", || async { (gate.sale.read_model().sequence == 2).then_some(()) }).await;
 
         replace(&ledger, &id).await;
         // It passes the sequence of the one before; nothing but the consumer meets it.
@@ -54,10 +54,10 @@ fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follo
             ledger.perform(&id, OperatorAction::Resume).await;
         }
         eventually("it is found", || async { gate.sale.is_replaced().then_some(()) }).await;
-        let memory = gate.sale.memory();
+        let memory = gate.sale.read_model();
         assert_eq!((memory.sequence, &*memory.catalogue.definition.sale.name), (2, &*simple(&id).sale.name));
         let found = ledger.following_gate(1, &id).await;
-        assert_eq!(found.sale.memory().catalogue.definition.sale.name, "Another");
+        assert_eq!(found.sale.read_model().catalogue.definition.sale.name, "Another");
         assert!(found.sale.incarnation() > gate.sale.incarnation());
     });
 }

@@ -10,7 +10,7 @@ use crate::model::{START, Tap, World, simple};
 use gateway::domain::definition::Package;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::manage::audit::{Report, Verdict};
-use gateway::projection::memory::Memory;
+use gateway::projection::read_model::ReadModel;
 use gateway::reserve::changes::{self, Amendment, By, Change};
 use gateway::store::scripts::Script;
 
@@ -93,7 +93,7 @@ impl Storm<'_> {
                 drop(self.gate.call(Script::Expire, &["64"]).await);
             }
             _ => {
-                let mut definition = sale.memory().catalogue.definition.clone();
+                let mut definition = sale.read_model().catalogue.definition.clone();
                 let package =
                     Package { id: format!("new-{}", fastrand::u32(..)), ..definition.packages[1].clone() };
                 definition.packages.insert(fastrand::usize(..=definition.packages.len()), package);
@@ -116,7 +116,7 @@ impl Storm<'_> {
 }
 
 /// What every memory says that is of one sequence: each reservation has one model.
-fn is_of_one_sequence(memory: &Memory) {
+fn is_of_one_sequence(memory: &ReadModel) {
     let models = 0..memory.catalogue.definition.models.len();
     let confirmed: i64 = models.clone().map(|place| memory.confirmed[place]).sum();
     let taken: i64 = models.map(|place| memory.taken(place)).sum();
@@ -126,8 +126,8 @@ fn is_of_one_sequence(memory: &Memory) {
 }
 
 /// All that memory says.
-pub fn whole(memory: &Memory) -> impl Debug + PartialEq + use<> {
-    let Memory { catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, .. } =
+pub fn whole(memory: &ReadModel) -> impl Debug + PartialEq + use<> {
+    let ReadModel { catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, .. } =
         memory.clone();
     let definition = catalogue.definition.clone();
     let numbers = (free, totals, confirmed);
@@ -137,10 +137,10 @@ pub fn whole(memory: &Memory) -> impl Debug + PartialEq + use<> {
 /// A gateway counts every item as the audit does, and what it has made of the journal is what one makes that starts now.
 pub async fn agrees(ledger: &Ledger, report: &Report, gate: &Gate) {
     let memory = eventually("memory has caught up", || async {
-        Some(gate.sale.memory()).filter(|memory| memory.sequence >= report.sequence)
+        Some(gate.sale.read_model()).filter(|memory| memory.sequence >= report.sequence)
     })
     .await;
-    let anew = ledger.load(&gate.sale.id).await.memory();
+    let anew = ledger.load(&gate.sale.id).await.read_model();
     assert_eq!((whole(&memory), memory.sequence), (whole(&anew), report.sequence));
     let mut seen = 0;
     for item in report.items.iter().filter(|item| !item.item.starts_with("store:")) {
@@ -179,10 +179,10 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
             let starting = async {
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(..20))).await;
                 let late = ledger.following_gate(1, &sale).await;
-                let first = late.sale.memory().sequence;
+                let first = late.sale.read_model().sequence;
                 for _ in 0..100 {
-                    is_of_one_sequence(&late.sale.memory());
-                    is_of_one_sequence(&storm.gate.sale.memory());
+                    is_of_one_sequence(&late.sale.read_model());
+                    is_of_one_sequence(&storm.gate.sale.read_model());
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 (late, first)
@@ -192,7 +192,7 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
             assert_eq!((report.verdict, &report.problems), (Verdict::Balanced, &Vec::new()));
             agrees(&ledger, &report, &late).await;
             agrees(&ledger, &report, &storm.gate).await;
-            assert!(first <= late.sale.memory().sequence);
+            assert!(first <= late.sale.read_model().sequence);
         }
     });
 }

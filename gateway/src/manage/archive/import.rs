@@ -10,7 +10,7 @@ use crate::manage::admin::Admin;
 use crate::manage::archive::purge::{end_purge, list};
 use crate::manage::archive::{Head, Line, Reader, Trouble, verify};
 use crate::manage::audit;
-use crate::projection::memory::{INCARNATION, new_incarnation};
+use crate::projection::read_model::{INCARNATION, new_incarnation};
 use crate::store::checkout;
 use crate::store::dial::run_id;
 use crate::store::keys::Keys;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::projection::follow::position::{Position, entry_at};
 use crate::projection::follow::reading::{Whole, no_entry, read_whole};
 use crate::projection::follow::{Follower, One, incarnation::incarnation_in};
-use crate::projection::memory::Sale;
+use crate::projection::read_model::Sale;
 use crate::projection::tail;
 use crate::store::dial::run_id;
 use crate::store::keys::{Keys, SALES};
@@ -65,10 +65,11 @@ impl Follower<'_> {
     /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
     async fn start(&mut self, id: &str) -> Result<Position, Failure> {
         let keys = Keys::of(id);
-        let Whole { incarnation, memory, buyers } = read_whole(&mut self.conn, self.scripts, &keys).await?;
-        let sequence = memory.sequence;
+        let Whole { incarnation, read_model, buyers } =
+            read_whole(&mut self.conn, self.scripts, &keys).await?;
+        let sequence = read_model.sequence;
         if let Some(sale) = self.sales.get(id) {
-            sale.found_incarnation(&incarnation);
+            sale.note_incarnation(&incarnation);
         }
         let known = self.sales.get(id);
         let epoch: String =
@@ -78,7 +79,7 @@ impl Follower<'_> {
             if sale.incarnation() != incarnation {
                 return Err(Refusal::Incarnation { incarnation, run_id: String::new() }.into());
             }
-            if sequence < sale.known() {
+            if sequence < sale.known_sequence() {
                 return Err(Refusal::Behind(sequence).into());
             }
             // What was read of it before must not be forgotten as long as it may be missing here.
@@ -100,19 +101,19 @@ impl Follower<'_> {
                 sale.set_tail(tail);
                 sale.kept().begin(sequence, entries);
                 sale.add_buyers(buyers);
-                sale.set_memory(memory);
-                sale.set_read_to(sequence);
-                sale.has_read(sequence, self.scripts);
+                sale.set_read_model(read_model);
+                sale.set_consumed_sequence(sequence);
+                sale.note_read(sequence, self.scripts);
             }
             None => {
-                let sale = Sale::new(id, &incarnation, memory, buyers);
+                let sale = Sale::new(id, &incarnation, read_model, buyers);
                 sale.set_tail(tail);
                 sale.kept().begin(sequence, entries);
-                sale.set_read_to(sequence);
-                sale.has_read(sequence, self.scripts);
+                sale.set_consumed_sequence(sequence);
+                sale.note_read(sequence, self.scripts);
                 if is_served {
                     // After a failover this gateway was there before, even if no tick has been run until then.
-                    sale.reaped().worked();
+                    sale.sweep_status().note_success();
                 }
                 self.sales.insert(Arc::new(sale));
             }

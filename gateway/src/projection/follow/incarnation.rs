@@ -3,7 +3,7 @@
 use redis::aio::ConnectionLike;
 
 use crate::projection::follow::Follower;
-use crate::projection::memory::INCARNATION;
+use crate::projection::read_model::INCARNATION;
 use crate::store::keys::Keys;
 use crate::store::scripts::Failure;
 
@@ -16,7 +16,7 @@ impl Follower<'_> {
             self.seen.insert(id.to_owned());
             return;
         }
-        sale.found_incarnation(&found);
+        sale.note_incarnation(&found);
         self.is_stuck(
             id,
             format!(

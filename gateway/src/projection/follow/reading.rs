@@ -10,7 +10,7 @@ use crate::domain::identity::buyer_mark;
 use crate::projection::follow::ENTRIES_MAX;
 use crate::projection::follow::position::Position;
 use crate::projection::follow::tally::{Ahead, carry_over};
-use crate::projection::memory::{Memory, Sale};
+use crate::projection::read_model::{ReadModel, Sale};
 use crate::projection::snapshot;
 use crate::store::journal::{self, Entry, Total};
 use crate::store::keys::Keys;
@@ -28,7 +28,7 @@ pub(crate) struct Journal<'a, C> {
 
 /// A sale while its journal is read.
 pub(crate) struct Reading {
-    pub(crate) memory: Memory,
+    pub(crate) read_model: ReadModel,
     /// The last entry that was read.
     pub(crate) position: Position,
     /// Those that were read, as they came.
@@ -39,8 +39,8 @@ pub(crate) struct Reading {
 
 impl Reading {
     /// Goes on from there.
-    pub(crate) fn from(memory: Memory, position: Position) -> Self {
-        Self { memory, position, entries: Vec::new(), ahead: Ahead::default() }
+    pub(crate) fn from(read_model: ReadModel, position: Position) -> Self {
+        Self { read_model, position, entries: Vec::new(), ahead: Ahead::default() }
     }
 
     /// Takes in entries, and tells each with memory after it; what was wrong with the one that ended it early, in words.
@@ -48,35 +48,35 @@ impl Reading {
         &mut self,
         journal: &mut Journal<'_, C>,
         entries: Vec<Value>,
-        mut each: impl FnMut(&Entry, &Memory),
+        mut each: impl FnMut(&Entry, &ReadModel),
     ) -> Result<Option<String>, Failure> {
         let keys = journal.keys;
         for value in entries {
             let entry = Entry::parse(&value);
-            let entry = entry.filter(|entry| self.ahead.take_in(&mut self.memory, entry).is_some());
+            let entry = entry.filter(|entry| self.ahead.take_in(&mut self.read_model, entry).is_some());
             let Some(entry) = entry else {
                 return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
             };
             // A definition may have been read from a later sequence already: older never overwrites newer.
-            if entry.sequence > self.memory.sequence {
+            if entry.sequence > self.read_model.sequence {
                 if entry.kind == "define" {
                     let read = snapshot::read(journal.conn, journal.scripts, keys, true).await;
-                    match read
-                        .and_then(|snapshot| snapshot.of_incarnation(journal.incarnation)?.into_memory(keys))
-                    {
+                    match read.and_then(|snapshot| {
+                        snapshot.of_incarnation(journal.incarnation)?.into_read_model(keys)
+                    }) {
                         Ok(mut read) => {
-                            carry_over(&self.memory, &mut read);
-                            self.memory = read;
+                            carry_over(&self.read_model, &mut read);
+                            self.read_model = read;
                         }
                         Err(lost) if lost.ends_connection() => return Err(lost),
                         Err(lost @ Failure::Refused(Refusal::Incarnation { .. })) => return Err(lost),
                         Err(failure) => return Ok(Some(failure.to_string())),
                     }
                 } else {
-                    apply(&mut self.memory, &entry);
+                    apply(&mut self.read_model, &entry);
                 }
             }
-            each(&entry, &self.memory);
+            each(&entry, &self.read_model);
             self.position = Position::of(entry.sequence, &value);
             self.entries.push(value);
         }
@@ -88,9 +88,9 @@ impl Reading {
     pub(crate) async fn catch_up<C: ConnectionLike>(
         &mut self,
         journal: &mut Journal<'_, C>,
-        mut each: impl FnMut(&Entry, &Memory),
+        mut each: impl FnMut(&Entry, &ReadModel),
     ) -> Result<Option<String>, Failure> {
-        while self.position.sequence < self.memory.sequence.max(self.ahead.until()) {
+        while self.position.sequence < self.read_model.sequence.max(self.ahead.until()) {
             let from = self.position.sequence;
             let entries = journal::after(journal.conn, journal.keys, from, ENTRIES_MAX).await?;
             if entries.is_empty() {
@@ -110,18 +110,18 @@ pub(crate) fn no_entry(keys: &Keys, sequence: u64) -> Refusal {
 
 /// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
 pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
-    let Whole { incarnation, memory, buyers } = read_whole(conn, scripts, &Keys::of(id)).await?;
-    let sequence = memory.sequence;
-    let sale = Sale::new(id, &incarnation, memory, buyers);
-    sale.saw(sequence);
-    sale.set_read_to(sequence);
+    let Whole { incarnation, read_model, buyers } = read_whole(conn, scripts, &Keys::of(id)).await?;
+    let sequence = read_model.sequence;
+    let sale = Sale::new(id, &incarnation, read_model, buyers);
+    sale.advance_known_sequence(sequence);
+    sale.set_consumed_sequence(sequence);
     Ok(sale)
 }
 
 /// What a sale is at one sequence.
 pub(crate) struct Whole {
     pub(crate) incarnation: String,
-    pub(crate) memory: Memory,
+    pub(crate) read_model: ReadModel,
     /// All its buyers until then; later ones may be among them.
     pub(crate) buyers: HashSet<u64>,
 }
@@ -134,7 +134,7 @@ pub(crate) async fn read_whole(
 ) -> Result<Whole, Failure> {
     let snapshot = snapshot::read(conn, scripts, keys, true).await?;
     let incarnation = snapshot.incarnation().to_owned();
-    let mut memory = snapshot.into_memory(keys)?;
+    let mut read_model = snapshot.into_read_model(keys)?;
     let (mut buyers, mut ahead) = (HashSet::new(), Ahead::default());
     let mut cursor = 0_u64;
     loop {
@@ -142,7 +142,7 @@ pub(crate) async fn read_whole(
         for (buyer, record) in fields {
             // A scan may come by a field twice.
             if buyer_mark(&buyer).is_some_and(|buyer| buyers.insert(buyer)) {
-                ahead.count(&mut memory, &buyer, &record);
+                ahead.count(&mut read_model, &buyer, &record);
             }
         }
         cursor = next;
@@ -150,35 +150,35 @@ pub(crate) async fn read_whole(
             break;
         }
     }
-    let position = Position::at(memory.sequence);
-    let mut reading = Reading { memory, position, entries: Vec::new(), ahead };
+    let position = Position::at(read_model.sequence);
+    let mut reading = Reading { read_model, position, entries: Vec::new(), ahead };
     let mut journal = Journal { conn, scripts, keys, incarnation: &incarnation };
-    let each = |entry: &Entry, _: &Memory| buyers.extend(entry.buyers().filter_map(buyer_mark));
+    let each = |entry: &Entry, _: &ReadModel| buyers.extend(entry.buyers().filter_map(buyer_mark));
     if let Some(why) = reading.catch_up(&mut journal, each).await? {
         return Err(Refusal::Damaged(why).into());
     }
-    Ok(Whole { memory: reading.memory, buyers, incarnation })
+    Ok(Whole { read_model: reading.read_model, buyers, incarnation })
 }
 
 /// Every entry says what is left after it, so that applying it is an assignment.
-fn apply(memory: &mut Memory, entry: &Entry) {
-    memory.sequence = entry.sequence;
-    memory.counts = entry.counts;
+fn apply(read_model: &mut ReadModel, entry: &Entry) {
+    read_model.sequence = entry.sequence;
+    read_model.counts = entry.counts;
     for (item, left) in entry.stock() {
-        if let Some(place) = memory.catalogue.place(item) {
-            memory.free[place] = left;
+        if let Some(place) = read_model.catalogue.place(item) {
+            read_model.free[place] = left;
         }
     }
     match entry.kind.as_str() {
-        "pause" => memory.controls.paused = true,
-        "resume" => memory.controls.paused = false,
-        "freeze" => memory.controls.frozen = true,
-        "unfreeze" => memory.controls.frozen = false,
-        "close" => memory.controls.closed = true,
+        "pause" => read_model.controls.paused = true,
+        "resume" => read_model.controls.paused = false,
+        "freeze" => read_model.controls.frozen = true,
+        "unfreeze" => read_model.controls.frozen = false,
+        "close" => read_model.controls.closed = true,
         "restock" => {
             for (item, total) in entry.totals() {
-                if let (Some(place), Total::Of(total)) = (memory.catalogue.place(&item), total) {
-                    Arc::make_mut(&mut memory.totals)[place] = Some(total);
+                if let (Some(place), Total::Of(total)) = (read_model.catalogue.place(&item), total) {
+                    Arc::make_mut(&mut read_model.totals)[place] = Some(total);
                 }
             }
         }

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 
 use crate::domain::reservation::{Reservation, State, paid};
-use crate::projection::memory::Memory;
+use crate::projection::read_model::ReadModel;
 use crate::store::journal::Entry;
 
 /// Reservations whose records were read later than memory, with the last change that each had in it.
@@ -17,20 +17,20 @@ pub(crate) struct Ahead(HashMap<String, u64>);
 
 impl Ahead {
     /// Counts one buyer's record. One that is damaged is left out: the audit tells which.
-    pub(crate) fn count(&mut self, memory: &mut Memory, buyer_part: &str, record: &str) {
+    pub(crate) fn count(&mut self, read_model: &mut ReadModel, buyer_part: &str, record: &str) {
         for reservation in paid(buyer_part, record) {
             if reservation.state == State::Confirmed {
-                add(memory, &reservation, 1);
+                add(read_model, &reservation, 1);
             }
             let last = reservation.changes.last().copied().unwrap_or_default();
-            if last > memory.sequence {
+            if last > read_model.sequence {
                 self.0.insert(reservation.id, last);
             }
         }
     }
 
     /// Takes in an entry; `None` if its text is damaged.
-    pub(crate) fn take_in(&mut self, memory: &mut Memory, entry: &Entry) -> Option<()> {
+    pub(crate) fn take_in(&mut self, read_model: &mut ReadModel, entry: &Entry) -> Option<()> {
         let change = match entry.kind.as_str() {
             "confirm" => 1,
             "cancel" => -1,
@@ -40,7 +40,7 @@ impl Ahead {
             // A cancelled hold was never paid.
             for reservation in entry.reservations()?.iter().filter(|r| r.payment.is_some()) {
                 if self.0.get(&reservation.id).is_none_or(|last| *last < entry.sequence) {
-                    add(memory, reservation, change);
+                    add(read_model, reservation, change);
                 }
             }
         }
@@ -56,17 +56,17 @@ impl Ahead {
     }
 }
 
-fn add(memory: &mut Memory, reservation: &Reservation, change: i64) {
-    let model = memory.catalogue.place_of("model", &reservation.model);
-    let packages = reservation.packages.iter().map(|id| memory.catalogue.place_of("package", id));
+fn add(read_model: &mut ReadModel, reservation: &Reservation, change: i64) {
+    let model = read_model.catalogue.place_of("model", &reservation.model);
+    let packages = reservation.packages.iter().map(|id| read_model.catalogue.place_of("package", id));
     let places: Vec<usize> = packages.chain([model]).flatten().collect();
     for place in places {
-        memory.confirmed[place] += change;
+        read_model.confirmed[place] += change;
     }
 }
 
 /// The same counts by the places of another definition.
-pub(crate) fn carry_over(from: &Memory, into: &mut Memory) {
+pub(crate) fn carry_over(from: &ReadModel, into: &mut ReadModel) {
     for (item, confirmed) in from.catalogue.counted().iter().zip(&from.confirmed) {
         if let Some(place) = into.catalogue.place(&item.name) {
             into.confirmed[place] = *confirmed;

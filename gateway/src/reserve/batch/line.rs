@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::domain::decision::Wanted;
-    use crate::projection::memory::Sale;
+    use crate::projection::read_model::Sale;
     use crate::reserve::batch::Deadlines;
 
     const MS: Duration = Duration::from_millis(1);
@@ -161,7 +161,8 @@ mod tests {
         };
         let queued = first + after;
         let late = queued + line.limits.delay_max;
-        let (tap, answer) = Tap::new(wanted, sale.pending(1), Deadlines { queued, send: late, answer: late });
+        let (tap, answer) =
+            Tap::new(wanted, sale.add_pending(1), Deadlines { queued, send: late, answer: late });
         line.push(tap);
         answer.now_or_never()
     }

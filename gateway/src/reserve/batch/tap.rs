@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use tokio::time::Instant;
 
 use crate::domain::decision::{Decision, Wanted};
-use crate::projection::memory::PendingTap;
+use crate::projection::read_model::PendingTap;
 use crate::telemetry::request_id::{self, RequestId};
 
 /// A tap in the queue or in a batch.

@@ -291,7 +291,7 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
         let sale = Sale::open(&world).await;
         let before = sale.dump().await;
         let live = sale.gate.lane.live().unwrap();
-        let known = sale.gate.sale.known();
+        let known = sale.gate.sale.known_sequence();
         let scripts = [
             Script::Tick,
             Script::Expire,

@@ -18,7 +18,7 @@ use gateway::domain::reservation::Reservation;
 use gateway::manage::admin::{Admin, Applied, By, OperatorAction};
 use gateway::manage::audit::{Report, audit};
 use gateway::projection::follow::{CaughtUp, follow, load};
-use gateway::projection::memory::{Sale, Sales};
+use gateway::projection::read_model::{Sale, Sales};
 use gateway::recovery::reaper::sweep;
 use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
 use gateway::reserve::changes::Change;
@@ -307,7 +307,7 @@ impl Gate {
     }
 
     fn plain_decision(&self, decision: Decision) -> Decision {
-        let grace = self.sale.memory().grace_ms;
+        let grace = self.sale.read_model().grace_ms;
         let shown = |r: Box<Reservation>, header: Header| {
             let state = r.state_at(header.sale_clock, grace);
             Box::new(Reservation { state, ..plain(*r) })
@@ -327,7 +327,7 @@ impl Gate {
     /// Ticks, or sweeps up to so many journal entries.
     pub async fn call(&self, script: Script, more: &[&str]) -> Result<Vec<Value>, Failure> {
         let live = self.lane.live().unwrap();
-        let mut args = vec![self.sale.identity(&live.run_id), self.sale.known().to_string()];
+        let mut args = vec![self.sale.identity(&live.run_id), self.sale.known_sequence().to_string()];
         args.extend(more.iter().map(ToString::to_string));
         self.lane.call(&live, script, &self.sale.keys, &args).await
     }

@@ -41,13 +41,13 @@ impl Buyers {
         buyers
     }
 
-    pub(crate) fn contain(&self, mark: u64) -> bool {
+    pub(crate) fn contains(&self, mark: u64) -> bool {
         self.part(mark).read().unwrap_or_else(PoisonError::into_inner).contains(&mark)
     }
 
     /// Adds one. The follower comes by with those that this gateway has added itself: they are only looked at.
     pub(crate) fn add(&self, mark: u64) {
-        if self.contain(mark) {
+        if self.contains(mark) {
             return;
         }
         self.part(mark).write().unwrap_or_else(PoisonError::into_inner).insert(mark);
@@ -68,8 +68,8 @@ mod tests {
         let marks = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let buyers = Buyers::of((0..1_000).map(marks));
         (1_000..2_000).map(marks).for_each(|mark| buyers.add(mark));
-        assert!((0..2_000).map(marks).all(|mark| buyers.contain(mark)));
-        assert!(!(2_000..9_000).map(marks).any(|mark| buyers.contain(mark)));
+        assert!((0..2_000).map(marks).all(|mark| buyers.contains(mark)));
+        assert!(!(2_000..9_000).map(marks).any(|mark| buyers.contains(mark)));
         assert!(buyers.parts.iter().all(|part| part.read().is_ok_and(|part| !part.is_empty())));
     }
 }

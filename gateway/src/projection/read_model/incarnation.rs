@@ -6,7 +6,7 @@ use redis::RedisResult;
 use redis::aio::ConnectionLike;
 use rustc_hash::FxHashMap;
 
-use crate::projection::memory::{REPLACED, Sale, Sales};
+use crate::projection::read_model::{REPLACED, Sale, Sales};
 use crate::store::scripts::{Failure, Refusal};
 
 /// Its field of the state.
@@ -60,16 +60,16 @@ impl Sale {
     /// Whether the ledger has a later incarnation by now: nothing that is known of this one counts any more.
     #[must_use]
     pub fn is_replaced(&self) -> bool {
-        self.troubles.load(Ordering::Acquire) & REPLACED != 0
+        self.faults.load(Ordering::Acquire) & REPLACED != 0
     }
 
     /// Notes the incarnation that the ledger has. A later one replaces this: from now on nothing that the ledger has answered
     /// about this one is acknowledged. An earlier one does not: a ledger that went back has lost changes.
-    pub(crate) fn found_incarnation(&self, incarnation: &str) {
+    pub(crate) fn note_incarnation(&self, incarnation: &str) {
         if incarnation > self.incarnation() && !self.is_replaced() {
-            self.note(REPLACED, true);
+            self.set_fault_bit(REPLACED, true);
             self.kept().close();
-            let (sequence, was) = (self.known(), self.incarnation());
+            let (sequence, was) = (self.known_sequence(), self.incarnation());
             tracing::warn!(
                 sale = self.id,
                 sequence,
@@ -83,7 +83,7 @@ impl Sale {
     /// Notes what a refusal says of the incarnation that the ledger has.
     pub(crate) fn note_refusal(&self, failure: &Failure) {
         if let Failure::Refused(Refusal::Incarnation { incarnation, .. }) = failure {
-            self.found_incarnation(incarnation);
+            self.note_incarnation(incarnation);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! What follows from memory for those who watch: what is held, what was oversold, all stores together.
 
 use crate::domain::sale::Availability;
-use crate::projection::memory::Memory;
+use crate::projection::read_model::ReadModel;
 
 /// Stores together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stores {
+pub struct StoreTotals {
     /// By what buyers are told of them, in the order of [`Availability`].
     pub by_availability: [usize; 3],
     /// Slots of those that have a limit.
@@ -14,24 +14,24 @@ pub struct Stores {
     pub free: i64,
 }
 
-impl Stores {
+impl StoreTotals {
     /// Adds the store at this place.
-    pub fn add(&mut self, memory: &Memory, place: usize) {
-        self.by_availability[memory.availability(place) as usize] += 1;
-        if let Some(total) = memory.totals[place] {
+    pub fn add(&mut self, read_model: &ReadModel, place: usize) {
+        self.by_availability[read_model.availability(place) as usize] += 1;
+        if let Some(total) = read_model.totals[place] {
             self.slots += total;
-            self.free += memory.free[place];
+            self.free += read_model.free[place];
         }
     }
 
     /// How many buyers are told this of.
     #[must_use]
-    pub fn told(&self, availability: Availability) -> usize {
+    pub fn count_with(&self, availability: Availability) -> usize {
         self.by_availability[availability as usize]
     }
 }
 
-impl Memory {
+impl ReadModel {
     /// What is taken of the item at this place.
     #[must_use]
     pub fn taken(&self, place: usize) -> i64 {

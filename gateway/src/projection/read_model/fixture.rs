@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::definition::Definition;
 use crate::domain::sale::SaleControls;
-use crate::projection::memory::{Clock, Memory, Sale};
+use crate::projection::read_model::{Clock, ReadModel, Sale};
 
 impl Sale {
     /// With so much left of every item, by place, and Redis's clock read as this a moment ago, to within so many ms.
@@ -22,7 +22,7 @@ impl Sale {
         };
         let catalogue = Arc::new(Catalogue::new(definition, 1));
         let items = catalogue.items().iter();
-        let memory = Memory {
+        let read_model = ReadModel {
             sequence: 1,
             controls,
             grace_ms: 0,
@@ -33,15 +33,15 @@ impl Sale {
             models_left: false,
             catalogue,
         };
-        let sale = Self::new("fixture", "incarnation", memory, []);
+        let sale = Self::new("fixture", "incarnation", read_model, []);
         sale.clock.store(Some(Arc::new(Clock { time, at: Instant::now(), error_ms })));
         Arc::new(sale)
     }
 
     /// Its journal can't be followed, or the ledger refuses it.
-    pub(crate) fn put_in_trouble(&self, is_fault: bool) {
+    pub(crate) fn set_fault_for_test(&self, is_fault: bool) {
         let why = Some("a test".to_owned());
-        if is_fault { self.set_fault(why) } else { self.set_blind(why) }
+        if is_fault { self.set_fault(why) } else { self.set_consumer_fault(why) }
     }
 
     /// A round that was begun then has found its model complete.

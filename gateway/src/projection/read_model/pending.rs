@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::projection::memory::buyers::BuildMarkHasher;
-use crate::projection::memory::{Sale, lock};
+use crate::projection::read_model::buyers::BuildMarkHasher;
+use crate::projection::read_model::{Sale, lock};
 
 /// How long a tap without an answer may still be decided by Redis: commands that a stopped Redis
 /// finds in its sockets are run when it goes on.
@@ -13,22 +13,22 @@ const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
 
 /// The taps of each buyer, by mark.
 #[derive(Default)]
-pub(crate) struct Pending(Mutex<HashMap<u64, Taps, BuildMarkHasher>>);
+pub(crate) struct Pending(Mutex<HashMap<u64, PendingTaps, BuildMarkHasher>>);
 
 #[derive(Debug, Default)]
-struct Taps {
+struct PendingTaps {
     count: usize,
     unknown_since: Option<Instant>,
 }
 
-impl Taps {
+impl PendingTaps {
     fn is_over(&self) -> bool {
         self.count == 0 && self.unknown_since.is_none()
     }
 }
 
 impl Pending {
-    pub(crate) fn contain(&self, buyer: u64) -> bool {
+    pub(crate) fn contains(&self, buyer: u64) -> bool {
         lock(&self.0).contains_key(&buyer)
     }
 
@@ -49,12 +49,12 @@ impl Pending {
     }
 
     /// It was sent and no answer came: it may still win.
-    pub(crate) fn is_unknown(&self, buyer: u64) {
+    pub(crate) fn mark_unknown(&self, buyer: u64) {
         lock(&self.0).entry(buyer).or_default().unknown_since = Some(Instant::now());
     }
 
     /// Forgets what has been unknown for too long to be decided any more.
-    pub(crate) fn forget(&self) {
+    pub(crate) fn forget_expired(&self) {
         lock(&self.0).retain(|_, taps| {
             if taps.unknown_since.is_some_and(|since| since.elapsed() > UNKNOWN_KEPT) {
                 taps.unknown_since = None;
@@ -66,7 +66,7 @@ impl Pending {
 
 impl Sale {
     /// Notes a tap of this buyer until the guard is dropped.
-    pub(crate) fn pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
+    pub(crate) fn add_pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
         self.pending.add(buyer);
         PendingTap { sale: self.clone(), buyer }
     }
@@ -80,12 +80,12 @@ pub(crate) struct PendingTap {
 
 impl PendingTap {
     /// It was sent and no answer came: it may still win.
-    pub(crate) fn unknown(&self) {
-        self.sale.pending.is_unknown(self.buyer);
+    pub(crate) fn mark_unknown(&self) {
+        self.sale.pending.mark_unknown(self.buyer);
     }
 
     /// It won: its buyer has a reservation from now on.
-    pub(crate) fn won(&self) {
+    pub(crate) fn mark_won(&self) {
         self.sale.add_buyers([self.buyer]);
     }
 }

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 
-use crate::projection::memory::{Sale, Sales};
+use crate::projection::read_model::{Sale, Sales};
 
 /// What the rounds of `reserve/freshness.rs` have found.
-pub(crate) struct Complete {
+pub(crate) struct Completeness {
     /// The change up to which stock, controls and buyers are all there.
-    read_to: watch::Sender<u64>,
+    consumed_sequence: watch::Sender<u64>,
     /// The change that a round waits for; 0: none.
     awaited: AtomicU64,
     /// As of when the model is complete, in nanoseconds after the sale's `since`; 0: never yet.
@@ -21,10 +21,10 @@ pub(crate) struct Complete {
     rounds: watch::Sender<Option<Instant>>,
 }
 
-impl Default for Complete {
+impl Default for Completeness {
     fn default() -> Self {
         Self {
-            read_to: watch::Sender::new(0),
+            consumed_sequence: watch::Sender::new(0),
             awaited: AtomicU64::new(0),
             as_of: AtomicU64::new(0),
             wanted: Notify::new(),
@@ -35,15 +35,15 @@ impl Default for Complete {
 
 impl Sales {
     /// Ends the wait of the journal consumers for more changes.
-    pub(crate) fn hurry(&self) {
-        self.hurry.notify_waiters();
+    pub(crate) fn wake_consumers(&self) {
+        self.wake_consumers.notify_waiters();
     }
 
     /// Waits this long for more changes, or only until a round waits for one that is there.
-    pub(crate) async fn gather(&self, longest: Duration) {
+    pub(crate) async fn wait_for_more(&self, longest: Duration) {
         // Made before the look, so that no word is missed.
-        let hurried = self.hurry.notified();
-        if !self.map.load().values().any(|sale| sale.awaits_change()) {
+        let hurried = self.wake_consumers.notified();
+        if !self.map.load().values().any(|sale| sale.is_awaiting_change()) {
             let _ = tokio::time::timeout(longest, hurried).await;
         }
     }
@@ -53,7 +53,7 @@ impl Sale {
     /// Whether the ledger serves this very sale, as far as is known, and its journal can be followed.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
-        self.troubles.load(Ordering::Acquire) == 0
+        self.faults.load(Ordering::Acquire) == 0
     }
 
     /// Whether the read model may refuse a request that arrived then: it has every change from before, and neither the
@@ -61,58 +61,64 @@ impl Sale {
     #[must_use]
     pub fn is_complete_as_of(&self, arrived: Instant) -> bool {
         // Pairs with the store: who sees it sees the changes, too.
-        let as_of = self.complete.as_of.load(Ordering::Acquire);
+        let as_of = self.completeness.as_of.load(Ordering::Acquire);
         as_of > 0 && self.since + Duration::from_nanos(as_of) >= arrived && self.is_trusted()
     }
 
     /// A round that was begun then has found the model complete.
     pub(crate) fn set_complete_as_of(&self, begun: Instant) {
         let as_of = u64::try_from(begun.saturating_duration_since(self.since).as_nanos()).unwrap_or(u64::MAX);
-        self.complete.as_of.fetch_max(as_of, Ordering::Release);
+        self.completeness.as_of.fetch_max(as_of, Ordering::Release);
     }
 
     /// The change up to which the model is complete.
     #[must_use]
-    pub fn read_to(&self) -> u64 {
-        *self.complete.read_to.borrow()
+    pub fn consumed_sequence(&self) -> u64 {
+        *self.completeness.consumed_sequence.borrow()
     }
 
     /// The journal consumer has read up to this change.
-    pub(crate) fn set_read_to(&self, sequence: u64) {
-        self.complete.read_to.send_if_modified(|known| std::mem::replace(known, sequence) != sequence);
+    pub(crate) fn set_consumed_sequence(&self, sequence: u64) {
+        self.completeness
+            .consumed_sequence
+            .send_if_modified(|known| std::mem::replace(known, sequence) != sequence);
     }
 
     /// Waits until the model has this change, not longer than this; whether it has.
-    pub(crate) async fn reads_to(&self, sequence: u64, longest: Duration) -> bool {
-        let mut read_to = self.complete.read_to.subscribe();
-        self.complete.awaited.store(sequence, Ordering::Relaxed);
-        let reached = tokio::time::timeout(longest, read_to.wait_for(|read_to| *read_to >= sequence)).await;
-        self.complete.awaited.store(0, Ordering::Relaxed);
+    pub(crate) async fn wait_until_consumed(&self, sequence: u64, longest: Duration) -> bool {
+        let mut consumed_sequence = self.completeness.consumed_sequence.subscribe();
+        self.completeness.awaited.store(sequence, Ordering::Relaxed);
+        let reached = tokio::time::timeout(
+            longest,
+            consumed_sequence.wait_for(|consumed_sequence| *consumed_sequence >= sequence),
+        )
+        .await;
+        self.completeness.awaited.store(0, Ordering::Relaxed);
         reached.is_ok()
     }
 
     /// Whether a round waits for a change that the journal consumer has not read.
-    pub(crate) fn awaits_change(&self) -> bool {
-        self.complete.awaited.load(Ordering::Relaxed) > self.read_to()
+    pub(crate) fn is_awaiting_change(&self) -> bool {
+        self.completeness.awaited.load(Ordering::Relaxed) > self.consumed_sequence()
     }
 
     /// Asks for a round; one that begins from now on serves all that ask before it begins.
-    pub(crate) fn want_round(&self) {
-        self.complete.wanted.notify_one();
+    pub(crate) fn request_round(&self) {
+        self.completeness.wanted.notify_one();
     }
 
     /// Waits until a round is wanted.
-    pub(crate) async fn round_is_wanted(&self) {
-        self.complete.wanted.notified().await;
+    pub(crate) async fn wait_for_round_request(&self) {
+        self.completeness.wanted.notified().await;
     }
 
     /// When the latest round that has ended was begun: who waits for it subscribes.
     pub(crate) fn rounds(&self) -> watch::Receiver<Option<Instant>> {
-        self.complete.rounds.subscribe()
+        self.completeness.rounds.subscribe()
     }
 
     /// Lets all requests go on that arrived before a round that was begun then.
     pub(crate) fn end_round(&self, begun: Instant) {
-        self.complete.rounds.send_replace(Some(begun));
+        self.completeness.rounds.send_replace(Some(begun));
     }
 }

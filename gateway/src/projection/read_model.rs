@@ -1,13 +1,13 @@
 //! What this process knows of each sale without asking Redis. Written by the follower and the lanes only.
 
 mod buyers;
-mod complete;
+mod completeness;
 mod drift;
 #[cfg(test)]
 mod fixture;
 mod incarnation;
 mod pending;
-mod reaped;
+mod sweep_status;
 mod totals;
 
 use std::collections::HashSet;
@@ -17,15 +17,15 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use buyers::Buyers;
-use complete::Complete;
+use completeness::Completeness;
 pub(crate) use drift::Counters;
 pub(crate) use incarnation::{INCARNATION, identity, new_incarnation};
 use pending::Pending;
 pub(crate) use pending::PendingTap;
-pub use reaped::Reaped;
 use rustc_hash::FxHashMap;
+pub use sweep_status::SweepStatus;
 use tokio::sync::{Notify, watch};
-pub use totals::Stores;
+pub use totals::StoreTotals;
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
@@ -37,11 +37,11 @@ use crate::store::keys::Keys;
 use crate::store::scripts::Scripts;
 
 /// The journal consumer is late past this, and a reading of Redis's clock is not used any more.
-pub const MEMORY_AGE_MAX: Duration = Duration::from_secs(1);
+pub const READ_MODEL_AGE_MAX: Duration = Duration::from_secs(1);
 
 /// What keeps memory from deciding: the ledger refuses the sale, or its journal can't be followed.
-const FAULT: u8 = 1;
-const BLIND: u8 = 2;
+const LEDGER_FAULT: u8 = 1;
+const CONSUMER_FAULT: u8 = 2;
 /// Or the ledger has a later incarnation of it.
 const REPLACED: u8 = 4;
 
@@ -52,7 +52,7 @@ pub struct Sales {
     /// Sales that are there and could not be read; `None` until the list of sales was read.
     unread: ArcSwapOption<HashSet<String>>,
     /// A round waits for a change that the journal consumer has not read.
-    hurry: Notify,
+    wake_consumers: Notify,
 }
 
 impl Sales {
@@ -104,30 +104,30 @@ pub struct Sale {
     pub keys: Keys,
     incarnation: Box<str>,
     /// The latest state, at one sequence.
-    memory: ArcSwap<Memory>,
+    read_model: ArcSwap<ReadModel>,
     /// Buyers with any reservation.
     buyers: Buyers,
     pending: Pending,
     /// The highest sequence that this process may have told somebody of.
-    known: AtomicU64,
+    known_sequence: AtomicU64,
     /// When memory was last complete, in microseconds after `since`; 0: never yet.
-    complete_at: AtomicU64,
+    complete_at_us: AtomicU64,
     /// As of when it may refuse.
-    complete: Complete,
+    completeness: Completeness,
     since: Instant,
     clock: ArcSwapOption<Clock>,
     /// Why the ledger refuses this sale, in words.
     fault: ArcSwapOption<String>,
     /// Why its journal can't be followed, in words.
-    blind: ArcSwapOption<String>,
-    /// [`FAULT`], [`BLIND`] and [`REPLACED`], whichever there is: looked at with every tap.
-    troubles: AtomicU8,
+    consumer_fault: ArcSwapOption<String>,
+    /// [`LEDGER_FAULT`], [`CONSUMER_FAULT`] and [`REPLACED`], whichever there is: looked at with every tap.
+    faults: AtomicU8,
     revision: watch::Sender<u64>,
     /// Live counters that the follower has not come to yet.
     counters: Mutex<Option<Counters>>,
     /// Where the live counters differ from what the journal says, in words.
     drift: ArcSwapOption<String>,
-    reaped: Reaped,
+    sweep_status: SweepStatus,
     /// The latest changes, for those who watch.
     tail: Mutex<Tail>,
     /// What Redis may lose.
@@ -136,7 +136,7 @@ pub struct Sale {
 
 /// What a sale was at one sequence.
 #[derive(Debug, Clone)]
-pub struct Memory {
+pub struct ReadModel {
     /// The definition, indexed.
     pub catalogue: Arc<Catalogue>,
     /// The change up to which all this is true.
@@ -157,7 +157,7 @@ pub struct Memory {
     pub(crate) models_left: bool,
 }
 
-impl Memory {
+impl ReadModel {
     /// How much is left of the item at this place, as told to buyers.
     #[must_use]
     pub fn availability(&self, place: usize) -> Availability {
@@ -171,7 +171,7 @@ impl Memory {
     }
 
     /// Works out what follows from the rest.
-    fn settled(mut self) -> Self {
+    fn with_derived_fields(mut self) -> Self {
         let mut models = 0..self.catalogue.definition.models.len();
         self.models_left = models.any(|place| self.availability(place) != Availability::SoldOut);
         self
@@ -190,29 +190,29 @@ impl Sale {
     pub(crate) fn new(
         id: &str,
         incarnation: &str,
-        memory: Memory,
+        read_model: ReadModel,
         buyers: impl IntoIterator<Item = u64>,
     ) -> Self {
-        let revision = watch::Sender::new(memory.catalogue.revision);
+        let revision = watch::Sender::new(read_model.catalogue.revision);
         Self {
             id: id.to_owned(),
             keys: Keys::of(id),
             incarnation: incarnation.into(),
-            known: AtomicU64::new(0),
-            memory: ArcSwap::from_pointee(memory.settled()),
+            known_sequence: AtomicU64::new(0),
+            read_model: ArcSwap::from_pointee(read_model.with_derived_fields()),
             buyers: Buyers::of(buyers),
             pending: Pending::default(),
-            complete_at: AtomicU64::new(0),
-            complete: Complete::default(),
+            complete_at_us: AtomicU64::new(0),
+            completeness: Completeness::default(),
             since: Instant::now(),
             clock: ArcSwapOption::empty(),
             fault: ArcSwapOption::empty(),
-            blind: ArcSwapOption::empty(),
-            troubles: AtomicU8::new(0),
+            consumer_fault: ArcSwapOption::empty(),
+            faults: AtomicU8::new(0),
             revision,
             counters: Mutex::default(),
             drift: ArcSwapOption::empty(),
-            reaped: Reaped::default(),
+            sweep_status: SweepStatus::default(),
             tail: Mutex::default(),
             kept: Mutex::default(),
         }
@@ -238,44 +238,44 @@ impl Sale {
 
     /// The latest state.
     #[must_use]
-    pub fn memory(&self) -> Arc<Memory> {
-        self.memory.load_full()
+    pub fn read_model(&self) -> Arc<ReadModel> {
+        self.read_model.load_full()
     }
 
-    pub(crate) fn set_memory(&self, memory: Memory) {
-        let revision = memory.catalogue.revision;
-        self.memory.store(Arc::new(memory.settled()));
+    pub(crate) fn set_read_model(&self, read_model: ReadModel) {
+        let revision = read_model.catalogue.revision;
+        self.read_model.store(Arc::new(read_model.with_derived_fields()));
         self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
 
     /// Waits until this process knows this revision of the definition or a later one.
-    pub(crate) async fn revision_reached(&self, revision: u64) {
+    pub(crate) async fn wait_for_revision(&self, revision: u64) {
         // The sender lives as long as `self`, so waiting can't fail.
         let _ = self.revision.subscribe().wait_for(|known| *known >= revision).await;
     }
 
     /// The highest sequence that may have been told to somebody: no ledger may be older.
     #[must_use]
-    pub fn known(&self) -> u64 {
-        self.known.load(Ordering::Relaxed)
+    pub fn known_sequence(&self) -> u64 {
+        self.known_sequence.load(Ordering::Relaxed)
     }
 
     /// What was read counts as told, unless replicas must have it first: then it may be lost with the primary, and nobody has
     /// been told that it is so but by an answer that waited for them.
-    pub(crate) fn has_read(&self, sequence: u64, scripts: &Scripts) {
+    pub(crate) fn note_read(&self, sequence: u64, scripts: &Scripts) {
         if !scripts.wait_for_replicas() {
-            self.saw(sequence);
+            self.advance_known_sequence(sequence);
         }
     }
 
-    pub(crate) fn saw(&self, sequence: u64) {
-        self.known.fetch_max(sequence, Ordering::Relaxed);
+    pub(crate) fn advance_known_sequence(&self, sequence: u64) {
+        self.known_sequence.fetch_max(sequence, Ordering::Relaxed);
     }
 
     /// How old memory is; `None` if it was never complete.
     #[must_use]
     pub fn age(&self, now: Instant) -> Option<Duration> {
-        let at = self.complete_at.load(Ordering::Relaxed);
+        let at = self.complete_at_us.load(Ordering::Relaxed);
         (at > 0).then(|| now.saturating_duration_since(self.since + Duration::from_micros(at)))
     }
 
@@ -285,16 +285,16 @@ impl Sale {
         self.age(now).unwrap_or_else(|| now.saturating_duration_since(self.since))
     }
 
-    pub(crate) fn complete_as_of(&self, at: Instant) {
+    pub(crate) fn note_complete_at(&self, at: Instant) {
         let at = at.saturating_duration_since(self.since).as_micros();
-        self.complete_at.store(u64::try_from(at).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
-        self.pending.forget();
+        self.complete_at_us.store(u64::try_from(at).unwrap_or(u64::MAX).max(1), Ordering::Relaxed);
+        self.pending.forget_expired();
     }
 
     /// Whether this buyer may have a reservation, or a tap on the way to one, as far as is known here.
     #[must_use]
     pub fn may_have_won(&self, buyer: u64) -> bool {
-        self.pending.contain(buyer) || self.buyers.contain(buyer)
+        self.pending.contains(buyer) || self.buyers.contains(buyer)
     }
 
     pub(crate) fn add_buyers(&self, buyers: impl IntoIterator<Item = u64>) {
@@ -302,13 +302,13 @@ impl Sale {
     }
 
     /// Redis's `TIME` by now and how far off that may be, in ms; `None` without a reading younger
-    /// than [`MEMORY_AGE_MAX`].
+    /// than [`READ_MODEL_AGE_MAX`].
     #[must_use]
     pub fn time(&self, now: Instant) -> Option<(i64, i64)> {
         let clock = self.clock.load();
         let clock = clock.as_ref()?;
         let age = now.saturating_duration_since(clock.at);
-        (age < MEMORY_AGE_MAX).then(|| (clock.time + millis(age), clock.error_ms))
+        (age < READ_MODEL_AGE_MAX).then(|| (clock.time + millis(age), clock.error_ms))
     }
 
     /// Redis's `TIME` as it was last noted in the ledger by a tick of this process.
@@ -337,42 +337,42 @@ impl Sale {
 
     /// How the reaper of this process gets on.
     #[must_use]
-    pub fn reaped(&self) -> &Reaped {
-        &self.reaped
+    pub fn sweep_status(&self) -> &SweepStatus {
+        &self.sweep_status
     }
 
     /// Why the ledger refuses this sale, or why its journal can't be followed.
     #[must_use]
     pub fn fault(&self) -> Option<Arc<String>> {
-        self.fault.load_full().or_else(|| self.blind.load_full())
+        self.fault.load_full().or_else(|| self.consumer_fault.load_full())
     }
 
     /// Whether the ledger refuses this sale: nobody can reserve, whatever its phase.
     #[must_use]
-    pub fn stands_still(&self) -> bool {
-        self.troubles.load(Ordering::Acquire) & FAULT != 0
+    pub fn is_unavailable(&self) -> bool {
+        self.faults.load(Ordering::Acquire) & LEDGER_FAULT != 0
     }
 
     /// Memory decides nothing while the journal can't be followed.
-    pub(crate) fn set_blind(&self, why: Option<String>) {
-        let before = self.blind.swap(why.clone().map(Arc::new));
-        self.note(BLIND, why.is_some());
+    pub(crate) fn set_consumer_fault(&self, why: Option<String>) {
+        let before = self.consumer_fault.swap(why.clone().map(Arc::new));
+        self.set_fault_bit(CONSUMER_FAULT, why.is_some());
         if let Some(why) = why.filter(|why| before.as_deref() != Some(why)) {
             tracing::error!(sale = self.id, "the journal can't be followed: {why}");
         }
     }
 
-    fn note(&self, trouble: u8, is_there: bool) {
+    fn set_fault_bit(&self, fault: u8, is_there: bool) {
         if is_there {
-            self.troubles.fetch_or(trouble, Ordering::Release);
+            self.faults.fetch_or(fault, Ordering::Release);
         } else {
-            self.troubles.fetch_and(!trouble, Ordering::Release);
+            self.faults.fetch_and(!fault, Ordering::Release);
         }
     }
 
     pub(crate) fn set_fault(&self, fault: Option<String>) {
         let before = self.fault.swap(fault.clone().map(Arc::new));
-        self.note(FAULT, fault.is_some());
+        self.set_fault_bit(LEDGER_FAULT, fault.is_some());
         match fault {
             Some(fault) if before.as_deref() != Some(&fault) => {
                 tracing::error!(sale = self.id, "the ledger stands still: {fault}");
