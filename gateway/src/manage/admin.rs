@@ -15,7 +15,7 @@ use crate::domain::identity::buyer_part;
 pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::Reservation;
 use crate::manage::archive;
-use crate::projection::kept::Told;
+use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::{Sale, Sales, identity, new_incarnation};
 use crate::projection::snapshot::{self, Snapshot};
 use crate::store::dial::run_id;
@@ -394,7 +394,7 @@ fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
     let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
     let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
     let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-    if !sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields, rows: String::new() }) {
+    if !sale.acknowledged().acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields, rows: String::new() }) {
         return false;
     }
     sale.advance_known_sequence(sequence);

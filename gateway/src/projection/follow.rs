@@ -344,7 +344,7 @@ impl Follower<'_> {
             other => other?,
         };
         let sequence = reading.read_model.sequence;
-        sale.kept().read(reading.entries);
+        sale.acknowledged().note_read(reading.entries);
         sale.set_read_model(reading.read_model);
         // A definition may have been read later than the journal: until that is there, too, the set of buyers is older.
         if reading.position.sequence >= sequence {

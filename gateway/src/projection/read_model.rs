@@ -30,7 +30,7 @@ pub use totals::StoreTotals;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Header;
 use crate::domain::sale::{Availability, Phase, SaleControls};
-use crate::projection::kept::Kept;
+use crate::projection::acknowledged::AcknowledgementBuffer;
 use crate::projection::tail::Tail;
 use crate::store::journal::Entry;
 use crate::store::keys::Keys;
@@ -131,7 +131,7 @@ pub struct Sale {
     /// The latest changes, for those who watch.
     tail: Mutex<Tail>,
     /// What Redis may lose.
-    kept: Mutex<Kept>,
+    acknowledged: Mutex<AcknowledgementBuffer>,
 }
 
 /// What a sale was at one sequence.
@@ -214,7 +214,7 @@ impl Sale {
             drift: ArcSwapOption::empty(),
             sweep_status: SweepStatus::default(),
             tail: Mutex::default(),
-            kept: Mutex::default(),
+            acknowledged: Mutex::default(),
         }
     }
 
@@ -232,8 +232,8 @@ impl Sale {
         *lock(&self.tail) = tail;
     }
 
-    pub(crate) fn kept(&self) -> MutexGuard<'_, Kept> {
-        lock(&self.kept)
+    pub(crate) fn acknowledged(&self) -> MutexGuard<'_, AcknowledgementBuffer> {
+        lock(&self.acknowledged)
     }
 
     /// The latest state.

@@ -20,7 +20,7 @@ use crate::fleet::GONE;
 use crate::fleet::hearsay::Hearsay;
 use crate::manage::admin::By;
 use crate::manage::audit;
-use crate::projection::kept::{Clocks, Told};
+use crate::projection::acknowledged::{Clocks, Acknowledged};
 use crate::projection::read_model::{INCARNATION, Sale};
 use crate::store::dial::{Dial, run_id};
 use crate::store::durability::Durability;
@@ -161,9 +161,9 @@ impl Healer {
     ) -> redis::RedisResult<()> {
         let (incarnation, at) = found(conn, sale).await?;
         let (known, since, last, late_at, (mut read, mut told)) = {
-            let mut kept = sale.kept();
-            kept.close();
-            (sale.known_sequence(), kept.since(), kept.last(), kept.late_at(), kept.after(at))
+            let mut acknowledged = sale.acknowledged();
+            acknowledged.close();
+            (sale.known_sequence(), acknowledged.since(), acknowledged.last(), acknowledged.late_at(), acknowledged.entries_after(at))
         };
         if incarnation != sale.incarnation() {
             // That there is another is all that matters of it.
@@ -238,15 +238,15 @@ impl Healer {
         .map(str::to_owned);
         match lane.call(live, Script::Adopt, &sale.keys, &args).await {
             Ok(reply) => {
-                sale.kept().trust(&fence.new);
+                sale.acknowledged().trust_epoch(&fence.new);
                 // Should Redis lose it once more, the journal still tells of it.
                 if let Ok(Header { sequence, time: at, sale_clock: clock, .. }) = Header::of(&reply) {
                     let fields = ["run_id", &fence.new, "was", &fence.old, "who", "gateway"]
                         .map(str::to_owned)
                         .to_vec();
-                    let _ = sale.kept().tell(
+                    let _ = sale.acknowledged().acknowledge(
                         &fence.new,
-                        Told { sequence, kind: "adopt", at, clock, fields, rows: String::new() },
+                        Acknowledged { sequence, kind: "adopt", at, clock, fields, rows: String::new() },
                     );
                 }
                 let sequence = report.sequence;

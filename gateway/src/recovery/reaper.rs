@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::domain::decision::Header;
 use crate::manage::archive;
-use crate::projection::kept::Told;
+use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::{Counters, Sale, Sales};
 use crate::recovery::heal::{Fence, Healer};
 use crate::reserve::tick::tick;
@@ -143,9 +143,9 @@ pub async fn sweep<D: Dial>(
         // Whoever takes what came back must find it free again, should Redis lose this.
         let Header { sequence, time: at, sale_clock: clock, .. } = header;
         // Nobody is told of a sweep, so that it does no harm where this is too late.
-        let _ = sale.kept().tell(
+        let _ = sale.acknowledged().acknowledge(
             &live.run_id,
-            Told { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
+            Acknowledged { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
         );
     }
     Ok(Swept { header, ended, more, left })

@@ -25,7 +25,7 @@ use crate::domain::decision::Decision;
 #[cfg(feature = "fuzzing")]
 use crate::domain::decision::Wanted;
 use crate::domain::decision::{Header, Shed};
-use crate::projection::kept::Told;
+use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::store::dial::Dial;
 use crate::store::lanes::Lanes;
@@ -257,7 +257,7 @@ impl Batch {
                 Decision::Replayed(reservation, header) => {
                     pending.mark_won();
                     goes_by_clocks |= reservation.state != reservation.state_at(header.sale_clock, grace);
-                    if !sale.kept().show(&run_id, reservation, header) {
+                    if !sale.acknowledged().acknowledge_shown(&run_id, reservation, header) {
                         decision = Decision::Unknown;
                     }
                 }
@@ -274,24 +274,24 @@ impl Batch {
             decided.push((caller, decision));
         }
         let Header { sequence, time: at, sale_clock: clock, .. } = decisions.header;
-        let told = Told { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
-        let may_tell = if told.rows.is_empty() {
-            sale.kept().may_tell(&run_id)
+        let acknowledged = Acknowledged { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
+        let may_acknowledge = if acknowledged.rows.is_empty() {
+            sale.acknowledged().may_acknowledge(&run_id)
         } else {
-            sale.kept().tell(&run_id, told)
+            sale.acknowledged().acknowledge(&run_id, acknowledged)
         };
-        if goes_by_clocks && may_tell {
-            sale.kept().is_late_by(&decisions.header);
+        if goes_by_clocks && may_acknowledge {
+            sale.acknowledged().note_late_by(&decisions.header);
         }
         for (caller, decision) in decided {
             caller.answer(match decision {
-                decision if may_tell => decision,
+                decision if may_acknowledge => decision,
                 Decision::Won(..) | Decision::Replayed(..) | Decision::Unknown => Decision::Unknown,
                 _ => Decision::NotTaken(Shed::Ledger),
             });
         }
         // Only now: whoever learns the sequence must find the winners known as such.
-        if may_tell {
+        if may_acknowledge {
             sale.advance_known_sequence(sequence);
         }
     }

@@ -10,7 +10,7 @@ use redis::Value;
 use crate::domain::decision::{Header, Shed};
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::{Reservation, State};
-use crate::projection::kept::Told;
+use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::reserve::tick::note_clocks;
 use crate::store::dial::Dial;
@@ -93,7 +93,7 @@ pub async fn read<D: Dial>(
         // Reading writes nothing. Shown as expired it must stay so: the clocks are noted first, and those count.
         let Header { time, sale_clock, .. } = note_clocks(lane, &live, sale).await?;
         header = Header { time, sale_clock, ..header };
-        sale.kept().is_late_by(&header);
+        sale.acknowledged().note_late_by(&header);
     }
     for reservation in &mut reservations {
         reservation.state = reservation.state_at(header.sale_clock, grace);
@@ -116,12 +116,12 @@ async fn read_as_kept<D: Dial>(
     let reply = lane.call(live, Script::Reservations, &sale.keys, &args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
-    let mut kept = sale.kept();
+    let mut acknowledged = sale.acknowledged();
     // Nor may it be said of a buyer that he has none.
-    let may_tell = kept.may_tell(&live.run_id)
-        && reservations.iter().all(|reservation| kept.show(&live.run_id, reservation, &header));
-    drop(kept);
-    may_tell.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
+    let may_acknowledge = acknowledged.may_acknowledge(&live.run_id)
+        && reservations.iter().all(|reservation| acknowledged.acknowledge_shown(&live.run_id, reservation, &header));
+    drop(acknowledged);
+    may_acknowledge.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
 }
 
 /// One reservation in its present state.
@@ -268,9 +268,9 @@ fn keep(
     header: Option<Header>,
     reply: &[Value],
 ) -> bool {
-    let mut kept = sale.kept();
-    let Some(header) = header.filter(|_| kept.may_tell(run_id)) else {
-        return kept.may_tell(run_id);
+    let mut acknowledged = sale.acknowledged();
+    let Some(header) = header.filter(|_| acknowledged.may_acknowledge(run_id)) else {
+        return acknowledged.may_acknowledge(run_id);
     };
     let kind = match script {
         Script::Amend => "amend",
@@ -283,11 +283,11 @@ fn keep(
         // The buyer's name is in the record already: the reservation was made by another change.
         let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
         let (at, clock) = (header.time, header.sale_clock);
-        return kept.tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows });
+        return acknowledged.acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
     match change {
         Change::NotHeld(r) if r.state == State::Held || is_late(reply) => {
-            kept.is_late_by(&header);
+            acknowledged.note_late_by(&header);
             true
         }
         // Whatever made it so must not be lost: its own caller may have got no answer. What only made the reservation is left
@@ -295,7 +295,7 @@ fn keep(
         Change::NotHeld(r) | Change::Changed(r) | Change::Spent(r) | Change::PaymentConflict(r)
             if r.changes.len() > 1 =>
         {
-            kept.show(run_id, &Reservation { buyer: NAMELESS.into(), ..(**r).clone() }, &header)
+            acknowledged.acknowledge_shown(run_id, &Reservation { buyer: NAMELESS.into(), ..(**r).clone() }, &header)
         }
         _ => true,
     }

@@ -19,7 +19,7 @@ pub async fn tick<D: Dial>(
         [sale.identity(&live.run_id), sale.known_sequence().to_string()].into_iter().chain(items).collect();
     let reply = lane.call(live, Script::Tick, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
-    sale.kept().trust(&live.run_id);
+    sale.acknowledged().trust_epoch(&live.run_id);
     let counters = reply.get(2).and_then(texts);
     let counters = counters.ok_or_else(|| Failure::unreadable("counters of a tick that can't be read"))?;
     // One that is damaged differs from the journal's; it does not stop the clock of the sale.

@@ -99,7 +99,7 @@ impl Follower<'_> {
             // Its queues and its reaper have this very one. A buyer too many costs a question to Redis.
             Some(sale) => {
                 sale.set_tail(tail);
-                sale.kept().begin(sequence, entries);
+                sale.acknowledged().reset(sequence, entries);
                 sale.add_buyers(buyers);
                 sale.set_read_model(read_model);
                 sale.set_consumed_sequence(sequence);
@@ -108,7 +108,7 @@ impl Follower<'_> {
             None => {
                 let sale = Sale::new(id, &incarnation, read_model, buyers);
                 sale.set_tail(tail);
-                sale.kept().begin(sequence, entries);
+                sale.acknowledged().reset(sequence, entries);
                 sale.set_consumed_sequence(sequence);
                 sale.note_read(sequence, self.scripts);
                 if is_served {

@@ -68,7 +68,7 @@ impl Sale {
     pub(crate) fn note_incarnation(&self, incarnation: &str) {
         if incarnation > self.incarnation() && !self.is_replaced() {
             self.set_fault_bit(REPLACED, true);
-            self.kept().close();
+            self.acknowledged().close();
             let (sequence, was) = (self.known_sequence(), self.incarnation());
             tracing::warn!(
                 sale = self.id,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::Reservation;
 use crate::domain::subject::{from_word, push_word};
-use crate::projection::kept::Told;
+use crate::projection::acknowledged::Acknowledged;
 use crate::store::journal::{Entry, entry_fields};
 
 /// Every entry has these; what else it says is in `fields`.
@@ -83,8 +83,8 @@ impl Missing {
     }
 
     /// As it was told; `None` if that makes no sense.
-    pub(crate) fn told(told: &Told) -> Option<Self> {
-        let Told { sequence, kind, at, clock, ref fields, ref rows } = *told;
+    pub(crate) fn told(told: &Acknowledged) -> Option<Self> {
+        let Acknowledged { sequence, kind, at, clock, ref fields, ref rows } = *told;
         let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
         let is_whole =
             rows.iter().all(|row| row.reservation().is_some()) && (kind != "reserve" || !rows.is_empty());
@@ -200,7 +200,7 @@ mod tests {
     #[test]
     fn winners_who_were_told_are_those_of_the_entry_that_was_not_read() {
         let told =
-            Told { sequence: 4, kind: "reserve", at: 5, clock: 3, fields: Vec::new(), rows: WINNERS.into() };
+            Acknowledged { sequence: 4, kind: "reserve", at: 5, clock: 3, fields: Vec::new(), rows: WINNERS.into() };
         let told = Missing::told(&told).unwrap().with_entry();
         assert_eq!(told.items, ["model:air", "package:care", "package:cover", "store:gz-1"]);
         let read =
@@ -221,7 +221,7 @@ mod tests {
     fn winners_of_whom_some_are_not_known_keep_their_numbers() {
         let lines: Vec<&str> = WINNERS.lines().collect();
         let of = |rows: &str| {
-            Missing::told(&Told {
+            Missing::told(&Acknowledged {
                 sequence: 4,
                 kind: "reserve",
                 at: 99,
@@ -248,7 +248,7 @@ mod tests {
     fn what_makes_no_sense_is_nothing() {
         for rows in ["", "alice", "aliceAAAAAAAAAAAAAAA alice not a row"] {
             let told =
-                Told { sequence: 4, kind: "reserve", at: 5, clock: 3, fields: Vec::new(), rows: rows.into() };
+                Acknowledged { sequence: 4, kind: "reserve", at: 5, clock: 3, fields: Vec::new(), rows: rows.into() };
             assert_eq!(Missing::told(&told), None, "{rows:?}");
         }
         assert_eq!(Missing::read(&Value::Nil), None);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::projection::kept::Clocks;
+use crate::projection::acknowledged::Clocks;
 use crate::recovery::heal::missing::Missing;
 
 /// In the place of a gateway's id: all of them.
@@ -190,12 +190,12 @@ impl Testimonies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::projection::kept::Told;
+    use crate::projection::acknowledged::Acknowledged;
 
     fn told(sequence: u64, state: &str) -> Missing {
         let rows =
             format!("aliceAAAAAAAAAAAAAAA - key-AAAAAAAA f air - - - 1 1 {state} 5 905 - 1,{sequence}");
-        Missing::told(&Told { sequence, kind: "confirm", at: 5, clock: 3, fields: Vec::new(), rows }).unwrap()
+        Missing::told(&Acknowledged { sequence, kind: "confirm", at: 5, clock: 3, fields: Vec::new(), rows }).unwrap()
     }
 
     fn all(fields: &[(&str, String)]) -> Testimonies {

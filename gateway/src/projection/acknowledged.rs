@@ -16,7 +16,7 @@ const BYTES_MAX: usize = 16 << 20;
 
 /// A change that was answered here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct Acknowledged {
     /// Its entry's.
     pub sequence: u64,
     /// As in the journal.
@@ -32,16 +32,16 @@ pub struct Told {
     pub rows: String,
 }
 
-impl Told {
-    fn size(&self) -> usize {
+impl Acknowledged {
+    fn byte_size(&self) -> usize {
         size_of::<Self>() + self.rows.len()
     }
 
     /// Adds the reservations of the same change that are not known yet; how many bytes that took.
-    fn add(&mut self, other: Self) -> usize {
-        let known: Vec<String> = self.rows.lines().map(whose).collect();
+    fn merge(&mut self, other: Self) -> usize {
+        let known: Vec<String> = self.rows.lines().map(reservation_of).collect();
         let before = self.rows.len();
-        for line in other.rows.lines().filter(|line| !known.contains(&whose(line))) {
+        for line in other.rows.lines().filter(|line| !known.contains(&reservation_of(line))) {
             if !self.rows.is_empty() && !self.rows.ends_with('\n') {
                 self.rows.push('\n');
             }
@@ -53,17 +53,17 @@ impl Told {
 }
 
 /// Whose reservation a line is of: its buyer's part of the id, and its key.
-fn whose(line: &str) -> String {
+fn reservation_of(line: &str) -> String {
     line.split(' ').step_by(2).take(2).collect()
 }
 
 /// The end of a journal, and what is not in it yet.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct AcknowledgementBuffer {
     /// All after this sequence that was read or told here is kept.
     since: u64,
     read: VecDeque<(u64, Packed)>,
-    told: VecDeque<Told>,
+    acknowledged: VecDeque<Acknowledged>,
     bytes: usize,
     trusted: Trusted,
     late_at: Clocks,
@@ -91,14 +91,14 @@ impl Clocks {
 enum Trusted {
     /// All: nothing has been reported yet.
     #[default]
-    All,
+    AnyEpoch,
     /// None: all that was told has been reported, and the sale is not taken in.
-    Nobody,
+    NoEpoch,
     /// Those of the Redis that has taken it in.
-    Only(String),
+    Epoch(String),
 }
 
-impl Kept {
+impl AcknowledgementBuffer {
     /// All after this sequence that was read or told here is kept.
     pub(crate) fn since(&self) -> u64 {
         self.since
@@ -106,11 +106,11 @@ impl Kept {
 
     /// The last sequence that is kept.
     pub(crate) fn last(&self) -> u64 {
-        self.told.iter().map(|told| told.sequence).fold(self.read_until(), u64::max)
+        self.acknowledged.iter().map(|acknowledged| acknowledged.sequence).fold(self.last_read(), u64::max)
     }
 
     /// The last sequence that was read.
-    fn read_until(&self) -> u64 {
+    fn last_read(&self) -> u64 {
         self.read.back().map_or(self.since, |(sequence, _)| (*sequence).max(self.since))
     }
 
@@ -120,91 +120,91 @@ impl Kept {
     }
 
     /// Notes that something is late by these clocks: that must stay so, should Redis lose what it has noted of them.
-    pub(crate) fn is_late_by(&mut self, header: &Header) {
+    pub(crate) fn note_late_by(&mut self, header: &Header) {
         self.late_at = self.late_at.max(Clocks { time: header.time, clock: header.sale_clock });
     }
 
     /// Begins anew with a sale that was read whole at a sequence, and with the last entries until then.
-    pub(crate) fn begin(&mut self, sequence: u64, entries: Vec<Value>) {
+    pub(crate) fn reset(&mut self, sequence: u64, entries: Vec<Value>) {
         self.read.clear();
         self.since = entries.first().and_then(sequence_of).map_or(sequence, |first| first.saturating_sub(1));
-        self.bytes = self.told.iter().map(Told::size).sum();
-        self.read(entries);
+        self.bytes = self.acknowledged.iter().map(Acknowledged::byte_size).sum();
+        self.note_read(entries);
     }
 
     /// Keeps entries as they were read, each after the one before.
-    pub(crate) fn read(&mut self, entries: impl IntoIterator<Item = Value>) {
+    pub(crate) fn note_read(&mut self, entries: impl IntoIterator<Item = Value>) {
         for entry in entries {
-            let last = self.read_until();
+            let last = self.last_read();
             if let Some(sequence) = sequence_of(&entry).filter(|sequence| *sequence > last) {
-                let entry = Packed::of(&entry);
+                let entry = Packed::pack(&entry);
                 self.bytes += entry.0.len();
                 self.read.push_back((sequence, entry));
             }
         }
-        let last = self.read_until();
+        let last = self.last_read();
         let bytes = &mut self.bytes;
-        self.told.retain(|told| {
-            let is_new = told.sequence > last;
-            *bytes -= if is_new { 0 } else { told.size() };
+        self.acknowledged.retain(|acknowledged| {
+            let is_new = acknowledged.sequence > last;
+            *bytes -= if is_new { 0 } else { acknowledged.byte_size() };
             is_new
         });
-        self.bound();
+        self.drop_oldest();
     }
 
     /// From now on nothing of this sale is acknowledged: what was until now is about to be reported, or the sale was replaced.
     pub(crate) fn close(&mut self) {
-        self.trusted = Trusted::Nobody;
+        self.trusted = Trusted::NoEpoch;
     }
 
     /// The Redis of this run_id serves the sale.
-    pub(crate) fn trust(&mut self, run_id: &str) {
+    pub(crate) fn trust_epoch(&mut self, run_id: &str) {
         match &mut self.trusted {
-            Trusted::All => {}
-            Trusted::Only(trusted) if trusted == run_id => {}
-            other => *other = Trusted::Only(run_id.to_owned()),
+            Trusted::AnyEpoch => {}
+            Trusted::Epoch(trusted) if trusted == run_id => {}
+            other => *other = Trusted::Epoch(run_id.to_owned()),
         }
     }
 
     /// Whether what this Redis has answered may be told: not once this gateway has reported what it knows of it.
     #[must_use]
-    pub(crate) fn may_tell(&self, run_id: &str) -> bool {
+    pub(crate) fn may_acknowledge(&self, run_id: &str) -> bool {
         match &self.trusted {
-            Trusted::All => true,
-            Trusted::Nobody => false,
-            Trusted::Only(trusted) => trusted == run_id,
+            Trusted::AnyEpoch => true,
+            Trusted::NoEpoch => false,
+            Trusted::Epoch(trusted) => trusted == run_id,
         }
     }
 
     /// Keeps what is about to be told, as the Redis of this run_id has answered, until its entry is read. `false`: it must not be
-    /// told ([`Kept::may_tell`]).
+    /// told ([`AcknowledgementBuffer::may_acknowledge`]).
     #[must_use]
-    pub(crate) fn tell(&mut self, run_id: &str, told: Told) -> bool {
-        if !self.may_tell(run_id) {
+    pub(crate) fn acknowledge(&mut self, run_id: &str, acknowledged: Acknowledged) -> bool {
+        if !self.may_acknowledge(run_id) {
             return false;
         }
-        if told.sequence <= self.read_until() {
+        if acknowledged.sequence <= self.last_read() {
             return true;
         }
         // The same change may be told to several, each of whom hears of his own reservation.
-        match self.told.iter_mut().rev().find(|other| other.sequence == told.sequence) {
-            Some(before) => self.bytes += before.add(told),
+        match self.acknowledged.iter_mut().rev().find(|other| other.sequence == acknowledged.sequence) {
+            Some(before) => self.bytes += before.merge(acknowledged),
             None => {
-                self.bytes += told.size();
-                self.told.push_back(told);
+                self.bytes += acknowledged.byte_size();
+                self.acknowledged.push_back(acknowledged);
             }
         }
-        self.bound();
+        self.drop_oldest();
         true
     }
 
     /// Keeps a reservation that is being shown, as the ledger has it: the change that made it so may have been told to nobody
-    /// else. As [`Kept::tell`].
+    /// else. As [`AcknowledgementBuffer::acknowledge`].
     #[must_use]
-    pub(crate) fn show(&mut self, run_id: &str, shown: &Reservation, header: &Header) -> bool {
+    pub(crate) fn acknowledge_shown(&mut self, run_id: &str, shown: &Reservation, header: &Header) -> bool {
         // Nearly always it was read long ago.
-        let Some(&sequence) = shown.changes.last().filter(|sequence| **sequence > self.read_until()) else {
-            return self.may_tell(run_id);
+        let Some(&sequence) = shown.changes.last().filter(|sequence| **sequence > self.last_read()) else {
+            return self.may_acknowledge(run_id);
         };
         let kind = match (shown.changes.len(), shown.state) {
             (1, _) => "reserve",
@@ -219,17 +219,17 @@ impl Kept {
             shown.write_line(&mut rows);
         }
         let (at, clock) = (header.time, header.sale_clock);
-        self.tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows })
+        self.acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows })
     }
 
-    fn bound(&mut self) {
+    fn drop_oldest(&mut self) {
         while self.bytes > BYTES_MAX {
             if let Some((sequence, entry)) = self.read.pop_front() {
                 self.bytes -= entry.0.len();
                 self.since = sequence;
-            } else if let Some(told) = self.told.pop_front() {
-                self.bytes -= told.size();
-                self.since = self.since.max(told.sequence);
+            } else if let Some(acknowledged) = self.acknowledged.pop_front() {
+                self.bytes -= acknowledged.byte_size();
+                self.since = self.since.max(acknowledged.sequence);
             } else {
                 return;
             }
@@ -237,11 +237,11 @@ impl Kept {
     }
 
     /// What is kept after a sequence.
-    pub(crate) fn after(&self, sequence: u64) -> (Vec<(u64, Value)>, Vec<Told>) {
+    pub(crate) fn entries_after(&self, sequence: u64) -> (Vec<(u64, Value)>, Vec<Acknowledged>) {
         let read = self.read.iter().filter(|(at, _)| *at > sequence);
         (
             read.map(|(at, entry)| (*at, entry.unpack())).collect(),
-            self.told.iter().filter(|told| told.sequence > sequence).cloned().collect(),
+            self.acknowledged.iter().filter(|acknowledged| acknowledged.sequence > sequence).cloned().collect(),
         )
     }
 }
@@ -252,7 +252,7 @@ struct Packed(Box<[u8]>);
 
 impl Packed {
     /// Each text after its length: the id first, then fields and values in turn.
-    fn of(entry: &Value) -> Self {
+    fn pack(entry: &Value) -> Self {
         fn push(packed: &mut Vec<u8>, value: &Value) {
             match value {
                 Value::Array(values) => values.iter().for_each(|value| push(packed, value)),
@@ -290,52 +290,52 @@ mod tests {
         Value::Array(vec![text(format!("{sequence}-0")), Value::Array(vec![text("x".repeat(bytes))])])
     }
 
-    fn told(sequence: u64) -> Told {
-        Told { sequence, kind: "confirm", at: 1, clock: 1, fields: Vec::new(), rows: "b s row".into() }
+    fn acknowledged(sequence: u64) -> Acknowledged {
+        Acknowledged { sequence, kind: "confirm", at: 1, clock: 1, fields: Vec::new(), rows: "b s row".into() }
     }
 
-    fn sequences(kept: &Kept, after: u64) -> (Vec<u64>, Vec<u64>) {
-        let (read, told) = kept.after(after);
-        (read.iter().map(|(at, _)| *at).collect(), told.iter().map(|told| told.sequence).collect())
+    fn sequences(buffer: &AcknowledgementBuffer, after: u64) -> (Vec<u64>, Vec<u64>) {
+        let (read, acknowledged) = buffer.entries_after(after);
+        (read.iter().map(|(at, _)| *at).collect(), acknowledged.iter().map(|acknowledged| acknowledged.sequence).collect())
     }
 
     #[test]
     fn what_was_told_is_kept_until_it_is_read() {
-        let mut kept = Kept::default();
-        kept.begin(5, vec![entry(4, 1), entry(5, 1)]);
+        let mut buffer = AcknowledgementBuffer::default();
+        buffer.reset(5, vec![entry(4, 1), entry(5, 1)]);
         for sequence in [7, 6, 7, 5, 9] {
-            assert!(kept.tell("r", told(sequence)));
+            assert!(buffer.acknowledge("r", acknowledged(sequence)));
         }
-        assert_eq!((kept.since(), kept.last()), (3, 9));
-        assert_eq!(kept.after(4).0, [(5, entry(5, 1))]);
-        assert_eq!(sequences(&kept, 4), (vec![5], vec![7, 6, 9]));
-        kept.read([entry(6, 1), entry(7, 1)]);
+        assert_eq!((buffer.since(), buffer.last()), (3, 9));
+        assert_eq!(buffer.entries_after(4).0, [(5, entry(5, 1))]);
+        assert_eq!(sequences(&buffer, 4), (vec![5], vec![7, 6, 9]));
+        buffer.note_read([entry(6, 1), entry(7, 1)]);
         // Read again after a connection was lost.
-        kept.read([entry(7, 1)]);
-        assert_eq!(sequences(&kept, 0), (vec![4, 5, 6, 7], vec![9]));
+        buffer.note_read([entry(7, 1)]);
+        assert_eq!(sequences(&buffer, 0), (vec![4, 5, 6, 7], vec![9]));
         // Once all is reported nothing is told, and later only what the Redis says that has taken the sale in, be it the one before.
-        kept.close();
-        assert!(!kept.tell("r", told(11)) && !kept.may_tell("other"));
-        kept.trust("other");
-        assert!(!kept.may_tell("r") && kept.tell("other", told(12)));
-        kept.close();
-        kept.trust("r");
-        assert!(kept.may_tell("r") && !kept.may_tell("other"));
-        assert_eq!(kept.last(), 12);
-        kept.begin(12, vec![entry(9, 1)]);
-        assert_eq!((kept.since(), sequences(&kept, 0)), (8, (vec![9], vec![12])));
+        buffer.close();
+        assert!(!buffer.acknowledge("r", acknowledged(11)) && !buffer.may_acknowledge("other"));
+        buffer.trust_epoch("other");
+        assert!(!buffer.may_acknowledge("r") && buffer.acknowledge("other", acknowledged(12)));
+        buffer.close();
+        buffer.trust_epoch("r");
+        assert!(buffer.may_acknowledge("r") && !buffer.may_acknowledge("other"));
+        assert_eq!(buffer.last(), 12);
+        buffer.reset(12, vec![entry(9, 1)]);
+        assert_eq!((buffer.since(), sequences(&buffer, 0)), (8, (vec![9], vec![12])));
     }
 
     #[test]
     fn it_does_not_grow_and_knows_what_it_has_forgotten() {
-        let mut kept = Kept::default();
-        kept.begin(0, Vec::new());
+        let mut buffer = AcknowledgementBuffer::default();
+        buffer.reset(0, Vec::new());
         for sequence in 1..100 {
-            kept.read([entry(sequence, 1 << 20)]);
+            buffer.note_read([entry(sequence, 1 << 20)]);
         }
-        let (read, _) = sequences(&kept, 0);
-        assert_eq!((read.len(), kept.since(), kept.last()), (15, 84, 99));
-        assert!(kept.tell("r", Told { rows: "x".repeat(BYTES_MAX + 1), ..told(100) }));
-        assert_eq!((kept.since(), kept.bytes, kept.last()), (100, 0, 100));
+        let (read, _) = sequences(&buffer, 0);
+        assert_eq!((read.len(), buffer.since(), buffer.last()), (15, 84, 99));
+        assert!(buffer.acknowledge("r", Acknowledged { rows: "x".repeat(BYTES_MAX + 1), ..acknowledged(100) }));
+        assert_eq!((buffer.since(), buffer.bytes, buffer.last()), (100, 0, 100));
     }
 }
