@@ -14,7 +14,7 @@ use clap::Parser;
 use futures_util::future::join_all;
 use gateway::admit::{Asked, Wish};
 use gateway::domain::decision::Decision;
-use gateway::projection::follow;
+use gateway::projection::consumer;
 use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
 use gateway::store::dial::{Conn, Redis};
 use gateway::store::keys::Keys;
@@ -55,7 +55,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     let keys = Keys::of(&args.sale);
     let mut conn = redis.dial_for(keys.state(), Duration::from_secs(10)).await.map_err(words)?;
     let scripts = Arc::new(Scripts::new(REAL_CLOCK));
-    let sale = Arc::new(follow::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
+    let sale = Arc::new(consumer::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
     let lane = Lane::new(redis, scripts, Arc::default());
     tokio::task::spawn_local(lane.clone().keep_open());
     while lane.live().is_none() {

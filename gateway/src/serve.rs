@@ -28,7 +28,7 @@ use crate::ops::health::{Durable, Health, Readiness};
 use crate::ops::live::{self, Live};
 use crate::ops::report::{self, Reporter};
 use crate::ops::self_checks::SelfChecks;
-use crate::projection::follow::CaughtUp;
+use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::Sales;
 use crate::recovery::heal::Healer;
 use crate::runtime;

@@ -23,7 +23,7 @@ use crate::http::peer::{Networks, Peer};
 use crate::http::respond::{Answer, Refused};
 use crate::http::server::{self, ConnectionLimits, Door, Handler};
 use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
-use crate::projection::follow::CaughtUp;
+use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::batch::{Deadlines, Queue, QueueLimits};
 use crate::reserve::refusals::Refusals;
@@ -45,7 +45,7 @@ const START_INTERVAL: Duration = Duration::from_millis(10);
 /// What all workers share.
 #[derive(Clone)]
 pub struct Shared {
-    /// The sales that the follower keeps true.
+    /// The sales that the consumer keeps true.
     pub sales: Arc<Sales>,
     /// How far it is.
     pub caught_up: Arc<CaughtUp>,

@@ -22,7 +22,7 @@ const OFFSET_WARN_MS: f64 = 200.0;
 const OFFSET_FAIL_MS: f64 = 2_000.0;
 /// A file that has grown by half, and from this size on, is rewritten soon.
 const REWRITE_BYTES_MIN: u64 = 64 << 20;
-/// The follower reads some hundred entries at once; a smaller buffer would cut it off.
+/// The consumer reads some hundred entries at once; a smaller buffer would cut it off.
 const OUTPUT_BUFFER_MIN: u64 = 64 << 20;
 /// Of the disk that the append-only file is on.
 const DISK_BYTES_MIN: u64 = 2 << 30;

@@ -394,7 +394,10 @@ fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
     let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
     let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
     let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-    if !sale.acknowledged().acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields, rows: String::new() }) {
+    if !sale
+        .acknowledged()
+        .acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields, rows: String::new() })
+    {
         return false;
     }
     sale.advance_known_sequence(sequence);

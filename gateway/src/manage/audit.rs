@@ -14,7 +14,7 @@ use redis::aio::ConnectionLike;
 pub use report::{Counts, ItemReport, Report, Verdict};
 
 use crate::domain::reservation::{Reservation, State, parse_record};
-use crate::projection::follow::scan;
+use crate::projection::consumer::scan;
 use crate::projection::snapshot::{self, Snapshot};
 use crate::store::Pool;
 use crate::store::journal::{self, Entry, Total};

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use redis::aio::ConnectionLike;
 
 use crate::fleet::hearsay::Hearsay;
-use crate::projection::follow::CaughtUp;
+use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::Sales;
 use crate::store::durability::{Durability, Setting};
 use crate::store::fit::misfit;
@@ -19,7 +19,7 @@ use crate::store::{Connection, Pool, checkout_each};
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
 
-/// The follower may be this far behind before we call ourselves not ready. Longer than the longest
+/// The consumer may be this far behind before we call ourselves not ready. Longer than the longest
 /// age at which memory decides, so that a short stall does not take all gateways out at once.
 const BEHIND_MAX: Duration = Duration::from_secs(3);
 
@@ -29,7 +29,7 @@ pub struct Health {
     pub pool: Pool,
     /// Whether the scripts were loaded at the start.
     pub scripts_loaded: Arc<AtomicBool>,
-    /// How far the follower is.
+    /// How far the consumer is.
     pub caught_up: Arc<CaughtUp>,
     /// Whether we are on the way out.
     pub draining: Arc<AtomicBool>,

@@ -241,7 +241,11 @@ impl AcknowledgementBuffer {
         let read = self.read.iter().filter(|(at, _)| *at > sequence);
         (
             read.map(|(at, entry)| (*at, entry.unpack())).collect(),
-            self.acknowledged.iter().filter(|acknowledged| acknowledged.sequence > sequence).cloned().collect(),
+            self.acknowledged
+                .iter()
+                .filter(|acknowledged| acknowledged.sequence > sequence)
+                .cloned()
+                .collect(),
         )
     }
 }
@@ -291,12 +295,22 @@ mod tests {
     }
 
     fn acknowledged(sequence: u64) -> Acknowledged {
-        Acknowledged { sequence, kind: "confirm", at: 1, clock: 1, fields: Vec::new(), rows: "b s row".into() }
+        Acknowledged {
+            sequence,
+            kind: "confirm",
+            at: 1,
+            clock: 1,
+            fields: Vec::new(),
+            rows: "b s row".into(),
+        }
     }
 
     fn sequences(buffer: &AcknowledgementBuffer, after: u64) -> (Vec<u64>, Vec<u64>) {
         let (read, acknowledged) = buffer.entries_after(after);
-        (read.iter().map(|(at, _)| *at).collect(), acknowledged.iter().map(|acknowledged| acknowledged.sequence).collect())
+        (
+            read.iter().map(|(at, _)| *at).collect(),
+            acknowledged.iter().map(|acknowledged| acknowledged.sequence).collect(),
+        )
     }
 
     #[test]
@@ -335,7 +349,9 @@ mod tests {
         }
         let (read, _) = sequences(&buffer, 0);
         assert_eq!((read.len(), buffer.since(), buffer.last()), (15, 84, 99));
-        assert!(buffer.acknowledge("r", Acknowledged { rows: "x".repeat(BYTES_MAX + 1), ..acknowledged(100) }));
+        assert!(
+            buffer.acknowledge("r", Acknowledged { rows: "x".repeat(BYTES_MAX + 1), ..acknowledged(100) })
+        );
         assert_eq!((buffer.since(), buffer.bytes, buffer.last()), (100, 0, 100));
     }
 }

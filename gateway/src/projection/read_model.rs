@@ -1,4 +1,4 @@
-//! What this process knows of each sale without asking Redis. Written by the follower and the lanes only.
+//! What this process knows of each sale without asking Redis. Written by the consumer and the lanes only.
 
 mod buyers;
 mod completeness;
@@ -86,7 +86,7 @@ impl Sales {
         self.unread.store(Some(Arc::new(unread)));
     }
 
-    /// Adds a sale, as the follower does.
+    /// Adds a sale, as the consumer does.
     pub fn insert(&self, sale: Arc<Sale>) {
         self.map.rcu(|map| {
             let mut map = FxHashMap::clone(map);
@@ -123,7 +123,7 @@ pub struct Sale {
     /// [`LEDGER_FAULT`], [`CONSUMER_FAULT`] and [`REPLACED`], whichever there is: looked at with every tap.
     faults: AtomicU8,
     revision: watch::Sender<u64>,
-    /// Live counters that the follower has not come to yet.
+    /// Live counters that the consumer has not come to yet.
     counters: Mutex<Option<Counters>>,
     /// Where the live counters differ from what the journal says, in words.
     drift: ArcSwapOption<String>,

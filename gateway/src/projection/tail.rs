@@ -146,7 +146,7 @@ pub(crate) async fn read(
     command.arg(keys.journal()).arg(format!("{until}-0")).arg("-").arg("COUNT").arg(READ);
     let mut found = list("XREVRANGE", command.query_async(conn).await?)?;
     let mut tail = Tail::default();
-    // What can't be read is told by the follower and the audit.
+    // What can't be read is told by the consumer and the audit.
     found.reverse();
     found.iter().filter_map(Entry::parse).for_each(|entry| tail.note(&entry));
     Ok((tail, found))

@@ -20,7 +20,7 @@ use crate::fleet::GONE;
 use crate::fleet::hearsay::Hearsay;
 use crate::manage::admin::By;
 use crate::manage::audit;
-use crate::projection::acknowledged::{Clocks, Acknowledged};
+use crate::projection::acknowledged::{Acknowledged, Clocks};
 use crate::projection::read_model::{INCARNATION, Sale};
 use crate::store::dial::{Dial, run_id};
 use crate::store::durability::Durability;
@@ -163,7 +163,13 @@ impl Healer {
         let (known, since, last, late_at, (mut read, mut told)) = {
             let mut acknowledged = sale.acknowledged();
             acknowledged.close();
-            (sale.known_sequence(), acknowledged.since(), acknowledged.last(), acknowledged.late_at(), acknowledged.entries_after(at))
+            (
+                sale.known_sequence(),
+                acknowledged.since(),
+                acknowledged.last(),
+                acknowledged.late_at(),
+                acknowledged.entries_after(at),
+            )
         };
         if incarnation != sale.incarnation() {
             // That there is another is all that matters of it.

@@ -274,7 +274,8 @@ impl Batch {
             decided.push((caller, decision));
         }
         let Header { sequence, time: at, sale_clock: clock, .. } = decisions.header;
-        let acknowledged = Acknowledged { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
+        let acknowledged =
+            Acknowledged { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
         let may_acknowledge = if acknowledged.rows.is_empty() {
             sale.acknowledged().may_acknowledge(&run_id)
         } else {

@@ -119,7 +119,9 @@ async fn read_as_kept<D: Dial>(
     let mut acknowledged = sale.acknowledged();
     // Nor may it be said of a buyer that he has none.
     let may_acknowledge = acknowledged.may_acknowledge(&live.run_id)
-        && reservations.iter().all(|reservation| acknowledged.acknowledge_shown(&live.run_id, reservation, &header));
+        && reservations
+            .iter()
+            .all(|reservation| acknowledged.acknowledge_shown(&live.run_id, reservation, &header));
     drop(acknowledged);
     may_acknowledge.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
 }
@@ -283,7 +285,8 @@ fn keep(
         // The buyer's name is in the record already: the reservation was made by another change.
         let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
         let (at, clock) = (header.time, header.sale_clock);
-        return acknowledged.acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows });
+        return acknowledged
+            .acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
     match change {
         Change::NotHeld(r) if r.state == State::Held || is_late(reply) => {
@@ -295,7 +298,11 @@ fn keep(
         Change::NotHeld(r) | Change::Changed(r) | Change::Spent(r) | Change::PaymentConflict(r)
             if r.changes.len() > 1 =>
         {
-            acknowledged.acknowledge_shown(run_id, &Reservation { buyer: NAMELESS.into(), ..(**r).clone() }, &header)
+            acknowledged.acknowledge_shown(
+                run_id,
+                &Reservation { buyer: NAMELESS.into(), ..(**r).clone() },
+                &header,
+            )
         }
         _ => true,
     }

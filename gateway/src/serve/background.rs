@@ -13,7 +13,7 @@ use crate::manage::admin::Admin;
 use crate::manage::audit;
 use crate::ops::health::{Health, Readiness};
 use crate::ops::report::Reporter;
-use crate::projection::follow::follow;
+use crate::projection::consumer::consume;
 use crate::projection::read_model::Sales;
 use crate::recovery::heal::Healer;
 use crate::recovery::reaper::reap;
@@ -49,7 +49,7 @@ pub(super) fn thread(
         .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
 }
 
-/// The follower, the reaper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
+/// The consumer, the reaper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
 pub(super) fn keep_ledger(
     shared: Shared,
     healer: Healer,
@@ -64,7 +64,7 @@ pub(super) fn keep_ledger(
         let rounds = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
         tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), hearsay.clone()));
         tokio::task::spawn_local(reap(lanes, healer, shared.sales.clone()));
-        let (fleet_use, follower_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
+        let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
         tokio::task::spawn_local(fleet::take_part(
             shared.redis.clone(),
             shared.rates,
@@ -73,7 +73,7 @@ pub(super) fn keep_ledger(
             clock,
             move || reporter.report(),
         ));
-        follow(shared.redis, shared.scripts, shared.sales, shared.caught_up, follower_use).await;
+        consume(shared.redis, shared.scripts, shared.sales, shared.caught_up, consumer_use).await;
     })
 }
 

@@ -19,7 +19,7 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    /// Of what, as a sentence: "the follower lost Redis".
+    /// Of what, as a sentence: "the consumer lost Redis".
     pub(crate) fn of(what: &'static str) -> Self {
         Self { what, since: Cell::new(None), logged: Cell::new(None), is_logged: Cell::new(false) }
     }

@@ -102,7 +102,7 @@ label! {
     Ledger "ledger",
     /// The rounds, which find as of when the read model is complete.
     Rounds "rounds",
-    /// The follower.
+    /// The consumer.
     Follower "follower",
     /// The fleet's beat.
     Fleet "fleet",

@@ -1,10 +1,10 @@
 //! The journal consumer, when a journal goes back, and when a definition is read ahead of the journal.
 
+use crate::confirmed_count::whole;
 use crate::harness::eventually;
 use crate::model::world::PATIENCE;
 use crate::model::{Tap, World, simple, tap};
 use crate::replaced::applied;
-use crate::tally::whole;
 use gateway::domain::decision::Decision;
 use gateway::manage::admin::OperatorAction;
 use gateway::store::keys::Keys;

@@ -123,14 +123,14 @@ pub(crate) async fn shared(
         facts.foreign_keys = foreign_keys(redis, conn, &here).await?;
         facts.scripts_refused = refused(redis, conn, scripts).await;
         if config.redis.is_cluster() {
-            // A follower for each sale, one that lists them, and who asks for the map.
+            // A consumer for each sale, one that lists them, and who asks for the map.
             facts.connections_needed += 2 * u64::try_from(here.len() + 2).unwrap_or(u64::MAX);
         }
     }
     Ok(Shared { fleet, sales })
 }
 
-/// A lane for each worker and the ledger, both pools, the follower, the fleet; and a second of each while one is replaced.
+/// A lane for each worker and the ledger, both pools, the consumer, the fleet; and a second of each while one is replaced.
 fn connections(config: &ServeConfig) -> u64 {
     // A lane for each worker, one for ticks and sweeps, one for rounds.
     let lanes = config.workers + 2;

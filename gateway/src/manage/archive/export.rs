@@ -11,7 +11,7 @@ use crate::domain::rfc3339::rfc3339;
 use crate::manage::admin::Admin;
 use crate::manage::archive::{FORMAT, Head, Line, Trouble, VERSION, Writer, disk};
 use crate::manage::audit;
-use crate::projection::follow::scan;
+use crate::projection::consumer::scan;
 use crate::projection::snapshot;
 use crate::store::keys::Keys;
 use crate::store::reply::{list_of_texts, text, texts};

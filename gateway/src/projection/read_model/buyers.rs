@@ -45,7 +45,7 @@ impl Buyers {
         self.part(mark).read().unwrap_or_else(PoisonError::into_inner).contains(&mark)
     }
 
-    /// Adds one. The follower comes by with those that this gateway has added itself: they are only looked at.
+    /// Adds one. The consumer comes by with those that this gateway has added itself: they are only looked at.
     pub(crate) fn add(&self, mark: u64) {
         if self.contains(mark) {
             return;

@@ -13,7 +13,7 @@ pub(crate) struct Counters {
 }
 
 impl Sale {
-    /// Compares live counters with memory: now, or once the follower has come to their sequence.
+    /// Compares live counters with memory: now, or once the consumer has come to their sequence.
     pub(crate) fn compare_counters(&self, counters: Counters) {
         *lock(&self.counters) = Some(counters);
         self.compare_counters_at(&self.read_model());

@@ -199,8 +199,14 @@ mod tests {
 
     #[test]
     fn winners_who_were_told_are_those_of_the_entry_that_was_not_read() {
-        let told =
-            Acknowledged { sequence: 4, kind: "reserve", at: 5, clock: 3, fields: Vec::new(), rows: WINNERS.into() };
+        let told = Acknowledged {
+            sequence: 4,
+            kind: "reserve",
+            at: 5,
+            clock: 3,
+            fields: Vec::new(),
+            rows: WINNERS.into(),
+        };
         let told = Missing::told(&told).unwrap().with_entry();
         assert_eq!(told.items, ["model:air", "package:care", "package:cover", "store:gz-1"]);
         let read =
@@ -247,8 +253,14 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_nothing() {
         for rows in ["", "alice", "aliceAAAAAAAAAAAAAAA alice not a row"] {
-            let told =
-                Acknowledged { sequence: 4, kind: "reserve", at: 5, clock: 3, fields: Vec::new(), rows: rows.into() };
+            let told = Acknowledged {
+                sequence: 4,
+                kind: "reserve",
+                at: 5,
+                clock: 3,
+                fields: Vec::new(),
+                rows: rows.into(),
+            };
             assert_eq!(Missing::told(&told), None, "{rows:?}");
         }
         assert_eq!(Missing::read(&Value::Nil), None);

@@ -195,7 +195,8 @@ mod tests {
     fn told(sequence: u64, state: &str) -> Missing {
         let rows =
             format!("aliceAAAAAAAAAAAAAAA - key-AAAAAAAA f air - - - 1 1 {state} 5 905 - 1,{sequence}");
-        Missing::told(&Acknowledged { sequence, kind: "confirm", at: 5, clock: 3, fields: Vec::new(), rows }).unwrap()
+        Missing::told(&Acknowledged { sequence, kind: "confirm", at: 5, clock: 3, fields: Vec::new(), rows })
+            .unwrap()
     }
 
     fn all(fields: &[(&str, String)]) -> Testimonies {

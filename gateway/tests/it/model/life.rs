@@ -8,7 +8,7 @@ use super::crash::Past;
 use super::plan::{BUYERS, GATEWAYS, History, Op, START, Tap, Who, edited};
 use super::sale::Model;
 use super::world::{Gate, Ledger, ops, plain};
-use crate::tally::agrees;
+use crate::confirmed_count::agrees;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::manage::audit::Verdict;

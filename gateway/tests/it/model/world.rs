@@ -17,7 +17,7 @@ use gateway::domain::definition::Definition;
 use gateway::domain::reservation::Reservation;
 use gateway::manage::admin::{Admin, Applied, By, OperatorAction};
 use gateway::manage::audit::{Report, audit};
-use gateway::projection::follow::{CaughtUp, follow, load};
+use gateway::projection::consumer::{CaughtUp, consume, load};
 use gateway::projection::read_model::{Sale, Sales};
 use gateway::recovery::reaper::sweep;
 use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
@@ -196,7 +196,7 @@ impl Ledger {
     /// A gateway that follows the sale's journal.
     pub async fn following_gate(&self, at: usize, sale: &str) -> Gate {
         let sales = Arc::new(Sales::default());
-        let follower = tokio::task::spawn_local(follow(
+        let follower = tokio::task::spawn_local(consume(
             self.dial.clone(),
             self.scripts.clone(),
             sales.clone(),

@@ -13,14 +13,14 @@ use crate::store::journal::Entry;
 
 /// Reservations whose records were read later than memory, with the last change that each had in it.
 #[derive(Debug, Default)]
-pub(crate) struct Ahead(HashMap<String, u64>);
+pub(crate) struct ConfirmedBootstrap(HashMap<String, u64>);
 
-impl Ahead {
+impl ConfirmedBootstrap {
     /// Counts one buyer's record. One that is damaged is left out: the audit tells which.
-    pub(crate) fn count(&mut self, read_model: &mut ReadModel, buyer_part: &str, record: &str) {
+    pub(crate) fn count_record(&mut self, read_model: &mut ReadModel, buyer_part: &str, record: &str) {
         for reservation in paid(buyer_part, record) {
             if reservation.state == State::Confirmed {
-                add(read_model, &reservation, 1);
+                add_confirmed(read_model, &reservation, 1);
             }
             let last = reservation.changes.last().copied().unwrap_or_default();
             if last > read_model.sequence {
@@ -30,7 +30,7 @@ impl Ahead {
     }
 
     /// Takes in an entry; `None` if its text is damaged.
-    pub(crate) fn take_in(&mut self, read_model: &mut ReadModel, entry: &Entry) -> Option<()> {
+    pub(crate) fn apply_entry(&mut self, read_model: &mut ReadModel, entry: &Entry) -> Option<()> {
         let change = match entry.kind.as_str() {
             "confirm" => 1,
             "cancel" => -1,
@@ -40,7 +40,7 @@ impl Ahead {
             // A cancelled hold was never paid.
             for reservation in entry.reservations()?.iter().filter(|r| r.payment.is_some()) {
                 if self.0.get(&reservation.id).is_none_or(|last| *last < entry.sequence) {
-                    add(read_model, reservation, change);
+                    add_confirmed(read_model, reservation, change);
                 }
             }
         }
@@ -51,12 +51,12 @@ impl Ahead {
     }
 
     /// The sequence from which on what was counted is of one.
-    pub(crate) fn until(&self) -> u64 {
+    pub(crate) fn complete_from(&self) -> u64 {
         self.0.values().copied().max().unwrap_or_default()
     }
 }
 
-fn add(read_model: &mut ReadModel, reservation: &Reservation, change: i64) {
+fn add_confirmed(read_model: &mut ReadModel, reservation: &Reservation, change: i64) {
     let model = read_model.catalogue.place_of("model", &reservation.model);
     let packages = reservation.packages.iter().map(|id| read_model.catalogue.place_of("package", id));
     let places: Vec<usize> = packages.chain([model]).flatten().collect();
@@ -66,7 +66,7 @@ fn add(read_model: &mut ReadModel, reservation: &Reservation, change: i64) {
 }
 
 /// The same counts by the places of another definition.
-pub(crate) fn carry_over(from: &ReadModel, into: &mut ReadModel) {
+pub(crate) fn copy_confirmed_counts(from: &ReadModel, into: &mut ReadModel) {
     for (item, confirmed) in from.catalogue.counted().iter().zip(&from.confirmed) {
         if let Some(place) = into.catalogue.place(&item.name) {
             into.confirmed[place] = *confirmed;

@@ -1,4 +1,4 @@
-//! Where the follower is in a journal, told so that it is noticed when the journal went back and on in another way.
+//! Where the consumer is in a journal, told so that it is noticed when the journal went back and on in another way.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -13,19 +13,19 @@ use crate::store::reply::text;
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) sequence: u64,
-    print: u64,
+    digest: u64,
 }
 
 impl Position {
     /// An entry that nobody has looked at.
     pub(crate) fn at(sequence: u64) -> Self {
-        Self { sequence, print: 0 }
+        Self { sequence, digest: 0 }
     }
 
     pub(crate) fn of(sequence: u64, entry: &Value) -> Self {
         let mut hasher = DefaultHasher::new();
         hash(entry, &mut hasher);
-        Self { sequence, print: hasher.finish() }
+        Self { sequence, digest: hasher.finish() }
     }
 }
 

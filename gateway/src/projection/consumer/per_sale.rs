@@ -1,4 +1,4 @@
-//! In a cluster: a follower for each sale, and one look a moment at which sales there are.
+//! In a cluster: a consumer for each sale, and one look a moment at which sales there are.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -7,37 +7,37 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::projection::follow::{BLOCK_MS, Following, GATHER, One, READ_MAX};
+use crate::projection::consumer::{BLOCK_MS, ConsumerContext, GATHER, READ_MAX, SingleSale};
 use crate::store::dial::Conn;
 use crate::store::keys::SALES;
 use crate::store::outage::Outage;
 use crate::store::reply::{list_of_texts, note};
 
-impl Following {
-    /// Keeps a follower for each sale that there is.
-    pub(crate) async fn follow_each(self) {
+impl ConsumerContext {
+    /// Keeps a consumer for each sale that there is.
+    pub(crate) async fn consume_each(self) {
         let outage = Outage::of("the sales of the cluster can't be listed");
         let listed: Rc<RefCell<HashSet<String>>> = Rc::default();
-        let mut followers: HashMap<String, JoinHandle<()>> = HashMap::new();
+        let mut consumers: HashMap<String, JoinHandle<()>> = HashMap::new();
         let mut conn = None;
         loop {
-            let before = followers.len();
+            let before = consumers.len();
             match self.list(&mut conn).await {
                 Ok(ids) => {
                     outage.is_over();
                     for id in &ids {
-                        followers.entry(id.clone()).or_insert_with(|| {
-                            self.caught_up.is_behind(id);
-                            let one = One { id: id.clone(), listed: listed.clone() };
-                            tokio::task::spawn_local(self.clone().follow(Some(one)))
+                        consumers.entry(id.clone()).or_insert_with(|| {
+                            self.caught_up.add_behind(id);
+                            let one = SingleSale { id: id.clone(), listed: listed.clone() };
+                            tokio::task::spawn_local(self.clone().consume(Some(one)))
                         });
                     }
                     // One that is not listed any more is followed until it is known that it was purged.
-                    followers.retain(|id, task| {
+                    consumers.retain(|id, task| {
                         let goes_on = ids.contains(id) || self.sales.get(id).is_some();
                         if !goes_on {
                             task.abort();
-                            self.caught_up.without(id);
+                            self.caught_up.remove(id);
                         }
                         goes_on
                     });
@@ -45,7 +45,7 @@ impl Following {
                     self.sales.set_unread(unread.cloned().collect());
                     self.sales.forget_replaced(|id| ids.contains(id));
                     *listed.borrow_mut() = ids;
-                    self.caught_up.has_begun();
+                    self.caught_up.set_listed();
                 }
                 Err(error) => {
                     note(&error);
@@ -54,8 +54,8 @@ impl Following {
                     conn = None;
                 }
             }
-            // A new one is unread only for as long as its follower takes.
-            let is_new = followers.len() > before;
+            // A new one is unread only for as long as its consumer takes.
+            let is_new = consumers.len() > before;
             tokio::time::sleep(if is_new { GATHER } else { Duration::from_millis(BLOCK_MS) }).await;
         }
     }

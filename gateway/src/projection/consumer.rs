@@ -1,16 +1,16 @@
-//! The follower: reads the journal of every sale as it grows and keeps memory true to one sequence.
+//! The consumer: reads the journal of every sale as it grows and keeps memory true to one sequence.
 //!
-//! One read takes in the journals of all sales. In a cluster, where a read may only be of one slot, each sale has a follower
+//! One read takes in the journals of all sales. In a cluster, where a read may only be of one slot, each sale has a consumer
 //! and a connection of its own, and one more reads which sales there are.
 
 mod caught_up;
-mod each;
-mod finding;
+mod confirmed_count;
+mod discovery;
 mod incarnation;
+mod model_builder;
+mod per_sale;
 mod position;
-mod reading;
 mod streams;
-mod tally;
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 
 pub use caught_up::CaughtUp;
 use incarnation::incarnation_in;
+pub use model_builder::load;
+pub(crate) use model_builder::scan;
+use model_builder::{JournalSource, ModelBuilder};
 use position::{Position, entry_at};
-pub use reading::load;
-pub(crate) use reading::scan;
-use reading::{Journal, Reading};
 use redis::Value;
 use redis::aio::ConnectionLike as _;
 use streams::streams;
@@ -47,26 +47,26 @@ const BLOCK_MS: u64 = 200;
 const READ_MAX: Duration = Duration::from_secs(3);
 /// Entries that one read takes of a journal, at most.
 const ENTRIES_MAX: usize = 500;
-/// After news the follower lets more come together, so that a launch is read in few large steps.
+/// After news the consumer lets more come together, so that a launch is read in few large steps.
 const GATHER: Duration = Duration::from_millis(10);
 /// Before it tries again after Redis failed, doubled by jitter.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Follows all sales for as long as the process lives.
-pub async fn follow(
+pub async fn consume(
     redis: Redis,
     scripts: Arc<Scripts>,
     sales: Arc<Sales>,
     caught_up: Arc<CaughtUp>,
     uses: Arc<RedisUse>,
 ) {
-    let all = Following { redis, scripts, sales, caught_up, uses };
-    if all.redis.is_cluster() { all.follow_each().await } else { all.follow(None).await }
+    let all = ConsumerContext { redis, scripts, sales, caught_up, uses };
+    if all.redis.is_cluster() { all.consume_each().await } else { all.consume(None).await }
 }
 
-/// What followers are given.
+/// What consumers are given.
 #[derive(Clone)]
-struct Following {
+struct ConsumerContext {
     redis: Redis,
     scripts: Arc<Scripts>,
     sales: Arc<Sales>,
@@ -74,15 +74,15 @@ struct Following {
     uses: Arc<RedisUse>,
 }
 
-/// The one sale of a follower in a cluster, and all that there are.
-struct One {
+/// The one sale of a consumer in a cluster, and all that there are.
+struct SingleSale {
     id: String,
     listed: Rc<RefCell<HashSet<String>>>,
 }
 
-impl Following {
-    async fn follow(self, one: Option<One>) {
-        let outage = Outage::of("the follower can't read from Redis");
+impl ConsumerContext {
+    async fn consume(self, one: Option<SingleSale>) {
+        let outage = Outage::of("the journal consumer can't read from Redis");
         let mut positions = HashMap::new();
         let mut refused = HashMap::new();
         let key = one.as_ref().map_or(SALES.to_owned(), |one| Keys::of(&one.id).journal().to_owned());
@@ -91,7 +91,7 @@ impl Following {
             let error = match self.redis.dial_primary(&key, Duration::from_secs(10)).await {
                 Ok(conn) => {
                     self.uses.connected();
-                    let mut follower = Follower {
+                    let mut consumer = JournalConsumer {
                         conn,
                         has_moved: &|| self.redis.moves() != moves,
                         scripts: &self.scripts,
@@ -100,14 +100,14 @@ impl Following {
                         positions,
                         refused,
                         stuck: HashSet::new(),
-                        seen: HashSet::new(),
+                        verified: HashSet::new(),
                         probed: Instant::now(),
                     };
-                    let error = match follower.run(&self.caught_up, &outage, &self.uses).await {
+                    let error = match consumer.run(&self.caught_up, &outage, &self.uses).await {
                         Ok(never) => match never {},
                         Err(error) => error,
                     };
-                    Follower { positions, refused, .. } = follower;
+                    JournalConsumer { positions, refused, .. } = consumer;
                     error
                 }
                 Err(error) => error.into(),
@@ -116,21 +116,21 @@ impl Following {
             outage.goes_on(error);
             if let Some(one) = &one {
                 // A master that is away makes its own sales stand still, not this gateway.
-                self.caught_up.without(&one.id);
+                self.caught_up.remove(&one.id);
             }
             tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
         }
     }
 }
 
-struct Follower<'a> {
+struct JournalConsumer<'a> {
     conn: Conn,
     /// Whether the connection goes to a former primary.
     has_moved: &'a dyn Fn() -> bool,
     scripts: &'a Scripts,
     sales: &'a Sales,
     /// The only sale to follow; `None`: all.
-    one: Option<&'a One>,
+    one: Option<&'a SingleSale>,
     /// The last entry that was read of each sale's journal.
     positions: HashMap<String, Position>,
     /// Sales that could not be read at all, and when that was tried last.
@@ -138,14 +138,14 @@ struct Follower<'a> {
     /// Sales whose journal could not be read on in this round.
     stuck: HashSet<String>,
     /// Sales whose ledger was found to be of the incarnation that is followed, after their journals were read in this round.
-    seen: HashSet<String>,
+    verified: HashSet<String>,
     /// When the server was last seen to be a primary.
     probed: Instant,
 }
 
 enum Never {}
 
-impl Follower<'_> {
+impl JournalConsumer<'_> {
     async fn run(
         &mut self,
         caught_up: &CaughtUp,
@@ -164,7 +164,7 @@ impl Follower<'_> {
             if self.positions.is_empty() {
                 outage.is_over();
                 uses.worked();
-                caught_up.now(part);
+                caught_up.note_caught_up(part);
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
                 continue;
             }
@@ -183,11 +183,11 @@ impl Follower<'_> {
                 if entries.len() == ENTRIES_MAX {
                     behind.insert(id.clone());
                 }
-                self.take_in(&id, entries).await?;
+                self.apply_entries(&id, entries).await?;
             }
             let stuck = !self.stuck.is_empty();
             for id in &ids {
-                let reads_on = !behind.contains(id) && !self.stuck.contains(id) && self.seen.contains(id);
+                let reads_on = !behind.contains(id) && !self.stuck.contains(id) && self.verified.contains(id);
                 let Some(sale) = self.sales.get(id).filter(|_| reads_on) else {
                     continue;
                 };
@@ -202,7 +202,7 @@ impl Follower<'_> {
             }
             if behind.is_empty() {
                 // A journal that can't be read makes its own sale stand still, not this gateway.
-                caught_up.now(part);
+                caught_up.note_caught_up(part);
                 if stuck {
                     // Its entries would come again at once.
                     tokio::time::sleep(RETRY).await;
@@ -279,7 +279,7 @@ impl Follower<'_> {
         let answers = tokio::time::timeout(READ_MAX, answers).await;
         let mut answers = answers.map_err(|_| Failure::Unknown("timed out".into()))??.into_iter();
         let answer = answers.next().unwrap_or(Value::Nil).extract_error();
-        self.seen.clear();
+        self.verified.clear();
         for (id, incarnation) in ids.iter().zip(answers) {
             self.compare_incarnation(id, text(&incarnation).filter(|text| !text.is_empty()));
         }
@@ -303,7 +303,7 @@ impl Follower<'_> {
             match journal::after(&mut self.conn, &Keys::of(id), from, ENTRIES_MAX).await {
                 Ok(entries) => found.push((id.clone(), entries)),
                 Err(error) if error.code() == Some("WRONGTYPE") => {
-                    self.is_stuck(id, format!("{} is no stream", Keys::of(id).journal()));
+                    self.mark_stuck(id, format!("{} is no stream", Keys::of(id).journal()));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -312,7 +312,7 @@ impl Follower<'_> {
     }
 
     /// This sale can't be followed on for now; its siblings can.
-    fn is_stuck(&mut self, id: &str, why: String) {
+    fn mark_stuck(&mut self, id: &str, why: String) {
         if let Some(sale) = self.sales.get(id) {
             sale.set_consumer_fault(Some(why));
         }
@@ -320,21 +320,21 @@ impl Follower<'_> {
     }
 
     /// Brings memory up to the last of these entries.
-    async fn take_in(&mut self, id: &str, entries: Vec<Value>) -> Result<(), Failure> {
+    async fn apply_entries(&mut self, id: &str, entries: Vec<Value>) -> Result<(), Failure> {
         let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
             return Ok(());
         };
-        let mut reading = Reading::from(ReadModel::clone(&sale.read_model()), self.position(id));
+        let mut builder = ModelBuilder::from(ReadModel::clone(&sale.read_model()), self.position(id));
         let each = |entry: &Entry, read_model: &ReadModel| {
             sale.add_buyers(entry.buyers().filter_map(buyer_mark));
             sale.note_change(entry);
             sale.compare_counters_at(read_model);
         };
         let (keys, incarnation) = (&sale.keys, sale.incarnation());
-        let mut journal = Journal { conn: &mut self.conn, scripts: self.scripts, keys, incarnation };
-        let mut read = reading.take_in(&mut journal, entries, each).await;
+        let mut journal = JournalSource { conn: &mut self.conn, scripts: self.scripts, keys, incarnation };
+        let mut read = builder.apply_entries(&mut journal, entries, each).await;
         if matches!(read, Ok(None)) {
-            read = reading.catch_up(&mut journal, each).await;
+            read = builder.catch_up(&mut journal, each).await;
         }
         let stuck = match read {
             Err(Failure::Refused(Refusal::Incarnation { incarnation, .. })) => {
@@ -343,17 +343,17 @@ impl Follower<'_> {
             }
             other => other?,
         };
-        let sequence = reading.read_model.sequence;
-        sale.acknowledged().note_read(reading.entries);
-        sale.set_read_model(reading.read_model);
+        let sequence = builder.read_model.sequence;
+        sale.acknowledged().note_read(builder.entries);
+        sale.set_read_model(builder.read_model);
         // A definition may have been read later than the journal: until that is there, too, the set of buyers is older.
-        if reading.position.sequence >= sequence {
-            sale.set_consumed_sequence(reading.position.sequence);
+        if builder.position.sequence >= sequence {
+            sale.set_consumed_sequence(builder.position.sequence);
         }
         sale.note_read(sequence, self.scripts);
-        self.positions.insert(id.to_owned(), reading.position);
+        self.positions.insert(id.to_owned(), builder.position);
         if let Some(refusal) = stuck {
-            self.is_stuck(id, refusal);
+            self.mark_stuck(id, refusal);
         }
         Ok(())
     }

@@ -7,9 +7,9 @@ use redis::Value;
 use redis::aio::ConnectionLike;
 
 use crate::domain::identity::buyer_mark;
-use crate::projection::follow::ENTRIES_MAX;
-use crate::projection::follow::position::Position;
-use crate::projection::follow::tally::{Ahead, carry_over};
+use crate::projection::consumer::ENTRIES_MAX;
+use crate::projection::consumer::confirmed_count::{ConfirmedBootstrap, copy_confirmed_counts};
+use crate::projection::consumer::position::Position;
 use crate::projection::read_model::{ReadModel, Sale};
 use crate::projection::snapshot;
 use crate::store::journal::{self, Entry, Total};
@@ -18,7 +18,7 @@ use crate::store::reply;
 use crate::store::scripts::{Failure, Refusal, Scripts};
 
 /// Where a sale is read from.
-pub(crate) struct Journal<'a, C> {
+pub(crate) struct JournalSource<'a, C> {
     pub(crate) conn: &'a mut C,
     pub(crate) scripts: &'a Scripts,
     pub(crate) keys: &'a Keys,
@@ -27,33 +27,34 @@ pub(crate) struct Journal<'a, C> {
 }
 
 /// A sale while its journal is read.
-pub(crate) struct Reading {
+pub(crate) struct ModelBuilder {
     pub(crate) read_model: ReadModel,
     /// The last entry that was read.
     pub(crate) position: Position,
     /// Those that were read, as they came.
     pub(crate) entries: Vec<Value>,
     /// What the records were read ahead of it.
-    ahead: Ahead,
+    bootstrap: ConfirmedBootstrap,
 }
 
-impl Reading {
+impl ModelBuilder {
     /// Goes on from there.
     pub(crate) fn from(read_model: ReadModel, position: Position) -> Self {
-        Self { read_model, position, entries: Vec::new(), ahead: Ahead::default() }
+        Self { read_model, position, entries: Vec::new(), bootstrap: ConfirmedBootstrap::default() }
     }
 
     /// Takes in entries, and tells each with memory after it; what was wrong with the one that ended it early, in words.
-    pub(crate) async fn take_in<C: ConnectionLike>(
+    pub(crate) async fn apply_entries<C: ConnectionLike>(
         &mut self,
-        journal: &mut Journal<'_, C>,
+        journal: &mut JournalSource<'_, C>,
         entries: Vec<Value>,
         mut each: impl FnMut(&Entry, &ReadModel),
     ) -> Result<Option<String>, Failure> {
         let keys = journal.keys;
         for value in entries {
             let entry = Entry::parse(&value);
-            let entry = entry.filter(|entry| self.ahead.take_in(&mut self.read_model, entry).is_some());
+            let entry =
+                entry.filter(|entry| self.bootstrap.apply_entry(&mut self.read_model, entry).is_some());
             let Some(entry) = entry else {
                 return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
             };
@@ -65,7 +66,7 @@ impl Reading {
                         snapshot.of_incarnation(journal.incarnation)?.into_read_model(keys)
                     }) {
                         Ok(mut read) => {
-                            carry_over(&self.read_model, &mut read);
+                            copy_confirmed_counts(&self.read_model, &mut read);
                             self.read_model = read;
                         }
                         Err(lost) if lost.ends_connection() => return Err(lost),
@@ -87,16 +88,16 @@ impl Reading {
     /// records that were read later than memory.
     pub(crate) async fn catch_up<C: ConnectionLike>(
         &mut self,
-        journal: &mut Journal<'_, C>,
+        journal: &mut JournalSource<'_, C>,
         mut each: impl FnMut(&Entry, &ReadModel),
     ) -> Result<Option<String>, Failure> {
-        while self.position.sequence < self.read_model.sequence.max(self.ahead.until()) {
+        while self.position.sequence < self.read_model.sequence.max(self.bootstrap.complete_from()) {
             let from = self.position.sequence;
             let entries = journal::after(journal.conn, journal.keys, from, ENTRIES_MAX).await?;
             if entries.is_empty() {
-                return Ok(Some(no_entry(journal.keys, from + 1).to_string()));
+                return Ok(Some(missing_entry(journal.keys, from + 1).to_string()));
             }
-            if let Some(why) = self.take_in(journal, entries, &mut each).await? {
+            if let Some(why) = self.apply_entries(journal, entries, &mut each).await? {
                 return Ok(Some(why));
             }
         }
@@ -104,13 +105,13 @@ impl Reading {
     }
 }
 
-pub(crate) fn no_entry(keys: &Keys, sequence: u64) -> Refusal {
+pub(crate) fn missing_entry(keys: &Keys, sequence: u64) -> Refusal {
     Refusal::Damaged(format!("{} has no entry {sequence}-0", keys.journal()))
 }
 
-/// Reads a sale whole. It stays as it was at that sequence until a follower takes it on.
+/// Reads a sale whole. It stays as it was at that sequence until a consumer takes it on.
 pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
-    let Whole { incarnation, read_model, buyers } = read_whole(conn, scripts, &Keys::of(id)).await?;
+    let LoadedSale { incarnation, read_model, buyers } = load_sale(conn, scripts, &Keys::of(id)).await?;
     let sequence = read_model.sequence;
     let sale = Sale::new(id, &incarnation, read_model, buyers);
     sale.advance_known_sequence(sequence);
@@ -119,7 +120,7 @@ pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -
 }
 
 /// What a sale is at one sequence.
-pub(crate) struct Whole {
+pub(crate) struct LoadedSale {
     pub(crate) incarnation: String,
     pub(crate) read_model: ReadModel,
     /// All its buyers until then; later ones may be among them.
@@ -127,22 +128,22 @@ pub(crate) struct Whole {
 }
 
 /// Reads a sale whole.
-pub(crate) async fn read_whole(
+pub(crate) async fn load_sale(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
     keys: &Keys,
-) -> Result<Whole, Failure> {
+) -> Result<LoadedSale, Failure> {
     let snapshot = snapshot::read(conn, scripts, keys, true).await?;
     let incarnation = snapshot.incarnation().to_owned();
     let mut read_model = snapshot.into_read_model(keys)?;
-    let (mut buyers, mut ahead) = (HashSet::new(), Ahead::default());
+    let (mut buyers, mut bootstrap) = (HashSet::new(), ConfirmedBootstrap::default());
     let mut cursor = 0_u64;
     loop {
         let (next, fields) = scan(conn, keys.records(), cursor).await?;
         for (buyer, record) in fields {
             // A scan may come by a field twice.
             if buyer_mark(&buyer).is_some_and(|buyer| buyers.insert(buyer)) {
-                ahead.count(&mut read_model, &buyer, &record);
+                bootstrap.count_record(&mut read_model, &buyer, &record);
             }
         }
         cursor = next;
@@ -151,13 +152,13 @@ pub(crate) async fn read_whole(
         }
     }
     let position = Position::at(read_model.sequence);
-    let mut reading = Reading { read_model, position, entries: Vec::new(), ahead };
-    let mut journal = Journal { conn, scripts, keys, incarnation: &incarnation };
+    let mut builder = ModelBuilder { read_model, position, entries: Vec::new(), bootstrap };
+    let mut journal = JournalSource { conn, scripts, keys, incarnation: &incarnation };
     let each = |entry: &Entry, _: &ReadModel| buyers.extend(entry.buyers().filter_map(buyer_mark));
-    if let Some(why) = reading.catch_up(&mut journal, each).await? {
+    if let Some(why) = builder.catch_up(&mut journal, each).await? {
         return Err(Refusal::Damaged(why).into());
     }
-    Ok(Whole { read_model: reading.read_model, buyers, incarnation })
+    Ok(LoadedSale { read_model: builder.read_model, buyers, incarnation })
 }
 
 /// Every entry says what is left after it, so that applying it is an assignment.

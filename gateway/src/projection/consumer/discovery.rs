@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::projection::follow::position::{Position, entry_at};
-use crate::projection::follow::reading::{Whole, no_entry, read_whole};
-use crate::projection::follow::{Follower, One, incarnation::incarnation_in};
+use crate::projection::consumer::model_builder::{LoadedSale, load_sale, missing_entry};
+use crate::projection::consumer::position::{Position, entry_at};
+use crate::projection::consumer::{JournalConsumer, SingleSale, incarnation::incarnation_in};
 use crate::projection::read_model::Sale;
 use crate::projection::tail;
 use crate::store::dial::run_id;
@@ -16,7 +16,7 @@ use crate::store::scripts::{Failure, Refusal};
 /// Before it tries again to read a sale that could not be read whole.
 const START_RETRY: Duration = Duration::from_secs(1);
 
-impl Follower<'_> {
+impl JournalConsumer<'_> {
     /// Starts to follow the sales that are new since the last time.
     pub(super) async fn find_sales(&mut self) -> Result<(), Failure> {
         let ids: Vec<String> = match self.one {
@@ -24,7 +24,7 @@ impl Follower<'_> {
                 let reply = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
                 list_of_texts("SMEMBERS", &reply)?
             }
-            Some(One { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
+            Some(SingleSale { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
         };
         // What could not be read and is not listed any more is no sale: it was purged, or never finished.
         self.refused.retain(|id, _| ids.contains(id));
@@ -65,8 +65,8 @@ impl Follower<'_> {
     /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
     async fn start(&mut self, id: &str) -> Result<Position, Failure> {
         let keys = Keys::of(id);
-        let Whole { incarnation, read_model, buyers } =
-            read_whole(&mut self.conn, self.scripts, &keys).await?;
+        let LoadedSale { incarnation, read_model, buyers } =
+            load_sale(&mut self.conn, self.scripts, &keys).await?;
         let sequence = read_model.sequence;
         if let Some(sale) = self.sales.get(id) {
             sale.note_incarnation(&incarnation);
@@ -88,7 +88,7 @@ impl Follower<'_> {
             }
         }
         let position = entry_at(&mut self.conn, &keys, sequence).await?;
-        let position = position.ok_or_else(|| no_entry(&keys, sequence))?;
+        let position = position.ok_or_else(|| missing_entry(&keys, sequence))?;
         let (tail, entries) = tail::read(&mut self.conn, &keys, sequence).await?;
         // Its keys were read one after the other: of one sale, if it is the same at the end.
         let at_last = incarnation_in(&mut self.conn, &keys).await?;

@@ -2,22 +2,22 @@
 
 use redis::aio::ConnectionLike;
 
-use crate::projection::follow::Follower;
+use crate::projection::consumer::JournalConsumer;
 use crate::projection::read_model::INCARNATION;
 use crate::store::keys::Keys;
 use crate::store::scripts::Failure;
 
-impl Follower<'_> {
+impl JournalConsumer<'_> {
     /// Compares the incarnation that the ledger has of a sale with the one that is followed. Without one the sale is gone, which
     /// the next tick judges, or of an earlier format, which the next tick ends.
     pub(crate) fn compare_incarnation(&mut self, id: &str, found: Option<String>) {
         let (Some(sale), Some(found)) = (self.sales.get(id), found) else { return };
         if found == sale.incarnation() {
-            self.seen.insert(id.to_owned());
+            self.verified.insert(id.to_owned());
             return;
         }
         sale.note_incarnation(&found);
-        self.is_stuck(
+        self.mark_stuck(
             id,
             format!(
                 "the ledger went back to an earlier incarnation of the sale, {found}: acknowledged changes may be gone"
