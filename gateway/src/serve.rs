@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use crate::admit::limits::Limits;
 use crate::api::worker::{self, Shared};
 use crate::config::ServeConfig;
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::http::connection_caps::ConnectionCaps;
 use crate::http::drain::{Drain, Phase};
 use crate::http::server::{self, Door};
@@ -107,7 +107,7 @@ impl Gateway {
             service_addresses: config.service_addresses.clone(),
             rates: Arc::new(Limits::new(config.rates)),
             metrics: Arc::new(Metrics::default()),
-            hearsay: Arc::new(Hearsay::new(addresses.public.to_string())),
+            membership: Arc::new(Membership::new(addresses.public.to_string())),
         };
         let checks = SelfChecks { leeway_s: config.auth.leeway_s, ..SelfChecks::default() };
         let (readiness, checks) = (Arc::default(), Arc::new(checks));
@@ -125,7 +125,7 @@ impl Gateway {
             let mut signals = Signals::listen().map_err(outside)?;
             ready(self.addresses);
             let drain = (self.config.drain_delay, self.config.drain_deadline);
-            let membership = self.shared.hearsay.clone();
+            let membership = self.shared.membership.clone();
             let ops = self.start_ops(&signals)?;
             signals.end().await;
             Self::drain(&ops, &phase, &membership, drain, workers).await;
@@ -139,7 +139,7 @@ impl Gateway {
     async fn drain(
         ops: &OpsListener,
         phase: &watch::Sender<Phase>,
-        membership: &Hearsay,
+        membership: &Membership,
         (delay, deadline): (Duration, Duration),
         mut workers: mpsc::Receiver<()>,
     ) {
@@ -157,19 +157,19 @@ impl Gateway {
 
     /// Starts the thread of the ledger.
     fn start_ledger(&self) -> Result<(), ServeError> {
-        let Shared { metrics, sales, hearsay, .. } = &self.shared;
+        let Shared { metrics, sales, membership, .. } = &self.shared;
         let reporter = Reporter::new(report::Sources {
             metrics: metrics.clone(),
             sales: sales.clone(),
             readiness: self.readiness.clone(),
-            hearsay: hearsay.clone(),
+            membership: membership.clone(),
             checks: self.checks.clone(),
         });
         let redis = &self.config.redis;
         let healer = Healer {
             pool: redis.pool(POOL),
             scripts: self.shared.scripts.clone(),
-            hearsay: hearsay.clone(),
+            membership: membership.clone(),
             told_survives: redis.told_survives(),
         };
         let (shared, clock) = (self.shared.clone(), self.checks.clock.clone());
@@ -193,7 +193,7 @@ impl Gateway {
     /// Starts the ops listener on this thread, and what goes on beside it.
     fn start_ops(self, signals: &Signals) -> Result<OpsListener, ServeError> {
         let Self { config, files, ports, shared, readiness, checks, .. } = self;
-        let Shared { sales, metrics, hearsay, scripts, .. } = shared;
+        let Shared { sales, metrics, membership, scripts, .. } = shared;
         files.watch(&checks.files, signals);
         let pool = config.redis.pool(POOL);
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
@@ -204,7 +204,7 @@ impl Gateway {
             scripts_loaded: scripts_loaded.clone(),
             caught_up: shared.caught_up,
             draining: draining.clone(),
-            hearsay: hearsay.clone(),
+            membership: membership.clone(),
             durability: Durable::new(config.redis.durability()),
             metrics: metrics.clone(),
             sales: sales.clone(),
@@ -218,7 +218,7 @@ impl Gateway {
             tls: [files.tls, files.ops_tls.clone()],
             keys: files.keys,
             readiness: readiness.clone(),
-            hearsay: hearsay.clone(),
+            membership: membership.clone(),
             checks: checks.clone(),
         });
         tokio::task::spawn_local(background::load_scripts(pool, scripts, scripts_loaded));
@@ -229,7 +229,7 @@ impl Gateway {
         let live = Live::start(live::Sources {
             sales: sales.clone(),
             metrics: metrics.clone(),
-            hearsay,
+            membership,
             readiness,
             checks,
         });

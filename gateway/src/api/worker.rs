@@ -16,7 +16,7 @@ use crate::admit::limits::{Exceeded, Limits};
 use crate::api::route;
 use crate::api::sales::Pages;
 use crate::domain::decision::Shed;
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::http::cors::Cors;
 use crate::http::drain::Drain;
 use crate::http::peer::{Networks, Peer};
@@ -70,7 +70,7 @@ pub struct Shared {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// As whom it takes part in the fleet.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
 }
 
 /// Limits of the requests of one worker.
@@ -105,8 +105,8 @@ pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std
     runtime::run(async move {
         let uses = shared.metrics.redis(User::Lane);
         // Nothing is acknowledged before peers would wait for this gateway in a recovery.
-        let membership = shared.hearsay.clone();
-        let joined = async move { membership.joined().await };
+        let membership = shared.membership.clone();
+        let joined = async move { membership.wait_until_joined().await };
         let lanes = Lanes::open_after(joined, shared.redis.clone(), shared.scripts.clone(), uses);
         let (limits, door) = (shared.connections, shared.door.clone());
         let worker = Rc::new(Worker {
@@ -172,7 +172,7 @@ impl Worker {
     /// Whether every sale is read and its Redis can be asked.
     fn can_decide(&self) -> bool {
         let can_ask = |sale: &Arc<Sale>| self.lane(sale).live().is_some();
-        let is_up = self.shared.hearsay.has_joined() && self.shared.caught_up.age().is_some();
+        let is_up = self.shared.membership.has_joined() && self.shared.caught_up.age().is_some();
         is_up && self.sales().all().iter().all(can_ask)
     }
 

@@ -14,7 +14,7 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
 use crate::domain::decision::Shed;
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::fleet::report::versions;
 use crate::http::tls::Tls;
 use crate::identify::Keys;
@@ -48,7 +48,7 @@ pub struct Sources {
     /// Whether this gateway is ready.
     pub readiness: Arc<Readiness>,
     /// What it has heard of the fleet.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// Its files and its clock.
     pub checks: Arc<SelfChecks>,
 }
@@ -251,7 +251,7 @@ impl Sources {
             let missing = log::missing_lines();
             list::LOG_MISSING_FOR.iter().zip(missing).try_for_each(|(why, n)| family.count(&[why], n))
         })?;
-        let heard = self.hearsay.latest();
+        let heard = self.membership.latest();
         let of = |count: fn(&BTreeMap<String, String>) -> usize| {
             heard.as_ref().map_or(0, |heard| count(&heard.live))
         };

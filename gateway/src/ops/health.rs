@@ -8,7 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use redis::aio::ConnectionLike;
 
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::Sales;
 use crate::store::durability::{Durability, Setting};
@@ -34,7 +34,7 @@ pub struct Health {
     /// Whether we are on the way out.
     pub draining: Arc<AtomicBool>,
     /// Whether the fleet has received that this gateway is a member.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// Whether Redis keeps what an acknowledgement promises.
     pub durability: Durable,
     /// How this gateway's batch connections and its journal consumer fare.
@@ -123,7 +123,7 @@ impl Health {
             reasons.push("the scripts are not loaded".to_owned());
         }
         reasons.extend(self.connections());
-        if !self.hearsay.has_joined() {
+        if !self.membership.has_joined() {
             let text = "this gateway waits until all others have received that it is a member".to_owned();
             reasons.push(because(text, self.reason_of(User::Fleet)));
         }

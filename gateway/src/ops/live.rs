@@ -28,7 +28,7 @@ use crate::domain::policy::{Rate, rate_text};
 use crate::domain::problem;
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::alarm::Alarm;
-use crate::fleet::hearsay::{Heard, Hearsay};
+use crate::fleet::membership::{Heartbeat, Membership};
 use crate::http::respond::{self, Answer, Refused};
 use crate::ops::alarms::{self, Recents};
 use crate::ops::health::Readiness;
@@ -55,7 +55,7 @@ pub struct Sources {
     /// What it has counted, and found in audits.
     pub metrics: Arc<Metrics>,
     /// What it has heard of the fleet.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
     /// Its files and its clock.
@@ -155,7 +155,7 @@ impl Live {
             let now = Instant::now();
             let mut collector = self.collector.borrow_mut();
             let Collector { fleet, recents, views } = &mut *collector;
-            fleet.take_in(self.sources.hearsay.latest().as_deref(), now);
+            fleet.update(self.sources.membership.latest().as_deref(), now);
             recents.note(&self.sources.metrics.answers());
             let sales = self.sources.sales.all();
             // One that was purged is shown no more, and its watchers are let go.
@@ -206,10 +206,10 @@ impl View {
                 let audited = audited(look.sale());
                 look.now(audited, now)
             }),
-            limits: limits_set(sources.hearsay.latest().as_deref()),
+            limits: limits_set(sources.membership.latest().as_deref()),
             taps: fleet.taps(now),
             latency: fleet.latency(),
-            gateways: fleet.list(sources.hearsay.id(), now),
+            gateways: fleet.list(sources.membership.id(), now),
             alarms: all_alarms(
                 alarms::of_gateway(
                     sources.checks.alarms(now),
@@ -219,8 +219,8 @@ impl View {
                     recents.counts(),
                     now,
                 ),
-                fleet.alarms(sources.hearsay.id(), now),
-                sources.hearsay.listen(),
+                fleet.alarms(sources.membership.id(), now),
+                sources.membership.listen(),
             ),
         };
         self.history.push(time, &line, self.look.as_ref().map_or(0, Look::models));
@@ -229,9 +229,9 @@ impl View {
 }
 
 /// The rates that ops have set for all gateways, as they were heard last.
-fn limits_set(heard: Option<&Heard>) -> Vec<LimitNow> {
+fn limits_set(heartbeat: Option<&Heartbeat>) -> Vec<LimitNow> {
     let limit = |(policy, rate): (&&'static str, &Option<Rate>)| LimitNow { policy, rate: rate_text(*rate) };
-    heard.map(|heard| heard.limits.iter().map(limit).collect()).unwrap_or_default()
+    heartbeat.map(|heartbeat| heartbeat.limits.iter().map(limit).collect()).unwrap_or_default()
 }
 
 fn name_of(sale: &Sale) -> SaleName {

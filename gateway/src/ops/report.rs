@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::fleet::report::{GatewayReport, Totals};
 use crate::ops::alarms::{self, Recents};
 use crate::ops::health::Readiness;
@@ -29,7 +29,7 @@ pub struct Sources {
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
     /// As whom it takes part in the fleet.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// Its files and its clock.
     pub checks: Arc<SelfChecks>,
 }
@@ -44,7 +44,7 @@ impl Reporter {
 
     /// What happened since the last report, as JSON.
     pub fn report(&mut self) -> String {
-        let Sources { metrics, sales, readiness, hearsay, checks } = &self.sources;
+        let Sources { metrics, sales, readiness, membership, checks } = &self.sources;
         let now = Instant::now();
         let answers = metrics.answers();
         let new = answers.since(&self.told);
@@ -54,12 +54,12 @@ impl Reporter {
         self.beats += 1;
         let count = |(route, outcome, count): (&str, &str, u64)| (format!("{route} {outcome}"), count);
         let report = GatewayReport {
-            listen: hearsay.listen().to_owned(),
+            listen: membership.listen().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             beats: self.beats,
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            ready: reasons.is_empty() && !hearsay.is_leaving(),
-            draining: hearsay.is_leaving(),
+            ready: reasons.is_empty() && !membership.is_leaving(),
+            draining: membership.is_leaving(),
             alarms: alarms::of_gateway(
                 checks.alarms(now),
                 sales,
@@ -93,10 +93,11 @@ mod tests {
     fn a_report_has_what_happened_since_the_one_before() {
         let metrics = Arc::new(Metrics::default());
         let worker = metrics.of_worker();
-        let (readiness, hearsay) = (Arc::new(Readiness::default()), Arc::new(Hearsay::new("here".into())));
+        let (readiness, membership) =
+            (Arc::new(Readiness::default()), Arc::new(Membership::new("here".into())));
         readiness.set(Vec::new());
         let (sales, checks) = (Arc::default(), Arc::default());
-        let sources = Sources { metrics: metrics.clone(), sales, readiness, hearsay, checks };
+        let sources = Sources { metrics: metrics.clone(), sales, readiness, membership, checks };
         let mut reporter = Reporter::new(sources);
         let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
         let answer = |outcome, us| {

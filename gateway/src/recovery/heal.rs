@@ -17,7 +17,7 @@ use testimony::{ALL, Judgement, Testimonies, Testimony};
 
 use crate::domain::decision::Header;
 use crate::fleet::GONE;
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::manage::admin::By;
 use crate::manage::audit;
 use crate::projection::acknowledged::{Acknowledged, Clocks};
@@ -46,7 +46,7 @@ pub struct Healer {
     /// Those of the sale.
     pub scripts: Arc<Scripts>,
     /// Who lives.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// What a gateway has told is in Redis whatever happens to it, so that one that is gone need not be asked.
     pub told_survives: bool,
 }
@@ -76,10 +76,16 @@ impl Fence {
     }
 
     /// The same as before if it still is, or a new one.
-    pub(crate) fn of(before: Option<Self>, old: &str, new: &str, sale: &Sale, hearsay: &Hearsay) -> Self {
+    pub(crate) fn of(
+        before: Option<Self>,
+        old: &str,
+        new: &str,
+        sale: &Sale,
+        membership: &Membership,
+    ) -> Self {
         before.filter(|fence| fence.old == old.trim_start_matches('!') && fence.new == new).unwrap_or_else(
             || {
-                let heard = sale.sweep_status().last_success().map(|at| hearsay.lived_at(at));
+                let heard = sale.sweep_status().last_success().map(|at| membership.live_peers_at(at));
                 Self::new(old, new, heard.unwrap_or_default())
             },
         )
@@ -117,7 +123,7 @@ impl Healer {
             }
         }
         let all = gathered(&mut conn, &sale.keys, true).await.map_err(broken)?;
-        if !all.has(self.hearsay.id()) {
+        if !all.has(self.membership.id()) {
             fence.said = None;
             return Err("what the gateways know has been removed from Redis: they say it once more".into());
         }
@@ -184,7 +190,7 @@ impl Healer {
             .iter()
             .map(|(at, entry)| (format!("r:{at}"), Missing::read(entry).map(json).unwrap_or_default()));
         let told = told.iter().map(|one| {
-            let field = format!("t:{}:{}", one.sequence, self.hearsay.id());
+            let field = format!("t:{}:{}", one.sequence, self.membership.id());
             (field, Missing::told(one).map(json).unwrap_or_default())
         });
         let testimony = Testimony {
@@ -197,7 +203,7 @@ impl Healer {
         let testimony = serde_json::to_string(&testimony).unwrap_or_default();
         let mut call = Vec::new();
         // Itself comes last: from then on nobody waits for it.
-        for (field, value) in read.chain(told).chain([(format!("g:{}", self.hearsay.id()), testimony)]) {
+        for (field, value) in read.chain(told).chain([(format!("g:{}", self.membership.id()), testimony)]) {
             let is_last = field.starts_with('g');
             call.extend([field, value]);
             if is_last || call.iter().map(String::len).sum::<usize>() > CHUNK {

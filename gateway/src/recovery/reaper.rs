@@ -181,7 +181,7 @@ async fn take_note<D: Dial>(
             if *old != *live.run_id =>
         {
             let before = fence.take();
-            let fence = fence.insert(Fence::of(before, &old, &live.run_id, sale, &healer.hearsay));
+            let fence = fence.insert(Fence::of(before, &old, &live.run_id, sale, &healer.membership));
             if let Err(reason) = healer.heal(lane, live, sale, fence).await {
                 sale.set_fault(Some(reason));
                 tokio::time::sleep(HEAL_RETRY.mul_f32(fastrand::f32())).await;

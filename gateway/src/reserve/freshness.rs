@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::refusals::REFUSAL_WAIT_MAX;
 use crate::store::dial::Dial;
@@ -38,7 +38,7 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Makes the rounds of all sales for as long as the process lives. Each sale has a loop of its own, so that one whose Redis does
 /// not answer delays no other.
-pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet: Arc<Hearsay>) {
+pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet: Arc<Membership>) {
     let pace = Rc::new(Pace { fleet, busy: Cell::new(0) });
     let mut loops: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
     loop {
@@ -128,14 +128,14 @@ async fn sequence<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) ->
 
 /// How often rounds are made.
 struct Pace {
-    fleet: Arc<Hearsay>,
+    fleet: Arc<Membership>,
     /// Sales that requests wait for.
     busy: Cell<u32>,
 }
 
 impl Pace {
     fn interval(&self) -> Duration {
-        let gateways = self.fleet.latest().map_or(1, |heard| heard.live.len());
+        let gateways = self.fleet.latest().map_or(1, |heartbeat| heartbeat.live.len());
         interval(u32::try_from(gateways).unwrap_or(u32::MAX), self.busy.get())
     }
 

@@ -60,16 +60,16 @@ pub(super) fn keep_ledger(
         let metrics = shared.metrics;
         tokio::task::spawn_local(shared.redis.clone().keep_map());
         let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
-        let hearsay = healer.hearsay.clone();
+        let membership = healer.membership.clone();
         let rounds = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
-        tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), hearsay.clone()));
+        tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), membership.clone()));
         tokio::task::spawn_local(reap(lanes, healer, shared.sales.clone()));
         let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
-        tokio::task::spawn_local(fleet::take_part(
+        tokio::task::spawn_local(fleet::run_heartbeats(
             shared.redis.clone(),
             shared.rates,
             fleet_use,
-            hearsay,
+            membership,
             clock,
             move || reporter.report(),
         ));

@@ -14,7 +14,7 @@ use crate::replaced::applied;
 use futures_util::future::join;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
-use gateway::fleet::hearsay::Hearsay;
+use gateway::fleet::membership::Membership;
 use gateway::manage::admin::OperatorAction;
 use gateway::recovery::heal::{Fence, Healer};
 use gateway::reserve::changes::{self, Amendment, By, Change};
@@ -127,13 +127,13 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
         let healer = Healer {
             pool: new.pool.clone(),
             scripts: new.scripts.clone(),
-            hearsay: Arc::new(Hearsay::new("here".into())),
+            membership: Arc::new(Membership::new("here".into())),
             told_survives: false,
         };
         let (lane, live) = (new.lanes[0].clone(), new.lanes[0].live().unwrap());
         let was = gate.lane.live().unwrap().run_id;
         let heal = async |with: &[&str]| {
-            let here = [healer.hearsay.id()];
+            let here = [healer.membership.id()];
             let lived = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
             let mut fence = Fence::new(&was, &live.run_id, lived.collect::<BTreeMap<_, _>>());
             healer.heal(&lane, &live, &gate.sale, &mut fence).await

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sale::Clocks;
 use super::world::{Gate, Ledger};
-use gateway::fleet::hearsay::Hearsay;
+use gateway::fleet::membership::Membership;
 use gateway::recovery::heal::{Fence, Healer};
 use gateway::store::keys::Keys;
 
@@ -28,7 +28,7 @@ impl Past {
         let healer = |n| Healer {
             pool: ledger.pool.clone(),
             scripts: ledger.scripts.clone(),
-            hearsay: Arc::new(Hearsay::new(format!("gateway-{n}"))),
+            membership: Arc::new(Membership::new(format!("gateway-{n}"))),
             told_survives: false,
         };
         Self { moments: Vec::new(), healers: (0..gateways).map(healer).collect(), crashes: 0 }
@@ -68,8 +68,11 @@ impl Past {
 
     /// Each gateway in turn, until all is whole: the first ones wait for what the others say.
     async fn heal(&self, ledger: &Ledger, gates: &[Gate], old: &str) {
-        let heard: BTreeMap<String, String> =
-            self.healers.iter().map(|healer| (healer.hearsay.id().to_owned(), "here".to_owned())).collect();
+        let heard: BTreeMap<String, String> = self
+            .healers
+            .iter()
+            .map(|healer| (healer.membership.id().to_owned(), "here".to_owned()))
+            .collect();
         let mut why = Vec::new();
         for (gate, healer) in gates.iter().zip(&self.healers) {
             let live = gate.lane.live().unwrap();

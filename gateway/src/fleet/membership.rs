@@ -21,7 +21,7 @@ const JOIN_MAX: Duration = Duration::from_secs(3);
 
 /// Who lives, as Redis told it.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct Heartbeat {
     /// When it was told.
     pub at: Instant,
     /// The reports of all that live, this gateway among them, by id.
@@ -32,17 +32,17 @@ pub struct Heard {
 
 /// This gateway in the fleet.
 #[derive(Debug)]
-pub struct Hearsay {
+pub struct Membership {
     id: String,
     listen: String,
-    latest: ArcSwapOption<Heard>,
+    latest: ArcSwapOption<Heartbeat>,
     is_leaving: AtomicBool,
-    at_once: Notify,
-    said: watch::Sender<bool>,
+    wake: Notify,
+    leave_sent: watch::Sender<bool>,
     joining: Mutex<Option<Joining>>,
     joined: watch::Sender<bool>,
     /// By id; not of one that has ended as it was told to.
-    heard_of: Mutex<BTreeMap<String, HeardOf>>,
+    known_peers: Mutex<BTreeMap<String, KnownPeer>>,
 }
 
 /// Peers that may not have received this gateway's membership yet.
@@ -55,7 +55,7 @@ struct Joining {
 
 /// A gateway that was heard of.
 #[derive(Debug)]
-struct HeardOf {
+struct KnownPeer {
     /// When last.
     at: Instant,
     listen: String,
@@ -63,7 +63,7 @@ struct HeardOf {
     beats: u64,
 }
 
-impl Hearsay {
+impl Membership {
     /// A gateway that listens here for apps; its id is made up.
     #[must_use]
     pub fn new(listen: String) -> Self {
@@ -72,11 +72,11 @@ impl Hearsay {
             listen,
             latest: ArcSwapOption::empty(),
             is_leaving: AtomicBool::new(false),
-            at_once: Notify::new(),
-            said: watch::Sender::new(false),
+            wake: Notify::new(),
+            leave_sent: watch::Sender::new(false),
             joining: Mutex::default(),
             joined: watch::Sender::new(false),
-            heard_of: Mutex::default(),
+            known_peers: Mutex::default(),
         }
     }
 
@@ -94,7 +94,7 @@ impl Hearsay {
 
     /// What was heard last.
     #[must_use]
-    pub fn latest(&self) -> Option<Arc<Heard>> {
+    pub fn latest(&self) -> Option<Arc<Heartbeat>> {
         self.latest.load_full()
     }
 
@@ -112,41 +112,43 @@ impl Hearsay {
     }
 
     /// Waits until [`Self::has_joined`].
-    pub async fn joined(&self) {
+    pub async fn wait_until_joined(&self) {
         let _ = self.joined.subscribe().wait_for(|joined| *joined).await;
     }
 
     /// Tells the fleet that this gateway leaves, so that nobody takes it for one that has crashed. Not longer than this.
     pub async fn leave(&self, patience: Duration) {
         self.is_leaving.store(true, Relaxed);
-        self.at_once.notify_one();
+        self.wake.notify_one();
         // Without Redis nobody can be told.
-        let _ = tokio::time::timeout(patience, self.said.subscribe().wait_for(|said| *said)).await;
+        let _ =
+            tokio::time::timeout(patience, self.leave_sent.subscribe().wait_for(|leave_sent| *leave_sent))
+                .await;
     }
 
     /// Notes who lives and what ops have set, as was told after a report that was made while it was leaving, or not yet.
-    pub(crate) fn heard(
+    pub(crate) fn note_heartbeat(
         &self,
         live: BTreeMap<String, String>,
         limits: BTreeMap<&'static str, Option<Rate>>,
         was_leaving: bool,
     ) {
-        self.remember(&live);
-        self.join(&live);
-        self.latest.store(Some(Arc::new(Heard { at: Instant::now(), live, limits })));
+        self.remember_peers(&live);
+        self.update_joining(&live);
+        self.latest.store(Some(Arc::new(Heartbeat { at: Instant::now(), live, limits })));
         if was_leaving {
-            self.said.send_replace(true);
+            self.leave_sent.send_replace(true);
         }
     }
 
     /// A peer writes its heartbeat and reads the members in one call. Its first one after this gateway's has read this
     /// gateway; when its second one is there, it has taken that in. One that drains is not waited for.
-    fn join(&self, live: &BTreeMap<String, String>) {
+    fn update_joining(&self, live: &BTreeMap<String, String>) {
         if self.has_joined() {
             return;
         }
         let beats = |id: &String| {
-            let report = live.get(id).map(|text| report(text)).filter(|report| !report.draining);
+            let report = live.get(id).map(|text| parse_report(text)).filter(|report| !report.draining);
             report.map(|report| report.beats)
         };
         let mut joining = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,40 +163,41 @@ impl Hearsay {
         }
     }
 
-    fn remember(&self, live: &BTreeMap<String, String>) {
+    fn remember_peers(&self, live: &BTreeMap<String, String>) {
         let now = Instant::now();
-        let mut heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known_peers = self.known_peers.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, text) in live {
-            let report = report(text);
+            let report = parse_report(text);
             // It is listed for some seconds after its last word.
             let has_ended =
-                report.draining && heard_of.get(id).is_some_and(|known| known.beats == report.beats);
+                report.draining && known_peers.get(id).is_some_and(|known| known.beats == report.beats);
             if has_ended {
-                heard_of.remove(id);
+                known_peers.remove(id);
             } else {
-                heard_of.insert(id.clone(), HeardOf { at: now, listen: report.listen, beats: report.beats });
+                known_peers
+                    .insert(id.clone(), KnownPeer { at: now, listen: report.listen, beats: report.beats });
             }
         }
-        heard_of.retain(|_, known| now.saturating_duration_since(known.at) < REMEMBERED);
+        known_peers.retain(|_, known| now.saturating_duration_since(known.at) < REMEMBERED);
     }
 
     /// The gateways that lived then, as far as was heard here: their ids, and where they listen. Redis itself may have
     /// forgotten them when it comes back. Where nothing has been heard since, those that lived when something was.
-    pub(crate) fn lived_at(&self, then: Instant) -> BTreeMap<String, String> {
-        let heard_of = self.heard_of.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(latest) = heard_of.values().map(|known| known.at).max() else { return BTreeMap::new() };
-        let lived = heard_of.iter().filter(|(_, known)| known.at + GONE >= then.min(latest));
+    pub(crate) fn live_peers_at(&self, then: Instant) -> BTreeMap<String, String> {
+        let known_peers = self.known_peers.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(latest) = known_peers.values().map(|known| known.at).max() else { return BTreeMap::new() };
+        let lived = known_peers.iter().filter(|(_, known)| known.at + GONE >= then.min(latest));
         lived.map(|(id, known)| (id.clone(), known.listen.clone())).collect()
     }
 
     /// Waits until the next report is due: sooner as long as this gateway has not joined.
-    pub(crate) async fn next(&self, beat: Duration) {
+    pub(crate) async fn wait_for_next_beat(&self, beat: Duration) {
         let beat = if self.has_joined() { beat } else { beat / 10 };
-        let _ = tokio::time::timeout(beat, self.at_once.notified()).await;
+        let _ = tokio::time::timeout(beat, self.wake.notified()).await;
     }
 }
 
-fn report(text: &str) -> GatewayReport {
+fn parse_report(text: &str) -> GatewayReport {
     serde_json::from_str(text).unwrap_or_default()
 }
 
@@ -204,12 +207,12 @@ mod tests {
 
     #[test]
     fn a_gateway_has_joined_once_every_peer_has_had_two_heartbeats_or_is_gone() {
-        let fleet = Hearsay::new("here".into());
+        let fleet = Membership::new("here".into());
         let heard = |peers: &[(&str, u64)]| {
             let own = (fleet.id.clone(), r#"{"beats": 1}"#.to_owned());
             let peers =
                 peers.iter().map(|(id, beats)| ((*id).to_owned(), format!(r#"{{"beats": {beats}}}"#)));
-            fleet.heard(peers.chain([own]).collect(), BTreeMap::new(), false);
+            fleet.note_heartbeat(peers.chain([own]).collect(), BTreeMap::new(), false);
             fleet.has_joined()
         };
         assert!(!heard(&[("a", 7), ("b", 90)]));
@@ -219,28 +222,28 @@ mod tests {
         assert!(heard(&[("a", 9), ("c", 1)]));
         assert!(heard(&[("a", 9), ("d", 1)]));
 
-        let after_one_that_drains = Hearsay::new("here".into());
+        let after_one_that_drains = Membership::new("here".into());
         let ended = ("old".to_owned(), r#"{"beats": 5, "draining": true}"#.to_owned());
-        after_one_that_drains.heard([ended].into(), BTreeMap::new(), false);
+        after_one_that_drains.note_heartbeat([ended].into(), BTreeMap::new(), false);
         assert!(after_one_that_drains.has_joined());
 
-        let alone = Hearsay::new("here".into());
+        let alone = Membership::new("here".into());
         assert!(!alone.has_joined());
-        alone.heard([(alone.id.clone(), "{}".to_owned())].into(), BTreeMap::new(), false);
+        alone.note_heartbeat([(alone.id.clone(), "{}".to_owned())].into(), BTreeMap::new(), false);
         assert!(alone.has_joined());
     }
 
     #[tokio::test]
     async fn who_leaves_is_asked_at_once_and_waits_until_it_was_said() {
-        let fleet = Arc::new(Hearsay::new("here".into()));
+        let fleet = Arc::new(Membership::new("here".into()));
         let forever = Duration::from_secs(3_600);
         let (leaving, beating) = (fleet.clone(), fleet.clone());
         let says = async move {
-            beating.next(forever).await;
+            beating.wait_for_next_beat(forever).await;
             assert!(beating.is_leaving());
-            beating.heard(BTreeMap::new(), BTreeMap::new(), false);
-            assert!(!*beating.said.borrow());
-            beating.heard([("a".to_owned(), "{}".to_owned())].into(), BTreeMap::new(), true);
+            beating.note_heartbeat(BTreeMap::new(), BTreeMap::new(), false);
+            assert!(!*beating.leave_sent.borrow());
+            beating.note_heartbeat([("a".to_owned(), "{}".to_owned())].into(), BTreeMap::new(), true);
         };
         tokio::join!(leaving.leave(forever), says);
         assert_eq!(fleet.latest().map(|heard| heard.live.len()), Some(1));
