@@ -30,7 +30,7 @@ use crate::ops::report::{self, Reporter};
 use crate::ops::self_checks::SelfChecks;
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::Sales;
-use crate::recovery::heal::Healer;
+use crate::recovery::failover::Recovery;
 use crate::runtime;
 use crate::store::scripts::Scripts;
 use crate::telemetry::metrics::Metrics;
@@ -166,14 +166,14 @@ impl Gateway {
             checks: self.checks.clone(),
         });
         let redis = &self.config.redis;
-        let healer = Healer {
+        let recovery = Recovery {
             pool: redis.pool(POOL),
             scripts: self.shared.scripts.clone(),
             membership: membership.clone(),
-            told_survives: redis.told_survives(),
+            acknowledged_survives: redis.acknowledged_survives(),
         };
         let (shared, clock) = (self.shared.clone(), self.checks.clock.clone());
-        thread("ledger", move || background::keep_ledger(shared, healer, clock, reporter))
+        thread("ledger", move || background::keep_ledger(shared, recovery, clock, reporter))
     }
 
     /// Starts a thread for each worker; the answer yields once all have ended.

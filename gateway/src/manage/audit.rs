@@ -171,7 +171,7 @@ async fn read_journal(
 }
 
 fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut Numbers, problems: &mut Problems) {
-    // What it was can have been winners, of whom nobody was told; or of a batch only some were (see `recovery/heal/missing.rs`).
+    // What it was can have been winners, of whom nobody was told; or of a batch only some were (see `recovery/missing.rs`).
     let is_in_part = entry.kind == "reserve" && entry.fields.contains_key("data");
     numbers.may_jump |= entry.kind == "lost" || is_in_part;
     for (item, total) in entry.totals() {

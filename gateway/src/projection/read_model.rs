@@ -335,7 +335,7 @@ impl Sale {
         self.clock.store(Some(Arc::new(Clock { time: header.time, at: Instant::now(), error_ms })));
     }
 
-    /// How the reaper of this process gets on.
+    /// How the sweeper of this process gets on.
     #[must_use]
     pub fn sweep_status(&self) -> &SweepStatus {
         &self.sweep_status

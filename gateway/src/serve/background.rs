@@ -15,8 +15,8 @@ use crate::ops::health::{Health, Readiness};
 use crate::ops::report::Reporter;
 use crate::projection::consumer::consume;
 use crate::projection::read_model::Sales;
-use crate::recovery::heal::Healer;
-use crate::recovery::reaper::reap;
+use crate::recovery::failover::Recovery;
+use crate::recovery::sweeper::sweep_all;
 use crate::reserve::freshness::make_rounds;
 use crate::runtime;
 use crate::serve::ServeError;
@@ -49,10 +49,10 @@ pub(super) fn thread(
         .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
 }
 
-/// The consumer, the reaper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
+/// The consumer, the sweeper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
 pub(super) fn keep_ledger(
     shared: Shared,
-    healer: Healer,
+    recovery: Recovery,
     clock: Arc<ClockOffset>,
     mut reporter: Reporter,
 ) -> io::Result<()> {
@@ -60,10 +60,10 @@ pub(super) fn keep_ledger(
         let metrics = shared.metrics;
         tokio::task::spawn_local(shared.redis.clone().keep_map());
         let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
-        let membership = healer.membership.clone();
+        let membership = recovery.membership.clone();
         let rounds = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
         tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), membership.clone()));
-        tokio::task::spawn_local(reap(lanes, healer, shared.sales.clone()));
+        tokio::task::spawn_local(sweep_all(lanes, recovery, shared.sales.clone()));
         let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
         tokio::task::spawn_local(fleet::run_heartbeats(
             shared.redis.clone(),

@@ -247,7 +247,7 @@ impl Redis {
 
     /// Whether what a gateway has told is in the ledger, whatever became of the gateway.
     #[must_use]
-    pub fn told_survives(&self) -> bool {
+    pub fn acknowledged_survives(&self) -> bool {
         self.durability.survives(self.is_fixed())
     }
 

@@ -98,7 +98,7 @@ label! {
     User:
     /// The workers' lanes: taps and changes.
     Lane "lane",
-    /// The reaper's lane.
+    /// The sweeper's lane.
     Ledger "ledger",
     /// The rounds, which find as of when the read model is complete.
     Rounds "rounds",

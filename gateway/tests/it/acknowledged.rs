@@ -16,7 +16,7 @@ use gateway::domain::decision::Decision;
 use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
 use gateway::fleet::membership::Membership;
 use gateway::manage::admin::OperatorAction;
-use gateway::recovery::heal::{Fence, Healer};
+use gateway::recovery::failover::{Fence, Recovery};
 use gateway::reserve::changes::{self, Amendment, By, Change};
 
 /// Whoever learns the sequence of a batch, and then asks the read model for a refusal, must find its winners there.
@@ -124,19 +124,19 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
         }
         let known = gate.sale.known_sequence();
 
-        let healer = Healer {
+        let recovery = Recovery {
             pool: new.pool.clone(),
             scripts: new.scripts.clone(),
             membership: Arc::new(Membership::new("here".into())),
-            told_survives: false,
+            acknowledged_survives: false,
         };
         let (lane, live) = (new.lanes[0].clone(), new.lanes[0].live().unwrap());
         let was = gate.lane.live().unwrap().run_id;
         let heal = async |with: &[&str]| {
-            let here = [healer.membership.id()];
+            let here = [recovery.membership.id()];
             let lived = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
             let mut fence = Fence::new(&was, &live.run_id, lived.collect::<BTreeMap<_, _>>());
-            healer.heal(&lane, &live, &gate.sale, &mut fence).await
+            recovery.recover(&lane, &live, &gate.sale, &mut fence).await
         };
         let silent = async |new: &'static str| {
             for (call, is_silent) in every_call(&gate, &former, new).await {

@@ -1,13 +1,13 @@
 //! An address that leads to another Redis than before, as a name does after a failover: it is followed without a restart, and
 //! nothing acknowledged is lost.
 
+use crate::failover::alarm;
 use crate::faults::{far, stock};
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::proxy::Proxy;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white};
-use crate::healing::alarm;
 use crate::spike::{Spike, changes, ready};
 
 /// A primary and a replica in step with it, each with its port.

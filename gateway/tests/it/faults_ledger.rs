@@ -1,11 +1,11 @@
 //! A ledger that was away for long, comes back older than it was, or has keys of another type.
 
+use crate::failover::{Forgetful, alarm, release};
 use crate::faults::{brief, far, stock};
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, send, token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, with};
-use crate::healing::{Forgetful, alarm, release};
 use crate::spike::{balanced, changes, fault, ready, told};
 use reqwest::Method;
 use serde_json::json;

@@ -2,12 +2,12 @@
 //! everywhere.
 
 use crate::archive::sale;
+use crate::failover::{Forgetful, alarm};
 use crate::harness::cli::Ended;
 use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, Reply, signal};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, known, open, small, white, with};
-use crate::healing::{Forgetful, alarm};
 use crate::spike::{balanced, fault, journal, told};
 use reqwest::Method;
 use serde_json::{Value, json};

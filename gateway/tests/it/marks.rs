@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::failover::alarm;
 use crate::harness::cli::run;
 use crate::harness::eventually;
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, with};
-use crate::healing::alarm;
 use serde_json::json;
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Buyers as real identity providers name them: blanks between words, up to 255 characters, and what looks like something else.
 
 use crate::contract_admin::SALE;
+use crate::failover::{Forgetful, healed};
 use crate::faults::{brief, far, stock};
 use crate::harness::check::balanced;
 use crate::harness::cli::run;
@@ -8,7 +9,6 @@ use crate::harness::eventually;
 use crate::harness::gateway::{Gateway, SECRET, send, service_token};
 use crate::harness::redis::Redis;
 use crate::harness::sale::{known, open, small, white};
-use crate::healing::{Forgetful, healed};
 use crate::spike::{journal, told};
 use reqwest::Method;
 use serde_json::{Value, json};

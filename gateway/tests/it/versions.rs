@@ -1,5 +1,6 @@
 //! Gateways of two versions on one ledger: their scripts differ, and go by their own hashes.
 
+use crate::failover::{Forgetful, healed};
 use crate::faults::{far, stock};
 use crate::harness::check::balanced;
 use crate::harness::eventually;
@@ -7,7 +8,6 @@ use crate::harness::gateway::{Gateway, Reply, service_token, token};
 use crate::harness::inside::Inside;
 use crate::harness::redis::Redis;
 use crate::harness::sale::open;
-use crate::healing::{Forgetful, healed};
 use crate::spike::told;
 use futures_util::future::join_all;
 use gateway::store::scripts::{REAL_CLOCK, Scripts};

@@ -96,7 +96,7 @@ impl JournalConsumer<'_> {
             return Err(Refusal::Incarnation { incarnation: other, run_id: String::new() }.into());
         }
         match known {
-            // Its queues and its reaper have this very one. A buyer too many costs a question to Redis.
+            // Its queues and its sweeper have this very one. A buyer too many costs a question to Redis.
             Some(sale) => {
                 sale.set_tail(tail);
                 sale.acknowledged().reset(sequence, entries);

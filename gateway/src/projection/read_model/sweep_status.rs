@@ -1,4 +1,4 @@
-//! How the reaper of this process gets on with a sale.
+//! How the sweeper of this process gets on with a sale.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -9,7 +9,7 @@ use crate::store::scripts::Failure;
 /// Nothing is left to sweep.
 const NONE: i64 = i64::MAX;
 
-/// Written by the reaper.
+/// Written by the sweeper.
 pub struct SweepStatus {
     since: Instant,
     /// When a tick and its sweeps last worked, or the sale was read from the Redis that serves it, in microseconds after `since`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::sale::Clocks;
 use super::world::{Gate, Ledger};
 use gateway::fleet::membership::Membership;
-use gateway::recovery::heal::{Fence, Healer};
+use gateway::recovery::failover::{Fence, Recovery};
 use gateway::store::keys::Keys;
 
 /// A sale as it was after a step: each key's dump, if it was there, and the clocks.
@@ -18,20 +18,20 @@ struct Moment {
 /// What there is to fall back to.
 pub struct Past {
     moments: Vec<Moment>,
-    healers: Vec<Healer>,
+    healers: Vec<Recovery>,
     /// How often it crashed.
     pub crashes: u64,
 }
 
 impl Past {
     pub fn new(ledger: &Ledger, gateways: usize) -> Self {
-        let healer = |n| Healer {
+        let recovery = |n| Recovery {
             pool: ledger.pool.clone(),
             scripts: ledger.scripts.clone(),
             membership: Arc::new(Membership::new(format!("gateway-{n}"))),
-            told_survives: false,
+            acknowledged_survives: false,
         };
-        Self { moments: Vec::new(), healers: (0..gateways).map(healer).collect(), crashes: 0 }
+        Self { moments: Vec::new(), healers: (0..gateways).map(recovery).collect(), crashes: 0 }
     }
 
     /// Notes the sale as it is; `afresh`: it is not to fall back to what was before.
@@ -71,13 +71,13 @@ impl Past {
         let heard: BTreeMap<String, String> = self
             .healers
             .iter()
-            .map(|healer| (healer.membership.id().to_owned(), "here".to_owned()))
+            .map(|recovery| (recovery.membership.id().to_owned(), "here".to_owned()))
             .collect();
         let mut why = Vec::new();
-        for (gate, healer) in gates.iter().zip(&self.healers) {
+        for (gate, recovery) in gates.iter().zip(&self.healers) {
             let live = gate.lane.live().unwrap();
             let mut fence = Fence::new(old, &live.run_id, heard.clone());
-            match healer.heal(&gate.lane, &live, &gate.sale, &mut fence).await {
+            match recovery.recover(&gate.lane, &live, &gate.sale, &mut fence).await {
                 Ok(()) => return,
                 Err(reason) => why.push(reason),
             }

@@ -10,7 +10,7 @@ use super::plan::Op;
 use super::sale::Model;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::BuyerHash;
-use gateway::recovery::reaper;
+use gateway::recovery::sweeper;
 use gateway::reserve::changes::Change;
 
 /// One call that meets a fault, or ends before there is anything to go wrong.
@@ -119,7 +119,7 @@ impl Life<'_> {
     async fn faulty_sweep(&mut self, attempt: Attempt<'_>, entries: usize) -> Outcome {
         let gate = &self.gates[attempt.at];
         let live = gate.lane.live().unwrap();
-        let _ = self.told(&attempt, 0, reaper::sweep(&gate.lane, &live, &gate.sale, entries)).await;
+        let _ = self.told(&attempt, 0, sweeper::sweep(&gate.lane, &live, &gate.sale, entries)).await;
         self.is_over(&attempt).await;
         let gate = &self.gates[attempt.at];
         gate.sweep_all(entries).await;

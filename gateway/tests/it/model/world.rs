@@ -19,7 +19,7 @@ use gateway::manage::admin::{Admin, Applied, By, OperatorAction};
 use gateway::manage::audit::{Report, audit};
 use gateway::projection::consumer::{CaughtUp, consume, load};
 use gateway::projection::read_model::{Sale, Sales};
-use gateway::recovery::reaper::sweep;
+use gateway::recovery::sweeper::sweep;
 use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
 use gateway::reserve::changes::Change;
 use gateway::reserve::freshness::make_round;

@@ -16,7 +16,7 @@ pub(crate) const LOST: &str = "lost";
 
 /// A change, as `lua/heal.lua` takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Missing {
+pub(crate) struct MissingChange {
     pub(crate) sequence: u64,
     pub(crate) kind: String,
     at: i64,
@@ -56,9 +56,9 @@ impl Row {
     }
 }
 
-impl Missing {
+impl MissingChange {
     /// As its entry was read; `None` if that can't be read.
-    pub(crate) fn read(value: &Value) -> Option<Self> {
+    pub(crate) fn from_entry(value: &Value) -> Option<Self> {
         let entry = Entry::parse(value)?;
         let fields = entry_fields(value)?;
         let named =
@@ -83,8 +83,8 @@ impl Missing {
     }
 
     /// As it was told; `None` if that makes no sense.
-    pub(crate) fn told(told: &Acknowledged) -> Option<Self> {
-        let Acknowledged { sequence, kind, at, clock, ref fields, ref rows } = *told;
+    pub(crate) fn from_acknowledged(acknowledged: &Acknowledged) -> Option<Self> {
+        let Acknowledged { sequence, kind, at, clock, ref fields, ref rows } = *acknowledged;
         let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
         let is_whole =
             rows.iter().all(|row| row.reservation().is_some()) && (kind != "reserve" || !rows.is_empty());
@@ -102,7 +102,7 @@ impl Missing {
     }
 
     /// Adds what another gateway has told of the same change: each tells of the reservations that it has heard of.
-    pub(crate) fn add(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         for row in other.rows {
             if self.rows.iter().all(|known| known.reservation_key() != row.reservation_key()) {
                 self.rows.push(row);
@@ -112,7 +112,7 @@ impl Missing {
     }
 
     /// With what its entry says, if that was only told.
-    pub(crate) fn with_entry(mut self) -> Self {
+    pub(crate) fn with_entry_fields(mut self) -> Self {
         if self.kind == "reserve" && self.left.is_none() {
             let mut winners: Vec<Reservation> = self.rows.iter().filter_map(Row::reservation).collect();
             winners.sort_by_key(|r| r.number);
@@ -124,7 +124,7 @@ impl Missing {
     }
 
     /// In the place of a change that nobody knows.
-    pub(crate) fn lost(sequence: u64) -> Self {
+    pub(crate) fn placeholder(sequence: u64) -> Self {
         let fields = ["who", "gateways", "reason", "nobody knows it, and nobody was told"].map(str::to_owned);
         Self {
             sequence,
@@ -140,12 +140,12 @@ impl Missing {
     }
 
     /// Whether what was told is in what was read.
-    pub(crate) fn has(&self, told: &Self) -> bool {
+    pub(crate) fn contains(&self, acknowledged: &Self) -> bool {
         let is_there =
             |row: &Row| self.rows.iter().any(|read| read.buyer == row.buyer && read.row == row.row);
         // A sweep is told without whom it has ended; what found a change made can't tell a payment from a later move.
-        let same_kind = self.kind == told.kind || !told.rows.is_empty();
-        same_kind && told.rows.iter().all(is_there)
+        let same_kind = self.kind == acknowledged.kind || !acknowledged.rows.is_empty();
+        same_kind && acknowledged.rows.iter().all(is_there)
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
                            bobAAAAAAAAAAAAAAAAA bob key-BBBBBBBB fb air - - package:cover,store:gz-1 9 1 held 5 905 - 4";
 
     /// The entry that the gateway would have read of what it told.
-    fn entry(missing: &Missing, left: &str) -> Value {
+    fn entry(missing: &MissingChange, left: &str) -> Value {
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let common = ["kind", &missing.kind, "at", "5", "clock", "3", "stock", left, "counts", "2 0 0 0"];
         let fields = common.iter().copied().chain(missing.fields.iter().map(String::as_str)).map(text);
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn winners_who_were_told_are_those_of_the_entry_that_was_not_read() {
-        let told = Acknowledged {
+        let acknowledged = Acknowledged {
             sequence: 4,
             kind: "reserve",
             at: 5,
@@ -207,27 +207,30 @@ mod tests {
             fields: Vec::new(),
             rows: WINNERS.into(),
         };
-        let told = Missing::told(&told).unwrap().with_entry();
-        assert_eq!(told.items, ["model:air", "package:care", "package:cover", "store:gz-1"]);
-        let read =
-            Missing::read(&entry(&told, "model:air 7 package:care 3 package:cover 0 store:gz-1 0")).unwrap();
-        assert!(read.has(&told), "{read:?}");
+        let acknowledged = MissingChange::from_acknowledged(&acknowledged).unwrap().with_entry_fields();
+        assert_eq!(acknowledged.items, ["model:air", "package:care", "package:cover", "store:gz-1"]);
+        let read = MissingChange::from_entry(&entry(
+            &acknowledged,
+            "model:air 7 package:care 3 package:cover 0 store:gz-1 0",
+        ))
+        .unwrap();
+        assert!(read.contains(&acknowledged), "{read:?}");
         assert_eq!(
             (read.left.as_deref(), read.counts.as_deref()),
             (Some(&[7, 3, 0, 0][..]), Some("2 0 0 0"))
         );
-        assert_eq!((&read.fields, &read.rows, read.clock), (&told.fields, &told.rows, 3));
+        assert_eq!((&read.fields, &read.rows, read.clock), (&acknowledged.fields, &acknowledged.rows, 3));
         // It goes as JSON, without what it does not know.
-        let json = serde_json::to_string(&told).unwrap();
+        let json = serde_json::to_string(&acknowledged).unwrap();
         assert!(!json.contains("left"), "{json}");
-        assert_eq!(serde_json::from_str::<Missing>(&json).unwrap(), told);
+        assert_eq!(serde_json::from_str::<MissingChange>(&json).unwrap(), acknowledged);
     }
 
     #[test]
     fn winners_of_whom_some_are_not_known_keep_their_numbers() {
         let lines: Vec<&str> = WINNERS.lines().collect();
         let of = |rows: &str| {
-            Missing::told(&Acknowledged {
+            MissingChange::from_acknowledged(&Acknowledged {
                 sequence: 4,
                 kind: "reserve",
                 at: 99,
@@ -237,23 +240,23 @@ mod tests {
             })
         };
         let third = lines[1].replace(" 9 1 held", " 11 1 held").replace("bob", "cyd");
-        let mut told = of(&third).unwrap();
-        told.add(of(lines[0]).unwrap());
-        told.add(of(&third).unwrap());
-        let told = told.with_entry();
+        let mut acknowledged = of(&third).unwrap();
+        acknowledged.merge(of(lines[0]).unwrap());
+        acknowledged.merge(of(&third).unwrap());
+        let acknowledged = acknowledged.with_entry_fields();
         let left = "model:air 7 package:care 3 package:cover 0 store:gz-1 0";
-        let read = Missing::read(&entry(&told, left)).unwrap();
-        assert_eq!(read.rows, told.rows);
+        let read = MissingChange::from_entry(&entry(&acknowledged, left)).unwrap();
+        assert_eq!(read.rows, acknowledged.rows);
         let numbers: Vec<u64> = read.rows.iter().map(|row| row.reservation().unwrap().number).collect();
-        assert_eq!((numbers, told.at), (vec![8, 11], 5));
-        let all = Missing::read(&entry(&of(WINNERS).unwrap().with_entry(), left)).unwrap();
-        assert!(all.has(&of(lines[1]).unwrap()) && !all.has(&told));
+        assert_eq!((numbers, acknowledged.at), (vec![8, 11], 5));
+        let all = MissingChange::from_entry(&entry(&of(WINNERS).unwrap().with_entry_fields(), left)).unwrap();
+        assert!(all.contains(&of(lines[1]).unwrap()) && !all.contains(&acknowledged));
     }
 
     #[test]
     fn what_makes_no_sense_is_nothing() {
         for rows in ["", "alice", "aliceAAAAAAAAAAAAAAA alice not a row"] {
-            let told = Acknowledged {
+            let acknowledged = Acknowledged {
                 sequence: 4,
                 kind: "reserve",
                 at: 5,
@@ -261,8 +264,8 @@ mod tests {
                 fields: Vec::new(),
                 rows: rows.into(),
             };
-            assert_eq!(Missing::told(&told), None, "{rows:?}");
+            assert_eq!(MissingChange::from_acknowledged(&acknowledged), None, "{rows:?}");
         }
-        assert_eq!(Missing::read(&Value::Nil), None);
+        assert_eq!(MissingChange::from_entry(&Value::Nil), None);
     }
 }

@@ -1,19 +1,16 @@
 //! Healing: after a restart or failover, what Redis has lost is appended again from what the gateways remember, and the ledger
 //! is taken in. Until then every script refuses the sale, so that nothing is decided twice.
 //!
-//! Each gateway that was there before says what it knows in a hash beside the sale (`lua/testify.lua`). Once all have, any one of
+//! Each gateway that was there before says what it knows in a hash beside the sale (`lua/submit_report.lua`). Once all have, any one of
 //! them appends what is missing (`lua/heal.lua`, which checks it), audits, and takes the new run_id in (`lua/adopt.lua`).
-
-mod missing;
-mod testimony;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
-use missing::Missing;
+use crate::recovery::missing::MissingChange;
+use crate::recovery::report::{ALL, RecoveryPlan, RecoveryReport, RecoveryReports};
 use redis::aio::ConnectionLike;
-use testimony::{ALL, Judgement, Testimonies, Testimony};
 
 use crate::domain::decision::Header;
 use crate::fleet::GONE;
@@ -31,7 +28,7 @@ use crate::store::reply::{self, list_of_texts, shape, text, unreadable};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 use crate::store::{Pool, checkout};
 
-static TESTIFY: LazyLock<redis::Script> =
+static SUBMIT_REPORT: LazyLock<redis::Script> =
     LazyLock::new(|| redis::Script::new(include_str!("../store/lua/testify.lua")));
 
 /// Gateways that are named, at most.
@@ -40,7 +37,7 @@ const NAMED_MAX: usize = 3;
 const CHUNK: usize = 256 << 10;
 
 /// What it takes to heal a sale.
-pub struct Healer {
+pub struct Recovery {
     /// For the audit.
     pub pool: Pool,
     /// Those of the sale.
@@ -48,7 +45,7 @@ pub struct Healer {
     /// Who lives.
     pub membership: Arc<Membership>,
     /// What a gateway has told is in Redis whatever happens to it, so that one that is gone need not be asked.
-    pub told_survives: bool,
+    pub acknowledged_survives: bool,
 }
 
 /// A sale that its Redis refuses, since it was last served by another one.
@@ -57,26 +54,26 @@ pub struct Fence {
     new: String,
     noticed: Instant,
     /// Who lived when this gateway last reached the ledger; nobody if it never did.
-    heard: BTreeMap<String, String>,
+    peers: BTreeMap<String, String>,
     /// What was said last: known, and the last sequence that is kept.
-    said: Option<(u64, u64)>,
+    submitted: Option<(u64, u64)>,
 }
 
 impl Fence {
     /// Noticed now: the run_id that the ledger has, that of its Redis, and who lived when this gateway last reached the ledger.
     #[must_use]
-    pub fn new(old: &str, new: &str, heard: BTreeMap<String, String>) -> Self {
+    pub fn new(old: &str, new: &str, peers: BTreeMap<String, String>) -> Self {
         let old = old.trim_start_matches('!').to_owned();
-        Self { old, new: new.to_owned(), noticed: Instant::now(), heard, said: None }
+        Self { old, new: new.to_owned(), noticed: Instant::now(), peers, submitted: None }
     }
 
-    /// As the ledger has the old run_id once a gateway has said what it knows (`lua/testify.lua`), with this incarnation.
+    /// As the ledger has the old run_id once a gateway has said what it knows (`lua/submit_report.lua`), with this incarnation.
     fn identity(&self, sale: &Sale) -> String {
         sale.identity(&format!("!{}", self.old))
     }
 
     /// The same as before if it still is, or a new one.
-    pub(crate) fn of(
+    pub(crate) fn renew(
         before: Option<Self>,
         old: &str,
         new: &str,
@@ -85,20 +82,20 @@ impl Fence {
     ) -> Self {
         before.filter(|fence| fence.old == old.trim_start_matches('!') && fence.new == new).unwrap_or_else(
             || {
-                let heard = sale.sweep_status().last_success().map(|at| membership.live_peers_at(at));
-                Self::new(old, new, heard.unwrap_or_default())
+                let peers = sale.sweep_status().last_success().map(|at| membership.live_peers_at(at));
+                Self::new(old, new, peers.unwrap_or_default())
             },
         )
     }
 }
 
-impl Healer {
+impl Recovery {
     /// One attempt; why the sale still stands still, in words.
     ///
     /// # Errors
     ///
     /// As long as somebody is waited for, or what is missing can't be appended.
-    pub async fn heal<D: Dial>(
+    pub async fn recover<D: Dial>(
         &self,
         lane: &Lane<D>,
         live: &Live<D::Conn>,
@@ -107,31 +104,31 @@ impl Healer {
     ) -> Result<(), String> {
         let mut conn = live.conn();
         let broken = |error: redis::RedisError| format!("what the gateways know can't be gathered: {error}");
-        self.testify(&mut conn, sale, fence).await.map_err(broken)?;
+        self.submit_report(&mut conn, sale, fence).await.map_err(broken)?;
         let is_young = fence.noticed.elapsed() < GONE;
-        if is_young && fence.heard.is_empty() {
+        if is_young && fence.peers.is_empty() {
             return Err(
                 "this gateway was not there before Redis was restarted, and waits for others that were"
                     .into(),
             );
         }
-        let waits = is_young || !self.survives(&mut conn).await.map_err(broken)?;
+        let waits = is_young || !self.is_durable(&mut conn).await.map_err(broken)?;
         if waits {
-            let awaited = gathered(&mut conn, &sale.keys, false).await.map_err(broken)?.awaited();
+            let awaited = gather_reports(&mut conn, &sale.keys, false).await.map_err(broken)?.awaited();
             if !awaited.is_empty() {
-                return Err(waiting(sale, &awaited));
+                return Err(describe_waiting(sale, &awaited));
             }
         }
-        let all = gathered(&mut conn, &sale.keys, true).await.map_err(broken)?;
-        if !all.has(self.membership.id()) {
-            fence.said = None;
+        let reports = gather_reports(&mut conn, &sale.keys, true).await.map_err(broken)?;
+        if !reports.has_report_of(self.membership.id()) {
+            fence.submitted = None;
             return Err("what the gateways know has been removed from Redis: they say it once more".into());
         }
-        let (incarnation, at) = found(&mut conn, sale).await.map_err(broken)?;
-        let (missing, lost, known, late_at) = match all.judge(&incarnation, at, waits) {
-            Judgement::Wait(awaited) => return Err(waiting(sale, &awaited)),
-            Judgement::Unfit(why) => return Err(unfit(sale, &why)),
-            Judgement::Whole { missing, lost, known, late_at } => (missing, lost, known, late_at),
+        let (incarnation, at) = read_position(&mut conn, sale).await.map_err(broken)?;
+        let (missing, lost, known, late_at) = match reports.plan(&incarnation, at, waits) {
+            RecoveryPlan::Wait(awaited) => return Err(describe_waiting(sale, &awaited)),
+            RecoveryPlan::Blocked(why) => return Err(describe_blocked(sale, &why)),
+            RecoveryPlan::Replay { missing, lost, known, late_at } => (missing, lost, known, late_at),
         };
         append(lane, live, sale, fence, &missing).await?;
         self.adopt(lane, live, sale, fence, (missing.len(), lost, known, late_at)).await?;
@@ -142,9 +139,9 @@ impl Healer {
 
     /// Whether this Redis has what any gateway acknowledged, whatever became of the gateway. A replica that was promoted has other
     /// files than those that were synced before the answers.
-    async fn survives(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<bool> {
+    async fn is_durable(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<bool> {
         let by_files = self.pool.redis().durability() == Durability::Fsync;
-        Ok(self.told_survives && !(by_files && was_replica(conn).await?))
+        Ok(self.acknowledged_survives && !(by_files && was_replica(conn).await?))
     }
 
     /// Audits the very Redis whose epoch is to be adopted: the pool may still lead to a former primary.
@@ -159,14 +156,14 @@ impl Healer {
     }
 
     /// Says what this gateway knows, unless it has said that already.
-    async fn testify(
+    async fn submit_report(
         &self,
         conn: &mut impl ConnectionLike,
         sale: &Sale,
         fence: &mut Fence,
     ) -> redis::RedisResult<()> {
-        let (incarnation, at) = found(conn, sale).await?;
-        let (known, since, last, late_at, (mut read, mut told)) = {
+        let (incarnation, at) = read_position(conn, sale).await?;
+        let (known, since, last, late_at, (mut read, mut acknowledged)) = {
             let mut acknowledged = sale.acknowledged();
             acknowledged.close();
             (
@@ -179,31 +176,33 @@ impl Healer {
         };
         if incarnation != sale.incarnation() {
             // That there is another is all that matters of it.
-            (read, told) = (Vec::new(), Vec::new());
+            (read, acknowledged) = (Vec::new(), Vec::new());
         }
-        if fence.said == Some((known, last)) {
+        if fence.submitted == Some((known, last)) {
             return Ok(());
         }
-        let json = |missing: Missing| serde_json::to_string(&missing).unwrap_or_default();
+        let json = |missing: MissingChange| serde_json::to_string(&missing).unwrap_or_default();
         // What can't be read stays in: whoever judges must not take it for lost.
-        let read = read
-            .iter()
-            .map(|(at, entry)| (format!("r:{at}"), Missing::read(entry).map(json).unwrap_or_default()));
-        let told = told.iter().map(|one| {
-            let field = format!("t:{}:{}", one.sequence, self.membership.id());
-            (field, Missing::told(one).map(json).unwrap_or_default())
+        let read = read.iter().map(|(at, entry)| {
+            (format!("r:{at}"), MissingChange::from_entry(entry).map(json).unwrap_or_default())
         });
-        let testimony = Testimony {
+        let acknowledged = acknowledged.iter().map(|one| {
+            let field = format!("t:{}:{}", one.sequence, self.membership.id());
+            (field, MissingChange::from_acknowledged(one).map(json).unwrap_or_default())
+        });
+        let recovery_report = RecoveryReport {
             incarnation: sale.incarnation().to_owned(),
             known,
             since,
-            heard: fence.heard.clone(),
+            peers: fence.peers.clone(),
             late_at,
         };
-        let testimony = serde_json::to_string(&testimony).unwrap_or_default();
+        let recovery_report = serde_json::to_string(&recovery_report).unwrap_or_default();
         let mut call = Vec::new();
         // Itself comes last: from then on nobody waits for it.
-        for (field, value) in read.chain(told).chain([(format!("g:{}", self.membership.id()), testimony)]) {
+        for (field, value) in
+            read.chain(acknowledged).chain([(format!("g:{}", self.membership.id()), recovery_report)])
+        {
             let is_last = field.starts_with('g');
             call.extend([field, value]);
             if is_last || call.iter().map(String::len).sum::<usize>() > CHUNK {
@@ -211,14 +210,14 @@ impl Healer {
                     .into_iter()
                     .chain(call.iter().map(String::as_str))
                     .collect();
-                let mut testify = TESTIFY.prepare_invoke();
-                testify.key(sale.keys.heal()).key(sale.keys.state()).arg(args);
+                let mut submit_report = SUBMIT_REPORT.prepare_invoke();
+                submit_report.key(sale.keys.heal()).key(sale.keys.state()).arg(args);
                 // That the ledger was taken in meanwhile is found by the next tick.
-                testify.invoke_async::<redis::Value>(conn).await?;
+                submit_report.invoke_async::<redis::Value>(conn).await?;
                 call.clear();
             }
         }
-        fence.said = Some((known, last));
+        fence.submitted = Some((known, last));
         Ok(())
     }
 
@@ -228,7 +227,7 @@ impl Healer {
         live: &Live<D::Conn>,
         sale: &Sale,
         fence: &Fence,
-        (healed, lost, known, late_at): (usize, u64, u64, Clocks),
+        (replayed, lost, known, late_at): (usize, u64, u64, Clocks),
     ) -> Result<(), String> {
         let report = self
             .audit(live, sale)
@@ -242,7 +241,7 @@ impl Healer {
             known.to_string().as_str(),
             &fence.identity(sale),
             "gateway",
-            healed.to_string().as_str(),
+            replayed.to_string().as_str(),
             lost.to_string().as_str(),
             late_at.time.to_string().as_str(),
             late_at.clock.to_string().as_str(),
@@ -262,7 +261,7 @@ impl Healer {
                     );
                 }
                 let sequence = report.sequence;
-                if healed == 0 {
+                if replayed == 0 {
                     tracing::info!(
                         sale = sale.id,
                         sequence,
@@ -272,12 +271,12 @@ impl Healer {
                     tracing::warn!(
                         sale = sale.id,
                         sequence,
-                        healed,
+                        replayed,
                         lost,
                         "Redis was restarted and had lost changes; they were appended again, and its ledger was taken in"
                     );
                 }
-                sale.sweep_status().note_replayed(healed as u64, lost);
+                sale.sweep_status().note_replayed(replayed as u64, lost);
                 Ok(())
             }
             // Another gateway was faster.
@@ -293,7 +292,7 @@ async fn append<D: Dial>(
     live: &Live<D::Conn>,
     sale: &Sale,
     fence: &Fence,
-    missing: &[Missing],
+    missing: &[MissingChange],
 ) -> Result<(), String> {
     let mut args = vec![fence.identity(sale)];
     for (n, one) in missing.iter().enumerate() {
@@ -307,7 +306,7 @@ async fn append<D: Dial>(
         };
         if reply.first().and_then(text).as_deref() != Some("ok") {
             let words: Vec<String> = reply.iter().skip(1).filter_map(text).collect();
-            return Err(unfit(
+            return Err(describe_blocked(
                 sale,
                 &format!(
                     "entry {} of its journal: {}",
@@ -322,11 +321,11 @@ async fn append<D: Dial>(
 }
 
 /// What has been said: without the entries it is little.
-async fn gathered(
+async fn gather_reports(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
     with_entries: bool,
-) -> redis::RedisResult<Testimonies> {
+) -> redis::RedisResult<RecoveryReports> {
     let fields = if with_entries {
         let all = redis::cmd("HGETALL").arg(keys.heal()).query_async(conn).await?;
         reply::map("HGETALL", &all)?.into_iter().collect()
@@ -335,26 +334,26 @@ async fn gathered(
         let names = list_of_texts("HKEYS", &names)?;
         let names: Vec<String> = names.into_iter().filter(|name| name.starts_with(['g', 'x'])).collect();
         if names.is_empty() {
-            return Ok(Testimonies::default());
+            return Ok(RecoveryReports::default());
         }
         let values: redis::Value = redis::cmd("HMGET").arg(keys.heal()).arg(&names).query_async(conn).await?;
         let texts = reply::texts(&values).filter(|texts| texts.len() == names.len());
         let texts = texts.ok_or_else(|| unreadable("HMGET", "a text for each field", &shape(&values)))?;
         names.into_iter().zip(texts).collect()
     };
-    Ok(Testimonies::parse(&fields))
+    Ok(RecoveryReports::parse(&fields))
 }
 
 /// The incarnation and the sequence of the ledger. One of the first format does not say the former, and is taken for the one that
 /// is known here.
-async fn found(conn: &mut impl ConnectionLike, sale: &Sale) -> redis::RedisResult<(String, u64)> {
+async fn read_position(conn: &mut impl ConnectionLike, sale: &Sale) -> redis::RedisResult<(String, u64)> {
     let mut fields = redis::cmd("HMGET");
     fields.arg(sale.keys.state()).arg(INCARNATION).arg("sequence");
     let (incarnation, at): (Option<String>, Option<u64>) = fields.query_async(conn).await?;
     Ok((incarnation.unwrap_or_else(|| sale.incarnation().to_owned()), at.unwrap_or_default()))
 }
 
-fn waiting(sale: &Sale, awaited: &[(String, String)]) -> String {
+fn describe_waiting(sale: &Sale, awaited: &[(String, String)]) -> String {
     let who: Vec<String> =
         awaited.iter().take(NAMED_MAX).map(|(id, listen)| format!("{id} ({listen})")).collect();
     let more = if awaited.len() > NAMED_MAX { " and others" } else { "" };
@@ -367,7 +366,7 @@ fn waiting(sale: &Sale, awaited: &[(String, String)]) -> String {
     )
 }
 
-fn unfit(sale: &Sale, why: &str) -> String {
+fn describe_blocked(sale: &Sale, why: &str) -> String {
     let sale = &sale.id;
     format!(
         "Redis was restarted or replaced and has lost changes that somebody was told of, and they can't be appended again: {why}. Restore \
@@ -395,8 +394,8 @@ pub async fn release(
 ) -> Result<Result<(), String>, Failure> {
     let keys = Keys::of(sale);
     let mut conn = crate::store::checkout(pool, keys.heal()).await?;
-    let all = gathered(&mut conn, &keys, false).await?;
-    if let Err(why) = all.can_release(gateway) {
+    let reports = gather_reports(&mut conn, &keys, false).await?;
+    if let Err(why) = reports.check_release(gateway) {
         return Ok(Err(format!("{sale} {why}")));
     }
     let field = format!("x:{}", gateway.unwrap_or(ALL));

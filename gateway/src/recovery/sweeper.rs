@@ -1,4 +1,4 @@
-//! The reaper: ticks the sale clock, sweeps holds that are due, and takes in a restarted Redis.
+//! The sweeper: ticks the sale clock, sweeps holds that are due, and takes in a restarted Redis.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ use crate::domain::decision::Header;
 use crate::manage::archive;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::{Counters, Sale, Sales};
-use crate::recovery::heal::{Fence, Healer};
+use crate::recovery::failover::{Fence, Recovery};
 use crate::reserve::tick::tick;
 use crate::store::dial::Dial;
 use crate::store::lane::{Lane, Live};
@@ -27,45 +27,50 @@ const SWEEP_ENTRIES: usize = 64;
 /// Sweeps in a row before the next tick.
 const SWEEPS_MAX: usize = 50;
 /// Between two attempts to take a restarted Redis in.
-const HEAL_RETRY: Duration = Duration::from_secs(1);
+const RECOVERY_RETRY: Duration = Duration::from_secs(1);
 
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
-pub async fn reap<D: Dial>(lanes: Rc<Lanes<D>>, healer: Healer, sales: Arc<Sales>) {
-    let healer = Rc::new(healer);
-    let mut reaped: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
+pub async fn sweep_all<D: Dial>(lanes: Rc<Lanes<D>>, recovery: Recovery, sales: Arc<Sales>) {
+    let recovery = Rc::new(recovery);
+    let mut sweepers: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
     loop {
         for sale in sales.all() {
             // A sale that was purged or replaced may come back under its name.
-            if reaped.get(&sale.id).is_some_and(|(known, _)| Arc::ptr_eq(known, &sale)) {
+            if sweepers.get(&sale.id).is_some_and(|(known, _)| Arc::ptr_eq(known, &sale)) {
                 continue;
             }
-            let task = reap_sale(lanes.clone(), healer.clone(), sales.clone(), sale.clone());
+            let task = sweep_sale(lanes.clone(), recovery.clone(), sales.clone(), sale.clone());
             let task = tokio::task::spawn_local(task);
-            if let Some((_, former)) = reaped.insert(sale.id.clone(), (sale, task)) {
+            if let Some((_, former)) = sweepers.insert(sale.id.clone(), (sale, task)) {
                 former.abort();
             }
         }
-        reaped.retain(|_, (_, task)| !task.is_finished());
+        sweepers.retain(|_, (_, task)| !task.is_finished());
         tokio::time::sleep(TICK).await;
     }
 }
 
-async fn reap_sale<D: Dial>(lanes: Rc<Lanes<D>>, healer: Rc<Healer>, sales: Arc<Sales>, sale: Arc<Sale>) {
+async fn sweep_sale<D: Dial>(
+    lanes: Rc<Lanes<D>>,
+    recovery: Rc<Recovery>,
+    sales: Arc<Sales>,
+    sale: Arc<Sale>,
+) {
     let mut fence = None;
     while !sale.is_replaced() {
         let lane = lanes.of(&sale.keys);
         if let Some(live) = lane.live() {
-            let mut outcome = tick_and_sweep(&lane, &live, &healer.scripts, &sale).await;
+            let mut outcome = tick_and_sweep(&lane, &live, &recovery.scripts, &sale).await;
             if is_missing(&outcome) {
-                if archive::is_purged(&healer.pool, &sale.id, sale.incarnation()).await.unwrap_or(false) {
+                if archive::is_purged(&recovery.pool, &sale.id, sale.incarnation()).await.unwrap_or(false) {
                     tracing::info!(sale = sale.id, "the sale was purged");
                     return sales.forget(&sale);
                 }
                 // The purge is not noted any more once the name is given to another sale: that one is there now.
-                outcome = tick_and_sweep(&lane, &live, &healer.scripts, &sale).await;
+                outcome = tick_and_sweep(&lane, &live, &recovery.scripts, &sale).await;
             }
-            take_note(&lane, &live, &healer, &sale, &mut fence, outcome).await;
+            handle_outcome(&lane, &live, &recovery, &sale, &mut fence, outcome).await;
         }
         tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
     }
@@ -105,7 +110,7 @@ async fn tick_and_sweep<D: Dial>(
 
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Swept {
+pub struct SweepOutcome {
     /// As of its end.
     pub header: Header,
     /// Holds that it ended.
@@ -122,7 +127,7 @@ pub async fn sweep<D: Dial>(
     live: &Live<D::Conn>,
     sale: &Sale,
     entries: usize,
-) -> Result<Swept, Failure> {
+) -> Result<SweepOutcome, Failure> {
     let args = [sale.identity(&live.run_id), sale.known_sequence().to_string(), entries.to_string()];
     let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
@@ -148,7 +153,7 @@ pub async fn sweep<D: Dial>(
             Acknowledged { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
         );
     }
-    Ok(Swept { header, ended, more, left })
+    Ok(SweepOutcome { header, ended, more, left })
 }
 
 /// When the first holds that a sweep has left are due, and how many there were of them.
@@ -157,10 +162,10 @@ fn first_left(text: &str) -> Option<(i64, u64)> {
     Some((due.parse().ok()?, made.parse().ok()?))
 }
 
-async fn take_note<D: Dial>(
+async fn handle_outcome<D: Dial>(
     lane: &Lane<D>,
     live: &Live<D::Conn>,
-    healer: &Healer,
+    recovery: &Recovery,
     sale: &Sale,
     fence: &mut Option<Fence>,
     outcome: Result<(), Failure>,
@@ -181,17 +186,19 @@ async fn take_note<D: Dial>(
             if *old != *live.run_id =>
         {
             let before = fence.take();
-            let fence = fence.insert(Fence::of(before, &old, &live.run_id, sale, &healer.membership));
-            if let Err(reason) = healer.heal(lane, live, sale, fence).await {
+            let fence = fence.insert(Fence::renew(before, &old, &live.run_id, sale, &recovery.membership));
+            if let Err(reason) = recovery.recover(lane, live, sale, fence).await {
                 sale.set_fault(Some(reason));
-                tokio::time::sleep(HEAL_RETRY.mul_f32(fastrand::f32())).await;
+                tokio::time::sleep(RECOVERY_RETRY.mul_f32(fastrand::f32())).await;
             }
         }
         Err(Failure::Refused(refusal @ (Refusal::Behind(_) | Refusal::Incarnation { .. }))) => {
-            sale.set_fault(Some(behind(sale, &refusal)))
+            sale.set_fault(Some(describe_behind(sale, &refusal)))
         }
         // A sale that was there and is not: all of it is lost.
-        Err(Failure::Refused(Refusal::Missing)) => sale.set_fault(Some(behind(sale, &Refusal::Behind(0)))),
+        Err(Failure::Refused(Refusal::Missing)) => {
+            sale.set_fault(Some(describe_behind(sale, &Refusal::Behind(0))))
+        }
         Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
         // Redis answers, and takes no writes: read-only, short of replicas, its disk full.
         Err(Failure::NotDone(why)) => sale.set_fault(Some(why)),
@@ -200,7 +207,7 @@ async fn take_note<D: Dial>(
     }
 }
 
-fn behind(sale: &Sale, refusal: &Refusal) -> String {
+fn describe_behind(sale: &Sale, refusal: &Refusal) -> String {
     let known = sale.known_sequence();
     format!(
         "{refusal} (sequence {known}): acknowledged changes are gone. Restore the ledger from its append-only file; or, to go on with the ledger as it is, restart all gateways"
