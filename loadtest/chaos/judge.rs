@@ -30,7 +30,7 @@ pub(crate) enum Ending {
     /// All that anybody was told is in the ledger, and it sells.
     Whole,
     /// So, after something lost was put back.
-    Healed,
+    Replayed,
     /// It sells nothing until somebody has looked.
     StandsStill,
     /// It sells, although something that was told is not in the ledger.
@@ -42,7 +42,7 @@ pub(crate) enum Ending {
 pub(crate) struct Judgement {
     pub(crate) ending: Ending,
     /// Changes that gateways have appended again.
-    pub(crate) healed: u64,
+    pub(crate) replayed: u64,
     /// Reservations that somebody was told of.
     pub(crate) acknowledged: u64,
     /// Of these, how many the ledger does not have.
@@ -94,7 +94,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Judgement {
         told.iter().flat_map(|told| &told.holds).map(|h| h.id.as_str()).collect();
     let is_lossy = lost + lost_changes > 0;
     let ending = match (well.is_ok(), is_lossy) {
-        (true, false) if ledger.healed > 0 => Ending::Healed,
+        (true, false) if ledger.replayed > 0 => Ending::Replayed,
         (true, false) => Ending::Whole,
         (true, true) => Ending::WentOn,
         (false, _) => Ending::StandsStill,
@@ -132,7 +132,7 @@ pub(crate) fn judge(evidence: &Evidence<'_>) -> Judgement {
     }
     Judgement {
         ending,
-        healed: ledger.healed,
+        replayed: ledger.replayed,
         acknowledged: acknowledged.len() as u64,
         lost,
         lost_changes,

@@ -86,7 +86,7 @@ pub(crate) fn tell(launch: &Launch, judgement: &Judgement) {
 fn in_words(judgement: &Judgement) -> String {
     let ending = match judgement.ending {
         Ending::Whole => "whole".to_owned(),
-        Ending::Healed => format!("whole, {} healed", judgement.healed),
+        Ending::Replayed => format!("whole, {} replayed", judgement.replayed),
         Ending::StandsStill => "stands still".to_owned(),
         Ending::WentOn => "went on".to_owned(),
     };

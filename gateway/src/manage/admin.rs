@@ -18,7 +18,7 @@ use crate::manage::archive;
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::{Sale, Sales, identity, new_incarnation};
 use crate::projection::snapshot::{self, Snapshot};
-use crate::store::dial::run_id;
+use crate::store::dial::read_run_id;
 use crate::store::journal::{self, Cursor};
 use crate::store::keys::{Keys, SALES};
 use crate::store::lane::MOVED;
@@ -183,13 +183,13 @@ impl Admin {
         let same = followed.as_ref().filter(|sale| sale.incarnation() == incarnation);
         let known = same.map_or(0, |sale| sale.known_sequence()).to_string();
         let mut conn = checkout(&self.pool, keys.state()).await?;
-        let run_id = run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
-        let args: Vec<String> = [identity(&run_id, incarnation), known].into_iter().chain(args).collect();
+        let epoch = read_run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
+        let args: Vec<String> = [identity(&epoch, incarnation), known].into_iter().chain(args).collect();
         let reply = self.scripts.call(&mut conn, script, &keys, &args).await;
         let reply =
             reply.inspect_err(|failure| followed.iter().for_each(|sale| sale.note_refusal(failure)))?;
         match (told, same) {
-            (Some(told), Some(sale)) if (told.has_changed)(&reply) && !keep(sale, &run_id, &reply, told) => {
+            (Some(told), Some(sale)) if (told.has_changed)(&reply) && !keep(sale, &epoch, &reply, told) => {
                 Err(Failure::Unknown(MOVED.to_owned()))
             }
             _ => Ok(reply),
@@ -387,7 +387,7 @@ impl Admin {
 }
 
 /// Keeps a change until it is read; `false`: it must not be acknowledged.
-fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
+fn keep(sale: &Sale, epoch: &str, reply: &[Value], told: Tells<'_>) -> bool {
     let Tells { kind, fields, by, .. } = told;
     let Ok(header) = Header::of(reply) else { return true };
     let [who, reason] = by.args();
@@ -396,7 +396,7 @@ fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
     let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
     if !sale
         .acknowledged()
-        .acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields, rows: String::new() })
+        .acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields, rows: String::new() })
     {
         return false;
     }

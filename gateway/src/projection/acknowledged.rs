@@ -86,7 +86,7 @@ impl Clocks {
     }
 }
 
-/// Whose answers may be told, by run_id.
+/// Whose answers may be told, by epoch.
 #[derive(Debug, Default)]
 enum Trusted {
     /// All: nothing has been reported yet.
@@ -157,30 +157,30 @@ impl AcknowledgementBuffer {
         self.trusted = Trusted::NoEpoch;
     }
 
-    /// The Redis of this run_id serves the sale.
-    pub(crate) fn trust_epoch(&mut self, run_id: &str) {
+    /// The Redis of this epoch serves the sale.
+    pub(crate) fn trust_epoch(&mut self, epoch: &str) {
         match &mut self.trusted {
             Trusted::AnyEpoch => {}
-            Trusted::Epoch(trusted) if trusted == run_id => {}
-            other => *other = Trusted::Epoch(run_id.to_owned()),
+            Trusted::Epoch(trusted) if trusted == epoch => {}
+            other => *other = Trusted::Epoch(epoch.to_owned()),
         }
     }
 
     /// Whether what this Redis has answered may be told: not once this gateway has reported what it knows of it.
     #[must_use]
-    pub(crate) fn may_acknowledge(&self, run_id: &str) -> bool {
+    pub(crate) fn may_acknowledge(&self, epoch: &str) -> bool {
         match &self.trusted {
             Trusted::AnyEpoch => true,
             Trusted::NoEpoch => false,
-            Trusted::Epoch(trusted) => trusted == run_id,
+            Trusted::Epoch(trusted) => trusted == epoch,
         }
     }
 
-    /// Keeps what is about to be told, as the Redis of this run_id has answered, until its entry is read. `false`: it must not be
+    /// Keeps what is about to be told, as the Redis of this epoch has answered, until its entry is read. `false`: it must not be
     /// told ([`AcknowledgementBuffer::may_acknowledge`]).
     #[must_use]
-    pub(crate) fn acknowledge(&mut self, run_id: &str, acknowledged: Acknowledged) -> bool {
-        if !self.may_acknowledge(run_id) {
+    pub(crate) fn acknowledge(&mut self, epoch: &str, acknowledged: Acknowledged) -> bool {
+        if !self.may_acknowledge(epoch) {
             return false;
         }
         if acknowledged.sequence <= self.last_read() {
@@ -201,10 +201,10 @@ impl AcknowledgementBuffer {
     /// Keeps a reservation that is being shown, as the ledger has it: the change that made it so may have been told to nobody
     /// else. As [`AcknowledgementBuffer::acknowledge`].
     #[must_use]
-    pub(crate) fn acknowledge_shown(&mut self, run_id: &str, shown: &Reservation, header: &Header) -> bool {
+    pub(crate) fn acknowledge_shown(&mut self, epoch: &str, shown: &Reservation, header: &Header) -> bool {
         // Nearly always it was read long ago.
         let Some(&sequence) = shown.changes.last().filter(|sequence| **sequence > self.last_read()) else {
-            return self.may_acknowledge(run_id);
+            return self.may_acknowledge(epoch);
         };
         let kind = match (shown.changes.len(), shown.state) {
             (1, _) => "reserve",
@@ -219,7 +219,7 @@ impl AcknowledgementBuffer {
             shown.write_line(&mut rows);
         }
         let (at, clock) = (header.time, header.sale_clock);
-        self.acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows })
+        self.acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows })
     }
 
     fn drop_oldest(&mut self) {

@@ -95,10 +95,10 @@ impl Snapshot {
         ["held", "confirmed", "cancelled", "expired"].map(|field| self.number(field).unsigned_abs())
     }
 
-    /// The run_id that the ledger is served by.
+    /// The epoch that the ledger is served by.
     #[must_use]
-    pub fn run_id(&self) -> &str {
-        self.state.get("run_id").map_or("", String::as_str)
+    pub fn epoch(&self) -> &str {
+        self.state.get("epoch").map_or("", String::as_str)
     }
 
     /// Which incarnation of the sale it is.
@@ -112,8 +112,8 @@ impl Snapshot {
         if self.incarnation() == incarnation {
             return Ok(self);
         }
-        let (incarnation, run_id) = (self.incarnation().to_owned(), self.run_id().to_owned());
-        Err(Refusal::Incarnation { incarnation, run_id }.into())
+        let (incarnation, epoch) = (self.incarnation().to_owned(), self.epoch().to_owned());
+        Err(Refusal::Incarnation { incarnation, epoch }.into())
     }
 
     /// The controls and the two instants.

@@ -55,7 +55,7 @@ pub struct Act {
     /// Of the definition now.
     pub revision: Option<u64>,
     /// Changes that were appended again before.
-    pub healed: Option<u64>,
+    pub replayed: Option<u64>,
 }
 
 /// The end of a journal: the latest seconds and acts, the latest last.
@@ -125,7 +125,7 @@ fn act(entry: &Entry) -> Act {
         total: number("total"),
         was: number("was"),
         revision: number("revision").map(i64::unsigned_abs),
-        healed: number("healed").map(i64::unsigned_abs),
+        replayed: number("replayed").map(i64::unsigned_abs),
     }
 }
 

@@ -2,7 +2,7 @@
 //! is taken in. Until then every script refuses the sale, so that nothing is decided twice.
 //!
 //! Each gateway that was there before says what it knows in a hash beside the sale (`lua/submit_report.lua`). Once all have, any one of
-//! them appends what is missing (`lua/heal.lua`, which checks it), audits, and takes the new run_id in (`lua/adopt.lua`).
+//! them appends what is missing (`lua/replay.lua`, which checks it), audits, and takes the new epoch in (`lua/adopt.lua`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -19,7 +19,7 @@ use crate::manage::admin::By;
 use crate::manage::audit;
 use crate::projection::acknowledged::{Acknowledged, Clocks};
 use crate::projection::read_model::{INCARNATION, Sale};
-use crate::store::dial::{Dial, run_id};
+use crate::store::dial::{Dial, read_run_id};
 use crate::store::durability::Durability;
 use crate::store::fit::was_replica;
 use crate::store::keys::Keys;
@@ -29,7 +29,7 @@ use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 use crate::store::{Pool, checkout};
 
 static SUBMIT_REPORT: LazyLock<redis::Script> =
-    LazyLock::new(|| redis::Script::new(include_str!("../store/lua/testify.lua")));
+    LazyLock::new(|| redis::Script::new(include_str!("../store/lua/submit_report.lua")));
 
 /// Gateways that are named, at most.
 const NAMED_MAX: usize = 3;
@@ -50,8 +50,8 @@ pub struct Recovery {
 
 /// A sale that its Redis refuses, since it was last served by another one.
 pub struct Fence {
-    old: String,
-    new: String,
+    old_epoch: String,
+    new_epoch: String,
     noticed: Instant,
     /// Who lived when this gateway last reached the ledger; nobody if it never did.
     peers: BTreeMap<String, String>,
@@ -60,16 +60,16 @@ pub struct Fence {
 }
 
 impl Fence {
-    /// Noticed now: the run_id that the ledger has, that of its Redis, and who lived when this gateway last reached the ledger.
+    /// Noticed now: the epoch that the ledger has, that of its Redis, and who lived when this gateway last reached the ledger.
     #[must_use]
     pub fn new(old: &str, new: &str, peers: BTreeMap<String, String>) -> Self {
         let old = old.trim_start_matches('!').to_owned();
-        Self { old, new: new.to_owned(), noticed: Instant::now(), peers, submitted: None }
+        Self { old_epoch: old, new_epoch: new.to_owned(), noticed: Instant::now(), peers, submitted: None }
     }
 
-    /// As the ledger has the old run_id once a gateway has said what it knows (`lua/submit_report.lua`), with this incarnation.
+    /// As the ledger has the old epoch once a gateway has said what it knows (`lua/submit_report.lua`), with this incarnation.
     fn identity(&self, sale: &Sale) -> String {
-        sale.identity(&format!("!{}", self.old))
+        sale.identity(&format!("!{}", self.old_epoch))
     }
 
     /// The same as before if it still is, or a new one.
@@ -80,12 +80,12 @@ impl Fence {
         sale: &Sale,
         membership: &Membership,
     ) -> Self {
-        before.filter(|fence| fence.old == old.trim_start_matches('!') && fence.new == new).unwrap_or_else(
-            || {
+        before
+            .filter(|fence| fence.old_epoch == old.trim_start_matches('!') && fence.new_epoch == new)
+            .unwrap_or_else(|| {
                 let peers = sale.sweep_status().last_success().map(|at| membership.live_peers_at(at));
                 Self::new(old, new, peers.unwrap_or_default())
-            },
-        )
+            })
     }
 }
 
@@ -133,7 +133,7 @@ impl Recovery {
         append(lane, live, sale, fence, &missing).await?;
         self.adopt(lane, live, sale, fence, (missing.len(), lost, known, late_at)).await?;
         // Only now is it not needed any more.
-        let _: Result<i64, _> = redis::cmd("UNLINK").arg(sale.keys.heal()).query_async(&mut conn).await;
+        let _: Result<i64, _> = redis::cmd("UNLINK").arg(sale.keys.recovery()).query_async(&mut conn).await;
         Ok(())
     }
 
@@ -147,8 +147,8 @@ impl Recovery {
     /// Audits the very Redis whose epoch is to be adopted: the pool may still lead to a former primary.
     async fn audit<C: Clone>(&self, live: &Live<C>, sale: &Sale) -> Result<audit::Report, Failure> {
         let mut conn = checkout(&self.pool, sale.keys.state()).await?;
-        let there = run_id(&mut conn).await?;
-        if *there != *live.run_id {
+        let there = read_run_id(&mut conn).await?;
+        if *there != *live.epoch {
             self.pool.leave().await;
             return Err(Failure::NotDone(format!("it would be of another Redis, {there}")));
         }
@@ -206,12 +206,12 @@ impl Recovery {
             let is_last = field.starts_with('g');
             call.extend([field, value]);
             if is_last || call.iter().map(String::len).sum::<usize>() > CHUNK {
-                let args: Vec<&str> = [fence.old.as_str(), &fence.new, sale.incarnation()]
+                let args: Vec<&str> = [fence.old_epoch.as_str(), &fence.new_epoch, sale.incarnation()]
                     .into_iter()
                     .chain(call.iter().map(String::as_str))
                     .collect();
                 let mut submit_report = SUBMIT_REPORT.prepare_invoke();
-                submit_report.key(sale.keys.heal()).key(sale.keys.state()).arg(args);
+                submit_report.key(sale.keys.recovery()).key(sale.keys.state()).arg(args);
                 // That the ledger was taken in meanwhile is found by the next tick.
                 submit_report.invoke_async::<redis::Value>(conn).await?;
                 call.clear();
@@ -237,7 +237,7 @@ impl Recovery {
             return Err(format!("Redis was restarted and its ledger is not whole: {problem}"));
         }
         let args = [
-            &live.run_id,
+            &live.epoch,
             known.to_string().as_str(),
             &fence.identity(sale),
             "gateway",
@@ -249,14 +249,14 @@ impl Recovery {
         .map(str::to_owned);
         match lane.call(live, Script::Adopt, &sale.keys, &args).await {
             Ok(reply) => {
-                sale.acknowledged().trust_epoch(&fence.new);
+                sale.acknowledged().trust_epoch(&fence.new_epoch);
                 // Should Redis lose it once more, the journal still tells of it.
                 if let Ok(Header { sequence, time: at, sale_clock: clock, .. }) = Header::of(&reply) {
-                    let fields = ["run_id", &fence.new, "was", &fence.old, "who", "gateway"]
+                    let fields = ["epoch", &fence.new_epoch, "was", &fence.old_epoch, "who", "gateway"]
                         .map(str::to_owned)
                         .to_vec();
                     let _ = sale.acknowledged().acknowledge(
-                        &fence.new,
+                        &fence.new_epoch,
                         Acknowledged { sequence, kind: "adopt", at, clock, fields, rows: String::new() },
                     );
                 }
@@ -280,7 +280,7 @@ impl Recovery {
                 Ok(())
             }
             // Another gateway was faster.
-            Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.run_id => Ok(()),
+            Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.epoch => Ok(()),
             Err(failure) => Err(failure.to_string()),
         }
     }
@@ -300,8 +300,8 @@ async fn append<D: Dial>(
         if n + 1 < missing.len() && args.iter().map(String::len).sum::<usize>() < CHUNK {
             continue;
         }
-        let reply = match lane.call(live, Script::Heal, &sale.keys, &args).await {
-            Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.run_id => return Ok(()),
+        let reply = match lane.call(live, Script::Replay, &sale.keys, &args).await {
+            Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.epoch => return Ok(()),
             other => other.map_err(|failure| failure.to_string())?,
         };
         if reply.first().and_then(text).as_deref() != Some("ok") {
@@ -327,16 +327,17 @@ async fn gather_reports(
     with_entries: bool,
 ) -> redis::RedisResult<RecoveryReports> {
     let fields = if with_entries {
-        let all = redis::cmd("HGETALL").arg(keys.heal()).query_async(conn).await?;
+        let all = redis::cmd("HGETALL").arg(keys.recovery()).query_async(conn).await?;
         reply::map("HGETALL", &all)?.into_iter().collect()
     } else {
-        let names = redis::cmd("HKEYS").arg(keys.heal()).query_async(conn).await?;
+        let names = redis::cmd("HKEYS").arg(keys.recovery()).query_async(conn).await?;
         let names = list_of_texts("HKEYS", &names)?;
         let names: Vec<String> = names.into_iter().filter(|name| name.starts_with(['g', 'x'])).collect();
         if names.is_empty() {
             return Ok(RecoveryReports::default());
         }
-        let values: redis::Value = redis::cmd("HMGET").arg(keys.heal()).arg(&names).query_async(conn).await?;
+        let values: redis::Value =
+            redis::cmd("HMGET").arg(keys.recovery()).arg(&names).query_async(conn).await?;
         let texts = reply::texts(&values).filter(|texts| texts.len() == names.len());
         let texts = texts.ok_or_else(|| unreadable("HMGET", "a text for each field", &shape(&values)))?;
         names.into_iter().zip(texts).collect()
@@ -393,14 +394,14 @@ pub async fn release(
     by: &By,
 ) -> Result<Result<(), String>, Failure> {
     let keys = Keys::of(sale);
-    let mut conn = crate::store::checkout(pool, keys.heal()).await?;
+    let mut conn = crate::store::checkout(pool, keys.recovery()).await?;
     let reports = gather_reports(&mut conn, &keys, false).await?;
     if let Err(why) = reports.check_release(gateway) {
         return Ok(Err(format!("{sale} {why}")));
     }
     let field = format!("x:{}", gateway.unwrap_or(ALL));
     redis::cmd("HSET")
-        .arg(keys.heal())
+        .arg(keys.recovery())
         .arg(field)
         .arg(by.args().join(": "))
         .query_async::<i64>(&mut conn)

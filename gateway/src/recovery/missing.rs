@@ -1,4 +1,4 @@
-//! A change that Redis may have lost, as a gateway remembers it: what `lua/heal.lua` needs to make it again.
+//! A change that Redis may have lost, as a gateway remembers it: what `lua/replay.lua` needs to make it again.
 
 use redis::Value;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ const COMMON: [&str; 5] = ["kind", "at", "clock", "stock", "counts"];
 /// The kind of an entry in the place of one that nobody knows and nobody was told of.
 pub(crate) const LOST: &str = "lost";
 
-/// A change, as `lua/heal.lua` takes it.
+/// A change, as `lua/replay.lua` takes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MissingChange {
     pub(crate) sequence: u64,

@@ -56,7 +56,7 @@ pub(crate) enum RecoveryPlan {
 }
 
 impl RecoveryReports {
-    /// Reads the fields of the hash that `lua/testify.lua` writes.
+    /// Reads the fields of the hash that `lua/submit_report.lua` writes.
     pub(crate) fn parse(fields: &HashMap<String, String>) -> Self {
         let mut all = Self::default();
         for (field, value) in fields {
@@ -266,7 +266,7 @@ mod tests {
             let late_at = Clocks { time, clock };
             serde_json::to_string(&RecoveryReport { late_at, ..RecoveryReport::default() }).unwrap()
         };
-        let earlier = r#"{"known":0,"since":0,"heard":{}}"#.to_owned();
+        let earlier = r#"{"known":0,"since":0,"peers":{}}"#.to_owned();
         let fields = [("g:a", by(7, 3)), ("g:b", by(5, 9)), ("g:c", earlier)];
         let RecoveryPlan::Replay { late_at, .. } = all(&fields).plan("", 0, true) else {
             panic!("it is whole");

@@ -128,7 +128,7 @@ pub async fn sweep<D: Dial>(
     sale: &Sale,
     entries: usize,
 ) -> Result<SweepOutcome, Failure> {
-    let args = [sale.identity(&live.run_id), sale.known_sequence().to_string(), entries.to_string()];
+    let args = [sale.identity(&live.epoch), sale.known_sequence().to_string(), entries.to_string()];
     let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
     let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
@@ -149,7 +149,7 @@ pub async fn sweep<D: Dial>(
         let Header { sequence, time: at, sale_clock: clock, .. } = header;
         // Nobody is told of a sweep, so that it does no harm where this is too late.
         let _ = sale.acknowledged().acknowledge(
-            &live.run_id,
+            &live.epoch,
             Acknowledged { sequence, kind: "expire", at, clock, fields: Vec::new(), rows: String::new() },
         );
     }
@@ -182,11 +182,11 @@ async fn handle_outcome<D: Dial>(
             sale.set_fault(None);
         }
         // A ledger that went back to an earlier incarnation has not been adopted by its Redis: that is for the recovery to find.
-        Err(Failure::Refused(Refusal::Incarnation { run_id: old, .. } | Refusal::Epoch(old)))
-            if *old != *live.run_id =>
+        Err(Failure::Refused(Refusal::Incarnation { epoch: old, .. } | Refusal::Epoch(old)))
+            if *old != *live.epoch =>
         {
             let before = fence.take();
-            let fence = fence.insert(Fence::renew(before, &old, &live.run_id, sale, &recovery.membership));
+            let fence = fence.insert(Fence::renew(before, &old, &live.epoch, sale, &recovery.membership));
             if let Err(reason) = recovery.recover(lane, live, sale, fence).await {
                 sale.set_fault(Some(reason));
                 tokio::time::sleep(RECOVERY_RETRY.mul_f32(fastrand::f32())).await;

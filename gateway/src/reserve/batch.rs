@@ -133,7 +133,7 @@ struct Reply {
     /// That the batch was sent with.
     catalogue: Arc<Catalogue>,
     /// Which Redis it was.
-    run_id: Rc<str>,
+    epoch: Rc<str>,
 }
 
 /// Sends a batch, and waits for its reply. What was decided before is handed out as soon as it is sent.
@@ -159,7 +159,7 @@ async fn send<D: Dial>(
         }
         let catalogue = sale.read_model().catalogue.clone();
         batch.columns.fill(batch.taps.iter().map(|tap| &tap.wanted), &catalogue);
-        let identity = sale.identity(&live.run_id);
+        let identity = sale.identity(&live.epoch);
         let args = batch.columns.args(&catalogue, &identity, sale.known_sequence());
         let call = lane.call(&live, Script::Reserve, &sale.keys, args);
         // They are polled in this order.
@@ -168,7 +168,7 @@ async fn send<D: Dial>(
         recorder.batch(batch.taps.len(), sent.elapsed());
         match answer {
             Ok(values) => {
-                return batch.reply = Some(Reply { values, catalogue, run_id: live.run_id.clone() });
+                return batch.reply = Some(Reply { values, catalogue, epoch: live.epoch.clone() });
             }
             Err(Failure::Refused(Refusal::Revision(revision))) if revision > catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
@@ -234,7 +234,7 @@ impl Batch {
 
     /// Tells each caller what was decided for it, if that has not been done.
     fn hand_out(&mut self, sale: &Sale) {
-        let Some(Reply { values, catalogue, run_id }) = self.reply.take() else {
+        let Some(Reply { values, catalogue, epoch }) = self.reply.take() else {
             return;
         };
         let Some(mut decisions) = self.columns.decisions(&values, &catalogue) else {
@@ -257,7 +257,7 @@ impl Batch {
                 Decision::Replayed(reservation, header) => {
                     pending.mark_won();
                     goes_by_clocks |= reservation.state != reservation.state_at(header.sale_clock, grace);
-                    if !sale.acknowledged().acknowledge_shown(&run_id, reservation, header) {
+                    if !sale.acknowledged().acknowledge_shown(&epoch, reservation, header) {
                         decision = Decision::Unknown;
                     }
                 }
@@ -277,9 +277,9 @@ impl Batch {
         let acknowledged =
             Acknowledged { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
         let may_acknowledge = if acknowledged.rows.is_empty() {
-            sale.acknowledged().may_acknowledge(&run_id)
+            sale.acknowledged().may_acknowledge(&epoch)
         } else {
-            sale.acknowledged().acknowledge(&run_id, acknowledged)
+            sale.acknowledged().acknowledge(&epoch, acknowledged)
         };
         if goes_by_clocks && may_acknowledge {
             sale.acknowledged().note_late_by(&decisions.header);

@@ -112,16 +112,16 @@ async fn read_as_kept<D: Dial>(
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header, i64), Failure> {
-    let args = [buyer_part, &sale.identity(&live.run_id), &sale.known_sequence().to_string()];
+    let args = [buyer_part, &sale.identity(&live.epoch), &sale.known_sequence().to_string()];
     let reply = lane.call(live, Script::Reservations, &sale.keys, &args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
     let mut acknowledged = sale.acknowledged();
     // Nor may it be said of a buyer that he has none.
-    let may_acknowledge = acknowledged.may_acknowledge(&live.run_id)
+    let may_acknowledge = acknowledged.may_acknowledge(&live.epoch)
         && reservations
             .iter()
-            .all(|reservation| acknowledged.acknowledge_shown(&live.run_id, reservation, &header));
+            .all(|reservation| acknowledged.acknowledge_shown(&live.epoch, reservation, &header));
     drop(acknowledged);
     may_acknowledge.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
 }
@@ -250,10 +250,10 @@ async fn change<D: Dial>(
     args: impl Fn(&str) -> Vec<String>,
 ) -> Result<Change, Failure> {
     let live = live_of(lane)?;
-    let reply = lane.call(&live, script, &sale.keys, &args(&sale.identity(&live.run_id))).await;
+    let reply = lane.call(&live, script, &sale.keys, &args(&sale.identity(&live.epoch))).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
-    if !keep(sale, &live.run_id, script, id, &change, header, &reply) {
+    if !keep(sale, &live.epoch, script, id, &change, header, &reply) {
         return Err(Failure::Unknown(MOVED.to_owned()));
     }
     header.inspect(|header| sale.advance_known_sequence(header.sequence));
@@ -263,7 +263,7 @@ async fn change<D: Dial>(
 /// Keeps a change that is about to be told, made now or found made, and what a refusal goes by; `false`: it must not be told.
 fn keep(
     sale: &Sale,
-    run_id: &str,
+    epoch: &str,
     script: Script,
     id: &str,
     change: &Change,
@@ -271,8 +271,8 @@ fn keep(
     reply: &[Value],
 ) -> bool {
     let mut acknowledged = sale.acknowledged();
-    let Some(header) = header.filter(|_| acknowledged.may_acknowledge(run_id)) else {
-        return acknowledged.may_acknowledge(run_id);
+    let Some(header) = header.filter(|_| acknowledged.may_acknowledge(epoch)) else {
+        return acknowledged.may_acknowledge(epoch);
     };
     let kind = match script {
         Script::Amend => "amend",
@@ -286,7 +286,7 @@ fn keep(
         let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
         let (at, clock) = (header.time, header.sale_clock);
         return acknowledged
-            .acknowledge(run_id, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows });
+            .acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
     match change {
         Change::NotHeld(r) if r.state == State::Held || is_late(reply) => {
@@ -299,7 +299,7 @@ fn keep(
             if r.changes.len() > 1 =>
         {
             acknowledged.acknowledge_shown(
-                run_id,
+                epoch,
                 &Reservation { buyer: NAMELESS.into(), ..(**r).clone() },
                 &header,
             )

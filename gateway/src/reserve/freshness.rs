@@ -114,10 +114,10 @@ async fn sequence<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) ->
         call.key(sale.keys.state()).invoke_async::<[redis::Value; 3]>(&mut conn).await.map_err(Failure::from)
     };
     // What is not text equals neither, so that no round counts.
-    let [run_id, incarnation, sequence] =
+    let [epoch, incarnation, sequence] =
         lane.in_time(live, asked).await?.map(|value| text(&value).unwrap_or_default());
-    if *run_id != *live.run_id {
-        return Err(Failure::NotDone(format!("the ledger is served by run_id {run_id}")));
+    if *epoch != *live.epoch {
+        return Err(Failure::NotDone(format!("the ledger is served at epoch {epoch}")));
     }
     if *incarnation != *sale.incarnation() {
         sale.note_incarnation(&incarnation);

@@ -16,10 +16,10 @@ pub async fn tick<D: Dial>(
     let read_model = sale.read_model();
     let items = read_model.catalogue.counted().iter().map(|item| item.name.clone());
     let args: Vec<String> =
-        [sale.identity(&live.run_id), sale.known_sequence().to_string()].into_iter().chain(items).collect();
+        [sale.identity(&live.epoch), sale.known_sequence().to_string()].into_iter().chain(items).collect();
     let reply = lane.call(live, Script::Tick, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
-    sale.acknowledged().trust_epoch(&live.run_id);
+    sale.acknowledged().trust_epoch(&live.epoch);
     let counters = reply.get(2).and_then(texts);
     let counters = counters.ok_or_else(|| Failure::unreadable("counters of a tick that can't be read"))?;
     // One that is damaged differs from the journal's; it does not stop the clock of the sale.
@@ -32,6 +32,6 @@ pub(crate) async fn note_clocks<D: Dial>(
     live: &Live<D::Conn>,
     sale: &Sale,
 ) -> Result<Header, Failure> {
-    let args = [sale.identity(&live.run_id), sale.known_sequence().to_string()];
+    let args = [sale.identity(&live.epoch), sale.known_sequence().to_string()];
     Header::of(&lane.call(live, Script::Tick, &sale.keys, &args).await?)
 }

@@ -370,7 +370,7 @@ pub async fn info(conn: &mut impl ConnectionLike, section: &str) -> RedisResult<
 }
 
 /// Which Redis process is at the other end: a restarted or promoted one has another run_id.
-pub async fn run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
+pub async fn read_run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
     info(conn, "server").await?.remove("run_id").ok_or_else(|| {
         redis::RedisError::from((redis::ErrorKind::UnexpectedReturnType, "INFO server names no run_id"))
     })

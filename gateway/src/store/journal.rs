@@ -160,12 +160,12 @@ impl Entry {
         };
         if reservations.is_empty() {
             let (cursor, mut line) = base(1);
-            for name in ["revision", "item", "total", "was", "run_id", "healed", "lost", "who", "reason"] {
+            for name in ["revision", "item", "total", "was", "epoch", "replayed", "lost", "who", "reason"] {
                 if let Some(value) = self.fields.get(name).filter(|v| name != "reason" || *v != "-") {
                     let number = value
                         .parse::<u64>()
                         .ok()
-                        .filter(|_| matches!(name, "revision" | "total" | "was" | "healed" | "lost"));
+                        .filter(|_| matches!(name, "revision" | "total" | "was" | "replayed" | "lost"));
                     line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
                 }
             }

@@ -10,7 +10,7 @@ use redis::Value;
 use tokio::sync::Notify;
 
 use crate::store::acl;
-use crate::store::dial::{Dial, run_id};
+use crate::store::dial::{Dial, read_run_id};
 use crate::store::keys::Keys;
 use crate::store::outage::Outage;
 use crate::store::scripts::{Failure, Script, Scripts};
@@ -44,7 +44,7 @@ pub struct Lane<D: Dial> {
 pub struct Live<C> {
     conn: C,
     /// Of the Redis that it was opened to. It goes with every batch.
-    pub run_id: Rc<str>,
+    pub epoch: Rc<str>,
     opened: Rc<()>,
     /// See [`Dial::moves`], as it was when the connection was opened.
     moves: u64,
@@ -121,8 +121,8 @@ impl<D: Dial> Lane<D> {
     async fn connect(&self) -> redis::RedisResult<Live<D::Conn>> {
         let moves = self.dial.moves();
         let mut conn = self.dial.dial().await?;
-        let run_id = run_id(&mut conn).await?;
-        Ok(Live { conn, run_id: run_id.into(), opened: Rc::default(), moves })
+        let epoch = read_run_id(&mut conn).await?;
+        Ok(Live { conn, epoch: epoch.into(), opened: Rc::default(), moves })
     }
 
     /// Returns once this connection is lost, or leads to a server that is not the primary any more. It is tried now and then
@@ -172,7 +172,7 @@ impl<D: Dial> Lane<D> {
         self.live.borrow().clone().filter(may_call)
     }
 
-    /// Calls a script over this very connection, whose run_id the arguments carry. No answer in
+    /// Calls a script over this very connection, whose epoch the arguments carry. No answer in
     /// time ends the connection.
     pub async fn call(
         &self,

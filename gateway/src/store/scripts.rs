@@ -46,7 +46,7 @@ scripts! {
     Apply, "apply.lua", DENY_OOM, "Takes in a definition.";
     Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
     OperatorAction, "operator_action.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
-    Heal, "sweep.lua" "heal.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
+    Replay, "sweep.lua" "replay.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
     Adopt, "adopt.lua", ALLOW_OOM, "Takes in a restarted Redis.";
     Purge, "purge.lua", ALLOW_OOM, "Removes a sale for good.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
@@ -74,7 +74,7 @@ impl Script {
     /// Whether somebody is told what it answers. A tick and a sweep tell nobody, a snapshot is of what others did, and healing
     /// is repeated until it is done.
     fn is_told(self) -> bool {
-        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Heal | Self::Adopt | Self::Probe)
+        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Replay | Self::Adopt | Self::Probe)
     }
 }
 
@@ -254,10 +254,10 @@ pub enum Refusal {
         /// The one that the ledger has.
         incarnation: String,
         /// That the sale's state was last served by.
-        run_id: String,
+        epoch: String,
     },
     /// Another Redis process than the one that the sale's state was last served by.
-    #[error("this Redis was restarted or replaced; the ledger was served by run_id {0}")]
+    #[error("this Redis was restarted or replaced; the ledger was served at epoch {0}")]
     Epoch(String),
     /// Older than what this gateway has seen: acknowledged changes are gone.
     #[error("the ledger is at sequence {0}, which is older than what this gateway has seen")]
@@ -340,7 +340,7 @@ pub(crate) fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
         Some("damaged") => detail().map(Refusal::Damaged),
         Some("incarnation") => detail()
             .zip(reply.get(2).and_then(text))
-            .map(|(incarnation, run_id)| Refusal::Incarnation { incarnation, run_id }),
+            .map(|(incarnation, epoch)| Refusal::Incarnation { incarnation, epoch }),
         Some("epoch") => detail().map(Refusal::Epoch),
         Some("behind") => number().map(Refusal::Behind),
         Some("newer") => number().map(Refusal::Newer),

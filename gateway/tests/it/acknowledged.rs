@@ -131,11 +131,11 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
             acknowledged_survives: false,
         };
         let (lane, live) = (new.lanes[0].clone(), new.lanes[0].live().unwrap());
-        let was = gate.lane.live().unwrap().run_id;
+        let was = gate.lane.live().unwrap().epoch;
         let heal = async |with: &[&str]| {
             let here = [recovery.membership.id()];
             let lived = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
-            let mut fence = Fence::new(&was, &live.run_id, lived.collect::<BTreeMap<_, _>>());
+            let mut fence = Fence::new(&was, &live.epoch, lived.collect::<BTreeMap<_, _>>());
             recovery.recover(&lane, &live, &gate.sale, &mut fence).await
         };
         let silent = async |new: &'static str| {

@@ -61,7 +61,7 @@ async fn a_name_that_leads_to_a_promoted_replica_is_followed_in_mid_spike() {
     outcome.reconcile(&one).await;
     outcome.reconcile(&two).await;
     assert_eq!(changes(&two, "adopt").await, 1);
-    assert_eq!(next.run::<String>("HGET lg:{small}:state run_id"), next.info("run_id"));
+    assert_eq!(next.run::<String>("HGET lg:{small}:state epoch"), next.info("run_id"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -76,7 +76,7 @@ async fn a_former_primary_that_still_takes_writes_is_left_as_well() {
     next.run::<()>("REPLICAOF NO ONE");
     name.lead_to(&next);
     eventually("the ledger of the new one is the sale's", || async {
-        let owner: Option<String> = next.run("HGET lg:{small}:state run_id");
+        let owner: Option<String> = next.run("HGET lg:{small}:state epoch");
         (owner == Some(next.info("run_id"))).then_some(())
     })
     .await;
@@ -163,7 +163,7 @@ async fn with_fsync_a_promoted_replica_is_not_taken_for_the_redis_that_synced() 
     let (_, rest) = text.split_once("sale release small ").unwrap();
     let id: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
     assert_eq!(
-        next.run::<String>("HGET lg:{small}:state run_id").trim_start_matches('!'),
+        next.run::<String>("HGET lg:{small}:state epoch").trim_start_matches('!'),
         former.info("run_id")
     );
     let released = crate::harness::cli::run(&[

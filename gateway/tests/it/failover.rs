@@ -70,7 +70,7 @@ async fn read_all(gateway: &Gateway) {
 pub async fn healed(gateway: &Gateway) -> Value {
     let adopted = eventually("the ledger is healed", || async {
         let lines = journal(gateway).await;
-        lines.into_iter().rev().find(|line| line["kind"] == "adopt" && line["healed"].is_u64())
+        lines.into_iter().rev().find(|line| line["kind"] == "adopt" && line["replayed"].is_u64())
     })
     .await;
     eventually("the fault is over", || async { (!fault(gateway).await).then_some(()) }).await;
@@ -133,7 +133,7 @@ async fn a_ledger_that_comes_back_older_is_made_whole_from_what_a_gateway_has_re
     let audit = balanced(&gateway).await;
     assert_eq!(audit["reservations"], json!({"held": 3, "confirmed": 1, "cancelled": 1, "expired": 0}));
     // What gateways remembered of buyers is not kept.
-    assert!(!redis.0.run::<bool>("EXISTS lg:{small}:heal"));
+    assert!(!redis.0.run::<bool>("EXISTS lg:{small}:recovery"));
 }
 
 #[tokio::test]

@@ -125,7 +125,7 @@ async fn while_a_sale_is_fenced_nothing_is_refused_from_the_read_model() {
     .await;
     gone.kill();
     // As if another Redis served by now: the very next request meets it, before any tick has.
-    redis.run::<i64>("HSET lg:{small}:state run_id another");
+    redis.run::<i64>("HSET lg:{small}:state epoch another");
     for n in 0..20 {
         let reply = gateway.reserve(&format!("late-{n}"), "k", &white()).await;
         assert_eq!((reply.status, reply.problem()), (503, "temporary-reduced-capacity"), "{}", reply.text);
@@ -173,7 +173,7 @@ fn a_round_says_what_is_complete_as_of_its_beginning_not_of_its_answer() {
         assert_eq!(refusal(&here.sale, std::time::Instant::now()), None, "that round was begun before");
 
         // A ledger that is served by another Redis, is another sale of this name, or is older than what was read of it.
-        for (field, other) in [("run_id", "another"), ("incarnation", "0"), ("sequence", "1")] {
+        for (field, other) in [("epoch", "another"), ("incarnation", "0"), ("sequence", "1")] {
             let state = here.sale.keys.state();
             let found: String = ledger.command(&["HGET", state, field]).await;
             ledger.command::<i64>(&["HSET", state, field, other]).await;

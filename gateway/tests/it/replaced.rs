@@ -34,8 +34,8 @@ async fn replace(ledger: &Ledger, id: &str) {
 async fn refuses(ledger: &Ledger, gate: &Gate) -> Refusal {
     let keys = Keys::of(&gate.sale.id);
     let incarnation: String = ledger.command(&["HGET", keys.state(), "incarnation"]).await;
-    let run_id: String = ledger.command(&["HGET", keys.state(), "run_id"]).await;
-    Refusal::Incarnation { incarnation, run_id }
+    let epoch: String = ledger.command(&["HGET", keys.state(), "epoch"]).await;
+    Refusal::Incarnation { incarnation, epoch }
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
             (Script::Apply, &[&identity, "7", "1", "{}", "1", "2", "3", "4", "5", "6", "-", "ops", "-"]),
             (Script::Restock, &[&identity, "7", "model:m1", "30", "5", "ops", "-"]),
             (Script::OperatorAction, &[&identity, "7", "pause", "ops", "-"]),
-            (Script::Heal, &[&identity]),
+            (Script::Replay, &[&identity]),
             (Script::Purge, &[&identity, "7", "7"]),
             (Script::Reservations, &[&part, &identity, "7"]),
         ];
@@ -122,7 +122,7 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
             let answer = gate.lane.call(&live, script, &keys, args).await;
             assert_eq!(answer, Err(Failure::Refused(expected.clone())), "{script:?}");
         }
-        let adopt = [&live.run_id, "7", &identity, "gateway", "0", "0"];
+        let adopt = [&live.epoch, "7", &identity, "gateway", "0", "0"];
         let answer = gate.lane.call(&live, Script::Adopt, &keys, &adopt[..]).await;
         assert_eq!(answer, Err(Failure::Refused(expected)));
     });

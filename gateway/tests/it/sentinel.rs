@@ -217,7 +217,7 @@ async fn a_former_primary_that_nobody_makes_a_replica_is_left_all_the_same() {
     eventually("it begins", || async { Sentinels::ask(sentinels.ports[0], &["FAILOVER", "ledger"]) }).await;
     let new = eventually("another is the primary, whose ledger is the sale's", || async {
         let new = replicas.iter().find(|replica| !is_replica(replica))?;
-        let owner: Option<String> = new.run("HGET lg:{small}:state run_id");
+        let owner: Option<String> = new.run("HGET lg:{small}:state epoch");
         (owner == Some(new.info("run_id"))).then_some(new)
     })
     .await;

@@ -133,10 +133,10 @@ fn a_sale_that_stands_still_for_nothing_is_broken() {
 #[test]
 fn what_was_put_back_is_healed_and_numbers_may_jump_where_something_is_gone_for_good() {
     let mut case = case(Fault::KillPrimary, Level::None);
-    case.journal.push("{\"id\":\"4-0\",\"kind\":\"adopt\",\"healed\":2,\"lost\":0}\n".into());
+    case.journal.push("{\"id\":\"4-0\",\"kind\":\"adopt\",\"replayed\":2,\"lost\":0}\n".into());
     case.verdict = Some(broke("numbers-in-order"));
     let judgement = case.judge();
-    assert_eq!((judgement.ending, judgement.healed, judgement.broken.len()), (Ending::Healed, 2, 1));
+    assert_eq!((judgement.ending, judgement.replayed, judgement.broken.len()), (Ending::Replayed, 2, 1));
     case.journal.insert(1, line(3, "lost", "", 0));
     assert!(case.judge().broken.is_empty());
 }

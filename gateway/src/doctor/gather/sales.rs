@@ -32,7 +32,7 @@ pub(crate) async fn read(
             sequence: snapshot.header.sequence,
             controls: snapshot.controls(),
             counts: snapshot.counts(),
-            is_same_redis: snapshot.run_id() == run_id,
+            is_same_redis: snapshot.epoch() == run_id,
             definition,
         })),
         Err(Failure::Refused(Refusal::Missing)) => Ok(None),

@@ -12,7 +12,7 @@ use crate::manage::archive::{Head, Line, Reader, Trouble, verify};
 use crate::manage::audit;
 use crate::projection::read_model::{INCARNATION, new_incarnation};
 use crate::store::checkout;
-use crate::store::dial::run_id;
+use crate::store::dial::read_run_id;
 use crate::store::keys::Keys;
 use crate::store::reply::{shape, texts, unreadable};
 
@@ -83,11 +83,11 @@ async fn load(
     incarnation: &str,
 ) -> Result<(), Trouble> {
     // It is served by this Redis from now on.
-    let run_id = run_id(conn).await?;
+    let epoch = read_run_id(conn).await?;
     let (mut reader, _) = Reader::open(path)?;
     while let Some(line) = reader.next()? {
         let mut pipe = redis::pipe();
-        commands(&mut pipe, line, to, [("run_id", &run_id), (INCARNATION, incarnation)]);
+        commands(&mut pipe, line, to, [("epoch", &epoch), (INCARNATION, incarnation)]);
         if !pipe.is_empty() {
             pipe.query_async::<Value>(conn).await?;
         }

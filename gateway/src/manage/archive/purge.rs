@@ -65,8 +65,8 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
             Some("ok") => {
                 // What gateways remembered of a failover names buyers, too.
                 let keys = Keys::of(sale);
-                let mut conn = checkout(admin.pool(), keys.heal()).await?;
-                redis::cmd("UNLINK").arg(keys.heal()).query_async::<i64>(&mut conn).await?;
+                let mut conn = checkout(admin.pool(), keys.recovery()).await?;
+                redis::cmd("UNLINK").arg(keys.recovery()).query_async::<i64>(&mut conn).await?;
                 return Ok(());
             }
             Some("held") => Trouble::Refused(format!(

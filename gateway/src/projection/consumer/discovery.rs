@@ -8,7 +8,7 @@ use crate::projection::consumer::position::{Position, entry_at};
 use crate::projection::consumer::{JournalConsumer, SingleSale, incarnation::incarnation_in};
 use crate::projection::read_model::Sale;
 use crate::projection::tail;
-use crate::store::dial::run_id;
+use crate::store::dial::read_run_id;
 use crate::store::keys::{Keys, SALES};
 use crate::store::reply::list_of_texts;
 use crate::store::scripts::{Failure, Refusal};
@@ -73,11 +73,11 @@ impl JournalConsumer<'_> {
         }
         let known = self.sales.get(id);
         let epoch: String =
-            redis::cmd("HGET").arg(keys.state()).arg("run_id").query_async(&mut self.conn).await?;
-        let is_served = epoch == run_id(&mut self.conn).await?;
+            redis::cmd("HGET").arg(keys.state()).arg("epoch").query_async(&mut self.conn).await?;
+        let is_served = epoch == read_run_id(&mut self.conn).await?;
         if let Some(sale) = &known {
             if sale.incarnation() != incarnation {
-                return Err(Refusal::Incarnation { incarnation, run_id: String::new() }.into());
+                return Err(Refusal::Incarnation { incarnation, epoch: String::new() }.into());
             }
             if sequence < sale.known_sequence() {
                 return Err(Refusal::Behind(sequence).into());
@@ -93,7 +93,7 @@ impl JournalConsumer<'_> {
         // Its keys were read one after the other: of one sale, if it is the same at the end.
         let at_last = incarnation_in(&mut self.conn, &keys).await?;
         if let Some(other) = at_last.filter(|at_last| *at_last != incarnation) {
-            return Err(Refusal::Incarnation { incarnation: other, run_id: String::new() }.into());
+            return Err(Refusal::Incarnation { incarnation: other, epoch: String::new() }.into());
         }
         match known {
             // Its queues and its sweeper have this very one. A buyer too many costs a question to Redis.

@@ -51,10 +51,10 @@ impl Sale {
         &self.incarnation
     }
 
-    /// What a script is to find: the Redis of this run_id, and this incarnation.
+    /// What a script is to find: the Redis of this epoch, and this incarnation.
     #[must_use]
-    pub fn identity(&self, run_id: &str) -> String {
-        identity(run_id, &self.incarnation)
+    pub fn identity(&self, epoch: &str) -> String {
+        identity(epoch, &self.incarnation)
     }
 
     /// Whether the ledger has a later incarnation by now: nothing that is known of this one counts any more.
@@ -89,8 +89,8 @@ impl Sale {
 }
 
 /// The identity of a ledger as scripts take it (see `lua/ledger.lua`).
-pub(crate) fn identity(run_id: &str, incarnation: &str) -> String {
-    format!("{run_id} {incarnation}")
+pub(crate) fn identity(epoch: &str, incarnation: &str) -> String {
+    format!("{epoch} {incarnation}")
 }
 
 #[cfg(test)]

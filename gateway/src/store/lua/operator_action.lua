@@ -2,9 +2,9 @@
 --
 -- ARGV  1 identity  2 known sequence  3 lever  4 who  5 reason or '-'
 -- Reply {'ok', header, 1 when this call changed something, else 0}
--- Example  "run_id incarnation" 7 pause ops - -> ok, "8 …", 1
+-- Example  "epoch incarnation" 7 pause ops - -> ok, "8 …", 1
 
-local s, refusal = open(ARGV[1], ARGV[2])
+local s, refusal = open_ledger(ARGV[1], ARGV[2])
 if not s then return refusal end
 local action = ARGV[3]
 local field, value = control_of(action)

@@ -96,7 +96,7 @@ impl Sale {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let identity = self.gate.sale.identity(&self.gate.lane.live().unwrap().run_id);
+        let identity = self.gate.sale.identity(&self.gate.lane.live().unwrap().epoch);
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(30);
         let json = definition.to_json();
@@ -237,7 +237,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert_eq!(sale.amend("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.confirm("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Redis));
-        let identity = sale.gate.sale.identity(&sale.gate.lane.live().unwrap().run_id);
+        let identity = sale.gate.sale.identity(&sale.gate.lane.live().unwrap().epoch);
         let calls: [(Script, &[&str]); 4] = [
             (Script::Expire, &["64"]),
             (Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
@@ -301,11 +301,11 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
             Script::Restock,
         ];
         for script in scripts {
-            for (run_id, known, expected) in [
-                ("another", known, Refusal::Epoch(live.run_id.to_string())),
-                (&*live.run_id, known + 7, Refusal::Behind(known)),
+            for (epoch, known, expected) in [
+                ("another", known, Refusal::Epoch(live.epoch.to_string())),
+                (&*live.epoch, known + 7, Refusal::Behind(known)),
             ] {
-                let identity = sale.gate.sale.identity(run_id);
+                let identity = sale.gate.sale.identity(epoch);
                 let args = [&identity, &known.to_string(), "x", "1", "1", "-", "-"];
                 let answer = sale.gate.lane.call(&live, script, &sale.keys, &args).await;
                 assert_eq!(answer, Err(Failure::Refused(expected)), "{script:?}");

@@ -59,7 +59,7 @@ impl Past {
         }
         self.crashes += 1;
         let old = format!("before-crash-{}", self.crashes);
-        ledger.command::<()>(&["HSET", sale.keys.state(), "run_id", &old]).await;
+        ledger.command::<()>(&["HSET", sale.keys.state(), "epoch", &old]).await;
         let clocks = then.clocks;
         self.moments.truncate(at + 1);
         self.heal(ledger, gates, &old).await;
@@ -76,13 +76,14 @@ impl Past {
         let mut why = Vec::new();
         for (gate, recovery) in gates.iter().zip(&self.healers) {
             let live = gate.lane.live().unwrap();
-            let mut fence = Fence::new(old, &live.run_id, heard.clone());
+            let mut fence = Fence::new(old, &live.epoch, heard.clone());
             match recovery.recover(&gate.lane, &live, &gate.sale, &mut fence).await {
                 Ok(()) => return,
                 Err(reason) => why.push(reason),
             }
         }
-        let said: BTreeMap<String, String> = ledger.command(&["HGETALL", gates[0].sale.keys.heal()]).await;
+        let said: BTreeMap<String, String> =
+            ledger.command(&["HGETALL", gates[0].sale.keys.recovery()]).await;
         panic!("it was not healed: {why:#?}\nwhat the gateways said: {said:#?}");
     }
 }

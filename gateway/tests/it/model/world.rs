@@ -327,7 +327,7 @@ impl Gate {
     /// Ticks, or sweeps up to so many journal entries.
     pub async fn call(&self, script: Script, more: &[&str]) -> Result<Vec<Value>, Failure> {
         let live = self.lane.live().unwrap();
-        let mut args = vec![self.sale.identity(&live.run_id), self.sale.known_sequence().to_string()];
+        let mut args = vec![self.sale.identity(&live.epoch), self.sale.known_sequence().to_string()];
         args.extend(more.iter().map(ToString::to_string));
         self.lane.call(&live, script, &self.sale.keys, &args).await
     }

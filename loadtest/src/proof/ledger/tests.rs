@@ -164,7 +164,7 @@ fn journal_lines_are_read() {
     assert_eq!(journal.read_line(define).unwrap(), "8-0/1");
     assert!(journal.levers[1].defines() && journal.changes.len() == 1);
     let adopt = r#"{"cursor":"10-0/1","id":"10-0","change":1,"changes":1,"kind":"adopt","at":"2026-11-09T12:00:02.000Z",
-        "run_id":"d3db","was":"e326","who":"gateway"}"#;
+        "epoch":"d3db","was":"e326","who":"gateway"}"#;
     assert_eq!(journal.read_line(adopt).unwrap(), "10-0/1");
     assert!(journal.read_line(r#"{"cursor":"9-0/1","kind":"reserve"}"#).is_err());
 }

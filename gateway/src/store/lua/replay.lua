@@ -3,18 +3,18 @@
 -- Each is checked whole before it is written: what it does to stock, counts and reservations is worked out here anew, and
 -- must be what it did before. The sale stays closed to everybody else until adopt.lua.
 --
--- ARGV  1 identity: with the run_id that the ledger has  2 … changes in their order, each JSON: sequence, kind, at, clock, items (all whose
+-- ARGV  1 identity: with the epoch that the ledger has  2 … changes in their order, each JSON: sequence, kind, at, clock, items (all whose
 --       stock it changed), left and counts (what was left of each, and the counts after it; neither where it was only
 --       told), fields (what else its entry says), rows (each reservation that it changed: buyer, sub, row)
--- Reply {'ok', header, how many were appended}, or {'epoch', run_id}, {'damaged', …}, or {'unfit', sequence, why}: those before it were
+-- Reply {'ok', header, how many were appended}, or {'epoch', epoch}, {'damaged', …}, or {'blocked', sequence, why}: those before it were
 --       appended
 -- Example  "!old incarnation" {"sequence":8,"kind":"reserve",…} -> ok, "8 …", 1
 
-local s, refusal = look()
+local s, refusal = read_state()
 if not s then return refusal end
-refusal = mistake(s, ARGV[1]) or mistrust(s, ARGV[1], 0)
+refusal = check_incarnation(s, ARGV[1]) or check_epoch(s, ARGV[1], 0)
 if refusal then return refusal end
-local bad = damages(s)
+local bad = find_damages(s)
 if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
 
 local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true}
@@ -27,7 +27,7 @@ local function add(delta, r, n)
 end
 
 -- The buyer's record with this reservation as it is after the change; nil and why not.
-local function changed(records, e, row, delta, counts)
+local function apply_row(records, e, row, delta, counts)
   local r = parse_row(row.row)
   if not r then return nil, 'a reservation in it can\'t be read' end
   local record = records[row.buyer]
@@ -40,7 +40,7 @@ local function changed(records, e, row, delta, counts)
   local before = find(record, r.key)
   if e.kind == 'reserve' then
     if before then return nil, 'its reservation ' .. row.buyer .. r.key .. ' is there already' end
-    if r.number <= s.number then return nil, 'the number ' .. whole(r.number) .. ' is taken' end
+    if r.number <= s.number then return nil, 'the number ' .. integer(r.number) .. ' is taken' end
     s.number = r.number
     record.list[#record.list + 1] = r
   else
@@ -59,7 +59,7 @@ end
 
 -- A sweep of which only is known that it was: what it swept follows from the sale clock. If other gaps have left it nothing, it
 -- is lost, too.
-local function sweep_again(e)
+local function repeat_sweep(e)
   local expired, more
   repeat
     expired, more = sweep(s, 64)
@@ -70,18 +70,18 @@ end
 
 -- Appends one change; why it can't be, or nil.
 local function append(e)
-  if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. whole(s.sequence) end
+  if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. integer(s.sequence) end
   if e.kind == 'define' then return 'it changed the definition' end
   if not (BUYERS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then return 'nobody knows what ' .. e.kind .. ' does' end
   s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
   s.time, s.sale_clock = s.now, s.clock
-  if e.kind == 'expire' and #e.rows == 0 then return sweep_again(e) end
+  if e.kind == 'expire' and #e.rows == 0 then return repeat_sweep(e) end
   local named = {}
   for i = 1, #e.fields, 2 do named[e.fields[i]] = e.fields[i + 1] end
   local records, delta, counts, lines, number = {}, {}, {}, {}, s.number
   for _, state in ipairs(COUNTED) do counts[state] = s[state] end
   for i, row in ipairs(e.rows) do
-    local record, r = changed(records, e, row, delta, counts)
+    local record, r = apply_row(records, e, row, delta, counts)
     if not record then
       s.number = number
       return r
@@ -114,13 +114,13 @@ local function append(e)
     local n = stock[item] + (delta[item] or 0)
     if n < 0 and redis.call('HEXISTS', TOTALS, item) == 1 then return item .. ' is taken by now' end
     if e.left and e.left[i] ~= n then
-      return 'it left ' .. whole(e.left[i]) .. ' of ' .. item .. ', and would leave ' .. whole(n) .. ' now'
+      return 'it left ' .. integer(e.left[i]) .. ' of ' .. item .. ', and would leave ' .. integer(n) .. ' now'
     end
-    left[2 * i - 1], left[2 * i] = item, whole(n)
+    left[2 * i - 1], left[2 * i] = item, integer(n)
     if n ~= stock[item] and e.kind ~= 'restock' then touched[#touched + 1] = item end
   end
   local after = {}
-  for i, name in ipairs(COUNTED) do after[i] = whole(counts[name]) end
+  for i, name in ipairs(COUNTED) do after[i] = integer(counts[name]) end
   after = table.concat(after, ' ')
   if e.counts and e.counts ~= after then return 'it counted ' .. e.counts .. ', and would count ' .. after .. ' now' end
 
@@ -143,9 +143,9 @@ for i = 2, #ARGV do
   -- Another gateway may have appended those before.
   if e.sequence > s.sequence then
     local why = append(e)
-    if why then return {'unfit', whole(e.sequence), why} end
+    if why then return {'blocked', integer(e.sequence), why} end
     appended = appended + 1
   end
 end
 s.time = math.max(s.raw, s.now)
-return {'ok', header(s), whole(appended)}
+return {'ok', header(s), integer(appended)}
