@@ -16,10 +16,10 @@ use gateway::admit::{Asked, Wish};
 use gateway::domain::decision::Decision;
 use gateway::projection::consumer;
 use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
-use gateway::store::dial::{Conn, Redis};
+use gateway::store::connection::RedisConnection;
+use gateway::store::connections::RedisConnections;
+use gateway::store::dial::{LedgerConnection, Redis};
 use gateway::store::keys::Keys;
-use gateway::store::lane::Lane;
-use gateway::store::lanes::Lanes;
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
 
 /// Drives the reserve script of a sale that is open and whose stock does not end.
@@ -56,15 +56,15 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     let mut conn = redis.dial_for(keys.state(), Duration::from_secs(10)).await.map_err(words)?;
     let scripts = Arc::new(Scripts::new(REAL_CLOCK));
     let sale = Arc::new(consumer::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
-    let lane = Lane::new(redis, scripts, Arc::default());
-    tokio::task::spawn_local(lane.clone().keep_open());
-    while lane.live().is_none() {
+    let redis_connection = RedisConnection::new(redis, scripts, Arc::default());
+    tokio::task::spawn_local(redis_connection.clone().keep_open());
+    while redis_connection.live().is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let batch = usize::from(args.batch);
     let queue = Queue::start(
         sale.clone(),
-        Lanes::over(lane),
+        RedisConnections::from_open(redis_connection),
         QueueLimits { batch_max: batch, queue_max: batch, delay_max: std::time::Duration::from_secs(10) },
         Arc::default(),
     );
@@ -125,7 +125,7 @@ struct Cost {
 }
 
 impl Cost {
-    async fn read(conn: &mut Conn) -> Result<Self, String> {
+    async fn read(conn: &mut LedgerConnection) -> Result<Self, String> {
         let info: String = redis::cmd("INFO").arg("everything").query_async(conn).await.map_err(words)?;
         let number = |name: &str| {
             let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

@@ -22,7 +22,7 @@ use crate::manage::admin::Admin;
 use crate::manage::audit::{self, Report, Verdict};
 use crate::openapi;
 use crate::runtime;
-use crate::store::fit;
+use crate::store::compatibility;
 use crate::store::journal::Cursor;
 use crate::store::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
 use crate::telemetry::list;
@@ -102,8 +102,8 @@ pub fn run(command: Command) -> Result<(), Failed> {
 async fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
     let redis = Settings::new(common, None).redis().map_err(|p| Failed::Usage(p.join("\n")))?;
     let pool = redis.pool(1);
-    fit::check(&pool).await?;
-    let scripts = Scripts::new(REAL_CLOCK).with_copies(redis.copies());
+    compatibility::check(&pool).await?;
+    let scripts = Scripts::new(REAL_CLOCK).with_replica_acks(redis.replica_acks());
     Ok(Admin::new(pool, Arc::new(scripts), Arc::default()))
 }
 

@@ -224,7 +224,10 @@ impl Ledger {
     /// Judges it, beside what the gateway that runs here says.
     fn check(&mut self, running: Option<&Running>) -> Vec<Line> {
         self.fleet.here = running.map(|running| fleet::Here {
-            has_our_scripts: running.scripts.as_ref().map(|print| *print == Scripts::new(REAL_CLOCK).print()),
+            has_our_scripts: running
+                .scripts
+                .as_ref()
+                .map(|digest| *digest == Scripts::new(REAL_CLOCK).digest()),
             not_ready: running.not_ready.clone(),
             has_our_certificate: running.has_our_certificate,
             forwarded_ignored: running.forwarded_ignored,

@@ -175,7 +175,7 @@ pub async fn run_heartbeats(
         };
         match beat.await {
             Ok((live, set)) => {
-                outage.is_over();
+                outage.record_success();
                 let rates = set.as_ref().map(|set| set.rates.clone()).unwrap_or_default();
                 apply_fleet_state(&limits, live.len(), set, &mut last_logged);
                 membership.note_heartbeat(live, rates, is_leaving);
@@ -183,7 +183,7 @@ pub async fn run_heartbeats(
             Err(error) => {
                 reply::note(&error);
                 uses.failed(&error);
-                outage.goes_on(error);
+                outage.record_failure(error);
                 conn = None;
             }
         }

@@ -94,7 +94,7 @@ impl Gateway {
             caught_up: Arc::new(CaughtUp::default()),
             keys: files.keys.clone(),
             redis: config.redis.clone(),
-            scripts: Arc::new(scripts.with_copies(config.redis.copies())),
+            scripts: Arc::new(scripts.with_replica_acks(config.redis.replica_acks())),
             limits: config.requests,
             connections: config.connections,
             door: Door {
@@ -214,7 +214,7 @@ impl Gateway {
             sales: sales.clone(),
             connections_max: [config.caps.connections_max; 2],
             in_flight_max: config.requests.in_flight_max * config.workers,
-            scripts: scripts.print(),
+            scripts: scripts.digest(),
             tls: [files.tls, files.ops_tls.clone()],
             keys: files.keys,
             readiness: readiness.clone(),

@@ -123,7 +123,8 @@ pub async fn reserve(
 pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     let _place = caller.asks(worker, worker.rates().costs().read)?;
-    match changes::read(&worker.lane(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await {
+    match changes::read(&worker.redis_connection(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await
+    {
         Ok((list, header)) => Ok(decisions::reservations(&sale, &sale.read_model(), &list, &header)),
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a buyer's reservations could not be read");
@@ -138,7 +139,7 @@ pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> R
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().read)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::get(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
+    let change = changes::get(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part)).await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
@@ -164,7 +165,8 @@ pub async fn amend(
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().change)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::amend(&worker.lane(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
+    let change =
+        changes::amend(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
@@ -200,7 +202,7 @@ pub async fn confirm(
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().change)?;
-    let change = changes::confirm(&worker.lane(&sale), &sale, id, &payment, version).await;
+    let change = changes::confirm(&worker.redis_connection(&sale), &sale, id, &payment, version).await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
@@ -210,7 +212,7 @@ pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -
     check_id(id)?;
     let _place = caller.asks(worker, worker.rates().costs().change)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::cancel(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
+    let change = changes::cancel(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part)).await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 

@@ -1,4 +1,4 @@
-//! A worker: one thread with a single-threaded runtime, its own listener, its own lanes to Redis.
+//! A worker: one thread with a single-threaded runtime, its own listener, its own connections to Redis.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -28,9 +28,9 @@ use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::batch::{Deadlines, Queue, QueueLimits};
 use crate::reserve::refusals::Refusals;
 use crate::runtime;
+use crate::store::connection::RedisConnection;
+use crate::store::connections::RedisConnections;
 use crate::store::dial::Redis;
-use crate::store::lane::Lane;
-use crate::store::lanes::Lanes;
 use crate::store::scripts::Scripts;
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
@@ -89,7 +89,7 @@ pub struct RequestLimits {
 /// One worker, as its handlers see it.
 pub struct Worker {
     shared: Shared,
-    lanes: Rc<Lanes<Redis>>,
+    redis_connections: Rc<RedisConnections<Redis>>,
     identifier: RefCell<Identifier>,
     /// Of each sale, with the sale that it is of: one that was purged may come back as another.
     queues: RefCell<FxHashMap<String, (Arc<Sale>, Queue)>>,
@@ -107,7 +107,8 @@ pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std
         // Nothing is acknowledged before peers would wait for this gateway in a recovery.
         let membership = shared.membership.clone();
         let joined = async move { membership.wait_until_joined().await };
-        let lanes = Lanes::open_after(joined, shared.redis.clone(), shared.scripts.clone(), uses);
+        let redis_connections =
+            RedisConnections::open_after(joined, shared.redis.clone(), shared.scripts.clone(), uses);
         let (limits, door) = (shared.connections, shared.door.clone());
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
@@ -115,7 +116,7 @@ pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std
             refusals: RefCell::default(),
             recorder: shared.metrics.of_worker(),
             pages: Pages::default(),
-            lanes,
+            redis_connections,
             shared,
         });
         let starts = async {
@@ -163,15 +164,15 @@ impl Handler for Worker {
 }
 
 impl Worker {
-    /// The lane to the Redis that has this sale.
+    /// The connection to the Redis that has this sale.
     #[must_use]
-    pub fn lane(&self, sale: &Sale) -> Rc<Lane<Redis>> {
-        self.lanes.of(&sale.keys)
+    pub fn redis_connection(&self, sale: &Sale) -> Rc<RedisConnection<Redis>> {
+        self.redis_connections.of(&sale.keys)
     }
 
     /// Whether every sale is read and its Redis can be asked.
     fn can_decide(&self) -> bool {
-        let can_ask = |sale: &Arc<Sale>| self.lane(sale).live().is_some();
+        let can_ask = |sale: &Arc<Sale>| self.redis_connection(sale).live().is_some();
         let is_up = self.shared.membership.has_joined() && self.shared.caught_up.age().is_some();
         is_up && self.sales().all().iter().all(can_ask)
     }
@@ -257,8 +258,12 @@ impl Worker {
         if let Some((_, queue)) = queues.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
             return queue.clone();
         }
-        let queue =
-            Queue::start(sale.clone(), self.lanes.clone(), self.shared.limits.queue, self.recorder.clone());
+        let queue = Queue::start(
+            sale.clone(),
+            self.redis_connections.clone(),
+            self.shared.limits.queue,
+            self.recorder.clone(),
+        );
         queues.insert(sale.id.clone(), (sale.clone(), queue.clone()));
         queue
     }

@@ -7,7 +7,7 @@ use crate::config::ADDRESS_LEAST;
 use crate::doctor::report::{Line, Lines, Verdict};
 use crate::doctor::words::{bytes, some};
 
-/// Descriptors that a worker has open besides those of its clients: its listener, its lane, its runtime.
+/// Descriptors that a worker has open besides those of its clients: its listener, its connection, its runtime.
 const WORKER_FILES: u64 = 8;
 /// Those of the rest: the ledger's thread, pools, the ops listener and who watches there, logs and files.
 const OTHER_FILES: u64 = 128;

@@ -8,8 +8,8 @@ pub(super) use facts::{Machine, RedisFacts};
 
 use crate::doctor::report::{Line, Lines, Verdict};
 use crate::doctor::words::{age, bytes};
-use crate::store::durability::{Durability, Setting};
-use crate::store::{acl, fit};
+use crate::store::durability::{Durability, DurabilityCheck};
+use crate::store::{acl, compatibility};
 
 /// Until a `PING` is answered, the median and the worst; beyond is a warning.
 const MEDIAN_MAX: Duration = Duration::from_millis(5);
@@ -48,7 +48,7 @@ fn version(facts: &RedisFacts, lines: &mut Lines) {
             format!("{version}, still loading its files"),
             "wait until it has, and look again",
         );
-    } else if fit::version(version).unwrap_or_default() < fit::VERSION_MIN {
+    } else if compatibility::version(version).unwrap_or_default() < compatibility::VERSION_MIN {
         let found = format!("{version} is too old: its scripts have no flags");
         lines.fail("version", found, "use Redis 7.0 or later");
     } else if facts.info("server_name") == "valkey" || facts.info.contains_key("valkey_version") {
@@ -65,7 +65,7 @@ fn version(facts: &RedisFacts, lines: &mut Lines) {
 }
 
 fn role(facts: &RedisFacts, lines: &mut Lines) {
-    let mode = fit::mode(&facts.info);
+    let mode = compatibility::mode(&facts.info);
     let is_in_cluster = facts.number("cluster_enabled") == 1 || !matches!(mode, "standalone" | "");
     if is_in_cluster && facts.master.is_none() {
         let found = format!("it runs as {mode}");
@@ -74,8 +74,8 @@ fn role(facts: &RedisFacts, lines: &mut Lines) {
             found,
             "name a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://",
         );
-    } else if let (Some(_), Some(misfit)) = (&facts.master, &facts.misfit) {
-        lines.fail("role", misfit.clone(), "gateways are not ready until it is so");
+    } else if let (Some(_), Some(incompatibility)) = (&facts.master, &facts.incompatibility) {
+        lines.fail("role", incompatibility.clone(), "gateways are not ready until it is so");
     } else if facts.info("role") == "slave" {
         let found = format!("a replica of {}", facts.info("master_host"));
         lines.fail("role", found, "give --redis the primary: a replica takes no reservation");
@@ -129,12 +129,12 @@ fn durability(facts: &RedisFacts, lines: &mut Lines) {
 fn promise(facts: &RedisFacts, lines: &mut Lines) {
     match &facts.promise {
         (Durability::None, _) => {}
-        (level, Setting::Kept) => lines.ok("promise", format!("durability {level} is kept")),
-        (level, Setting::Short(what)) => {
+        (level, DurabilityCheck::Met) => lines.ok("promise", format!("durability {level} is kept")),
+        (level, DurabilityCheck::Unmet(what)) => {
             let found = format!("durability {level} is asked for, and {what}");
             lines.fail("promise", found, "do so, or give --durability what is true");
         }
-        (level, Setting::Hidden(why)) => lines.warn(
+        (level, DurabilityCheck::Unreadable(why)) => lines.warn(
             "promise",
             format!("whether durability {level} is kept can't be seen: {why}"),
             "ask whoever runs this Redis, or run as a user with +config|get",

@@ -106,12 +106,12 @@ pub async fn serve<H: Handler>(
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, mostly: wait for some to come back instead of spinning.
-                outage.goes_on(error);
+                outage.record_failure(error);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
         };
-        outage.is_over();
+        outage.record_success();
         handler.connections().came();
         let peer = Peer::new(address.ip(), &door.proxies);
         let open = match door.open(&peer) {

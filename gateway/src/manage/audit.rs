@@ -90,7 +90,7 @@ struct ReservationSummary {
     state: State,
     bundle: u32,
     /// A hash of all that can change, to compare with the record.
-    print: u64,
+    digest: u64,
 }
 
 /// Distinct sets of items, which are few.
@@ -117,7 +117,7 @@ fn id_bytes(r: &Reservation) -> Option<[u8; 32]> {
     r.id.as_bytes().try_into().ok()
 }
 
-fn print(r: &Reservation) -> u64 {
+fn digest(r: &Reservation) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&r.buyer, r.number, r.version, r.state, &r.model, &r.packages, &r.store).hash(&mut hasher);
     (&r.unavailable, &r.fingerprint, r.held_at, r.deadline, &r.payment).hash(&mut hasher);
@@ -198,8 +198,11 @@ fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut Numbers,
     };
     for r in reservations {
         let Some(id) = id_bytes(&r) else { continue };
-        let kept =
-            ReservationSummary { state: r.state, bundle: story.bundles.number(r.items()), print: print(&r) };
+        let kept = ReservationSummary {
+            state: r.state,
+            bundle: story.bundles.number(r.items()),
+            digest: digest(&r),
+        };
         let before = story.reservations.insert(id, kept);
         if entry.kind == "reserve" {
             let expected = numbers.last + 1;
@@ -239,7 +242,7 @@ async fn compare_records(
                 let Some(id) = id_bytes(&r) else { continue };
                 seen.insert(id);
                 match story.reservations.get(&id) {
-                    Some(kept) if kept.print == print(&r) => {}
+                    Some(kept) if kept.digest == digest(&r) => {}
                     Some(_) => drop(
                         differing
                             .insert(id, format!("reservation {} differs between records and journal", r.id)),

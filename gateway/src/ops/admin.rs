@@ -405,7 +405,7 @@ fn invalid_definition(mistakes: &[Mistake]) -> Refused {
 pub(super) fn failed(sale: &str, failure: &Failure) -> Refused {
     match failure {
         Failure::Refused(Refusal::Missing) => sale_not_found(sale),
-        Failure::Unknown(_) | Failure::NotCopied { .. } => {
+        Failure::Unknown(_) | Failure::NotReplicated { .. } => {
             tracing::warn!(sale, %failure, "what became of an admin call is not known");
             Refused::unknown()
         }

@@ -11,8 +11,8 @@ use redis::aio::ConnectionLike;
 use crate::fleet::membership::Membership;
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::Sales;
-use crate::store::durability::{Durability, Setting};
-use crate::store::fit::misfit;
+use crate::store::compatibility::find_incompatibility;
+use crate::store::durability::{Durability, DurabilityCheck};
 use crate::store::outage::Outage;
 use crate::store::scripts::Failure;
 use crate::store::{Connection, Pool, checkout_each};
@@ -61,15 +61,17 @@ impl Durable {
     /// What falls short at a Redis, in words.
     async fn problem(&self, conn: &mut impl ConnectionLike) -> Option<String> {
         match self.level.check(conn).await {
-            Ok(Setting::Kept) => None,
-            Ok(Setting::Hidden(why)) => {
+            Ok(DurabilityCheck::Met) => None,
+            Ok(DurabilityCheck::Unreadable(why)) => {
                 if !self.is_hidden.replace(true) {
                     let level = self.level;
                     tracing::warn!(%level, why, "whether Redis is set so can't be seen: ask whoever runs it");
                 }
                 None
             }
-            Ok(Setting::Short(what)) => Some(format!("durability {} is asked for, and {what}", self.level)),
+            Ok(DurabilityCheck::Unmet(what)) => {
+                Some(format!("durability {} is asked for, and {what}", self.level))
+            }
             Err(error) => Some(format!("whether durability {} is kept is not known: {error}", self.level)),
         }
     }
@@ -77,8 +79,8 @@ impl Durable {
     /// Says what falls short when it begins and when it is over.
     fn tell(&self, problem: Option<&String>) {
         match problem {
-            Some(problem) => self.short.goes_on(problem),
-            None => self.short.is_over(),
+            Some(problem) => self.short.record_failure(problem),
+            None => self.short.record_success(),
         }
     }
 }
@@ -188,12 +190,12 @@ impl Health {
             match conn {
                 Ok(mut conn) => {
                     is_reached = true;
-                    let misfit = misfit(&mut conn, is_cluster).await.map(at);
-                    if misfit.is_some() && !is_cluster {
+                    let incompatibility = find_incompatibility(&mut conn, is_cluster).await.map(at);
+                    if incompatibility.is_some() && !is_cluster {
                         // The address may lead elsewhere by now.
                         self.pool.leave().await;
                     }
-                    reasons.extend(misfit);
+                    reasons.extend(incompatibility);
                     let problem = self.durability.problem(&mut conn).await.map(at);
                     reasons.extend(problem.clone());
                     short = short.or(problem);

@@ -30,11 +30,11 @@ use streams::streams;
 
 use crate::domain::identity::buyer_mark;
 use crate::projection::read_model::{INCARNATION, ReadModel, Sales};
-use crate::store::dial::{Conn, Dial, Redis};
+use crate::store::connection::{MOVED, PROBE};
+use crate::store::dial::{Dial, LedgerConnection, Redis};
 use crate::store::journal;
 use crate::store::journal::Entry;
 use crate::store::keys::{Keys, SALES};
-use crate::store::lane::{MOVED, PROBE};
 use crate::store::outage::Outage;
 use crate::store::reply::{shape, text, unreadable};
 use crate::store::scripts::{Failure, Refusal, Scripts};
@@ -113,7 +113,7 @@ impl ConsumerContext {
                 Err(error) => error.into(),
             };
             self.uses.failed(&error);
-            outage.goes_on(error);
+            outage.record_failure(error);
             if let Some(one) = &one {
                 // A master that is away makes its own sales stand still, not this gateway.
                 self.caught_up.remove(&one.id);
@@ -124,7 +124,7 @@ impl ConsumerContext {
 }
 
 struct JournalConsumer<'a> {
-    conn: Conn,
+    conn: LedgerConnection,
     /// Whether the connection goes to a former primary.
     has_moved: &'a dyn Fn() -> bool,
     scripts: &'a Scripts,
@@ -162,7 +162,7 @@ impl JournalConsumer<'_> {
             self.stuck.clear();
             self.find_sales().await?;
             if self.positions.is_empty() {
-                outage.is_over();
+                outage.record_success();
                 uses.worked();
                 caught_up.note_caught_up(part);
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
@@ -172,7 +172,7 @@ impl JournalConsumer<'_> {
             let sent = Instant::now();
             let ids: Vec<String> = self.positions.keys().cloned().collect();
             let news = self.read(&ids).await?;
-            outage.is_over();
+            outage.record_success();
             uses.worked();
             let quiet = news.is_empty();
             let mut behind = HashSet::new();

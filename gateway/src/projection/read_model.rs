@@ -1,4 +1,4 @@
-//! What this process knows of each sale without asking Redis. Written by the consumer and the lanes only.
+//! What this process knows of each sale without asking Redis. Written by the consumer and the connections only.
 
 mod buyers;
 mod completeness;

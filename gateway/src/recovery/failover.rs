@@ -19,11 +19,11 @@ use crate::manage::admin::By;
 use crate::manage::audit;
 use crate::projection::acknowledged::{Acknowledged, Clocks};
 use crate::projection::read_model::{INCARNATION, Sale};
+use crate::store::compatibility::was_replica;
+use crate::store::connection::{LiveConnection, RedisConnection};
 use crate::store::dial::{Dial, read_run_id};
 use crate::store::durability::Durability;
-use crate::store::fit::was_replica;
 use crate::store::keys::Keys;
-use crate::store::lane::{Lane, Live};
 use crate::store::reply::{self, list_of_texts, shape, text, unreadable};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 use crate::store::{Pool, checkout};
@@ -97,8 +97,8 @@ impl Recovery {
     /// As long as somebody is waited for, or what is missing can't be appended.
     pub async fn recover<D: Dial>(
         &self,
-        lane: &Lane<D>,
-        live: &Live<D::Conn>,
+        connection: &RedisConnection<D>,
+        live: &LiveConnection<D::Conn>,
         sale: &Sale,
         fence: &mut Fence,
     ) -> Result<(), String> {
@@ -130,8 +130,8 @@ impl Recovery {
             RecoveryPlan::Blocked(why) => return Err(describe_blocked(sale, &why)),
             RecoveryPlan::Replay { missing, lost, known, late_at } => (missing, lost, known, late_at),
         };
-        append(lane, live, sale, fence, &missing).await?;
-        self.adopt(lane, live, sale, fence, (missing.len(), lost, known, late_at)).await?;
+        append(connection, live, sale, fence, &missing).await?;
+        self.adopt(connection, live, sale, fence, (missing.len(), lost, known, late_at)).await?;
         // Only now is it not needed any more.
         let _: Result<i64, _> = redis::cmd("UNLINK").arg(sale.keys.recovery()).query_async(&mut conn).await;
         Ok(())
@@ -145,7 +145,7 @@ impl Recovery {
     }
 
     /// Audits the very Redis whose epoch is to be adopted: the pool may still lead to a former primary.
-    async fn audit<C: Clone>(&self, live: &Live<C>, sale: &Sale) -> Result<audit::Report, Failure> {
+    async fn audit<C: Clone>(&self, live: &LiveConnection<C>, sale: &Sale) -> Result<audit::Report, Failure> {
         let mut conn = checkout(&self.pool, sale.keys.state()).await?;
         let there = read_run_id(&mut conn).await?;
         if *there != *live.epoch {
@@ -223,8 +223,8 @@ impl Recovery {
 
     async fn adopt<D: Dial>(
         &self,
-        lane: &Lane<D>,
-        live: &Live<D::Conn>,
+        connection: &RedisConnection<D>,
+        live: &LiveConnection<D::Conn>,
         sale: &Sale,
         fence: &Fence,
         (replayed, lost, known, late_at): (usize, u64, u64, Clocks),
@@ -247,7 +247,7 @@ impl Recovery {
             late_at.clock.to_string().as_str(),
         ]
         .map(str::to_owned);
-        match lane.call(live, Script::Adopt, &sale.keys, &args).await {
+        match connection.call(live, Script::Adopt, &sale.keys, &args).await {
             Ok(reply) => {
                 sale.acknowledged().trust_epoch(&fence.new_epoch);
                 // Should Redis lose it once more, the journal still tells of it.
@@ -288,8 +288,8 @@ impl Recovery {
 
 /// Appends what is missing, in order; why that can't be, in words.
 async fn append<D: Dial>(
-    lane: &Lane<D>,
-    live: &Live<D::Conn>,
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
     sale: &Sale,
     fence: &Fence,
     missing: &[MissingChange],
@@ -300,7 +300,7 @@ async fn append<D: Dial>(
         if n + 1 < missing.len() && args.iter().map(String::len).sum::<usize>() < CHUNK {
             continue;
         }
-        let reply = match lane.call(live, Script::Replay, &sale.keys, &args).await {
+        let reply = match connection.call(live, Script::Replay, &sale.keys, &args).await {
             Err(Failure::Refused(Refusal::Epoch(now))) if *now == *live.epoch => return Ok(()),
             other => other.map_err(|failure| failure.to_string())?,
         };

@@ -13,9 +13,9 @@ use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::{Counters, Sale, Sales};
 use crate::recovery::failover::{Fence, Recovery};
 use crate::reserve::tick::tick;
+use crate::store::connection::{LiveConnection, RedisConnection};
+use crate::store::connections::RedisConnections;
 use crate::store::dial::Dial;
-use crate::store::lane::{Lane, Live};
-use crate::store::lanes::Lanes;
 use crate::store::reply::text;
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 
@@ -31,7 +31,7 @@ const RECOVERY_RETRY: Duration = Duration::from_secs(1);
 
 /// Reaps all sales for as long as the process lives. Any number of gateways may do so at once.
 /// Each sale has a loop of its own, so that a damaged or a very busy one delays no other.
-pub async fn sweep_all<D: Dial>(lanes: Rc<Lanes<D>>, recovery: Recovery, sales: Arc<Sales>) {
+pub async fn sweep_all<D: Dial>(connections: Rc<RedisConnections<D>>, recovery: Recovery, sales: Arc<Sales>) {
     let recovery = Rc::new(recovery);
     let mut sweepers: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
     loop {
@@ -40,7 +40,7 @@ pub async fn sweep_all<D: Dial>(lanes: Rc<Lanes<D>>, recovery: Recovery, sales: 
             if sweepers.get(&sale.id).is_some_and(|(known, _)| Arc::ptr_eq(known, &sale)) {
                 continue;
             }
-            let task = sweep_sale(lanes.clone(), recovery.clone(), sales.clone(), sale.clone());
+            let task = sweep_sale(connections.clone(), recovery.clone(), sales.clone(), sale.clone());
             let task = tokio::task::spawn_local(task);
             if let Some((_, former)) = sweepers.insert(sale.id.clone(), (sale, task)) {
                 former.abort();
@@ -52,25 +52,25 @@ pub async fn sweep_all<D: Dial>(lanes: Rc<Lanes<D>>, recovery: Recovery, sales: 
 }
 
 async fn sweep_sale<D: Dial>(
-    lanes: Rc<Lanes<D>>,
+    connections: Rc<RedisConnections<D>>,
     recovery: Rc<Recovery>,
     sales: Arc<Sales>,
     sale: Arc<Sale>,
 ) {
     let mut fence = None;
     while !sale.is_replaced() {
-        let lane = lanes.of(&sale.keys);
-        if let Some(live) = lane.live() {
-            let mut outcome = tick_and_sweep(&lane, &live, &recovery.scripts, &sale).await;
+        let connection = connections.of(&sale.keys);
+        if let Some(live) = connection.live() {
+            let mut outcome = tick_and_sweep(&connection, &live, &recovery.scripts, &sale).await;
             if is_missing(&outcome) {
                 if archive::is_purged(&recovery.pool, &sale.id, sale.incarnation()).await.unwrap_or(false) {
                     tracing::info!(sale = sale.id, "the sale was purged");
                     return sales.forget(&sale);
                 }
                 // The purge is not noted any more once the name is given to another sale: that one is there now.
-                outcome = tick_and_sweep(&lane, &live, &recovery.scripts, &sale).await;
+                outcome = tick_and_sweep(&connection, &live, &recovery.scripts, &sale).await;
             }
-            handle_outcome(&lane, &live, &recovery, &sale, &mut fence, outcome).await;
+            handle_outcome(&connection, &live, &recovery, &sale, &mut fence, outcome).await;
         }
         tokio::time::sleep(TICK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
     }
@@ -82,13 +82,13 @@ fn is_missing(outcome: &Result<(), Failure>) -> bool {
 
 /// One tick, and as many sweeps as it takes until no hold is due.
 async fn tick_and_sweep<D: Dial>(
-    lane: &Lane<D>,
-    live: &Live<D::Conn>,
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
     scripts: &Scripts,
     sale: &Sale,
 ) -> Result<(), Failure> {
     let sent = Instant::now();
-    let (header, free) = tick(lane, live, sale).await?;
+    let (header, free) = tick(connection, live, sale).await?;
     sale.read_clock(&header, sent);
     sale.sweep_status().note_tick(header.sale_clock);
     sale.compare_counters(Counters { sequence: header.sequence, held: header.held, free });
@@ -97,7 +97,7 @@ async fn tick_and_sweep<D: Dial>(
         return Ok(());
     }
     for _ in 0..SWEEPS_MAX {
-        let swept = sweep(lane, live, sale, SWEEP_ENTRIES).await?;
+        let swept = sweep(connection, live, sale, SWEEP_ENTRIES).await?;
         // Nobody is told of it, so that it does not wait for replicas.
         sale.note_read(swept.header.sequence, scripts);
         sale.sweep_status().note_swept(swept.left);
@@ -123,13 +123,13 @@ pub struct SweepOutcome {
 
 /// One bounded sweep over so many journal entries.
 pub async fn sweep<D: Dial>(
-    lane: &Lane<D>,
-    live: &Live<D::Conn>,
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
     sale: &Sale,
     entries: usize,
 ) -> Result<SweepOutcome, Failure> {
     let args = [sale.identity(&live.epoch), sale.known_sequence().to_string(), entries.to_string()];
-    let reply = lane.call(live, Script::Expire, &sale.keys, &args).await?;
+    let reply = connection.call(live, Script::Expire, &sale.keys, &args).await?;
     let header = Header::of(&reply)?;
     let unreadable = || Failure::unreadable("a reply of the sweep that can't be read");
     let [ended, more, left] = [2, 3, 4].map(|at| reply.get(at).and_then(text));
@@ -163,8 +163,8 @@ fn first_left(text: &str) -> Option<(i64, u64)> {
 }
 
 async fn handle_outcome<D: Dial>(
-    lane: &Lane<D>,
-    live: &Live<D::Conn>,
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
     recovery: &Recovery,
     sale: &Sale,
     fence: &mut Option<Fence>,
@@ -187,7 +187,7 @@ async fn handle_outcome<D: Dial>(
         {
             let before = fence.take();
             let fence = fence.insert(Fence::renew(before, &old, &live.epoch, sale, &recovery.membership));
-            if let Err(reason) = recovery.recover(lane, live, sale, fence).await {
+            if let Err(reason) = recovery.recover(connection, live, sale, fence).await {
                 sale.set_fault(Some(reason));
                 tokio::time::sleep(RECOVERY_RETRY.mul_f32(fastrand::f32())).await;
             }
@@ -202,7 +202,7 @@ async fn handle_outcome<D: Dial>(
         Err(Failure::Refused(refusal)) => sale.set_fault(Some(refusal.to_string())),
         // Redis answers, and takes no writes: read-only, short of replicas, its disk full.
         Err(Failure::NotDone(why)) => sale.set_fault(Some(why)),
-        // The lane tells of an outage of Redis itself.
+        // The connection tells of an outage of Redis itself.
         Err(failure) => tracing::debug!(sale = sale.id, %failure, "no tick"),
     }
 }

@@ -27,8 +27,8 @@ use crate::domain::decision::Wanted;
 use crate::domain::decision::{Header, Shed};
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
+use crate::store::connections::RedisConnections;
 use crate::store::dial::Dial;
-use crate::store::lanes::Lanes;
 use crate::store::reply::count_unreadable;
 use crate::store::scripts::{Failure, Refusal, Script};
 use crate::telemetry::labels::Stage;
@@ -72,12 +72,12 @@ impl Queue {
     #[must_use]
     pub fn start<D: Dial>(
         sale: Arc<Sale>,
-        lanes: Rc<Lanes<D>>,
+        connections: Rc<RedisConnections<D>>,
         limits: QueueLimits,
         recorder: Arc<Recorder>,
     ) -> Self {
         let line = Rc::new(Line::new(limits, recorder.clone()));
-        tokio::task::spawn_local(decide(sale, lanes, line.clone(), recorder, limits.batch_max));
+        tokio::task::spawn_local(decide(sale, connections, line.clone(), recorder, limits.batch_max));
         Self(Rc::new(Open(line)))
     }
 
@@ -98,7 +98,7 @@ impl Queue {
 /// Redis decides the next one, so that neither waits for the other.
 async fn decide<D: Dial>(
     sale: Arc<Sale>,
-    lanes: Rc<Lanes<D>>,
+    connections: Rc<RedisConnections<D>>,
     line: Rc<Line>,
     recorder: Arc<Recorder>,
     batch_max: usize,
@@ -112,7 +112,7 @@ async fn decide<D: Dial>(
             return;
         }
         let taken = Instant::now();
-        send(&sale, &lanes, &line, &recorder, &mut batch, &mut decided).await;
+        send(&sale, &connections, &line, &recorder, &mut batch, &mut decided).await;
         line.has_taken(taken.elapsed());
         decided.hand_out(&sale);
         std::mem::swap(&mut batch, &mut decided);
@@ -139,7 +139,7 @@ struct Reply {
 /// Sends a batch, and waits for its reply. What was decided before is handed out as soon as it is sent.
 async fn send<D: Dial>(
     sale: &Sale,
-    lanes: &Lanes<D>,
+    connections: &RedisConnections<D>,
     line: &Line,
     recorder: &Recorder,
     batch: &mut Batch,
@@ -147,8 +147,8 @@ async fn send<D: Dial>(
 ) {
     let sent = Instant::now();
     batch.taps.iter().for_each(|tap| recorder.stage(Stage::Wait, sent - tap.deadlines.queued));
-    let lane = lanes.of(&sale.keys);
-    let Some(live) = lane.live() else {
+    let connection = connections.of(&sale.keys);
+    let Some(live) = connection.live() else {
         return batch.answer_all(&Decision::NotTaken(Shed::Redis));
     };
     loop {
@@ -161,7 +161,7 @@ async fn send<D: Dial>(
         batch.columns.fill(batch.taps.iter().map(|tap| &tap.wanted), &catalogue);
         let identity = sale.identity(&live.epoch);
         let args = batch.columns.args(&catalogue, &identity, sale.known_sequence());
-        let call = lane.call(&live, Script::Reserve, &sale.keys, args);
+        let call = connection.call(&live, Script::Reserve, &sale.keys, args);
         // They are polled in this order.
         let work = join(call, async { decided.hand_out(sale) });
         let (answer, ()) = in_time(work, line, &batch.taps, &Decision::Unknown).await;
@@ -177,7 +177,7 @@ async fn send<D: Dial>(
                 let reached = tokio::time::timeout_at(all_late, sale.wait_for_revision(revision));
                 let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
             }
-            Err(Failure::Unknown(_) | Failure::NotCopied { .. }) => return batch.is_unknown(),
+            Err(Failure::Unknown(_) | Failure::NotReplicated { .. }) => return batch.is_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_))) => {
                 sale.note_refusal(&failure);
                 tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not taken");

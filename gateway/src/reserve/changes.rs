@@ -13,8 +13,8 @@ use crate::domain::reservation::{Reservation, State};
 use crate::projection::acknowledged::Acknowledged;
 use crate::projection::read_model::Sale;
 use crate::reserve::tick::note_clocks;
+use crate::store::connection::{LiveConnection, MOVED, RedisConnection};
 use crate::store::dial::Dial;
-use crate::store::lane::{Lane, Live, MOVED};
 use crate::store::record::read_record;
 use crate::store::reply::text;
 use crate::store::scripts::{Failure, Refusal, Script};
@@ -82,16 +82,16 @@ const AMEND_TRIES: usize = 5;
 
 /// All reservations of a buyer, in the order in which they were taken, in their present states.
 pub async fn read<D: Dial>(
-    lane: &Lane<D>,
+    connection: &RedisConnection<D>,
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header), Failure> {
-    let live = live_of(lane)?;
-    let (mut reservations, mut header, grace) = read_as_kept(lane, &live, sale, buyer_part).await?;
+    let live = live_of(connection)?;
+    let (mut reservations, mut header, grace) = read_as_kept(connection, &live, sale, buyer_part).await?;
     let is_over = |r: &Reservation| r.state != r.state_at(header.sale_clock, grace);
     if reservations.iter().any(is_over) {
         // Reading writes nothing. Shown as expired it must stay so: the clocks are noted first, and those count.
-        let Header { time, sale_clock, .. } = note_clocks(lane, &live, sale).await?;
+        let Header { time, sale_clock, .. } = note_clocks(connection, &live, sale).await?;
         header = Header { time, sale_clock, ..header };
         sale.acknowledged().note_late_by(&header);
     }
@@ -101,19 +101,19 @@ pub async fn read<D: Dial>(
     Ok((reservations, header))
 }
 
-fn live_of<D: Dial>(lane: &Lane<D>) -> Result<Live<D::Conn>, Failure> {
-    lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))
+fn live_of<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<D::Conn>, Failure> {
+    connection.live().ok_or_else(|| Failure::NotDone("not connected".into()))
 }
 
 /// The reservations as the ledger has them, and the grace of the sale, in ms.
 async fn read_as_kept<D: Dial>(
-    lane: &Lane<D>,
-    live: &Live<D::Conn>,
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header, i64), Failure> {
     let args = [buyer_part, &sale.identity(&live.epoch), &sale.known_sequence().to_string()];
-    let reply = lane.call(live, Script::Reservations, &sale.keys, &args).await;
+    let reply = connection.call(live, Script::Reservations, &sale.keys, &args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
     let mut acknowledged = sale.acknowledged();
@@ -127,11 +127,11 @@ async fn read_as_kept<D: Dial>(
 }
 
 /// One reservation in its present state.
-pub async fn get<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
+pub async fn get<D: Dial>(connection: &RedisConnection<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
     if !by.may_see(id) {
         return Change::NotFound;
     }
-    match read(lane, sale, &id[..BUYER_CHARS]).await {
+    match read(connection, sale, &id[..BUYER_CHARS]).await {
         Ok((list, header)) => match list.into_iter().find(|r| r.id == id) {
             Some(reservation) => Change::Done(Box::new(reservation), header),
             None => Change::NotFound,
@@ -147,7 +147,13 @@ fn unread(sale: &Sale, failure: &Failure) -> Change {
 }
 
 /// Confirms a hold that was paid with `payment` at `version`.
-pub async fn confirm<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, payment: &str, version: u64) -> Change {
+pub async fn confirm<D: Dial>(
+    connection: &RedisConnection<D>,
+    sale: &Sale,
+    id: &str,
+    payment: &str,
+    version: u64,
+) -> Change {
     let args = |identity: &str| {
         vec![
             identity.to_owned(),
@@ -157,23 +163,23 @@ pub async fn confirm<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, payment: &s
             version.to_string(),
         ]
     };
-    change(lane, sale, id, Script::Confirm, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+    change(connection, sale, id, Script::Confirm, args).await.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Cancels a reservation.
-pub async fn cancel<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
+pub async fn cancel<D: Dial>(connection: &RedisConnection<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
     if !by.may_see(id) {
         return Change::NotFound;
     }
     let args = |identity: &str| {
         vec![identity.to_owned(), sale.known_sequence().to_string(), id.to_owned(), by.word().to_owned()]
     };
-    change(lane, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+    change(connection, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Changes what is reserved, all of it or nothing.
 pub async fn amend<D: Dial>(
-    lane: &Lane<D>,
+    connection: &RedisConnection<D>,
     sale: &Arc<Sale>,
     id: &str,
     by: By<'_>,
@@ -186,8 +192,8 @@ pub async fn amend<D: Dial>(
     for _ in 0..AMEND_TRIES {
         // The scripts know no definition, so what the reservation shall be is put together here and
         // its version makes sure that it still was as read. Whether it is too late is for the script to say.
-        let list = match live_of(lane) {
-            Ok(live) => read_as_kept(lane, &live, sale, &id[..BUYER_CHARS]).await,
+        let list = match live_of(connection) {
+            Ok(live) => read_as_kept(connection, &live, sale, &id[..BUYER_CHARS]).await,
             Err(failure) => Err(failure),
         };
         let current = match list {
@@ -226,7 +232,7 @@ pub async fn amend<D: Dial>(
             args.extend(without_limit.clone());
             args
         };
-        last = match change(lane, sale, id, Script::Amend, args).await {
+        last = match change(connection, sale, id, Script::Amend, args).await {
             Ok(changed @ Change::Changed(_)) => changed,
             Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
@@ -243,14 +249,14 @@ pub async fn amend<D: Dial>(
 }
 
 async fn change<D: Dial>(
-    lane: &Lane<D>,
+    connection: &RedisConnection<D>,
     sale: &Sale,
     id: &str,
     script: Script,
     args: impl Fn(&str) -> Vec<String>,
 ) -> Result<Change, Failure> {
-    let live = live_of(lane)?;
-    let reply = lane.call(&live, script, &sale.keys, &args(&sale.identity(&live.epoch))).await;
+    let live = live_of(connection)?;
+    let reply = connection.call(&live, script, &sale.keys, &args(&sale.identity(&live.epoch))).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
     if !keep(sale, &live.epoch, script, id, &change, header, &reply) {
@@ -353,7 +359,7 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
 fn failed(sale: &Sale, failure: &Failure) -> Change {
     tracing::debug!(sale = sale.id, %failure, "a change was not made");
     match failure {
-        Failure::Unknown(_) | Failure::NotCopied { .. } => Change::Unknown,
+        Failure::Unknown(_) | Failure::NotReplicated { .. } => Change::Unknown,
         Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_) => {
             Change::NotTaken(failure.shed())
         }

@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use crate::fleet::membership::Membership;
 use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::refusals::REFUSAL_WAIT_MAX;
+use crate::store::connection::{LiveConnection, RedisConnection};
+use crate::store::connections::RedisConnections;
 use crate::store::dial::Dial;
-use crate::store::lane::{Lane, Live};
-use crate::store::lanes::Lanes;
 use crate::store::scripts::{Failure, text};
 
 static SEQUENCE: LazyLock<redis::Script> =
@@ -38,7 +38,11 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Makes the rounds of all sales for as long as the process lives. Each sale has a loop of its own, so that one whose Redis does
 /// not answer delays no other.
-pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet: Arc<Membership>) {
+pub async fn make_rounds<D: Dial>(
+    connections: Rc<RedisConnections<D>>,
+    sales: Arc<Sales>,
+    fleet: Arc<Membership>,
+) {
     let pace = Rc::new(Pace { fleet, busy: Cell::new(0) });
     let mut loops: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
     loop {
@@ -52,7 +56,7 @@ pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet:
         });
         for sale in sales.all() {
             loops.entry(sale.id.clone()).or_insert_with(|| {
-                let rounds = make_rounds_of(lanes.clone(), sales.clone(), sale.clone(), pace.clone());
+                let rounds = make_rounds_of(connections.clone(), sales.clone(), sale.clone(), pace.clone());
                 (sale, tokio::task::spawn_local(rounds))
             });
         }
@@ -60,7 +64,12 @@ pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet:
     }
 }
 
-async fn make_rounds_of<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, sale: Arc<Sale>, pace: Rc<Pace>) {
+async fn make_rounds_of<D: Dial>(
+    connections: Rc<RedisConnections<D>>,
+    sales: Arc<Sales>,
+    sale: Arc<Sale>,
+    pace: Rc<Pace>,
+) {
     let mut next = Instant::now();
     loop {
         sale.wait_for_round_request().await;
@@ -69,17 +78,17 @@ async fn make_rounds_of<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, sale: A
             tokio::time::sleep_until(next.into()).await;
         }
         next = Instant::now() + pace.interval();
-        make_round(&lanes.of(&sale.keys), &sales, &sale).await;
+        make_round(&connections.of(&sale.keys), &sales, &sale).await;
     }
 }
 
 /// One round. Requests from before go on when it ends, whatever it has found: what the model may not refuse goes to the
 /// ledger.
-pub async fn make_round<D: Dial>(lane: &Lane<D>, sales: &Sales, sale: &Sale) {
+pub async fn make_round<D: Dial>(connection: &RedisConnection<D>, sales: &Sales, sale: &Sale) {
     // What is in the model by now must be in the ledger; the answer says what is in the ledger from now on.
     let (begun, consumed_sequence) = (Instant::now(), sale.consumed_sequence());
-    if let Some(live) = lane.live() {
-        match sequence(lane, &live, sale).await {
+    if let Some(live) = connection.live() {
+        match sequence(connection, &live, sale).await {
             Ok(sequence) if sequence >= consumed_sequence => {
                 let wait_until_consumed = sale.wait_until_consumed(sequence, REFUSAL_WAIT_MAX);
                 // They are polled in this order.
@@ -107,7 +116,11 @@ pub async fn make_round<D: Dial>(lane: &Lane<D>, sales: &Sales, sale: &Sale) {
 }
 
 /// The latest change in the ledger, if it is of this very sale and served by the Redis at the other end.
-async fn sequence<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) -> Result<u64, Failure> {
+async fn sequence<D: Dial>(
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
+    sale: &Sale,
+) -> Result<u64, Failure> {
     let mut conn = live.conn();
     let asked = async {
         let mut call = SEQUENCE.prepare_invoke();
@@ -115,7 +128,7 @@ async fn sequence<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) ->
     };
     // What is not text equals neither, so that no round counts.
     let [epoch, incarnation, sequence] =
-        lane.in_time(live, asked).await?.map(|value| text(&value).unwrap_or_default());
+        connection.in_time(live, asked).await?.map(|value| text(&value).unwrap_or_default());
     if *epoch != *live.epoch {
         return Err(Failure::NotDone(format!("the ledger is served at epoch {epoch}")));
     }

@@ -20,7 +20,7 @@ use crate::recovery::sweeper::sweep_all;
 use crate::reserve::freshness::make_rounds;
 use crate::runtime;
 use crate::serve::ServeError;
-use crate::store::lanes::Lanes;
+use crate::store::connections::RedisConnections;
 use crate::store::outage::Outage;
 use crate::store::scripts::Scripts;
 use crate::store::{Pool, checkout_each};
@@ -59,11 +59,13 @@ pub(super) fn keep_ledger(
     runtime::run(async move {
         let metrics = shared.metrics;
         tokio::task::spawn_local(shared.redis.clone().keep_map());
-        let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
+        let redis_connections =
+            RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
         let membership = recovery.membership.clone();
-        let rounds = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
+        let rounds =
+            RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
         tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), membership.clone()));
-        tokio::task::spawn_local(sweep_all(lanes, recovery, shared.sales.clone()));
+        tokio::task::spawn_local(sweep_all(redis_connections, recovery, shared.sales.clone()));
         let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
         tokio::task::spawn_local(fleet::run_heartbeats(
             shared.redis.clone(),
@@ -84,10 +86,10 @@ pub(super) async fn load_scripts(pool: Pool, scripts: Arc<Scripts>, loaded: Arc<
     loop {
         match load_each(&pool, &scripts).await {
             Ok(()) => {
-                outage.is_over();
+                outage.record_success();
                 return loaded.store(true, Ordering::Relaxed);
             }
-            Err(error) => outage.goes_on(error),
+            Err(error) => outage.record_failure(error),
         }
         tokio::time::sleep(SCRIPTS_RETRY).await;
     }

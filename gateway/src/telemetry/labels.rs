@@ -96,9 +96,9 @@ label! {
 label! {
     /// Who in this process talks to Redis.
     User:
-    /// The workers' lanes: taps and changes.
+    /// The workers' connections: taps and changes.
     Lane "lane",
-    /// The sweeper's lane.
+    /// The sweeper's connection.
     Ledger "ledger",
     /// The rounds, which find as of when the read model is complete.
     Rounds "rounds",

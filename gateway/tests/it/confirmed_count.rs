@@ -58,11 +58,11 @@ impl Storm<'_> {
     }
 
     async fn confirm(&self, id: &str) -> Change {
-        let change = changes::confirm(&self.gate.lane, &self.gate.sale, id, "pay", 1).await;
+        let change = changes::confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", 1).await;
         // It was changed meanwhile.
         match change {
             Change::Changed(r) => {
-                changes::confirm(&self.gate.lane, &self.gate.sale, id, "pay", r.version).await
+                changes::confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", r.version).await
             }
             other => other,
         }
@@ -71,20 +71,20 @@ impl Storm<'_> {
     /// Something happens.
     async fn change(&self) {
         let (id, buyer) = self.any();
-        let (lane, sale) = (&self.gate.lane, &self.gate.sale);
+        let (redis_connection, sale) = (&self.gate.redis_connection, &self.gate.sale);
         match fastrand::u8(..100) {
             0..25 => self.reserve(fastrand::usize(1..4)).await,
             25..60 => drop(self.confirm(&id).await),
-            60..80 => drop(changes::cancel(lane, sale, &id, By::Service).await),
+            60..80 => drop(changes::cancel(redis_connection, sale, &id, By::Service).await),
             80..88 => {
                 let part = buyer_part(&sale.id, buyer);
                 let wanted = Amendment { packages: Some(vec!["p2".into()]), ..Amendment::default() };
-                drop(changes::amend(lane, sale, &id, By::Buyer(&part), &wanted).await);
+                drop(changes::amend(redis_connection, sale, &id, By::Buyer(&part), &wanted).await);
             }
             88..96 => {
                 let store = if fastrand::bool() { "s1" } else { "s2" };
                 let wanted = Amendment { store: Some(store.into()), ..Amendment::default() };
-                drop(changes::amend(lane, sale, &id, By::Service, &wanted).await);
+                drop(changes::amend(redis_connection, sale, &id, By::Service, &wanted).await);
             }
             96..99 => {
                 self.now.set(self.now.get() + 2_000);

@@ -99,10 +99,10 @@ fn a_row_that_names_all_its_changes_is_read_and_bounded_by_the_next_one() {
         let row: String = ledger.command(&["HGET", &records, &part]).await;
         let old = format!("{},3,4,5,2", row);
         ledger.command::<i64>(&["HSET", &records, &part, &old]).await;
-        let (list, _) = read(&gate.lane, &gate.sale, &part).await.unwrap();
+        let (list, _) = read(&gate.redis_connection, &gate.sale, &part).await.unwrap();
         assert_eq!(list[0].changes, [2, 3, 4, 5, 2]);
         let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
-        let changed = amend(&gate.lane, &gate.sale, &list[0].id, By::Buyer(&part), &wanted).await;
+        let changed = amend(&gate.redis_connection, &gate.sale, &list[0].id, By::Buyer(&part), &wanted).await;
         assert!(matches!(changed, Change::Done(..)), "{changed:?}");
         let row: String = ledger.command(&["HGET", &records, &part]).await;
         assert!(row.ends_with(" - 2,3"), "{row}");

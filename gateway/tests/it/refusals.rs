@@ -160,9 +160,9 @@ fn a_round_says_what_is_complete_as_of_its_beginning_not_of_its_answer() {
         here.read_clock().await;
         let sales = Sales::default();
         let round = |gate: &Gate| {
-            let (lane, sale) = (gate.lane.clone(), gate.sale.clone());
+            let (redis_connection, sale) = (gate.redis_connection.clone(), gate.sale.clone());
             let sales = &sales;
-            async move { make_round(&lane, sales, &sale).await }
+            async move { make_round(&redis_connection, sales, &sale).await }
         };
 
         let before = std::time::Instant::now();

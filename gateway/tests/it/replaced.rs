@@ -74,7 +74,7 @@ fn an_answer_about_the_sale_before_is_not_acknowledged() {
         let meanwhile = async {
             gate.link.held().await;
             replace(&ledger, &id).await;
-            let refused = read(&gate.lane, &gate.sale, &buyer_part(&id, "ada")).await;
+            let refused = read(&gate.redis_connection, &gate.sale, &buyer_part(&id, "ada")).await;
             assert_eq!(refused.unwrap_err(), Failure::Refused(refuses(&ledger, &gate).await));
             assert!(gate.sale.is_replaced());
             gate.link.let_go().await;
@@ -83,7 +83,8 @@ fn an_answer_about_the_sale_before_is_not_acknowledged() {
         assert_eq!(told, [Decision::Unknown]);
         // Nor is anything else taken for it.
         assert!(matches!(gate.reserve(&[tap("bob", "k")], false).await[..], [Decision::NotTaken(_)]));
-        let paid = confirm(&gate.lane, &gate.sale, &reservation_id(&id, "ada", "k"), "pay", 1).await;
+        let paid =
+            confirm(&gate.redis_connection, &gate.sale, &reservation_id(&id, "ada", "k"), "pay", 1).await;
         assert!(matches!(paid, Change::NotTaken(_)), "{paid:?}");
         let report = ledger.audit(&id).await;
         assert_eq!((report.sequence, report.reservations.held), (1, 0));
@@ -96,7 +97,7 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
     world.run(async {
         let (ledger, id) = applied(&world).await;
         let gate = ledger.gate(0, &id).await;
-        let live = gate.lane.live().unwrap();
+        let live = gate.redis_connection.live().unwrap();
         let keys = Keys::of(&id);
         replace(&ledger, &id).await;
         let expected = refuses(&ledger, &gate).await;
@@ -119,11 +120,11 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
             (Script::Reservations, &[&part, &identity, "7"]),
         ];
         for (script, args) in calls {
-            let answer = gate.lane.call(&live, script, &keys, args).await;
+            let answer = gate.redis_connection.call(&live, script, &keys, args).await;
             assert_eq!(answer, Err(Failure::Refused(expected.clone())), "{script:?}");
         }
         let adopt = [&live.epoch, "7", &identity, "gateway", "0", "0"];
-        let answer = gate.lane.call(&live, Script::Adopt, &keys, &adopt[..]).await;
+        let answer = gate.redis_connection.call(&live, Script::Adopt, &keys, &adopt[..]).await;
         assert_eq!(answer, Err(Failure::Refused(expected)));
     });
 }

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// A gateway whose every script is another text than the shipped one's.
 async fn of_another_version(redis: &Redis) -> Inside {
     let clock = format!("{REAL_CLOCK}\n-- as an earlier version had it");
-    assert_ne!(Scripts::new(&clock).print(), Scripts::new(REAL_CLOCK).print());
+    assert_ne!(Scripts::new(&clock).digest(), Scripts::new(REAL_CLOCK).digest());
     let gateway = Inside::start(redis, &clock).await;
     eventually("it knows the sale", || async { (gateway.phase().await == "open").then_some(()) }).await;
     gateway

@@ -14,8 +14,8 @@ use crate::fleet::report::GatewayReport;
 use crate::ops::brake::fleet_view;
 use crate::serve::POOL;
 use crate::store::acl;
-use crate::store::dial::{Conn, Redis, info};
-use crate::store::fit::misfit;
+use crate::store::compatibility::find_incompatibility;
+use crate::store::dial::{LedgerConnection, Redis, info};
 use crate::store::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES, slot_of};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts, text};
 
@@ -44,7 +44,7 @@ const NO_SALE: &str = "NONE";
 /// One Redis that the ledger is in, and what it says of itself.
 pub(crate) struct Itself {
     pub(crate) redis: Redis,
-    conn: Conn,
+    conn: LedgerConnection,
     pub(crate) facts: RedisFacts,
     /// Of the process at the other end.
     pub(crate) run_id: String,
@@ -72,7 +72,7 @@ pub(crate) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<It
     let level = config.redis.durability();
     let facts = RedisFacts {
         master: is_cluster.then(|| redis.address()),
-        misfit: misfit(conn, is_cluster).await,
+        incompatibility: find_incompatibility(conn, is_cluster).await,
         promise: (level, level.check(conn).await?),
         machine: redis.is_local().then(|| machine(&info, &settings)).flatten(),
         config: settings,
@@ -130,11 +130,11 @@ pub(crate) async fn shared(
     Ok(Shared { fleet, sales })
 }
 
-/// A lane for each worker and the ledger, both pools, the consumer, the fleet; and a second of each while one is replaced.
+/// A connection for each worker and the ledger, both pools, the consumer, the fleet; and a second of each while one is replaced.
 fn connections(config: &ServeConfig) -> u64 {
-    // A lane for each worker, one for ticks and sweeps, one for rounds.
-    let lanes = config.workers + 2;
-    u64::try_from(2 * (lanes + 2) + 2 * POOL).unwrap_or(u64::MAX)
+    // A connection for each worker, one for ticks and sweeps, one for rounds.
+    let connections = config.workers + 2;
+    u64::try_from(2 * (connections + 2) + 2 * POOL).unwrap_or(u64::MAX)
 }
 
 /// The settings; an error inside means that Redis does not tell them.
@@ -151,7 +151,7 @@ async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<
 }
 
 /// The gateways that live; an error inside means that Redis does not let us ask, as a replica does not.
-async fn live(conn: &mut Conn) -> RedisResult<Result<Vec<GatewayReport>, String>> {
+async fn live(conn: &mut LedgerConnection) -> RedisResult<Result<Vec<GatewayReport>, String>> {
     match fleet::live(conn).await {
         Ok(live) => Ok(Ok(fleet_view(live).gateways.into_values().collect())),
         Err(error) if is_an_answer(&error) => Ok(Err(error.to_string())),

@@ -205,8 +205,8 @@ fn what_else_there_may_be_is_told() {
 #[test]
 fn a_promise_that_is_not_kept_fails_and_one_that_can_t_be_seen_warns() {
     let promise = |setting| RedisFacts { promise: (Durability::Fsync, setting), ..facts(&[]) };
-    assert_eq!(bad(&promise(Setting::Kept)), []);
-    let short = promise(Setting::Short("Redis has appendfsync no".into()));
+    assert_eq!(bad(&promise(DurabilityCheck::Met)), []);
+    let short = promise(DurabilityCheck::Unmet("Redis has appendfsync no".into()));
     assert_eq!(bad(&short), [("promise", Verdict::Fail)]);
-    assert_eq!(bad(&promise(Setting::Hidden("NOPERM".into()))), [("promise", Verdict::Warn)]);
+    assert_eq!(bad(&promise(DurabilityCheck::Unreadable("NOPERM".into()))), [("promise", Verdict::Warn)]);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use crate::projection::consumer::{BLOCK_MS, ConsumerContext, GATHER, READ_MAX, SingleSale};
-use crate::store::dial::Conn;
+use crate::store::dial::LedgerConnection;
 use crate::store::keys::SALES;
 use crate::store::outage::Outage;
 use crate::store::reply::{list_of_texts, note};
@@ -24,7 +24,7 @@ impl ConsumerContext {
             let before = consumers.len();
             match self.list(&mut conn).await {
                 Ok(ids) => {
-                    outage.is_over();
+                    outage.record_success();
                     for id in &ids {
                         consumers.entry(id.clone()).or_insert_with(|| {
                             self.caught_up.add_behind(id);
@@ -50,7 +50,7 @@ impl ConsumerContext {
                 Err(error) => {
                     note(&error);
                     self.uses.failed(&error);
-                    outage.goes_on(error);
+                    outage.record_failure(error);
                     conn = None;
                 }
             }
@@ -60,7 +60,7 @@ impl ConsumerContext {
         }
     }
 
-    async fn list(&self, conn: &mut Option<Conn>) -> redis::RedisResult<HashSet<String>> {
+    async fn list(&self, conn: &mut Option<LedgerConnection>) -> redis::RedisResult<HashSet<String>> {
         let conn = match conn {
             Some(conn) => conn,
             none => none.insert(self.redis.dial_primary(SALES, READ_MAX).await?),

@@ -58,16 +58,16 @@ impl Sale {
     }
 
     async fn confirm(&self, sub: &str) -> Change {
-        confirm(&self.gate.lane, &self.gate.sale, &self.of(sub), "pay", 1).await
+        confirm(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), "pay", 1).await
     }
 
     async fn cancel(&self, sub: &str) -> Change {
-        cancel(&self.gate.lane, &self.gate.sale, &self.of(sub), By::Service).await
+        cancel(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), By::Service).await
     }
 
     async fn amend(&self, sub: &str) -> Change {
         let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
-        amend(&self.gate.lane, &self.gate.sale, &self.of(sub), By::Service, &wanted).await
+        amend(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), By::Service, &wanted).await
     }
 
     /// All of the sale's keys as they are, byte for byte.
@@ -96,7 +96,7 @@ impl Sale {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let identity = self.gate.sale.identity(&self.gate.lane.live().unwrap().epoch);
+        let identity = self.gate.sale.identity(&self.gate.redis_connection.live().unwrap().epoch);
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(30);
         let json = definition.to_json();
@@ -237,7 +237,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert_eq!(sale.amend("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.confirm("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Redis));
-        let identity = sale.gate.sale.identity(&sale.gate.lane.live().unwrap().epoch);
+        let identity = sale.gate.sale.identity(&sale.gate.redis_connection.live().unwrap().epoch);
         let calls: [(Script, &[&str]); 4] = [
             (Script::Expire, &["64"]),
             (Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
@@ -277,7 +277,7 @@ fn scripts_that_redis_forgot_are_loaded_again() {
         assert!(matches!(sale.cancel("eve").await, Change::Done(..)));
         flush().await;
         let part = buyer_part(&sale.id, "eve");
-        let (list, _) = read(&sale.gate.lane, &sale.gate.sale, &part).await.unwrap();
+        let (list, _) = read(&sale.gate.redis_connection, &sale.gate.sale, &part).await.unwrap();
         assert_eq!(list.iter().map(|r| r.state).collect::<Vec<_>>(), [State::Cancelled]);
         flush().await;
         sale.works().await;
@@ -290,7 +290,7 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
     world.run(async {
         let sale = Sale::open(&world).await;
         let before = sale.dump().await;
-        let live = sale.gate.lane.live().unwrap();
+        let live = sale.gate.redis_connection.live().unwrap();
         let known = sale.gate.sale.known_sequence();
         let scripts = [
             Script::Tick,
@@ -307,7 +307,7 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
             ] {
                 let identity = sale.gate.sale.identity(epoch);
                 let args = [&identity, &known.to_string(), "x", "1", "1", "-", "-"];
-                let answer = sale.gate.lane.call(&live, script, &sale.keys, &args).await;
+                let answer = sale.gate.redis_connection.call(&live, script, &sale.keys, &args).await;
                 assert_eq!(answer, Err(Failure::Refused(expected)), "{script:?}");
             }
         }

@@ -76,11 +76,15 @@ impl Call {
 impl Wanted {
     /// What the gateway says, without what the contract does not show.
     pub(super) async fn ask(&self, gate: &Gate, meant: &Meant) -> Change {
-        let (lane, sale, id) = (&gate.lane, &gate.sale, &meant.id);
+        let (redis_connection, sale, id) = (&gate.redis_connection, &gate.sale, &meant.id);
         plain_change(match self {
-            Self::Confirm(payment, version) => changes::confirm(lane, sale, id, payment, *version).await,
-            Self::Cancel(who) => changes::cancel(lane, sale, id, by(*who, &meant.part)).await,
-            Self::Amend(who, wanted) => changes::amend(lane, sale, id, by(*who, &meant.part), wanted).await,
+            Self::Confirm(payment, version) => {
+                changes::confirm(redis_connection, sale, id, payment, *version).await
+            }
+            Self::Cancel(who) => changes::cancel(redis_connection, sale, id, by(*who, &meant.part)).await,
+            Self::Amend(who, wanted) => {
+                changes::amend(redis_connection, sale, id, by(*who, &meant.part), wanted).await
+            }
         })
     }
 

@@ -75,9 +75,9 @@ impl Past {
             .collect();
         let mut why = Vec::new();
         for (gate, recovery) in gates.iter().zip(&self.healers) {
-            let live = gate.lane.live().unwrap();
+            let live = gate.redis_connection.live().unwrap();
             let mut fence = Fence::new(old, &live.epoch, heard.clone());
-            match recovery.recover(&gate.lane, &live, &gate.sale, &mut fence).await {
+            match recovery.recover(&gate.redis_connection, &live, &gate.sale, &mut fence).await {
                 Ok(()) => return,
                 Err(reason) => why.push(reason),
             }

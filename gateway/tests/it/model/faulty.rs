@@ -118,8 +118,9 @@ impl Life<'_> {
     /// The reaper tries again, as soon as it can.
     async fn faulty_sweep(&mut self, attempt: Attempt<'_>, entries: usize) -> Outcome {
         let gate = &self.gates[attempt.at];
-        let live = gate.lane.live().unwrap();
-        let _ = self.told(&attempt, 0, sweeper::sweep(&gate.lane, &live, &gate.sale, entries)).await;
+        let live = gate.redis_connection.live().unwrap();
+        let _ =
+            self.told(&attempt, 0, sweeper::sweep(&gate.redis_connection, &live, &gate.sale, entries)).await;
         self.is_over(&attempt).await;
         let gate = &self.gates[attempt.at];
         gate.sweep_all(entries).await;

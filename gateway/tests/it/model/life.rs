@@ -240,7 +240,7 @@ impl Life<'_> {
     async fn nobody_s(&self, op: &Op, at: usize) -> Outcome {
         let Op::Confirm { payment, .. } = op else { return Ok(()) };
         let (gate, id) = (&self.gates[at], reservation_id(self.id(), "nobody", "k0"));
-        let told = changes::confirm(&gate.lane, &gate.sale, &id, payment, 1).await;
+        let told = changes::confirm(&gate.redis_connection, &gate.sale, &id, payment, 1).await;
         same(op, told, Change::NotFound)
     }
 
@@ -253,7 +253,7 @@ impl Life<'_> {
 
     async fn read(&mut self, op: &Op, at: usize, sub: &str) -> Outcome {
         let gate = &self.gates[at];
-        let told = changes::read(&gate.lane, &gate.sale, &buyer_part(self.id(), sub)).await;
+        let told = changes::read(&gate.redis_connection, &gate.sale, &buyer_part(self.id(), sub)).await;
         let (list, header) = told.unwrap();
         let told = (list.into_iter().map(plain).collect(), header);
         same(op, told, self.model.list(sub))

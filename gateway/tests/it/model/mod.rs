@@ -86,7 +86,7 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
             definition.packages.push(Package { id: new.clone(), ..package });
             assert_eq!(ledger.apply(&definition).await, Applied::Updated(n + 2));
             let wanted = Amendment { packages: Some(vec![new.clone()]), ..Amendment::default() };
-            match changes::amend(&gate.lane, &gate.sale, &id, By::Service, &wanted).await {
+            match changes::amend(&gate.redis_connection, &gate.sale, &id, By::Service, &wanted).await {
                 Change::Done(r, _) => assert_eq!(r.packages, [new]),
                 other => panic!("{other:?}"),
             }

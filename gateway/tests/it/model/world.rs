@@ -25,10 +25,10 @@ use gateway::reserve::changes::Change;
 use gateway::reserve::freshness::make_round;
 use gateway::reserve::tick::tick;
 use gateway::store::Pool;
-use gateway::store::dial::{Conn, Redis as Dial};
+use gateway::store::connection::RedisConnection;
+use gateway::store::connections::RedisConnections;
+use gateway::store::dial::{LedgerConnection, Redis as Dial};
 use gateway::store::keys::{Keys, SALES};
-use gateway::store::lane::Lane;
-use gateway::store::lanes::Lanes;
 use gateway::store::scripts::{Failure, Script, Scripts};
 use redis::Value;
 use tokio::task::{JoinHandle, LocalSet};
@@ -56,17 +56,17 @@ pub struct Ledger {
     pub scripts: Arc<Scripts>,
     pub pool: Pool,
     pub admin: Admin,
-    pub lanes: Vec<Rc<Lane<Link>>>,
+    pub redis_connections: Vec<Rc<RedisConnection<Link>>>,
     links: Vec<Link>,
     pub dial: Dial,
-    conn: Conn,
+    conn: LedgerConnection,
     sales: Cell<u64>,
 }
 
 /// One gateway's view of a sale.
 pub struct Gate {
     pub sale: Arc<Sale>,
-    pub lane: Rc<Lane<Link>>,
+    pub redis_connection: Rc<RedisConnection<Link>>,
     /// The lane's.
     pub link: Link,
     queue: Queue,
@@ -112,11 +112,13 @@ impl Ledger {
         let dial = Dial::new(url, PATIENCE, PATIENCE).unwrap();
         let pool = dial.pool(4);
         let links: Vec<_> = (0..GATEWAYS).map(|_| Link::over(dial.clone())).collect();
-        let lanes: Vec<_> =
-            links.iter().map(|link| Lane::new(link.clone(), scripts.clone(), Arc::default())).collect();
-        for lane in &lanes {
-            tokio::task::spawn_local(lane.clone().keep_open());
-            connected(lane).await;
+        let redis_connections: Vec<_> = links
+            .iter()
+            .map(|link| RedisConnection::new(link.clone(), scripts.clone(), Arc::default()))
+            .collect();
+        for redis_connection in &redis_connections {
+            tokio::task::spawn_local(redis_connection.clone().keep_open());
+            connected(redis_connection).await;
         }
         let mut conn = dial.dial_for("", PATIENCE).await.unwrap();
         // From now on every call is the only one.
@@ -127,7 +129,7 @@ impl Ledger {
             sales: Cell::new(0),
             scripts,
             pool,
-            lanes,
+            redis_connections,
             links,
             dial,
         }
@@ -223,11 +225,16 @@ impl Ledger {
         follower: Option<JoinHandle<()>>,
         sales: Arc<Sales>,
     ) -> Gate {
-        let (lane, link) = (self.lanes[at].clone(), self.links[at].clone());
+        let (redis_connection, link) = (self.redis_connections[at].clone(), self.links[at].clone());
         let limits =
             QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
-        let queue = Queue::start(sale.clone(), Lanes::over(lane.clone()), limits, Arc::default());
-        Gate { sale, lane, link, queue, follower, sales }
+        let queue = Queue::start(
+            sale.clone(),
+            RedisConnections::from_open(redis_connection.clone()),
+            limits,
+            Arc::default(),
+        );
+        Gate { sale, redis_connection, link, queue, follower, sales }
     }
 
     /// Forgets a sale.
@@ -289,7 +296,7 @@ impl Gate {
         };
         let asked: Vec<_> = taps.iter().zip(&subs).map(asked).collect();
         if asked.iter().any(|asked| asked.may_be_refused(arrived)) {
-            make_round(&self.lane, &self.sales, &self.sale).await;
+            make_round(&self.redis_connection, &self.sales, &self.sale).await;
         }
         let late = Instant::now() + PATIENCE;
         let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
@@ -321,19 +328,19 @@ impl Gate {
 
     /// Its lane has a connection, again.
     pub async fn connected(&self) {
-        connected(&self.lane).await;
+        connected(&self.redis_connection).await;
     }
 
     /// Ticks, or sweeps up to so many journal entries.
     pub async fn call(&self, script: Script, more: &[&str]) -> Result<Vec<Value>, Failure> {
-        let live = self.lane.live().unwrap();
+        let live = self.redis_connection.live().unwrap();
         let mut args = vec![self.sale.identity(&live.epoch), self.sale.known_sequence().to_string()];
         args.extend(more.iter().map(ToString::to_string));
-        self.lane.call(&live, script, &self.sale.keys, &args).await
+        self.redis_connection.call(&live, script, &self.sale.keys, &args).await
     }
 
     pub async fn tick(&self) -> Header {
-        tick(&self.lane, &self.lane.live().unwrap(), &self.sale).await.unwrap().0
+        tick(&self.redis_connection, &self.redis_connection.live().unwrap(), &self.sale).await.unwrap().0
     }
 
     /// A tick as the sweeper of a gateway makes it, which reads Redis's clock.
@@ -346,7 +353,10 @@ impl Gate {
 
     /// One sweep: its header, the holds that it ended, whether there may be more.
     pub async fn sweep(&self, entries: usize) -> (Header, u64, bool) {
-        let swept = sweep(&self.lane, &self.lane.live().unwrap(), &self.sale, entries).await.unwrap();
+        let swept =
+            sweep(&self.redis_connection, &self.redis_connection.live().unwrap(), &self.sale, entries)
+                .await
+                .unwrap();
         (swept.header, swept.ended, swept.more)
     }
 
@@ -364,8 +374,8 @@ impl Gate {
     }
 }
 
-async fn connected(lane: &Lane<Link>) {
-    eventually("a lane is connected", || async { lane.live().map(drop) }).await;
+async fn connected(redis_connection: &RedisConnection<Link>) {
+    eventually("a lane is connected", || async { redis_connection.live().map(drop) }).await;
 }
 
 /// Without what the contract does not show.

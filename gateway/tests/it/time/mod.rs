@@ -68,23 +68,23 @@ impl Sale {
     }
 
     async fn confirm(&self, id: &str) -> Change {
-        confirm(&self.gate.lane, &self.gate.sale, id, "pay", 1).await
+        confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", 1).await
     }
 
     async fn cancel(&self, id: &str) -> Change {
-        cancel(&self.gate.lane, &self.gate.sale, id, By::Buyer(&id[..20])).await
+        cancel(&self.gate.redis_connection, &self.gate.sale, id, By::Buyer(&id[..20])).await
     }
 
     async fn move_to(&self, id: &str, by: By<'_>, model: Option<&str>, store: Option<&str>) -> Change {
         let (model, store) = (model.map(str::to_owned), store.map(str::to_owned));
         let wanted = Amendment { model, store, packages: None };
-        amend(&self.gate.lane, &self.gate.sale, id, by, &wanted).await
+        amend(&self.gate.redis_connection, &self.gate.sale, id, by, &wanted).await
     }
 
     /// What the buyer is shown.
     async fn states(&self, buyer: &str) -> Vec<State> {
         let part = buyer_part(&self.id, buyer);
-        let (list, _) = read(&self.gate.lane, &self.gate.sale, &part).await.unwrap();
+        let (list, _) = read(&self.gate.redis_connection, &self.gate.sale, &part).await.unwrap();
         list.iter().map(|r| r.state).collect()
     }
 

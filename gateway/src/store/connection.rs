@@ -1,4 +1,4 @@
-//! A lane: one connection to Redis that is kept open, and the calls that go over it one by one.
+//! A connection: one connection to Redis that is kept open, and the calls that go over it one by one.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -26,22 +26,22 @@ pub(crate) const MOVED: &str = "another Redis is the primary now";
 
 /// One connection of one thread. All that is sent goes in order; an answer that does not come in
 /// time ends the connection, so that nothing queues up behind a Redis that is stuck.
-pub struct Lane<D: Dial> {
+pub struct RedisConnection<D: Dial> {
     dial: D,
     scripts: Arc<Scripts>,
-    live: RefCell<Option<Live<D::Conn>>>,
+    live: RefCell<Option<LiveConnection<D::Conn>>>,
     lost: Notify,
     outage: Outage,
     /// Redis answers, and refuses what taps need.
     refusal: Outage,
     uses: Arc<RedisUse>,
-    /// Whether calls may go over it; shared by all lanes of a thread.
-    decides: Rc<Cell<bool>>,
+    /// Whether calls may go over it; shared by all connections of a thread.
+    may_call: Rc<Cell<bool>>,
 }
 
 /// A connection and the Redis process at its other end.
 #[derive(Clone)]
-pub struct Live<C> {
+pub struct LiveConnection<C> {
     conn: C,
     /// Of the Redis that it was opened to. It goes with every batch.
     pub epoch: Rc<str>,
@@ -50,42 +50,42 @@ pub struct Live<C> {
     moves: u64,
 }
 
-impl<C: Clone> Live<C> {
+impl<C: Clone> LiveConnection<C> {
     /// For what no script does.
     pub(crate) fn conn(&self) -> C {
         self.conn.clone()
     }
 }
 
-impl<D: Dial> Lane<D> {
-    /// A lane that connects as soon as [`Lane::keep_open`] runs.
+impl<D: Dial> RedisConnection<D> {
+    /// A connection that connects as soon as [`RedisConnection::keep_open`] runs.
     #[must_use]
     pub fn new(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
-        Self::deciding(dial, scripts, uses, Rc::new(Cell::new(true)))
+        Self::with_gate(dial, scripts, uses, Rc::new(Cell::new(true)))
     }
 
     /// One over which calls may go while this holds.
-    pub(crate) fn deciding(
+    pub(crate) fn with_gate(
         dial: D,
         scripts: Arc<Scripts>,
         uses: Arc<RedisUse>,
-        decides: Rc<Cell<bool>>,
+        may_call: Rc<Cell<bool>>,
     ) -> Rc<Self> {
         Rc::new(Self {
             dial,
             scripts,
             live: RefCell::default(),
             lost: Notify::new(),
-            outage: Outage::of("a lane can't reach Redis"),
+            outage: Outage::of("a connection can't reach Redis"),
             refusal: Outage::of("Redis refuses what taps need"),
             uses,
-            decides,
+            may_call,
         })
     }
 
-    /// A lane to another place, for the same user.
-    pub(crate) fn beside(&self, dial: D) -> Rc<Self> {
-        Self::deciding(dial, self.scripts.clone(), self.uses.clone(), self.decides.clone())
+    /// A connection to another place, for the same user.
+    pub(crate) fn to_master(&self, dial: D) -> Rc<Self> {
+        Self::with_gate(dial, self.scripts.clone(), self.uses.clone(), self.may_call.clone())
     }
 
     /// Where it leads to.
@@ -93,7 +93,7 @@ impl<D: Dial> Lane<D> {
         &self.dial
     }
 
-    /// Connects, and again whenever the connection is lost. Runs for as long as the lane is used.
+    /// Connects, and again whenever the connection is lost. Runs for as long as the connection is used.
     pub async fn keep_open(self: Rc<Self>) {
         let mut wait = *RETRY_MS.start();
         loop {
@@ -101,16 +101,16 @@ impl<D: Dial> Lane<D> {
                 Ok(live) => {
                     *self.live.borrow_mut() = Some(live.clone());
                     self.uses.connected();
-                    self.outage.is_over();
+                    self.outage.record_success();
                     wait = *RETRY_MS.start();
                     self.watch(live).await;
-                    // Many lanes lose their connections at once; they shall not all come back at once.
+                    // Many connections lose their connections at once; they shall not all come back at once.
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start()))).await;
                 }
                 Err(error) => {
                     let why = acl::explain(&error);
                     self.uses.failed(&why);
-                    self.outage.goes_on(why);
+                    self.outage.record_failure(why);
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(wait / 2..=wait))).await;
                     wait = (wait * 2).min(*RETRY_MS.end());
                 }
@@ -118,22 +118,22 @@ impl<D: Dial> Lane<D> {
         }
     }
 
-    async fn connect(&self) -> redis::RedisResult<Live<D::Conn>> {
+    async fn connect(&self) -> redis::RedisResult<LiveConnection<D::Conn>> {
         let moves = self.dial.moves();
         let mut conn = self.dial.dial().await?;
         let epoch = read_run_id(&mut conn).await?;
-        Ok(Live { conn, epoch: epoch.into(), opened: Rc::default(), moves })
+        Ok(LiveConnection { conn, epoch: epoch.into(), opened: Rc::default(), moves })
     }
 
     /// Returns once this connection is lost, or leads to a server that is not the primary any more. It is tried now and then
     /// by a script that only a primary runs, so that it is not the next buyer's tap that finds it of no use.
-    async fn watch(&self, live: Live<D::Conn>) {
+    async fn watch(&self, live: LiveConnection<D::Conn>) {
         let mut is_granted = false;
         loop {
             if self.dial.moves() == live.moves {
                 is_granted = self.probe(&live, is_granted).await;
             } else {
-                self.give_up(&live, MOVED);
+                self.close(&live, MOVED);
             }
             tokio::select! {
                 () = self.lost.notified() => return,
@@ -143,40 +143,41 @@ impl<D: Dial> Lane<D> {
     }
 
     /// One attempt; whether the user has all permissions, which are looked at until it has.
-    async fn probe(&self, live: &Live<D::Conn>, is_granted: bool) -> bool {
+    async fn probe(&self, live: &LiveConnection<D::Conn>, is_granted: bool) -> bool {
         let mut conn = live.conn.clone();
         let calls = if is_granted { &[] } else { acl::SERVING };
         let why = match self.scripts.probe(&mut conn, calls).await {
             Ok(missing) if missing.is_empty() => {
                 self.uses.worked();
-                self.refusal.is_over();
+                self.refusal.record_success();
                 return true;
             }
             Ok(missing) => acl::missing(&missing),
             Err(failure) if failure.ends_connection() => {
-                self.give_up(live, &failure.to_string());
+                self.close(live, &failure.to_string());
                 return false;
             }
             Err(failure) => failure.to_string(),
         };
         self.uses.failed(&why);
-        self.refusal.goes_on(why);
+        self.refusal.record_failure(why);
         false
     }
 
     /// The connection, if calls may go over it and there is one at the moment; not one to a Redis that is known to be replaced, where a call would end
     /// without an outcome.
     #[must_use]
-    pub fn live(&self) -> Option<Live<D::Conn>> {
-        let may_call = |live: &Live<D::Conn>| self.decides.get() && live.moves == self.dial.moves();
-        self.live.borrow().clone().filter(may_call)
+    pub fn live(&self) -> Option<LiveConnection<D::Conn>> {
+        let is_usable =
+            |live: &LiveConnection<D::Conn>| self.may_call.get() && live.moves == self.dial.moves();
+        self.live.borrow().clone().filter(is_usable)
     }
 
     /// Calls a script over this very connection, whose epoch the arguments carry. No answer in
     /// time ends the connection.
     pub async fn call(
         &self,
-        live: &Live<D::Conn>,
+        live: &LiveConnection<D::Conn>,
         script: Script,
         keys: &Keys,
         args: impl redis::ToRedisArgs,
@@ -188,7 +189,7 @@ impl<D: Dial> Lane<D> {
     /// The answer to what goes over this very connection. None in time ends the connection.
     pub(crate) async fn in_time<T>(
         &self,
-        live: &Live<D::Conn>,
+        live: &LiveConnection<D::Conn>,
         asked: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let mut answer = asked.await;
@@ -199,17 +200,17 @@ impl<D: Dial> Lane<D> {
         if let Err(failure) = &answer
             && failure.ends_connection()
         {
-            self.give_up(live, &failure.to_string());
+            self.close(live, &failure.to_string());
         }
         answer
     }
 
-    fn give_up(&self, broken: &Live<D::Conn>, error: &str) {
+    fn close(&self, closed: &LiveConnection<D::Conn>, error: &str) {
         let mut live = self.live.borrow_mut();
         // Several calls may find the same connection broken; only the first one ends it.
-        if live.as_ref().is_some_and(|l| Rc::ptr_eq(&l.opened, &broken.opened)) {
+        if live.as_ref().is_some_and(|l| Rc::ptr_eq(&l.opened, &closed.opened)) {
             self.uses.failed(error);
-            self.outage.goes_on(error);
+            self.outage.record_failure(error);
             *live = None;
             self.lost.notify_one();
         }

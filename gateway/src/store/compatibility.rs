@@ -14,20 +14,20 @@ use crate::store::{acl, checkout_each};
 pub const VERSION_MIN: (u64, u64) = (7, 0);
 
 /// Why this Redis can't be a ledger, or a part of one if it is named as a cluster; also if it can't be asked.
-pub async fn misfit(conn: &mut impl ConnectionLike, is_cluster: bool) -> Option<String> {
+pub async fn find_incompatibility(conn: &mut impl ConnectionLike, is_cluster: bool) -> Option<String> {
     let found = match info(conn, "default").await {
         Ok(found) => found,
         Err(error) => return Some(acl::explain(&error)),
     };
-    match other(&found, is_cluster) {
-        None if is_cluster => gap(conn).await,
+    match find_mismatch(&found, is_cluster) {
+        None if is_cluster => cluster_gap(conn).await,
         None => why_not_primary(&found),
         why => why,
     }
 }
 
 /// Why it can't even be read as one, by its `INFO`.
-fn other(server: &HashMap<String, String>, is_cluster: bool) -> Option<String> {
+fn find_mismatch(server: &HashMap<String, String>, is_cluster: bool) -> Option<String> {
     if let Some(why) = too_old(server) {
         return Some(why);
     }
@@ -53,7 +53,7 @@ pub async fn check(pool: &Pool) -> Result<(), Failure> {
             other => other?,
         };
         let found = info(&mut conn, "server").await?;
-        if let Some(why) = other(&found, pool.redis().is_cluster()) {
+        if let Some(why) = find_mismatch(&found, pool.redis().is_cluster()) {
             return Err(Failure::NotDone(why));
         }
     }
@@ -106,10 +106,10 @@ pub(crate) async fn was_replica(conn: &mut impl ConnectionLike) -> redis::RedisR
 }
 
 /// What keeps a cluster from serving all keys.
-async fn gap(conn: &mut impl ConnectionLike) -> Option<String> {
-    let told: String = redis::cmd("CLUSTER").arg("INFO").query_async(conn).await.ok()?;
+async fn cluster_gap(conn: &mut impl ConnectionLike) -> Option<String> {
+    let reply: String = redis::cmd("CLUSTER").arg("INFO").query_async(conn).await.ok()?;
     let field =
-        |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+        |name: &str| reply.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     let assigned = field("cluster_slots_assigned").and_then(|slots| slots.parse::<u16>().ok());
     if let Some(missing) = SLOTS.checked_sub(assigned.unwrap_or(SLOTS)).filter(|missing| *missing > 0) {
         return Some(format!(
@@ -129,11 +129,11 @@ mod tests {
 
     #[test]
     fn versions_before_the_flags_of_scripts_are_too_old() {
-        let told =
+        let reply =
             |version: &str| too_old(&HashMap::from([("redis_version".to_owned(), version.to_owned())]));
-        assert!(told("6.2.14").unwrap().contains("6.2.14 is too old"));
+        assert!(reply("6.2.14").unwrap().contains("6.2.14 is too old"));
         for fine in ["7.0.0", "7.2.4", "8.0.1", "10.1.0", "unstable"] {
-            assert_eq!(told(fine), None, "{fine}");
+            assert_eq!(reply(fine), None, "{fine}");
         }
     }
 }
