@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use gateway::telemetry::labels::{Outcome, Route, Stage};
-use gateway::telemetry::record::{Recorder, Told};
+use gateway::telemetry::record::{AnswerClass, Recorder};
 use gateway::telemetry::request_id::RequestId;
 use hyper::HeaderMap;
 use serde_json::json;
@@ -53,7 +53,7 @@ fn recording() {
             recorder.stage(Stage::Respond, decided.elapsed());
             recorder.answered(
                 Route::Reserve,
-                Told::plain(Outcome::WON),
+                AnswerClass::plain(Outcome::WON),
                 came.elapsed() + Duration::from_millis(1),
             );
         }

@@ -19,8 +19,8 @@ use crate::api::worker::{self, Shared};
 use crate::config::ServeConfig;
 use crate::fleet::membership::Membership;
 use crate::http::connection_caps::ConnectionCaps;
-use crate::http::drain::{Drain, Phase};
-use crate::http::server::{self, Door};
+use crate::http::drain::{Drain, DrainPhase};
+use crate::http::server::{self, ListenerSettings};
 use crate::manage::admin::Admin;
 use crate::ops::admin::Ops;
 use crate::ops::exposition::{Exposition, Sources};
@@ -77,7 +77,7 @@ pub struct Gateway {
 /// The ops listener answers to the end: it is how one sees the drain.
 struct OpsListener {
     draining: Arc<AtomicBool>,
-    _open: watch::Sender<Phase>,
+    _open: watch::Sender<DrainPhase>,
 }
 
 fn outside(error: io::Error) -> ServeError {
@@ -97,7 +97,7 @@ impl Gateway {
             scripts: Arc::new(scripts.with_replica_acks(config.redis.replica_acks())),
             limits: config.requests,
             connections: config.connections,
-            door: Door {
+            listener_settings: ListenerSettings {
                 tls: files.tls.clone(),
                 proxies: config.trusted_proxies.clone(),
                 proxy_protocol: config.proxy_protocol,
@@ -138,17 +138,17 @@ impl Gateway {
     /// listeners close, and connections without a request.
     async fn drain(
         ops: &OpsListener,
-        phase: &watch::Sender<Phase>,
+        phase: &watch::Sender<DrainPhase>,
         membership: &Membership,
         (delay, deadline): (Duration, Duration),
         mut workers: mpsc::Receiver<()>,
     ) {
         tracing::info!("draining");
         ops.draining.store(true, Ordering::Relaxed);
-        phase.send_replace(Phase::Drain);
+        phase.send_replace(DrainPhase::Drain);
         membership.leave(GOODBYE_MAX).await;
         tokio::time::sleep(delay).await;
-        phase.send_replace(Phase::Close);
+        phase.send_replace(DrainPhase::Close);
         match tokio::time::timeout(deadline, workers.recv()).await {
             Ok(_) => tracing::info!("drained"),
             Err(_) => tracing::warn!("the drain deadline is over; connections that are still open are cut"),
@@ -246,10 +246,13 @@ impl Gateway {
             body_timeout: config.requests.body_timeout,
         });
         let listener = tokio::net::TcpListener::from_std(ports.ops).map_err(outside)?;
-        let door =
-            Door { tls: files.ops_tls, caps: Arc::new(ConnectionCaps::new(config.caps)), ..Door::default() };
+        let listener_settings = ListenerSettings {
+            tls: files.ops_tls,
+            caps: Arc::new(ConnectionCaps::new(config.caps)),
+            ..ListenerSettings::default()
+        };
         let (open, drain) = Drain::new();
-        tokio::task::spawn_local(server::serve(listener, ops, config.connections, door, drain));
+        tokio::task::spawn_local(server::serve(listener, ops, config.connections, listener_settings, drain));
         Ok(OpsListener { draining, _open: open })
     }
 }

@@ -21,7 +21,7 @@ use crate::http::cors::Cors;
 use crate::http::drain::Drain;
 use crate::http::peer::{Networks, Peer};
 use crate::http::respond::{Answer, Refused};
-use crate::http::server::{self, ConnectionLimits, Door, Handler};
+use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
 use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
@@ -34,7 +34,7 @@ use crate::store::dial::Redis;
 use crate::store::scripts::Scripts;
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::record::{Connections, Count, Recorder, Told};
+use crate::telemetry::record::{AnswerClass, Connections, Count, Recorder};
 
 /// How long a gateway that starts lets connections wait for its first look at the ledger. Before it a tap gets a 503, which a
 /// balancer that does not ask for readiness would pass on.
@@ -60,7 +60,7 @@ pub struct Shared {
     /// Limits of connections.
     pub connections: ConnectionLimits,
     /// What connections of apps come through.
-    pub door: Door,
+    pub listener_settings: ListenerSettings,
     /// Pages of which origins may call, with which headers.
     pub cors: Cors,
     /// Payment and order services: no limit by address applies to them.
@@ -109,7 +109,7 @@ pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std
         let joined = async move { membership.wait_until_joined().await };
         let redis_connections =
             RedisConnections::open_after(joined, shared.redis.clone(), shared.scripts.clone(), uses);
-        let (limits, door) = (shared.connections, shared.door.clone());
+        let (limits, listener_settings) = (shared.connections, shared.listener_settings.clone());
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
@@ -125,7 +125,8 @@ pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std
             }
         };
         let _ = tokio::time::timeout(START_MAX, starts).await;
-        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, door, drain).await;
+        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, listener_settings, drain)
+            .await;
         Ok(())
     })?
 }
@@ -152,12 +153,12 @@ impl Handler for Worker {
         let body = answer.body();
         // A handler that has panicked did not come to note it.
         let route = body.route.unwrap_or_else(|| route::route(parts));
-        self.recorder.answered(route, body.told, took);
+        self.recorder.answered(route, body.class, took);
     }
 
-    fn refused(&self, told: Result<Told, Shed>) {
-        match told {
-            Ok(told) => self.recorder.refused(told),
+    fn refused(&self, class: Result<AnswerClass, Shed>) {
+        match class {
+            Ok(class) => self.recorder.refused(class),
             Err(reason) => self.recorder.shed(reason),
         }
     }

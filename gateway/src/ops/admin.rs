@@ -38,7 +38,7 @@ use crate::projection::read_model::Sales;
 use crate::store::journal::Cursor;
 use crate::store::scripts::{Failure, Refusal};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::record::{Connections, Told};
+use crate::telemetry::record::{AnswerClass, Connections};
 
 /// A definition with 50,000 stores has some MiB.
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;
@@ -88,7 +88,7 @@ impl Handler for Ops {
     // What ops are told is not what buyers are told: only connections are counted.
     fn answered(&self, _: &Parts, _: &Answer, _: Duration) {}
 
-    fn refused(&self, _: Result<Told, Shed>) {}
+    fn refused(&self, _: Result<AnswerClass, Shed>) {}
 }
 
 impl Ops {
@@ -252,9 +252,9 @@ impl Ops {
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("items", items));
             }
             Applied::StockTaken(items) => {
-                let told: Vec<String> =
+                let class: Vec<String> =
                     items.iter().map(|(item, taken)| format!("{item} ({taken})")).collect();
-                let detail = format!("More than the new total is taken of: {}.", told.join(", "));
+                let detail = format!("More than the new total is taken of: {}.", class.join(", "));
                 let items: Vec<String> = items.into_iter().map(|(item, _)| item).collect();
                 return Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", items));
             }

@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::domain::problem;
     use crate::telemetry::labels::{Outcome, Route};
-    use crate::telemetry::record::Told;
+    use crate::telemetry::record::AnswerClass;
 
     #[test]
     fn a_report_has_what_happened_since_the_one_before() {
@@ -101,13 +101,13 @@ mod tests {
         let mut reporter = Reporter::new(sources);
         let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
         let answer = |outcome, us| {
-            worker.answered(Route::Reserve, Told::plain(outcome), Duration::from_micros(us));
+            worker.answered(Route::Reserve, AnswerClass::plain(outcome), Duration::from_micros(us));
         };
         let sold_out = Outcome::of(&problem::SOLD_OUT);
         answer(Outcome::WON, 250);
         answer(Outcome::REPLAYED, 251);
         answer(sold_out, 9_000_000);
-        worker.answered(Route::Sale, Told::plain(Outcome::OK), Duration::from_millis(1));
+        worker.answered(Route::Sale, AnswerClass::plain(Outcome::OK), Duration::from_millis(1));
         let first = next();
         let count = |what: &str, n| (what.to_owned(), n);
         assert_eq!(

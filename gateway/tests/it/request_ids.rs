@@ -17,9 +17,9 @@ use gateway::http::drain::Drain;
 use gateway::http::lifetime::LifetimeLimits;
 use gateway::http::peer::Peer;
 use gateway::http::respond::Answer;
-use gateway::http::server::{self, ConnectionLimits, Door, Handler};
+use gateway::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
 use gateway::telemetry::labels::{Outcome, Route};
-use gateway::telemetry::record::{Connections, Recorder, Told};
+use gateway::telemetry::record::{AnswerClass, Connections, Recorder};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use reqwest::Method;
@@ -219,10 +219,10 @@ impl Handler for Bug {
     }
 
     fn answered(&self, _: &Parts, answer: &Answer, took: Duration) {
-        self.0.answered(Route::None, answer.body().told, took);
+        self.0.answered(Route::None, answer.body().class, took);
     }
 
-    fn refused(&self, _: Result<Told, Shed>) {}
+    fn refused(&self, _: Result<AnswerClass, Shed>) {}
 }
 
 #[tokio::test]
@@ -239,7 +239,13 @@ async fn a_bug_costs_one_answer_which_is_counted_and_has_its_id_in_head_and_body
         };
         let bug = Rc::new(Bug(Recorder::default()));
         let (_phase, drain) = Drain::new();
-        tokio::task::spawn_local(server::serve(listener, bug.clone(), limits, Door::default(), drain));
+        tokio::task::spawn_local(server::serve(
+            listener,
+            bug.clone(),
+            limits,
+            ListenerSettings::default(),
+            drain,
+        ));
         for n in 1..=2 {
             let mut raw = Raw::connect(&url).await;
             let tap = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use gateway::http::drain::{Arrivals, Drain, Phase};
+use gateway::http::drain::{Drain, DrainPhase, DrainingListener};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -17,7 +17,7 @@ pub struct Delay {
     address: SocketAddr,
     target: SocketAddr,
     delay: Duration,
-    listening: Option<(watch::Sender<Phase>, JoinHandle<()>)>,
+    listening: Option<(watch::Sender<DrainPhase>, JoinHandle<()>)>,
 }
 
 impl Delay {
@@ -33,7 +33,7 @@ impl Delay {
         let listener = TcpListener::bind(self.address).await.unwrap();
         let (phase, drain) = Drain::new();
         // One that was opened before the end must not be reset.
-        let mut arrivals = Arrivals::new(listener, &drain);
+        let mut arrivals = DrainingListener::new(listener, &drain);
         let (target, delay) = (self.target, self.delay);
         let listening = tokio::spawn(async move {
             while let Some(accepted) = arrivals.accept().await {
@@ -46,7 +46,7 @@ impl Delay {
     /// Takes no more, as a balancer does that has seen the drain; what is open goes on.
     pub async fn close(&mut self) {
         if let Some((phase, listening)) = self.listening.take() {
-            phase.send_replace(Phase::Close);
+            phase.send_replace(DrainPhase::Close);
             listening.await.unwrap();
         }
     }

@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::http::head_timer::StreamTimer;
 
 /// A stream that notes in its timer when writing comes to a halt, when it goes on, and what is read.
-pub(super) struct Stalls<S> {
+pub(super) struct SlowReaders<S> {
     stream: S,
     timer: StreamTimer,
 }
 
-impl<S> Stalls<S> {
+impl<S> SlowReaders<S> {
     /// Watches over the writing to this stream.
     pub(super) fn new(stream: S, timer: StreamTimer) -> Self {
         Self { stream, timer }
@@ -36,7 +36,7 @@ impl<S> Stalls<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stalls<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for SlowReaders<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -51,7 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalls<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stalls<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for SlowReaders<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
         self.note(written)

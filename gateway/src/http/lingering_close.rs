@@ -10,11 +10,11 @@ use tokio::net::TcpStream;
 
 use crate::domain::decision::Shed;
 use crate::domain::problem;
-use crate::http::connection_caps::Over;
+use crate::http::connection_caps::CapExceeded;
 use crate::http::respond::Refused;
 use crate::http::server::Handler;
 use crate::telemetry::labels::{Ended, Outcome};
-use crate::telemetry::record::{Told, Why};
+use crate::telemetry::record::{AnswerClass, Why};
 use crate::telemetry::request_id::RequestId;
 
 /// How long a connection that is over may take to send its last answer, or to be listened to.
@@ -67,7 +67,7 @@ pub(super) async fn end_idle(mut stream: impl AsyncRead + AsyncWrite + Unpin, by
 /// no answer, because a handshake costs more than the cap saves.
 pub(super) fn refuse<H: Handler>(
     stream: TcpStream,
-    over: Over,
+    over: CapExceeded,
     handler: &H,
     has_tls: bool,
     turned_away: &Rc<Cell<usize>>,
@@ -76,7 +76,7 @@ pub(super) fn refuse<H: Handler>(
         handler.refused(Err(over.shed()));
     } else {
         let outcome = Outcome::of(&problem::TEMPORARY_REDUCED_CAPACITY);
-        handler.refused(Ok(Told { outcome, why: Why::Shed(over.shed()) }));
+        handler.refused(Ok(AnswerClass { outcome, why: Why::Shed(over.shed()) }));
         turn_away(stream, over.shed(), turned_away.clone());
     }
     over.ended()

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use crate::http::connection_caps::{ConnectionCaps, Open, Over};
+use crate::http::connection_caps::{CapExceeded, ConnectionCaps, ConnectionPermit};
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::tls::Tls;
 
 /// What connections come through before their first request.
 #[derive(Clone, Default)]
-pub struct Door {
+pub struct ListenerSettings {
     /// With TLS; without, in plain text.
     pub tls: Option<Arc<Tls>>,
     /// Whose word on who the client is counts.
@@ -23,9 +23,9 @@ pub struct Door {
     pub caps: Arc<ConnectionCaps>,
 }
 
-impl Door {
+impl ListenerSettings {
     /// A place for one more connection from there.
-    pub(super) fn open(&self, peer: &Peer) -> Result<Open, Over> {
+    pub(super) fn count_connection(&self, peer: &Peer) -> Result<ConnectionPermit, CapExceeded> {
         let mut open = self.caps.open()?;
         count(&mut open, peer)?;
         Ok(open)
@@ -33,7 +33,7 @@ impl Door {
 }
 
 /// Counts a connection for its client, unless that is a trusted proxy: those have many clients.
-pub(super) fn count(open: &mut Open, peer: &Peer) -> Result<(), Over> {
+pub(super) fn count(open: &mut ConnectionPermit, peer: &Peer) -> Result<(), CapExceeded> {
     if peer.is_trusted() { Ok(()) } else { open.count_for(peer.address()) }
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Accepted {
     /// Its other end: a client or a proxy.
     pub(super) peer: Peer,
     /// Its place under the caps.
-    pub(super) open: Open,
+    pub(super) open: ConnectionPermit,
     /// Those of this worker over a cap that still get their answer.
     pub(super) turned_away: Rc<Cell<usize>>,
 }

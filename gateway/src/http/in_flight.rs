@@ -26,7 +26,7 @@ const WAITING_HEADERS_MAX: usize = 256 * 1024;
 const PROGRESS_BYTES: usize = 1_024;
 
 /// The requests of a connection.
-pub(super) struct UnderWay {
+pub(super) struct InFlightRequests {
     /// Handlers, bodies and chunks of answers that are not through.
     count: Cell<usize>,
     /// When there was last one, or the end began.
@@ -49,7 +49,7 @@ struct Progress {
     sent: usize,
 }
 
-impl UnderWay {
+impl InFlightRequests {
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Self {
             count: Cell::new(0),
@@ -62,9 +62,9 @@ impl UnderWay {
     }
 
     /// A request has come.
-    pub(super) fn begin(self: &Rc<Self>) -> One {
+    pub(super) fn begin(self: &Rc<Self>) -> InFlightRequest {
         self.count.set(self.count.get() + 1);
-        One(self.clone())
+        InFlightRequest(self.clone())
     }
 
     /// Since when the connection is idle: now, while any request is under way.
@@ -78,7 +78,7 @@ impl UnderWay {
     }
 
     /// When the answer that waits longest last made progress.
-    pub(super) fn stalled_since(&self) -> Option<Instant> {
+    pub(super) fn no_progress_since(&self) -> Option<Instant> {
         self.answers.borrow().iter().flatten().map(|progress| progress.since).min()
     }
 
@@ -96,35 +96,35 @@ impl UnderWay {
 }
 
 /// A request that is under way, until all of these are dropped.
-pub(super) struct One(Rc<UnderWay>);
+pub(super) struct InFlightRequest(Rc<InFlightRequests>);
 
-impl Clone for One {
+impl Clone for InFlightRequest {
     fn clone(&self) -> Self {
         self.0.begin()
     }
 }
 
-impl Drop for One {
+impl Drop for InFlightRequest {
     fn drop(&mut self) {
         self.0.count.set(self.0.count.get() - 1);
         self.0.touch();
     }
 }
 
-impl One {
+impl InFlightRequest {
     /// Waits until there is room for the answer to a request with these headers; `false`: too many wait already.
     pub(super) async fn room(&self, headers: &HeaderMap) -> bool {
-        let under_way = &self.0;
-        if under_way.has_room() {
+        let in_flight = &self.0;
+        if in_flight.has_room() {
             return true;
         }
         let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
-        if under_way.waiting.get() + bytes > WAITING_HEADERS_MAX {
+        if in_flight.waiting.get() + bytes > WAITING_HEADERS_MAX {
             return false;
         }
-        let _waiting = Waiting::begin(under_way, bytes);
-        while !under_way.has_room() {
-            under_way.room.notified().await;
+        let _waiting = WaitingHeaders::begin(in_flight, bytes);
+        while !in_flight.has_room() {
+            in_flight.room.notified().await;
         }
         true
     }
@@ -136,30 +136,30 @@ impl One {
 }
 
 /// Header bytes that wait.
-struct Waiting<'a> {
-    under_way: &'a UnderWay,
+struct WaitingHeaders<'a> {
+    in_flight: &'a InFlightRequests,
     bytes: usize,
 }
 
-impl<'a> Waiting<'a> {
-    fn begin(under_way: &'a UnderWay, bytes: usize) -> Self {
-        under_way.waiting.set(under_way.waiting.get() + bytes);
-        Self { under_way, bytes }
+impl<'a> WaitingHeaders<'a> {
+    fn begin(in_flight: &'a InFlightRequests, bytes: usize) -> Self {
+        in_flight.waiting.set(in_flight.waiting.get() + bytes);
+        Self { in_flight, bytes }
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingHeaders<'_> {
     fn drop(&mut self) {
-        self.under_way.waiting.set(self.under_way.waiting.get() - self.bytes);
+        self.in_flight.waiting.set(self.in_flight.waiting.get() - self.bytes);
         // Whether it goes on or was taken back, the next one looks whether there is still room.
-        self.under_way.room.notify_one();
+        self.in_flight.room.notify_one();
     }
 }
 
 /// The body of an answer on HTTP/2.
 pub(super) struct Metered {
     body: Body,
-    one: One,
+    one: InFlightRequest,
 }
 
 impl hyper::body::Body for Metered {
@@ -188,15 +188,15 @@ pub(super) struct Chunk {
     bytes: Bytes,
     /// Of its answer's progress.
     place: usize,
-    one: One,
+    one: InFlightRequest,
 }
 
 impl Chunk {
-    fn new(bytes: Bytes, one: &One) -> Self {
-        let under_way = &one.0;
-        under_way.unsent.set(under_way.unsent.get() + bytes.len());
+    fn new(bytes: Bytes, one: &InFlightRequest) -> Self {
+        let in_flight = &one.0;
+        in_flight.unsent.set(in_flight.unsent.get() + bytes.len());
         let progress = Some(Progress { since: Instant::now(), sent: 0 });
-        let mut answers = under_way.answers.borrow_mut();
+        let mut answers = in_flight.answers.borrow_mut();
         let place = answers.iter().position(Option::is_none).unwrap_or(answers.len());
         match answers.get_mut(place) {
             Some(free) => *free = progress,
@@ -217,24 +217,24 @@ impl Buf for Chunk {
 
     fn advance(&mut self, sent: usize) {
         self.bytes.advance(sent);
-        let under_way = &self.one.0;
-        if let Some(Some(progress)) = under_way.answers.borrow_mut().get_mut(self.place) {
+        let in_flight = &self.one.0;
+        if let Some(Some(progress)) = in_flight.answers.borrow_mut().get_mut(self.place) {
             progress.sent += sent;
             if progress.sent >= PROGRESS_BYTES {
                 *progress = Progress { since: Instant::now(), sent: 0 };
             }
         }
-        under_way.free(sent);
+        in_flight.free(sent);
     }
 }
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        let under_way = &self.one.0;
-        if let Some(progress) = under_way.answers.borrow_mut().get_mut(self.place) {
+        let in_flight = &self.one.0;
+        if let Some(progress) = in_flight.answers.borrow_mut().get_mut(self.place) {
             *progress = None;
         }
-        under_way.free(self.bytes.len());
+        in_flight.free(self.bytes.len());
     }
 }
 
@@ -244,46 +244,46 @@ mod tests {
 
     use super::*;
 
-    fn chunk(under_way: &Rc<UnderWay>, bytes: usize) -> Chunk {
-        Chunk::new(vec![0; bytes].into(), &under_way.begin())
+    fn chunk(in_flight: &Rc<InFlightRequests>, bytes: usize) -> Chunk {
+        Chunk::new(vec![0; bytes].into(), &in_flight.begin())
     }
 
     #[test]
     fn each_answer_has_its_own_clock_and_a_few_bytes_do_not_reset_it() {
-        let under_way = UnderWay::new();
-        assert_eq!(under_way.stalled_since(), None);
-        let mut one = chunk(&under_way, 10_000);
+        let in_flight = InFlightRequests::new();
+        assert_eq!(in_flight.no_progress_since(), None);
+        let mut one = chunk(&in_flight, 10_000);
         let later = Instant::now();
-        let mut two = chunk(&under_way, 10_000);
-        assert!(under_way.stalled_since() <= Some(later), "the oldest counts");
+        let mut two = chunk(&in_flight, 10_000);
+        assert!(in_flight.no_progress_since() <= Some(later), "the oldest counts");
         one.advance(PROGRESS_BYTES);
-        let of_two = under_way.stalled_since();
+        let of_two = in_flight.no_progress_since();
         assert!(of_two >= Some(later), "the first has made progress");
         two.advance(PROGRESS_BYTES - 1);
-        assert_eq!(under_way.stalled_since(), of_two, "too little");
+        assert_eq!(in_flight.no_progress_since(), of_two, "too little");
         let now = Instant::now();
         two.advance(1);
         one.advance(PROGRESS_BYTES);
-        assert!(under_way.stalled_since() >= Some(now));
+        assert!(in_flight.no_progress_since() >= Some(now));
         // A place is used again, with a clock of its own.
         drop(one);
         let now = Instant::now();
-        let three = chunk(&under_way, 1);
+        let three = chunk(&in_flight, 1);
         drop(two);
-        assert!(under_way.stalled_since() >= Some(now));
-        assert!(under_way.answers.borrow().len() <= 2);
-        assert!(under_way.idle_since() >= now, "one is under way");
+        assert!(in_flight.no_progress_since() >= Some(now));
+        assert!(in_flight.answers.borrow().len() <= 2);
+        assert!(in_flight.idle_since() >= now, "one is under way");
         drop(three);
-        assert_eq!((under_way.stalled_since(), under_way.unsent.get()), (None, 0));
-        assert_eq!(under_way.idle_since(), under_way.last.get());
+        assert_eq!((in_flight.no_progress_since(), in_flight.unsent.get()), (None, 0));
+        assert_eq!(in_flight.idle_since(), in_flight.last.get());
     }
 
     #[tokio::test]
     async fn requests_wait_while_too_much_is_unsent_and_go_on_one_after_the_other() {
-        let under_way = UnderWay::new();
+        let in_flight = InFlightRequests::new();
         let headers = HeaderMap::from_iter([(hyper::header::HOST, "x".repeat(100_000).parse().unwrap())]);
-        let ones: Vec<One> = (0..4).map(|_| under_way.begin()).collect();
-        let mut full = chunk(&under_way, UNSENT_MAX);
+        let ones: Vec<InFlightRequest> = (0..4).map(|_| in_flight.begin()).collect();
+        let mut full = chunk(&in_flight, UNSENT_MAX);
         let mut waits: Vec<_> = ones.iter().map(|one| Box::pin(one.room(&headers))).collect();
         let answers: Vec<_> = waits.iter_mut().map(|wait| wait.as_mut().now_or_never()).collect();
         assert_eq!(answers, [None, None, Some(false), Some(false)], "what waits is bounded, too");
@@ -291,21 +291,21 @@ mod tests {
         full.advance(1);
         // The first takes what room there is; the second waits on.
         assert_eq!(waits[0].as_mut().now_or_never(), Some(true));
-        let taken = chunk(&under_way, 1);
+        let taken = chunk(&in_flight, 1);
         assert_eq!(waits[1].as_mut().now_or_never(), None);
         drop(taken);
         assert_eq!(waits[1].as_mut().now_or_never(), Some(true));
         waits.clear();
         drop(full);
-        assert_eq!((under_way.waiting.get(), under_way.unsent.get()), (0, 0));
+        assert_eq!((in_flight.waiting.get(), in_flight.unsent.get()), (0, 0));
     }
 
     #[tokio::test]
     async fn one_that_is_taken_back_while_it_waits_wakes_the_next() {
-        let under_way = UnderWay::new();
-        let (one, two) = (under_way.begin(), under_way.begin());
+        let in_flight = InFlightRequests::new();
+        let (one, two) = (in_flight.begin(), in_flight.begin());
         let headers = HeaderMap::new();
-        let full = chunk(&under_way, UNSENT_MAX);
+        let full = chunk(&in_flight, UNSENT_MAX);
         let mut first = Box::pin(one.room(&headers));
         let mut second = Box::pin(two.room(&headers));
         assert_eq!(first.as_mut().now_or_never(), None);
