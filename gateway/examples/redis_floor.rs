@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures_util::future::join_all;
-use gateway::admit::{Asked, Wish};
+use gateway::admit::{AdmissionRequest, TapAdmission};
 use gateway::domain::decision::Decision;
 use gateway::projection::consumer;
-use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
+use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
 use gateway::store::connection::RedisConnection;
 use gateway::store::connections::RedisConnections;
 use gateway::store::dial::{LedgerConnection, Redis};
@@ -62,7 +62,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let batch = usize::from(args.batch);
-    let queue = Queue::start(
+    let queue = QueueHandle::start(
         sale.clone(),
         RedisConnections::from_open(redis_connection),
         QueueLimits { batch_max: batch, queue_max: batch, delay_max: std::time::Duration::from_secs(10) },
@@ -76,9 +76,9 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     let tap = |n: usize| {
         let store = fastrand::choice(&definition.stores).map_or("", |store| store.id.as_str());
         let model = &definition.models[0].id;
-        let wish = Wish { model, packages: &packages, store, accept_partial: false };
+        let wish = AdmissionRequest { model, packages: &packages, store, accept_partial: false };
         let (sub, now) = (format!("b-{}", first + n as u64).into(), std::time::Instant::now());
-        Asked::new(&sale, &sub, "tap", wish, now).admit(now)
+        TapAdmission::new(&sale, &sub, "tap", wish, now).admit(now)
     };
 
     let before = Cost::read(&mut conn).await?;

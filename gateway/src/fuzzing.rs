@@ -12,7 +12,7 @@ use crate::api::bodies::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use crate::api::reservations::check_packages;
 use crate::api::sales::StoresWanted;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::decision::{Decision, Header, Wanted};
+use crate::domain::decision::{Decision, Header, ReserveCommand};
 use crate::domain::reservation::Reservation;
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::respond::Refused;
@@ -124,7 +124,7 @@ pub fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
 
 /// What a reply of the reserve script says of these taps; `None` if it can't be read.
 #[must_use]
-pub fn decisions(taps: &[Wanted], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
+pub fn decisions(taps: &[ReserveCommand], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
     batch::decisions(taps, catalogue, reply)
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::admit::limits::Limits;
-use crate::api::worker::{self, Shared};
+use crate::api::worker::{self, WorkerContext};
 use crate::config::ServeConfig;
 use crate::fleet::membership::Membership;
 use crate::http::connection_caps::ConnectionCaps;
@@ -69,7 +69,7 @@ pub struct Gateway {
     ports: Ports,
     addresses: Addresses,
     /// What its workers share with all else.
-    shared: Shared,
+    shared: WorkerContext,
     readiness: Arc<Readiness>,
     checks: Arc<SelfChecks>,
 }
@@ -89,7 +89,7 @@ impl Gateway {
     pub fn build(config: ServeConfig, scripts: Scripts) -> Result<Self, ServeError> {
         let files = Files::load(&config)?;
         let (ports, addresses) = Ports::bind(&config)?;
-        let shared = Shared {
+        let shared = WorkerContext {
             sales: Arc::new(Sales::default()),
             caught_up: Arc::new(CaughtUp::default()),
             keys: files.keys.clone(),
@@ -157,7 +157,7 @@ impl Gateway {
 
     /// Starts the thread of the ledger.
     fn start_ledger(&self) -> Result<(), ServeError> {
-        let Shared { metrics, sales, membership, .. } = &self.shared;
+        let WorkerContext { metrics, sales, membership, .. } = &self.shared;
         let reporter = Reporter::new(report::Sources {
             metrics: metrics.clone(),
             sales: sales.clone(),
@@ -193,7 +193,7 @@ impl Gateway {
     /// Starts the ops listener on this thread, and what goes on beside it.
     fn start_ops(self, signals: &Signals) -> Result<OpsListener, ServeError> {
         let Self { config, files, ports, shared, readiness, checks, .. } = self;
-        let Shared { sales, metrics, membership, scripts, .. } = shared;
+        let WorkerContext { sales, metrics, membership, scripts, .. } = shared;
         files.watch(&checks.files, signals);
         let pool = config.redis.pool(POOL);
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::admit::{Asked, Wish};
+use crate::admit::{AdmissionRequest, TapAdmission};
 use crate::domain::decision::Decision;
 use crate::projection::read_model::Sale;
 
@@ -30,11 +30,11 @@ fn sale(free: &[i64], time: i64, error_ms: i64) -> Arc<Sale> {
 /// What becomes of a tap for all items that arrived then; `None`: it goes to the ledger.
 fn refusal(sale: &Arc<Sale>, accept_partial: bool, arrived: Instant) -> Option<Decision> {
     let (packages, sub) = (["p", "q"], "ada".into());
-    let wish = Wish { model: "a", packages: &packages, store: "s", accept_partial };
-    let asked = Asked::new(sale, &sub, "key", wish, arrived);
+    let request = AdmissionRequest { model: "a", packages: &packages, store: "s", accept_partial };
+    let admission = TapAdmission::new(sale, &sub, "key", request, arrived);
     let now = Instant::now();
-    let may_be_refused = asked.may_be_refused(now);
-    let refusal = asked.admit(now).err().map(|(refusal, _)| refusal);
+    let may_be_refused = admission.may_be_refused(now);
+    let refusal = admission.admit(now).err().map(|(refusal, _)| refusal);
     assert!(may_be_refused || refusal.is_none(), "it would have been waited for");
     refusal
 }

@@ -41,7 +41,7 @@ struct Page {
     /// The body up to the value of `server_time`, its last member.
     head: Bytes,
     /// The whole body as of the millisecond in which somebody asked last: at a launch, many do.
-    whole: (i64, Bytes),
+    cached: (i64, Bytes),
 }
 
 impl Pages {
@@ -69,10 +69,10 @@ impl Pages {
                 pages.entry(sale.id.clone()).insert_entry(page).into_mut()
             }
         };
-        if page.whole.0 != time {
-            page.whole = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
+        if page.cached.0 != time {
+            page.cached = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
         }
-        respond::cached(page.whole.1.clone(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
+        respond::cached(page.cached.1.clone(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
     }
 }
 
@@ -92,7 +92,7 @@ impl Page {
             etag: HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
                 .unwrap_or(HeaderValue::from_static("")),
             head: head.into(),
-            whole: (i64::MIN, Bytes::new()),
+            cached: (i64::MIN, Bytes::new()),
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
 use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
-use crate::reserve::batch::{Deadlines, Queue, QueueLimits};
+use crate::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
 use crate::reserve::refusals::Refusals;
 use crate::runtime;
 use crate::store::connection::RedisConnection;
@@ -44,7 +44,7 @@ const START_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What all workers share.
 #[derive(Clone)]
-pub struct Shared {
+pub struct WorkerContext {
     /// The sales that the consumer keeps true.
     pub sales: Arc<Sales>,
     /// How far it is.
@@ -88,11 +88,11 @@ pub struct RequestLimits {
 
 /// One worker, as its handlers see it.
 pub struct Worker {
-    shared: Shared,
+    shared: WorkerContext,
     redis_connections: Rc<RedisConnections<Redis>>,
     identifier: RefCell<Identifier>,
     /// Of each sale, with the sale that it is of: one that was purged may come back as another.
-    queues: RefCell<FxHashMap<String, (Arc<Sale>, Queue)>>,
+    queues: RefCell<FxHashMap<String, (Arc<Sale>, QueueHandle)>>,
     /// The same of taps that may be refused.
     refusals: RefCell<FxHashMap<String, Rc<Refusals>>>,
     recorder: Arc<Recorder>,
@@ -101,7 +101,7 @@ pub struct Worker {
 }
 
 /// Runs a worker on this thread until it was drained and its connections have ended.
-pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
+pub fn run(shared: WorkerContext, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
     runtime::run(async move {
         let uses = shared.metrics.redis(User::Lane);
         // Nothing is acknowledged before peers would wait for this gateway in a recovery.
@@ -210,12 +210,12 @@ impl Worker {
 
     /// How long a tap may wait that was whole at one instant and comes into the line at another.
     #[must_use]
-    pub fn deadlines(&self, whole: Instant, queued: Instant) -> Deadlines {
+    pub fn deadlines(&self, received: Instant, queued: Instant) -> Deadlines {
         let RequestLimits { tap_deadline, queue, .. } = self.shared.limits;
         Deadlines {
             queued: queued.into(),
-            send: (whole + queue.delay_max).into(),
-            answer: (whole + tap_deadline).into(),
+            send: (received + queue.delay_max).into(),
+            answer: (received + tap_deadline).into(),
         }
     }
 
@@ -242,7 +242,7 @@ impl Worker {
 
     /// A place among the requests that ask the ledger, until it is dropped; or that there is none. The last tenth is
     /// kept for what is not a new reservation: who pays or gives back goes first.
-    pub fn place(&self, is_new: bool) -> Result<Place<'_>, Refused> {
+    pub fn acquire_permit(&self, is_new: bool) -> Result<InFlightPermit<'_>, Refused> {
         let most = self.shared.limits.in_flight_max;
         let most = if is_new { most - most / 10 } else { most };
         let in_flight = &self.recorder.in_flight;
@@ -250,16 +250,16 @@ impl Worker {
             return Err(Refused::not_taken(Shed::InFlight));
         }
         in_flight.add(1);
-        Ok(Place(in_flight))
+        Ok(InFlightPermit(in_flight))
     }
 
     /// The queue of a sale; it is made with the first tap.
-    pub fn queue(&self, sale: &Arc<Sale>) -> Queue {
+    pub fn queue(&self, sale: &Arc<Sale>) -> QueueHandle {
         let mut queues = self.queues.borrow_mut();
         if let Some((_, queue)) = queues.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
             return queue.clone();
         }
-        let queue = Queue::start(
+        let queue = QueueHandle::start(
             sale.clone(),
             self.redis_connections.clone(),
             self.shared.limits.queue,
@@ -317,9 +317,9 @@ impl CostlyChecks for Signature<'_> {
 }
 
 /// A request that asks the ledger.
-pub struct Place<'a>(&'a Count);
+pub struct InFlightPermit<'a>(&'a Count);
 
-impl Drop for Place<'_> {
+impl Drop for InFlightPermit<'_> {
     fn drop(&mut self) {
         self.0.sub(1);
     }

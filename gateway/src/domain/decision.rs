@@ -7,7 +7,7 @@ use crate::domain::reservation::Reservation;
 
 /// What a buyer asks for.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct ReserveCommand {
     /// Derived from sale, buyer and key.
     pub id: String,
     /// The buyer.

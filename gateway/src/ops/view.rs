@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::bodies::whole;
+use crate::api::bodies::whole_number;
 use crate::domain::definition::Definition;
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::Phase;
@@ -28,11 +28,11 @@ pub struct RestockRequest {
     #[schema(example = "model:air-400-white")]
     pub item: String,
     /// What the total shall be.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 1_000_000_000)]
     pub total: u64,
     /// What it was when it was decided to change it.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 1_000_000_000)]
     pub was: u64,
     /// In words, at most 500 characters, not a lone hyphen; it goes into the journal.

@@ -51,14 +51,14 @@ pub enum Change {
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By<'a> {
+pub enum Requester<'a> {
     /// The buyer with this part of the id.
     Buyer(&'a str),
     /// The payment or the order service.
     Service,
 }
 
-impl By<'_> {
+impl Requester<'_> {
     fn word(self) -> &'static str {
         match self {
             Self::Buyer(_) => "buyer",
@@ -86,8 +86,8 @@ pub async fn read<D: Dial>(
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header), Failure> {
-    let live = live_of(connection)?;
-    let (mut reservations, mut header, grace) = read_as_kept(connection, &live, sale, buyer_part).await?;
+    let live = connected(connection)?;
+    let (mut reservations, mut header, grace) = read_stored(connection, &live, sale, buyer_part).await?;
     let is_over = |r: &Reservation| r.state != r.state_at(header.sale_clock, grace);
     if reservations.iter().any(is_over) {
         // Reading writes nothing. Shown as expired it must stay so: the clocks are noted first, and those count.
@@ -101,12 +101,12 @@ pub async fn read<D: Dial>(
     Ok((reservations, header))
 }
 
-fn live_of<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<D::Conn>, Failure> {
+fn connected<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<D::Conn>, Failure> {
     connection.live().ok_or_else(|| Failure::NotDone("not connected".into()))
 }
 
 /// The reservations as the ledger has them, and the grace of the sale, in ms.
-async fn read_as_kept<D: Dial>(
+async fn read_stored<D: Dial>(
     connection: &RedisConnection<D>,
     live: &LiveConnection<D::Conn>,
     sale: &Sale,
@@ -127,7 +127,12 @@ async fn read_as_kept<D: Dial>(
 }
 
 /// One reservation in its present state.
-pub async fn get<D: Dial>(connection: &RedisConnection<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
+pub async fn get<D: Dial>(
+    connection: &RedisConnection<D>,
+    sale: &Sale,
+    id: &str,
+    by: Requester<'_>,
+) -> Change {
     if !by.may_see(id) {
         return Change::NotFound;
     }
@@ -136,12 +141,12 @@ pub async fn get<D: Dial>(connection: &RedisConnection<D>, sale: &Sale, id: &str
             Some(reservation) => Change::Done(Box::new(reservation), header),
             None => Change::NotFound,
         },
-        Err(failure) => unread(sale, &failure),
+        Err(failure) => shed_unread(sale, &failure),
     }
 }
 
 /// Reading changes nothing: whatever failed, it was not done.
-fn unread(sale: &Sale, failure: &Failure) -> Change {
+fn shed_unread(sale: &Sale, failure: &Failure) -> Change {
     tracing::debug!(sale = sale.id, %failure, "a reservation could not be read");
     Change::NotTaken(failure.shed())
 }
@@ -167,7 +172,12 @@ pub async fn confirm<D: Dial>(
 }
 
 /// Cancels a reservation.
-pub async fn cancel<D: Dial>(connection: &RedisConnection<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
+pub async fn cancel<D: Dial>(
+    connection: &RedisConnection<D>,
+    sale: &Sale,
+    id: &str,
+    by: Requester<'_>,
+) -> Change {
     if !by.may_see(id) {
         return Change::NotFound;
     }
@@ -182,7 +192,7 @@ pub async fn amend<D: Dial>(
     connection: &RedisConnection<D>,
     sale: &Arc<Sale>,
     id: &str,
-    by: By<'_>,
+    by: Requester<'_>,
     wanted: &Amendment,
 ) -> Change {
     if !by.may_see(id) {
@@ -192,13 +202,13 @@ pub async fn amend<D: Dial>(
     for _ in 0..AMEND_TRIES {
         // The scripts know no definition, so what the reservation shall be is put together here and
         // its version makes sure that it still was as read. Whether it is too late is for the script to say.
-        let list = match live_of(connection) {
-            Ok(live) => read_as_kept(connection, &live, sale, &id[..BUYER_CHARS]).await,
+        let list = match connected(connection) {
+            Ok(live) => read_stored(connection, &live, sale, &id[..BUYER_CHARS]).await,
             Err(failure) => Err(failure),
         };
         let current = match list {
             Ok((list, ..)) => list.into_iter().find(|r| r.id == id),
-            Err(failure) => return unread(sale, &failure),
+            Err(failure) => return shed_unread(sale, &failure),
         };
         let Some(current) = current else { return Change::NotFound };
         if !matches!(current.state, State::Held | State::Confirmed) {
@@ -255,11 +265,11 @@ async fn change<D: Dial>(
     script: Script,
     args: impl Fn(&str) -> Vec<String>,
 ) -> Result<Change, Failure> {
-    let live = live_of(connection)?;
+    let live = connected(connection)?;
     let reply = connection.call(&live, script, &sale.keys, &args(&sale.identity(&live.epoch))).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
-    if !keep(sale, &live.epoch, script, id, &change, header, &reply) {
+    if !acknowledge_change(sale, &live.epoch, script, id, &change, header, &reply) {
         return Err(Failure::Unknown(MOVED.to_owned()));
     }
     header.inspect(|header| sale.advance_known_sequence(header.sequence));
@@ -267,7 +277,7 @@ async fn change<D: Dial>(
 }
 
 /// Keeps a change that is about to be told, made now or found made, and what a refusal goes by; `false`: it must not be told.
-fn keep(
+fn acknowledge_change(
     sale: &Sale,
     epoch: &str,
     script: Script,

@@ -43,7 +43,7 @@ pub async fn make_rounds<D: Dial>(
     sales: Arc<Sales>,
     fleet: Arc<Membership>,
 ) {
-    let pace = Rc::new(Pace { fleet, busy: Cell::new(0) });
+    let pacer = Rc::new(RoundPacer { fleet, busy: Cell::new(0) });
     let mut loops: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
     loop {
         loops.retain(|id, (sale, task)| {
@@ -56,7 +56,7 @@ pub async fn make_rounds<D: Dial>(
         });
         for sale in sales.all() {
             loops.entry(sale.id.clone()).or_insert_with(|| {
-                let rounds = make_rounds_of(connections.clone(), sales.clone(), sale.clone(), pace.clone());
+                let rounds = make_rounds_of(connections.clone(), sales.clone(), sale.clone(), pacer.clone());
                 (sale, tokio::task::spawn_local(rounds))
             });
         }
@@ -68,16 +68,16 @@ async fn make_rounds_of<D: Dial>(
     connections: Rc<RedisConnections<D>>,
     sales: Arc<Sales>,
     sale: Arc<Sale>,
-    pace: Rc<Pace>,
+    pacer: Rc<RoundPacer>,
 ) {
     let mut next = Instant::now();
     loop {
         sale.wait_for_round_request().await;
-        let _busy = pace.is_busy();
+        let _busy = pacer.mark_busy();
         if next > Instant::now() {
             tokio::time::sleep_until(next.into()).await;
         }
-        next = Instant::now() + pace.interval();
+        next = Instant::now() + pacer.interval();
         make_round(&connections.of(&sale.keys), &sales, &sale).await;
     }
 }
@@ -88,7 +88,7 @@ pub async fn make_round<D: Dial>(connection: &RedisConnection<D>, sales: &Sales,
     // What is in the model by now must be in the ledger; the answer says what is in the ledger from now on.
     let (begun, consumed_sequence) = (Instant::now(), sale.consumed_sequence());
     if let Some(live) = connection.live() {
-        match sequence(connection, &live, sale).await {
+        match read_sequence(connection, &live, sale).await {
             Ok(sequence) if sequence >= consumed_sequence => {
                 let wait_until_consumed = sale.wait_until_consumed(sequence, REFUSAL_WAIT_MAX);
                 // They are polled in this order.
@@ -116,7 +116,7 @@ pub async fn make_round<D: Dial>(connection: &RedisConnection<D>, sales: &Sales,
 }
 
 /// The latest change in the ledger, if it is of this very sale and served by the Redis at the other end.
-async fn sequence<D: Dial>(
+async fn read_sequence<D: Dial>(
     connection: &RedisConnection<D>,
     live: &LiveConnection<D::Conn>,
     sale: &Sale,
@@ -140,26 +140,26 @@ async fn sequence<D: Dial>(
 }
 
 /// How often rounds are made.
-struct Pace {
+struct RoundPacer {
     fleet: Arc<Membership>,
     /// Sales that requests wait for.
     busy: Cell<u32>,
 }
 
-impl Pace {
+impl RoundPacer {
     fn interval(&self) -> Duration {
         let gateways = self.fleet.latest().map_or(1, |heartbeat| heartbeat.live.len());
         interval(u32::try_from(gateways).unwrap_or(u32::MAX), self.busy.get())
     }
 
-    fn is_busy(&self) -> Busy<'_> {
+    fn mark_busy(&self) -> Busy<'_> {
         self.busy.set(self.busy.get() + 1);
         Busy(self)
     }
 }
 
 /// A sale that requests wait for.
-struct Busy<'a>(&'a Pace);
+struct Busy<'a>(&'a RoundPacer);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {

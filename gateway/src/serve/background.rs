@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::api::worker::Shared;
+use crate::api::worker::WorkerContext;
 use crate::fleet;
 use crate::fleet::clock_offset::ClockOffset;
 use crate::manage::admin::Admin;
@@ -51,7 +51,7 @@ pub(super) fn thread(
 
 /// The consumer, the sweeper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
 pub(super) fn keep_ledger(
-    shared: Shared,
+    shared: WorkerContext,
     recovery: Recovery,
     clock: Arc<ClockOffset>,
     mut reporter: Reporter,

@@ -17,7 +17,7 @@ use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
 use gateway::fleet::membership::Membership;
 use gateway::manage::admin::OperatorAction;
 use gateway::recovery::failover::{Fence, Recovery};
-use gateway::reserve::changes::{self, Amendment, By, Change};
+use gateway::reserve::changes::{self, Amendment, Change, Requester};
 
 /// Whoever learns the sequence of a batch, and then asks the read model for a refusal, must find its winners there.
 #[test]
@@ -94,15 +94,18 @@ async fn every_call(gate: &Gate, ledger: &Ledger, new: &'static str) -> Vec<(&'s
             "read of who has none",
             changes::read(redis_connection, sale, &buyer_part(&sale.id, "nobody")).await.is_err(),
         ),
-        ("get", is_silent(&changes::get(redis_connection, sale, &ada, By::Service).await)),
+        ("get", is_silent(&changes::get(redis_connection, sale, &ada, Requester::Service).await)),
         ("confirm of none", is_silent(&changes::confirm(redis_connection, sale, &nobody, "pay", 1).await)),
         (
             "confirm at another version",
             is_silent(&changes::confirm(redis_connection, sale, &ada, "pay", 9).await),
         ),
-        ("amend", is_silent(&changes::amend(redis_connection, sale, &ada, By::Service, &wanted).await)),
+        (
+            "amend",
+            is_silent(&changes::amend(redis_connection, sale, &ada, Requester::Service, &wanted).await),
+        ),
         ("confirm", is_silent(&changes::confirm(redis_connection, sale, &ada, "pay", 1).await)),
-        ("cancel", is_silent(&changes::cancel(redis_connection, sale, &ada, By::Service).await)),
+        ("cancel", is_silent(&changes::cancel(redis_connection, sale, &ada, Requester::Service).await)),
         ("pause", ledger.admin_of(gate).perform(&sale.id, OperatorAction::Pause, &ops()).await.is_err()),
         ("resume", ledger.admin_of(gate).perform(&sale.id, OperatorAction::Resume, &ops()).await.is_err()),
     ]

@@ -11,7 +11,7 @@ use gateway::domain::definition::Package;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::manage::audit::{Report, Verdict};
 use gateway::projection::read_model::ReadModel;
-use gateway::reserve::changes::{self, Amendment, By, Change};
+use gateway::reserve::changes::{self, Amendment, Change, Requester};
 use gateway::store::scripts::Script;
 
 /// Buyers before the storm: their records are read in several steps.
@@ -75,16 +75,16 @@ impl Storm<'_> {
         match fastrand::u8(..100) {
             0..25 => self.reserve(fastrand::usize(1..4)).await,
             25..60 => drop(self.confirm(&id).await),
-            60..80 => drop(changes::cancel(redis_connection, sale, &id, By::Service).await),
+            60..80 => drop(changes::cancel(redis_connection, sale, &id, Requester::Service).await),
             80..88 => {
                 let part = buyer_part(&sale.id, buyer);
                 let wanted = Amendment { packages: Some(vec!["p2".into()]), ..Amendment::default() };
-                drop(changes::amend(redis_connection, sale, &id, By::Buyer(&part), &wanted).await);
+                drop(changes::amend(redis_connection, sale, &id, Requester::Buyer(&part), &wanted).await);
             }
             88..96 => {
                 let store = if fastrand::bool() { "s1" } else { "s2" };
                 let wanted = Amendment { store: Some(store.into()), ..Amendment::default() };
-                drop(changes::amend(redis_connection, sale, &id, By::Service, &wanted).await);
+                drop(changes::amend(redis_connection, sale, &id, Requester::Service, &wanted).await);
             }
             96..99 => {
                 self.now.set(self.now.get() + 2_000);

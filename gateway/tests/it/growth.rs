@@ -7,7 +7,7 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, white};
 use crate::model::{START, World, simple, tap};
 use gateway::domain::identity::buyer_part;
-use gateway::reserve::changes::{Amendment, By, Change, amend, read};
+use gateway::reserve::changes::{Amendment, Change, Requester, amend, read};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -102,7 +102,8 @@ fn a_row_that_names_all_its_changes_is_read_and_bounded_by_the_next_one() {
         let (list, _) = read(&gate.redis_connection, &gate.sale, &part).await.unwrap();
         assert_eq!(list[0].changes, [2, 3, 4, 5, 2]);
         let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
-        let changed = amend(&gate.redis_connection, &gate.sale, &list[0].id, By::Buyer(&part), &wanted).await;
+        let changed =
+            amend(&gate.redis_connection, &gate.sale, &list[0].id, Requester::Buyer(&part), &wanted).await;
         assert!(matches!(changed, Change::Done(..)), "{changed:?}");
         let row: String = ledger.command(&["HGET", &records, &part]).await;
         assert!(row.ends_with(" - 2,3"), "{row}");

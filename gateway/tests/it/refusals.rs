@@ -9,7 +9,7 @@ use crate::harness::sale::{known, open, small, with};
 use crate::model::world::{Gate, ops};
 use crate::model::{Fault, START, World, simple, tap};
 use crate::spike::balanced;
-use gateway::admit::{Asked, Wish};
+use gateway::admit::{AdmissionRequest, TapAdmission};
 use gateway::domain::decision::Decision;
 use gateway::manage::admin::OperatorAction;
 use gateway::projection::read_model::{Sale, Sales};
@@ -134,9 +134,9 @@ async fn while_a_sale_is_fenced_nothing_is_refused_from_the_read_model() {
 
 /// What the read model says to a tap of a buyer who has nothing.
 fn refusal(sale: &Arc<Sale>, arrived: std::time::Instant) -> Option<Decision> {
-    let wish = Wish { model: "m1", packages: &[] as &[&str], store: "s1", accept_partial: false };
+    let wish = AdmissionRequest { model: "m1", packages: &[] as &[&str], store: "s1", accept_partial: false };
     let sub = "eve".into();
-    Asked::new(sale, &sub, "k", wish, arrived)
+    TapAdmission::new(sale, &sub, "k", wish, arrived)
         .admit(std::time::Instant::now())
         .err()
         .map(|(refusal, _)| refusal)

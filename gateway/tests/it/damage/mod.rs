@@ -12,7 +12,7 @@ use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::domain::reservation::State;
 use gateway::manage::admin::{Applied, OperatorAction};
 use gateway::manage::audit::Verdict;
-use gateway::reserve::changes::{Amendment, By, Change, amend, cancel, confirm, read};
+use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
 
@@ -62,12 +62,12 @@ impl Sale {
     }
 
     async fn cancel(&self, sub: &str) -> Change {
-        cancel(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), By::Service).await
+        cancel(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), Requester::Service).await
     }
 
     async fn amend(&self, sub: &str) -> Change {
         let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
-        amend(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), By::Service, &wanted).await
+        amend(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), Requester::Service, &wanted).await
     }
 
     /// All of the sale's keys as they are, byte for byte.

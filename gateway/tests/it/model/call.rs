@@ -9,7 +9,7 @@ use gateway::reserve::changes::{self, Amendment, Change};
 
 pub(super) enum Call {
     Reserve(Vec<Tap>),
-    Change(Meant, Wanted),
+    Change(Meant, ReserveCommand),
 }
 
 /// A reservation: its place in the model, its id, and the buyer that the call is for.
@@ -19,7 +19,7 @@ pub(super) struct Meant {
     part: String,
 }
 
-pub(super) enum Wanted {
+pub(super) enum ReserveCommand {
     /// With this payment, at this version.
     Confirm(&'static str, u64),
     Cancel(Who),
@@ -46,11 +46,11 @@ impl Life<'_> {
             Op::Confirm { which, payment, version_off, .. } => {
                 let meant = meant(*which, Who::Service)?;
                 let version = self.model.version_of(meant.place).saturating_add_signed(*version_off);
-                Call::Change(meant, Wanted::Confirm(payment, version))
+                Call::Change(meant, ReserveCommand::Confirm(payment, version))
             }
-            Op::Cancel(_, which, who) => Call::Change(meant(*which, *who)?, Wanted::Cancel(*who)),
+            Op::Cancel(_, which, who) => Call::Change(meant(*which, *who)?, ReserveCommand::Cancel(*who)),
             Op::Amend { which, who, .. } => {
-                Call::Change(meant(*which, *who)?, Wanted::Amend(*who, op.amendment()))
+                Call::Change(meant(*which, *who)?, ReserveCommand::Amend(*who, op.amendment()))
             }
             _ => return None,
         })
@@ -73,7 +73,7 @@ impl Call {
     }
 }
 
-impl Wanted {
+impl ReserveCommand {
     /// What the gateway says, without what the contract does not show.
     pub(super) async fn ask(&self, gate: &Gate, meant: &Meant) -> Change {
         let (redis_connection, sale, id) = (&gate.redis_connection, &gate.sale, &meant.id);

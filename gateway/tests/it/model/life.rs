@@ -12,7 +12,7 @@ use crate::confirmed_count::agrees;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::manage::audit::Verdict;
-use gateway::reserve::changes::{self, By, Change};
+use gateway::reserve::changes::{self, Change, Requester};
 use proptest::test_runner::TestCaseError;
 
 /// What was met on the way.
@@ -299,10 +299,10 @@ impl Life<'_> {
     }
 }
 
-pub(super) fn by(who: Who, part: &str) -> By<'_> {
+pub(super) fn by(who: Who, part: &str) -> Requester<'_> {
     match who {
-        Who::Service => By::Service,
-        Who::Owner | Who::Stranger => By::Buyer(part),
+        Who::Service => Requester::Service,
+        Who::Owner | Who::Stranger => Requester::Buyer(part),
     }
 }
 

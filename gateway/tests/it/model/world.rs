@@ -11,7 +11,7 @@ use super::link::Link;
 use super::plan::{GATEWAYS, Tap};
 use crate::harness::eventually;
 use crate::harness::redis::Redis;
-use gateway::admit::{Asked, Wish};
+use gateway::admit::{AdmissionRequest, TapAdmission};
 use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::reservation::Reservation;
@@ -20,7 +20,7 @@ use gateway::manage::audit::{Report, audit};
 use gateway::projection::consumer::{CaughtUp, consume, load};
 use gateway::projection::read_model::{Sale, Sales};
 use gateway::recovery::sweeper::sweep;
-use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
+use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
 use gateway::reserve::changes::Change;
 use gateway::reserve::freshness::make_round;
 use gateway::reserve::tick::tick;
@@ -69,7 +69,7 @@ pub struct Gate {
     pub redis_connection: Rc<RedisConnection<Link>>,
     /// The lane's.
     pub link: Link,
-    queue: Queue,
+    queue: QueueHandle,
     follower: Option<JoinHandle<()>>,
     /// Those of its process.
     sales: Arc<Sales>,
@@ -228,7 +228,7 @@ impl Ledger {
         let (redis_connection, link) = (self.redis_connections[at].clone(), self.links[at].clone());
         let limits =
             QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
-        let queue = Queue::start(
+        let queue = QueueHandle::start(
             sale.clone(),
             RedisConnections::from_open(redis_connection.clone()),
             limits,
@@ -269,9 +269,9 @@ impl Gate {
         let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
-            let wish = Wish { model, packages, store, accept_partial: *accept_partial };
+            let wish = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
             let (sub, now) = ((*buyer).into(), std::time::Instant::now());
-            match Asked::new(&self.sale, &sub, key, wish, now).admit(now) {
+            match TapAdmission::new(&self.sale, &sub, key, wish, now).admit(now) {
                 Ok(admitted) => self.queue.reserve(admitted, deadlines).await,
                 Err((refusal, _)) => refusal,
             }
@@ -291,8 +291,8 @@ impl Gate {
         let subs: Vec<Arc<str>> = taps.iter().map(|tap| tap.buyer.into()).collect();
         let asked = |(tap, sub)| {
             let Tap { key, model, packages, store, partial: accept_partial, .. }: &Tap = tap;
-            let wish = Wish { model, packages, store, accept_partial: *accept_partial };
-            Asked::new(&self.sale, sub, key, wish, arrived)
+            let wish = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
+            TapAdmission::new(&self.sale, sub, key, wish, arrived)
         };
         let asked: Vec<_> = taps.iter().zip(&subs).map(asked).collect();
         if asked.iter().any(|asked| asked.may_be_refused(arrived)) {

@@ -18,23 +18,23 @@ use crate::telemetry::labels::Stage;
 use crate::telemetry::record::Recorder;
 
 /// The taps that wait for the next batch, first come first served.
-pub(crate) struct Line {
+pub(crate) struct ReserveQueue {
     taps: RefCell<VecDeque<Tap>>,
     limits: QueueLimits,
-    pace: Cell<Pace>,
+    service_time: Cell<ServiceTime>,
     closed: Cell<bool>,
     waiter: RefCell<Option<Waker>>,
     recorder: Arc<Recorder>,
 }
 
-impl Line {
+impl ReserveQueue {
     /// Nobody waits yet.
     pub(crate) fn new(limits: QueueLimits, recorder: Arc<Recorder>) -> Self {
         Self {
             recorder,
             taps: RefCell::default(),
             limits,
-            pace: Cell::default(),
+            service_time: Cell::default(),
             closed: Cell::new(false),
             waiter: RefCell::new(None),
         }
@@ -45,10 +45,10 @@ impl Line {
     pub(crate) fn push(&self, tap: Tap) {
         let mut taps = self.taps.borrow_mut();
         if taps.len() >= self.limits.queue_max {
-            return tap.caller.answer(Decision::NotTaken(Shed::Queue));
+            return tap.responder.answer(Decision::NotTaken(Shed::Queue));
         }
-        if self.wait(&taps, &tap) > self.limits.delay_max / 2 {
-            return tap.caller.answer(Decision::NotTaken(Shed::Delay));
+        if self.predict_wait(&taps, &tap) > self.limits.delay_max / 2 {
+            return tap.responder.answer(Decision::NotTaken(Shed::Delay));
         }
         taps.push_back(tap);
         self.recorder.waiting.add(1);
@@ -58,14 +58,14 @@ impl Line {
 
     /// How long a tap will have to wait: as long as the first one has by now, and at least for the batches before its own.
     /// Without that forecast the line fills while the first one has not waited yet, and nearly all of it waits in vain.
-    fn wait(&self, taps: &VecDeque<Tap>, tap: &Tap) -> Duration {
+    fn predict_wait(&self, taps: &VecDeque<Tap>, tap: &Tap) -> Duration {
         let first = taps.front().map_or(Duration::ZERO, |first| tap.deadlines.send - first.deadlines.send);
-        first.max(self.pace.get().wait(taps.len() / self.limits.batch_max))
+        first.max(self.service_time.get().predict(taps.len() / self.limits.batch_max))
     }
 
     /// A batch was decided, which took so long.
-    pub(crate) fn has_taken(&self, round: Duration) {
-        self.pace.set(self.pace.get().with(round));
+    pub(crate) fn note_service_time(&self, round: Duration) {
+        self.service_time.set(self.service_time.get().with(round));
     }
 
     /// Whether nobody waits.
@@ -102,13 +102,13 @@ impl Line {
     }
 
     /// Turns away those who have waited too long: they were never sent.
-    pub(crate) fn turn_away_late(&self, now: Instant) {
+    pub(crate) fn shed_late(&self, now: Instant) {
         let mut taps = self.taps.borrow_mut();
         while taps.front().is_some_and(|tap| tap.deadlines.send <= now) {
             if let Some(tap) = taps.pop_front() {
                 self.recorder.waiting.sub(1);
                 self.recorder.stage(Stage::Wait, now - tap.deadlines.queued);
-                tap.caller.answer(Decision::NotTaken(Shed::Deadline));
+                tap.responder.answer(Decision::NotTaken(Shed::Deadline));
             }
         }
     }
@@ -116,16 +116,16 @@ impl Line {
 
 /// What a batch takes, lately: an average in which each new one counts for a quarter.
 #[derive(Debug, Clone, Copy, Default)]
-struct Pace(Duration);
+struct ServiceTime(Duration);
 
-impl Pace {
+impl ServiceTime {
     fn with(self, round: Duration) -> Self {
         Self(if self.0.is_zero() { round } else { (self.0 * 3 + round) / 4 })
     }
 
     /// How long so many whole batches will take. None take no time: who gets into the next one is always let in,
     /// so that there is always one that tells how long they take by now.
-    fn wait(self, batches: usize) -> Duration {
+    fn predict(self, batches: usize) -> Duration {
         self.0.saturating_mul(u32::try_from(batches).unwrap_or(u32::MAX))
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
-    use crate::domain::decision::Wanted;
+    use crate::domain::decision::ReserveCommand;
     use crate::projection::read_model::Sale;
     use crate::reserve::batch::Deadlines;
 
@@ -148,9 +148,9 @@ mod tests {
     }"#;
 
     /// The immediate answer to a tap that comes so long after the first; `None`: it waits.
-    fn push(line: &Line, first: Instant, after: Duration) -> Option<Decision> {
+    fn push(line: &ReserveQueue, first: Instant, after: Duration) -> Option<Decision> {
         let sale = Sale::fixture(ONE_CAR, &[10, 10], (0, 0));
-        let wanted = Wanted {
+        let command = ReserveCommand {
             id: "id".to_owned(),
             sub: "ada".into(),
             fingerprint: "f".to_owned(),
@@ -162,7 +162,7 @@ mod tests {
         let queued = first + after;
         let late = queued + line.limits.delay_max;
         let (tap, answer) =
-            Tap::new(wanted, sale.add_pending(1), Deadlines { queued, send: late, answer: late });
+            Tap::new(command, sale.add_pending(1), Deadlines { queued, send: late, answer: late });
         line.push(tap);
         answer.now_or_never()
     }
@@ -170,8 +170,8 @@ mod tests {
     #[test]
     fn a_tap_is_shed_at_once_if_its_predicted_wait_exceeds_half_of_the_limit() {
         let limits = QueueLimits { batch_max: 2, queue_max: 6, delay_max: 100 * MS };
-        let line = Line::new(limits, Arc::default());
-        line.has_taken(30 * MS);
+        let line = ReserveQueue::new(limits, Arc::default());
+        line.note_service_time(30 * MS);
         let first = Instant::now();
         let come =
             |times: usize| -> Vec<_> { (0..times).map(|_| push(&line, first, Duration::ZERO)).collect() };
@@ -180,7 +180,7 @@ mod tests {
         let delay = Some(Decision::NotTaken(Shed::Delay));
         assert_eq!(come(2), [delay.clone(), delay.clone()]);
         // The ledger is faster again: now the line is as long as it may be.
-        (0..16).for_each(|_| line.has_taken(MS));
+        (0..16).for_each(|_| line.note_service_time(MS));
         assert_eq!(push(&line, first, 51 * MS), delay, "the first one has waited for so long");
         let queue = Some(Decision::NotTaken(Shed::Queue));
         assert_eq!(come(3), [None, None, queue]);
@@ -188,22 +188,25 @@ mod tests {
 
     #[test]
     fn the_wait_is_that_for_the_batches_before() {
-        let pace = Pace::default();
-        assert_eq!(pace.wait(1_000), Duration::ZERO, "nothing is known yet");
-        let pace = pace.with(10 * MS);
-        assert_eq!((pace.wait(0), pace.wait(1), pace.wait(7)), (Duration::ZERO, 10 * MS, 70 * MS));
-        assert_eq!(pace.wait(usize::MAX), 10 * MS * u32::MAX);
+        let service_time = ServiceTime::default();
+        assert_eq!(service_time.predict(1_000), Duration::ZERO, "nothing is known yet");
+        let service_time = service_time.with(10 * MS);
+        assert_eq!(
+            (service_time.predict(0), service_time.predict(1), service_time.predict(7)),
+            (Duration::ZERO, 10 * MS, 70 * MS)
+        );
+        assert_eq!(service_time.predict(usize::MAX), 10 * MS * u32::MAX);
     }
 
     #[test]
     fn a_batch_that_hung_is_soon_forgotten_and_a_slower_ledger_soon_known() {
-        let usual = Pace::default().with(10 * MS);
+        let usual = ServiceTime::default().with(10 * MS);
         let hung = usual.with(Duration::from_secs(1));
-        assert!(hung.wait(1) > 200 * MS);
-        assert_eq!(hung.wait(0), Duration::ZERO);
-        let again = (0..16).fold(hung, |pace, _| pace.with(10 * MS));
-        assert!(again.wait(1) < 13 * MS, "{again:?}");
-        let slower = (0..16).fold(usual, |pace, _| pace.with(40 * MS));
-        assert!(slower.wait(1) > 39 * MS, "{slower:?}");
+        assert!(hung.predict(1) > 200 * MS);
+        assert_eq!(hung.predict(0), Duration::ZERO);
+        let again = (0..16).fold(hung, |service_time, _| service_time.with(10 * MS));
+        assert!(again.predict(1) < 13 * MS, "{again:?}");
+        let slower = (0..16).fold(usual, |service_time, _| service_time.with(40 * MS));
+        assert!(slower.predict(1) > 39 * MS, "{slower:?}");
     }
 }
