@@ -20,7 +20,7 @@ use redis::{RedisResult, Script};
 
 use crate::admit::limits::Limits;
 use crate::domain::policy::{Policy, Rate, Rates, parse_rate, rate_text};
-use crate::manage::admin::By;
+use crate::manage::admin::Actor;
 use crate::store::dial::Redis;
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::outage::Outage;
@@ -124,7 +124,7 @@ pub async fn read_limits(conn: &mut impl ConnectionLike) -> RedisResult<Result<S
 pub async fn set_limits(
     conn: &mut (impl ConnectionLike + Send),
     change: &LimitChange,
-    by: &By,
+    by: &Actor,
 ) -> RedisResult<Result<SetLimits, String>> {
     let mut call = LIMITS_SCRIPT.prepare_invoke();
     call.key(LIMITS).key(LIMITS_LOG).arg(&by.args()[..]);

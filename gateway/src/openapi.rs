@@ -17,7 +17,7 @@ use utoipa::openapi::{
     Required, Response, ResponseBuilder,
 };
 
-use crate::domain::problem::{self, Kind};
+use crate::domain::problem::{self, ProblemKind};
 
 /// The document as JSON.
 #[must_use]
@@ -198,7 +198,7 @@ fn good_response(status: u16, description: &str, body: &Good) -> ResponseBuilder
 }
 
 fn problem_response(call: &Call, status: u16) -> Response {
-    let mut kinds: Vec<&Kind> = call.problems.iter().filter(|kind| kind.status == status).collect();
+    let mut kinds: Vec<&ProblemKind> = call.problems.iter().filter(|kind| kind.status == status).collect();
     kinds.dedup();
     let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name)).collect();
     let schema: RefOr<Schema> = match kinds[..] {

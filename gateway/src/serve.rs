@@ -23,7 +23,7 @@ use crate::http::drain::{Drain, DrainPhase};
 use crate::http::server::{self, ListenerSettings};
 use crate::manage::admin::Admin;
 use crate::ops::admin::Ops;
-use crate::ops::exposition::{Exposition, Sources};
+use crate::ops::exposition::{Exposition, ExpositionSources};
 use crate::ops::health::{Durable, Health, Readiness};
 use crate::ops::live::{self, Live};
 use crate::ops::report::{self, Reporter};
@@ -35,7 +35,7 @@ use crate::runtime;
 use crate::store::scripts::Scripts;
 use crate::telemetry::metrics::Metrics;
 use background::thread;
-use files::Files;
+use files::ServedFiles;
 use ports::Ports;
 use signals::Signals;
 
@@ -65,7 +65,7 @@ pub struct Addresses {
 /// A gateway whose files are loaded and whose ports are taken.
 pub struct Gateway {
     config: ServeConfig,
-    files: Files,
+    files: ServedFiles,
     ports: Ports,
     addresses: Addresses,
     /// What its workers share with all else.
@@ -87,7 +87,7 @@ fn outside(error: io::Error) -> ServeError {
 impl Gateway {
     /// Loads every file and takes the ports, before anything is sent to Redis. `scripts` holds the clock.
     pub fn build(config: ServeConfig, scripts: Scripts) -> Result<Self, ServeError> {
-        let files = Files::load(&config)?;
+        let files = ServedFiles::load(&config)?;
         let (ports, addresses) = Ports::bind(&config)?;
         let shared = WorkerContext {
             sales: Arc::new(Sales::default()),
@@ -158,7 +158,7 @@ impl Gateway {
     /// Starts the thread of the ledger.
     fn start_ledger(&self) -> Result<(), ServeError> {
         let WorkerContext { metrics, sales, membership, .. } = &self.shared;
-        let reporter = Reporter::new(report::Sources {
+        let reporter = Reporter::new(report::ReportSources {
             metrics: metrics.clone(),
             sales: sales.clone(),
             readiness: self.readiness.clone(),
@@ -209,7 +209,7 @@ impl Gateway {
             metrics: metrics.clone(),
             sales: sales.clone(),
         });
-        let exposition = Exposition::new(Sources {
+        let exposition = Exposition::new(ExpositionSources {
             metrics: metrics.clone(),
             sales: sales.clone(),
             connections_max: [config.caps.connections_max; 2],
@@ -226,7 +226,7 @@ impl Gateway {
         let audits =
             background::audit_all(admin.clone(), sales.clone(), metrics.clone(), config.audit_interval);
         tokio::task::spawn_local(audits);
-        let live = Live::start(live::Sources {
+        let live = Live::start(live::LiveSources {
             sales: sales.clone(),
             metrics: metrics.clone(),
             membership,

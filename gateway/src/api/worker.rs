@@ -22,7 +22,9 @@ use crate::http::drain::Drain;
 use crate::http::peer::{Networks, Peer};
 use crate::http::respond::{Answer, Refused};
 use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
-use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
+use crate::identify::{
+    CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, NotIdentified, TokenKeys,
+};
 use crate::projection::consumer::CaughtUp;
 use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
@@ -50,7 +52,7 @@ pub struct WorkerContext {
     /// How far it is.
     pub caught_up: Arc<CaughtUp>,
     /// What tokens are verified with.
-    pub keys: Arc<Keys>,
+    pub keys: Arc<TokenKeys>,
     /// How Redis is reached.
     pub redis: Redis,
     /// The ledger's scripts.

@@ -5,8 +5,8 @@ use std::os::unix::fs::MetadataExt;
 
 use crate::cli::args::ConfirmArgs;
 use crate::domain::operator_action::check_reason;
-use crate::manage::admin::By;
-use crate::terminal::Failed;
+use crate::manage::admin::Actor;
+use crate::terminal::CommandError;
 
 /// Bytes of a line that is typed; a terminal gives no more at once.
 const LINE_BYTES_MAX: u64 = 4096;
@@ -27,13 +27,13 @@ pub(super) struct ConfirmPrompt<'a> {
 pub(super) async fn confirm(
     prompt: &ConfirmPrompt<'_>,
     given: ConfirmArgs,
-    state: impl Future<Output = Result<Vec<String>, Failed>>,
-) -> Result<By, Failed> {
+    state: impl Future<Output = Result<Vec<String>, CommandError>>,
+) -> Result<Actor, CommandError> {
     let stdin = io::stdin();
     let asks = stdin.is_terminal() && given.confirm.is_none();
     let state = if asks { state.await? } else { Vec::new() };
     let reason = ask(prompt, given, &state, asks.then(|| stdin.lock()), &mut io::stderr().lock())?;
-    Ok(By { who: who(), reason })
+    Ok(Actor { who: user_name(), reason })
 }
 
 /// The dialogue; without `input` nothing is asked. Everything that is said goes to `out`.
@@ -43,11 +43,11 @@ fn ask(
     state: &[String],
     input: Option<impl BufRead>,
     out: &mut impl Write,
-) -> Result<Option<String>, Failed> {
+) -> Result<Option<String>, CommandError> {
     let ConfirmPrompt { what, effect, word } = prompt;
-    let reason = check_reason(given.reason).map_err(|why| Failed::Usage(format!("--reason: {why}")))?;
+    let reason = check_reason(given.reason).map_err(|why| CommandError::Usage(format!("--reason: {why}")))?;
     if let Some(other) = given.confirm.filter(|typed| typed != word) {
-        return Err(Failed::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "--confirm says {other:?} and not {word:?}, which {what} is about: nothing was done"
         )));
     }
@@ -62,17 +62,17 @@ fn ask(
     let reason = match reason {
         Some(reason) => Some(reason),
         None => {
-            write!(out, "Why? It is written down with your name, {}: ", who())?;
+            write!(out, "Why? It is written down with your name, {}: ", user_name())?;
             out.flush()?;
             let typed = line(&mut input)?;
-            check_reason(typed.filter(|typed| !typed.is_empty())).map_err(Failed::Usage)?
+            check_reason(typed.filter(|typed| !typed.is_empty())).map_err(CommandError::Usage)?
         }
     };
     write!(out, "Type {word} to do it, anything else to leave it: ")?;
     out.flush()?;
     match line(&mut input)? {
         Some(typed) if typed == *word => Ok(reason),
-        _ => Err(Failed::No("not confirmed: nothing was done".into())),
+        _ => Err(CommandError::No("not confirmed: nothing was done".into())),
     }
 }
 
@@ -84,7 +84,7 @@ fn line(input: &mut impl BufRead) -> io::Result<Option<String>> {
 }
 
 /// Who sits here, as the journal has it.
-pub(super) fn who() -> String {
+pub(super) fn user_name() -> String {
     let named = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
     let uid = || std::fs::metadata("/proc/self").ok().map(|of_us| of_us.uid());
     let known = || uid().map(|uid| name_of(uid).unwrap_or_else(|| format!("uid-{uid}")));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     /// What comes of it, and what was said.
-    fn asked(given: ConfirmArgs, typed: Option<&str>) -> (Result<Option<String>, Failed>, String) {
+    fn asked(given: ConfirmArgs, typed: Option<&str>) -> (Result<Option<String>, CommandError>, String) {
         let prompt = ConfirmPrompt { what: "close small".into(), effect: "It is over.", word: "small" };
         let mut out = Vec::new();
         let done = ask(&prompt, given, &["Small, open".into()], typed.map(str::as_bytes), &mut out);
@@ -123,7 +123,7 @@ mod tests {
     fn the_word_has_to_be_typed_and_nothing_else_will_do() {
         for typed in ["", "\n\n", "why\n", "why\nSmall\n", "why\nyes\n", "why\nsmall small\n", "small\n"] {
             let (done, said) = asked(given(None, None), Some(typed));
-            assert!(matches!(done, Err(Failed::No(_))), "{typed:?}: {done:?}");
+            assert!(matches!(done, Err(CommandError::No(_))), "{typed:?}: {done:?}");
             assert!(said.starts_with("close small\n  Small, open\nIt is over.\nWhy?"), "{said}");
         }
         let (done, said) = asked(given(None, None), Some("bots \n small\r\n"));
@@ -138,10 +138,10 @@ mod tests {
         assert!(!said.contains("Why?"), "{said}");
         assert_eq!(asked(given(None, None), Some("\nsmall\n")).0.unwrap(), None);
         let long = "x".repeat(501);
-        assert!(matches!(asked(given(Some(&long), None), Some("small\n")).0, Err(Failed::Usage(_))));
+        assert!(matches!(asked(given(Some(&long), None), Some("small\n")).0, Err(CommandError::Usage(_))));
         assert!(matches!(
             asked(given(None, None), Some(&format!("{long}\nsmall\n"))).0,
-            Err(Failed::Usage(_))
+            Err(CommandError::Usage(_))
         ));
     }
 
@@ -154,7 +154,10 @@ mod tests {
         }
         for typed in [None, Some("why\nsmall\n")] {
             let (done, said) = asked(given(None, Some("another")), typed);
-            assert!(matches!(&done, Err(Failed::Usage(why)) if why.contains("\"another\"")), "{done:?}");
+            assert!(
+                matches!(&done, Err(CommandError::Usage(why)) if why.contains("\"another\"")),
+                "{done:?}"
+            );
             assert_eq!(said, "");
         }
     }
@@ -163,6 +166,6 @@ mod tests {
     fn a_line_without_an_end_is_not_read_to_its_end() {
         let endless = "x".repeat(10_000);
         let (done, _) = asked(given(Some("y"), None), Some(&endless));
-        assert!(matches!(done, Err(Failed::No(_))), "{done:?}");
+        assert!(matches!(done, Err(CommandError::No(_))), "{done:?}");
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::admit::limits::Exceeded;
 use crate::domain::decision::Shed;
 use crate::domain::policy::Policy;
-use crate::domain::problem::{self, Kind};
+use crate::domain::problem::{self, ProblemKind};
 use crate::http::body::Body;
 use crate::identify::Unauthenticated;
 use crate::telemetry::labels::Outcome;
@@ -40,7 +40,7 @@ struct RefusalBody {
 impl Refused {
     /// A problem of this kind; `detail` tells this occurrence.
     #[must_use]
-    pub fn new(kind: Kind, detail: impl AsRef<str>) -> Self {
+    pub fn new(kind: ProblemKind, detail: impl AsRef<str>) -> Self {
         let detail = detail.as_ref();
         // Room for the members, too: most have a few short ones.
         let mut body = Vec::with_capacity(kind.head.len() + detail.len() + 128);

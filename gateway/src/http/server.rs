@@ -323,7 +323,7 @@ async fn http1<H: Handler>(
 }
 
 /// How a connection ended at which hyper gave up, and what its client is told, by us or by hyper itself.
-fn classify_error(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem::Kind>) {
+fn classify_error(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem::ProblemKind>) {
     /// What HTTP/2 begins with; hyper says nothing to it.
     const PREFACE: &[u8] = b"PRI * HTTP/2.0";
     if error.is_timeout() {

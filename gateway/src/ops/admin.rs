@@ -23,7 +23,7 @@ use crate::http::request::{self, BodyLimits, query};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::identify::ops_tokens::OpsTokens;
-use crate::manage::admin::{Admin, Applied, BuyerHistory, By, OperatorAction, Restocked};
+use crate::manage::admin::{Actor, Admin, ApplyOutcome, BuyerHistory, OperatorAction, RestockOutcome};
 use crate::manage::audit;
 use crate::ops::exposition::Exposition;
 use crate::ops::health::Health;
@@ -118,7 +118,7 @@ impl Ops {
         }
         let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
         // Before anything is said about what exists.
-        let who = self.tokens.who(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
+        let who = self.tokens.authenticate(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
         let operator = who.ok_or_else(Refused::unknown_ops_token)?;
         let steps: Vec<&str> = rest.split('/').collect();
         let needed = needed_role(&method, &steps);
@@ -236,22 +236,22 @@ impl Ops {
                 format!("The path names the sale {sale:?}, the definition {:?}.", definition.sale.id);
             return Err(Refused::invalid("/sale/id", detail));
         }
-        let by = By { who: who.to_owned(), reason: None };
+        let by = Actor { who: who.to_owned(), reason: None };
         let applied = self.admin.apply(&definition, &by).await.map_err(|f| failed(sale, &f))?;
         let (outcome, revision) = match applied {
-            Applied::Created => ("created", 1),
-            Applied::Updated(revision) => ("updated", revision),
-            Applied::Unchanged(revision) => ("unchanged", revision),
-            Applied::Locked(fields) => {
+            ApplyOutcome::Created => ("created", 1),
+            ApplyOutcome::Updated(revision) => ("updated", revision),
+            ApplyOutcome::Unchanged(revision) => ("unchanged", revision),
+            ApplyOutcome::Locked(fields) => {
                 let detail = format!("These can't change any more: {}.", fields.join(", "));
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("fields", fields));
             }
-            Applied::ItemTaken(items) => {
+            ApplyOutcome::ItemTaken(items) => {
                 let detail =
                     format!("These were taken by buyers and can't be removed: {}.", items.join(", "));
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("items", items));
             }
-            Applied::StockTaken(items) => {
+            ApplyOutcome::StockTaken(items) => {
                 let class: Vec<String> =
                     items.iter().map(|(item, taken)| format!("{item} ({taken})")).collect();
                 let detail = format!("More than the new total is taken of: {}.", class.join(", "));
@@ -278,7 +278,7 @@ impl Ops {
     ) -> Result<Answer, Refused> {
         let body: OperatorActionRequest =
             request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
-        let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let by = Actor { who: who.to_owned(), reason: check_reason(body.reason)? };
         let changed = self.admin.perform(sale, action, &by).await.map_err(|f| failed(sale, &f))?;
         tracing::info!(sale, who, action = action.word(), changed, "operator action done");
         // It is in force whether or not this gateway shows it already.
@@ -295,30 +295,30 @@ impl Ops {
                 return Err(Refused::invalid(pointer, detail));
             }
         }
-        let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let by = Actor { who: who.to_owned(), reason: check_reason(body.reason)? };
         let item = body.item;
         let done =
             self.admin.restock(sale, &item, body.total, body.was, &by).await.map_err(|f| failed(sale, &f))?;
         match done {
-            Restocked::Done { total, free } => {
+            RestockOutcome::Done { total, free } => {
                 tracing::info!(sale, who, item, total, "restocked");
                 self.is_served(sale).await?;
                 Ok(respond::ok(&RestockView { item, total, free }))
             }
-            Restocked::UnknownItem => {
+            RestockOutcome::UnknownItem => {
                 Err(Refused::new(problem::UNKNOWN_ITEM, format!("The sale has no item {item:?}."))
                     .with("items", [item]))
             }
-            Restocked::NoLimit => Err(Refused::new(
+            RestockOutcome::NoLimit => Err(Refused::new(
                 problem::STOCK_CHANGED,
                 format!("{item} has no limit; give it a stock in the definition first."),
             )),
-            Restocked::Changed { total } => {
+            RestockOutcome::Changed { total } => {
                 let detail =
                     format!("The total of {item} is {total}, neither {} nor {}.", body.was, body.total);
                 Err(Refused::new(problem::STOCK_CHANGED, detail).with("total", total))
             }
-            Restocked::Taken { taken } => {
+            RestockOutcome::Taken { taken } => {
                 let detail = format!("{taken} of {item} are taken, more than {}.", body.total);
                 Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", [item]).with("taken", taken))
             }

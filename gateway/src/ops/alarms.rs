@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::domain::sale::Phase;
 use crate::fleet::alarm::{Alarm, Level};
 use crate::projection::read_model::{READ_MODEL_AGE_MAX, Sale, Sales};
-use crate::telemetry::metrics::{Answers, Audited};
+use crate::telemetry::metrics::{AnswerCounts, AuditSummary};
 
 /// Memory that is older than this is a fault; until then it is a warning.
 const STALE: Duration = Duration::from_secs(3);
@@ -48,7 +48,7 @@ pub struct Recents(VecDeque<[u64; 5]>);
 
 impl Recents {
     /// Notes all answers so far.
-    pub fn note(&mut self, answers: &Answers) {
+    pub fn note(&mut self, answers: &AnswerCounts) {
         let of = |outcome: &str| {
             let counts = answers.counts.iter().filter(|(route, told, _)| {
                 // A bug is one whatever it was asked; the others are told of taps.
@@ -88,7 +88,7 @@ pub fn is_proxy_unlisted(forwarded_ignored: u64, all: u64) -> bool {
 pub fn of_gateway(
     own: Vec<Alarm>,
     sales: &Sales,
-    audited: impl Fn(&Sale) -> Option<Audited>,
+    audited: impl Fn(&Sale) -> Option<AuditSummary>,
     reasons: &[String],
     recent: Recent,
     now: Instant,
@@ -133,7 +133,13 @@ pub fn of_gateway(
     alarms
 }
 
-fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reasons: &[String], now: Instant) {
+fn of_sale(
+    alarms: &mut Vec<Alarm>,
+    sale: &Sale,
+    audited: Option<AuditSummary>,
+    reasons: &[String],
+    now: Instant,
+) {
     let mut add = |level, name, text: String| alarms.push(Alarm::new(level, name, text).of(&sale.id));
     if let Some(fault) = sale.fault() {
         add(Level::Fault, "ledger-fault", format!("The ledger stands still: {fault}."));
@@ -209,12 +215,12 @@ mod tests {
     #[test]
     fn answers_that_nobody_likes_to_give_are_counted_over_the_last_seconds_only() {
         let mut recents = Recents::default();
-        let answers = |shed| Answers {
+        let answers = |shed| AnswerCounts {
             counts: vec![
                 ("reserve", "temporary-reduced-capacity", shed),
                 ("confirm", "temporary-reduced-capacity", 7),
             ],
-            ..Answers::default()
+            ..AnswerCounts::default()
         };
         recents.note(&answers(100));
         assert_eq!(recents.counts().shed, 0);

@@ -36,10 +36,10 @@ use crate::ops::self_checks::SelfChecks;
 use crate::projection::read_model::{Sale, Sales};
 use crate::telemetry::metrics::Metrics;
 use fleet::Fleet;
-use frame::{AlarmNow, Hello, LimitNow, Line, Now, SaleName};
-use history::Ring;
-use sale::Look;
-use watcher::{News, Seat, Watcher};
+use frame::{AlarmNow, Hello, LimitNow, LiveLine, Now, SaleName};
+use history::HistoryRing;
+use sale::SaleMonitor;
+use watcher::{LiveUpdate, Watcher, WatcherSlot};
 
 /// Between two lines.
 const EVERY: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ pub const WATCHERS_MAX: usize = 200;
 const ALARMS_MAX: usize = 50;
 
 /// Where the numbers come from.
-pub struct Sources {
+pub struct LiveSources {
     /// What this process follows.
     pub sales: Arc<Sales>,
     /// What it has counted, and found in audits.
@@ -64,8 +64,8 @@ pub struct Sources {
 
 /// All who watch, and what they are shown.
 pub struct Live {
-    sources: Sources,
-    seats: Rc<Cell<usize>>,
+    sources: LiveSources,
+    slots: Rc<Cell<usize>>,
     collector: RefCell<Collector>,
 }
 
@@ -81,16 +81,16 @@ struct Collector {
 /// What those see who watch the same sale.
 struct View {
     /// `None` where there is no sale.
-    look: Option<Look>,
-    history: Ring,
-    news: watch::Sender<News>,
+    monitor: Option<SaleMonitor>,
+    history: HistoryRing,
+    news: watch::Sender<LiveUpdate>,
 }
 
 impl Live {
     /// Begins to look, on this thread.
     #[must_use]
-    pub fn start(sources: Sources) -> Rc<Self> {
-        let live = Rc::new(Self { sources, seats: Rc::default(), collector: RefCell::default() });
+    pub fn start(sources: LiveSources) -> Rc<Self> {
+        let live = Rc::new(Self { sources, slots: Rc::default(), collector: RefCell::default() });
         tokio::task::spawn_local(live.clone().collect());
         live
     }
@@ -108,7 +108,7 @@ impl Live {
             Some(id) => Some(find_sale(&self.sources.sales, id)?),
             None => self.first_sale(),
         };
-        let seat = Seat::take(&self.seats, WATCHERS_MAX).ok_or_else(|| {
+        let slot = WatcherSlot::take(&self.slots, WATCHERS_MAX).ok_or_else(|| {
             let detail = format!(
                 "{WATCHERS_MAX} pages are watching this gateway already. Close one, or watch another gateway."
             );
@@ -120,7 +120,7 @@ impl Live {
         // One that was not there at the last look.
         let view = views.entry(key).or_insert_with(|| {
             let mut view = View::of(sale);
-            view.tell(&self.sources, fleet, recents, Instant::now());
+            view.write_update(&self.sources, fleet, recents, Instant::now());
             view
         });
         let hello = Hello {
@@ -131,8 +131,8 @@ impl Live {
             every_ms: u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX),
             server_time: rfc3339(view.time()),
         };
-        let begin = [text(&Line::Hello(hello)), text(&Line::History(view.history.columns()))];
-        let watcher = Watcher::new(view.news.subscribe(), begin, lines, ended, seat);
+        let begin = [text(&LiveLine::Hello(hello)), text(&LiveLine::History(view.history.columns()))];
+        let watcher = Watcher::new(view.news.subscribe(), begin, lines, ended, slot);
         Ok(respond::stream("application/x-ndjson", watcher))
     }
 
@@ -159,8 +159,8 @@ impl Live {
             recents.note(&self.sources.metrics.answers());
             let sales = self.sources.sales.all();
             // One that was purged is shown no more, and its watchers are let go.
-            views.retain(|_, view| match &view.look {
-                Some(look) => sales.iter().any(|sale| look.is_of(sale)),
+            views.retain(|_, view| match &view.monitor {
+                Some(monitor) => sales.iter().any(|sale| monitor.is_of(sale)),
                 None => sales.is_empty() || view.news.receiver_count() > 0,
             });
             if sales.is_empty() {
@@ -169,7 +169,7 @@ impl Live {
             for sale in sales {
                 views.entry(sale.id.clone()).or_insert_with(|| View::of(Some(sale)));
             }
-            views.values_mut().for_each(|view| view.tell(&self.sources, fleet, recents, now));
+            views.values_mut().for_each(|view| view.write_update(&self.sources, fleet, recents, now));
         }
     }
 }
@@ -177,21 +177,25 @@ impl Live {
 impl View {
     /// Of this sale; nothing was told yet.
     fn of(sale: Option<Arc<Sale>>) -> Self {
-        Self { look: sale.map(Look::at), history: Ring::default(), news: watch::Sender::new(News::default()) }
+        Self {
+            monitor: sale.map(SaleMonitor::at),
+            history: HistoryRing::default(),
+            news: watch::Sender::new(LiveUpdate::default()),
+        }
     }
 
     /// The server's clock.
     fn time(&self) -> i64 {
         let now = || jiff::Timestamp::now().as_millisecond();
-        self.look.as_ref().map_or_else(now, |look| look.sale().best_time())
+        self.monitor.as_ref().map_or_else(now, |monitor| monitor.sale().best_time())
     }
 
     /// Writes the line of this second for all who see this.
-    fn tell(&mut self, sources: &Sources, fleet: &Fleet, recents: &Recents, now: Instant) {
+    fn write_update(&mut self, sources: &LiveSources, fleet: &Fleet, recents: &Recents, now: Instant) {
         let before = self.news.borrow().clone();
-        let about = self.look.as_mut().and_then(|look| look.about(before.about.is_empty()));
+        let about = self.monitor.as_mut().and_then(|monitor| monitor.about(before.about.is_empty()));
         let (edition, about) = match about {
-            Some(line) => (before.edition + 1, text(&Line::Sale(line))),
+            Some(line) => (before.edition + 1, text(&LiveLine::Sale(line))),
             None => (before.edition, before.about),
         };
         let time = self.time();
@@ -200,11 +204,11 @@ impl View {
         sales.sort();
         let line = Now {
             server_time: rfc3339(time),
-            clock_known: self.look.as_ref().is_none_or(|look| look.sale().time(now).is_some()),
+            clock_known: self.monitor.as_ref().is_none_or(|monitor| monitor.sale().time(now).is_some()),
             sales,
-            sale: self.look.as_mut().map(|look| {
-                let audited = audited(look.sale());
-                look.now(audited, now)
+            sale: self.monitor.as_mut().map(|monitor| {
+                let audited = audited(monitor.sale());
+                monitor.now(audited, now)
             }),
             limits: limits_set(sources.membership.latest().as_deref()),
             taps: fleet.taps(now),
@@ -223,8 +227,8 @@ impl View {
                 sources.membership.listen(),
             ),
         };
-        self.history.push(time, &line, self.look.as_ref().map_or(0, Look::models));
-        self.news.send_replace(News { edition, about, now: text(&Line::Now(Box::new(line))) });
+        self.history.push(time, &line, self.monitor.as_ref().map_or(0, SaleMonitor::models));
+        self.news.send_replace(LiveUpdate { edition, about, now: text(&LiveLine::Now(Box::new(line))) });
     }
 }
 
@@ -240,35 +244,35 @@ fn name_of(sale: &Sale) -> SaleName {
 
 /// Alarms of this gateway and of the fleet, those that say the same as one, the worst first.
 fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<AlarmNow> {
-    let mut told: Vec<(Alarm, Vec<String>)> = Vec::new();
+    let mut merged: Vec<(Alarm, Vec<String>)> = Vec::new();
     for (alarm, gateway) in own.into_iter().map(|alarm| (alarm, here.to_owned())).chain(others) {
-        let same = told.iter_mut().find(|(other, _)| {
+        let same = merged.iter_mut().find(|(other, _)| {
             // Of a sale the same alarm is the same fact, seen by another; the words may differ by a moment.
             let is_same_kind = (&other.name, &other.sale) == (&alarm.name, &alarm.sale);
             is_same_kind && (alarm.sale.is_some() || other.text == alarm.text)
         });
         let gateways = if gateway.is_empty() { Vec::new() } else { vec![gateway] };
         match same {
-            Some((other, told_by)) => {
+            Some((other, reporters)) => {
                 other.level = other.level.min(alarm.level);
                 other.count = other.count.zip(alarm.count).map(|(count, more)| count + more);
-                told_by.extend(gateways);
+                reporters.extend(gateways);
             }
-            None => told.push((alarm, gateways)),
+            None => merged.push((alarm, gateways)),
         }
     }
-    told.sort_by_key(|(alarm, _)| alarm.level);
-    told.truncate(ALARMS_MAX);
+    merged.sort_by_key(|(alarm, _)| alarm.level);
+    merged.truncate(ALARMS_MAX);
     let line = |(alarm, gateways): (Alarm, Vec<String>)| {
         let Alarm { level, name, sale, text, count } = alarm;
         let text = count.map_or(text.clone(), |count| format!("{text}: {count}."));
         AlarmNow { level, name, sale, text, gateways }
     };
-    told.into_iter().map(line).collect()
+    merged.into_iter().map(line).collect()
 }
 
 /// A line, with its end.
-fn text(line: &Line<'_>) -> Bytes {
+fn text(line: &LiveLine<'_>) -> Bytes {
     // Neither writing into memory nor what we write can fail.
     let mut text = serde_json::to_vec(line).unwrap_or_default();
     text.push(b'\n');
@@ -291,9 +295,9 @@ mod tests {
             (Alarm::new(Level::Fault, "gateway-gone", "d:1 is gone"), String::new()),
             (Alarm::new(Level::Fault, "gateway-gone", "e:1 is gone"), String::new()),
         ];
-        let told = all_alarms(own, others, "a:1");
+        let merged = all_alarms(own, others, "a:1");
         let brief: Vec<_> =
-            told.iter().map(|a| (a.name.as_str(), a.text.as_str(), a.gateways.join(" "))).collect();
+            merged.iter().map(|a| (a.name.as_str(), a.text.as_str(), a.gateways.join(" "))).collect();
         let both = || "a:1 b:1".to_owned();
         assert_eq!(
             brief,

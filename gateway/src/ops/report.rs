@@ -9,19 +9,19 @@ use crate::ops::alarms::{self, Recents};
 use crate::ops::health::Readiness;
 use crate::ops::self_checks::SelfChecks;
 use crate::projection::read_model::Sales;
-use crate::telemetry::metrics::{Answers, Metrics};
+use crate::telemetry::metrics::{AnswerCounts, Metrics};
 
 /// Makes the reports of this gateway.
 pub struct Reporter {
-    sources: Sources,
+    sources: ReportSources,
     started: Instant,
     beats: u64,
     recents: Recents,
-    told: Answers,
+    last_reported: AnswerCounts,
 }
 
 /// What reports are made from.
-pub struct Sources {
+pub struct ReportSources {
     /// What was counted, and found in audits.
     pub metrics: Arc<Metrics>,
     /// What is followed.
@@ -37,20 +37,20 @@ pub struct Sources {
 impl Reporter {
     /// Nothing was reported yet.
     #[must_use]
-    pub fn new(sources: Sources) -> Self {
-        let (recents, told) = (Recents::default(), Answers::default());
-        Self { sources, started: Instant::now(), beats: 0, recents, told }
+    pub fn new(sources: ReportSources) -> Self {
+        let (recents, last_reported) = (Recents::default(), AnswerCounts::default());
+        Self { sources, started: Instant::now(), beats: 0, recents, last_reported }
     }
 
     /// What happened since the last report, as JSON.
     pub fn report(&mut self) -> String {
-        let Sources { metrics, sales, readiness, membership, checks } = &self.sources;
+        let ReportSources { metrics, sales, readiness, membership, checks } = &self.sources;
         let now = Instant::now();
         let answers = metrics.answers();
-        let new = answers.since(&self.told);
+        let new = answers.since(&self.last_reported);
         let (since_start, reasons) = (Totals::of(&answers), readiness.reasons());
         self.recents.note(&answers);
-        self.told = answers;
+        self.last_reported = answers;
         self.beats += 1;
         let count = |(route, outcome, count): (&str, &str, u64)| (format!("{route} {outcome}"), count);
         let report = GatewayReport {
@@ -97,7 +97,7 @@ mod tests {
             (Arc::new(Readiness::default()), Arc::new(Membership::new("here".into())));
         readiness.set(Vec::new());
         let (sales, checks) = (Arc::default(), Arc::default());
-        let sources = Sources { metrics: metrics.clone(), sales, readiness, membership, checks };
+        let sources = ReportSources { metrics: metrics.clone(), sales, readiness, membership, checks };
         let mut reporter = Reporter::new(sources);
         let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
         let answer = |outcome, us| {

@@ -15,7 +15,7 @@ use redis::aio::ConnectionLike;
 use crate::domain::decision::Header;
 use crate::fleet::GONE;
 use crate::fleet::membership::Membership;
-use crate::manage::admin::By;
+use crate::manage::admin::Actor;
 use crate::manage::audit;
 use crate::projection::acknowledged::{Acknowledged, Clocks};
 use crate::projection::read_model::{INCARNATION, Sale};
@@ -145,7 +145,11 @@ impl Recovery {
     }
 
     /// Audits the very Redis whose epoch is to be adopted: the pool may still lead to a former primary.
-    async fn audit<C: Clone>(&self, live: &LiveConnection<C>, sale: &Sale) -> Result<audit::Report, Failure> {
+    async fn audit<C: Clone>(
+        &self,
+        live: &LiveConnection<C>,
+        sale: &Sale,
+    ) -> Result<audit::AuditReport, Failure> {
         let mut conn = checkout(&self.pool, sale.keys.state()).await?;
         let there = read_run_id(&mut conn).await?;
         if *there != *live.epoch {
@@ -391,7 +395,7 @@ pub async fn release(
     pool: &Pool,
     sale: &str,
     gateway: Option<&str>,
-    by: &By,
+    by: &Actor,
 ) -> Result<Result<(), String>, Failure> {
     let keys = Keys::of(sale);
     let mut conn = crate::store::checkout(pool, keys.recovery()).await?;

@@ -141,7 +141,7 @@ pub struct Outcome(u8);
 /// Outcomes that are no problems.
 const GOOD: [&str; 5] = ["ok", "won", "replayed", "not-modified", "preflight"];
 /// Problems that only ops are told of.
-const ADMIN_ONLY: [problem::Kind; 3] =
+const ADMIN_ONLY: [problem::ProblemKind; 3] =
     [problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::STOCK_CHANGED];
 
 impl Outcome {
@@ -162,7 +162,7 @@ impl Outcome {
 
     /// That of a problem.
     #[must_use]
-    pub const fn of(kind: &problem::Kind) -> Self {
+    pub const fn of(kind: &problem::ProblemKind) -> Self {
         Self(GOOD.len() as u8 + kind.place as u8)
     }
 
@@ -195,7 +195,7 @@ impl Outcome {
     #[must_use]
     pub fn judgement(self) -> Option<bool> {
         /// What a request that was right is told by a service that works.
-        const TOLD: [problem::Kind; 8] = [
+        const TOLD: [problem::ProblemKind; 8] = [
             problem::SALE_NOT_OPEN,
             problem::SALE_PAUSED,
             problem::SOLD_OUT,
@@ -205,9 +205,9 @@ impl Outcome {
             problem::PAYMENT_CONFLICT,
             problem::SALE_CLOSED,
         ];
-        const FAILED: [problem::Kind; 3] =
+        const FAILED: [problem::ProblemKind; 3] =
             [problem::INTERNAL, problem::TEMPORARY_REDUCED_CAPACITY, problem::OUTCOME_UNKNOWN];
-        let is_in = |list: &[problem::Kind]| list.iter().any(|kind| Self::of(kind) == self);
+        let is_in = |list: &[problem::ProblemKind]| list.iter().any(|kind| Self::of(kind) == self);
         match self {
             Self::OK | Self::WON | Self::REPLAYED | Self::NOT_MODIFIED => Some(true),
             _ if is_in(&TOLD) => Some(true),

@@ -9,7 +9,7 @@ use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, Stage, User
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Goes up and down.
@@ -18,7 +18,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// As Prometheus has it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -54,7 +54,7 @@ pub struct Metric {
     /// The whole name; of a histogram without `_bucket`.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What is counted or measured.
     pub unit: &'static str,
     /// Its labels, in the order in which values are given.
@@ -122,7 +122,7 @@ macro_rules! metrics {
             #[doc = $help]
             pub const $constant: Metric = Metric {
                 name: concat!("launchgate_", $name),
-                kind: Kind::$kind,
+                kind: MetricKind::$kind,
                 unit: $unit,
                 labels: &[$($label),*],
                 buckets: metrics!(@buckets $($buckets)?),
@@ -318,8 +318,8 @@ mod tests {
         for metric in ALL {
             let Metric { name, kind, .. } = metric;
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
-            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
-            assert_eq!(metric.buckets.is_empty(), *kind != Kind::Histogram, "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
+            assert_eq!(metric.buckets.is_empty(), *kind != MetricKind::Histogram, "{name}");
             assert!(metric.buckets.is_sorted(), "{name}");
             assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
         }

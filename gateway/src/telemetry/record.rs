@@ -109,7 +109,7 @@ const fn nanoseconds<const N: usize>(seconds: [f64; N]) -> [u64; N] {
     bounds
 }
 
-const fn whole<const N: usize>(sizes: [f64; N]) -> [u64; N] {
+const fn to_integers<const N: usize>(sizes: [f64; N]) -> [u64; N] {
     let mut bounds = [0; N];
     let mut n = 0;
     while n < N {
@@ -121,10 +121,10 @@ const fn whole<const N: usize>(sizes: [f64; N]) -> [u64; N] {
 
 const ANSWER_NS: [u64; ANSWER_BUCKETS.len()] = nanoseconds(ANSWER_BUCKETS);
 const STAGE_NS: [u64; STAGE_BUCKETS.len()] = nanoseconds(STAGE_BUCKETS);
-const BATCH_TAPS: [u64; BATCH_BUCKETS.len()] = whole(BATCH_BUCKETS);
+const BATCH_TAPS: [u64; BATCH_BUCKETS.len()] = to_integers(BATCH_BUCKETS);
 
 /// How long answers took.
-pub type Answers = Histogram<{ ANSWER_BUCKETS.len() }>;
+pub type AnswerTimes = Histogram<{ ANSWER_BUCKETS.len() }>;
 /// How long stages took.
 pub type Stages = Histogram<{ STAGE_BUCKETS.len() }>;
 /// How large batches were.
@@ -162,8 +162,8 @@ impl AnswerClass {
 #[derive(Debug)]
 pub struct Recorder {
     requests: [[Count; Outcome::COUNT]; Route::NAMES.len()],
-    taps: [Answers; Outcome::COUNT],
-    others: [Answers; Outcome::COUNT],
+    taps: [AnswerTimes; Outcome::COUNT],
+    others: [AnswerTimes; Outcome::COUNT],
     stages: [Stages; Stage::NAMES.len()],
     batches: Batches,
     /// Taps in line.
@@ -249,7 +249,7 @@ impl Recorder {
 
     /// How long answers took that told this: those to taps, and all others.
     #[must_use]
-    pub fn answers(&self, outcome: Outcome) -> (&Answers, &Answers) {
+    pub fn answers(&self, outcome: Outcome) -> (&AnswerTimes, &AnswerTimes) {
         (&self.taps[outcome.place()], &self.others[outcome.place()])
     }
 

@@ -9,7 +9,7 @@ use crate::model::world::{Gate, Ledger};
 use crate::model::{START, Tap, World, simple};
 use gateway::domain::definition::Package;
 use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::manage::audit::{Report, Verdict};
+use gateway::manage::audit::{AuditReport, AuditVerdict};
 use gateway::projection::read_model::ReadModel;
 use gateway::reserve::changes::{self, Amendment, Change, Requester};
 use gateway::store::scripts::Script;
@@ -135,7 +135,7 @@ pub fn whole(memory: &ReadModel) -> impl Debug + PartialEq + use<> {
 }
 
 /// A gateway counts every item as the audit does, and what it has made of the journal is what one makes that starts now.
-pub async fn agrees(ledger: &Ledger, report: &Report, gate: &Gate) {
+pub async fn agrees(ledger: &Ledger, report: &AuditReport, gate: &Gate) {
     let memory = eventually("memory has caught up", || async {
         Some(gate.sale.read_model()).filter(|memory| memory.sequence >= report.sequence)
     })
@@ -189,7 +189,7 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
             };
             let ((), (late, first)) = futures_util::future::join(raging, starting).await;
             let report = ledger.audit(&sale).await;
-            assert_eq!((report.verdict, &report.problems), (Verdict::Balanced, &Vec::new()));
+            assert_eq!((report.verdict, &report.problems), (AuditVerdict::Balanced, &Vec::new()));
             agrees(&ledger, &report, &late).await;
             agrees(&ledger, &report, &storm.gate).await;
             assert!(first <= late.sale.read_model().sequence);

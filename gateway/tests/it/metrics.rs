@@ -12,7 +12,7 @@ use crate::harness::redis::Redis;
 use crate::harness::sale::{apply, open, small, white, with};
 use futures_util::future::join_all;
 use gateway::telemetry::labels::Outcome;
-use gateway::telemetry::list::{self, Kind, Metric, Values};
+use gateway::telemetry::list::{self, Metric, MetricKind, Values};
 use reqwest::Method;
 use serde_json::json;
 
@@ -90,7 +90,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
                 continue;
             }
             let value = match metric.kind {
-                Kind::Histogram => {
+                MetricKind::Histogram => {
                     let bounds = buckets(&samples, name, &labels);
                     assert_eq!(bounds, [metric.buckets, &[f64::INFINITY]].concat(), "{name}{{{labels}}}");
                     let sums = ["sum", "count"].map(|part| is_there(&format!("{name}_{part}"), &labels));
@@ -101,7 +101,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
             match value {
                 None => missing.push(format!("{name}{{{labels}}}")),
                 // Nobody has called, and nothing has gone wrong.
-                Some(value) if metric.kind != Kind::Gauge => {
+                Some(value) if metric.kind != MetricKind::Gauge => {
                     let is_of_its_own = ["redis_connects", "process_cpu", "worker_busy", "connections"];
                     let may_be = is_of_its_own.iter().any(|part| name.contains(part));
                     assert!(value == 0.0 || may_be, "{name}{{{labels}}} {value}");
@@ -114,7 +114,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
 
     for sample in samples.all() {
         let of = |metric: &&Metric| match metric.kind {
-            Kind::Histogram => ["_bucket", "_sum", "_count"]
+            MetricKind::Histogram => ["_bucket", "_sum", "_count"]
                 .iter()
                 .any(|part| sample.name == format!("{}{part}", metric.name)),
             _ => sample.name == metric.name,

@@ -10,7 +10,7 @@ use crate::harness::sale::{open, small, white, with};
 use crate::harness::terminal::Terminal;
 use gateway::domain::operator_action::effects;
 use gateway::fleet::{LimitChange, set_limits};
-use gateway::manage::admin::By;
+use gateway::manage::admin::Actor;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -235,7 +235,7 @@ async fn the_log_of_the_limits_does_not_grow_and_nothing_is_set_without_it() {
     let mut conn = client.get_multiplexed_async_connection().await.unwrap();
     let mut change = LimitChange::default();
     change.add("buyer", "1:1").unwrap();
-    let by = By { who: "me".into(), reason: None };
+    let by = Actor { who: "me".into(), reason: None };
     for _ in 0..1_002 {
         set_limits(&mut conn, &change, &by).await.unwrap().unwrap();
     }

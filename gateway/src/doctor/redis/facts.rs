@@ -85,14 +85,14 @@ impl RedisFacts {
         if let Ok(config) = &self.config {
             return config.get(name).map(String::as_str);
         }
-        let told = match name {
+        let listed = match name {
             "appendonly" => return Some(if self.info("aof_enabled") == "1" { "yes" } else { "no" }),
             "maxmemory" => "maxmemory",
             "maxmemory-policy" => "maxmemory_policy",
             "maxclients" => "maxclients",
             _ => return None,
         };
-        self.info.get(told).map(String::as_str)
+        self.info.get(listed).map(String::as_str)
     }
 
     pub(super) fn setting_number(&self, name: &str) -> Option<u64> {

@@ -12,7 +12,7 @@ use crate::ops::live::taps::{Latency, Taps};
 /// changes, `sale` comes again.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Line<'a> {
+pub enum LiveLine<'a> {
     /// To whom, from whom.
     Hello(Hello<'a>),
     /// What hardly changes.
@@ -177,7 +177,7 @@ pub struct SaleNow {
     /// Models and packages, in the order of the `sale` line.
     pub items: Vec<ItemNow>,
     /// All models together.
-    pub ledger: Ledger,
+    pub ledger: LedgerBalance,
     /// All stores together.
     pub stores: StoresNow,
     /// The cities with the fewest slots left, by share.
@@ -205,7 +205,7 @@ pub struct ItemNow {
 
 /// The equation of all models together, and what is known of its truth.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Ledger {
+pub struct LedgerBalance {
     /// `balanced`, `drift`, or `unknown` while the ledger can't be read, or was not for over a second.
     pub verdict: &'static str,
     /// Of all models; null if one of them has no limit.

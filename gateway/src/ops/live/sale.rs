@@ -8,14 +8,14 @@ use crate::domain::rfc3339::rfc3339;
 use crate::manage::audit::Counts;
 use crate::ops::live::cities::Cities;
 use crate::ops::live::frame::{
-    ActionEffect, AuditNow, CityNow, ItemName, ItemNow, Ledger, SaleLine, SaleNow, StoresNow,
+    ActionEffect, AuditNow, CityNow, ItemName, ItemNow, LedgerBalance, SaleLine, SaleNow, StoresNow,
 };
 use crate::ops::live::words;
 use crate::projection::read_model::{READ_MODEL_AGE_MAX, ReadModel, Sale};
-use crate::telemetry::metrics::Audited;
+use crate::telemetry::metrics::AuditSummary;
 
 /// Looks at one sale, and remembers what it need not reckon anew.
-pub(super) struct Look {
+pub(super) struct SaleMonitor {
     sale: Arc<Sale>,
     cities: Cities,
     /// The stores as they were at a memory.
@@ -24,7 +24,7 @@ pub(super) struct Look {
 
 type StoreSummary = (StoresNow, Vec<CityNow>, Vec<CityNow>);
 
-impl Look {
+impl SaleMonitor {
     pub(super) fn at(sale: Arc<Sale>) -> Self {
         let cities = Cities::new(&sale.read_model().catalogue);
         Self { sale, cities, stores: None }
@@ -78,7 +78,7 @@ impl Look {
     }
 
     /// The numbers.
-    pub(super) fn now(&mut self, audited: Option<Audited>, now: Instant) -> SaleNow {
+    pub(super) fn now(&mut self, audited: Option<AuditSummary>, now: Instant) -> SaleNow {
         let read_model = self.sale.read_model();
         let time = self.sale.best_time();
         let is_known = |(of, _): &(Arc<ReadModel>, StoreSummary)| Arc::ptr_eq(of, &read_model);
@@ -117,9 +117,9 @@ impl Look {
         &self,
         read_model: &ReadModel,
         items: &[ItemNow],
-        audited: Option<Audited>,
+        audited: Option<AuditSummary>,
         now: Instant,
-    ) -> Ledger {
+    ) -> LedgerBalance {
         let models = &items[..read_model.catalogue.definition.models.len()];
         let sum = |of: fn(&ItemNow) -> Option<i64>| models.iter().map(of).sum::<Option<i64>>();
         let (total, free) = (sum(|item| item.total), sum(|item| item.free));
@@ -143,6 +143,6 @@ impl Look {
             at: rfc3339(audited.at.saturating_mul(1_000)),
             balanced: audited.drift == 0,
         });
-        Ledger { verdict, total, free, held, confirmed, drift, audit }
+        LedgerBalance { verdict, total, free, held, confirmed, drift, audit }
     }
 }

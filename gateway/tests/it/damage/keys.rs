@@ -3,7 +3,7 @@
 use super::{Sale, five};
 use crate::model::World;
 use crate::model::world::ops;
-use gateway::manage::audit::Verdict;
+use gateway::manage::audit::AuditVerdict;
 use gateway::store::scripts::{Failure, Refusal};
 
 /// Where a key is put aside.
@@ -30,7 +30,7 @@ fn each_key_damaged(spoil: fn(key: &str, kind: &str) -> Option<Vec<String>>) {
             }
             assert_eq!(sale.dump().await, before, "a tap or a change wrote without {key}");
             let (verdict, problems) = sale.problems().await;
-            assert_eq!(verdict, Verdict::Drift);
+            assert_eq!(verdict, AuditVerdict::Drift);
             assert!(problems.contains(key), "{key}: {problems}");
 
             sale.ledger.command::<()>(&["RENAME", ASIDE, key]).await;

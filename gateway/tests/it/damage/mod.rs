@@ -10,8 +10,8 @@ use gateway::domain::decision::{Decision, Shed};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::domain::reservation::State;
-use gateway::manage::admin::{Applied, OperatorAction};
-use gateway::manage::audit::Verdict;
+use gateway::manage::admin::{ApplyOutcome, OperatorAction};
+use gateway::manage::audit::AuditVerdict;
 use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
@@ -128,14 +128,14 @@ impl Sale {
         answers
     }
 
-    async fn problems(&self) -> (Verdict, String) {
+    async fn problems(&self) -> (AuditVerdict, String) {
         let report = self.ledger.audit(&self.id).await;
         (report.verdict, report.problems.join("\n"))
     }
 
     /// All is well, and everything can be done.
     async fn works(&self) {
-        assert_eq!(self.problems().await, (Verdict::Balanced, String::new()));
+        assert_eq!(self.problems().await, (AuditVerdict::Balanced, String::new()));
         assert!(matches!(self.tap("dan").await, Decision::Won(..)));
         assert!(matches!(self.amend("dan").await, Change::Done(..)));
         assert!(matches!(self.cancel("dan").await, Change::Done(..)));
@@ -146,9 +146,9 @@ impl Sale {
         assert!(restocked.is_ok(), "{restocked:?}");
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(4);
-        assert_eq!(self.ledger.apply(&definition).await, Applied::Updated(2));
+        assert_eq!(self.ledger.apply(&definition).await, ApplyOutcome::Updated(2));
         let report = self.ledger.audit(&self.id).await;
-        assert_eq!((report.verdict, report.problems), (Verdict::Balanced, Vec::new()));
+        assert_eq!((report.verdict, report.problems), (AuditVerdict::Balanced, Vec::new()));
         let m1 = report.items.iter().find(|i| i.item == "model:m1").unwrap();
         assert_eq!((m1.total, m1.free, m1.held, m1.confirmed), (Some(8), Some(6), 0, 2));
     }
@@ -184,11 +184,11 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
             );
             assert!(matches!(sale.confirm("dan").await, Change::Done(..)));
             let (verdict, problems) = sale.problems().await;
-            assert_eq!(verdict, Verdict::Drift);
+            assert_eq!(verdict, AuditVerdict::Drift);
             assert!(problems.contains(&field), "{problems}");
 
             sale.ledger.command::<i64>(&["HSET", records, &field, &text]).await;
-            assert_eq!(sale.problems().await, (Verdict::Balanced, String::new()));
+            assert_eq!(sale.problems().await, (AuditVerdict::Balanced, String::new()));
             assert!(matches!(sale.tap("ada").await, Decision::Replayed(..)));
         }
     });
@@ -211,7 +211,7 @@ fn a_damaged_counter_refuses_what_needs_it() {
         );
         assert_eq!(sale.dump().await, before);
         let (verdict, problems) = sale.problems().await;
-        assert_eq!(verdict, Verdict::Drift);
+        assert_eq!(verdict, AuditVerdict::Drift);
         assert!(problems.contains(stock), "{problems}");
         // A payment needs no counter.
         assert!(matches!(sale.confirm("ada").await, Change::Done(..)));
@@ -254,7 +254,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert!(matches!(applied, Err(Failure::NotDone(_))), "{applied:?}");
         assert_eq!(sale.dump().await, before);
         let (verdict, problems) = sale.problems().await;
-        assert_eq!(verdict, Verdict::Drift);
+        assert_eq!(verdict, AuditVerdict::Drift);
         assert!(problems.contains(journal), "{problems}");
 
         sale.ledger.command::<i64>(&["XDEL", journal, "900000-0"]).await;

@@ -3,7 +3,7 @@
 use crate::harness::gateway::Gateway;
 use crate::harness::redis::Redis;
 use crate::harness::sale::{open, small, with};
-use gateway::doctor::{Need, RESERVATION_BYTES};
+use gateway::doctor::{MemoryNeed, RESERVATION_BYTES};
 use gateway::domain::definition::Definition;
 use serde_json::json;
 
@@ -28,7 +28,7 @@ async fn a_reservation_takes_no_more_than_is_reckoned_with_and_not_much_less() {
         assert_eq!(gateway.confirm(&won.id(), "a-reference-of-the-provider", 1).await.status, 200);
     }
     let taken = used() - before;
-    let need = Need::of(&Definition::from_json(definition.to_string().as_bytes()).unwrap(), 0);
+    let need = MemoryNeed::of(&Definition::from_json(definition.to_string().as_bytes()).unwrap(), 0);
     assert_eq!(need.reservations, BUYERS + 40);
     println!("{} bytes each, reckoned with {RESERVATION_BYTES}", taken / BUYERS);
     assert!(taken < need.bytes, "{} bytes each, reckoned with {RESERVATION_BYTES}", taken / BUYERS);

@@ -11,7 +11,7 @@ use super::world::{Gate, Ledger, ops, plain};
 use crate::confirmed_count::agrees;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::manage::audit::Verdict;
+use gateway::manage::audit::AuditVerdict;
 use gateway::reserve::changes::{self, Change, Requester};
 use proptest::test_runner::TestCaseError;
 
@@ -274,7 +274,7 @@ impl Life<'_> {
                 agrees(self.ledger, &report, gate).await;
             }
         }
-        same(op, (report.verdict, report.problems), (Verdict::Balanced, Vec::new()))?;
+        same(op, (report.verdict, report.problems), (AuditVerdict::Balanced, Vec::new()))?;
         report.items.sort_by(|a, b| a.item.cmp(&b.item));
         same(op, report.items, self.model.items())?;
         same(op, report.reservations, self.model.counts())?;

@@ -14,7 +14,7 @@ use std::cell::Cell;
 
 use gateway::domain::definition::{Definition, Package};
 use gateway::domain::identity::reservation_id;
-use gateway::manage::admin::Applied;
+use gateway::manage::admin::ApplyOutcome;
 use gateway::reserve::changes::{self, Amendment, Change, Requester};
 use life::{Met, live_through};
 pub use link::Fault;
@@ -84,7 +84,7 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
             let new = format!("new-{n}");
             let package = definition.packages[1].clone();
             definition.packages.push(Package { id: new.clone(), ..package });
-            assert_eq!(ledger.apply(&definition).await, Applied::Updated(n + 2));
+            assert_eq!(ledger.apply(&definition).await, ApplyOutcome::Updated(n + 2));
             let wanted = Amendment { packages: Some(vec![new.clone()]), ..Amendment::default() };
             match changes::amend(&gate.redis_connection, &gate.sale, &id, Requester::Service, &wanted).await {
                 Change::Done(r, _) => assert_eq!(r.packages, [new]),

@@ -15,8 +15,8 @@ use gateway::admit::{AdmissionRequest, TapAdmission};
 use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::reservation::Reservation;
-use gateway::manage::admin::{Admin, Applied, By, OperatorAction};
-use gateway::manage::audit::{Report, audit};
+use gateway::manage::admin::{Actor, Admin, ApplyOutcome, OperatorAction};
+use gateway::manage::audit::{AuditReport, audit};
 use gateway::projection::consumer::{CaughtUp, consume, load};
 use gateway::projection::read_model::{Sale, Sales};
 use gateway::recovery::sweeper::sweep;
@@ -167,11 +167,11 @@ impl Ledger {
     }
 
     /// Applies a definition as ops do. Lists without an order by contract are sorted.
-    pub async fn apply(&self, definition: &Definition) -> Applied {
+    pub async fn apply(&self, definition: &Definition) -> ApplyOutcome {
         let mut applied = self.admin.apply(definition, &ops()).await.unwrap();
         match &mut applied {
-            Applied::Locked(list) | Applied::ItemTaken(list) => list.sort(),
-            Applied::StockTaken(list) => list.sort(),
+            ApplyOutcome::Locked(list) | ApplyOutcome::ItemTaken(list) => list.sort(),
+            ApplyOutcome::StockTaken(list) => list.sort(),
             _ => {}
         }
         applied
@@ -181,7 +181,7 @@ impl Ledger {
         self.admin.perform(sale, action, &ops()).await.unwrap()
     }
 
-    pub async fn audit(&self, sale: &str) -> Report {
+    pub async fn audit(&self, sale: &str) -> AuditReport {
         audit(&self.pool, &self.scripts, sale).await.unwrap()
     }
 
@@ -396,6 +396,6 @@ pub fn plain_change(change: Change) -> Change {
     }
 }
 
-pub fn ops() -> By {
-    By { who: "ops".into(), reason: Some("a test".into()) }
+pub fn ops() -> Actor {
+    Actor { who: "ops".into(), reason: Some("a test".into()) }
 }

@@ -13,7 +13,7 @@ use gateway::domain::definition::Definition;
 use gateway::domain::identity::buyer_part;
 use gateway::domain::reservation::{Reservation, State};
 use gateway::manage::admin::OperatorAction;
-use gateway::manage::audit::Verdict;
+use gateway::manage::audit::AuditVerdict;
 use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 
 /// Of [`simple`], ms.
@@ -91,7 +91,7 @@ impl Sale {
     /// Free, held and confirmed of `model:m1`; the audit must balance.
     async fn m1(&self) -> (i64, i64, i64) {
         let report = self.ledger.audit(&self.id).await;
-        assert_eq!((report.verdict, &report.problems), (Verdict::Balanced, &Vec::new()));
+        assert_eq!((report.verdict, &report.problems), (AuditVerdict::Balanced, &Vec::new()));
         let item = report.items.iter().find(|i| i.item == "model:m1").unwrap();
         (item.free.unwrap(), item.held, item.confirmed)
     }

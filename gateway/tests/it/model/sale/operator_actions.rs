@@ -2,7 +2,7 @@
 
 use super::{Model, signed, stocks};
 use gateway::domain::definition::Definition;
-use gateway::manage::admin::{Applied, OperatorAction, Restocked};
+use gateway::manage::admin::{ApplyOutcome, OperatorAction, RestockOutcome};
 
 impl Model {
     /// Whether that changed something.
@@ -33,43 +33,43 @@ impl Model {
     }
 
     /// A restock.
-    pub fn restock(&mut self, item: &str, total: u64, was: u64) -> Restocked {
+    pub fn restock(&mut self, item: &str, total: u64, was: u64) -> RestockOutcome {
         let (total, was) = (signed(total), signed(was));
         let taken = self.taken_in_all(item);
         match self.totals.get(item) {
-            None => Restocked::UnknownItem,
-            Some(None) => Restocked::NoLimit,
-            Some(&Some(now)) if now != total && now != was => Restocked::Changed { total: now },
-            Some(&Some(now)) if now != total && total < taken => Restocked::Taken { taken },
+            None => RestockOutcome::UnknownItem,
+            Some(None) => RestockOutcome::NoLimit,
+            Some(&Some(now)) if now != total && now != was => RestockOutcome::Changed { total: now },
+            Some(&Some(now)) if now != total && total < taken => RestockOutcome::Taken { taken },
             Some(&Some(now)) => {
                 if now != total {
                     self.totals.insert(item.to_owned(), Some(total));
                     self.changed();
                 }
-                Restocked::Done { total, free: total - taken }
+                RestockOutcome::Done { total, free: total - taken }
             }
         }
     }
 
     /// Applies a definition. Lists that have no order by contract are sorted.
-    pub fn apply(&mut self, after: &Definition) -> Applied {
+    pub fn apply(&mut self, after: &Definition) -> ApplyOutcome {
         let before = &self.definition;
         if before == after {
-            return Applied::Unchanged(self.revision);
+            return ApplyOutcome::Unchanged(self.revision);
         }
         let locked = locked(before, after);
         if !locked.is_empty() && !self.claims.is_empty() {
-            return Applied::Locked(locked);
+            return ApplyOutcome::Locked(locked);
         }
         if self.is_closed() && before.sale.closes_at != after.sale.closes_at {
-            return Applied::Locked(vec!["closes_at".into()]);
+            return ApplyOutcome::Locked(vec!["closes_at".into()]);
         }
         let (old, new) = (stocks(before), stocks(after));
         let removed: Vec<String> = old.keys().filter(|item| !new.contains_key(*item)).cloned().collect();
         let used: Vec<String> =
             removed.iter().filter(|item| self.ever_taken.contains(*item)).cloned().collect();
         if !used.is_empty() {
-            return Applied::ItemTaken(used);
+            return ApplyOutcome::ItemTaken(used);
         }
         let mut totals = self.totals.clone();
         totals.retain(|item, _| !removed.contains(item));
@@ -93,13 +93,13 @@ impl Model {
             .map(|(item, _)| (item.clone(), self.taken_in_all(item).unsigned_abs()))
             .collect();
         if !short.is_empty() {
-            return Applied::StockTaken(short);
+            return ApplyOutcome::StockTaken(short);
         }
         self.totals = totals;
         self.definition = after.clone();
         self.revision += 1;
         self.changed();
-        Applied::Updated(self.revision)
+        ApplyOutcome::Updated(self.revision)
     }
 }
 
