@@ -41,12 +41,12 @@ fn recording() {
             // It is admitted, gets its place, and comes into the line.
             let whole = came;
             let queued = Instant::now();
-            recorder.stage(Stage::Admit, queued - whole);
+            recorder.stage(Stage::ReadModel, queued - whole);
             recorder.in_flight.add(1);
             recorder.waiting.add(1);
             // Its batch is taken, sent, and answered.
             recorder.waiting.sub(1);
-            recorder.stage(Stage::Wait, queued - whole + Duration::from_millis(1));
+            recorder.stage(Stage::Queue, queued - whole + Duration::from_millis(1));
             // It is told.
             let decided = Instant::now();
             recorder.in_flight.sub(1);

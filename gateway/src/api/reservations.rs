@@ -98,12 +98,12 @@ pub async fn reserve(
     let admission = TapAdmission::new(&sale, caller.who.sub(), &key, request, received);
     let may_be_refused = admission.may_be_refused(received);
     let mut now = Instant::now();
-    recorder.stage(Stage::Admit, now - received);
+    recorder.stage(Stage::ReadModel, now - received);
     if may_be_refused {
         // The read model may be older than the tap: it refuses only once it has all that was decided before.
         worker.refusals(&sale).wait(received).await;
         let waited = Instant::now();
-        recorder.stage(Stage::Complete, waited - now);
+        recorder.stage(Stage::Round, waited - now);
         now = waited;
     }
     let (answer, decided) = match admission.admit(now) {

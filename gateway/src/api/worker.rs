@@ -105,7 +105,7 @@ pub struct Worker {
 /// Runs a worker on this thread until it was drained and its connections have ended.
 pub fn run(shared: WorkerContext, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
     runtime::run(async move {
-        let uses = shared.metrics.redis(User::Lane);
+        let uses = shared.metrics.redis(User::Batches);
         // Nothing is acknowledged before peers would wait for this gateway in a recovery.
         let membership = shared.membership.clone();
         let joined = async move { membership.wait_until_joined().await };

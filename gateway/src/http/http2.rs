@@ -177,7 +177,7 @@ pub(super) async fn serve<H: Handler>(
     if is_stalled {
         // As in `http1`: a reset also frees what the kernel keeps for a client that does not read.
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
-        return Ended::Stalled;
+        return Ended::SlowReader;
     }
     close(stream, LINGER, H::LINGER_BYTES_MAX).await;
     how

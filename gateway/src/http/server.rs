@@ -300,7 +300,7 @@ async fn http1<H: Handler>(
     let Some(outcome) = outcome else {
         // Who takes in nothing needs no farewell: a reset also frees what the kernel keeps for it.
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
-        return Ended::Stalled;
+        return Ended::SlowReader;
     };
     let closed = connected.lifetime.end().unwrap_or(Ended::Closed);
     let (how, class) =

@@ -144,7 +144,7 @@ impl Health {
     /// Over which connections no script was run lately, although taps need that.
     fn connections(&self) -> Option<String> {
         let uses = self.metrics.redis_uses();
-        let batch = uses.iter().filter(|(user, _)| matches!(user, User::Lane | User::Ledger));
+        let batch = uses.iter().filter(|(user, _)| matches!(user, User::Batches | User::Ledger));
         let (mut all, mut stalled) = (0, Vec::new());
         for (_, of_user) in batch {
             all += 1;
@@ -158,7 +158,7 @@ impl Health {
     }
 
     fn journal(&self, text: String) -> String {
-        because(text, self.reason_of(User::Follower))
+        because(text, self.reason_of(User::Consumer))
     }
 
     /// Why Redis does not do what this user of it needs, if so.

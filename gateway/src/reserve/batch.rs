@@ -150,7 +150,7 @@ async fn send<D: Dial>(
     decided: &mut Batch,
 ) {
     let sent = Instant::now();
-    batch.taps.iter().for_each(|tap| recorder.stage(Stage::Wait, sent - tap.deadlines.queued));
+    batch.taps.iter().for_each(|tap| recorder.stage(Stage::Queue, sent - tap.deadlines.queued));
     let connection = connections.of(&sale.keys);
     let Some(live) = connection.live() else {
         return batch.answer_all(&Decision::NotTaken(Shed::Redis));

@@ -66,7 +66,7 @@ pub(super) fn keep_ledger(
             RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
         tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), membership.clone()));
         tokio::task::spawn_local(sweep_all(redis_connections, recovery, shared.sales.clone()));
-        let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
+        let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Consumer));
         tokio::task::spawn_local(fleet::run_heartbeats(
             shared.redis.clone(),
             shared.rates,

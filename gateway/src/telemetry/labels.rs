@@ -36,11 +36,11 @@ label! {
     /// From the request's head to who sent it.
     Identify "identify",
     /// From the whole body to the ticket, or to memory's refusal.
-    Admit "admit",
+    ReadModel "read-model",
     /// Of a tap that the read model would refuse: until the model is complete as of the arrival, or is not in time.
-    Complete "complete",
+    Round "round",
     /// In line, until it was sent to Redis or turned away.
-    Wait "wait",
+    Queue "queue",
     /// From sending its batch to Redis's reply.
     Redis "redis",
     /// From its decision to the answer, ready made.
@@ -78,7 +78,7 @@ label! {
     /// A request's head was begun, and not finished in time.
     SlowHead "slow-head",
     /// The client took in nothing of its answers.
-    Stalled "stalled",
+    SlowReader "slow-reader",
     /// What came was no HTTP, or a head without end.
     Malformed "malformed",
     /// It broke off in the middle.
@@ -97,13 +97,13 @@ label! {
     /// Who in this process talks to Redis.
     User:
     /// The workers' connections: taps and changes.
-    Lane "lane",
+    Batches "batches",
     /// The sweeper's connection.
     Ledger "ledger",
     /// The rounds, which find as of when the read model is complete.
     Rounds "rounds",
     /// The consumer.
-    Follower "follower",
+    Consumer "consumer",
     /// The fleet's beat.
     Fleet "fleet",
     /// The pool: admin calls, audits, readiness.

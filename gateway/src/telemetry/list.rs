@@ -86,7 +86,7 @@ const ITEM: Label = open("item", "model:ID or package:ID, never a store");
 /// The policies of limits, by name.
 pub const POLICIES: &[&str] = &["buyer", "address", "unverified", "sale", "gateway"];
 /// What became of a change that Redis had lost.
-pub const HEALED_AS: &[&str] = &["appended", "lost"];
+pub const REPLAYED_AS: &[&str] = &["appended", "lost"];
 /// Why a log line was not written, in the order of [`crate::telemetry::log::missing_lines`].
 pub const LOG_MISSING_FOR: &[&str] = &["dropped", "limited"];
 /// The phases of a sale, in the order of [`crate::domain::sale::Phase`].
@@ -212,13 +212,13 @@ metrics! {
         "1 while the live counters differ from what the journal says; compared with every tick."
     FAULT Gauge "ledger_fault" "1 or 0" [SALE]
         "1 while the ledger refuses the sale, or its journal can't be followed."
-    HEALED Counter "ledger_healed_total" "changes" [SALE, known("change", HEALED_AS)]
+    REPLAYED Counter "ledger_replayed_total" "changes" [SALE, known("change", REPLAYED_AS)]
         "Changes that this gateway has appended again after Redis had lost them: as they were, or in the place of one that nobody knew."
     HOLDS_DUE Gauge "holds_due" "reservations" [SALE]
         "Holds whose deadline and grace are over and that no sweep has ended yet: at least so many, those of the oldest batch."
     OLDEST_DUE Gauge "oldest_due_seconds" "seconds" [SALE]
         "How long the oldest of them has been due, on the sale clock; 0 without any."
-    REAPER_LAG Gauge "reaper_lag_seconds" "seconds" [SALE]
+    SWEEP_LAG Gauge "sweep_lag_seconds" "seconds" [SALE]
         "Since this gateway last ticked the sale clock and swept."
     BUILD Gauge "build_info" "1" [open("version", "of the program"), open("redis_scripts", "a hash of all scripts")]
         "Which program this is, and which scripts it runs in Redis."

@@ -377,8 +377,8 @@ mod tests {
         let connections = Connections::default();
         connections.came();
         connections.came();
-        connections.ended(Ended::Stalled);
+        connections.ended(Ended::SlowReader);
         assert_eq!((connections.all(), connections.open()), (2, 1));
-        assert_eq!(connections.gone(Ended::Stalled as usize), 1);
+        assert_eq!(connections.gone(Ended::SlowReader as usize), 1);
     }
 }

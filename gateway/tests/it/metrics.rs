@@ -278,10 +278,10 @@ async fn what_is_counted_is_what_was_done() {
     let taps_with_a_token = samples.sum("requests_total", &[("route", "reserve")]) - 1.0;
     assert_eq!(stage("identify"), taps_with_a_token);
     let admitted = 30.0 + 2.0 + purchase_limit;
-    assert_eq!((stage("admit"), stage("respond")), (admitted, admitted));
+    assert_eq!((stage("read-model"), stage("respond")), (admitted, admitted));
     let asked = samples.of("batch_taps_sum");
     assert!((23.0..=admitted).contains(&asked), "{asked}");
-    assert_eq!((stage("wait"), stage("redis")), (asked, asked));
+    assert_eq!((stage("queue"), stage("redis")), (asked, asked));
     assert!(samples.of("batch_taps_count") <= asked);
     assert_eq!((samples.of("taps_waiting"), samples.of("requests_in_flight")), (0.0, 0.0));
 

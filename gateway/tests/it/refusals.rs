@@ -97,7 +97,7 @@ async fn a_refusal_costs_the_ledger_no_decision() {
     assert_eq!(gateway.reserve("winner", "k", &white()).await.status, 201);
     let count = async || {
         let metrics = gateway.metrics().await;
-        (metrics.of("batch_taps_count"), metrics.of("stage_duration_seconds_count{stage=\"complete\"}"))
+        (metrics.of("batch_taps_count"), metrics.of("stage_duration_seconds_count{stage=\"round\"}"))
     };
     // On a busy machine a round may be late, and then the ledger is asked.
     eventually("a refusal without a decision of the ledger", || async {

@@ -100,10 +100,10 @@ impl ExpositionSources {
             family.put(&[id], sample.read_model.oversold().map(|(_, units)| units).sum())
         })?;
         each(&list::DIFFER, &|family, sample, id| family.flag(&[id], sample.sale.drift().is_some()))?;
-        each(&list::HEALED, &|family, sample, id| {
+        each(&list::REPLAYED, &|family, sample, id| {
             let (appended, lost) = sample.sale.sweep_status().replayed_changes();
-            family.count(&[id, list::HEALED_AS[0]], appended)?;
-            family.count(&[id, list::HEALED_AS[1]], lost)
+            family.count(&[id, list::REPLAYED_AS[0]], appended)?;
+            family.count(&[id, list::REPLAYED_AS[1]], lost)
         })?;
         each(&list::HOLDS_DUE, &|family, sample, id| {
             family.count(&[id], sample.sale.sweep_status().overdue().1)
@@ -111,7 +111,7 @@ impl ExpositionSources {
         each(&list::OLDEST_DUE, &|family, sample, id| {
             family.real(&[id], sample.sale.sweep_status().overdue().0.as_secs_f64())
         })?;
-        each(&list::REAPER_LAG, &|family, sample, id| {
+        each(&list::SWEEP_LAG, &|family, sample, id| {
             family.real(&[id], sample.sale.sweep_status().lag(now).as_secs_f64())
         })?;
         family(encoder, &list::FAULT, |family| {

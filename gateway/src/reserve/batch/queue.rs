@@ -107,7 +107,7 @@ impl ReserveQueue {
         while taps.front().is_some_and(|tap| tap.deadlines.send <= now) {
             if let Some(tap) = taps.pop_front() {
                 self.recorder.waiting.sub(1);
-                self.recorder.stage(Stage::Wait, now - tap.deadlines.queued);
+                self.recorder.stage(Stage::Queue, now - tap.deadlines.queued);
                 tap.responder.answer(Decision::NotTaken(Shed::Deadline));
             }
         }
