@@ -172,8 +172,8 @@ impl Stage {
             let all = self.sentinels.iter().all(|sentinel| {
                 let agreed = sentinel.ask("SENTINEL CKQUORUM ledger");
                 let replicas = sentinel.ask("SENTINEL REPLICAS ledger");
-                agreed.is_some_and(|told| told.starts_with("+OK 3"))
-                    && replicas.is_some_and(|told| told.matches("\nrunid\r").count() == 2)
+                agreed.is_some_and(|history| history.starts_with("+OK 3"))
+                    && replicas.is_some_and(|history| history.matches("\nrunid\r").count() == 2)
             });
             all.then_some(())
         })?;
@@ -298,9 +298,9 @@ impl Stage {
     fn votes(&self) -> Vec<usize> {
         let all = self.sentinels.iter().filter_map(|s| s.ask("SENTINEL GET-MASTER-ADDR-BY-NAME ledger"));
         let mut votes = vec![0; self.redises.len()];
-        for told in all {
+        for history in all {
             // Each has a host of its own.
-            let is_it = |redis: &Program| told.contains(&format!("\n{}\r", redis.address.ip()));
+            let is_it = |redis: &Program| history.contains(&format!("\n{}\r", redis.address.ip()));
             if let Some(n) = self.redises.iter().position(is_it) {
                 votes[n] += 1;
             }

@@ -60,7 +60,7 @@ pub(crate) struct OperatorAction {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) changes: Vec<Change>,
-    pub(crate) levers: Vec<OperatorAction>,
+    pub(crate) operator_actions: Vec<OperatorAction>,
 }
 
 /// Something with a counted stock, without the text that its name would cost.
@@ -152,11 +152,18 @@ impl Journal {
             "reserve" | "amend" | "confirm" | "cancel" | "expire" => {
                 self.changes.push(serde_json::from_str(line)?)
             }
-            "restock" => self.levers.push(serde_json::from_str(line)?),
+            "restock" => self.operator_actions.push(serde_json::from_str(line)?),
             // Other levers may have members of the same names that are no stock: `adopt` says which Redis it `was`.
             _ => {
                 let Pulled { id, kind, at } = serde_json::from_str(line)?;
-                self.levers.push(OperatorAction { id, kind, at, item: None, total: None, was: None });
+                self.operator_actions.push(OperatorAction {
+                    id,
+                    kind,
+                    at,
+                    item: None,
+                    total: None,
+                    was: None,
+                });
             }
         }
         Ok(head.cursor)

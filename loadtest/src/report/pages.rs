@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::base::failure::Failure;
 use crate::load::output::GOOSE;
-use crate::proof::evidence::Evidence;
+use crate::proof::run_record::RunRecord;
 use crate::report::page::charts::{self, Stock};
 use crate::report::page::{Page, Section, Table, goose, grouped};
 use crate::report::{equation, ms, stores_equation};
@@ -17,11 +17,11 @@ const STORIES_MAX: usize = 20;
 pub(crate) fn write(
     dir: &Path,
     verdict: &Verdict,
-    evidence: &Evidence,
+    run_record: &RunRecord,
     stock: &Stock,
 ) -> Result<(), Failure> {
     goose::dress(dir, &verdict.sentence())?;
-    let page = page(verdict, evidence, stock, dir.join(GOOSE).exists());
+    let page = page(verdict, run_record, stock, dir.join(GOOSE).exists());
     for (name, text) in [("report.html", page.html()), ("report.md", page.markdown())] {
         let path = dir.join(name);
         std::fs::write(&path, text)
@@ -30,8 +30,8 @@ pub(crate) fn write(
     Ok(())
 }
 
-fn page(verdict: &Verdict, evidence: &Evidence, stock: &Stock, has_goose: bool) -> Page {
-    let figures = &evidence.figures;
+fn page(verdict: &Verdict, run_record: &RunRecord, stock: &Stock, has_goose: bool) -> Page {
+    let figures = &run_record.figures;
     let mut links = vec![("verdict.json", "verdict.json")];
     if has_goose {
         links.insert(0, ("goose's own report", GOOSE));
@@ -42,7 +42,7 @@ fn page(verdict: &Verdict, evidence: &Evidence, stock: &Stock, has_goose: bool) 
     sections.extend(Section::picturing(charts::latency(figures)));
     sections.extend(Section::picturing(charts::stock(figures, stock)));
     sections.push(ledger(verdict));
-    sections.extend(stories(verdict));
+    sections.extend(buyer_histories(verdict));
     sections.extend(compared(verdict));
     sections.push(requests(verdict));
     sections.extend(generator(verdict));
@@ -146,13 +146,13 @@ fn ledger(verdict: &Verdict) -> Section {
     Section { text, verbatim, ..Section::titled("The ledger") }
 }
 
-fn stories(verdict: &Verdict) -> Option<Section> {
+fn buyer_histories(verdict: &Verdict) -> Option<Section> {
     if verdict.violations.is_empty() {
         return None;
     }
-    let stories: String =
+    let buyer_histories: String =
         verdict.violations.iter().take(STORIES_MAX).map(super::ViolationReport::text).collect();
-    Some(Section { verbatim: Some(stories), ..Section::titled("Broken rules") })
+    Some(Section { verbatim: Some(buyer_histories), ..Section::titled("Broken rules") })
 }
 
 fn compared(verdict: &Verdict) -> Option<Section> {

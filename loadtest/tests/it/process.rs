@@ -37,7 +37,7 @@ fn a_blocked_stdout_holds_up_no_load_and_what_it_was_answered_is_kept() {
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(&vec![b'\n'; PIPE_BYTES - 600]).unwrap();
     let _running = Running(command.stdout(writer).spawn().unwrap());
-    eventually("the run's record is written", || dir.join("evidence.json").exists().then_some(()));
+    eventually("the run's record is written", || dir.join("run-record.json").exists().then_some(()));
     drop(reader);
 }
 

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::plan::wish::SaleTerms;
+use crate::plan::selection::SaleTerms;
 
 /// Each entry is a second after the one before it.
 pub(crate) fn at(sequence: u64) -> Timestamp {
@@ -157,12 +157,12 @@ fn journal_lines_are_read() {
     let restock = r#"{"cursor":"9-0/1","id":"9-0","change":1,"changes":1,"kind":"restock","at":"2026-11-09T12:00:01.000Z",
         "sale":"s","item":"model:m","total":35,"was":30,"who":"ann"}"#;
     assert_eq!(journal.read_line(restock).unwrap(), "9-0/1");
-    let lever = &journal.levers[0];
-    assert_eq!((lever.sequence(), lever.total, lever.was), (9, Some(35), Some(30)));
+    let action = &journal.operator_actions[0];
+    assert_eq!((action.sequence(), action.total, action.was), (9, Some(35), Some(30)));
     let define =
         r#"{"cursor":"8-0/1","id":"8-0","kind":"define","at":"2026-11-09T12:00:01.000Z","revision":2}"#;
     assert_eq!(journal.read_line(define).unwrap(), "8-0/1");
-    assert!(journal.levers[1].defines() && journal.changes.len() == 1);
+    assert!(journal.operator_actions[1].defines() && journal.changes.len() == 1);
     let adopt = r#"{"cursor":"10-0/1","id":"10-0","change":1,"changes":1,"kind":"adopt","at":"2026-11-09T12:00:02.000Z",
         "epoch":"d3db","was":"e326","who":"gateway"}"#;
     assert_eq!(journal.read_line(adopt).unwrap(), "10-0/1");

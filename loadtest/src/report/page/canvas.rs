@@ -16,7 +16,7 @@ pub(crate) struct Canvas {
     pub(crate) x: Axis,
     pub(crate) y: Axis,
     pub(crate) shapes: Vec<Shape>,
-    pub(crate) legend: Vec<Entry>,
+    pub(crate) legend: Vec<LegendEntry>,
 }
 
 /// Points are values of the two axes.
@@ -45,7 +45,7 @@ pub(crate) enum Shape {
 }
 
 /// A line of the legend.
-pub(crate) struct Entry {
+pub(crate) struct LegendEntry {
     pub(crate) sample: Sample,
     pub(crate) ink: Ink,
     pub(crate) text: String,
@@ -277,7 +277,8 @@ mod tests {
 
     #[test]
     fn a_legend_wraps_and_no_entry_is_longer_than_a_row() {
-        let entry = |text: &str| Entry { sample: Sample::Line(2), ink: Ink::Blue, text: text.to_owned() };
+        let entry =
+            |text: &str| LegendEntry { sample: Sample::Line(2), ink: Ink::Blue, text: text.to_owned() };
         let canvas = Canvas {
             x: Axis::time(0.0, 1.0),
             y: Axis::counts(0.0, 1.0, ""),

@@ -10,7 +10,7 @@ use crate::base::outcome::Outcome;
 use crate::figures::{Figures, Latency, Slot, TimeLine};
 use crate::report::page::Picture;
 use crate::report::page::axis::{Axis, number};
-use crate::report::page::canvas::{Canvas, Entry, Sample, Shape, Size};
+use crate::report::page::canvas::{Canvas, LegendEntry, Sample, Shape, Size};
 use crate::report::page::ink::Ink;
 
 pub(crate) use opening::opening;
@@ -43,7 +43,7 @@ pub(crate) fn arrivals(figures: &Figures) -> Option<Picture> {
                 Sample::Line(2)
             }
         };
-        legend.push(Entry { sample, ink: *ink, text: (*name).to_owned() });
+        legend.push(LegendEntry { sample, ink: *ink, text: (*name).to_owned() });
     }
     let peak = |n: usize| {
         let (_, _, rates) = &all[n];
@@ -92,7 +92,7 @@ pub(crate) fn latency(figures: &Figures) -> Option<Picture> {
     let (from, to) = window(time)?;
     let slots_each = ((to - from) / time.slot_seconds as f64 / POINTS_MAX).ceil().max(1.0) as i64;
     let seconds = time.slot_seconds as f64 * slots_each as f64;
-    let (mut shapes, mut legend, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut shapes, mut legend, mut history) = (Vec::new(), Vec::new(), Vec::new());
     let mut ends: Option<(f64, f64)> = None;
     for group in Group::ALL {
         let slots = group.over(time, slots_each);
@@ -110,13 +110,13 @@ pub(crate) fn latency(figures: &Figures) -> Option<Picture> {
             }
         }
         let text = format!("{} ({})", group.name(), crate::report::page::grouped(count));
-        legend.push(Entry { sample: Sample::Line(THICK), ink: group.ink(), text });
+        legend.push(LegendEntry { sample: Sample::Line(THICK), ink: group.ink(), text });
         let all = slots.values().fold(Latency::default(), |mut all, latency| {
             all.add(latency);
             all
         });
         let words = |quantile| all.at(quantile).map(crate::base::span::words).unwrap_or_default();
-        told.push(format!(
+        history.push(format!(
             "{}: {} taps, half within {}, 99 % within {}, the worst p99 of a moment {}",
             group.name(),
             crate::report::page::grouped(count),
@@ -127,11 +127,11 @@ pub(crate) fn latency(figures: &Figures) -> Option<Picture> {
     }
     let (lowest, highest) = ends?;
     let text = "thick: p99, thin: p50".to_owned();
-    legend.push(Entry { sample: Sample::None, ink: Ink::Text, text });
+    legend.push(LegendEntry { sample: Sample::None, ink: Ink::Text, text });
     let y = Axis::log(lowest, highest, "ms from the intended instant to the outcome, logarithmic");
     let mut canvas = Canvas { x: Axis::time(from, to), y, shapes, legend };
     mark_opening(&mut canvas);
-    let describes = format!("How long taps waited, {}. {}.", span_words(from, to), told.join("; "));
+    let describes = format!("How long taps waited, {}. {}.", span_words(from, to), history.join("; "));
     picture("Latency by outcome", &canvas, describes)
 }
 
@@ -261,7 +261,7 @@ fn mark_opening(canvas: &mut Canvas) {
     if canvas.x.holds(0.0) {
         canvas.shapes.push(Shape::Mark { x: 0.0, ink: Ink::Mark, width: 1 });
         let text = "the opening".to_owned();
-        canvas.legend.push(Entry { sample: Sample::Mark(1), ink: Ink::Mark, text });
+        canvas.legend.push(LegendEntry { sample: Sample::Mark(1), ink: Ink::Mark, text });
     }
 }
 

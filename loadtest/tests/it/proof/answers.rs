@@ -254,9 +254,9 @@ fn another_store_than_was_asked_for_is_caught() {
     let run = through(&stage, "spike", &more, move |request, gateway| {
         let mut request = request.clone();
         if request.is_tap() && taps.next() == 0 {
-            let mut wish = request.json();
-            wish["store"] = json!("sh-0001");
-            request.body = wish.to_string();
+            let mut selection = request.json();
+            selection["store"] = json!("sh-0001");
+            request.body = selection.to_string();
         }
         gateway.answer(&request)
     });

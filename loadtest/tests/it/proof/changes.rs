@@ -59,7 +59,7 @@ fn an_amendment_that_is_told_and_not_made_is_caught() {
     assert_caught(
         &stage,
         &run,
-        &["amend-as-told"],
+        &["amend-as-acknowledged"],
         &["version 2 was shown, the ledger has 1", "PATCH http://"],
     );
 }
@@ -77,7 +77,7 @@ fn an_amendment_that_is_made_and_told_as_refused_is_caught() {
             serde_json::json!({"items": ["package:cover"], "final": false}),
         ))
     });
-    assert_caught(&stage, &run, &["amend-as-told"], &["which no answer showed", "Amend"]);
+    assert_caught(&stage, &run, &["amend-as-acknowledged"], &["which no answer showed", "Amend"]);
 }
 
 fn payments_and_cancellations_that_are_told_and_not_made_are_caught() {
@@ -91,7 +91,7 @@ fn payments_and_cancellations_that_are_told_and_not_made_are_caught() {
         };
         pretended(request, gateway, |hold| hold["state"] = state.into())
     });
-    assert_caught(&stage, &run, &["steps-as-told"], &["was acknowledged, the ledger has none"]);
+    assert_caught(&stage, &run, &["steps-as-acknowledged"], &["was acknowledged, the ledger has none"]);
     let verdict = run.verdict();
     let told: Vec<_> = verdict["violations"].as_array().unwrap().iter().map(|of| &of["what"]).collect();
     for step in ["confirm", "cancel"] {
@@ -115,5 +115,5 @@ fn a_payment_that_is_taken_and_told_as_refused_is_caught() {
         ))
     });
     let words = ["the confirm was refused (reservation-not-held), but the ledger has it"];
-    assert_caught(&stage, &run, &["steps-as-told"], &words);
+    assert_caught(&stage, &run, &["steps-as-acknowledged"], &words);
 }

@@ -72,7 +72,7 @@ fn a_ledger_that_somebody_edited_is_caught() {
         (
             "an entry about a payment",
             delete("confirm", 2),
-            &["steps-as-told", "audit-balanced"],
+            &["steps-as-acknowledged", "audit-balanced"],
             &["the confirm was acknowledged, the ledger has none"],
         ),
     ];
@@ -182,5 +182,5 @@ fn a_support_desk_that_sees_less_is_caught() {
     assert!(lost.notes().contains("of 1 unknown outcomes the ledger shows 1 as won"), "{}", lost.text);
     let judged = stage.merge(&[&lost], &["--ops", &ops.url()]);
     let words = ["in the journal, but the support desk does not see it"];
-    assert_caught(&stage, &judged, &["desk-sees-the-same"], &words);
+    assert_caught(&stage, &judged, &["support-lookup-agrees"], &words);
 }

@@ -2,7 +2,7 @@
 
 use crate::figures::{Figures, OPENING_BIN, OPENING_BINS, OPENING_FROM};
 use crate::report::page::axis::{Axis, number};
-use crate::report::page::canvas::{Canvas, Entry, Sample, Shape};
+use crate::report::page::canvas::{Canvas, LegendEntry, Sample, Shape};
 use crate::report::page::charts::picture;
 use crate::report::page::ink::Ink;
 use crate::report::page::{Picture, grouped};
@@ -34,24 +34,30 @@ pub(crate) fn opening(figures: &Figures) -> Option<Picture> {
             strength: 0.85,
         }));
         let sum: u64 = bins.iter().copied().map(u64::from).sum();
-        legend.push(Entry { sample: Sample::Area(0.85), ink, text: format!("{name} ({})", grouped(sum)) });
+        legend.push(LegendEntry {
+            sample: Sample::Area(0.85),
+            ink,
+            text: format!("{name} ({})", grouped(sum)),
+        });
     }
     shapes.push(Shape::Line { points: vec![(from, 0.0), (to, 0.0)], ink: Ink::Axis, width: 1 });
 
-    let mut told = Vec::new();
+    let mut history = Vec::new();
     for (name, at, ink) in [("first tap", opening.first, Ink::Green), ("last tap", opening.last, Ink::Red)] {
         let Some(at) = at else { continue };
         let text = format!("{name}: {}", instant(at));
-        told.push(format!("The {text}."));
+        history.push(format!("The {text}."));
         let at = at as f64 / 1000.0;
         match x.holds(at) {
             true => {
                 shapes.push(Shape::Mark { x: at, ink, width: 2 });
-                legend.push(Entry { sample: Sample::Mark(2), ink, text });
+                legend.push(LegendEntry { sample: Sample::Mark(2), ink, text });
             }
-            false => {
-                legend.push(Entry { sample: Sample::None, ink, text: format!("{text}, not in the picture") })
-            }
+            false => legend.push(LegendEntry {
+                sample: Sample::None,
+                ink,
+                text: format!("{text}, not in the picture"),
+            }),
         }
     }
 
@@ -60,7 +66,7 @@ pub(crate) fn opening(figures: &Figures) -> Option<Picture> {
          answered. {}",
         grouped(sent_most.into()),
         grouped(answered_most.into()),
-        told.join(" ")
+        history.join(" ")
     );
     picture("The opening second", &Canvas { x, y, shapes, legend }, describes.trim_end().to_owned())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::figures::Figures;
 use crate::report::page::Picture;
 use crate::report::page::axis::{Axis, number};
-use crate::report::page::canvas::{Canvas, Entry, Sample, Shape};
+use crate::report::page::canvas::{Canvas, LegendEntry, Sample, Shape};
 use crate::report::page::charts::{mark_opening, picture, span_words, window};
 use crate::report::page::ink::Ink;
 
@@ -37,7 +37,7 @@ pub(crate) fn stock(figures: &Figures, stock: &Stock) -> Option<Picture> {
     let emptiest = lines.iter().map(most).filter(|most| *most > 0).min().unwrap_or(0);
     let shares = fullest >= emptiest.saturating_mul(UNLIKE) && emptiest > 0;
 
-    let (mut shapes, mut legend, mut told) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut shapes, mut legend, mut history) = (Vec::new(), Vec::new(), Vec::new());
     let (mut lowest, mut highest) = (0.0_f64, 0.0_f64);
     for line in &lines {
         let whole = most(line).max(1) as f64;
@@ -55,8 +55,8 @@ pub(crate) fn stock(figures: &Figures, stock: &Stock) -> Option<Picture> {
         points.extend(points.last().map(|(_, y)| (to as f64 / 1000.0, *y)));
         shapes.push(Shape::Line { points, ink: line.ink, width: 2 });
         let text = format!("{}: {} → {}", line.name, number(*first as f64), number(*last as f64));
-        told.push(text.clone());
-        legend.push(Entry { sample: Sample::Line(2), ink: line.ink, text });
+        history.push(text.clone());
+        legend.push(LegendEntry { sample: Sample::Line(2), ink: line.ink, text });
     }
 
     let (from, to) = (from as f64 / 1000.0, to as f64 / 1000.0);
@@ -67,7 +67,7 @@ pub(crate) fn stock(figures: &Figures, stock: &Stock) -> Option<Picture> {
     };
     let mut canvas = Canvas { x: Axis::time(from, to), y, shapes, legend };
     mark_opening(&mut canvas);
-    let describes = format!("Free stock, {}. {}.", span_words(from, to), told.join("; "));
+    let describes = format!("Free stock, {}. {}.", span_words(from, to), history.join("; "));
     picture("Stock running down", &canvas, describes)
 }
 

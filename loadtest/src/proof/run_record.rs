@@ -1,5 +1,5 @@
 //! What a process leaves behind for the proof and the verdict: who was told what, what was measured, and what the ledger
-//! was before. Written as evidence.json; several of them are judged as one.
+//! was before. Written as run-record.json; several of them are judged as one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::failure::Failure;
 use crate::figures::Figures;
-use crate::load::output::EVIDENCE;
-use crate::load::told::Told;
-use crate::watch::Health;
+use crate::load::history::TapHistory;
+use crate::load::output::RUN_RECORD;
+use crate::self_monitoring::Health;
 
 /// One process's part of a run, or all parts together.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Evidence {
+pub(crate) struct RunRecord {
     /// Of this format; another one is refused.
     version: u32,
     pub(crate) run: Run,
     pub(crate) health: Health,
     pub(crate) figures: Figures,
-    pub(crate) told: Vec<Told>,
+    pub(crate) history: Vec<TapHistory>,
 }
 
 /// What the run was, apart from how it went.
@@ -55,13 +55,13 @@ pub(crate) struct Run {
 }
 
 const VERSION: u32 = 1;
-impl Evidence {
-    pub(crate) fn new(run: Run, health: Health, figures: Figures, told: Vec<Told>) -> Evidence {
-        Evidence { version: VERSION, run, health, figures, told }
+impl RunRecord {
+    pub(crate) fn new(run: Run, health: Health, figures: Figures, history: Vec<TapHistory>) -> RunRecord {
+        RunRecord { version: VERSION, run, health, figures, history }
     }
 
     pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
-        let path = dir.join(EVIDENCE);
+        let path = dir.join(RUN_RECORD);
         let outside = |error: String| Failure::Outside(format!("{}: {error}", path.display()));
         let file = std::fs::File::create(&path).map_err(|error| outside(error.to_string()))?;
         let mut file = std::io::BufWriter::new(file);
@@ -70,19 +70,20 @@ impl Evidence {
     }
 
     /// Reads what a run left in its report's folder.
-    pub(crate) fn read(dir: &Path) -> Result<Evidence, Failure> {
-        let path = dir.join(EVIDENCE);
+    pub(crate) fn read(dir: &Path) -> Result<RunRecord, Failure> {
+        let path = dir.join(RUN_RECORD);
         let wrong = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
         let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
-        let evidence: Evidence = serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
-        if evidence.version != VERSION {
-            return Err(wrong(format!("is of version {}, this program reads {VERSION}", evidence.version)));
+        let run_record: RunRecord =
+            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        if run_record.version != VERSION {
+            return Err(wrong(format!("is of version {}, this program reads {VERSION}", run_record.version)));
         }
-        Ok(evidence)
+        Ok(run_record)
     }
 
     /// Joins the parts of one run. The proof then starts where the earliest of them started.
-    pub(crate) fn merge(parts: Vec<Evidence>) -> Result<Evidence, Failure> {
+    pub(crate) fn merge(parts: Vec<RunRecord>) -> Result<RunRecord, Failure> {
         let mut parts = parts.into_iter();
         let mut whole = parts
             .next()
@@ -115,7 +116,7 @@ impl Evidence {
             }
             run.notes.extend(part.run.notes);
             whole.figures.add(&part.figures);
-            whole.told.extend(part.told);
+            whole.history.extend(part.history);
             health.push(part.health);
         }
         whole.run.note_missing_shards();

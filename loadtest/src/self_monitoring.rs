@@ -2,9 +2,9 @@
 
 mod health;
 mod machine;
-mod tally;
 #[cfg(test)]
 mod tests;
+mod totals;
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,8 +12,8 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tally::{Sample, Tally};
 use tokio::time::MissedTickBehavior;
+use totals::{CpuSample, UsageTotals};
 
 use crate::base::failure::Failure;
 
@@ -28,7 +28,7 @@ const TIMER_EVERY: Duration = Duration::from_millis(10);
 const REST_MIN: Duration = Duration::from_millis(100);
 
 /// Watches this process until it is finished, or dropped.
-pub(crate) struct Watch {
+pub(crate) struct SelfMonitor {
     gauges: Gauges,
     timers: tokio::task::JoinHandle<()>,
     /// Dropping it ends the sampler.
@@ -38,11 +38,11 @@ pub(crate) struct Watch {
 
 /// What the watch sees at present. It is cheap to clone, for those who report to it and those who show it.
 #[derive(Clone, Debug)]
-pub(crate) struct Gauges(Arc<Shared>);
+pub(crate) struct Gauges(Arc<MonitorState>);
 
 #[derive(Debug)]
-struct Shared {
-    tally: Mutex<Tally>,
+struct MonitorState {
+    totals: Mutex<UsageTotals>,
     ports_exhausted: AtomicU64,
 }
 
@@ -56,13 +56,13 @@ pub(crate) struct Reading {
     pub(crate) open_fds: u64,
 }
 
-impl Watch {
+impl SelfMonitor {
     /// Starts to watch, from within the runtime that carries the load: its timers are tried.
     /// The rest has a thread of its own, so that a busy runtime delays no sample and no sample the load.
-    pub(crate) fn start(limits: Limits) -> Result<Watch, Failure> {
-        let tally = Tally::new(machine::cores(), limits, machine::descriptors_limit());
+    pub(crate) fn start(limits: Limits) -> Result<SelfMonitor, Failure> {
+        let totals = UsageTotals::new(machine::cores(), limits, machine::descriptors_limit());
         let gauges =
-            Gauges(Arc::new(Shared { tally: Mutex::new(tally), ports_exhausted: AtomicU64::new(0) }));
+            Gauges(Arc::new(MonitorState { totals: Mutex::new(totals), ports_exhausted: AtomicU64::new(0) }));
         let (stop, stopped) = channel();
         let sampled = gauges.clone();
         let sampler = std::thread::Builder::new()
@@ -75,7 +75,7 @@ impl Watch {
                 ))
             })?;
         let timers = tokio::spawn(try_timers(gauges.clone()));
-        Ok(Watch { gauges, timers, stop: Some(stop), sampler: Some(sampler) })
+        Ok(SelfMonitor { gauges, timers, stop: Some(stop), sampler: Some(sampler) })
     }
 
     /// For those who report to the watch, or show what it sees.
@@ -91,11 +91,11 @@ impl Watch {
             let _ = sampler.join();
         }
         let shared = &self.gauges.0;
-        shared.tally().health(shared.ports_exhausted.load(Relaxed))
+        shared.totals().health(shared.ports_exhausted.load(Relaxed))
     }
 }
 
-impl Drop for Watch {
+impl Drop for SelfMonitor {
     fn drop(&mut self) {
         self.timers.abort();
     }
@@ -109,29 +109,29 @@ impl Gauges {
 
     /// The latest second; all zero before the first is over.
     pub(crate) fn now(&self) -> Reading {
-        self.0.tally().reading()
+        self.0.totals().reading()
     }
 }
 
-impl Shared {
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+impl MonitorState {
+    fn totals(&self) -> MutexGuard<'_, UsageTotals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Samples once a second, and once more at the end.
 fn sample(gauges: &Gauges, stopped: &Receiver<()>) {
     let (mut since, mut used) = (Instant::now(), machine::cpu());
-    gauges.0.tally().looked(machine::descriptors(), machine::memory());
+    gauges.0.totals().looked(machine::descriptors(), machine::memory());
     loop {
         let over = stopped.recv_timeout(SAMPLE_EVERY) != Err(RecvTimeoutError::Timeout);
         let (now, cpu) = (Instant::now(), machine::cpu());
         let took = now.duration_since(since);
         let (descriptors, memory) = (machine::descriptors(), machine::memory());
-        let mut tally = gauges.0.tally();
-        tally.looked(descriptors, memory);
+        let mut totals = gauges.0.totals();
+        totals.looked(descriptors, memory);
         if !over || took >= REST_MIN {
-            tally.sampled(Sample { took, cpu: cpu.saturating_sub(used) });
+            totals.sampled(CpuSample { took, cpu: cpu.saturating_sub(used) });
         }
         if over {
             return;
@@ -147,6 +147,6 @@ async fn try_timers(gauges: Gauges) {
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         let instant = due.tick().await;
-        gauges.0.tally().timer_fired(instant.elapsed());
+        gauges.0.totals().timer_fired(instant.elapsed());
     }
 }

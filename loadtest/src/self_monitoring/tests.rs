@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::figures::Figures;
-use crate::watch::machine::Memory;
+use crate::self_monitoring::machine::Memory;
 
 const LIMITS: Limits = Limits { cpu: 90.0, late: Duration::from_millis(250), late_share: 1.0 };
 
@@ -154,12 +154,12 @@ fn health_is_read_as_it_was_written() {
 }
 
 /// Seconds of two cores with this much CPU each, in percent.
-fn tally_of(percents: &[u64]) -> Tally {
-    let mut tally = Tally::new(2, LIMITS, Some(1000));
+fn tally_of(percents: &[u64]) -> UsageTotals {
+    let mut totals = UsageTotals::new(2, LIMITS, Some(1000));
     for percent in percents {
-        tally.sampled(Sample { took: Duration::from_secs(1), cpu: Duration::from_millis(percent * 20) });
+        totals.sampled(CpuSample { took: Duration::from_secs(1), cpu: Duration::from_millis(percent * 20) });
     }
-    tally
+    totals
 }
 
 fn close(left: f64, right: f64) -> bool {
@@ -182,49 +182,49 @@ fn a_run_shorter_than_five_seconds_is_judged_as_a_whole() {
 
 #[test]
 fn peaks_stay_and_what_is_unknown_changes_nothing() {
-    let mut tally = tally_of(&[50]);
-    tally.looked(Some(700), Some(Memory { rss_kib: 1024, peak_kib: 2048 }));
-    tally.looked(Some(20), None);
-    tally.looked(None, Some(Memory { rss_kib: 512, peak_kib: 2048 }));
-    let health = tally.health(4);
+    let mut totals = tally_of(&[50]);
+    totals.looked(Some(700), Some(Memory { rss_kib: 1024, peak_kib: 2048 }));
+    totals.looked(Some(20), None);
+    totals.looked(None, Some(Memory { rss_kib: 512, peak_kib: 2048 }));
+    let health = totals.health(4);
     assert_eq!(
         (health.descriptors_peak, health.descriptors_limit, health.ports_exhausted),
         (700, Some(1000), 4)
     );
     assert!(close(health.rss_peak_mib, 2.0));
-    assert_eq!(tally.reading().open_fds, 20);
+    assert_eq!(totals.reading().open_fds, 20);
 }
 
 #[test]
 fn the_timers_of_this_second_and_the_last_are_shown() {
-    let second = Sample { took: Duration::from_secs(1), cpu: Duration::from_millis(500) };
-    let mut tally = tally_of(&[]);
-    tally.timer_fired(Duration::from_millis(30));
-    tally.sampled(second);
-    tally.timer_fired(Duration::from_millis(1));
+    let second = CpuSample { took: Duration::from_secs(1), cpu: Duration::from_millis(500) };
+    let mut totals = tally_of(&[]);
+    totals.timer_fired(Duration::from_millis(30));
+    totals.sampled(second);
+    totals.timer_fired(Duration::from_millis(1));
     assert_eq!(
-        tally.reading(),
+        totals.reading(),
         Reading { cpu_ratio: 0.25, timer_lag: Duration::from_millis(30), open_fds: 0 }
     );
-    tally.sampled(second);
-    tally.sampled(second);
-    assert_eq!(tally.reading().timer_lag, Duration::ZERO);
-    assert!(close(tally.health(0).timer_lag_max_ms, 30.0));
+    totals.sampled(second);
+    totals.sampled(second);
+    assert_eq!(totals.reading().timer_lag, Duration::ZERO);
+    assert!(close(totals.health(0).timer_lag_max_ms, 30.0));
 }
 
 #[tokio::test]
 async fn this_process_is_watched_until_it_is_finished() {
-    let watch = Watch::start(LIMITS).unwrap();
-    let gauges = watch.gauges();
+    let monitor = SelfMonitor::start(LIMITS).unwrap();
+    let gauges = monitor.gauges();
     gauges.port_exhausted();
     gauges.port_exhausted();
     let seen = async {
-        while gauges.now().open_fds == 0 || gauges.0.tally().timers() == 0 {
+        while gauges.now().open_fds == 0 || gauges.0.totals().timers() == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(60), seen).await.unwrap();
-    let health = watch.finish();
+    let health = monitor.finish();
     assert!(health.cores >= 1 && health.descriptors_peak >= 3 && health.rss_peak_mib > 0.0, "{health:?}");
     assert_eq!((health.processes, health.ports_exhausted), (1, 2));
 }

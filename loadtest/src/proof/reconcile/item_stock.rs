@@ -13,12 +13,12 @@ pub(crate) enum Total {
 
 /// An item's stock: its total, where it is known, and how much of it is taken.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Shelf {
+pub(crate) struct ItemStock {
     total: Option<Total>,
     taken: i64,
 }
 
-impl Shelf {
+impl ItemStock {
     /// What is left of it; `None`: no limit, or not known.
     pub(crate) fn free(&self) -> Option<i64> {
         match self.total {
@@ -38,9 +38,9 @@ impl Shelf {
 }
 
 /// The stock of all items while the run goes on; before it the totals are not known.
-pub(crate) struct Shelves<'a, F> {
-    shelves: HashMap<Item<'a>, Shelf>,
-    levers: std::iter::Peekable<std::slice::Iter<'a, OperatorAction>>,
+pub(crate) struct StockByItem<'a, F> {
+    stock_by_item: HashMap<Item<'a>, ItemStock>,
+    operator_actions: std::iter::Peekable<std::slice::Iter<'a, OperatorAction>>,
     totals_before: &'a BTreeMap<String, Option<u64>>,
     started_after: u64,
     begun: bool,
@@ -50,16 +50,16 @@ pub(crate) struct Shelves<'a, F> {
     seen: F,
 }
 
-impl<'a, F: FnMut(Item<'a>, i64, Shelf)> Shelves<'a, F> {
+impl<'a, F: FnMut(Item<'a>, i64, ItemStock)> StockByItem<'a, F> {
     pub(crate) fn new(
-        levers: &'a [OperatorAction],
+        operator_actions: &'a [OperatorAction],
         totals_before: &'a BTreeMap<String, Option<u64>>,
         started_after: u64,
         seen: F,
     ) -> Self {
-        Shelves {
-            shelves: HashMap::new(),
-            levers: levers.iter().peekable(),
+        StockByItem {
+            stock_by_item: HashMap::new(),
+            operator_actions: operator_actions.iter().peekable(),
             totals_before,
             started_after,
             begun: false,
@@ -70,36 +70,36 @@ impl<'a, F: FnMut(Item<'a>, i64, Shelf)> Shelves<'a, F> {
 
     /// After a journal entry about reservations, with what the book then has of the items that it touched.
     pub(crate) fn entry(&mut self, book: &Book<'a>, sequence: u64, at_ms: i64, touched: &[Item<'a>]) {
-        self.pull_levers_before(sequence);
+        self.apply_actions_before(sequence);
         self.begin_if_after(sequence);
         self.at_ms = at_ms;
         for item in touched {
             let taken = book.taken.get(item).copied().unwrap_or_default().all();
-            let shelf = self.shelves.entry(*item).or_default();
-            shelf.taken = i64::try_from(taken).unwrap_or(i64::MAX);
-            let shelf = *shelf;
+            let stock = self.stock_by_item.entry(*item).or_default();
+            stock.taken = i64::try_from(taken).unwrap_or(i64::MAX);
+            let stock = *stock;
             if self.begun {
-                (self.seen)(*item, at_ms, shelf);
+                (self.seen)(*item, at_ms, stock);
             }
         }
     }
 
     /// After the last entry.
     pub(crate) fn end(mut self) {
-        self.pull_levers_before(u64::MAX);
+        self.apply_actions_before(u64::MAX);
         self.begin_if_after(u64::MAX);
     }
 
-    fn pull_levers_before(&mut self, sequence: u64) {
-        while let Some(lever) = self.levers.next_if(|lever| lever.sequence() < sequence) {
-            self.begin_if_after(lever.sequence());
-            self.at_ms = lever.at.as_millisecond();
-            if let (true, Some(item), Some(total)) = (self.begun, &lever.item, lever.total) {
+    fn apply_actions_before(&mut self, sequence: u64) {
+        while let Some(action) = self.operator_actions.next_if(|action| action.sequence() < sequence) {
+            self.begin_if_after(action.sequence());
+            self.at_ms = action.at.as_millisecond();
+            if let (true, Some(item), Some(total)) = (self.begun, &action.item, action.total) {
                 let item = Item::named(item);
-                let shelf = self.shelves.entry(item).or_default();
-                shelf.total = Some(Total::Of(i64::try_from(total).unwrap_or(i64::MAX)));
-                let shelf = *shelf;
-                (self.seen)(item, self.at_ms, shelf);
+                let stock = self.stock_by_item.entry(item).or_default();
+                stock.total = Some(Total::Of(i64::try_from(total).unwrap_or(i64::MAX)));
+                let stock = *stock;
+                (self.seen)(item, self.at_ms, stock);
             }
         }
     }
@@ -114,22 +114,22 @@ impl<'a, F: FnMut(Item<'a>, i64, Shelf)> Shelves<'a, F> {
             let item = Item::named(item);
             let total =
                 total.map_or(Total::Unlimited, |total| Total::Of(i64::try_from(total).unwrap_or(i64::MAX)));
-            let shelf = self.shelves.entry(item).or_default();
-            shelf.total = Some(total);
-            let shelf = *shelf;
-            (self.seen)(item, self.at_ms, shelf);
+            let stock = self.stock_by_item.entry(item).or_default();
+            stock.total = Some(total);
+            let stock = *stock;
+            (self.seen)(item, self.at_ms, stock);
         }
     }
 }
 
 /// The times, in ms, during which something went on without interruption.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Spells {
+pub(crate) struct Intervals {
     over: Vec<(i64, i64)>,
     since: Option<i64>,
 }
 
-impl Spells {
+impl Intervals {
     /// It goes on, or it does not, from this time on. Times never run backwards.
     pub(crate) fn note(&mut self, at_ms: i64, goes_on: bool) {
         match (self.since, goes_on) {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn spells_are_found() {
-        let mut spells = Spells::default();
+        let mut spells = Intervals::default();
         for (at, goes_on) in [(10, true), (20, true), (30, false), (30, true), (50, false), (90, true)] {
             spells.note(at, goes_on);
         }

@@ -10,10 +10,10 @@ use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::client::{Request, Turn};
 use crate::load::Load;
-use crate::load::answer::{Decision, Reading, to_tap};
+use crate::load::answer::{AnswerReading, Decision, to_tap};
 use crate::load::attack::Note;
-use crate::load::told::{History, Hold, SoldOut, Told};
-use crate::load::walk::{UNKNOWN_PAUSE, Walk, exchange, may_wait, note, pause_before};
+use crate::load::history::{ExchangeLog, Hold, SoldOut, TapHistory};
+use crate::load::session::{Session, UNKNOWN_PAUSE, exchange, may_wait, note, pause_before};
 
 /// How somebody taps.
 #[derive(Clone, Copy, Debug)]
@@ -22,12 +22,12 @@ pub(crate) struct Tap {
     pub(crate) intended: Instant,
     /// He meant the opening itself: when the tap leaves is part of the skew.
     pub(crate) at_opening: bool,
-    pub(crate) fingers: Fingers,
+    pub(crate) policy: TapPolicy,
 }
 
 /// How patient the tapping finger is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Fingers {
+pub(crate) enum TapPolicy {
     /// As the contract asks: waits for answers, comes back when it was told to, with the same key.
     Polite,
     /// The same with two fingers at once.
@@ -38,14 +38,14 @@ pub(crate) enum Fingers {
     Once,
 }
 
-impl Walk<'_> {
+impl Session<'_> {
     /// Taps with a new key. Returns how that ended, and what he was told is kept.
     pub(crate) async fn tap(&mut self, tap: Tap) -> Outcome {
         let key = self.buyer.new_key();
-        let body = serde_json::to_string(&self.buyer.wish).ok();
+        let body = serde_json::to_string(&self.buyer.selection).ok();
         let path = format!("/v1/sales/{}/reservations", self.load.sale);
         let request = Request::post(path, &self.buyer.bearer, body).with_key(&key);
-        let finger = |number, rng, turn| Finger {
+        let tapper = |number, rng, turn| Tapper {
             load: self.load,
             notes: self.notes.clone(),
             scenario: self.buyer.scenario,
@@ -55,18 +55,19 @@ impl Walk<'_> {
             rng,
             turn,
         };
-        let first = finger(self.buyer.number, self.buyer.rng.fork(), self.turn.take()).tap();
-        let felt = if matches!(tap.fingers, Fingers::Two) {
+        let first = tapper(self.buyer.number, self.buyer.rng.fork(), self.turn.take()).tap();
+        let result = if matches!(tap.policy, TapPolicy::Two) {
             // The second finger's request may go to another gateway: the key alone must make them one.
-            let second = finger(self.buyer.number + 1, self.buyer.rng.fork(), None).tap();
+            let second = tapper(self.buyer.number + 1, self.buyer.rng.fork(), None).tap();
             let (first, second) = tokio::join!(first, second);
             vec![first, second]
         } else {
             vec![first.await]
         };
-        let mut told = Told::new(self.buyer.sub.clone(), key, self.buyer.scenario, self.buyer.wish.clone());
-        let outcome = put_together(&mut told, felt);
-        self.buyer.told.push(told);
+        let mut history =
+            TapHistory::new(self.buyer.sub.clone(), key, self.buyer.scenario, self.buyer.selection.clone());
+        let outcome = merge_results(&mut history, result);
+        self.buyer.history.push(history);
         let now = Instant::now();
         let waited = now.saturating_duration_since(tap.intended);
         self.load.figures().ended(self.buyer.scenario, outcome, self.load.us(now), waited);
@@ -75,18 +76,18 @@ impl Walk<'_> {
 }
 
 /// What all fingers felt, as one story.
-fn put_together(told: &mut Told, felt: Vec<Felt>) -> Outcome {
-    for felt in felt {
-        told.outcome = Some(told.outcome.map_or(felt.outcome, |outcome| outcome.min(felt.outcome)));
-        told.holds.extend(felt.holds);
-        told.sold_out.extend(felt.sold_out);
-        told.complaints.extend(felt.complaints);
-        told.history.join(felt.history);
+fn merge_results(history: &mut TapHistory, result: Vec<TapResult>) -> Outcome {
+    for result in result {
+        history.outcome = Some(history.outcome.map_or(result.outcome, |outcome| outcome.min(result.outcome)));
+        history.holds.extend(result.holds);
+        history.sold_out.extend(result.sold_out);
+        history.complaints.extend(result.complaints);
+        history.log.join(result.log);
     }
-    told.outcome.unwrap_or(Outcome::Unknown)
+    history.outcome.unwrap_or(Outcome::Unknown)
 }
 
-struct Finger<'a> {
+struct Tapper<'a> {
     load: &'a Load,
     notes: UnboundedSender<Note>,
     scenario: Scenario,
@@ -99,30 +100,30 @@ struct Finger<'a> {
 }
 
 /// What one finger's tap, with its retries, came to.
-struct Felt {
+struct TapResult {
     outcome: Outcome,
     holds: Vec<Hold>,
     sold_out: Vec<SoldOut>,
     complaints: Vec<String>,
-    history: History,
+    log: ExchangeLog,
 }
 
-impl Finger<'_> {
-    async fn tap(mut self) -> Felt {
+impl Tapper<'_> {
+    async fn tap(mut self) -> TapResult {
         let load = self.load;
-        let mut felt = Felt {
+        let mut result = TapResult {
             outcome: Outcome::Unknown,
             holds: Vec::new(),
             sold_out: Vec::new(),
             complaints: Vec::new(),
-            history: History::default(),
+            log: ExchangeLog::default(),
         };
         // When a try was sent last whose answer was lost.
         let mut unknown: Option<Instant> = None;
-        let (timeout, tries) = match self.tap.fingers {
-            Fingers::Impatient { patience, .. } => (patience.min(load.timeout), load.tries),
-            Fingers::Once => (load.timeout, 1),
-            Fingers::Polite | Fingers::Two => (load.timeout, load.tries),
+        let (timeout, tries) = match self.tap.policy {
+            TapPolicy::Impatient { patience, .. } => (patience.min(load.timeout), load.tries),
+            TapPolicy::Once => (load.timeout, 1),
+            TapPolicy::Polite | TapPolicy::Two => (load.timeout, load.tries),
         };
         for attempt in 0..tries {
             let gateway = self.gateway + attempt as usize;
@@ -135,12 +136,12 @@ impl Finger<'_> {
             if attempt == 0 {
                 self.left(answer.sent);
             }
-            let Reading { decision, word, retry_after, complaints } = to_tap(&answer.reply);
+            let AnswerReading { decision, word, retry_after, complaints } = to_tap(&answer.reply);
             let good = complaints.is_empty() && answer.reply.is_ok();
             note(load, &self.notes, self.scenario, "reserve", &format!(" ({word})"), &answer, good, true);
-            felt.history.push(exchange(load, gateway, self.request, &answer));
-            felt.complaints.extend(complaints);
-            felt.outcome = decision.gives_up_as(unknown.is_some());
+            result.log.push(exchange(load, gateway, self.request, &answer));
+            result.complaints.extend(complaints);
+            result.outcome = decision.gives_up_as(unknown.is_some());
             let answered = answer.sent + answer.took;
             let mut pause = pause_before(retry_after, attempt, &mut self.rng);
             if let Some(outcome) = decision.ends() {
@@ -150,17 +151,17 @@ impl Finger<'_> {
                     && outcome != Outcome::Wrong
                     && unknown.is_some_and(|sent| answered < sent + UNKNOWN_PAUSE);
                 if !doubtful {
-                    felt.outcome =
+                    result.outcome =
                         if outcome.holds() && unknown.is_some() { Outcome::Resolved } else { outcome };
-                    felt.keep(decision, load, answer.sent, answered);
+                    result.keep(decision, load, answer.sent, answered);
                     break;
                 }
                 pause = pause.max(UNKNOWN_PAUSE);
             } else if matches!(decision, Decision::Unknown) {
                 unknown = Some(answer.sent);
-                match self.tap.fingers {
-                    Fingers::Impatient { new_key, .. } if self.rng.u32(0..100) < new_key => break,
-                    Fingers::Impatient { .. } => pause = Duration::ZERO,
+                match self.tap.policy {
+                    TapPolicy::Impatient { new_key, .. } if self.rng.u32(0..100) < new_key => break,
+                    TapPolicy::Impatient { .. } => pause = Duration::ZERO,
                     _ => pause = pause.max(UNKNOWN_PAUSE),
                 }
             }
@@ -169,7 +170,7 @@ impl Finger<'_> {
             }
             load.figures().retries += 1;
         }
-        felt
+        result
     }
 
     /// The first request has left.
@@ -180,13 +181,13 @@ impl Finger<'_> {
     }
 }
 
-impl Felt {
-    fn keep(&mut self, decision: Decision, load: &Load, asked: Instant, told: Instant) {
+impl TapResult {
+    fn keep(&mut self, decision: Decision, load: &Load, asked: Instant, answered: Instant) {
         match decision {
             Decision::Won(hold) | Decision::Replayed(hold) => self.holds.push(hold),
             Decision::SoldOut { items, last } => {
-                let [asked, told] = [asked, told].map(|instant| to_the_ms(load.clock.at(instant)));
-                self.sold_out.push(SoldOut { items, last, asked, told });
+                let [asked, answered] = [asked, answered].map(|instant| to_the_ms(load.clock.at(instant)));
+                self.sold_out.push(SoldOut { items, last, asked, answered });
             }
             _ => {}
         }

@@ -78,7 +78,7 @@ impl Definition {
 
 /// The body of a reservation request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Wish {
+pub(crate) struct Selection {
     pub(crate) model: String,
     pub(crate) packages: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,7 +88,7 @@ pub(crate) struct Wish {
 
 /// What there is to choose from.
 #[derive(Clone, Debug)]
-pub(crate) struct Menu {
+pub(crate) struct Catalogue {
     /// Model and weight; never empty, the weights add up to more than nothing.
     models: Vec<(String, u64)>,
     /// With the percent of buyers who want it.
@@ -110,14 +110,14 @@ const PACKAGES_MAX: usize = 16;
 /// Of a package that the profile does not name.
 const WANTED_DEFAULT: u32 = 30;
 
-impl Menu {
+impl Catalogue {
     /// A model is wanted as often as the profile says or in proportion to its stock, so that all run out at about
     /// the same time.
     pub(crate) fn new(
         definition: &Definition,
         behaviour: &Behaviour,
         stores: Vec<Store>,
-    ) -> Result<Menu, String> {
+    ) -> Result<Catalogue, String> {
         let weights = &behaviour.models;
         if let Some(id) = weights.keys().find(|id| !definition.model.iter().any(|model| model.id == **id)) {
             return Err(format!("the profile's buyers.models names {id:?}, which the sale does not have"));
@@ -153,18 +153,18 @@ impl Menu {
             .collect();
         // A hash map's order is another one each time; the seed decides.
         cities.sort();
-        Ok(Menu { models, packages, cities, stores: by_city })
+        Ok(Catalogue { models, packages, cities, stores: by_city })
     }
 
     /// One buyer's wish.
-    pub(crate) fn choose(&self, rng: &mut Rng, accept_partial: u32) -> Wish {
+    pub(crate) fn choose(&self, rng: &mut Rng, accept_partial: u32) -> Selection {
         let model = pick(&self.models, rng).cloned().unwrap_or_default();
         let packages = self.choose_packages(&model, rng);
         let store = self
             .choose_city(rng)
             .and_then(|city| self.stores.get(city))
             .and_then(|stores| rng.choice(stores));
-        Wish { model, packages, store: store.cloned(), accept_partial: rng.u32(0..100) < accept_partial }
+        Selection { model, packages, store: store.cloned(), accept_partial: rng.u32(0..100) < accept_partial }
     }
 
     /// A sale without a store can't sell anything.
@@ -178,8 +178,8 @@ impl Menu {
     }
 
     /// Packages that somebody might want instead of those that he wished for.
-    pub(crate) fn other_packages(&self, wish: &Wish, rng: &mut Rng) -> Vec<String> {
-        self.choose_packages(&wish.model, rng)
+    pub(crate) fn other_packages(&self, selection: &Selection, rng: &mut Rng) -> Vec<String> {
+        self.choose_packages(&selection.model, rng)
     }
 
     fn choose_packages(&self, model: &String, rng: &mut Rng) -> Vec<String> {
@@ -225,70 +225,72 @@ mod tests {
         .unwrap()
     }
 
-    fn menu(changes: &[&str], stores: &[(&str, &str)]) -> Result<Menu, String> {
+    fn catalogue(changes: &[&str], stores: &[(&str, &str)]) -> Result<Catalogue, String> {
         let changes: Vec<String> = changes.iter().map(|change| (*change).to_owned()).collect();
         let stores = stores.iter().map(|(id, city)| Store { id: (*id).to_owned(), city: (*city).to_owned() });
-        Menu::new(&definition(), &Profile::load(None, &changes).unwrap().buyers, stores.collect())
+        Catalogue::new(&definition(), &Profile::load(None, &changes).unwrap().buyers, stores.collect())
     }
 
     #[test]
     fn packages_fit_the_model_and_are_wanted_as_often_as_the_profile_says() {
-        let menu = menu(&["buyers.packages={for-all = 80, two = 0}"], &[("s1", "X")]).unwrap();
+        let catalogue = catalogue(&["buyers.packages={for-all = 80, two = 0}"], &[("s1", "X")]).unwrap();
         let mut rng = Rng::with_seed(1);
-        let wishes: Vec<_> = (0..1000).map(|_| menu.choose(&mut rng, 30)).collect();
-        for wish in &wishes {
-            let other = if wish.model == "a" { "for-b" } else { "for-a" };
-            assert!(!wish.packages.iter().any(|package| package == other || package == "two"));
-            assert_eq!(wish.store.as_deref(), Some("s1"));
+        let wishes: Vec<_> = (0..1000).map(|_| catalogue.choose(&mut rng, 30)).collect();
+        for selection in &wishes {
+            let other = if selection.model == "a" { "for-b" } else { "for-a" };
+            assert!(!selection.packages.iter().any(|package| package == other || package == "two"));
+            assert_eq!(selection.store.as_deref(), Some("s1"));
         }
-        let count = |wanted: fn(&Wish) -> bool| wishes.iter().filter(|wish| wanted(wish)).count();
-        assert!((850..950).contains(&count(|wish| wish.model == "a")), "90 % of the stock");
-        assert!((750..850).contains(&count(|wish| wish.packages.contains(&"for-all".to_owned()))));
+        let count =
+            |wanted: fn(&Selection) -> bool| wishes.iter().filter(|selection| wanted(selection)).count();
+        assert!((850..950).contains(&count(|selection| selection.model == "a")), "90 % of the stock");
+        assert!((750..850).contains(&count(|selection| selection.packages.contains(&"for-all".to_owned()))));
         assert!(
-            (250..350).contains(&count(|wish| wish.packages.contains(&"three".to_owned()))),
+            (250..350).contains(&count(|selection| selection.packages.contains(&"three".to_owned()))),
             "not named: 30 %"
         );
-        assert!((250..350).contains(&count(|wish| wish.accept_partial)));
+        assert!((250..350).contains(&count(|selection| selection.accept_partial)));
     }
 
     #[test]
     fn stores_are_looked_for_in_the_cities_of_the_profile() {
         let stores = [("g1", "Guangzhou"), ("g2", "Guangzhou"), ("l1", "Lhasa")];
         let mut rng = Rng::with_seed(3);
-        let lhasa = |menu: &Menu, rng: &mut Rng| {
-            (0..300).filter(|_| menu.choose(rng, 0).store.as_deref() == Some("l1")).count()
+        let lhasa = |catalogue: &Catalogue, rng: &mut Rng| {
+            (0..300).filter(|_| catalogue.choose(rng, 0).store.as_deref() == Some("l1")).count()
         };
-        let known = menu(&["buyers.cities={Guangzhou = 1, Lhasa = 1}"], &stores).unwrap();
+        let known = catalogue(&["buyers.cities={Guangzhou = 1, Lhasa = 1}"], &stores).unwrap();
         assert!((120..180).contains(&lhasa(&known, &mut rng)), "one city in two");
-        let unknown = menu(&["buyers.cities={Paris = 1}"], &stores).unwrap();
+        let unknown = catalogue(&["buyers.cities={Paris = 1}"], &stores).unwrap();
         assert!((70..130).contains(&lhasa(&unknown, &mut rng)), "one store in three");
-        assert_eq!(menu(&[], &[]).unwrap().choose(&mut rng, 0).store, None);
+        assert_eq!(catalogue(&[], &[]).unwrap().choose(&mut rng, 0).store, None);
     }
 
     #[test]
     fn the_same_seed_wishes_the_same() {
         let stores = [("a", "A"), ("b", "B"), ("c", "C")];
-        let [one, two] = [menu(&[], &stores), menu(&[], &stores)].map(Result::unwrap);
-        let wishes =
-            |menu: &Menu| (0..20).map(|n| menu.choose(&mut Rng::with_seed(n), 30)).collect::<Vec<_>>();
+        let [one, two] = [catalogue(&[], &stores), catalogue(&[], &stores)].map(Result::unwrap);
+        let wishes = |catalogue: &Catalogue| {
+            (0..20).map(|n| catalogue.choose(&mut Rng::with_seed(n), 30)).collect::<Vec<_>>()
+        };
         assert_eq!(wishes(&one), wishes(&two));
     }
 
     #[test]
     fn weights_of_models_can_be_given() {
-        let only_b = menu(&["buyers.models={b = 1}"], &[]).unwrap();
+        let only_b = catalogue(&["buyers.models={b = 1}"], &[]).unwrap();
         let mut rng = Rng::with_seed(2);
         assert!((0..50).all(|_| only_b.choose(&mut rng, 0).model == "b"));
-        assert!(menu(&["buyers.models={c = 1}"], &[]).is_err());
-        assert!(menu(&["buyers.models={b = 0}"], &[]).is_err());
+        assert!(catalogue(&["buyers.models={c = 1}"], &[]).is_err());
+        assert!(catalogue(&["buyers.models={b = 0}"], &[]).is_err());
     }
 
     #[test]
     fn terms_are_read_as_a_gateway_writes_them() {
         let terms = |json| serde_json::from_value::<SaleTerms>(json).unwrap();
-        let told =
+        let given =
             terms(serde_json::json!({"hold": "15m", "grace": "1500ms", "per_buyer": 2, "attempts": 7}));
-        assert_eq!((told.per_buyer, told.attempts, told.lapses_after_ms()), (2, 7, 901_499));
+        assert_eq!((given.per_buyer, given.attempts, given.lapses_after_ms()), (2, 7, 901_499));
         let silent = terms(serde_json::json!({}));
         assert_eq!((silent.per_buyer, silent.attempts), (1, 5));
         assert!(serde_json::from_value::<SaleTerms>(serde_json::json!({"hold": "soon"})).is_err());
@@ -296,9 +298,10 @@ mod tests {
 
     #[test]
     fn a_wish_without_a_store_leaves_the_member_out() {
-        let wish = Wish { model: "a".to_owned(), packages: vec![], store: None, accept_partial: false };
+        let selection =
+            Selection { model: "a".to_owned(), packages: vec![], store: None, accept_partial: false };
         assert_eq!(
-            serde_json::to_string(&wish).unwrap(),
+            serde_json::to_string(&selection).unwrap(),
             r#"{"model":"a","packages":[],"accept_partial":false}"#
         );
     }

@@ -5,99 +5,106 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
+use crate::base::console;
 use crate::base::failure::Failure;
 use crate::base::outcome::Outcome;
-use crate::base::say;
 use crate::cli::MergeOptions;
 use crate::figures::Figures;
+use crate::load::history::{Step, TapHistory};
 use crate::load::output::{Output, is_same};
-use crate::load::told::{Step, Told};
 use crate::plan::profile::Profile;
 use crate::proof::admin::Admin;
-use crate::proof::evidence::Evidence;
 use crate::proof::reconcile::chart::stock_over_time;
-use crate::proof::reconcile::{Evidence as Testimony, reconcile};
+use crate::proof::reconcile::{ReconcileInput, reconcile};
+use crate::proof::run_record::RunRecord;
 use crate::report;
 use crate::verdict::{Findings, Verdict, baseline};
 
 /// So many unknown outcomes are looked up at the support desk.
-const DESK_LOOKUPS_MAX: usize = 200;
+const SUPPORT_LOOKUPS_MAX: usize = 200;
 
 /// Judges a run. The audit comes first: the journal that is read after it has everything that the audit counted.
 pub(crate) async fn judge(
-    evidence: &Evidence,
+    run_record: &RunRecord,
     admin: &Admin,
     profile: &Profile,
     baseline: Option<&Figures>,
     report: Option<&Path>,
 ) -> Result<Verdict, Failure> {
-    let run = &evidence.run;
+    let run = &run_record.run;
     let audit = match admin.audit().await {
         // It was there before the run.
-        Err(Failure::NotFound(gone)) => return close(Verdict::ledger_lost(evidence, gone), report),
+        Err(Failure::NotFound(gone)) => return close(Verdict::ledger_lost(run_record, gone), report),
         audit => audit?,
     };
     let journal = admin.journal().await?;
     let changes = &journal.changes;
     let sale = admin.sale().await?;
-    let told = &evidence.told;
-    let unknown: Vec<&Told> = told.iter().filter(|told| told.outcome == Some(Outcome::Unknown)).collect();
-    let mut desk = HashMap::new();
-    for told in unknown.iter().take(DESK_LOOKUPS_MAX) {
-        let seen = admin.desk(&told.buyer).await?;
-        desk.insert(
-            told.buyer.clone(),
+    let history = &run_record.history;
+    let unknown: Vec<&TapHistory> =
+        history.iter().filter(|history| history.outcome == Some(Outcome::Unknown)).collect();
+    let mut support = HashMap::new();
+    for history in unknown.iter().take(SUPPORT_LOOKUPS_MAX) {
+        let seen = admin.look_up_support(&history.buyer).await?;
+        support.insert(
+            history.buyer.clone(),
             seen.reservations.into_iter().map(|reservation| reservation.id).collect(),
         );
     }
-    let found = reconcile(&Testimony {
+    let found = reconcile(&ReconcileInput {
         terms: &sale.definition.sale,
         started_after: run.started_after,
         totals_before: &run.totals_before,
         clock_error: Duration::from_secs_f64(run.clock_error_ms / 1000.0),
         audit: &audit,
         changes,
-        levers: &journal.levers,
-        told,
-        desk: &desk,
+        operator_actions: &journal.operator_actions,
+        history,
+        support: &support,
     });
     let holders: HashSet<&str> = changes
         .iter()
         .filter(|change| change.sequence() > run.started_after)
         .map(|change| change.buyer.as_str())
         .collect();
-    let unknown_held = unknown.iter().filter(|told| holders.contains(told.buyer.as_str())).count();
+    let unknown_held = unknown.iter().filter(|history| holders.contains(history.buyer.as_str())).count();
     let mut notes = Vec::new();
     if !unknown.is_empty() {
         notes.push(format!("of {} unknown outcomes the ledger shows {unknown_held} as won", unknown.len()));
     }
-    if found.strangers > 0 && run.shards.is_empty() {
+    if found.foreign_reservations > 0 && run.shards.is_empty() {
         notes.push(format!(
             "{} reservations of the time are of buyers who are not of this run",
-            found.strangers
+            found.foreign_reservations
         ));
     }
-    let again = told
+    let again = history
         .iter()
-        .filter(|told| told.outcome.is_some_and(Outcome::holds) && !holders.contains(told.buyer.as_str()))
+        .filter(|history| {
+            history.outcome.is_some_and(Outcome::holds) && !holders.contains(history.buyer.as_str())
+        })
         .count();
     if again > 0 {
         notes.push(format!(
             "{again} buyers were shown reservations that are older than this run: the seed was used before"
         ));
     }
-    notes.extend(lost_note(&evidence.figures));
-    notes.extend(refused_note(told));
-    notes.extend(stock_note(evidence, profile, &sale.definition));
+    notes.extend(lost_note(&run_record.figures));
+    notes.extend(refused_note(history));
+    notes.extend(stock_note(run_record, profile, &sale.definition));
     let findings = Findings {
         violations: found.violations,
         unknown_held: unknown_held as u64,
-        thresholds: profile.thresholds().iter().map(|threshold| threshold.judge(&evidence.figures)).collect(),
-        complaints: evidence.health.complaints(&evidence.figures, &profile.generator.limits()),
-        baseline: baseline.map(|before| baseline::compare(before, &evidence.figures)).unwrap_or_default(),
+        thresholds: profile
+            .thresholds()
+            .iter()
+            .map(|threshold| threshold.judge(&run_record.figures))
+            .collect(),
+        complaints: run_record.health.complaints(&run_record.figures, &profile.generator.limits()),
+        baseline: baseline.map(|before| baseline::compare(before, &run_record.figures)).unwrap_or_default(),
         notes,
     };
-    let verdict = Verdict::on(evidence, &audit, changes, findings);
+    let verdict = Verdict::on(run_record, &audit, changes, findings);
     if let Some(dir) = report {
         let stock = stock_over_time(
             &journal,
@@ -106,7 +113,7 @@ pub(crate) async fn judge(
             run.started_after,
             run.opening,
         );
-        report::write(dir, &verdict, evidence, &stock)?;
+        report::write(dir, &verdict, run_record, &stock)?;
     }
     close(verdict, report)
 }
@@ -116,7 +123,7 @@ pub(crate) fn close(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, 
     verdict.print();
     if let Some(dir) = report {
         verdict.write(dir)?;
-        say::line(&format!("report in {}", dir.display()));
+        console::line(&format!("report in {}", dir.display()));
     }
     Ok(verdict)
 }
@@ -134,12 +141,12 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     let report = options.output.folder()?;
     let baseline = read_baseline(&options.output)?;
     let profile = Profile::load(options.manners.profile.as_deref(), &options.manners.set)?;
-    let parts = options.parts.iter().map(|dir| Evidence::read(dir)).collect::<Result<Vec<_>, _>>()?;
-    let evidence = Evidence::merge(parts)?;
-    if evidence.run.sale != options.ledger.sale {
+    let parts = options.parts.iter().map(|dir| RunRecord::read(dir)).collect::<Result<Vec<_>, _>>()?;
+    let run_record = RunRecord::merge(parts)?;
+    if run_record.run.sale != options.ledger.sale {
         return Err(Failure::Usage(format!(
             "the parts are of {:?}, --sale says otherwise",
-            evidence.run.sale
+            run_record.run.sale
         )));
     }
     let admin = Admin::new(&options.ledger)?;
@@ -147,15 +154,15 @@ pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
     admin.sale().await?;
     // So that a later run can be compared with the whole.
     if let Some(dir) = report {
-        evidence.write(dir)?;
+        run_record.write(dir)?;
     }
-    judge(&evidence, &admin, &profile, baseline.as_ref(), report).await
+    judge(&run_record, &admin, &profile, baseline.as_ref(), report).await
 }
 
 /// The figures of the run that this one is compared with.
 pub(crate) fn read_baseline(output: &Output) -> Result<Option<Figures>, Failure> {
-    let before = output.baseline.as_deref().map(Evidence::read).transpose()?;
-    Ok(before.map(|evidence| evidence.figures))
+    let before = output.baseline.as_deref().map(RunRecord::read).transpose()?;
+    Ok(before.map(|run_record| run_record.figures))
 }
 
 /// Requests without an answer, by why.
@@ -166,10 +173,10 @@ fn lost_note(figures: &Figures) -> Option<String> {
 }
 
 /// Payments that came too late, and the like: a winner who was refused his confirm is to have his money back.
-fn refused_note(told: &[Told]) -> Option<String> {
+fn refused_note(history: &[TapHistory]) -> Option<String> {
     let mut refused = BTreeMap::<&str, usize>::new();
-    for told in told {
-        if let Step::Refused(why) = &told.confirm {
+    for history in history {
+        if let Step::Refused(why) = &history.confirm {
             *refused.entry(why).or_default() += 1;
         }
     }
@@ -180,12 +187,12 @@ fn refused_note(told: &[Told]) -> Option<String> {
 
 /// Whether there were about as many taps a car as the profile says.
 fn stock_note(
-    evidence: &Evidence,
+    run_record: &RunRecord,
     profile: &Profile,
-    definition: &crate::plan::wish::Definition,
+    definition: &crate::plan::selection::Definition,
 ) -> Option<String> {
-    let cars = definition.cars().filter(|_| evidence.run.taps)?;
-    let taps = evidence.figures.latency(|scenario, _| scenario.is_honest()).count();
+    let cars = definition.cars().filter(|_| run_record.run.taps)?;
+    let taps = run_record.figures.latency(|scenario, _| scenario.is_honest()).count();
     let expected = cars * profile.launch.taps_per_car;
     let is_alike = taps * 2 >= expected && taps <= expected * 2;
     (!is_alike && cars > 0).then(|| {

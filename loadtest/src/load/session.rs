@@ -1,5 +1,5 @@
 //! A journey's verbs, which the scenarios are told in: look, ask for the time, browse, think.
-//! The tap itself is in `walk/tap.rs`, what winners do in `walk/settle.rs`.
+//! The tap itself is in `session/tap.rs`, what winners do in `session/settle.rs`.
 
 mod settle;
 mod tap;
@@ -19,14 +19,14 @@ use crate::base::scenario::Scenario;
 use crate::client::{Answer, Request, Turn};
 use crate::load::attack::Note;
 use crate::load::buyer::Buyer;
-use crate::load::told::{Exchange, Told, clip};
+use crate::load::history::{Exchange, TapHistory, clip};
 use crate::load::{Load, after};
 use crate::plan::Start;
 
-pub(crate) use tap::{Fingers, Tap};
+pub(crate) use tap::{Tap, TapPolicy};
 
 /// A buyer on his way through a scenario.
-pub(crate) struct Walk<'a> {
+pub(crate) struct Session<'a> {
     pub(crate) load: &'a Load,
     pub(crate) buyer: &'a mut Buyer,
     /// Each request, for goose's report.
@@ -34,13 +34,13 @@ pub(crate) struct Walk<'a> {
     /// What his work starts with may be sent.
     turn: Option<Turn<'a>>,
     /// The sale's page as he has seen it last, and its tag.
-    page: Option<(Page, String)>,
+    page: Option<(SalePage, String)>,
 }
 
 /// The sale as an app reads it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub(crate) struct Page {
+pub(crate) struct SalePage {
     pub(crate) phase: String,
     pub(crate) poll_after_ms: u64,
     models: Vec<Shown>,
@@ -59,12 +59,12 @@ struct Time {
 }
 
 #[derive(Deserialize)]
-struct Stores {
-    stores: Vec<Store>,
+struct StoreListing {
+    stores: Vec<ListedStore>,
 }
 
 #[derive(Deserialize)]
-struct Store {
+struct ListedStore {
     id: String,
 }
 
@@ -81,9 +81,9 @@ const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
 /// Polling apps without a word from the server.
 const POLL_DEFAULT_MS: u64 = 2_000;
 
-impl<'a> Walk<'a> {
-    pub(crate) fn new(load: &'a Load, buyer: &'a mut Buyer, notes: UnboundedSender<Note>) -> Walk<'a> {
-        Walk { load, buyer, notes, turn: None, page: None }
+impl<'a> Session<'a> {
+    pub(crate) fn new(load: &'a Load, buyer: &'a mut Buyer, notes: UnboundedSender<Note>) -> Session<'a> {
+        Session { load, buyer, notes, turn: None, page: None }
     }
 
     /// The opening by the buyer's own estimate of the server's clock, or what stands for it. An estimate's doubt is waited
@@ -108,7 +108,7 @@ impl<'a> Walk<'a> {
             sleep(LONG_WAIT).await;
         }
         if !self.load.is_over() {
-            self.load.metronome.until(instant).await;
+            self.load.timer.until(instant).await;
         }
         !self.load.is_over()
     }
@@ -125,8 +125,8 @@ impl<'a> Walk<'a> {
     }
 
     /// How he taps who is patient: with one finger, or with two.
-    pub(crate) fn fingers(&self) -> Fingers {
-        if self.buyer.twice { Fingers::Two } else { Fingers::Polite }
+    pub(crate) fn policy(&self) -> TapPolicy {
+        if self.buyer.twice { TapPolicy::Two } else { TapPolicy::Polite }
     }
 
     /// Waits for the instant at which his work is meant to start, and returns it; `None` if the run is over before. His first request
@@ -157,14 +157,14 @@ impl<'a> Walk<'a> {
             return;
         }
         self.look().await;
-        self.ask_for_the_time().await;
+        self.read_time().await;
         if self.until(moments.burst).await {
-            self.ask_for_the_time().await;
+            self.read_time().await;
         }
     }
 
     /// One reading of the server's clock.
-    pub(crate) async fn ask_for_the_time(&mut self) {
+    pub(crate) async fn read_time(&mut self) {
         let request = Request::get("/v1/time".to_owned());
         let answer = self.send(&request).await;
         let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
@@ -172,12 +172,12 @@ impl<'a> Walk<'a> {
         self.note("ask for the time", "", &answer, time.is_some());
         if let Some(time) = time {
             let (sent, received) = (answer.sent, answer.sent + answer.took);
-            self.buyer.heard_the_time(RoundTrip { sent, received, server_time: time.server_time });
+            self.buyer.note_time(RoundTrip { sent, received, server_time: time.server_time });
         }
     }
 
     /// Looks at the sale, as an app polls it: with the tag of what it has. Returns what it shows, if it answered.
-    pub(crate) async fn look(&mut self) -> Option<Page> {
+    pub(crate) async fn look(&mut self) -> Option<SalePage> {
         let mut request = Request::get(format!("/v1/sales/{}", self.load.sale));
         request.tag = self.page.as_ref().map(|(_, tag)| tag.clone());
         let answer = self.send(&request).await;
@@ -185,7 +185,7 @@ impl<'a> Walk<'a> {
             Ok(reply) if reply.status == 304 && request.tag.is_some() => self.page.clone(),
             Ok(reply) if reply.status == 200 => serde_json::from_str(&reply.body)
                 .ok()
-                .map(|page: Page| (page, reply.tag.clone().unwrap_or_default())),
+                .map(|page: SalePage| (page, reply.tag.clone().unwrap_or_default())),
             _ => None,
         };
         self.note_read("look at the sale", &answer, seen.is_some());
@@ -208,7 +208,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A request with a token that must be turned down.
-    pub(crate) async fn knock(&mut self, request: &Request) {
+    pub(crate) async fn send_bad_token(&mut self, request: &Request) {
         let load = self.load;
         let answer = self.send(request).await;
         let (outcome, good) = match answer.reply.as_ref().map(|reply| reply.status) {
@@ -222,25 +222,30 @@ impl<'a> Walk<'a> {
         load.figures().ended(self.buyer.scenario, outcome, load.us(answer.sent + answer.took), answer.took);
         if outcome == Outcome::Wrong {
             let key = request.key.clone().unwrap_or_default();
-            let mut told =
-                Told::new(self.buyer.sub.clone(), key, self.buyer.scenario, self.buyer.wish.clone());
-            told.outcome = Some(outcome);
-            told.complaints
+            let mut history = TapHistory::new(
+                self.buyer.sub.clone(),
+                key,
+                self.buyer.scenario,
+                self.buyer.selection.clone(),
+            );
+            history.outcome = Some(outcome);
+            history
+                .complaints
                 .push("a token that had expired, or that nobody signed, was not turned down".to_owned());
-            told.history.push(exchange(load, self.buyer.number, request, &answer));
-            self.buyer.told.push(told);
+            history.log.push(exchange(load, self.buyer.number, request, &answer));
+            self.buyer.history.push(history);
         }
     }
 
     /// Keeps of what bots were told only what the proof needs: "come again later" has left nothing, and who it was
     /// told to is known from their other keys.
-    pub(crate) fn forget_what_says_nothing(&mut self) {
-        let told = &mut self.buyer.told;
-        let says_nothing = |told: &Told| {
-            matches!(told.outcome, Some(Outcome::Limited | Outcome::Shed)) && told.complaints.is_empty()
+    pub(crate) fn drop_last_if_uninformative(&mut self) {
+        let history = &mut self.buyer.history;
+        let is_uninformative = |history: &TapHistory| {
+            matches!(history.outcome, Some(Outcome::Limited | Outcome::Shed)) && history.complaints.is_empty()
         };
-        if told.len() > 1 && told.last().is_some_and(says_nothing) {
-            told.pop();
+        if history.len() > 1 && history.last().is_some_and(is_uninformative) {
+            history.pop();
         }
     }
 
@@ -255,18 +260,18 @@ impl<'a> Walk<'a> {
         self.page.as_ref().is_some_and(|(page, _)| {
             page.models
                 .iter()
-                .any(|model| model.id == self.buyer.wish.model && model.availability != "sold_out")
+                .any(|model| model.id == self.buyer.selection.model && model.availability != "sold_out")
         })
     }
 
     /// Browses the stores of a city and picks one that has room.
     pub(crate) async fn browse(&mut self) -> Option<String> {
-        let city = self.load.menu.choose_city(&mut self.buyer.rng);
+        let city = self.load.catalogue.choose_city(&mut self.buyer.rng);
         let filter = city.map(|city| format!("city={}&", escaped(city))).unwrap_or_default();
         let path = format!("/v1/sales/{}/stores?{filter}available=true&limit=50", self.load.sale);
         let answer = self.send(&Request::get(path)).await;
         let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
-        let page = read.and_then(|reply| serde_json::from_str::<Stores>(&reply.body).ok());
+        let page = read.and_then(|reply| serde_json::from_str::<StoreListing>(&reply.body).ok());
         self.note_read("browse the stores", &answer, page.is_some());
         let stores = page?.stores;
         self.buyer.rng.choice(&stores).map(|store| store.id.clone())

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::figures::Latency;
-use crate::watch::Reading;
-use crate::watch::health::{Health, Limits};
-use crate::watch::machine::Memory;
+use crate::self_monitoring::Reading;
+use crate::self_monitoring::health::{Health, Limits};
+use crate::self_monitoring::machine::Memory;
 
 /// The CPU that was used in a time, usually a second.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
+pub(super) struct CpuSample {
     pub(super) took: Duration,
     pub(super) cpu: Duration,
 }
@@ -19,12 +19,12 @@ pub(super) struct Sample {
 const BUSIEST_OF: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-pub(super) struct Tally {
+pub(super) struct UsageTotals {
     cores: usize,
     limits: Limits,
-    all: Sample,
+    all: CpuSample,
     /// The latest, as many as it takes for five seconds.
-    latest: VecDeque<Sample>,
+    latest: VecDeque<CpuSample>,
     /// Percent, once there were five seconds.
     busiest: Option<f64>,
     over_limit: Duration,
@@ -39,12 +39,12 @@ pub(super) struct Tally {
     rss_peak_kib: u64,
 }
 
-impl Tally {
-    pub(super) fn new(cores: usize, limits: Limits, descriptors_limit: Option<u64>) -> Tally {
-        Tally {
+impl UsageTotals {
+    pub(super) fn new(cores: usize, limits: Limits, descriptors_limit: Option<u64>) -> UsageTotals {
+        UsageTotals {
             cores,
             limits,
-            all: Sample { took: Duration::ZERO, cpu: Duration::ZERO },
+            all: CpuSample { took: Duration::ZERO, cpu: Duration::ZERO },
             latest: VecDeque::new(),
             busiest: None,
             over_limit: Duration::ZERO,
@@ -60,17 +60,17 @@ impl Tally {
     }
 
     /// A second is over, or the rest of the last one.
-    pub(super) fn sampled(&mut self, sample: Sample) {
+    pub(super) fn sampled(&mut self, sample: CpuSample) {
         self.all.add(sample);
         if self.percent(sample) > self.limits.cpu {
             self.over_limit += sample.took;
         }
         self.latest.push_back(sample);
-        let mut window = Sample { took: Duration::ZERO, cpu: Duration::ZERO };
+        let mut window = CpuSample { took: Duration::ZERO, cpu: Duration::ZERO };
         self.latest.iter().for_each(|sample| window.add(*sample));
         while let Some(oldest) = self.latest.front().filter(|oldest| window.took - oldest.took >= BUSIEST_OF)
         {
-            window = Sample { took: window.took - oldest.took, cpu: window.cpu - oldest.cpu };
+            window = CpuSample { took: window.took - oldest.took, cpu: window.cpu - oldest.cpu };
             self.latest.pop_front();
         }
         if window.took >= BUSIEST_OF {
@@ -125,14 +125,14 @@ impl Tally {
         self.lag.count()
     }
 
-    fn percent(&self, sample: Sample) -> f64 {
+    fn percent(&self, sample: CpuSample) -> f64 {
         let could = sample.took.as_secs_f64() * self.cores as f64;
         if could > 0.0 { 100.0 * sample.cpu.as_secs_f64() / could } else { 0.0 }
     }
 }
 
-impl Sample {
-    fn add(&mut self, more: Sample) {
+impl CpuSample {
+    fn add(&mut self, more: CpuSample) {
         self.took += more.took;
         self.cpu += more.cpu;
     }

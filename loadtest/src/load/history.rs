@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::plan::wish::Wish;
+use crate::plan::selection::Selection;
 
 /// A reservation as a 200 or 201 showed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ pub(crate) struct SoldOut {
     pub(crate) last: bool,
     /// When it was asked and when it was told, by the server's clock as it was estimated.
     pub(crate) asked: Timestamp,
-    pub(crate) told: Timestamp,
+    pub(crate) answered: Timestamp,
 }
 
 /// An amendment and its answer.
@@ -63,7 +63,7 @@ pub(crate) struct Exchange {
 
 /// A buyer's requests and answers; the first and the latest are kept.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct History {
+pub(crate) struct ExchangeLog {
     pub(crate) exchanges: Vec<Exchange>,
     pub(crate) left_out: usize,
     /// How many answers were lost on the way, those that are left out among them.
@@ -75,14 +75,14 @@ const TEXT_MAX: usize = 500;
 /// Of either end, of a story that was shortened.
 const SHORT: usize = 2;
 
-impl History {
+impl ExchangeLog {
     pub(crate) fn push(&mut self, exchange: Exchange) {
         self.lost += usize::from(exchange.is_lost());
         self.keep(exchange);
     }
 
     /// Adds another finger's.
-    pub(crate) fn join(&mut self, other: History) {
+    pub(crate) fn join(&mut self, other: ExchangeLog) {
         self.lost += other.lost;
         self.left_out += other.left_out;
         let mut all = std::mem::take(&mut self.exchanges);
@@ -132,11 +132,11 @@ pub(crate) fn clip(text: &str) -> String {
 
 /// All that one buyer was told of one tap: of one key. A buyer who taps anew with another key has several.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct TapHistory {
     pub(crate) buyer: String,
     pub(crate) key: String,
     pub(crate) scenario: Scenario,
-    pub(crate) wish: Wish,
+    pub(crate) selection: Selection,
     /// `None`: the buyer never came to tap.
     pub(crate) outcome: Option<Outcome>,
     /// Every 200 and 201 to the tap, in the order of arrival.
@@ -149,17 +149,17 @@ pub(crate) struct Told {
     pub(crate) payment: String,
     /// Where an answer strayed from the contract.
     pub(crate) complaints: Vec<String>,
-    pub(crate) history: History,
+    pub(crate) log: ExchangeLog,
 }
 
-impl Told {
-    pub(crate) fn new(buyer: String, key: String, scenario: Scenario, wish: Wish) -> Told {
-        Told {
+impl TapHistory {
+    pub(crate) fn new(buyer: String, key: String, scenario: Scenario, selection: Selection) -> TapHistory {
+        TapHistory {
             payment: format!("pay-{key}"),
             buyer,
             key,
             scenario,
-            wish,
+            selection,
             outcome: None,
             holds: Vec::new(),
             sold_out: Vec::new(),
@@ -167,7 +167,7 @@ impl Told {
             confirm: Step::NotTried,
             cancel: Step::NotTried,
             complaints: Vec::new(),
-            history: History::default(),
+            log: ExchangeLog::default(),
         }
     }
 }
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_history_is_bounded_and_keeps_both_ends() {
-        let mut history = History::default();
+        let mut history = ExchangeLog::default();
         for n in 0..100 {
             history.push(Exchange {
                 at: Timestamp::UNIX_EPOCH,
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn lost_answers_are_counted() {
-        let mut history = History::default();
+        let mut history = ExchangeLog::default();
         let answers = [
             "201 {}",
             "none: timed out",

@@ -15,12 +15,12 @@ const COARSE: Duration = Duration::from_millis(3);
 
 /// Wakes tasks at their instants, from a thread of its own that sleeps by the kernel's timers (50 µs fine by default, see
 /// `timerslack` in proc(5)).
-pub(crate) struct Metronome {
-    shared: Arc<Shared>,
+pub(crate) struct Timer {
+    shared: Arc<TimerQueue>,
     ticking: Option<std::thread::JoinHandle<()>>,
 }
 
-struct Shared {
+struct TimerQueue {
     due: Mutex<Due>,
     sooner: Condvar,
 }
@@ -57,18 +57,18 @@ impl Ord for Waiter {
     }
 }
 
-impl Metronome {
+impl Timer {
     /// Starts the thread.
-    pub(crate) fn start() -> Result<Metronome, Failure> {
-        let shared = Arc::new(Shared { due: Mutex::default(), sooner: Condvar::new() });
+    pub(crate) fn start() -> Result<Timer, Failure> {
+        let shared = Arc::new(TimerQueue { due: Mutex::default(), sooner: Condvar::new() });
         let ticks = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("metronome".to_owned()).spawn(move || ticks.tick());
+        let thread = std::thread::Builder::new().name("timer".to_owned()).spawn(move || ticks.tick());
         let ticking = thread.map_err(|error| {
             Failure::Outside(format!(
                 "the thread that keeps the time can't be started: {error}: raise ulimit -u"
             ))
         })?;
-        Ok(Metronome { shared, ticking: Some(ticking) })
+        Ok(Timer { shared, ticking: Some(ticking) })
     }
 
     /// Waits for an instant; at once, if it is over.
@@ -81,12 +81,12 @@ impl Metronome {
         }
         let (wake, woken) = oneshot::channel();
         self.shared.wake_at(Waiter { at, wake });
-        // The metronome outlives all who wait; and without it one would be early, not lost.
+        // The timer outlives all who wait; and without it one would be early, not lost.
         let _ = woken.await;
     }
 }
 
-impl Drop for Metronome {
+impl Drop for Timer {
     fn drop(&mut self) {
         self.shared.due().over = true;
         self.shared.sooner.notify_one();
@@ -96,7 +96,7 @@ impl Drop for Metronome {
     }
 }
 
-impl Shared {
+impl TimerQueue {
     fn due(&self) -> MutexGuard<'_, Due> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -139,14 +139,13 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_woken_before_his_instant_and_all_are_woken() {
-        let metronome = Arc::new(Metronome::start().unwrap());
+        let timer = Arc::new(Timer::start().unwrap());
         let start = Instant::now();
         let waiting: Vec<_> = (0..200u64)
             .map(|n| {
-                let (metronome, at) =
-                    (Arc::clone(&metronome), start + Duration::from_micros(n * 7_919 % 20_000));
+                let (timer, at) = (Arc::clone(&timer), start + Duration::from_micros(n * 7_919 % 20_000));
                 tokio::spawn(async move {
-                    metronome.until(at).await;
+                    timer.until(at).await;
                     Instant::now() >= at
                 })
             })
@@ -158,8 +157,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_over_is_not_waited_for() {
-        let metronome = Metronome::start().unwrap();
-        metronome.until(Instant::now()).await;
-        metronome.until(Instant::now().checked_sub(Duration::from_secs(1)).unwrap()).await;
+        let timer = Timer::start().unwrap();
+        timer.until(Instant::now()).await;
+        timer.until(Instant::now().checked_sub(Duration::from_secs(1)).unwrap()).await;
     }
 }
