@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn every_lever_says_what_it_does_to_buyers() {
+    fn every_operator_action_describes_its_effect_on_buyers() {
         let all = parsed();
         for (word, effect) in crate::domain::operator_action::effects() {
             let call = match word {

@@ -208,7 +208,7 @@ mod tests {
     use crate::proof::reconcile::Rule;
 
     #[test]
-    fn a_story_is_printed_with_the_first_violation_of_the_buyer_that_is() {
+    fn a_buyer_history_is_printed_with_the_first_violation_of_its_buyer() {
         let report = |rule, buyer: &str, ledger: &[&str]| ViolationReport {
             violation: Violation {
                 rule,

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn who_only_looks_changes_nothing() {
+    fn a_look_changes_no_bucket() {
         let buckets = Buckets::with_room_for(OWN);
         let look = |now| -> Result<_, ()> {
             let look = buckets.look_at(Nanos::new(now));

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_terminal_it_is_said_and_done_unless_another_word_is_given() {
+    fn without_a_terminal_the_action_runs_unless_another_word_is_given() {
         for confirm in [None, Some("small")] {
             let (done, said) = asked(given(Some("bots"), confirm), None);
             assert_eq!(done.unwrap().as_deref(), Some("bots"));

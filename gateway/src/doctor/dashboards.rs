@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_this_binary_has_not_is_told_with_its_file() {
+    fn a_name_that_this_binary_has_not_is_reported_with_its_file() {
         for wrong in [
             "launchgate_request_total",
             "launchgate_request_duration_seconds",
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_read_or_holds_nothing_is_told() {
+    fn what_can_t_be_read_or_holds_nothing_is_reported() {
         assert_eq!(verdicts(&[])[0].1, Severity::Fail);
         assert_eq!(verdicts(&[("a.yml", "groups: []")])[0].1, Severity::Fail);
         let broken = verdicts(&[("a.yml", RULE), ("b.json", "{")]);

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn every_slip_is_told() {
+    fn every_slip_is_reported() {
         use Severity::{Fail, Warn};
         let date = |day: &str| json!(format!("{day}T00:00:00Z"));
         for (changes, check, verdict) in [

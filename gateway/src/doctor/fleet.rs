@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_told() {
+    fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_reported() {
         use Severity::{Fail, Warn};
         let mut mixed = good();
         mixed.live.as_mut().unwrap().push(gateway("10.0.0.3:80", "0.0.9"));
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn what_gateways_find_wrong_themselves_is_told_once_and_the_worst_counts() {
+    fn alarms_of_gateways_are_reported_once_with_the_worst_severity() {
         use Severity::{Fail, Warn};
         let live = |change: &dyn Fn(&mut GatewayReport)| {
             let mut facts = good();
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_somebody_has_set_are_told_with_who_and_why() {
+    fn limits_set_by_an_operator_are_reported_with_name_and_reason() {
         let set = |pairs: &[(&str, &str)]| {
             let fields =
                 pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();

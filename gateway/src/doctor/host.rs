@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_small_is_told() {
+    fn what_is_too_small_is_reported() {
         use Severity::{Fail, Warn};
         let needed = 10_000 + 4 * 8 + 128;
         for (facts, check, verdict) in [

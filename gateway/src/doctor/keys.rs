@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_end_or_can_t_be_used_or_guessed_are_told() {
+    fn keys_that_end_or_can_t_be_used_or_guessed_are_reported() {
         use Severity::{Fail, Warn};
         let problems = || vec!["one".to_owned(), "another".to_owned()];
         let far = Some(("small".to_owned(), NOW + 40 * DAY_S));
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_that_clients_would_refuse_are_told() {
+    fn certificates_that_clients_would_refuse_are_reported() {
         use Severity::{Fail, Warn};
         for (facts, verdict, word) in [
             (with(|c| c.ends = NOW - 5), Fail, "ended 5 s ago"),

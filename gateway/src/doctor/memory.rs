@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_near_the_machine_s_and_a_sale_without_end_are_told() {
+    fn a_limit_near_the_machine_s_and_a_sale_without_end_are_reported() {
         let near = facts(&[("maxmemory", "900"), ("total_system_memory", "1000"), ("used_memory", "1")]);
         let checks = |lines: Vec<Finding>| {
             lines.into_iter().map(|line| (line.check, line.verdict)).collect::<Vec<_>>()

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_restocked_is_told_and_where_a_file_differs() {
+    fn what_was_restocked_is_reported_and_where_a_file_differs() {
         let mut restocked = report(Audited::Balanced, 0, &[]);
         restocked.items[0].total = Some(11);
         let facts = SaleFacts { audit: Some(Ok(restocked)), ..good() };
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_its_way_is_told() {
+    fn what_stands_in_its_way_is_reported() {
         use Severity::{Fail, Warn};
         let mut other = small();
         other.models[0].stock = Some(8);

@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_lever_says_what_it_does_to_buyers_in_whole_sentences() {
+    fn every_operator_action_describes_its_effect_on_buyers_in_full_sentences() {
         let all = effects();
         for (word, effect) in all {
             assert!(effect.len() > 80 && effect.ends_with('.') && !effect.contains("  "), "{word}: {effect}");

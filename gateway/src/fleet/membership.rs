@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_leaves_is_asked_at_once_and_waits_until_it_was_said() {
+    async fn leaving_sends_a_report_at_once_and_waits_until_it_is_sent() {
         let fleet = Arc::new(Membership::new("here".into()));
         let forever = Duration::from_secs(3_600);
         let (leaving, beating) = (fleet.clone(), fleet.clone());

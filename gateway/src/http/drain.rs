@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_phase_is_seen_also_by_late_followers() {
+    async fn a_phase_is_seen_also_by_late_subscribers() {
         let (phase, drain) = Drain::new();
         assert!(!drain.has_begun());
         phase.send_replace(DrainPhase::Drain);

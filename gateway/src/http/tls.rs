@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_fit_or_hold_nothing_are_told() {
+    fn files_that_do_not_fit_or_hold_nothing_are_reported() {
         let files = Files::new();
         assert_eq!(problems(&files), "");
         files.issue(true, false);

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_with_the_same_end_are_told_apart() {
+    fn tokens_with_the_same_end_are_distinguished() {
         let mut cache = Cache::new(8);
         let end = "s".repeat(HASHED_BYTES_MAX);
         let (a, b) = (format!("a{end}"), format!("b{end}"));

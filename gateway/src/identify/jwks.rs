@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_told_by_place_not_by_content() {
+    fn what_is_no_key_set_is_reported_by_place_not_by_content() {
         for text in ["", "\"hunter2hunter2\"", "{\"keys\": \"hunter2\"}", "hunter2", "[]", "{}"] {
             let problems = parse(text.as_bytes(), |_| false).map(|file| file.keys.len()).unwrap_err();
             assert!(problems[0].contains("line 1"), "{problems:?}");

@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_gives_nobody() {
+    fn any_other_token_identifies_no_operator() {
         let tokens = load(FILE.as_bytes()).unwrap();
         assert!(tokens.authenticate(None).is_none());
         for wrong in [

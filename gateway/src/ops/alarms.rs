@@ -207,13 +207,13 @@ mod tests {
     use crate::fleet::alarm::ALARM_CHARS_MAX;
 
     #[test]
-    fn a_gateway_that_sees_nothing_wrong_says_nothing() {
+    fn a_gateway_without_problems_raises_no_alarm() {
         let sales = Sales::default();
         assert_eq!(of_gateway(Vec::new(), &sales, |_| None, &[], Recent::default(), Instant::now()), []);
     }
 
     #[test]
-    fn answers_that_nobody_likes_to_give_are_counted_over_the_last_seconds_only() {
+    fn failures_are_counted_over_the_last_seconds_only() {
         let mut recents = Recents::default();
         let answers = |shed| AnswerCounts {
             counts: vec![

@@ -285,7 +285,7 @@ mod tests {
     use crate::fleet::alarm::Level;
 
     #[test]
-    fn what_several_gateways_say_is_told_once_with_their_names() {
+    fn an_alarm_of_several_gateways_is_shown_once_with_their_names() {
         let drift = |text: &str| Alarm::new(Level::Fault, "ledger-drift", text).of("small");
         let busy = |count| Alarm::new(Level::Warning, "shedding", "Turned away").times(count);
         let own = vec![busy(3), drift("white is 61")];

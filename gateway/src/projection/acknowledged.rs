@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_is_kept_until_it_is_read() {
+    fn an_acknowledged_change_is_kept_until_it_is_read_back() {
         let mut buffer = AcknowledgementBuffer::default();
         buffer.reset(5, vec![entry(4, 1), entry(5, 1)]);
         for sequence in [7, 6, 7, 5, 9] {

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn winners_who_were_told_are_those_of_the_entry_that_was_not_read() {
+    fn acknowledged_winners_are_those_of_the_entry_that_was_not_read() {
         let acknowledged = Acknowledged {
             sequence: 4,
             kind: "reserve",

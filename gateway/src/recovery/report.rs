@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn who_lived_is_waited_for_unless_ops_say_otherwise() {
+    fn live_peers_are_awaited_unless_an_operator_releases_them() {
         let mut fields = vec![("for", "old new".to_owned()), ("g:a", says(3, 0, &["a", "b"]))];
         let b = ("b".to_owned(), "at-b".to_owned());
         assert_eq!(all(&fields).plan("", 3, true), RecoveryPlan::Wait(vec![b]));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_the_union_in_order_and_what_nobody_was_told_is_lost() {
+    fn the_plan_replays_the_union_in_order_and_marks_unacknowledged_gaps_lost() {
         let read = acknowledged(5, "held");
         let fields = [
             ("g:a", says(8, 3, &["a", "b"])),
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_may_have_been_told_is_not_made_up() {
+    fn a_change_that_may_have_been_acknowledged_is_never_invented() {
         let forgotten = [("g:a", says(7, 6, &["a"])), ("t:7:a", json(&acknowledged(7, "held")))];
         assert!(
             matches!(all(&forgotten).plan("", 5, true), RecoveryPlan::Blocked(why) if why.contains("entry 6"))
@@ -308,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_another_incarnation_is_never_appended() {
+    fn a_report_about_another_incarnation_is_never_replayed() {
         let both = [("g:a", says_of("2", 7)), ("g:b", says_of("1", 500))];
         let whole = RecoveryPlan::Replay {
             missing: vec![MissingChange::placeholder(7)],

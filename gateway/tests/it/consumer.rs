@@ -46,7 +46,7 @@ fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
 
 /// A definition is read as of now, which may be later than the entries that come with it: these must not make memory older.
 #[test]
-fn memory_goes_on_from_a_definition_that_was_read_ahead_of_the_journal() {
+fn the_read_model_continues_from_a_definition_read_ahead_of_the_journal() {
     /// More than one read takes.
     const LEVERS: u64 = 600;
     let world = World::start();

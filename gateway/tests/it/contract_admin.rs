@@ -132,7 +132,7 @@ async fn wrong_paths_methods_and_bodies_are_refused_and_do_nothing() {
 }
 
 #[tokio::test]
-async fn a_lever_says_the_new_state_and_the_journal_who_and_why() {
+async fn an_operator_action_returns_the_new_state_and_is_journalled_with_name_and_reason() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

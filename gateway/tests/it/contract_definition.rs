@@ -116,7 +116,7 @@ async fn a_definition_applied_again_changes_only_what_changed_in_it() {
 }
 
 #[tokio::test]
-async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
+async fn terms_that_buyers_have_seen_are_locked_and_nothing_is_half_applied() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     // Before the first reservation everything may change.
@@ -184,7 +184,7 @@ async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
 }
 
 #[tokio::test]
-async fn every_mistake_of_a_definition_is_told_at_once() {
+async fn every_mistake_of_a_definition_is_reported_at_once() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let mut wrong = small();

@@ -17,7 +17,7 @@ fn instant(value: &Value) -> jiff::Timestamp {
 }
 
 #[tokio::test]
-async fn the_sale_tells_its_terms_and_what_is_left() {
+async fn the_sale_shows_its_terms_and_availability() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let definition = with(small(), "/model/1/stock", json!(1));
@@ -252,7 +252,7 @@ async fn stores_come_in_pages_by_city_and_by_what_is_left() {
 }
 
 #[tokio::test]
-async fn the_time_is_told_to_anybody_and_kept_by_nobody() {
+async fn the_time_is_public_and_never_cached() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     for _ in 0..2 {

@@ -53,7 +53,7 @@ async fn a_buyer_reads_his_own_and_a_service_reads_all() {
 
 /// For every call on a reservation: what no token, a wrong sale, a wrong id and somebody else's reservation get.
 #[tokio::test]
-async fn nobody_learns_of_or_touches_what_is_not_his() {
+async fn a_buyer_neither_sees_nor_changes_reservations_of_others() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

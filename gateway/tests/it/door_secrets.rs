@@ -67,7 +67,7 @@ async fn logs_metrics_and_errors_hold_no_secret_and_no_line_that_somebody_else_w
 }
 
 #[tokio::test]
-async fn the_password_of_redis_is_told_to_nobody() {
+async fn the_password_of_redis_is_never_shown() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     // Nobody listens there.

@@ -14,7 +14,7 @@ async fn metric(gateway: &Gateway, line: &str) -> Option<()> {
 }
 
 #[tokio::test]
-async fn a_counter_that_was_tampered_with_is_noticed_and_forgotten_once_mended() {
+async fn a_changed_counter_raises_drift_until_it_is_fixed() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

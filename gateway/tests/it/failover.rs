@@ -137,7 +137,7 @@ async fn a_ledger_that_comes_back_older_is_made_whole_from_what_a_gateway_has_re
 }
 
 #[tokio::test]
-async fn what_was_told_and_never_read_is_made_again_and_nobody_else_gets_it() {
+async fn an_acknowledged_change_that_was_never_read_is_replayed_and_sold_to_no_other_buyer() {
     let mut redis = Forgetful(Redis::start());
     let gateway = Gateway::start(&redis.0).await;
     open(&gateway, &stock(3)).await;

@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::json;
 
 #[tokio::test]
-async fn an_outage_longer_than_a_hold_costs_nobody_his_hold() {
+async fn an_outage_longer_than_a_hold_expires_no_hold() {
     let mut redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &brief()).await;
@@ -171,7 +171,7 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
 }
 
 #[tokio::test]
-async fn a_definition_that_cannot_be_read_blinds_nobody_to_the_other_sales() {
+async fn a_definition_that_cannot_be_read_does_not_affect_other_sales() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

@@ -65,7 +65,7 @@ async fn a_buyers_changes_have_an_end_and_each_adds_the_same_little_to_the_journ
 }
 
 #[tokio::test]
-async fn a_buyers_story_is_whole_also_where_one_of_its_entries_is_gone_or_is_of_an_earlier_format() {
+async fn a_buyers_history_is_complete_also_where_an_entry_is_gone_or_of_an_earlier_format() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

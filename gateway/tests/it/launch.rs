@@ -82,7 +82,7 @@ async fn five_thousand_buyers_tap_twice_and_a_hundred_cars_are_held() {
 }
 
 #[tokio::test]
-async fn a_winner_hears_that_he_won_wherever_and_whenever_he_asks() {
+async fn a_winner_gets_the_same_reservation_from_every_gateway_at_any_time() {
     let redis = Redis::start();
     let gateways = two(&redis).await;
     let all = json!({"item": "model:white", "total": 1, "was": 60});
@@ -222,7 +222,7 @@ async fn a_drain_answers_the_taps_that_are_in_flight() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_certain_says_so_and_the_retry_is_decided_once() {
+async fn an_unknown_outcome_is_answered_as_such_and_the_retry_is_decided_once() {
     let mut redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

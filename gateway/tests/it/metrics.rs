@@ -135,7 +135,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn prometheus_finds_nothing_to_mend_in_the_text() {
+async fn promtool_accepts_the_metrics() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

@@ -82,7 +82,7 @@ async fn connections_are_counted_by_how_they_ended() {
 }
 
 #[tokio::test]
-async fn everybody_who_talks_to_redis_tells_when_it_is_away_and_back() {
+async fn every_user_of_redis_reports_when_it_is_down_and_up() {
     let mut redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--redis-connect-timeout-ms", "200"]).await;
     open(&gateway, &small()).await;

@@ -38,7 +38,7 @@ async fn written(gateway: &Gateway) -> (Value, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_a_terminal_every_lever_says_what_it_does_asks_why_and_needs_a_typed_word() {
+async fn at_a_terminal_every_operator_action_shows_its_effect_and_needs_a_reason_and_a_typed_word() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -85,7 +85,7 @@ async fn at_a_terminal_every_lever_says_what_it_does_asks_why_and_needs_a_typed_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_a_terminal_what_is_given_is_not_asked_for_and_a_slip_is_told_before_anything_is() {
+async fn at_a_terminal_given_values_are_not_asked_for_and_a_slip_is_reported_first() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -145,7 +145,7 @@ async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
 }
 
 #[tokio::test]
-async fn a_definition_is_applied_by_somebody_for_a_reason() {
+async fn applying_a_definition_records_name_and_reason() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let dir = files(TOML);

@@ -85,7 +85,7 @@ async fn every_answer_of_both_listeners_has_an_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_id_is_taken_over_from_trusted_proxies_only_and_a_trace_from_anybody() {
+async fn a_request_id_is_taken_from_trusted_proxies_only_and_a_trace_from_any_client() {
     let redis = Redis::start();
     let trusting = Gateway::start_with(&redis, &["--trusted-proxies", "127.0.0.1"]).await;
     let other = Gateway::start(&redis).await;

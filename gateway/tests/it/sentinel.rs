@@ -206,7 +206,7 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
 }
 
 #[tokio::test]
-async fn a_former_primary_that_nobody_makes_a_replica_is_left_all_the_same() {
+async fn a_former_primary_that_is_never_demoted_is_left_all_the_same() {
     // Sentinels let some ten seconds pass before they do; here they can't at all.
     let (former, replicas, port) =
         three_with(&["--rename-command", "REPLICAOF", "", "--rename-command", "SLAVEOF", ""]).await;
@@ -258,7 +258,7 @@ async fn user_password_and_database_are_for_the_primary_and_not_for_the_sentinel
 }
 
 #[tokio::test]
-async fn sentinels_that_are_away_or_know_no_such_service_are_told_in_words() {
+async fn sentinels_that_are_away_or_know_no_such_service_are_reported_in_words() {
     let nobody = crate::harness::redis::free_port();
     for (url, words) in [
         (format!("redis+sentinel://127.0.0.1:{nobody}/ledger"), "can't reach Redis"),

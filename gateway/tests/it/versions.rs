@@ -80,7 +80,7 @@ async fn gateways_of_two_versions_sell_one_sale_together() {
 }
 
 #[tokio::test]
-async fn gateways_of_two_versions_heal_one_ledger_together() {
+async fn gateways_of_two_versions_recover_one_ledger_together() {
     let mut redis = Forgetful(Redis::start());
     let new = Gateway::start(&redis.0).await;
     open(&new, &stock(4)).await;

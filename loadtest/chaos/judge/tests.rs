@@ -124,14 +124,14 @@ fn a_car_that_is_promised_twice_is_counted_and_allowed_only_between_two_primarie
 }
 
 #[test]
-fn a_sale_that_stands_still_for_nothing_is_broken() {
+fn a_sale_that_is_fenced_without_a_loss_is_broken() {
     let mut case = case(Fault::KillGateway, Level::Fsync);
     case.well = Err("not ready".into());
     assert_eq!(case.judge().broken.len(), 1);
 }
 
 #[test]
-fn what_was_put_back_is_healed_and_numbers_may_jump_where_something_is_gone_for_good() {
+fn replayed_changes_count_and_numbers_may_jump_where_changes_are_lost() {
     let mut case = case(Fault::KillPrimary, Level::None);
     case.journal.push("{\"id\":\"4-0\",\"kind\":\"adopt\",\"replayed\":2,\"lost\":0}\n".into());
     case.verdict = Some(broke("numbers-in-order"));
@@ -154,7 +154,7 @@ fn lost_confirms_cancels_and_amendments_are_counted() {
 }
 
 #[test]
-fn whoever_asked_after_another_was_told_has_the_higher_number() {
+fn a_tap_sent_after_another_was_acknowledged_has_the_higher_number() {
     let mut case = case(Fault::KillGateway, Level::None);
     case.history[1] = history("bob", "won", Some(("b", 2)), 1, 2);
     assert_eq!(case.judge().broken, ["ada has number 1 and asked after bob was told of number 2"]);
@@ -177,7 +177,7 @@ fn what_loadtest_finds_counts_unless_a_loss_or_the_clock_explains_it() {
 }
 
 #[test]
-fn taps_that_nobody_answers_although_all_is_up_are_broken() {
+fn unanswered_taps_while_all_is_up_are_broken() {
     let mut case = case(Fault::KillGateway, Level::None);
     case.history[2].outcome = Some("unknown".into());
     assert_eq!(case.judge().broken.len(), 1);

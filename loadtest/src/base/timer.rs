@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nobody_is_woken_before_his_instant_and_all_are_woken() {
+    async fn no_waiter_is_woken_before_its_instant_and_all_are_woken() {
         let timer = Arc::new(Timer::start().unwrap());
         let start = Instant::now();
         let waiting: Vec<_> = (0..200u64)

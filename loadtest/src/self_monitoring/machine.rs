@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_told() {
+    fn this_process_is_reported() {
         assert!(cores() >= 1);
         assert!(descriptors().unwrap() >= 3);
         assert!(memory().unwrap().peak_kib > 0);

@@ -49,7 +49,7 @@ fn a_run_within_all_limits_earns_no_complaint() {
 }
 
 #[test]
-fn a_busy_cpu_is_told_with_its_cores_and_seconds() {
+fn a_busy_cpu_is_reported_with_its_cores_and_seconds() {
     let busy = Health { cpu_percent_busiest: 97.2, cpu_busy_seconds: 7.1, ..well() };
     assert_eq!(
         complaint(&busy, &Figures::default()),
@@ -78,7 +78,7 @@ fn late_timers_alone_are_no_complaint() {
 }
 
 #[test]
-fn starts_that_never_happened_are_told() {
+fn starts_that_never_happened_are_reported() {
     let mut figures = starts(9, 0);
     figures.unsent(0);
     let told = complaint(&well(), &figures);
@@ -94,7 +94,7 @@ fn unsent_starts_count_among_those_that_were_meant() {
 }
 
 #[test]
-fn descriptors_at_their_limit_are_told() {
+fn descriptors_at_their_limit_are_reported() {
     let full = Health { descriptors_peak: 985, ..well() };
     let told = complaint(&full, &Figures::default());
     assert!(told.starts_with("985 of 1000 descriptors were open: ") && told.contains("ulimit -n"), "{told}");
@@ -102,7 +102,7 @@ fn descriptors_at_their_limit_are_told() {
 }
 
 #[test]
-fn requests_without_a_descriptor_are_told_whatever_was_sampled() {
+fn requests_without_a_descriptor_are_reported_whatever_was_sampled() {
     let mut figures = Figures::default();
     figures.errors.insert("no free descriptor".to_owned(), 3);
     figures.errors.insert("connection reset".to_owned(), 5);
@@ -111,7 +111,7 @@ fn requests_without_a_descriptor_are_told_whatever_was_sampled() {
 }
 
 #[test]
-fn exhausted_ports_are_told() {
+fn exhausted_ports_are_reported() {
     let told = complaint(&Health { ports_exhausted: 1, ..well() }, &Figures::default());
     assert!(
         told.starts_with("1 connect found no free local port: ") && told.contains("ip_local_port_range"),

@@ -84,7 +84,7 @@ fn a_missed_threshold_fails_unless_the_generator_was_the_limit() {
 }
 
 #[test]
-fn who_only_looks_wins_nothing() {
+fn a_run_that_only_looks_has_no_winners() {
     let looks = Run { taps: false, ..run() };
     assert_eq!(judge(&looks, &Figures::default(), &findings()).0, Word::Invalid);
     let mut seen = Figures::default();

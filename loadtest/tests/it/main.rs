@@ -47,7 +47,7 @@ fn a_clean_launch_passes_and_is_written_down() {
 }
 
 #[test]
-fn a_counter_that_somebody_touched_fails_the_run() {
+fn a_changed_counter_fails_the_run() {
     let stage = Stage::set(1);
     stage.apply(&definition(3, true));
     stage.redis(&["HINCRBY", "lg:{small}:stock", "model:air-black", "1"]);

@@ -69,7 +69,7 @@ fn a_redis_as_it_should_be_is_well() {
 }
 
 #[test]
-fn every_line_of_info_that_is_not_as_it_should_be_is_told() {
+fn every_line_of_info_that_is_not_as_it_should_be_is_reported() {
     use Severity::{Fail, Warn};
     for (info, check, verdict) in [
         (&[("redis_version", "6.2.14")][..], "version", Fail),
@@ -105,7 +105,7 @@ fn every_line_of_info_that_is_not_as_it_should_be_is_told() {
 }
 
 #[test]
-fn every_setting_that_is_not_as_it_should_be_is_told() {
+fn every_setting_that_is_not_as_it_should_be_is_reported() {
     use Severity::{Fail, Warn};
     for (settings, check, verdict) in [
         (&[("appendonly", "no")][..], "durability", Fail),
@@ -132,7 +132,7 @@ fn every_setting_that_is_not_as_it_should_be_is_told() {
 }
 
 #[test]
-fn where_config_is_forbidden_that_is_told_and_info_is_looked_at() {
+fn where_config_is_forbidden_the_check_reports_it_and_reads_info() {
     let mut facts = facts(&[]);
     facts.config = Err("NOPERM".into());
     assert_eq!(bad(&facts), [("settings", Severity::Warn)]);
@@ -190,7 +190,7 @@ fn clocks_are_judged_by_what_is_certain() {
 }
 
 #[test]
-fn what_else_there_may_be_is_told() {
+fn what_else_there_may_be_is_reported() {
     use Severity::{Fail, Warn};
     let refused = RedisFacts { scripts_refused: Some("NOPERM".into()), ..facts(&[]) };
     assert_eq!(bad(&refused), [("scripts", Fail)]);

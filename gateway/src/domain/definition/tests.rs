@@ -110,7 +110,7 @@ fn serde_goes_through_the_rules() {
 }
 
 #[test]
-fn every_mistake_of_all_files_is_told_in_order() {
+fn every_mistake_of_all_files_is_reported_in_order() {
     let toml = r#"[sale]
 id = "Not good"
 name = ""
@@ -289,7 +289,7 @@ fn quotes_spaces_line_ends_and_byte_order_marks_of_spreadsheets_pass() {
 }
 
 #[test]
-fn a_hundred_mistakes_are_told_and_the_others_counted() {
+fn a_hundred_mistakes_are_reported_and_the_others_counted() {
     let csv = "id,name,city,capacity\n".to_owned() + &"!,A,B,1\n".repeat(150);
     let folder = folder(format!("{SALE}{STORES}"), Some(csv.as_bytes()));
     let mistakes = Definition::load(&folder.path().join("sale.toml")).unwrap_err();
@@ -299,7 +299,7 @@ fn a_hundred_mistakes_are_told_and_the_others_counted() {
 }
 
 #[test]
-fn files_that_are_not_there_are_told() {
+fn files_that_are_not_there_are_reported() {
     let empty = tempfile::tempdir().unwrap();
     let load = |path: &Path| messages(empty.path(), Definition::load(path));
     assert_messages(&load(&empty.path().join("sale.toml")), &["sale.toml: can't be read: "]);

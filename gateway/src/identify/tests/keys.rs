@@ -161,7 +161,7 @@ fn a_file_that_says_the_same_keeps_the_memory() {
 }
 
 #[test]
-fn a_bad_new_file_keeps_the_old_keys_until_it_is_mended() {
+fn a_bad_new_file_keeps_the_old_keys_until_it_is_fixed() {
     let setup = Setup::with_jwks(&[EC.jwk("a")], &[]);
     let keys = setup.keys();
     let mut identifier = Identifier::new(Arc::clone(&keys), 64);

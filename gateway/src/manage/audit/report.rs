@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_mends_a_counter_only_where_all_else_agrees() {
+    fn a_plan_fixes_a_counter_only_where_all_else_agrees() {
         assert_eq!(report(&[], 0).plan(), Vec::<String>::new());
         let counter = report(&[], 3).plan().join("\n");
         assert!(

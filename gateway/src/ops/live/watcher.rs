@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_slow_gets_the_newest_line_and_hears_of_what_has_changed() {
+    fn a_slow_watcher_gets_the_newest_line_and_every_change_of_the_sale() {
         let sender = watch::Sender::new(news(1, "sale", "1"));
         let taken = Rc::default();
         let slot = WatcherSlot::take(&taken, 1).unwrap();

@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_contains_whom_it_was_given_and_nobody_else() {
+    fn it_contains_the_marks_added_and_no_others() {
         let marks = |n: u64| n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let buyers = Buyers::of((0..1_000).map(marks));
         (1_000..2_000).map(marks).for_each(|mark| buyers.add(mark));

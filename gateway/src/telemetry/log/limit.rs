@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_has_so_many_lines_a_window_and_says_what_was_left_out() {
+    fn a_call_site_is_limited_per_window_and_counts_dropped_lines() {
         let start = Instant::now();
         let mut place = CallSite::new(start);
         let mut at = |ms, most| place.admit(start + Duration::from_millis(ms), most);

@@ -26,7 +26,7 @@ fn at(seconds: i64) -> Value {
 }
 
 #[tokio::test]
-async fn every_slip_of_a_definition_is_told_once_it_is_applied() {
+async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
     const DAY: i64 = 86_400;
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;

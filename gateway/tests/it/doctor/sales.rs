@@ -15,7 +15,7 @@ fn beside(desk: &Desk, gateway: &Gateway, more: &[&str]) -> Said {
 }
 
 #[tokio::test]
-async fn levers_leftovers_drift_and_sales_that_are_not_there_are_told() {
+async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -59,7 +59,7 @@ async fn levers_leftovers_drift_and_sales_that_are_not_there_are_told() {
 }
 
 #[tokio::test]
-async fn a_restarted_redis_and_a_gateway_at_another_are_told() {
+async fn a_restarted_redis_and_a_gateway_at_another_are_reported() {
     let mut redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let mut gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -87,7 +87,7 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_told() {
 }
 
 #[tokio::test]
-async fn gateways_of_another_version_and_scripts_that_are_not_there_are_told() {
+async fn gateways_of_another_version_and_scripts_that_are_not_there_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
     let desk = Desk::new(&redis);
@@ -119,7 +119,7 @@ async fn gateways_of_another_version_and_scripts_that_are_not_there_are_told() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_not_ready_is_told_with_its_reason() {
+async fn a_gateway_that_is_not_ready_is_reported_with_its_reason() {
     let mut away = Redis::start();
     let gateway = Gateway::start(&away).await;
     away.kill();
@@ -134,7 +134,7 @@ async fn a_gateway_that_is_not_ready_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-async fn what_the_brake_was_left_at_is_told() {
+async fn rate_limit_overrides_left_in_force_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let url = redis.url();
     let desk = Desk::new(&redis);

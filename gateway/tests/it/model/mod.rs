@@ -39,13 +39,13 @@ fn gateways_that_follow_do_what_the_model_does() {
 
 /// Redis forgets the last changes, and gets them back from what gateways have read of its journal.
 #[test]
-fn a_ledger_that_is_healed_from_what_was_read_does_what_the_model_does() {
+fn a_ledger_recovered_from_read_entries_does_what_the_model_does() {
     property("healed-from-read", 150, true, Troubles { crashes: true, ..Troubles::default() });
 }
 
 /// Redis forgets the last changes, and gets them back from nothing but the answers that gateways gave.
 #[test]
-fn a_ledger_that_is_healed_from_what_was_told_does_what_the_model_does() {
+fn a_ledger_recovered_from_acknowledged_changes_does_what_the_model_does() {
     property("healed-from-told", 600, false, Troubles { crashes: true, ..Troubles::default() });
 }
 
@@ -57,7 +57,7 @@ fn a_ledger_whose_answers_are_lost_does_what_the_model_does() {
 
 /// Both at once: what nobody was told is gone with Redis, and comes back from who had read it.
 #[test]
-fn a_ledger_that_is_healed_of_what_nobody_was_told_does_what_the_model_does() {
+fn a_ledger_recovered_without_unacknowledged_changes_does_what_the_model_does() {
     property("answers-lost-and-healed", 150, true, Troubles { crashes: true, faults: true, pairs: false });
 }
 

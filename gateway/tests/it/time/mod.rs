@@ -248,7 +248,7 @@ fn time_stepping_an_hour_moves_the_sale_clock_by_two_seconds_at_most() {
 }
 
 #[test]
-fn nobodys_hold_expires_while_redis_or_all_gateways_are_away() {
+fn no_hold_expires_while_redis_or_all_gateways_are_away() {
     let world = World::start();
     world.run(async {
         let mut sale = Sale::open(&world, |_| ()).await;

@@ -299,7 +299,7 @@ async fn addresses_beyond_loopback_need_leave() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told() {
+async fn a_port_that_is_taken_is_reported() {
     let (_watch, sources) = sources(Figures::default());
     let metrics = start(sources.clone()).await;
     let taken = Listen { address: metrics.address(), allow_beyond_loopback: false };

@@ -198,7 +198,7 @@ fn tables_name_their_rows_and_columns_and_long_ones_are_folded() {
 }
 
 #[test]
-fn pictures_are_told_to_those_who_do_not_see_them() {
+fn every_picture_has_a_text_alternative() {
     let page = full("PASS");
     let (html, markdown) = (page.html(), page.markdown());
     assert_eq!(html.matches(" role=\"img\" aria-label=\"").count(), 8);

@@ -36,14 +36,14 @@ const CUSTOMISE: [&str; 4] = ["--buyers", "8", "--arrivals", "constant:20/s"];
 #[test]
 fn gateways_that_lie_about_changes_are_caught() {
     together!(
-        an_amendment_that_is_told_and_not_made_is_caught,
-        an_amendment_that_is_made_and_told_as_refused_is_caught,
-        payments_and_cancellations_that_are_told_and_not_made_are_caught,
-        a_payment_that_is_taken_and_told_as_refused_is_caught,
+        an_amendment_that_is_acknowledged_and_not_made_is_caught,
+        an_amendment_that_is_made_and_refused_is_caught,
+        payments_and_cancellations_that_are_acknowledged_and_not_made_are_caught,
+        a_payment_that_is_taken_and_refused_is_caught,
     );
 }
 
-fn an_amendment_that_is_told_and_not_made_is_caught() {
+fn an_amendment_that_is_acknowledged_and_not_made_is_caught() {
     let stage = open();
     let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
         if request.method != "PATCH" {
@@ -64,7 +64,7 @@ fn an_amendment_that_is_told_and_not_made_is_caught() {
     );
 }
 
-fn an_amendment_that_is_made_and_told_as_refused_is_caught() {
+fn an_amendment_that_is_made_and_refused_is_caught() {
     let stage = open();
     let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
         let answer = gateway.answer(request);
@@ -80,7 +80,7 @@ fn an_amendment_that_is_made_and_told_as_refused_is_caught() {
     assert_caught(&stage, &run, &["amend-as-acknowledged"], &["which no answer showed", "Amend"]);
 }
 
-fn payments_and_cancellations_that_are_told_and_not_made_are_caught() {
+fn payments_and_cancellations_that_are_acknowledged_and_not_made_are_caught() {
     let stage = open();
     let more = ["--buyers", "12", "--set", "buyers.confirm=50", "--set", "buyers.cancel=50"];
     let run = through(&stage, "spike", &more, |request, gateway| {
@@ -100,7 +100,7 @@ fn payments_and_cancellations_that_are_told_and_not_made_are_caught() {
     }
 }
 
-fn a_payment_that_is_taken_and_told_as_refused_is_caught() {
+fn a_payment_that_is_taken_and_refused_is_caught() {
     let stage = open();
     let more = ["--buyers", "4", "--set", "buyers.confirm=100"];
     let run = through(&stage, "spike", &more, |request, gateway| {

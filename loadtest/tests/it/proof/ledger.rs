@@ -27,7 +27,7 @@ fn sold() -> (Stage, Run) {
 #[test]
 fn ledgers_that_are_not_what_was_sold_are_caught() {
     together!(
-        a_ledger_that_somebody_edited_is_caught,
+        an_edited_ledger_is_caught,
         a_gateway_that_sells_more_than_there_is_is_caught,
         more_reservations_than_a_buyer_may_have_are_caught,
         a_hold_that_ends_too_early_is_caught,
@@ -35,7 +35,7 @@ fn ledgers_that_are_not_what_was_sold_are_caught() {
     );
 }
 
-fn a_ledger_that_somebody_edited_is_caught() {
+fn an_edited_ledger_is_caught() {
     let (stage, run) = sold();
     // The nth of the entries of the journal that are of this kind.
     let delete = |kind: &str, nth: usize| {

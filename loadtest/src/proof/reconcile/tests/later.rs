@@ -100,7 +100,7 @@ fn final_while_a_hold_was_outstanding() {
 }
 
 #[test]
-fn a_winner_who_is_told_that_he_lost() {
+fn a_winner_who_is_reported_that_he_lost() {
     let r1_told =
         |asked| after(|case| case.history[0].sold_out = vec![told_sold_out("model:a", asked, false)]);
     // He won at 11, the last unit went at 14 and the first came back at 16.
@@ -262,7 +262,7 @@ fn amendments_otherwise_than_told() {
 }
 
 #[test]
-fn strangers_are_counted() {
+fn foreign_reservations_are_counted() {
     let mut case = clean();
     assert_eq!(case.found().foreign_reservations, 0);
     case.changes.push(change(30, Kind::Reserve, "r9", "somebody", 6));
