@@ -16,7 +16,7 @@ use gateway::domain::reservation::Reservation;
 use gateway::domain::rfc3339::rfc3339;
 use gateway::http::request;
 use gateway::http::respond::Refused;
-use gateway::identify::{AuthSettings, Identifier, Keys, mint};
+use gateway::identify::{AuthSettings, Identifier, TokenKeys, mint};
 
 const SECRET: &str = "only for benches, and never for a gateway";
 const BODY: &[u8] =
@@ -32,7 +32,7 @@ fn identify(c: &mut Criterion) {
     let file = dir.path().join("secret");
     std::fs::write(&file, SECRET).expect("a file");
     let settings = AuthSettings { secret_file: Some(file), ..AuthSettings::default() };
-    let keys = std::sync::Arc::new(Keys::load(&settings).expect("keys"));
+    let keys = std::sync::Arc::new(TokenKeys::load(&settings).expect("keys"));
     let mut identifier = Identifier::new(keys, 0);
     let token = mint(SECRET.as_bytes(), "buyer-0001", false, 3_600, NOW_S, None, None).expect("a token");
     let header = format!("Bearer {token}");

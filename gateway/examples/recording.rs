@@ -7,7 +7,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use gateway::telemetry::labels::{Outcome, Route, Stage};
-use gateway::telemetry::record::{Recorder, Told};
+use gateway::telemetry::record::{AnswerClass, Recorder};
 use gateway::telemetry::request_id::RequestId;
 use hyper::HeaderMap;
 use serde_json::json;
@@ -41,19 +41,19 @@ fn recording() {
             // It is admitted, gets its place, and comes into the line.
             let whole = came;
             let queued = Instant::now();
-            recorder.stage(Stage::Admit, queued - whole);
+            recorder.stage(Stage::ReadModel, queued - whole);
             recorder.in_flight.add(1);
             recorder.waiting.add(1);
             // Its batch is taken, sent, and answered.
             recorder.waiting.sub(1);
-            recorder.stage(Stage::Wait, queued - whole + Duration::from_millis(1));
+            recorder.stage(Stage::Queue, queued - whole + Duration::from_millis(1));
             // It is told.
             let decided = Instant::now();
             recorder.in_flight.sub(1);
             recorder.stage(Stage::Respond, decided.elapsed());
             recorder.answered(
                 Route::Reserve,
-                Told::plain(Outcome::WON),
+                AnswerClass::plain(Outcome::WON),
                 came.elapsed() + Duration::from_millis(1),
             );
         }

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use clap::Parser;
 use futures_util::future::join_all;
-use gateway::admit::{Asked, Wish};
+use gateway::admit::{AdmissionRequest, TapAdmission};
 use gateway::domain::decision::Decision;
-use gateway::projection::follow;
-use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
-use gateway::store::dial::{Conn, Redis};
+use gateway::projection::consumer;
+use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
+use gateway::store::connection::RedisConnection;
+use gateway::store::connections::RedisConnections;
+use gateway::store::dial::{LedgerConnection, Redis};
 use gateway::store::keys::Keys;
-use gateway::store::lane::Lane;
-use gateway::store::lanes::Lanes;
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
 
 /// Drives the reserve script of a sale that is open and whose stock does not end.
@@ -55,30 +55,30 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
     let keys = Keys::of(&args.sale);
     let mut conn = redis.dial_for(keys.state(), Duration::from_secs(10)).await.map_err(words)?;
     let scripts = Arc::new(Scripts::new(REAL_CLOCK));
-    let sale = Arc::new(follow::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
-    let lane = Lane::new(redis, scripts, Arc::default());
-    tokio::task::spawn_local(lane.clone().keep_open());
-    while lane.live().is_none() {
+    let sale = Arc::new(consumer::load(&mut conn, &scripts, &args.sale).await.map_err(words)?);
+    let redis_connection = RedisConnection::new(redis, scripts, Arc::default());
+    tokio::task::spawn_local(redis_connection.clone().keep_open());
+    while redis_connection.live().is_none() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     let batch = usize::from(args.batch);
-    let queue = Queue::start(
+    let queue = QueueHandle::start(
         sale.clone(),
-        Lanes::over(lane),
+        RedisConnections::from_open(redis_connection),
         QueueLimits { batch_max: batch, queue_max: batch, delay_max: std::time::Duration::from_secs(10) },
         Arc::default(),
     );
 
-    let definition = sale.memory().catalogue.definition.clone();
+    let definition = sale.read_model().catalogue.definition.clone();
     let packages: Vec<String> = definition.packages.iter().take(2).map(|p| p.id.clone()).collect();
     // Subjects of ten characters, as the bench has them.
     let first = fastrand::u64(10_000_000..60_000_000);
     let tap = |n: usize| {
         let store = fastrand::choice(&definition.stores).map_or("", |store| store.id.as_str());
         let model = &definition.models[0].id;
-        let wish = Wish { model, packages: &packages, store, accept_partial: false };
+        let wish = AdmissionRequest { model, packages: &packages, store, accept_partial: false };
         let (sub, now) = (format!("b-{}", first + n as u64).into(), std::time::Instant::now());
-        Asked::new(&sale, &sub, "tap", wish, now).admit(now)
+        TapAdmission::new(&sale, &sub, "tap", wish, now).admit(now)
     };
 
     let before = Cost::read(&mut conn).await?;
@@ -125,7 +125,7 @@ struct Cost {
 }
 
 impl Cost {
-    async fn read(conn: &mut Conn) -> Result<Self, String> {
+    async fn read(conn: &mut LedgerConnection) -> Result<Self, String> {
         let info: String = redis::cmd("INFO").arg("everything").query_async(conn).await.map_err(words)?;
         let number = |name: &str| {
             let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

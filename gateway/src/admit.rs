@@ -9,20 +9,20 @@ mod tests;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::domain::decision::{Decision, Wanted};
+use crate::domain::decision::{Decision, ReserveCommand};
 use crate::domain::identity::{BuyerHash, fingerprint};
 use crate::domain::sale::Phase;
-use crate::projection::memory::{Memory, PendingTap, Sale};
+use crate::projection::read_model::{PendingTap, ReadModel, Sale};
 
 /// The ticket to the ledger. Only [`admit`] makes one, so a tap that was not admitted can't be reserved.
 pub struct Admitted {
-    pub(crate) wanted: Wanted,
+    pub(crate) command: ReserveCommand,
     pub(crate) pending: PendingTap,
 }
 
 /// What a tap asks for, as it came.
 #[derive(Debug)]
-pub struct Wish<'a, Id> {
+pub struct AdmissionRequest<'a, Id> {
     /// The model's id.
     pub model: &'a str,
     /// The packages' ids, none twice.
@@ -39,26 +39,26 @@ pub struct Wish<'a, Id> {
 /// sold out, paused or closed, and must get his reservation. So the read model refuses only buyers who have no reservation
 /// and no tap on the way, and only if it has every change from before the tap arrived. What depends on the buyer's own
 /// reservations is always decided in Redis.
-pub struct Asked<'a, Id> {
+pub struct TapAdmission<'a, Id> {
     sale: &'a Arc<Sale>,
     sub: &'a Arc<str>,
     key: &'a str,
-    wish: Wish<'a, Id>,
+    request: AdmissionRequest<'a, Id>,
     buyer: BuyerHash,
     arrived: Instant,
 }
 
-impl<'a, Id: AsRef<str>> Asked<'a, Id> {
+impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
     /// A tap that was whole at this instant.
     #[must_use]
     pub fn new(
         sale: &'a Arc<Sale>,
         sub: &'a Arc<str>,
         key: &'a str,
-        wish: Wish<'a, Id>,
+        request: AdmissionRequest<'a, Id>,
         arrived: Instant,
     ) -> Self {
-        Self { buyer: BuyerHash::new(&sale.id, sub), sale, sub, key, wish, arrived }
+        Self { buyer: BuyerHash::new(&sale.id, sub), sale, sub, key, request, arrived }
     }
 
     /// Whether the read model refuses it if it is found complete as of the arrival: worth to wait for.
@@ -68,16 +68,16 @@ impl<'a, Id: AsRef<str>> Asked<'a, Id> {
     }
 
     /// Lets it on to the ledger, or refuses it without asking Redis, with the state that it is refused by.
-    pub fn admit(self, now: Instant) -> Result<Admitted, (Decision, Arc<Memory>)> {
+    pub fn admit(self, now: Instant) -> Result<Admitted, (Decision, Arc<ReadModel>)> {
         // Looked at before the state itself, which only becomes newer.
         if self.sale.is_complete_as_of(self.arrived)
-            && let Some((refusal, memory)) = self.refusal(now)
+            && let Some((refusal, read_model)) = self.refusal(now)
         {
-            return Err((refusal.decision(&memory, &self.wish), memory));
+            return Err((refusal.decision(&read_model, &self.request), read_model));
         }
-        let Self { sale, sub, key, wish, buyer, .. } = self;
-        let Wish { model, packages, store, accept_partial } = wish;
-        let wanted = Wanted {
+        let Self { sale, sub, key, request, buyer, .. } = self;
+        let AdmissionRequest { model, packages, store, accept_partial } = request;
+        let command = ReserveCommand {
             id: buyer.reservation_id(key),
             sub: sub.clone(),
             fingerprint: fingerprint(model, packages, store, accept_partial),
@@ -86,21 +86,21 @@ impl<'a, Id: AsRef<str>> Asked<'a, Id> {
             store: store.to_owned(),
             accept_partial,
         };
-        Ok(Admitted { pending: sale.pending(buyer.mark()), wanted })
+        Ok(Admitted { pending: sale.add_pending(buyer.mark()), command })
     }
 
-    fn refusal(&self, now: Instant) -> Option<(Refusal, Arc<Memory>)> {
+    fn refusal(&self, now: Instant) -> Option<(ReadModelRefusal, Arc<ReadModel>)> {
         if self.sale.may_have_won(self.buyer.mark()) {
             return None;
         }
-        let memory = self.sale.memory();
-        refuse(self.sale, &memory, &self.wish, now).map(|refusal| (refusal, memory))
+        let read_model = self.sale.read_model();
+        refuse(self.sale, &read_model, &self.request, now).map(|refusal| (refusal, read_model))
     }
 }
 
 /// What the read model refuses a tap for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Refusal {
+enum ReadModelRefusal {
     Closed,
     /// At Redis's `TIME` in ms.
     NotOpen(i64),
@@ -108,16 +108,20 @@ enum Refusal {
     SoldOut,
 }
 
-impl Refusal {
-    fn decision<Id: AsRef<str>>(self, memory: &Memory, wish: &Wish<'_, Id>) -> Decision {
+impl ReadModelRefusal {
+    fn decision<Id: AsRef<str>>(
+        self,
+        read_model: &ReadModel,
+        request: &AdmissionRequest<'_, Id>,
+    ) -> Decision {
         match self {
             Self::Closed => Decision::Closed,
             Self::NotOpen(time) => Decision::NotOpen(time),
             Self::Paused => Decision::Paused,
             Self::SoldOut => {
-                let items = memory.catalogue.items();
-                let gone = gone(memory, wish).flatten().map(|place| items[place].name.clone());
-                Decision::SoldOut { items: gone.collect(), is_final: memory.counts[0] == 0 }
+                let items = read_model.catalogue.items();
+                let gone = gone(read_model, request).flatten().map(|place| items[place].name.clone());
+                Decision::SoldOut { items: gone.collect(), is_final: read_model.counts[0] == 0 }
             }
         }
     }
@@ -126,43 +130,45 @@ impl Refusal {
 /// The contract's order: closed, not open, paused, unknown item, sold out.
 fn refuse<Id: AsRef<str>>(
     sale: &Sale,
-    memory: &Memory,
-    wish: &Wish<'_, Id>,
+    read_model: &ReadModel,
+    request: &AdmissionRequest<'_, Id>,
     now: Instant,
-) -> Option<Refusal> {
+) -> Option<ReadModelRefusal> {
     let (time, error) = sale.time(now)?;
     // Inside the margin of the estimate the one clock that decides is asked.
-    let earliest = memory.phase(time - error);
-    if earliest != memory.phase(time + error) {
+    let earliest = read_model.phase(time - error);
+    if earliest != read_model.phase(time + error) {
         return None;
     }
     match earliest {
         // Closed for good is what Redis has noted: by the estimate alone it could open once more, should `TIME` step back.
-        Phase::Closed if !memory.levers.closed && sale.noted_time() < memory.levers.closes => return None,
-        Phase::Closed => return Some(Refusal::Closed),
-        Phase::Upcoming => return Some(Refusal::NotOpen(time)),
-        Phase::Paused => return Some(Refusal::Paused),
+        Phase::Closed if !read_model.controls.closed && sale.noted_time() < read_model.controls.closes => {
+            return None;
+        }
+        Phase::Closed => return Some(ReadModelRefusal::Closed),
+        Phase::Upcoming => return Some(ReadModelRefusal::NotOpen(time)),
+        Phase::Paused => return Some(ReadModelRefusal::Paused),
         Phase::Open | Phase::SoldOut => {}
     }
     let mut is_sold_out = false;
-    for place in gone(memory, wish) {
+    for place in gone(read_model, request) {
         // Unknown: maybe the definition has just changed, and the ledger knows the latest.
         place?;
         is_sold_out = true;
     }
-    is_sold_out.then_some(Refusal::SoldOut)
+    is_sold_out.then_some(ReadModelRefusal::SoldOut)
 }
 
 /// The places of what is wanted and keeps the tap from winning, since it is gone; `None` for each that is not known.
 fn gone<'m, Id: AsRef<str>>(
-    memory: &'m Memory,
-    wish: &'m Wish<'_, Id>,
+    read_model: &'m ReadModel,
+    request: &'m AdmissionRequest<'_, Id>,
 ) -> impl Iterator<Item = Option<usize>> + 'm {
-    let places = memory.catalogue.places(wish.model, wish.packages, wish.store).enumerate();
+    let places = read_model.catalogue.places(request.model, request.packages, request.store).enumerate();
     places.filter_map(|(n, place)| {
         let Some(place) = place else { return Some(None) };
         // The model comes first, and where a part is enough, it alone decides.
-        let is_gone = memory.catalogue.items()[place].limited && memory.free[place] < 1;
-        (is_gone && (n == 0 || !wish.accept_partial)).then_some(Some(place))
+        let is_gone = read_model.catalogue.items()[place].limited && read_model.free[place] < 1;
+        (is_gone && (n == 0 || !request.accept_partial)).then_some(Some(place))
     })
 }

@@ -12,21 +12,21 @@ use std::time::Duration;
 
 use clap::{CommandFactory, FromArgMatches};
 
-pub use args::{ByHand, Cli, Command, LeverArgs, LimitsAction, SaleAction};
+pub use args::{Cli, Command, ConfirmArgs, LimitsAction, OperatorActionArgs, SaleAction};
 
 use crate::config::{CommonOptions, Settings, variables};
 use crate::doctor;
 use crate::doctor::args::DoctorArgs;
 use crate::identify::{mint, read_secret};
 use crate::manage::admin::Admin;
-use crate::manage::audit::{self, Report, Verdict};
+use crate::manage::audit::{self, AuditReport, AuditVerdict};
 use crate::openapi;
 use crate::runtime;
-use crate::store::fit;
+use crate::store::compatibility;
 use crate::store::journal::Cursor;
 use crate::store::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
 use crate::telemetry::list;
-use crate::terminal::{Failed, print, print_json};
+use crate::terminal::{CommandError, print, print_json};
 
 /// Where the options of the load test stand.
 const LOADTEST: &[&str] = &[
@@ -49,7 +49,7 @@ pub fn parse() -> Cli {
 }
 
 /// Runs a command that is not `serve`.
-pub fn run(command: Command) -> Result<(), Failed> {
+pub fn run(command: Command) -> Result<(), CommandError> {
     runtime::run(async {
         match command {
             Command::Serve { .. } => Ok(()),
@@ -59,7 +59,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
                 journal(&admin(&common).await?, &sale, follow, from.as_deref()).await
             }
             Command::Token { sub, scope, ttl, count, auth_issuer, auth_audience, auth_secret_file } => {
-                let secret = read_secret(&auth_secret_file).map_err(Failed::Usage)?;
+                let secret = read_secret(&auth_secret_file).map_err(CommandError::Usage)?;
                 let subs: Box<dyn Iterator<Item = String>> = match count {
                     None => Box::new(std::iter::once(sub)),
                     Some(count) => Box::new((0..count).map(move |n| format!("{sub}-{n}"))),
@@ -77,7 +77,7 @@ pub fn run(command: Command) -> Result<(), Failed> {
                         issuer,
                         audience,
                     )
-                    .map_err(|e| Failed::Usage(e.to_string()))?;
+                    .map_err(|e| CommandError::Usage(e.to_string()))?;
                     writeln!(out, "{token}")?;
                 }
                 Ok(out.flush()?)
@@ -88,36 +88,38 @@ pub fn run(command: Command) -> Result<(), Failed> {
             Command::Doctor { common, serve, args } => {
                 let config = Settings::new(&common, Some(&serve)).serve();
                 let args = DoctorArgs { unknown_variables: unknown_variables().others, ..args };
-                doctor::run(&config.map_err(|p| Failed::Usage(p.join("\n")))?, args).await
+                doctor::run(&config.map_err(|p| CommandError::Usage(p.join("\n")))?, args).await
             }
             Command::Openapi => print(&openapi::document()),
             Command::Config { common, serve } => print(
-                &Settings::new(&common, Some(&serve)).document().map_err(|p| Failed::Usage(p.join("\n")))?,
+                &Settings::new(&common, Some(&serve))
+                    .document()
+                    .map_err(|p| CommandError::Usage(p.join("\n")))?,
             ),
         }
     })?
 }
 
 /// A way into the ledger, which Redis can be.
-async fn admin(common: &CommonOptions) -> Result<Admin, Failed> {
-    let redis = Settings::new(common, None).redis().map_err(|p| Failed::Usage(p.join("\n")))?;
+async fn admin(common: &CommonOptions) -> Result<Admin, CommandError> {
+    let redis = Settings::new(common, None).redis().map_err(|p| CommandError::Usage(p.join("\n")))?;
     let pool = redis.pool(1);
-    fit::check(&pool).await?;
-    let scripts = Scripts::new(REAL_CLOCK).with_copies(redis.copies());
+    compatibility::check(&pool).await?;
+    let scripts = Scripts::new(REAL_CLOCK).with_replica_acks(redis.replica_acks());
     Ok(Admin::new(pool, Arc::new(scripts), Arc::default()))
 }
 
-async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), Failed> {
+async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), CommandError> {
     let report = audit::audit(admin.pool(), admin.scripts(), sale).await?;
     let printed = if json { print_json(&report) } else { print(&table(&report)) };
     match report.verdict {
-        Verdict::Balanced => printed,
-        Verdict::Drift => Err(Failed::No(report.first_problem().unwrap_or_default())),
+        AuditVerdict::Balanced => printed,
+        AuditVerdict::Drift => Err(CommandError::No(report.first_problem().unwrap_or_default())),
     }
 }
 
 /// The equation of every model and package; stores as one line, and by name only where they drift.
-fn table(report: &Report) -> String {
+fn table(report: &AuditReport) -> String {
     let mut lines = vec![format!(
         "{:<40} {:>9} {:>9} {:>9} {:>9} {:>7}",
         "item", "total", "free", "held", "confirmed", "drift"
@@ -167,17 +169,18 @@ fn table(report: &Report) -> String {
         r.held, r.confirmed, r.cancelled, r.expired
     ));
     lines.extend(report.problems.iter().map(|problem| format!("problem: {problem}")));
-    let verdict = if report.verdict == Verdict::Balanced { "balanced" } else { "DRIFT" };
+    let verdict = if report.verdict == AuditVerdict::Balanced { "balanced" } else { "DRIFT" };
     lines.extend((1..).zip(report.plan()).map(|(step, text)| format!("plan {step}: {text}")));
     lines.push(format!("{}: {verdict} at sequence {}\n", report.sale, report.sequence));
     lines.join("\n")
 }
 
-async fn journal(admin: &Admin, sale: &str, follow: bool, from: Option<&str>) -> Result<(), Failed> {
+async fn journal(admin: &Admin, sale: &str, follow: bool, from: Option<&str>) -> Result<(), CommandError> {
     /// Entries read at once, and how long to wait at the end.
     const ENTRIES: usize = 500;
     const WAIT: Duration = Duration::from_millis(200);
-    let mut cursor = from.map(Cursor::parse).transpose().map_err(Failed::Usage)?.unwrap_or(Cursor::START);
+    let mut cursor =
+        from.map(Cursor::parse).transpose().map_err(CommandError::Usage)?.unwrap_or(Cursor::START);
     if !admin.exists(sale).await? {
         return Err(Failure::Refused(Refusal::Missing).into());
     }

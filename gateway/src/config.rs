@@ -59,7 +59,7 @@ pub struct ServeConfig {
     pub redis: Redis,
     /// What tokens are verified with.
     pub auth: AuthSettings,
-    /// Who may pull levers.
+    /// Who may pull actions.
     pub ops_token_file: PathBuf,
     /// Threads.
     pub workers: usize,

@@ -20,12 +20,12 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use memory::{ITEM_BYTES, Need, RESERVATION_BYTES};
-pub use report::{Line, Report, Verdict};
+pub use memory::{ITEM_BYTES, MemoryNeed, RESERVATION_BYTES};
+pub use report::{DoctorReport, Finding, Severity};
 
-use gather::gateway::{self, Running};
-use gather::redis::Itself;
-use report::Lines;
+use gather::gateway::{self, RunningGateway};
+use gather::redis::RedisInstance;
+use report::Findings;
 use sale::SaleFacts;
 
 use crate::config::ServeConfig;
@@ -35,16 +35,16 @@ use crate::store::acl;
 use crate::store::dial::Redis;
 use crate::store::keys::Keys;
 use crate::store::scripts::{REAL_CLOCK, Scripts};
-use crate::terminal::{Failed, print, print_json};
+use crate::terminal::{CommandError, print, print_json};
 use args::DoctorArgs;
 
 /// Makes every check, prints what was found, and fails by the worst of it.
-pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), Failed> {
+pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), CommandError> {
     if let Some(folder) = args.dashboards.as_ref().filter(|folder| !folder.is_dir()) {
-        return Err(Failed::Usage(format!("--dashboards: {} is no folder", folder.display())));
+        return Err(CommandError::Usage(format!("--dashboards: {} is no folder", folder.display())));
     }
     let (lines, out_of_reach) = examine(config, &args).await;
-    let report = Report::new(lines);
+    let report = DoctorReport::new(lines);
     let printed = if args.json {
         print_json(&report)
     } else {
@@ -53,19 +53,19 @@ pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), Failed> {
         print(&report.text(has_colours))
     };
     match (out_of_reach, report.fail) {
-        (Some(why), _) => {
-            Err(Failed::Outside(format!("Redis is out of reach, so much could not be looked at: {why}")))
-        }
+        (Some(why), _) => Err(CommandError::Outside(format!(
+            "Redis is out of reach, so much could not be looked at: {why}"
+        ))),
         (None, 0) => printed,
-        (None, 1) => Err(Failed::No("one check fails".into())),
-        (None, count) => Err(Failed::No(format!("{count} checks fail"))),
+        (None, 1) => Err(CommandError::No("one check fails".into())),
+        (None, count) => Err(CommandError::No(format!("{count} checks fail"))),
     }
 }
 
 /// All lines, in the order in which somebody would look; and why Redis could not be asked, if it could not.
-async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<String>) {
-    let mut files = Files::load(&args.definition);
-    let mut seen = Seen::of(config, args, &mut files).await;
+async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Finding>, Option<String>) {
+    let mut files = DefinitionFiles::load(&args.definition);
+    let mut survey = RedisSurvey::of(config, args, &mut files).await;
     // After the ledger was read, so that what a gateway has followed is not older than that.
     let running = gateway::at_ops(config.ops_listen, config.ops_tls.as_ref()).await;
     let answers = match config.proxy_protocol {
@@ -74,30 +74,31 @@ async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<
         false => gateway::at_public(config.listen, config.tls.as_ref()).await,
     };
     let mut lines = host::check(&gather::host::look(config, running.as_ref(), answers, args));
-    let sales = seen.ledger.as_ref().map(|ledger| ledger.sales.as_slice()).unwrap_or_default();
-    let launch = next_launch(sales, files.all.iter().map(|(_, definition)| definition), seen.now_ms);
-    let now_s = seen.now_ms.div_euclid(1_000);
+    let sales = survey.ledger.as_ref().map(|ledger| ledger.sales.as_slice()).unwrap_or_default();
+    let launch = next_launch(sales, files.all.iter().map(|(_, definition)| definition), survey.now_ms);
+    let now_s = survey.now_ms.div_euclid(1_000);
     lines.extend(keys::check(&gather::keys::read(config, args.host.as_deref(), launch, now_s)));
     lines.append(&mut files.mistakes);
-    lines.extend(seen.redis.iter().flat_map(|itself| redis::check(&itself.facts)));
-    let out_of_reach = match &mut seen.ledger {
+    lines.extend(survey.redis.iter().flat_map(|instance| redis::check(&instance.facts)));
+    let out_of_reach = match &mut survey.ledger {
         Ok(ledger) => {
             lines.extend(
-                seen.redis
+                survey
+                    .redis
                     .iter()
-                    .flat_map(|itself| memory::check(&itself.facts, &ledger.needs(&itself.redis))),
+                    .flat_map(|instance| memory::check(&instance.facts, &ledger.needs(&instance.redis))),
             );
             lines.extend(ledger.check(running.as_ref()));
             None
         }
         Err(why) => {
-            let mut redis = Lines::of("redis");
+            let mut redis = Findings::of("redis");
             let todo = "is --redis right, does it run, and does it let this user in? What is in it could not be looked at";
             redis.fail("reach", format!("{}: {why}", config.redis.address()), todo);
             lines.extend(redis.end());
             for (file, definition) in &files.all {
-                let mut of_file = Lines::of(format!("file {file}"));
-                definition::check(definition, seen.now_ms, &mut of_file);
+                let mut of_file = Findings::of(format!("file {file}"));
+                definition::check(definition, survey.now_ms, &mut of_file);
                 lines.extend(of_file.end());
             }
             Some(why.clone())
@@ -108,12 +109,12 @@ async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Line>, Option<
 }
 
 /// The definitions' files that were named.
-struct Files {
+struct DefinitionFiles {
     all: Vec<(String, Definition)>,
-    mistakes: Vec<Line>,
+    mistakes: Vec<Finding>,
 }
 
-impl Files {
+impl DefinitionFiles {
     fn load(paths: &[PathBuf]) -> Self {
         let mut files = Self { all: Vec::new(), mistakes: Vec::new() };
         for path in paths {
@@ -133,34 +134,34 @@ impl Files {
 }
 
 /// What was seen in Redis.
-struct Seen {
+struct RedisSurvey {
     /// By Redis's clock; by ours where it could not be asked.
     now_ms: i64,
     /// What each Redis that the ledger is in says of itself.
-    redis: Vec<Itself>,
+    redis: Vec<RedisInstance>,
     /// What is in it, or why that could not be read.
-    ledger: Result<Ledger, String>,
+    ledger: Result<LedgerSurvey, String>,
 }
 
 /// What gateways keep in it.
-struct Ledger {
+struct LedgerSurvey {
     fleet: fleet::FleetFacts,
     sales: Vec<SaleFacts>,
 }
 
-impl Seen {
-    async fn of(config: &ServeConfig, args: &DoctorArgs, files: &mut Files) -> Self {
+impl RedisSurvey {
+    async fn of(config: &ServeConfig, args: &DoctorArgs, files: &mut DefinitionFiles) -> Self {
         let asked = async {
             let mut all = Vec::new();
             for redis in config.redis.each().await? {
-                all.push(gather::redis::itself(config, redis).await?);
+                all.push(gather::redis::instance(config, redis).await?);
             }
             Ok::<_, ::redis::RedisError>(all)
         };
         match asked.await {
             Ok(mut redis) => {
-                let ledger = Ledger::read(config, args, &mut redis, files).await;
-                let now_ms = redis.first().map_or(0, |itself| itself.now_ms);
+                let ledger = LedgerSurvey::read(config, args, &mut redis, files).await;
+                let now_ms = redis.first().map_or(0, |instance| instance.now_ms);
                 Self { now_ms, redis, ledger }
             }
             Err(error) => {
@@ -171,20 +172,20 @@ impl Seen {
     }
 }
 
-impl Ledger {
+impl LedgerSurvey {
     async fn read(
         config: &ServeConfig,
         args: &DoctorArgs,
-        redis: &mut [Itself],
-        files: &mut Files,
+        redis: &mut [RedisInstance],
+        files: &mut DefinitionFiles,
     ) -> Result<Self, String> {
         let scripts = Arc::new(Scripts::new(REAL_CLOCK));
         let shared = gather::redis::shared(config, &scripts, redis);
-        let gather::redis::Shared { mut fleet, sales: all } =
+        let gather::redis::SharedFacts { mut fleet, sales: all } =
             shared.await.map_err(|error| acl::explain(&error))?;
         fleet.expected = args.gateways;
         let admin = Admin::new(config.redis.pool(1), scripts, Arc::default());
-        let look = gather::sales::Look {
+        let look = gather::sales::SaleQuery {
             admin: &admin,
             redis,
             is_served: fleet.live.as_ref().is_ok_and(|live| !live.is_empty()),
@@ -211,10 +212,10 @@ impl Ledger {
     }
 
     /// What each sale of this Redis can still take up.
-    fn needs(&self, redis: &Redis) -> Vec<Need> {
+    fn needs(&self, redis: &Redis) -> Vec<MemoryNeed> {
         let need = |sale: &SaleFacts| match (&sale.applied, &sale.file) {
-            (Ok(Some(applied)), _) => Some(Need::of(&applied.definition, applied.started())),
-            (_, Some((_, definition))) => Some(Need::of(definition, 0)),
+            (Ok(Some(applied)), _) => Some(MemoryNeed::of(&applied.definition, applied.started())),
+            (_, Some((_, definition))) => Some(MemoryNeed::of(definition, 0)),
             _ => None,
         };
         let here = self.sales.iter().filter(|sale| redis.has_slot(Keys::of(&sale.id).slot()));
@@ -222,9 +223,12 @@ impl Ledger {
     }
 
     /// Judges it, beside what the gateway that runs here says.
-    fn check(&mut self, running: Option<&Running>) -> Vec<Line> {
-        self.fleet.here = running.map(|running| fleet::Here {
-            has_our_scripts: running.scripts.as_ref().map(|print| *print == Scripts::new(REAL_CLOCK).print()),
+    fn check(&mut self, running: Option<&RunningGateway>) -> Vec<Finding> {
+        self.fleet.here = running.map(|running| fleet::LocalGateway {
+            has_our_scripts: running
+                .scripts
+                .as_ref()
+                .map(|digest| *digest == Scripts::new(REAL_CLOCK).digest()),
             not_ready: running.not_ready.clone(),
             has_our_certificate: running.has_our_certificate,
             forwarded_ignored: running.forwarded_ignored,
@@ -235,7 +239,7 @@ impl Ledger {
             lines.extend(sale::check(sale));
         }
         if self.sales.is_empty() {
-            let mut none = Lines::of("sales");
+            let mut none = Findings::of("sales");
             none.warn("ledger", "there is none to come, and none under way", "gateway sale apply FILE");
             lines.extend(none.end());
         }

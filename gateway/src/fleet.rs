@@ -5,8 +5,8 @@
 
 pub mod alarm;
 pub mod clock_offset;
-pub mod hearsay;
 pub mod limits_log;
+pub mod membership;
 pub mod report;
 
 use std::collections::BTreeMap;
@@ -20,14 +20,14 @@ use redis::{RedisResult, Script};
 
 use crate::admit::limits::Limits;
 use crate::domain::policy::{Policy, Rate, Rates, parse_rate, rate_text};
-use crate::manage::admin::By;
+use crate::manage::admin::Actor;
 use crate::store::dial::Redis;
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::outage::Outage;
 use crate::store::reply;
 use crate::telemetry::uses::RedisUse;
 use clock_offset::ClockOffset;
-use hearsay::Hearsay;
+use membership::Membership;
 
 static FLEET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/fleet.lua")));
 static LIMITS_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/limits.lua")));
@@ -124,7 +124,7 @@ pub async fn read_limits(conn: &mut impl ConnectionLike) -> RedisResult<Result<S
 pub async fn set_limits(
     conn: &mut (impl ConnectionLike + Send),
     change: &LimitChange,
-    by: &By,
+    by: &Actor,
 ) -> RedisResult<Result<SetLimits, String>> {
     let mut call = LIMITS_SCRIPT.prepare_invoke();
     call.key(LIMITS).key(LIMITS_LOG).arg(&by.args()[..]);
@@ -142,18 +142,18 @@ pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeM
 
 /// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
 /// set and shared. What all that live report is noted for those who watch. Redis's clock is read beside this host's.
-pub async fn take_part(
+pub async fn run_heartbeats(
     redis: Redis,
     limits: Arc<Limits>,
     uses: Arc<RedisUse>,
-    hearsay: Arc<Hearsay>,
+    membership: Arc<Membership>,
     clock: Arc<ClockOffset>,
     mut report: impl FnMut() -> String,
 ) {
     let outage = Outage::of("the fleet can't be reached; this gateway keeps its last share of the ceilings");
-    let (mut conn, mut told) = (None, None);
+    let (mut conn, mut last_logged) = (None, None);
     loop {
-        let is_leaving = hearsay.is_leaving();
+        let is_leaving = membership.is_leaving();
         let beat = async {
             let (fleet, rates) = match &mut conn {
                 Some(conn) => conn,
@@ -168,42 +168,42 @@ pub async fn take_part(
                     none.insert((fleet, rates))
                 }
             };
-            let live = FLEET_SCRIPT.key(FLEET).arg(hearsay.id()).arg(report()).invoke_async(fleet).await?;
+            let live = FLEET_SCRIPT.key(FLEET).arg(membership.id()).arg(report()).invoke_async(fleet).await?;
             let live = reply::map("the fleet script", &live)?;
             clock.read(fleet).await?;
             Ok::<_, redis::RedisError>((live, read_limits(rates).await?))
         };
         match beat.await {
             Ok((live, set)) => {
-                outage.is_over();
+                outage.record_success();
                 let rates = set.as_ref().map(|set| set.rates.clone()).unwrap_or_default();
-                take_in(&limits, live.len(), set, &mut told);
-                hearsay.heard(live, rates, is_leaving);
+                apply_fleet_state(&limits, live.len(), set, &mut last_logged);
+                membership.note_heartbeat(live, rates, is_leaving);
             }
             Err(error) => {
                 reply::note(&error);
                 uses.failed(&error);
-                outage.goes_on(error);
+                outage.record_failure(error);
                 conn = None;
             }
         }
-        hearsay.next(BEAT).await;
+        membership.wait_for_next_beat(BEAT).await;
     }
 }
 
 /// Puts in force what the fleet says, and tells what is new. What makes no sense changes nothing, and is told once.
-fn take_in(
+fn apply_fleet_state(
     limits: &Limits,
     gateways: usize,
     set: Result<SetLimits, String>,
-    told: &mut Option<Result<SetLimits, String>>,
+    last_logged: &mut Option<Result<SetLimits, String>>,
 ) {
     let gateways = u32::try_from(gateways).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN);
     let rates = match &set {
         Ok(set) => set.over(limits.configured()),
         Err(_) => limits.in_force().rates,
     };
-    let is_new = told.as_ref() != Some(&set);
+    let is_new = last_logged.as_ref() != Some(&set);
     match &set {
         Ok(SetLimits { revision, changed: Some((_, who, reason)), .. }) if is_new => {
             tracing::info!(revision, who, reason, "the rates that ops have set are in force");
@@ -214,7 +214,7 @@ fn take_in(
     if limits.put_in_force(rates, gateways) {
         tracing::info!(gateways, "the limits in force have changed");
     }
-    *told = Some(set);
+    *last_logged = Some(set);
 }
 
 #[cfg(test)]

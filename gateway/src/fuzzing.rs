@@ -12,13 +12,13 @@ use crate::api::bodies::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use crate::api::reservations::check_packages;
 use crate::api::sales::StoresWanted;
 use crate::domain::catalogue::Catalogue;
-use crate::domain::decision::{Decision, Header, Wanted};
+use crate::domain::decision::{Decision, Header, ReserveCommand};
 use crate::domain::reservation::Reservation;
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::respond::Refused;
 use crate::http::{proxy_header, request};
-use crate::ops::view::{LeverRequest, RestockRequest};
-use crate::projection::memory::Memory;
+use crate::ops::view::{OperatorActionRequest, RestockRequest};
+use crate::projection::read_model::ReadModel;
 use crate::projection::snapshot::Snapshot;
 use crate::reserve::batch;
 use crate::reserve::changes::{self, Change};
@@ -28,40 +28,40 @@ use crate::store::scripts::{self, Failure};
 use crate::telemetry::request_id::RequestId;
 
 /// A problem's JSON.
-fn told(refused: Refused) -> String {
+fn describe(refused: Refused) -> String {
     format!("{}}}", refused.body())
 }
 
 /// The body of a tap: model, packages, store, whether a part is enough.
 pub fn reserve_body(bytes: &[u8]) -> Result<(String, Vec<String>, String, bool), String> {
-    let body: ReserveRequest<'_> = request::parse(bytes).map_err(told)?;
-    check_packages(&body.packages).map_err(told)?;
+    let body: ReserveRequest<'_> = request::parse(bytes).map_err(describe)?;
+    check_packages(&body.packages).map_err(describe)?;
     Ok((body.model.0.into(), owned(body.packages), body.store.0.into(), body.accept_partial))
 }
 
 /// The body of a PATCH: model, packages, store.
 #[allow(clippy::type_complexity, reason = "three fields, each of which may be left out")]
 pub fn amend_body(bytes: &[u8]) -> Result<(Option<String>, Option<Vec<String>>, Option<String>), String> {
-    let body: AmendRequest<'_> = request::parse(bytes).map_err(told)?;
-    body.packages.as_deref().map(check_packages).transpose().map_err(told)?;
+    let body: AmendRequest<'_> = request::parse(bytes).map_err(describe)?;
+    body.packages.as_deref().map(check_packages).transpose().map_err(describe)?;
     let text = |id: Option<ItemId<'_>>| id.map(|id| id.0.into_owned());
     Ok((text(body.model), body.packages.map(owned), text(body.store)))
 }
 
 /// The body of a confirmation: payment and version, before their limits are looked at.
 pub fn confirm_body(bytes: &[u8]) -> Result<(String, u64), String> {
-    request::parse(bytes).map(|ConfirmRequest { payment, version }| (payment, version)).map_err(told)
+    request::parse(bytes).map(|ConfirmRequest { payment, version }| (payment, version)).map_err(describe)
 }
 
 /// The body of a restock: item, total, what it was, why.
 pub fn restock_body(bytes: &[u8]) -> Result<(String, u64, u64, Option<String>), String> {
     let read = |body: RestockRequest| (body.item, body.total, body.was, body.reason);
-    request::parse(bytes).map(read).map_err(told)
+    request::parse(bytes).map(read).map_err(describe)
 }
 
-/// The body of a lever: why.
-pub fn lever_body(bytes: &[u8]) -> Result<Option<String>, String> {
-    request::parse(bytes).map(|LeverRequest { reason }| reason).map_err(told)
+/// The body of an operator action: why.
+pub fn operator_action_body(bytes: &[u8]) -> Result<Option<String>, String> {
+    request::parse(bytes).map(|OperatorActionRequest { reason }| reason).map_err(describe)
 }
 
 fn owned(ids: Vec<ItemId<'_>>) -> Vec<String> {
@@ -74,7 +74,7 @@ fn owned(ids: Vec<ItemId<'_>>) -> Vec<String> {
 pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
     let wanted = request::check_head(&parts).and_then(|()| StoresWanted::read(&parts));
-    Some(wanted.map(|wanted| wanted.limit()).map_err(told))
+    Some(wanted.map(|wanted| wanted.limit()).map_err(describe))
 }
 
 /// What a PROXY header before these bytes says, and how many of them it took; `None` if there is none that can be read.
@@ -124,7 +124,7 @@ pub fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
 
 /// What a reply of the reserve script says of these taps; `None` if it can't be read.
 #[must_use]
-pub fn decisions(taps: &[Wanted], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
+pub fn decisions(taps: &[ReserveCommand], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
     batch::decisions(taps, catalogue, reply)
 }
 
@@ -140,6 +140,6 @@ pub fn record(sale: &str, buyer_part: &str, reply: &[Value]) -> Result<(Vec<Rese
 }
 
 /// What a reply of the snapshot script says of this sale.
-pub fn snapshot(sale: &str, reply: &[Value]) -> Result<Memory, Failure> {
-    Snapshot::of(reply, 3)?.into_memory(&Keys::of(sale))
+pub fn snapshot(sale: &str, reply: &[Value]) -> Result<ReadModel, Failure> {
+    Snapshot::of(reply, 3)?.into_read_model(&Keys::of(sale))
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 pub use files::{Secret, read_secret};
 pub(crate) use files::{read_limited, shared_mode, warn_if_shared};
-pub use keys::{AuthSettings, Keys, LEEWAY_S_DEFAULT, LEEWAY_S_MAX};
+pub use keys::{AuthSettings, LEEWAY_S_DEFAULT, LEEWAY_S_MAX, TokenKeys};
 pub use mint::{MintError, mint};
 
 use cache::Cache;
@@ -184,7 +184,7 @@ impl CostlyChecks for Unlimited {
 /// Turns tokens into callers. Each worker has its own, so that nothing on the hot path is shared
 /// but a read of the current keys.
 pub struct Identifier {
-    keys: Arc<Keys>,
+    keys: Arc<TokenKeys>,
     cache: Cache,
     last_header: LastHeader,
 }
@@ -192,7 +192,7 @@ pub struct Identifier {
 impl Identifier {
     /// An identifier that remembers up to `cache_entries` verified tokens, if that is quicker than to
     /// verify them again; 0 remembers none.
-    pub fn new(keys: Arc<Keys>, cache_entries: usize) -> Self {
+    pub fn new(keys: Arc<TokenKeys>, cache_entries: usize) -> Self {
         let cache_entries = if keys.are_public() { cache_entries } else { 0 };
         Self { keys, cache: Cache::new(cache_entries), last_header: LastHeader::default() }
     }

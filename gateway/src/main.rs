@@ -9,7 +9,7 @@ use gateway::serve::{Addresses, Gateway, ServeError};
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
 use gateway::telemetry::log;
 use gateway::telemetry::log::LogConfig;
-use gateway::terminal::Failed;
+use gateway::terminal::CommandError;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let _flush = log::FlushAtEnd(matches!(command, Command::Serve { .. }).then_some(FLUSH_MAX));
     let unknown = cli::unknown_variables();
     let outcome = match command {
-        _ if !unknown.mistyped.is_empty() => Err(Failed::Usage(unknown.mistyped.join("\n"))),
+        _ if !unknown.mistyped.is_empty() => Err(CommandError::Usage(unknown.mistyped.join("\n"))),
         Command::Serve { common, serve: options } => {
             let mut settings = Settings::new(&common, Some(&options));
             settings.log().as_ref().map(log::start);
@@ -42,10 +42,10 @@ fn main() -> ExitCode {
     };
     let (code, text) = match outcome {
         Ok(()) => (0, String::new()),
-        Err(Failed::No(text)) => (1, text),
-        Err(Failed::Usage(text)) => (2, text),
-        Err(Failed::Outside(text)) => (3, text),
-        Err(Failed::ReaderGone) => (EXIT_READER_GONE, String::new()),
+        Err(CommandError::No(text)) => (1, text),
+        Err(CommandError::Usage(text)) => (2, text),
+        Err(CommandError::Outside(text)) => (3, text),
+        Err(CommandError::ReaderGone) => (EXIT_READER_GONE, String::new()),
     };
     log::say(&text);
     ExitCode::from(code)
@@ -57,12 +57,12 @@ fn warn_of(unknown_variables: &[String]) {
     }
 }
 
-fn run_server(settings: Settings) -> Result<(), Failed> {
-    let config = settings.serve().map_err(|problems| Failed::Usage(problems.join("\n")))?;
+fn run_server(settings: Settings) -> Result<(), CommandError> {
+    let config = settings.serve().map_err(|problems| CommandError::Usage(problems.join("\n")))?;
     let gateway = Gateway::build(config, Scripts::new(REAL_CLOCK));
     gateway.and_then(|gateway| gateway.run(tell_addresses)).map_err(|error| match error {
-        ServeError::Usage(problems) => Failed::Usage(problems.join("\n")),
-        ServeError::Outside(text) => Failed::Outside(text),
+        ServeError::Usage(problems) => CommandError::Usage(problems.join("\n")),
+        ServeError::Outside(text) => CommandError::Outside(text),
     })
 }
 

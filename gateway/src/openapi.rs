@@ -17,7 +17,7 @@ use utoipa::openapi::{
     Required, Response, ResponseBuilder,
 };
 
-use crate::domain::problem::{self, Kind};
+use crate::domain::problem::{self, ProblemKind};
 
 /// The document as JSON.
 #[must_use]
@@ -198,7 +198,7 @@ fn good_response(status: u16, description: &str, body: &Good) -> ResponseBuilder
 }
 
 fn problem_response(call: &Call, status: u16) -> Response {
-    let mut kinds: Vec<&Kind> = call.problems.iter().filter(|kind| kind.status == status).collect();
+    let mut kinds: Vec<&ProblemKind> = call.problems.iter().filter(|kind| kind.status == status).collect();
     kinds.dedup();
     let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name)).collect();
     let schema: RefOr<Schema> = match kinds[..] {
@@ -270,9 +270,9 @@ mod tests {
     }
 
     #[test]
-    fn every_lever_says_what_it_does_to_buyers() {
+    fn every_operator_action_describes_its_effect_on_buyers() {
         let all = parsed();
-        for (word, effect) in crate::domain::lever::effects() {
+        for (word, effect) in crate::domain::operator_action::effects() {
             let call = match word {
                 "limits" => &all["paths"]["/admin/v1/limits"]["patch"],
                 _ => &all["paths"][format!("/admin/v1/sales/{{sale}}/{word}")]["post"],

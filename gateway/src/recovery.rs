@@ -1,4 +1,6 @@
 //! Recovery after a failover, and the expiry sweeper.
 
-pub mod heal;
-pub mod reaper;
+pub mod failover;
+mod missing;
+mod report;
+pub mod sweeper;

@@ -15,27 +15,27 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::admit::limits::Limits;
-use crate::api::worker::{self, Shared};
+use crate::api::worker::{self, WorkerContext};
 use crate::config::ServeConfig;
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::http::connection_caps::ConnectionCaps;
-use crate::http::drain::{Drain, Phase};
-use crate::http::server::{self, Door};
+use crate::http::drain::{Drain, DrainPhase};
+use crate::http::server::{self, ListenerSettings};
 use crate::manage::admin::Admin;
 use crate::ops::admin::Ops;
-use crate::ops::exposition::{Exposition, Sources};
+use crate::ops::exposition::{Exposition, ExpositionSources};
 use crate::ops::health::{Durable, Health, Readiness};
 use crate::ops::live::{self, Live};
 use crate::ops::report::{self, Reporter};
 use crate::ops::self_checks::SelfChecks;
-use crate::projection::follow::CaughtUp;
-use crate::projection::memory::Sales;
-use crate::recovery::heal::Healer;
+use crate::projection::consumer::CaughtUp;
+use crate::projection::read_model::Sales;
+use crate::recovery::failover::Recovery;
 use crate::runtime;
 use crate::store::scripts::Scripts;
 use crate::telemetry::metrics::Metrics;
 use background::thread;
-use files::Files;
+use files::ServedFiles;
 use ports::Ports;
 use signals::Signals;
 
@@ -65,11 +65,11 @@ pub struct Addresses {
 /// A gateway whose files are loaded and whose ports are taken.
 pub struct Gateway {
     config: ServeConfig,
-    files: Files,
+    files: ServedFiles,
     ports: Ports,
     addresses: Addresses,
     /// What its workers share with all else.
-    shared: Shared,
+    shared: WorkerContext,
     readiness: Arc<Readiness>,
     checks: Arc<SelfChecks>,
 }
@@ -77,7 +77,7 @@ pub struct Gateway {
 /// The ops listener answers to the end: it is how one sees the drain.
 struct OpsListener {
     draining: Arc<AtomicBool>,
-    _open: watch::Sender<Phase>,
+    _open: watch::Sender<DrainPhase>,
 }
 
 fn outside(error: io::Error) -> ServeError {
@@ -87,17 +87,17 @@ fn outside(error: io::Error) -> ServeError {
 impl Gateway {
     /// Loads every file and takes the ports, before anything is sent to Redis. `scripts` holds the clock.
     pub fn build(config: ServeConfig, scripts: Scripts) -> Result<Self, ServeError> {
-        let files = Files::load(&config)?;
+        let files = ServedFiles::load(&config)?;
         let (ports, addresses) = Ports::bind(&config)?;
-        let shared = Shared {
+        let shared = WorkerContext {
             sales: Arc::new(Sales::default()),
             caught_up: Arc::new(CaughtUp::default()),
             keys: files.keys.clone(),
             redis: config.redis.clone(),
-            scripts: Arc::new(scripts.with_copies(config.redis.copies())),
+            scripts: Arc::new(scripts.with_replica_acks(config.redis.replica_acks())),
             limits: config.requests,
             connections: config.connections,
-            door: Door {
+            listener_settings: ListenerSettings {
                 tls: files.tls.clone(),
                 proxies: config.trusted_proxies.clone(),
                 proxy_protocol: config.proxy_protocol,
@@ -107,7 +107,7 @@ impl Gateway {
             service_addresses: config.service_addresses.clone(),
             rates: Arc::new(Limits::new(config.rates)),
             metrics: Arc::new(Metrics::default()),
-            hearsay: Arc::new(Hearsay::new(addresses.public.to_string())),
+            membership: Arc::new(Membership::new(addresses.public.to_string())),
         };
         let checks = SelfChecks { leeway_s: config.auth.leeway_s, ..SelfChecks::default() };
         let (readiness, checks) = (Arc::default(), Arc::new(checks));
@@ -125,7 +125,7 @@ impl Gateway {
             let mut signals = Signals::listen().map_err(outside)?;
             ready(self.addresses);
             let drain = (self.config.drain_delay, self.config.drain_deadline);
-            let membership = self.shared.hearsay.clone();
+            let membership = self.shared.membership.clone();
             let ops = self.start_ops(&signals)?;
             signals.end().await;
             Self::drain(&ops, &phase, &membership, drain, workers).await;
@@ -138,17 +138,17 @@ impl Gateway {
     /// listeners close, and connections without a request.
     async fn drain(
         ops: &OpsListener,
-        phase: &watch::Sender<Phase>,
-        membership: &Hearsay,
+        phase: &watch::Sender<DrainPhase>,
+        membership: &Membership,
         (delay, deadline): (Duration, Duration),
         mut workers: mpsc::Receiver<()>,
     ) {
         tracing::info!("draining");
         ops.draining.store(true, Ordering::Relaxed);
-        phase.send_replace(Phase::Drain);
+        phase.send_replace(DrainPhase::Drain);
         membership.leave(GOODBYE_MAX).await;
         tokio::time::sleep(delay).await;
-        phase.send_replace(Phase::Close);
+        phase.send_replace(DrainPhase::Close);
         match tokio::time::timeout(deadline, workers.recv()).await {
             Ok(_) => tracing::info!("drained"),
             Err(_) => tracing::warn!("the drain deadline is over; connections that are still open are cut"),
@@ -157,23 +157,23 @@ impl Gateway {
 
     /// Starts the thread of the ledger.
     fn start_ledger(&self) -> Result<(), ServeError> {
-        let Shared { metrics, sales, hearsay, .. } = &self.shared;
-        let reporter = Reporter::new(report::Sources {
+        let WorkerContext { metrics, sales, membership, .. } = &self.shared;
+        let reporter = Reporter::new(report::ReportSources {
             metrics: metrics.clone(),
             sales: sales.clone(),
             readiness: self.readiness.clone(),
-            hearsay: hearsay.clone(),
+            membership: membership.clone(),
             checks: self.checks.clone(),
         });
         let redis = &self.config.redis;
-        let healer = Healer {
+        let recovery = Recovery {
             pool: redis.pool(POOL),
             scripts: self.shared.scripts.clone(),
-            hearsay: hearsay.clone(),
-            told_survives: redis.told_survives(),
+            membership: membership.clone(),
+            acknowledged_survives: redis.acknowledged_survives(),
         };
         let (shared, clock) = (self.shared.clone(), self.checks.clock.clone());
-        thread("ledger", move || background::keep_ledger(shared, healer, clock, reporter))
+        thread("ledger", move || background::keep_ledger(shared, recovery, clock, reporter))
     }
 
     /// Starts a thread for each worker; the answer yields once all have ended.
@@ -193,7 +193,7 @@ impl Gateway {
     /// Starts the ops listener on this thread, and what goes on beside it.
     fn start_ops(self, signals: &Signals) -> Result<OpsListener, ServeError> {
         let Self { config, files, ports, shared, readiness, checks, .. } = self;
-        let Shared { sales, metrics, hearsay, scripts, .. } = shared;
+        let WorkerContext { sales, metrics, membership, scripts, .. } = shared;
         files.watch(&checks.files, signals);
         let pool = config.redis.pool(POOL);
         let admin = Admin::new(pool.clone(), scripts.clone(), sales.clone());
@@ -204,21 +204,21 @@ impl Gateway {
             scripts_loaded: scripts_loaded.clone(),
             caught_up: shared.caught_up,
             draining: draining.clone(),
-            hearsay: hearsay.clone(),
+            membership: membership.clone(),
             durability: Durable::new(config.redis.durability()),
             metrics: metrics.clone(),
             sales: sales.clone(),
         });
-        let exposition = Exposition::new(Sources {
+        let exposition = Exposition::new(ExpositionSources {
             metrics: metrics.clone(),
             sales: sales.clone(),
             connections_max: [config.caps.connections_max; 2],
             in_flight_max: config.requests.in_flight_max * config.workers,
-            scripts: scripts.print(),
+            scripts: scripts.digest(),
             tls: [files.tls, files.ops_tls.clone()],
             keys: files.keys,
             readiness: readiness.clone(),
-            hearsay: hearsay.clone(),
+            membership: membership.clone(),
             checks: checks.clone(),
         });
         tokio::task::spawn_local(background::load_scripts(pool, scripts, scripts_loaded));
@@ -226,10 +226,10 @@ impl Gateway {
         let audits =
             background::audit_all(admin.clone(), sales.clone(), metrics.clone(), config.audit_interval);
         tokio::task::spawn_local(audits);
-        let live = Live::start(live::Sources {
+        let live = Live::start(live::LiveSources {
             sales: sales.clone(),
             metrics: metrics.clone(),
-            hearsay,
+            membership,
             readiness,
             checks,
         });
@@ -246,10 +246,13 @@ impl Gateway {
             body_timeout: config.requests.body_timeout,
         });
         let listener = tokio::net::TcpListener::from_std(ports.ops).map_err(outside)?;
-        let door =
-            Door { tls: files.ops_tls, caps: Arc::new(ConnectionCaps::new(config.caps)), ..Door::default() };
+        let listener_settings = ListenerSettings {
+            tls: files.ops_tls,
+            caps: Arc::new(ConnectionCaps::new(config.caps)),
+            ..ListenerSettings::default()
+        };
         let (open, drain) = Drain::new();
-        tokio::task::spawn_local(server::serve(listener, ops, config.connections, door, drain));
+        tokio::task::spawn_local(server::serve(listener, ops, config.connections, listener_settings, drain));
         Ok(OpsListener { draining, _open: open })
     }
 }

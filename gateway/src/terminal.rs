@@ -6,7 +6,7 @@ use crate::store::scripts::{Failure, Refusal};
 
 /// How a command ended, other than done.
 #[derive(Debug)]
-pub enum Failed {
+pub enum CommandError {
     /// 1: the answer is no.
     No(String),
     /// 2: wrong usage or bad input.
@@ -17,7 +17,7 @@ pub enum Failed {
     ReaderGone,
 }
 
-impl From<Failure> for Failed {
+impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(Refusal::Missing) => {
@@ -32,7 +32,7 @@ impl From<Failure> for Failed {
 }
 
 /// Of writing to standard output.
-impl From<io::Error> for Failed {
+impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::ReaderGone,
@@ -42,13 +42,13 @@ impl From<io::Error> for Failed {
 }
 
 /// Prints to standard output.
-pub(crate) fn print(text: &str) -> Result<(), Failed> {
+pub(crate) fn print(text: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
     Ok(out.flush()?)
 }
 
-pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), Failed> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| Failed::Outside(e.to_string()))?;
+pub(crate) fn print_json(value: &impl serde::Serialize) -> Result<(), CommandError> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| CommandError::Outside(e.to_string()))?;
     print(&format!("{text}\n"))
 }

@@ -15,7 +15,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tokio_rustls::TlsConnector;
 
-use crate::{Failure, floods, say, wire};
+use crate::{Failure, floods, print_line, wire};
 
 /// Slow, or silent, connections.
 const SLOW: usize = 2_000;
@@ -183,8 +183,9 @@ impl Attackers {
                 loop {
                     let mut is_open = stream.write_all(&begin).await.is_ok();
                     while is_open {
-                        let told = timeout(DRIP, stream.read(&mut [0; 512])).await;
-                        is_open = !matches!(told, Ok(Ok(0) | Err(_))) && stream.write_all(drop).await.is_ok();
+                        let reply = timeout(DRIP, stream.read(&mut [0; 512])).await;
+                        is_open =
+                            !matches!(reply, Ok(Ok(0) | Err(_))) && stream.write_all(drop).await.is_ok();
                     }
                     stream = again(&own, n).await;
                 }
@@ -267,8 +268,8 @@ impl Attackers {
                     next += STRANGERS_AT_ONCE;
                     let sent = stream.write_all(requests.as_bytes()).await.is_ok();
                     // What has come of the answers; the rest comes with the next.
-                    let mut told = vec![0; 64 * 1024];
-                    if !sent || !matches!(stream.read(&mut told).await, Ok(1..)) {
+                    let mut reply = vec![0; 64 * 1024];
+                    if !sent || !matches!(stream.read(&mut reply).await, Ok(1..)) {
                         stream = again(&own, n).await;
                     }
                 }
@@ -311,6 +312,6 @@ async fn again(own: &Attackers, n: usize) -> TcpStream {
 
 /// Tells who has started this that the attack is at full strength.
 fn ready() {
-    say("ready");
+    print_line("ready");
     let _ = std::io::stdout().flush();
 }

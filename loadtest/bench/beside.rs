@@ -14,7 +14,7 @@ use crate::cpus::make_room;
 use crate::figures::Spread;
 use crate::report::{bracketed, write};
 use crate::servers::{Level, Place, Server, children_cpu};
-use crate::{Failure, Options, say};
+use crate::{Failure, Options, print_line};
 
 /// Who else reads at that rate.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -40,7 +40,7 @@ const TOO_MANY: usize = 100_000;
 
 /// What a generator said, and what it cost.
 #[derive(Debug, Clone, Copy, Serialize)]
-struct Said {
+struct Measurement {
     /// Answers a second.
     rate: f64,
     /// From being sent to the answer.
@@ -54,7 +54,7 @@ struct Said {
 #[derive(Serialize)]
 struct Round {
     /// Beside each other: `loadtest`, then that one.
-    beside: Vec<[Said; 2]>,
+    beside: Vec<[Measurement; 2]>,
     /// Reads a second that `loadtest` started when it was asked for far too many.
     most: f64,
 }
@@ -69,13 +69,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let gateway = place.gateway(redis.address, 1, &[], &[])?;
     let mut measured = Vec::new();
     for number in 1..=rounds {
-        say(&format!("round {number} of {rounds}"));
+        print_line(&format!("round {number} of {rounds}"));
         let mut beside = Vec::new();
         for other in OTHERS {
             let (theirs, rate) = match other {
                 Other::Wrk { pause_ms } => {
-                    let said = wrk(&place, gateway.address, pause_ms, lasts)?;
-                    (said, said.rate.round() as usize)
+                    let measurement = wrk(&place, gateway.address, pause_ms, lasts)?;
+                    (measurement, measurement.rate.round() as usize)
                 }
                 Other::H2load { rate, connections } => {
                     (h2load(&place, gateway.address, (rate, connections), lasts)?, rate)
@@ -91,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
 }
 
 /// One run of `loadtest look`, which must say PASS.
-fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Result<Said, Failure> {
+fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Result<Measurement, Failure> {
     let report = place.path("report");
     let ops = gateway.ops.ok_or_else(|| Failure::Outside("the gateway has no ops listener".into()))?;
     let before = children_cpu();
@@ -117,7 +117,7 @@ fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Re
     let of = |name: &str| verdict["requests_ms"]["look at the sale"][name].as_f64().unwrap_or(f64::NAN);
     // All are answered; the time that it took is as long as the last start was late.
     let late = verdict["arrivals"]["lateness_ms"]["max"].as_f64().unwrap_or(0.0) / 1000.0;
-    Ok(Said {
+    Ok(Measurement {
         rate: of("count") / (lasts.as_secs_f64() + late),
         mean_us: of("mean") * 1000.0,
         p50_us: of("p50") * 1000.0,
@@ -127,7 +127,7 @@ fn loadtest(place: &Place, gateway: &Server, rate: usize, lasts: Duration) -> Re
 }
 
 /// One run of wrk that rests after each answer, and says by a script of ours what it measured.
-fn wrk(place: &Place, gateway: SocketAddr, pause_ms: u32, lasts: Duration) -> Result<Said, Failure> {
+fn wrk(place: &Place, gateway: SocketAddr, pause_ms: u32, lasts: Duration) -> Result<Measurement, Failure> {
     let script = place.path("pause.lua");
     let lua = format!(
         "function delay() return {pause_ms} end\n\
@@ -143,11 +143,11 @@ fn wrk(place: &Place, gateway: SocketAddr, pause_ms: u32, lasts: Duration) -> Re
     let done = done.map_err(Failure::outside("can't start wrk"))?;
     let cpu = children_cpu().saturating_sub(before);
     let text = String::from_utf8_lossy(&done.stdout);
-    let said = said_by_wrk(&text);
+    let measurement = said_by_wrk(&text);
     let [answers, lasted_us, mean_us, p50_us, p90_us] =
-        said.ok_or_else(|| Failure::Outside(format!("wrk told no latencies:\n{text}")))?;
+        measurement.ok_or_else(|| Failure::Outside(format!("wrk told no latencies:\n{text}")))?;
     let rate = answers / (lasted_us / 1e6);
-    Ok(Said { rate, mean_us, p50_us, p90_us, cpu_us: cpu.as_secs_f64() * 1e6 / answers })
+    Ok(Measurement { rate, mean_us, p50_us, p90_us, cpu_us: cpu.as_secs_f64() * 1e6 / answers })
 }
 
 /// Requests, duration, mean, p50 and p90, in µs.
@@ -163,7 +163,7 @@ fn h2load(
     gateway: SocketAddr,
     (rate, connections): (usize, usize),
     lasts: Duration,
-) -> Result<Said, Failure> {
+) -> Result<Measurement, Failure> {
     let log = place.path("h2load.log");
     let _ = std::fs::remove_file(&log);
     let (before, started) = (children_cpu(), Instant::now());
@@ -179,7 +179,7 @@ fn h2load(
         return Err(Failure::Outside("h2load got no answers".into()));
     }
     let at = |quantile: f64| times[((times.len() - 1) as f64 * quantile) as usize];
-    Ok(Said {
+    Ok(Measurement {
         rate: times.len() as f64 / took.as_secs_f64().max(lasts.as_secs_f64()),
         mean_us: times.iter().sum::<f64>() / times.len() as f64,
         p50_us: at(0.5),
@@ -201,24 +201,24 @@ fn times(log: &Path) -> Result<Vec<f64>, Failure> {
 }
 
 /// Its name, where it is, and whether both generators are asked to agree on it.
-type Figure = (&'static str, fn(&Said) -> f64, bool);
+type Figure = (&'static str, fn(&Measurement) -> f64, bool);
 
 fn tell(rounds: &[Round]) {
-    say("");
-    say(&format!(
+    print_line("");
+    print_line(&format!(
         "reads of the sale's status by loadtest and by another; medians of {} rounds, in brackets the least and the most",
         rounds.len()
     ));
     for (n, other) in OTHERS.iter().enumerate() {
         let alike = matches!(other, Other::Wrk { .. });
         let figures: [Figure; 5] = [
-            ("answers/s", |said| said.rate, true),
-            ("mean µs", |said| said.mean_us, alike),
-            ("p50 µs", |said| said.p50_us, alike),
-            ("p90 µs", |said| said.p90_us, false),
-            ("generator's CPU, µs a request", |said| said.cpu_us, false),
+            ("answers/s", |measurement| measurement.rate, true),
+            ("mean µs", |measurement| measurement.mean_us, alike),
+            ("p50 µs", |measurement| measurement.p50_us, alike),
+            ("p90 µs", |measurement| measurement.p90_us, false),
+            ("generator's CPU, µs a request", |measurement| measurement.cpu_us, false),
         ];
-        say(&match other {
+        print_line(&match other {
             Other::Wrk { pause_ms } => format!("wrk over 1 connection, {pause_ms} ms between two requests"),
             Other::H2load { rate, connections } => {
                 format!("h2load over {connections} connections, {rate} a second")
@@ -235,7 +235,7 @@ fn tell(rounds: &[Round]) {
                 (true, true) => "  within 10 %: met",
                 (true, false) => "  within 10 %: MISSED",
             };
-            say(&format!(
+            print_line(&format!(
                 "  {name:<30} {}   {}   ÷ {}{met}",
                 bracketed(ours),
                 bracketed(theirs),
@@ -244,7 +244,7 @@ fn tell(rounds: &[Round]) {
         }
     }
     if let Some(most) = Spread::of(rounds.iter().map(|round| round.most)) {
-        say(&format!(
+        print_line(&format!(
             "asked for far too many, loadtest got {} answers a second on its core",
             bracketed(most)
         ));

@@ -29,8 +29,8 @@ pub(crate) async fn flood(attack: Attack, stream: TcpStream, tls: &TlsConnector)
     let stream = tls.connect(wire::host()?, stream).await?;
     let (mut read, mut write) = tokio::io::split(stream);
     let listen = async {
-        let mut told = vec![0; 4096];
-        while let Ok(1..) = read.read(&mut told).await {}
+        let mut reply = vec![0; 4096];
+        while let Ok(1..) = read.read(&mut reply).await {}
         Ok(())
     };
     let send = async {

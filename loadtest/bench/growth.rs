@@ -6,7 +6,7 @@ use crate::figures::Spread;
 use crate::generator::Generator;
 use crate::report::bracketed;
 use crate::servers::{Level, Place, url};
-use crate::{Failure, Options, say};
+use crate::{Failure, Options, print_line};
 
 /// Reservations that are there before, and stores. The first is what the others are compared with.
 const SIZES: [(usize, usize); 4] = [(1_000, 10), (100_000, 10), (2_000_000, 10), (1_000, 43_000)];
@@ -22,20 +22,20 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let buyers = Buyers::new(&place, WARM_UP + COUNT)?;
     let mut costs: [Vec<f64>; SIZES.len()] = Default::default();
     for number in 1..=options.rounds {
-        say(&format!("round {number} of {}", options.rounds));
+        print_line(&format!("round {number} of {}", options.rounds));
         for (costs, (reservations, stores)) in costs.iter_mut().zip(SIZES) {
             costs.push(cost(&place, &buyers, reservations, stores)?);
         }
     }
-    say("");
-    say("microseconds of CPU of gateway and Redis together, a won reservation");
+    print_line("");
+    print_line("microseconds of CPU of gateway and Redis together, a won reservation");
     for (of_size, (reservations, stores)) in costs.iter().zip(SIZES) {
         let ratios = of_size.iter().zip(&costs[0]).map(|(cost, base)| cost / base);
         let (Some(cost), Some(ratio)) = (Spread::of(of_size.iter().copied()), Spread::of(ratios)) else {
             continue;
         };
         let flat = if (ratio.median - 1.0).abs() <= TOLERANCE { "flat" } else { "NOT FLAT" };
-        say(&format!(
+        print_line(&format!(
             "{reservations:>9} reservations, {stores:>6} stores: {} µs, ÷ the first {} {flat}",
             bracketed(cost),
             bracketed(ratio)

@@ -16,7 +16,7 @@ use crate::generator::{Generator, Requests};
 use crate::report::{bracketed, write};
 use crate::servers::{Level, Place, Server};
 use crate::wire::{self, Certificate};
-use crate::{Failure, Options, say};
+use crate::{Failure, Options, print_line};
 
 /// Honest buyers at a time, each on a connection of its own.
 const HONEST: usize = 200;
@@ -67,7 +67,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let buyers = Buyers::new(&place, WARM_UP + (1 + all.len()) * count)?;
     let mut measured = Vec::new();
     for number in 1..=rounds {
-        say(&format!("round {number} of {rounds}"));
+        print_line(&format!("round {number} of {rounds}"));
         let scene = |tls| scene(&place, &buyers, count, tls, all);
         measured.push(Round { scenes: [scene(None)?, scene(Some(&certificate))?] });
     }
@@ -170,17 +170,17 @@ fn ratios(rounds: &[Round], attack: Attack) -> Option<Spread> {
 }
 
 fn tell(rounds: &[Round], all: &[Attack]) {
-    say("");
-    say(&format!(
+    print_line("");
+    print_line(&format!(
         "{HONEST} honest buyers, {RATE} taps a second; medians of {} rounds, in brackets the least and the most",
         rounds.len()
     ));
-    say("attack            p50 µs   p99 µs  p99.9 µs  server µs   p99 ÷ undisturbed");
+    print_line("attack            p50 µs   p99 µs  p99.9 µs  server µs   p99 ÷ undisturbed");
     let of = |figures: Vec<&Figures>, figure: fn(&Figures) -> f64| {
         Spread::of(figures.into_iter().map(figure)).map_or(f64::NAN, |spread| spread.median)
     };
     let line = |name: &str, figures: Vec<&Figures>, verdict: &str| {
-        say(&format!(
+        print_line(&format!(
             "{name:<16} {:>7.0} {:>8.0} {:>9.0} {:>10.2}   {verdict}",
             of(figures.clone(), |f| f.p50_us as f64),
             of(figures.clone(), |f| f.p99_us as f64),

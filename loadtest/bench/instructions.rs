@@ -11,7 +11,7 @@ use std::process::Command;
 use crate::cases::{Buyers, Case, define, requests};
 use crate::generator::Generator;
 use crate::servers::{Level, Place, Server};
-use crate::{Failure, Options, say};
+use crate::{Failure, Options, print_line};
 
 /// More than the committed figure by this share is a failure.
 const TOLERANCE: f64 = 0.15;
@@ -42,10 +42,12 @@ pub(crate) fn run(options: &Options, committed: &Path) -> Result<(), Failure> {
         let name = case.name().replace(' ', "-");
         let before = known.get(&name).copied();
         let change = before.map(|before| instructions as f64 / before as f64 - 1.0);
-        let told = before.zip(change).map_or("no committed figure".to_owned(), |(before, change)| {
+        let reply = before.zip(change).map_or("no committed figure".to_owned(), |(before, change)| {
             format!("committed {before}, {:+.1} %", change * 100.0)
         });
-        say(&format!("{name:<9} {instructions:>7} instructions, {allocations:>5.1} allocations; {told}"));
+        print_line(&format!(
+            "{name:<9} {instructions:>7} instructions, {allocations:>5.1} allocations; {reply}"
+        ));
         if change.is_none_or(|change| change > TOLERANCE) {
             longer.push(case.name());
         }

@@ -128,7 +128,7 @@ fn main() -> ExitCode {
 }
 
 /// Prints a line of the report. A reader that has gone away does not end the bench.
-pub(crate) fn say(text: &str) {
+pub(crate) fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 

@@ -15,7 +15,7 @@ use crate::figures::Spread;
 use crate::generator::Generator;
 use crate::report::{bracketed, write};
 use crate::servers::{Level, Place};
-use crate::{Failure, Options, say};
+use crate::{Failure, Options, print_line};
 use testkit::link::Link;
 
 /// One way of the link to Redis.
@@ -55,11 +55,11 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     make_room(1)?;
     let mut rounds = Vec::new();
     for number in 1..=options.rounds {
-        say(&format!("round {number} of {}", options.rounds));
+        print_line(&format!("round {number} of {}", options.rounds));
         rounds.push(round(options)?);
     }
-    say("");
-    say(
+    print_line("");
+    print_line(
         "   load   offered/s             goodput/s       won p99 ms        refused p99 ms  refused  sent late  resident MiB",
     );
     let of = |place: usize, figure: fn(&Load) -> f64| {
@@ -79,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
             late_share: median(|l| l.late_share),
             resident_mib: median(|l| l.resident_mib),
         };
-        say(&format!(
+        print_line(&format!(
             "{:>6.1} × {:>10.0} {:>22} {:>16} {:>21} {:>7.0}% {:>9.1}% {:>13.1}",
             load.factor,
             load.offered_per_second,
@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     if let Some(file) = &options.plot {
         plot(file, &medians)
             .map_err(|error| Failure::Usage(format!("can't draw {}: {error}", file.display())))?;
-        say(&format!("the plot: {}", file.display()));
+        print_line(&format!("the plot: {}", file.display()));
     }
     write(options, serde_json::json!({ "overload": rounds }))
 }
@@ -107,7 +107,7 @@ fn whole(spread: Spread) -> String {
 
 /// What was asked for (issue 4), within each round.
 fn judge(rounds: &[Vec<Load>]) {
-    say("");
+    print_line("");
     let overloaded = |loads: &[Load]| loads.iter().filter(|l| l.factor >= 2.0).cloned().collect::<Vec<_>>();
     let least = |figure: fn(&Load, &[Load]) -> f64| {
         Spread::of(rounds.iter().map(|loads| {
@@ -125,7 +125,7 @@ fn judge(rounds: &[Vec<Load>]) {
             let met = if sign > 0.0 { spread.median >= bound } else { spread.median <= bound };
             let sign = if sign > 0.0 { "≥" } else { "≤" };
             let met = if met { "met" } else { "MISSED" };
-            say(&format!("{name:<58} {sign} {bound}{unit}  {}{unit} {met}", bracketed(spread)));
+            print_line(&format!("{name:<58} {sign} {bound}{unit}  {}{unit} {met}", bracketed(spread)));
         }
     };
     tell("goodput at 2, 5 and 10 times capacity ÷ its peak, the least", peak_share, 0.9, 1.0, "");
@@ -150,7 +150,7 @@ fn round(options: &Options) -> Result<Vec<Load>, Failure> {
         Case::Won.check(&outcome)?;
         outcome.requests as f64 / outcome.elapsed.as_secs_f64()
     };
-    say(&format!("capacity: {capacity:.0} reservations a second"));
+    print_line(&format!("capacity: {capacity:.0} reservations a second"));
     let most = (capacity * SECONDS * LOADS[LOADS.len() - 1]) as usize;
     let buyers = Buyers::new(&place, most)?;
     let mut loads = Vec::new();

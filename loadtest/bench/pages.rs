@@ -17,7 +17,7 @@ use crate::figures::Spread;
 use crate::generator::{Generator, Requests};
 use crate::report::{bracketed, write};
 use crate::servers::{Level, Place, Server};
-use crate::{Failure, Options, say};
+use crate::{Failure, Options, print_line};
 
 /// Pages that watch.
 const PAGES: usize = 100;
@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let mut next = WARM_UP;
     let mut measured = Vec::new();
     for number in 1..=rounds {
-        say(&format!("round {number} of {rounds}"));
+        print_line(&format!("round {number} of {rounds}"));
         let alone = share(&gateway, &mut generator, &taps, &mut next, lasts)?;
         let memory = gateway.resident();
         let pages = Pages::open(gateway.ops.unwrap_or(gateway.address))?;
@@ -172,14 +172,17 @@ fn tell(rounds: &[Round]) {
     ) else {
         return;
     };
-    say("");
-    say(&format!(
+    print_line("");
+    print_line(&format!(
         "a gateway under {TAPS} taps a second of a sale with {STORES} stores; medians of {} rounds, in brackets the least and the most",
         rounds.len()
     ));
-    say(&format!("  % of a core, nobody watches        {}", bracketed(alone)));
-    say(&format!("  % of a core, {PAGES} pages watch       {}", bracketed(watched)));
-    say(&format!("  memory of a page, KiB              {}", bracketed(memory)));
+    print_line(&format!("  % of a core, nobody watches        {}", bracketed(alone)));
+    print_line(&format!("  % of a core, {PAGES} pages watch       {}", bracketed(watched)));
+    print_line(&format!("  memory of a page, KiB              {}", bracketed(memory)));
     let met = if cost.median <= TARGET { "met" } else { "MISSED" };
-    say(&format!("  {PAGES} pages cost, % of a core        {}  at most {TARGET:.0}: {met}", bracketed(cost)));
+    print_line(&format!(
+        "  {PAGES} pages cost, % of a core        {}  at most {TARGET:.0}: {met}",
+        bracketed(cost)
+    ));
 }

@@ -5,17 +5,17 @@ use serde_json::{Value, json};
 use crate::cases::BATCHES;
 use crate::figures::{Figures, Round, Row, Spread, Who};
 use crate::targets::Target;
-use crate::{Failure, Options, say};
+use crate::{Failure, Options, print_line};
 
 /// Prints all figures, and writes them where that was asked for.
 pub(crate) fn tell(options: &Options, rounds: &[Round], targets: &[Target]) -> Result<(), Failure> {
-    say("");
-    say(&format!("medians of {} rounds; in brackets the least and the most of them", rounds.len()));
-    say(
+    print_line("");
+    print_line(&format!("medians of {} rounds; in brackets the least and the most of them", rounds.len()));
+    print_line(
         "            case           conns workers durability  requests/s   p50 µs   p99 µs  p99.9 µs   server µs                Redis µs  commands  bytes  generator",
     );
     for row in rows(rounds) {
-        say(&line(rounds, &row));
+        print_line(&line(rounds, &row));
     }
     redis_floor(rounds);
     recording(rounds);
@@ -78,11 +78,11 @@ fn redis_floor(rounds: &[Round]) {
     for batch in BATCHES {
         let of = |figure: &str| {
             let all = rounds.iter().flat_map(|round| &round.redis_floor);
-            let found = all.filter(|told| told["batch"] == batch);
-            Spread::of(found.filter_map(|told| told[figure].as_f64()))
+            let found = all.filter(|reply| reply["batch"] == batch);
+            Spread::of(found.filter_map(|reply| reply[figure].as_f64()))
         };
         if let (Some(cpu), Some(script), Some(bytes)) = (of("redis_cpu_us"), of("script_us"), of("bytes")) {
-            say(&format!(
+            print_line(&format!(
                 "redis floor, batches of {batch}: {} µs of Redis's CPU a reservation, {} in the script, {} bytes",
                 bracketed(cpu),
                 bracketed(script),
@@ -98,7 +98,7 @@ fn recording(rounds: &[Round]) {
     };
     if let (Some(recording), Some(id)) = (of("recording_us"), of("request_id_us")) {
         let (recording, id) = (bracketed(recording), bracketed(id));
-        say(&format!("recording a reservation that is won: {recording} µs; its request id: {id} µs"));
+        print_line(&format!("recording a reservation that is won: {recording} µs; its request id: {id} µs"));
     }
 }
 
@@ -108,15 +108,15 @@ fn idle_connections(rounds: &[Round]) {
     };
     if let (Some(gateway), Some(floor)) = (kib(|r| r.idle_connection), kib(|r| r.idle_connection_floor)) {
         let (gateway, floor) = (bracketed(gateway), bracketed(floor));
-        say(&format!(
+        print_line(&format!(
             "an idle connection: gateway {gateway} KiB, floor (on the system's allocator) {floor} KiB"
         ));
     }
 }
 
 fn judgement(targets: &[Target]) {
-    say("");
-    say("targets, as ratios within a round");
+    print_line("");
+    print_line("targets, as ratios within a round");
     for target in targets {
         let sign = if target.at_least { "≥" } else { "≤" };
         let measured = target.measured.map_or("not measured".to_owned(), bracketed);
@@ -125,7 +125,7 @@ fn judgement(targets: &[Target]) {
             Some(true) => "met",
             Some(false) => "MISSED",
         };
-        say(&format!("{:<52} {sign} {:<6} {measured:<26} {met}", target.name, target.bound));
+        print_line(&format!("{:<52} {sign} {:<6} {measured:<26} {met}", target.name, target.bound));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::cpus::make_room;
 use crate::figures::{Round, Row, Who};
 use crate::generator::{Generator, Requests};
 use crate::servers::{Level, Place, Server, get, url, wrk};
-use crate::{Failure, Options, peer, say};
+use crate::{Failure, Options, peer, print_line};
 
 /// Connections that it is varied to besides.
 const MORE_CONNECTIONS: [usize; 2] = [1_000, MOST_CONNECTIONS];
@@ -29,7 +29,7 @@ pub(crate) fn run(options: &Options) -> Result<Vec<Round>, Failure> {
     let wanted: Vec<Case> = Case::ALL.into_iter().filter(all).collect();
     let mut measured = Vec::new();
     for number in 1..=rounds {
-        say(&format!("round {number} of {rounds}"));
+        print_line(&format!("round {number} of {rounds}"));
         let bench = Bench {
             place: Place::new(options.bin.clone())?,
             count,
@@ -279,8 +279,8 @@ impl Bench<'_> {
 
     /// What the gateway writes down of each reservation, right after a load of them.
     fn recording(&self) -> Result<serde_json::Value, Failure> {
-        let told = self.place.run("examples/recording", &[])?;
-        serde_json::from_str(&told).map_err(Failure::outside("recording"))
+        let reply = self.place.run("examples/recording", &[])?;
+        serde_json::from_str(&reply).map_err(Failure::outside("recording"))
     }
 
     /// The reserve script, driven straight.
@@ -291,9 +291,9 @@ impl Bench<'_> {
             let count = if batch == 1 { self.count / 8 } else { self.count * 2 };
             let (count, batch) = (count.to_string(), batch.to_string());
             let args = ["--redis", &url(&redis), "--sale", "won", "--batch", &batch, "--count", &count];
-            let told = self.place.run("examples/redis_floor", &args)?;
-            let told = serde_json::from_str(&told).map_err(Failure::outside("redis_floor"))?;
-            round.redis_floor.push(told);
+            let reply = self.place.run("examples/redis_floor", &args)?;
+            let reply = serde_json::from_str(&reply).map_err(Failure::outside("redis_floor"))?;
+            round.redis_floor.push(reply);
             audit(&self.place, &redis, Case::Won)?;
         }
         Ok(())

@@ -271,7 +271,7 @@ pub(crate) fn wrk(address: SocketAddr, path: &str, connections: usize) -> Result
     let (connections, url) = (connections.to_string(), format!("http://{address}{path}"));
     let output = Command::new("wrk").args(["-t", "1", "-d", "2s", "-c", &connections, &url]).output();
     let output = output.map_err(Failure::outside("can't start wrk"))?;
-    let told = String::from_utf8_lossy(&output.stdout);
-    let rate = told.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
-    rate.ok_or_else(|| Failure::Outside(format!("wrk told no rate:\n{told}")))
+    let reply = String::from_utf8_lossy(&output.stdout);
+    let rate = reply.lines().find_map(|line| line.strip_prefix("Requests/sec:")?.trim().parse().ok());
+    rate.ok_or_else(|| Failure::Outside(format!("wrk told no rate:\n{reply}")))
 }

@@ -62,7 +62,7 @@ fn both(figures: &Figures) -> f64 {
 }
 
 fn redis_floor(round: &Round, batch: u64, figure: &str) -> Option<f64> {
-    round.redis_floor.iter().find(|told| told["batch"] == batch)?[figure].as_f64()
+    round.redis_floor.iter().find(|reply| reply["batch"] == batch)?[figure].as_f64()
 }
 
 type Measure = fn(&Round) -> Option<f64>;

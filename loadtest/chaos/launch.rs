@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use testkit::wait_for;
 
-use crate::judge::{Evidence, Judgement, judge};
+use crate::judge::{JudgeInput, LaunchFindings, judge};
 use crate::ledger::Ledger;
 use crate::load::{Load, Probe, ask_again};
 use crate::schedule::Launch;
 use crate::stage::{PACKAGES, SALE, STOCK, STORES, Stage};
-use crate::strike::{is_well, mend, play as strike};
-use crate::{Failure, say};
+use crate::strike::{is_well, play as strike, restore};
+use crate::{Failure, print_line};
 
 /// When everything is up again and a sale does not sell for so long, it stands still.
 const STILL: Duration = Duration::from_secs(60);
@@ -23,23 +23,23 @@ const STEADY: Duration = Duration::from_secs(3);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Plays it.
-pub(crate) fn play(bin: &Path, launch: &Launch, keep: Option<&Path>) -> Result<Judgement, Failure> {
+pub(crate) fn play(bin: &Path, launch: &Launch, keep: Option<&Path>) -> Result<LaunchFindings, Failure> {
     let named =
         |failure| Failure::Outside(format!("{} at {}: {failure}", launch.fault.name(), launch.level.name()));
     let mut stage = Stage::set(bin, launch).map_err(named)?;
-    let judgement = played(&mut stage, launch).map_err(named);
-    let is_good = judgement.as_ref().is_ok_and(|judgement| judgement.broken.is_empty());
+    let findings = played(&mut stage, launch).map_err(named);
+    let is_good = findings.as_ref().is_ok_and(|findings| findings.broken.is_empty());
     if let Some(keep) = keep.filter(|_| !is_good) {
         let name =
             format!("{}-{}-{}-{}", launch.seed, launch.round, launch.fault.name(), launch.level.name());
         std::fs::create_dir_all(keep).map_err(Failure::outside("can't keep the files"))?;
         stage.keep(&keep.join(&name))?;
-        say(&format!("  its files are in {}", keep.join(&name).display()));
+        print_line(&format!("  its files are in {}", keep.join(&name).display()));
     }
-    judgement
+    findings
 }
 
-fn played(stage: &mut Stage, launch: &Launch) -> Result<Judgement, Failure> {
+fn played(stage: &mut Stage, launch: &Launch) -> Result<LaunchFindings, Failure> {
     let probe = Probe::new();
     let opens_at = stage.define()?;
     let mut load = Load::start(stage, launch)?;
@@ -47,14 +47,14 @@ fn played(stage: &mut Stage, launch: &Launch) -> Result<Judgement, Failure> {
     let left = at.duration_since(jiff::Timestamp::now());
     sleep(Duration::try_from(left).unwrap_or_default());
     let struck = strike(stage, launch);
-    mend(stage)?;
+    restore(stage)?;
     struck?;
     let well = settle(stage, &probe, &mut load)?;
     let well = well.map_err(|said| stage.alarm().map_or(said.clone(), |alarm| format!("{said} ({alarm})")));
-    let mut told = load.told()?;
+    let mut history = load.history()?;
     let verdict = load.verdict(stage);
     if well.is_ok() {
-        ask_again(stage, &mut told)?;
+        ask_again(stage, &mut history)?;
     }
     let ledger = stage.gateway(&["journal", SALE, "--redis", &stage.url])?;
     let audit = stage.gateway(&["audit", SALE, "--redis", &stage.url])?;
@@ -63,9 +63,9 @@ fn played(stage: &mut Stage, launch: &Launch) -> Result<Judgement, Failure> {
     let journal = String::from_utf8_lossy(&ledger.stdout);
     let said = [audit.stdout, audit.stderr].concat();
     let said = String::from_utf8_lossy(&said);
-    Ok(judge(&Evidence {
+    Ok(judge(&JudgeInput {
         launch,
-        told: &told,
+        history: &history,
         verdict: verdict.as_ref(),
         ledger: &Ledger::replay(&journal, &totals()),
         stock: &STOCK,

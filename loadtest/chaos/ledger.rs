@@ -9,7 +9,7 @@ use testkit::journal::{self, Line};
 pub(crate) struct Ledger {
     pub(crate) reservations: HashMap<String, Reservation>,
     /// How many changes gateways have appended again.
-    pub(crate) healed: u64,
+    pub(crate) replayed: u64,
     /// Whether there are entries in whose place something was that nobody knows of: numbers may jump there.
     pub(crate) has_gaps: bool,
     /// In words.
@@ -39,8 +39,8 @@ impl Ledger {
         let (mut free, mut below, mut last) = (totals.clone(), BTreeSet::new(), 0);
         for (n, line) in lines.iter().enumerate() {
             ledger.has_gaps |= line.kind == "lost";
-            let healed = &line.healed;
-            ledger.healed += healed.as_u64().or_else(|| healed.as_str()?.parse().ok()).unwrap_or(0);
+            let replayed = &line.replayed;
+            ledger.replayed += replayed.as_u64().or_else(|| replayed.as_str()?.parse().ok()).unwrap_or(0);
             if line.kind == "reserve" {
                 if line.number <= last {
                     ledger
@@ -136,12 +136,12 @@ mod tests {
             line(3, "cancel", "a", 1),
             line(4, "reserve", "b", 2),
             line(5, "confirm", "b", 2),
-            "{\"id\":\"6-0\",\"kind\":\"adopt\",\"healed\":3}\n".to_owned(),
+            "{\"id\":\"6-0\",\"kind\":\"adopt\",\"replayed\":3}\n".to_owned(),
         ];
         let ledger = replay(&lines, 1);
         assert!(ledger.broken.is_empty(), "{:?}", ledger.broken);
         assert!(ledger.reservations["a"].was_cancelled && ledger.reservations["b"].was_confirmed);
-        assert_eq!((ledger.healed, ledger.has_gaps), (3, false));
+        assert_eq!((ledger.replayed, ledger.has_gaps), (3, false));
     }
 
     #[test]

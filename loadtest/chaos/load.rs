@@ -74,14 +74,14 @@ impl Load {
     }
 
     /// What every buyer was told.
-    pub(crate) fn told(&self) -> Result<Vec<Told>, Failure> {
+    pub(crate) fn history(&self) -> Result<Vec<TapHistory>, Failure> {
         #[derive(Deserialize)]
-        struct Evidence {
-            told: Vec<Told>,
+        struct RunRecord {
+            history: Vec<TapHistory>,
         }
-        let text = std::fs::read_to_string(self.report.join("evidence.json")).ok();
-        match text.and_then(|text| serde_json::from_str::<Evidence>(&text).ok()) {
-            Some(evidence) => Ok(evidence.told),
+        let text = std::fs::read_to_string(self.report.join("run-record.json")).ok();
+        match text.and_then(|text| serde_json::from_str::<RunRecord>(&text).ok()) {
+            Some(run_record) => Ok(run_record.history),
             None => {
                 let said = std::fs::read_to_string(&self.output).unwrap_or_default();
                 Err(Failure::Outside(format!("loadtest kept no histories:\n{said}")))
@@ -120,16 +120,16 @@ pub(crate) struct Violation {
 
 /// What one key was told.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct TapHistory {
     pub(crate) buyer: String,
     pub(crate) key: String,
-    pub(crate) wish: serde_json::Value,
+    pub(crate) selection: serde_json::Value,
     pub(crate) outcome: Option<String>,
     pub(crate) holds: Vec<Hold>,
     pub(crate) confirm: Step,
     pub(crate) cancel: Step,
     pub(crate) amends: Vec<Amend>,
-    pub(crate) history: History,
+    pub(crate) log: ExchangeLog,
 }
 
 /// A reservation as it was shown.
@@ -159,7 +159,7 @@ pub(crate) struct Amend {
 
 /// Requests and answers; of a long story the first and the last.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct History {
+pub(crate) struct ExchangeLog {
     pub(crate) exchanges: Vec<Exchange>,
     /// How many answers were lost.
     pub(crate) lost: usize,
@@ -175,21 +175,23 @@ pub(crate) struct Exchange {
 }
 
 /// Asks again for whoever never learned what became of his tap, with the same key. What he is told is his history's.
-pub(crate) fn ask_again(stage: &Stage, told: &mut [Told]) -> Result<(), Failure> {
-    for (n, told) in told.iter_mut().filter(|told| told.outcome.as_deref() == Some("unknown")).enumerate() {
+pub(crate) fn ask_again(stage: &Stage, history: &mut [TapHistory]) -> Result<(), Failure> {
+    for (n, history) in
+        history.iter_mut().filter(|history| history.outcome.as_deref() == Some("unknown")).enumerate()
+    {
         let gateway = stage.gateways[n % stage.gateways.len()].address();
-        let headers = format!("idempotency-key: \"{}\"\r\ncontent-type: application/json\r\n", told.key);
+        let headers = format!("idempotency-key: \"{}\"\r\ncontent-type: application/json\r\n", history.key);
         let path = format!("POST /v1/sales/{SALE}/reservations");
-        let answer = call(gateway, &path, &token(&told.buyer), &headers, &told.wish.to_string());
+        let answer = call(gateway, &path, &token(&history.buyer), &headers, &history.selection.to_string());
         match answer {
             Some((200 | 201, body)) => {
                 let hold =
                     serde_json::from_str(&body).map_err(Failure::outside("a reservation can't be read"))?;
-                told.holds.push(hold);
-                told.outcome = Some("resolved".into());
+                history.holds.push(hold);
+                history.outcome = Some("resolved".into());
             }
             // A no, also "you have one already": of another of his keys.
-            Some((409 | 410, _)) => told.outcome = Some("refused when asked again".into()),
+            Some((409 | 410, _)) => history.outcome = Some("refused when asked again".into()),
             _ => {}
         }
     }

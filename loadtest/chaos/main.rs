@@ -107,8 +107,8 @@ fn run(options: &Options) -> Result<u8, Failure> {
             "none of these faults makes sense at these levels: --list tells why".into(),
         ));
     }
-    say(&format!("seed {seed}; the schedule of round {first}, in its order:"));
-    of_round(first).iter().for_each(|launch| say(&format!("  {}", launch.line())));
+    print_line(&format!("seed {seed}; the schedule of round {first}, in its order:"));
+    of_round(first).iter().for_each(|launch| print_line(&format!("  {}", launch.line())));
     if options.plan {
         return Ok(0);
     }
@@ -116,7 +116,7 @@ fn run(options: &Options) -> Result<u8, Failure> {
     let mut run = Run::new(seed, options.minutes);
     for fault in &options.faults {
         if let Some(why) = machine.lacks(*fault) {
-            say(&format!("skipped: {}: {why}", fault.name()));
+            print_line(&format!("skipped: {}: {why}", fault.name()));
             run.skipped.insert(*fault, why.to_owned());
         }
     }
@@ -134,13 +134,13 @@ fn run(options: &Options) -> Result<u8, Failure> {
             break;
         }
         match launch::play(&options.bin, &launch, options.keep.as_deref()) {
-            Ok(judgement) => {
-                report::tell(&launch, &judgement);
-                run.launches.push((launch, judgement));
+            Ok(findings) => {
+                report::tell(&launch, &findings);
+                run.launches.push((launch, findings));
             }
             // It says nothing of the others.
             Err(failure) => {
-                say(&format!("FAILED {failure}"));
+                print_line(&format!("FAILED {failure}"));
                 run.failed += 1;
             }
         }
@@ -164,7 +164,7 @@ fn write(file: &std::path::Path, text: &str) -> Result<(), Failure> {
 }
 
 /// Prints a line. A reader that has gone away does not end the run.
-pub(crate) fn say(text: &str) {
+pub(crate) fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{text}");
 }
 

@@ -6,9 +6,9 @@ use clap::ValueEnum;
 use serde_json::json;
 
 use crate::faults::{Fault, Level, Need};
-use crate::judge::{Ending, Judgement};
+use crate::judge::{Ending, LaunchFindings};
 use crate::schedule::Launch;
-use crate::{Failure, say};
+use crate::{Failure, print_line};
 
 /// Broken promises that are printed of one launch.
 const BROKEN_SHOWN: usize = 10;
@@ -17,7 +17,7 @@ const BROKEN_SHOWN: usize = 10;
 pub(crate) struct Run {
     seed: u64,
     minutes: Option<u64>,
-    pub(crate) launches: Vec<(Launch, Judgement)>,
+    pub(crate) launches: Vec<(Launch, LaunchFindings)>,
     /// How many did not come to their end.
     pub(crate) failed: usize,
     /// Faults that could not be made here, and why.
@@ -26,7 +26,7 @@ pub(crate) struct Run {
 
 /// All faults and levels.
 pub(crate) fn list() {
-    say("faults:");
+    print_line("faults:");
     for fault in Fault::value_variants() {
         let need = match fault.need() {
             Need::Nothing => "",
@@ -34,45 +34,45 @@ pub(crate) fn list() {
             Need::Mount => " [mount]",
             Need::Faketime => " [faketime]",
         };
-        say(&format!("  {:<17} {}{need}", fault.name(), fault.about()));
+        print_line(&format!("  {:<17} {}{need}", fault.name(), fault.about()));
         for level in Level::value_variants() {
             if let Some(why) = fault.is_void_at(*level) {
-                say(&format!("  {:<17} (not at {}: {why})", "", level.name()));
+                print_line(&format!("  {:<17} (not at {}: {why})", "", level.name()));
             }
         }
     }
-    say("levels:");
+    print_line("levels:");
     for level in Level::value_variants() {
         let about = level.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
-        say(&format!("  {:<17} {}", level.name(), about.unwrap_or_default()));
+        print_line(&format!("  {:<17} {}", level.name(), about.unwrap_or_default()));
     }
 }
 
 /// What came of a launch.
-pub(crate) fn tell(launch: &Launch, judgement: &Judgement) {
-    let word = if judgement.broken.is_empty() { "ok    " } else { "BROKEN" };
-    let outcomes = judgement.saw.outcomes.iter().map(|(name, count)| format!("{count} {name}"));
-    say(&format!(
+pub(crate) fn tell(launch: &Launch, findings: &LaunchFindings) {
+    let word = if findings.broken.is_empty() { "ok    " } else { "BROKEN" };
+    let outcomes = findings.observed.outcomes.iter().map(|(name, count)| format!("{count} {name}"));
+    print_line(&format!(
         "{word} {:<16} {:<8} {}; {} acknowledged; {}; {} put off, {} unsure",
         launch.fault.name(),
         launch.level.name(),
-        in_words(judgement),
-        judgement.acknowledged,
+        in_words(findings),
+        findings.acknowledged,
         outcomes.collect::<Vec<_>>().join(", "),
-        judgement.saw.put_off,
-        judgement.saw.unsure,
+        findings.observed.put_off,
+        findings.observed.unsure,
     ));
-    if !judgement.problem.is_empty() {
-        say(&format!("       {}", judgement.problem));
+    if !findings.problem.is_empty() {
+        print_line(&format!("       {}", findings.problem));
     }
-    for broken in judgement.broken.iter().take(BROKEN_SHOWN) {
-        say(&format!("       {broken}"));
+    for broken in findings.broken.iter().take(BROKEN_SHOWN) {
+        print_line(&format!("       {broken}"));
     }
-    if judgement.broken.len() > BROKEN_SHOWN {
-        say(&format!("       and {} more", judgement.broken.len() - BROKEN_SHOWN));
+    if findings.broken.len() > BROKEN_SHOWN {
+        print_line(&format!("       and {} more", findings.broken.len() - BROKEN_SHOWN));
     }
-    if !judgement.broken.is_empty() {
-        say(&format!(
+    if !findings.broken.is_empty() {
+        print_line(&format!(
             "       again: scripts/chaos --seed {} --round {} --faults {} --levels {}",
             launch.seed,
             launch.round,
@@ -83,22 +83,22 @@ pub(crate) fn tell(launch: &Launch, judgement: &Judgement) {
 }
 
 /// How it ended, and what was lost.
-fn in_words(judgement: &Judgement) -> String {
-    let ending = match judgement.ending {
+fn in_words(findings: &LaunchFindings) -> String {
+    let ending = match findings.ending {
         Ending::Whole => "whole".to_owned(),
-        Ending::Healed => format!("whole, {} healed", judgement.healed),
+        Ending::Replayed => format!("whole, {} replayed", findings.replayed),
         Ending::StandsStill => "stands still".to_owned(),
         Ending::WentOn => "went on".to_owned(),
     };
     let mut words = ending;
-    if judgement.lost > 0 {
-        words += &format!(", {} reservations lost", judgement.lost);
+    if findings.lost > 0 {
+        words += &format!(", {} reservations lost", findings.lost);
     }
-    if judgement.lost_changes > 0 {
-        words += &format!(", {} changes lost", judgement.lost_changes);
+    if findings.lost_changes > 0 {
+        words += &format!(", {} changes lost", findings.lost_changes);
     }
-    if judgement.beyond_stock > 0 {
-        words += &format!(", {} sold twice", judgement.beyond_stock);
+    if findings.beyond_stock > 0 {
+        words += &format!(", {} sold twice", findings.beyond_stock);
     }
     words
 }
@@ -109,15 +109,15 @@ impl Run {
     }
 
     pub(crate) fn is_broken(&self) -> bool {
-        self.launches.iter().any(|(_, judgement)| !judgement.broken.is_empty())
+        self.launches.iter().any(|(_, findings)| !findings.broken.is_empty())
     }
 
     /// The tables, and the end.
     pub(crate) fn tell(&self) {
-        say(&format!("\n{}", self.markdown()));
-        let broken = self.launches.iter().filter(|(_, judgement)| !judgement.broken.is_empty()).count();
+        print_line(&format!("\n{}", self.markdown()));
+        let broken = self.launches.iter().filter(|(_, findings)| !findings.broken.is_empty()).count();
         let skipped = self.skipped.len();
-        say(&format!(
+        print_line(&format!(
             "seed {}: {} launches, {broken} with a broken promise, {skipped} faults skipped",
             self.seed,
             self.launches.len()
@@ -126,40 +126,40 @@ impl Run {
 
     /// Two tables: what was lost, and what buyers saw.
     pub(crate) fn markdown(&self) -> String {
-        let lost = |all: &[&Judgement]| {
-            let mut words: Vec<String> = all.iter().map(|judgement| in_words(judgement)).collect();
+        let lost = |all: &[&LaunchFindings]| {
+            let mut words: Vec<String> = all.iter().map(|findings| in_words(findings)).collect();
             words.sort();
             words.dedup();
-            let broken = all.iter().any(|judgement| !judgement.broken.is_empty());
+            let broken = all.iter().any(|findings| !findings.broken.is_empty());
             format!("{}{}", words.join(" / "), if broken { " **(broken)**" } else { "" })
         };
-        let saw = |all: &[&Judgement]| {
+        let observed = |all: &[&LaunchFindings]| {
             let (mut put_off, mut unsure, mut taps) = (0, 0, 0);
-            for saw in all.iter().map(|judgement| &judgement.saw) {
-                (put_off, unsure) = (put_off + saw.put_off, unsure + saw.unsure);
-                taps += saw.outcomes.values().sum::<u64>();
+            for observed in all.iter().map(|findings| &findings.observed) {
+                (put_off, unsure) = (put_off + observed.put_off, unsure + observed.unsure);
+                taps += observed.outcomes.values().sum::<u64>();
             }
             format!("{put_off} + {unsure} of {taps}")
         };
         format!(
             "{}\nTaps that were told to come again + taps whose answer was lost or unknown at first:\n\n{}",
             self.table(lost),
-            self.table(saw)
+            self.table(observed)
         )
     }
 
-    fn table(&self, cell: impl Fn(&[&Judgement]) -> String) -> String {
+    fn table(&self, cell: impl Fn(&[&LaunchFindings]) -> String) -> String {
         let levels: Vec<Level> = Level::value_variants().to_vec();
         let head: Vec<String> = levels.iter().map(|level| format!("`{}`", level.option())).collect();
         let mut text =
             format!("| fault | {} |\n| --- |{}\n", head.join(" | "), " --- |".repeat(levels.len()));
         for fault in Fault::value_variants() {
-            let of = |level: Level| -> Vec<&Judgement> {
+            let of = |level: Level| -> Vec<&LaunchFindings> {
                 let mine = self
                     .launches
                     .iter()
                     .filter(|(launch, _)| launch.fault == *fault && launch.level == level);
-                mine.map(|(_, judgement)| judgement).collect()
+                mine.map(|(_, findings)| findings).collect()
             };
             if levels.iter().all(|level| of(*level).is_empty()) {
                 continue;
@@ -179,7 +179,7 @@ impl Run {
         let launches: Vec<_> = self
             .launches
             .iter()
-            .map(|(launch, judgement)| json!({"launch": launch, "judgement": judgement}))
+            .map(|(launch, findings)| json!({"launch": launch, "judgement": findings}))
             .collect();
         let skipped: BTreeMap<String, &String> =
             self.skipped.iter().map(|(fault, why)| (fault.name(), why)).collect();

@@ -246,9 +246,9 @@ impl Stage {
     fn votes(&self) -> Vec<usize> {
         let all = self.sentinels.iter().filter_map(|s| s.ask("GET-MASTER-ADDR-BY-NAME ledger"));
         let mut votes = vec![0; self.redises.len()];
-        for told in all {
+        for history in all {
             // Each has a host of its own.
-            let is_it = |redis: &Redis| told.contains(&format!("\n{}\r", address_of(redis).ip()));
+            let is_it = |redis: &Redis| history.contains(&format!("\n{}\r", address_of(redis).ip()));
             if let Some(n) = self.redises.iter().position(is_it) {
                 votes[n] += 1;
             }

@@ -1,4 +1,4 @@
-//! How each fault is made, and how it ends. What is dead or cut off afterwards is brought back by `mend`.
+//! How each fault is made, and how it ends. What is dead or cut off afterwards is brought back by `restore`.
 
 use std::fs;
 use std::io::Write;
@@ -112,8 +112,8 @@ pub(crate) fn play(stage: &mut Stage, launch: &Launch) -> Result<(), Failure> {
         }
         Fault::FailoverByHand => {
             wait_for("the sentinels take it on", || {
-                let told = stage.sentinels[launch.target % 3].ask("FAILOVER ledger")?;
-                told.starts_with("+OK").then_some(())
+                let history = stage.sentinels[launch.target % 3].ask("FAILOVER ledger")?;
+                history.starts_with("+OK").then_some(())
             })?;
             wait_for("another is the primary", || (stage.primary() != 0).then_some(()))?;
         }
@@ -127,7 +127,7 @@ pub(crate) fn play(stage: &mut Stage, launch: &Launch) -> Result<(), Failure> {
 }
 
 /// Starts whatever is not running.
-pub(crate) fn mend(stage: &mut Stage) -> Result<(), Failure> {
+pub(crate) fn restore(stage: &mut Stage) -> Result<(), Failure> {
     for redis in &mut stage.redises {
         if !redis.program.is_alive() {
             redis.start_again()?;

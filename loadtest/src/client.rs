@@ -15,7 +15,7 @@ use pool::{Pool, Whole};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::base::failure::Failure;
-use crate::watch::descriptors_limit;
+use crate::self_monitoring::descriptors_limit;
 use options::Target;
 pub(crate) use trust::tls;
 

@@ -2,7 +2,7 @@
 
 mod ask;
 pub(crate) mod capacity;
-pub(crate) mod court;
+pub(crate) mod judge;
 pub(crate) mod prepare;
 
 use std::collections::BTreeMap;
@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 use prepare::{Prepared, Wanted};
 
 use crate::base::clock::{self, to_the_ms};
+use crate::base::console;
 use crate::base::failure::Failure;
 use crate::base::requests::REQUESTS;
-use crate::base::say;
 use crate::base::scenario::Scenario;
 use crate::cli::{Command, RunOptions};
 use crate::live::metrics::{Listen, Metrics, Moment, Moments, Sources};
@@ -23,9 +23,9 @@ use crate::live::{Live, View};
 use crate::load::attack::Files;
 use crate::load::{Load, attack};
 use crate::proof::admin::Admin;
-use crate::proof::evidence::{Evidence, Run};
+use crate::proof::run_record::{Run, RunRecord};
+use crate::self_monitoring::SelfMonitor;
 use crate::verdict::Verdict;
-use crate::watch::Watch;
 
 /// Two clocks that nobody sets drift apart by no more than this; read once, one is off by that much of a run's length.
 const CLOCK_DRIFT: f64 = 100e-6;
@@ -35,7 +35,7 @@ const LEFT_EVERY: Duration = Duration::from_secs(1);
 pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdict, Failure> {
     options.check()?;
     let report = options.output.folder()?;
-    let baseline = court::read_baseline(&options.output)?;
+    let baseline = judge::read_baseline(&options.output)?;
     let wanted = Wanted {
         target: &options.target,
         scenario: command.scenario(),
@@ -45,9 +45,9 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
     };
     let admin = Arc::new(Admin::new(&options.target.ledger)?);
     let prepared = prepare::prepare(&wanted, &admin).await?;
-    let Prepared { load, run, users, profile, watch } = match prepared {
+    let Prepared { load, run, users, profile, monitor } = match prepared {
         Ok(prepared) => prepared,
-        Err((run, reason)) => return court::close(Verdict::not_started(&run, reason), report),
+        Err((run, reason)) => return judge::close(Verdict::not_started(&run, reason), report),
     };
     let moments = Arc::new(Moments::new(load.clock));
     moments.tell(Moment::Start, clock::now());
@@ -65,13 +65,13 @@ pub(crate) async fn run(command: &Command, options: &RunOptions) -> Result<Verdi
     attack::run(&load, &users, &files).await?;
     asking.abort();
     moments.tell(Moment::End, load.clock.at(Instant::now()));
-    let evidence = gather(run, &load, watch).await;
+    let run_record = gather(run, &load, monitor).await;
     if let Some(dir) = report {
-        evidence.write(dir)?;
+        run_record.write(dir)?;
     }
     // Only now: a stdout that nothing reads just now is waited for.
     live.finish();
-    court::judge(&evidence, &admin, &profile, baseline.as_ref(), report).await.map_err(|failure| match (failure, report) {
+    judge::judge(&run_record, &admin, &profile, baseline.as_ref(), report).await.map_err(|failure| match (failure, report) {
         (Failure::Outside(why), Some(dir)) => Failure::Outside(format!(
             "{why}\nWhat buyers were told is kept: `loadtest merge {}` judges it when the ledger can be read again",
             dir.display()
@@ -97,7 +97,7 @@ async fn serve_metrics(
         },
     )
     .await?;
-    say::line(&format!("metrics at http://{}/metrics", metrics.address()));
+    console::line(&format!("metrics at http://{}/metrics", metrics.address()));
     Ok(Some(metrics))
 }
 
@@ -110,10 +110,10 @@ async fn ask_what_is_left(admin: Arc<Admin>, left: Arc<AtomicU64>) {
 }
 
 /// What is left when everybody is back.
-pub(crate) async fn gather(mut run: Run, load: &Load, watch: Watch) -> Evidence {
-    let mut told = Vec::new();
+pub(crate) async fn gather(mut run: Run, load: &Load, monitor: SelfMonitor) -> RunRecord {
+    let mut history = Vec::new();
     for buyer in &load.buyers {
-        told.append(&mut buyer.lock().await.told);
+        history.append(&mut buyer.lock().await.history);
     }
     if goose::is_killswitch_triggered() {
         run.notes.push("it was ended by hand: what had not started by then is missing".to_owned());
@@ -123,7 +123,7 @@ pub(crate) async fn gather(mut run: Run, load: &Load, watch: Watch) -> Evidence 
     let lasted = run.finished_at.duration_since(run.started_at).as_secs_f64();
     run.clock_error_ms += lasted * 1000.0 * CLOCK_DRIFT;
     let figures = load.figures().clone();
-    Evidence::new(run, watch.finish(), figures, told)
+    RunRecord::new(run, monitor.finish(), figures, history)
 }
 
 /// The weights of a run: one scenario, or the profile's mix.

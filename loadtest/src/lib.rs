@@ -15,18 +15,18 @@ mod nearest;
 mod plan;
 mod proof;
 mod report;
+mod self_monitoring;
 mod threshold;
 #[path = "../../gateway/src/config/variables.rs"]
 #[allow(unreachable_pub, reason = "the gateway's library shows it to its program")]
 mod variables;
 mod verdict;
-mod watch;
 
 use std::process::ExitCode;
 
-use base::{say, signals};
+use base::{console, signals};
 use cli::Command;
-use launch::{capacity, court};
+use launch::{capacity, judge};
 use plan::profile;
 
 /// As the shell shows a command that SIGPIPE has ended.
@@ -37,17 +37,17 @@ pub async fn run() -> ExitCode {
     let command = cli::parse().command;
     let unknown = cli::unknown_variables();
     if !unknown.mistyped.is_empty() {
-        say::problem(&unknown.mistyped.join("\n"));
+        console::problem(&unknown.mistyped.join("\n"));
         return ExitCode::from(2);
     }
-    unknown.others.iter().for_each(|variable| say::problem(variable));
-    if let Err(error) = say::keep_stdout().and_then(|()| signals::listen()) {
-        say::problem(&format!("standard output and signals can't be set up: {error}"));
+    unknown.others.iter().for_each(|variable| console::problem(variable));
+    if let Err(error) = console::keep_stdout().and_then(|()| signals::listen()) {
+        console::problem(&format!("standard output and signals can't be set up: {error}"));
         return ExitCode::from(3);
     }
     let ended = match &command {
-        Command::Profile => Ok(if say::text(profile::BUILT_IN) { 0 } else { EXIT_READER_GONE }),
-        Command::Merge(options) => court::merge(options).await.map(|verdict| verdict.exit_code()),
+        Command::Profile => Ok(if console::text(profile::BUILT_IN) { 0 } else { EXIT_READER_GONE }),
+        Command::Merge(options) => judge::merge(options).await.map(|verdict| verdict.exit_code()),
         Command::Capacity(options) => capacity::run(options).await,
         Command::Spike(options)
         | Command::Crowd(options)
@@ -62,7 +62,7 @@ pub async fn run() -> ExitCode {
     match ended {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            say::problem(&failure.to_string());
+            console::problem(&failure.to_string());
             ExitCode::from(failure.exit_code())
         }
     }

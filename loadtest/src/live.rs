@@ -16,7 +16,7 @@ use frame::{Frame, Snapshot};
 use jiff::SignedDuration;
 use screen::Screen;
 
-use crate::base::say;
+use crate::base::console;
 use crate::figures::Figures;
 
 const DRAW_EVERY: Duration = Duration::from_secs(1);
@@ -43,7 +43,7 @@ impl Live {
     /// Starts to draw, on a thread of its own: a terminal that is held up (Ctrl-S) holds up no load.
     pub(crate) fn start(view: View) -> Live {
         // Without it there is nothing to be seen, as where it is closed.
-        let Ok(stdout) = say::stdout() else { return Live { stop: None, drawing: None } };
+        let Ok(stdout) = console::stdout() else { return Live { stop: None, drawing: None } };
         let of_width = stdout.try_clone();
         let screen = match of_width {
             Ok(of_width) if stdout.is_terminal() => Screen::terminal(Box::new(move || width(&of_width))),
@@ -71,9 +71,9 @@ impl Live {
 
 /// How wide the terminal is just now.
 fn width(terminal: &File) -> usize {
-    let told = terminal_size::terminal_size_of(terminal).map(|(width, _)| usize::from(width.0));
+    let size = terminal_size::terminal_size_of(terminal).map(|(width, _)| usize::from(width.0));
     let columns = || std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    told.or_else(columns).filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT)
+    size.or_else(columns).filter(|width| *width > 0).unwrap_or(WIDTH_DEFAULT)
 }
 
 /// Draws every second and at the end. A stdout that is closed ends the drawing, not the load.

@@ -3,10 +3,10 @@
 pub(crate) mod answer;
 pub(crate) mod attack;
 pub(crate) mod buyer;
+pub(crate) mod history;
 pub(crate) mod output;
 pub(crate) mod scenario;
-pub(crate) mod told;
-pub(crate) mod walk;
+pub(crate) mod session;
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,14 +15,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::base::clock::ServerClock;
-use crate::base::metronome::Metronome;
+use crate::base::timer::Timer;
 use crate::client::Client;
 use crate::client::tokens::Forger;
 use crate::figures::Figures;
 use crate::plan::profile::Profile;
-use crate::plan::wish::Menu;
-use crate::plan::{Line, Start};
-use crate::watch::Gauges;
+use crate::plan::selection::Catalogue;
+use crate::plan::{ScenarioStarts, Start};
+use crate::self_monitoring::Gauges;
 use buyer::Buyer;
 
 /// One run of the load.
@@ -35,12 +35,12 @@ pub(crate) struct Load {
     /// The payment service's `Authorization`.
     pub(crate) service: Option<String>,
     pub(crate) forger: Forger,
-    pub(crate) moments: Moments,
-    pub(crate) metronome: Metronome,
+    pub(crate) moments: RunInstants,
+    pub(crate) timer: Timer,
     pub(crate) timeout: Duration,
     pub(crate) tries: u32,
     pub(crate) profile: Profile,
-    pub(crate) menu: Menu,
+    pub(crate) catalogue: Catalogue,
     /// Each is locked by his own journey only.
     pub(crate) buyers: Vec<tokio::sync::Mutex<Buyer>>,
     pub(crate) queues: Vec<Queue>,
@@ -53,7 +53,7 @@ pub(crate) struct Load {
 
 /// The moments of the run, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Moments {
+pub(crate) struct RunInstants {
     /// The journeys begin to be started.
     pub(crate) launch: Instant,
     /// From here to `burst` those who wait for the opening look at the sale, each at a moment of his own.
@@ -71,7 +71,7 @@ pub(crate) const LAUNCHES_PER_SECOND: usize = 5_000;
 /// How many warming requests two shared cores answer a second without queueing.
 const WARMING_PER_SECOND: f64 = 4_000.0;
 
-impl Moments {
+impl RunInstants {
     /// The taps are at the opening or, where that is too near or over, as soon as the ones who wait for it are
     /// warm; `None` when the deadline is before that.
     pub(crate) fn new(
@@ -80,14 +80,14 @@ impl Moments {
         users: usize,
         waiting: usize,
         deadline: Instant,
-    ) -> Option<Moments> {
+    ) -> Option<RunInstants> {
         let warming = Duration::from_secs_f64(1.0 + waiting as f64 / WARMING_PER_SECOND);
         let launching = Duration::from_secs_f64(0.5 + users as f64 / LAUNCHES_PER_SECOND as f64);
         let opening = opening.max(now + launching + 2 * warming);
         let burst = opening.checked_sub(warming)?;
         let warm_from = burst.checked_sub(warming)?;
         // Whoever comes long before the opening has to be there by then.
-        (opening < deadline).then_some(Moments { launch: now, warm_from, burst, opening, deadline })
+        (opening < deadline).then_some(RunInstants { launch: now, warm_from, burst, opening, deadline })
     }
 
     /// How early before the opening somebody may come.
@@ -99,16 +99,16 @@ impl Moments {
 
 /// A scenario's starts; each is taken once, by whichever goose user comes first.
 pub(crate) struct Queue {
-    line: Line,
+    line: ScenarioStarts,
     next: AtomicUsize,
 }
 
 impl Queue {
-    pub(crate) fn new(line: Line) -> Queue {
+    pub(crate) fn new(line: ScenarioStarts) -> Queue {
         Queue { line, next: AtomicUsize::new(0) }
     }
 
-    pub(crate) fn line(&self) -> &Line {
+    pub(crate) fn line(&self) -> &ScenarioStarts {
         &self.line
     }
 
@@ -153,7 +153,7 @@ mod tests {
     fn the_taps_wait_for_the_opening() {
         let now = Instant::now();
         let second = Duration::from_secs(1);
-        let moments = Moments::new(now, now + 60 * second, 1000, 1000, now + 120 * second).unwrap();
+        let moments = RunInstants::new(now, now + 60 * second, 1000, 1000, now + 120 * second).unwrap();
         assert_eq!(moments.opening, now + 60 * second);
         assert!(
             now < moments.warm_from && moments.warm_from < moments.burst && moments.burst < moments.opening
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn a_past_opening_is_tapped_when_all_are_warm() {
         let now = Instant::now();
-        let moments = Moments::new(now, now, 1000, 1000, now + Duration::from_secs(120)).unwrap();
+        let moments = RunInstants::new(now, now, 1000, 1000, now + Duration::from_secs(120)).unwrap();
         assert!(moments.warm_from >= now && moments.opening < now + Duration::from_secs(10));
     }
 
@@ -172,6 +172,6 @@ mod tests {
     fn an_opening_after_the_deadline_is_not_waited_for() {
         let now = Instant::now();
         let (opening, deadline) = (now + Duration::from_secs(200), now + Duration::from_secs(120));
-        assert_eq!(Moments::new(now, opening, 10, 10, deadline), None);
+        assert_eq!(RunInstants::new(now, opening, 10, 10, deadline), None);
     }
 }

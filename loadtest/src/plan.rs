@@ -3,7 +3,7 @@
 
 pub(crate) mod arrivals;
 pub(crate) mod profile;
-pub(crate) mod wish;
+pub(crate) mod selection;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(crate) struct Plan {
     /// Everybody of this process, numbered as in the whole run.
     pub(crate) people: Vec<Person>,
     /// Who starts when, one line a scenario, each in the order of the starts.
-    pub(crate) lines: Vec<Line>,
+    pub(crate) lines: Vec<ScenarioStarts>,
     /// Who of `abandon` starts from then on is of the second wave, in µs after the opening.
     pub(crate) second_wave_us: Option<i64>,
     /// Of all shards together.
@@ -40,7 +40,7 @@ pub(crate) struct Person {
 
 /// The starts of one scenario.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct ScenarioStarts {
     pub(crate) scenario: Scenario,
     pub(crate) starts: Vec<Start>,
 }
@@ -100,7 +100,7 @@ impl Shard {
 }
 
 /// What the plan is made from.
-pub(crate) struct Request<'a> {
+pub(crate) struct PlanRequest<'a> {
     pub(crate) profile: &'a Profile,
     /// Scenarios and their weights.
     pub(crate) mix: &'a BTreeMap<Scenario, u32>,
@@ -118,7 +118,7 @@ pub(crate) struct Request<'a> {
     pub(crate) buyers_default: usize,
 }
 
-impl Request<'_> {
+impl PlanRequest<'_> {
     /// Makes the plan.
     pub(crate) fn plan(&self) -> Result<Plan, Failure> {
         let weights: u64 = self.mix.values().map(|weight| u64::from(*weight)).sum();
@@ -229,7 +229,13 @@ impl Request<'_> {
         [first, second]
     }
 
-    fn line(&self, scenario: Scenario, from: usize, offsets: Vec<i64>, people: &mut Vec<Person>) -> Line {
+    fn line(
+        &self,
+        scenario: Scenario,
+        from: usize,
+        offsets: Vec<i64>,
+        people: &mut Vec<Person>,
+    ) -> ScenarioStarts {
         let bots = self.profile.bots.connections;
         let starts = offsets
             .into_iter()
@@ -248,7 +254,7 @@ impl Request<'_> {
                 Start { at_us, person: people.len() - 1 }
             })
             .collect();
-        Line { scenario, starts }
+        ScenarioStarts { scenario, starts }
     }
 }
 
@@ -282,8 +288,8 @@ impl Plan {
 mod tests {
     use super::*;
 
-    fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: usize) -> Request<'a> {
-        Request {
+    fn request<'a>(profile: &'a Profile, mix: &'a BTreeMap<Scenario, u32>, buyers: usize) -> PlanRequest<'a> {
+        PlanRequest {
             profile,
             mix,
             buyers: Some(buyers),
@@ -326,7 +332,7 @@ mod tests {
         let mut parts: Vec<_> = (1..=3)
             .flat_map(|part| {
                 let shard = Shard { part, parts: 3 };
-                numbers(&Request { shard, ..request(&profile, &mix, 101) }.plan().unwrap())
+                numbers(&PlanRequest { shard, ..request(&profile, &mix, 101) }.plan().unwrap())
             })
             .collect();
         whole.sort_unstable();
@@ -351,8 +357,9 @@ mod tests {
         let profile = Profile::load(None, &[]).unwrap();
         let mix = BTreeMap::from([(Scenario::Spike, 1)]);
         let arrivals = Arrivals::parse("constant:50/s:10s").unwrap();
-        let plan =
-            Request { buyers: None, arrivals: Some(&arrivals), ..request(&profile, &mix, 0) }.plan().unwrap();
+        let plan = PlanRequest { buyers: None, arrivals: Some(&arrivals), ..request(&profile, &mix, 0) }
+            .plan()
+            .unwrap();
         assert_eq!(plan.people.len(), 500);
     }
 

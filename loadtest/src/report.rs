@@ -11,13 +11,13 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::base::{say, span};
-use crate::load::told::Exchange;
+use crate::base::{console, span};
+use crate::load::history::Exchange;
 use crate::proof::admin::AuditItem;
 use crate::proof::reconcile::Violation;
 use crate::threshold::Judged;
 use crate::verdict::baseline::Direction;
-use crate::verdict::{Quantiles, Stores, Verdict, ViolationReport};
+use crate::verdict::{Quantiles, StoreFigures, Verdict, ViolationReport};
 
 pub(crate) use page::write;
 
@@ -30,43 +30,43 @@ impl Verdict {
         let outcomes: Vec<String> =
             self.outcomes.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{name} {n}")).collect();
         if !outcomes.is_empty() {
-            say::line(&format!("outcomes  {}; retries {}", outcomes.join(", "), self.retries));
+            console::line(&format!("outcomes  {}; retries {}", outcomes.join(", "), self.retries));
         }
         if let Some(bots) = self.scenarios.get("bots") {
             let bots: Vec<String> = bots.iter().map(|(name, of)| format!("{name} {}", of.count)).collect();
-            say::line(&format!("bots      {}", bots.join(", ")));
+            console::line(&format!("bots      {}", bots.join(", ")));
         }
         self.print_times();
         for item in &self.items {
-            say::line(&format!("ledger    {}", equation(item)));
+            console::line(&format!("ledger    {}", equation(item)));
         }
         for line in self.stores.iter().flat_map(stores_equation) {
-            say::line(&format!("ledger    {line}"));
+            console::line(&format!("ledger    {line}"));
         }
         for judged in &self.thresholds {
-            say::line(&format!("asked     {}: {}, {}", judged.threshold, judged.measured, met(judged)));
+            console::line(&format!("asked     {}: {}, {}", judged.threshold, judged.measured, met(judged)));
         }
         for difference in self.baseline.iter().filter(|difference| difference.direction != Direction::Same) {
-            say::line(&format!("baseline  {}", difference.words()));
+            console::line(&format!("baseline  {}", difference.words()));
         }
         for note in &self.notes {
-            say::line(&format!("note      {note}"));
+            console::line(&format!("note      {note}"));
         }
         self.print_violations();
-        say::line(&self.sentence());
+        console::line(&self.sentence());
     }
 
     fn print_times(&self) {
         if let Some(skew) = self.t0.skew_ms {
             let after = self.t0.after_ms.words();
-            say::line(&format!(
+            console::line(&format!(
                 "opening   {} from the first tap to the last; they left after {after}",
                 ms(skew)
             ));
         }
         let arrivals = &self.arrivals;
         if arrivals.intended > 0 {
-            say::line(&format!(
+            console::line(&format!(
                 "started   {} of {}, {} of them late; after {}",
                 arrivals.intended - arrivals.unsent,
                 arrivals.intended,
@@ -76,21 +76,21 @@ impl Verdict {
         }
         for name in ["winners", "losers"] {
             if let Some(of) = self.latency_ms.get(name).filter(|of| of.count > 0) {
-                say::line(&format!("{name:<9} after {}", of.words()));
+                console::line(&format!("{name:<9} after {}", of.words()));
             }
         }
         for (name, of) in &self.requests_ms {
-            say::line(&format!("request   {name}: {} answered after {}", of.count, of.words()));
+            console::line(&format!("request   {name}: {} answered after {}", of.count, of.words()));
         }
     }
 
     fn print_violations(&self) {
         let printed = to_be_printed(&self.violations);
-        printed.iter().for_each(|text| _ = say::text(text));
+        printed.iter().for_each(|text| _ = console::text(text));
         let printed = printed.len();
         if self.violations_total > printed {
             let more = self.violations_total - printed;
-            say::line(&format!("violation … and {more} more like these"));
+            console::line(&format!("violation … and {more} more like these"));
         }
     }
 
@@ -129,20 +129,23 @@ impl Quantiles {
 /// The first of each rule. A buyer's story comes with the first that is printed of his, also when an earlier one, with which it is
 /// kept, is not.
 fn to_be_printed(violations: &[ViolationReport]) -> Vec<String> {
-    let mut stories: HashMap<&str, &ViolationReport> = HashMap::new();
-    for told in violations.iter().filter(|told| !told.history.is_empty() || !told.ledger.is_empty()) {
-        stories.insert(told.violation.buyer.as_deref().unwrap_or_default(), told);
+    let mut buyer_histories: HashMap<&str, &ViolationReport> = HashMap::new();
+    for history in
+        violations.iter().filter(|history| !history.history.is_empty() || !history.ledger.is_empty())
+    {
+        buyer_histories.insert(history.violation.buyer.as_deref().unwrap_or_default(), history);
     }
     let mut of_rule = BTreeMap::<_, usize>::new();
-    let first_ones = violations.iter().filter(|told| {
-        let n = of_rule.entry(told.violation.rule).or_default();
+    let first_ones = violations.iter().filter(|history| {
+        let n = of_rule.entry(history.violation.rule).or_default();
         *n += 1;
         *n <= PRINTED_PER_RULE_MAX
     });
     first_ones
-        .map(|told| {
-            let story = told.violation.buyer.as_deref().and_then(|buyer| stories.remove(buyer));
-            told.head() + &story.map(ViolationReport::story).unwrap_or_default()
+        .map(|history| {
+            let buyer_history =
+                history.violation.buyer.as_deref().and_then(|buyer| buyer_histories.remove(buyer));
+            history.head() + &buyer_history.map(ViolationReport::buyer_history).unwrap_or_default()
         })
         .collect()
 }
@@ -150,7 +153,7 @@ fn to_be_printed(violations: &[ViolationReport]) -> Vec<String> {
 impl ViolationReport {
     /// The broken rule, and all that its buyer was told and the ledger has of him.
     fn text(&self) -> String {
-        self.head() + &self.story()
+        self.head() + &self.buyer_history()
     }
 
     fn head(&self) -> String {
@@ -160,7 +163,7 @@ impl ViolationReport {
         format!("violation {}{who}: {what}\n", rule.name())
     }
 
-    fn story(&self) -> String {
+    fn buyer_history(&self) -> String {
         let mut text = String::new();
         for Exchange { at, took_ms, request, answer } in &self.history {
             text += &format!("    {at} {request}\n        after {took_ms:.1} ms {answer}\n");
@@ -186,9 +189,17 @@ fn equation(item: &AuditItem) -> String {
 }
 
 /// A store without a limit has nothing free and no total: it stands apart, or the sum would not be one.
-fn stores_equation(stores: &Stores) -> Vec<String> {
-    let Stores { total, free, held, confirmed, drift, unlimited_held, unlimited_confirmed, unlimited_drift } =
-        stores;
+fn stores_equation(stores: &StoreFigures) -> Vec<String> {
+    let StoreFigures {
+        total,
+        free,
+        held,
+        confirmed,
+        drift,
+        unlimited_held,
+        unlimited_confirmed,
+        unlimited_drift,
+    } = stores;
     let mut lines = vec![format!(
         "all stores: free {free} + held {held} + confirmed {confirmed} = {total}, drift {drift}"
     )];

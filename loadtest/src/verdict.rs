@@ -11,13 +11,13 @@ use crate::base::failure::Failure;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::figures::{Figures, Latency};
-use crate::load::told::{Exchange, Told};
+use crate::load::history::{Exchange, TapHistory};
 use crate::proof::admin::{Audit, AuditItem};
-use crate::proof::evidence::{Evidence, Run};
 use crate::proof::ledger::Change;
 use crate::proof::reconcile::Violation;
+use crate::proof::run_record::{Run, RunRecord};
+use crate::self_monitoring::Health;
 use crate::threshold::Judged;
-use crate::watch::Health;
 use baseline::Difference;
 
 /// How the run ended.
@@ -65,7 +65,7 @@ pub(crate) struct Verdict {
     /// How this machine fared; absent when nothing was sent.
     pub(crate) generator: Option<Health>,
     pub(crate) items: Vec<AuditItem>,
-    pub(crate) stores: Option<Stores>,
+    pub(crate) stores: Option<StoreFigures>,
     pub(crate) violations_total: usize,
     pub(crate) violations: Vec<ViolationReport>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -107,7 +107,7 @@ pub(crate) struct Opened {
 /// The slots of all stores that have a limit together: free + held + confirmed − total = drift.
 /// Apart from them, what is taken of stores without a limit: it is in no equation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Stores {
+pub(crate) struct StoreFigures {
     pub(crate) total: i64,
     pub(crate) free: i64,
     pub(crate) held: i64,
@@ -147,19 +147,24 @@ const HISTORIES_MAX: usize = 20;
 
 impl Verdict {
     /// The verdict on a run whose load was sent.
-    pub(crate) fn on(evidence: &Evidence, audit: &Audit, changes: &[Change], findings: Findings) -> Verdict {
-        let figures = &evidence.figures;
-        let (verdict, reasons) = judge(&evidence.run, figures, &findings);
+    pub(crate) fn on(
+        run_record: &RunRecord,
+        audit: &Audit,
+        changes: &[Change],
+        findings: Findings,
+    ) -> Verdict {
+        let figures = &run_record.figures;
+        let (verdict, reasons) = judge(&run_record.run, figures, &findings);
         let (stores, items) = audit.items.iter().cloned().partition(|item| item.item.starts_with("store:"));
         let mut verdict =
-            Verdict::of(&evidence.run, figures, Some(evidence.health.clone()), verdict, reasons);
+            Verdict::of(&run_record.run, figures, Some(run_record.health.clone()), verdict, reasons);
         verdict.notes.extend(findings.notes);
         verdict.unknown_held = findings.unknown_held;
         verdict.thresholds = findings.thresholds;
         verdict.items = items;
         verdict.stores = sum(&stores);
         verdict.violations_total = findings.violations.len();
-        verdict.violations = with_histories(findings.violations, &evidence.told, changes);
+        verdict.violations = with_histories(findings.violations, &run_record.history, changes);
         verdict.baseline = findings.baseline;
         verdict
     }
@@ -170,13 +175,13 @@ impl Verdict {
     }
 
     /// The verdict when the ledger does not have the sale any more, which it had before the run.
-    pub(crate) fn ledger_lost(evidence: &Evidence, why: String) -> Verdict {
-        let acknowledged = evidence.told.iter().filter(|told| !told.holds.is_empty()).count();
+    pub(crate) fn ledger_lost(run_record: &RunRecord, why: String) -> Verdict {
+        let acknowledged = run_record.history.iter().filter(|history| !history.holds.is_empty()).count();
         let reason = format!(
             "the ledger has lost the sale, and {acknowledged} acknowledged reservations with it ({why})"
         );
-        let health = Some(evidence.health.clone());
-        Verdict::of(&evidence.run, &evidence.figures, health, Word::Fail, vec![reason])
+        let health = Some(run_record.health.clone());
+        Verdict::of(&run_record.run, &run_record.figures, health, Word::Fail, vec![reason])
     }
 
     fn of(
@@ -318,8 +323,8 @@ fn judge(run: &Run, figures: &Figures, findings: &Findings) -> (Word, Vec<String
     if missed.is_empty() { (Word::Pass, missed) } else { (Word::Fail, missed) }
 }
 
-fn sum(stores: &[AuditItem]) -> Option<Stores> {
-    let mut sum = Stores::default();
+fn sum(stores: &[AuditItem]) -> Option<StoreFigures> {
+    let mut sum = StoreFigures::default();
     for store in stores {
         let drift = store.drift.unwrap_or(0);
         match (store.total, store.free) {
@@ -341,7 +346,11 @@ fn sum(stores: &[AuditItem]) -> Option<Stores> {
 }
 
 /// With the whole history of the buyers in question: of all keys that they used.
-fn with_histories(violations: Vec<Violation>, told: &[Told], changes: &[Change]) -> Vec<ViolationReport> {
+fn with_histories(
+    violations: Vec<Violation>,
+    history: &[TapHistory],
+    changes: &[Change],
+) -> Vec<ViolationReport> {
     let mut of_rule = BTreeMap::<_, usize>::new();
     let kept: Vec<Violation> = violations
         .into_iter()
@@ -353,8 +362,8 @@ fn with_histories(violations: Vec<Violation>, told: &[Told], changes: &[Change])
         .collect();
     let named: HashSet<&str> = kept.iter().filter_map(|violation| violation.buyer.as_deref()).collect();
     let mut by_buyer: HashMap<&str, Vec<Exchange>> = HashMap::new();
-    for told in told.iter().filter(|told| named.contains(told.buyer.as_str())) {
-        by_buyer.entry(&told.buyer).or_default().extend(told.history.exchanges.iter().cloned());
+    for history in history.iter().filter(|history| named.contains(history.buyer.as_str())) {
+        by_buyer.entry(&history.buyer).or_default().extend(history.log.exchanges.iter().cloned());
     }
     let mut shown = HashSet::new();
     let mut reports = Vec::with_capacity(kept.len());

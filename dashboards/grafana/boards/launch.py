@@ -235,7 +235,7 @@ def launch():
             "Entries of the journal, a second. One entry is one batch of taps, or one other change. Again: what Redis had lost in a failover, as it was (appended), or in the place of what nobody knew (lost).",
             "ops",
             query("max(deriv(launchgate_ledger_sequence{S}[R]))", "changes"),
-            query("sum by (change) (rate(launchgate_ledger_healed_total{S}[R]))", "again: {{change}}"),
+            query("sum by (change) (rate(launchgate_ledger_replayed_total{S}[R]))", "again: {{change}}"),
         ),
         graph(
             "Holds due",
@@ -248,7 +248,7 @@ def launch():
             "How long ago the oldest due hold should have ended, and since when no gateway's tick has worked.",
             "s",
             query("max(launchgate_oldest_due_seconds{S})", "oldest due"),
-            query("min(launchgate_reaper_lag_seconds{S})", "since the last tick"),
+            query("min(launchgate_sweep_lag_seconds{S})", "since the last tick"),
         ),
         graph(
             "Age of the last audit",

@@ -93,7 +93,7 @@ export class Levers {
     this.#lever = lever;
     this.#isDone = false;
     say(by('lever-title'), lever === 'limits' ? 'Limits of all gateways' : `${NAMES[lever]}: ${this.#about.name}`);
-    const effect = this.#about?.levers.find((known) => known.lever === lever)?.effect;
+    const effect = this.#about?.actions.find((known) => known.action === lever)?.effect;
     say(by('lever-effect'), effect ?? 'This gateway does not say what it does.');
     by('lever-reason').value = '';
     by('lever-typed').value = '';

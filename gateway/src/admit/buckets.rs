@@ -18,18 +18,18 @@ const OWN: usize = 7;
 #[derive(Default)]
 #[repr(align(128))]
 struct Set {
-    lock: Mutex<Places>,
+    lock: Mutex<BucketSlots>,
 }
 
 /// The instants are nanoseconds since the process began; 0: never used.
 #[derive(Default)]
-struct Places {
+struct BucketSlots {
     keys: [u64; OWN],
     full_at: [u64; OWN],
     shared_full_at: u64,
 }
 
-impl Places {
+impl BucketSlots {
     /// The bucket of a key: its own, or else a full one that becomes its own, or else the one that is shared.
     fn of(&mut self, key: u64, now: u64) -> &mut u64 {
         let own = self.keys.iter().position(|known| *known == key);
@@ -66,16 +66,16 @@ impl Buckets {
     }
 
     /// The buckets at an instant, for one decision that takes from a bucket.
-    pub(super) fn at(&self, now: Nanos) -> At<'_> {
-        At { buckets: self, now, keeps: true }
+    pub(super) fn at(&self, now: Nanos) -> BucketsAt<'_> {
+        BucketsAt { buckets: self, now, keeps: true }
     }
 
     /// The same for a decision that only looks.
-    pub(super) fn look_at(&self, now: Nanos) -> At<'_> {
-        At { buckets: self, now, keeps: false }
+    pub(super) fn look_at(&self, now: Nanos) -> BucketsAt<'_> {
+        BucketsAt { buckets: self, now, keeps: false }
     }
 
-    fn set(&self, key: u64) -> MutexGuard<'_, Places> {
+    fn set(&self, key: u64) -> MutexGuard<'_, BucketSlots> {
         // The hash as a fraction of all sets: as even as a remainder, and without a division.
         let place = (u128::from(key) * self.sets.len() as u128) >> 64;
         // Plain numbers are whole, whoever panicked over them.
@@ -84,13 +84,13 @@ impl Buckets {
 }
 
 /// The buckets as governor sees them at one instant. Keys are hashes that nobody outside can choose.
-pub(super) struct At<'a> {
+pub(super) struct BucketsAt<'a> {
     buckets: &'a Buckets,
     now: Nanos,
     keeps: bool,
 }
 
-impl StateStore for At<'_> {
+impl StateStore for BucketsAt<'_> {
     type Key = u64;
 
     fn measure_and_replace<T, F, E>(&self, key: &u64, decide: F) -> Result<T, E>
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn who_only_looks_changes_nothing() {
+    fn a_look_changes_no_bucket() {
         let buckets = Buckets::with_room_for(OWN);
         let look = |now| -> Result<_, ()> {
             let look = buckets.look_at(Nanos::new(now));

@@ -16,7 +16,7 @@ use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 
-use crate::admit::buckets::{At, Buckets};
+use crate::admit::buckets::{Buckets, BucketsAt};
 use crate::admit::known::KnownTokens;
 use crate::domain::policy::{Costs, Policy, Rate, Rates};
 
@@ -212,7 +212,7 @@ impl Limits {
 fn take<'a>(
     rates: &InForce,
     policy: Policy,
-    buckets: impl FnOnce() -> At<'a>,
+    buckets: impl FnOnce() -> BucketsAt<'a>,
     key: impl FnOnce() -> u64,
     cost: NonZeroU32,
     now: Nanos,

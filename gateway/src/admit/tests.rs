@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::admit::{Asked, Wish};
+use crate::admit::{AdmissionRequest, TapAdmission};
 use crate::domain::decision::Decision;
-use crate::projection::memory::Sale;
+use crate::projection::read_model::Sale;
 
 /// `model:a`, `package:p`, `package:q` without a limit, `store:s`.
 const DEFINITION: &str = r#"{
@@ -30,11 +30,11 @@ fn sale(free: &[i64], time: i64, error_ms: i64) -> Arc<Sale> {
 /// What becomes of a tap for all items that arrived then; `None`: it goes to the ledger.
 fn refusal(sale: &Arc<Sale>, accept_partial: bool, arrived: Instant) -> Option<Decision> {
     let (packages, sub) = (["p", "q"], "ada".into());
-    let wish = Wish { model: "a", packages: &packages, store: "s", accept_partial };
-    let asked = Asked::new(sale, &sub, "key", wish, arrived);
+    let request = AdmissionRequest { model: "a", packages: &packages, store: "s", accept_partial };
+    let admission = TapAdmission::new(sale, &sub, "key", request, arrived);
     let now = Instant::now();
-    let may_be_refused = asked.may_be_refused(now);
-    let refusal = asked.admit(now).err().map(|(refusal, _)| refusal);
+    let may_be_refused = admission.may_be_refused(now);
+    let refusal = admission.admit(now).err().map(|(refusal, _)| refusal);
     assert!(may_be_refused || refusal.is_none(), "it would have been waited for");
     refusal
 }
@@ -83,7 +83,7 @@ fn a_sale_that_is_fenced_or_can_t_be_followed_refuses_nothing() {
         let arrived = Instant::now();
         sale.complete_for_test(arrived);
         assert!(refusal(&sale, false, arrived).is_some());
-        sale.put_in_trouble(is_fault);
+        sale.set_fault_for_test(is_fault);
         assert_eq!(refusal(&sale, false, arrived), None, "fault: {is_fault}");
     }
 }

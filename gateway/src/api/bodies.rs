@@ -21,9 +21,9 @@ impl AsRef<str> for ItemId<'_> {
 }
 
 /// Text out of the request itself where it stands there as it is.
-struct Text;
+struct TextVisitor;
 
-impl<'de> Visitor<'de> for Text {
+impl<'de> Visitor<'de> for TextVisitor {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -41,7 +41,7 @@ impl<'de> Visitor<'de> for Text {
 
 impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = deserializer.deserialize_str(Text)?;
+        let text = deserializer.deserialize_str(TextVisitor)?;
         let fits = (1..=64).contains(&text.len())
             && text != "-"
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
@@ -108,10 +108,10 @@ fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> 
 }
 
 /// A whole number as JSON has it: 5, and 5.0 as well, which to JSON Schema (2020-12, 6.1.1) is the same.
-pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    struct Whole;
+pub(crate) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    struct WholeNumber;
 
-    impl Visitor<'_> for Whole {
+    impl Visitor<'_> for WholeNumber {
         type Value = u64;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,15 +123,15 @@ pub(crate) fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D
         }
 
         fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
-            whole_of(number).ok_or_else(|| E::invalid_type(Unexpected::Float(number), &self))
+            to_whole_number(number).ok_or_else(|| E::invalid_type(Unexpected::Float(number), &self))
         }
     }
 
-    deserializer.deserialize_u64(Whole)
+    deserializer.deserialize_u64(WholeNumber)
 }
 
 /// A number with a fraction of nothing, as far as such a one is exact.
-fn whole_of(number: f64) -> Option<u64> {
+fn to_whole_number(number: f64) -> Option<u64> {
     /// 2^53
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     // In these bounds nothing is cut off.
@@ -151,7 +151,7 @@ pub struct ConfirmRequest {
     )]
     pub payment: String,
     /// The version of the reservation that was paid for.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "whole_number")]
     #[schema(minimum = 1, maximum = 4_294_967_295_u64)]
     pub version: u64,
 }

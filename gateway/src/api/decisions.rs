@@ -8,16 +8,16 @@ use crate::domain::problem;
 use crate::domain::reservation::Reservation;
 use crate::domain::rfc3339::rfc3339;
 use crate::http::respond::{Answer, Refused, json_answer, ok};
-use crate::projection::memory::{Memory, Sale};
+use crate::projection::read_model::{ReadModel, Sale};
 use crate::reserve::changes::Change;
 use crate::telemetry::labels::Outcome;
 
 /// The answer to a tap.
-pub(crate) fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Result<Answer, Refused> {
+pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) -> Result<Answer, Refused> {
     Err(match decision {
         Decision::Won(reservation, header) => {
             let location = ["/v1/sales/", &sale.id, "/reservations/", &reservation.id].concat();
-            let view = ReservationView::new(sale, memory, &reservation, &header);
+            let view = ReservationView::new(sale, read_model, &reservation, &header);
             let mut answer = json_answer(Outcome::WON, view.to_json().into(), "no-store");
             if let Ok(location) = HeaderValue::try_from(location) {
                 answer.headers_mut().insert(LOCATION, location);
@@ -25,8 +25,8 @@ pub(crate) fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Resu
             return Ok(answer);
         }
         Decision::Replayed(mut reservation, header) => {
-            reservation.state = reservation.state_at(header.sale_clock, memory.grace_ms);
-            let view = ReservationView::new(sale, memory, &reservation, &header);
+            reservation.state = reservation.state_at(header.sale_clock, read_model.grace_ms);
+            let view = ReservationView::new(sale, read_model, &reservation, &header);
             let mut answer = json_answer(Outcome::REPLAYED, view.to_json().into(), "no-store");
             let replayed = HeaderName::from_static("idempotency-replayed");
             answer.headers_mut().insert(replayed, HeaderValue::from_static("true"));
@@ -40,8 +40,8 @@ pub(crate) fn decision(sale: &Sale, memory: &Memory, decision: Decision) -> Resu
             Refused::new(problem::SALE_CLOSED, "The sale has closed; no reservations are taken any more.")
         }
         Decision::NotOpen(time) => {
-            let until = u64::try_from(memory.levers.opens - time).unwrap_or(0);
-            let opens_at = rfc3339(memory.levers.opens);
+            let until = u64::try_from(read_model.controls.opens - time).unwrap_or(0);
+            let opens_at = rfc3339(read_model.controls.opens);
             Refused::new(problem::SALE_NOT_OPEN, ["The sale opens at ", &opens_at, "."].concat())
                 .with("opens_at", opens_at)
                 .with("server_time", rfc3339(time))
@@ -72,11 +72,11 @@ impl Refused {
 }
 
 /// The answer to a call on one reservation.
-pub(crate) fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Answer, Refused> {
+pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Result<Answer, Refused> {
     let state = |refused: Refused, r: &Reservation| refused.with("state", r.state).with("version", r.version);
     Err(match change {
         Change::Done(reservation, header) => {
-            return Ok(ok(&ReservationView::new(sale, memory, &reservation, &header)));
+            return Ok(ok(&ReservationView::new(sale, read_model, &reservation, &header)));
         }
         Change::NotFound => reservation_not_found(),
         Change::NotHeld(r) => {
@@ -119,8 +119,13 @@ pub(crate) fn change(sale: &Sale, memory: &Memory, change: Change) -> Result<Ans
 
 /// 200 with all reservations of a buyer.
 #[must_use]
-pub(crate) fn reservations(sale: &Sale, memory: &Memory, list: &[Reservation], header: &Header) -> Answer {
-    let views: Vec<_> = list.iter().map(|r| ReservationView::new(sale, memory, r, header)).collect();
+pub(crate) fn reservations(
+    sale: &Sale,
+    read_model: &ReadModel,
+    list: &[Reservation],
+    header: &Header,
+) -> Answer {
+    let views: Vec<_> = list.iter().map(|r| ReservationView::new(sale, read_model, r, header)).collect();
     ok(&ReservationList { reservations: views, server_time: rfc3339(header.time) })
 }
 

@@ -9,18 +9,18 @@ use hyper::body::Incoming;
 use hyper::http::HeaderName;
 use hyper::http::request::Parts;
 
-use crate::admit::{Asked, Wish};
+use crate::admit::{AdmissionRequest, TapAdmission};
 use crate::api::bodies::{AmendRequest, ConfirmRequest, ItemId, ReserveRequest};
 use crate::api::decisions;
-use crate::api::worker::{Place, Worker};
+use crate::api::worker::{InFlightPermit, Worker};
 use crate::domain::decision::Shed;
 use crate::domain::identity::{buyer_part, is_reservation_id, parse_key};
 use crate::domain::problem;
 use crate::http::request::{BodyLimits, json, json_bytes, parse, query};
 use crate::http::respond::{Answer, Refused};
 use crate::identify::Identified;
-use crate::projection::memory::{Sale, Sales};
-use crate::reserve::changes::{self, Amendment, By};
+use crate::projection::read_model::{Sale, Sales};
+use crate::reserve::changes::{self, Amendment, Requester};
 use crate::telemetry::labels::Stage;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -66,12 +66,12 @@ impl Caller {
     }
 
     /// Any other call that asks the ledger, with its place among those.
-    fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<Place<'a>, Refused> {
+    fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<InFlightPermit<'a>, Refused> {
         self.is_counted.set(true);
         if !self.who.is_service() {
             worker.rates().call(self.who.sub(), cost, self.came).map_err(Refused::quota_exceeded)?;
         }
-        worker.place(false)
+        worker.acquire_permit(false)
     }
 }
 
@@ -88,31 +88,31 @@ pub async fn reserve(
     let key = idempotency_key(parts)?;
     let body = json_bytes(parts, body, worker.body_limits()).await?;
     // Only now: a body may take its time, and the read model must be complete as of now, and the queue waits from here on.
-    let whole = Instant::now();
+    let received = Instant::now();
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
     let sale = worker.sale(sale_id)?;
     caller.reserves(worker, &sale)?;
-    let wish = Wish { model: &model.0, packages: &packages, store: &store.0, accept_partial };
+    let request = AdmissionRequest { model: &model.0, packages: &packages, store: &store.0, accept_partial };
     let recorder = worker.recorder();
-    let asked = Asked::new(&sale, caller.who.sub(), &key, wish, whole);
-    let may_be_refused = asked.may_be_refused(whole);
+    let admission = TapAdmission::new(&sale, caller.who.sub(), &key, request, received);
+    let may_be_refused = admission.may_be_refused(received);
     let mut now = Instant::now();
-    recorder.stage(Stage::Admit, now - whole);
+    recorder.stage(Stage::ReadModel, now - received);
     if may_be_refused {
         // The read model may be older than the tap: it refuses only once it has all that was decided before.
-        worker.refusals(&sale).wait(whole).await;
+        worker.refusals(&sale).wait(received).await;
         let waited = Instant::now();
-        recorder.stage(Stage::Complete, waited - now);
+        recorder.stage(Stage::Round, waited - now);
         now = waited;
     }
-    let (answer, decided) = match asked.admit(now) {
-        Err((refusal, memory)) => (decisions::decision(&sale, &memory, refusal), now),
+    let (answer, decided) = match admission.admit(now) {
+        Err((refusal, read_model)) => (decisions::decision(&sale, &read_model, refusal), now),
         Ok(admitted) => {
-            let _place = worker.place(true)?;
-            let decision = worker.queue(&sale).reserve(admitted, worker.deadlines(whole, now)).await;
+            let _permit = worker.acquire_permit(true)?;
+            let decision = worker.queue(&sale).reserve(admitted, worker.deadlines(received, now)).await;
             let decided = Instant::now();
-            (decisions::decision(&sale, &sale.memory(), decision), decided)
+            (decisions::decision(&sale, &sale.read_model(), decision), decided)
         }
     };
     recorder.stage(Stage::Respond, decided.elapsed());
@@ -122,9 +122,10 @@ pub async fn reserve(
 /// `GET /v1/sales/{sale}/reservations`: the caller's own.
 pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
-    let _place = caller.asks(worker, worker.rates().costs().read)?;
-    match changes::read(&worker.lane(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await {
-        Ok((list, header)) => Ok(decisions::reservations(&sale, &sale.memory(), &list, &header)),
+    let _permit = caller.asks(worker, worker.rates().costs().read)?;
+    match changes::read(&worker.redis_connection(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await
+    {
+        Ok((list, header)) => Ok(decisions::reservations(&sale, &sale.read_model(), &list, &header)),
         Err(failure) => {
             tracing::debug!(sale = sale.id, %failure, "a buyer's reservations could not be read");
             Err(Refused::not_taken(failure.shed()))
@@ -136,10 +137,10 @@ pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Ans
 pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
-    let _place = caller.asks(worker, worker.rates().costs().read)?;
+    let _permit = caller.asks(worker, worker.rates().costs().read)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::get(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
-    decisions::change(&sale, &sale.memory(), change)
+    let change = changes::get(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part)).await;
+    decisions::change(&sale, &sale.read_model(), change)
 }
 
 /// `PATCH /v1/sales/{sale}/reservations/{id}`
@@ -162,10 +163,11 @@ pub async fn amend(
     };
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
-    let _place = caller.asks(worker, worker.rates().costs().change)?;
+    let _permit = caller.asks(worker, worker.rates().costs().change)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::amend(&worker.lane(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
-    decisions::change(&sale, &sale.memory(), change)
+    let change =
+        changes::amend(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
+    decisions::change(&sale, &sale.read_model(), change)
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/confirm`
@@ -199,23 +201,23 @@ pub async fn confirm(
     }
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
-    let _place = caller.asks(worker, worker.rates().costs().change)?;
-    let change = changes::confirm(&worker.lane(&sale), &sale, id, &payment, version).await;
-    decisions::change(&sale, &sale.memory(), change)
+    let _permit = caller.asks(worker, worker.rates().costs().change)?;
+    let change = changes::confirm(&worker.redis_connection(&sale), &sale, id, &payment, version).await;
+    decisions::change(&sale, &sale.read_model(), change)
 }
 
 /// `POST /v1/sales/{sale}/reservations/{id}/cancel`: needs no body, and looks into none.
 pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
-    let _place = caller.asks(worker, worker.rates().costs().change)?;
+    let _permit = caller.asks(worker, worker.rates().costs().change)?;
     let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::cancel(&worker.lane(&sale), &sale, id, by(&caller.who, &part)).await;
-    decisions::change(&sale, &sale.memory(), change)
+    let change = changes::cancel(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part)).await;
+    decisions::change(&sale, &sale.read_model(), change)
 }
 
-fn by<'a>(who: &Identified, part: &'a str) -> By<'a> {
-    if who.is_service() { By::Service } else { By::Buyer(part) }
+fn by<'a>(who: &Identified, part: &'a str) -> Requester<'a> {
+    if who.is_service() { Requester::Service } else { Requester::Buyer(part) }
 }
 
 fn check_id(id: &str) -> Result<(), Refused> {

@@ -15,7 +15,7 @@ use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase, poll_after_ms};
 use crate::http::request::known_query;
 use crate::http::respond::{self, Answer, Refused};
-use crate::projection::memory::{Memory, Sale};
+use crate::projection::read_model::{ReadModel, Sale};
 
 /// Stores on a page, when nothing is said and at most.
 const PAGE: usize = 50;
@@ -34,49 +34,51 @@ pub struct Pages {
 }
 
 struct Page {
-    of: Arc<Memory>,
+    of: Arc<ReadModel>,
     phase: Phase,
     poll_after_ms: u64,
     etag: HeaderValue,
     /// The body up to the value of `server_time`, its last member.
     head: Bytes,
     /// The whole body as of the millisecond in which somebody asked last: at a launch, many do.
-    whole: (i64, Bytes),
+    cached: (i64, Bytes),
 }
 
 impl Pages {
     /// `GET /v1/sales/{sale}`
     pub fn answer(&self, sale: &Sale, parts: &Parts) -> Answer {
-        let memory = sale.memory();
+        let read_model = sale.read_model();
         let time = sale.best_time();
         // Whoever would have to wait for a sale that stands still, and might be told of the sale otherwise, waits.
-        let phase = match memory.phase(time) {
-            Phase::Open | Phase::SoldOut if sale.stands_still() => Phase::Paused,
+        let phase = match read_model.phase(time) {
+            Phase::Open | Phase::SoldOut if sale.is_unavailable() => Phase::Paused,
             phase => phase,
         };
-        let poll_after_ms = poll_after_ms(phase, memory.levers.opens - time);
+        let poll_after_ms = poll_after_ms(phase, read_model.controls.opens - time);
         let mut pages = self.by_sale.borrow_mut();
         let page = match pages.get_mut(&sale.id) {
             Some(p)
-                if Arc::ptr_eq(&p.of, &memory) && p.phase == phase && p.poll_after_ms == poll_after_ms =>
+                if Arc::ptr_eq(&p.of, &read_model)
+                    && p.phase == phase
+                    && p.poll_after_ms == poll_after_ms =>
             {
                 p
             }
             _ => {
-                let page = Page::new(sale.incarnation(), memory, phase, poll_after_ms);
+                let page = Page::new(sale.incarnation(), read_model, phase, poll_after_ms);
                 pages.entry(sale.id.clone()).insert_entry(page).into_mut()
             }
         };
-        if page.whole.0 != time {
-            page.whole = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
+        if page.cached.0 != time {
+            page.cached = (time, [&page.head[..], rfc3339(time).as_bytes(), b"\"}"].concat().into());
         }
-        respond::cached(page.whole.1.clone(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
+        respond::cached(page.cached.1.clone(), Some(&page.etag), parts.headers.get(IF_NONE_MATCH))
     }
 }
 
 impl Page {
-    fn new(incarnation: &str, memory: Arc<Memory>, phase: Phase, poll_after_ms: u64) -> Self {
-        let mut head = serde_json::to_string(&view(&memory, phase, poll_after_ms)).unwrap_or_default();
+    fn new(incarnation: &str, read_model: Arc<ReadModel>, phase: Phase, poll_after_ms: u64) -> Self {
+        let mut head = serde_json::to_string(&view(&read_model, phase, poll_after_ms)).unwrap_or_default();
         // `server_time` was left empty: what is cut off is the closing `"}`.
         head.truncate(head.len().saturating_sub(2));
         let mut hasher = DefaultHasher::new();
@@ -84,25 +86,25 @@ impl Page {
         hasher.write(incarnation.as_bytes());
         hasher.write(head.as_bytes());
         Self {
-            of: memory,
+            of: read_model,
             phase,
             poll_after_ms,
             etag: HeaderValue::try_from(format!("\"{:016x}\"", hasher.finish()))
                 .unwrap_or(HeaderValue::from_static("")),
             head: head.into(),
-            whole: (i64::MIN, Bytes::new()),
+            cached: (i64::MIN, Bytes::new()),
         }
     }
 }
 
-fn view(memory: &Memory, phase: Phase, poll_after_ms: u64) -> SaleView {
-    let definition = &memory.catalogue.definition;
+fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
+    let definition = &read_model.catalogue.definition;
     let terms = &definition.sale;
     let models = definition.models.iter().enumerate().map(|(place, m)| ProductView {
         id: m.id.clone(),
         name: m.name.clone(),
         price: m.price,
-        availability: memory.availability(place),
+        availability: read_model.availability(place),
         models: None,
     });
     let first_package = definition.models.len();
@@ -110,7 +112,7 @@ fn view(memory: &Memory, phase: Phase, poll_after_ms: u64) -> SaleView {
         id: p.id.clone(),
         name: p.name.clone(),
         price: p.price,
-        availability: memory.availability(first_package + i),
+        availability: read_model.availability(first_package + i),
         models: p.models.clone(),
     });
     #[expect(clippy::cast_precision_loss, reason = "a hold lasts at most a day")]
@@ -119,8 +121,8 @@ fn view(memory: &Memory, phase: Phase, poll_after_ms: u64) -> SaleView {
         id: terms.id.clone(),
         name: terms.name.clone(),
         phase,
-        opens_at: rfc3339(memory.levers.opens),
-        closes_at: rfc3339(memory.levers.closes),
+        opens_at: rfc3339(read_model.controls.opens),
+        closes_at: rfc3339(read_model.controls.closes),
         hold_seconds,
         per_buyer: terms.per_buyer,
         poll_after_ms,
@@ -169,8 +171,8 @@ fn wrong(name: &str, what: &str) -> Refused {
 /// `GET /v1/sales/{sale}/stores`
 pub fn stores(sale: &Sale, wanted: StoresWanted) -> Result<Answer, Refused> {
     let StoresWanted { city, only_available, limit, cursor } = wanted;
-    let memory = sale.memory();
-    let catalogue = &memory.catalogue;
+    let read_model = sale.read_model();
+    let catalogue = &read_model.catalogue;
     // A cursor is the last store of the page before: it stays right when others come and go.
     let after = match cursor {
         None => None,
@@ -183,12 +185,12 @@ pub fn stores(sale: &Sale, wanted: StoresWanted) -> Result<Answer, Refused> {
     let mut found = catalogue
         .stores_in(city.as_deref())
         .filter(|place| after.is_none_or(|after| *place > after))
-        .filter(|place| !only_available || memory.availability(*place) != Availability::SoldOut)
+        .filter(|place| !only_available || read_model.availability(*place) != Availability::SoldOut)
         .take(limit + 1)
         .map(|place| {
             let store = catalogue.store_at(place);
             let (id, name, city) = (store.id.clone(), store.name.clone(), store.city.clone());
-            StoreView { id, name, city, availability: memory.availability(place) }
+            StoreView { id, name, city, availability: read_model.availability(place) }
         })
         .collect::<Vec<_>>();
     let more = found.len() > limit;

@@ -7,7 +7,7 @@ use crate::domain::decision::Header;
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase};
-use crate::projection::memory::{Memory, Sale};
+use crate::projection::read_model::{ReadModel, Sale};
 
 /// A reservation as callers see it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -56,8 +56,8 @@ pub struct Price<'a> {
 impl<'a> ReservationView<'a> {
     /// A reservation at the instant that the header names.
     #[must_use]
-    pub fn new(sale: &'a Sale, memory: &'a Memory, r: &'a Reservation, header: &Header) -> Self {
-        let terms = &memory.catalogue.definition.sale;
+    pub fn new(sale: &'a Sale, read_model: &'a ReadModel, r: &'a Reservation, header: &Header) -> Self {
+        let terms = &read_model.catalogue.definition.sale;
         Self {
             id: &r.id,
             sale: &sale.id,
@@ -70,7 +70,7 @@ impl<'a> ReservationView<'a> {
             unavailable: &r.unavailable,
             price: Price {
                 currency: &terms.currency,
-                total: memory.catalogue.price(&r.model, &r.packages),
+                total: read_model.catalogue.price(&r.model, &r.packages),
                 deposit: terms.deposit,
             },
             held_at: rfc3339(r.held_at),

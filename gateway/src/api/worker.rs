@@ -1,4 +1,4 @@
-//! A worker: one thread with a single-threaded runtime, its own listener, its own lanes to Redis.
+//! A worker: one thread with a single-threaded runtime, its own listener, its own connections to Redis.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -16,25 +16,27 @@ use crate::admit::limits::{Exceeded, Limits};
 use crate::api::route;
 use crate::api::sales::Pages;
 use crate::domain::decision::Shed;
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::http::cors::Cors;
 use crate::http::drain::Drain;
 use crate::http::peer::{Networks, Peer};
 use crate::http::respond::{Answer, Refused};
-use crate::http::server::{self, ConnectionLimits, Door, Handler};
-use crate::identify::{CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, Keys, NotIdentified};
-use crate::projection::follow::CaughtUp;
-use crate::projection::memory::{Sale, Sales};
-use crate::reserve::batch::{Deadlines, Queue, QueueLimits};
+use crate::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
+use crate::identify::{
+    CACHE_ENTRIES_DEFAULT, CostlyChecks, Identified, Identifier, NotIdentified, TokenKeys,
+};
+use crate::projection::consumer::CaughtUp;
+use crate::projection::read_model::{Sale, Sales};
+use crate::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
 use crate::reserve::refusals::Refusals;
 use crate::runtime;
+use crate::store::connection::RedisConnection;
+use crate::store::connections::RedisConnections;
 use crate::store::dial::Redis;
-use crate::store::lane::Lane;
-use crate::store::lanes::Lanes;
 use crate::store::scripts::Scripts;
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::record::{Connections, Count, Recorder, Told};
+use crate::telemetry::record::{AnswerClass, Connections, Count, Recorder};
 
 /// How long a gateway that starts lets connections wait for its first look at the ledger. Before it a tap gets a 503, which a
 /// balancer that does not ask for readiness would pass on.
@@ -44,13 +46,13 @@ const START_INTERVAL: Duration = Duration::from_millis(10);
 
 /// What all workers share.
 #[derive(Clone)]
-pub struct Shared {
-    /// The sales that the follower keeps true.
+pub struct WorkerContext {
+    /// The sales that the consumer keeps true.
     pub sales: Arc<Sales>,
     /// How far it is.
     pub caught_up: Arc<CaughtUp>,
     /// What tokens are verified with.
-    pub keys: Arc<Keys>,
+    pub keys: Arc<TokenKeys>,
     /// How Redis is reached.
     pub redis: Redis,
     /// The ledger's scripts.
@@ -60,7 +62,7 @@ pub struct Shared {
     /// Limits of connections.
     pub connections: ConnectionLimits,
     /// What connections of apps come through.
-    pub door: Door,
+    pub listener_settings: ListenerSettings,
     /// Pages of which origins may call, with which headers.
     pub cors: Cors,
     /// Payment and order services: no limit by address applies to them.
@@ -70,7 +72,7 @@ pub struct Shared {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// As whom it takes part in the fleet.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
 }
 
 /// Limits of the requests of one worker.
@@ -88,11 +90,11 @@ pub struct RequestLimits {
 
 /// One worker, as its handlers see it.
 pub struct Worker {
-    shared: Shared,
-    lanes: Rc<Lanes<Redis>>,
+    shared: WorkerContext,
+    redis_connections: Rc<RedisConnections<Redis>>,
     identifier: RefCell<Identifier>,
     /// Of each sale, with the sale that it is of: one that was purged may come back as another.
-    queues: RefCell<FxHashMap<String, (Arc<Sale>, Queue)>>,
+    queues: RefCell<FxHashMap<String, (Arc<Sale>, QueueHandle)>>,
     /// The same of taps that may be refused.
     refusals: RefCell<FxHashMap<String, Rc<Refusals>>>,
     recorder: Arc<Recorder>,
@@ -101,21 +103,22 @@ pub struct Worker {
 }
 
 /// Runs a worker on this thread until it was drained and its connections have ended.
-pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
+pub fn run(shared: WorkerContext, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
     runtime::run(async move {
-        let uses = shared.metrics.redis(User::Lane);
+        let uses = shared.metrics.redis(User::Batches);
         // Nothing is acknowledged before peers would wait for this gateway in a recovery.
-        let membership = shared.hearsay.clone();
-        let joined = async move { membership.joined().await };
-        let lanes = Lanes::open_after(joined, shared.redis.clone(), shared.scripts.clone(), uses);
-        let (limits, door) = (shared.connections, shared.door.clone());
+        let membership = shared.membership.clone();
+        let joined = async move { membership.wait_until_joined().await };
+        let redis_connections =
+            RedisConnections::open_after(joined, shared.redis.clone(), shared.scripts.clone(), uses);
+        let (limits, listener_settings) = (shared.connections, shared.listener_settings.clone());
         let worker = Rc::new(Worker {
             identifier: RefCell::new(Identifier::new(shared.keys.clone(), CACHE_ENTRIES_DEFAULT)),
             queues: RefCell::default(),
             refusals: RefCell::default(),
             recorder: shared.metrics.of_worker(),
             pages: Pages::default(),
-            lanes,
+            redis_connections,
             shared,
         });
         let starts = async {
@@ -124,7 +127,8 @@ pub fn run(shared: Shared, listener: std::net::TcpListener, drain: Drain) -> std
             }
         };
         let _ = tokio::time::timeout(START_MAX, starts).await;
-        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, door, drain).await;
+        server::serve(tokio::net::TcpListener::from_std(listener)?, worker, limits, listener_settings, drain)
+            .await;
         Ok(())
     })?
 }
@@ -151,28 +155,28 @@ impl Handler for Worker {
         let body = answer.body();
         // A handler that has panicked did not come to note it.
         let route = body.route.unwrap_or_else(|| route::route(parts));
-        self.recorder.answered(route, body.told, took);
+        self.recorder.answered(route, body.class, took);
     }
 
-    fn refused(&self, told: Result<Told, Shed>) {
-        match told {
-            Ok(told) => self.recorder.refused(told),
+    fn refused(&self, class: Result<AnswerClass, Shed>) {
+        match class {
+            Ok(class) => self.recorder.refused(class),
             Err(reason) => self.recorder.shed(reason),
         }
     }
 }
 
 impl Worker {
-    /// The lane to the Redis that has this sale.
+    /// The connection to the Redis that has this sale.
     #[must_use]
-    pub fn lane(&self, sale: &Sale) -> Rc<Lane<Redis>> {
-        self.lanes.of(&sale.keys)
+    pub fn redis_connection(&self, sale: &Sale) -> Rc<RedisConnection<Redis>> {
+        self.redis_connections.of(&sale.keys)
     }
 
     /// Whether every sale is read and its Redis can be asked.
     fn can_decide(&self) -> bool {
-        let can_ask = |sale: &Arc<Sale>| self.lane(sale).live().is_some();
-        let is_up = self.shared.hearsay.has_joined() && self.shared.caught_up.age().is_some();
+        let can_ask = |sale: &Arc<Sale>| self.redis_connection(sale).live().is_some();
+        let is_up = self.shared.membership.has_joined() && self.shared.caught_up.age().is_some();
         is_up && self.sales().all().iter().all(can_ask)
     }
 
@@ -208,12 +212,12 @@ impl Worker {
 
     /// How long a tap may wait that was whole at one instant and comes into the line at another.
     #[must_use]
-    pub fn deadlines(&self, whole: Instant, queued: Instant) -> Deadlines {
+    pub fn deadlines(&self, received: Instant, queued: Instant) -> Deadlines {
         let RequestLimits { tap_deadline, queue, .. } = self.shared.limits;
         Deadlines {
             queued: queued.into(),
-            send: (whole + queue.delay_max).into(),
-            answer: (whole + tap_deadline).into(),
+            send: (received + queue.delay_max).into(),
+            answer: (received + tap_deadline).into(),
         }
     }
 
@@ -240,7 +244,7 @@ impl Worker {
 
     /// A place among the requests that ask the ledger, until it is dropped; or that there is none. The last tenth is
     /// kept for what is not a new reservation: who pays or gives back goes first.
-    pub fn place(&self, is_new: bool) -> Result<Place<'_>, Refused> {
+    pub fn acquire_permit(&self, is_new: bool) -> Result<InFlightPermit<'_>, Refused> {
         let most = self.shared.limits.in_flight_max;
         let most = if is_new { most - most / 10 } else { most };
         let in_flight = &self.recorder.in_flight;
@@ -248,17 +252,21 @@ impl Worker {
             return Err(Refused::not_taken(Shed::InFlight));
         }
         in_flight.add(1);
-        Ok(Place(in_flight))
+        Ok(InFlightPermit(in_flight))
     }
 
     /// The queue of a sale; it is made with the first tap.
-    pub fn queue(&self, sale: &Arc<Sale>) -> Queue {
+    pub fn queue(&self, sale: &Arc<Sale>) -> QueueHandle {
         let mut queues = self.queues.borrow_mut();
         if let Some((_, queue)) = queues.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
             return queue.clone();
         }
-        let queue =
-            Queue::start(sale.clone(), self.lanes.clone(), self.shared.limits.queue, self.recorder.clone());
+        let queue = QueueHandle::start(
+            sale.clone(),
+            self.redis_connections.clone(),
+            self.shared.limits.queue,
+            self.recorder.clone(),
+        );
         queues.insert(sale.id.clone(), (sale.clone(), queue.clone()));
         queue
     }
@@ -311,9 +319,9 @@ impl CostlyChecks for Signature<'_> {
 }
 
 /// A request that asks the ledger.
-pub struct Place<'a>(&'a Count);
+pub struct InFlightPermit<'a>(&'a Count);
 
-impl Drop for Place<'_> {
+impl Drop for InFlightPermit<'_> {
     fn drop(&mut self) {
         self.0.sub(1);
     }

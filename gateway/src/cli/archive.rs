@@ -2,52 +2,57 @@
 
 use std::path::Path;
 
-use crate::cli::args::ByHand;
-use crate::cli::confirm::{Wanted, confirm};
+use crate::cli::args::ConfirmArgs;
+use crate::cli::confirm::{ConfirmPrompt, confirm};
 use crate::cli::sale::state;
 use crate::manage::admin::Admin;
-use crate::manage::archive::{self, Head, PURGE_EFFECT, Trouble};
-use crate::manage::audit::Verdict;
-use crate::terminal::{Failed, print};
+use crate::manage::archive::{self, ArchiveError, ArchiveHead, PURGE_EFFECT};
+use crate::manage::audit::AuditVerdict;
+use crate::terminal::{CommandError, print};
 
-impl From<Trouble> for Failed {
-    fn from(trouble: Trouble) -> Self {
+impl From<ArchiveError> for CommandError {
+    fn from(trouble: ArchiveError) -> Self {
         match trouble {
-            Trouble::Ledger(failure) => failure.into(),
-            Trouble::File(why) => Self::Usage(why),
-            Trouble::Disk(why) => Self::Outside(why),
-            Trouble::Refused(why) => Self::No(why),
+            ArchiveError::Ledger(failure) => failure.into(),
+            ArchiveError::File(why) => Self::Usage(why),
+            ArchiveError::Disk(why) => Self::Outside(why),
+            ArchiveError::Refused(why) => Self::No(why),
         }
     }
 }
 
 /// What a file has, on one line.
-fn told(head: &Head) -> String {
+fn summarize(head: &ArchiveHead) -> String {
     let reservations = head.audit.reservations;
     let all = reservations.held + reservations.confirmed + reservations.cancelled + reservations.expired;
     format!("{} at sequence {}, {all} reservations", head.sale, head.audit.sequence)
 }
 
-pub(super) async fn write(admin: &Admin, sale: &str, file: &Path) -> Result<(), Failed> {
+pub(super) async fn write(admin: &Admin, sale: &str, file: &Path) -> Result<(), CommandError> {
     let head = archive::export(admin, sale, file).await?;
-    let printed = print(&format!("{}: {}\n", file.display(), told(&head)));
+    let printed = print(&format!("{}: {}\n", file.display(), summarize(&head)));
     match head.audit.verdict {
-        Verdict::Balanced => printed,
-        Verdict::Drift => Err(Failed::No(format!(
+        AuditVerdict::Balanced => printed,
+        AuditVerdict::Drift => Err(CommandError::No(format!(
             "it is exported as it is, and its ledger drifts: {}",
             head.audit.first_problem().unwrap_or_default()
         ))),
     }
 }
 
-pub(super) async fn read(admin: &Admin, file: &Path) -> Result<(), Failed> {
+pub(super) async fn read(admin: &Admin, file: &Path) -> Result<(), CommandError> {
     let head = archive::import(admin, file).await?;
-    print(&format!("{}; its audit is the same as that of the export\n", told(&head)))
+    print(&format!("{}; its audit is the same as that of the export\n", summarize(&head)))
 }
 
-pub(super) async fn purge(admin: &Admin, sale: &str, export: &Path, by_hand: ByHand) -> Result<(), Failed> {
-    let wanted = Wanted { what: format!("purge {sale}"), effect: PURGE_EFFECT, word: sale };
-    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
+pub(super) async fn purge(
+    admin: &Admin,
+    sale: &str,
+    export: &Path,
+    confirm_args: ConfirmArgs,
+) -> Result<(), CommandError> {
+    let prompt = ConfirmPrompt { what: format!("purge {sale}"), effect: PURGE_EFFECT, word: sale };
+    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
     archive::purge(admin, sale, export, &by).await?;
     print(&format!("{sale}: purged; {} has it\n", export.display()))
 }

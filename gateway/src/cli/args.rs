@@ -34,7 +34,7 @@ pub enum Command {
         /// Everything else.
         serve: Box<ServeOptions>,
     },
-    /// Defines a sale and pulls its levers
+    /// Defines a sale and pulls its actions
     Sale {
         #[command(flatten)]
         /// Where Redis is.
@@ -154,15 +154,15 @@ pub enum SaleAction {
     /// Lists all sales
     List,
     /// Stops new reservations
-    Pause(LeverArgs),
+    Pause(OperatorActionArgs),
     /// Takes them again
-    Resume(LeverArgs),
+    Resume(OperatorActionArgs),
     /// Stops the sale clock: no hold expires
-    Freeze(LeverArgs),
+    Freeze(OperatorActionArgs),
     /// Lets it go on
-    Unfreeze(LeverArgs),
+    Unfreeze(OperatorActionArgs),
     /// Stops new reservations for good
-    Close(LeverArgs),
+    Close(OperatorActionArgs),
     /// Writes a sale into a file: definition, reservations, journal, at one sequence, with a checksum. Ids of buyers are in it
     Export {
         /// The sale's id.
@@ -184,7 +184,7 @@ pub enum SaleAction {
         export: PathBuf,
         #[command(flatten)]
         /// Who purges is asked.
-        by_hand: ByHand,
+        confirm_args: ConfirmArgs,
     },
     /// After a failover: does not wait for what a gateway knows that is gone for good, as the sale's alarm tells. What it alone
     /// had told buyers may be lost
@@ -200,7 +200,7 @@ pub enum SaleAction {
         all: bool,
         #[command(flatten)]
         /// Who releases is asked.
-        by_hand: ByHand,
+        confirm_args: ConfirmArgs,
     },
     /// Sets the total of an item; pressing it twice does it once
     Restock {
@@ -215,8 +215,8 @@ pub enum SaleAction {
         #[arg(long, env = "LAUNCHGATE_WAS", value_name = "N")]
         was: u64,
         #[command(flatten)]
-        /// Who pulls a lever is asked.
-        by_hand: ByHand,
+        /// Who pulls an operator action is asked.
+        confirm_args: ConfirmArgs,
     },
 }
 
@@ -236,8 +236,8 @@ pub enum LimitsAction {
         #[arg(required = true, value_name = "POLICY=RATE")]
         rates: Vec<String>,
         #[command(flatten)]
-        /// Who pulls a lever is asked.
-        by_hand: ByHand,
+        /// Who pulls an operator action is asked.
+        confirm_args: ConfirmArgs,
     },
     /// Who has set rates, when, why and to what: one JSON object a line, the oldest first
     Log {
@@ -248,19 +248,19 @@ pub enum LimitsAction {
     },
 }
 
-/// A lever's arguments.
+/// an operator action's arguments.
 #[derive(Debug, clap::Args)]
-pub struct LeverArgs {
+pub struct OperatorActionArgs {
     /// The sale's id.
     pub(super) sale: String,
     #[command(flatten)]
-    /// Who pulls a lever is asked.
-    pub(super) by_hand: ByHand,
+    /// Who pulls an operator action is asked.
+    pub(super) confirm_args: ConfirmArgs,
 }
 
-/// What else it takes to pull a lever. At a terminal it is asked for where it is not given.
+/// What else it takes to pull an operator action. At a terminal it is asked for where it is not given.
 #[derive(Debug, clap::Args)]
-pub struct ByHand {
+pub struct ConfirmArgs {
     /// Why; it is written down: in the journal, of limits in their log
     #[arg(long, env = "LAUNCHGATE_REASON")]
     pub(super) reason: Option<String>,

@@ -1,18 +1,18 @@
-//! What stands between a hand and a lever: what it does to buyers, the reason, and a word that has to be typed.
+//! What stands between a hand and an operator action: what it does to buyers, the reason, and a word that has to be typed.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::MetadataExt;
 
-use crate::cli::args::ByHand;
-use crate::domain::lever::check_reason;
-use crate::manage::admin::By;
-use crate::terminal::Failed;
+use crate::cli::args::ConfirmArgs;
+use crate::domain::operator_action::check_reason;
+use crate::manage::admin::Actor;
+use crate::terminal::CommandError;
 
 /// Bytes of a line that is typed; a terminal gives no more at once.
 const LINE_BYTES_MAX: u64 = 4096;
 
-/// A lever that somebody wants to pull.
-pub(super) struct Wanted<'a> {
+/// An operator action that somebody wants to pull.
+pub(super) struct ConfirmPrompt<'a> {
     /// Which, and on what: `close national-good-car`.
     pub(super) what: String,
     /// What it does to buyers.
@@ -21,33 +21,33 @@ pub(super) struct Wanted<'a> {
     pub(super) word: &'a str,
 }
 
-/// Says what a lever does, and comes back with who pulls it and why, or not at all. With a terminal on standard input
+/// Says what an operator action does, and comes back with who pulls it and why, or not at all. With a terminal on standard input
 /// the word has to be typed unless `--confirm` has it; without one, whoever wrote the script has named the sale already.
 /// `state` is asked for only where somebody reads it before he decides.
 pub(super) async fn confirm(
-    wanted: &Wanted<'_>,
-    given: ByHand,
-    state: impl Future<Output = Result<Vec<String>, Failed>>,
-) -> Result<By, Failed> {
+    prompt: &ConfirmPrompt<'_>,
+    given: ConfirmArgs,
+    state: impl Future<Output = Result<Vec<String>, CommandError>>,
+) -> Result<Actor, CommandError> {
     let stdin = io::stdin();
     let asks = stdin.is_terminal() && given.confirm.is_none();
     let state = if asks { state.await? } else { Vec::new() };
-    let reason = ask(wanted, given, &state, asks.then(|| stdin.lock()), &mut io::stderr().lock())?;
-    Ok(By { who: who(), reason })
+    let reason = ask(prompt, given, &state, asks.then(|| stdin.lock()), &mut io::stderr().lock())?;
+    Ok(Actor { who: user_name(), reason })
 }
 
 /// The dialogue; without `input` nothing is asked. Everything that is said goes to `out`.
 fn ask(
-    wanted: &Wanted<'_>,
-    given: ByHand,
+    prompt: &ConfirmPrompt<'_>,
+    given: ConfirmArgs,
     state: &[String],
     input: Option<impl BufRead>,
     out: &mut impl Write,
-) -> Result<Option<String>, Failed> {
-    let Wanted { what, effect, word } = wanted;
-    let reason = check_reason(given.reason).map_err(|why| Failed::Usage(format!("--reason: {why}")))?;
+) -> Result<Option<String>, CommandError> {
+    let ConfirmPrompt { what, effect, word } = prompt;
+    let reason = check_reason(given.reason).map_err(|why| CommandError::Usage(format!("--reason: {why}")))?;
     if let Some(other) = given.confirm.filter(|typed| typed != word) {
-        return Err(Failed::Usage(format!(
+        return Err(CommandError::Usage(format!(
             "--confirm says {other:?} and not {word:?}, which {what} is about: nothing was done"
         )));
     }
@@ -62,17 +62,17 @@ fn ask(
     let reason = match reason {
         Some(reason) => Some(reason),
         None => {
-            write!(out, "Why? It is written down with your name, {}: ", who())?;
+            write!(out, "Why? It is written down with your name, {}: ", user_name())?;
             out.flush()?;
             let typed = line(&mut input)?;
-            check_reason(typed.filter(|typed| !typed.is_empty())).map_err(Failed::Usage)?
+            check_reason(typed.filter(|typed| !typed.is_empty())).map_err(CommandError::Usage)?
         }
     };
     write!(out, "Type {word} to do it, anything else to leave it: ")?;
     out.flush()?;
     match line(&mut input)? {
         Some(typed) if typed == *word => Ok(reason),
-        _ => Err(Failed::No("not confirmed: nothing was done".into())),
+        _ => Err(CommandError::No("not confirmed: nothing was done".into())),
     }
 }
 
@@ -84,7 +84,7 @@ fn line(input: &mut impl BufRead) -> io::Result<Option<String>> {
 }
 
 /// Who sits here, as the journal has it.
-pub(super) fn who() -> String {
+pub(super) fn user_name() -> String {
     let named = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
     let uid = || std::fs::metadata("/proc/self").ok().map(|of_us| of_us.uid());
     let known = || uid().map(|uid| name_of(uid).unwrap_or_else(|| format!("uid-{uid}")));
@@ -107,15 +107,15 @@ fn name_of(uid: u32) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn given(reason: Option<&str>, confirm: Option<&str>) -> ByHand {
-        ByHand { reason: reason.map(Into::into), confirm: confirm.map(Into::into) }
+    fn given(reason: Option<&str>, confirm: Option<&str>) -> ConfirmArgs {
+        ConfirmArgs { reason: reason.map(Into::into), confirm: confirm.map(Into::into) }
     }
 
     /// What comes of it, and what was said.
-    fn asked(given: ByHand, typed: Option<&str>) -> (Result<Option<String>, Failed>, String) {
-        let wanted = Wanted { what: "close small".into(), effect: "It is over.", word: "small" };
+    fn asked(given: ConfirmArgs, typed: Option<&str>) -> (Result<Option<String>, CommandError>, String) {
+        let prompt = ConfirmPrompt { what: "close small".into(), effect: "It is over.", word: "small" };
         let mut out = Vec::new();
-        let done = ask(&wanted, given, &["Small, open".into()], typed.map(str::as_bytes), &mut out);
+        let done = ask(&prompt, given, &["Small, open".into()], typed.map(str::as_bytes), &mut out);
         (done, String::from_utf8(out).unwrap())
     }
 
@@ -123,7 +123,7 @@ mod tests {
     fn the_word_has_to_be_typed_and_nothing_else_will_do() {
         for typed in ["", "\n\n", "why\n", "why\nSmall\n", "why\nyes\n", "why\nsmall small\n", "small\n"] {
             let (done, said) = asked(given(None, None), Some(typed));
-            assert!(matches!(done, Err(Failed::No(_))), "{typed:?}: {done:?}");
+            assert!(matches!(done, Err(CommandError::No(_))), "{typed:?}: {done:?}");
             assert!(said.starts_with("close small\n  Small, open\nIt is over.\nWhy?"), "{said}");
         }
         let (done, said) = asked(given(None, None), Some("bots \n small\r\n"));
@@ -138,15 +138,15 @@ mod tests {
         assert!(!said.contains("Why?"), "{said}");
         assert_eq!(asked(given(None, None), Some("\nsmall\n")).0.unwrap(), None);
         let long = "x".repeat(501);
-        assert!(matches!(asked(given(Some(&long), None), Some("small\n")).0, Err(Failed::Usage(_))));
+        assert!(matches!(asked(given(Some(&long), None), Some("small\n")).0, Err(CommandError::Usage(_))));
         assert!(matches!(
             asked(given(None, None), Some(&format!("{long}\nsmall\n"))).0,
-            Err(Failed::Usage(_))
+            Err(CommandError::Usage(_))
         ));
     }
 
     #[test]
-    fn without_a_terminal_it_is_said_and_done_unless_another_word_is_given() {
+    fn without_a_terminal_the_action_runs_unless_another_word_is_given() {
         for confirm in [None, Some("small")] {
             let (done, said) = asked(given(Some("bots"), confirm), None);
             assert_eq!(done.unwrap().as_deref(), Some("bots"));
@@ -154,7 +154,10 @@ mod tests {
         }
         for typed in [None, Some("why\nsmall\n")] {
             let (done, said) = asked(given(None, Some("another")), typed);
-            assert!(matches!(&done, Err(Failed::Usage(why)) if why.contains("\"another\"")), "{done:?}");
+            assert!(
+                matches!(&done, Err(CommandError::Usage(why)) if why.contains("\"another\"")),
+                "{done:?}"
+            );
             assert_eq!(said, "");
         }
     }
@@ -163,6 +166,6 @@ mod tests {
     fn a_line_without_an_end_is_not_read_to_its_end() {
         let endless = "x".repeat(10_000);
         let (done, _) = asked(given(Some("y"), None), Some(&endless));
-        assert!(matches!(done, Err(Failed::No(_))), "{done:?}");
+        assert!(matches!(done, Err(CommandError::No(_))), "{done:?}");
     }
 }

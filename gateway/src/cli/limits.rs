@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::args::{ByHand, LimitsAction};
-use crate::cli::confirm::{Wanted, confirm};
-use crate::domain::lever::LIMITS_EFFECT;
+use crate::cli::args::{ConfirmArgs, LimitsAction};
+use crate::cli::confirm::{ConfirmPrompt, confirm};
+use crate::domain::operator_action::LIMITS_EFFECT;
 use crate::domain::policy::{Policy, rate_text};
 use crate::fleet::report::GatewayReport;
 use crate::fleet::{self, LimitChange, SetLimits, limits_log};
@@ -13,34 +13,34 @@ use crate::ops::brake::{ChangedView, fleet_view};
 use crate::store::checkout;
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::scripts::Failure;
-use crate::terminal::{Failed, print, print_json};
+use crate::terminal::{CommandError, print, print_json};
 
 /// What has to be typed: limits are not those of one sale.
 const WORD: &str = "limits";
 
 /// Does what was asked of the limits.
-pub(super) async fn run(admin: &Admin, action: LimitsAction) -> Result<(), Failed> {
+pub(super) async fn run(admin: &Admin, action: LimitsAction) -> Result<(), CommandError> {
     match action {
         LimitsAction::Show { json } => show(admin, &read(admin).await?, json).await,
-        LimitsAction::Set { rates, by_hand } => {
-            let set = set(admin, &rates, by_hand).await?;
+        LimitsAction::Set { rates, confirm_args } => {
+            let set = set(admin, &rates, confirm_args).await?;
             print_json(&document(&set))
         }
         LimitsAction::Log { limit } => log(admin, limit).await,
     }
 }
 
-async fn read(admin: &Admin) -> Result<SetLimits, Failed> {
+async fn read(admin: &Admin) -> Result<SetLimits, CommandError> {
     let mut conn = checkout(admin.pool(), LIMITS).await?;
-    fleet::read_limits(&mut conn).await.map_err(Failure::from)?.map_err(Failed::Outside)
+    fleet::read_limits(&mut conn).await.map_err(Failure::from)?.map_err(CommandError::Outside)
 }
 
-async fn set(admin: &Admin, rates: &[String], by_hand: ByHand) -> Result<SetLimits, Failed> {
+async fn set(admin: &Admin, rates: &[String], confirm_args: ConfirmArgs) -> Result<SetLimits, CommandError> {
     let mut change = LimitChange::default();
     for text in rates {
         let wrong = || format!("{text:?} is not POLICY=RATE, as in buyer=10:20");
-        let (policy, rate) = text.split_once('=').ok_or_else(|| Failed::Usage(wrong()))?;
-        change.add(policy, rate).map_err(Failed::Usage)?;
+        let (policy, rate) = text.split_once('=').ok_or_else(|| CommandError::Usage(wrong()))?;
+        change.add(policy, rate).map_err(CommandError::Usage)?;
     }
     let state = async {
         let set = read(admin).await?;
@@ -49,14 +49,14 @@ async fn set(admin: &Admin, rates: &[String], by_hand: ByHand) -> Result<SetLimi
         let rates = if rates.is_empty() { "none".to_owned() } else { rates.join(" ") };
         Ok(vec![format!("set by ops until now: {rates}")])
     };
-    let wanted =
-        Wanted { what: format!("limits set {}", rates.join(" ")), effect: LIMITS_EFFECT, word: WORD };
-    let by = confirm(&wanted, by_hand, state).await?;
+    let prompt =
+        ConfirmPrompt { what: format!("limits set {}", rates.join(" ")), effect: LIMITS_EFFECT, word: WORD };
+    let by = confirm(&prompt, confirm_args, state).await?;
     let mut conn = checkout(admin.pool(), LIMITS).await?;
-    fleet::set_limits(&mut conn, &change, &by).await.map_err(Failure::from)?.map_err(Failed::Outside)
+    fleet::set_limits(&mut conn, &change, &by).await.map_err(Failure::from)?.map_err(CommandError::Outside)
 }
 
-async fn show(admin: &Admin, set: &SetLimits, json: bool) -> Result<(), Failed> {
+async fn show(admin: &Admin, set: &SetLimits, json: bool) -> Result<(), CommandError> {
     let mut conn = checkout(admin.pool(), FLEET).await?;
     let gateways = fleet_view(fleet::live(&mut conn).await.map_err(Failure::from)?).gateways;
     if !json {
@@ -103,12 +103,12 @@ fn table<'a>(set: &SetLimits, gateways: impl Iterator<Item = &'a GatewayReport>)
     lines.join("\n") + "\n"
 }
 
-async fn log(admin: &Admin, limit: usize) -> Result<(), Failed> {
+async fn log(admin: &Admin, limit: usize) -> Result<(), CommandError> {
     let mut conn = checkout(admin.pool(), LIMITS_LOG).await?;
     let entries =
-        limits_log::read(&mut conn, limit).await.map_err(Failure::from)?.map_err(Failed::Outside)?;
+        limits_log::read(&mut conn, limit).await.map_err(Failure::from)?.map_err(CommandError::Outside)?;
     for entry in entries {
-        let line = serde_json::to_string(&entry).map_err(|e| Failed::Outside(e.to_string()))?;
+        let line = serde_json::to_string(&entry).map_err(|e| CommandError::Outside(e.to_string()))?;
         print(&format!("{line}\n"))?;
     }
     Ok(())

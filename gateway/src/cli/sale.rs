@@ -1,4 +1,4 @@
-//! `gateway sale`: definitions, the levers of a sale, and a look at it.
+//! `gateway sale`: definitions, the actions of a sale, and a look at it.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -6,18 +6,18 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::cli::archive;
-use crate::cli::args::{ByHand, LeverArgs, SaleAction};
-use crate::cli::confirm::{Wanted, confirm, who};
+use crate::cli::args::{ConfirmArgs, OperatorActionArgs, SaleAction};
+use crate::cli::confirm::{ConfirmPrompt, confirm, user_name};
 use crate::domain::definition::Definition;
-use crate::domain::lever::{Lever, RESTOCK_EFFECT, check_reason};
-use crate::manage::admin::{Admin, Applied, By, Restocked};
+use crate::domain::operator_action::{OperatorAction, RESTOCK_EFFECT, check_reason};
+use crate::manage::admin::{Actor, Admin, ApplyOutcome, RestockOutcome};
 use crate::ops::view::{SaleDetail, SaleState};
-use crate::recovery::heal::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
+use crate::recovery::failover::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
 use crate::store::scripts::Failure;
-use crate::terminal::{Failed, print, print_json};
+use crate::terminal::{CommandError, print, print_json};
 
 /// Does what was asked of a sale.
-pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Failed> {
+pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), CommandError> {
     match action {
         SaleAction::Apply { file, reason } => apply(admin, &file, reason).await,
         SaleAction::Show { sale } => {
@@ -27,20 +27,24 @@ pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Failed>
         SaleAction::List => list(admin).await,
         SaleAction::Export { sale, file } => archive::write(admin, &sale, &file).await,
         SaleAction::Import { file } => archive::read(admin, &file).await,
-        SaleAction::Purge { sale, export, by_hand } => archive::purge(admin, &sale, &export, by_hand).await,
-        SaleAction::Release { sale, gateway, by_hand, .. } => release(admin, &sale, gateway, by_hand).await,
-        SaleAction::Restock { sale, item, total, was, by_hand } => {
-            restock(admin, &sale, &item, (total, was), by_hand).await
+        SaleAction::Purge { sale, export, confirm_args } => {
+            archive::purge(admin, &sale, &export, confirm_args).await
         }
-        SaleAction::Pause(args) => pull(admin, Lever::Pause, args).await,
-        SaleAction::Resume(args) => pull(admin, Lever::Resume, args).await,
-        SaleAction::Freeze(args) => pull(admin, Lever::Freeze, args).await,
-        SaleAction::Unfreeze(args) => pull(admin, Lever::Unfreeze, args).await,
-        SaleAction::Close(args) => pull(admin, Lever::Close, args).await,
+        SaleAction::Release { sale, gateway, confirm_args, .. } => {
+            release(admin, &sale, gateway, confirm_args).await
+        }
+        SaleAction::Restock { sale, item, total, was, confirm_args } => {
+            restock(admin, &sale, &item, (total, was), confirm_args).await
+        }
+        SaleAction::Pause(args) => perform(admin, OperatorAction::Pause, args).await,
+        SaleAction::Resume(args) => perform(admin, OperatorAction::Resume, args).await,
+        SaleAction::Freeze(args) => perform(admin, OperatorAction::Freeze, args).await,
+        SaleAction::Unfreeze(args) => perform(admin, OperatorAction::Unfreeze, args).await,
+        SaleAction::Close(args) => perform(admin, OperatorAction::Close, args).await,
     }
 }
 
-async fn list(admin: &Admin) -> Result<(), Failed> {
+async fn list(admin: &Admin) -> Result<(), CommandError> {
     for id in admin.list().await? {
         let (snapshot, definition) = match admin.show(&id).await {
             // One sale's damage stays its own.
@@ -60,8 +64,8 @@ fn phase(state: &SaleState) -> String {
     serde_json::to_string(&state.phase).unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// What somebody who is about to pull a lever should see.
-pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, Failed> {
+/// What somebody who is about to pull an operator action should see.
+pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, CommandError> {
     let (snapshot, definition) = admin.show(sale).await?;
     let state = SaleState::new(&snapshot, &definition);
     let [held, confirmed] = [state.reservations.held, state.reservations.confirmed];
@@ -78,16 +82,21 @@ pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, Fail
     ])
 }
 
-async fn pull(admin: &Admin, lever: Lever, args: LeverArgs) -> Result<(), Failed> {
-    let LeverArgs { sale, by_hand } = args;
-    let wanted = Wanted { what: format!("{} {sale}", lever.word()), effect: lever.effect(), word: &sale };
-    let by = confirm(&wanted, by_hand, state(admin, &sale)).await?;
-    if !admin.pull(&sale, lever, &by).await? {
+async fn perform(
+    admin: &Admin,
+    action: OperatorAction,
+    args: OperatorActionArgs,
+) -> Result<(), CommandError> {
+    let OperatorActionArgs { sale, confirm_args } = args;
+    let prompt =
+        ConfirmPrompt { what: format!("{} {sale}", action.word()), effect: action.effect(), word: &sale };
+    let by = confirm(&prompt, confirm_args, state(admin, &sale)).await?;
+    if !admin.perform(&sale, action, &by).await? {
         // What is said does not get into what is answered.
         let _ = writeln!(
             io::stderr(),
             "{} {sale}: it was so already; nothing was written, no reason either",
-            lever.word()
+            action.word()
         );
     }
     let (snapshot, definition) = admin.show(&sale).await?;
@@ -99,59 +108,72 @@ async fn restock(
     sale: &str,
     item: &str,
     (total, was): (u64, u64),
-    by_hand: ByHand,
-) -> Result<(), Failed> {
+    confirm_args: ConfirmArgs,
+) -> Result<(), CommandError> {
     let what = format!("restock {sale}: {item} from {was} to {total}");
-    let wanted = Wanted { what, effect: RESTOCK_EFFECT, word: sale };
-    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
+    let prompt = ConfirmPrompt { what, effect: RESTOCK_EFFECT, word: sale };
+    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
     match admin.restock(sale, item, total, was, &by).await? {
-        Restocked::Done { total, free } => print_json(&json!({"item": item, "total": total, "free": free})),
-        Restocked::UnknownItem => Err(Failed::Usage(format!(
+        RestockOutcome::Done { total, free } => {
+            print_json(&json!({"item": item, "total": total, "free": free}))
+        }
+        RestockOutcome::UnknownItem => Err(CommandError::Usage(format!(
             "the sale has no item {item:?}; items are model:ID, package:ID and store:ID"
         ))),
-        Restocked::NoLimit => Err(Failed::No(format!("{item} has no limit"))),
-        Restocked::Changed { total } => {
-            let told = format!(
+        RestockOutcome::NoLimit => Err(CommandError::No(format!("{item} has no limit"))),
+        RestockOutcome::Changed { total } => {
+            let listed = format!(
                 "stock-changed: the total of {item} is {total}, not {was}: nothing was done. If you still mean it: --was {total}"
             );
-            Err(Failed::No(told))
+            Err(CommandError::No(listed))
         }
-        Restocked::Taken { taken } => Err(Failed::No(format!("stock-taken: {taken} of {item} are taken"))),
+        RestockOutcome::Taken { taken } => {
+            Err(CommandError::No(format!("stock-taken: {taken} of {item} are taken")))
+        }
     }
 }
 
 /// Without a gateway: all of them.
-async fn release(admin: &Admin, sale: &str, gateway: Option<String>, by_hand: ByHand) -> Result<(), Failed> {
+async fn release(
+    admin: &Admin,
+    sale: &str,
+    gateway: Option<String>,
+    confirm_args: ConfirmArgs,
+) -> Result<(), CommandError> {
     let whom = gateway.as_deref().unwrap_or("all gateways");
     let effect = if gateway.is_some() { RELEASE_EFFECT } else { RELEASE_ALL_EFFECT };
-    let wanted = Wanted { what: format!("release {sale} from {whom}"), effect, word: sale };
-    let by = confirm(&wanted, by_hand, state(admin, sale)).await?;
-    heal::release(admin.pool(), sale, gateway.as_deref(), &by).await?.map_err(Failed::No)?;
+    let prompt = ConfirmPrompt { what: format!("release {sale} from {whom}"), effect, word: sale };
+    let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
+    failover::release(admin.pool(), sale, gateway.as_deref(), &by).await?.map_err(CommandError::No)?;
     print(&format!("{sale}: does not wait for what {whom} told any longer\n"))
 }
 
-async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(), Failed> {
-    let reason = check_reason(reason).map_err(|why| Failed::Usage(format!("--reason: {why}")))?;
+async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(), CommandError> {
+    let reason = check_reason(reason).map_err(|why| CommandError::Usage(format!("--reason: {why}")))?;
     let definition = Definition::load(file).map_err(|mistakes| {
         let lines: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
-        Failed::Usage(lines.join("\n"))
+        CommandError::Usage(lines.join("\n"))
     })?;
     let id = &definition.sale.id;
-    match admin.apply(&definition, &By { who: who(), reason }).await? {
-        Applied::Created => print(&format!("{id}: created\n")),
-        Applied::Updated(revision) => print(&format!("{id}: updated to revision {revision}\n")),
-        Applied::Unchanged(revision) => print(&format!("{id}: unchanged at revision {revision}\n")),
-        Applied::Locked(fields) => {
-            Err(Failed::No(format!("definition-locked: these can't change any more: {}", fields.join(", "))))
-        }
-        Applied::ItemTaken(items) => Err(Failed::No(format!(
+    match admin.apply(&definition, &Actor { who: user_name(), reason }).await? {
+        ApplyOutcome::Created => print(&format!("{id}: created\n")),
+        ApplyOutcome::Updated(revision) => print(&format!("{id}: updated to revision {revision}\n")),
+        ApplyOutcome::Unchanged(revision) => print(&format!("{id}: unchanged at revision {revision}\n")),
+        ApplyOutcome::Locked(fields) => Err(CommandError::No(format!(
+            "definition-locked: these can't change any more: {}",
+            fields.join(", ")
+        ))),
+        ApplyOutcome::ItemTaken(items) => Err(CommandError::No(format!(
             "definition-locked: taken by buyers, can't be removed: {}",
             items.join(", ")
         ))),
-        Applied::StockTaken(items) => {
-            let told: Vec<String> =
+        ApplyOutcome::StockTaken(items) => {
+            let listed: Vec<String> =
                 items.iter().map(|(item, taken)| format!("{item} ({taken} taken)")).collect();
-            Err(Failed::No(format!("stock-taken: the new total is below what is taken: {}", told.join(", "))))
+            Err(CommandError::No(format!(
+                "stock-taken: the new total is below what is taken: {}",
+                listed.join(", ")
+            )))
         }
     }
 }

@@ -24,7 +24,7 @@ fn defaults_are_good_and_every_option_has_one() {
 }
 
 #[test]
-fn all_bad_values_are_told_at_once() {
+fn all_bad_values_are_reported_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.toml");
     std::fs::write(&file, "listen = \"here\"\nqueue-max = -3\ncolour = \"red\"\n").unwrap();

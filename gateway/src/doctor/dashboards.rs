@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::doctor::report::{Line, Lines};
+use crate::doctor::report::{Finding, Findings};
 use crate::doctor::words::some;
-use crate::telemetry::list::{self, Kind};
+use crate::telemetry::list::{self, MetricKind};
 
 /// Files that are looked at, how deep folders go, and bytes of a file.
 const FILES_MAX: usize = 1_000;
@@ -17,8 +17,8 @@ const LOADTEST: &str = "launchgate_loadtest_";
 const OURS: &str = "launchgate_";
 
 /// Every check of the files under this folder.
-pub(super) fn check(folder: &Path) -> Vec<Line> {
-    let mut lines = Lines::of("dashboards");
+pub(super) fn check(folder: &Path) -> Vec<Finding> {
+    let mut lines = Findings::of("dashboards");
     let mut files = Vec::new();
     if let Err(why) = collect(folder, 0, &mut files) {
         lines.fail(
@@ -76,7 +76,7 @@ pub(super) fn check(folder: &Path) -> Vec<Line> {
 /// Every name that a query can have.
 fn names() -> BTreeSet<String> {
     let parts = |metric: &list::Metric| match metric.kind {
-        Kind::Histogram => {
+        MetricKind::Histogram => {
             ["_bucket", "_sum", "_count"].map(|part| format!("{}{part}", metric.name)).to_vec()
         }
         _ => vec![metric.name.to_owned()],
@@ -123,7 +123,7 @@ fn mentioned(text: &str) -> impl Iterator<Item = &str> {
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
     use super::*;
-    use crate::doctor::report::Verdict;
+    use crate::doctor::report::Severity;
 
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -135,7 +135,7 @@ mod tests {
         dir
     }
 
-    fn verdicts(files: &[(&str, &str)]) -> Vec<(&'static str, Verdict, String)> {
+    fn verdicts(files: &[(&str, &str)]) -> Vec<(&'static str, Severity, String)> {
         let dir = folder(files);
         check(dir.path()).into_iter().map(|line| (line.check, line.verdict, line.found)).collect()
     }
@@ -152,12 +152,12 @@ mod tests {
             ("boards/notes.txt", "launchgate_x"),
         ]);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((found[0].0, found[0].1), ("metrics", Verdict::Ok));
+        assert_eq!((found[0].0, found[0].1), ("metrics", Severity::Ok));
         assert!(found[0].2.starts_with("2 names in 2 files"), "{found:?}");
     }
 
     #[test]
-    fn a_name_that_this_binary_has_not_is_told_with_its_file() {
+    fn a_name_that_this_binary_has_not_is_reported_with_its_file() {
         for wrong in [
             "launchgate_request_total",
             "launchgate_request_duration_seconds",
@@ -166,7 +166,7 @@ mod tests {
             let text = format!(r#"{{"expr": "max({wrong}) / launchgate_taps_waiting"}}"#);
             let found = verdicts(&[("a.yaml", RULE), ("boards/b.json", &text)]);
             assert_eq!(found.len(), 1, "{found:?}");
-            assert_eq!((found[0].0, found[0].1), ("metrics", Verdict::Fail));
+            assert_eq!((found[0].0, found[0].1), ("metrics", Severity::Fail));
             assert!(
                 found[0].2.contains(&format!("{wrong} is no metric")) && found[0].2.contains("boards/b.json")
             );
@@ -174,12 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn what_can_t_be_read_or_holds_nothing_is_told() {
-        assert_eq!(verdicts(&[])[0].1, Verdict::Fail);
-        assert_eq!(verdicts(&[("a.yml", "groups: []")])[0].1, Verdict::Fail);
+    fn what_can_t_be_read_or_holds_nothing_is_reported() {
+        assert_eq!(verdicts(&[])[0].1, Severity::Fail);
+        assert_eq!(verdicts(&[("a.yml", "groups: []")])[0].1, Severity::Fail);
         let broken = verdicts(&[("a.yml", RULE), ("b.json", "{")]);
-        assert_eq!((broken[0].0, broken[0].1), ("files", Verdict::Fail));
+        assert_eq!((broken[0].0, broken[0].1), ("files", Severity::Fail));
         assert!(broken[0].2.contains("b.json") && broken[0].2.contains("JSON"), "{broken:?}");
-        assert_eq!(check(Path::new("/nowhere"))[0].verdict, Verdict::Fail);
+        assert_eq!(check(Path::new("/nowhere"))[0].verdict, Severity::Fail);
     }
 }

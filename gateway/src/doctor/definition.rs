@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::doctor::memory::total;
-use crate::doctor::report::Lines;
+use crate::doctor::report::Findings;
 use crate::doctor::words::{age, some};
 use crate::domain::definition::Definition;
 use crate::domain::text::search_key;
@@ -16,7 +16,7 @@ const HOLD_MS_MIN: u64 = 120_000;
 const GRACE_MS_MIN: u64 = 10_000;
 
 /// Every check that needs nothing but the definition and the time.
-pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Lines) {
+pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Findings) {
     dates(definition, now_ms, lines);
     terms(definition, lines);
     models(definition, lines);
@@ -26,7 +26,7 @@ pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Lines) {
 }
 
 /// A ledger can have what an older version took, and two spellings of a city are two cities to readers.
-fn names(definition: &Definition, lines: &mut Lines) {
+fn names(definition: &Definition, lines: &mut Findings) {
     let odd: Vec<_> = definition.odd_texts().map(|(what, text)| format!("{what} is {text:?}")).collect();
     if !odd.is_empty() {
         let found = format!("with invisible characters, unusual white space or not in NFC: {}", some(&odd));
@@ -44,13 +44,13 @@ fn names(definition: &Definition, lines: &mut Lines) {
     }
 }
 
-fn dates(definition: &Definition, now_ms: i64, lines: &mut Lines) {
+fn dates(definition: &Definition, now_ms: i64, lines: &mut Findings) {
     let (opens, closes) = (definition.sale.opens_at, definition.sale.closes_at);
     let away = |at: jiff::Timestamp| at.as_millisecond().saturating_sub(now_ms) / 1_000;
-    let told = |seconds: i64| age(seconds.unsigned_abs());
+    let listed = |seconds: i64| age(seconds.unsigned_abs());
     let (until, left) = (away(opens), away(closes));
     if left <= 0 {
-        let found = format!("it was over {} ago, at {closes}", told(left));
+        let found = format!("it was over {} ago, at {closes}", listed(left));
         lines.fail(
             "dates",
             found,
@@ -58,20 +58,20 @@ fn dates(definition: &Definition, now_ms: i64, lines: &mut Lines) {
         );
     } else if until <= 0 {
         let found =
-            format!("it has been open for {}, since {opens}; it closes in {}", told(until), told(left));
+            format!("it has been open for {}, since {opens}; it closes in {}", listed(until), listed(left));
         lines.warn("dates", found, "if it should not have opened yet: pause it, now");
     } else if until > AWAY_MAX_S {
-        let found = format!("it opens in {}, at {opens}", told(until));
+        let found = format!("it opens in {}, at {opens}", listed(until));
         lines.warn("dates", found, "is that the right month and year?");
     } else {
         lines.ok(
             "dates",
-            format!("it opens in {}, at {opens}, and closes {} later", told(until), told(left - until)),
+            format!("it opens in {}, at {opens}, and closes {} later", listed(until), listed(left - until)),
         );
     }
 }
 
-fn terms(definition: &Definition, lines: &mut Lines) {
+fn terms(definition: &Definition, lines: &mut Findings) {
     let sale = &definition.sale;
     if sale.rehearsal {
         lines.warn(
@@ -101,7 +101,7 @@ fn terms(definition: &Definition, lines: &mut Lines) {
     }
 }
 
-fn models(definition: &Definition, lines: &mut Lines) {
+fn models(definition: &Definition, lines: &mut Findings) {
     let models = &definition.models;
     let names = |pick: &dyn Fn(&crate::domain::definition::Model) -> bool| -> Vec<&str> {
         models.iter().filter(|model| pick(model)).map(|model| model.id.as_str()).collect()
@@ -140,7 +140,7 @@ fn models(definition: &Definition, lines: &mut Lines) {
     }
 }
 
-fn packages(definition: &Definition, lines: &mut Lines) {
+fn packages(definition: &Definition, lines: &mut Findings) {
     let packages = &definition.packages;
     let empty: Vec<&str> = packages.iter().filter(|p| p.stock == Some(0)).map(|p| p.id.as_str()).collect();
     if empty.is_empty() {
@@ -155,7 +155,7 @@ fn packages(definition: &Definition, lines: &mut Lines) {
     }
 }
 
-fn stores(definition: &Definition, lines: &mut Lines) {
+fn stores(definition: &Definition, lines: &mut Findings) {
     let stores = &definition.stores;
     if stores.is_empty() {
         let found = "there are none, and every reservation names one";
@@ -203,7 +203,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::doctor::report::{Verdict, not_well};
+    use crate::doctor::report::{Severity, without_passing};
 
     /// 2030-01-01T00:00:00Z, an hour before it opens.
     const NOW: i64 = 1_893_456_000_000;
@@ -225,7 +225,7 @@ mod tests {
         })
     }
 
-    fn bad(changes: &[(&str, Value)]) -> Vec<(&'static str, Verdict)> {
+    fn bad(changes: &[(&str, Value)]) -> Vec<(&'static str, Severity)> {
         let mut document = good();
         for (pointer, value) in changes {
             let (parent, key) = pointer.rsplit_once('/').unwrap();
@@ -236,9 +236,9 @@ mod tests {
             }
         }
         let definition = Definition::from_json(document.to_string().as_bytes()).unwrap();
-        let mut lines = Lines::of("sale s");
+        let mut lines = Findings::of("sale s");
         check(&definition, NOW, &mut lines);
-        not_well(lines.end())
+        without_passing(lines.end())
     }
 
     #[test]
@@ -250,8 +250,8 @@ mod tests {
     }
 
     #[test]
-    fn every_slip_is_told() {
-        use Verdict::{Fail, Warn};
+    fn every_slip_is_reported() {
+        use Severity::{Fail, Warn};
         let date = |day: &str| json!(format!("{day}T00:00:00Z"));
         for (changes, check, verdict) in [
             (
@@ -299,7 +299,7 @@ mod tests {
         document["stores"][2]["city"] = json!("Xi'an\u{200b}");
         document["model"][0]["name"] = json!("A\u{a0}400");
         let definition = Definition::from_ledger(document.to_string().as_bytes()).unwrap();
-        let mut lines = Lines::of("sale s");
+        let mut lines = Findings::of("sale s");
         names(&definition, &mut lines);
         let lines = lines.end();
         let found: Vec<_> = lines.iter().map(|line| (line.verdict, line.found.as_str())).collect();
@@ -307,7 +307,7 @@ mod tests {
             r#"with invisible characters, unusual white space or not in NFC: the name of model:a is "A\u{a0}400", the city of store:x1 is "Xi'an\u{200b}""#,
             "one city in several spellings: GUANGZHOU and Guangzhou",
         );
-        assert_eq!(found, [(Verdict::Warn, odd), (Verdict::Warn, spellings)]);
+        assert_eq!(found, [(Severity::Warn, odd), (Severity::Warn, spellings)]);
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
         document["stores"][2]["capacity"] = json!(0);
         document["stores"][0]["capacity"] = json!(100);
         let definition = Definition::from_json(document.to_string().as_bytes()).unwrap();
-        let mut lines = Lines::of("sale s");
+        let mut lines = Findings::of("sale s");
         stores(&definition, &mut lines);
         let lines = lines.end();
         assert_eq!(lines[0].found, "3 in 2 cities, 130 slots");

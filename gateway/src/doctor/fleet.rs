@@ -1,6 +1,6 @@
 //! Do the gateways that run fit this one, and which limits are in force? Facts in, lines out.
 
-use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::report::{Finding, Findings, Severity};
 use crate::doctor::words::some;
 use crate::domain::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
@@ -24,7 +24,7 @@ pub(super) struct FleetFacts {
     /// How many of this binary's scripts Redis has, and how many there are; or why it does not tell.
     pub scripts: Result<(usize, usize), String>,
     /// The gateway at our ops address, if one runs there.
-    pub here: Option<Here>,
+    pub here: Option<LocalGateway>,
     /// As these options have them.
     pub configured: Rates,
     /// As ops have set them, or what is wrong with that.
@@ -33,7 +33,7 @@ pub(super) struct FleetFacts {
 
 /// The gateway that runs at our ops address.
 #[derive(Debug)]
-pub(super) struct Here {
+pub(super) struct LocalGateway {
     /// Whether it runs the scripts of this binary; `None`: it does not tell.
     pub has_our_scripts: Option<bool>,
     /// Not ready: why.
@@ -45,8 +45,8 @@ pub(super) struct Here {
 }
 
 /// Every check.
-pub(super) fn check(facts: &FleetFacts) -> Vec<Line> {
-    let mut lines = Lines::of("fleet");
+pub(super) fn check(facts: &FleetFacts) -> Vec<Finding> {
+    let mut lines = Findings::of("fleet");
     gateways(facts, &mut lines);
     health(facts, &mut lines);
     here(facts, &mut lines);
@@ -55,7 +55,7 @@ pub(super) fn check(facts: &FleetFacts) -> Vec<Line> {
     lines.end()
 }
 
-fn gateways(facts: &FleetFacts, lines: &mut Lines) {
+fn gateways(facts: &FleetFacts, lines: &mut Findings) {
     let live = match &facts.live {
         Ok(live) => live,
         Err(why) => {
@@ -89,7 +89,7 @@ fn gateways(facts: &FleetFacts, lines: &mut Lines) {
 }
 
 /// Whether they shall get traffic, and what they find wrong themselves.
-fn health(facts: &FleetFacts, lines: &mut Lines) {
+fn health(facts: &FleetFacts, lines: &mut Findings) {
     // A report that can't be read has no version.
     let live = facts.live.as_deref().unwrap_or_default().iter().filter(|report| !report.version.is_empty());
     let live: Vec<&GatewayReport> = live.collect();
@@ -105,10 +105,10 @@ fn health(facts: &FleetFacts, lines: &mut Lines) {
         let found = format!("they are not all: {}", some(&not_ready));
         lines.fail("ready", found, "they get no traffic until they are: see their logs");
     } else if !young.is_empty() {
-        let told: Vec<String> = young.iter().map(reasons).collect();
+        let listed: Vec<String> = young.iter().map(reasons).collect();
         lines.warn(
             "ready",
-            format!("some have just been started: {}", some(&told)),
+            format!("some have just been started: {}", some(&listed)),
             "look again in some seconds",
         );
     } else if !live.is_empty() {
@@ -117,17 +117,17 @@ fn health(facts: &FleetFacts, lines: &mut Lines) {
     let mut alarms: Vec<_> = live.iter().flat_map(|report| &report.alarms).collect();
     alarms.sort_by_key(|alarm| (alarm.level, &alarm.name, &alarm.sale));
     alarms.dedup_by_key(|alarm| (alarm.level, &alarm.name, &alarm.sale));
-    let told: Vec<&str> = alarms.iter().map(|alarm| alarm.text.as_str()).collect();
+    let listed: Vec<&str> = alarms.iter().map(|alarm| alarm.text.as_str()).collect();
     let todo = "the live page and dashboards/RUNBOOK.md say what to do";
     match alarms.first().map(|alarm| alarm.level) {
-        Some(Level::Fault) => lines.fail("alarms", some(&told), todo),
-        Some(Level::Warning) => lines.warn("alarms", some(&told), todo),
+        Some(Level::Fault) => lines.fail("alarms", some(&listed), todo),
+        Some(Level::Warning) => lines.warn("alarms", some(&listed), todo),
         None if !live.is_empty() => lines.ok("alarms", "none of them has any"),
         None => {}
     }
 }
 
-fn here(facts: &FleetFacts, lines: &mut Lines) {
+fn here(facts: &FleetFacts, lines: &mut Findings) {
     let Some(here) = &facts.here else { return };
     match here.has_our_scripts {
         Some(true) => lines.ok("binary", "the gateway that runs here has the scripts of this binary"),
@@ -156,7 +156,7 @@ fn here(facts: &FleetFacts, lines: &mut Lines) {
     }
 }
 
-fn scripts(facts: &FleetFacts, lines: &mut Lines) {
+fn scripts(facts: &FleetFacts, lines: &mut Findings) {
     let (has, all) = match facts.scripts {
         Ok(counts) => counts,
         Err(ref why) => {
@@ -178,7 +178,7 @@ fn scripts(facts: &FleetFacts, lines: &mut Lines) {
     }
 }
 
-fn limits(facts: &FleetFacts, lines: &mut Lines) {
+fn limits(facts: &FleetFacts, lines: &mut Findings) {
     let set = match &facts.set {
         Ok(set) => set,
         Err(why) => {
@@ -191,11 +191,11 @@ fn limits(facts: &FleetFacts, lines: &mut Lines) {
         }
     };
     let rates = set.over(&facts.configured);
-    let told: Vec<String> = Policy::ALL
+    let listed: Vec<String> = Policy::ALL
         .iter()
         .map(|policy| format!("{} {}", policy.name(), rate_text(rates.of(*policy))))
         .collect();
-    let in_force = told.join(", ");
+    let in_force = listed.join(", ");
     let off: Vec<&str> = [Policy::Buyer, Policy::Address, Policy::Unverified]
         .iter()
         .filter(|policy| rates.of(**policy).is_none())
@@ -216,7 +216,7 @@ fn limits(facts: &FleetFacts, lines: &mut Lines) {
             "in front of the world every one of these needs a rate: see --limit-buyer and so on",
         );
     } else {
-        lines.judged(Verdict::Ok, "limits", in_force, "");
+        lines.add_with_severity(Severity::Ok, "limits", in_force, "");
     }
 }
 
@@ -224,7 +224,7 @@ fn limits(facts: &FleetFacts, lines: &mut Lines) {
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
     use super::*;
-    use crate::doctor::report::not_well;
+    use crate::doctor::report::without_passing;
     use crate::fleet::alarm::Alarm;
 
     fn gateway(listen: &str, version: &str) -> GatewayReport {
@@ -236,8 +236,12 @@ mod tests {
         }
     }
 
-    const HERE: Here =
-        Here { has_our_scripts: None, not_ready: None, has_our_certificate: None, forwarded_ignored: (0, 0) };
+    const HERE: LocalGateway = LocalGateway {
+        has_our_scripts: None,
+        not_ready: None,
+        has_our_certificate: None,
+        forwarded_ignored: (0, 0),
+    };
 
     fn good() -> FleetFacts {
         let mut configured = Rates::default();
@@ -249,14 +253,14 @@ mod tests {
             live: Ok(vec![gateway("10.0.0.1:80", "0.1.0"), gateway("10.0.0.2:80", "0.1.0")]),
             expected: Some(2),
             scripts: Ok((12, 12)),
-            here: Some(Here { has_our_scripts: Some(true), ..HERE }),
+            here: Some(LocalGateway { has_our_scripts: Some(true), ..HERE }),
             configured,
             set: Ok(SetLimits::default()),
         }
     }
 
-    fn bad(facts: &FleetFacts) -> Vec<(&'static str, Verdict)> {
-        not_well(check(facts))
+    fn bad(facts: &FleetFacts) -> Vec<(&'static str, Severity)> {
+        without_passing(check(facts))
     }
 
     #[test]
@@ -272,12 +276,12 @@ mod tests {
             }),
             []
         );
-        assert_eq!(bad(&FleetFacts { expected: Some(3), ..good() }), [("gateways", Verdict::Fail)]);
+        assert_eq!(bad(&FleetFacts { expected: Some(3), ..good() }), [("gateways", Severity::Fail)]);
     }
 
     #[test]
-    fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_told() {
-        use Verdict::{Fail, Warn};
+    fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_reported() {
+        use Severity::{Fail, Warn};
         let mut mixed = good();
         mixed.live.as_mut().unwrap().push(gateway("10.0.0.3:80", "0.0.9"));
         // They sell one sale together (`tests/it/versions.rs`): an update under way stops no launch.
@@ -301,14 +305,16 @@ mod tests {
         assert_eq!(bad(&FleetFacts { live: Err("READONLY".into()), ..good() }), [("gateways", Warn)]);
         let here = |not_ready: Option<&str>, has_our_certificate| {
             let not_ready = not_ready.map(Into::into);
-            FleetFacts { here: Some(Here { not_ready, has_our_certificate, ..HERE }), ..good() }
+            FleetFacts { here: Some(LocalGateway { not_ready, has_our_certificate, ..HERE }), ..good() }
         };
-        let other = Here { has_our_scripts: Some(false), ..HERE };
+        let other = LocalGateway { has_our_scripts: Some(false), ..HERE };
         assert_eq!(bad(&FleetFacts { here: Some(other), ..good() }), [("binary", Fail)]);
         assert_eq!(bad(&here(Some("draining"), Some(true))), [("ready", Fail)]);
         assert_eq!(bad(&here(None, Some(false))), [("certificate", Warn)]);
-        let unlisted =
-            |forwarded_ignored| FleetFacts { here: Some(Here { forwarded_ignored, ..HERE }), ..good() };
+        let unlisted = |forwarded_ignored| FleetFacts {
+            here: Some(LocalGateway { forwarded_ignored, ..HERE }),
+            ..good()
+        };
         assert_eq!(bad(&unlisted((40, 60))), [("proxies", Warn)]);
         assert_eq!(bad(&unlisted((40, 6_000))), []);
         assert_eq!(bad(&FleetFacts { scripts: Ok((0, 12)), ..good() }), [("scripts", Fail)]);
@@ -316,8 +322,8 @@ mod tests {
     }
 
     #[test]
-    fn what_gateways_find_wrong_themselves_is_told_once_and_the_worst_counts() {
-        use Verdict::{Fail, Warn};
+    fn alarms_of_gateways_are_reported_once_with_the_worst_severity() {
+        use Severity::{Fail, Warn};
         let live = |change: &dyn Fn(&mut GatewayReport)| {
             let mut facts = good();
             facts.live.as_mut().unwrap().iter_mut().for_each(change);
@@ -346,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_that_somebody_has_set_are_told_with_who_and_why() {
+    fn limits_set_by_an_operator_are_reported_with_name_and_reason() {
         let set = |pairs: &[(&str, &str)]| {
             let fields =
                 pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -354,14 +360,14 @@ mod tests {
         };
         let changed = [("address", "off"), ("who", "cli:maja"), ("at", "0"), ("reason", "rehearsal")];
         let facts = set(&changed);
-        assert_eq!(bad(&facts), [("limits", Verdict::Warn)]);
+        assert_eq!(bad(&facts), [("limits", Severity::Warn)]);
         let line = check(&facts).pop().unwrap();
         assert!(line.found.contains("cli:maja") && line.found.contains("rehearsal"), "{line:?}");
         assert!(line.todo.unwrap().ends_with("gateway limits set address=default"));
         // Set back: as configured.
         assert_eq!(bad(&set(&changed[1..])), []);
-        assert_eq!(bad(&set(&[("buyer", "many")])), [("limits", Verdict::Fail)]);
+        assert_eq!(bad(&set(&[("buyer", "many")])), [("limits", Severity::Fail)]);
         let off = FleetFacts { configured: Rates::default(), ..good() };
-        assert_eq!(bad(&off), [("limits", Verdict::Warn)]);
+        assert_eq!(bad(&off), [("limits", Severity::Warn)]);
     }
 }

@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::ADDRESS_LEAST;
-use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::report::{Finding, Findings, Severity};
 use crate::doctor::words::{bytes, some};
 
-/// Descriptors that a worker has open besides those of its clients: its listener, its lane, its runtime.
+/// Descriptors that a worker has open besides those of its clients: its listener, its connection, its runtime.
 const WORKER_FILES: u64 = 8;
 /// Those of the rest: the ledger's thread, pools, the ops listener and who watches there, logs and files.
 const OTHER_FILES: u64 = 128;
@@ -78,29 +78,29 @@ pub(super) enum PortState {
 }
 
 /// Every check.
-pub(super) fn check(facts: &HostFacts) -> Vec<Line> {
-    let mut lines = Lines::of("host");
+pub(super) fn check(facts: &HostFacts) -> Vec<Finding> {
+    let mut lines = Findings::of("host");
     for check in [files, connections, backlog, memory, cores, idle, ports, variables] {
         check(facts, &mut lines);
     }
     lines.end()
 }
 
-fn variables(facts: &HostFacts, lines: &mut Lines) {
+fn variables(facts: &HostFacts, lines: &mut Findings) {
     for unknown in &facts.unknown_variables {
         lines.warn("variables", unknown, "correct its name, or unset it");
     }
 }
 
-fn files(facts: &HostFacts, lines: &mut Lines) {
+fn files(facts: &HostFacts, lines: &mut Findings) {
     let needed = facts.connections + facts.workers * WORKER_FILES + OTHER_FILES;
     let todo = format!(
         "LimitNOFILE={needed} in the unit, or `ulimit -n {needed}` in the shell, before it starts; or fewer --connections-max"
     );
     let wants = format!("{} connections and {} workers want {needed}", facts.connections, facts.workers);
     if let Some(max) = facts.files_of_running {
-        let verdict = if max < needed { Verdict::Fail } else { Verdict::Ok };
-        lines.judged(
+        let verdict = if max < needed { Severity::Fail } else { Severity::Ok };
+        lines.add_with_severity(
             verdict,
             "files",
             format!("the gateway that runs here may open {max} files; {wants}"),
@@ -111,16 +111,16 @@ fn files(facts: &HostFacts, lines: &mut Lines) {
     match facts.files {
         None => lines.ok("files", format!("no limit is known; {wants}")),
         Some((soft, hard)) => {
-            let verdict = if soft < needed { Verdict::Fail } else { Verdict::Ok };
+            let verdict = if soft < needed { Severity::Fail } else { Severity::Ok };
             let found =
                 format!("{soft} may be open at once (at most {hard}), as this shell starts it; {wants}");
-            lines.judged(verdict, "files", found, &todo);
+            lines.add_with_severity(verdict, "files", found, &todo);
         }
     }
 }
 
 /// What the caps come to, and whether one client address can use them up.
-fn connections(facts: &HostFacts, lines: &mut Lines) {
+fn connections(facts: &HostFacts, lines: &mut Findings) {
     let of_address = facts.connections_per_address.map_or("any number".to_owned(), |most| most.to_string());
     let found = format!(
         "at most {} in all, {of_address} from one client address; {} requests in flight at each of {} workers",
@@ -128,13 +128,13 @@ fn connections(facts: &HostFacts, lines: &mut Lines) {
     );
     let is_shared = facts.connections_per_address.is_some_and(|most| most < facts.connections);
     let is_small = facts.connections <= ADDRESS_LEAST;
-    let verdict = if is_shared || is_small { Verdict::Ok } else { Verdict::Warn };
+    let verdict = if is_shared || is_small { Severity::Ok } else { Severity::Warn };
     let todo = "a --connections-per-address-max below --connections-max: one address could hold every connection; proxies in \
                 --trusted-proxies count for no address";
-    lines.judged(verdict, "connections", found, todo);
+    lines.add_with_severity(verdict, "connections", found, todo);
 }
 
-fn backlog(facts: &HostFacts, lines: &mut Lines) {
+fn backlog(facts: &HostFacts, lines: &mut Findings) {
     let Some(most) = facts.somaxconn else { return };
     let found =
         format!("{} connections may wait to be accepted, net.core.somaxconn is {most}", facts.backlog);
@@ -142,32 +142,37 @@ fn backlog(facts: &HostFacts, lines: &mut Lines) {
         "sysctl net.core.somaxconn={0}, and in /etc/sysctl.d: the kernel cuts {0} down to it",
         facts.backlog
     );
-    let verdict = if most < facts.backlog { Verdict::Warn } else { Verdict::Ok };
-    lines.judged(verdict, "backlog", found, &todo);
+    let verdict = if most < facts.backlog { Severity::Warn } else { Severity::Ok };
+    lines.add_with_severity(verdict, "backlog", found, &todo);
 }
 
-fn memory(facts: &HostFacts, lines: &mut Lines) {
+fn memory(facts: &HostFacts, lines: &mut Findings) {
     let Some(free) = facts.memory else { return };
     let tables = facts.limit_keys.saturating_mul(LIMIT_KEY_BYTES_100) / 100;
     let needed = START_BYTES + tables + facts.connections.saturating_mul(CONNECTION_BYTES);
     let found = format!("{} free; a gateway with these options can take {}", bytes(free), bytes(needed));
     // What the kernel keeps of each connection comes on top.
     let verdict = match () {
-        () if needed > free => Verdict::Fail,
-        () if needed > free / 2 => Verdict::Warn,
-        () => Verdict::Ok,
+        () if needed > free => Severity::Fail,
+        () if needed > free / 2 => Severity::Warn,
+        () => Severity::Ok,
     };
-    lines.judged(verdict, "memory", found, "fewer --connections-max or --limit-keys-max, or more memory");
+    lines.add_with_severity(
+        verdict,
+        "memory",
+        found,
+        "fewer --connections-max or --limit-keys-max, or more memory",
+    );
 }
 
-fn cores(facts: &HostFacts, lines: &mut Lines) {
+fn cores(facts: &HostFacts, lines: &mut Findings) {
     let found = format!("{} workers on {} cores", facts.workers, facts.cores);
-    let verdict = if facts.workers > facts.cores { Verdict::Warn } else { Verdict::Ok };
-    lines.judged(verdict, "workers", found, "no more --workers than cores: they would take turns");
+    let verdict = if facts.workers > facts.cores { Severity::Warn } else { Severity::Ok };
+    lines.add_with_severity(verdict, "workers", found, "no more --workers than cores: they would take turns");
 }
 
 /// A balancer must close an idle connection first: what it sends while the gateway closes is not carried out.
-fn idle(facts: &HostFacts, lines: &mut Lines) {
+fn idle(facts: &HostFacts, lines: &mut Findings) {
     /// The shortest default of common balancers: AWS's.
     const COMMON: Duration = Duration::from_secs(60);
     let seconds = |time: Duration| format!("{} s", time.as_secs_f64());
@@ -182,11 +187,11 @@ fn idle(facts: &HostFacts, lines: &mut Lines) {
         "set --idle-timeout-ms some seconds above what the balancer has (more than {}); name that with --balancer-idle",
         kept.as_millis()
     );
-    let verdict = if facts.idle_timeout <= kept { Verdict::Warn } else { Verdict::Ok };
-    lines.judged(verdict, "idle", found, &todo);
+    let verdict = if facts.idle_timeout <= kept { Severity::Warn } else { Severity::Ok };
+    lines.add_with_severity(verdict, "idle", found, &todo);
 }
 
-fn ports(facts: &HostFacts, lines: &mut Lines) {
+fn ports(facts: &HostFacts, lines: &mut Findings) {
     for Port { option, address, state } in &facts.ports {
         match state {
             PortState::Free if address.port() == 0 => lines.warn(
@@ -232,7 +237,7 @@ fn ports(facts: &HostFacts, lines: &mut Lines) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::not_well;
+    use crate::doctor::report::without_passing;
 
     fn good() -> HostFacts {
         let port = |option, address: &str| Port {
@@ -259,8 +264,8 @@ mod tests {
         }
     }
 
-    fn bad(facts: &HostFacts) -> Vec<(&'static str, Verdict)> {
-        not_well(check(facts))
+    fn bad(facts: &HostFacts) -> Vec<(&'static str, Severity)> {
+        without_passing(check(facts))
     }
 
     #[test]
@@ -272,8 +277,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_small_is_told() {
-        use Verdict::{Fail, Warn};
+    fn what_is_too_small_is_reported() {
+        use Severity::{Fail, Warn};
         let needed = 10_000 + 4 * 8 + 128;
         for (facts, check, verdict) in [
             (HostFacts { files: Some((1_024, 1_048_576)), ..good() }, "files", Fail),
@@ -305,7 +310,7 @@ mod tests {
 
     #[test]
     fn ports_are_free_or_a_gateway_s_or_told() {
-        use Verdict::{Fail, Ok, Warn};
+        use Severity::{Fail, Ok, Warn};
         for (state, verdict, word) in [
             (PortState::Free, Ok, "is free"),
             (PortState::Gateway("0.1.0".into()), Ok, "version 0.1.0"),
@@ -314,7 +319,8 @@ mod tests {
         ] {
             let mut facts = good();
             facts.ports[1].state = state;
-            let lines: Vec<Line> = check(&facts).into_iter().filter(|line| line.check == "ports").collect();
+            let lines: Vec<Finding> =
+                check(&facts).into_iter().filter(|line| line.check == "ports").collect();
             assert_eq!((lines[0].verdict, lines[1].verdict), (Ok, verdict), "{lines:?}");
             assert!(lines[1].found.contains(word) && lines[1].found.contains("--ops-listen"), "{lines:?}");
         }

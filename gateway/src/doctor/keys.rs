@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::report::{Finding, Findings, Severity};
 use crate::doctor::words::{age, some};
 
 const DAY_S: i64 = 86_400;
@@ -21,7 +21,7 @@ pub(super) struct KeyFacts {
     /// The sale that opens next, and when.
     pub launch: Option<(String, i64)>,
     /// What tokens of apps are verified with, or why it can't be used.
-    pub auth: Result<Auth, Vec<String>>,
+    pub auth: Result<AuthFacts, Vec<String>>,
     /// Names of ops, each with the bits of his token, or why the file can't be used.
     pub ops: Result<Vec<(String, f64)>, Vec<String>>,
     /// Whether any of these tokens may do everything.
@@ -31,12 +31,12 @@ pub(super) struct KeyFacts {
     /// The name that apps call, if it was told.
     pub host: Option<String>,
     /// Of each listener that has one: the option's prefix, and what it is or why it can't be used.
-    pub certificates: Vec<(&'static str, Result<Certificate, Vec<String>>)>,
+    pub certificates: Vec<(&'static str, Result<CertificateFacts, Vec<String>>)>,
 }
 
 /// What tokens are verified with.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Auth {
+pub(super) enum AuthFacts {
     /// A shared secret of so many bits.
     Secret(f64),
     /// Public keys.
@@ -54,7 +54,7 @@ pub(super) enum Auth {
 
 /// A certificate and its chain.
 #[derive(Debug, Clone)]
-pub(super) struct Certificate {
+pub(super) struct CertificateFacts {
     /// From, in seconds since 1970.
     pub begins: i64,
     /// Until.
@@ -79,8 +79,8 @@ pub(super) fn bits(secret: &[u8]) -> f64 {
 }
 
 /// Every check.
-pub(super) fn check(facts: &KeyFacts) -> Vec<Line> {
-    let mut lines = Lines::of("keys");
+pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
+    let mut lines = Findings::of("keys");
     auth(facts, &mut lines);
     ops(facts, &mut lines);
     for (what, path, mode) in &facts.shared {
@@ -112,7 +112,7 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Line> {
     lines.end()
 }
 
-fn auth(facts: &KeyFacts, lines: &mut Lines) {
+fn auth(facts: &KeyFacts, lines: &mut Findings) {
     match &facts.auth {
         Err(problems) => problems.iter().for_each(|problem| {
             lines.fail(
@@ -121,15 +121,15 @@ fn auth(facts: &KeyFacts, lines: &mut Lines) {
                 "without keys no token of a buyer is good, and the gateway does not start",
             );
         }),
-        Ok(Auth::Secret(bits)) if *bits < BITS_MIN => lines.warn(
+        Ok(AuthFacts::Secret(bits)) if *bits < BITS_MIN => lines.warn(
             "tokens",
             "the secret of tokens has so few different characters that it can be guessed",
             "make one with `openssl rand -hex 32`, and give it to whoever signs tokens",
         ),
-        Ok(Auth::Secret(_)) => {
+        Ok(AuthFacts::Secret(_)) => {
             lines.ok("tokens", "HS256 with a secret: whoever has it can make tokens for anybody")
         }
-        Ok(Auth::Jwks { keys, services, findings, is_bound }) => {
+        Ok(AuthFacts::Jwks { keys, services, findings, is_bound }) => {
             expiries(facts, keys, lines);
             for found in findings {
                 lines.warn("tokens", found, "no token may be signed with it: ask whoever publishes the set");
@@ -154,14 +154,14 @@ fn auth(facts: &KeyFacts, lines: &mut Lines) {
     }
 }
 
-fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Lines) {
+fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Findings) {
     let mut is_bad = false;
     for (kid, ends) in keys {
         let Some(ends) = ends else { continue };
         let what = format!("the key {kid:?}");
         if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
             is_bad = true;
-            lines.judged(
+            lines.add_with_severity(
                 verdict,
                 "tokens",
                 found,
@@ -178,14 +178,14 @@ fn expiries(facts: &KeyFacts, keys: &[(String, Option<i64>)], lines: &mut Lines)
     }
 }
 
-fn ops(facts: &KeyFacts, lines: &mut Lines) {
+fn ops(facts: &KeyFacts, lines: &mut Findings) {
     let tokens = match &facts.ops {
         Err(problems) => {
             return problems.iter().for_each(|problem| {
                 lines.fail(
                     "ops",
                     problem,
-                    "without it nobody may pull a lever, and the gateway does not start",
+                    "without it nobody may pull an operator action, and the gateway does not start",
                 );
             });
         }
@@ -209,36 +209,36 @@ fn ops(facts: &KeyFacts, lines: &mut Lines) {
 }
 
 /// What is wrong with something that ends then.
-fn lifetime(facts: &KeyFacts, what: &str, ends: i64) -> Option<(Verdict, String)> {
+fn lifetime(facts: &KeyFacts, what: &str, ends: i64) -> Option<(Severity, String)> {
     let left = ends.saturating_sub(facts.now_s);
-    let told = age(left.unsigned_abs());
+    let listed = age(left.unsigned_abs());
     if left <= 0 {
-        return Some((Verdict::Fail, format!("{what} ended {told} ago")));
+        return Some((Severity::Fail, format!("{what} ended {listed} ago")));
     }
     if let Some((sale, opens)) = &facts.launch
         && ends < opens.saturating_add(DAY_S)
     {
         return Some((
-            Verdict::Fail,
-            format!("{what} ends in {told}, before or on the day that {sale} opens"),
+            Severity::Fail,
+            format!("{what} ends in {listed}, before or on the day that {sale} opens"),
         ));
     }
     match left {
-        _ if left < SOON_S => Some((Verdict::Fail, format!("{what} ends in {told}"))),
-        _ if left < RENEWED_S => Some((Verdict::Warn, format!("{what} ends in {told}"))),
+        _ if left < SOON_S => Some((Severity::Fail, format!("{what} ends in {listed}"))),
+        _ if left < RENEWED_S => Some((Severity::Warn, format!("{what} ends in {listed}"))),
         _ => None,
     }
 }
 
-fn judge_certificate(facts: &KeyFacts, listener: &str, certificate: &Certificate, lines: &mut Lines) {
+fn judge_certificate(facts: &KeyFacts, listener: &str, certificate: &CertificateFacts, lines: &mut Findings) {
     let what = format!("--{listener}tls-cert-file");
-    let Certificate { begins, ends, names, chain, is_own_issuer, host } = certificate;
+    let CertificateFacts { begins, ends, names, chain, is_own_issuer, host } = certificate;
     let renew = "renew it: the gateway reads the files again by itself";
     if *begins > facts.now_s {
         let found = format!("{what} begins in {}", age(begins.saturating_sub(facts.now_s).unsigned_abs()));
         lines.fail("certificate", found, "is this machine's clock right? Clients refuse it until then");
     } else if let Some((verdict, found)) = lifetime(facts, &what, *ends) {
-        lines.judged(verdict, "certificate", found, renew);
+        lines.add_with_severity(verdict, "certificate", found, renew);
     } else if names.is_empty() {
         lines.fail(
             "certificate",
@@ -267,12 +267,12 @@ fn judge_certificate(facts: &KeyFacts, listener: &str, certificate: &Certificate
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::report::not_well;
+    use crate::doctor::report::without_passing;
 
     const NOW: i64 = 1_900_000_000;
 
-    fn certificate() -> Certificate {
-        Certificate {
+    fn certificate() -> CertificateFacts {
+        CertificateFacts {
             begins: NOW - DAY_S,
             ends: NOW + 60 * DAY_S,
             names: vec!["shop.example".into()],
@@ -284,14 +284,14 @@ mod tests {
 
     fn jwks(ends: Option<i64>, services: usize, is_bound: bool) -> KeyFacts {
         let keys = vec![("a".to_owned(), None), ("b".to_owned(), ends)];
-        KeyFacts { auth: Ok(Auth::Jwks { keys, services, findings: Vec::new(), is_bound }), ..good() }
+        KeyFacts { auth: Ok(AuthFacts::Jwks { keys, services, findings: Vec::new(), is_bound }), ..good() }
     }
 
     fn good() -> KeyFacts {
         KeyFacts {
             now_s: NOW,
             launch: Some(("small".into(), NOW + DAY_S)),
-            auth: Ok(Auth::Secret(256.0)),
+            auth: Ok(AuthFacts::Secret(256.0)),
             ops: Ok(vec![("maja".into(), 256.0)]),
             has_operator: true,
             shared: Vec::new(),
@@ -300,14 +300,14 @@ mod tests {
         }
     }
 
-    fn with(change: impl FnOnce(&mut Certificate)) -> KeyFacts {
+    fn with(change: impl FnOnce(&mut CertificateFacts)) -> KeyFacts {
         let mut certificate = certificate();
         change(&mut certificate);
         KeyFacts { host: None, certificates: vec![("ops-", Ok(certificate))], ..good() }
     }
 
-    fn bad(facts: &KeyFacts) -> Vec<(&'static str, Verdict)> {
-        not_well(check(facts))
+    fn bad(facts: &KeyFacts) -> Vec<(&'static str, Severity)> {
+        without_passing(check(facts))
     }
 
     #[test]
@@ -318,13 +318,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_end_or_can_t_be_used_or_guessed_are_told() {
-        use Verdict::{Fail, Warn};
+    fn keys_that_end_or_can_t_be_used_or_guessed_are_reported() {
+        use Severity::{Fail, Warn};
         let problems = || vec!["one".to_owned(), "another".to_owned()];
         let far = Some(("small".to_owned(), NOW + 40 * DAY_S));
-        for (facts, told) in [
+        for (facts, listed) in [
             (KeyFacts { auth: Err(problems()), ..good() }, &[("tokens", Fail), ("tokens", Fail)][..]),
-            (KeyFacts { auth: Ok(Auth::Secret(95.0)), ..good() }, &[("tokens", Warn)]),
+            (KeyFacts { auth: Ok(AuthFacts::Secret(95.0)), ..good() }, &[("tokens", Warn)]),
             (jwks(Some(NOW), 1, true), &[("tokens", Fail)]),
             // Ends within the day after the opening, or soon whatever opens.
             (jwks(Some(NOW + 2 * DAY_S - 1), 1, true), &[("tokens", Fail)]),
@@ -348,13 +348,13 @@ mod tests {
                 &[("files", Warn)],
             ),
         ] {
-            assert_eq!(bad(&facts), told, "{facts:?}");
+            assert_eq!(bad(&facts), listed, "{facts:?}");
         }
     }
 
     #[test]
-    fn certificates_that_clients_would_refuse_are_told() {
-        use Verdict::{Fail, Warn};
+    fn certificates_that_clients_would_refuse_are_reported() {
+        use Severity::{Fail, Warn};
         for (facts, verdict, word) in [
             (with(|c| c.ends = NOW - 5), Fail, "ended 5 s ago"),
             (with(|c| c.ends = NOW + DAY_S), Fail, "small opens"),

@@ -1,7 +1,7 @@
 //! Is there room in Redis for all that the sales can become?
 
 use crate::doctor::redis::RedisFacts;
-use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::report::{Finding, Findings, Severity};
 use crate::doctor::words::bytes;
 use crate::domain::definition::Definition;
 
@@ -13,7 +13,7 @@ pub const ITEM_BYTES: u64 = 250;
 
 /// What a sale can still take up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Need {
+pub struct MemoryNeed {
     /// Reservations that can still be started: each unit as often as one buyer may try.
     pub reservations: u64,
     /// Bytes for these, and for what there is once for each item.
@@ -22,7 +22,7 @@ pub struct Need {
     pub is_endless: bool,
 }
 
-impl Need {
+impl MemoryNeed {
     /// Of a sale in which so many were started already.
     #[must_use]
     pub fn of(definition: &Definition, started: u64) -> Self {
@@ -48,8 +48,8 @@ pub(super) fn total(counts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
 }
 
 /// Holds what is needed against what there is.
-pub(super) fn check(facts: &RedisFacts, needs: &[Need]) -> Vec<Line> {
-    let mut lines = Lines::of(facts.area());
+pub(super) fn check(facts: &RedisFacts, needs: &[MemoryNeed]) -> Vec<Finding> {
+    let mut lines = Findings::of(facts.area());
     let need = needs.iter().fold(0, |sum: u64, need| sum.saturating_add(need.bytes));
     let (used, limit, machine) =
         (facts.number("used_memory"), facts.number("maxmemory"), facts.number("total_system_memory"));
@@ -63,12 +63,12 @@ pub(super) fn check(facts: &RedisFacts, needs: &[Need]) -> Vec<Line> {
     let todo = "CONFIG SET maxmemory to twice what is needed, and in redis.conf, on a machine that has it: at the \
                 limit new reservations are refused";
     let verdict = match () {
-        () if need > room || (limit > 0 && room == 0) => Verdict::Fail,
+        () if need > room || (limit > 0 && room == 0) => Severity::Fail,
         // Buffers of connections, the copy while the file is rewritten, and what nobody has foreseen.
-        () if need > room / 2 || limit == 0 => Verdict::Warn,
-        () => Verdict::Ok,
+        () if need > room / 2 || limit == 0 => Severity::Warn,
+        () => Severity::Ok,
     };
-    lines.judged(verdict, "memory", found, todo);
+    lines.add_with_severity(verdict, "memory", found, todo);
     if limit > machine / 5 * 4 && machine > 0 {
         let found = format!("maxmemory is {} of the machine's {}", bytes(limit), bytes(machine));
         lines.warn(
@@ -104,30 +104,30 @@ mod tests {
 
     #[test]
     fn every_unit_can_be_tried_for_as_often_as_a_buyer_may() {
-        let need = Need::of(&definition(r#", "stock": 50"#, ""), 0);
+        let need = MemoryNeed::of(&definition(r#", "stock": 50"#, ""), 0);
         assert_eq!((need.reservations, need.is_endless), (450, false));
         assert_eq!(need.bytes, 450 * RESERVATION_BYTES + 3 * ITEM_BYTES);
-        assert_eq!(Need::of(&definition(r#", "stock": 50"#, ""), 449).reservations, 1);
-        assert_eq!(Need::of(&definition(r#", "stock": 50"#, ""), 10_000).reservations, 0);
+        assert_eq!(MemoryNeed::of(&definition(r#", "stock": 50"#, ""), 449).reservations, 1);
+        assert_eq!(MemoryNeed::of(&definition(r#", "stock": 50"#, ""), 10_000).reservations, 0);
         // Without a limit of its own a model has that of the stores, if they have one.
-        assert_eq!(Need::of(&definition("", r#", "capacity": 7"#), 0).reservations, 21);
-        assert!(Need::of(&definition("", ""), 0).is_endless);
+        assert_eq!(MemoryNeed::of(&definition("", r#", "capacity": 7"#), 0).reservations, 21);
+        assert!(MemoryNeed::of(&definition("", ""), 0).is_endless);
     }
 
     #[test]
     fn room_is_judged_by_what_is_needed() {
-        let need = |bytes| Need { reservations: 1, bytes, is_endless: false };
+        let need = |bytes| MemoryNeed { reservations: 1, bytes, is_endless: false };
         for (limit, used, needed, verdict) in [
-            (100, 10, 40, Verdict::Ok),
-            (100, 10, 50, Verdict::Warn),
-            (100, 10, 90, Verdict::Warn),
-            (100, 10, 91, Verdict::Fail),
-            (100, 100, 0, Verdict::Fail),
-            (100, 120, 0, Verdict::Fail),
+            (100, 10, 40, Severity::Ok),
+            (100, 10, 50, Severity::Warn),
+            (100, 10, 90, Severity::Warn),
+            (100, 10, 91, Severity::Fail),
+            (100, 100, 0, Severity::Fail),
+            (100, 120, 0, Severity::Fail),
             // The machine has 1,000.
-            (0, 10, 0, Verdict::Warn),
-            (0, 10, 990, Verdict::Warn),
-            (0, 10, 991, Verdict::Fail),
+            (0, 10, 0, Severity::Warn),
+            (0, 10, 990, Severity::Warn),
+            (0, 10, 991, Severity::Fail),
         ] {
             let facts = facts(&[
                 ("used_memory", &(used * MIB).to_string()),
@@ -141,14 +141,15 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_near_the_machine_s_and_a_sale_without_end_are_told() {
+    fn a_limit_near_the_machine_s_and_a_sale_without_end_are_reported() {
         let near = facts(&[("maxmemory", "900"), ("total_system_memory", "1000"), ("used_memory", "1")]);
-        let checks =
-            |lines: Vec<Line>| lines.into_iter().map(|line| (line.check, line.verdict)).collect::<Vec<_>>();
-        let endless = Need { reservations: 0, bytes: 0, is_endless: true };
+        let checks = |lines: Vec<Finding>| {
+            lines.into_iter().map(|line| (line.check, line.verdict)).collect::<Vec<_>>()
+        };
+        let endless = MemoryNeed { reservations: 0, bytes: 0, is_endless: true };
         assert_eq!(
             checks(check(&near, &[endless])),
-            [("memory", Verdict::Ok), ("machine", Verdict::Warn), ("endless", Verdict::Warn)]
+            [("memory", Severity::Ok), ("machine", Severity::Warn), ("endless", Severity::Warn)]
         );
     }
 }

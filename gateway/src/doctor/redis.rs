@@ -6,10 +6,10 @@ use std::time::Duration;
 
 pub(super) use facts::{Machine, RedisFacts};
 
-use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::report::{Finding, Findings, Severity};
 use crate::doctor::words::{age, bytes};
-use crate::store::durability::{Durability, Setting};
-use crate::store::{acl, fit};
+use crate::store::durability::{Durability, DurabilityCheck};
+use crate::store::{acl, compatibility};
 
 /// Until a `PING` is answered, the median and the worst; beyond is a warning.
 const MEDIAN_MAX: Duration = Duration::from_millis(5);
@@ -22,14 +22,14 @@ const OFFSET_WARN_MS: f64 = 200.0;
 const OFFSET_FAIL_MS: f64 = 2_000.0;
 /// A file that has grown by half, and from this size on, is rewritten soon.
 const REWRITE_BYTES_MIN: u64 = 64 << 20;
-/// The follower reads some hundred entries at once; a smaller buffer would cut it off.
+/// The consumer reads some hundred entries at once; a smaller buffer would cut it off.
 const OUTPUT_BUFFER_MIN: u64 = 64 << 20;
 /// Of the disk that the append-only file is on.
 const DISK_BYTES_MIN: u64 = 2 << 30;
 
 /// Every check.
-pub(super) fn check(facts: &RedisFacts) -> Vec<Line> {
-    let mut lines = Lines::of(facts.area());
+pub(super) fn check(facts: &RedisFacts) -> Vec<Finding> {
+    let mut lines = Findings::of(facts.area());
     for check in [
         version, role, settings, durability, promise, writes, snapshots, rewrite, eviction, replicas,
         clients, buffers, idle, latency, slow, clock, scripts, alone, machine,
@@ -39,7 +39,7 @@ pub(super) fn check(facts: &RedisFacts) -> Vec<Line> {
     lines.end()
 }
 
-fn version(facts: &RedisFacts, lines: &mut Lines) {
+fn version(facts: &RedisFacts, lines: &mut Findings) {
     let version = facts.info("redis_version");
     let up = age(facts.number("uptime_in_seconds"));
     if facts.number("loading") == 1 {
@@ -48,7 +48,7 @@ fn version(facts: &RedisFacts, lines: &mut Lines) {
             format!("{version}, still loading its files"),
             "wait until it has, and look again",
         );
-    } else if fit::version(version).unwrap_or_default() < fit::VERSION_MIN {
+    } else if compatibility::version(version).unwrap_or_default() < compatibility::VERSION_MIN {
         let found = format!("{version} is too old: its scripts have no flags");
         lines.fail("version", found, "use Redis 7.0 or later");
     } else if facts.info("server_name") == "valkey" || facts.info.contains_key("valkey_version") {
@@ -64,8 +64,8 @@ fn version(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn role(facts: &RedisFacts, lines: &mut Lines) {
-    let mode = fit::mode(&facts.info);
+fn role(facts: &RedisFacts, lines: &mut Findings) {
+    let mode = compatibility::mode(&facts.info);
     let is_in_cluster = facts.number("cluster_enabled") == 1 || !matches!(mode, "standalone" | "");
     if is_in_cluster && facts.master.is_none() {
         let found = format!("it runs as {mode}");
@@ -74,8 +74,8 @@ fn role(facts: &RedisFacts, lines: &mut Lines) {
             found,
             "name a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://",
         );
-    } else if let (Some(_), Some(misfit)) = (&facts.master, &facts.misfit) {
-        lines.fail("role", misfit.clone(), "gateways are not ready until it is so");
+    } else if let (Some(_), Some(incompatibility)) = (&facts.master, &facts.incompatibility) {
+        lines.fail("role", incompatibility.clone(), "gateways are not ready until it is so");
     } else if facts.info("role") == "slave" {
         let found = format!("a replica of {}", facts.info("master_host"));
         lines.fail("role", found, "give --redis the primary: a replica takes no reservation");
@@ -89,7 +89,7 @@ fn role(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn settings(facts: &RedisFacts, lines: &mut Lines) {
+fn settings(facts: &RedisFacts, lines: &mut Findings) {
     if let Err(why) = &facts.config {
         lines.warn(
             "settings",
@@ -100,7 +100,7 @@ fn settings(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn durability(facts: &RedisFacts, lines: &mut Lines) {
+fn durability(facts: &RedisFacts, lines: &mut Findings) {
     if facts.setting("appendonly") != Some("yes") {
         lines.fail(
             "durability",
@@ -126,15 +126,15 @@ fn durability(facts: &RedisFacts, lines: &mut Lines) {
 }
 
 /// Whether it is as safe as `--durability` says that an acknowledged change is.
-fn promise(facts: &RedisFacts, lines: &mut Lines) {
+fn promise(facts: &RedisFacts, lines: &mut Findings) {
     match &facts.promise {
         (Durability::None, _) => {}
-        (level, Setting::Kept) => lines.ok("promise", format!("durability {level} is kept")),
-        (level, Setting::Short(what)) => {
+        (level, DurabilityCheck::Met) => lines.ok("promise", format!("durability {level} is kept")),
+        (level, DurabilityCheck::Unmet(what)) => {
             let found = format!("durability {level} is asked for, and {what}");
             lines.fail("promise", found, "do so, or give --durability what is true");
         }
-        (level, Setting::Hidden(why)) => lines.warn(
+        (level, DurabilityCheck::Unreadable(why)) => lines.warn(
             "promise",
             format!("whether durability {level} is kept can't be seen: {why}"),
             "ask whoever runs this Redis, or run as a user with +config|get",
@@ -143,7 +143,7 @@ fn promise(facts: &RedisFacts, lines: &mut Lines) {
 }
 
 /// Whether it takes writes at all.
-fn writes(facts: &RedisFacts, lines: &mut Lines) {
+fn writes(facts: &RedisFacts, lines: &mut Findings) {
     if facts.info("aof_last_write_status") == "err" {
         let found = "the last write to the append-only file failed: writes are refused";
         lines.fail("writes", found, "look into Redis's log: mostly the disk is full");
@@ -168,7 +168,7 @@ fn writes(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn snapshots(facts: &RedisFacts, lines: &mut Lines) {
+fn snapshots(facts: &RedisFacts, lines: &mut Findings) {
     if facts.number("rdb_bgsave_in_progress") == 1 {
         lines.warn("snapshots", "one is being saved right now", "wait until it is through, and look again");
     } else if let Some(save) = facts.setting("save").filter(|save| !save.is_empty()) {
@@ -179,7 +179,7 @@ fn snapshots(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn rewrite(facts: &RedisFacts, lines: &mut Lines) {
+fn rewrite(facts: &RedisFacts, lines: &mut Findings) {
     let (size, base) = (facts.number("aof_current_size"), facts.number("aof_base_size"));
     if facts.number("aof_enabled") == 0 {
     } else if facts.number("aof_rewrite_in_progress") == 1 || facts.number("aof_rewrite_scheduled") == 1 {
@@ -200,7 +200,7 @@ fn rewrite(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn eviction(facts: &RedisFacts, lines: &mut Lines) {
+fn eviction(facts: &RedisFacts, lines: &mut Findings) {
     match facts.setting("maxmemory-policy") {
         None => {}
         Some("noeviction") => lines.ok("eviction", "none"),
@@ -212,7 +212,7 @@ fn eviction(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn replicas(facts: &RedisFacts, lines: &mut Lines) {
+fn replicas(facts: &RedisFacts, lines: &mut Findings) {
     let count = facts.number("connected_slaves");
     let late: Vec<&str> = (0..count)
         .map(|n| facts.info(&format!("slave{n}")))
@@ -226,7 +226,7 @@ fn replicas(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn clients(facts: &RedisFacts, lines: &mut Lines) {
+fn clients(facts: &RedisFacts, lines: &mut Findings) {
     let Some(max) = facts.setting_number("maxclients") else { return };
     let (now, needed) = (facts.number("connected_clients"), facts.connections_needed);
     let found = format!("{now} connected of {max}; a gateway with these options opens up to {needed}");
@@ -241,7 +241,7 @@ fn clients(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn buffers(facts: &RedisFacts, lines: &mut Lines) {
+fn buffers(facts: &RedisFacts, lines: &mut Findings) {
     // CLASS HARD SOFT SECONDS, for each class in turn.
     let Some(limits) = facts.setting("client-output-buffer-limit") else { return };
     let words: Vec<&str> = limits.split(' ').collect();
@@ -257,7 +257,7 @@ fn buffers(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn idle(facts: &RedisFacts, lines: &mut Lines) {
+fn idle(facts: &RedisFacts, lines: &mut Findings) {
     if let Some(timeout) = facts.setting_number("timeout").filter(|s| *s > 0) {
         let found = format!(
             "timeout is {timeout}: idle connections are closed, and the next tap waits for a new one"
@@ -271,7 +271,7 @@ fn idle(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn latency(facts: &RedisFacts, lines: &mut Lines) {
+fn latency(facts: &RedisFacts, lines: &mut Findings) {
     let mut pings = facts.pings.clone();
     pings.sort_unstable();
     let (Some(worst), Some(median)) = (pings.last().copied(), pings.get(pings.len() / 2).copied()) else {
@@ -281,14 +281,14 @@ fn latency(facts: &RedisFacts, lines: &mut Lines) {
     let found = format!("{} PINGs: median {:.2} ms, worst {:.2} ms", pings.len(), ms(median), ms(worst));
     let todo = "bring gateways and Redis nearer together, and leave Redis alone on its machine";
     let verdict = match () {
-        () if worst >= facts.answer_timeout => Verdict::Fail,
-        () if median > MEDIAN_MAX || worst > WORST_MAX => Verdict::Warn,
-        () => Verdict::Ok,
+        () if worst >= facts.answer_timeout => Severity::Fail,
+        () if median > MEDIAN_MAX || worst > WORST_MAX => Severity::Warn,
+        () => Severity::Ok,
     };
-    lines.judged(verdict, "latency", found, todo);
+    lines.add_with_severity(verdict, "latency", found, todo);
 }
 
-fn slow(facts: &RedisFacts, lines: &mut Lines) {
+fn slow(facts: &RedisFacts, lines: &mut Findings) {
     let recent: Vec<String> = facts
         .slow
         .iter()
@@ -301,23 +301,23 @@ fn slow(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn clock(facts: &RedisFacts, lines: &mut Lines) {
+fn clock(facts: &RedisFacts, lines: &mut Findings) {
     let (offset, error) = facts.offset_ms;
     let certain = (offset.abs() - error).max(0.0);
     let ahead = if offset < 0.0 { "behind" } else { "ahead of" };
     let found =
         format!("Redis's clock is {:.0} ms {ahead} this machine's, give or take {error:.0} ms", offset.abs());
     let verdict = match () {
-        () if certain > OFFSET_FAIL_MS => Verdict::Fail,
-        () if certain > OFFSET_WARN_MS => Verdict::Warn,
-        () => Verdict::Ok,
+        () if certain > OFFSET_FAIL_MS => Severity::Fail,
+        () if certain > OFFSET_WARN_MS => Severity::Warn,
+        () => Severity::Ok,
     };
     let todo =
         "let both follow one time service (chrony): the sale opens by Redis's clock, tokens end by this one";
-    lines.judged(verdict, "clock", found, todo);
+    lines.add_with_severity(verdict, "clock", found, todo);
 }
 
-fn scripts(facts: &RedisFacts, lines: &mut Lines) {
+fn scripts(facts: &RedisFacts, lines: &mut Findings) {
     match &facts.scripts_refused {
         None => lines.ok("scripts", "run here"),
         Some(why) => lines.fail(
@@ -328,7 +328,7 @@ fn scripts(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn alone(facts: &RedisFacts, lines: &mut Lines) {
+fn alone(facts: &RedisFacts, lines: &mut Findings) {
     match facts.foreign_keys {
         0 => lines.ok("alone", "no keys of others"),
         count => lines.warn(
@@ -339,13 +339,13 @@ fn alone(facts: &RedisFacts, lines: &mut Lines) {
     }
 }
 
-fn machine(facts: &RedisFacts, lines: &mut Lines) {
+fn machine(facts: &RedisFacts, lines: &mut Findings) {
     let Some(machine) = &facts.machine else { return };
     if let Some(free) = machine.disk_free {
         let found = format!("{} free where the append-only file is", bytes(free));
         let todo = "make room: with appendfsync always a full disk ends Redis";
-        let verdict = if free < DISK_BYTES_MIN { Verdict::Fail } else { Verdict::Ok };
-        lines.judged(verdict, "disk", found, todo);
+        let verdict = if free < DISK_BYTES_MIN { Severity::Fail } else { Severity::Ok };
+        lines.add_with_severity(verdict, "disk", found, todo);
     }
     if machine.overcommit.is_some_and(|mode| mode != 1) {
         lines.warn(

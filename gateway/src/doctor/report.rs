@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How a check ended, the worse the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum Severity {
     /// As it should be.
     Ok,
     /// The launch can go on with it, but somebody should want it so.
@@ -18,9 +18,9 @@ pub enum Verdict {
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct Finding {
     /// How it ended.
-    pub verdict: Verdict,
+    pub verdict: Severity,
     /// What was looked at: `host`, `redis`, `sale small`.
     pub area: String,
     /// Which check.
@@ -33,49 +33,55 @@ pub struct Line {
 
 /// The checks of one area, in their order.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct Findings {
     area: String,
-    all: Vec<Line>,
+    all: Vec<Finding>,
 }
 
-impl Lines {
+impl Findings {
     /// None yet.
     pub(super) fn of(area: impl Into<String>) -> Self {
         Self { area: area.into(), all: Vec::new() }
     }
 
     pub(super) fn ok(&mut self, check: &'static str, found: impl Into<String>) {
-        self.add(Verdict::Ok, check, found.into(), None);
+        self.add(Severity::Ok, check, found.into(), None);
     }
 
     pub(super) fn warn(&mut self, check: &'static str, found: impl Into<String>, todo: impl Into<String>) {
-        self.add(Verdict::Warn, check, found.into(), Some(todo.into()));
+        self.add(Severity::Warn, check, found.into(), Some(todo.into()));
     }
 
     pub(super) fn fail(&mut self, check: &'static str, found: impl Into<String>, todo: impl Into<String>) {
-        self.add(Verdict::Fail, check, found.into(), Some(todo.into()));
+        self.add(Severity::Fail, check, found.into(), Some(todo.into()));
     }
 
     /// One of the three, by a verdict that was found.
-    pub(super) fn judged(&mut self, verdict: Verdict, check: &'static str, found: String, todo: &str) {
-        self.add(verdict, check, found, (verdict != Verdict::Ok).then(|| todo.to_owned()));
+    pub(super) fn add_with_severity(
+        &mut self,
+        verdict: Severity,
+        check: &'static str,
+        found: String,
+        todo: &str,
+    ) {
+        self.add(verdict, check, found, (verdict != Severity::Ok).then(|| todo.to_owned()));
     }
 
-    fn add(&mut self, verdict: Verdict, check: &'static str, found: String, todo: Option<String>) {
-        self.all.push(Line { verdict, area: self.area.clone(), check, found, todo });
+    fn add(&mut self, verdict: Severity, check: &'static str, found: String, todo: Option<String>) {
+        self.all.push(Finding { verdict, area: self.area.clone(), check, found, todo });
     }
 
     /// What was said.
-    pub(super) fn end(self) -> Vec<Line> {
+    pub(super) fn end(self) -> Vec<Finding> {
         self.all
     }
 }
 
 /// All that was found.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct DoctorReport {
     /// The worst of all lines.
-    pub verdict: Verdict,
+    pub verdict: Severity,
     /// How many lines are well.
     pub ok: usize,
     /// How many warn.
@@ -83,17 +89,17 @@ pub struct Report {
     /// How many fail.
     pub fail: usize,
     /// Every check that could be made.
-    pub lines: Vec<Line>,
+    pub lines: Vec<Finding>,
 }
 
-impl Report {
-    pub(super) fn new(lines: Vec<Line>) -> Self {
+impl DoctorReport {
+    pub(super) fn new(lines: Vec<Finding>) -> Self {
         let count = |verdict| lines.iter().filter(|line| line.verdict == verdict).count();
         Self {
-            verdict: lines.iter().map(|line| line.verdict).max().unwrap_or(Verdict::Ok),
-            ok: count(Verdict::Ok),
-            warn: count(Verdict::Warn),
-            fail: count(Verdict::Fail),
+            verdict: lines.iter().map(|line| line.verdict).max().unwrap_or(Severity::Ok),
+            ok: count(Severity::Ok),
+            warn: count(Severity::Warn),
+            fail: count(Severity::Fail),
             lines,
         }
     }
@@ -101,14 +107,14 @@ impl Report {
     /// For people: aligned, what to do under what was found, in colours where they show.
     pub(super) fn text(&self, has_colours: bool) -> String {
         let width =
-            |of: fn(&Line) -> &str| self.lines.iter().map(|l| of(l).chars().count()).max().unwrap_or(0);
+            |of: fn(&Finding) -> &str| self.lines.iter().map(|l| of(l).chars().count()).max().unwrap_or(0);
         let (area, check) = (width(|l| &l.area), width(|l| l.check));
         let mut text = String::new();
         for line in &self.lines {
             let (word, colour) = match line.verdict {
-                Verdict::Ok => ("ok  ", "32"),
-                Verdict::Warn => ("warn", "33"),
-                Verdict::Fail => ("FAIL", "31;1"),
+                Severity::Ok => ("ok  ", "32"),
+                Severity::Warn => ("warn", "33"),
+                Severity::Fail => ("FAIL", "31;1"),
             };
             let word = if has_colours { format!("\u{1b}[{colour}m{word}\u{1b}[0m") } else { word.to_owned() };
             // Writing into a String can't fail.
@@ -135,8 +141,8 @@ fn plain(text: &str) -> String {
 
 /// The checks that did not end well, and how they did.
 #[cfg(test)]
-pub(super) fn not_well(lines: Vec<Line>) -> Vec<(&'static str, Verdict)> {
-    let lines = lines.into_iter().filter(|line| line.verdict != Verdict::Ok);
+pub(super) fn without_passing(lines: Vec<Finding>) -> Vec<(&'static str, Severity)> {
+    let lines = lines.into_iter().filter(|line| line.verdict != Severity::Ok);
     lines.map(|line| (line.check, line.verdict)).collect()
 }
 
@@ -144,13 +150,13 @@ pub(super) fn not_well(lines: Vec<Line>) -> Vec<(&'static str, Verdict)> {
 mod tests {
     use super::*;
 
-    fn report() -> Report {
-        let mut redis = Lines::of("redis");
+    fn report() -> DoctorReport {
+        let mut redis = Findings::of("redis");
         redis.ok("version", "7.0.15");
         redis.warn("fsync", "everysec\u{1b}[2J\nforged", "set it");
-        let mut sale = Lines::of("sale small");
+        let mut sale = Findings::of("sale small");
         sale.fail("dates", "over", "apply it anew");
-        Report::new([redis.end(), sale.end()].concat())
+        DoctorReport::new([redis.end(), sale.end()].concat())
     }
 
     #[test]
@@ -169,12 +175,12 @@ mod tests {
 
     #[test]
     fn the_worst_line_is_the_verdict() {
-        assert_eq!(report().verdict, Verdict::Fail);
-        assert_eq!(Report::new(Vec::new()).verdict, Verdict::Ok);
-        let mut lines = Lines::of("x");
-        lines.judged(Verdict::Ok, "a", "b".into(), "c");
-        lines.judged(Verdict::Warn, "a", "b".into(), "c");
-        let report = Report::new(lines.end());
-        assert_eq!((report.verdict, report.lines[0].todo.as_deref()), (Verdict::Warn, None));
+        assert_eq!(report().verdict, Severity::Fail);
+        assert_eq!(DoctorReport::new(Vec::new()).verdict, Severity::Ok);
+        let mut lines = Findings::of("x");
+        lines.add_with_severity(Severity::Ok, "a", "b".into(), "c");
+        lines.add_with_severity(Severity::Warn, "a", "b".into(), "c");
+        let report = DoctorReport::new(lines.end());
+        assert_eq!((report.verdict, report.lines[0].todo.as_deref()), (Severity::Warn, None));
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use crate::doctor::definition;
-use crate::doctor::report::{Line, Lines, Verdict};
+use crate::doctor::report::{Finding, Findings, Severity};
 use crate::doctor::words::{self, some};
 use crate::domain::definition::{Definition, Mistake};
-use crate::domain::sale::Levers;
-use crate::manage::audit::{Report, Verdict as Audited};
+use crate::domain::sale::SaleControls;
+use crate::manage::audit::{AuditReport, AuditVerdict as Audited};
 
 /// A sale, as the ledger has it, and as its file says.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub(super) struct SaleFacts {
     /// Redis's clock, in ms.
     pub now_ms: i64,
     /// What the ledger has; `None`: no such sale.
-    pub applied: Result<Option<Applied>, String>,
+    pub applied: Result<Option<AppliedSale>, String>,
     /// Its file, if one was named.
     pub file: Option<(String, Definition)>,
     /// The audit; `None` where there is nothing to audit.
-    pub audit: Option<Result<Report, String>>,
+    pub audit: Option<Result<AuditReport, String>>,
     /// The sequence up to which the gateway that runs here has followed it; `Some(None)`: it does not know it.
     pub followed: Option<Option<u64>>,
     /// Whether any gateway lives.
@@ -30,7 +30,7 @@ pub(super) struct SaleFacts {
 
 /// A sale in the ledger.
 #[derive(Debug)]
-pub(super) struct Applied {
+pub(super) struct AppliedSale {
     /// As last applied.
     pub definition: Definition,
     /// Of the definition.
@@ -38,7 +38,7 @@ pub(super) struct Applied {
     /// Of the ledger.
     pub sequence: u64,
     /// As they are pulled.
-    pub levers: Levers,
+    pub controls: SaleControls,
     /// Held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
     /// The ledger was last served by the Redis process that runs now.
@@ -48,12 +48,12 @@ pub(super) struct Applied {
 impl SaleFacts {
     /// Whether it takes no reservation any more.
     pub(super) fn is_over(&self) -> bool {
-        let of = |applied: &Applied| applied.levers.closed || self.now_ms >= applied.levers.closes;
+        let of = |applied: &AppliedSale| applied.controls.closed || self.now_ms >= applied.controls.closes;
         matches!(&self.applied, Ok(Some(applied)) if of(applied))
     }
 }
 
-impl Applied {
+impl AppliedSale {
     /// Reservations that were ever started.
     pub(super) fn started(&self) -> u64 {
         self.counts.iter().sum()
@@ -61,8 +61,8 @@ impl Applied {
 }
 
 /// A definition's file that can't be taken.
-pub(super) fn mistakes(file: &str, mistakes: &[Mistake]) -> Vec<Line> {
-    let mut lines = Lines::of(format!("file {file}"));
+pub(super) fn mistakes(file: &str, mistakes: &[Mistake]) -> Vec<Finding> {
+    let mut lines = Findings::of(format!("file {file}"));
     for mistake in mistakes {
         lines.fail("definition", mistake.to_string(), "mend the file: it can't be applied");
     }
@@ -70,16 +70,16 @@ pub(super) fn mistakes(file: &str, mistakes: &[Mistake]) -> Vec<Line> {
 }
 
 /// Every check of one sale.
-pub(super) fn check(facts: &SaleFacts) -> Vec<Line> {
-    let mut lines = Lines::of(format!("sale {}", facts.id));
+pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
+    let mut lines = Findings::of(format!("sale {}", facts.id));
     let of_file = facts.file.as_ref().map(|(_, definition)| definition);
     match &facts.applied {
         Ok(Some(applied)) => {
-            known(facts, applied, &mut lines);
+            check_applied(facts, applied, &mut lines);
             definition::check(&applied.definition, facts.now_ms, &mut lines);
-            restocks(facts, applied, &mut lines);
-            levers(applied, &mut lines);
-            reservations(facts, applied, &mut lines);
+            check_restocks(facts, applied, &mut lines);
+            check_controls(applied, &mut lines);
+            check_reservations(facts, applied, &mut lines);
         }
         Ok(None) => {
             let todo = match &facts.file {
@@ -100,12 +100,12 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Line> {
             of_file.into_iter().for_each(|file| definition::check(file, facts.now_ms, &mut lines));
         }
     }
-    audit(facts, &mut lines);
+    check_audit(facts, &mut lines);
     lines.end()
 }
 
-fn known(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
-    let Applied { revision, sequence, .. } = applied;
+fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings) {
+    let AppliedSale { revision, sequence, .. } = applied;
     lines.ok("ledger", format!("at revision {revision}, sequence {sequence}"));
     if let Some((file, definition)) = &facts.file {
         if *definition == applied.definition {
@@ -127,22 +127,22 @@ fn known(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
     }
     match facts.followed {
         Some(Some(at)) if at >= *sequence => {
-            lines.ok("memory", format!("the gateway that runs here knows it, at sequence {at}"))
+            lines.ok("read-model", format!("the gateway that runs here knows it, at sequence {at}"))
         }
         Some(Some(at)) => {
             let found = format!("the gateway that runs here knows it only up to sequence {at}");
-            lines.warn("memory", found, "look again: if it stays behind, see its log, and /readyz");
+            lines.warn("read-model", found, "look again: if it stays behind, see its log, and /readyz");
         }
         Some(None) => {
             let found = "the gateway that runs here does not know it";
-            lines.fail("memory", found, "is it at the same Redis? see its log, and /readyz");
+            lines.fail("read-model", found, "is it at the same Redis? see its log, and /readyz");
         }
         None => {}
     }
 }
 
 /// What was restocked since it was applied: a definition that is applied again sets nothing back.
-fn restocks(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
+fn check_restocks(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings) {
     let Some(Ok(report)) = &facts.audit else { return };
     let models = applied.definition.models.iter().map(|m| (format!("model:{}", m.id), m.stock));
     let packages = applied.definition.packages.iter().map(|p| (format!("package:{}", p.id), p.stock));
@@ -159,30 +159,30 @@ fn restocks(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
     }
 }
 
-fn levers(applied: &Applied, lines: &mut Lines) {
-    let Levers { paused, frozen, closed, .. } = applied.levers;
+fn check_controls(applied: &AppliedSale, lines: &mut Findings) {
+    let SaleControls { paused, frozen, closed, .. } = applied.controls;
     let id = &applied.definition.sale.id;
     if closed {
-        lines.fail("levers", "it was closed, for good", "apply the definition under another id");
+        lines.fail("controls", "it was closed, for good", "apply the definition under another id");
     } else if paused || frozen {
-        let pulled = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
-        let pulled: Vec<_> = pulled.into_iter().filter(|(is_pulled, ..)| *is_pulled).collect();
-        let found = pulled.iter().map(|(_, what, _)| *what).collect::<Vec<_>>().join(" and ");
-        let todo = pulled
+        let performed = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
+        let performed: Vec<_> = performed.into_iter().filter(|(is_pulled, ..)| *is_pulled).collect();
+        let found = performed.iter().map(|(_, what, _)| *what).collect::<Vec<_>>().join(" and ");
+        let todo = performed
             .iter()
             .map(|(.., undo)| format!("gateway sale {undo} {id}"))
             .collect::<Vec<_>>()
             .join("; ");
-        lines.warn("levers", format!("it is {found}"), todo);
+        lines.warn("controls", format!("it is {found}"), todo);
     } else {
-        lines.ok("levers", "none is pulled");
+        lines.ok("controls", "none is pulled");
     }
 }
 
-fn reservations(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
+fn check_reservations(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings) {
     let [held, confirmed, cancelled, expired] = applied.counts;
     let found = format!("{held} held, {confirmed} confirmed, {cancelled} cancelled, {expired} expired");
-    if applied.started() > 0 && facts.now_ms < applied.levers.opens {
+    if applied.started() > 0 && facts.now_ms < applied.controls.opens {
         let found = format!("{found}, before it opens");
         lines.warn("reservations", found, "left by a rehearsal? The real sale needs an id of its own");
     } else {
@@ -190,7 +190,7 @@ fn reservations(facts: &SaleFacts, applied: &Applied, lines: &mut Lines) {
     }
 }
 
-fn audit(facts: &SaleFacts, lines: &mut Lines) {
+fn check_audit(facts: &SaleFacts, lines: &mut Findings) {
     match &facts.audit {
         None => {}
         Some(Err(why)) => lines.fail("audit", why, "look again; `gateway audit` tells more"),
@@ -198,11 +198,11 @@ fn audit(facts: &SaleFacts, lines: &mut Lines) {
             Audited::Balanced => lines.ok("audit", format!("balanced at sequence {}", report.sequence)),
             Audited::Drift => {
                 let drifting = report.items.iter().filter(|item| item.drift != 0);
-                let told: Vec<String> = (report.problems.iter().cloned())
+                let listed: Vec<String> = (report.problems.iter().cloned())
                     .chain(drifting.map(|item| format!("{} drifts by {}", item.item, item.drift)))
                     .collect();
                 let todo = "pause it, and find out who wrote into Redis; dashboards/RUNBOOK.md says how";
-                lines.judged(Verdict::Fail, "audit", some(&told), todo);
+                lines.add_with_severity(Severity::Fail, "audit", some(&listed), todo);
             }
         },
     }
@@ -212,7 +212,7 @@ fn audit(facts: &SaleFacts, lines: &mut Lines) {
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
 mod tests {
     use super::*;
-    use crate::doctor::report::not_well;
+    use crate::doctor::report::without_passing;
     use crate::manage::audit::{Counts, ItemReport};
 
     /// 2030-01-01T00:00:00Z, an hour before it opens.
@@ -225,15 +225,15 @@ mod tests {
         Definition::from_json(text.as_bytes()).unwrap()
     }
 
-    fn applied() -> Applied {
+    fn applied() -> AppliedSale {
         let definition = small();
         let ms = jiff::Timestamp::as_millisecond;
         let (opens, closes) = (ms(definition.sale.opens_at), ms(definition.sale.closes_at));
-        let levers = Levers { paused: false, frozen: false, closed: false, opens, closes };
-        Applied { definition, revision: 1, sequence: 7, levers, counts: [0; 4], is_same_redis: true }
+        let controls = SaleControls { paused: false, frozen: false, closed: false, opens, closes };
+        AppliedSale { definition, revision: 1, sequence: 7, controls, counts: [0; 4], is_same_redis: true }
     }
 
-    fn report(verdict: Audited, drift: i64, problems: &[&str]) -> Report {
+    fn report(verdict: Audited, drift: i64, problems: &[&str]) -> AuditReport {
         let item = ItemReport {
             item: "model:a".into(),
             total: Some(9),
@@ -244,7 +244,7 @@ mod tests {
         };
         let problems = problems.iter().map(|text| (*text).to_owned()).collect();
         let reservations = Counts::default();
-        Report { sale: "small".into(), sequence: 7, verdict, items: vec![item], reservations, problems }
+        AuditReport { sale: "small".into(), sequence: 7, verdict, items: vec![item], reservations, problems }
     }
 
     fn good() -> SaleFacts {
@@ -259,22 +259,22 @@ mod tests {
         }
     }
 
-    fn with(change: impl FnOnce(&mut Applied)) -> SaleFacts {
+    fn with(change: impl FnOnce(&mut AppliedSale)) -> SaleFacts {
         let mut applied = applied();
         change(&mut applied);
         SaleFacts { applied: Ok(Some(applied)), ..good() }
     }
 
-    fn bad(facts: &SaleFacts) -> Vec<(&'static str, Verdict)> {
-        not_well(check(facts))
+    fn bad(facts: &SaleFacts) -> Vec<(&'static str, Severity)> {
+        without_passing(check(facts))
     }
 
     #[test]
-    fn what_was_restocked_is_told_and_where_a_file_differs() {
+    fn what_was_restocked_is_reported_and_where_a_file_differs() {
         let mut restocked = report(Audited::Balanced, 0, &[]);
         restocked.items[0].total = Some(11);
         let facts = SaleFacts { audit: Some(Ok(restocked)), ..good() };
-        assert_eq!(bad(&facts), [("restocks", Verdict::Warn)]);
+        assert_eq!(bad(&facts), [("restocks", Severity::Warn)]);
         assert!(check(&facts).iter().any(|line| line.found.contains("model:a from 9 to 11")));
         let mut other = small();
         other.models[0].price = 2;
@@ -296,8 +296,8 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_in_its_way_is_told() {
-        use Verdict::{Fail, Warn};
+    fn what_stands_in_its_way_is_reported() {
+        use Severity::{Fail, Warn};
         let mut other = small();
         other.models[0].stock = Some(8);
         let drift = |report| SaleFacts { audit: Some(report), ..good() };
@@ -308,11 +308,11 @@ mod tests {
             (SaleFacts { file: Some(("f".into(), other)), ..good() }, "file", Fail),
             (with(|of| of.is_same_redis = false), "epoch", Fail),
             (SaleFacts { is_served: false, ..with(|of| of.is_same_redis = false) }, "epoch", Warn),
-            (SaleFacts { followed: Some(Some(6)), ..good() }, "memory", Warn),
-            (SaleFacts { followed: Some(None), ..good() }, "memory", Fail),
-            (with(|of| of.levers.closed = true), "levers", Fail),
-            (with(|of| of.levers.paused = true), "levers", Warn),
-            (with(|of| of.levers.frozen = true), "levers", Warn),
+            (SaleFacts { followed: Some(Some(6)), ..good() }, "read-model", Warn),
+            (SaleFacts { followed: Some(None), ..good() }, "read-model", Fail),
+            (with(|of| of.controls.closed = true), "controls", Fail),
+            (with(|of| of.controls.paused = true), "controls", Warn),
+            (with(|of| of.controls.frozen = true), "controls", Warn),
             (with(|of| of.counts = [0, 0, 0, 1]), "reservations", Warn),
             (drift(Ok(report(Audited::Drift, 1, &[]))), "audit", Fail),
             (drift(Ok(report(Audited::Drift, 0, &["a key is gone"]))), "audit", Fail),
@@ -328,8 +328,8 @@ mod tests {
 
     #[test]
     fn what_to_do_names_the_sale_and_all_that_is_pulled() {
-        let facts = with(|of| (of.levers.paused, of.levers.frozen) = (true, true));
-        let line = check(&facts).into_iter().find(|line| line.check == "levers").unwrap();
+        let facts = with(|of| (of.controls.paused, of.controls.frozen) = (true, true));
+        let line = check(&facts).into_iter().find(|line| line.check == "controls").unwrap();
         assert_eq!(line.found, "it is paused and frozen");
         assert_eq!(line.todo.as_deref(), Some("gateway sale resume small; gateway sale unfreeze small"));
         let facts = SaleFacts { applied: Ok(None), audit: None, ..good() };
@@ -341,6 +341,6 @@ mod tests {
         let slips = Definition::from_json(br#"{"sale": {"id": "A"}}"#).unwrap_err();
         let lines = mistakes("sale.toml", &slips);
         assert_eq!(lines.len(), slips.len());
-        assert!(lines.iter().all(|line| line.verdict == Verdict::Fail && line.area == "file sale.toml"));
+        assert!(lines.iter().all(|line| line.verdict == Severity::Fail && line.area == "file sale.toml"));
     }
 }

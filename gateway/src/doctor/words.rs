@@ -23,10 +23,10 @@ pub(super) fn age(seconds: u64) -> String {
         ("s", seconds % 60),
     ];
     let first = parts.iter().position(|(_, n)| *n > 0).unwrap_or(parts.len() - 1);
-    let told =
+    let listed =
         parts.iter().skip(first).take(2).filter(|(_, n)| *n > 0).map(|(unit, n)| format!("{n} {unit}"));
-    let told: Vec<String> = told.collect();
-    if told.is_empty() { "0 s".to_owned() } else { told.join(" ") }
+    let listed: Vec<String> = listed.collect();
+    if listed.is_empty() { "0 s".to_owned() } else { listed.join(" ") }
 }
 
 /// The first few of a list, and how many more there are.
@@ -41,19 +41,24 @@ pub(super) fn some<T: AsRef<str>>(list: &[T]) -> String {
 
 /// Where two documents differ, as JSON pointers.
 pub(super) fn differing(one: &str, other: &str) -> Vec<String> {
-    fn walk(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
+    fn collect_differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
         let null = Value::Null;
         match (one, other) {
             (Value::Object(a), Value::Object(b)) => {
                 let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
                 for key in keys {
                     let of = |map: &Map<String, Value>| map.get(key).cloned().unwrap_or_default();
-                    walk(&format!("{at}/{key}"), &of(a), &of(b), found);
+                    collect_differences(&format!("{at}/{key}"), &of(a), &of(b), found);
                 }
             }
             (Value::Array(a), Value::Array(b)) => {
                 for n in 0..a.len().max(b.len()) {
-                    walk(&format!("{at}/{n}"), a.get(n).unwrap_or(&null), b.get(n).unwrap_or(&null), found);
+                    collect_differences(
+                        &format!("{at}/{n}"),
+                        a.get(n).unwrap_or(&null),
+                        b.get(n).unwrap_or(&null),
+                        found,
+                    );
                 }
             }
             (one, other) if one != other => found.push(at.to_owned()),
@@ -62,7 +67,7 @@ pub(super) fn differing(one: &str, other: &str) -> Vec<String> {
     }
     let read = |text: &str| serde_json::from_str(text).unwrap_or_default();
     let mut found = Vec::new();
-    walk("", &read(one), &read(other), &mut found);
+    collect_differences("", &read(one), &read(other), &mut found);
     found
 }
 

@@ -7,7 +7,7 @@ use crate::domain::reservation::Reservation;
 
 /// What a buyer asks for.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct ReserveCommand {
     /// Derived from sale, buyer and key.
     pub id: String,
     /// The buyer.
@@ -37,7 +37,7 @@ pub enum Decision {
     Closed,
     /// The sale is not open yet; Redis's `TIME` in ms.
     NotOpen(i64),
-    /// A lever stopped new reservations.
+    /// An operator action stopped new reservations.
     Paused,
     /// These items do not exist or do not fit.
     UnknownItem(Vec<String>),

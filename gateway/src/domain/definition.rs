@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::domain::text;
-use rules::Source;
+use rules::DefinitionSource;
 
 mod check;
 mod encoding;
@@ -157,7 +157,7 @@ impl Definition {
     ///
     /// Every mistake, at most 100 and then one that counts the others; only the first where it isn't JSON at all.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
-        json::read(bytes, Source::Operator)
+        json::read(bytes, DefinitionSource::Operator)
     }
 
     /// Reads the JSON form as it stands in a ledger, where an older version may have put it: names keep white space of
@@ -167,7 +167,7 @@ impl Definition {
     ///
     /// As [`Definition::from_json`].
     pub fn from_ledger(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
-        json::read(bytes, Source::Ledger)
+        json::read(bytes, DefinitionSource::Ledger)
     }
 
     /// Names and cities that this version would not take, or would write otherwise: each with what it belongs to.
@@ -193,7 +193,7 @@ impl Definition {
 impl<'de> Deserialize<'de> for Definition {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let root = node::Node::deserialize(deserializer)?;
-        json::judge(&root, Source::Operator).map_err(|mistakes| {
+        json::judge(&root, DefinitionSource::Operator).map_err(|mistakes| {
             let texts: Vec<_> = mistakes.iter().map(Mistake::to_string).collect();
             de::Error::custom(texts.join("; "))
         })

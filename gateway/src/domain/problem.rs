@@ -2,7 +2,7 @@
 
 /// One kind of problem: RFC 9457's `type` is `/problems/<name>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
+pub struct ProblemKind {
     /// The last part of `type`.
     pub name: &'static str,
     /// The HTTP status.
@@ -41,7 +41,7 @@ const STATE: &[(&str, Member)] = &[("state", Text), ("version", Number)];
 
 macro_rules! problems {
     ($($constant:ident $status:literal $name:literal $members:expr, $title:literal $explanation:literal)*) => {
-        $(#[doc = $explanation] pub const $constant: Kind = Kind {
+        $(#[doc = $explanation] pub const $constant: ProblemKind = ProblemKind {
             name: $name,
             status: $status,
             title: $title,
@@ -49,15 +49,15 @@ macro_rules! problems {
                 "{\"type\":\"/problems/", $name, "\",\"title\":\"", $title, "\",\"status\":", $status, ",\"detail\":"
             ),
             explanation: $explanation,
-            place: Place::$constant as usize,
+            place: ProblemIndex::$constant as usize,
             members: $members,
         };)*
         /// Their places.
         #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "they are named as the constants")]
-        enum Place { $($constant),* }
+        enum ProblemIndex { $($constant),* }
 
         /// All of them.
-        pub const ALL: &[Kind] = &[$($constant),*];
+        pub const ALL: &[ProblemKind] = &[$($constant),*];
     };
 }
 

@@ -11,7 +11,7 @@ pub enum Phase {
     Upcoming,
     /// Takes reservations.
     Open,
-    /// A lever stopped new reservations.
+    /// An operator action stopped new reservations.
     Paused,
     /// No model has stock left; a hold may still bring some back.
     SoldOut,
@@ -19,9 +19,9 @@ pub enum Phase {
     Closed,
 }
 
-/// What the ledger's state says of the levers and terms that decide the phase.
+/// What the ledger's state says of the controls and terms that decide the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Levers {
+pub struct SaleControls {
     /// New reservations are stopped.
     pub paused: bool,
     /// The sale clock is stopped.
@@ -34,7 +34,7 @@ pub struct Levers {
     pub closes: i64,
 }
 
-impl Levers {
+impl SaleControls {
     /// The phase at this `TIME`.
     #[must_use]
     pub fn phase(&self, time: i64, models_left: bool) -> Phase {
@@ -103,16 +103,17 @@ mod tests {
 
     #[test]
     fn phases_have_an_order() {
-        let mut levers = Levers { paused: false, frozen: true, closed: false, opens: 100, closes: 200 };
-        assert_eq!(levers.phase(99, true), Phase::Upcoming);
-        assert_eq!(levers.phase(100, true), Phase::Open);
-        assert_eq!(levers.phase(100, false), Phase::SoldOut);
-        assert_eq!(levers.phase(200, false), Phase::Closed);
-        levers.paused = true;
-        assert_eq!(levers.phase(99, false), Phase::Upcoming);
-        assert_eq!(levers.phase(100, false), Phase::Paused);
-        levers.closed = true;
-        assert_eq!(levers.phase(99, true), Phase::Closed);
+        let mut controls =
+            SaleControls { paused: false, frozen: true, closed: false, opens: 100, closes: 200 };
+        assert_eq!(controls.phase(99, true), Phase::Upcoming);
+        assert_eq!(controls.phase(100, true), Phase::Open);
+        assert_eq!(controls.phase(100, false), Phase::SoldOut);
+        assert_eq!(controls.phase(200, false), Phase::Closed);
+        controls.paused = true;
+        assert_eq!(controls.phase(99, false), Phase::Upcoming);
+        assert_eq!(controls.phase(100, false), Phase::Paused);
+        controls.closed = true;
+        assert_eq!(controls.phase(99, true), Phase::Closed);
     }
 
     #[test]

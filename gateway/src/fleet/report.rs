@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::fleet::alarm::Alarm;
-use crate::telemetry::metrics::Answers;
+use crate::telemetry::metrics::AnswerCounts;
 
 /// One second of one gateway.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -54,7 +54,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(crate) fn of(answers: &Answers) -> Self {
+    pub(crate) fn of(answers: &AnswerCounts) -> Self {
         let taps = answers.counts.iter().filter(|(route, ..)| *route == "reserve");
         Self {
             taps: taps.map(|(_, outcome, count)| ((*outcome).to_owned(), *count)).collect(),

@@ -10,27 +10,27 @@ use http_body_util::Full;
 use hyper::body::{Frame, SizeHint};
 
 use crate::telemetry::labels::Route;
-use crate::telemetry::record::Told;
+use crate::telemetry::record::AnswerClass;
 
 /// Bytes, and what they tell.
 #[derive(Debug)]
 pub struct Body {
-    bytes: Source,
+    bytes: BodySource,
     /// What the answer told.
-    pub told: Told,
+    pub class: AnswerClass,
     /// The route that it answers, once that is known.
     pub route: Option<Route>,
 }
 
 /// Where the bytes come from.
-enum Source {
+enum BodySource {
     /// They are all there.
     All(Full<Bytes>),
     /// They come one after the other.
     Stream(Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Infallible>>>),
 }
 
-impl fmt::Debug for Source {
+impl fmt::Debug for BodySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::All(bytes) => bytes.fmt(f),
@@ -42,23 +42,23 @@ impl fmt::Debug for Source {
 impl Body {
     /// These bytes.
     #[must_use]
-    pub fn new(bytes: impl Into<Bytes>, told: Told) -> Self {
-        Self { bytes: Source::All(Full::new(bytes.into())), told, route: None }
+    pub fn new(bytes: impl Into<Bytes>, class: AnswerClass) -> Self {
+        Self { bytes: BodySource::All(Full::new(bytes.into())), class, route: None }
     }
 
     /// Bytes that come one after the other.
     #[must_use]
     pub fn stream(
         bytes: impl hyper::body::Body<Data = Bytes, Error = Infallible> + 'static,
-        told: Told,
+        class: AnswerClass,
     ) -> Self {
-        Self { bytes: Source::Stream(Box::pin(bytes)), told, route: None }
+        Self { bytes: BodySource::Stream(Box::pin(bytes)), class, route: None }
     }
 
     /// No bytes, counted as before: of the answer to a HEAD.
     #[must_use]
     pub(super) fn without_bytes(self) -> Self {
-        Self { bytes: Source::All(Full::default()), ..self }
+        Self { bytes: BodySource::All(Full::default()), ..self }
     }
 }
 
@@ -71,22 +71,22 @@ impl hyper::body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.bytes {
-            Source::All(bytes) => Pin::new(bytes).poll_frame(cx),
-            Source::Stream(stream) => stream.as_mut().poll_frame(cx),
+            BodySource::All(bytes) => Pin::new(bytes).poll_frame(cx),
+            BodySource::Stream(stream) => stream.as_mut().poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.bytes {
-            Source::All(bytes) => bytes.is_end_stream(),
-            Source::Stream(stream) => stream.is_end_stream(),
+            BodySource::All(bytes) => bytes.is_end_stream(),
+            BodySource::Stream(stream) => stream.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.bytes {
-            Source::All(bytes) => bytes.size_hint(),
-            Source::Stream(stream) => stream.size_hint(),
+            BodySource::All(bytes) => bytes.size_hint(),
+            BodySource::Stream(stream) => stream.size_hint(),
         }
     }
 }

@@ -27,14 +27,14 @@ pub struct CapSettings {
 
 /// Which cap a connection exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(super) enum CapExceeded {
     /// That of the listener.
     Listener,
     /// That of its address.
     Address,
 }
 
-impl Over {
+impl CapExceeded {
     /// What its answer is counted as.
     pub(super) fn shed(self) -> Shed {
         match self {
@@ -77,12 +77,12 @@ impl ConnectionCaps {
     }
 
     /// Counts one more connection until what this returns is dropped.
-    pub(super) fn open(self: &Arc<Self>) -> Result<Open, Over> {
+    pub(super) fn open(self: &Arc<Self>) -> Result<ConnectionPermit, CapExceeded> {
         if self.open.fetch_add(1, Relaxed) >= self.settings.connections_max {
             self.open.fetch_sub(1, Relaxed);
-            return Err(Over::Listener);
+            return Err(CapExceeded::Listener);
         }
-        Ok(Open { caps: self.clone(), address: None })
+        Ok(ConnectionPermit { caps: self.clone(), address: None })
     }
 
     /// Whether it is time for a log line about an address at its cap.
@@ -98,15 +98,15 @@ impl ConnectionCaps {
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct ConnectionPermit {
     caps: Arc<ConnectionCaps>,
     /// The address that it counts for.
     address: Option<IpAddr>,
 }
 
-impl Open {
+impl ConnectionPermit {
     /// Counts it for this client address, too. A trusted proxy has many clients: its caller leaves it out.
-    pub(super) fn count_for(&mut self, client: IpAddr) -> Result<(), Over> {
+    pub(super) fn count_for(&mut self, client: IpAddr) -> Result<(), CapExceeded> {
         let Some(most) = self.caps.settings.per_address_max else {
             return Ok(());
         };
@@ -128,11 +128,11 @@ impl Open {
                  is a proxy or a balancer, name it in --trusted-proxies"
             );
         }
-        Err(Over::Address)
+        Err(CapExceeded::Address)
     }
 }
 
-impl Drop for Open {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.caps.open.fetch_sub(1, Relaxed);
         let Some(address) = self.address else { return };
@@ -159,7 +159,7 @@ mod tests {
         Arc::new(ConnectionCaps::new(CapSettings { connections_max, per_address_max }))
     }
 
-    fn of(caps: &Arc<ConnectionCaps>, address: &str) -> Result<Open, Over> {
+    fn of(caps: &Arc<ConnectionCaps>, address: &str) -> Result<ConnectionPermit, CapExceeded> {
         let mut open = caps.open()?;
         open.count_for(address.parse().unwrap())?;
         Ok(open)
@@ -169,11 +169,11 @@ mod tests {
     fn a_place_comes_back_when_its_connection_ends() {
         let caps = caps(2, None);
         let (one, two) = (caps.open().unwrap(), caps.open().unwrap());
-        assert_eq!(caps.open().err(), Some(Over::Listener));
-        assert_eq!(caps.open().err(), Some(Over::Listener), "a refused one takes no place");
+        assert_eq!(caps.open().err(), Some(CapExceeded::Listener));
+        assert_eq!(caps.open().err(), Some(CapExceeded::Listener), "a refused one takes no place");
         drop(one);
         let three = caps.open().unwrap();
-        assert_eq!(caps.open().err(), Some(Over::Listener));
+        assert_eq!(caps.open().err(), Some(CapExceeded::Listener));
         drop((two, three));
         assert_eq!(caps.open.load(Relaxed), 0);
     }
@@ -186,7 +186,7 @@ mod tests {
             ["2001:db8::1", "2001:db8::ffff", "2001:db8:0:0:7::", "2001:db8:0:1::1"],
         ] {
             let kept = (of(&caps, same).unwrap(), of(&caps, also).unwrap());
-            assert_eq!(of(&caps, third).err(), Some(Over::Address));
+            assert_eq!(of(&caps, third).err(), Some(CapExceeded::Address));
             let other = of(&caps, other).unwrap();
             assert_eq!(caps.open.load(Relaxed), 3, "a refused one takes no place");
             drop(kept.0);
@@ -200,7 +200,7 @@ mod tests {
     fn what_is_counted_for_no_address_is_bounded_by_the_listener_only() {
         let caps = caps(3, Some(1));
         let proxies: Vec<_> = (0..3).map(|_| caps.open().unwrap()).collect();
-        assert_eq!(caps.open().err(), Some(Over::Listener));
+        assert_eq!(caps.open().err(), Some(CapExceeded::Listener));
         drop(proxies);
         assert!(of(&caps, "192.0.2.1").is_ok());
     }

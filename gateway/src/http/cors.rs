@@ -285,8 +285,8 @@ mod tests {
             ("1http://shop.example", "not a valid scheme"),
             ("https://shop..example", "not a valid host"),
         ] {
-            let told = Origin::parse(text).unwrap_err();
-            assert!(told.contains(words), "{text}: {told}");
+            let result = Origin::parse(text).unwrap_err();
+            assert!(result.contains(words), "{text}: {result}");
         }
         assert!(Cors::parse_headers(&["*".into()]).unwrap_err().contains("name each"));
         assert!(Cors::parse_headers(&["a b".into()]).unwrap_err().contains("not a valid header name"));

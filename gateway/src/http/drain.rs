@@ -20,7 +20,7 @@ const HANDSHAKE_MAX: Duration = Duration::from_millis(300);
 
 /// Where a gateway is on its way to its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
+pub enum DrainPhase {
     /// Connections come and stay.
     #[default]
     Serve,
@@ -34,14 +34,14 @@ pub enum Phase {
 #[derive(Debug, Clone)]
 pub struct Drain {
     /// Its version is never marked as seen: whether it has changed is then one atomic load.
-    phases: watch::Receiver<Phase>,
+    phases: watch::Receiver<DrainPhase>,
 }
 
 impl Drain {
     /// A gateway that serves, and what moves it on.
     #[must_use]
-    pub fn new() -> (watch::Sender<Phase>, Self) {
-        let (sender, phases) = watch::channel(Phase::default());
+    pub fn new() -> (watch::Sender<DrainPhase>, Self) {
+        let (sender, phases) = watch::channel(DrainPhase::default());
         (sender, Self { phases })
     }
 
@@ -52,7 +52,7 @@ impl Drain {
     }
 
     /// Waits for a phase, or for the end of the program.
-    pub(super) fn reaches(&self, phase: Phase) -> impl Future<Output = ()> + use<> {
+    pub(super) fn reaches(&self, phase: DrainPhase) -> impl Future<Output = ()> + use<> {
         let mut phases = self.phases.clone();
         async move {
             let _ = phases.wait_for(|now| *now >= phase).await;
@@ -61,21 +61,21 @@ impl Drain {
 
     /// Waits until a connection that was opened at this instant, and never used, may close.
     pub(super) async fn closes_unused(&self, opened: Instant) {
-        self.reaches(Phase::Close).await;
+        self.reaches(DrainPhase::Close).await;
         tokio::time::sleep_until(opened + QUIET).await;
     }
 }
 
 /// The connections that come to a listener, to its end.
 #[derive(Debug)]
-pub struct Arrivals {
+pub struct DrainingListener {
     listener: TcpListener,
-    phases: watch::Receiver<Phase>,
+    phases: watch::Receiver<DrainPhase>,
     /// Once new handshakes are refused.
     until: Option<Instant>,
 }
 
-impl Arrivals {
+impl DrainingListener {
     /// Takes them until the drain closes the listener.
     #[must_use]
     pub fn new(listener: TcpListener, drain: &Drain) -> Self {
@@ -87,7 +87,7 @@ impl Arrivals {
         if self.until.is_none() {
             tokio::select! {
                 biased;
-                _ = self.phases.wait_for(|now| *now >= Phase::Close) => {}
+                _ = self.phases.wait_for(|now| *now >= DrainPhase::Close) => {}
                 accepted = self.listener.accept() => return Some(accepted),
             }
         }
@@ -130,17 +130,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_phase_is_seen_also_by_late_followers() {
+    async fn a_phase_is_seen_also_by_late_subscribers() {
         let (phase, drain) = Drain::new();
         assert!(!drain.has_begun());
-        phase.send_replace(Phase::Drain);
+        phase.send_replace(DrainPhase::Drain);
         // Also by what was cloned, or has waited, before and after.
-        drain.reaches(Phase::Drain).await;
+        drain.reaches(DrainPhase::Drain).await;
         assert!(drain.has_begun() && drain.clone().has_begun());
-        phase.send_replace(Phase::Close);
-        drain.reaches(Phase::Close).await;
+        phase.send_replace(DrainPhase::Close);
+        drain.reaches(DrainPhase::Close).await;
         drop(phase);
-        drain.reaches(Phase::Close).await;
+        drain.reaches(DrainPhase::Close).await;
         assert!(drain.has_begun());
     }
 
@@ -149,12 +149,12 @@ mod tests {
         let (phase, drain) = Drain::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut arrivals = Arrivals::new(listener, &drain);
+        let mut arrivals = DrainingListener::new(listener, &drain);
         let mut before = Vec::new();
         for _ in 0..20 {
             before.push(TcpStream::connect(address).await.unwrap());
         }
-        phase.send_replace(Phase::Close);
+        phase.send_replace(DrainPhase::Close);
         let mut accepted = Vec::new();
         while let Some(stream) = arrivals.accept().await {
             // The filter is there: a new SYN gets no reply.

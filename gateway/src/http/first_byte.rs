@@ -10,7 +10,7 @@ use crate::telemetry::labels::Ended;
 
 /// What a connection begins with.
 #[derive(PartialEq, Eq)]
-pub(super) enum First {
+pub(super) enum FirstByte {
     /// A byte, or more.
     Byte,
     /// It was dropped.
@@ -21,7 +21,7 @@ pub(super) enum First {
     Stop,
 }
 
-impl First {
+impl FirstByte {
     /// How a connection ended that did not begin.
     pub(super) fn ended(&self) -> Ended {
         match self {
@@ -37,15 +37,15 @@ pub(super) async fn first_byte(
     first: impl Future<Output = std::io::Result<usize>>,
     deadline: Duration,
     drain: &Drain,
-) -> First {
+) -> FirstByte {
     let opened = Instant::now();
     tokio::select! {
         biased;
         read = tokio::time::timeout(deadline, first) => match read {
-            Ok(Ok(1..)) => First::Byte,
-            Ok(Ok(0) | Err(_)) => First::Hangup,
-            Err(_) => First::Nothing,
+            Ok(Ok(1..)) => FirstByte::Byte,
+            Ok(Ok(0) | Err(_)) => FirstByte::Hangup,
+            Err(_) => FirstByte::Nothing,
         },
-        () = drain.closes_unused(opened) => First::Stop,
+        () = drain.closes_unused(opened) => FirstByte::Stop,
     }
 }

@@ -101,14 +101,14 @@ impl Frames {
 
 /// A connection's stream, whose reader gets an error once the budget is spent. The stream stays with
 /// whoever made it, to be closed in good order.
-pub(super) struct Counted<IO> {
+pub(super) struct BudgetedIo<IO> {
     stream: Rc<RefCell<IO>>,
     budget: Rc<Budget>,
     frames: Frames,
     written: usize,
 }
 
-impl<IO> Counted<IO> {
+impl<IO> BudgetedIo<IO> {
     pub(super) fn new(stream: Rc<RefCell<IO>>, budget: Rc<Budget>) -> Self {
         Self { stream, budget, frames: Frames::new(), written: 0 }
     }
@@ -123,7 +123,7 @@ impl<IO> Counted<IO> {
     }
 }
 
-impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
+impl<IO: AsyncRead + Unpin> AsyncRead for BudgetedIo<IO> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let before = buf.filled().len();
@@ -133,7 +133,7 @@ impl<IO: AsyncRead + Unpin> AsyncRead for Counted<IO> {
     }
 }
 
-impl<IO: AsyncWrite + Unpin> AsyncWrite for Counted<IO> {
+impl<IO: AsyncWrite + Unpin> AsyncWrite for BudgetedIo<IO> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = ready!(Pin::new(&mut *this.stream.borrow_mut()).poll_write(cx, buf))?;

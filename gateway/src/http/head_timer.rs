@@ -24,7 +24,7 @@ use crate::http::drain::QUIET;
 const NONE: u64 = u64::MAX;
 
 /// What hyper and the connection share. All on one thread; hyper wants it to be `Sync`.
-struct Noted {
+struct TimerState {
     since: Instant,
     idle: Duration,
     head: Duration,
@@ -41,7 +41,7 @@ struct Noted {
     write_deadline: AtomicU64,
 }
 
-impl Noted {
+impl TimerState {
     fn ns(&self, instant: Instant) -> u64 {
         let ns = instant.saturating_duration_since(self.since).as_nanos();
         u64::try_from(ns).unwrap_or(NONE)
@@ -53,11 +53,11 @@ impl Noted {
 }
 
 /// Hyper's timer, for one connection.
-pub(super) struct HeadTimer(Arc<Noted>);
+pub(super) struct HeadTimer(Arc<TimerState>);
 
 /// The one timer that really runs. It must be polled by the task that polls hyper's connection, before it.
-pub(super) struct Watch {
-    noted: Arc<Noted>,
+pub(super) struct TimerWatch {
+    timer_state: Arc<TimerState>,
     sleep: Pin<Box<tokio::time::Sleep>>,
     /// When the sleep ends, likewise in nanoseconds.
     ends: u64,
@@ -65,7 +65,7 @@ pub(super) struct Watch {
 }
 
 /// Notes what a connection's stream does.
-pub(super) struct StreamTimer(Arc<Noted>);
+pub(super) struct StreamTimer(Arc<TimerState>);
 
 impl StreamTimer {
     /// Writing waits for the client from now on, unless it did before.
@@ -87,8 +87,8 @@ impl StreamTimer {
 }
 
 /// A timer for a connection that may be idle so long, and whose heads and pending writes may take so long.
-pub(super) fn head_timer(idle: Duration, head: Duration) -> (HeadTimer, Watch) {
-    let noted = Arc::new(Noted {
+pub(super) fn head_timer(idle: Duration, head: Duration) -> (HeadTimer, TimerWatch) {
+    let timer_state = Arc::new(TimerState {
         since: Instant::now(),
         idle,
         head,
@@ -99,15 +99,15 @@ pub(super) fn head_timer(idle: Duration, head: Duration) -> (HeadTimer, Watch) {
         is_closing: false.into(),
         write_deadline: NONE.into(),
     });
-    let sleep = Box::pin(tokio::time::sleep_until((noted.since + head).into()));
-    let ends = noted.ns(noted.since + head);
-    (HeadTimer(noted.clone()), Watch { noted, sleep, ends, is_registered: false })
+    let sleep = Box::pin(tokio::time::sleep_until((timer_state.since + head).into()));
+    let ends = timer_state.ns(timer_state.since + head);
+    (HeadTimer(timer_state.clone()), TimerWatch { timer_state, sleep, ends, is_registered: false })
 }
 
-impl Watch {
+impl TimerWatch {
     /// For the connection's stream.
     pub(super) fn stream_timer(&self) -> StreamTimer {
-        StreamTimer(self.noted.clone())
+        StreamTimer(self.timer_state.clone())
     }
 
     /// Looks whether a deadline is over: hyper will find that of the head so, and of that of a client
@@ -119,17 +119,17 @@ impl Watch {
         }
         self.is_registered = true;
         while self.sleep.as_mut().poll(cx).is_ready() {
-            let now = self.noted.ns(Instant::now());
-            if self.noted.write_deadline.load(Relaxed) <= now {
+            let now = self.timer_state.ns(Instant::now());
+            if self.timer_state.write_deadline.load(Relaxed) <= now {
                 return Poll::Ready(());
             }
-            if self.noted.deadline.load(Relaxed) <= now {
-                self.noted.is_over.store(true, Relaxed);
+            if self.timer_state.deadline.load(Relaxed) <= now {
+                self.timer_state.is_over.store(true, Relaxed);
                 return Poll::Pending;
             }
-            let next = self.noted.next();
+            let next = self.timer_state.next();
             // While a request is answered there is no deadline.
-            let idle = self.noted.ns(Instant::now() + self.noted.idle);
+            let idle = self.timer_state.ns(Instant::now() + self.timer_state.idle);
             self.reset(if next == NONE { idle } else { next });
         }
         Poll::Pending
@@ -137,7 +137,7 @@ impl Watch {
 
     /// Sees to a deadline that is nearer than all that were noted before. After hyper's connection was polled.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
-        let next = self.noted.next();
+        let next = self.timer_state.next();
         // Elapsed, and yet here: a head began in that moment.
         if next < self.ends || next != NONE && self.sleep.is_elapsed() {
             self.reset(next);
@@ -150,18 +150,18 @@ impl Watch {
     /// Ends the wait for a request, now or whenever there is one, once it has lasted for a moment: one that is on its way
     /// arrives. A head that was begun has its time.
     pub(super) fn close_when_idle(&self) {
-        self.noted.is_closing.store(true, Relaxed);
-        let deadline = self.noted.deadline.load(Relaxed);
-        if deadline != NONE && !self.noted.is_head.load(Relaxed) {
-            let early = self.noted.idle.saturating_sub(QUIET);
+        self.timer_state.is_closing.store(true, Relaxed);
+        let deadline = self.timer_state.deadline.load(Relaxed);
+        if deadline != NONE && !self.timer_state.is_head.load(Relaxed) {
+            let early = self.timer_state.idle.saturating_sub(QUIET);
             let early = u64::try_from(early.as_nanos()).unwrap_or(NONE);
-            self.noted.deadline.store(deadline.saturating_sub(early), Relaxed);
+            self.timer_state.deadline.store(deadline.saturating_sub(early), Relaxed);
         }
     }
 
     fn reset(&mut self, ends: u64) {
         self.ends = ends;
-        self.sleep.as_mut().reset((self.noted.since + Duration::from_nanos(ends)).into());
+        self.sleep.as_mut().reset((self.timer_state.since + Duration::from_nanos(ends)).into());
     }
 }
 
@@ -172,22 +172,22 @@ impl Timer for HeadTimer {
 
     /// A wait begins, which is idle at first: hyper is to be built with the idle time-out.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
-        let noted = &self.0;
-        let mut deadline = noted.ns(deadline);
-        if noted.is_closing.load(Relaxed) {
-            deadline = deadline.min(noted.ns(Instant::now() + QUIET));
+        let timer_state = &self.0;
+        let mut deadline = timer_state.ns(deadline);
+        if timer_state.is_closing.load(Relaxed) {
+            deadline = deadline.min(timer_state.ns(Instant::now() + QUIET));
         }
-        noted.deadline.store(deadline, Relaxed);
+        timer_state.deadline.store(deadline, Relaxed);
         // A head that came in the very moment in which its time was over is no fault of the next one.
-        for mark in [&noted.is_over, &noted.has_bytes, &noted.is_head] {
+        for mark in [&timer_state.is_over, &timer_state.has_bytes, &timer_state.is_head] {
             mark.store(false, Relaxed);
         }
-        Box::pin(HeadSleep(noted.clone()))
+        Box::pin(HeadSleep(timer_state.clone()))
     }
 }
 
 /// One wait for a head.
-struct HeadSleep(Arc<Noted>);
+struct HeadSleep(Arc<TimerState>);
 
 impl Sleep for HeadSleep {}
 
@@ -196,14 +196,14 @@ impl Future for HeadSleep {
 
     /// hyper has looked for a whole head before, and found none.
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        let noted = &self.0;
-        if noted.has_bytes.load(Relaxed) && !noted.is_head.load(Relaxed) {
+        let timer_state = &self.0;
+        if timer_state.has_bytes.load(Relaxed) && !timer_state.is_head.load(Relaxed) {
             // It has begun, maybe in the very moment in which the idle time was over.
-            noted.is_head.store(true, Relaxed);
-            noted.is_over.store(false, Relaxed);
-            noted.deadline.store(noted.ns(Instant::now() + noted.head), Relaxed);
+            timer_state.is_head.store(true, Relaxed);
+            timer_state.is_over.store(false, Relaxed);
+            timer_state.deadline.store(timer_state.ns(Instant::now() + timer_state.head), Relaxed);
         }
-        if noted.is_over.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
+        if timer_state.is_over.load(Relaxed) { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(5);
 
     /// Whether this sleep is over.
-    async fn is_over(watch: &mut Watch, sleep: &mut Pin<Box<dyn Sleep>>) -> bool {
+    async fn is_over(watch: &mut TimerWatch, sleep: &mut Pin<Box<dyn Sleep>>) -> bool {
         std::future::poll_fn(|cx| {
             let _ = watch.poll(cx);
             let is_over = sleep.as_mut().poll(cx).is_ready();
@@ -232,7 +232,7 @@ mod tests {
     }
 
     /// Waits for the end of a sleep, as a connection does.
-    async fn ends(watch: &mut Watch, sleep: &mut Pin<Box<dyn Sleep>>) {
+    async fn ends(watch: &mut TimerWatch, sleep: &mut Pin<Box<dyn Sleep>>) {
         std::future::poll_fn(|cx| {
             let _ = watch.poll(cx);
             let ended = sleep.as_mut().poll(cx);

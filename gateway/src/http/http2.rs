@@ -11,7 +11,7 @@
 //! | header list too large (HPACK bomb) | h2 stops storing it (`HEADER_LIST_MAX`) and answers 431 |
 //! | empty DATA frames; very small ones | h2: 100 a connection; a budget of 25,600 bytes of overhead |
 //! | floods of PING, SETTINGS, WINDOW_UPDATE, PRIORITY, unknown frames | `frame_budget.rs`; h2 answers one before it reads the next, so nothing piles up |
-//! | a window of 0, answers never read | `under_way.rs`: at most `UNSENT_MAX` bytes of answers and one more answer, then requests wait for their turn; an answer without progress for the write timeout ends the connection, whatever else happens on it |
+//! | a window of 0, answers never read | `in_flight.rs`: at most `UNSENT_MAX` bytes of answers and one more answer, then requests wait for their turn; an answer without progress for the write timeout ends the connection, whatever else happens on it |
 //! | slow heads and bodies, streams that are opened and not ended, silence | the idle time-out; the body's; PING |
 
 use std::cell::RefCell;
@@ -33,13 +33,13 @@ use socket2::SockRef;
 use tokio::time::Instant;
 
 use crate::domain::decision::Shed;
-use crate::http::drain::Phase;
-use crate::http::farewell::{LINGER, close};
-use crate::http::frame_budget::{Budget, Counted};
+use crate::http::drain::DrainPhase;
+use crate::http::frame_budget::{Budget, BudgetedIo};
+use crate::http::in_flight::{InFlightRequest, InFlightRequests, Metered};
+use crate::http::lingering_close::{LINGER, close};
 use crate::http::request::{BODY_MAX, HEADERS_BYTES_MAX};
 use crate::http::respond::{Answer, Refused};
 use crate::http::server::{Connected, Handler, Stream, answer};
-use crate::http::under_way::{Metered, One, UnderWay};
 use crate::telemetry::labels::Ended;
 use crate::telemetry::request_id::RequestId;
 
@@ -91,16 +91,16 @@ pub(super) async fn serve<H: Handler>(
 ) -> Ended {
     let address = connected.peer.address();
     let budget = Budget::new();
-    let under_way = UnderWay::new();
+    let in_flight = InFlightRequests::new();
     let service = {
-        let (budget, under_way, connected) = (budget.clone(), under_way.clone(), connected.clone());
+        let (budget, in_flight, connected) = (budget.clone(), in_flight.clone(), connected.clone());
         service_fn(move |request: Request<Incoming>| {
             budget.request();
-            respond(connected.clone(), request, under_way.begin())
+            respond(connected.clone(), request, in_flight.begin())
         })
     };
     let stream = Rc::new(RefCell::new(stream));
-    let counted = TokioIo::new(Counted::new(stream.clone(), budget));
+    let counted = TokioIo::new(BudgetedIo::new(stream.clone(), budget));
     let mut connection = Box::pin(
         http2::Builder::new(ThisThread)
             .timer(TokioTimer::new())
@@ -119,7 +119,7 @@ pub(super) async fn serve<H: Handler>(
     let lifetime = &connected.lifetime;
     let mut is_stalled = false;
     let how = {
-        let mut drains = pin!(lifetime.drain().reaches(Phase::Drain));
+        let mut drains = pin!(lifetime.drain().reaches(DrainPhase::Drain));
         let mut alarm = pin!(tokio::time::sleep(idle_timeout.min(write_timeout)));
         let (mut is_registered, mut is_ending, mut was_idle) = (false, false, false);
         let serving = std::future::poll_fn(|cx| {
@@ -141,9 +141,9 @@ pub(super) async fn serve<H: Handler>(
                     let (quiet, patience) =
                         if is_ending { (GOAWAY_MAX, LINGER) } else { (idle_timeout, write_timeout) };
                     let now = Instant::now();
-                    let idle_at = under_way.idle_since() + quiet;
+                    let idle_at = in_flight.idle_since() + quiet;
                     // An answer that comes after this look must be found, too.
-                    let stalled_at = under_way.stalled_since().unwrap_or(now) + patience;
+                    let stalled_at = in_flight.no_progress_since().unwrap_or(now) + patience;
                     let is_idle = idle_at <= now;
                     if !is_idle && !is_stalled && stalled_at > now {
                         alarm.as_mut().reset(idle_at.min(stalled_at));
@@ -158,7 +158,7 @@ pub(super) async fn serve<H: Handler>(
                 }
                 // GOAWAY: what has come is answered, what comes later is for another connection.
                 connection.as_mut().graceful_shutdown();
-                under_way.touch();
+                in_flight.touch();
                 alarm.as_mut().reset(Instant::now() + LINGER);
             }
         });
@@ -177,7 +177,7 @@ pub(super) async fn serve<H: Handler>(
     if is_stalled {
         // As in `http1`: a reset also frees what the kernel keeps for a client that does not read.
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
-        return Ended::Stalled;
+        return Ended::SlowReader;
     }
     close(stream, LINGER, H::LINGER_BYTES_MAX).await;
     how
@@ -187,7 +187,7 @@ pub(super) async fn serve<H: Handler>(
 async fn respond<H: Handler>(
     connected: Rc<Connected<H>>,
     request: Request<Incoming>,
-    one: One,
+    one: InFlightRequest,
 ) -> Result<Response<Metered>, Infallible> {
     let is_head = request.method() == Method::HEAD;
     let mut answer = if one.room(request.headers()).await {
@@ -196,7 +196,7 @@ async fn respond<H: Handler>(
     } else {
         let mut answer = Refused::not_taken(Shed::Unsent).into_answer();
         RequestId::new().mark(answer.headers_mut());
-        connected.handler.refused(Ok(answer.body().told));
+        connected.handler.refused(Ok(answer.body().class));
         answer
     };
     if is_head {

@@ -96,7 +96,7 @@ fn advertised(idle_timeout: Duration) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::drain::Phase;
+    use crate::http::drain::DrainPhase;
 
     fn lifetime(age_max: Option<Duration>, requests_max: Option<u64>) -> Lifetime {
         let (phase, drain) = Drain::new();
@@ -144,7 +144,7 @@ mod tests {
         let (phase, drain) = Drain::new();
         let drains = Lifetime::new(LifetimeLimits::default(), Duration::from_secs(75), drain);
         assert_eq!(drains.end(), None);
-        phase.send_replace(Phase::Drain);
+        phase.send_replace(DrainPhase::Drain);
         assert_eq!(announced(&drains, "keep-alive"), [some("close"), None]);
         assert_eq!(drains.end(), Some(Ended::Stopped));
     }

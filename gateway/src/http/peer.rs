@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn the_first_address_from_the_right_that_is_no_proxy_counts() {
         const X: &str = "x-forwarded-for";
-        for (lines, told) in [
+        for (lines, result) in [
             (vec![(X, "203.0.113.9")], "203.0.113.9"),
             (vec![(X, "6.6.6.6, 203.0.113.9")], "203.0.113.9"),
             (vec![(X, "6.6.6.6, 203.0.113.9, 10.1.1.1,192.0.2.7")], "203.0.113.9"),
@@ -302,7 +302,7 @@ mod tests {
             (vec![(X, "203.0.113.9"), ("forwarded", "for=203.0.113.8")], "203.0.113.8"),
             (vec![(X, "203.0.113.9"), ("forwarded", "nonsense")], "10.0.0.1"),
         ] {
-            assert_eq!(client(&lines), told, "{lines:?}");
+            assert_eq!(client(&lines), result, "{lines:?}");
         }
     }
 
@@ -310,9 +310,9 @@ mod tests {
     fn an_untrusted_peer_is_never_asked_and_a_long_chain_is_cut() {
         let lines = [("forwarded", "for=203.0.113.9"), ("x-forwarded-for", "203.0.113.9")];
         for peer in ["198.51.100.1", "::ffff:198.51.100.1"] {
-            let told = client_address(peer.parse().unwrap(), &headers(&lines), &trusted());
-            assert_eq!(told.to_string(), "198.51.100.1");
-            assert_eq!(Peer::new(peer.parse().unwrap(), &trusted()).client(&headers(&lines)), told);
+            let result = client_address(peer.parse().unwrap(), &headers(&lines), &trusted());
+            assert_eq!(result.to_string(), "198.51.100.1");
+            assert_eq!(Peer::new(peer.parse().unwrap(), &trusted()).client(&headers(&lines)), result);
         }
         let peer = |address: &str| Peer::new(address.parse().unwrap(), &trusted());
         let named = headers(&lines[1..]);
@@ -340,20 +340,20 @@ mod tests {
                 ("forwarded", IpAddr::V4(_)) => format!("for={address};proto=https"),
                 _ => address.to_string(),
             };
-            let told = if on_a_line_of_its_own {
+            let result = if on_a_line_of_its_own {
                 client(&[(name, &sent), (name, &added)])
             } else {
                 client(&[(name, &format!("{sent}, {added}"))])
             };
-            prop_assert_eq!(told, address.to_string());
+            prop_assert_eq!(result, address.to_string());
         }
 
         #[test]
         fn nonsense_is_read_without_harm(sent in "[ -~]{0,200}", peer: IpAddr) {
             for name in ["forwarded", "x-forwarded-for"] {
-                let told = client_address(peer, &headers(&[(name, &sent)]), &trusted());
+                let result = client_address(peer, &headers(&[(name, &sent)]), &trusted());
                 if !trusted().contain(peer.to_canonical()) {
-                    prop_assert_eq!(told, peer.to_canonical());
+                    prop_assert_eq!(result, peer.to_canonical());
                 }
             }
         }

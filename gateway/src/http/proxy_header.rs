@@ -61,10 +61,10 @@ mod tests {
     }
 
     /// What a header says, and what is left of the stream after it.
-    async fn told(bytes: &[u8]) -> (Option<String>, usize) {
+    async fn result(bytes: &[u8]) -> (Option<String>, usize) {
         let mut stream = bytes;
-        let told = read(&mut stream).await.map(|a| a.map_or("itself".to_owned(), |a| a.to_string()));
-        (told.ok(), stream.len())
+        let result = read(&mut stream).await.map(|a| a.map_or("itself".to_owned(), |a| a.to_string()));
+        (result.ok(), stream.len())
     }
 
     #[tokio::test]
@@ -81,7 +81,7 @@ mod tests {
             (header(0x21, 0x31, &[0; 216]), "itself"),
         ] {
             let bytes = [&bytes[..], b"GET"].concat();
-            assert_eq!(told(&bytes).await, (Some(client.to_owned()), 3), "{bytes:?}");
+            assert_eq!(result(&bytes).await, (Some(client.to_owned()), 3), "{bytes:?}");
         }
     }
 
@@ -98,9 +98,9 @@ mod tests {
             header(0x21, 0x11, &[0; REST_BYTES_MAX + 1]),
             header(0x21, 0x11, V4)[..20].to_vec(),
         ] {
-            assert_eq!(told(&bytes).await.0, None, "{bytes:?}");
+            assert_eq!(result(&bytes).await.0, None, "{bytes:?}");
         }
         let longest = [V4, &[4, 7, 0xf1], &[0; REST_BYTES_MAX - 15]].concat();
-        assert!(told(&header(0x21, 0x11, &longest)).await.0.is_some());
+        assert!(result(&header(0x21, 0x11, &longest)).await.0.is_some());
     }
 }

@@ -162,13 +162,13 @@ async fn read(parts: &Parts, mut body: Incoming, limits: BodyLimits) -> Result<B
 
 /// The rest of a body that comes in pieces.
 async fn read_on(begun: Bytes, mut body: Incoming, limits: BodyLimits) -> Result<Bytes, Refused> {
-    let mut whole = BytesMut::from(begun);
+    let mut bytes = BytesMut::from(begun);
     let read = async {
-        while whole.len() <= limits.bytes_max {
+        while bytes.len() <= limits.bytes_max {
             match body.frame().await {
-                Some(Ok(frame)) => whole.extend_from_slice(&frame.into_data().unwrap_or_default()),
+                Some(Ok(frame)) => bytes.extend_from_slice(&frame.into_data().unwrap_or_default()),
                 Some(Err(_)) => return Err(broken_off()),
-                None => return Ok(whole.freeze()),
+                None => return Ok(bytes.freeze()),
             }
         }
         Err(too_large(limits))

@@ -11,11 +11,11 @@ use serde::Serialize;
 use crate::admit::limits::Exceeded;
 use crate::domain::decision::Shed;
 use crate::domain::policy::Policy;
-use crate::domain::problem::{self, Kind};
+use crate::domain::problem::{self, ProblemKind};
 use crate::http::body::Body;
 use crate::identify::Unauthenticated;
 use crate::telemetry::labels::Outcome;
-use crate::telemetry::record::{Told, Why};
+use crate::telemetry::record::{AnswerClass, Why};
 
 /// After a 503, at the soonest: many come back at once.
 const RETRY_MS: u64 = 1_000;
@@ -28,27 +28,27 @@ pub type Answer = Response<Body>;
 /// A refusal on its way out: handlers leave early with it. The response as it will be, its body still
 /// without the closing brace.
 #[derive(Debug)]
-pub struct Refused(Box<Response<Begun>>);
+pub struct Refused(Box<Response<RefusalBody>>);
 
 /// A body still without its closing brace, and what the answer is counted as.
 #[derive(Debug)]
-struct Begun {
+struct RefusalBody {
     json: Vec<u8>,
-    told: Told,
+    class: AnswerClass,
 }
 
 impl Refused {
     /// A problem of this kind; `detail` tells this occurrence.
     #[must_use]
-    pub fn new(kind: Kind, detail: impl AsRef<str>) -> Self {
+    pub fn new(kind: ProblemKind, detail: impl AsRef<str>) -> Self {
         let detail = detail.as_ref();
         // Room for the members, too: most have a few short ones.
         let mut body = Vec::with_capacity(kind.head.len() + detail.len() + 128);
         body.extend_from_slice(kind.head.as_bytes());
         push_json(&mut body, detail);
         let status = StatusCode::from_u16(kind.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let told = Told::plain(Outcome::of(&kind));
-        let mut answer = with_status(status, Begun { json: body, told });
+        let class = AnswerClass::plain(Outcome::of(&kind));
+        let mut answer = with_status(status, RefusalBody { json: body, class });
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         Self(Box::new(answer))
@@ -74,7 +74,7 @@ impl Refused {
     }
 
     fn because(mut self, why: Why) -> Self {
-        self.0.body_mut().told.why = why;
+        self.0.body_mut().class.why = why;
         self
     }
 
@@ -189,9 +189,9 @@ impl Refused {
     /// As a response.
     #[must_use]
     pub fn into_answer(self) -> Answer {
-        self.0.map(|Begun { mut json, told }| {
+        self.0.map(|RefusalBody { mut json, class }| {
             json.push(b'}');
-            Body::new(json, told)
+            Body::new(json, class)
         })
     }
 }
@@ -226,7 +226,7 @@ pub fn ok(body: &impl Serialize) -> Answer {
 /// 200 with text.
 #[must_use]
 pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Body::new(body, Told::plain(Outcome::OK)));
+    let mut answer = Response::new(Body::new(body, AnswerClass::plain(Outcome::OK)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
@@ -239,7 +239,7 @@ pub fn stream(
     content_type: &'static str,
     body: impl hyper::body::Body<Data = Bytes, Error = std::convert::Infallible> + 'static,
 ) -> Answer {
-    let mut answer = Response::new(Body::stream(body, Told::plain(Outcome::OK)));
+    let mut answer = Response::new(Body::stream(body, AnswerClass::plain(Outcome::OK)));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store, no-transform"));
@@ -272,7 +272,7 @@ pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&He
 
 pub(crate) fn json_answer(outcome: Outcome, body: Bytes, cache: &'static str) -> Answer {
     let status = if outcome == Outcome::WON { StatusCode::CREATED } else { StatusCode::OK };
-    let mut answer = with_status(status, Body::new(body, Told::plain(outcome)));
+    let mut answer = with_status(status, Body::new(body, AnswerClass::plain(outcome)));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cache));
     answer
@@ -293,7 +293,7 @@ pub fn preflight() -> Answer {
 }
 
 fn empty(outcome: Outcome) -> Body {
-    Body::new(Bytes::new(), Told::plain(outcome))
+    Body::new(Bytes::new(), AnswerClass::plain(outcome))
 }
 
 #[cfg(test)]

@@ -21,21 +21,21 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::domain::decision::Shed;
 use crate::domain::problem;
-pub use crate::http::door::Door;
-use crate::http::door::{Accepted, count};
-use crate::http::drain::{Arrivals, Drain, Phase};
-use crate::http::farewell::{LINGER, close, end_idle, raw, refuse};
-use crate::http::first_byte::{First, first_byte};
+use crate::http::drain::{Drain, DrainPhase, DrainingListener};
+use crate::http::first_byte::{FirstByte, first_byte};
 use crate::http::head_timer::head_timer;
 use crate::http::lifetime::{Lifetime, LifetimeLimits};
+use crate::http::lingering_close::{LINGER, close, end_idle, raw, refuse};
+pub use crate::http::listener::ListenerSettings;
+use crate::http::listener::{Accepted, count};
 use crate::http::peer::Peer;
 use crate::http::respond::{Answer, Refused};
-use crate::http::stall::Stalls;
+use crate::http::slow_reader::SlowReaders;
 use crate::http::tls::HTTP2;
 use crate::http::{http2, proxy_header};
 use crate::store::outage::Outage;
 use crate::telemetry::labels::{Ended, Outcome};
-use crate::telemetry::record::{Connections, Told};
+use crate::telemetry::record::{AnswerClass, Connections};
 use crate::telemetry::request_id::RequestId;
 
 /// What hyper reads of a request's head, at most; beyond it the connection is closed with a bare 431.
@@ -77,7 +77,7 @@ pub trait Handler: 'static {
     fn answered(&self, parts: &Parts, answer: &Answer, took: Duration);
 
     /// Counts the answer to a connection that never came to a request, or why one was closed without an answer.
-    fn refused(&self, told: Result<Told, Shed>);
+    fn refused(&self, class: Result<AnswerClass, Shed>);
 }
 
 /// What all requests of a connection share.
@@ -88,79 +88,80 @@ pub(super) struct Connected<H> {
 }
 
 /// Accepts and serves. From the drain's begin every answer is the last one of its connection; the listener and idle
-/// connections go on until `Phase::Close`. Returns when the last connection has ended; its caller sets the deadline.
+/// connections go on until `DrainPhase::Close`. Returns when the last connection has ended; its caller sets the deadline.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Rc<H>,
     limits: ConnectionLimits,
-    door: Door,
+    listener_settings: ListenerSettings,
     drain: Drain,
 ) {
-    let mut arrivals = Arrivals::new(listener, &drain);
-    let door = Rc::new(door);
+    let mut incoming = DrainingListener::new(listener, &drain);
+    let listener_settings = Rc::new(listener_settings);
     let turned_away = Rc::new(Cell::new(0));
     let outage = Outage::of("no connections can be accepted");
     let (ended, mut all_ended) = tokio::sync::mpsc::channel::<Infallible>(1);
-    while let Some(accepted) = arrivals.accept().await {
+    while let Some(accepted) = incoming.accept().await {
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 // Out of descriptors, mostly: wait for some to come back instead of spinning.
-                outage.goes_on(error);
+                outage.record_failure(error);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
             }
         };
-        outage.is_over();
+        outage.record_success();
         handler.connections().came();
-        let peer = Peer::new(address.ip(), &door.proxies);
-        let open = match door.open(&peer) {
+        let peer = Peer::new(address.ip(), &listener_settings.proxies);
+        let open = match listener_settings.count_connection(&peer) {
             Ok(open) => open,
             Err(over) => {
-                let how = refuse(stream, over, &*handler, door.tls.is_some(), &turned_away);
+                let how = refuse(stream, over, &*handler, listener_settings.tls.is_some(), &turned_away);
                 handler.connections().ended(how);
                 continue;
             }
         };
-        let (handler, door, turned_away) = (handler.clone(), door.clone(), turned_away.clone());
+        let (handler, listener_settings, turned_away) =
+            (handler.clone(), listener_settings.clone(), turned_away.clone());
         let (ended, drain) = (ended.clone(), drain.clone());
         tokio::task::spawn_local(async move {
             let accepted = Accepted { stream, peer, open, turned_away };
-            let how = connection(accepted, handler.clone(), limits, door, drain).await;
+            let how = serve_connection(accepted, handler.clone(), limits, listener_settings, drain).await;
             handler.connections().ended(how);
             drop(ended);
         });
     }
-    drop((arrivals, ended));
+    drop((incoming, ended));
     let _ = all_ended.recv().await;
 }
 
-async fn connection<H: Handler>(
+async fn serve_connection<H: Handler>(
     accepted: Accepted,
     handler: Rc<H>,
     limits: ConnectionLimits,
-    door: Rc<Door>,
+    listener_settings: Rc<ListenerSettings>,
     drain: Drain,
 ) -> Ended {
     // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
     // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
     match first_byte(accepted.stream.peek(&mut [0]), limits.first_byte_timeout, &drain).await {
-        First::Byte => {}
-        First::Hangup => {
+        FirstByte::Byte => {}
+        FirstByte::Hangup => {
             // Whoever has gone needs no farewell; the kernel would see one through, packet by packet.
             let _ = SockRef::from(&accepted.stream).set_linger(Some(Duration::ZERO));
             return Ended::Dropped;
         }
-        First::Stop if door.tls.is_none() => {
+        FirstByte::Stop if listener_settings.tls.is_none() => {
             end_idle(accepted.stream, H::LINGER_BYTES_MAX).await;
             return Ended::Stopped;
         }
         nothing => return nothing.ended(),
     }
     let _ = accepted.stream.set_nodelay(true);
-    if door.tls.is_some() || door.proxy_protocol {
+    if listener_settings.tls.is_some() || listener_settings.proxy_protocol {
         // On the heap: in the future it would be kept for every connection in plain text.
-        return Box::pin(introduced(accepted, handler, limits, door, drain)).await;
+        return Box::pin(serve_with_preamble(accepted, handler, limits, listener_settings, drain)).await;
     }
     let Accepted { stream, peer, open: _open, .. } = accepted;
     let lifetime = Lifetime::new(limits.lifetime, limits.idle_timeout, drain);
@@ -169,11 +170,11 @@ async fn connection<H: Handler>(
 
 /// A connection that has to say more than requests: whom it is for, and its part of a handshake.
 /// Whoever does that wrong is told by the handshake's alert, or nothing.
-async fn introduced<H: Handler>(
+async fn serve_with_preamble<H: Handler>(
     accepted: Accepted,
     handler: Rc<H>,
     limits: ConnectionLimits,
-    door: Rc<Door>,
+    listener_settings: Rc<ListenerSettings>,
     drain: Drain,
 ) -> Ended {
     let Accepted { mut stream, mut peer, mut open, turned_away } = accepted;
@@ -183,16 +184,16 @@ async fn introduced<H: Handler>(
         how
     };
     let deadline = tokio::time::Instant::now() + limits.header_timeout;
-    if door.proxy_protocol {
-        if !door.proxies.contain(address) {
+    if listener_settings.proxy_protocol {
+        if !listener_settings.proxies.contain(address) {
             return refused(Ended::NotTrusted, &"it comes from no trusted proxy");
         }
         match tokio::time::timeout_at(deadline, proxy_header::read(&mut stream)).await {
             Ok(Ok(None)) => {}
             Ok(Ok(Some(client))) => {
-                peer = Peer::introduced(client, &door.proxies);
+                peer = Peer::introduced(client, &listener_settings.proxies);
                 if let Err(over) = count(&mut open, &peer) {
-                    return refuse(stream, over, &*handler, door.tls.is_some(), &turned_away);
+                    return refuse(stream, over, &*handler, listener_settings.tls.is_some(), &turned_away);
                 }
             }
             Ok(Err(error)) => return refused(Ended::ProxyHeader, &error),
@@ -201,10 +202,10 @@ async fn introduced<H: Handler>(
     }
     let lifetime = Lifetime::new(limits.lifetime, limits.idle_timeout, drain.clone());
     let connected = Rc::new(Connected { handler, peer, lifetime });
-    let Some(tls) = &door.tls else {
+    let Some(tls) = &listener_settings.tls else {
         return match first_byte(stream.peek(&mut [0]), limits.first_byte_timeout, &drain).await {
-            First::Byte => http1(stream, connected, limits).await,
-            First::Stop => {
+            FirstByte::Byte => http1(stream, connected, limits).await,
+            FirstByte::Stop => {
                 end_idle(stream, H::LINGER_BYTES_MAX).await;
                 Ended::Stopped
             }
@@ -221,11 +222,11 @@ async fn introduced<H: Handler>(
     let first = first_byte(first, limits.first_byte_timeout, &drain).await;
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(HTTP2);
     match first {
-        First::Byte if is_http2 => {
+        FirstByte::Byte if is_http2 => {
             http2::serve(stream, connected, limits.idle_timeout, limits.header_timeout).await
         }
-        First::Byte => http1(stream, connected, limits).await,
-        First::Stop if !is_http2 => {
+        FirstByte::Byte => http1(stream, connected, limits).await,
+        FirstByte::Stop if !is_http2 => {
             end_idle(stream, H::LINGER_BYTES_MAX).await;
             Ended::Stopped
         }
@@ -264,10 +265,10 @@ async fn http1<H: Handler>(
         .writev(false)
         .header_read_timeout(limits.idle_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
-        .serve_connection(TokioIo::new(Stalls::new(stream, watch.stream_timer())), service);
+        .serve_connection(TokioIo::new(SlowReaders::new(stream, watch.stream_timer())), service);
     let drain = connected.lifetime.drain();
     let outcome = {
-        let mut closes = pin!(drain.reaches(Phase::Close));
+        let mut closes = pin!(drain.reaches(DrainPhase::Close));
         let (mut is_registered, mut is_closing) = (false, false);
         let serving = std::future::poll_fn(|cx| {
             loop {
@@ -299,16 +300,17 @@ async fn http1<H: Handler>(
     let Some(outcome) = outcome else {
         // Who takes in nothing needs no farewell: a reset also frees what the kernel keeps for it.
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
-        return Ended::Stalled;
+        return Ended::SlowReader;
     };
     let closed = connected.lifetime.end().unwrap_or(Ended::Closed);
-    let (how, told) = outcome.map_or_else(|error| broken(&error, &parts.read_buf), |()| (closed, None));
-    if let Some(kind) = &told {
-        connected.handler.refused(Ok(Told::plain(Outcome::of(kind))));
+    let (how, class) =
+        outcome.map_or_else(|error| classify_error(&error, &parts.read_buf), |()| (closed, None));
+    if let Some(kind) = &class {
+        connected.handler.refused(Ok(AnswerClass::plain(Outcome::of(kind))));
     }
     if how == Ended::Idle {
         if end_idle(stream, H::LINGER_BYTES_MAX).await {
-            connected.handler.refused(Ok(Told::plain(Outcome::of(&problem::REQUEST_TIMEOUT))));
+            connected.handler.refused(Ok(AnswerClass::plain(Outcome::of(&problem::REQUEST_TIMEOUT))));
         }
         return if connected.lifetime.drain().has_begun() { Ended::Stopped } else { how };
     }
@@ -321,7 +323,7 @@ async fn http1<H: Handler>(
 }
 
 /// How a connection ended at which hyper gave up, and what its client is told, by us or by hyper itself.
-fn broken(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem::Kind>) {
+fn classify_error(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem::ProblemKind>) {
     /// What HTTP/2 begins with; hyper says nothing to it.
     const PREFACE: &[u8] = b"PRI * HTTP/2.0";
     if error.is_timeout() {
@@ -333,8 +335,8 @@ fn broken(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem::Kind>)
         return (Ended::Malformed, Some(problem::HEADERS_TOO_LARGE));
     }
     if error.is_parse() {
-        let told = (!unread.starts_with(PREFACE)).then_some(problem::INVALID_REQUEST);
-        return (Ended::Malformed, told);
+        let class = (!unread.starts_with(PREFACE)).then_some(problem::INVALID_REQUEST);
+        return (Ended::Malformed, class);
     }
     (Ended::Broken, None)
 }
@@ -355,7 +357,7 @@ pub(super) fn answer<H: Handler>(
         let request = RequestId::of(peer.is_trusted(), &parts.headers);
         let answering = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body, came));
         let answer = request.scope(pin!(answering.catch_unwind())).await;
-        let mut answer = answer.unwrap_or_else(|_| has_panicked(&parts, &request));
+        let mut answer = answer.unwrap_or_else(|_| answer_panic(&parts, &request));
         request.mark(answer.headers_mut());
         // HTTP/2 has a frame for it, GOAWAY.
         if parts.version != Version::HTTP_2 {
@@ -366,7 +368,7 @@ pub(super) fn answer<H: Handler>(
     })
 }
 
-fn has_panicked(parts: &Parts, request: &RequestId) -> Answer {
+fn answer_panic(parts: &Parts, request: &RequestId) -> Answer {
     let (id, method, path) = (request.id(), parts.method.as_str(), parts.uri.path());
     request.enter(|| tracing::error!(method, path, "a handler panicked"));
     Refused::new(problem::INTERNAL, format!("A bug; the log has it under request {id}."))

@@ -37,13 +37,13 @@ pub struct TlsFiles {
 /// TLS of one listener, shared by its workers.
 pub struct Tls {
     files: TlsFiles,
-    current: Arc<Current>,
+    current: Arc<CurrentCertificate>,
     config: Arc<ServerConfig>,
 }
 
 /// The certificate in use. Only it is replaced: the tickets of sessions outlive it.
 #[derive(Debug)]
-struct Current(ArcSwap<Certificate>);
+struct CurrentCertificate(ArcSwap<Certificate>);
 
 #[derive(Debug)]
 struct Certificate {
@@ -53,7 +53,7 @@ struct Certificate {
     key: Arc<CertifiedKey>,
 }
 
-impl ResolvesServerCert for Current {
+impl ResolvesServerCert for CurrentCertificate {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         Some(self.0.load().key.clone())
     }
@@ -63,7 +63,7 @@ impl Tls {
     /// Reads the files, or tells every problem at once, each with what to do about it.
     pub fn load(files: &TlsFiles) -> Result<Self, Vec<String>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let current = Arc::new(Current(ArcSwap::from_pointee(read(files, &provider, true)?)));
+        let current = Arc::new(CurrentCertificate(ArcSwap::from_pointee(read(files, &provider, true)?)));
         let failed = |e: rustls::Error| vec![format!("TLS can't be set up: {e}")];
         // TLS 1.2 and 1.3 with the provider's suites. No 0-RTT, rustls's default: what comes with it
         // can be replayed by anybody who has seen it (RFC 8446, section 8), and a POST must not be.
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_do_not_fit_or_hold_nothing_are_told() {
+    fn files_that_do_not_fit_or_hold_nothing_are_reported() {
         let files = Files::new();
         assert_eq!(problems(&files), "");
         files.issue(true, false);
@@ -211,9 +211,12 @@ mod tests {
             "-----BEGIN PRIVATE KEY-----\nsecret!\n-----END PRIVATE KEY-----\n",
         )
         .unwrap();
-        let told = problems(&files);
-        assert!(told.contains("holds no certificate") && told.contains("holds no private key"), "{told}");
-        assert!(!told.contains("secret!"), "{told}");
+        let result = problems(&files);
+        assert!(
+            result.contains("holds no certificate") && result.contains("holds no private key"),
+            "{result}"
+        );
+        assert!(!result.contains("secret!"), "{result}");
         std::fs::remove_file(files.paths().cert).unwrap();
         assert!(problems(&files).contains("check the path"));
     }
@@ -226,8 +229,8 @@ mod tests {
         let first = in_use();
         assert_eq!(tls.reload_if_changed(), Ok(false));
         files.issue(true, false);
-        let told = tls.reload_if_changed().unwrap_err();
-        assert_eq!(tls.reload_if_changed().unwrap_err(), told, "so that it can be told once");
+        let result = tls.reload_if_changed().unwrap_err();
+        assert_eq!(tls.reload_if_changed().unwrap_err(), result, "so that it can be told once");
         assert_eq!(in_use(), first);
         files.issue(true, true);
         assert_eq!(tls.reload_if_changed(), Ok(true));

@@ -1,6 +1,6 @@
 //! The memory of verified tokens: a signature costs up to 35 µs, finding it here a fraction of one.
 //!
-//! Of public keys only: see [`super::keys::Keys::are_public`].
+//! Of public keys only: see [`super::keys::TokenKeys::are_public`].
 //!
 //! A table of fixed size, eight places to a row, so that no request ever pays for a rehash or for
 //! emptying a full generation. A token is found by all of its bytes; the hash only says where.
@@ -20,12 +20,12 @@ pub(super) struct Cache {
     hasher: RandomState,
     /// 0 is an empty place.
     tags: Vec<[u64; PLACES]>,
-    rows: Vec<[Option<Entry>; PLACES]>,
+    rows: Vec<[Option<CacheEntry>; PLACES]>,
     /// Counts look-ups, to know which entry of a row was used longest ago.
     uses: u64,
 }
 
-struct Entry {
+struct CacheEntry {
     token: Box<[u8]>,
     verified: Verified,
     generation: u64,
@@ -64,7 +64,7 @@ impl Cache {
         let Some((row, tag)) = self.place_of(token) else {
             return;
         };
-        let worth = |entry: &Option<Entry>| match entry {
+        let worth = |entry: &Option<CacheEntry>| match entry {
             None => 0,
             Some(entry) if entry.generation != generation => 0,
             Some(entry) if entry.verified.is_over(now_s) => 0,
@@ -74,7 +74,7 @@ impl Cache {
         let Some(place) = worst else { return };
         self.tags[row][place] = tag;
         self.rows[row][place] =
-            Some(Entry { token: token.into(), verified, generation, last_use: self.uses });
+            Some(CacheEntry { token: token.into(), verified, generation, last_use: self.uses });
     }
 
     fn place_of(&self, token: &[u8]) -> Option<(usize, u64)> {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_with_the_same_end_are_told_apart() {
+    fn tokens_with_the_same_end_are_distinguished() {
         let mut cache = Cache::new(8);
         let end = "s".repeat(HASHED_BYTES_MAX);
         let (a, b) = (format!("a{end}"), format!("b{end}"));

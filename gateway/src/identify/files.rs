@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_secret_is_refused_without_being_told() {
+    fn a_short_secret_is_refused_without_being_shown() {
         let file = file(b"0123456789012345678901234567890\n");
         let error = read_secret(file.path()).unwrap_err();
         assert!(error.contains("31 bytes") && error.contains("openssl rand"), "{error}");

@@ -22,7 +22,7 @@ const SECRETS: [&str; 3] = ["d", "k", "priv"];
 const SECRETS_RSA: [&str; 6] = ["p", "q", "dp", "dq", "qi", "oth"];
 
 #[derive(Deserialize)]
-struct File {
+struct KeySetFile {
     keys: Vec<serde_json::Value>,
 }
 
@@ -48,12 +48,12 @@ pub(super) struct KeyFile {
     /// The usable keys, by `kid`.
     pub(super) keys: HashMap<String, Key>,
     /// The other keys: others publish the set, for all their users.
-    pub(super) left_out: Vec<LeftOut>,
+    pub(super) left_out: Vec<SkippedKey>,
 }
 
 /// A key that is not used.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct LeftOut {
+pub(super) struct SkippedKey {
     /// Which key, and why.
     pub(super) what: String,
     /// It may be meant for signatures; otherwise it is not.
@@ -61,7 +61,7 @@ pub(super) struct LeftOut {
 }
 
 /// Why a key can't be used.
-enum Unfit {
+enum UnusableKey {
     /// It is or holds a secret, so that the whole file must not be used.
     Secret(&'static str),
     /// It is for something else than signatures.
@@ -70,7 +70,7 @@ enum Unfit {
     Unusable(String),
 }
 
-impl From<String> for Unfit {
+impl From<String> for UnusableKey {
     fn from(why: String) -> Self {
         Self::Unusable(why)
     }
@@ -80,7 +80,7 @@ impl From<String> for Unfit {
 /// names may speak for a service.
 pub(super) fn parse(json: &[u8], is_service: impl Fn(&str) -> bool) -> Result<KeyFile, Vec<String>> {
     // Places, not the library's words: those may quote the file, which may be the wrong one.
-    let file: File = serde_json::from_slice(json).map_err(|e| {
+    let file: KeySetFile = serde_json::from_slice(json).map_err(|e| {
         vec![format!(
             "line {}, column {}: not a JSON object with a list `keys`; give the identity \
              provider's JWKS",
@@ -94,16 +94,16 @@ pub(super) fn parse(json: &[u8], is_service: impl Fn(&str) -> bool) -> Result<Ke
         let mut leave_out = |why: &str, is_unusable| {
             // By its name, which stays the same when the order of the set changes.
             let name = if kid.is_empty() { format!("keys[{index}]") } else { format!("kid {kid:?}") };
-            left_out.push(LeftOut { what: format!("{name}: {why}"), is_unusable });
+            left_out.push(SkippedKey { what: format!("{name}: {why}"), is_unusable });
         };
         match key(value, &is_service) {
             Ok((kid, _)) if keys.contains_key(&kid) => {
                 leave_out("an earlier key has this `kid`, and tokens name no other difference", true);
             }
             Ok((kid, key)) => _ = keys.insert(kid, key),
-            Err(Unfit::Secret(why)) => secrets.push(format!("keys[{index}] (kid {kid:?}): {why}")),
-            Err(Unfit::OtherUse) => leave_out("it is not for signatures", false),
-            Err(Unfit::Unusable(why)) => leave_out(&why, true),
+            Err(UnusableKey::Secret(why)) => secrets.push(format!("keys[{index}] (kid {kid:?}): {why}")),
+            Err(UnusableKey::OtherUse) => leave_out("it is not for signatures", false),
+            Err(UnusableKey::Unusable(why)) => leave_out(&why, true),
         }
     }
     if secrets.is_empty() && keys.is_empty() {
@@ -114,23 +114,23 @@ pub(super) fn parse(json: &[u8], is_service: impl Fn(&str) -> bool) -> Result<Ke
 }
 
 /// One usable key, with its name.
-fn key(value: serde_json::Value, is_service: impl Fn(&str) -> bool) -> Result<(String, Key), Unfit> {
+fn key(value: serde_json::Value, is_service: impl Fn(&str) -> bool) -> Result<(String, Key), UnusableKey> {
     let kty = text_of(&value, "kty");
     if kty == "oct" {
-        return Err(Unfit::Secret(
+        return Err(UnusableKey::Secret(
             "a symmetric key; whoever can read this file could make tokens: take it out, \
              or use an auth secret file instead of a JWKS",
         ));
     }
     let has = |member: &&str| value.get(member).is_some_and(|value| !value.is_null());
     if SECRETS.iter().any(&has) || (kty == "RSA" && SECRETS_RSA.iter().any(has)) {
-        return Err(Unfit::Secret("a private key; publish only its public half, and replace it"));
+        return Err(UnusableKey::Secret("a private key; publish only its public half, and replace it"));
     }
     let jwk = Jwk::deserialize(value)
         .map_err(|_| "not a JWK: `kty` is missing or a member has the wrong type".to_owned())?;
     let verifies = jwk.key_ops.as_ref().is_none_or(|ops| ops.iter().any(|op| op == "verify"));
     if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") || !verifies {
-        return Err(Unfit::OtherUse);
+        return Err(UnusableKey::OtherUse);
     }
     let (algorithm, name) = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
         ("EC", Some("P-256")) => (Algorithm::ES256, "ES256"),
@@ -295,9 +295,12 @@ mod tests {
             assert!(file.left_out[0].what.starts_with(&name) && file.left_out[0].is_unusable, "{key}");
             // Nothing else is there: then it is an error, with the reason.
             if !words.contains("earlier") {
-                let told = problem(key.clone());
-                assert!(told.contains(words), "{key}: {told}");
-                assert!(!told.contains("c2Vj") && !told.contains("cHJp"), "tells a secret: {told}");
+                let messages = problem(key.clone());
+                assert!(messages.contains(words), "{key}: {messages}");
+                assert!(
+                    !messages.contains("c2Vj") && !messages.contains("cHJp"),
+                    "tells a secret: {messages}"
+                );
             }
         }
     }
@@ -356,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_set_is_told_by_place_not_by_content() {
+    fn what_is_no_key_set_is_reported_by_place_not_by_content() {
         for text in ["", "\"hunter2hunter2\"", "{\"keys\": \"hunter2\"}", "hunter2", "[]", "{}"] {
             let problems = parse(text.as_bytes(), |_| false).map(|file| file.keys.len()).unwrap_err();
             assert!(problems[0].contains("line 1"), "{problems:?}");

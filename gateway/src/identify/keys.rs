@@ -12,7 +12,7 @@ use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use sha2::{Digest, Sha256};
 
-use crate::identify::jwks::LeftOut;
+use crate::identify::jwks::SkippedKey;
 use crate::identify::{Unauthenticated, files, jwks};
 
 const JWKS_FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -53,7 +53,7 @@ impl Default for AuthSettings {
 }
 
 /// The keys in use, shared by all workers. A reload swaps them as a whole.
-pub struct Keys {
+pub struct TokenKeys {
     settings: AuthSettings,
     current: ArcSwap<KeySet>,
     /// One reload at a time, so that generations only go up.
@@ -64,12 +64,12 @@ pub struct Keys {
 pub(super) struct KeySet {
     generation: u64,
     digest: [u8; 32],
-    source: Source,
+    source: KeySource,
     /// Keys of the file that are not used.
-    left_out: Vec<LeftOut>,
+    left_out: Vec<SkippedKey>,
 }
 
-enum Source {
+enum KeySource {
     Secret(Arc<Key>),
     Jwks(HashMap<String, Arc<Key>>),
 }
@@ -138,7 +138,7 @@ impl Key {
     }
 }
 
-impl Keys {
+impl TokenKeys {
     /// Loads the keys, or tells every problem at once, each with what to do about it.
     pub fn load(settings: &AuthSettings) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
@@ -259,7 +259,7 @@ impl Keys {
     #[must_use]
     pub fn ends(&self) -> Vec<(String, Option<u64>)> {
         let current = self.current.load();
-        let Source::Jwks(keys) = &current.source else { return Vec::new() };
+        let KeySource::Jwks(keys) = &current.source else { return Vec::new() };
         let mut ends: Vec<_> = keys.iter().map(|(kid, key)| (kid.clone(), key.ends_s)).collect();
         ends.sort_unstable();
         ends
@@ -270,7 +270,7 @@ impl Keys {
     #[must_use]
     pub fn next_end(&self, now_s: u64) -> Option<u64> {
         let current = self.current.load();
-        let Source::Jwks(keys) = &current.source else { return None };
+        let KeySource::Jwks(keys) = &current.source else { return None };
         let ends = || keys.values().filter_map(|key| key.ends_s);
         let still = keys.values().any(|key| !key.is_over(now_s));
         if still { ends().filter(|ends_s| *ends_s > now_s).min() } else { ends().max() }
@@ -292,7 +292,7 @@ impl Keys {
     }
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for TokenKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
             .field("settings", &self.settings)
@@ -310,11 +310,11 @@ impl KeySet {
     /// one, whatever the `kid` says.
     pub(super) fn find(&self, alg: &str, kid: Option<&str>) -> Result<&Arc<Key>, Unauthenticated> {
         let key = match &self.source {
-            Source::Secret(key) => key,
-            Source::Jwks(_) if !["ES256", "EdDSA", "RS256"].contains(&alg) => {
+            KeySource::Secret(key) => key,
+            KeySource::Jwks(_) if !["ES256", "EdDSA", "RS256"].contains(&alg) => {
                 return Err(Unauthenticated::WrongAlgorithm);
             }
-            Source::Jwks(keys) => kid.and_then(|kid| keys.get(kid)).ok_or(Unauthenticated::UnknownKey)?,
+            KeySource::Jwks(keys) => kid.and_then(|kid| keys.get(kid)).ok_or(Unauthenticated::UnknownKey)?,
         };
         if alg != name(key.algorithm) {
             return Err(Unauthenticated::WrongAlgorithm);
@@ -323,8 +323,8 @@ impl KeySet {
     }
 
     /// Names what is not used, once: not what the set before had left out, too.
-    fn log_findings(&self, settings: &AuthSettings, known: &[LeftOut]) {
-        for LeftOut { what, is_unusable } in self.left_out.iter().filter(|key| !known.contains(key)) {
+    fn log_findings(&self, settings: &AuthSettings, known: &[SkippedKey]) {
+        for SkippedKey { what, is_unusable } in self.left_out.iter().filter(|key| !known.contains(key)) {
             if *is_unusable {
                 tracing::warn!("the JWKS has a key that is not used: {what}");
             } else {
@@ -338,8 +338,8 @@ impl KeySet {
 
     fn missing<'a>(&self, service_key_ids: &'a [String]) -> Vec<&'a String> {
         let known = |kid: &str| match &self.source {
-            Source::Secret(_) => true,
-            Source::Jwks(keys) => keys.contains_key(kid),
+            KeySource::Secret(_) => true,
+            KeySource::Jwks(keys) => keys.contains_key(kid),
         };
         service_key_ids.iter().filter(|kid| !known(kid)).collect()
     }
@@ -363,7 +363,7 @@ fn secret_set(secret: &files::Secret) -> KeySet {
     KeySet {
         generation: 0,
         digest: Sha256::digest(bytes).into(),
-        source: Source::Secret(Arc::new(Key {
+        source: KeySource::Secret(Arc::new(Key {
             algorithm: Algorithm::HS256,
             may_be_service: true,
             ends_s: None,
@@ -382,5 +382,10 @@ fn read_jwks(path: &Path, settings: &AuthSettings) -> Result<KeySet, Vec<String>
         problems.into_iter().map(at).collect::<Vec<_>>()
     })?;
     let keys = keys.into_iter().map(|(kid, key)| (kid, Arc::new(key))).collect();
-    Ok(KeySet { generation: 0, digest: Sha256::digest(&bytes).into(), source: Source::Jwks(keys), left_out })
+    Ok(KeySet {
+        generation: 0,
+        digest: Sha256::digest(&bytes).into(),
+        source: KeySource::Jwks(keys),
+        left_out,
+    })
 }

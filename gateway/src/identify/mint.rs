@@ -23,7 +23,7 @@ pub enum MintError {
 }
 
 #[derive(Serialize)]
-struct Claims<'a> {
+struct MintClaims<'a> {
     sub: &'a str,
     iat: u64,
     exp: u64,
@@ -53,7 +53,7 @@ pub fn mint(
     }
     let exp = now_s.checked_add(ttl_s).filter(|_| ttl_s > 0).ok_or(MintError::BadTtl)?;
     let scope = service.then_some("service");
-    let claims = Claims { sub, iat: now_s, exp, scope, iss, aud };
+    let claims = MintClaims { sub, iat: now_s, exp, scope, iss, aud };
     encode(&Header::new(Algorithm::HS256), &claims, &EncodingKey::from_secret(secret))
         .map_err(|e| MintError::Sign(e.to_string()))
 }

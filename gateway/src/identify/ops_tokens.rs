@@ -48,16 +48,16 @@ impl Role {
 /// The names, tokens and roles of an ops token file. Only digests of tokens are kept.
 pub struct OpsTokens {
     path: PathBuf,
-    current: ArcSwap<Entries>,
+    current: ArcSwap<TokenTable>,
     changes: watch::Sender<()>,
 }
 
 /// The content of a file.
 #[derive(PartialEq, Eq)]
-struct Entries(Vec<Entry>);
+struct TokenTable(Vec<OpsToken>);
 
 #[derive(PartialEq, Eq)]
-struct Entry {
+struct OpsToken {
     name: Arc<str>,
     digest: [u8; 32],
     role: Role,
@@ -84,7 +84,7 @@ impl OpsTokens {
     /// Reads a file of lines `NAME TOKEN [ROLE]` (blank lines and lines that start with `#` are skipped),
     /// or tells every problem at once, by line and without repeating what stands there.
     pub fn load(path: &Path) -> Result<Self, Vec<String>> {
-        let (entries, metadata) = Entries::read(path)?;
+        let (entries, metadata) = TokenTable::read(path)?;
         warn_if_shared(path, WHAT, &metadata);
         let (current, changes) = (ArcSwap::from_pointee(entries), watch::Sender::new(()));
         Ok(Self { path: path.to_owned(), current, changes })
@@ -93,7 +93,7 @@ impl OpsTokens {
     /// Reads the file again and takes it over if it says something else: `true`. A file that can't be used changes nothing.
     /// Blocks on the disk.
     pub fn reload_if_changed(&self) -> Result<bool, Vec<String>> {
-        let (entries, _) = Entries::read(&self.path)?;
+        let (entries, _) = TokenTable::read(&self.path)?;
         let is_new = **self.current.load() != entries;
         if is_new {
             self.current.store(Arc::new(entries));
@@ -109,10 +109,10 @@ impl OpsTokens {
     }
 
     /// Whose token this `Authorization` value carries.
-    pub fn who(&self, authorization: Option<&[u8]>) -> Option<Operator> {
+    pub fn authenticate(&self, authorization: Option<&[u8]>) -> Option<Operator> {
         let shown: [u8; 32] = Sha256::digest(bearer(authorization).ok()?).into();
         let current = self.current.load();
-        let Entry { name, digest, role } = current.find(&shown)?;
+        let OpsToken { name, digest, role } = current.find(&shown)?;
         Some(Operator { name: name.clone(), digest: *digest, role: *role })
     }
 
@@ -134,7 +134,7 @@ impl OpsTokens {
     }
 }
 
-impl Entries {
+impl TokenTable {
     fn read(path: &Path) -> Result<(Self, Metadata), Vec<String>> {
         let (bytes, metadata) = read(path).map_err(|problem| vec![problem])?;
         let entries = Self::parse(&bytes).map_err(|problems| {
@@ -155,7 +155,7 @@ impl Entries {
         let mut tokens = HashMap::new();
         for (number, fields) in lines(bytes) {
             let mut tell = |problem: String| problems.push((Some(number), problem));
-            let Some(Line { name, token, role }) = fields else {
+            let Some(TokenLine { name, token, role }) = fields else {
                 tell("not `NAME TOKEN [ROLE]`; write a name, a token and, if need be, a role".into());
                 continue;
             };
@@ -183,7 +183,7 @@ impl Entries {
                 tell(format!("the TOKEN of line {first} again; each name needs an own one"));
             }
             if let (Some(name), Some(role)) = (name, role) {
-                entries.push(Entry { name: name.into(), digest: Sha256::digest(token).into(), role });
+                entries.push(OpsToken { name: name.into(), digest: Sha256::digest(token).into(), role });
             }
         }
         if entries.is_empty() && problems.is_empty() {
@@ -194,7 +194,7 @@ impl Entries {
 
     /// The entry of a token's digest. Takes as long for every token of a length: digests are compared, all of them, so that
     /// neither place nor likeness shows.
-    fn find(&self, shown: &[u8; 32]) -> Option<&Entry> {
+    fn find(&self, shown: &[u8; 32]) -> Option<&OpsToken> {
         const NONE: u64 = u64::MAX;
         let mut found = NONE;
         for (index, entry) in (0u64..).zip(&self.0) {
@@ -217,20 +217,20 @@ pub(crate) fn read(path: &Path) -> Result<(Vec<u8>, Metadata), String> {
 }
 
 /// The fields of a line.
-pub(crate) struct Line<'a> {
+pub(crate) struct TokenLine<'a> {
     pub(crate) name: &'a [u8],
     pub(crate) token: &'a [u8],
     pub(crate) role: Option<&'a [u8]>,
 }
 
 /// The numbers of the lines that say something, each with its fields, if it has two or three.
-pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Option<Line<'_>>)> {
+pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Option<TokenLine<'_>>)> {
     let says = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     (1..).zip(lines).filter(move |(_, line)| says(line)).map(|(number, line)| {
         let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
         let (name, token, role, more) = (fields.next(), fields.next(), fields.next(), fields.next());
-        let line = name.zip(token).map(|(name, token)| Line { name, token, role });
+        let line = name.zip(token).map(|(name, token)| TokenLine { name, token, role });
         (number, line.filter(|_| more.is_none()))
     })
 }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     fn who(tokens: &OpsTokens, authorization: &str) -> Option<String> {
-        tokens.who(Some(authorization.as_bytes())).map(|operator| operator.name.to_string())
+        tokens.authenticate(Some(authorization.as_bytes())).map(|operator| operator.name.to_string())
     }
 
     #[test]
@@ -280,7 +280,7 @@ mod tests {
             ("00000000wall0000", [false, true, false]),
             ("0000000relay0000", [false, false, true]),
         ] {
-            let operator = tokens.who(Some(format!("Bearer {token}").as_bytes())).unwrap();
+            let operator = tokens.authenticate(Some(format!("Bearer {token}").as_bytes())).unwrap();
             assert_eq!(Role::ALL.map(|(role, _)| operator.may(role)), may, "{token}");
         }
     }
@@ -291,7 +291,7 @@ mod tests {
         let write = |text: &str| std::fs::write(file.path(), text).unwrap();
         write(FILE);
         let tokens = Arc::new(OpsTokens::load(file.path()).unwrap());
-        let wall = tokens.who(Some(b"Bearer 00000000wall0000")).unwrap();
+        let wall = tokens.authenticate(Some(b"Bearer 00000000wall0000")).unwrap();
         let watching = tokio::spawn(tokens.clone().ended(wall.clone(), Role::Watch));
         assert_eq!(tokens.reload_if_changed(), Ok(false));
         write("wall hunter2");
@@ -314,9 +314,9 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_gives_nobody() {
+    fn any_other_token_identifies_no_operator() {
         let tokens = load(FILE.as_bytes()).unwrap();
-        assert!(tokens.who(None).is_none());
+        assert!(tokens.authenticate(None).is_none());
         for wrong in [
             "",
             "Bearer",
@@ -378,8 +378,8 @@ mod tests {
                 changes: watch::Sender::new(()),
             };
             for file in [&file, FILE.as_bytes()] {
-                if let Ok(entries) = Entries::parse(file) {
-                    prop_assert!(of(entries).who(Some(&authorization)).is_none());
+                if let Ok(entries) = TokenTable::parse(file) {
+                    prop_assert!(of(entries).authenticate(Some(&authorization)).is_none());
                 }
             }
         }

@@ -165,8 +165,8 @@ impl Setup {
         self.settings.secret_file.as_deref().or(self.settings.jwks_file.as_deref()).unwrap()
     }
 
-    fn keys(&self) -> Arc<Keys> {
-        Arc::new(Keys::load(&self.settings).unwrap())
+    fn keys(&self) -> Arc<TokenKeys> {
+        Arc::new(TokenKeys::load(&self.settings).unwrap())
     }
 
     fn identifier(&self) -> Identifier {

@@ -57,7 +57,7 @@ impl Verified {
 /// What the header may say that matters here. Hints such as `jku` or `jwk` are not even read: a
 /// token never brings its own key.
 #[derive(Deserialize)]
-struct Header<'a> {
+struct TokenHeader<'a> {
     #[serde(borrow)]
     alg: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -105,7 +105,7 @@ impl LastHeader {
             return Ok(key.clone());
         }
         let json = decode(header)?;
-        let read: Header<'_> = parse(&json)?;
+        let read: TokenHeader<'_> = parse(&json)?;
         if read.crit {
             return Err(Unauthenticated::UnknownExtension);
         }

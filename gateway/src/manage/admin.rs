@@ -1,4 +1,4 @@
-//! What ops do to a sale: apply a definition, restock, pull levers, look. For the admin API and the CLI alike.
+//! What ops do to a sale: apply a definition, restock, pull actions, look. For the admin API and the CLI alike.
 
 mod differences;
 mod history;
@@ -6,22 +6,22 @@ mod history;
 use std::sync::Arc;
 
 use differences::{locked_differences, stock_differences};
-use history::History;
+use history::JournalSearch;
 use redis::Value;
 
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
 use crate::domain::identity::buyer_part;
-pub use crate::domain::lever::Lever;
+pub use crate::domain::operator_action::OperatorAction;
 use crate::domain::reservation::Reservation;
 use crate::manage::archive;
-use crate::projection::kept::Told;
-use crate::projection::memory::{Sale, Sales, identity, new_incarnation};
+use crate::projection::acknowledged::Acknowledged;
+use crate::projection::read_model::{Sale, Sales, identity, new_incarnation};
 use crate::projection::snapshot::{self, Snapshot};
-use crate::store::dial::run_id;
+use crate::store::connection::MOVED;
+use crate::store::dial::read_run_id;
 use crate::store::journal::{self, Cursor};
 use crate::store::keys::{Keys, SALES};
-use crate::store::lane::MOVED;
 use crate::store::record::read_record;
 use crate::store::reply::{list_of_texts, text};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
@@ -32,14 +32,14 @@ const APPLY_TRIES: usize = 5;
 
 /// Who does it, and why. Both go into the journal.
 #[derive(Debug, Clone)]
-pub struct By {
+pub struct Actor {
     /// The name of the ops token, or the user of the CLI.
     pub who: String,
     /// In words.
     pub reason: Option<String>,
 }
 
-impl By {
+impl Actor {
     /// As the scripts take them.
     pub(crate) fn args(&self) -> [String; 2] {
         [self.who.clone(), self.reason.clone().filter(|r| !r.is_empty()).unwrap_or_else(|| "-".into())]
@@ -48,7 +48,7 @@ impl By {
 
 /// What became of applying a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Applied {
+pub enum ApplyOutcome {
     /// A new sale.
     Created,
     /// The sale has this revision now.
@@ -65,7 +65,7 @@ pub enum Applied {
 
 /// What became of a restock.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Restocked {
+pub enum RestockOutcome {
     /// The item has this total, and so much free.
     Done {
         /// The total now.
@@ -104,12 +104,12 @@ pub struct BuyerHistory {
 
 /// What a call tells ops of, if it has changed something.
 #[derive(Clone, Copy)]
-pub(crate) struct Tells<'a> {
+pub(crate) struct AcknowledgedChange<'a> {
     /// As in the journal.
     kind: &'static str,
     /// What else its entry says, besides who did it and why.
     fields: &'a [(&'static str, String)],
-    by: &'a By,
+    by: &'a Actor,
     has_changed: fn(&[Value]) -> bool,
 }
 
@@ -154,21 +154,21 @@ impl Admin {
         script: Script,
         sale: &str,
         args: Vec<String>,
-        told: Tells<'_>,
+        change: AcknowledgedChange<'_>,
     ) -> Result<Vec<Value>, Failure> {
         let known = self.sales.get(sale).map(|sale| sale.incarnation().to_owned());
         if let Some(incarnation) = known {
-            match self.call(script, sale, &incarnation, args.clone(), Some(told)).await {
+            match self.call(script, sale, &incarnation, args.clone(), Some(change)).await {
                 // It was replaced, and this gateway had yet to find that.
                 Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(sale).is_none() => {}
                 other => return other,
             }
         }
         let (incarnation, _) = self.look(sale).await?;
-        self.call(script, sale, &incarnation, args, Some(told)).await
+        self.call(script, sale, &incarnation, args, Some(change)).await
     }
 
-    /// Calls a script on this incarnation of a sale, and keeps the change that the answer acknowledges, if `told` finds one in the
+    /// Calls a script on this incarnation of a sale, and keeps the change that the answer acknowledges, if `change` finds one in the
     /// reply.
     pub(crate) async fn call(
         &self,
@@ -176,20 +176,22 @@ impl Admin {
         sale: &str,
         incarnation: &str,
         args: impl IntoIterator<Item = String>,
-        told: Option<Tells<'_>>,
+        change: Option<AcknowledgedChange<'_>>,
     ) -> Result<Vec<Value>, Failure> {
         let keys = Keys::of(sale);
         let followed = self.sales.get(sale);
         let same = followed.as_ref().filter(|sale| sale.incarnation() == incarnation);
-        let known = same.map_or(0, |sale| sale.known()).to_string();
+        let known = same.map_or(0, |sale| sale.known_sequence()).to_string();
         let mut conn = checkout(&self.pool, keys.state()).await?;
-        let run_id = run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
-        let args: Vec<String> = [identity(&run_id, incarnation), known].into_iter().chain(args).collect();
+        let epoch = read_run_id(&mut conn).await.map_err(|e| Failure::NotDone(e.to_string()))?;
+        let args: Vec<String> = [identity(&epoch, incarnation), known].into_iter().chain(args).collect();
         let reply = self.scripts.call(&mut conn, script, &keys, &args).await;
         let reply =
             reply.inspect_err(|failure| followed.iter().for_each(|sale| sale.note_refusal(failure)))?;
-        match (told, same) {
-            (Some(told), Some(sale)) if (told.has_changed)(&reply) && !keep(sale, &run_id, &reply, told) => {
+        match (change, same) {
+            (Some(change), Some(sale))
+                if (change.has_changed)(&reply) && !acknowledge(sale, &epoch, &reply, change) =>
+            {
                 Err(Failure::Unknown(MOVED.to_owned()))
             }
             _ => Ok(reply),
@@ -215,7 +217,7 @@ impl Admin {
     }
 
     /// Creates a sale or changes it by what differs. Harmless when repeated.
-    pub async fn apply(&self, definition: &Definition, by: &By) -> Result<Applied, Failure> {
+    pub async fn apply(&self, definition: &Definition, by: &Actor) -> Result<ApplyOutcome, Failure> {
         let sale = &definition.sale.id;
         let mut outcome = Err(Failure::NotDone("others are changing this definition all the time".into()));
         let mut incarnation = String::new();
@@ -233,7 +235,7 @@ impl Admin {
                 Err(failure) => return Err(failure),
             };
             outcome = match before {
-                Some((revision, before)) if before == *definition => Ok(Applied::Unchanged(revision)),
+                Some((revision, before)) if before == *definition => Ok(ApplyOutcome::Unchanged(revision)),
                 Some((revision, before)) => {
                     self.apply_over(Some(&before), revision, &incarnation, definition, by).await
                 }
@@ -244,7 +246,10 @@ impl Admin {
                 break;
             }
         }
-        if matches!(outcome, Ok(Applied::Created | Applied::Updated(_) | Applied::Unchanged(_))) {
+        if matches!(
+            outcome,
+            Ok(ApplyOutcome::Created | ApplyOutcome::Updated(_) | ApplyOutcome::Unchanged(_))
+        ) {
             // Repeated with every apply, so that a crash between the steps is repaired by the next.
             archive::end_purge(&self.pool, sale, &incarnation).await?;
             let mut conn = checkout(&self.pool, SALES).await?;
@@ -259,8 +264,8 @@ impl Admin {
         revision: u64,
         incarnation: &str,
         after: &Definition,
-        by: &By,
-    ) -> Result<Applied, Failure> {
+        by: &Actor,
+    ) -> Result<ApplyOutcome, Failure> {
         let terms = &after.sale;
         let locked = before.map(|before| locked_differences(before, after)).unwrap_or_default();
         let mut args = vec![
@@ -276,29 +281,29 @@ impl Admin {
         ];
         args.extend(by.args());
         args.extend(stock_differences(before, after));
-        let told = Tells {
+        let change = AcknowledgedChange {
             kind: "define",
             fields: &[("revision", (revision + 1).to_string())],
             by,
             has_changed: |reply| reply.first().and_then(text).as_deref() == Some("ok"),
         };
-        let reply = self.call(Script::Apply, &terms.id, incarnation, args, Some(told)).await?;
+        let reply = self.call(Script::Apply, &terms.id, incarnation, args, Some(change)).await?;
         if let Some(sale) = self.sales.get(&terms.id) {
-            sale.found_incarnation(incarnation);
+            sale.note_incarnation(incarnation);
         }
         let unreadable = || Failure::unreadable("a reply of the apply script that can't be read");
         let words: Vec<String> = reply.iter().map(text).collect::<Option<_>>().ok_or_else(unreadable)?;
         let (word, rest) = words.split_first().ok_or_else(unreadable)?;
         Ok(match word.as_str() {
-            "ok" if before.is_none() => Applied::Created,
-            "ok" => Applied::Updated(revision + 1),
-            "locked" => Applied::Locked(rest.to_vec()),
-            "item-taken" => Applied::ItemTaken(rest.to_vec()),
+            "ok" if before.is_none() => ApplyOutcome::Created,
+            "ok" => ApplyOutcome::Updated(revision + 1),
+            "locked" => ApplyOutcome::Locked(rest.to_vec()),
+            "item-taken" => ApplyOutcome::ItemTaken(rest.to_vec()),
             "stock-taken" => {
                 let pair = |[item, taken]: &[String; 2]| Some((item.clone(), taken.parse().ok()?));
                 let (pairs, _) = rest.as_chunks::<2>();
                 let taken: Option<Vec<_>> = pairs.iter().map(pair).collect();
-                Applied::StockTaken(taken.ok_or_else(unreadable)?)
+                ApplyOutcome::StockTaken(taken.ok_or_else(unreadable)?)
             }
             other => {
                 return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
@@ -313,17 +318,17 @@ impl Admin {
         item: &str,
         total: u64,
         was: u64,
-        by: &By,
-    ) -> Result<Restocked, Failure> {
+        by: &Actor,
+    ) -> Result<RestockOutcome, Failure> {
         let args =
             [item.to_owned(), total.to_string(), was.to_string()].into_iter().chain(by.args()).collect();
-        let told = Tells {
+        let change = AcknowledgedChange {
             kind: "restock",
             fields: &[("item", item.to_owned()), ("total", total.to_string()), ("was", was.to_string())],
             by,
             has_changed: |reply| reply.get(4).and_then(text).as_deref() == Some("1"),
         };
-        let reply = self.call_latest(Script::Restock, sale, args, told).await?;
+        let reply = self.call_latest(Script::Restock, sale, args, change).await?;
         let number = |at: usize| {
             let number = reply.get(at).and_then(text).and_then(|n| n.parse().ok());
             number.ok_or_else(|| {
@@ -331,23 +336,23 @@ impl Admin {
             })
         };
         Ok(match reply.first().and_then(text).unwrap_or_default().as_str() {
-            "ok" => Restocked::Done { total: number(2)?, free: number(3)? },
-            "unknown-item" => Restocked::UnknownItem,
-            "no-limit" => Restocked::NoLimit,
-            "stock-changed" => Restocked::Changed { total: number(1)? },
-            "stock-taken" => Restocked::Taken { taken: number(1)? },
+            "ok" => RestockOutcome::Done { total: number(2)?, free: number(3)? },
+            "unknown-item" => RestockOutcome::UnknownItem,
+            "no-limit" => RestockOutcome::NoLimit,
+            "stock-changed" => RestockOutcome::Changed { total: number(1)? },
+            "stock-taken" => RestockOutcome::Taken { taken: number(1)? },
             other => {
                 return Err(Failure::unreadable(format!("an answer that can't be read: {other:?}")));
             }
         })
     }
 
-    /// Pulls a lever; `true` if that changed something.
-    pub async fn pull(&self, sale: &str, lever: Lever, by: &By) -> Result<bool, Failure> {
-        let args = [lever.word().to_owned()].into_iter().chain(by.args()).collect();
+    /// Performs an operator action; `true` if that changed something.
+    pub async fn perform(&self, sale: &str, action: OperatorAction, by: &Actor) -> Result<bool, Failure> {
+        let args = [action.word().to_owned()].into_iter().chain(by.args()).collect();
         let has_changed = |reply: &[Value]| reply.get(2).and_then(text).as_deref() == Some("1");
-        let told = Tells { kind: lever.word(), fields: &[], by, has_changed };
-        let reply = self.call_latest(Script::Lever, sale, args, told).await?;
+        let change = AcknowledgedChange { kind: action.word(), fields: &[], by, has_changed };
+        let reply = self.call_latest(Script::OperatorAction, sale, args, change).await?;
         Ok(has_changed(&reply))
     }
 
@@ -358,7 +363,8 @@ impl Admin {
         let part = buyer_part(sale, sub);
         let reply = self.scripts.call(&mut conn, Script::Reservations, &keys, &[&part]).await?;
         let (mut reservations, header, grace) = read_record(&keys, &part, &reply)?;
-        let lines = History { keys: &keys, sale, buyer_part: &part }.read(&mut conn, &reservations).await?;
+        let lines =
+            JournalSearch { keys: &keys, sale, buyer_part: &part }.read(&mut conn, &reservations).await?;
         for reservation in &mut reservations {
             reservation.state = reservation.state_at(header.sale_clock, grace);
         }
@@ -387,16 +393,19 @@ impl Admin {
 }
 
 /// Keeps a change until it is read; `false`: it must not be acknowledged.
-fn keep(sale: &Sale, run_id: &str, reply: &[Value], told: Tells<'_>) -> bool {
-    let Tells { kind, fields, by, .. } = told;
+fn acknowledge(sale: &Sale, epoch: &str, reply: &[Value], change: AcknowledgedChange<'_>) -> bool {
+    let AcknowledgedChange { kind, fields, by, .. } = change;
     let Ok(header) = Header::of(reply) else { return true };
     let [who, reason] = by.args();
     let fields = fields.iter().cloned().chain([("who", who), ("reason", reason)]);
     let fields = fields.flat_map(|(name, value)| [name.to_owned(), value]).collect();
     let (sequence, at, clock) = (header.sequence, header.time, header.sale_clock);
-    if !sale.kept().tell(run_id, Told { sequence, kind, at, clock, fields, rows: String::new() }) {
+    if !sale
+        .acknowledged()
+        .acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields, rows: String::new() })
+    {
         return false;
     }
-    sale.saw(sequence);
+    sale.advance_known_sequence(sequence);
     true
 }

@@ -19,7 +19,7 @@ pub use purge::{PURGE_EFFECT, is_purged, purge};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::manage::audit::Report;
+use crate::manage::audit::AuditReport;
 use crate::store::scripts::Failure;
 
 const FORMAT: &str = "launchgate-sale";
@@ -29,7 +29,7 @@ const LINE_BYTES_MAX: u64 = 64 << 20;
 
 /// What the first line says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct ArchiveHead {
     /// That it is such a file.
     pub format: String,
     /// Of the format.
@@ -44,14 +44,14 @@ pub struct Head {
     /// The version of the program that did.
     pub program: String,
     /// Of the ledger at the sequence that all of the file is of.
-    pub audit: Report,
+    pub audit: AuditReport,
 }
 
 /// A line. Each kind but the first and the last stands for a key (see `lua/ledger.lua`), which may take several.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Line {
-    Head(Box<Head>),
+enum ArchiveLine {
+    Head(Box<ArchiveHead>),
     State(BTreeMap<String, String>),
     Definition(String),
     Stock(Vec<(String, String)>),
@@ -68,7 +68,7 @@ enum Line {
 
 /// Why it was not done.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum ArchiveError {
     /// The ledger, or the way to it.
     #[error("{0}")]
     Ledger(#[from] Failure),
@@ -83,14 +83,14 @@ pub enum Trouble {
     Refused(String),
 }
 
-impl From<redis::RedisError> for Trouble {
+impl From<redis::RedisError> for ArchiveError {
     fn from(error: redis::RedisError) -> Self {
         Self::Ledger(error.into())
     }
 }
 
-fn disk(path: &Path) -> impl Fn(io::Error) -> Trouble {
-    move |error| Trouble::Disk(format!("{}: {error}", path.display()))
+fn disk(path: &Path) -> impl Fn(io::Error) -> ArchiveError {
+    move |error| ArchiveError::Disk(format!("{}: {error}", path.display()))
 }
 
 fn hex(digest: &[u8]) -> String {
@@ -98,17 +98,17 @@ fn hex(digest: &[u8]) -> String {
 }
 
 /// Writes lines, and at last what they add up to.
-struct Writer<'a> {
+struct ArchiveWriter<'a> {
     out: BufWriter<&'a File>,
     digest: Sha256,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> ArchiveWriter<'a> {
     fn to(file: &'a File) -> Self {
         Self { out: BufWriter::new(file), digest: Sha256::new() }
     }
 
-    fn line(&mut self, line: &Line) -> io::Result<()> {
+    fn line(&mut self, line: &ArchiveLine) -> io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
         self.digest.update(&text);
@@ -118,28 +118,28 @@ impl<'a> Writer<'a> {
     /// The last line; all is on disk then.
     fn end(mut self) -> io::Result<()> {
         let sha256 = hex(&std::mem::take(&mut self.digest).finalize());
-        self.line(&Line::End { sha256 })?;
+        self.line(&ArchiveLine::End { sha256 })?;
         self.out.flush()?;
         self.out.get_ref().sync_all()
     }
 }
 
 /// Reads lines, and at last whether they are what was written.
-struct Reader<'a> {
+struct ArchiveReader<'a> {
     path: &'a Path,
     lines: BufReader<File>,
     number: usize,
     digest: Sha256,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ArchiveReader<'a> {
     /// Reads the first line, too.
-    fn open(path: &'a Path) -> Result<(Self, Head), Trouble> {
+    fn open(path: &'a Path) -> Result<(Self, ArchiveHead), ArchiveError> {
         let file = File::open(path).map_err(disk(path))?;
         let mut reader = Self { path, lines: BufReader::new(file), number: 0, digest: Sha256::new() };
         match reader.next()? {
-            Some(Line::Head(head)) if head.format == FORMAT && head.version == VERSION => Ok((reader, *head)),
-            Some(Line::Head(head)) if head.format == FORMAT => Err(reader.bad(&format!(
+            Some(ArchiveLine::Head(head)) if head.format == FORMAT && head.version == VERSION => Ok((reader, *head)),
+            Some(ArchiveLine::Head(head)) if head.format == FORMAT => Err(reader.bad(&format!(
                 "is of version {} of the format, and this program reads version {VERSION}: use the one that wrote it, {}",
                 head.version, head.program
             ))),
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next line but the last; `None` once the last has shown that all were right.
-    fn next(&mut self) -> Result<Option<Line>, Trouble> {
+    fn next(&mut self) -> Result<Option<ArchiveLine>, ArchiveError> {
         let mut text = Vec::new();
         let read = (&mut self.lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut text);
         read.map_err(disk(self.path))?;
@@ -158,7 +158,7 @@ impl<'a> Reader<'a> {
         }
         let line = serde_json::from_slice(&text)
             .map_err(|_| self.bad(&format!("has a line {} that can't be read", self.number)))?;
-        let Line::End { sha256 } = line else {
+        let ArchiveLine::End { sha256 } = line else {
             self.digest.update(&text);
             return Ok(Some(line));
         };
@@ -171,14 +171,14 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn bad(&self, what: &str) -> Trouble {
-        Trouble::File(format!("{} {what}", self.path.display()))
+    fn bad(&self, what: &str) -> ArchiveError {
+        ArchiveError::File(format!("{} {what}", self.path.display()))
     }
 }
 
 /// Reads a file to its end: whole, or not at all.
-fn verify(path: &Path) -> Result<Head, Trouble> {
-    let (mut reader, head) = Reader::open(path)?;
+fn verify(path: &Path) -> Result<ArchiveHead, ArchiveError> {
+    let (mut reader, head) = ArchiveReader::open(path)?;
     while reader.next()?.is_some() {}
     Ok(head)
 }

@@ -11,10 +11,10 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use redis::aio::ConnectionLike;
-pub use report::{Counts, ItemReport, Report, Verdict};
+pub use report::{AuditReport, AuditVerdict, Counts, ItemReport};
 
 use crate::domain::reservation::{Reservation, State, parse_record};
-use crate::projection::follow::scan;
+use crate::projection::consumer::scan;
 use crate::projection::snapshot::{self, Snapshot};
 use crate::store::Pool;
 use crate::store::journal::{self, Entry, Total};
@@ -27,7 +27,7 @@ const ENTRIES: usize = 500;
 const PROBLEMS_MAX: usize = 100;
 
 /// Audits a sale.
-pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<Report, Failure> {
+pub async fn audit(pool: &Pool, scripts: &Scripts, sale: &str) -> Result<AuditReport, Failure> {
     let mut conn = crate::store::checkout(pool, Keys::of(sale).state()).await?;
     audit_over(&mut conn, scripts, sale).await
 }
@@ -37,7 +37,7 @@ pub(crate) async fn audit_over(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
     sale: &str,
-) -> Result<Report, Failure> {
+) -> Result<AuditReport, Failure> {
     let keys = Keys::of(sale);
     let snapshot = match snapshot::read(conn, scripts, &keys, false).await {
         Err(Failure::Refused(Refusal::Damaged(damage))) => return Ok(unreadable(sale, damage)),
@@ -46,18 +46,18 @@ pub(crate) async fn audit_over(
     let mut problems = Problems::default();
     problems.list.extend(snapshot.damages.iter().cloned());
 
-    let mut story = Story::default();
+    let mut journal = ReplayedJournal::default();
     if !damaged(&snapshot, keys.journal()) {
-        story = read_journal(conn, &keys, snapshot.header.sequence, &mut problems).await?;
+        journal = read_journal(conn, &keys, snapshot.header.sequence, &mut problems).await?;
     }
     if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
-        compare_records(conn, &keys, snapshot.header.sequence, &story, &mut problems).await?;
+        compare_records(conn, &keys, snapshot.header.sequence, &journal, &mut problems).await?;
     }
     // The journal and the records are read later than the state: of the same sale, if it is there at the end.
     if snapshot::look(conn, scripts, &keys).await?.0 != snapshot.incarnation() {
         return Err(Failure::NotDone("the sale was replaced by another of its name meanwhile".into()));
     }
-    Ok(weigh(sale, &snapshot, &story, problems))
+    Ok(compile_report(sale, &snapshot, &journal, problems))
 }
 
 fn damaged(snapshot: &Snapshot, key: &str) -> bool {
@@ -78,19 +78,19 @@ impl Problems {
 
 /// What the journal says of a sale at one sequence. Kept small: a sale can have millions of reservations.
 #[derive(Default)]
-struct Story {
-    reservations: HashMap<[u8; 32], Kept>,
+struct ReplayedJournal {
+    reservations: HashMap<[u8; 32], ReservationSummary>,
     bundles: Bundles,
     /// Items by name; `None`: no limit.
     totals: HashMap<String, Option<i64>>,
 }
 
 #[derive(Clone, Copy)]
-struct Kept {
+struct ReservationSummary {
     state: State,
     bundle: u32,
     /// A hash of all that can change, to compare with the record.
-    print: u64,
+    digest: u64,
 }
 
 /// Distinct sets of items, which are few.
@@ -117,7 +117,7 @@ fn id_bytes(r: &Reservation) -> Option<[u8; 32]> {
     r.id.as_bytes().try_into().ok()
 }
 
-fn print(r: &Reservation) -> u64 {
+fn digest(r: &Reservation) -> u64 {
     let mut hasher = DefaultHasher::new();
     (&r.buyer, r.number, r.version, r.state, &r.model, &r.packages, &r.store).hash(&mut hasher);
     (&r.unavailable, &r.fingerprint, r.held_at, r.deadline, &r.payment).hash(&mut hasher);
@@ -137,8 +137,8 @@ async fn read_journal(
     keys: &Keys,
     until: u64,
     problems: &mut Problems,
-) -> Result<Story, Failure> {
-    let mut story = Story::default();
+) -> Result<ReplayedJournal, Failure> {
+    let mut journal = ReplayedJournal::default();
     let (mut at, mut numbers) = (0, Numbers::default());
     'reading: loop {
         let values = journal::after(conn, keys, at, ENTRIES).await?;
@@ -158,7 +158,7 @@ async fn read_journal(
                 break 'reading;
             }
             at = entry.sequence;
-            take_in(&mut story, &entry, keys, &mut numbers, problems);
+            apply_entry(&mut journal, &entry, keys, &mut numbers, problems);
         }
         if values.len() < ENTRIES {
             break;
@@ -167,18 +167,24 @@ async fn read_journal(
     if at < until {
         problems.add(format!("{} ends at {at}-0, the state at {until}", keys.journal()));
     }
-    Ok(story)
+    Ok(journal)
 }
 
-fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut Numbers, problems: &mut Problems) {
-    // What it was can have been winners, of whom nobody was told; or of a batch only some were (see `recovery/heal/missing.rs`).
+fn apply_entry(
+    journal: &mut ReplayedJournal,
+    entry: &Entry,
+    keys: &Keys,
+    numbers: &mut Numbers,
+    problems: &mut Problems,
+) {
+    // What it was can have been winners, of whom nobody was told; or of a batch only some were (see `recovery/missing.rs`).
     let is_in_part = entry.kind == "reserve" && entry.fields.contains_key("data");
     numbers.may_jump |= entry.kind == "lost" || is_in_part;
     for (item, total) in entry.totals() {
         match total {
-            Total::Of(n) => story.totals.insert(item, Some(n)),
-            Total::Unlimited => story.totals.insert(item, None),
-            Total::Removed => story.totals.remove(&item),
+            Total::Of(n) => journal.totals.insert(item, Some(n)),
+            Total::Unlimited => journal.totals.insert(item, None),
+            Total::Removed => journal.totals.remove(&item),
             Total::Damaged => {
                 problems.add(format!(
                     "{} has a total of {item} in {}-0 that can't be read",
@@ -198,8 +204,12 @@ fn take_in(story: &mut Story, entry: &Entry, keys: &Keys, numbers: &mut Numbers,
     };
     for r in reservations {
         let Some(id) = id_bytes(&r) else { continue };
-        let kept = Kept { state: r.state, bundle: story.bundles.number(r.items()), print: print(&r) };
-        let before = story.reservations.insert(id, kept);
+        let kept = ReservationSummary {
+            state: r.state,
+            bundle: journal.bundles.number(r.items()),
+            digest: digest(&r),
+        };
+        let before = journal.reservations.insert(id, kept);
         if entry.kind == "reserve" {
             let expected = numbers.last + 1;
             let fits = r.number == expected || (numbers.may_jump && r.number > expected);
@@ -221,11 +231,11 @@ async fn compare_records(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
     sequence: u64,
-    story: &Story,
+    journal: &ReplayedJournal,
     problems: &mut Problems,
 ) -> Result<(), Failure> {
     let mut differing: HashMap<[u8; 32], String> = HashMap::new();
-    let mut seen: HashSet<[u8; 32]> = HashSet::with_capacity(story.reservations.len());
+    let mut seen: HashSet<[u8; 32]> = HashSet::with_capacity(journal.reservations.len());
     let mut cursor = 0;
     loop {
         let (next, records) = scan(conn, keys.records(), cursor).await?;
@@ -237,8 +247,8 @@ async fn compare_records(
             for r in record {
                 let Some(id) = id_bytes(&r) else { continue };
                 seen.insert(id);
-                match story.reservations.get(&id) {
-                    Some(kept) if kept.print == print(&r) => {}
+                match journal.reservations.get(&id) {
+                    Some(kept) if kept.digest == digest(&r) => {}
                     Some(_) => drop(
                         differing
                             .insert(id, format!("reservation {} differs between records and journal", r.id)),
@@ -255,7 +265,7 @@ async fn compare_records(
             break;
         }
     }
-    for id in story.reservations.keys().filter(|id| !seen.contains(*id)) {
+    for id in journal.reservations.keys().filter(|id| !seen.contains(*id)) {
         differing.insert(
             *id,
             format!("reservation {} is in the journal and not in the records", String::from_utf8_lossy(id)),
@@ -282,17 +292,22 @@ async fn compare_records(
 }
 
 /// Puts the equation of every item together.
-fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems) -> Report {
-    let mut bundles = vec![(0_i64, 0_i64); story.bundles.all.len()];
+fn compile_report(
+    sale: &str,
+    snapshot: &Snapshot,
+    journal: &ReplayedJournal,
+    mut problems: Problems,
+) -> AuditReport {
+    let mut bundles = vec![(0_i64, 0_i64); journal.bundles.all.len()];
     let mut reservations = Counts::default();
-    for kept in story.reservations.values() {
+    for kept in journal.reservations.values() {
         *reservations.of_state(kept.state) += 1;
         let (held, confirmed) = &mut bundles[kept.bundle as usize];
         *held += i64::from(kept.state == State::Held);
         *confirmed += i64::from(kept.state == State::Confirmed);
     }
     let mut taken: HashMap<&str, (i64, i64)> = HashMap::new();
-    for (items, (held, confirmed)) in story.bundles.all.iter().zip(bundles) {
+    for (items, (held, confirmed)) in journal.bundles.all.iter().zip(bundles) {
         for item in items {
             let sum = taken.entry(item).or_default();
             sum.0 += held;
@@ -300,12 +315,12 @@ fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems)
         }
     }
 
-    let mut names: Vec<&String> = story.totals.keys().chain(snapshot.stock.keys()).collect();
+    let mut names: Vec<&String> = journal.totals.keys().chain(snapshot.stock.keys()).collect();
     names.sort_by_key(|name| (kind_order(name), *name));
     names.dedup();
     let items = names.into_iter().map(|name| {
         let number = |map: &HashMap<String, String>| map.get(name).and_then(|v| v.parse::<i64>().ok());
-        let total = story.totals.get(name).copied().flatten();
+        let total = journal.totals.get(name).copied().flatten();
         let counter = number(&snapshot.stock);
         let (held, confirmed) = taken.get(name.as_str()).copied().unwrap_or_default();
         if counter.is_none() && snapshot.damages.is_empty() {
@@ -337,10 +352,10 @@ fn weigh(sale: &str, snapshot: &Snapshot, story: &Story, mut problems: Problems)
         problems.list.push(format!("and {} more", problems.more));
     }
     let balanced = problems.list.is_empty() && items.iter().all(|item| item.drift == 0);
-    Report {
+    AuditReport {
         sale: sale.to_owned(),
         sequence: snapshot.header.sequence,
-        verdict: if balanced { Verdict::Balanced } else { Verdict::Drift },
+        verdict: if balanced { AuditVerdict::Balanced } else { AuditVerdict::Drift },
         items,
         reservations,
         problems: problems.list,
@@ -356,11 +371,11 @@ fn kind_order(item: &str) -> u8 {
 }
 
 /// The state itself is damaged: nothing can be weighed.
-fn unreadable(sale: &str, damage: String) -> Report {
-    Report {
+fn unreadable(sale: &str, damage: String) -> AuditReport {
+    AuditReport {
         sale: sale.to_owned(),
         sequence: 0,
-        verdict: Verdict::Drift,
+        verdict: AuditVerdict::Drift,
         items: Vec::new(),
         reservations: Counts::default(),
         problems: vec![damage],

@@ -3,8 +3,8 @@
 use hyper::Method;
 use utoipa::openapi::Required;
 
-use crate::domain::lever::{LIMITS_EFFECT, Lever, RESTOCK_EFFECT};
-use crate::domain::problem::{self, Kind};
+use crate::domain::operator_action::{LIMITS_EFFECT, OperatorAction, RESTOCK_EFFECT};
+use crate::domain::problem::{self, ProblemKind};
 
 /// Who may make a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,11 @@ pub(crate) struct Call {
     pub(crate) query: &'static [(&'static str, &'static str)],
     pub(crate) body: Option<(&'static str, Required)>,
     pub(crate) good: Vec<(u16, &'static str, Good)>,
-    pub(crate) problems: Vec<Kind>,
+    pub(crate) problems: Vec<ProblemKind>,
 }
 
 /// Refusals that any call may meet.
-const EVERYWHERE: &[Kind] = &[
+const EVERYWHERE: &[ProblemKind] = &[
     problem::INVALID_REQUEST,
     problem::NOT_FOUND,
     problem::METHOD_NOT_ALLOWED,
@@ -50,9 +50,9 @@ const EVERYWHERE: &[Kind] = &[
     problem::TEMPORARY_REDUCED_CAPACITY,
 ];
 /// Refusals of calls with a body.
-const WITH_BODY: &[Kind] = &[problem::BODY_TOO_LARGE, problem::UNSUPPORTED_MEDIA_TYPE];
+const WITH_BODY: &[ProblemKind] = &[problem::BODY_TOO_LARGE, problem::UNSUPPORTED_MEDIA_TYPE];
 /// Refusals of calls that the limits count; the limits themselves stand before the ledger.
-const LIMITED: &[Kind] = &[problem::QUOTA_EXCEEDED];
+const LIMITED: &[ProblemKind] = &[problem::QUOTA_EXCEEDED];
 
 fn call(method: Method, path: &'static str, summary: &'static str, auth: Auth) -> Call {
     let mut problems = EVERYWHERE.to_vec();
@@ -92,7 +92,7 @@ impl Call {
         self.or(WITH_BODY)
     }
 
-    fn or(mut self, problems: &[Kind]) -> Self {
+    fn or(mut self, problems: &[ProblemKind]) -> Self {
         self.problems.extend(problems);
         self
     }
@@ -235,7 +235,7 @@ pub(crate) fn ops_calls() -> Vec<Call> {
         admin(Method::GET, "/admin/v1/sales/{sale}/buyers/{sub}", "A buyer, for the support desk")
             .json("BuyerView", "Reservations and journal entries."),
         admin(Method::GET, "/admin/v1/sales/{sale}/audit", "Prove that every item balances")
-            .json("Report", "Exact, also of a live sale."),
+            .json("AuditReport", "Exact, also of a live sale."),
         admin(Method::GET, "/admin/v1/sales/{sale}/journal", "Every change, one JSON object a line")
             .query(&[
                 ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to go on after."),
@@ -243,17 +243,17 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             ])
             .good(200, "As `gateway journal` prints it.", Good::Other("application/x-ndjson")),
     ];
-    for (lever, path, summary) in [
-        (Lever::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),
-        (Lever::Resume, "/admin/v1/sales/{sale}/resume", "Take them again"),
-        (Lever::Freeze, "/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
-        (Lever::Unfreeze, "/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
-        (Lever::Close, "/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
+    for (action, path, summary) in [
+        (OperatorAction::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),
+        (OperatorAction::Resume, "/admin/v1/sales/{sale}/resume", "Take them again"),
+        (OperatorAction::Freeze, "/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
+        (OperatorAction::Unfreeze, "/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
+        (OperatorAction::Close, "/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
     ] {
         calls.push(
             admin(Method::POST, path, summary)
-                .about(lever.effect())
-                .body("LeverRequest", Required::False)
+                .about(action.effect())
+                .body("OperatorActionRequest", Required::False)
                 .json("SaleState", "The new state; repeating is harmless.")
                 .or(&[problem::OUTCOME_UNKNOWN]),
         );

@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::api::bodies;
 use crate::api::view;
 use crate::domain::definition::{MODELS_MAX, PACKAGES_MAX, PRICE_MAX, STOCK_MAX, STORES_MAX};
-use crate::domain::problem::{self, Kind, Member};
+use crate::domain::problem::{self, Member, ProblemKind};
 use crate::domain::subject::SUB_BYTES_MAX;
 use crate::manage::audit;
 use crate::ops::live::frame;
@@ -39,11 +39,11 @@ pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
     }
 }
 
-pub(crate) fn problem_name(kind: &Kind) -> String {
+pub(crate) fn problem_name(kind: &ProblemKind) -> String {
     format!("Problem.{}", kind.name)
 }
 
-pub(crate) fn problem_schema(kind: &Kind) -> Schema {
+pub(crate) fn problem_schema(kind: &ProblemKind) -> Schema {
     let of = |of: Type| ObjectBuilder::new().schema_type(of);
     let mut schema = of(Type::Object)
         .description(Some(kind.explanation))
@@ -171,15 +171,15 @@ pub(crate) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<ops::SaleState>(&mut all);
     add::<ops::SaleDetail>(&mut all);
     add::<ops::AppliedView>(&mut all);
-    add::<ops::LeverRequest>(&mut all);
+    add::<ops::OperatorActionRequest>(&mut all);
     add::<ops::RestockRequest>(&mut all);
     add::<ops::RestockView>(&mut all);
     add::<ops::BuyerView<'_>>(&mut all);
-    add::<audit::Report>(&mut all);
+    add::<audit::AuditReport>(&mut all);
     add::<brake::LimitsRequest>(&mut all);
     add::<brake::LimitsView>(&mut all);
     add::<brake::LimitsLogView>(&mut all);
     add::<brake::FleetView>(&mut all);
-    add::<frame::Line<'_>>(&mut all);
+    add::<frame::LiveLine<'_>>(&mut all);
     all
 }

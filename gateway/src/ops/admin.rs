@@ -17,13 +17,13 @@ use crate::api::reservations::{find_sale, sale_not_found};
 use crate::api::view::ReservationView;
 use crate::domain::decision::Shed;
 use crate::domain::definition::{Definition, Mistake, STOCK_MAX};
-use crate::domain::{lever, problem};
+use crate::domain::{operator_action, problem};
 use crate::http::peer::Peer;
 use crate::http::request::{self, BodyLimits, query};
 use crate::http::respond::{self, Answer, Refused};
 use crate::http::server::Handler;
 use crate::identify::ops_tokens::OpsTokens;
-use crate::manage::admin::{Admin, Applied, BuyerHistory, By, Lever, Restocked};
+use crate::manage::admin::{Actor, Admin, ApplyOutcome, BuyerHistory, OperatorAction, RestockOutcome};
 use crate::manage::audit;
 use crate::ops::exposition::Exposition;
 use crate::ops::health::Health;
@@ -31,14 +31,14 @@ use crate::ops::hosts::OpsHosts;
 use crate::ops::live::{self, Live};
 use crate::ops::roles::needed_role;
 use crate::ops::view::{
-    AppliedView, BuyerView, LeverRequest, RestockRequest, RestockView, SaleDetail, SaleState, SaleStates,
-    UnreadableSale,
+    AppliedView, BuyerView, OperatorActionRequest, RestockRequest, RestockView, SaleDetail, SaleState,
+    SaleStates, UnreadableSale,
 };
-use crate::projection::memory::Sales;
+use crate::projection::read_model::Sales;
 use crate::store::journal::Cursor;
 use crate::store::scripts::{Failure, Refusal};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::record::{Connections, Told};
+use crate::telemetry::record::{AnswerClass, Connections};
 
 /// A definition with 50,000 stores has some MiB.
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;
@@ -48,7 +48,7 @@ const LINES_MAX: usize = 10_000;
 const FRAMES_MAX: u64 = 86_400;
 /// What the ops listener's handlers need.
 pub struct Ops {
-    /// Who may pull levers.
+    /// Who may pull actions.
     pub tokens: Arc<OpsTokens>,
     /// The way into the ledger.
     pub admin: Admin,
@@ -88,7 +88,7 @@ impl Handler for Ops {
     // What ops are told is not what buyers are told: only connections are counted.
     fn answered(&self, _: &Parts, _: &Answer, _: Duration) {}
 
-    fn refused(&self, _: Result<Told, Shed>) {}
+    fn refused(&self, _: Result<AnswerClass, Shed>) {}
 }
 
 impl Ops {
@@ -118,7 +118,7 @@ impl Ops {
         }
         let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
         // Before anything is said about what exists.
-        let who = self.tokens.who(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
+        let who = self.tokens.authenticate(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
         let operator = who.ok_or_else(Refused::unknown_ops_token)?;
         let steps: Vec<&str> = rest.split('/').collect();
         let needed = needed_role(&method, &steps);
@@ -191,9 +191,9 @@ impl Ops {
                 self.restock(sale, who, parts, body).await
             }
             [sale, word] => {
-                let lever = Lever::parse(word).ok_or_else(nothing_here)?;
+                let action = OperatorAction::parse(word).ok_or_else(nothing_here)?;
                 need(&[Method::POST], "POST")?;
-                self.pull(sale, lever, who, parts, body).await
+                self.perform(sale, action, who, parts, body).await
             }
             _ => Err(nothing_here()),
         }
@@ -236,25 +236,25 @@ impl Ops {
                 format!("The path names the sale {sale:?}, the definition {:?}.", definition.sale.id);
             return Err(Refused::invalid("/sale/id", detail));
         }
-        let by = By { who: who.to_owned(), reason: None };
+        let by = Actor { who: who.to_owned(), reason: None };
         let applied = self.admin.apply(&definition, &by).await.map_err(|f| failed(sale, &f))?;
         let (outcome, revision) = match applied {
-            Applied::Created => ("created", 1),
-            Applied::Updated(revision) => ("updated", revision),
-            Applied::Unchanged(revision) => ("unchanged", revision),
-            Applied::Locked(fields) => {
+            ApplyOutcome::Created => ("created", 1),
+            ApplyOutcome::Updated(revision) => ("updated", revision),
+            ApplyOutcome::Unchanged(revision) => ("unchanged", revision),
+            ApplyOutcome::Locked(fields) => {
                 let detail = format!("These can't change any more: {}.", fields.join(", "));
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("fields", fields));
             }
-            Applied::ItemTaken(items) => {
+            ApplyOutcome::ItemTaken(items) => {
                 let detail =
                     format!("These were taken by buyers and can't be removed: {}.", items.join(", "));
                 return Err(Refused::new(problem::DEFINITION_LOCKED, detail).with("items", items));
             }
-            Applied::StockTaken(items) => {
-                let told: Vec<String> =
+            ApplyOutcome::StockTaken(items) => {
+                let class: Vec<String> =
                     items.iter().map(|(item, taken)| format!("{item} ({taken})")).collect();
-                let detail = format!("More than the new total is taken of: {}.", told.join(", "));
+                let detail = format!("More than the new total is taken of: {}.", class.join(", "));
                 let items: Vec<String> = items.into_iter().map(|(item, _)| item).collect();
                 return Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", items));
             }
@@ -268,18 +268,19 @@ impl Ops {
         Ok(respond::ok(&AppliedView { sale: sale.to_owned(), revision, outcome }))
     }
 
-    async fn pull(
+    async fn perform(
         &self,
         sale: &str,
-        lever: Lever,
+        action: OperatorAction,
         who: &str,
         parts: &Parts,
         body: Incoming,
     ) -> Result<Answer, Refused> {
-        let body: LeverRequest = request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
-        let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
-        let changed = self.admin.pull(sale, lever, &by).await.map_err(|f| failed(sale, &f))?;
-        tracing::info!(sale, who, lever = lever.word(), changed, "lever pulled");
+        let body: OperatorActionRequest =
+            request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
+        let by = Actor { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let changed = self.admin.perform(sale, action, &by).await.map_err(|f| failed(sale, &f))?;
+        tracing::info!(sale, who, action = action.word(), changed, "operator action done");
         // It is in force whether or not this gateway shows it already.
         self.is_served(sale).await?;
         let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
@@ -294,30 +295,30 @@ impl Ops {
                 return Err(Refused::invalid(pointer, detail));
             }
         }
-        let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let by = Actor { who: who.to_owned(), reason: check_reason(body.reason)? };
         let item = body.item;
         let done =
             self.admin.restock(sale, &item, body.total, body.was, &by).await.map_err(|f| failed(sale, &f))?;
         match done {
-            Restocked::Done { total, free } => {
+            RestockOutcome::Done { total, free } => {
                 tracing::info!(sale, who, item, total, "restocked");
                 self.is_served(sale).await?;
                 Ok(respond::ok(&RestockView { item, total, free }))
             }
-            Restocked::UnknownItem => {
+            RestockOutcome::UnknownItem => {
                 Err(Refused::new(problem::UNKNOWN_ITEM, format!("The sale has no item {item:?}."))
                     .with("items", [item]))
             }
-            Restocked::NoLimit => Err(Refused::new(
+            RestockOutcome::NoLimit => Err(Refused::new(
                 problem::STOCK_CHANGED,
                 format!("{item} has no limit; give it a stock in the definition first."),
             )),
-            Restocked::Changed { total } => {
+            RestockOutcome::Changed { total } => {
                 let detail =
                     format!("The total of {item} is {total}, neither {} nor {}.", body.was, body.total);
                 Err(Refused::new(problem::STOCK_CHANGED, detail).with("total", total))
             }
-            Restocked::Taken { taken } => {
+            RestockOutcome::Taken { taken } => {
                 let detail = format!("{taken} of {item} are taken, more than {}.", body.total);
                 Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", [item]).with("taken", taken))
             }
@@ -352,9 +353,9 @@ impl Ops {
             // Its prices would be shown with reservations of another sale.
             return Err(Refused::not_taken(Shed::Unread));
         }
-        let memory = followed.memory();
+        let read_model = followed.read_model();
         let reservations =
-            list.iter().map(|r| ReservationView::new(&followed, &memory, r, &header)).collect();
+            list.iter().map(|r| ReservationView::new(&followed, &read_model, r, &header)).collect();
         Ok(respond::ok(&BuyerView {
             sale: sale.to_owned(),
             buyer: sub.to_owned(),
@@ -390,7 +391,7 @@ fn nothing_here() -> Refused {
 }
 
 pub(super) fn check_reason(reason: Option<String>) -> Result<Option<String>, Refused> {
-    lever::check_reason(reason).map_err(|why| Refused::invalid("/reason", why))
+    operator_action::check_reason(reason).map_err(|why| Refused::invalid("/reason", why))
 }
 
 fn invalid_definition(mistakes: &[Mistake]) -> Refused {
@@ -404,7 +405,7 @@ fn invalid_definition(mistakes: &[Mistake]) -> Refused {
 pub(super) fn failed(sale: &str, failure: &Failure) -> Refused {
     match failure {
         Failure::Refused(Refusal::Missing) => sale_not_found(sale),
-        Failure::Unknown(_) | Failure::NotCopied { .. } => {
+        Failure::Unknown(_) | Failure::NotReplicated { .. } => {
             tracing::warn!(sale, %failure, "what became of an admin call is not known");
             Refused::unknown()
         }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use crate::domain::sale::Phase;
 use crate::fleet::alarm::{Alarm, Level};
 use crate::ops::thresholds::{HOLDS_OVERDUE, OPENING_AT_HAND, OPENING_NEAR, READ_MODEL_STALE};
-use crate::projection::memory::{Sale, Sales};
-use crate::telemetry::metrics::{Answers, Audited};
+use crate::projection::read_model::{Sale, Sales};
+use crate::telemetry::metrics::{AnswerCounts, AuditSummary};
 
 /// Alarms of one gateway, at most; what comes first is worst.
 const ALARMS_MAX: usize = 16;
@@ -41,7 +41,7 @@ pub struct Recents(VecDeque<[u64; 5]>);
 
 impl Recents {
     /// Notes all answers so far.
-    pub fn note(&mut self, answers: &Answers) {
+    pub fn note(&mut self, answers: &AnswerCounts) {
         let of = |outcome: &str| {
             let counts = answers.counts.iter().filter(|(route, told, _)| {
                 // A bug is one whatever it was asked; the others are told of taps.
@@ -81,7 +81,7 @@ pub fn is_proxy_unlisted(forwarded_ignored: u64, all: u64) -> bool {
 pub fn of_gateway(
     own: Vec<Alarm>,
     sales: &Sales,
-    audited: impl Fn(&Sale) -> Option<Audited>,
+    audited: impl Fn(&Sale) -> Option<AuditSummary>,
     reasons: &[String],
     recent: Recent,
     now: Instant,
@@ -126,7 +126,13 @@ pub fn of_gateway(
     alarms
 }
 
-fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reasons: &[String], now: Instant) {
+fn of_sale(
+    alarms: &mut Vec<Alarm>,
+    sale: &Sale,
+    audited: Option<AuditSummary>,
+    reasons: &[String],
+    now: Instant,
+) {
     let mut add = |level, name, text: String| alarms.push(Alarm::new(level, name, text).of(&sale.id));
     if let Some(fault) = sale.fault() {
         add(Level::Fault, "ledger-fault", format!("The ledger stands still: {fault}."));
@@ -137,8 +143,9 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
     if let Some(problem) = audited.and_then(|audited| audited.problem) {
         add(Level::Fault, "audit-drift", format!("The last audit found drift: {problem}."));
     }
-    let memory = sale.memory();
-    let below: Vec<String> = memory.oversold().map(|(item, units)| format!("{item} by {units}")).collect();
+    let read_model = sale.read_model();
+    let below: Vec<String> =
+        read_model.oversold().map(|(item, units)| format!("{item} by {units}")).collect();
     if !below.is_empty() {
         let more = below.len().saturating_sub(NAMED_MAX);
         let mut text = format!("Oversold: {}", below[..below.len() - more].join(", "));
@@ -148,7 +155,7 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
         text.push('.');
         add(Level::Fault, "oversold", text);
     }
-    let (overdue, count) = sale.reaped().overdue();
+    let (overdue, count) = sale.sweep_status().overdue();
     if overdue > HOLDS_OVERDUE {
         let told = overdue.as_secs();
         let text = format!(
@@ -158,24 +165,24 @@ fn of_sale(alarms: &mut Vec<Alarm>, sale: &Sale, audited: Option<Audited>, reaso
     }
     let (time, age) = (sale.best_time(), sale.incomplete_for(now));
     // Of a sale that is over nobody waits for news.
-    if age > READ_MODEL_STALE && memory.phase(time) != Phase::Closed {
+    if age > READ_MODEL_STALE && read_model.phase(time) != Phase::Closed {
         let told = age.as_secs_f64();
         let text = format!("What is known of the ledger is {told:.1} s old: Redis is slow or away.");
         add(Level::Fault, "snapshot-stale", text);
     }
-    let until = Duration::from_millis(u64::try_from(memory.levers.opens - time).unwrap_or(0));
-    if memory.phase(time) == Phase::Upcoming && until <= OPENING_NEAR {
+    let until = Duration::from_millis(u64::try_from(read_model.controls.opens - time).unwrap_or(0));
+    if read_model.phase(time) == Phase::Upcoming && until <= OPENING_NEAR {
         let mut missing = reasons.to_vec();
-        let levers = [
-            (memory.levers.paused, "the sale is paused"),
-            (memory.levers.frozen, "the sale clock is frozen"),
+        let controls = [
+            (read_model.controls.paused, "the sale is paused"),
+            (read_model.controls.frozen, "the sale clock is frozen"),
         ];
-        missing.extend(levers.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| (*text).to_owned()));
+        missing.extend(controls.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| (*text).to_owned()));
         if sale.time(now).is_none() {
             missing.push("Redis's clock is not known".to_owned());
         }
-        let models = memory.catalogue.definition.models.len();
-        if (0..models).all(|place| memory.totals[place].is_some_and(|_| memory.free[place] <= 0)) {
+        let models = read_model.catalogue.definition.models.len();
+        if (0..models).all(|place| read_model.totals[place].is_some_and(|_| read_model.free[place] <= 0)) {
             missing.push("no model has any stock".to_owned());
         }
         if !missing.is_empty() {
@@ -192,20 +199,20 @@ mod tests {
     use crate::fleet::alarm::ALARM_CHARS_MAX;
 
     #[test]
-    fn a_gateway_that_sees_nothing_wrong_says_nothing() {
+    fn a_gateway_without_problems_raises_no_alarm() {
         let sales = Sales::default();
         assert_eq!(of_gateway(Vec::new(), &sales, |_| None, &[], Recent::default(), Instant::now()), []);
     }
 
     #[test]
-    fn answers_that_nobody_likes_to_give_are_counted_over_the_last_seconds_only() {
+    fn failures_are_counted_over_the_last_seconds_only() {
         let mut recents = Recents::default();
-        let answers = |shed| Answers {
+        let answers = |shed| AnswerCounts {
             counts: vec![
                 ("reserve", "temporary-reduced-capacity", shed),
                 ("confirm", "temporary-reduced-capacity", 7),
             ],
-            ..Answers::default()
+            ..AnswerCounts::default()
         };
         recents.note(&answers(100));
         assert_eq!(recents.counts().shed, 0);

@@ -15,7 +15,7 @@ use crate::fleet::report::GatewayReport;
 use crate::fleet::{self, LimitChange, SetLimits};
 use crate::http::request;
 use crate::http::respond::{self, Answer, Refused};
-use crate::manage::admin::By;
+use crate::manage::admin::Actor;
 use crate::ops::admin::{Ops, check_reason, failed, number_of};
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::scripts::Failure;
@@ -178,7 +178,7 @@ impl Ops {
     ) -> Result<Answer, Refused> {
         let mut body: LimitsRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
         let change = body.change()?;
-        let by = By { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let by = Actor { who: who.to_owned(), reason: check_reason(body.reason)? };
         if change.is_empty() {
             return self.show_limits().await;
         }

@@ -14,23 +14,23 @@ use prometheus_client::encoding::text::encode_registry;
 use prometheus_client::registry::Registry;
 
 use crate::domain::decision::Shed;
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::fleet::report::versions;
 use crate::http::tls::Tls;
-use crate::identify::Keys;
+use crate::identify::TokenKeys;
 use crate::ops::health::Readiness;
 use crate::ops::process;
 use crate::ops::self_checks::SelfChecks;
-use crate::projection::memory::Sales;
+use crate::projection::read_model::Sales;
 use crate::store::POOL_USE;
 use crate::store::reply::unreadable_replies;
 use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, Stage, User};
-use crate::telemetry::metrics::{Metrics, Worker};
+use crate::telemetry::metrics::{Metrics, WorkerMetrics};
 use crate::telemetry::record::{Connections, Recorder, Sums};
 use crate::telemetry::{list, log};
 
 /// What is shown, and where it comes from.
-pub struct Sources {
+pub struct ExpositionSources {
     /// What was counted.
     pub metrics: Arc<Metrics>,
     /// What is known of the sales.
@@ -44,11 +44,11 @@ pub struct Sources {
     /// TLS of each listener, by [`Listener`].
     pub tls: [Option<Arc<Tls>>; Listener::NAMES.len()],
     /// What tokens are verified with.
-    pub keys: Arc<Keys>,
+    pub keys: Arc<TokenKeys>,
     /// Whether this gateway is ready.
     pub readiness: Arc<Readiness>,
     /// What it has heard of the fleet.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// Its files and its clock.
     pub checks: Arc<SelfChecks>,
 }
@@ -59,7 +59,7 @@ pub struct Exposition(Registry);
 impl Exposition {
     /// Of these.
     #[must_use]
-    pub fn new(sources: Sources) -> Self {
+    pub fn new(sources: ExpositionSources) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(sources));
         Self(registry)
@@ -75,7 +75,7 @@ impl Exposition {
     }
 }
 
-impl fmt::Debug for Sources {
+impl fmt::Debug for ExpositionSources {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sources")
     }
@@ -83,7 +83,7 @@ impl fmt::Debug for Sources {
 
 const NANOSECONDS: f64 = 1e9;
 
-impl Collector for Sources {
+impl Collector for ExpositionSources {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let workers = self.metrics.workers();
         requests(&mut encoder, &workers)?;
@@ -95,17 +95,17 @@ impl Collector for Sources {
 }
 
 /// A histogram of all workers.
-fn sums<'a>(workers: &'a [Worker], add: impl Fn(&'a Recorder, &mut Sums)) -> Sums {
+fn sums<'a>(workers: &'a [WorkerMetrics], add: impl Fn(&'a Recorder, &mut Sums)) -> Sums {
     let mut sums = Sums::default();
     workers.iter().for_each(|worker| add(&worker.recorder, &mut sums));
     sums
 }
 
-fn total(workers: &[Worker], count: impl Fn(&Recorder) -> u64) -> u64 {
+fn total(workers: &[WorkerMetrics], count: impl Fn(&Recorder) -> u64) -> u64 {
     workers.iter().map(|worker| count(&worker.recorder)).sum()
 }
 
-fn requests(encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Result {
+fn requests(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
     family(encoder, &list::REQUESTS, |family| {
         for (route, name) in Route::NAMES.iter().enumerate() {
             for outcome in Outcome::all() {
@@ -140,7 +140,7 @@ fn requests(encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Res
 }
 
 /// How the objectives are met: from what was counted of each outcome.
-fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Result {
+fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
     let mut all = [0; Slo::NAMES.len()];
     let mut good = [0; Slo::NAMES.len()];
     let soon = list::ANSWER_BUCKETS.iter().take_while(|bound| **bound <= list::SOON).count();
@@ -161,8 +161,8 @@ fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::R
     Ok(())
 }
 
-impl Sources {
-    fn load(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Result {
+impl ExpositionSources {
+    fn load(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
         family(encoder, &list::WAITING, |family| {
             family.count(&[], total(workers, |recorder| recorder.waiting.get()))
         })?;
@@ -188,7 +188,7 @@ impl Sources {
         self.connections(encoder, workers)
     }
 
-    fn connections(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Result {
+    fn connections(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
         let of = |count: &dyn Fn(&Connections) -> u64| {
             let public: u64 = workers.iter().map(|worker| count(&worker.recorder.connections)).sum();
             [public, count(&self.metrics.ops_connections)].into_iter().zip(Listener::NAMES)
@@ -234,7 +234,7 @@ impl Sources {
         })
     }
 
-    fn process(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[Worker]) -> fmt::Result {
+    fn process(&self, encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
         family(encoder, &list::BUILD, |family| family.put(&[env!("CARGO_PKG_VERSION"), &self.scripts], 1))?;
         family(encoder, &list::READY, |family| family.flag(&[], self.readiness.reasons().is_empty()))?;
         family(encoder, &list::BUSY, |family| {
@@ -251,7 +251,7 @@ impl Sources {
             let missing = log::missing_lines();
             list::LOG_MISSING_FOR.iter().zip(missing).try_for_each(|(why, n)| family.count(&[why], n))
         })?;
-        let heard = self.hearsay.latest();
+        let heard = self.membership.latest();
         let of = |count: fn(&BTreeMap<String, String>) -> usize| {
             heard.as_ref().map_or(0, |heard| count(&heard.live))
         };

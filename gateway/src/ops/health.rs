@@ -8,12 +8,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use redis::aio::ConnectionLike;
 
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::ops::thresholds::READ_MODEL_STALE;
-use crate::projection::follow::CaughtUp;
-use crate::projection::memory::Sales;
-use crate::store::durability::{Durability, Setting};
-use crate::store::fit::misfit;
+use crate::projection::consumer::CaughtUp;
+use crate::projection::read_model::Sales;
+use crate::store::compatibility::find_incompatibility;
+use crate::store::durability::{Durability, DurabilityCheck};
 use crate::store::outage::Outage;
 use crate::store::scripts::Failure;
 use crate::store::{Connection, Pool, checkout_each};
@@ -29,12 +29,12 @@ pub struct Health {
     pub pool: Pool,
     /// Whether the scripts were loaded at the start.
     pub scripts_loaded: Arc<AtomicBool>,
-    /// How far the follower is.
+    /// How far the consumer is.
     pub caught_up: Arc<CaughtUp>,
     /// Whether we are on the way out.
     pub draining: Arc<AtomicBool>,
     /// Whether the fleet has received that this gateway is a member.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// Whether Redis keeps what an acknowledgement promises.
     pub durability: Durable,
     /// How this gateway's batch connections and its journal consumer fare.
@@ -61,15 +61,17 @@ impl Durable {
     /// What falls short at a Redis, in words.
     async fn problem(&self, conn: &mut impl ConnectionLike) -> Option<String> {
         match self.level.check(conn).await {
-            Ok(Setting::Kept) => None,
-            Ok(Setting::Hidden(why)) => {
+            Ok(DurabilityCheck::Met) => None,
+            Ok(DurabilityCheck::Unreadable(why)) => {
                 if !self.is_hidden.replace(true) {
                     let level = self.level;
                     tracing::warn!(%level, why, "whether Redis is set so can't be seen: ask whoever runs it");
                 }
                 None
             }
-            Ok(Setting::Short(what)) => Some(format!("durability {} is asked for, and {what}", self.level)),
+            Ok(DurabilityCheck::Unmet(what)) => {
+                Some(format!("durability {} is asked for, and {what}", self.level))
+            }
             Err(error) => Some(format!("whether durability {} is kept is not known: {error}", self.level)),
         }
     }
@@ -77,8 +79,8 @@ impl Durable {
     /// Says what falls short when it begins and when it is over.
     fn tell(&self, problem: Option<&String>) {
         match problem {
-            Some(problem) => self.short.goes_on(problem),
-            None => self.short.is_over(),
+            Some(problem) => self.short.record_failure(problem),
+            None => self.short.record_success(),
         }
     }
 }
@@ -123,7 +125,7 @@ impl Health {
             reasons.push("the scripts are not loaded".to_owned());
         }
         reasons.extend(self.connections());
-        if !self.hearsay.has_joined() {
+        if !self.membership.has_joined() {
             let text = "this gateway waits until all others have received that it is a member".to_owned();
             reasons.push(because(text, self.reason_of(User::Fleet)));
         }
@@ -142,7 +144,7 @@ impl Health {
     /// Over which connections no script was run lately, although taps need that.
     fn connections(&self) -> Option<String> {
         let uses = self.metrics.redis_uses();
-        let batch = uses.iter().filter(|(user, _)| matches!(user, User::Lane | User::Ledger));
+        let batch = uses.iter().filter(|(user, _)| matches!(user, User::Batches | User::Ledger));
         let (mut all, mut stalled) = (0, Vec::new());
         for (_, of_user) in batch {
             all += 1;
@@ -156,7 +158,7 @@ impl Health {
     }
 
     fn journal(&self, text: String) -> String {
-        because(text, self.reason_of(User::Follower))
+        because(text, self.reason_of(User::Consumer))
     }
 
     /// Why Redis does not do what this user of it needs, if so.
@@ -168,10 +170,14 @@ impl Health {
     /// That Redis runs the tick of no sale. What the ledger of one sale refuses is that sale's own fault.
     fn tick(&self) -> Option<String> {
         let sales = self.sales.all();
-        let refused: Vec<_> = sales.iter().filter_map(|sale| sale.reaped().refused_for()).collect();
-        let (refused_for, why) = refused.iter().min()?;
-        (refused.len() == sales.len() && *refused_for > BEHIND_MAX).then(|| {
-            because(format!("no sale clock was ticked for {} ms", refused_for.as_millis()), Some(why.clone()))
+        let refused: Vec<_> =
+            sales.iter().filter_map(|sale| sale.sweep_status().tick_refused_for()).collect();
+        let (tick_refused_for, why) = refused.iter().min()?;
+        (refused.len() == sales.len() && *tick_refused_for > BEHIND_MAX).then(|| {
+            because(
+                format!("no sale clock was ticked for {} ms", tick_refused_for.as_millis()),
+                Some(why.clone()),
+            )
         })
     }
 
@@ -184,12 +190,12 @@ impl Health {
             match conn {
                 Ok(mut conn) => {
                     is_reached = true;
-                    let misfit = misfit(&mut conn, is_cluster).await.map(at);
-                    if misfit.is_some() && !is_cluster {
+                    let incompatibility = find_incompatibility(&mut conn, is_cluster).await.map(at);
+                    if incompatibility.is_some() && !is_cluster {
                         // The address may lead elsewhere by now.
                         self.pool.leave().await;
                     }
-                    reasons.extend(misfit);
+                    reasons.extend(incompatibility);
                     let problem = self.durability.problem(&mut conn).await.map(at);
                     reasons.extend(problem.clone());
                     short = short.or(problem);

@@ -28,18 +28,18 @@ use crate::domain::policy::{Rate, rate_text};
 use crate::domain::problem;
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::alarm::Alarm;
-use crate::fleet::hearsay::{Heard, Hearsay};
+use crate::fleet::membership::{Heartbeat, Membership};
 use crate::http::respond::{self, Answer, Refused};
 use crate::ops::alarms::{self, Recents};
 use crate::ops::health::Readiness;
 use crate::ops::self_checks::SelfChecks;
-use crate::projection::memory::{Sale, Sales};
+use crate::projection::read_model::{Sale, Sales};
 use crate::telemetry::metrics::Metrics;
 use fleet::Fleet;
-use frame::{AlarmNow, Hello, LimitNow, Line, Now, SaleName};
-use history::Ring;
-use sale::Look;
-use watcher::{News, Seat, Watcher};
+use frame::{AlarmNow, Hello, LimitNow, LiveLine, Now, SaleName};
+use history::HistoryRing;
+use sale::SaleMonitor;
+use watcher::{LiveUpdate, Watcher, WatcherSlot};
 
 /// Between two lines.
 const EVERY: Duration = Duration::from_secs(1);
@@ -49,13 +49,13 @@ pub const WATCHERS_MAX: usize = 200;
 const ALARMS_MAX: usize = 50;
 
 /// Where the numbers come from.
-pub struct Sources {
+pub struct LiveSources {
     /// What this process follows.
     pub sales: Arc<Sales>,
     /// What it has counted, and found in audits.
     pub metrics: Arc<Metrics>,
     /// What it has heard of the fleet.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
     /// Its files and its clock.
@@ -64,8 +64,8 @@ pub struct Sources {
 
 /// All who watch, and what they are shown.
 pub struct Live {
-    sources: Sources,
-    seats: Rc<Cell<usize>>,
+    sources: LiveSources,
+    slots: Rc<Cell<usize>>,
     collector: RefCell<Collector>,
 }
 
@@ -81,16 +81,16 @@ struct Collector {
 /// What those see who watch the same sale.
 struct View {
     /// `None` where there is no sale.
-    look: Option<Look>,
-    history: Ring,
-    news: watch::Sender<News>,
+    monitor: Option<SaleMonitor>,
+    history: HistoryRing,
+    news: watch::Sender<LiveUpdate>,
 }
 
 impl Live {
     /// Begins to look, on this thread.
     #[must_use]
-    pub fn start(sources: Sources) -> Rc<Self> {
-        let live = Rc::new(Self { sources, seats: Rc::default(), collector: RefCell::default() });
+    pub fn start(sources: LiveSources) -> Rc<Self> {
+        let live = Rc::new(Self { sources, slots: Rc::default(), collector: RefCell::default() });
         tokio::task::spawn_local(live.clone().collect());
         live
     }
@@ -108,7 +108,7 @@ impl Live {
             Some(id) => Some(find_sale(&self.sources.sales, id)?),
             None => self.first_sale(),
         };
-        let seat = Seat::take(&self.seats, WATCHERS_MAX).ok_or_else(|| {
+        let slot = WatcherSlot::take(&self.slots, WATCHERS_MAX).ok_or_else(|| {
             let detail = format!(
                 "{WATCHERS_MAX} pages are watching this gateway already. Close one, or watch another gateway."
             );
@@ -120,7 +120,7 @@ impl Live {
         // One that was not there at the last look.
         let view = views.entry(key).or_insert_with(|| {
             let mut view = View::of(sale);
-            view.tell(&self.sources, fleet, recents, Instant::now());
+            view.write_update(&self.sources, fleet, recents, Instant::now());
             view
         });
         let hello = Hello {
@@ -131,17 +131,17 @@ impl Live {
             every_ms: u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX),
             server_time: rfc3339(view.time()),
         };
-        let begin = [text(&Line::Hello(hello)), text(&Line::History(view.history.columns()))];
-        let watcher = Watcher::new(view.news.subscribe(), begin, lines, ended, seat);
+        let begin = [text(&LiveLine::Hello(hello)), text(&LiveLine::History(view.history.columns()))];
+        let watcher = Watcher::new(view.news.subscribe(), begin, lines, ended, slot);
         Ok(respond::stream("application/x-ndjson", watcher))
     }
 
     /// The sale that is open or opens next; else the one that was open last.
     fn first_sale(&self) -> Option<Arc<Sale>> {
         self.sources.sales.all().into_iter().min_by_key(|sale| {
-            let (levers, time) = (sale.memory().levers, sale.best_time());
-            let is_over = levers.closed || time >= levers.closes;
-            (is_over, (levers.opens - time).abs(), sale.id.clone())
+            let (controls, time) = (sale.read_model().controls, sale.best_time());
+            let is_over = controls.closed || time >= controls.closes;
+            (is_over, (controls.opens - time).abs(), sale.id.clone())
         })
     }
 
@@ -155,12 +155,12 @@ impl Live {
             let now = Instant::now();
             let mut collector = self.collector.borrow_mut();
             let Collector { fleet, recents, views } = &mut *collector;
-            fleet.take_in(self.sources.hearsay.latest().as_deref(), now);
+            fleet.update(self.sources.membership.latest().as_deref(), now);
             recents.note(&self.sources.metrics.answers());
             let sales = self.sources.sales.all();
             // One that was purged is shown no more, and its watchers are let go.
-            views.retain(|_, view| match &view.look {
-                Some(look) => sales.iter().any(|sale| look.is_of(sale)),
+            views.retain(|_, view| match &view.monitor {
+                Some(monitor) => sales.iter().any(|sale| monitor.is_of(sale)),
                 None => sales.is_empty() || view.news.receiver_count() > 0,
             });
             if sales.is_empty() {
@@ -169,7 +169,7 @@ impl Live {
             for sale in sales {
                 views.entry(sale.id.clone()).or_insert_with(|| View::of(Some(sale)));
             }
-            views.values_mut().for_each(|view| view.tell(&self.sources, fleet, recents, now));
+            views.values_mut().for_each(|view| view.write_update(&self.sources, fleet, recents, now));
         }
     }
 }
@@ -177,21 +177,25 @@ impl Live {
 impl View {
     /// Of this sale; nothing was told yet.
     fn of(sale: Option<Arc<Sale>>) -> Self {
-        Self { look: sale.map(Look::at), history: Ring::default(), news: watch::Sender::new(News::default()) }
+        Self {
+            monitor: sale.map(SaleMonitor::at),
+            history: HistoryRing::default(),
+            news: watch::Sender::new(LiveUpdate::default()),
+        }
     }
 
     /// The server's clock.
     fn time(&self) -> i64 {
         let now = || jiff::Timestamp::now().as_millisecond();
-        self.look.as_ref().map_or_else(now, |look| look.sale().best_time())
+        self.monitor.as_ref().map_or_else(now, |monitor| monitor.sale().best_time())
     }
 
     /// Writes the line of this second for all who see this.
-    fn tell(&mut self, sources: &Sources, fleet: &Fleet, recents: &Recents, now: Instant) {
+    fn write_update(&mut self, sources: &LiveSources, fleet: &Fleet, recents: &Recents, now: Instant) {
         let before = self.news.borrow().clone();
-        let about = self.look.as_mut().and_then(|look| look.about(before.about.is_empty()));
+        let about = self.monitor.as_mut().and_then(|monitor| monitor.about(before.about.is_empty()));
         let (edition, about) = match about {
-            Some(line) => (before.edition + 1, text(&Line::Sale(line))),
+            Some(line) => (before.edition + 1, text(&LiveLine::Sale(line))),
             None => (before.edition, before.about),
         };
         let time = self.time();
@@ -200,16 +204,16 @@ impl View {
         sales.sort();
         let line = Now {
             server_time: rfc3339(time),
-            clock_known: self.look.as_ref().is_none_or(|look| look.sale().time(now).is_some()),
+            clock_known: self.monitor.as_ref().is_none_or(|monitor| monitor.sale().time(now).is_some()),
             sales,
-            sale: self.look.as_mut().map(|look| {
-                let audited = audited(look.sale());
-                look.now(audited, now)
+            sale: self.monitor.as_mut().map(|monitor| {
+                let audited = audited(monitor.sale());
+                monitor.now(audited, now)
             }),
-            limits: limits_set(sources.hearsay.latest().as_deref()),
+            limits: limits_set(sources.membership.latest().as_deref()),
             taps: fleet.taps(now),
             latency: fleet.latency(),
-            gateways: fleet.list(sources.hearsay.id(), now),
+            gateways: fleet.list(sources.membership.id(), now),
             alarms: all_alarms(
                 alarms::of_gateway(
                     sources.checks.alarms(now),
@@ -219,56 +223,56 @@ impl View {
                     recents.counts(),
                     now,
                 ),
-                fleet.alarms(sources.hearsay.id(), now),
-                sources.hearsay.listen(),
+                fleet.alarms(sources.membership.id(), now),
+                sources.membership.listen(),
             ),
         };
-        self.history.push(time, &line, self.look.as_ref().map_or(0, Look::models));
-        self.news.send_replace(News { edition, about, now: text(&Line::Now(Box::new(line))) });
+        self.history.push(time, &line, self.monitor.as_ref().map_or(0, SaleMonitor::models));
+        self.news.send_replace(LiveUpdate { edition, about, now: text(&LiveLine::Now(Box::new(line))) });
     }
 }
 
 /// The rates that ops have set for all gateways, as they were heard last.
-fn limits_set(heard: Option<&Heard>) -> Vec<LimitNow> {
+fn limits_set(heartbeat: Option<&Heartbeat>) -> Vec<LimitNow> {
     let limit = |(policy, rate): (&&'static str, &Option<Rate>)| LimitNow { policy, rate: rate_text(*rate) };
-    heard.map(|heard| heard.limits.iter().map(limit).collect()).unwrap_or_default()
+    heartbeat.map(|heartbeat| heartbeat.limits.iter().map(limit).collect()).unwrap_or_default()
 }
 
 fn name_of(sale: &Sale) -> SaleName {
-    SaleName { sale: sale.id.clone(), name: sale.memory().catalogue.definition.sale.name.clone() }
+    SaleName { sale: sale.id.clone(), name: sale.read_model().catalogue.definition.sale.name.clone() }
 }
 
 /// Alarms of this gateway and of the fleet, those that say the same as one, the worst first.
 fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<AlarmNow> {
-    let mut told: Vec<(Alarm, Vec<String>)> = Vec::new();
+    let mut merged: Vec<(Alarm, Vec<String>)> = Vec::new();
     for (alarm, gateway) in own.into_iter().map(|alarm| (alarm, here.to_owned())).chain(others) {
-        let same = told.iter_mut().find(|(other, _)| {
+        let same = merged.iter_mut().find(|(other, _)| {
             // Of a sale the same alarm is the same fact, seen by another; the words may differ by a moment.
             let is_same_kind = (&other.name, &other.sale) == (&alarm.name, &alarm.sale);
             is_same_kind && (alarm.sale.is_some() || other.text == alarm.text)
         });
         let gateways = if gateway.is_empty() { Vec::new() } else { vec![gateway] };
         match same {
-            Some((other, told_by)) => {
+            Some((other, reporters)) => {
                 other.level = other.level.min(alarm.level);
                 other.count = other.count.zip(alarm.count).map(|(count, more)| count + more);
-                told_by.extend(gateways);
+                reporters.extend(gateways);
             }
-            None => told.push((alarm, gateways)),
+            None => merged.push((alarm, gateways)),
         }
     }
-    told.sort_by_key(|(alarm, _)| alarm.level);
-    told.truncate(ALARMS_MAX);
+    merged.sort_by_key(|(alarm, _)| alarm.level);
+    merged.truncate(ALARMS_MAX);
     let line = |(alarm, gateways): (Alarm, Vec<String>)| {
         let Alarm { level, name, sale, text, count } = alarm;
         let text = count.map_or(text.clone(), |count| format!("{text}: {count}."));
         AlarmNow { level, name, sale, text, gateways }
     };
-    told.into_iter().map(line).collect()
+    merged.into_iter().map(line).collect()
 }
 
 /// A line, with its end.
-fn text(line: &Line<'_>) -> Bytes {
+fn text(line: &LiveLine<'_>) -> Bytes {
     // Neither writing into memory nor what we write can fail.
     let mut text = serde_json::to_vec(line).unwrap_or_default();
     text.push(b'\n');
@@ -281,7 +285,7 @@ mod tests {
     use crate::fleet::alarm::Level;
 
     #[test]
-    fn what_several_gateways_say_is_told_once_with_their_names() {
+    fn an_alarm_of_several_gateways_is_shown_once_with_their_names() {
         let drift = |text: &str| Alarm::new(Level::Fault, "ledger-drift", text).of("small");
         let busy = |count| Alarm::new(Level::Warning, "shedding", "Turned away").times(count);
         let own = vec![busy(3), drift("white is 61")];
@@ -291,9 +295,9 @@ mod tests {
             (Alarm::new(Level::Fault, "gateway-gone", "d:1 is gone"), String::new()),
             (Alarm::new(Level::Fault, "gateway-gone", "e:1 is gone"), String::new()),
         ];
-        let told = all_alarms(own, others, "a:1");
+        let merged = all_alarms(own, others, "a:1");
         let brief: Vec<_> =
-            told.iter().map(|a| (a.name.as_str(), a.text.as_str(), a.gateways.join(" "))).collect();
+            merged.iter().map(|a| (a.name.as_str(), a.text.as_str(), a.gateways.join(" "))).collect();
         let both = || "a:1 b:1".to_owned();
         assert_eq!(
             brief,

@@ -3,25 +3,25 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::fleet::hearsay::Hearsay;
+use crate::fleet::membership::Membership;
 use crate::fleet::report::{GatewayReport, Totals};
 use crate::ops::alarms::{self, Recents};
 use crate::ops::health::Readiness;
 use crate::ops::self_checks::SelfChecks;
-use crate::projection::memory::Sales;
-use crate::telemetry::metrics::{Answers, Metrics};
+use crate::projection::read_model::Sales;
+use crate::telemetry::metrics::{AnswerCounts, Metrics};
 
 /// Makes the reports of this gateway.
 pub struct Reporter {
-    sources: Sources,
+    sources: ReportSources,
     started: Instant,
     beats: u64,
     recents: Recents,
-    told: Answers,
+    last_reported: AnswerCounts,
 }
 
 /// What reports are made from.
-pub struct Sources {
+pub struct ReportSources {
     /// What was counted, and found in audits.
     pub metrics: Arc<Metrics>,
     /// What is followed.
@@ -29,7 +29,7 @@ pub struct Sources {
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
     /// As whom it takes part in the fleet.
-    pub hearsay: Arc<Hearsay>,
+    pub membership: Arc<Membership>,
     /// Its files and its clock.
     pub checks: Arc<SelfChecks>,
 }
@@ -37,29 +37,29 @@ pub struct Sources {
 impl Reporter {
     /// Nothing was reported yet.
     #[must_use]
-    pub fn new(sources: Sources) -> Self {
-        let (recents, told) = (Recents::default(), Answers::default());
-        Self { sources, started: Instant::now(), beats: 0, recents, told }
+    pub fn new(sources: ReportSources) -> Self {
+        let (recents, last_reported) = (Recents::default(), AnswerCounts::default());
+        Self { sources, started: Instant::now(), beats: 0, recents, last_reported }
     }
 
     /// What happened since the last report, as JSON.
     pub fn report(&mut self) -> String {
-        let Sources { metrics, sales, readiness, hearsay, checks } = &self.sources;
+        let ReportSources { metrics, sales, readiness, membership, checks } = &self.sources;
         let now = Instant::now();
         let answers = metrics.answers();
-        let new = answers.since(&self.told);
+        let new = answers.since(&self.last_reported);
         let (since_start, reasons) = (Totals::of(&answers), readiness.reasons());
         self.recents.note(&answers);
-        self.told = answers;
+        self.last_reported = answers;
         self.beats += 1;
         let count = |(route, outcome, count): (&str, &str, u64)| (format!("{route} {outcome}"), count);
         let report = GatewayReport {
-            listen: hearsay.listen().to_owned(),
+            listen: membership.listen().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             beats: self.beats,
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            ready: reasons.is_empty() && !hearsay.is_leaving(),
-            draining: hearsay.is_leaving(),
+            ready: reasons.is_empty() && !membership.is_leaving(),
+            draining: membership.is_leaving(),
             alarms: alarms::of_gateway(
                 checks.alarms(now),
                 sales,
@@ -87,26 +87,27 @@ mod tests {
     use super::*;
     use crate::domain::problem;
     use crate::telemetry::labels::{Outcome, Route};
-    use crate::telemetry::record::Told;
+    use crate::telemetry::record::AnswerClass;
 
     #[test]
     fn a_report_has_what_happened_since_the_one_before() {
         let metrics = Arc::new(Metrics::default());
         let worker = metrics.of_worker();
-        let (readiness, hearsay) = (Arc::new(Readiness::default()), Arc::new(Hearsay::new("here".into())));
+        let (readiness, membership) =
+            (Arc::new(Readiness::default()), Arc::new(Membership::new("here".into())));
         readiness.set(Vec::new());
         let (sales, checks) = (Arc::default(), Arc::default());
-        let sources = Sources { metrics: metrics.clone(), sales, readiness, hearsay, checks };
+        let sources = ReportSources { metrics: metrics.clone(), sales, readiness, membership, checks };
         let mut reporter = Reporter::new(sources);
         let mut next = || serde_json::from_str::<GatewayReport>(&reporter.report()).unwrap();
         let answer = |outcome, us| {
-            worker.answered(Route::Reserve, Told::plain(outcome), Duration::from_micros(us));
+            worker.answered(Route::Reserve, AnswerClass::plain(outcome), Duration::from_micros(us));
         };
         let sold_out = Outcome::of(&problem::SOLD_OUT);
         answer(Outcome::WON, 250);
         answer(Outcome::REPLAYED, 251);
         answer(sold_out, 9_000_000);
-        worker.answered(Route::Sale, Told::plain(Outcome::OK), Duration::from_millis(1));
+        worker.answered(Route::Sale, AnswerClass::plain(Outcome::OK), Duration::from_millis(1));
         let first = next();
         let count = |what: &str, n| (what.to_owned(), n);
         assert_eq!(

@@ -3,17 +3,17 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::bodies::whole;
+use crate::api::bodies::whole_number;
 use crate::domain::definition::Definition;
 use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::Phase;
 use crate::manage::audit::Counts;
 use crate::projection::snapshot::Snapshot;
 
-/// Why a lever is pulled.
+/// Why an operator action is pulled.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct LeverRequest {
+pub struct OperatorActionRequest {
     /// In words, at most 500 characters, not a lone hyphen; it goes into the journal.
     #[serde(default)]
     #[schema(max_length = 500, pattern = r"^($|[^-]|-[\s\S])")]
@@ -28,11 +28,11 @@ pub struct RestockRequest {
     #[schema(example = "model:air-400-white")]
     pub item: String,
     /// What the total shall be.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 1_000_000_000)]
     pub total: u64,
     /// What it was when it was decided to change it.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 1_000_000_000)]
     pub was: u64,
     /// In words, at most 500 characters, not a lone hyphen; it goes into the journal.
@@ -77,7 +77,7 @@ pub struct SaleState {
     pub paused: bool,
     /// The sale clock is stopped.
     pub frozen: bool,
-    /// Closed by a lever.
+    /// Closed by an operator action.
     pub closed: bool,
     /// By state.
     pub reservations: Counts,
@@ -158,7 +158,7 @@ impl SaleState {
     /// From what the ledger has.
     #[must_use]
     pub fn new(snapshot: &Snapshot, definition: &Definition) -> Self {
-        let levers = snapshot.levers();
+        let controls = snapshot.controls();
         let time = snapshot.header.time;
         let left = |id: &String| {
             let item = format!("model:{id}");
@@ -171,14 +171,14 @@ impl SaleState {
             name: definition.sale.name.clone(),
             revision: snapshot.number("revision").unsigned_abs(),
             sequence: snapshot.header.sequence,
-            phase: levers.phase(time, models_left),
+            phase: controls.phase(time, models_left),
             rehearsal: definition.sale.rehearsal,
-            opens_at: rfc3339(levers.opens),
-            closes_at: rfc3339(levers.closes),
+            opens_at: rfc3339(controls.opens),
+            closes_at: rfc3339(controls.closes),
             server_time: rfc3339(time),
-            paused: levers.paused,
-            frozen: levers.frozen,
-            closed: levers.closed,
+            paused: controls.paused,
+            frozen: controls.frozen,
+            closed: controls.closed,
             reservations: Counts::of(snapshot.counts()),
         }
     }

@@ -8,8 +8,8 @@ use redis::aio::ConnectionLike;
 use crate::domain::catalogue::{Catalogue, Item};
 use crate::domain::decision::Header;
 use crate::domain::definition::Definition;
-use crate::domain::sale::Levers;
-use crate::projection::memory::Memory;
+use crate::domain::sale::SaleControls;
+use crate::projection::read_model::ReadModel;
 use crate::store::keys::Keys;
 use crate::store::reply::{pairs, text, texts};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
@@ -95,10 +95,10 @@ impl Snapshot {
         ["held", "confirmed", "cancelled", "expired"].map(|field| self.number(field).unsigned_abs())
     }
 
-    /// The run_id that the ledger is served by.
+    /// The epoch that the ledger is served by.
     #[must_use]
-    pub fn run_id(&self) -> &str {
-        self.state.get("run_id").map_or("", String::as_str)
+    pub fn epoch(&self) -> &str {
+        self.state.get("epoch").map_or("", String::as_str)
     }
 
     /// Which incarnation of the sale it is.
@@ -112,14 +112,14 @@ impl Snapshot {
         if self.incarnation() == incarnation {
             return Ok(self);
         }
-        let (incarnation, run_id) = (self.incarnation().to_owned(), self.run_id().to_owned());
-        Err(Refusal::Incarnation { incarnation, run_id }.into())
+        let (incarnation, epoch) = (self.incarnation().to_owned(), self.epoch().to_owned());
+        Err(Refusal::Incarnation { incarnation, epoch }.into())
     }
 
-    /// The levers and the two instants.
+    /// The controls and the two instants.
     #[must_use]
-    pub fn levers(&self) -> Levers {
-        Levers {
+    pub fn controls(&self) -> SaleControls {
+        SaleControls {
             paused: self.number("paused") == 1,
             frozen: self.number("frozen") == 1,
             closed: self.number("closed") == 1,
@@ -141,7 +141,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`Refusal::Damaged`] where anything that memory decides by is no number: nothing is made up.
-    pub fn into_memory(self, keys: &Keys) -> Result<Memory, Failure> {
+    pub fn into_read_model(self, keys: &Keys) -> Result<ReadModel, Failure> {
         if !self.damages.is_empty() {
             return Err(Refusal::Damaged(self.damages.join("; ")).into());
         }
@@ -168,9 +168,9 @@ impl Snapshot {
             item.limited.then(|| number(&self.totals, &item.name).ok_or_else(no_total)).transpose()
         };
         let totals = catalogue.items().iter().map(total).collect::<Result<_, Failure>>()?;
-        Ok(Memory {
+        Ok(ReadModel {
             sequence: self.header.sequence,
-            levers: self.levers(),
+            controls: self.controls(),
             grace_ms: self.number("grace"),
             free,
             totals,

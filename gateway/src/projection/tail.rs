@@ -33,7 +33,7 @@ pub struct Second {
     pub expired: u64,
 }
 
-/// A definition, a restock, a lever, or a restarted Redis that was taken in.
+/// A definition, a restock, an operator action, or a restarted Redis that was taken in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
     /// When, in ms.
@@ -55,7 +55,7 @@ pub struct Act {
     /// Of the definition now.
     pub revision: Option<u64>,
     /// Changes that were appended again before.
-    pub healed: Option<u64>,
+    pub replayed: Option<u64>,
 }
 
 /// The end of a journal: the latest seconds and acts, the latest last.
@@ -125,7 +125,7 @@ fn act(entry: &Entry) -> Act {
         total: number("total"),
         was: number("was"),
         revision: number("revision").map(i64::unsigned_abs),
-        healed: number("healed").map(i64::unsigned_abs),
+        replayed: number("replayed").map(i64::unsigned_abs),
     }
 }
 
@@ -146,7 +146,7 @@ pub(crate) async fn read(
     command.arg(keys.journal()).arg(format!("{until}-0")).arg("-").arg("COUNT").arg(READ);
     let mut found = list("XREVRANGE", command.query_async(conn).await?)?;
     let mut tail = Tail::default();
-    // What can't be read is told by the follower and the audit.
+    // What can't be read is told by the consumer and the audit.
     found.reverse();
     found.iter().filter_map(Entry::parse).for_each(|entry| tail.note(&entry));
     Ok((tail, found))

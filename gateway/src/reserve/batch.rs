@@ -1,7 +1,7 @@
 //! The queue of one sale's taps at one worker, and the loop that decides them in batches.
 
 mod encode;
-mod line;
+mod queue;
 mod tap;
 
 use std::future::Future;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use encode::Columns;
 use futures_util::future::join;
-use line::Line;
+use queue::ReserveQueue;
 use redis::Value;
 pub use tap::Deadlines;
 use tap::Tap;
@@ -23,12 +23,12 @@ use crate::admit::Admitted;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::decision::Decision;
 #[cfg(feature = "fuzzing")]
-use crate::domain::decision::Wanted;
+use crate::domain::decision::ReserveCommand;
 use crate::domain::decision::{Header, Shed};
-use crate::projection::kept::Told;
-use crate::projection::memory::Sale;
+use crate::projection::acknowledged::Acknowledged;
+use crate::projection::read_model::Sale;
+use crate::store::connections::RedisConnections;
 use crate::store::dial::Dial;
-use crate::store::lanes::Lanes;
 use crate::store::reply::count_unreadable;
 use crate::store::scripts::{Failure, Refusal, Script};
 use crate::telemetry::labels::Stage;
@@ -36,21 +36,25 @@ use crate::telemetry::record::Recorder;
 
 /// What a reply of the reserve script says of these taps; `None` if it can't be read.
 #[cfg(feature = "fuzzing")]
-pub(crate) fn decisions(taps: &[Wanted], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
+pub(crate) fn decisions(
+    taps: &[ReserveCommand],
+    catalogue: &Catalogue,
+    reply: &[Value],
+) -> Option<Vec<Decision>> {
     let mut columns = Columns::default();
     columns.fill(taps.iter(), catalogue);
     let mut decisions = columns.decisions(reply, catalogue)?;
-    Some(taps.iter().map(|wanted| decisions.next(wanted.clone())).collect())
+    Some(taps.iter().map(|command| decisions.next(command.clone())).collect())
 }
 
 /// Where the taps of one sale queue at one worker.
 #[derive(Clone)]
-pub struct Queue(Rc<Open>);
+pub struct QueueHandle(Rc<QueueCloser>);
 
 /// Closes the line when the last clone of a queue is dropped.
-struct Open(Rc<Line>);
+struct QueueCloser(Rc<ReserveQueue>);
 
-impl Drop for Open {
+impl Drop for QueueCloser {
     fn drop(&mut self) {
         self.0.close();
     }
@@ -67,27 +71,27 @@ pub struct QueueLimits {
     pub delay_max: Duration,
 }
 
-impl Queue {
+impl QueueHandle {
     /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is dropped.
     #[must_use]
     pub fn start<D: Dial>(
         sale: Arc<Sale>,
-        lanes: Rc<Lanes<D>>,
+        connections: Rc<RedisConnections<D>>,
         limits: QueueLimits,
         recorder: Arc<Recorder>,
     ) -> Self {
-        let line = Rc::new(Line::new(limits, recorder.clone()));
-        tokio::task::spawn_local(decide(sale, lanes, line.clone(), recorder, limits.batch_max));
-        Self(Rc::new(Open(line)))
+        let queue = Rc::new(ReserveQueue::new(limits, recorder.clone()));
+        tokio::task::spawn_local(decide(sale, connections, queue.clone(), recorder, limits.batch_max));
+        Self(Rc::new(QueueCloser(queue)))
     }
 
     /// Queues a tap and waits for its decision until the deadline. The tap outlives its caller: if this future is dropped, it is decided all the same.
     pub fn reserve(
         &self,
-        Admitted { wanted, pending }: Admitted,
+        Admitted { command, pending }: Admitted,
         deadlines: Deadlines,
     ) -> impl Future<Output = Decision> + use<> {
-        let (tap, decision) = Tap::new(wanted, pending, deadlines);
+        let (tap, decision) = Tap::new(command, pending, deadlines);
         self.0.0.push(tap);
         decision
     }
@@ -98,23 +102,23 @@ impl Queue {
 /// Redis decides the next one, so that neither waits for the other.
 async fn decide<D: Dial>(
     sale: Arc<Sale>,
-    lanes: Rc<Lanes<D>>,
-    line: Rc<Line>,
+    connections: Rc<RedisConnections<D>>,
+    queue: Rc<ReserveQueue>,
     recorder: Arc<Recorder>,
     batch_max: usize,
 ) {
     let (mut batch, mut decided) = (Batch::with_room_for(batch_max), Batch::with_room_for(batch_max));
     loop {
-        if line.is_empty() {
-            decided.hand_out(&sale);
+        if queue.is_empty() {
+            decided.deliver(&sale);
         }
-        if !line.take(&mut batch.taps).await {
+        if !queue.take(&mut batch.taps).await {
             return;
         }
         let taken = Instant::now();
-        send(&sale, &lanes, &line, &recorder, &mut batch, &mut decided).await;
-        line.has_taken(taken.elapsed());
-        decided.hand_out(&sale);
+        send(&sale, &connections, &queue, &recorder, &mut batch, &mut decided).await;
+        queue.note_service_time(taken.elapsed());
+        decided.deliver(&sale);
         std::mem::swap(&mut batch, &mut decided);
     }
 }
@@ -133,51 +137,51 @@ struct Reply {
     /// That the batch was sent with.
     catalogue: Arc<Catalogue>,
     /// Which Redis it was.
-    run_id: Rc<str>,
+    epoch: Rc<str>,
 }
 
 /// Sends a batch, and waits for its reply. What was decided before is handed out as soon as it is sent.
 async fn send<D: Dial>(
     sale: &Sale,
-    lanes: &Lanes<D>,
-    line: &Line,
+    connections: &RedisConnections<D>,
+    queue: &ReserveQueue,
     recorder: &Recorder,
     batch: &mut Batch,
     decided: &mut Batch,
 ) {
     let sent = Instant::now();
-    batch.taps.iter().for_each(|tap| recorder.stage(Stage::Wait, sent - tap.deadlines.queued));
-    let lane = lanes.of(&sale.keys);
-    let Some(live) = lane.live() else {
+    batch.taps.iter().for_each(|tap| recorder.stage(Stage::Queue, sent - tap.deadlines.queued));
+    let connection = connections.of(&sale.keys);
+    let Some(live) = connection.live() else {
         return batch.answer_all(&Decision::NotTaken(Shed::Redis));
     };
     loop {
         let sent = Instant::now();
-        batch.turn_away_late(sent);
+        batch.shed_late(sent);
         if batch.taps.is_empty() {
             return;
         }
-        let catalogue = sale.memory().catalogue.clone();
-        batch.columns.fill(batch.taps.iter().map(|tap| &tap.wanted), &catalogue);
-        let identity = sale.identity(&live.run_id);
-        let args = batch.columns.args(&catalogue, &identity, sale.known());
-        let call = lane.call(&live, Script::Reserve, &sale.keys, args);
+        let catalogue = sale.read_model().catalogue.clone();
+        batch.columns.fill(batch.taps.iter().map(|tap| &tap.command), &catalogue);
+        let identity = sale.identity(&live.epoch);
+        let args = batch.columns.args(&catalogue, &identity, sale.known_sequence());
+        let call = connection.call(&live, Script::Reserve, &sale.keys, args);
         // They are polled in this order.
-        let work = join(call, async { decided.hand_out(sale) });
-        let (answer, ()) = in_time(work, line, &batch.taps, &Decision::Unknown).await;
+        let work = join(call, async { decided.deliver(sale) });
+        let (answer, ()) = in_time(work, queue, &batch.taps, &Decision::Unknown).await;
         recorder.batch(batch.taps.len(), sent.elapsed());
         match answer {
             Ok(values) => {
-                return batch.reply = Some(Reply { values, catalogue, run_id: live.run_id.clone() });
+                return batch.reply = Some(Reply { values, catalogue, epoch: live.epoch.clone() });
             }
             Err(Failure::Refused(Refusal::Revision(revision))) if revision > catalogue.revision => {
                 // Nothing was decided. The definition is on its way to us through the journal.
                 let all_late =
                     batch.taps.iter().map(|tap| tap.deadlines.send).max().unwrap_or_else(Instant::now);
-                let reached = tokio::time::timeout_at(all_late, sale.revision_reached(revision));
-                let _ = in_time(reached, line, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
+                let reached = tokio::time::timeout_at(all_late, sale.wait_for_revision(revision));
+                let _ = in_time(reached, queue, &batch.taps, &Decision::NotTaken(Shed::Ledger)).await;
             }
-            Err(Failure::Unknown(_) | Failure::NotCopied { .. }) => return batch.is_unknown(),
+            Err(Failure::Unknown(_) | Failure::NotReplicated { .. }) => return batch.mark_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_))) => {
                 sale.note_refusal(&failure);
                 tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not taken");
@@ -189,19 +193,24 @@ async fn send<D: Dial>(
 
 /// Waits for something, and meanwhile tells every tap whose deadline passes: `late` to those of the
 /// batch, and to those in the line that nothing was done.
-async fn in_time<T>(work: impl Future<Output = T>, line: &Line, batch: &[Tap], late: &Decision) -> T {
+async fn in_time<T>(
+    work: impl Future<Output = T>,
+    queue: &ReserveQueue,
+    batch: &[Tap],
+    late: &Decision,
+) -> T {
     let mut work = pin!(work);
     loop {
         let of_batch =
-            batch.iter().filter(|tap| !tap.caller.is_answered()).map(|tap| tap.deadlines.answer).min();
-        let next = of_batch.map_or(line.first_deadline(), |first| first.min(line.first_deadline()));
+            batch.iter().filter(|tap| !tap.responder.is_answered()).map(|tap| tap.deadlines.answer).min();
+        let next = of_batch.map_or(queue.first_deadline(), |first| first.min(queue.first_deadline()));
         tokio::select! {
             biased;
             done = &mut work => return done,
             () = tokio::time::sleep_until(next) => {
                 let now = Instant::now();
-                batch.iter().filter(|tap| tap.deadlines.answer <= now).for_each(|tap| tap.caller.answer(late.clone()));
-                line.turn_away_late(now);
+                batch.iter().filter(|tap| tap.deadlines.answer <= now).for_each(|tap| tap.responder.answer(late.clone()));
+                queue.shed_late(now);
             }
         }
     }
@@ -213,86 +222,87 @@ impl Batch {
     }
 
     /// A caller that stopped waiting was told that nothing was taken: it must stay so.
-    fn turn_away_late(&mut self, now: Instant) {
+    fn shed_late(&mut self, now: Instant) {
         self.taps.retain(|tap| {
             let in_time = tap.deadlines.send > now;
             if !in_time {
-                tap.caller.answer(Decision::NotTaken(Shed::Deadline));
+                tap.responder.answer(Decision::NotTaken(Shed::Deadline));
             }
             in_time
         });
     }
 
     fn answer_all(&mut self, decision: &Decision) {
-        self.taps.drain(..).for_each(|tap| tap.caller.answer(decision.clone()));
+        self.taps.drain(..).for_each(|tap| tap.responder.answer(decision.clone()));
     }
 
-    fn is_unknown(&mut self) {
-        self.taps.iter().for_each(|tap| tap.pending.unknown());
+    fn mark_unknown(&mut self) {
+        self.taps.iter().for_each(|tap| tap.pending.mark_unknown());
         self.answer_all(&Decision::Unknown);
     }
 
     /// Tells each caller what was decided for it, if that has not been done.
-    fn hand_out(&mut self, sale: &Sale) {
-        let Some(Reply { values, catalogue, run_id }) = self.reply.take() else {
+    fn deliver(&mut self, sale: &Sale) {
+        let Some(Reply { values, catalogue, epoch }) = self.reply.take() else {
             return;
         };
         let Some(mut decisions) = self.columns.decisions(&values, &catalogue) else {
             count_unreadable();
             tracing::error!(sale = sale.id, reply = ?values, "a reply of the reserve script can't be read");
-            return self.is_unknown();
+            return self.mark_unknown();
         };
         // What is told is kept first, and that of the whole batch at once.
         let (mut winners, mut decided) = (String::new(), Vec::with_capacity(self.taps.len()));
-        let (mut goes_by_clocks, grace) = (false, sale.memory().grace_ms);
-        for Tap { request, wanted, pending, caller, .. } in self.taps.drain(..) {
-            let mut decision = decisions.next(wanted);
+        let (mut goes_by_clocks, grace) = (false, sale.read_model().grace_ms);
+        for Tap { request, command, pending, responder, .. } in self.taps.drain(..) {
+            let mut decision = decisions.next(command);
             match &decision {
                 Decision::Won(reservation, _) => {
                     reservation.write_line(&mut winners);
                     winners.push('\n');
-                    pending.won();
+                    pending.mark_won();
                 }
                 Decision::Closed => goes_by_clocks = true,
                 Decision::Replayed(reservation, header) => {
-                    pending.won();
+                    pending.mark_won();
                     goes_by_clocks |= reservation.state != reservation.state_at(header.sale_clock, grace);
-                    if !sale.kept().show(&run_id, reservation, header) {
+                    if !sale.acknowledged().acknowledge_shown(&epoch, reservation, header) {
                         decision = Decision::Unknown;
                     }
                 }
                 Decision::Unknown => {
                     count_unreadable();
-                    let tell = || {
+                    let log_unreadable = || {
                         tracing::error!(sale = sale.id, "an answer of the reserve script can't be read");
                     };
-                    request.as_ref().map_or_else(tell, |request| request.enter(tell));
-                    pending.unknown();
+                    request.as_ref().map_or_else(log_unreadable, |request| request.enter(log_unreadable));
+                    pending.mark_unknown();
                 }
                 _ => {}
             }
-            decided.push((caller, decision));
+            decided.push((responder, decision));
         }
         let Header { sequence, time: at, sale_clock: clock, .. } = decisions.header;
-        let told = Told { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
-        let may_tell = if told.rows.is_empty() {
-            sale.kept().may_tell(&run_id)
+        let acknowledged =
+            Acknowledged { sequence, kind: "reserve", at, clock, fields: Vec::new(), rows: winners };
+        let may_acknowledge = if acknowledged.rows.is_empty() {
+            sale.acknowledged().may_acknowledge(&epoch)
         } else {
-            sale.kept().tell(&run_id, told)
+            sale.acknowledged().acknowledge(&epoch, acknowledged)
         };
-        if goes_by_clocks && may_tell {
-            sale.kept().is_late_by(&decisions.header);
+        if goes_by_clocks && may_acknowledge {
+            sale.acknowledged().note_late_by(&decisions.header);
         }
-        for (caller, decision) in decided {
-            caller.answer(match decision {
-                decision if may_tell => decision,
+        for (responder, decision) in decided {
+            responder.answer(match decision {
+                decision if may_acknowledge => decision,
                 Decision::Won(..) | Decision::Replayed(..) | Decision::Unknown => Decision::Unknown,
                 _ => Decision::NotTaken(Shed::Ledger),
             });
         }
         // Only now: whoever learns the sequence must find the winners known as such.
-        if may_tell {
-            sale.saw(sequence);
+        if may_acknowledge {
+            sale.advance_known_sequence(sequence);
         }
     }
 }

@@ -10,11 +10,11 @@ use redis::Value;
 use crate::domain::decision::{Header, Shed};
 use crate::domain::identity::BUYER_CHARS;
 use crate::domain::reservation::{Reservation, State};
-use crate::projection::kept::Told;
-use crate::projection::memory::Sale;
+use crate::projection::acknowledged::Acknowledged;
+use crate::projection::read_model::Sale;
 use crate::reserve::tick::note_clocks;
+use crate::store::connection::{LiveConnection, MOVED, RedisConnection};
 use crate::store::dial::Dial;
-use crate::store::lane::{Lane, Live, MOVED};
 use crate::store::record::read_record;
 use crate::store::reply::text;
 use crate::store::scripts::{Failure, Refusal, Script};
@@ -51,14 +51,14 @@ pub enum Change {
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum By<'a> {
+pub enum Requester<'a> {
     /// The buyer with this part of the id.
     Buyer(&'a str),
     /// The payment or the order service.
     Service,
 }
 
-impl By<'_> {
+impl Requester<'_> {
     fn word(self) -> &'static str {
         match self {
             Self::Buyer(_) => "buyer",
@@ -82,18 +82,18 @@ const AMEND_TRIES: usize = 5;
 
 /// All reservations of a buyer, in the order in which they were taken, in their present states.
 pub async fn read<D: Dial>(
-    lane: &Lane<D>,
+    connection: &RedisConnection<D>,
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header), Failure> {
-    let live = live_of(lane)?;
-    let (mut reservations, mut header, grace) = read_as_kept(lane, &live, sale, buyer_part).await?;
+    let live = connected(connection)?;
+    let (mut reservations, mut header, grace) = read_stored(connection, &live, sale, buyer_part).await?;
     let is_over = |r: &Reservation| r.state != r.state_at(header.sale_clock, grace);
     if reservations.iter().any(is_over) {
         // Reading writes nothing. Shown as expired it must stay so: the clocks are noted first, and those count.
-        let Header { time, sale_clock, .. } = note_clocks(lane, &live, sale).await?;
+        let Header { time, sale_clock, .. } = note_clocks(connection, &live, sale).await?;
         header = Header { time, sale_clock, ..header };
-        sale.kept().is_late_by(&header);
+        sale.acknowledged().note_late_by(&header);
     }
     for reservation in &mut reservations {
         reservation.state = reservation.state_at(header.sale_clock, grace);
@@ -101,80 +101,98 @@ pub async fn read<D: Dial>(
     Ok((reservations, header))
 }
 
-fn live_of<D: Dial>(lane: &Lane<D>) -> Result<Live<D::Conn>, Failure> {
-    lane.live().ok_or_else(|| Failure::NotDone("not connected".into()))
+fn connected<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<D::Conn>, Failure> {
+    connection.live().ok_or_else(|| Failure::NotDone("not connected".into()))
 }
 
 /// The reservations as the ledger has them, and the grace of the sale, in ms.
-async fn read_as_kept<D: Dial>(
-    lane: &Lane<D>,
-    live: &Live<D::Conn>,
+async fn read_stored<D: Dial>(
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
     sale: &Sale,
     buyer_part: &str,
 ) -> Result<(Vec<Reservation>, Header, i64), Failure> {
-    let args = [buyer_part, &sale.identity(&live.run_id), &sale.known().to_string()];
-    let reply = lane.call(live, Script::Reservations, &sale.keys, &args).await;
+    let args = [buyer_part, &sale.identity(&live.epoch), &sale.known_sequence().to_string()];
+    let reply = connection.call(live, Script::Reservations, &sale.keys, &args).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
-    let mut kept = sale.kept();
+    let mut acknowledged = sale.acknowledged();
     // Nor may it be said of a buyer that he has none.
-    let may_tell = kept.may_tell(&live.run_id)
-        && reservations.iter().all(|reservation| kept.show(&live.run_id, reservation, &header));
-    drop(kept);
-    may_tell.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
+    let may_acknowledge = acknowledged.may_acknowledge(&live.epoch)
+        && reservations
+            .iter()
+            .all(|reservation| acknowledged.acknowledge_shown(&live.epoch, reservation, &header));
+    drop(acknowledged);
+    may_acknowledge.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
 }
 
 /// One reservation in its present state.
-pub async fn get<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
+pub async fn get<D: Dial>(
+    connection: &RedisConnection<D>,
+    sale: &Sale,
+    id: &str,
+    by: Requester<'_>,
+) -> Change {
     if !by.may_see(id) {
         return Change::NotFound;
     }
-    match read(lane, sale, &id[..BUYER_CHARS]).await {
+    match read(connection, sale, &id[..BUYER_CHARS]).await {
         Ok((list, header)) => match list.into_iter().find(|r| r.id == id) {
             Some(reservation) => Change::Done(Box::new(reservation), header),
             None => Change::NotFound,
         },
-        Err(failure) => unread(sale, &failure),
+        Err(failure) => shed_unread(sale, &failure),
     }
 }
 
 /// Reading changes nothing: whatever failed, it was not done.
-fn unread(sale: &Sale, failure: &Failure) -> Change {
+fn shed_unread(sale: &Sale, failure: &Failure) -> Change {
     tracing::debug!(sale = sale.id, %failure, "a reservation could not be read");
     Change::NotTaken(failure.shed())
 }
 
 /// Confirms a hold that was paid with `payment` at `version`.
-pub async fn confirm<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, payment: &str, version: u64) -> Change {
+pub async fn confirm<D: Dial>(
+    connection: &RedisConnection<D>,
+    sale: &Sale,
+    id: &str,
+    payment: &str,
+    version: u64,
+) -> Change {
     let args = |identity: &str| {
         vec![
             identity.to_owned(),
-            sale.known().to_string(),
+            sale.known_sequence().to_string(),
             id.to_owned(),
             payment.to_owned(),
             version.to_string(),
         ]
     };
-    change(lane, sale, id, Script::Confirm, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+    change(connection, sale, id, Script::Confirm, args).await.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Cancels a reservation.
-pub async fn cancel<D: Dial>(lane: &Lane<D>, sale: &Sale, id: &str, by: By<'_>) -> Change {
+pub async fn cancel<D: Dial>(
+    connection: &RedisConnection<D>,
+    sale: &Sale,
+    id: &str,
+    by: Requester<'_>,
+) -> Change {
     if !by.may_see(id) {
         return Change::NotFound;
     }
     let args = |identity: &str| {
-        vec![identity.to_owned(), sale.known().to_string(), id.to_owned(), by.word().to_owned()]
+        vec![identity.to_owned(), sale.known_sequence().to_string(), id.to_owned(), by.word().to_owned()]
     };
-    change(lane, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
+    change(connection, sale, id, Script::Cancel, args).await.unwrap_or_else(|failure| failed(sale, &failure))
 }
 
 /// Changes what is reserved, all of it or nothing.
 pub async fn amend<D: Dial>(
-    lane: &Lane<D>,
+    connection: &RedisConnection<D>,
     sale: &Arc<Sale>,
     id: &str,
-    by: By<'_>,
+    by: Requester<'_>,
     wanted: &Amendment,
 ) -> Change {
     if !by.may_see(id) {
@@ -184,19 +202,19 @@ pub async fn amend<D: Dial>(
     for _ in 0..AMEND_TRIES {
         // The scripts know no definition, so what the reservation shall be is put together here and
         // its version makes sure that it still was as read. Whether it is too late is for the script to say.
-        let list = match live_of(lane) {
-            Ok(live) => read_as_kept(lane, &live, sale, &id[..BUYER_CHARS]).await,
+        let list = match connected(connection) {
+            Ok(live) => read_stored(connection, &live, sale, &id[..BUYER_CHARS]).await,
             Err(failure) => Err(failure),
         };
         let current = match list {
             Ok((list, ..)) => list.into_iter().find(|r| r.id == id),
-            Err(failure) => return unread(sale, &failure),
+            Err(failure) => return shed_unread(sale, &failure),
         };
         let Some(current) = current else { return Change::NotFound };
         if !matches!(current.state, State::Held | State::Confirmed) {
             return Change::NotHeld(Box::new(current));
         }
-        let catalogue = sale.memory().catalogue.clone();
+        let catalogue = sale.read_model().catalogue.clone();
         let next = wanted.over(&current);
         let unknown = amendment::unknown_changes(&catalogue, &current, &next);
         let limited =
@@ -212,7 +230,7 @@ pub async fn amend<D: Dial>(
             let mut args = vec![
                 identity.to_owned(),
                 catalogue.revision.to_string(),
-                sale.known().to_string(),
+                sale.known_sequence().to_string(),
                 id.to_owned(),
                 current.version.to_string(),
                 by.word().to_owned(),
@@ -224,14 +242,14 @@ pub async fn amend<D: Dial>(
             args.extend(without_limit.clone());
             args
         };
-        last = match change(lane, sale, id, Script::Amend, args).await {
+        last = match change(connection, sale, id, Script::Amend, args).await {
             Ok(changed @ Change::Changed(_)) => changed,
             Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
             Err(Failure::Refused(Refusal::Revision(revision))) => {
                 // The new definition is on its way to us through the journal.
-                let wait = crate::projection::memory::MEMORY_AGE_MAX;
-                let _ = tokio::time::timeout(wait, sale.revision_reached(revision)).await;
+                let wait = crate::projection::read_model::READ_MODEL_AGE_MAX;
+                let _ = tokio::time::timeout(wait, sale.wait_for_revision(revision)).await;
                 Change::NotTaken(Shed::Ledger)
             }
             Err(failure) => return failed(sale, &failure),
@@ -241,36 +259,36 @@ pub async fn amend<D: Dial>(
 }
 
 async fn change<D: Dial>(
-    lane: &Lane<D>,
+    connection: &RedisConnection<D>,
     sale: &Sale,
     id: &str,
     script: Script,
     args: impl Fn(&str) -> Vec<String>,
 ) -> Result<Change, Failure> {
-    let live = live_of(lane)?;
-    let reply = lane.call(&live, script, &sale.keys, &args(&sale.identity(&live.run_id))).await;
+    let live = connected(connection)?;
+    let reply = connection.call(&live, script, &sale.keys, &args(&sale.identity(&live.epoch))).await;
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (change, header) = read_change(id, &reply)?;
-    if !keep(sale, &live.run_id, script, id, &change, header, &reply) {
+    if !acknowledge_change(sale, &live.epoch, script, id, &change, header, &reply) {
         return Err(Failure::Unknown(MOVED.to_owned()));
     }
-    header.inspect(|header| sale.saw(header.sequence));
+    header.inspect(|header| sale.advance_known_sequence(header.sequence));
     Ok(change)
 }
 
 /// Keeps a change that is about to be told, made now or found made, and what a refusal goes by; `false`: it must not be told.
-fn keep(
+fn acknowledge_change(
     sale: &Sale,
-    run_id: &str,
+    epoch: &str,
     script: Script,
     id: &str,
     change: &Change,
     header: Option<Header>,
     reply: &[Value],
 ) -> bool {
-    let mut kept = sale.kept();
-    let Some(header) = header.filter(|_| kept.may_tell(run_id)) else {
-        return kept.may_tell(run_id);
+    let mut acknowledged = sale.acknowledged();
+    let Some(header) = header.filter(|_| acknowledged.may_acknowledge(epoch)) else {
+        return acknowledged.may_acknowledge(epoch);
     };
     let kind = match script {
         Script::Amend => "amend",
@@ -283,11 +301,12 @@ fn keep(
         // The buyer's name is in the record already: the reservation was made by another change.
         let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
         let (at, clock) = (header.time, header.sale_clock);
-        return kept.tell(run_id, Told { sequence, kind, at, clock, fields: Vec::new(), rows });
+        return acknowledged
+            .acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows });
     }
     match change {
         Change::NotHeld(r) if r.state == State::Held || is_late(reply) => {
-            kept.is_late_by(&header);
+            acknowledged.note_late_by(&header);
             true
         }
         // Whatever made it so must not be lost: its own caller may have got no answer. What only made the reservation is left
@@ -295,7 +314,11 @@ fn keep(
         Change::NotHeld(r) | Change::Changed(r) | Change::Spent(r) | Change::PaymentConflict(r)
             if r.changes.len() > 1 =>
         {
-            kept.show(run_id, &Reservation { buyer: NAMELESS.into(), ..(**r).clone() }, &header)
+            acknowledged.acknowledge_shown(
+                epoch,
+                &Reservation { buyer: NAMELESS.into(), ..(**r).clone() },
+                &header,
+            )
         }
         _ => true,
     }
@@ -346,7 +369,7 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
 fn failed(sale: &Sale, failure: &Failure) -> Change {
     tracing::debug!(sale = sale.id, %failure, "a change was not made");
     match failure {
-        Failure::Unknown(_) | Failure::NotCopied { .. } => Change::Unknown,
+        Failure::Unknown(_) | Failure::NotReplicated { .. } => Change::Unknown,
         Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_) => {
             Change::NotTaken(failure.shed())
         }

@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::fleet::hearsay::Hearsay;
-use crate::projection::memory::{Sale, Sales};
+use crate::fleet::membership::Membership;
+use crate::projection::read_model::{Sale, Sales};
 use crate::reserve::refusals::REFUSAL_WAIT_MAX;
+use crate::store::connection::{LiveConnection, RedisConnection};
+use crate::store::connections::RedisConnections;
 use crate::store::dial::Dial;
-use crate::store::lane::{Lane, Live};
-use crate::store::lanes::Lanes;
 use crate::store::scripts::{Failure, text};
 
 static SEQUENCE: LazyLock<redis::Script> =
@@ -38,8 +38,12 @@ const LOOK: Duration = Duration::from_millis(250);
 
 /// Makes the rounds of all sales for as long as the process lives. Each sale has a loop of its own, so that one whose Redis does
 /// not answer delays no other.
-pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet: Arc<Hearsay>) {
-    let pace = Rc::new(Pace { fleet, busy: Cell::new(0) });
+pub async fn make_rounds<D: Dial>(
+    connections: Rc<RedisConnections<D>>,
+    sales: Arc<Sales>,
+    fleet: Arc<Membership>,
+) {
+    let pacer = Rc::new(RoundPacer { fleet, busy: Cell::new(0) });
     let mut loops: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
     loop {
         loops.retain(|id, (sale, task)| {
@@ -52,7 +56,7 @@ pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet:
         });
         for sale in sales.all() {
             loops.entry(sale.id.clone()).or_insert_with(|| {
-                let rounds = make_rounds_of(lanes.clone(), sales.clone(), sale.clone(), pace.clone());
+                let rounds = make_rounds_of(connections.clone(), sales.clone(), sale.clone(), pacer.clone());
                 (sale, tokio::task::spawn_local(rounds))
             });
         }
@@ -60,40 +64,50 @@ pub async fn make_rounds<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, fleet:
     }
 }
 
-async fn make_rounds_of<D: Dial>(lanes: Rc<Lanes<D>>, sales: Arc<Sales>, sale: Arc<Sale>, pace: Rc<Pace>) {
+async fn make_rounds_of<D: Dial>(
+    connections: Rc<RedisConnections<D>>,
+    sales: Arc<Sales>,
+    sale: Arc<Sale>,
+    pacer: Rc<RoundPacer>,
+) {
     let mut next = Instant::now();
     loop {
-        sale.round_is_wanted().await;
-        let _busy = pace.is_busy();
+        sale.wait_for_round_request().await;
+        let _busy = pacer.mark_busy();
         if next > Instant::now() {
             tokio::time::sleep_until(next.into()).await;
         }
-        next = Instant::now() + pace.interval();
-        make_round(&lanes.of(&sale.keys), &sales, &sale).await;
+        next = Instant::now() + pacer.interval();
+        make_round(&connections.of(&sale.keys), &sales, &sale).await;
     }
 }
 
 /// One round. Requests from before go on when it ends, whatever it has found: what the model may not refuse goes to the
 /// ledger.
-pub async fn make_round<D: Dial>(lane: &Lane<D>, sales: &Sales, sale: &Sale) {
+pub async fn make_round<D: Dial>(connection: &RedisConnection<D>, sales: &Sales, sale: &Sale) {
     // What is in the model by now must be in the ledger; the answer says what is in the ledger from now on.
-    let (begun, read_to) = (Instant::now(), sale.read_to());
-    if let Some(live) = lane.live() {
-        match sequence(lane, &live, sale).await {
-            Ok(sequence) if sequence >= read_to => {
-                let reads_to = sale.reads_to(sequence, REFUSAL_WAIT_MAX);
+    let (begun, consumed_sequence) = (Instant::now(), sale.consumed_sequence());
+    if let Some(live) = connection.live() {
+        match read_sequence(connection, &live, sale).await {
+            Ok(sequence) if sequence >= consumed_sequence => {
+                let wait_until_consumed = sale.wait_until_consumed(sequence, REFUSAL_WAIT_MAX);
                 // They are polled in this order.
-                let hurry = async {
-                    if sale.awaits_change() {
-                        sales.hurry();
+                let wake_consumers = async {
+                    if sale.is_awaiting_change() {
+                        sales.wake_consumers();
                     }
                 };
-                if futures_util::future::join(reads_to, hurry).await.0 {
+                if futures_util::future::join(wait_until_consumed, wake_consumers).await.0 {
                     sale.set_complete_as_of(begun);
                 }
             }
             Ok(sequence) => {
-                tracing::trace!(sale = sale.id, sequence, read_to, "a ledger older than what was read of it");
+                tracing::trace!(
+                    sale = sale.id,
+                    sequence,
+                    consumed_sequence,
+                    "a ledger older than what was read of it"
+                );
             }
             Err(failure) => tracing::trace!(sale = sale.id, %failure, "a round has found nothing"),
         }
@@ -102,46 +116,50 @@ pub async fn make_round<D: Dial>(lane: &Lane<D>, sales: &Sales, sale: &Sale) {
 }
 
 /// The latest change in the ledger, if it is of this very sale and served by the Redis at the other end.
-async fn sequence<D: Dial>(lane: &Lane<D>, live: &Live<D::Conn>, sale: &Sale) -> Result<u64, Failure> {
+async fn read_sequence<D: Dial>(
+    connection: &RedisConnection<D>,
+    live: &LiveConnection<D::Conn>,
+    sale: &Sale,
+) -> Result<u64, Failure> {
     let mut conn = live.conn();
     let asked = async {
         let mut call = SEQUENCE.prepare_invoke();
         call.key(sale.keys.state()).invoke_async::<[redis::Value; 3]>(&mut conn).await.map_err(Failure::from)
     };
     // What is not text equals neither, so that no round counts.
-    let [run_id, incarnation, sequence] =
-        lane.in_time(live, asked).await?.map(|value| text(&value).unwrap_or_default());
-    if *run_id != *live.run_id {
-        return Err(Failure::NotDone(format!("the ledger is served by run_id {run_id}")));
+    let [epoch, incarnation, sequence] =
+        connection.in_time(live, asked).await?.map(|value| text(&value).unwrap_or_default());
+    if *epoch != *live.epoch {
+        return Err(Failure::NotDone(format!("the ledger is served at epoch {epoch}")));
     }
     if *incarnation != *sale.incarnation() {
-        sale.found_incarnation(&incarnation);
+        sale.note_incarnation(&incarnation);
         return Err(Failure::NotDone(format!("the ledger has the incarnation {incarnation}")));
     }
     sequence.parse().map_err(|_| Failure::unreadable(format!("a sequence that can't be read: {sequence:?}")))
 }
 
 /// How often rounds are made.
-struct Pace {
-    fleet: Arc<Hearsay>,
+struct RoundPacer {
+    fleet: Arc<Membership>,
     /// Sales that requests wait for.
     busy: Cell<u32>,
 }
 
-impl Pace {
+impl RoundPacer {
     fn interval(&self) -> Duration {
-        let gateways = self.fleet.latest().map_or(1, |heard| heard.live.len());
+        let gateways = self.fleet.latest().map_or(1, |heartbeat| heartbeat.live.len());
         interval(u32::try_from(gateways).unwrap_or(u32::MAX), self.busy.get())
     }
 
-    fn is_busy(&self) -> Busy<'_> {
+    fn mark_busy(&self) -> Busy<'_> {
         self.busy.set(self.busy.get() + 1);
         Busy(self)
     }
 }
 
 /// A sale that requests wait for.
-struct Busy<'a>(&'a Pace);
+struct Busy<'a>(&'a RoundPacer);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {

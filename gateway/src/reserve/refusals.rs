@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use crate::projection::memory::Sale;
+use crate::projection::read_model::Sale;
 use crate::reserve::batch::{register, wake};
 
 /// A request waits this long for a round, at most. Then it goes to the ledger.
@@ -64,7 +64,7 @@ async fn release(sale: Arc<Sale>, list: Rc<List>) {
     let mut rounds = sale.rounds();
     loop {
         let first = list.first().await;
-        sale.want_round();
+        sale.request_round();
         let ended = rounds.wait_for(|begun| *begun >= Some(first));
         let late = first + REFUSAL_WAIT_MAX;
         let until = match tokio::time::timeout_at(late.into(), ended).await {

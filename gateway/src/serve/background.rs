@@ -6,21 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::api::worker::Shared;
+use crate::api::worker::WorkerContext;
 use crate::fleet;
 use crate::fleet::clock_offset::ClockOffset;
 use crate::manage::admin::Admin;
 use crate::manage::audit;
 use crate::ops::health::{Health, Readiness};
 use crate::ops::report::Reporter;
-use crate::projection::follow::follow;
-use crate::projection::memory::Sales;
-use crate::recovery::heal::Healer;
-use crate::recovery::reaper::reap;
+use crate::projection::consumer::consume;
+use crate::projection::read_model::Sales;
+use crate::recovery::failover::Recovery;
+use crate::recovery::sweeper::sweep_all;
 use crate::reserve::freshness::make_rounds;
 use crate::runtime;
 use crate::serve::ServeError;
-use crate::store::lanes::Lanes;
+use crate::store::connections::RedisConnections;
 use crate::store::outage::Outage;
 use crate::store::scripts::Scripts;
 use crate::store::{Pool, checkout_each};
@@ -49,31 +49,33 @@ pub(super) fn thread(
         .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
 }
 
-/// The follower, the reaper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
+/// The consumer, the sweeper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
 pub(super) fn keep_ledger(
-    shared: Shared,
-    healer: Healer,
+    shared: WorkerContext,
+    recovery: Recovery,
     clock: Arc<ClockOffset>,
     mut reporter: Reporter,
 ) -> io::Result<()> {
     runtime::run(async move {
         let metrics = shared.metrics;
         tokio::task::spawn_local(shared.redis.clone().keep_map());
-        let lanes = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
-        let hearsay = healer.hearsay.clone();
-        let rounds = Lanes::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
-        tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), hearsay.clone()));
-        tokio::task::spawn_local(reap(lanes, healer, shared.sales.clone()));
-        let (fleet_use, follower_use) = (metrics.redis(User::Fleet), metrics.redis(User::Follower));
-        tokio::task::spawn_local(fleet::take_part(
+        let redis_connections =
+            RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Ledger));
+        let membership = recovery.membership.clone();
+        let rounds =
+            RedisConnections::open(shared.redis.clone(), shared.scripts.clone(), metrics.redis(User::Rounds));
+        tokio::task::spawn_local(make_rounds(rounds, shared.sales.clone(), membership.clone()));
+        tokio::task::spawn_local(sweep_all(redis_connections, recovery, shared.sales.clone()));
+        let (fleet_use, consumer_use) = (metrics.redis(User::Fleet), metrics.redis(User::Consumer));
+        tokio::task::spawn_local(fleet::run_heartbeats(
             shared.redis.clone(),
             shared.rates,
             fleet_use,
-            hearsay,
+            membership,
             clock,
             move || reporter.report(),
         ));
-        follow(shared.redis, shared.scripts, shared.sales, shared.caught_up, follower_use).await;
+        consume(shared.redis, shared.scripts, shared.sales, shared.caught_up, consumer_use).await;
     })
 }
 
@@ -84,10 +86,10 @@ pub(super) async fn load_scripts(pool: Pool, scripts: Arc<Scripts>, loaded: Arc<
     loop {
         match load_each(&pool, &scripts).await {
             Ok(()) => {
-                outage.is_over();
+                outage.record_success();
                 return loaded.store(true, Ordering::Relaxed);
             }
-            Err(error) => outage.goes_on(error),
+            Err(error) => outage.record_failure(error),
         }
         tokio::time::sleep(SCRIPTS_RETRY).await;
     }

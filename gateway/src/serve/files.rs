@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::ServeConfig;
 use crate::http::tls::Tls;
-use crate::identify::Keys;
+use crate::identify::TokenKeys;
 use crate::identify::ops_tokens::OpsTokens;
 use crate::ops::files::WatchedFiles;
 use crate::serve::ServeError;
@@ -12,17 +12,17 @@ use crate::serve::signals::Signals;
 use crate::telemetry::labels::WatchedFile;
 
 /// What was read from them.
-pub(super) struct Files {
-    pub(super) keys: Arc<Keys>,
+pub(super) struct ServedFiles {
+    pub(super) keys: Arc<TokenKeys>,
     pub(super) tokens: Arc<OpsTokens>,
     pub(super) tls: Option<Arc<Tls>>,
     pub(super) ops_tls: Option<Arc<Tls>>,
 }
 
-impl Files {
+impl ServedFiles {
     /// Loads all; fails with every mistake in every file at once.
     pub(super) fn load(config: &ServeConfig) -> Result<Self, ServeError> {
-        let keys = Keys::load(&config.auth);
+        let keys = TokenKeys::load(&config.auth);
         let tokens = OpsTokens::load(&config.ops_token_file);
         let [tls, ops_tls] = [&config.tls, &config.ops_tls]
             .map(|files| files.as_ref().map(Tls::load).transpose().map(|tls| tls.map(Arc::new)));
@@ -45,7 +45,7 @@ impl Files {
         tokio::task::spawn_local(files.clone().watch(
             file,
             (keys.clone(), signals.hangups()),
-            Keys::reload_if_changed,
+            TokenKeys::reload_if_changed,
             1,
         ));
         let ops_tokens = (tokens.clone(), signals.hangups());

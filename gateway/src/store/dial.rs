@@ -15,19 +15,19 @@ use redis::{
 use crate::store::Pool;
 pub use crate::store::access::{Access, SentinelUser};
 use crate::store::cluster::{self, Cluster, Master};
+use crate::store::compatibility;
 use crate::store::durability::Durability;
-use crate::store::fit;
 use crate::store::keys::{SALES, slot_of};
-use crate::store::scripts::Copies;
+use crate::store::scripts::ReplicaAcks;
 use crate::store::sentinel::Sentinels;
 
 /// Between two looks at which Redis an address leads to.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// A connection of our own.
-pub type Conn = cluster::Conn<MultiplexedConnection>;
+pub type LedgerConnection = cluster::ClusterAwareConnection<MultiplexedConnection>;
 
-/// Opens connections; a lane is generic over it.
+/// Opens connections; a connection is generic over it.
 pub trait Dial: Clone + 'static {
     /// What it opens.
     type Conn: ConnectionLike + Clone + 'static;
@@ -62,7 +62,7 @@ pub enum Holder {
 /// The Redis that the ledger is in.
 #[derive(Clone)]
 pub struct Redis {
-    place: Place,
+    endpoint: Endpoint,
     connect_timeout: Duration,
     answer_timeout: Duration,
     durability: Durability,
@@ -74,7 +74,7 @@ pub struct Redis {
 
 /// Where it is.
 #[derive(Clone)]
-enum Place {
+enum Endpoint {
     At(Box<Client>),
     /// At whichever address sentinels say.
     Behind(Arc<Sentinels>),
@@ -99,24 +99,24 @@ impl Redis {
         answer_timeout: Duration,
     ) -> RedisResult<Self> {
         let trusted = access.certificates();
-        let place = match (Sentinels::parse(url), Cluster::parse(url, connect_timeout)) {
+        let endpoint = match (Sentinels::parse(url), Cluster::parse(url, connect_timeout)) {
             (Some(sentinels), _) => {
                 let mut sentinels = sentinels?;
                 trusted.map_or(Ok(()), |trusted| sentinels.trust(trusted))?;
                 sentinels.user = access.sentinel.clone();
-                Place::Behind(Arc::new(sentinels))
+                Endpoint::Behind(Arc::new(sentinels))
             }
             (_, Some(cluster)) => {
                 let mut cluster = cluster?;
                 trusted.map_or(Ok(()), |trusted| cluster.trust(&trusted))?;
-                Place::Over(Arc::new(cluster))
+                Endpoint::Over(Arc::new(cluster))
             }
             (None, None) => {
                 // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
                 let info = url.into_connection_info()?;
                 let settings = info.tcp_settings().clone().set_nodelay(true);
                 let info = info.set_tcp_settings(settings);
-                Place::At(Box::new(match trusted {
+                Endpoint::At(Box::new(match trusted {
                     Some(trusted) => Client::build_with_tls(info, trusted)?,
                     None => Client::open(info)?,
                 }))
@@ -124,7 +124,7 @@ impl Redis {
         };
         let (durability, moves) = (Durability::default(), Arc::default());
         let primary_seen = Arc::default();
-        Ok(Self { place, connect_timeout, answer_timeout, durability, moves, primary_seen })
+        Ok(Self { endpoint, connect_timeout, answer_timeout, durability, moves, primary_seen })
     }
 
     /// What is known of it is told only once it is so safe.
@@ -142,22 +142,22 @@ impl Redis {
     /// The replicas that scripts have to wait for. For a quarter of the time for an answer, since several calls may wait
     /// on one connection, one after the other.
     #[must_use]
-    pub fn copies(&self) -> Option<Copies> {
+    pub fn replica_acks(&self) -> Option<ReplicaAcks> {
         match self.durability {
-            Durability::Replicas(replicas) => Some(Copies { replicas, wait: self.answer_timeout / 4 }),
+            Durability::Replicas(replicas) => Some(ReplicaAcks { replicas, wait: self.answer_timeout / 4 }),
             _ => None,
         }
     }
 
     /// Whether it is always at the same address.
     pub(crate) fn is_fixed(&self) -> bool {
-        matches!(self.place, Place::At(_))
+        matches!(self.endpoint, Endpoint::At(_))
     }
 
     /// The cluster that it is spread over.
     pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
-        match &self.place {
-            Place::Over(cluster) => Some(cluster),
+        match &self.endpoint {
+            Endpoint::Over(cluster) => Some(cluster),
             _ => None,
         }
     }
@@ -171,9 +171,11 @@ impl Redis {
     /// Keeps what is known of where it is true for as long as the process lives: the map of a cluster; at one address, which may be
     /// a name, which Redis it leads to by now.
     pub async fn keep_map(self) {
-        match &self.place {
-            Place::Over(cluster) => cluster.keep().await,
-            Place::At(client) if !matches!(client.get_connection_info().addr(), ConnectionAddr::Unix(_)) => {
+        match &self.endpoint {
+            Endpoint::Over(cluster) => cluster.keep().await,
+            Endpoint::At(client)
+                if !matches!(client.get_connection_info().addr(), ConnectionAddr::Unix(_)) =>
+            {
                 loop {
                     tokio::time::sleep(LOOK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
                     // What it leads to is noted. A server that is not a primary is for those to report that need one.
@@ -194,8 +196,8 @@ impl Redis {
     /// Whether these keys are here, and not at another master.
     #[must_use]
     pub fn has_slot(&self, slot: u16) -> bool {
-        match &self.place {
-            Place::Of(cluster, here) => {
+        match &self.endpoint {
+            Endpoint::Of(cluster, here) => {
                 cluster.holder(slot).is_some_and(|master| master.address == here.address)
             }
             _ => true,
@@ -203,16 +205,16 @@ impl Redis {
     }
 
     fn of(&self, cluster: &Arc<Cluster>, master: Arc<Master>) -> Self {
-        Self { place: Place::Of(cluster.clone(), master), ..self.clone() }
+        Self { endpoint: Endpoint::Of(cluster.clone(), master), ..self.clone() }
     }
 
     /// Whether it is reached by an address of this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
-        let client = match &self.place {
-            Place::At(client) => client,
-            Place::Of(_, master) => &master.client,
-            Place::Behind(_) | Place::Over(_) => return false,
+        let client = match &self.endpoint {
+            Endpoint::At(client) => client,
+            Endpoint::Of(_, master) => &master.client,
+            Endpoint::Behind(_) | Endpoint::Over(_) => return false,
         };
         match client.get_connection_info().addr() {
             ConnectionAddr::Unix(_) => true,
@@ -226,11 +228,11 @@ impl Redis {
     /// Where it is, without user and password.
     #[must_use]
     pub fn address(&self) -> String {
-        match &self.place {
-            Place::At(client) => client.get_connection_info().addr().to_string(),
-            Place::Behind(sentinels) => sentinels.shown().to_owned(),
-            Place::Over(cluster) => cluster.shown().to_owned(),
-            Place::Of(_, master) => master.address.to_string(),
+        match &self.endpoint {
+            Endpoint::At(client) => client.get_connection_info().addr().to_string(),
+            Endpoint::Behind(sentinels) => sentinels.shown().to_owned(),
+            Endpoint::Over(cluster) => cluster.shown().to_owned(),
+            Endpoint::Of(_, master) => master.address.to_string(),
         }
     }
 
@@ -247,7 +249,7 @@ impl Redis {
 
     /// Whether what a gateway has told is in the ledger, whatever became of the gateway.
     #[must_use]
-    pub fn told_survives(&self) -> bool {
+    pub fn acknowledged_survives(&self) -> bool {
         self.durability.survives(self.is_fixed())
     }
 
@@ -259,22 +261,22 @@ impl Redis {
 
     /// A client of the one that takes writes to this key at the moment.
     pub(crate) async fn primary(&self, key: &str) -> RedisResult<Client> {
-        match &self.place {
-            Place::At(client) => Ok(Client::clone(client)),
-            Place::Behind(sentinels) => sentinels.primary(self.connect_timeout).await,
-            Place::Over(cluster) => Ok(cluster.find(slot_of(key)).await?.client.clone()),
-            Place::Of(_, master) => Ok(master.client.clone()),
+        match &self.endpoint {
+            Endpoint::At(client) => Ok(Client::clone(client)),
+            Endpoint::Behind(sentinels) => sentinels.primary(self.connect_timeout).await,
+            Endpoint::Over(cluster) => Ok(cluster.find(slot_of(key)).await?.client.clone()),
+            Endpoint::Of(_, master) => Ok(master.client.clone()),
         }
     }
 
     /// A connection for this key, and those of its slot, with the answer time-out `timeout` instead of the usual one.
-    pub async fn dial_for(&self, key: &str, timeout: Duration) -> RedisResult<Conn> {
+    pub async fn dial_for(&self, key: &str, timeout: Duration) -> RedisResult<LedgerConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
             .set_response_timeout(Some(timeout));
-        let cluster = match &self.place {
-            Place::Over(cluster) | Place::Of(cluster, _) => Some(cluster.clone()),
-            Place::At(_) | Place::Behind(_) => None,
+        let cluster = match &self.endpoint {
+            Endpoint::Over(cluster) | Endpoint::Of(cluster, _) => Some(cluster.clone()),
+            Endpoint::At(_) | Endpoint::Behind(_) => None,
         };
         let client = self.primary(key).await?;
         let conn = client.get_multiplexed_async_connection_with_config(&config).await;
@@ -290,15 +292,15 @@ impl Redis {
         if let (Err(_), Some(cluster)) = (&conn, &cluster) {
             cluster.look_again();
         }
-        Ok(Conn { conn: conn?, cluster, left: None })
+        Ok(LedgerConnection { conn: conn?, cluster, left: None })
     }
 
     /// The same, and an error unless it is to a primary that serves its data. Connections of this process to another one are
     /// left from now on.
-    pub async fn dial_primary(&self, key: &str, timeout: Duration) -> RedisResult<Conn> {
+    pub async fn dial_primary(&self, key: &str, timeout: Duration) -> RedisResult<LedgerConnection> {
         let mut conn = self.dial_for(key, timeout).await?;
         let found = info(&mut conn, "default").await?;
-        if let Some(why) = fit::why_not_primary(&found) {
+        if let Some(why) = compatibility::why_not_primary(&found) {
             conn.cluster.iter().for_each(|cluster| cluster.look_again());
             let at = format!("{}: {why}", self.address());
             return Err(RedisError::from((
@@ -307,7 +309,7 @@ impl Redis {
                 at,
             )));
         }
-        if matches!(self.place, Place::At(_) | Place::Behind(_)) {
+        if matches!(self.endpoint, Endpoint::At(_) | Endpoint::Behind(_)) {
             self.note_primary(found.get("run_id"));
         }
         Ok(conn)
@@ -335,9 +337,9 @@ impl Redis {
 }
 
 impl Dial for Redis {
-    type Conn = Conn;
+    type Conn = LedgerConnection;
 
-    async fn dial(&self) -> RedisResult<Conn> {
+    async fn dial(&self) -> RedisResult<LedgerConnection> {
         self.dial_primary(SALES, self.answer_timeout).await
     }
 
@@ -370,7 +372,7 @@ pub async fn info(conn: &mut impl ConnectionLike, section: &str) -> RedisResult<
 }
 
 /// Which Redis process is at the other end: a restarted or promoted one has another run_id.
-pub async fn run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
+pub async fn read_run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
     info(conn, "server").await?.remove("run_id").ok_or_else(|| {
         redis::RedisError::from((redis::ErrorKind::UnexpectedReturnType, "INFO server names no run_id"))
     })

@@ -30,13 +30,13 @@ pub enum Durability {
 
 /// What was found of a Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Setting {
+pub enum DurabilityCheck {
     /// It keeps what is promised.
-    Kept,
+    Met,
     /// It does not, and what to do.
-    Short(String),
+    Unmet(String),
     /// It does not let us look.
-    Hidden(String),
+    Unreadable(String),
 }
 
 impl Durability {
@@ -64,13 +64,13 @@ impl Durability {
     }
 
     /// Looks whether Redis is set accordingly. An `Err` means that it could not be asked at all.
-    pub async fn check(self, conn: &mut impl ConnectionLike) -> RedisResult<Setting> {
+    pub async fn check(self, conn: &mut impl ConnectionLike) -> RedisResult<DurabilityCheck> {
         match self {
-            Self::None => Ok(Setting::Kept),
+            Self::None => Ok(DurabilityCheck::Met),
             Self::Aof => Ok(appends(&info(conn, "persistence").await?)),
             Self::Fsync => {
                 let appends = appends(&info(conn, "persistence").await?);
-                if appends == Setting::Kept { syncs(conn).await } else { Ok(appends) }
+                if appends == DurabilityCheck::Met { syncs(conn).await } else { Ok(appends) }
             }
             Self::Replicas(wanted) => Ok(in_step(&info(conn, "replication").await?, wanted)),
         }
@@ -88,46 +88,48 @@ impl fmt::Display for Durability {
     }
 }
 
-fn appends(info: &HashMap<String, String>) -> Setting {
+fn appends(info: &HashMap<String, String>) -> DurabilityCheck {
     let is = |name: &str, value: &str| info.get(name).is_some_and(|found| found == value);
     if !is("aof_enabled", "1") {
-        Setting::Short("Redis keeps no append-only file: CONFIG SET appendonly yes".into())
+        DurabilityCheck::Unmet("Redis keeps no append-only file: CONFIG SET appendonly yes".into())
     } else if !is("aof_last_write_status", "ok") {
-        Setting::Short(
+        DurabilityCheck::Unmet(
             "Redis could not write its append-only file: look into its log, mostly the disk is full".into(),
         )
     } else {
-        Setting::Kept
+        DurabilityCheck::Met
     }
 }
 
-async fn syncs(conn: &mut impl ConnectionLike) -> RedisResult<Setting> {
+async fn syncs(conn: &mut impl ConnectionLike) -> RedisResult<DurabilityCheck> {
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg("appendfsync").arg("no-appendfsync-on-rewrite");
     let config: HashMap<String, String> = match command.query_async(conn).await {
         // An error that Redis itself answers with: not allowed, or renamed away.
         Err(error) if error.code().is_some() => {
-            return Ok(Setting::Hidden(format!("CONFIG is forbidden here ({error})")));
+            return Ok(DurabilityCheck::Unreadable(format!("CONFIG is forbidden here ({error})")));
         }
         other => other?,
     };
     let found = |name: &str| config.get(name).map_or("unknown", String::as_str);
     Ok(match (found("appendfsync"), found("no-appendfsync-on-rewrite")) {
-        ("always", "no") => Setting::Kept,
-        ("always", other) => Setting::Short(format!(
+        ("always", "no") => DurabilityCheck::Met,
+        ("always", other) => DurabilityCheck::Unmet(format!(
             "Redis has no-appendfsync-on-rewrite {other}: CONFIG SET no-appendfsync-on-rewrite no"
         )),
-        (other, _) => Setting::Short(format!("Redis has appendfsync {other}: CONFIG SET appendfsync always")),
+        (other, _) => {
+            DurabilityCheck::Unmet(format!("Redis has appendfsync {other}: CONFIG SET appendfsync always"))
+        }
     })
 }
 
-fn in_step(info: &HashMap<String, String>, wanted: u16) -> Setting {
+fn in_step(info: &HashMap<String, String>, wanted: u16) -> DurabilityCheck {
     let replicas = (0..).map_while(|n| info.get(&format!("slave{n}")));
     let count = replicas.filter(|replica| is_in_step(replica)).count();
     if count >= usize::from(wanted) {
-        Setting::Kept
+        DurabilityCheck::Met
     } else {
-        Setting::Short(format!("{count} of {wanted} replicas of Redis are in step: connect them"))
+        DurabilityCheck::Unmet(format!("{count} of {wanted} replicas of Redis are in step: connect them"))
     }
 }
 
@@ -164,9 +166,9 @@ mod tests {
     #[test]
     fn a_file_that_is_not_written_and_replicas_that_lag_fall_short() {
         let good = [("aof_enabled", "1"), ("aof_last_write_status", "ok")];
-        assert_eq!(appends(&map(&good)), Setting::Kept);
+        assert_eq!(appends(&map(&good)), DurabilityCheck::Met);
         for bad in [[("aof_enabled", "0"), good[1]], [good[0], ("aof_last_write_status", "err")]] {
-            assert!(matches!(appends(&map(&bad)), Setting::Short(_)), "{bad:?}");
+            assert!(matches!(appends(&map(&bad)), DurabilityCheck::Unmet(_)), "{bad:?}");
         }
         let replicas = map(&[
             ("slave0", "ip=10.0.0.2,port=6379,state=online,offset=5,lag=0"),
@@ -175,10 +177,10 @@ mod tests {
             ("slave3", "ip=10.0.0.5,port=6379,state=online,offset=0,lag=0"),
             ("slave4", "ip=10.0.0.6,port=6379,state=online,offset=5,lag=4"),
         ]);
-        assert_eq!(in_step(&replicas, 2), Setting::Kept);
+        assert_eq!(in_step(&replicas, 2), DurabilityCheck::Met);
         assert_eq!(
             in_step(&replicas, 3),
-            Setting::Short("2 of 3 replicas of Redis are in step: connect them".into())
+            DurabilityCheck::Unmet("2 of 3 replicas of Redis are in step: connect them".into())
         );
     }
 }

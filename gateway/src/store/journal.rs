@@ -19,7 +19,7 @@ use crate::store::scripts::{Failure, Refusal};
 pub struct Entry {
     /// Its number; its id is `<sequence>-0`.
     pub sequence: u64,
-    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt`, `lost` or a lever.
+    /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt`, `lost` or an operator action.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,
@@ -160,12 +160,12 @@ impl Entry {
         };
         if reservations.is_empty() {
             let (cursor, mut line) = base(1);
-            for name in ["revision", "item", "total", "was", "run_id", "healed", "lost", "who", "reason"] {
+            for name in ["revision", "item", "total", "was", "epoch", "replayed", "lost", "who", "reason"] {
                 if let Some(value) = self.fields.get(name).filter(|v| name != "reason" || *v != "-") {
                     let number = value
                         .parse::<u64>()
                         .ok()
-                        .filter(|_| matches!(name, "revision" | "total" | "was" | "healed" | "lost"));
+                        .filter(|_| matches!(name, "revision" | "total" | "was" | "replayed" | "lost"));
                     line.insert(name.into(), number.map_or_else(|| json!(value), |n| json!(n)));
                 }
             }

@@ -37,7 +37,7 @@ pub fn slot_of(key: &str) -> u16 {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     all: [String; 7],
-    heal: String,
+    recovery: String,
     slot: u16,
 }
 
@@ -55,9 +55,9 @@ impl Keys {
     }
 
     fn named(name: impl Fn(&str) -> String) -> Self {
-        let (all, heal) = (PARTS.map(&name), name("heal"));
+        let (all, recovery) = (PARTS.map(&name), name("recovery"));
         let slot = slot_of(&all[0]);
-        Self { all, heal, slot }
+        Self { all, recovery, slot }
     }
 
     /// Where they are in a Redis Cluster.
@@ -72,7 +72,7 @@ impl Keys {
         &self.all
     }
 
-    /// The hash of clocks, levers and counts.
+    /// The hash of clocks, controls and counts.
     #[must_use]
     pub fn state(&self) -> &str {
         &self.all[0]
@@ -110,8 +110,8 @@ impl Keys {
 
     /// What gateways remember, while the sale waits to be taken in by a Redis that was restarted. No script of the sale gets it.
     #[must_use]
-    pub fn heal(&self) -> &str {
-        &self.heal
+    pub fn recovery(&self) -> &str {
+        &self.recovery
     }
 
     /// The definition as last applied.

@@ -5,10 +5,10 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 /// Between two lines about the same outage.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
 /// An outage of something that is tried again and again. However often it begins and ends, it is logged at most twice in
-/// `TELL_EVERY`.
+/// `LOG_INTERVAL`.
 pub(crate) struct Outage {
     what: &'static str,
     since: Cell<Option<Instant>>,
@@ -19,16 +19,16 @@ pub(crate) struct Outage {
 }
 
 impl Outage {
-    /// Of what, as a sentence: "the follower lost Redis".
+    /// Of what, as a sentence: "the consumer lost Redis".
     pub(crate) fn of(what: &'static str) -> Self {
         Self { what, since: Cell::new(None), logged: Cell::new(None), is_logged: Cell::new(false) }
     }
 
     /// It failed, maybe once more.
-    pub(crate) fn goes_on(&self, error: impl Display) {
+    pub(crate) fn record_failure(&self, error: impl Display) {
         let since = self.since.get().unwrap_or_else(Instant::now);
         self.since.set(Some(since));
-        if self.logged.get().is_none_or(|logged| logged.elapsed() >= TELL_EVERY) {
+        if self.logged.get().is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL) {
             self.logged.set(Some(Instant::now()));
             self.is_logged.set(true);
             tracing::warn!(%error, for_ms = since.elapsed().as_millis(), "{}", self.what);
@@ -36,7 +36,7 @@ impl Outage {
     }
 
     /// It works.
-    pub(crate) fn is_over(&self) {
+    pub(crate) fn record_success(&self) {
         if let Some(since) = self.since.take()
             && self.is_logged.take()
         {

@@ -11,7 +11,7 @@ use redis::{AsyncConnectionConfig, ConnectionInfo, ErrorKind, ServerErrorKind};
 use tokio::sync::Mutex;
 
 use crate::store::acl;
-use crate::store::cluster::{Cluster, Conn, Master};
+use crate::store::cluster::{Cluster, ClusterAwareConnection, Master};
 use crate::store::dial::{Dial, Redis};
 use crate::store::keys::{SALES, slot_of};
 use crate::store::scripts::Failure;
@@ -27,7 +27,7 @@ const ASK: Duration = Duration::from_secs(1);
 const MOVED_MAX: usize = 10;
 
 /// A connection of a pool.
-pub type Connection = Conn<deadpool_redis::Connection>;
+pub type Connection = ClusterAwareConnection<deadpool_redis::Connection>;
 
 /// Connections to a Redis, or to each master of a cluster, so many at a time. Every checkout is checked by a `PING`.
 #[derive(Clone)]
@@ -36,12 +36,12 @@ pub struct Pool(Arc<Inner>);
 struct Inner {
     redis: Redis,
     size: usize,
-    current: Mutex<Option<Current>>,
+    current: Mutex<Option<CurrentPool>>,
     /// Of each master of a cluster, by its address.
     members: Mutex<HashMap<Arc<str>, deadpool_redis::Pool>>,
 }
 
-struct Current {
+struct CurrentPool {
     pool: deadpool_redis::Pool,
     /// Where its connections go to, and when that was asked.
     to: String,
@@ -52,7 +52,7 @@ struct Current {
     moves: u64,
 }
 
-impl Current {
+impl CurrentPool {
     fn is_left(&self, redis: &Redis) -> bool {
         self.left.load(Relaxed) || self.moves != redis.moves()
     }
@@ -120,7 +120,7 @@ impl Pool {
                 }
                 let (pool, left) = (build(redis, info, *size)?, Arc::<AtomicBool>::default());
                 let moves = redis.moves();
-                *slot = Some(Current { pool: pool.clone(), to, asked, left: left.clone(), moves });
+                *slot = Some(CurrentPool { pool: pool.clone(), to, asked, left: left.clone(), moves });
                 Ok((pool, left))
             }
         }
@@ -207,7 +207,7 @@ async fn open(
     match connection {
         Ok(conn) => {
             POOL_USE.answered();
-            Ok(Conn { conn, cluster: cluster.cloned(), left })
+            Ok(ClusterAwareConnection { conn, cluster: cluster.cloned(), left })
         }
         Err(error) => {
             look_again();

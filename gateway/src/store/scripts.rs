@@ -45,8 +45,8 @@ scripts! {
     Expire, "sweep.lua" "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
     Apply, "apply.lua", DENY_OOM, "Takes in a definition.";
     Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
-    Lever, "lever.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
-    Heal, "sweep.lua" "heal.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
+    OperatorAction, "operator_action.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
+    Replay, "sweep.lua" "replay.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
     Adopt, "adopt.lua", ALLOW_OOM, "Takes in a restarted Redis.";
     Purge, "purge.lua", ALLOW_OOM, "Removes a sale for good.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
@@ -58,12 +58,12 @@ scripts! {
 #[derive(Debug)]
 pub struct Scripts {
     texts: Vec<(String, String)>,
-    copies: Option<Copies>,
+    replica_acks: Option<ReplicaAcks>,
 }
 
 /// How many replicas must have what a script has written before its reply counts.
 #[derive(Debug, Clone, Copy)]
-pub struct Copies {
+pub struct ReplicaAcks {
     /// So many.
     pub replicas: u16,
     /// For so long they are waited for. Shorter than Redis may take for an answer.
@@ -73,8 +73,8 @@ pub struct Copies {
 impl Script {
     /// Whether somebody is told what it answers. A tick and a sweep tell nobody, a snapshot is of what others did, and healing
     /// is repeated until it is done.
-    fn is_told(self) -> bool {
-        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Heal | Self::Adopt | Self::Probe)
+    fn needs_replica_acks(self) -> bool {
+        !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Replay | Self::Adopt | Self::Probe)
     }
 }
 
@@ -90,19 +90,19 @@ impl Scripts {
                 (hash, text)
             })
             .collect();
-        Self { texts, copies: None }
+        Self { texts, replica_acks: None }
     }
 
     /// Replies count only once so many replicas have what they tell of.
     #[must_use]
-    pub fn with_copies(self, copies: Option<Copies>) -> Self {
-        Self { copies, ..self }
+    pub fn with_replica_acks(self, replica_acks: Option<ReplicaAcks>) -> Self {
+        Self { replica_acks, ..self }
     }
 
     /// Whether replies count only once replicas have what they tell of.
     #[must_use]
     pub fn wait_for_replicas(&self) -> bool {
-        self.copies.is_some()
+        self.replica_acks.is_some()
     }
 
     /// The hash of each, by which it is called.
@@ -112,7 +112,7 @@ impl Scripts {
 
     /// A hash of all of them: gateways that run the same ones have the same.
     #[must_use]
-    pub fn print(&self) -> String {
+    pub fn digest(&self) -> String {
         let hashes: Vec<&str> = self.hashes().collect();
         redis::Script::new(&hashes.join(" ")).get_hash()[..12].to_owned()
     }
@@ -136,8 +136,8 @@ impl Scripts {
         let (hash, text) = &self.texts[script as usize];
         let mut command = redis::cmd("EVALSHA");
         command.arg(hash).arg(keys.all().len()).arg(keys.all()).arg(args);
-        if let Some(copies) = self.copies.filter(|_| script.is_told()) {
-            return self.call_copied(conn, command, text, keys, copies).await;
+        if let Some(replica_acks) = self.replica_acks.filter(|_| script.needs_replica_acks()) {
+            return self.call_with_replica_acks(conn, command, text, keys, replica_acks).await;
         }
         run(conn, &command, text).await
     }
@@ -158,13 +158,13 @@ impl Scripts {
 
     /// Calls a script, and in the same write waits for replicas: for all that was written before, by whomever. So a retry that
     /// only finds what is there already waits for that as well.
-    async fn call_copied(
+    async fn call_with_replica_acks(
         &self,
         conn: &mut impl ConnectionLike,
         command: Cmd,
         text: &str,
         keys: &Keys,
-        Copies { replicas, wait }: Copies,
+        ReplicaAcks { replicas, wait }: ReplicaAcks,
     ) -> Result<Vec<Value>, Failure> {
         let mut all = redis::pipe();
         all.add_command(command).cmd("EVAL").arg(MARK).arg(1).arg(keys.definition());
@@ -175,7 +175,7 @@ impl Scripts {
             load(conn, text).await.map_err(Failure::before)?;
             answers = conn.req_packed_commands(&all, 0, 3).await?;
         }
-        let (copied, mark, reply) = (answers.pop(), answers.pop(), answers.pop());
+        let (acknowledged, mark, reply) = (answers.pop(), answers.pop(), answers.pop());
         // A reply that is an error is one of Redis itself, as above.
         let reply = match reply.unwrap_or(Value::Nil).extract_error()? {
             Value::Array(reply) => reply,
@@ -187,9 +187,9 @@ impl Scripts {
                 "it was done, and whether replicas have it can't be told: {error}"
             )));
         }
-        match copied {
-            Some(Value::Int(copied)) if copied >= i64::from(replicas) => Ok(reply),
-            Some(Value::Int(copied)) => Err(Failure::NotCopied { copied, wanted: replicas }),
+        match acknowledged {
+            Some(Value::Int(acknowledged)) if acknowledged >= i64::from(replicas) => Ok(reply),
+            Some(Value::Int(acknowledged)) => Err(Failure::NotReplicated { acknowledged, wanted: replicas }),
             other => Err(unreadable("WAIT", "a number", &shape(&other.unwrap_or(Value::Nil))).into()),
         }
     }
@@ -226,11 +226,11 @@ pub enum Failure {
     Unknown(String),
     /// It was done, and fewer replicas have it than must: it may be lost with the primary, so nobody is told.
     #[error(
-        "it was done, but only {copied} of {wanted} replicas have it in time, so that it may yet be lost: try again"
+        "it was done, but only {acknowledged} of {wanted} replicas have it in time, so that it may yet be lost: try again"
     )]
-    NotCopied {
+    NotReplicated {
         /// So many have it.
-        copied: i64,
+        acknowledged: i64,
         /// So many must.
         wanted: u16,
     },
@@ -254,10 +254,10 @@ pub enum Refusal {
         /// The one that the ledger has.
         incarnation: String,
         /// That the sale's state was last served by.
-        run_id: String,
+        epoch: String,
     },
     /// Another Redis process than the one that the sale's state was last served by.
-    #[error("this Redis was restarted or replaced; the ledger was served by run_id {0}")]
+    #[error("this Redis was restarted or replaced; the ledger was served at epoch {0}")]
     Epoch(String),
     /// Older than what this gateway has seen: acknowledged changes are gone.
     #[error("the ledger is at sequence {0}, which is older than what this gateway has seen")]
@@ -277,7 +277,7 @@ impl Failure {
     #[must_use]
     pub fn shed(&self) -> Shed {
         match self {
-            Self::NotDone(_) | Self::WrongServer(_) | Self::Unknown(_) | Self::NotCopied { .. } => {
+            Self::NotDone(_) | Self::WrongServer(_) | Self::Unknown(_) | Self::NotReplicated { .. } => {
                 Shed::Redis
             }
             Self::Refused(_) => Shed::Ledger,
@@ -340,7 +340,7 @@ pub(crate) fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
         Some("damaged") => detail().map(Refusal::Damaged),
         Some("incarnation") => detail()
             .zip(reply.get(2).and_then(text))
-            .map(|(incarnation, run_id)| Refusal::Incarnation { incarnation, run_id }),
+            .map(|(incarnation, epoch)| Refusal::Incarnation { incarnation, epoch }),
         Some("epoch") => detail().map(Refusal::Epoch),
         Some("behind") => number().map(Refusal::Behind),
         Some("newer") => number().map(Refusal::Newer),

@@ -36,11 +36,11 @@ label! {
     /// From the request's head to who sent it.
     Identify "identify",
     /// From the whole body to the ticket, or to memory's refusal.
-    Admit "admit",
+    ReadModel "read-model",
     /// Of a tap that the read model would refuse: until the model is complete as of the arrival, or is not in time.
-    Complete "complete",
+    Round "round",
     /// In line, until it was sent to Redis or turned away.
-    Wait "wait",
+    Queue "queue",
     /// From sending its batch to Redis's reply.
     Redis "redis",
     /// From its decision to the answer, ready made.
@@ -78,7 +78,7 @@ label! {
     /// A request's head was begun, and not finished in time.
     SlowHead "slow-head",
     /// The client took in nothing of its answers.
-    Stalled "stalled",
+    SlowReader "slow-reader",
     /// What came was no HTTP, or a head without end.
     Malformed "malformed",
     /// It broke off in the middle.
@@ -96,14 +96,14 @@ label! {
 label! {
     /// Who in this process talks to Redis.
     User:
-    /// The workers' lanes: taps and changes.
-    Lane "lane",
-    /// The reaper's lane.
+    /// The workers' connections: taps and changes.
+    Batches "batches",
+    /// The sweeper's connection.
     Ledger "ledger",
     /// The rounds, which find as of when the read model is complete.
     Rounds "rounds",
-    /// The follower.
-    Follower "follower",
+    /// The consumer.
+    Consumer "consumer",
     /// The fleet's beat.
     Fleet "fleet",
     /// The pool: admin calls, audits, readiness.
@@ -141,7 +141,7 @@ pub struct Outcome(u8);
 /// Outcomes that are no problems.
 const GOOD: [&str; 5] = ["ok", "won", "replayed", "not-modified", "preflight"];
 /// Problems that only ops are told of.
-const ADMIN_ONLY: [problem::Kind; 3] =
+const ADMIN_ONLY: [problem::ProblemKind; 3] =
     [problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::STOCK_CHANGED];
 
 impl Outcome {
@@ -162,7 +162,7 @@ impl Outcome {
 
     /// That of a problem.
     #[must_use]
-    pub const fn of(kind: &problem::Kind) -> Self {
+    pub const fn of(kind: &problem::ProblemKind) -> Self {
         Self(GOOD.len() as u8 + kind.place as u8)
     }
 
@@ -195,7 +195,7 @@ impl Outcome {
     #[must_use]
     pub fn judgement(self) -> Option<bool> {
         /// What a request that was right is told by a service that works.
-        const TOLD: [problem::Kind; 8] = [
+        const TOLD: [problem::ProblemKind; 8] = [
             problem::SALE_NOT_OPEN,
             problem::SALE_PAUSED,
             problem::SOLD_OUT,
@@ -205,9 +205,9 @@ impl Outcome {
             problem::PAYMENT_CONFLICT,
             problem::SALE_CLOSED,
         ];
-        const FAILED: [problem::Kind; 3] =
+        const FAILED: [problem::ProblemKind; 3] =
             [problem::INTERNAL, problem::TEMPORARY_REDUCED_CAPACITY, problem::OUTCOME_UNKNOWN];
-        let is_in = |list: &[problem::Kind]| list.iter().any(|kind| Self::of(kind) == self);
+        let is_in = |list: &[problem::ProblemKind]| list.iter().any(|kind| Self::of(kind) == self);
         match self {
             Self::OK | Self::WON | Self::REPLAYED | Self::NOT_MODIFIED => Some(true),
             _ if is_in(&TOLD) => Some(true),

@@ -9,7 +9,7 @@ use crate::telemetry::labels::{Ended, Listener, Outcome, Route, Slo, Stage, User
 
 /// What a metric is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Only grows.
     Counter,
     /// Goes up and down.
@@ -18,7 +18,7 @@ pub enum Kind {
     Histogram,
 }
 
-impl Kind {
+impl MetricKind {
     /// As Prometheus has it.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -54,7 +54,7 @@ pub struct Metric {
     /// The whole name; of a histogram without `_bucket`.
     pub name: &'static str,
     /// What it is.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// What is counted or measured.
     pub unit: &'static str,
     /// Its labels, in the order in which values are given.
@@ -86,7 +86,7 @@ const ITEM: Label = open("item", "model:ID or package:ID, never a store");
 /// The policies of limits, by name.
 pub const POLICIES: &[&str] = &["buyer", "address", "unverified", "sale", "gateway"];
 /// What became of a change that Redis had lost.
-pub const HEALED_AS: &[&str] = &["appended", "lost"];
+pub const REPLAYED_AS: &[&str] = &["appended", "lost"];
 /// Why a log line was not written, in the order of [`crate::telemetry::log::missing_lines`].
 pub const LOG_MISSING_FOR: &[&str] = &["dropped", "limited"];
 /// The phases of a sale, in the order of [`crate::domain::sale::Phase`].
@@ -122,7 +122,7 @@ macro_rules! metrics {
             #[doc = $help]
             pub const $constant: Metric = Metric {
                 name: concat!("launchgate_", $name),
-                kind: Kind::$kind,
+                kind: MetricKind::$kind,
                 unit: $unit,
                 labels: &[$($label),*],
                 buckets: metrics!(@buckets $($buckets)?),
@@ -193,7 +193,7 @@ metrics! {
     PHASE Gauge "sale_phase" "1 or 0" [SALE, known("phase", PHASES)]
         "1 for the phase that the sale is in."
     FROZEN Gauge "sale_frozen" "1 or 0" [SALE]
-        "1 while the sale clock is stopped by a lever."
+        "1 while the sale clock is stopped by an operator action."
     OPENS Gauge "sale_opens_timestamp_seconds" "seconds" [SALE]
         "When the sale opens."
     CLOSES Gauge "sale_closes_timestamp_seconds" "seconds" [SALE]
@@ -212,13 +212,13 @@ metrics! {
         "1 while the live counters differ from what the journal says; compared with every tick."
     FAULT Gauge "ledger_fault" "1 or 0" [SALE]
         "1 while the ledger refuses the sale, or its journal can't be followed."
-    HEALED Counter "ledger_healed_total" "changes" [SALE, known("change", HEALED_AS)]
+    REPLAYED Counter "ledger_replayed_total" "changes" [SALE, known("change", REPLAYED_AS)]
         "Changes that this gateway has appended again after Redis had lost them: as they were, or in the place of one that nobody knew."
     HOLDS_DUE Gauge "holds_due" "reservations" [SALE]
         "Holds whose deadline and grace are over and that no sweep has ended yet: at least so many, those of the oldest batch."
     OLDEST_DUE Gauge "oldest_due_seconds" "seconds" [SALE]
         "How long the oldest of them has been due, on the sale clock; 0 without any."
-    REAPER_LAG Gauge "reaper_lag_seconds" "seconds" [SALE]
+    SWEEP_LAG Gauge "sweep_lag_seconds" "seconds" [SALE]
         "Since this gateway last ticked the sale clock and swept."
     BUILD Gauge "build_info" "1" [open("version", "of the program"), open("redis_scripts", "a hash of all scripts")]
         "Which program this is, and which scripts it runs in Redis."
@@ -318,8 +318,8 @@ mod tests {
         for metric in ALL {
             let Metric { name, kind, .. } = metric;
             assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
-            assert_eq!(name.ends_with("_total"), *kind == Kind::Counter, "{name}");
-            assert_eq!(metric.buckets.is_empty(), *kind != Kind::Histogram, "{name}");
+            assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
+            assert_eq!(metric.buckets.is_empty(), *kind != MetricKind::Histogram, "{name}");
             assert!(metric.buckets.is_sorted(), "{name}");
             assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
         }

@@ -17,7 +17,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::telemetry::request_id;
 use limit::Limit;
-use writer::Lines;
+use writer::LogWriter;
 
 /// How a program logs.
 #[derive(Debug, Clone)]
@@ -40,11 +40,11 @@ pub fn start(config: &LogConfig) {
     let registry = tracing_subscriber::registry().with(filter).with(Limit::default());
     if config.json {
         let layer = layer().json().map_event_format(WithRequest::as_json);
-        registry.with(layer.with_writer(|| Lines).with_ansi(false)).init();
+        registry.with(layer.with_writer(|| LogWriter).with_ansi(false)).init();
     } else {
         let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
         let format = WithRequest { format: format().with_ansi(ansi), is_json: false };
-        registry.with(layer().event_format(format).with_writer(|| Lines).with_ansi(ansi)).init();
+        registry.with(layer().event_format(format).with_writer(|| LogWriter).with_ansi(ansi)).init();
     }
     // The standard hook writes to standard error itself, and would wait for its reader.
     panic::set_hook(Box::new(|info| {

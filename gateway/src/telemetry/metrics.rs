@@ -12,16 +12,16 @@ use crate::telemetry::uses::RedisUse;
 /// What the threads of this process have counted, and what it knows of itself.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    workers: Mutex<Vec<Worker>>,
+    workers: Mutex<Vec<WorkerMetrics>>,
     /// Of the ops listener, which runs on one thread.
     pub ops_connections: Connections,
     redis: Mutex<Vec<(User, Arc<RedisUse>)>>,
-    audits: Mutex<HashMap<String, Audited>>,
+    audits: Mutex<HashMap<String, AuditSummary>>,
 }
 
 /// A worker's counters, and its runtime's own.
 #[derive(Debug, Clone)]
-pub struct Worker {
+pub struct WorkerMetrics {
     /// What it counts.
     pub recorder: Arc<Recorder>,
     /// Of its thread, if it was made on one.
@@ -30,7 +30,7 @@ pub struct Worker {
 
 /// What the last audit of a sale found.
 #[derive(Debug, Clone)]
-pub struct Audited {
+pub struct AuditSummary {
     /// The absolute drifts of all items, and 1 for each problem.
     pub drift: i64,
     /// Seconds since 1970.
@@ -43,7 +43,7 @@ pub struct Audited {
 
 /// All answers so far.
 #[derive(Debug, Clone, Default)]
-pub struct Answers {
+pub struct AnswerCounts {
     /// By route and outcome; only those that there were.
     pub counts: Vec<(&'static str, &'static str, u64)>,
     /// How long the answers to taps took that told of a reservation.
@@ -56,7 +56,7 @@ pub struct Answers {
     pub forwarded_ignored: u64,
 }
 
-impl Answers {
+impl AnswerCounts {
     /// What is new in these since those.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
@@ -82,13 +82,13 @@ impl Metrics {
     pub fn of_worker(&self) -> Arc<Recorder> {
         let recorder = Arc::new(Recorder::default());
         let runtime = tokio::runtime::Handle::try_current().ok().map(|handle| handle.metrics());
-        lock(&self.workers).push(Worker { recorder: recorder.clone(), runtime });
+        lock(&self.workers).push(WorkerMetrics { recorder: recorder.clone(), runtime });
         recorder
     }
 
     /// All workers.
     #[must_use]
-    pub fn workers(&self) -> Vec<Worker> {
+    pub fn workers(&self) -> Vec<WorkerMetrics> {
         lock(&self.workers).clone()
     }
 
@@ -109,7 +109,7 @@ impl Metrics {
     /// Notes what an audit found.
     pub fn audited(&self, (sale, incarnation): (&str, &str), drift: i64, problem: Option<String>) {
         let at = jiff::Timestamp::now().as_second();
-        let found = Audited { drift, at, problem, incarnation: incarnation.to_owned() };
+        let found = AuditSummary { drift, at, problem, incarnation: incarnation.to_owned() };
         lock(&self.audits).insert(sale.to_owned(), found);
     }
 
@@ -120,17 +120,17 @@ impl Metrics {
 
     /// What the last audit of a sale found.
     #[must_use]
-    pub fn audit_of(&self, sale: &str, incarnation: &str) -> Option<Audited> {
+    pub fn audit_of(&self, sale: &str, incarnation: &str) -> Option<AuditSummary> {
         lock(&self.audits).get(sale).filter(|found| found.incarnation == incarnation).cloned()
     }
 
     /// All answers so far on the public listener.
     #[must_use]
-    pub fn answers(&self) -> Answers {
+    pub fn answers(&self) -> AnswerCounts {
         let workers = self.workers();
-        let mut answers = Answers {
+        let mut answers = AnswerCounts {
             forwarded_ignored: workers.iter().map(|worker| worker.recorder.forwarded_ignored.get()).sum(),
-            ..Answers::default()
+            ..AnswerCounts::default()
         };
         for (route, name) in Route::NAMES.iter().enumerate() {
             for outcome in Outcome::all() {

@@ -109,7 +109,7 @@ const fn nanoseconds<const N: usize>(seconds: [f64; N]) -> [u64; N] {
     bounds
 }
 
-const fn whole<const N: usize>(sizes: [f64; N]) -> [u64; N] {
+const fn to_integers<const N: usize>(sizes: [f64; N]) -> [u64; N] {
     let mut bounds = [0; N];
     let mut n = 0;
     while n < N {
@@ -121,10 +121,10 @@ const fn whole<const N: usize>(sizes: [f64; N]) -> [u64; N] {
 
 const ANSWER_NS: [u64; ANSWER_BUCKETS.len()] = nanoseconds(ANSWER_BUCKETS);
 const STAGE_NS: [u64; STAGE_BUCKETS.len()] = nanoseconds(STAGE_BUCKETS);
-const BATCH_TAPS: [u64; BATCH_BUCKETS.len()] = whole(BATCH_BUCKETS);
+const BATCH_TAPS: [u64; BATCH_BUCKETS.len()] = to_integers(BATCH_BUCKETS);
 
 /// How long answers took.
-pub type Answers = Histogram<{ ANSWER_BUCKETS.len() }>;
+pub type AnswerTimes = Histogram<{ ANSWER_BUCKETS.len() }>;
 /// How long stages took.
 pub type Stages = Histogram<{ STAGE_BUCKETS.len() }>;
 /// How large batches were.
@@ -132,7 +132,7 @@ pub type Batches = Histogram<{ BATCH_BUCKETS.len() }>;
 
 /// What an answer is counted as; it travels with the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Told {
+pub struct AnswerClass {
     /// What it told.
     pub outcome: Outcome,
     /// Why, where there are several reasons.
@@ -150,7 +150,7 @@ pub enum Why {
     Limited(Policy),
 }
 
-impl Told {
+impl AnswerClass {
     /// An outcome that says it all.
     #[must_use]
     pub const fn plain(outcome: Outcome) -> Self {
@@ -162,8 +162,8 @@ impl Told {
 #[derive(Debug)]
 pub struct Recorder {
     requests: [[Count; Outcome::COUNT]; Route::NAMES.len()],
-    taps: [Answers; Outcome::COUNT],
-    others: [Answers; Outcome::COUNT],
+    taps: [AnswerTimes; Outcome::COUNT],
+    others: [AnswerTimes; Outcome::COUNT],
     stages: [Stages; Stage::NAMES.len()],
     batches: Batches,
     /// Taps in line.
@@ -202,18 +202,18 @@ impl Default for Recorder {
 
 impl Recorder {
     /// Counts an answer.
-    pub fn answered(&self, route: Route, told: Told, took: Duration) {
-        let outcome = told.outcome.place();
+    pub fn answered(&self, route: Route, class: AnswerClass, took: Duration) {
+        let outcome = class.outcome.place();
         self.requests[route as usize][outcome].add(1);
         let answers = if route == Route::Reserve { &self.taps } else { &self.others };
         answers[outcome].count(&ANSWER_NS, whole_ns(took), 1);
-        self.reason(told.why);
+        self.reason(class.why);
     }
 
     /// Counts an answer to what never came to a request: it has no duration.
-    pub fn refused(&self, told: Told) {
-        self.requests[Route::None as usize][told.outcome.place()].add(1);
-        self.reason(told.why);
+    pub fn refused(&self, class: AnswerClass) {
+        self.requests[Route::None as usize][class.outcome.place()].add(1);
+        self.reason(class.why);
     }
 
     fn reason(&self, why: Why) {
@@ -249,7 +249,7 @@ impl Recorder {
 
     /// How long answers took that told this: those to taps, and all others.
     #[must_use]
-    pub fn answers(&self, outcome: Outcome) -> (&Answers, &Answers) {
+    pub fn answers(&self, outcome: Outcome) -> (&AnswerTimes, &AnswerTimes) {
         (&self.taps[outcome.place()], &self.others[outcome.place()])
     }
 
@@ -334,9 +334,9 @@ mod tests {
     fn a_size_is_counted_at_the_first_bound_that_it_does_not_exceed() {
         let recorder = Recorder::default();
         for us in [1, 250, 251, 2_500_000, 2_500_001] {
-            recorder.answered(Route::Reserve, Told::plain(Outcome::WON), Duration::from_micros(us));
+            recorder.answered(Route::Reserve, AnswerClass::plain(Outcome::WON), Duration::from_micros(us));
         }
-        recorder.answered(Route::Sale, Told::plain(Outcome::OK), Duration::from_micros(7));
+        recorder.answered(Route::Sale, AnswerClass::plain(Outcome::OK), Duration::from_micros(7));
         let mut sums = Sums::default();
         recorder.answers(Outcome::WON).0.add_to(&mut sums);
         assert_eq!(sums.counts, [2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1]);
@@ -364,9 +364,9 @@ mod tests {
     #[test]
     fn reasons_are_counted_beside_the_outcome() {
         let recorder = Recorder::default();
-        let full = Told { outcome: Outcome::OK, why: Why::Shed(Shed::Queue) };
+        let full = AnswerClass { outcome: Outcome::OK, why: Why::Shed(Shed::Queue) };
         recorder.answered(Route::Reserve, full, Duration::ZERO);
-        let limited = Told { outcome: Outcome::OK, why: Why::Limited(Policy::Gateway) };
+        let limited = AnswerClass { outcome: Outcome::OK, why: Why::Limited(Policy::Gateway) };
         recorder.answered(Route::Reserve, limited, Duration::ZERO);
         assert_eq!(recorder.turned_away(Shed::Queue as usize), 1);
         assert_eq!(recorder.limited(Policy::Gateway as usize), 1);
@@ -377,8 +377,8 @@ mod tests {
         let connections = Connections::default();
         connections.came();
         connections.came();
-        connections.ended(Ended::Stalled);
+        connections.ended(Ended::SlowReader);
         assert_eq!((connections.all(), connections.open()), (2, 1));
-        assert_eq!(connections.gone(Ended::Stalled as usize), 1);
+        assert_eq!(connections.gone(Ended::SlowReader as usize), 1);
     }
 }

@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_thread_knows_whom_it_works_for_and_nobody_in_between() {
+    async fn a_thread_has_the_request_of_the_task_it_polls_and_none_in_between() {
         let (one, two) = (RequestId::new(), RequestId::new());
         let work = |request: &RequestId| {
             let expected = Some(request.clone());

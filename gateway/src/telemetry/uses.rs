@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_user_is_stalled_until_it_works_and_says_why_its_last_attempt_failed() {
+    fn a_user_is_stalled_until_it_works_and_has_the_reason_of_its_last_failure() {
         let (long, of_user) = (Duration::from_secs(3_600), RedisUse::new());
         assert_eq!(of_user.stalled(long), Some(Stalled { since: None, reason: None }));
         of_user.connected();

@@ -339,7 +339,7 @@ impl Gateway {
     }
 
     /// Pulls a lever of the sale `small`, or restocks it.
-    pub async fn lever(&self, word: &str, body: &Value) -> Reply {
+    pub async fn action(&self, word: &str, body: &Value) -> Reply {
         self.ops(Method::POST, &format!("/admin/v1/sales/small/{word}"), body).await
     }
 

@@ -22,7 +22,7 @@ pub struct Line {
     pub store: Option<String>,
     /// Of an `adopt`: how many changes were appended again.
     #[serde(default)]
-    pub healed: serde_json::Value,
+    pub replayed: serde_json::Value,
 }
 
 /// All lines of a sale's journal; the error is what `gateway journal` says.

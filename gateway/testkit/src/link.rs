@@ -10,7 +10,7 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use gateway::http::drain::{Arrivals, Drain, Phase};
+use gateway::http::drain::{Drain, DrainPhase, DrainingListener};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{Shutdown, shutdown};
 use tokio::sync::watch;
@@ -68,7 +68,7 @@ pub struct Link {
     pub address: SocketAddr,
     url: String,
     shared: Arc<Shared>,
-    listening: Option<(watch::Sender<Phase>, JoinHandle<()>)>,
+    listening: Option<(watch::Sender<DrainPhase>, JoinHandle<()>)>,
 }
 
 /// What the link's connections go by.
@@ -148,8 +148,8 @@ impl Link {
         let listening = runtime().spawn(async move {
             let listener = tokio::net::TcpListener::from_std(listener).unwrap();
             // One that was opened before the end must not be reset.
-            let mut arrivals = Arrivals::new(listener, &drain);
-            while let Some(Ok((near, _))) = arrivals.accept().await {
+            let mut listener = DrainingListener::new(listener, &drain);
+            while let Some(Ok((near, _))) = listener.accept().await {
                 if let Ok(near) = near.into_std() {
                     let shared = shared.clone();
                     std::thread::spawn(move || shared.join(near));
@@ -163,7 +163,7 @@ impl Link {
     /// Accepts no more, as a balancer does that has seen the drain; what is open goes on.
     pub async fn close(&mut self) {
         if let Some((phase, listening)) = self.listening.take() {
-            phase.send_replace(Phase::Close);
+            phase.send_replace(DrainPhase::Close);
             listening.await.unwrap();
         }
     }

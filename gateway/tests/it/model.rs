@@ -14,8 +14,8 @@ use std::cell::Cell;
 
 use gateway::domain::definition::{Definition, Package};
 use gateway::domain::identity::reservation_id;
-use gateway::manage::admin::Applied;
-use gateway::reserve::changes::{self, Amendment, By, Change};
+use gateway::manage::admin::ApplyOutcome;
+use gateway::reserve::changes::{self, Amendment, Change, Requester};
 
 use life::{Met, live_through};
 pub use link::Fault;
@@ -40,13 +40,13 @@ fn gateways_that_follow_do_what_the_model_does() {
 
 /// Redis forgets the last changes, and gets them back from what gateways have read of its journal.
 #[test]
-fn a_ledger_that_is_healed_from_what_was_read_does_what_the_model_does() {
+fn a_ledger_recovered_from_read_entries_does_what_the_model_does() {
     property("healed-from-read", 150, true, Troubles { crashes: true, ..Troubles::default() });
 }
 
 /// Redis forgets the last changes, and gets them back from nothing but the answers that gateways gave.
 #[test]
-fn a_ledger_that_is_healed_from_what_was_told_does_what_the_model_does() {
+fn a_ledger_recovered_from_acknowledged_changes_does_what_the_model_does() {
     property("healed-from-told", 600, false, Troubles { crashes: true, ..Troubles::default() });
 }
 
@@ -58,7 +58,7 @@ fn a_ledger_whose_answers_are_lost_does_what_the_model_does() {
 
 /// Both at once: what nobody was told is gone with Redis, and comes back from who had read it.
 #[test]
-fn a_ledger_that_is_healed_of_what_nobody_was_told_does_what_the_model_does() {
+fn a_ledger_recovered_without_unacknowledged_changes_does_what_the_model_does() {
     property("answers-lost-and-healed", 150, true, Troubles { crashes: true, faults: true, pairs: false });
 }
 
@@ -85,9 +85,9 @@ fn a_patch_to_an_item_that_is_newer_than_the_gateway_waits_for_it() {
             let new = format!("new-{n}");
             let package = definition.packages[1].clone();
             definition.packages.push(Package { id: new.clone(), ..package });
-            assert_eq!(ledger.apply(&definition).await, Applied::Updated(n + 2));
+            assert_eq!(ledger.apply(&definition).await, ApplyOutcome::Updated(n + 2));
             let wanted = Amendment { packages: Some(vec![new.clone()]), ..Amendment::default() };
-            match changes::amend(&gate.lane, &gate.sale, &id, By::Service, &wanted).await {
+            match changes::amend(&gate.redis_connection, &gate.sale, &id, Requester::Service, &wanted).await {
                 Change::Done(r, _) => assert_eq!(r.packages, [new]),
                 other => panic!("{other:?}"),
             }

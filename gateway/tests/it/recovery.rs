@@ -4,7 +4,7 @@ pub mod acknowledged;
 pub mod confirmed_count;
 pub mod consumer;
 pub mod drift;
+pub mod failover;
 pub mod identity;
 pub mod replaced;
-pub mod replay;
 pub mod versions;

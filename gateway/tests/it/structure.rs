@@ -39,7 +39,7 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// The room of a file: `store/lane.rs` and `store.rs` are of `store`.
+/// The room of a file: `store/connection.rs` and `store.rs` are of `store`.
 fn room(file: &str) -> &str {
     let end = file.find(['/', '.']).unwrap_or(file.len());
     &file[..end]
@@ -118,23 +118,26 @@ fn an_upward_import_and_a_circle_are_found() {
     for (file, fine) in [
         ("api/route.rs", "use crate::store::keys::Keys;"),
         ("api/route.rs", "use super::view::View;"),
-        ("store/lane.rs", "use crate::store::keys::Keys;"),
-        ("store/lane.rs", "    let keys = other_crate::api::keys();"),
+        ("store/connection.rs", "use crate::store::keys::Keys;"),
+        ("store/connection.rs", "    let keys = other_crate::api::keys();"),
         ("fleet.rs", "use std::{io, net};"),
     ] {
         assert_eq!(found(file, fine), "", "{file}: {fine}");
     }
     for (file, upward) in [
-        ("store/lane.rs", "use crate::api::route::Route;"),
+        ("store/connection.rs", "use crate::api::route::Route;"),
         ("store.rs", "    pub(crate) fn f(of: &crate::http::Peer) {"),
-        ("store/lane.rs", "use super::super::http::Peer;"),
+        ("store/connection.rs", "use super::super::http::Peer;"),
         ("store/lane/tests.rs", "use super::super::super::{keys, api};"),
-        ("store/lane.rs", "use crate::{domain, http::Peer};"),
+        ("store/connection.rs", "use crate::{domain, http::Peer};"),
     ] {
         let found = found(file, upward);
         assert!(found.starts_with(&format!("{file}:2: `store` does not stand above")), "{upward}: {found:?}");
     }
-    assert_eq!(found("store/lane.rs", "use crate::{"), "store/lane.rs:2: import from one module a line\n");
+    assert_eq!(
+        found("store/connection.rs", "use crate::{"),
+        "store/connection.rs:2: import from one module a line\n"
+    );
     // On one floor nobody stands above anybody, so that two rooms can't import each other.
     let circle = [
         ("fleet.rs".to_owned(), "use crate::http::peer::Peer;".to_owned()),

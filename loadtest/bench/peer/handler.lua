@@ -27,17 +27,17 @@ local key = (headers["idempotency-key"] or ""):match('^"?([^"]+)"?$')
 if not key then return refuse(400, "idempotency-key-missing", "An Idempotency-Key is needed") end
 
 ngx.req.read_body()
-local wish = cjson.decode(ngx.req.get_body_data() or "")
-if type(wish) ~= "table" or type(wish.model) ~= "string" or type(wish.store) ~= "string" then
+local selection = cjson.decode(ngx.req.get_body_data() or "")
+if type(selection) ~= "table" or type(selection.model) ~= "string" or type(selection.store) ~= "string" then
   return refuse(400, "invalid-request", "The request is malformed")
 end
-local packages = wish.packages or {}
+local packages = selection.packages or {}
 
 local sale = ngx.var.sale
 local function short(text) return (ngx.encode_base64(ngx.sha1_bin(text), true):gsub("[+/]", {["+"] = "-", ["/"] = "_"})) end
 local buyer = short(sale .. "\0" .. claims.sub)
 local id = buyer .. short(key)
-local print = ngx.crc32_long(wish.model .. table.concat(packages, ",") .. wish.store)
+local print = ngx.crc32_long(selection.model .. table.concat(packages, ",") .. selection.store)
 
 local db = redis:new()
 db:set_timeout(2000)
@@ -46,7 +46,7 @@ if not ok then return refuse(503, "temporary-reduced-capacity", "Not taken, plea
 
 local function call(command, script)
   return db[command](db, script, 4, "peer:stock", "peer:records", "peer:journal", "peer:state", buyer, id,
-    claims.sub, print, wish.model, table.concat(packages, ","), wish.store, 900000)
+    claims.sub, print, selection.model, table.concat(packages, ","), selection.store, 900000)
 end
 local reply
 reply, err = call("evalsha", script_sha)
@@ -65,7 +65,7 @@ end
 local number, held_at, deadline = tonumber(reply[2]), tonumber(reply[3]), tonumber(reply[4])
 ngx.header["Location"] = "/v1/sales/" .. sale .. "/reservations/" .. id
 answer(decision == "won" and 201 or 200, {
-  id = id, sale = sale, number = number, version = 1, state = "held", model = wish.model, packages = packages,
-  store = wish.store, unavailable = cjson.empty_array, price = {currency = "CNY", total = 5129700, deposit = 99900},
+  id = id, sale = sale, number = number, version = 1, state = "held", model = selection.model, packages = packages,
+  store = selection.store, unavailable = cjson.empty_array, price = {currency = "CNY", total = 5129700, deposit = 99900},
   held_at = time(held_at), expires_at = time(deadline), server_time = time(held_at),
 })

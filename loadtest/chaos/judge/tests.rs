@@ -2,13 +2,13 @@
 
 use super::*;
 use crate::faults::{Fault, Level};
-use crate::load::{Amend, History, Violation};
+use crate::load::{Amend, ExchangeLog, Violation};
 use crate::schedule;
 
 /// A launch that three buyers came to, on a sale of two cars: two won, one was told that all is gone.
 struct Case {
     launch: Launch,
-    told: Vec<Told>,
+    history: Vec<TapHistory>,
     verdict: Option<Verdict>,
     journal: Vec<String>,
     stock: u64,
@@ -22,7 +22,7 @@ fn line(id: u64, kind: &str, reservation: &str, number: u64) -> String {
     )
 }
 
-fn told(buyer: &str, outcome: &str, hold: Option<(&str, u64)>, asked_s: i64, heard_s: i64) -> Told {
+fn history(buyer: &str, outcome: &str, hold: Option<(&str, u64)>, asked_s: i64, heard_s: i64) -> TapHistory {
     let holds = hold.map(|(id, number)| Hold { id: id.into(), number, version: 1, model: "white".into() });
     let status = if holds.is_some() { "201" } else { "409" };
     let exchange = Exchange {
@@ -31,12 +31,12 @@ fn told(buyer: &str, outcome: &str, hold: Option<(&str, u64)>, asked_s: i64, hea
         request: "POST /v1/sales/chaos/reservations Idempotency-Key: k {}".into(),
         answer: format!("{status} {{}}"),
     };
-    Told {
+    TapHistory {
         buyer: buyer.into(),
         outcome: Some(outcome.into()),
         holds: holds.into_iter().collect(),
-        history: History { exchanges: vec![exchange], lost: 0 },
-        ..Told::default()
+        log: ExchangeLog { exchanges: vec![exchange], lost: 0 },
+        ..TapHistory::default()
     }
 }
 
@@ -52,10 +52,10 @@ fn broke(rule: &str) -> Verdict {
 fn case(fault: Fault, level: Level) -> Case {
     Case {
         launch: schedule::round(1, 1, &[fault], &[level]).remove(0),
-        told: vec![
-            told("ada", "won", Some(("a", 1)), 10, 11),
-            told("bob", "won", Some(("b", 2)), 20, 21),
-            told("cyd", "sold_out", None, 30, 31),
+        history: vec![
+            history("ada", "won", Some(("a", 1)), 10, 11),
+            history("bob", "won", Some(("b", 2)), 20, 21),
+            history("cyd", "sold_out", None, 30, 31),
         ],
         verdict: Some(passed()),
         journal: vec![line(2, "reserve", "a", 1), line(3, "reserve", "b", 2)],
@@ -65,12 +65,12 @@ fn case(fault: Fault, level: Level) -> Case {
 }
 
 impl Case {
-    fn judge(&self) -> Judgement {
+    fn judge(&self) -> LaunchFindings {
         let stock = [("white", self.stock)];
         let totals = BTreeMap::from([("model:white".to_owned(), i64::try_from(self.stock).unwrap())]);
-        judge(&Evidence {
+        judge(&JudgeInput {
             launch: &self.launch,
-            told: &self.told,
+            history: &self.history,
             verdict: self.verdict.as_ref(),
             ledger: &Ledger::replay(&self.journal.concat(), &totals),
             stock: &stock,
@@ -82,10 +82,10 @@ impl Case {
 
 #[test]
 fn a_good_launch_is_whole() {
-    let judgement = case(Fault::KillGateway, Level::None).judge();
-    assert_eq!((judgement.ending, judgement.acknowledged, judgement.lost), (Ending::Whole, 2, 0));
-    assert!(judgement.broken.is_empty(), "{:?}", judgement.broken);
-    assert_eq!(judgement.saw.outcomes["won"], 2);
+    let findings = case(Fault::KillGateway, Level::None).judge();
+    assert_eq!((findings.ending, findings.acknowledged, findings.lost), (Ending::Whole, 2, 0));
+    assert!(findings.broken.is_empty(), "{:?}", findings.broken);
+    assert_eq!(findings.observed.outcomes["won"], 2);
 }
 
 #[test]
@@ -94,9 +94,9 @@ fn a_loss_is_broken_where_the_level_promises_none_and_counted_where_it_does_not(
         let mut case = case(Fault::KillPrimary, level);
         case.journal.pop();
         case.well = Err("it stands still".into());
-        let judgement = case.judge();
-        assert_eq!((judgement.ending, judgement.lost), (Ending::StandsStill, 1));
-        assert_eq!(!judgement.broken.is_empty(), promised, "{:?}", judgement.broken);
+        let findings = case.judge();
+        assert_eq!((findings.ending, findings.lost), (Ending::StandsStill, 1));
+        assert_eq!(!findings.broken.is_empty(), promised, "{:?}", findings.broken);
     }
 }
 
@@ -104,8 +104,8 @@ fn a_loss_is_broken_where_the_level_promises_none_and_counted_where_it_does_not(
 fn a_sale_that_goes_on_without_what_it_lost_is_broken() {
     let mut case = case(Fault::KillPrimary, Level::None);
     case.journal.pop();
-    let judgement = case.judge();
-    assert_eq!((judgement.ending, judgement.broken.len()), (Ending::WentOn, 1));
+    let findings = case.judge();
+    assert_eq!((findings.ending, findings.broken.len()), (Ending::WentOn, 1));
 }
 
 #[test]
@@ -114,29 +114,29 @@ fn a_car_that_is_promised_twice_is_counted_and_allowed_only_between_two_primarie
         let mut case = case(fault, Level::Fsync);
         // Bob's was lost, and sold to somebody else.
         case.journal[1] = line(3, "reserve", "c", 2);
-        let judgement = case.judge();
-        assert_eq!((judgement.lost, judgement.beyond_stock), (1, 1));
-        assert_eq!(judgement.broken.is_empty(), allowed, "{:?}", judgement.broken);
+        let findings = case.judge();
+        assert_eq!((findings.lost, findings.beyond_stock), (1, 1));
+        assert_eq!(findings.broken.is_empty(), allowed, "{:?}", findings.broken);
         // What was given back is promised to nobody, whether or not the ledger knows of it.
-        case.told[1].cancel = Step::Done;
+        case.history[1].cancel = Step::Done;
         assert_eq!(case.judge().beyond_stock, 0);
     }
 }
 
 #[test]
-fn a_sale_that_stands_still_for_nothing_is_broken() {
+fn a_sale_that_is_fenced_without_a_loss_is_broken() {
     let mut case = case(Fault::KillGateway, Level::Fsync);
     case.well = Err("not ready".into());
     assert_eq!(case.judge().broken.len(), 1);
 }
 
 #[test]
-fn what_was_put_back_is_healed_and_numbers_may_jump_where_something_is_gone_for_good() {
+fn replayed_changes_count_and_numbers_may_jump_where_changes_are_lost() {
     let mut case = case(Fault::KillPrimary, Level::None);
-    case.journal.push("{\"id\":\"4-0\",\"kind\":\"adopt\",\"healed\":2,\"lost\":0}\n".into());
+    case.journal.push("{\"id\":\"4-0\",\"kind\":\"adopt\",\"replayed\":2,\"lost\":0}\n".into());
     case.verdict = Some(broke("numbers-in-order"));
-    let judgement = case.judge();
-    assert_eq!((judgement.ending, judgement.healed, judgement.broken.len()), (Ending::Healed, 2, 1));
+    let findings = case.judge();
+    assert_eq!((findings.ending, findings.replayed, findings.broken.len()), (Ending::Replayed, 2, 1));
     case.journal.insert(1, line(3, "lost", "", 0));
     assert!(case.judge().broken.is_empty());
 }
@@ -144,22 +144,22 @@ fn what_was_put_back_is_healed_and_numbers_may_jump_where_something_is_gone_for_
 #[test]
 fn lost_confirms_cancels_and_amendments_are_counted() {
     let mut case = case(Fault::KillPrimary, Level::None);
-    case.told[0].confirm = Step::Done;
-    case.told[1].cancel = Step::Done;
+    case.history[0].confirm = Step::Done;
+    case.history[1].cancel = Step::Done;
     let shown = Hold { id: "b".into(), number: 2, version: 2, model: "white".into() };
-    case.told[1].amends.push(Amend { shown: Some(shown) });
+    case.history[1].amends.push(Amend { shown: Some(shown) });
     assert_eq!(case.judge().lost_changes, 3);
     case.journal.extend([line(4, "confirm", "a", 1), line(5, "cancel", "b", 2)]);
     assert_eq!(case.judge().lost_changes, 1);
 }
 
 #[test]
-fn whoever_asked_after_another_was_told_has_the_higher_number() {
+fn a_tap_sent_after_another_was_acknowledged_has_the_higher_number() {
     let mut case = case(Fault::KillGateway, Level::None);
-    case.told[1] = told("bob", "won", Some(("b", 2)), 1, 2);
+    case.history[1] = history("bob", "won", Some(("b", 2)), 1, 2);
     assert_eq!(case.judge().broken, ["ada has number 1 and asked after bob was told of number 2"]);
     // At the same time either may be the first.
-    case.told[1] = told("bob", "won", Some(("b", 2)), 1, 10);
+    case.history[1] = history("bob", "won", Some(("b", 2)), 1, 10);
     assert!(case.judge().broken.is_empty());
 }
 
@@ -177,8 +177,8 @@ fn what_loadtest_finds_counts_unless_a_loss_or_the_clock_explains_it() {
 }
 
 #[test]
-fn taps_that_nobody_answers_although_all_is_up_are_broken() {
+fn unanswered_taps_while_all_is_up_are_broken() {
     let mut case = case(Fault::KillGateway, Level::None);
-    case.told[2].outcome = Some("unknown".into());
+    case.history[2].outcome = Some("unknown".into());
     assert_eq!(case.judge().broken.len(), 1);
 }

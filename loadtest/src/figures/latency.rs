@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_later_is_told_apart() {
+    fn what_came_later_is_distinguished() {
         let earlier = of(1..=10);
         let mut now = earlier.clone();
         now.add(&of(5_000..=5_001));

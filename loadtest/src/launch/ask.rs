@@ -11,8 +11,8 @@ use crate::base::failure::Failure;
 use crate::client::options::Target;
 use crate::client::tokens::Tokens;
 use crate::client::{Client, Request};
-use crate::load::walk::escaped;
-use crate::plan::wish::Store;
+use crate::load::session::escaped;
+use crate::plan::selection::Store;
 
 /// The sale as buyers see it.
 #[derive(Debug, Deserialize)]

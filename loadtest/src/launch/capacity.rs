@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::base::failure::Failure;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::base::{say, span};
+use crate::base::{console, span};
 use crate::cli::CapacityOptions;
 use crate::figures::Figures;
 use crate::launch;
@@ -32,7 +32,7 @@ const LEAST: f64 = 1.0;
 /// capacity.json.
 #[derive(Debug, Serialize)]
 pub(crate) struct Capacity {
-    pub(crate) steps: Vec<Step>,
+    pub(crate) steps: Vec<CapacityStep>,
     /// The highest rate that held, in taps a second of all gateways together; `None`: none did.
     pub(crate) held: Option<f64>,
     /// The lowest that did not, and whether that was the generator's fault.
@@ -45,7 +45,7 @@ pub(crate) struct Capacity {
 
 /// One rate, held for a while.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Step {
+pub(crate) struct CapacityStep {
     pub(crate) offered: f64,
     /// Taps that came to an outcome, a second.
     pub(crate) answered: f64,
@@ -92,11 +92,11 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
         }
         if step.end == End::Broke {
             // Once more: on a shared machine a moment's pause is no knee.
-            say::line(&step.line());
+            console::line(&step.line());
             steps.push(step);
             step = self::step(options, &admin, rate).await?;
         }
-        say::line(&step.line());
+        console::line(&step.line());
         search.heard(rate, step.end);
         steps.push(step);
     }
@@ -120,7 +120,7 @@ pub(crate) async fn run(options: &CapacityOptions) -> Result<u8, Failure> {
 }
 
 /// Offers one rate.
-async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Step, Failure> {
+async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<CapacityStep, Failure> {
     let schedule = format!("constant:{rate}/s:{}ms", options.step.as_millis());
     let arrivals = Arrivals::parse(&schedule).map_err(Failure::Usage)?;
     let mut target = options.target.clone();
@@ -133,14 +133,14 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Ste
         arrivals: Some(&arrivals),
         shard: None,
     };
-    let Prepared { load, run, users, profile, watch } = match prepare(&wanted, admin).await? {
+    let Prepared { load, run, users, profile, monitor } = match prepare(&wanted, admin).await? {
         Ok(prepared) => prepared,
         Err((_, reason)) => return Err(Failure::Usage(reason)),
     };
     attack::run(&load, &users, &Files::default()).await?;
-    let evidence = launch::gather(run, &load, watch).await;
-    let figures = &evidence.figures;
-    let complaints = evidence.health.complaints(figures, &profile.generator.limits());
+    let run_record = launch::gather(run, &load, monitor).await;
+    let figures = &run_record.figures;
+    let complaints = run_record.health.complaints(figures, &profile.generator.limits());
     let missed: Vec<String> = profile
         .thresholds()
         .iter()
@@ -154,7 +154,7 @@ async fn step(options: &CapacityOptions, admin: &Admin, rate: f64) -> Result<Ste
         (true, true) => (End::Held, Vec::new()),
     };
     let winners = figures.latency(|_, outcome| outcome.holds());
-    Ok(Step {
+    Ok(CapacityStep {
         offered: rate,
         answered: answered(figures, options.step),
         taps: figures.latency(|_, _| true).count(),
@@ -219,7 +219,7 @@ impl Search {
 }
 
 impl Capacity {
-    fn of(options: &CapacityOptions, search: &Search, steps: Vec<Step>) -> Capacity {
+    fn of(options: &CapacityOptions, search: &Search, steps: Vec<CapacityStep>) -> Capacity {
         let gateways = options.target.gateway.len();
         let rate = options.launch.taps / options.launch.within.as_secs_f64();
         let needed = search.held.map(|held| {
@@ -244,32 +244,32 @@ impl Capacity {
 
     fn print(&self) {
         match (self.held, self.broke) {
-            (None, _) => say::line("INVALID: no rate held, see why above"),
+            (None, _) => console::line("INVALID: no rate held, see why above"),
             (Some(held), None) => {
-                say::line(&format!(
+                console::line(&format!(
                     "INVALID: held {held:.0} taps a second, which is --up-to: the knee is above it"
                 ));
             }
-            (Some(held), Some(broke)) if self.generator_was_the_limit => say::line(&format!(
+            (Some(held), Some(broke)) if self.generator_was_the_limit => console::line(&format!(
                 "INVALID: held {held:.0} taps a second; at {broke:.0} the generator, not the gateway, was the limit: use several, or a larger one"
             )),
             (Some(held), Some(broke)) => {
-                say::line(&format!("the knee is between {held:.0} and {broke:.0} taps a second"));
+                console::line(&format!("the knee is between {held:.0} and {broke:.0} taps a second"));
             }
         }
         if let Some(Needed { rate, gateways, gateways_with_spare }) = self.needed {
-            say::line(&format!(
+            console::line(&format!(
                 "{rate:.0} taps a second need {gateways} gateway(s) like these; with {:.0} % to spare {gateways_with_spare}",
                 (1.0 - TO_SPARE) * 100.0
             ));
         }
         for assumption in &self.assumptions {
-            say::line(&format!("assumed   {assumption}"));
+            console::line(&format!("assumed   {assumption}"));
         }
     }
 }
 
-fn assumptions(step: &Step, gateways: usize) -> Vec<String> {
+fn assumptions(step: &CapacityStep, gateways: usize) -> Vec<String> {
     let won = 100.0 * step.won as f64 / step.taps.max(1) as f64;
     vec![
         format!(
@@ -285,7 +285,7 @@ fn assumptions(step: &Step, gateways: usize) -> Vec<String> {
     ]
 }
 
-impl Step {
+impl CapacityStep {
     fn line(&self) -> String {
         let word = match self.end {
             End::Held => "held",

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::base::clock::{self, ServerClock};
 use crate::base::failure::Failure;
-use crate::base::metronome::Metronome;
 use crate::base::scenario::Scenario;
-use crate::base::{say, span};
+use crate::base::timer::Timer;
+use crate::base::{console, span};
 use crate::client::options::Target;
 use crate::client::tokens::{self, Tokens};
 use crate::client::{Client, connections};
@@ -16,14 +16,14 @@ use crate::figures::Figures;
 use crate::launch::ask::{PublicSale, check_tokens, read_clock, read_stores, wait_until_shown};
 use crate::launch::mix;
 use crate::load::buyer::Buyer;
-use crate::load::{Load, Moments, Queue, after};
+use crate::load::{Load, Queue, RunInstants, after};
 use crate::plan::arrivals::Arrivals;
 use crate::plan::profile::Profile;
-use crate::plan::wish::Menu;
+use crate::plan::selection::Catalogue;
 use crate::plan::{self, Plan, Shard};
 use crate::proof::admin::{Admin, AdminSale};
-use crate::proof::evidence::Run;
-use crate::watch::Watch;
+use crate::proof::run_record::Run;
+use crate::self_monitoring::SelfMonitor;
 
 /// What the command line asks for.
 pub(crate) struct Wanted<'a> {
@@ -42,7 +42,7 @@ pub(crate) struct Prepared {
     /// Goose users for each of the load's queues.
     pub(crate) users: Vec<usize>,
     pub(crate) profile: Profile,
-    pub(crate) watch: Watch,
+    pub(crate) monitor: SelfMonitor,
 }
 
 const DEADLINE_DEFAULT: Duration = Duration::from_secs(3600);
@@ -60,14 +60,14 @@ struct Sight {
     sale: AdminSale,
     shown: PublicSale,
     clock: ServerClock,
-    menu: Menu,
+    catalogue: Catalogue,
 }
 
 /// Who comes when.
-struct Course {
+struct RunCourse {
     plan: Plan,
     /// `None`: the opening is after the deadline.
-    moments: Option<Moments>,
+    moments: Option<RunInstants>,
     deadline: Instant,
     /// The sale opens during the run.
     opens: bool,
@@ -86,9 +86,9 @@ pub(crate) async fn prepare(
     let seed = target.seed.unwrap_or_else(|| fastrand::u64(..1 << 48));
     let probe = Client::new(target, 1)?;
     let sight = look(target, admin, &probe, &profile).await?;
-    let Course { plan, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
+    let RunCourse { plan, moments, deadline, opens } = plan_it(wanted, &profile, &mix, &sight, seed)?;
     let taps = plan.lines.iter().any(|line| line.scenario != Scenario::Look);
-    if taps && !sight.menu.has_stores() {
+    if taps && !sight.catalogue.has_stores() {
         return Err(Failure::Usage(format!(
             "{} has no store, so that nobody can reserve anything: apply it with some under [stores]",
             target.ledger.sale
@@ -100,7 +100,7 @@ pub(crate) async fn prepare(
     let works = moments.map_or(Duration::ZERO, |moments| until(after(moments.opening, plan.last_us())));
     let tokens = tokens::gather(target, seed, accounts, until(deadline), works)?;
     check_tokens(&probe, target, &tokens).await?;
-    let Sight { sale, shown, clock, menu } = sight;
+    let Sight { sale, shown, clock, catalogue } = sight;
     let opening = moments.map_or(shown.opens_at, |moments| clock.at(moments.opening));
     let run = Run {
         scenario: mix_in_words(&mix),
@@ -126,12 +126,12 @@ pub(crate) async fn prepare(
         return Ok(Err((run, format!("the sale opens at {}, the deadline is before that", shown.opens_at))));
     };
     announce(&run, &client, &plan);
-    let watch = Watch::start(profile.generator.limits())?;
+    let monitor = SelfMonitor::start(profile.generator.limits())?;
     let Tokens { buyers, service, forger } = tokens;
     let people = plan.people.iter().zip(buyers);
     let load = Load {
         buyers: people
-            .map(|(person, token)| Buyer::new(person, token, seed, &menu, &profile.buyers).into())
+            .map(|(person, token)| Buyer::new(person, token, seed, &catalogue, &profile.buyers).into())
             .collect(),
         queues: plan.lines.iter().cloned().map(Queue::new).collect(),
         second_wave_us: plan.second_wave_us.unwrap_or(i64::MAX),
@@ -142,16 +142,16 @@ pub(crate) async fn prepare(
         service,
         forger,
         moments,
-        metronome: Metronome::start()?,
+        timer: Timer::start()?,
         timeout: target.timeout,
         tries: target.tries,
-        menu,
+        catalogue,
         figures: Arc::new(Mutex::new(Figures::default())),
-        gauges: watch.gauges(),
+        gauges: monitor.gauges(),
         profile: profile.clone(),
     };
     let users = plan.users().map(|(_, users)| users).collect();
-    Ok(Ok(Prepared { load: Arc::new(load), run, users, profile, watch }))
+    Ok(Ok(Prepared { load: Arc::new(load), run, users, profile, monitor }))
 }
 
 /// Looks at the sale, as ops and as buyers see it, and at the clock.
@@ -161,8 +161,8 @@ async fn look(target: &Target, admin: &Admin, probe: &Client, profile: &Profile)
     let clock = read_clock(probe).await?;
     let shown = wait_until_shown(probe, &target.ledger.sale, sale.definition.sale.opens_at).await?;
     let stores = read_stores(probe, &target.ledger.sale).await?;
-    let menu = Menu::new(&sale.definition, &profile.buyers, stores).map_err(Failure::Usage)?;
-    Ok(Sight { sale, shown, clock, menu })
+    let catalogue = Catalogue::new(&sale.definition, &profile.buyers, stores).map_err(Failure::Usage)?;
+    Ok(Sight { sale, shown, clock, catalogue })
 }
 
 /// Makes the plan twice: how early somebody may come depends on how many there are to be got ready.
@@ -172,12 +172,12 @@ fn plan_it(
     mix: &BTreeMap<Scenario, u32>,
     sight: &Sight,
     seed: u64,
-) -> Result<Course, Failure> {
+) -> Result<RunCourse, Failure> {
     let target = wanted.target;
     let terms = &sight.sale.definition.sale;
     let interested =
         if target.manners.profile.is_some() { profile.launch.interested } else { BUYERS_DEFAULT };
-    let mut request = plan::Request {
+    let mut request = plan::PlanRequest {
         profile,
         mix,
         buyers: wanted.buyers,
@@ -197,7 +197,7 @@ fn plan_it(
     let deadline = now + target.deadline.unwrap_or(DEADLINE_DEFAULT.max(lasts));
     // The clock's error is waited out: a tap that is early by the server's clock is refused.
     let opening = sight.clock.instant_of(sight.shown.opens_at) + sight.clock.error;
-    let moments = Moments::new(now, opening, users, first.waiting(), deadline);
+    let moments = RunInstants::new(now, opening, users, first.waiting(), deadline);
     let opens = moments.is_some_and(|moments| moments.opening == opening);
     if wanted.shard.is_some() && !opens {
         return Err(Failure::Usage(format!(
@@ -206,11 +206,11 @@ fn plan_it(
         )));
     }
     request.lead_max = moments.map_or(Duration::ZERO, |moments| moments.lead_max(users));
-    Ok(Course { plan: request.plan()?, moments, deadline, opens })
+    Ok(RunCourse { plan: request.plan()?, moments, deadline, opens })
 }
 
 fn announce(run: &Run, client: &Client, plan: &Plan) {
-    say::line(&format!(
+    console::line(&format!(
         "{} on {}: {} buyers, {} gateway(s), at most {} requests in flight, seed {}",
         run.scenario,
         run.sale,
@@ -221,10 +221,10 @@ fn announce(run: &Run, client: &Client, plan: &Plan) {
     ));
     let lasts = Duration::from_micros(u64::try_from(plan.last_us()).unwrap_or(0));
     if lasts > LONG {
-        say::line(&format!("work starts until {} after the opening", span::words(lasts)));
+        console::line(&format!("work starts until {} after the opening", span::words(lasts)));
     }
     if let Some(after) = plan.second_wave_us.and_then(|us| u64::try_from(us).ok()) {
-        say::line(&format!(
+        console::line(&format!(
             "the second wave comes {} after the opening, when the first one's holds have run out; a shorter `hold` in the sale makes \
              it sooner",
             span::words(Duration::from_micros(after))

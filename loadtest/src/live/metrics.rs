@@ -24,7 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::base::failure::Failure;
 use crate::figures::Figures;
-use crate::watch::Gauges;
+use crate::self_monitoring::Gauges;
 
 pub(crate) use moments::{Moment, Moments};
 

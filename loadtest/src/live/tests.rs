@@ -151,7 +151,7 @@ fn a_closed_stdout_ends_the_drawing_and_nothing_else() {
 }
 
 #[test]
-fn instants_on_both_sides_of_the_opening_are_told_apart() {
+fn instants_on_both_sides_of_the_opening_are_distinguished() {
     let opening = Instant::now() + Duration::from_secs(100);
     let away = Duration::from_secs(3);
     assert_eq!(since_opening(opening + away, opening), SignedDuration::from_secs(3));

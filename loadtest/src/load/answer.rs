@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::base::outcome::Outcome;
 use crate::client::{Lost, Reply};
-use crate::load::told::Hold;
+use crate::load::history::Hold;
 
 /// What a gateway decided about a tap.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ impl Decision {
 
 /// A reply that has been read.
 #[derive(Clone, Debug)]
-pub(crate) struct Reading<D> {
+pub(crate) struct AnswerReading<D> {
     pub(crate) decision: D,
     /// One word for histories and goose's report.
     pub(crate) word: &'static str,
@@ -87,7 +87,7 @@ pub(crate) enum Expect {
 
 /// What a gateway made of a confirm, a cancel or an amendment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum ChangeAnswer {
     /// With the reservation as it was shown, if it could be read.
     Done(Option<Hold>),
     Refused(String),
@@ -97,7 +97,7 @@ pub(crate) enum Change {
 }
 
 /// Reads the answer to a tap; `Err` is a request that got none.
-pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> Reading<Decision> {
+pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> AnswerReading<Decision> {
     let Ok(reply) = reply else {
         return lost(Decision::Unknown);
     };
@@ -121,7 +121,7 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> Reading<Decision> {
                 (Decision::Replayed(hold), "replayed")
             }
         };
-        return Reading { decision, word, retry_after: None, complaints };
+        return AnswerReading { decision, word, retry_after: None, complaints };
     }
     let (name, problem) = read_problem(reply, &mut complaints);
     let (decision, word) = match (reply.status, name.as_str()) {
@@ -144,13 +144,13 @@ pub(crate) fn to_tap(reply: &Result<Reply, Lost>) -> Reading<Decision> {
     {
         complaints.push(format!("{} {name} without Retry-After", reply.status));
     }
-    Reading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
+    AnswerReading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
 }
 
 /// Reads the answer to a confirm, a cancel or an amendment.
-pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> Reading<Change> {
+pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> AnswerReading<ChangeAnswer> {
     let Ok(reply) = reply else {
-        return lost(Change::Unknown);
+        return lost(ChangeAnswer::Unknown);
     };
     let mut complaints = Vec::new();
     if reply.status == 200 {
@@ -166,25 +166,33 @@ pub(crate) fn to_change(reply: &Result<Reply, Lost>, expect: Expect) -> Reading<
             }
             Err(error) => complaints.push(format!("200 without a readable reservation: {error}")),
         }
-        return Reading { decision: Change::Done(hold.ok()), word: "done", retry_after: None, complaints };
+        return AnswerReading {
+            decision: ChangeAnswer::Done(hold.ok()),
+            word: "done",
+            retry_after: None,
+            complaints,
+        };
     }
     let (name, problem) = read_problem(reply, &mut complaints);
     let (decision, word) = match (reply.status, name.as_str()) {
         (409, "reservation-not-held" | "reservation-changed" | "payment-conflict") => {
-            (Change::Refused(name.to_owned()), "refused")
+            (ChangeAnswer::Refused(name.to_owned()), "refused")
         }
-        (409, "sold-out") if expect == Expect::Amended => (Change::Refused(name.clone()), "sold-out"),
-        (429, "quota-exceeded") => (Change::Again("limited"), "limited"),
-        (503, "temporary-reduced-capacity") => (Change::Again("shed"), "shed"),
-        (502..=504, _) => (Change::Unknown, "unknown"),
+        (409, "sold-out") if expect == Expect::Amended => (ChangeAnswer::Refused(name.clone()), "sold-out"),
+        (429, "quota-exceeded") => (ChangeAnswer::Again("limited"), "limited"),
+        (503, "temporary-reduced-capacity") => (ChangeAnswer::Again("shed"), "shed"),
+        (502..=504, _) => (ChangeAnswer::Unknown, "unknown"),
         (status, name) => {
             complaints
                 .push(format!("{status} {name:?} to {}, which the contract does not allow", expect.words()));
             // After a 500 nobody can be sure.
-            (if status >= 500 { Change::Unknown } else { Change::Refused(name.to_owned()) }, "wrong")
+            (
+                if status >= 500 { ChangeAnswer::Unknown } else { ChangeAnswer::Refused(name.to_owned()) },
+                "wrong",
+            )
         }
     };
-    Reading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
+    AnswerReading { decision, word, retry_after: pause(reply, problem.retry_after_ms), complaints }
 }
 
 impl Expect {
@@ -196,8 +204,8 @@ impl Expect {
     }
 }
 
-fn lost<D>(decision: D) -> Reading<D> {
-    Reading { decision, word: "lost", retry_after: None, complaints: Vec::new() }
+fn lost<D>(decision: D) -> AnswerReading<D> {
+    AnswerReading { decision, word: "lost", retry_after: None, complaints: Vec::new() }
 }
 
 /// The problem's name (`sold-out`) and members.
@@ -305,9 +313,9 @@ mod tests {
         assert!(confirmed(&done).complaints.is_empty());
         assert_eq!(to_change(&done, Expect::State("cancelled")).complaints.len(), 1);
         let gone = confirmed(&problem(409, "reservation-not-held", ""));
-        assert_eq!(gone.decision, Change::Refused("reservation-not-held".to_owned()));
-        assert_eq!(confirmed(&problem(503, "outcome-unknown", "")).decision, Change::Unknown);
-        assert_eq!(confirmed(&problem(429, "quota-exceeded", "")).decision, Change::Again("limited"));
+        assert_eq!(gone.decision, ChangeAnswer::Refused("reservation-not-held".to_owned()));
+        assert_eq!(confirmed(&problem(503, "outcome-unknown", "")).decision, ChangeAnswer::Unknown);
+        assert_eq!(confirmed(&problem(429, "quota-exceeded", "")).decision, ChangeAnswer::Again("limited"));
         assert_eq!(confirmed(&problem(404, "reservation-not-found", "")).complaints.len(), 1);
         let sold_out = problem(409, "sold-out", "");
         assert_eq!(confirmed(&sold_out).complaints.len(), 1);

@@ -21,7 +21,7 @@ use crate::base::signals::Loading;
 use crate::client::Answer;
 use crate::load::output::Output;
 use crate::load::output::{GOOSE, REPORT_JSON, REQUEST_LOG};
-use crate::load::walk::Walk;
+use crate::load::session::Session;
 use crate::load::{LAUNCHES_PER_SECOND, Load};
 use crate::plan::Start;
 
@@ -132,15 +132,15 @@ async fn journey(load: &Load, start: Start, user: &mut GooseUser) {
     let mut buyer = load.buyers[start.person].lock().await;
     let (notes, mut heard) = unbounded_channel();
     let scenario = buyer.scenario;
-    let walking = scenario.walk(Walk::new(load, &mut buyer, notes), start);
+    let session = scenario.run_session(Session::new(load, &mut buyer, notes), start);
     let listening = async {
         while let Some(note) = heard.recv().await {
             record(user, &note).await;
         }
     };
-    tokio::join!(walking, listening);
+    tokio::join!(session, listening);
     if load.buyers.len() > WHOLE_STORIES_MAX {
-        buyer.told.iter_mut().for_each(|told| told.history.shorten());
+        buyer.history.iter_mut().for_each(|history| history.log.shorten());
     }
 }
 

@@ -7,10 +7,10 @@ use fastrand::Rng;
 use crate::base::clock::{RoundTrip, ServerClock};
 use crate::base::scenario::Scenario;
 use crate::client::tokens::BuyerToken;
-use crate::load::told::Told;
+use crate::load::history::TapHistory;
 use crate::plan::Person;
 use crate::plan::profile::Behaviour;
-use crate::plan::wish::{Menu, Wish};
+use crate::plan::selection::{Catalogue, Selection};
 
 /// A buyer.
 pub(crate) struct Buyer {
@@ -21,7 +21,7 @@ pub(crate) struct Buyer {
     pub(crate) sub: String,
     /// The `Authorization` of his requests.
     pub(crate) bearer: String,
-    pub(crate) wish: Wish,
+    pub(crate) selection: Selection,
     pub(crate) after: After,
     /// He taps twice with one key.
     pub(crate) twice: bool,
@@ -31,7 +31,7 @@ pub(crate) struct Buyer {
     key_prefix: String,
     keys: usize,
     /// One for each key that he used.
-    pub(crate) told: Vec<Told>,
+    pub(crate) history: Vec<TapHistory>,
 }
 
 /// What a winner does.
@@ -48,11 +48,11 @@ impl Buyer {
         person: &Person,
         token: BuyerToken,
         seed: u64,
-        menu: &Menu,
+        catalogue: &Catalogue,
         behaviour: &Behaviour,
     ) -> Buyer {
         let mut rng = Rng::with_seed(seed ^ (person.number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let wish = menu.choose(&mut rng, behaviour.accept_partial);
+        let selection = catalogue.choose(&mut rng, behaviour.accept_partial);
         let after = match rng.u32(0..100) {
             roll if roll < behaviour.confirm => After::Confirm,
             roll if roll < behaviour.confirm + behaviour.cancel => After::Cancel,
@@ -63,14 +63,14 @@ impl Buyer {
             scenario: person.scenario,
             sub: token.sub,
             bearer: token.bearer,
-            wish,
+            selection,
             after,
             twice: rng.u32(0..100) < behaviour.twice,
             rng,
             trips: Vec::new(),
             key_prefix: format!("lt-{seed:x}-{}", person.number),
             keys: 0,
-            told: Vec::new(),
+            history: Vec::new(),
         }
     }
 
@@ -89,7 +89,7 @@ impl Buyer {
     }
 
     /// He has asked for the time: two readings are enough, the better one counts.
-    pub(crate) fn heard_the_time(&mut self, trip: RoundTrip) {
+    pub(crate) fn note_time(&mut self, trip: RoundTrip) {
         self.trips.push(trip);
     }
 
@@ -109,7 +109,7 @@ impl Buyer {
 mod tests {
     use super::*;
     use crate::plan::profile::Profile;
-    use crate::plan::wish::Definition;
+    use crate::plan::selection::Definition;
 
     fn buyer(number: usize, seed: u64) -> Buyer {
         let definition: Definition = serde_json::from_value(serde_json::json!({
@@ -117,17 +117,17 @@ mod tests {
         }))
         .unwrap();
         let profile = Profile::load(None, &[]).unwrap();
-        let menu = Menu::new(&definition, &profile.buyers, vec![]).unwrap();
+        let catalogue = Catalogue::new(&definition, &profile.buyers, vec![]).unwrap();
         let token = BuyerToken::unsigned(format!("b{number}"));
         let person = Person { number, scenario: Scenario::Spike, account: number };
-        Buyer::new(&person, token, seed, &menu, &profile.buyers)
+        Buyer::new(&person, token, seed, &catalogue, &profile.buyers)
     }
 
     #[test]
     fn a_seed_decides_everything() {
         for n in 0..50 {
             let (mut one, mut same) = (buyer(n, 7), buyer(n, 7));
-            assert_eq!((&one.wish, one.after, one.twice), (&same.wish, same.after, same.twice));
+            assert_eq!((&one.selection, one.after, one.twice), (&same.selection, same.after, same.twice));
             let key = one.new_key();
             assert!(key == same.new_key() && key != one.new_key() && key.len() <= 60);
         }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::base::failure::Failure;
 
 /// What `merge` reads.
-pub(crate) const EVIDENCE: &str = "evidence.json";
+pub(crate) const RUN_RECORD: &str = "run-record.json";
 /// Goose's own report.
 pub(crate) const GOOSE: &str = "goose.html";
 /// The same report for other programs, and for goose's own comparisons.
@@ -17,7 +17,7 @@ pub(crate) const REQUEST_LOG: &str = "requests.json";
 /// What is left behind.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct Output {
-    /// Where report.html, report.md, verdict.json, evidence.json and goose's own report go; made if missing
+    /// Where report.html, report.md, verdict.json, run-record.json and goose's own report go; made if missing
     #[arg(long, value_name = "DIR", env = "LAUNCHGATE_REPORT")]
     pub(crate) report: Option<PathBuf>,
 
@@ -27,8 +27,16 @@ pub(crate) struct Output {
 }
 
 /// What a run leaves in its report's folder.
-const LEFT_BEHIND: [&str; 8] =
-    ["verdict.json", "report.html", "report.md", EVIDENCE, GOOSE, REPORT_JSON, REQUEST_LOG, "capacity.json"];
+const LEFT_BEHIND: [&str; 8] = [
+    "verdict.json",
+    "report.html",
+    "report.md",
+    RUN_RECORD,
+    GOOSE,
+    REPORT_JSON,
+    REQUEST_LOG,
+    "capacity.json",
+];
 
 /// Whether both are one folder.
 pub(crate) fn is_same(one: &Path, other: &Path) -> bool {

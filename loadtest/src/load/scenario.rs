@@ -10,7 +10,7 @@ mod soak;
 mod spike;
 
 use crate::base::scenario::Scenario;
-use crate::load::walk::Walk;
+use crate::load::session::Session;
 use crate::plan::Start;
 
 impl Scenario {
@@ -20,16 +20,16 @@ impl Scenario {
     }
 
     /// One buyer's journey.
-    pub(crate) async fn walk(self, walk: Walk<'_>, start: Start) {
+    pub(crate) async fn run_session(self, session: Session<'_>, start: Start) {
         match self {
-            Scenario::Spike => spike::walk(walk, start).await,
-            Scenario::Crowd => crowd::walk(walk, start).await,
-            Scenario::Customise => customise::walk(walk, start).await,
-            Scenario::Abandon => abandon::walk(walk, start).await,
-            Scenario::RetryStorm => retry_storm::walk(walk, start).await,
-            Scenario::Bots => bots::walk(walk, start).await,
-            Scenario::Soak => soak::walk(walk, start).await,
-            Scenario::Look => look::walk(walk, start).await,
+            Scenario::Spike => spike::run_session(session, start).await,
+            Scenario::Crowd => crowd::run_session(session, start).await,
+            Scenario::Customise => customise::run_session(session, start).await,
+            Scenario::Abandon => abandon::run_session(session, start).await,
+            Scenario::RetryStorm => retry_storm::run_session(session, start).await,
+            Scenario::Bots => bots::run_session(session, start).await,
+            Scenario::Soak => soak::run_session(session, start).await,
+            Scenario::Look => look::run_session(session, start).await,
         }
     }
 }

@@ -14,8 +14,8 @@ use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS, REQUESTS};
 use crate::base::scenario::Scenario;
 use crate::base::span;
 use crate::plan::arrivals::Arrivals;
+use crate::self_monitoring::Limits;
 use crate::threshold::Threshold;
-use crate::watch::Limits;
 
 /// The built-in profile; `loadtest profile` prints it.
 pub(crate) const BUILT_IN: &str = include_str!("../../profiles/national-good-car.toml");
@@ -29,7 +29,7 @@ const BYTES_MAX: u64 = 1 << 20;
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct Profile {
-    pub(crate) launch: Launch,
+    pub(crate) launch: LaunchProfile,
     pub(crate) mix: BTreeMap<Scenario, u32>,
     pub(crate) buyers: Behaviour,
     pub(crate) crowd: Crowd,
@@ -38,7 +38,7 @@ pub(crate) struct Profile {
     pub(crate) bots: Bots,
     arrivals: BTreeMap<Scenario, String>,
     pub(crate) generator: Generator,
-    verdict: Judgement,
+    verdict: VerdictSettings,
     /// The texts of `arrivals` and of `verdict.thresholds` as they were read: once, since a schedule may be in a file.
     #[serde(skip)]
     schedules: BTreeMap<Scenario, Arrivals>,
@@ -49,7 +49,7 @@ pub(crate) struct Profile {
 /// The size of the day.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Launch {
+pub(crate) struct LaunchProfile {
     pub(crate) interested: usize,
     pub(crate) taps_per_car: u64,
 }
@@ -117,7 +117,7 @@ pub(crate) struct Generator {
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Judgement {
+struct VerdictSettings {
     thresholds: Vec<String>,
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::base::failure::Failure;
 use crate::client::options::Ledger;
 use crate::client::{USER_AGENT, causes, tls, tokens};
-use crate::plan::wish::Definition;
+use crate::plan::selection::Definition;
 use crate::proof::ledger::Journal;
 
 /// A sale as operators see it, as far as a load test needs it.
@@ -53,14 +53,14 @@ pub(crate) struct AuditItem {
 
 /// What the support desk sees of a buyer.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Desk {
+pub(crate) struct SupportLookup {
     #[serde(default)]
-    pub(crate) reservations: Vec<DeskReservation>,
+    pub(crate) reservations: Vec<SupportReservation>,
 }
 
 /// A reservation as the support desk sees it.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct DeskReservation {
+pub(crate) struct SupportReservation {
     pub(crate) id: String,
 }
 
@@ -108,7 +108,7 @@ impl Admin {
         self.get_json(&["audit"], &[]).await
     }
 
-    pub(crate) async fn desk(&self, buyer: &str) -> Result<Desk, Failure> {
+    pub(crate) async fn look_up_support(&self, buyer: &str) -> Result<SupportLookup, Failure> {
         self.get_json(&["buyers", buyer], &[]).await
     }
 
@@ -197,7 +197,7 @@ impl Admin {
                         "{url} is not found: is --sale right, and has the sale been applied?"
                     )));
                 }
-                Ok((status, body)) => trouble = format!("{status} {}", crate::load::told::clip(&body)),
+                Ok((status, body)) => trouble = format!("{status} {}", crate::load::history::clip(&body)),
                 Err(error) => trouble = error,
             }
         }

@@ -45,7 +45,7 @@ pub(crate) struct Change {
 
 /// A journal line about the sale itself: a definition, a restock, a lever.
 #[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Lever {
+pub(crate) struct OperatorAction {
     /// `<sequence>-0`.
     pub(crate) id: String,
     pub(crate) kind: String,
@@ -60,7 +60,7 @@ pub(crate) struct Lever {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
     pub(crate) changes: Vec<Change>,
-    pub(crate) levers: Vec<Lever>,
+    pub(crate) operator_actions: Vec<OperatorAction>,
 }
 
 /// Something with a counted stock, without the text that its name would cost.
@@ -118,7 +118,7 @@ impl Change {
     }
 }
 
-impl Lever {
+impl OperatorAction {
     pub(crate) fn sequence(&self) -> u64 {
         sequence(&self.id)
     }
@@ -152,11 +152,18 @@ impl Journal {
             "reserve" | "amend" | "confirm" | "cancel" | "expire" => {
                 self.changes.push(serde_json::from_str(line)?)
             }
-            "restock" => self.levers.push(serde_json::from_str(line)?),
+            "restock" => self.operator_actions.push(serde_json::from_str(line)?),
             // Other levers may have members of the same names that are no stock: `adopt` says which Redis it `was`.
             _ => {
                 let Pulled { id, kind, at } = serde_json::from_str(line)?;
-                self.levers.push(Lever { id, kind, at, item: None, total: None, was: None });
+                self.operator_actions.push(OperatorAction {
+                    id,
+                    kind,
+                    at,
+                    item: None,
+                    total: None,
+                    was: None,
+                });
             }
         }
         Ok(head.cursor)

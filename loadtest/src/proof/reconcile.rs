@@ -7,24 +7,24 @@ use std::time::Duration;
 use serde::Serialize;
 use stock::Times;
 
-use crate::load::told::Told;
-use crate::plan::wish::SaleTerms;
+use crate::load::history::TapHistory;
+use crate::plan::selection::SaleTerms;
 use crate::proof::admin::Audit;
-use crate::proof::ledger::{Book, Change, Lever, MisstepKind};
+use crate::proof::ledger::{Book, Change, MisstepKind, OperatorAction};
 
 pub(crate) mod chart;
 
 mod amends;
+mod item_stock;
 mod keys;
 mod owner;
 mod refusals;
-mod shelves;
 mod stock;
 #[cfg(test)]
 mod tests;
 
 /// All that the verdict rests on.
-pub(crate) struct Evidence<'a> {
+pub(crate) struct ReconcileInput<'a> {
     pub(crate) terms: &'a SaleTerms,
     /// The sequence before the first tap: what the ledger held then is not this run's.
     pub(crate) started_after: u64,
@@ -34,10 +34,10 @@ pub(crate) struct Evidence<'a> {
     pub(crate) clock_error: Duration,
     pub(crate) audit: &'a Audit,
     pub(crate) changes: &'a [Change],
-    pub(crate) levers: &'a [Lever],
-    pub(crate) told: &'a [Told],
+    pub(crate) operator_actions: &'a [OperatorAction],
+    pub(crate) history: &'a [TapHistory],
     /// What the support desk sees of buyers whose outcome is unknown: ids of reservations.
-    pub(crate) desk: &'a HashMap<String, Vec<String>>,
+    pub(crate) support: &'a HashMap<String, Vec<String>>,
 }
 
 /// What came out.
@@ -45,7 +45,7 @@ pub(crate) struct Evidence<'a> {
 pub(crate) struct Found {
     pub(crate) violations: Vec<Violation>,
     /// Reservations of this run by buyers of whom nothing is known here.
-    pub(crate) strangers: usize,
+    pub(crate) foreign_reservations: usize,
 }
 
 /// The rule that a violation breaks.
@@ -117,11 +117,11 @@ pub(crate) struct Violation {
 /// to milliseconds besides.
 const GATEWAY_CLOCK_MS: i64 = 50;
 
-impl<'a> Evidence<'a> {
+impl<'a> ReconcileInput<'a> {
     /// What was pulled while the run went on.
-    fn levers_of_the_run(&self) -> impl Iterator<Item = &'a Lever> + use<'a> {
+    fn actions_of_the_run(&self) -> impl Iterator<Item = &'a OperatorAction> + use<'a> {
         let started_after = self.started_after;
-        self.levers.iter().filter(move |lever| lever.sequence() > started_after)
+        self.operator_actions.iter().filter(move |action| action.sequence() > started_after)
     }
 
     /// How far a buyer's time and the journal's may be apart for one instant.
@@ -134,40 +134,40 @@ impl<'a> Evidence<'a> {
     /// Whether the terms may have been others for some reservations: once there is one they are locked.
     fn terms_may_have_changed(&self) -> bool {
         let first = self.changes.first().map_or(u64::MAX, Change::sequence);
-        self.levers_of_the_run().any(|lever| lever.defines() && lever.sequence() < first)
+        self.actions_of_the_run().any(|action| action.defines() && action.sequence() < first)
     }
 }
 
 /// Finds every broken rule. A clean run has none.
-pub(crate) fn reconcile(evidence: &Evidence<'_>) -> Found {
+pub(crate) fn reconcile(input: &ReconcileInput<'_>) -> Found {
     let mut found = Vec::new();
-    stock::check_audit(evidence, &mut found);
-    let (times, book) = Times::replay(evidence, &mut found);
-    check_journal(evidence, &book, &mut found);
-    let owners = owner::by_buyer(evidence.told);
-    for told in evidence.told {
-        keys::check(evidence, &book, told, &mut found);
-        refusals::check(evidence, &times, &book, told, &mut found);
+    stock::check_audit(input, &mut found);
+    let (times, book) = Times::replay(input, &mut found);
+    check_journal(input, &book, &mut found);
+    let owners = owner::by_buyer(input.history);
+    for history in input.history {
+        keys::check(input, &book, history, &mut found);
+        refusals::check(input, &times, &book, history, &mut found);
     }
-    for (buyer, told) in &owners {
-        owner::check(evidence, &book, buyer, told, &mut found);
+    for (buyer, history) in &owners {
+        owner::check(input, &book, buyer, history, &mut found);
     }
     owner::check_shown_to_one_key(&owners, &mut found);
-    amends::check(evidence, &book, &owners, &mut found);
+    amends::check(input, &book, &owners, &mut found);
     let of_the_run = book.entries.values().map(|entry| entry.reserve());
-    let strangers = of_the_run
-        .filter(|reserve| reserve.sequence() > evidence.started_after)
+    let foreign_reservations = of_the_run
+        .filter(|reserve| reserve.sequence() > input.started_after)
         .filter(|reserve| !owners.contains_key(reserve.buyer.as_str()))
         .count();
-    Found { violations: found, strangers }
+    Found { violations: found, foreign_reservations }
 }
 
-fn check_journal(evidence: &Evidence<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
+fn check_journal(input: &ReconcileInput<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
     for misstep in &book.missteps {
         let rule = match misstep.kind {
             MisstepKind::Number => Rule::NumbersInOrder,
             MisstepKind::State => Rule::StepsAllowed,
-            MisstepKind::TooManyPerBuyer | MisstepKind::ExpiredEarly if evidence.terms_may_have_changed() => {
+            MisstepKind::TooManyPerBuyer | MisstepKind::ExpiredEarly if input.terms_may_have_changed() => {
                 continue;
             }
             MisstepKind::TooManyPerBuyer => Rule::PerBuyer,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::base::failure::Failure;
 use crate::load::output::GOOSE;
-use crate::proof::evidence::Evidence;
+use crate::proof::run_record::RunRecord;
 use crate::report::charts::{Chart, Stock, charts};
 use crate::report::markdown::{Markdown, escaped};
 use crate::report::{ViolationReport, equation, goose, met, ms, stores_equation};
@@ -32,11 +32,11 @@ pub(crate) struct Page {
 pub(crate) fn write(
     dir: &Path,
     verdict: &Verdict,
-    evidence: &Evidence,
+    run_record: &RunRecord,
     stock: &Stock,
 ) -> Result<(), Failure> {
     goose::dress(dir, &verdict.sentence())?;
-    let page = Page::of(verdict, charts(&evidence.figures, stock), dir.join(GOOSE).exists());
+    let page = Page::of(verdict, charts(&run_record.figures, stock), dir.join(GOOSE).exists());
     for (name, text) in [("report.html", page.html()), ("report.md", page.markdown())] {
         let path = dir.join(name);
         std::fs::write(&path, text)

@@ -290,7 +290,7 @@ fn a_page_is_written_to_a_folder() {
 }
 
 #[test]
-fn a_story_is_printed_with_the_first_violation_of_the_buyer_that_is() {
+fn a_buyer_history_is_printed_with_the_first_violation_of_its_buyer() {
     let report = |rule, buyer: &str, ledger: &[&str]| ViolationReport {
         violation: Violation { rule, buyer: Some(buyer.to_owned()), reservation: None, what: "x".to_owned() },
         history: Vec::new(),
@@ -308,7 +308,7 @@ fn a_story_is_printed_with_the_first_violation_of_the_buyer_that_is() {
 
 #[test]
 fn the_stores_equation_adds_up_and_unlimited_ones_stand_apart() {
-    let stores = Stores {
+    let stores = StoreFigures {
         total: 105,
         free: 39,
         held: 22,

@@ -159,7 +159,7 @@ fn shares_and_counts_are_exact() {
 }
 
 #[test]
-fn of_nobody_nothing_is_judged() {
+fn without_samples_nothing_is_judged() {
     let (none, some) = (Figures::default(), figures());
     for (text, figures, why) in [
         ("won.p99 < 1s", &none, "no taps of honest buyers"),
@@ -188,7 +188,7 @@ fn a_quantile_takes_no_value_too_many() {
 }
 
 #[test]
-fn what_rounds_to_its_limit_is_told_finely() {
+fn what_rounds_to_its_limit_is_reported_finely() {
     let mut figures = Figures::default();
     figures.tapped_at_opening(0);
     figures.tapped_at_opening(250_400);

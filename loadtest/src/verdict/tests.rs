@@ -84,7 +84,7 @@ fn a_missed_threshold_fails_unless_the_generator_was_the_limit() {
 }
 
 #[test]
-fn who_only_looks_wins_nothing() {
+fn a_run_that_only_looks_has_no_winners() {
     let looks = Run { taps: false, ..run() };
     assert_eq!(judge(&looks, &Figures::default(), &findings()).0, Word::Invalid);
     let mut seen = Figures::default();
@@ -115,10 +115,10 @@ fn a_verdict_has_the_members_that_were_promised() {
     let unlimited = AuditItem { total: None, free: None, ..audited("store:z") };
     let items = vec![audited("model:a"), audited("store:x"), audited("store:y"), unlimited];
     let audit = Audit { sequence: 1, verdict: "balanced".to_owned(), items, problems: vec![] };
-    let evidence = Evidence::new(run(), Health::default(), figures(WON), Vec::new());
+    let run_record = RunRecord::new(run(), Health::default(), figures(WON), Vec::new());
     let findings =
         Findings { violations: vec![violation()], thresholds: vec![judged(Some(true))], ..findings() };
-    let verdict = Verdict::on(&evidence, &audit, &[], findings);
+    let verdict = Verdict::on(&run_record, &audit, &[], findings);
     let json = serde_json::to_value(&verdict).unwrap();
     assert_eq!(json["verdict"], "FAIL");
     assert_eq!(json["items"].as_array().map(Vec::len), Some(1));

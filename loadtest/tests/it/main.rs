@@ -36,7 +36,7 @@ fn a_clean_launch_passes_and_is_written_down() {
     assert_eq!(number("free") + number("held") + number("confirmed"), number("total"), "{stores}");
     assert!(run.report("goose.html").contains("<b>PASS</b>"));
     assert!(run.report("report.html").contains("<strong>PASS</strong>"));
-    let files = ["report.html", "report.md", "verdict.json", "evidence.json", "goose.html", "goose.json"];
+    let files = ["report.html", "report.md", "verdict.json", "run-record.json", "goose.html", "goose.json"];
     for secret in stage.secrets() {
         assert!(!run.text.contains(&secret));
         for file in files {
@@ -46,7 +46,7 @@ fn a_clean_launch_passes_and_is_written_down() {
 }
 
 #[test]
-fn a_counter_that_somebody_touched_fails_the_run() {
+fn a_changed_counter_fails_the_run() {
     let stage = Stage::set(1);
     stage.apply(&definition(3, true));
     stage.redis::<()>(&["HINCRBY", "lg:{small}:stock", "model:air-black", "1"]);

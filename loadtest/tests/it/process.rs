@@ -41,7 +41,7 @@ fn a_blocked_stdout_holds_up_no_load_and_what_it_was_answered_is_kept() {
     command.stdout(writer);
     let mut running = Program::new("loadtest", command);
     running.spawn().unwrap();
-    wait_for("the run's record is written", || dir.join("evidence.json").exists().then_some(())).unwrap();
+    wait_for("the run's record is written", || dir.join("run-record.json").exists().then_some(())).unwrap();
     drop(reader);
 }
 

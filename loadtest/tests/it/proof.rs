@@ -66,7 +66,7 @@ fn assert_caught(stage: &Stage, run: &Run, rules: &[&str], words: &[&str]) {
     }
     for secret in stage.secrets() {
         assert!(!text.contains(&secret));
-        for file in ["report.html", "report.md", "verdict.json", "evidence.json"] {
+        for file in ["report.html", "report.md", "verdict.json", "run-record.json"] {
             assert!(!run.report(file).contains(&secret), "{file} has a secret");
         }
     }

@@ -83,5 +83,5 @@ fn parts_that_do_not_belong_together_are_refused() {
     }
     let nothing = stage.spike(&["--buyers", "6", "--baseline", stage.file("nowhere").to_str().unwrap()]);
     assert_eq!(nothing.code, 2, "{}", nothing.text);
-    assert!(nothing.text.contains("evidence.json"), "{}", nothing.text);
+    assert!(nothing.text.contains("run-record.json"), "{}", nothing.text);
 }

@@ -4,7 +4,7 @@
 use std::fmt::Debug;
 
 use super::definition_json::resolves;
-use gateway::fuzzing::{amend_body, confirm_body, lever_body, reserve_body, restock_body};
+use gateway::fuzzing::{amend_body, confirm_body, operator_action_body, reserve_body, restock_body};
 use serde_json::Value;
 
 pub(super) fn run(bytes: &[u8]) {
@@ -19,7 +19,7 @@ pub(super) fn run(bytes: &[u8]) {
     }
     taken(bytes, confirm_body(bytes));
     taken(bytes, restock_body(bytes));
-    taken(bytes, lever_body(bytes));
+    taken(bytes, operator_action_body(bytes));
 }
 
 fn taken<T: Debug>(bytes: &[u8], read: Result<T, String>) -> Option<T> {

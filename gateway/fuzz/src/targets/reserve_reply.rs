@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::change_reply::header_is;
 use crate::reply;
 use gateway::domain::catalogue::Catalogue;
-use gateway::domain::decision::{Decision, Wanted};
+use gateway::domain::decision::{Decision, ReserveCommand};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{is_reservation_id, reservation_id};
 use gateway::domain::reservation::State;
@@ -29,14 +29,14 @@ pub(super) fn catalogue() -> &'static Catalogue {
 }
 
 /// Four taps; the last one wants what is not there.
-fn taps() -> Vec<Wanted> {
+fn taps() -> Vec<ReserveCommand> {
     let wants = [
         ("alice", "air", vec!["cover"], "gz"),
         ("bob", "air", vec![], "sh"),
         ("carol", "max", vec!["cover"], "sh"),
     ];
     let unknown = ("dora", "none", vec![], "sh");
-    let wanted = |(sub, model, packages, store): (&str, &str, Vec<&str>, &str)| Wanted {
+    let wanted = |(sub, model, packages, store): (&str, &str, Vec<&str>, &str)| ReserveCommand {
         id: reservation_id("small", sub, "key"),
         sub: sub.into(),
         fingerprint: "fingerprint".to_owned(),

@@ -19,30 +19,32 @@ pub(super) fn run(bytes: &[u8]) {
         flat.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect()
     };
     let (state, stock, totals) = (map(3), map(4), map(5));
-    let Ok(memory) = snapshot("small", &reply) else {
+    let Ok(read_model) = snapshot("small", &reply) else {
         return;
     };
     let number = |map: &HashMap<String, String>, name: &str| -> i64 {
         let text = map.get(name).unwrap_or_else(|| panic!("{name} is made up"));
         text.parse().unwrap_or_else(|_| panic!("{name} is made up from {text:?}"))
     };
-    let levers = memory.levers;
-    assert_eq!(levers.opens, number(&state, "opens"));
-    assert_eq!(levers.closes, number(&state, "closes"));
-    for (lever, name) in [(levers.paused, "paused"), (levers.frozen, "frozen"), (levers.closed, "closed")] {
-        assert_eq!(i64::from(lever), number(&state, name));
+    let controls = read_model.controls;
+    assert_eq!(controls.opens, number(&state, "opens"));
+    assert_eq!(controls.closes, number(&state, "closes"));
+    for (action, name) in
+        [(controls.paused, "paused"), (controls.frozen, "frozen"), (controls.closed, "closed")]
+    {
+        assert_eq!(i64::from(action), number(&state, name));
     }
-    assert_eq!(memory.grace_ms, number(&state, "grace"));
+    assert_eq!(read_model.grace_ms, number(&state, "grace"));
     let counts = ["held", "confirmed", "cancelled", "expired"].map(|name| number(&state, name));
-    assert_eq!(memory.counts, counts.map(i64::unsigned_abs));
-    assert_eq!(memory.catalogue.revision, number(&state, "revision").unsigned_abs());
-    for (place, item) in memory.catalogue.items().iter().enumerate() {
-        assert_eq!(memory.free[place], number(&stock, &item.name));
+    assert_eq!(read_model.counts, counts.map(i64::unsigned_abs));
+    assert_eq!(read_model.catalogue.revision, number(&state, "revision").unsigned_abs());
+    for (place, item) in read_model.catalogue.items().iter().enumerate() {
+        assert_eq!(read_model.free[place], number(&stock, &item.name));
         let total = item.limited.then(|| number(&totals, &item.name));
-        assert_eq!(memory.totals[place], total, "{}", item.name);
-        let _ = memory.availability(place);
+        assert_eq!(read_model.totals[place], total, "{}", item.name);
+        let _ = read_model.availability(place);
     }
-    if levers.closed {
-        assert_eq!(memory.phase(levers.opens), Phase::Closed);
+    if controls.closed {
+        assert_eq!(read_model.phase(controls.opens), Phase::Closed);
     }
 }

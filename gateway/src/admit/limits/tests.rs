@@ -58,7 +58,7 @@ fn what_costs_more_than_the_burst_costs_the_burst() {
 }
 
 #[test]
-fn what_is_off_limits_nobody() {
+fn a_limit_that_is_off_refuses_no_call() {
     let limits = limits(&[]);
     let now = Instant::now();
     assert_eq!(allowed(|| limits.reservation("alice", "s", now)), 1_000);

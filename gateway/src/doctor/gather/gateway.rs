@@ -25,11 +25,11 @@ use crate::http::tls::{TlsFiles, read_chain};
 const CALL_MAX: Duration = Duration::from_secs(5);
 const BODY_BYTES_MAX: usize = 64 << 20;
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A gateway at our ops address.
 #[derive(Debug)]
-pub(crate) struct Running {
+pub(crate) struct RunningGateway {
     pub(crate) version: String,
     /// A hash of its scripts.
     pub(crate) scripts: Option<String>,
@@ -46,7 +46,7 @@ pub(crate) struct Running {
 }
 
 /// Asks at the ops address; `None`: no gateway answers there.
-pub(crate) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Option<Running> {
+pub(crate) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Option<RunningGateway> {
     let metrics = get(address, tls, "/metrics").await.ok()?;
     let sample =
         |name: &str| metrics.text.lines().find_map(|line| line.strip_prefix(name)?.split_once(['{', ' ']));
@@ -59,22 +59,22 @@ pub(crate) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Optio
     let ready = get(address, tls, "/readyz").await.ok()?;
     let sequences = metrics.text.lines().filter_map(|line| {
         let (labels, value) = line.strip_prefix("launchgate_ledger_sequence{")?.split_once("} ")?;
-        Some((label(labels, "sale")?, whole(value)?))
+        Some((label(labels, "sale")?, parse_sample(value)?))
     });
     let sum = |name: &str| {
         let samples = metrics
             .text
             .lines()
             .filter(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' '])));
-        samples.filter_map(|line| whole(line.rsplit_once(' ')?.1)).sum()
+        samples.filter_map(|line| parse_sample(line.rsplit_once(' ')?.1)).sum()
     };
-    Some(Running {
+    Some(RunningGateway {
         version: sample("launchgate_build_info")
             .and_then(|(_, rest)| label(rest, "version"))
             .unwrap_or_default(),
         scripts: sample("launchgate_build_info").and_then(|(_, rest)| label(rest, "redis_scripts")),
         not_ready: (ready.status != 200).then(|| ready.text.trim().to_owned()),
-        files_max: sample("launchgate_process_max_fds").and_then(|(_, value)| whole(value)),
+        files_max: sample("launchgate_process_max_fds").and_then(|(_, value)| parse_sample(value)),
         sequences: sequences.collect(),
         has_our_certificate: ready.has_our_certificate,
         forwarded_ignored: (sum("launchgate_forwarded_ignored_total"), sum("launchgate_requests_total")),
@@ -82,7 +82,7 @@ pub(crate) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Optio
 }
 
 /// A sample's value; some are written as 20000.0.
-fn whole(value: &str) -> Option<u64> {
+fn parse_sample(value: &str) -> Option<u64> {
     value.trim().split('.').next()?.parse().ok()
 }
 
@@ -91,21 +91,22 @@ pub(crate) async fn at_public(address: SocketAddr, tls: Option<&TlsFiles>) -> bo
     get(address, tls, "/v1/time").await.is_ok_and(|answer| answer.text.contains("\"server_time\""))
 }
 
-struct Answer {
+struct ProbeResponse {
     status: u16,
     text: String,
     has_our_certificate: Option<bool>,
 }
 
-async fn get(address: SocketAddr, tls: Option<&TlsFiles>, path: &str) -> Result<Answer, Failed> {
+async fn get(address: SocketAddr, tls: Option<&TlsFiles>, path: &str) -> Result<ProbeResponse, BoxError> {
     tokio::time::timeout(CALL_MAX, async {
         let stream = TcpStream::connect(reachable(address)).await?;
         let Some(files) = tls else {
             let (status, text) = call(stream, path).await?;
-            return Ok(Answer { status, text, has_our_certificate: None });
+            return Ok(ProbeResponse { status, text, has_our_certificate: None });
         };
-        let look =
-            Arc::new(Look::new(read_chain(&files.cert).ok().and_then(|mut chain| chain.drain(..).next())));
+        let look = Arc::new(CertificateProbe::new(
+            read_chain(&files.cert).ok().and_then(|mut chain| chain.drain(..).next()),
+        ));
         let config = ClientConfig::builder_with_provider(look.provider.clone())
             .with_safe_default_protocol_versions()?
             .dangerous()
@@ -114,7 +115,7 @@ async fn get(address: SocketAddr, tls: Option<&TlsFiles>, path: &str) -> Result<
         let name = ServerName::from(address.ip());
         let stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         let (status, text) = call(stream, path).await?;
-        Ok(Answer { status, text, has_our_certificate: Some(look.is_ours.load(Ordering::Relaxed)) })
+        Ok(ProbeResponse { status, text, has_our_certificate: Some(look.is_ours.load(Ordering::Relaxed)) })
     })
     .await?
 }
@@ -122,7 +123,7 @@ async fn get(address: SocketAddr, tls: Option<&TlsFiles>, path: &str) -> Result<
 async fn call(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     path: &str,
-) -> Result<(u16, String), Failed> {
+) -> Result<(u16, String), BoxError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::task::spawn_local(connection);
     let request = Request::get(path).header("host", "localhost").body(Empty::<Bytes>::new())?;
@@ -144,19 +145,19 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
 
 /// Takes any certificate and notes whether it is ours: nothing secret is sent, and what is shown is what is looked at.
 #[derive(Debug)]
-struct Look {
+struct CertificateProbe {
     ours: Option<CertificateDer<'static>>,
     is_ours: AtomicBool,
     provider: Arc<CryptoProvider>,
 }
 
-impl Look {
+impl CertificateProbe {
     fn new(ours: Option<CertificateDer<'static>>) -> Self {
         Self { ours, is_ours: AtomicBool::new(false), provider: Arc::new(aws_lc_rs::default_provider()) }
     }
 }
 
-impl ServerCertVerifier for Look {
+impl ServerCertVerifier for CertificateProbe {
     fn verify_server_cert(
         &self,
         shown: &CertificateDer<'_>,

@@ -8,14 +8,14 @@ use procfs::{Current, Meminfo};
 
 use crate::config::ServeConfig;
 use crate::doctor::args::DoctorArgs;
-use crate::doctor::gather::gateway::Running;
+use crate::doctor::gather::gateway::RunningGateway;
 use crate::doctor::host::{HostFacts, Port, PortState};
 use crate::http::bind::{BACKLOG, bind};
 
 /// Looks. `running` is the gateway that answers at the ops address; `answers` whether one does at the public address.
 pub(crate) fn look(
     config: &ServeConfig,
-    running: Option<&Running>,
+    running: Option<&RunningGateway>,
     answers: bool,
     args: &DoctorArgs,
 ) -> HostFacts {

@@ -9,10 +9,10 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::config::ServeConfig;
-use crate::doctor::keys::{Auth, Certificate, KeyFacts, bits};
+use crate::doctor::keys::{AuthFacts, CertificateFacts, KeyFacts, bits};
 use crate::http::tls::{Tls, TlsFiles, read_chain};
 use crate::identify::ops_tokens::{self, OpsTokens};
-use crate::identify::{Keys, read_secret, shared_mode};
+use crate::identify::{TokenKeys, read_secret, shared_mode};
 
 /// Reads them. `host` is what apps call; `launch` the sale that opens next, and when, in seconds since 1970.
 pub(crate) fn read(
@@ -39,15 +39,15 @@ pub(crate) fn read(
     }
 }
 
-fn auth(config: &ServeConfig) -> Result<Auth, Vec<String>> {
+fn auth(config: &ServeConfig) -> Result<AuthFacts, Vec<String>> {
     let auth = &config.auth;
-    let keys = Keys::load(auth)?;
+    let keys = TokenKeys::load(auth)?;
     if let Some(file) = &auth.secret_file {
         let secret = read_secret(file).map_err(|why| vec![why])?;
-        return Ok(Auth::Secret(bits(secret.as_bytes())));
+        return Ok(AuthFacts::Secret(bits(secret.as_bytes())));
     }
     let ends = |ends: u64| i64::try_from(ends).unwrap_or(i64::MAX);
-    Ok(Auth::Jwks {
+    Ok(AuthFacts::Jwks {
         keys: keys.ends().into_iter().map(|(kid, end)| (kid, end.map(ends))).collect(),
         services: keys.services(),
         findings: keys.findings(),
@@ -79,7 +79,7 @@ fn shared(config: &ServeConfig) -> Vec<(&'static str, PathBuf, u32)> {
     secrets.into_iter().filter_map(open).collect()
 }
 
-fn certificate(files: &TlsFiles, host: Option<&str>) -> Result<Certificate, String> {
+fn certificate(files: &TlsFiles, host: Option<&str>) -> Result<CertificateFacts, String> {
     let chain = read_chain(&files.cert)?;
     let first: &CertificateDer<'_> = chain.first().ok_or("no certificate")?;
     let wrong = |e: &dyn std::fmt::Display| format!("certificate {}: {e}", files.cert.display());
@@ -92,7 +92,7 @@ fn certificate(files: &TlsFiles, host: Option<&str>) -> Result<Certificate, Stri
         let parsed = ParsedCertificate::try_from(first).map_err(|e| wrong(&e))?;
         Ok::<_, String>((host.to_owned(), verify_server_name(&parsed, &name).is_ok()))
     };
-    Ok(Certificate {
+    Ok(CertificateFacts {
         begins: parsed.validity().not_before.timestamp(),
         ends: parsed.validity().not_after.timestamp(),
         names,

@@ -14,8 +14,8 @@ use crate::fleet::report::GatewayReport;
 use crate::ops::brake::fleet_view;
 use crate::serve::POOL;
 use crate::store::acl;
-use crate::store::dial::{Conn, Redis, info};
-use crate::store::fit::misfit;
+use crate::store::compatibility::find_incompatibility;
+use crate::store::dial::{LedgerConnection, Redis, info};
 use crate::store::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES, slot_of};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts, text};
 
@@ -42,9 +42,9 @@ const SETTINGS: [&str; 12] = [
 const NO_SALE: &str = "NONE";
 
 /// One Redis that the ledger is in, and what it says of itself.
-pub(crate) struct Itself {
+pub(crate) struct RedisInstance {
     pub(crate) redis: Redis,
-    conn: Conn,
+    conn: LedgerConnection,
     pub(crate) facts: RedisFacts,
     /// Of the process at the other end.
     pub(crate) run_id: String,
@@ -53,14 +53,14 @@ pub(crate) struct Itself {
 }
 
 /// What all gateways share in it.
-pub(crate) struct Shared {
+pub(crate) struct SharedFacts {
     pub(crate) fleet: FleetFacts,
     /// Ids of all sales.
     pub(crate) sales: Vec<String>,
 }
 
 /// Asks how it is. An error means that it is out of reach, or does not let us in.
-pub(crate) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<Itself> {
+pub(crate) async fn instance(config: &ServeConfig, redis: Redis) -> RedisResult<RedisInstance> {
     let is_cluster = config.redis.is_cluster();
     // Also of one that is a replica, the rest is looked at.
     let mut opened = redis.dial_for(SALES, config.redis.answer_timeout()).await?;
@@ -72,7 +72,7 @@ pub(crate) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<It
     let level = config.redis.durability();
     let facts = RedisFacts {
         master: is_cluster.then(|| redis.address()),
-        misfit: misfit(conn, is_cluster).await,
+        incompatibility: find_incompatibility(conn, is_cluster).await,
         promise: (level, level.check(conn).await?),
         machine: redis.is_local().then(|| machine(&info, &settings)).flatten(),
         config: settings,
@@ -86,7 +86,7 @@ pub(crate) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<It
         info,
     };
     let run_id = facts.info.get("run_id").cloned().unwrap_or_default();
-    Ok(Itself { redis, conn: opened, facts, run_id, now_ms })
+    Ok(RedisInstance { redis, conn: opened, facts, run_id, now_ms })
 }
 
 /// Asks for what gateways keep in it, and completes the facts. Fails where it lives and is no ledger: a part of a
@@ -94,12 +94,12 @@ pub(crate) async fn itself(config: &ServeConfig, redis: Redis) -> RedisResult<It
 pub(crate) async fn shared(
     config: &ServeConfig,
     scripts: &Scripts,
-    all: &mut [Itself],
-) -> RedisResult<Shared> {
+    all: &mut [RedisInstance],
+) -> RedisResult<SharedFacts> {
     // Before anything is run that would load one.
     let mut loaded_least = Ok((usize::MAX, 0));
-    for itself in &mut *all {
-        let here = loaded(&mut itself.conn, scripts).await?;
+    for instance in &mut *all {
+        let here = loaded(&mut instance.conn, scripts).await?;
         loaded_least = match (loaded_least, here) {
             (Ok(least), Ok(here)) => Ok(least.min(here)),
             (Err(why), _) | (_, Err(why)) => Err(why),
@@ -117,24 +117,24 @@ pub(crate) async fn shared(
         configured: config.rates.rates,
         set: fleet::read_limits(&mut config.redis.dial_for(LIMITS, timeout).await?).await?,
     };
-    for Itself { redis, conn, facts, .. } in all {
+    for RedisInstance { redis, conn, facts, .. } in all {
         let here: Vec<Keys> =
             sales.iter().map(|sale| Keys::of(sale)).filter(|keys| redis.has_slot(keys.slot())).collect();
         facts.foreign_keys = foreign_keys(redis, conn, &here).await?;
         facts.scripts_refused = refused(redis, conn, scripts).await;
         if config.redis.is_cluster() {
-            // A follower for each sale, one that lists them, and who asks for the map.
+            // A consumer for each sale, one that lists them, and who asks for the map.
             facts.connections_needed += 2 * u64::try_from(here.len() + 2).unwrap_or(u64::MAX);
         }
     }
-    Ok(Shared { fleet, sales })
+    Ok(SharedFacts { fleet, sales })
 }
 
-/// A lane for each worker and the ledger, both pools, the follower, the fleet; and a second of each while one is replaced.
+/// A connection for each worker and the ledger, both pools, the consumer, the fleet; and a second of each while one is replaced.
 fn connections(config: &ServeConfig) -> u64 {
-    // A lane for each worker, one for ticks and sweeps, one for rounds.
-    let lanes = config.workers + 2;
-    u64::try_from(2 * (lanes + 2) + 2 * POOL).unwrap_or(u64::MAX)
+    // A connection for each worker, one for ticks and sweeps, one for rounds.
+    let connections = config.workers + 2;
+    u64::try_from(2 * (connections + 2) + 2 * POOL).unwrap_or(u64::MAX)
 }
 
 /// The settings; an error inside means that Redis does not tell them.
@@ -151,7 +151,7 @@ async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<
 }
 
 /// The gateways that live; an error inside means that Redis does not let us ask, as a replica does not.
-async fn live(conn: &mut Conn) -> RedisResult<Result<Vec<GatewayReport>, String>> {
+async fn live(conn: &mut LedgerConnection) -> RedisResult<Result<Vec<GatewayReport>, String>> {
     match fleet::live(conn).await {
         Ok(live) => Ok(Ok(fleet_view(live).gateways.into_values().collect())),
         Err(error) if is_an_answer(&error) => Ok(Err(error.to_string())),

@@ -1,7 +1,7 @@
 //! What the ledger has of each sale, and its audit.
 
-use crate::doctor::gather::redis::Itself;
-use crate::doctor::sale::{Applied, SaleFacts};
+use crate::doctor::gather::redis::RedisInstance;
+use crate::doctor::sale::{AppliedSale, SaleFacts};
 use crate::domain::definition::Definition;
 use crate::manage::admin::Admin;
 use crate::manage::audit;
@@ -9,30 +9,30 @@ use crate::store::keys::Keys;
 use crate::store::scripts::{Failure, Refusal};
 
 /// Where and when it is looked.
-pub(crate) struct Look<'a> {
+pub(crate) struct SaleQuery<'a> {
     pub(crate) admin: &'a Admin,
     /// Each Redis that the ledger is in.
-    pub(crate) redis: &'a [Itself],
+    pub(crate) redis: &'a [RedisInstance],
     /// Whether any gateway lives.
     pub(crate) is_served: bool,
 }
 
 /// Reads a sale. An error means that Redis is out of reach. How far a gateway has followed it is to be asked afterwards.
 pub(crate) async fn read(
-    look: &Look<'_>,
+    query: &SaleQuery<'_>,
     id: &str,
     file: Option<(String, Definition)>,
 ) -> Result<SaleFacts, Failure> {
     let keys = Keys::of(id);
-    let here = look.redis.iter().find(|itself| itself.redis.has_slot(keys.slot()));
-    let (run_id, now_ms) = here.map_or(("", 0), |itself| (itself.run_id.as_str(), itself.now_ms));
-    let applied = match look.admin.show(id).await {
-        Ok((snapshot, definition)) => Ok(Some(Applied {
+    let here = query.redis.iter().find(|instance| instance.redis.has_slot(keys.slot()));
+    let (run_id, now_ms) = here.map_or(("", 0), |instance| (instance.run_id.as_str(), instance.now_ms));
+    let applied = match query.admin.show(id).await {
+        Ok((snapshot, definition)) => Ok(Some(AppliedSale {
             revision: snapshot.number("revision").unsigned_abs(),
             sequence: snapshot.header.sequence,
-            levers: snapshot.levers(),
+            controls: snapshot.controls(),
             counts: snapshot.counts(),
-            is_same_redis: snapshot.run_id() == run_id,
+            is_same_redis: snapshot.epoch() == run_id,
             definition,
         })),
         Err(Failure::Refused(Refusal::Missing)) => Ok(None),
@@ -41,7 +41,7 @@ pub(crate) async fn read(
     };
     let audit = match &applied {
         Ok(None) => None,
-        _ => match audit::audit(look.admin.pool(), look.admin.scripts(), id).await {
+        _ => match audit::audit(query.admin.pool(), query.admin.scripts(), id).await {
             Ok(report) => Some(Ok(report)),
             Err(failure @ Failure::Refused(_)) => Some(Err(failure.to_string())),
             Err(failure) => return Err(failure),
@@ -52,7 +52,7 @@ pub(crate) async fn read(
         now_ms,
         audit,
         followed: None,
-        is_served: look.is_served,
+        is_served: query.is_served,
         applied,
         file,
     })

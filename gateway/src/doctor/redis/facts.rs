@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::store::durability::{Durability, Setting};
+use crate::store::durability::{Durability, DurabilityCheck};
 
 /// What a Redis says of itself.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub(crate) struct RedisFacts {
     /// In a cluster: the address of this master.
     pub master: Option<String>,
     /// Why it can't be the ledger, or a part of it.
-    pub misfit: Option<String>,
+    pub incompatibility: Option<String>,
     /// `INFO`.
     pub info: HashMap<String, String>,
     /// `CONFIG GET`, or why not.
@@ -31,7 +31,7 @@ pub(crate) struct RedisFacts {
     /// Connections that a gateway with these options opens.
     pub connections_needed: u64,
     /// How safe an acknowledged change must be, and whether it is.
-    pub promise: (Durability, Setting),
+    pub promise: (Durability, DurabilityCheck),
     /// It is on this machine: what the machine says.
     pub machine: Option<Machine>,
 }
@@ -49,7 +49,7 @@ impl Default for RedisFacts {
     fn default() -> Self {
         Self {
             master: None,
-            misfit: None,
+            incompatibility: None,
             info: HashMap::new(),
             config: Ok(HashMap::new()),
             pings: Vec::new(),
@@ -59,7 +59,7 @@ impl Default for RedisFacts {
             scripts_refused: None,
             foreign_keys: 0,
             connections_needed: 0,
-            promise: (Durability::None, Setting::Kept),
+            promise: (Durability::None, DurabilityCheck::Met),
             machine: None,
         }
     }
@@ -85,14 +85,14 @@ impl RedisFacts {
         if let Ok(config) = &self.config {
             return config.get(name).map(String::as_str);
         }
-        let told = match name {
+        let listed = match name {
             "appendonly" => return Some(if self.info("aof_enabled") == "1" { "yes" } else { "no" }),
             "maxmemory" => "maxmemory",
             "maxmemory-policy" => "maxmemory_policy",
             "maxclients" => "maxclients",
             _ => return None,
         };
-        self.info.get(told).map(String::as_str)
+        self.info.get(listed).map(String::as_str)
     }
 
     pub(super) fn setting_number(&self, name: &str) -> Option<u64> {

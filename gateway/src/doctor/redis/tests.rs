@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::*;
-use crate::doctor::report::not_well;
+use crate::doctor::report::without_passing;
 
 fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -57,20 +57,20 @@ fn with(settings: &[(&str, &str)]) -> RedisFacts {
 }
 
 /// What is not well.
-fn bad(facts: &RedisFacts) -> Vec<(&'static str, Verdict)> {
-    not_well(check(facts))
+fn bad(facts: &RedisFacts) -> Vec<(&'static str, Severity)> {
+    without_passing(check(facts))
 }
 
 #[test]
 fn a_redis_as_it_should_be_is_well() {
     let lines = check(&facts(&[]));
-    assert!(lines.iter().all(|line| line.verdict == Verdict::Ok), "{lines:#?}");
+    assert!(lines.iter().all(|line| line.verdict == Severity::Ok), "{lines:#?}");
     assert!(lines.len() > 12, "{lines:#?}");
 }
 
 #[test]
-fn every_line_of_info_that_is_not_as_it_should_be_is_told() {
-    use Verdict::{Fail, Warn};
+fn every_line_of_info_that_is_not_as_it_should_be_is_reported() {
+    use Severity::{Fail, Warn};
     for (info, check, verdict) in [
         (&[("redis_version", "6.2.14")][..], "version", Fail),
         (&[("redis_version", "")], "version", Fail),
@@ -105,8 +105,8 @@ fn every_line_of_info_that_is_not_as_it_should_be_is_told() {
 }
 
 #[test]
-fn every_setting_that_is_not_as_it_should_be_is_told() {
-    use Verdict::{Fail, Warn};
+fn every_setting_that_is_not_as_it_should_be_is_reported() {
+    use Severity::{Fail, Warn};
     for (settings, check, verdict) in [
         (&[("appendonly", "no")][..], "durability", Fail),
         (&[("appendfsync", "everysec")], "durability", Warn),
@@ -132,17 +132,17 @@ fn every_setting_that_is_not_as_it_should_be_is_told() {
 }
 
 #[test]
-fn where_config_is_forbidden_that_is_told_and_info_is_looked_at() {
+fn where_config_is_forbidden_the_check_reports_it_and_reads_info() {
     let mut facts = facts(&[]);
     facts.config = Err("NOPERM".into());
-    assert_eq!(bad(&facts), [("settings", Verdict::Warn)]);
+    assert_eq!(bad(&facts), [("settings", Severity::Warn)]);
     facts.info.extend(map(&[
         ("aof_enabled", "0"),
         ("maxmemory_policy", "allkeys-lfu"),
         ("maxclients", "10"),
     ]));
-    let told = [("settings", Verdict::Warn), ("durability", Verdict::Fail), ("eviction", Verdict::Fail)];
-    assert_eq!(bad(&facts), [&told[..], &[("clients", Verdict::Fail)]].concat());
+    let listed = [("settings", Severity::Warn), ("durability", Severity::Fail), ("eviction", Severity::Fail)];
+    assert_eq!(bad(&facts), [&listed[..], &[("clients", Severity::Fail)]].concat());
     let found = check(&facts).into_iter().find(|line| line.check == "settings").unwrap().found;
     assert!(found.contains("NOPERM"), "{found}");
 }
@@ -152,34 +152,35 @@ fn times_are_judged_by_the_median_and_by_the_worst() {
     let ms = Duration::from_millis;
     let pings = |slow: &[Duration]| [&[Duration::from_micros(50); 20][..], slow].concat();
     for (pings, verdict) in [
-        (pings(&[]), Verdict::Ok),
-        (pings(&[ms(99)]), Verdict::Ok),
-        (pings(&[ms(101)]), Verdict::Warn),
-        (vec![ms(6); 9], Verdict::Warn),
-        (pings(&[ms(1_000)]), Verdict::Fail),
+        (pings(&[]), Severity::Ok),
+        (pings(&[ms(99)]), Severity::Ok),
+        (pings(&[ms(101)]), Severity::Warn),
+        (vec![ms(6); 9], Severity::Warn),
+        (pings(&[ms(1_000)]), Severity::Fail),
     ] {
         let facts = RedisFacts { pings, ..facts(&[]) };
         let line = check(&facts).into_iter().find(|line| line.check == "latency").unwrap();
         assert_eq!(line.verdict, verdict, "{}", line.found);
     }
     assert!(!check(&RedisFacts { pings: Vec::new(), ..facts(&[]) }).iter().any(|l| l.check == "latency"));
-    for (event, told) in [(("fork", 60, 150), true), (("fork", 7_200, 150), false), (("fork", 60, 50), false)]
+    for (event, listed) in
+        [(("fork", 60, 150), true), (("fork", 7_200, 150), false), (("fork", 60, 50), false)]
     {
         let slow = vec![(event.0.to_owned(), event.1, event.2)];
         let facts = RedisFacts { slow, ..facts(&[]) };
-        assert_eq!(bad(&facts) == [("slow", Verdict::Warn)], told, "{event:?}");
+        assert_eq!(bad(&facts) == [("slow", Severity::Warn)], listed, "{event:?}");
     }
 }
 
 #[test]
 fn clocks_are_judged_by_what_is_certain() {
     for (offset, error, verdict) in [
-        (150.0, 1.0, Verdict::Ok),
-        (300.0, 150.0, Verdict::Ok),
-        (300.0, 50.0, Verdict::Warn),
-        (-300.0, 50.0, Verdict::Warn),
-        (2_100.0, 10.0, Verdict::Fail),
-        (-90_000.0, 10.0, Verdict::Fail),
+        (150.0, 1.0, Severity::Ok),
+        (300.0, 150.0, Severity::Ok),
+        (300.0, 50.0, Severity::Warn),
+        (-300.0, 50.0, Severity::Warn),
+        (2_100.0, 10.0, Severity::Fail),
+        (-90_000.0, 10.0, Severity::Fail),
     ] {
         let facts = RedisFacts { offset_ms: (offset, error), ..facts(&[]) };
         let line = check(&facts).into_iter().find(|line| line.check == "clock").unwrap();
@@ -189,8 +190,8 @@ fn clocks_are_judged_by_what_is_certain() {
 }
 
 #[test]
-fn what_else_there_may_be_is_told() {
-    use Verdict::{Fail, Warn};
+fn what_else_there_may_be_is_reported() {
+    use Severity::{Fail, Warn};
     let refused = RedisFacts { scripts_refused: Some("NOPERM".into()), ..facts(&[]) };
     assert_eq!(bad(&refused), [("scripts", Fail)]);
     assert_eq!(bad(&RedisFacts { foreign_keys: 3, ..facts(&[]) }), [("alone", Warn)]);
@@ -205,8 +206,8 @@ fn what_else_there_may_be_is_told() {
 #[test]
 fn a_promise_that_is_not_kept_fails_and_one_that_can_t_be_seen_warns() {
     let promise = |setting| RedisFacts { promise: (Durability::Fsync, setting), ..facts(&[]) };
-    assert_eq!(bad(&promise(Setting::Kept)), []);
-    let short = promise(Setting::Short("Redis has appendfsync no".into()));
-    assert_eq!(bad(&short), [("promise", Verdict::Fail)]);
-    assert_eq!(bad(&promise(Setting::Hidden("NOPERM".into()))), [("promise", Verdict::Warn)]);
+    assert_eq!(bad(&promise(DurabilityCheck::Met)), []);
+    let short = promise(DurabilityCheck::Unmet("Redis has appendfsync no".into()));
+    assert_eq!(bad(&short), [("promise", Severity::Fail)]);
+    assert_eq!(bad(&promise(DurabilityCheck::Unreadable("NOPERM".into()))), [("promise", Severity::Warn)]);
 }

@@ -4,8 +4,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::RangeInclusive;
 
-use crate::domain::definition::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
-use crate::domain::definition::rules::{self, Ruling, Source};
+use crate::domain::definition::node::{
+    Field, FieldPath, Mistakes, Node, RawValue, SourcePosition, shortened,
+};
+use crate::domain::definition::rules::{self, DefinitionSource, RuleResult};
 use crate::domain::definition::table::Table;
 use crate::domain::definition::{
     Definition, MODELS_MAX, Mistake, Model, PACKAGES_MAX, PRICE_MAX, Package, STOCK_MAX, STORES_MAX, Store,
@@ -32,9 +34,13 @@ pub(super) fn finish(definition: Option<Definition>, mistakes: Mistakes) -> Resu
 }
 
 /// Judges the tree. `None` only where a mistake was found.
-pub(super) fn definition(root: &Node<'_>, source: Source, mistakes: &mut Mistakes) -> Option<Definition> {
+pub(super) fn definition(
+    root: &Node<'_>,
+    source: DefinitionSource,
+    mistakes: &mut Mistakes,
+) -> Option<Definition> {
     let keys = ["sale", "model", "package", "stores"];
-    let root = Table::open(root, &Way::Root, &keys, mistakes)?;
+    let root = Table::open(root, &FieldPath::Root, &keys, mistakes)?;
     let sale = terms(&root, source, mistakes);
     let models = list(&root, "model", 1..=MODELS_MAX, mistakes, |node, way, mistakes| {
         model(node, way, source, mistakes)
@@ -49,7 +55,7 @@ pub(super) fn definition(root: &Node<'_>, source: Source, mistakes: &mut Mistake
     Some(Definition { sale: sale?, models: models?, packages: packages?, stores: stores? })
 }
 
-fn terms(root: &Table<'_, '_>, source: Source, mistakes: &mut Mistakes) -> Option<Terms> {
+fn terms(root: &Table<'_, '_>, source: DefinitionSource, mistakes: &mut Mistakes) -> Option<Terms> {
     let Some(field) = root.field("sale") else {
         mistakes.missing(root.place, root.way, "the table `sale` is missing".to_owned());
         return None;
@@ -67,7 +73,7 @@ fn terms(root: &Table<'_, '_>, source: Source, mistakes: &mut Mistakes) -> Optio
         "deposit",
         "rehearsal",
     ];
-    let way = Way::Key(root.way, "sale");
+    let way = FieldPath::Key(root.way, "sale");
     let table = Table::open(&field.value, &way, &keys, mistakes)?;
     let id = table.needed("id", mistakes, rules::sale_id);
     let name = table.needed("name", mistakes, |value| name(value, source));
@@ -105,7 +111,12 @@ fn terms(root: &Table<'_, '_>, source: Source, mistakes: &mut Mistakes) -> Optio
     })
 }
 
-fn model(node: &Node<'_>, way: &Way<'_>, source: Source, mistakes: &mut Mistakes) -> Option<Model> {
+fn model(
+    node: &Node<'_>,
+    way: &FieldPath<'_>,
+    source: DefinitionSource,
+    mistakes: &mut Mistakes,
+) -> Option<Model> {
     let table = Table::open(node, way, &["id", "name", "price", "stock"], mistakes)?;
     let id = table.needed("id", mistakes, rules::item_id);
     let name = table.needed("name", mistakes, |value| name(value, source));
@@ -116,9 +127,9 @@ fn model(node: &Node<'_>, way: &Way<'_>, source: Source, mistakes: &mut Mistakes
 
 fn package(
     node: &Node<'_>,
-    way: &Way<'_>,
+    way: &FieldPath<'_>,
     known: &HashSet<&str>,
-    source: Source,
+    source: DefinitionSource,
     mistakes: &mut Mistakes,
 ) -> Option<Package> {
     let table = Table::open(node, way, &["id", "name", "price", "stock", "models"], mistakes)?;
@@ -127,7 +138,7 @@ fn package(
     let price = table.needed("price", mistakes, price);
     let stock = table.may("stock", mistakes, stock);
     let models = match table.field("models") {
-        Some(field) => fits(field, &Way::Key(way, "models"), known, mistakes).map(Some),
+        Some(field) => fits(field, &FieldPath::Key(way, "models"), known, mistakes).map(Some),
         None => Some(None),
     };
     Some(Package { id: id?, name: name?, price: price?, stock: stock?, models: models? })
@@ -136,12 +147,12 @@ fn package(
 /// The models that a package fits.
 fn fits(
     field: &Field<'_>,
-    way: &Way<'_>,
+    way: &FieldPath<'_>,
     known: &HashSet<&str>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<String>> {
     let nodes = match &field.value.value {
-        Value::List(nodes) if !nodes.is_empty() => nodes,
+        RawValue::List(nodes) if !nodes.is_empty() => nodes,
         _ => {
             let what =
                 "`models` must be a list of at least one model's id; left out, the package fits every model";
@@ -152,7 +163,7 @@ fn fits(
     let mut models = Vec::with_capacity(nodes.len());
     let mut seen = HashSet::new();
     for (index, node) in nodes.iter().enumerate() {
-        let way = Way::Index(way, index);
+        let way = FieldPath::Index(way, index);
         match rules::item_id(&node.value) {
             Err(what) => mistakes.wrong(node.place, &way, format!("a model's id {what}")),
             Ok(id) if !known.contains(id.as_str()) => {
@@ -167,7 +178,12 @@ fn fits(
     (models.len() == nodes.len()).then_some(models)
 }
 
-fn store(node: &Node<'_>, way: &Way<'_>, source: Source, mistakes: &mut Mistakes) -> Option<Store> {
+fn store(
+    node: &Node<'_>,
+    way: &FieldPath<'_>,
+    source: DefinitionSource,
+    mistakes: &mut Mistakes,
+) -> Option<Store> {
     let table = Table::open(node, way, &["id", "name", "city", "capacity"], mistakes)?;
     let id = table.needed("id", mistakes, rules::item_id);
     let name = table.needed("name", mistakes, |value| name(value, source));
@@ -176,34 +192,34 @@ fn store(node: &Node<'_>, way: &Way<'_>, source: Source, mistakes: &mut Mistakes
     Some(Store { id: id?, name: name?, city: city?, capacity: capacity? })
 }
 
-fn name(value: &Value<'_>, source: Source) -> Ruling<String> {
+fn name(value: &RawValue<'_>, source: DefinitionSource) -> RuleResult<String> {
     rules::words(value, NAME_CHARS_MAX, source)
 }
 
-fn price(value: &Value<'_>) -> Ruling<u64> {
+fn price(value: &RawValue<'_>) -> RuleResult<u64> {
     rules::whole(value, 0..=PRICE_MAX)
 }
 
-fn stock(value: &Value<'_>) -> Ruling<u64> {
+fn stock(value: &RawValue<'_>) -> RuleResult<u64> {
     rules::whole(value, 0..=STOCK_MAX)
 }
 
 /// What stands in the models' `id`s, right or wrong: who repeats a wrong id need not be told twice.
 fn model_ids<'n>(root: &Table<'n, '_>) -> HashSet<&'n str> {
     let nodes = match root.field("model").map(|field| &field.value.value) {
-        Some(Value::List(nodes)) => nodes.as_slice(),
+        Some(RawValue::List(nodes)) => nodes.as_slice(),
         _ => &[],
     };
     nodes.iter().filter_map(id_of).map(|(id, _)| id).collect()
 }
 
 /// The text of a table's `id` and its place.
-fn id_of<'n, 'a>(node: &'n Node<'a>) -> Option<(&'n str, Place<'a>)> {
-    let Value::Table(fields) = &node.value else {
+fn id_of<'n, 'a>(node: &'n Node<'a>) -> Option<(&'n str, SourcePosition<'a>)> {
+    let RawValue::Table(fields) = &node.value else {
         return None;
     };
     let node = &fields.iter().find(|field| field.key == "id")?.value;
-    let Value::Text(id) = &node.value else {
+    let RawValue::Text(id) = &node.value else {
         return None;
     };
     Some((id, node.place))
@@ -215,12 +231,12 @@ fn list<T>(
     key: &str,
     count: RangeInclusive<usize>,
     mistakes: &mut Mistakes,
-    mut read: impl FnMut(&Node<'_>, &Way<'_>, &mut Mistakes) -> Option<T>,
+    mut read: impl FnMut(&Node<'_>, &FieldPath<'_>, &mut Mistakes) -> Option<T>,
 ) -> Option<Vec<T>> {
-    let way = Way::Key(root.way, key);
+    let way = FieldPath::Key(root.way, key);
     let nodes = match root.field(key) {
         None => &[],
-        Some(Field { value: Node { value: Value::List(nodes), .. }, .. }) => nodes.as_slice(),
+        Some(Field { value: Node { value: RawValue::List(nodes), .. }, .. }) => nodes.as_slice(),
         Some(field) => {
             mistakes.wrong(
                 field.value.place,
@@ -237,13 +253,13 @@ fn list<T>(
     }
     if let Some(node) = nodes.get(*count.end()) {
         let what = format!("at most {} of `{key}` are possible, there are {}", count.end(), nodes.len());
-        mistakes.wrong(node.place, &Way::Index(&way, *count.end()), what);
+        mistakes.wrong(node.place, &FieldPath::Index(&way, *count.end()), what);
         return None;
     }
     let mut all = Vec::with_capacity(nodes.len());
     let mut firsts = HashMap::with_capacity(nodes.len());
     for (index, node) in nodes.iter().enumerate() {
-        let item_way = Way::Index(&way, index);
+        let item_way = FieldPath::Index(&way, index);
         all.extend(read(node, &item_way, mistakes));
         let Some((id, place)) = id_of(node) else {
             continue;
@@ -252,9 +268,9 @@ fn list<T>(
             Entry::Vacant(entry) => drop(entry.insert((index, place))),
             Entry::Occupied(entry) => {
                 let (first, first_place) = entry.get();
-                let first = first_place.text(&Way::Key(&Way::Index(&way, *first), "id"));
+                let first = first_place.text(&FieldPath::Key(&FieldPath::Index(&way, *first), "id"));
                 let what = format!("the id {:?} is already taken by {first}", shortened(id));
-                mistakes.wrong(place, &Way::Key(&item_way, "id"), what);
+                mistakes.wrong(place, &FieldPath::Key(&item_way, "id"), what);
             }
         }
     }

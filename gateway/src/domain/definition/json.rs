@@ -5,11 +5,11 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::domain::definition::node::{Field, Mistakes, Node, Place, Value};
-use crate::domain::definition::rules::Source;
+use crate::domain::definition::node::{Field, Mistakes, Node, RawValue, SourcePosition};
+use crate::domain::definition::rules::DefinitionSource;
 use crate::domain::definition::{Definition, Mistake, check, encoding};
 
-pub(super) fn read(bytes: &[u8], source: Source) -> Result<Definition, Vec<Mistake>> {
+pub(super) fn read(bytes: &[u8], source: DefinitionSource) -> Result<Definition, Vec<Mistake>> {
     let whole = |what: String| vec![Mistake { place: String::new(), what }];
     let bytes = encoding::without_mark(bytes);
     if let Some(what) = encoding::other_than_utf8(bytes) {
@@ -20,7 +20,7 @@ pub(super) fn read(bytes: &[u8], source: Source) -> Result<Definition, Vec<Mista
     judge(&root, source)
 }
 
-pub(super) fn judge(root: &Node<'_>, source: Source) -> Result<Definition, Vec<Mistake>> {
+pub(super) fn judge(root: &Node<'_>, source: DefinitionSource) -> Result<Definition, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
     check::finish(check::definition(root, source, &mut mistakes), mistakes)
 }
@@ -28,62 +28,62 @@ pub(super) fn judge(root: &Node<'_>, source: Source) -> Result<Definition, Vec<M
 impl<'de> Deserialize<'de> for Node<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = deserializer.deserialize_any(AnyValue)?;
-        Ok(Node { place: Place::Pointer, value })
+        Ok(Node { place: SourcePosition::Pointer, value })
     }
 }
 
 struct AnyValue;
 
 impl<'de> Visitor<'de> for AnyValue {
-    type Value = Value<'de>;
+    type Value = RawValue<'de>;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
-        Ok(Value::Null)
+    fn visit_unit<E>(self) -> Result<RawValue<'de>, E> {
+        Ok(RawValue::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
-        Ok(Value::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<RawValue<'de>, E> {
+        Ok(RawValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
-        Ok(Value::Integer(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<RawValue<'de>, E> {
+        Ok(RawValue::Integer(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
-        Ok(Value::Integer(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<RawValue<'de>, E> {
+        Ok(RawValue::Integer(value.into()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
-        Ok(Value::Number(format!("{value:?}")))
+    fn visit_f64<E>(self, value: f64) -> Result<RawValue<'de>, E> {
+        Ok(RawValue::Number(format!("{value:?}")))
     }
 
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Borrowed(value)))
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<RawValue<'de>, E> {
+        Ok(RawValue::Text(Cow::Borrowed(value)))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Value<'de>, E> {
-        Ok(Value::Text(Cow::Owned(value.to_owned())))
+    fn visit_str<E>(self, value: &str) -> Result<RawValue<'de>, E> {
+        Ok(RawValue::Text(Cow::Owned(value.to_owned())))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value<'de>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<RawValue<'de>, A::Error> {
         let mut list = Vec::new();
         while let Some(item) = items.next_element()? {
             list.push(item);
         }
-        Ok(Value::List(list))
+        Ok(RawValue::List(list))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<RawValue<'de>, A::Error> {
         // Most tables are stores, with four fields.
         let mut fields = Vec::with_capacity(4);
         while let Some((Key(key), value)) = entries.next_entry()? {
-            fields.push(Field { key, place: Place::Pointer, value });
+            fields.push(Field { key, place: SourcePosition::Pointer, value });
         }
-        Ok(Value::Table(fields))
+        Ok(RawValue::Table(fields))
     }
 }
 

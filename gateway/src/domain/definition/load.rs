@@ -4,8 +4,10 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
 
-use crate::domain::definition::node::{File, Mistakes, Node, Place, Value, Way, shortened};
-use crate::domain::definition::rules::Source;
+use crate::domain::definition::node::{
+    FieldPath, Mistakes, Node, RawValue, SourceFile, SourcePosition, shortened,
+};
+use crate::domain::definition::rules::DefinitionSource;
 use crate::domain::definition::table::Table;
 use crate::domain::definition::{Definition, Mistake, check, encoding, rules, stores, toml};
 
@@ -16,7 +18,7 @@ const CSV_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
     let mut mistakes = Mistakes::default();
-    let file = File { name: path.display().to_string(), rank: 0 };
+    let file = SourceFile { name: path.display().to_string(), rank: 0 };
     let text = match read_file(path, TOML_BYTES_MAX) {
         Ok(bytes) => toml_text(encoding::without_mark(&bytes), &file, &mut mistakes),
         Err(error) => {
@@ -34,15 +36,15 @@ pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let csv_name = stores_file(&root, &mut mistakes);
     let csv_path = folder.join(csv_name.as_ref().map_or("", |(name, _)| name));
-    let csv = File { name: csv_path.display().to_string(), rank: 1 };
+    let csv = SourceFile { name: csv_path.display().to_string(), rank: 1 };
     let mut list = None;
     if let Some((name, place)) = csv_name {
         match read_file(&csv_path, CSV_BYTES_MAX) {
             Ok(bytes) => list = Some(stores::read(&bytes, &csv, &mut mistakes)),
-            Err(error) => mistakes.wrong(place, &Way::Root, unreadable(&name, folder, &error)),
+            Err(error) => mistakes.wrong(place, &FieldPath::Root, unreadable(&name, folder, &error)),
         }
     }
-    if let Value::Table(fields) = &mut root.value
+    if let RawValue::Table(fields) = &mut root.value
         && let Some(at) = fields.iter().position(|field| field.key == "stores")
     {
         match list {
@@ -50,28 +52,28 @@ pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
             None => drop(fields.remove(at)),
         }
     }
-    check::finish(check::definition(&root, Source::Operator, &mut mistakes), mistakes)
+    check::finish(check::definition(&root, DefinitionSource::Operator, &mut mistakes), mistakes)
 }
 
 /// What `[stores]` says, and where.
-fn stores_file<'a>(root: &Node<'a>, mistakes: &mut Mistakes) -> Option<(String, Place<'a>)> {
-    let Value::Table(fields) = &root.value else {
+fn stores_file<'a>(root: &Node<'a>, mistakes: &mut Mistakes) -> Option<(String, SourcePosition<'a>)> {
+    let RawValue::Table(fields) = &root.value else {
         return None;
     };
     let stores = fields.iter().find(|field| field.key == "stores")?;
-    let way = Way::Key(&Way::Root, "stores");
+    let way = FieldPath::Key(&FieldPath::Root, "stores");
     let table = Table::open(&stores.value, &way, &["file"], mistakes)?;
     let name = table.needed("file", mistakes, |value| rules::path(value, PATH_CHARS_MAX))?;
     Some((name, table.field("file")?.value.place))
 }
 
-fn toml_text(bytes: &[u8], file: &File, mistakes: &mut Mistakes) -> Option<String> {
+fn toml_text(bytes: &[u8], file: &SourceFile, mistakes: &mut Mistakes) -> Option<String> {
     let other = encoding::other_than_utf8(bytes);
     if let Some(what) = other.or_else(|| bytes.contains(&0).then(|| "is not a text file".to_owned())) {
         mistakes.file(file, what);
         return None;
     }
-    let lines = toml::Lines::of(bytes);
+    let lines = toml::LineStarts::of(bytes);
     let mut at = 0;
     for chunk in bytes.utf8_chunks() {
         at += chunk.valid().len();

@@ -12,7 +12,7 @@ const MISTAKES_MAX: usize = 100;
 
 /// A file that values come from.
 #[derive(Debug)]
-pub(super) struct File {
+pub(super) struct SourceFile {
     pub(super) name: String,
     /// Mistakes of a file with a lower rank are told first.
     pub(super) rank: u8,
@@ -20,23 +20,23 @@ pub(super) struct File {
 
 /// Where a value stands.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Place<'a> {
+pub(super) enum SourcePosition<'a> {
     /// In JSON the way to a value is its place.
     Pointer,
     Line {
-        file: &'a File,
+        file: &'a SourceFile,
         line: u32,
     },
 }
 
 #[derive(Debug)]
 pub(super) struct Node<'a> {
-    pub(super) place: Place<'a>,
-    pub(super) value: Value<'a>,
+    pub(super) place: SourcePosition<'a>,
+    pub(super) value: RawValue<'a>,
 }
 
 #[derive(Debug)]
-pub(super) enum Value<'a> {
+pub(super) enum RawValue<'a> {
     Null,
     Bool(bool),
     Integer(i128),
@@ -53,25 +53,25 @@ pub(super) enum Value<'a> {
 pub(super) struct Field<'a> {
     pub(super) key: Cow<'a, str>,
     /// The key's place; the value may stand on a later line.
-    pub(super) place: Place<'a>,
+    pub(super) place: SourcePosition<'a>,
     pub(super) value: Node<'a>,
 }
 
 /// The way from the root to a value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Way<'p> {
+pub(super) enum FieldPath<'p> {
     Root,
-    Key(&'p Way<'p>, &'p str),
-    Index(&'p Way<'p>, usize),
+    Key(&'p FieldPath<'p>, &'p str),
+    Index(&'p FieldPath<'p>, usize),
 }
 
 /// A JSON pointer (RFC 6901). It ends before a key that is longer than any that is known: half of it would lead nowhere.
-impl fmt::Display for Way<'_> {
+impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Way::Root => Ok(()),
-            Way::Index(parent, index) => write!(out, "{parent}/{index}"),
-            Way::Key(parent, key) => match shortened(key) {
+            FieldPath::Root => Ok(()),
+            FieldPath::Index(parent, index) => write!(out, "{parent}/{index}"),
+            FieldPath::Key(parent, key) => match shortened(key) {
                 Cow::Borrowed(key) => write!(out, "{parent}/{}", key.replace('~', "~0").replace('/', "~1")),
                 Cow::Owned(_) => parent.fmt(out),
             },
@@ -79,12 +79,12 @@ impl fmt::Display for Way<'_> {
     }
 }
 
-impl Place<'_> {
+impl SourcePosition<'_> {
     /// The place as people read it.
-    pub(super) fn text(&self, way: &Way<'_>) -> String {
+    pub(super) fn text(&self, way: &FieldPath<'_>) -> String {
         match self {
-            Place::Pointer => way.to_string(),
-            Place::Line { file, line } => format!("{}:{line}", file.name),
+            SourcePosition::Pointer => way.to_string(),
+            SourcePosition::Line { file, line } => format!("{}:{line}", file.name),
         }
     }
 }
@@ -93,25 +93,25 @@ impl Place<'_> {
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
     found: Vec<((u8, u32), Mistake)>,
-    untold: usize,
+    omitted: usize,
     broken: HashSet<(u8, u32)>,
 }
 
 impl Mistakes {
     /// A line that can't be read as TOML. What else is wrong with that line is not told, nor what seems to be missing
     /// from the document: it may well stand on that line.
-    pub(super) fn syntax(&mut self, file: &File, line: u32, what: String) {
+    pub(super) fn syntax(&mut self, file: &SourceFile, line: u32, what: String) {
         if self.broken.insert((file.rank, line)) {
-            let place = Place::Line { file, line }.text(&Way::Root);
+            let place = SourcePosition::Line { file, line }.text(&FieldPath::Root);
             self.push((file.rank, line), Mistake { place, what });
         }
     }
 
     /// Something that is there and is wrong.
-    pub(super) fn wrong(&mut self, place: Place<'_>, way: &Way<'_>, what: String) {
+    pub(super) fn wrong(&mut self, place: SourcePosition<'_>, way: &FieldPath<'_>, what: String) {
         let order = match place {
-            Place::Pointer => (0, 0),
-            Place::Line { file, line } => (file.rank, line),
+            SourcePosition::Pointer => (0, 0),
+            SourcePosition::Line { file, line } => (file.rank, line),
         };
         if !self.broken.contains(&order) {
             self.push(order, Mistake { place: place.text(way), what });
@@ -119,26 +119,26 @@ impl Mistakes {
     }
 
     /// Something that should be there and is not.
-    pub(super) fn missing(&mut self, place: Place<'_>, way: &Way<'_>, what: String) {
+    pub(super) fn missing(&mut self, place: SourcePosition<'_>, way: &FieldPath<'_>, what: String) {
         if self.broken.is_empty() {
             self.wrong(place, way, what);
         }
     }
 
     /// A mistake that concerns a whole file.
-    pub(super) fn file(&mut self, file: &File, what: String) {
+    pub(super) fn file(&mut self, file: &SourceFile, what: String) {
         self.push((file.rank, 0), Mistake { place: file.name.clone(), what });
     }
 
     pub(super) fn are_too_many(&self) -> bool {
-        self.untold > 0
+        self.omitted > 0
     }
 
     fn push(&mut self, order: (u8, u32), mistake: Mistake) {
         if self.found.len() < MISTAKES_MAX {
             self.found.push((order, mistake));
         } else {
-            self.untold += 1;
+            self.omitted += 1;
         }
     }
 
@@ -146,8 +146,8 @@ impl Mistakes {
     pub(super) fn into_list(mut self) -> Vec<Mistake> {
         self.found.sort_by_key(|(order, _)| *order);
         let mut list: Vec<_> = self.found.into_iter().map(|(_, mistake)| mistake).collect();
-        if self.untold > 0 {
-            list.push(Mistake { place: String::new(), what: format!("and {} more", self.untold) });
+        if self.omitted > 0 {
+            list.push(Mistake { place: String::new(), what: format!("and {} more", self.omitted) });
         }
         list
     }

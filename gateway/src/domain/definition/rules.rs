@@ -7,12 +7,12 @@ use std::ops::RangeInclusive;
 use jiff::civil::DateTime;
 use jiff::{Timestamp, Zoned};
 
-use crate::domain::definition::node::{Value, shortened};
+use crate::domain::definition::node::{RawValue, shortened};
 use crate::domain::text;
 
 /// Where a definition comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(super) enum DefinitionSource {
     /// An operator: names are normalised, and invisible characters refused.
     Operator,
     /// The ledger, where another version may have put it: names stay as they are.
@@ -20,24 +20,24 @@ pub(super) enum Source {
 }
 
 /// A value, or what is wrong with it.
-pub(super) type Ruling<T> = Result<T, String>;
+pub(super) type RuleResult<T> = Result<T, String>;
 
-pub(super) fn sale_id(value: &Value<'_>) -> Ruling<String> {
+pub(super) fn sale_id(value: &RawValue<'_>) -> RuleResult<String> {
     id(value, "a-z, 0-9 and -", |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-pub(super) fn item_id(value: &Value<'_>) -> Ruling<String> {
+pub(super) fn item_id(value: &RawValue<'_>) -> RuleResult<String> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
     id(value, "A-Z, a-z, 0-9, '.', '_' and '-'", allowed)
 }
 
-fn id(value: &Value<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> Ruling<String> {
+fn id(value: &RawValue<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> RuleResult<String> {
     match value {
-        Value::Text(text) if text == "-" => {
+        RawValue::Text(text) if text == "-" => {
             Err("must not be a lone hyphen: that stands for no item at all; add a letter or a digit"
                 .to_owned())
         }
-        Value::Text(text) if (1..=64).contains(&text.len()) && text.bytes().all(allowed) => {
+        RawValue::Text(text) if (1..=64).contains(&text.len()) && text.bytes().all(allowed) => {
             Ok(text.to_string())
         }
         _ => Err(format!("must be 1 to 64 characters of {alphabet}, not {}", Shown(value))),
@@ -45,12 +45,12 @@ fn id(value: &Value<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> Ruling
 }
 
 /// A text for people to read: as it is stored, or why it is refused.
-pub(super) fn words(value: &Value<'_>, chars_max: usize, source: Source) -> Ruling<String> {
-    let Value::Text(text) = value else {
+pub(super) fn words(value: &RawValue<'_>, chars_max: usize, source: DefinitionSource) -> RuleResult<String> {
+    let RawValue::Text(text) = value else {
         return Err(format!("must be a text of 1 to {chars_max} characters, not {}", Shown(value)));
     };
     let text = match source {
-        Source::Ledger if !text.chars().any(char::is_control) => Cow::Borrowed(&**text),
+        DefinitionSource::Ledger if !text.chars().any(char::is_control) => Cow::Borrowed(&**text),
         _ => match text::forbidden(text) {
             Some(char) if char.is_control() => {
                 return Err(format!("has a control character: {}", Shown(value)));
@@ -72,32 +72,32 @@ pub(super) fn words(value: &Value<'_>, chars_max: usize, source: Source) -> Ruli
 }
 
 /// The path of a file, kept to the byte: a file's name may be in any form.
-pub(super) fn path(value: &Value<'_>, chars_max: usize) -> Ruling<String> {
-    words(value, chars_max, Source::Ledger)
+pub(super) fn path(value: &RawValue<'_>, chars_max: usize) -> RuleResult<String> {
+    words(value, chars_max, DefinitionSource::Ledger)
 }
 
-pub(super) fn currency(value: &Value<'_>) -> Ruling<String> {
+pub(super) fn currency(value: &RawValue<'_>) -> RuleResult<String> {
     match value {
-        Value::Text(text) if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+        RawValue::Text(text) if text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_uppercase()) => {
             Ok(text.to_string())
         }
         _ => Err(format!("must be three capital letters such as \"CNY\", not {}", Shown(value))),
     }
 }
 
-pub(super) fn boolean(value: &Value<'_>) -> Ruling<bool> {
+pub(super) fn boolean(value: &RawValue<'_>) -> RuleResult<bool> {
     match value {
-        Value::Bool(value) => Ok(*value),
+        RawValue::Bool(value) => Ok(*value),
         _ => Err(format!("must be true or false, not {}", Shown(value))),
     }
 }
 
-pub(super) fn whole<T>(value: &Value<'_>, range: RangeInclusive<T>) -> Ruling<T>
+pub(super) fn whole<T>(value: &RawValue<'_>, range: RangeInclusive<T>) -> RuleResult<T>
 where
     T: TryFrom<i128> + PartialOrd + fmt::Display,
 {
     let number = match value {
-        Value::Integer(number) => T::try_from(*number).ok().filter(|number| range.contains(number)),
+        RawValue::Integer(number) => T::try_from(*number).ok().filter(|number| range.contains(number)),
         _ => None,
     };
     number.ok_or_else(|| {
@@ -106,11 +106,11 @@ where
 }
 
 /// An instant, in TOML a date-time and in JSON a text.
-pub(super) fn instant(value: &Value<'_>) -> Ruling<Timestamp> {
+pub(super) fn instant(value: &RawValue<'_>) -> RuleResult<Timestamp> {
     const EXAMPLE: &str = "2026-11-09T20:00:00+08:00";
     let text: &str = match value {
-        Value::Time(text) => text,
-        Value::Text(text) => text,
+        RawValue::Time(text) => text,
+        RawValue::Text(text) => text,
         _ => {
             return Err(format!("must be a date and time such as {EXAMPLE}, not {}", Shown(value)));
         }
@@ -145,9 +145,9 @@ pub(super) fn instant(value: &Value<'_>) -> Ruling<Timestamp> {
 }
 
 /// Milliseconds, from a text such as "15m".
-pub(super) fn duration(value: &Value<'_>, range: RangeInclusive<u64>) -> Ruling<u64> {
+pub(super) fn duration(value: &RawValue<'_>, range: RangeInclusive<u64>) -> RuleResult<u64> {
     let ms = match value {
-        Value::Text(text) => milliseconds(text).filter(|ms| range.contains(ms)),
+        RawValue::Text(text) => milliseconds(text).filter(|ms| range.contains(ms)),
         _ => None,
     };
     ms.ok_or_else(|| {
@@ -184,18 +184,18 @@ impl fmt::Display for DurationText {
 }
 
 /// A value as a message shows it.
-struct Shown<'v>(&'v Value<'v>);
+struct Shown<'v>(&'v RawValue<'v>);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Value::Null => out.write_str("null"),
-            Value::Bool(value) => write!(out, "{value}"),
-            Value::Integer(number) => write!(out, "{number}"),
-            Value::Number(text) | Value::Time(text) => out.write_str(&shortened(text)),
-            Value::Text(text) => write!(out, "{:?}", shortened(text)),
-            Value::List(_) => out.write_str("a list"),
-            Value::Table(_) => out.write_str("a table"),
+            RawValue::Null => out.write_str("null"),
+            RawValue::Bool(value) => write!(out, "{value}"),
+            RawValue::Integer(number) => write!(out, "{number}"),
+            RawValue::Number(text) | RawValue::Time(text) => out.write_str(&shortened(text)),
+            RawValue::Text(text) => write!(out, "{:?}", shortened(text)),
+            RawValue::List(_) => out.write_str("a list"),
+            RawValue::Table(_) => out.write_str("a table"),
         }
     }
 }
@@ -207,8 +207,8 @@ mod tests {
 
     use super::*;
 
-    fn text(text: &str) -> Value<'_> {
-        Value::Text(Cow::Borrowed(text))
+    fn text(text: &str) -> RawValue<'_> {
+        RawValue::Text(Cow::Borrowed(text))
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn instants_need_an_offset_and_whole_milliseconds() {
-        let read = |from: &str| instant(&Value::Time(from.to_owned()));
+        let read = |from: &str| instant(&RawValue::Time(from.to_owned()));
         assert_eq!(
             read("2026-11-09T20:00:00+08:00").map(|at| at.to_string()),
             Ok("2026-11-09T12:00:00Z".to_owned())
@@ -285,7 +285,7 @@ mod tests {
             let what = read(bad).unwrap_err();
             assert!(what.contains(why), "{bad}: {what}");
         }
-        assert!(instant(&Value::Integer(1_800_000_000)).is_err());
+        assert!(instant(&RawValue::Integer(1_800_000_000)).is_err());
     }
 
     #[test]
@@ -302,12 +302,12 @@ mod tests {
         for bad in ["", "-", "a b", "a:b", "a/b", "{a}", "é", &"x".repeat(65)] {
             assert!(item_id(&text(bad)).is_err(), "{bad}");
         }
-        assert!(item_id(&Value::Integer(7)).is_err());
+        assert!(item_id(&RawValue::Integer(7)).is_err());
     }
 
     #[test]
     fn words_are_counted_in_characters() {
-        for source in [Source::Operator, Source::Ledger] {
+        for source in [DefinitionSource::Operator, DefinitionSource::Ledger] {
             assert!(words(&text(&"车".repeat(200)), 200, source).is_ok());
             assert!(words(&text(&"车".repeat(201)), 200, source).is_err());
             for bad in ["", "  ", "a\tb", "a\u{85}b", "a\0", "\u{3000}"] {
@@ -319,29 +319,34 @@ mod tests {
     #[test]
     fn words_of_an_operator_are_normalised_and_those_of_the_ledger_are_left() {
         let written = "Mu\u{308}nchen\u{a0}West\u{3000}";
-        assert_eq!(words(&text(written), 200, Source::Operator).as_deref(), Ok("München West"));
-        assert_eq!(words(&text(written), 200, Source::Ledger).as_deref(), Ok(written));
+        assert_eq!(words(&text(written), 200, DefinitionSource::Operator).as_deref(), Ok("München West"));
+        assert_eq!(words(&text(written), 200, DefinitionSource::Ledger).as_deref(), Ok(written));
         // Twenty characters that are forty in NFC.
         let longer = "\u{958}".repeat(20);
-        assert!(words(&text(&longer), 39, Source::Operator).is_err());
-        assert!(words(&text(&longer), 40, Source::Operator).is_ok());
+        assert!(words(&text(&longer), 39, DefinitionSource::Operator).is_err());
+        assert!(words(&text(&longer), 40, DefinitionSource::Operator).is_ok());
         let hidden = "广州\u{200b}";
-        let what = words(&text(hidden), 200, Source::Operator).unwrap_err();
+        let what = words(&text(hidden), 200, DefinitionSource::Operator).unwrap_err();
         assert!(what.starts_with("has the invisible character U+200B"), "{what}");
-        assert_eq!(words(&text(hidden), 200, Source::Ledger).as_deref(), Ok(hidden));
+        assert_eq!(words(&text(hidden), 200, DefinitionSource::Ledger).as_deref(), Ok(hidden));
         // A file's name is not a text to search by.
         assert_eq!(path(&text("Lo\u{308}cher.csv"), 100).as_deref(), Ok("Lo\u{308}cher.csv"));
     }
 
     #[test]
     fn amounts_are_whole_and_bounded() {
-        assert_eq!(whole(&Value::Integer(0), 0..=5u64), Ok(0));
-        assert_eq!(whole(&Value::Integer(5), 0..=5u64), Ok(5));
-        for bad in [Value::Integer(-1), Value::Integer(6), Value::Integer(i128::MAX), Value::Null, text("3")]
-        {
+        assert_eq!(whole(&RawValue::Integer(0), 0..=5u64), Ok(0));
+        assert_eq!(whole(&RawValue::Integer(5), 0..=5u64), Ok(5));
+        for bad in [
+            RawValue::Integer(-1),
+            RawValue::Integer(6),
+            RawValue::Integer(i128::MAX),
+            RawValue::Null,
+            text("3"),
+        ] {
             assert!(whole(&bad, 0..=5u64).is_err(), "{bad:?}");
         }
-        let what = whole(&Value::Number("3.0".to_owned()), 0..=5u32).unwrap_err();
+        let what = whole(&RawValue::Number("3.0".to_owned()), 0..=5u32).unwrap_err();
         assert_eq!(what, "must be a whole number from 0 to 5, not 3.0");
     }
 }

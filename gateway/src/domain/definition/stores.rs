@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 
-use crate::domain::definition::node::{Field, File, Mistakes, Node, Place, Value, Way};
-use crate::domain::definition::toml::Lines;
+use crate::domain::definition::node::{
+    Field, FieldPath, Mistakes, Node, RawValue, SourceFile, SourcePosition,
+};
+use crate::domain::definition::toml::LineStarts;
 use crate::domain::definition::{encoding, header};
 
 const COLUMNS: [&str; 4] = ["id", "name", "city", "capacity"];
 
 /// The rows as tables, as they stand in the JSON form. The header decides the order of the columns.
-pub(super) fn read<'a>(bytes: &[u8], file: &'a File, mistakes: &mut Mistakes) -> Node<'a> {
+pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &mut Mistakes) -> Node<'a> {
     let mut list = Vec::new();
-    let node = |list| Node { place: Place::Line { file, line: 1 }, value: Value::List(list) };
+    let node = |list| Node { place: SourcePosition::Line { file, line: 1 }, value: RawValue::List(list) };
     let bytes = encoding::without_mark(bytes);
     if let Some(what) = encoding::other_than_utf8(bytes) {
         mistakes.file(file, what);
@@ -29,7 +31,7 @@ pub(super) fn read<'a>(bytes: &[u8], file: &'a File, mistakes: &mut Mistakes) ->
     let columns = match header::read(&header, &COLUMNS) {
         Ok(columns) => columns,
         Err(what) => {
-            mistakes.wrong(place, &Way::Root, what);
+            mistakes.wrong(place, &FieldPath::Root, what);
             // What the columns hold can't be known.
             return node(list);
         }
@@ -40,7 +42,7 @@ pub(super) fn read<'a>(bytes: &[u8], file: &'a File, mistakes: &mut Mistakes) ->
         } else {
             let (count, names) = (columns.len(), columns.join(","));
             let what = format!("a store has {count} columns ({names}), not {}", row.len());
-            mistakes.wrong(place, &Way::Root, what);
+            mistakes.wrong(place, &FieldPath::Root, what);
         }
     }
     node(list)
@@ -48,7 +50,7 @@ pub(super) fn read<'a>(bytes: &[u8], file: &'a File, mistakes: &mut Mistakes) ->
 
 /// `columns` are the names of a row's fields.
 fn store<'a>(
-    place: Place<'a>,
+    place: SourcePosition<'a>,
     columns: &[&'static str],
     row: &csv::ByteRecord,
     mistakes: &mut Mistakes,
@@ -56,46 +58,50 @@ fn store<'a>(
     let mut fields = Vec::with_capacity(columns.len());
     for (column, bytes) in columns.iter().copied().zip(row) {
         let Ok(text) = str::from_utf8(bytes) else {
-            mistakes.wrong(place, &Way::Root, format!("`{column}` is not UTF-8; save the file as UTF-8"));
+            mistakes.wrong(
+                place,
+                &FieldPath::Root,
+                format!("`{column}` is not UTF-8; save the file as UTF-8"),
+            );
             continue;
         };
         let value =
-            if column == "capacity" { capacity(text) } else { Value::Text(Cow::Owned(text.to_owned())) };
+            if column == "capacity" { capacity(text) } else { RawValue::Text(Cow::Owned(text.to_owned())) };
         fields.push(Field { key: Cow::Borrowed(column), place, value: Node { place, value } });
     }
     // A store with a field that can't be read would be told off for lacking it, too.
-    (fields.len() == columns.len()).then_some(Node { place, value: Value::Table(fields) })
+    (fields.len() == columns.len()).then_some(Node { place, value: RawValue::Table(fields) })
 }
 
-fn capacity(text: &str) -> Value<'static> {
+fn capacity(text: &str) -> RawValue<'static> {
     if text.is_empty() {
-        return Value::Null;
+        return RawValue::Null;
     }
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(number) if digits => Value::Integer(number),
-        _ => Value::Text(Cow::Owned(text.to_owned())),
+        Ok(number) if digits => RawValue::Integer(number),
+        _ => RawValue::Text(Cow::Owned(text.to_owned())),
     }
 }
 
 /// The rows of a CSV file, each with its line.
 struct Rows<'b, 'a> {
     bytes: &'b [u8],
-    lines: Lines,
-    file: &'a File,
+    lines: LineStarts,
+    file: &'a SourceFile,
     reader: csv::Reader<&'b [u8]>,
     /// Where the reader began.
     start: usize,
 }
 
 impl<'b, 'a> Rows<'b, 'a> {
-    fn of(bytes: &'b [u8], file: &'a File) -> Self {
-        Rows { bytes, lines: Lines::of(bytes), file, reader: reader(bytes), start: 0 }
+    fn of(bytes: &'b [u8], file: &'a SourceFile) -> Self {
+        Rows { bytes, lines: LineStarts::of(bytes), file, reader: reader(bytes), start: 0 }
     }
 
     /// The next row. A row ends with its line: no field can hold a line's end, so a quote that is still open there is
     /// a mistake, and must not swallow the rows behind it.
-    fn next(&mut self, mistakes: &mut Mistakes) -> Option<(Place<'a>, csv::ByteRecord)> {
+    fn next(&mut self, mistakes: &mut Mistakes) -> Option<(SourcePosition<'a>, csv::ByteRecord)> {
         let mut row = csv::ByteRecord::new();
         while !mistakes.are_too_many() && self.reader.read_byte_record(&mut row).unwrap_or(false) {
             let from = self.start + byte(row.position());
@@ -104,12 +110,16 @@ impl<'b, 'a> Rows<'b, 'a> {
             let between =
                 self.bytes[from..to].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let line = self.lines.at(from + between);
-            let place = Place::Line { file: self.file, line };
+            let place = SourcePosition::Line { file: self.file, line };
             let next_line = self.lines.start(line + 1).unwrap_or(self.bytes.len());
             if to <= next_line && !self.ends_in_quote(from + between, to) {
                 return Some((place, row));
             }
-            mistakes.wrong(place, &Way::Root, "a quote is opened on this line and not closed".to_owned());
+            mistakes.wrong(
+                place,
+                &FieldPath::Root,
+                "a quote is opened on this line and not closed".to_owned(),
+            );
             self.start = next_line;
             self.reader = reader(&self.bytes[next_line..]);
         }

@@ -1,13 +1,15 @@
 //! A table of the tree, its fields taken one by one: tells keys that are missing, unknown or there twice.
 
-use crate::domain::definition::node::{Field, Mistakes, Node, Place, Value, Way, shortened};
-use crate::domain::definition::rules::Ruling;
+use crate::domain::definition::node::{
+    Field, FieldPath, Mistakes, Node, RawValue, SourcePosition, shortened,
+};
+use crate::domain::definition::rules::RuleResult;
 use crate::domain::nearest::closest;
 
 /// A table whose keys have been looked over.
 pub(super) struct Table<'n, 'a> {
-    pub(super) place: Place<'a>,
-    pub(super) way: &'n Way<'n>,
+    pub(super) place: SourcePosition<'a>,
+    pub(super) way: &'n FieldPath<'n>,
     fields: &'n [Field<'a>],
 }
 
@@ -15,11 +17,11 @@ impl<'n, 'a> Table<'n, 'a> {
     /// Tells keys that are not among `keys`, and keys that are there twice.
     pub(super) fn open(
         node: &'n Node<'a>,
-        way: &'n Way<'n>,
+        way: &'n FieldPath<'n>,
         keys: &[&str],
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        let Value::Table(fields) = &node.value else {
+        let RawValue::Table(fields) = &node.value else {
             mistakes.wrong(node.place, way, format!("must be a table with {}", keys.join(", ")));
             return None;
         };
@@ -36,7 +38,7 @@ impl<'n, 'a> Table<'n, 'a> {
                     None => format!("unknown key `{}`; known are {}", shown(&field.key), keys.join(", ")),
                 },
             };
-            mistakes.wrong(field.place, &Way::Key(way, &field.key), what);
+            mistakes.wrong(field.place, &FieldPath::Key(way, &field.key), what);
         }
         Some(Table { place: node.place, way, fields })
     }
@@ -46,7 +48,7 @@ impl<'n, 'a> Table<'n, 'a> {
         self.fields
             .iter()
             .find(|field| field.key == key)
-            .filter(|field| !matches!(field.value.value, Value::Null))
+            .filter(|field| !matches!(field.value.value, RawValue::Null))
     }
 
     /// A field that must be there. `None`: a mistake was found.
@@ -54,7 +56,7 @@ impl<'n, 'a> Table<'n, 'a> {
         &self,
         key: &str,
         mistakes: &mut Mistakes,
-        rule: impl FnOnce(&Value<'a>) -> Ruling<T>,
+        rule: impl FnOnce(&RawValue<'a>) -> RuleResult<T>,
     ) -> Option<T> {
         let value = self.may(key, mistakes, rule)?;
         if value.is_none() {
@@ -69,7 +71,7 @@ impl<'n, 'a> Table<'n, 'a> {
         key: &str,
         left_out: T,
         mistakes: &mut Mistakes,
-        rule: impl FnOnce(&Value<'a>) -> Ruling<T>,
+        rule: impl FnOnce(&RawValue<'a>) -> RuleResult<T>,
     ) -> Option<T> {
         Some(self.may(key, mistakes, rule)?.unwrap_or(left_out))
     }
@@ -80,7 +82,7 @@ impl<'n, 'a> Table<'n, 'a> {
         &self,
         key: &str,
         mistakes: &mut Mistakes,
-        rule: impl FnOnce(&Value<'a>) -> Ruling<T>,
+        rule: impl FnOnce(&RawValue<'a>) -> RuleResult<T>,
     ) -> Option<Option<T>> {
         let Some(field) = self.field(key) else {
             return Some(None);
@@ -88,7 +90,7 @@ impl<'n, 'a> Table<'n, 'a> {
         match rule(&field.value.value) {
             Ok(value) => Some(Some(value)),
             Err(what) => {
-                mistakes.wrong(field.value.place, &Way::Key(self.way, key), format!("`{key}` {what}"));
+                mistakes.wrong(field.value.place, &FieldPath::Key(self.way, key), format!("`{key}` {what}"));
                 None
             }
         }

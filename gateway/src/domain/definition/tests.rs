@@ -40,7 +40,7 @@ fn folder(toml: impl AsRef<[u8]>, csv: Option<&[u8]>) -> TempDir {
 }
 
 /// The mistakes as texts, without the folder.
-fn told(folder: &Path, result: Result<Definition, Vec<Mistake>>) -> Vec<String> {
+fn messages(folder: &Path, result: Result<Definition, Vec<Mistake>>) -> Vec<String> {
     let folder = format!("{}/", folder.display());
     let mistakes = result.expect_err("a mistake");
     assert!(!mistakes.is_empty());
@@ -49,24 +49,24 @@ fn told(folder: &Path, result: Result<Definition, Vec<Mistake>>) -> Vec<String> 
 
 fn of_toml(toml: impl AsRef<[u8]>) -> Vec<String> {
     let folder = folder(toml, None);
-    told(folder.path(), Definition::load(&folder.path().join("sale.toml")))
+    messages(folder.path(), Definition::load(&folder.path().join("sale.toml")))
 }
 
 fn of_csv(csv: &[u8]) -> Vec<String> {
     let folder = folder(format!("{SALE}{STORES}"), Some(csv));
-    told(folder.path(), Definition::load(&folder.path().join("sale.toml")))
+    messages(folder.path(), Definition::load(&folder.path().join("sale.toml")))
 }
 
 fn of_json(json: impl AsRef<[u8]>) -> Vec<String> {
-    told(Path::new("-"), Definition::from_json(json.as_ref()))
+    messages(Path::new("-"), Definition::from_json(json.as_ref()))
 }
 
 /// The places and the beginnings of what is told there.
 #[track_caller]
-fn assert_told(told: &[String], expected: &[&str]) {
-    let fits = told.len() == expected.len()
-        && told.iter().zip(expected).all(|(told, start)| told.starts_with(start));
-    assert!(fits, "told:\n  {}\nexpected:\n  {}", told.join("\n  "), expected.join("\n  "));
+fn assert_messages(messages: &[String], expected: &[&str]) {
+    let fits = messages.len() == expected.len()
+        && messages.iter().zip(expected).all(|(messages, start)| messages.starts_with(start));
+    assert!(fits, "told:\n  {}\nexpected:\n  {}", messages.join("\n  "), expected.join("\n  "));
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn serde_goes_through_the_rules() {
 }
 
 #[test]
-fn every_mistake_of_all_files_is_told_in_order() {
+fn every_mistake_of_all_files_is_reported_in_order() {
     let toml = r#"[sale]
 id = "Not good"
 name = ""
@@ -170,9 +170,9 @@ gz-7,\"A,B,1
 gz-8,,,x
 ";
     let folder = folder(toml, Some(csv));
-    let told = told(folder.path(), Definition::load(&folder.path().join("sale.toml")));
-    assert_told(
-        &told,
+    let messages = messages(folder.path(), Definition::load(&folder.path().join("sale.toml")));
+    assert_messages(
+        &messages,
         &[
             "sale.toml:2: `id` must be 1 to 64 characters of a-z, 0-9 and -, not \"Not good\"",
             "sale.toml:3: `name` must be a text of 1 to 200 characters, not \"\"",
@@ -220,7 +220,7 @@ fn json_mistakes_have_pointers() {
         "package": [{"id": "p", "name": "P", "price": 18446744073709551616, "models": ["a", "b"], "x/y": 1}],
         "stores": [{"id": "z", "name": "Z", "city": "C", "capacity": null}, {"id": "z", "name": "Z", "capacity": "3"}],
         "stor": []}"#;
-    assert_told(
+    assert_messages(
         &of_json(json),
         &[
             "/stor: unknown key `stor`; is `stores` meant?",
@@ -244,7 +244,7 @@ fn json_mistakes_have_pointers() {
 
 #[test]
 fn what_must_be_there_is_missed() {
-    assert_told(&of_json("{}"), &["the table `sale` is missing", "at least 1 `model` is needed"]);
+    assert_messages(&of_json("{}"), &["the table `sale` is missing", "at least 1 `model` is needed"]);
     let missing = ["id", "name", "opens_at", "closes_at", "hold", "currency"];
     let mut expected: Vec<_> = missing.map(|key| format!("/sale: `{key}` is missing")).into();
     expected.push("at least 1 `model` is needed, in TOML `[[model]]`".to_owned());
@@ -253,11 +253,11 @@ fn what_must_be_there_is_missed() {
 
 #[test]
 fn wrong_types_do_not_hide_each_other() {
-    assert_told(&of_json("[]"), &["must be a table with sale, model, package, stores"]);
-    let told =
+    assert_messages(&of_json("[]"), &["must be a table with sale, model, package, stores"]);
+    let messages =
         of_json(r#"{"sale": 1, "model": {"id": "a"}, "package": "p", "stores": {"file": "stores.csv"}}"#);
-    assert_told(
-        &told,
+    assert_messages(
+        &messages,
         &[
             "/sale: must be a table with id, name,",
             "/model: `model` must be a list of tables",
@@ -265,7 +265,7 @@ fn wrong_types_do_not_hide_each_other() {
             "/stores: `stores` must be a list of tables",
         ],
     );
-    assert_told(
+    assert_messages(
         &of_toml("sale = 1\nstores = [1]\n[model]\n[[package]]\n"),
         &[
             "sale.toml:1: must be a table",
@@ -289,7 +289,7 @@ fn quotes_spaces_line_ends_and_byte_order_marks_of_spreadsheets_pass() {
 }
 
 #[test]
-fn a_hundred_mistakes_are_told_and_the_others_counted() {
+fn a_hundred_mistakes_are_reported_and_the_others_counted() {
     let csv = "id,name,city,capacity\n".to_owned() + &"!,A,B,1\n".repeat(150);
     let folder = folder(format!("{SALE}{STORES}"), Some(csv.as_bytes()));
     let mistakes = Definition::load(&folder.path().join("sale.toml")).unwrap_err();
@@ -299,19 +299,19 @@ fn a_hundred_mistakes_are_told_and_the_others_counted() {
 }
 
 #[test]
-fn files_that_are_not_there_are_told() {
+fn files_that_are_not_there_are_reported() {
     let empty = tempfile::tempdir().unwrap();
-    let load = |path: &Path| told(empty.path(), Definition::load(path));
-    assert_told(&load(&empty.path().join("sale.toml")), &["sale.toml: can't be read: "]);
+    let load = |path: &Path| messages(empty.path(), Definition::load(path));
+    assert_messages(&load(&empty.path().join("sale.toml")), &["sale.toml: can't be read: "]);
     assert_eq!(load(empty.path()).len(), 1);
 
     let folder = folder(format!("{SALE}{STORES}"), None);
     let path = folder.path().join("sale.toml");
-    assert_eq!(told(folder.path(), Definition::load(&path)), ["sale.toml:14: stores.csv is missing"]);
+    assert_eq!(messages(folder.path(), Definition::load(&path)), ["sale.toml:14: stores.csv is missing"]);
     fs::write(folder.path().join("make-stores"), "").unwrap();
-    let told = told(Path::new("-"), Definition::load(&path));
-    assert!(told[0].contains("&& sh make-stores > stores.csv"), "{told:?}");
-    assert_told(&of_toml(format!("{SALE}[stores]")), &["sale.toml:12: `file` is missing"]);
+    let messages = messages(Path::new("-"), Definition::load(&path));
+    assert!(messages[0].contains("&& sh make-stores > stores.csv"), "{messages:?}");
+    assert_messages(&of_toml(format!("{SALE}[stores]")), &["sale.toml:12: `file` is missing"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
-use crate::domain::definition::node::{Field, File, Mistakes, Node, Place, Value};
+use crate::domain::definition::node::{Field, Mistakes, Node, RawValue, SourceFile, SourcePosition};
 
 /// How often lines that can't be read are taken out to read what comes behind them.
 const ROUNDS_MAX: usize = 20;
@@ -14,10 +14,10 @@ const ROUNDS_MAX: usize = 20;
 ///
 /// The parser stops at some mistakes; without this it would take a run of the program to find each of them. A table's
 /// header stays, though: what follows would else belong to another table.
-pub(super) fn without_broken_lines(mut text: String, file: &File, mistakes: &mut Mistakes) -> String {
+pub(super) fn without_broken_lines(mut text: String, file: &SourceFile, mistakes: &mut Mistakes) -> String {
     for _ in 0..ROUNDS_MAX {
         let (_, errors) = DeTable::parse_recoverable(&text);
-        let lines = Lines::of(&text);
+        let lines = LineStarts::of(&text);
         let mut blank = Vec::new();
         for error in &errors {
             let line = lines.at(error.span().map_or(0, |span| span.start));
@@ -39,55 +39,55 @@ pub(super) fn without_broken_lines(mut text: String, file: &File, mistakes: &mut
     text
 }
 
-pub(super) fn read<'a>(text: &'a str, file: &'a File) -> Node<'a> {
+pub(super) fn read<'a>(text: &'a str, file: &'a SourceFile) -> Node<'a> {
     let (root, _) = DeTable::parse_recoverable(text);
-    let reader = Reader { lines: Lines::of(text), file };
+    let reader = TomlReader { lines: LineStarts::of(text), file };
     Node { place: reader.place(0), value: reader.table(root.into_inner()) }
 }
 
-struct Reader<'a> {
-    lines: Lines,
-    file: &'a File,
+struct TomlReader<'a> {
+    lines: LineStarts,
+    file: &'a SourceFile,
 }
 
-impl<'a> Reader<'a> {
-    fn place(&self, byte: usize) -> Place<'a> {
-        Place::Line { file: self.file, line: self.lines.at(byte) }
+impl<'a> TomlReader<'a> {
+    fn place(&self, byte: usize) -> SourcePosition<'a> {
+        SourcePosition::Line { file: self.file, line: self.lines.at(byte) }
     }
 
     fn node(&self, spanned: Spanned<DeValue<'a>>) -> Node<'a> {
         let place = self.place(spanned.span().start);
         let value = match spanned.into_inner() {
-            DeValue::String(text) => Value::Text(text),
-            DeValue::Boolean(value) => Value::Bool(value),
-            DeValue::Datetime(time) => Value::Time(time.to_string()),
-            DeValue::Float(number) => Value::Number(number.to_string()),
+            DeValue::String(text) => RawValue::Text(text),
+            DeValue::Boolean(value) => RawValue::Bool(value),
+            DeValue::Datetime(time) => RawValue::Time(time.to_string()),
+            DeValue::Float(number) => RawValue::Number(number.to_string()),
             DeValue::Integer(number) => match i128::from_str_radix(number.as_str(), number.radix()) {
-                Ok(value) => Value::Integer(value),
-                Err(_) => Value::Number(number.to_string()),
+                Ok(value) => RawValue::Integer(value),
+                Err(_) => RawValue::Number(number.to_string()),
             },
-            DeValue::Array(items) => Value::List(items.into_iter().map(|item| self.node(item)).collect()),
+            DeValue::Array(items) => RawValue::List(items.into_iter().map(|item| self.node(item)).collect()),
             DeValue::Table(table) => self.table(table),
         };
         Node { place, value }
     }
 
-    fn table(&self, table: DeTable<'a>) -> Value<'a> {
+    fn table(&self, table: DeTable<'a>) -> RawValue<'a> {
         let field = |(key, value): (Spanned<_>, _)| {
             let place = self.place(key.span().start);
             Field { key: key.into_inner(), place, value: self.node(value) }
         };
-        Value::Table(table.into_iter().map(field).collect())
+        RawValue::Table(table.into_iter().map(field).collect())
     }
 }
 
 /// Where the lines of a text begin.
-pub(super) struct Lines(Vec<usize>);
+pub(super) struct LineStarts(Vec<usize>);
 
-impl Lines {
+impl LineStarts {
     pub(super) fn of(text: impl AsRef<[u8]>) -> Self {
         let ends = text.as_ref().iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        Lines(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
+        LineStarts(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
     }
 
     /// The number of the line, from 1 on, that a byte stands on.
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn broken(text: &str) -> (String, Vec<String>) {
-        let file = File { name: "f".to_owned(), rank: 0 };
+        let file = SourceFile { name: "f".to_owned(), rank: 0 };
         let mut mistakes = Mistakes::default();
         let text = without_broken_lines(text.to_owned(), &file, &mut mistakes);
         (text, mistakes.into_list().into_iter().map(|mistake| mistake.place).collect())
@@ -134,10 +134,10 @@ mod tests {
 
     #[test]
     fn counts_lines() {
-        let lines = Lines::of("ab\n\nc");
+        let lines = LineStarts::of("ab\n\nc");
         let at: Vec<_> = (0..6).map(|byte| lines.at(byte)).collect();
         assert_eq!(at, [1, 1, 1, 2, 3, 3]);
         assert_eq!(lines.at(0), 1);
-        assert_eq!(Lines::of("").at(0), 1);
+        assert_eq!(LineStarts::of("").at(0), 1);
     }
 }

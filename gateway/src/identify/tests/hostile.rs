@@ -213,7 +213,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn random_bytes_identify_nobody(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn random_bytes_identify_no_caller(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         let mut identifier = Setup::with_secret().identifier();
         prop_assert!(identifier.identify(Some(&bytes), NOW).is_err());
         let bearer = [b"Bearer ".as_slice(), &bytes].concat();
@@ -221,7 +221,7 @@ proptest! {
     }
 
     #[test]
-    fn random_parts_identify_nobody(parts in prop::collection::vec("[A-Za-z0-9_-]{0,60}", 0..5)) {
+    fn random_parts_identify_no_caller(parts in prop::collection::vec("[A-Za-z0-9_-]{0,60}", 0..5)) {
         let mut identifier = Setup::with_secret().identifier();
         prop_assert!(identify(&mut identifier, &parts.join(".")).is_err());
     }

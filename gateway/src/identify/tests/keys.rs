@@ -3,7 +3,7 @@
 use super::*;
 
 fn problems(settings: &AuthSettings) -> Vec<String> {
-    Keys::load(settings).unwrap_err()
+    TokenKeys::load(settings).unwrap_err()
 }
 
 #[test]
@@ -26,9 +26,9 @@ fn every_problem_is_told_at_once() {
         audience: Some(String::new()),
         ..setup.settings.clone()
     };
-    let told = problems(&settings);
+    let messages = problems(&settings);
     for words in ["keep one", "issuer is empty", "audience is empty", "/missing: ", "symmetric"] {
-        assert_eq!(told.iter().filter(|p| p.contains(words)).count(), 1, "{words}: {told:#?}");
+        assert_eq!(messages.iter().filter(|p| p.contains(words)).count(), 1, "{words}: {messages:#?}");
     }
 }
 
@@ -36,9 +36,9 @@ fn every_problem_is_told_at_once() {
 fn of_the_service_key_ids_one_must_be_in_the_key_set() {
     let post_quantum = json!({"kty": "AKP", "alg": "ML-DSA-65", "kid": "b", "pub": "eHh4"});
     let setup = Setup::with_jwks(&[EC.jwk("a"), post_quantum], &["b", "c"]);
-    let told = problems(&setup.settings);
-    assert!(told[0].contains("\"b\"") && told[1].contains("\"c\""), "{told:?}");
-    assert!(told[2].contains("neither EC P-256"), "why b is not there: {told:?}");
+    let messages = problems(&setup.settings);
+    assert!(messages[0].contains("\"b\"") && messages[1].contains("\"c\""), "{messages:?}");
+    assert!(messages[2].contains("neither EC P-256"), "why b is not there: {messages:?}");
     // During a rotation: one of them is published, the other is not yet, or not any more.
     let setup = Setup::with_jwks(&[EC.jwk("a")], &["a", "next"]);
     let keys = setup.keys();
@@ -46,8 +46,8 @@ fn of_the_service_key_ids_one_must_be_in_the_key_set() {
     assert!(keys.findings()[0].contains("\"next\""), "{:?}", keys.findings());
     let mut without = Setup::with_secret();
     without.settings.service_key_ids = vec!["a".into()];
-    let told = problems(&without.settings);
-    assert!(told.len() == 1 && told[0].contains("take them out"), "{told:?}");
+    let messages = problems(&without.settings);
+    assert!(messages.len() == 1 && messages[0].contains("take them out"), "{messages:?}");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_file_that_says_the_same_keeps_the_memory() {
 }
 
 #[test]
-fn a_bad_new_file_keeps_the_old_keys_until_it_is_mended() {
+fn a_bad_new_file_keeps_the_old_keys_until_it_is_fixed() {
     let setup = Setup::with_jwks(&[EC.jwk("a")], &[]);
     let keys = setup.keys();
     let mut identifier = Identifier::new(Arc::clone(&keys), 64);
@@ -196,7 +196,7 @@ fn keys_and_identifiers_print_no_secret_and_no_token() {
 fn keys_can_be_shared_by_workers() {
     fn shared<T: Send + Sync>() {}
     fn movable<T: Send>() {}
-    shared::<Keys>();
+    shared::<TokenKeys>();
     movable::<Identifier>();
 }
 

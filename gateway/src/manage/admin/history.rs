@@ -16,7 +16,7 @@ const ENTRIES_MAX: usize = 5_000;
 const PAGE: usize = 500;
 
 /// Where a buyer's changes are.
-pub(crate) struct History<'a> {
+pub(crate) struct JournalSearch<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) sale: &'a str,
     /// Of his reservations' ids.
@@ -26,7 +26,7 @@ pub(crate) struct History<'a> {
 /// Entries by their sequence, each with the lines of this buyer.
 type Found = BTreeMap<u64, Vec<Value>>;
 
-impl History<'_> {
+impl JournalSearch<'_> {
     /// The journal's lines about these reservations, in order. A row names its latest change and the one before, and so does
     /// the journal's line of each change.
     pub(crate) async fn read(

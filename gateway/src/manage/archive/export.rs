@@ -9,9 +9,9 @@ use redis::Value;
 
 use crate::domain::rfc3339::rfc3339;
 use crate::manage::admin::Admin;
-use crate::manage::archive::{FORMAT, Head, Line, Trouble, VERSION, Writer, disk};
+use crate::manage::archive::{ArchiveError, ArchiveHead, ArchiveLine, ArchiveWriter, FORMAT, VERSION, disk};
 use crate::manage::audit;
-use crate::projection::follow::scan;
+use crate::projection::consumer::scan;
 use crate::projection::snapshot;
 use crate::store::keys::Keys;
 use crate::store::reply::{list_of_texts, text, texts};
@@ -27,8 +27,8 @@ const ENTRIES: usize = 200;
 ///
 /// # Errors
 ///
-/// [`Trouble::Refused`] if the sale changed each time while it was read; then there is no file.
-pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<Head, Trouble> {
+/// [`ArchiveError::Refused`] if the sale changed each time while it was read; then there is no file.
+pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<ArchiveHead, ArchiveError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(disk(path))?;
     let outcome = tries(admin, sale, path, &file).await;
     if outcome.is_err() {
@@ -38,20 +38,25 @@ pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<Head, Trou
     outcome
 }
 
-async fn tries(admin: &Admin, sale: &str, path: &Path, mut file: &File) -> Result<Head, Trouble> {
+async fn tries(admin: &Admin, sale: &str, path: &Path, mut file: &File) -> Result<ArchiveHead, ArchiveError> {
     for _ in 0..TRIES {
         file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).map_err(disk(path))?;
         if let Some(head) = write(admin, sale, path, file).await? {
             return Ok(head);
         }
     }
-    Err(Trouble::Refused(format!(
+    Err(ArchiveError::Refused(format!(
         "{sale} has changed each of {TRIES} times while it was read: close it, or pause and freeze it, and export it then"
     )))
 }
 
 /// Writes it once; `None` if it changed meanwhile.
-async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Option<Head>, Trouble> {
+async fn write(
+    admin: &Admin,
+    sale: &str,
+    path: &Path,
+    file: &File,
+) -> Result<Option<ArchiveHead>, ArchiveError> {
     let keys = Keys::of(sale);
     let audit = audit::audit(admin.pool(), admin.scripts(), sale).await?;
     let mut conn = checkout(admin.pool(), keys.state()).await?;
@@ -63,7 +68,7 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
     if sequence != audit.sequence {
         return Ok(None);
     }
-    let head = Head {
+    let head = ArchiveHead {
         format: FORMAT.to_owned(),
         version: VERSION,
         sale: sale.to_owned(),
@@ -72,27 +77,27 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
         program: env!("CARGO_PKG_VERSION").to_owned(),
         audit,
     };
-    let mut out = Writer::to(file);
-    let mut put = |line: Line| out.line(&line).map_err(disk(path));
-    put(Line::Head(Box::new(head.clone())))?;
-    put(Line::State(snapshot.state.into_iter().collect()))?;
-    put(Line::Definition(snapshot.definition))?;
+    let mut out = ArchiveWriter::to(file);
+    let mut put = |line: ArchiveLine| out.line(&line).map_err(disk(path));
+    put(ArchiveLine::Head(Box::new(head.clone())))?;
+    put(ArchiveLine::State(snapshot.state.into_iter().collect()))?;
+    put(ArchiveLine::Definition(snapshot.definition))?;
     let sorted = |map: std::collections::HashMap<String, String>| {
         let mut pairs: Vec<_> = map.into_iter().collect();
         pairs.sort();
         pairs
     };
-    put(Line::Stock(sorted(snapshot.stock)))?;
-    put(Line::Totals(sorted(snapshot.totals)))?;
+    put(ArchiveLine::Stock(sorted(snapshot.stock)))?;
+    put(ArchiveLine::Totals(sorted(snapshot.totals)))?;
     let taken = redis::cmd("SMEMBERS").arg(keys.taken()).query_async(&mut conn).await?;
     let mut taken = list_of_texts("SMEMBERS", &taken)?;
     taken.sort();
-    put(Line::Taken(taken))?;
+    put(ArchiveLine::Taken(taken))?;
     let mut cursor = 0;
     loop {
         // A scan may come by a field twice, which does no harm.
         let (next, records) = scan(&mut conn, keys.records(), cursor).await?;
-        put(Line::Records(records))?;
+        put(ArchiveLine::Records(records))?;
         cursor = next;
         if cursor == 0 {
             break;
@@ -107,7 +112,7 @@ async fn write(admin: &Admin, sale: &str, path: &Path, file: &File) -> Result<Op
             let gap = Refusal::Damaged(format!("{} has no entry after {at}-0", keys.journal()));
             return Err(Failure::from(gap).into());
         };
-        put(Line::Journal(entries))?;
+        put(ArchiveLine::Journal(entries))?;
         at = last;
     }
     if snapshot::look(&mut conn, admin.scripts(), &keys).await? != (head.incarnation.clone(), sequence) {

@@ -8,11 +8,11 @@ use redis::{Pipeline, Script, Value};
 
 use crate::manage::admin::Admin;
 use crate::manage::archive::purge::{end_purge, list};
-use crate::manage::archive::{Head, Line, Reader, Trouble, verify};
+use crate::manage::archive::{ArchiveError, ArchiveHead, ArchiveLine, ArchiveReader, verify};
 use crate::manage::audit;
-use crate::projection::memory::{INCARNATION, new_incarnation};
+use crate::projection::read_model::{INCARNATION, new_incarnation};
 use crate::store::checkout;
-use crate::store::dial::run_id;
+use crate::store::dial::read_run_id;
 use crate::store::keys::Keys;
 use crate::store::reply::{shape, texts, unreadable};
 
@@ -22,8 +22,8 @@ static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../..
 ///
 /// # Errors
 ///
-/// [`Trouble::Refused`] if there is such a sale already, or if the audit is another; nothing is left then.
-pub async fn import(admin: &Admin, path: &Path) -> Result<Head, Trouble> {
+/// [`ArchiveError::Refused`] if there is such a sale already, or if the audit is another; nothing is left then.
+pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveError> {
     let head = verify(path)?;
     let (keys, staged) = (Keys::of(&head.sale), Keys::staged(&head.sale));
     let mut conn = checkout(admin.pool(), keys.state()).await?;
@@ -58,7 +58,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<Head, Trouble> {
     if audit != head.audit {
         unlink(&mut checkout(admin.pool(), keys.state()).await?, &keys).await?;
         let why = audit.first_problem().unwrap_or_else(|| "its figures are others".to_owned());
-        return Err(Trouble::Refused(format!(
+        return Err(ArchiveError::Refused(format!(
             "the audit of what was imported is not that of the export: {why}. Nothing is left of it here"
         )));
     }
@@ -67,8 +67,8 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<Head, Trouble> {
     Ok(head)
 }
 
-fn is_there(sale: &str) -> Trouble {
-    Trouble::Refused(format!("this Redis has a sale {sale} already: nothing was imported over it"))
+fn is_there(sale: &str) -> ArchiveError {
+    ArchiveError::Refused(format!("this Redis has a sale {sale} already: nothing was imported over it"))
 }
 
 async fn unlink(conn: &mut impl ConnectionLike, keys: &Keys) -> redis::RedisResult<()> {
@@ -81,13 +81,13 @@ async fn load(
     path: &Path,
     to: &Keys,
     incarnation: &str,
-) -> Result<(), Trouble> {
+) -> Result<(), ArchiveError> {
     // It is served by this Redis from now on.
-    let run_id = run_id(conn).await?;
-    let (mut reader, _) = Reader::open(path)?;
+    let epoch = read_run_id(conn).await?;
+    let (mut reader, _) = ArchiveReader::open(path)?;
     while let Some(line) = reader.next()? {
         let mut pipe = redis::pipe();
-        commands(&mut pipe, line, to, [("run_id", &run_id), (INCARNATION, incarnation)]);
+        commands(&mut pipe, line, to, [("epoch", &epoch), (INCARNATION, incarnation)]);
         if !pipe.is_empty() {
             pipe.query_async::<Value>(conn).await?;
         }
@@ -96,29 +96,29 @@ async fn load(
 }
 
 /// `anew`: fields of the state that it has from now on.
-fn commands(pipe: &mut Pipeline, line: Line, to: &Keys, anew: [(&str, &str); 2]) {
+fn commands(pipe: &mut Pipeline, line: ArchiveLine, to: &Keys, anew: [(&str, &str); 2]) {
     fn pairs(pipe: &mut Pipeline, key: &str, pairs: impl IntoIterator<Item = (String, String)>) {
         pairs.into_iter().for_each(|(field, value)| {
             pipe.cmd("HSET").arg(key).arg(field).arg(value);
         });
     }
     match line {
-        Line::State(mut fields) => {
+        ArchiveLine::State(mut fields) => {
             fields.extend(anew.map(|(field, value)| (field.to_owned(), value.to_owned())));
             pairs(pipe, to.state(), fields);
         }
-        Line::Definition(json) => {
+        ArchiveLine::Definition(json) => {
             pipe.cmd("SET").arg(to.definition()).arg(json);
         }
-        Line::Stock(items) => pairs(pipe, to.stock(), items),
-        Line::Totals(items) => pairs(pipe, to.totals(), items),
-        Line::Records(rows) => pairs(pipe, to.records(), rows),
-        Line::Taken(items) => items.into_iter().for_each(|item| {
+        ArchiveLine::Stock(items) => pairs(pipe, to.stock(), items),
+        ArchiveLine::Totals(items) => pairs(pipe, to.totals(), items),
+        ArchiveLine::Records(rows) => pairs(pipe, to.records(), rows),
+        ArchiveLine::Taken(items) => items.into_iter().for_each(|item| {
             pipe.cmd("SADD").arg(to.taken()).arg(item);
         }),
-        Line::Journal(entries) => entries.into_iter().for_each(|(id, fields)| {
+        ArchiveLine::Journal(entries) => entries.into_iter().for_each(|(id, fields)| {
             pipe.cmd("XADD").arg(to.journal()).arg(id).arg(fields);
         }),
-        Line::Head(_) | Line::End { .. } => {}
+        ArchiveLine::Head(_) | ArchiveLine::End { .. } => {}
     }
 }

@@ -5,9 +5,9 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::domain::rfc3339::rfc3339;
-use crate::manage::admin::{Admin, By};
-use crate::manage::archive::{Trouble, verify};
-use crate::manage::audit::{self, Verdict};
+use crate::manage::admin::{Actor, Admin};
+use crate::manage::archive::{ArchiveError, verify};
+use crate::manage::audit::{self, AuditVerdict};
 use crate::store::keys::{Keys, PURGED, SALES};
 use crate::store::scripts::{Failure, Script, text};
 use crate::store::{Pool, checkout};
@@ -20,16 +20,16 @@ pub const PURGE_EFFECT: &str = "Every reservation, the journal and all ids of bu
 ///
 /// # Errors
 ///
-/// [`Trouble::Refused`] with what to do first; nothing is removed then.
-pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<(), Trouble> {
+/// [`ArchiveError::Refused`] with what to do first; nothing is removed then.
+pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Result<(), ArchiveError> {
     let head = verify(export)?;
     if head.sale != sale {
-        let told = format!("{} is an export of {}, not of {sale}", export.display(), head.sale);
-        return Err(Trouble::Refused(told));
+        let listed = format!("{} is an export of {}, not of {sale}", export.display(), head.sale);
+        return Err(ArchiveError::Refused(listed));
     }
     let (incarnation, _) = admin.look(sale).await?;
     if incarnation != head.incarnation {
-        return Err(Trouble::Refused(format!(
+        return Err(ArchiveError::Refused(format!(
             "{} is not an export of the sale {sale} that is here now, but of another of that name: export it again, and purge it \
              with that",
             export.display()
@@ -39,8 +39,8 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
     if audit != head.audit {
         return Err(changed(sale, audit.sequence, head.audit.sequence));
     }
-    if audit.verdict == Verdict::Drift {
-        return Err(Trouble::Refused(format!(
+    if audit.verdict == AuditVerdict::Drift {
+        return Err(ArchiveError::Refused(format!(
             "the ledger of {sale} drifts ({}): it is kept until somebody has looked into that",
             audit.first_problem().unwrap_or_default()
         )));
@@ -65,15 +65,15 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
             Some("ok") => {
                 // What gateways remembered of a failover names buyers, too.
                 let keys = Keys::of(sale);
-                let mut conn = checkout(admin.pool(), keys.heal()).await?;
-                redis::cmd("UNLINK").arg(keys.heal()).query_async::<i64>(&mut conn).await?;
+                let mut conn = checkout(admin.pool(), keys.recovery()).await?;
+                redis::cmd("UNLINK").arg(keys.recovery()).query_async::<i64>(&mut conn).await?;
                 return Ok(());
             }
-            Some("held") => Trouble::Refused(format!(
+            Some("held") => ArchiveError::Refused(format!(
                 "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",
                 reply.get(1).and_then(text).unwrap_or_default()
             )),
-            Some("open") => Trouble::Refused(format!("{sale} is not over: gateway sale close {sale}")),
+            Some("open") => ArchiveError::Refused(format!("{sale} is not over: gateway sale close {sale}")),
             _ => changed(sale, audit.sequence + 1, head.audit.sequence),
         },
         // What became of it is not known: a second try finds out.
@@ -85,8 +85,8 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &By) -> Result<
     Err(why_not)
 }
 
-fn changed(sale: &str, now: u64, then: u64) -> Trouble {
-    Trouble::Refused(format!(
+fn changed(sale: &str, now: u64, then: u64) -> ArchiveError {
+    ArchiveError::Refused(format!(
         "{sale} is at sequence {now} by now, and its export at {then}: export it again, and purge it with that"
     ))
 }

@@ -11,13 +11,13 @@ const STEPS_MAX: usize = 5;
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Report {
+pub struct AuditReport {
     /// The sale.
     pub sale: String,
     /// The change up to which all this is true.
     pub sequence: u64,
     /// Whether everything balances.
-    pub verdict: Verdict,
+    pub verdict: AuditVerdict,
     /// Every item.
     pub items: Vec<ItemReport>,
     /// Reservations by state.
@@ -29,7 +29,7 @@ pub struct Report {
 /// The audit's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum AuditVerdict {
     /// Every item balances to the unit and nothing is wrong.
     Balanced,
     /// Something does not.
@@ -83,7 +83,7 @@ impl Counts {
     }
 }
 
-impl Report {
+impl AuditReport {
     /// What is wrong first of all, if anything is.
     #[must_use]
     pub fn first_problem(&self) -> Option<String> {
@@ -96,7 +96,7 @@ impl Report {
     /// somebody who looks.
     #[must_use]
     pub fn plan(&self) -> Vec<String> {
-        if self.verdict == Verdict::Balanced {
+        if self.verdict == AuditVerdict::Balanced {
             return Vec::new();
         }
         let sale = &self.sale;
@@ -144,7 +144,7 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn report(problems: &[&str], drift: i64) -> Report {
+    fn report(problems: &[&str], drift: i64) -> AuditReport {
         let item = |name: &str, drift: i64| ItemReport {
             item: name.to_owned(),
             total: Some(10),
@@ -153,10 +153,14 @@ mod tests {
             confirmed: 4,
             drift,
         };
-        Report {
+        AuditReport {
             sale: "small".to_owned(),
             sequence: 9,
-            verdict: if problems.is_empty() && drift == 0 { Verdict::Balanced } else { Verdict::Drift },
+            verdict: if problems.is_empty() && drift == 0 {
+                AuditVerdict::Balanced
+            } else {
+                AuditVerdict::Drift
+            },
             items: vec![item("model:a", drift), item("model:b", 0)],
             reservations: Counts::default(),
             problems: problems.iter().map(|text| (*text).to_owned()).collect(),
@@ -164,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_mends_a_counter_only_where_all_else_agrees() {
+    fn a_plan_fixes_a_counter_only_where_all_else_agrees() {
         assert_eq!(report(&[], 0).plan(), Vec::<String>::new());
         let counter = report(&[], 3).plan().join("\n");
         assert!(

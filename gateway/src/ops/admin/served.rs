@@ -17,7 +17,7 @@ impl Ops {
         let (incarnation, sequence) = self.admin.look(sale).await.map_err(|f| failed(sale, &f))?;
         let is_shown = || {
             let shown = self.sales.get(sale).filter(|shown| shown.incarnation() == incarnation);
-            shown.is_some_and(|shown| shown.memory().sequence >= sequence)
+            shown.is_some_and(|shown| shown.read_model().sequence >= sequence)
         };
         let wait = async {
             while !is_shown() {

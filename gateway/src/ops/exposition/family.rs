@@ -5,7 +5,7 @@ use std::fmt;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-use crate::telemetry::list::{Kind, Metric};
+use crate::telemetry::list::{Metric, MetricKind};
 use crate::telemetry::record::Sums;
 
 /// One metric while its series are written.
@@ -69,9 +69,9 @@ pub(crate) fn family(
     write: impl FnOnce(&mut Family<'_>) -> fmt::Result,
 ) -> fmt::Result {
     let kind = match metric.kind {
-        Kind::Counter => MetricType::Counter,
-        Kind::Gauge => MetricType::Gauge,
-        Kind::Histogram => MetricType::Histogram,
+        MetricKind::Counter => MetricType::Counter,
+        MetricKind::Gauge => MetricType::Gauge,
+        MetricKind::Histogram => MetricType::Histogram,
     };
     let encoder = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
     write(&mut Family { metric, encoder })

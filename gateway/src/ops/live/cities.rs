@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::catalogue::Catalogue;
 use crate::domain::sale::Availability;
 use crate::ops::live::frame::{CityNow, StoresNow};
-use crate::projection::memory::{Memory, Stores};
+use crate::projection::read_model::{ReadModel, StoreTotals};
 
 /// Cities at each end.
 const SHOWN: usize = 5;
@@ -43,15 +43,15 @@ impl Cities {
     }
 
     /// Adds up the slots: of all, of the fullest and the emptiest cities.
-    pub(super) fn add_up(&self, memory: &Memory) -> (StoresNow, Vec<CityNow>, Vec<CityNow>) {
+    pub(super) fn add_up(&self, read_model: &ReadModel) -> (StoresNow, Vec<CityNow>, Vec<CityNow>) {
         let first = self.of.counted().len();
-        let mut all = Stores::default();
+        let mut all = StoreTotals::default();
         let mut cities = vec![(0_i64, 0_i64); self.names.len()];
         for (n, city) in self.city_of.iter().enumerate() {
-            all.add(memory, first + n);
-            if let Some(total) = memory.totals[first + n] {
+            all.add(read_model, first + n);
+            if let Some(total) = read_model.totals[first + n] {
                 cities[*city].0 += total;
-                cities[*city].1 += memory.free[first + n];
+                cities[*city].1 += read_model.free[first + n];
             }
         }
         // By what is left of the whole, without fractions; of those alike the largest first, then by name.
@@ -72,9 +72,9 @@ impl Cities {
             CityNow { city: self.names[*city].clone(), slots, free }
         };
         let all = StoresNow {
-            in_stock: all.told(Availability::InStock),
-            low: all.told(Availability::Low),
-            sold_out: all.told(Availability::SoldOut),
+            in_stock: all.count_with(Availability::InStock),
+            low: all.count_with(Availability::Low),
+            sold_out: all.count_with(Availability::SoldOut),
             slots: all.slots,
             free: all.free,
         };

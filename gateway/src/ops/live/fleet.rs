@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::fleet::alarm::{Alarm, Level};
-use crate::fleet::hearsay::Heard;
+use crate::fleet::membership::Heartbeat;
 use crate::fleet::report::GatewayReport;
 use crate::ops::live::frame::{GatewayNow, GatewayState};
 use crate::ops::live::taps::{Groups, Latency, OutcomeNow, Quantiles, Taps};
@@ -26,7 +26,7 @@ pub(super) const WINDOW: usize = 10;
 /// All gateways that were heard since this one started.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
-    gateways: BTreeMap<String, Known>,
+    gateways: BTreeMap<String, KnownGateway>,
     /// Answers to taps since the gateways started, by outcome.
     taps: BTreeMap<String, u64>,
     /// Answers to taps by latency since a gateway was heard first: of winners, of the others.
@@ -34,11 +34,11 @@ pub(super) struct Fleet {
     /// As they were in each of the last seconds.
     window: VecDeque<[Vec<u64>; 2]>,
     /// When Redis told last who lives.
-    heard: Option<Instant>,
+    last_heartbeat: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownGateway {
     report: GatewayReport,
     /// When its last report was seen first.
     seen: Instant,
@@ -49,7 +49,7 @@ struct Known {
     gone: Option<Instant>,
 }
 
-impl Known {
+impl KnownGateway {
     fn state(&self, now: Instant) -> GatewayState {
         match self.gone {
             Some(_) if self.report.draining => GatewayState::Left,
@@ -68,16 +68,16 @@ impl Known {
 
 impl Fleet {
     /// Takes in what Redis told last. Once a second.
-    pub(super) fn take_in(&mut self, heard: Option<&Heard>, now: Instant) {
-        if let Some(heard) = heard.filter(|heard| self.heard != Some(heard.at)) {
-            self.heard = Some(heard.at);
-            for (id, text) in &heard.live {
+    pub(super) fn update(&mut self, heartbeat: Option<&Heartbeat>, now: Instant) {
+        if let Some(heartbeat) = heartbeat.filter(|heartbeat| self.last_heartbeat != Some(heartbeat.at)) {
+            self.last_heartbeat = Some(heartbeat.at);
+            for (id, text) in &heartbeat.live {
                 // What another version says is read as far as it goes.
                 let report = serde_json::from_str(text).unwrap_or_default();
-                self.take_in_report(id, report, now);
+                self.update_report(id, report, now);
             }
             for (id, known) in &mut self.gateways {
-                if !heard.live.contains_key(id) && known.gone.is_none() {
+                if !heartbeat.live.contains_key(id) && known.gone.is_none() {
                     known.gone = Some(now);
                 }
             }
@@ -89,12 +89,13 @@ impl Fleet {
         self.window.push_back(self.latencies.clone());
     }
 
-    fn take_in_report(&mut self, id: &str, report: GatewayReport, now: Instant) {
+    fn update_report(&mut self, id: &str, report: GatewayReport, now: Instant) {
         let Some(known) = self.gateways.get_mut(id) else {
             for (outcome, count) in &report.since_start.taps {
                 *self.taps.entry(outcome.clone()).or_default() += count;
             }
-            let known = Known { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
+            let known =
+                KnownGateway { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
             self.gateways.insert(id.to_owned(), known);
             return;
         };
@@ -125,7 +126,7 @@ impl Fleet {
     /// Forgets gateways that are gone: those whose place another has taken, those that are gone for long, and, if there
     /// are too many, the rest of them.
     fn forget(&mut self, now: Instant) {
-        let live = |known: &&Known| known.gone.is_none();
+        let live = |known: &&KnownGateway| known.gone.is_none();
         let addresses: Vec<String> =
             self.gateways.values().filter(live).map(|known| known.report.listen.clone()).collect();
         self.gateways.retain(|_, known| {
@@ -142,16 +143,16 @@ impl Fleet {
     }
 
     /// Since when Redis has not told who lives, if that is too long.
-    pub(super) fn unheard_for(&self, now: Instant) -> Option<Duration> {
-        let since = self.heard.map(|heard| now.saturating_duration_since(heard));
+    pub(super) fn silent_for(&self, now: Instant) -> Option<Duration> {
+        let since = self.last_heartbeat.map(|heartbeat| now.saturating_duration_since(heartbeat));
         since.filter(|since| *since >= SILENT)
     }
 
     /// Taps and what they came to; `None` where the fleet has not been heard lately: then nothing is known.
     pub(super) fn taps(&self, now: Instant) -> Option<Taps> {
-        let counting: Vec<&Known> =
+        let counting: Vec<&KnownGateway> =
             self.gateways.values().filter(|known| known.has_rates && known.counts(now)).collect();
-        if self.heard.is_none() || self.unheard_for(now).is_some() || counting.is_empty() {
+        if self.last_heartbeat.is_none() || self.silent_for(now).is_some() || counting.is_empty() {
             return None;
         }
         let mut per_second = Groups::default();
@@ -182,7 +183,7 @@ impl Fleet {
 
     /// Every gateway, by address.
     pub(super) fn list(&self, here: &str, now: Instant) -> Vec<GatewayNow> {
-        let row = |(id, known): (&String, &Known)| {
+        let row = |(id, known): (&String, &KnownGateway)| {
             let state = known.state(now);
             let rates = (known.has_rates && known.counts(now)).then_some(&known.rates);
             GatewayNow {
@@ -211,10 +212,10 @@ impl Fleet {
     /// What is wrong with the fleet, and what its gateways say is wrong with them; `here` is told by its own alarms.
     pub(super) fn alarms(&self, here: &str, now: Instant) -> Vec<(Alarm, String)> {
         let mut alarms = Vec::new();
-        if let Some(unheard) = self.unheard_for(now) {
+        if let Some(silent) = self.silent_for(now) {
             let text = format!(
                 "Redis has not told who lives for {} s. What stands here of gateways and taps is not known.",
-                unheard.as_secs()
+                silent.as_secs()
             );
             alarms.push((Alarm::new(Level::Fault, "fleet-unheard", text), String::new()));
             return alarms;
@@ -309,9 +310,9 @@ mod tests {
         }
     }
 
-    fn heard(at: Instant, reports: &[(&str, GatewayReport)]) -> Heard {
+    fn heartbeat(at: Instant, reports: &[(&str, GatewayReport)]) -> Heartbeat {
         let text = |report: &GatewayReport| serde_json::to_string(report).unwrap();
-        Heard {
+        Heartbeat {
             at,
             live: reports.iter().map(|(id, report)| ((*id).to_owned(), text(report))).collect(),
             limits: BTreeMap::new(),
@@ -323,15 +324,15 @@ mod tests {
         let (mut fleet, start) = (Fleet::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         // The first has counted before anybody watched: it is in the total, and in no rate.
-        fleet.take_in(Some(&heard(at(0), &[("a", report("a:1", 5, 100, 100))])), at(0));
+        fleet.update(Some(&heartbeat(at(0), &[("a", report("a:1", 5, 100, 100))])), at(0));
         assert!(fleet.taps(at(0)).is_none());
         // The same report again, then two seconds at once, then another gateway.
-        fleet.take_in(Some(&heard(at(1), &[("a", report("a:1", 5, 100, 100))])), at(1));
-        fleet.take_in(Some(&heard(at(2), &[("a", report("a:1", 7, 160, 160))])), at(2));
+        fleet.update(Some(&heartbeat(at(1), &[("a", report("a:1", 5, 100, 100))])), at(1));
+        fleet.update(Some(&heartbeat(at(2), &[("a", report("a:1", 7, 160, 160))])), at(2));
         let taps = fleet.taps(at(2)).unwrap();
         assert_eq!((taps.per_second.won, taps.outcomes[0].total), (30.0, 160));
-        fleet.take_in(
-            Some(&heard(at(3), &[("a", report("a:1", 8, 170, 170)), ("b", report("b:1", 1, 7, 7))])),
+        fleet.update(
+            Some(&heartbeat(at(3), &[("a", report("a:1", 8, 170, 170)), ("b", report("b:1", 1, 7, 7))])),
             at(3),
         );
         let taps = fleet.taps(at(3)).unwrap();
@@ -339,7 +340,7 @@ mod tests {
         let latency = fleet.latency().winners;
         assert_eq!((latency.answers, latency.p99_ms.unwrap() < 0.25), (70, true));
         for second in 4..20 {
-            fleet.take_in(Some(&heard(at(second), &[])), at(second));
+            fleet.update(Some(&heartbeat(at(second), &[])), at(second));
         }
         assert_eq!((fleet.latency().winners.answers, fleet.window.len()), (0, WINDOW + 1));
     }
@@ -349,26 +350,26 @@ mod tests {
         let (mut fleet, start) = (Fleet::default(), Instant::now());
         let at = |seconds| start + Duration::from_secs(seconds);
         let (a, b) = (|beats| ("a", report("a:1", beats, 0, 0)), ("b", report("b:1", 1, 0, 0)));
-        fleet.take_in(Some(&heard(at(0), &[a(1), b.clone()])), at(0));
+        fleet.update(Some(&heartbeat(at(0), &[a(1), b.clone()])), at(0));
         let states = |fleet: &Fleet, now| fleet.list("a", now).iter().map(|g| g.state).collect::<Vec<_>>();
         let names = |fleet: &Fleet, now| {
             fleet.alarms("a", now).into_iter().map(|(alarm, _)| alarm.name).collect::<Vec<_>>()
         };
         assert_eq!(states(&fleet, at(0)), [GatewayState::Ready, GatewayState::Ready]);
         assert!(names(&fleet, at(0)).is_empty());
-        fleet.take_in(Some(&heard(at(3), &[a(4), b])), at(3));
+        fleet.update(Some(&heartbeat(at(3), &[a(4), b])), at(3));
         assert_eq!(states(&fleet, at(3)), [GatewayState::Ready, GatewayState::Silent]);
         assert_eq!(names(&fleet, at(3)), ["gateway-silent"]);
-        fleet.take_in(Some(&heard(at(5), &[a(6)])), at(5));
+        fleet.update(Some(&heartbeat(at(5), &[a(6)])), at(5));
         assert_eq!(states(&fleet, at(5)), [GatewayState::Ready, GatewayState::Gone]);
         assert_eq!(names(&fleet, at(5)), ["gateway-gone"]);
-        fleet.take_in(Some(&heard(at(6), &[a(7), ("c", report("b:1", 1, 0, 0))])), at(6));
+        fleet.update(Some(&heartbeat(at(6), &[a(7), ("c", report("b:1", 1, 0, 0))])), at(6));
         assert_eq!(states(&fleet, at(6)), [GatewayState::Ready, GatewayState::Ready]);
         assert!(names(&fleet, at(6)).is_empty());
         // One that drained has said good-bye.
         let draining = GatewayReport { draining: true, ..report("a:1", 8, 0, 0) };
-        fleet.take_in(Some(&heard(at(7), &[("a", draining), ("c", report("b:1", 2, 0, 0))])), at(7));
-        fleet.take_in(Some(&heard(at(8), &[("c", report("b:1", 3, 0, 0))])), at(8));
+        fleet.update(Some(&heartbeat(at(7), &[("a", draining), ("c", report("b:1", 2, 0, 0))])), at(7));
+        fleet.update(Some(&heartbeat(at(8), &[("c", report("b:1", 3, 0, 0))])), at(8));
         assert_eq!(states(&fleet, at(8)), [GatewayState::Left, GatewayState::Ready]);
         assert!(names(&fleet, at(8)).is_empty());
         // Nobody is heard any more: nothing is known.
@@ -382,7 +383,7 @@ mod tests {
         for n in 0..500_u64 {
             let now = start + Duration::from_secs(n);
             let (id, listen) = (format!("g{n}"), format!("h:{n}"));
-            fleet.take_in(Some(&heard(now, &[(&id, report(&listen, 1, 0, 0))])), now);
+            fleet.update(Some(&heartbeat(now, &[(&id, report(&listen, 1, 0, 0))])), now);
         }
         assert_eq!(fleet.gateways.len(), LISTED_MAX);
     }

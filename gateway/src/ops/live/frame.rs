@@ -12,7 +12,7 @@ use crate::ops::live::taps::{Latency, Taps};
 /// changes, `sale` comes again.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Line<'a> {
+pub enum LiveLine<'a> {
     /// To whom, from whom.
     Hello(Hello<'a>),
     /// What hardly changes.
@@ -26,7 +26,7 @@ pub enum Line<'a> {
 /// To whom the stream goes, and what comes.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Hello<'a> {
-    /// The name of the ops token: levers are pulled in it.
+    /// The name of the ops token: actions are pulled in it.
     pub who: &'a str,
     /// Of the gateway.
     pub version: &'a str,
@@ -64,7 +64,7 @@ pub struct SaleLine {
     /// In how many cities.
     pub cities: usize,
     /// What ops can do, and what it does to buyers.
-    pub levers: Vec<LeverLine>,
+    pub actions: Vec<ActionEffect>,
 }
 
 /// A model or a package.
@@ -76,11 +76,11 @@ pub struct ItemName {
     pub name: String,
 }
 
-/// A lever.
+/// An operator action.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct LeverLine {
+pub struct ActionEffect {
     /// Its word: of a sale the last part of its path; `limits` is `PATCH /admin/v1/limits`.
-    pub lever: &'static str,
+    pub action: &'static str,
     /// What it does to buyers.
     pub effect: &'static str,
 }
@@ -166,7 +166,7 @@ pub struct SaleNow {
     pub paused: bool,
     /// The sale clock is stopped.
     pub frozen: bool,
-    /// Closed by a lever.
+    /// Closed by an operator action.
     pub closed: bool,
     /// Of the ledger.
     pub sequence: u64,
@@ -177,7 +177,7 @@ pub struct SaleNow {
     /// Models and packages, in the order of the `sale` line.
     pub items: Vec<ItemNow>,
     /// All models together.
-    pub ledger: Ledger,
+    pub ledger: LedgerBalance,
     /// All stores together.
     pub stores: StoresNow,
     /// The cities with the fewest slots left, by share.
@@ -205,7 +205,7 @@ pub struct ItemNow {
 
 /// The equation of all models together, and what is known of its truth.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Ledger {
+pub struct LedgerBalance {
     /// `balanced`, `drift`, or `unknown` while the ledger can't be read, or was not for over a second.
     pub verdict: &'static str,
     /// Of all models; null if one of them has no limit.

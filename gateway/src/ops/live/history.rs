@@ -21,9 +21,9 @@ struct Point {
 
 /// The latest seconds.
 #[derive(Debug, Default)]
-pub(super) struct Ring(VecDeque<Point>);
+pub(super) struct HistoryRing(VecDeque<Point>);
 
-impl Ring {
+impl HistoryRing {
     /// Notes what is told at this time (ms).
     pub(super) fn push(&mut self, time: i64, now: &Now, models: usize) {
         if self.0.len() == KEPT {

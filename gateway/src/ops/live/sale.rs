@@ -3,30 +3,30 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::domain::lever;
+use crate::domain::operator_action;
 use crate::domain::rfc3339::rfc3339;
 use crate::manage::audit::Counts;
 use crate::ops::live::cities::Cities;
 use crate::ops::live::frame::{
-    AuditNow, CityNow, ItemName, ItemNow, Ledger, LeverLine, SaleLine, SaleNow, StoresNow,
+    ActionEffect, AuditNow, CityNow, ItemName, ItemNow, LedgerBalance, SaleLine, SaleNow, StoresNow,
 };
 use crate::ops::live::words;
-use crate::projection::memory::{MEMORY_AGE_MAX, Memory, Sale};
-use crate::telemetry::metrics::Audited;
+use crate::projection::read_model::{READ_MODEL_AGE_MAX, ReadModel, Sale};
+use crate::telemetry::metrics::AuditSummary;
 
 /// Looks at one sale, and remembers what it need not reckon anew.
-pub(super) struct Look {
+pub(super) struct SaleMonitor {
     sale: Arc<Sale>,
     cities: Cities,
     /// The stores as they were at a memory.
-    stores: Option<(Arc<Memory>, Stores)>,
+    stores: Option<(Arc<ReadModel>, StoreSummary)>,
 }
 
-type Stores = (StoresNow, Vec<CityNow>, Vec<CityNow>);
+type StoreSummary = (StoresNow, Vec<CityNow>, Vec<CityNow>);
 
-impl Look {
+impl SaleMonitor {
     pub(super) fn at(sale: Arc<Sale>) -> Self {
-        let cities = Cities::new(&sale.memory().catalogue);
+        let cities = Cities::new(&sale.read_model().catalogue);
         Self { sale, cities, stores: None }
     }
 
@@ -40,82 +40,90 @@ impl Look {
 
     /// What hardly changes, if it has changed since the last look or is asked for.
     pub(super) fn about(&mut self, is_asked_for: bool) -> Option<SaleLine> {
-        let memory = self.sale.memory();
-        let is_new = !self.cities.are_of(&memory.catalogue);
+        let read_model = self.sale.read_model();
+        let is_new = !self.cities.are_of(&read_model.catalogue);
         if is_new {
-            self.cities = Cities::new(&memory.catalogue);
+            self.cities = Cities::new(&read_model.catalogue);
         }
-        (is_new || is_asked_for).then(|| self.line(&memory))
+        (is_new || is_asked_for).then(|| self.line(&read_model))
     }
 
-    fn line(&self, memory: &Memory) -> SaleLine {
-        let definition = &memory.catalogue.definition;
+    fn line(&self, read_model: &ReadModel) -> SaleLine {
+        let definition = &read_model.catalogue.definition;
         let names =
             definition.models.iter().map(|m| &m.name).chain(definition.packages.iter().map(|p| &p.name));
-        let items = memory.catalogue.counted().iter().zip(names);
+        let items = read_model.catalogue.counted().iter().zip(names);
         SaleLine {
             sale: self.sale.id.clone(),
             name: definition.sale.name.clone(),
             rehearsal: definition.sale.rehearsal,
-            revision: memory.catalogue.revision,
-            opens_at: rfc3339(memory.levers.opens),
-            closes_at: rfc3339(memory.levers.closes),
+            revision: read_model.catalogue.revision,
+            opens_at: rfc3339(read_model.controls.opens),
+            closes_at: rfc3339(read_model.controls.closes),
             hold_ms: definition.sale.hold_ms,
             items: items
                 .map(|(item, name)| ItemName { item: item.name.clone(), name: name.clone() })
                 .collect(),
             stores: definition.stores.len(),
             cities: self.cities.count(),
-            levers: lever::effects().map(|(lever, effect)| LeverLine { lever, effect }).into(),
+            actions: operator_action::effects()
+                .map(|(action, effect)| ActionEffect { action, effect })
+                .into(),
         }
     }
 
     /// How many models there are.
     pub(super) fn models(&self) -> usize {
-        self.sale.memory().catalogue.definition.models.len()
+        self.sale.read_model().catalogue.definition.models.len()
     }
 
     /// The numbers.
-    pub(super) fn now(&mut self, audited: Option<Audited>, now: Instant) -> SaleNow {
-        let memory = self.sale.memory();
+    pub(super) fn now(&mut self, audited: Option<AuditSummary>, now: Instant) -> SaleNow {
+        let read_model = self.sale.read_model();
         let time = self.sale.best_time();
-        let is_known = |(of, _): &(Arc<Memory>, Stores)| Arc::ptr_eq(of, &memory);
-        if !self.stores.as_ref().is_some_and(is_known) && self.cities.are_of(&memory.catalogue) {
-            self.stores = Some((memory.clone(), self.cities.add_up(&memory)));
+        let is_known = |(of, _): &(Arc<ReadModel>, StoreSummary)| Arc::ptr_eq(of, &read_model);
+        if !self.stores.as_ref().is_some_and(is_known) && self.cities.are_of(&read_model.catalogue) {
+            self.stores = Some((read_model.clone(), self.cities.add_up(&read_model)));
         }
         let (stores, fullest, emptiest) =
             self.stores.as_ref().map(|(_, stores)| stores.clone()).unwrap_or_default();
-        let items: Vec<ItemNow> = (0..memory.catalogue.counted().len())
+        let items: Vec<ItemNow> = (0..read_model.catalogue.counted().len())
             .map(|place| {
-                let total = memory.totals[place];
-                let free = total.map(|_| memory.free[place]);
-                ItemNow { total, free, held: memory.held(place), confirmed: memory.confirmed[place] }
+                let total = read_model.totals[place];
+                let free = total.map(|_| read_model.free[place]);
+                ItemNow { total, free, held: read_model.held(place), confirmed: read_model.confirmed[place] }
             })
             .collect();
         SaleNow {
-            phase: memory.phase(time),
-            paused: memory.levers.paused,
-            frozen: memory.levers.frozen,
-            closed: memory.levers.closed,
-            sequence: memory.sequence,
+            phase: read_model.phase(time),
+            paused: read_model.controls.paused,
+            frozen: read_model.controls.frozen,
+            closed: read_model.controls.closed,
+            sequence: read_model.sequence,
             age_ms: u64::try_from(self.sale.incomplete_for(now).as_millis()).unwrap_or(u64::MAX),
-            reservations: Counts::of(memory.counts),
-            ledger: self.ledger(&memory, &items, audited, now),
+            reservations: Counts::of(read_model.counts),
+            ledger: self.ledger(&read_model, &items, audited, now),
             items,
             stores,
             fullest,
             emptiest,
-            journal: words::journal(&self.sale.tail(), &memory.catalogue),
+            journal: words::journal(&self.sale.tail(), &read_model.catalogue),
         }
     }
 
     /// All models together. Held and confirmed are what the journal says of reservations; free is the counter, which is
     /// compared with Redis's own with every tick; total is what was defined and restocked.
-    fn ledger(&self, memory: &Memory, items: &[ItemNow], audited: Option<Audited>, now: Instant) -> Ledger {
-        let models = &items[..memory.catalogue.definition.models.len()];
+    fn ledger(
+        &self,
+        read_model: &ReadModel,
+        items: &[ItemNow],
+        audited: Option<AuditSummary>,
+        now: Instant,
+    ) -> LedgerBalance {
+        let models = &items[..read_model.catalogue.definition.models.len()];
         let sum = |of: fn(&ItemNow) -> Option<i64>| models.iter().map(of).sum::<Option<i64>>();
         let (total, free) = (sum(|item| item.total), sum(|item| item.free));
-        let [held, confirmed, ..] = memory.counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        let [held, confirmed, ..] = read_model.counts.map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         let drift = total.zip(free).map_or(0, |(total, free)| free + held + confirmed - total);
         let is_whole = self.sale.drift().is_none()
             && drift == 0
@@ -125,7 +133,7 @@ impl Look {
                 })
             })
             && audited.as_ref().is_none_or(|audited| audited.drift == 0);
-        let is_known = self.sale.fault().is_none() && self.sale.incomplete_for(now) <= MEMORY_AGE_MAX;
+        let is_known = self.sale.fault().is_none() && self.sale.incomplete_for(now) <= READ_MODEL_AGE_MAX;
         let verdict = match (is_whole, is_known) {
             (false, _) => "drift",
             (true, false) => "unknown",
@@ -135,6 +143,6 @@ impl Look {
             at: rfc3339(audited.at.saturating_mul(1_000)),
             balanced: audited.drift == 0,
         });
-        Ledger { verdict, total, free, held, confirmed, drift, audit }
+        LedgerBalance { verdict, total, free, held, confirmed, drift, audit }
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 /// What is told in a second: shared by all who see it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct News {
+pub(super) struct LiveUpdate {
     /// Counts what hardly changes, from 1; 0: there is nothing of the kind.
     pub(super) edition: u64,
     /// What hardly changes.
@@ -25,9 +25,9 @@ pub(super) struct News {
 }
 
 /// A place among those who watch, until it is dropped.
-pub(super) struct Seat(Rc<Cell<usize>>);
+pub(super) struct WatcherSlot(Rc<Cell<usize>>);
 
-impl Seat {
+impl WatcherSlot {
     pub(super) fn take(taken: &Rc<Cell<usize>>, most: usize) -> Option<Self> {
         (taken.get() < most).then(|| {
             taken.set(taken.get() + 1);
@@ -36,7 +36,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for WatcherSlot {
     fn drop(&mut self) {
         self.0.set(self.0.get() - 1);
     }
@@ -53,23 +53,23 @@ pub(super) struct Watcher {
     left: Option<u64>,
     /// Comes when he may watch no more.
     ended: Pin<Box<dyn Future<Output = ()>>>,
-    _seat: Seat,
+    _seat: WatcherSlot,
 }
 
 /// Waits for news with a future of its own, because a body is polled and can't wait itself.
 enum Receiver {
-    Idle(Option<watch::Receiver<News>>),
-    Waiting(Pin<Box<dyn Future<Output = Option<watch::Receiver<News>>>>>),
+    Idle(Option<watch::Receiver<LiveUpdate>>),
+    Waiting(Pin<Box<dyn Future<Output = Option<watch::Receiver<LiveUpdate>>>>>),
 }
 
 impl Watcher {
     /// Begins with these lines, then what is known now, until `ended`.
     pub(super) fn new(
-        mut news: watch::Receiver<News>,
+        mut news: watch::Receiver<LiveUpdate>,
         begin: impl IntoIterator<Item = Bytes>,
         lines: Option<u64>,
         ended: impl Future<Output = ()> + 'static,
-        seat: Seat,
+        slot: WatcherSlot,
     ) -> Self {
         // What is there already is news to who has just come.
         news.mark_changed();
@@ -80,11 +80,11 @@ impl Watcher {
             left: lines,
             // It is asked at every poll, also after its end.
             ended: Box::pin(ended.fuse()),
-            _seat: seat,
+            _seat: slot,
         }
     }
 
-    fn take_in(&mut self, news: &News) {
+    fn take_in(&mut self, news: &LiveUpdate) {
         if news.edition != self.edition {
             self.edition = news.edition;
             self.due.push_back(news.about.clone());
@@ -146,8 +146,8 @@ mod tests {
 
     use super::*;
 
-    fn news(edition: u64, about: &'static str, now: &'static str) -> News {
-        News { edition, about: about.into(), now: now.into() }
+    fn news(edition: u64, about: &'static str, now: &'static str) -> LiveUpdate {
+        LiveUpdate { edition, about: about.into(), now: now.into() }
     }
 
     /// The line that is there, or `None` while there is none.
@@ -157,13 +157,13 @@ mod tests {
     }
 
     #[test]
-    fn who_is_slow_gets_the_newest_line_and_hears_of_what_has_changed() {
+    fn a_slow_watcher_gets_the_newest_line_and_every_change_of_the_sale() {
         let sender = watch::Sender::new(news(1, "sale", "1"));
         let taken = Rc::default();
-        let seat = Seat::take(&taken, 1).unwrap();
-        assert!(Seat::take(&taken, 1).is_none());
+        let slot = WatcherSlot::take(&taken, 1).unwrap();
+        assert!(WatcherSlot::take(&taken, 1).is_none());
         let begin = [Bytes::from("hello")];
-        let mut watcher = Watcher::new(sender.subscribe(), begin, None, pending(), seat);
+        let mut watcher = Watcher::new(sender.subscribe(), begin, None, pending(), slot);
         let all = |watcher: &mut Watcher| std::iter::from_fn(|| next(watcher)).collect::<Vec<_>>();
         assert_eq!(all(&mut watcher), ["hello", "sale", "1"]);
         for now in ["2", "3", "4"] {
@@ -174,25 +174,25 @@ mod tests {
         sender.send_replace(news(2, "other", "6"));
         assert_eq!(all(&mut watcher), ["other", "6"]);
         drop(watcher);
-        assert!(Seat::take(&taken, 1).is_some());
+        assert!(WatcherSlot::take(&taken, 1).is_some());
     }
 
     #[test]
     fn it_ends_after_so_many_lines_and_with_its_sender() {
         let sender = watch::Sender::new(news(0, "", "1"));
         let taken = Rc::default();
-        let seat = || Seat::take(&taken, 9).unwrap();
-        let mut watcher = Watcher::new(sender.subscribe(), [], Some(1), pending(), seat());
+        let slot = || WatcherSlot::take(&taken, 9).unwrap();
+        let mut watcher = Watcher::new(sender.subscribe(), [], Some(1), pending(), slot());
         assert_eq!(next(&mut watcher).unwrap(), "1");
         assert!(watcher.frame().now_or_never().unwrap().is_none());
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let ended = async move { drop(ended.await) };
-        let mut watcher = Watcher::new(sender.subscribe(), [], None, ended, seat());
+        let mut watcher = Watcher::new(sender.subscribe(), [], None, ended, slot());
         assert_eq!(next(&mut watcher).unwrap(), "1");
         sender.send_replace(news(0, "", "2"));
         drop(end);
         assert!(watcher.frame().now_or_never().unwrap().is_none(), "not even what is due");
-        let mut watcher = Watcher::new(sender.subscribe(), [], None, pending(), seat());
+        let mut watcher = Watcher::new(sender.subscribe(), [], None, pending(), slot());
         assert_eq!(next(&mut watcher).unwrap(), "2");
         drop(sender);
         assert!(watcher.frame().now_or_never().unwrap().is_none());

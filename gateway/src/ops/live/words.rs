@@ -54,7 +54,7 @@ fn line_of_act(act: &Act, catalogue: &Catalogue) -> JournalLine {
         "freeze" => format!("{who} froze the sale clock"),
         "unfreeze" => format!("{who} let the sale clock go on"),
         "close" => format!("{who} closed the sale"),
-        "adopt" => match act.healed {
+        "adopt" => match act.replayed {
             None => "Redis was restarted, and its ledger was taken in".to_owned(),
             Some(changes) => format!(
                 "Redis was restarted and had lost {changes} changes; they were appended again, and its ledger was taken in"

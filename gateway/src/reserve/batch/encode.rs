@@ -5,7 +5,7 @@ use std::vec;
 use redis::{RedisWrite, ToRedisArgs, Value};
 
 use crate::domain::catalogue::Catalogue;
-use crate::domain::decision::{Decision, Header, Shed, Wanted};
+use crate::domain::decision::{Decision, Header, ReserveCommand, Shed};
 use crate::domain::identity::{BUYER_CHARS, is_reservation_id};
 use crate::domain::reservation::{Reservation, State};
 use crate::domain::subject::push_word;
@@ -65,7 +65,11 @@ impl Items {
 
 impl Columns {
     /// Puts a batch together.
-    pub(crate) fn fill<'a>(&mut self, batch: impl Iterator<Item = &'a Wanted>, catalogue: &Catalogue) {
+    pub(crate) fn fill<'a>(
+        &mut self,
+        batch: impl Iterator<Item = &'a ReserveCommand>,
+        catalogue: &Catalogue,
+    ) {
         for text in [&mut self.flags, &mut self.limits, &mut self.who, &mut self.wants] {
             text.clear();
         }
@@ -74,36 +78,37 @@ impl Columns {
         self.row_ends.clear();
         self.items.places.clear();
         self.items.demands.clear();
-        for wanted in batch {
-            self.add(wanted, catalogue);
+        for command in batch {
+            self.add(command, catalogue);
         }
         for place in &self.items.places {
             self.limits.push(if catalogue.items()[*place].limited { '1' } else { '0' });
         }
     }
 
-    fn add(&mut self, wanted: &Wanted, catalogue: &Catalogue) {
+    fn add(&mut self, command: &ReserveCommand, catalogue: &Catalogue) {
         if !self.flags.is_empty() {
             self.who.push('\n');
             self.wants.push('\n');
         }
-        let (buyer, key) = wanted.id.split_at(BUYER_CHARS);
+        let (buyer, key) = command.id.split_at(BUYER_CHARS);
         self.buyers.push_str(buyer);
         let who_starts = self.who.len();
-        push_word(&mut self.who, &wanted.sub);
-        for text in [" ", key, " ", &wanted.fingerprint] {
+        push_word(&mut self.who, &command.sub);
+        for text in [" ", key, " ", &command.fingerprint] {
             self.who.push_str(text);
         }
         self.rows.push_str(&self.who[who_starts..]);
         self.found.clear();
-        self.found.extend(catalogue.places(&wanted.model, &wanted.packages, &wanted.store).map_while(|p| p));
-        if self.found.len() < wanted.packages.len() + 2 {
+        self.found
+            .extend(catalogue.places(&command.model, &command.packages, &command.store).map_while(|p| p));
+        if self.found.len() < command.packages.len() + 2 {
             self.flags.push('?');
             self.wants.push('?');
             self.rows.push_str(" ? ? ? -");
             return self.row_ends.push(self.rows.len());
         }
-        self.flags.push(if wanted.accept_partial { 'p' } else { '.' });
+        self.flags.push(if command.accept_partial { 'p' } else { '.' });
         let (mut before, mut digits) = ("", itoa::Buffer::new());
         for &place in &self.found {
             self.wants.push_str(before);
@@ -111,15 +116,15 @@ impl Columns {
             before = ",";
         }
         self.rows.push(' ');
-        self.rows.push_str(&wanted.model);
+        self.rows.push_str(&command.model);
         let mut before = ' ';
-        for package in &wanted.packages {
+        for package in &command.packages {
             self.rows.push(before);
             self.rows.push_str(package);
             before = ',';
         }
-        self.rows.push_str(if wanted.packages.is_empty() { " - " } else { " " });
-        self.rows.push_str(&wanted.store);
+        self.rows.push_str(if command.packages.is_empty() { " - " } else { " " });
+        self.rows.push_str(&command.store);
         self.rows.push_str(" -");
         self.row_ends.push(self.rows.len());
     }
@@ -207,26 +212,27 @@ pub(crate) struct Decisions<'a> {
 
 impl Decisions<'_> {
     /// What was decided for the next tap; [`Decision::Unknown`] if that can't be read.
-    pub(crate) fn next(&mut self, wanted: Wanted) -> Decision {
-        self.read(wanted).unwrap_or(Decision::Unknown)
+    pub(crate) fn next(&mut self, command: ReserveCommand) -> Decision {
+        self.read(command).unwrap_or(Decision::Unknown)
     }
 
-    fn read(&mut self, wanted: Wanted) -> Option<Decision> {
+    fn read(&mut self, command: ReserveCommand) -> Option<Decision> {
         Some(match self.letters.next()? {
-            b'W' => Decision::Won(Box::new(self.hold(wanted)), self.header),
+            b'W' => Decision::Won(Box::new(self.hold(command)), self.header),
             b'V' => {
                 self.number += 1;
-                let row = self.row(&wanted)?;
-                let is_part = wanted.accept_partial && row.model == wanted.model && row.state == State::Held;
+                let row = self.row(&command)?;
+                let is_part =
+                    command.accept_partial && row.model == command.model && row.state == State::Held;
                 Decision::Won(is_part.then_some(row)?, self.header)
             }
-            b'R' => Decision::Replayed(self.row(&wanted)?, self.header),
+            b'R' => Decision::Replayed(self.row(&command)?, self.header),
             b'K' => Decision::KeyReused,
             b'C' => Decision::Closed,
             b'N' => Decision::NotOpen(self.header.time),
             b'P' => Decision::Paused,
             b'U' => {
-                let Wanted { model, packages, store, .. } = &wanted;
+                let ReserveCommand { model, packages, store, .. } = &command;
                 Decision::UnknownItem(self.catalogue.unknown(model, packages, Some(store)))
             }
             b'L' => {
@@ -244,20 +250,20 @@ impl Decisions<'_> {
     }
 
     /// All that was asked for, as of now.
-    fn hold(&mut self, wanted: Wanted) -> Reservation {
+    fn hold(&mut self, command: ReserveCommand) -> Reservation {
         let number = self.number;
         self.number += 1;
         Reservation {
-            id: wanted.id,
-            buyer: wanted.sub,
+            id: command.id,
+            buyer: command.sub,
             number,
             version: 1,
             state: State::Held,
-            model: wanted.model,
-            packages: wanted.packages,
-            store: Some(wanted.store),
+            model: command.model,
+            packages: command.packages,
+            store: Some(command.store),
             unavailable: Vec::new(),
-            fingerprint: wanted.fingerprint,
+            fingerprint: command.fingerprint,
             held_at: self.header.time,
             deadline: self.deadline,
             payment: None,
@@ -266,10 +272,10 @@ impl Decisions<'_> {
     }
 
     /// A row of the reservation that this tap's key stands for, and of no other.
-    fn row(&mut self, wanted: &Wanted) -> Option<Box<Reservation>> {
+    fn row(&mut self, command: &ReserveCommand) -> Option<Box<Reservation>> {
         let row = self.detail()?;
-        let row = Reservation::from_row(&wanted.id[..BUYER_CHARS], &wanted.sub, &row)?;
-        (row.id == wanted.id && row.fingerprint == wanted.fingerprint).then(|| Box::new(row))
+        let row = Reservation::from_row(&command.id[..BUYER_CHARS], &command.sub, &row)?;
+        (row.id == command.id && row.fingerprint == command.fingerprint).then(|| Box::new(row))
     }
 
     fn detail(&mut self) -> Option<String> {

@@ -8,18 +8,18 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::time::Instant;
 
-use crate::domain::decision::{Decision, Wanted};
-use crate::projection::memory::PendingTap;
+use crate::domain::decision::{Decision, ReserveCommand};
+use crate::projection::read_model::PendingTap;
 use crate::telemetry::request_id::{self, RequestId};
 
 /// A tap in the queue or in a batch.
 pub(crate) struct Tap {
     /// Whose lines of the log are its own, if any.
     pub(crate) request: Option<RequestId>,
-    pub(crate) wanted: Wanted,
+    pub(crate) command: ReserveCommand,
     pub(crate) pending: PendingTap,
     pub(crate) deadlines: Deadlines,
-    pub(crate) caller: Caller,
+    pub(crate) responder: Responder,
 }
 
 /// How long a tap waits. All taps of a queue wait equally long.
@@ -35,17 +35,21 @@ pub struct Deadlines {
 
 impl Tap {
     /// A tap, and what its caller waits for.
-    pub(crate) fn new(wanted: Wanted, pending: PendingTap, deadlines: Deadlines) -> (Self, Waiting) {
+    pub(crate) fn new(
+        command: ReserveCommand,
+        pending: PendingTap,
+        deadlines: Deadlines,
+    ) -> (Self, PendingDecision) {
         let slot = Rc::new(Slot::default());
-        let (request, caller) = (request_id::current(), Caller(slot.clone()));
-        (Self { request, wanted, pending, deadlines, caller }, Waiting(slot))
+        let (request, responder) = (request_id::current(), Responder(slot.clone()));
+        (Self { request, command, pending, deadlines, responder }, PendingDecision(slot))
     }
 }
 
 /// Who gets the answer.
-pub(crate) struct Caller(Rc<Slot>);
+pub(crate) struct Responder(Rc<Slot>);
 
-impl Caller {
+impl Responder {
     /// Whether it was told something already: that it was too late.
     pub(crate) fn is_answered(&self) -> bool {
         self.0.filled.get()
@@ -69,9 +73,9 @@ struct Slot {
 }
 
 /// What a caller waits for.
-pub(crate) struct Waiting(Rc<Slot>);
+pub(crate) struct PendingDecision(Rc<Slot>);
 
-impl Future for Waiting {
+impl Future for PendingDecision {
     type Output = Decision;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Decision> {

@@ -11,14 +11,14 @@ use crate::store::cluster::Cluster;
 /// A connection that has the map looked at again once its node says that the keys are elsewhere, and that marks its pool as left
 /// once its server turns out not to be the primary. Without either it is the connection, and nothing else.
 #[derive(Clone)]
-pub struct Conn<C> {
+pub struct ClusterAwareConnection<C> {
     pub(crate) conn: C,
     pub(crate) cluster: Option<Arc<Cluster>>,
     /// Set once the server refuses because it is a replica, or does not serve its data.
     pub(crate) left: Option<Arc<AtomicBool>>,
 }
 
-impl<C> Conn<C> {
+impl<C> ClusterAwareConnection<C> {
     fn is_plain(&self) -> bool {
         self.cluster.is_none() && self.left.is_none()
     }
@@ -62,7 +62,7 @@ impl<C> Conn<C> {
     }
 }
 
-impl<C: ConnectionLike + Send> ConnectionLike for Conn<C> {
+impl<C: ConnectionLike + Send> ConnectionLike for ClusterAwareConnection<C> {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         if self.is_plain() {
             return self.conn.req_packed_command(cmd);

@@ -8,18 +8,18 @@
 -- Reply {'ok', header, row}, or {'revision', …}, {'not-found'}, {'not-held', header, row},
 --       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …},
 --       {'late', header, row as it is kept}, {'spent', header, row}: its buyer has changed it as often as he may
--- Example  "run_id incarnation" 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
+-- Example  "epoch incarnation" 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
 --       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
 
-local s, refusal = open(ARGV[1], ARGV[3])
+local s, refusal = open_ledger(ARGV[1], ARGV[3])
 if not s then return refusal end
-if s.revision ~= tonumber(ARGV[2]) then return {'revision', whole(s.revision)} end
+if s.revision ~= tonumber(ARGV[2]) then return {'revision', integer(s.revision)} end
 local id, by = ARGV[4], ARGV[6]
 local model, packages, store, unavailable = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local record, r
 record, r, refusal = find_reservation(id)
 if not r then return refusal end
-if lapsed(s, r) then return late(s, r) end
+if is_expired(s, r) then return refuse_late(s, r) end
 
 if model == '?' then return {'unknown-item', header(s)} end
 
@@ -64,7 +64,7 @@ end
 
 r.model, r.packages, r.store, r.unavailable = model, packages, store, unavailable
 r.version = r.version + 1
-touch(s, r)
+note_change(s, r)
 local buyer = id:sub(1, 20)
 commit(s, 'amend', {'data', journal_line(buyer, record, r)}, flat(changed), {buyer, format_record(record)}, {}, returned)
 return {'ok', header(s), format_row(r)}

@@ -12,7 +12,7 @@
 -- Reply {'ok', header, revision}, or {'revision', …}, {'locked', field, …},
 --       {'stock-taken', item, taken, …}: the items whose new total is below what is taken,
 --       {'item-taken', item, …}: items that were ever taken and can't be removed
--- Example  "run_id incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - model:air - 3000
+-- Example  "epoch incarnation" 0 0 {…} 1700000000000 1800000000000 900000 60000 1 5 - ops - model:air - 3000
 --       -> ok, "1 …", 1
 
 local fresh = redis.call('EXISTS', STATE, JOURNAL) == 0
@@ -22,20 +22,20 @@ if fresh then
   for i = 1, #KEYS do
     if redis.call('EXISTS', KEYS[i]) == 1 then return {'damaged', KEYS[i] .. ' is there without a sale'} end
   end
-  s = {run_id = ARGV[1]:sub(1, -34), incarnation = ARGV[1]:sub(-32), format = FORMAT, raw = now(), sequence = 0, revision = 0,
+  s = {epoch = ARGV[1]:sub(1, -34), incarnation = ARGV[1]:sub(-32), format = FORMAT, raw = now(), sequence = 0, revision = 0,
     number = 0, paused = 0, frozen = 0, closed = 0, held = 0, confirmed = 0, cancelled = 0, expired = 0, swept = 0, limits = 0}
   s.time, s.sale_clock = s.raw, 0
 else
-  s, refusal = open(ARGV[1], ARGV[2])
+  s, refusal = open_ledger(ARGV[1], ARGV[2])
   if not s then return refusal end
-  if s.revision ~= tonumber(ARGV[3]) then return {'revision', whole(s.revision)} end
+  if s.revision ~= tonumber(ARGV[3]) then return {'revision', integer(s.revision)} end
   if ARGV[11] ~= '-' and s.number > 0 then
     local fields = {}
     for field in ARGV[11]:gmatch('[^,]+') do fields[#fields + 1] = field end
     return {'locked', unpack(fields)}
   end
   -- Close is final: a sale that has closed can't be given a later closing instant.
-  if standstill(s) == 'closed' and tonumber(ARGV[6]) ~= s.closes then return {'locked', 'closes_at'} end
+  if refusing_phase(s) == 'closed' and tonumber(ARGV[6]) ~= s.closes then return {'locked', 'closes_at'} end
 end
 
 local items, before, after = {}, {}, {}
@@ -64,27 +64,27 @@ for _, item in ipairs(items) do
       now_total = tonumber(after[item]) + (total and (total - tonumber(before[item])) or 0)
       if now_total < taken then
         short[#short + 1] = item
-        short[#short + 1] = whole(taken)
+        short[#short + 1] = integer(taken)
       end
       s.limits = s.limits + 1
     end
     stock[item] = (now_total or 0) - taken
     new_totals[item] = now_total
     if total and not now_total then gone[#gone + 1] = item end
-    listed[#listed + 1] = item .. ' ' .. (now_total and whole(now_total) or '*')
+    listed[#listed + 1] = item .. ' ' .. (now_total and integer(now_total) or '*')
   end
 end
 if #used > 0 then return {'item-taken', unpack(used, 1, math.min(#used, CHUNK))} end
 if #short > 0 then return {'stock-taken', unpack(short, 1, math.min(#short, CHUNK))} end
 
 s.revision = s.revision + 1
-local entry = {'revision', whole(s.revision), 'totals', table.concat(listed, ' '), 'who', ARGV[12], 'reason', ARGV[13]}
+local entry = {'revision', integer(s.revision), 'totals', table.concat(listed, ' '), 'who', ARGV[12], 'reason', ARGV[13]}
 if fresh then
   entry[#entry + 1] = 'incarnation'
   entry[#entry + 1] = s.incarnation
 end
 commit(s, 'define', entry,
-  flat(stock), {}, {run_id = s.run_id, format = FORMAT, incarnation = s.incarnation, revision = s.revision, number = s.number,
+  flat(stock), {}, {epoch = s.epoch, format = FORMAT, incarnation = s.incarnation, revision = s.revision, number = s.number,
     paused = s.paused, frozen = s.frozen, closed = s.closed, opens = ARGV[5], closes = ARGV[6], hold = ARGV[7],
     grace = ARGV[8], per_buyer = ARGV[9], attempts = ARGV[10], swept = s.swept, limits = s.limits})
 for _, item in ipairs(gone) do
@@ -93,4 +93,4 @@ for _, item in ipairs(gone) do
 end
 store_pairs(TOTALS, flat(new_totals))
 redis.call('SET', DEFINITION, ARGV[4])
-return {'ok', header(s), whole(s.revision)}
+return {'ok', header(s), integer(s.revision)}

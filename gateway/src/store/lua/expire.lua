@@ -5,9 +5,9 @@
 -- Reply {'ok', header, number of holds expired, 1 when there may be more to sweep now, else 0,
 --        "due made" of the first batch that is left: when it is due, on the sale clock, and how many
 --        holds it made; '' if none was seen}
--- Example  "run_id incarnation" 7 100 -> ok, "8 …", 3, 0, "965000 12"
+-- Example  "epoch incarnation" 7 100 -> ok, "8 …", 3, 0, "965000 12"
 
-local s, refusal = open(ARGV[1], ARGV[2])
+local s, refusal = open_ledger(ARGV[1], ARGV[2])
 if not s then return refusal end
 local expired, more, left = sweep(s, tonumber(ARGV[3]))
 if not expired then return more end

@@ -2,7 +2,7 @@
 -- of a reservation, and the one way to commit. It is put in front of each script.
 --
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
---   1 state       hash     incarnation, sequence, revision, clocks, terms, levers, counts of reservations and limits
+--   1 state       hash     incarnation, sequence, revision, clocks, terms, controls, counts of reservations and limits
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
 --   3 records     hash     buyer's part of the id -> "sub " and one row a reservation
 --   4 journal     stream   one entry a change, id <sequence>-0
@@ -15,16 +15,16 @@
 -- type included; the write that can still fail (XADD, when an id is not larger than the last) goes
 -- first, and the writes after it cannot fail.
 --
--- The first argument of a script that changes something is the identity of the ledger that the caller means: the run_id of
+-- The first argument of a script that changes something is the identity of the ledger that the caller means: the epoch of
 -- the Redis that its connection was opened to, a blank, and the incarnation of the sale. A sale that is purged and applied
 -- again, imported, or deleted by hand has the same name and another incarnation: 14 hexadecimal digits of TIME in µs, then 18
 -- random ones, so that a later incarnation is the larger text.
 --
 -- Reply of every script: {'ok', ...} or {REFUSAL, detail}. A refusal of the ledger itself:
 --   missing   no such sale
---   incarnation  the ledger's, and its run_id: another incarnation of the sale than the caller means
+--   incarnation  the ledger's, and its epoch: another incarnation of the sale than the caller means
 --   damaged   a key in words: its type or a field of it is wrong, or it is gone
---   epoch     the run_id that the sale's state expects: this is another Redis than before
+--   epoch     the epoch that the sale's state expects: this is another Redis than before
 --   behind    the ledger's sequence: it is older than what the caller has seen
 --   newer     the ledger's format: a later version of the gateway has made it
 
@@ -47,7 +47,7 @@ local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paus
   'swept', 'limits'}
 
 -- A whole number as text. What Lua or Redis would make of a number by itself takes twice as long.
-local function whole(n) return string.format('%d', n) end
+local function integer(n) return string.format('%d', n) end
 
 -- The incarnation of a ledger of the first format, which has none in its state: made of its first entry, so that it is the same
 -- whenever and wherever it is read. nil without such an entry. The next tick or change writes it down (see `upgrade`).
@@ -64,7 +64,7 @@ end
 
 -- What is wrong with the types of the keys, one text a key. Before the first reservation there are
 -- no records and nothing was taken; totals are missing where nothing has a limit.
-local function damages(s)
+local function find_damages(s)
   local list = {}
   for i = 1, #TYPES do
     local got = redis.call('TYPE', KEYS[i]).ok
@@ -80,7 +80,7 @@ end
 
 -- The state as a table of numbers, with `time` (TIME, kept from running backwards) and
 -- `sale_clock` computed; or nil and the refusal. Nothing is written.
-local function look()
+local function read_state()
   local kind = redis.call('TYPE', STATE).ok
   if kind == 'none' then
     -- A sale whose state was deleted is damaged, not missing: its journal is still there.
@@ -88,8 +88,8 @@ local function look()
     return nil, {'missing'}
   end
   if kind ~= 'hash' then return nil, {'damaged', STATE .. ' is a ' .. kind .. ', should be a hash'} end
-  local values = redis.call('HMGET', STATE, 'run_id', 'format', 'incarnation', unpack(NUMBERS))
-  local s = {run_id = values[1], format = tonumber(values[2] or 1) or 0, incarnation = values[3]}
+  local values = redis.call('HMGET', STATE, 'epoch', 'format', 'incarnation', unpack(NUMBERS))
+  local s = {epoch = values[1], format = tonumber(values[2] or 1) or 0, incarnation = values[3]}
   if s.format > FORMAT then
     return nil, {'newer', values[2]}
   end
@@ -100,7 +100,7 @@ local function look()
     if not n then return nil, {'damaged', STATE .. ' has no number in ' .. NUMBERS[i]} end
     s[NUMBERS[i]] = n
   end
-  if not s.run_id then return nil, {'damaged', STATE .. ' has no run_id'} end
+  if not s.epoch then return nil, {'damaged', STATE .. ' has no epoch'} end
   s.raw = now()
   s.time = math.max(s.raw, s.now)
   s.step = s.frozen == 1 and 0 or math.min(math.max(s.raw - s.tick, 0), TICK_MAX_MS)
@@ -109,40 +109,40 @@ local function look()
 end
 
 -- The refusal of another incarnation of the sale: nothing that the caller knows is about this one.
-local function mistake(s, identity)
-  if identity:sub(-32) ~= s.incarnation then return {'incarnation', s.incarnation, s.run_id} end
+local function check_incarnation(s, identity)
+  if identity:sub(-32) ~= s.incarnation then return {'incarnation', s.incarnation, s.epoch} end
 end
 
 -- The refusal of another Redis than the state was last served by, or of a ledger older than the caller knows.
-local function mistrust(s, identity, known)
-  if identity:sub(1, -34) ~= s.run_id then return {'epoch', s.run_id} end
-  if s.sequence < tonumber(known) then return {'behind', whole(s.sequence)} end
+local function check_epoch(s, identity, known)
+  if identity:sub(1, -34) ~= s.epoch then return {'epoch', s.epoch} end
+  if s.sequence < tonumber(known) then return {'behind', integer(s.sequence)} end
 end
 
 -- look(), and refuse another incarnation, a damaged ledger, another Redis, or a ledger older than the caller knows.
-local function open(identity, known)
-  local s, refusal = look()
+local function open_ledger(identity, known)
+  local s, refusal = read_state()
   if not s then return nil, refusal end
-  refusal = mistake(s, identity)
+  refusal = check_incarnation(s, identity)
   if refusal then return nil, refusal end
-  local bad = damages(s)
+  local bad = find_damages(s)
   if #bad > 0 then return nil, {'damaged', table.concat(bad, '; ')} end
-  refusal = mistrust(s, identity, known)
+  refusal = check_epoch(s, identity, known)
   if refusal then return nil, refusal end
   return s
 end
 
 -- The phase that stops new reservations, or nil: closed > not open > paused.
-local function standstill(s)
+local function refusing_phase(s)
   if s.closed == 1 or s.time >= s.closes then return 'closed' end
   if s.time < s.opens then return 'not-open' end
   if s.paused == 1 then return 'paused' end
 end
 
--- What a lever sets in the state, and to what; nil if there is no such lever.
-local function set_by(lever)
-  local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[lever]
-  return field, (lever == 'resume' or lever == 'unfreeze') and 0 or 1
+-- What an operator action sets in the state, and to what; nil if there is no such lever.
+local function control_of(action)
+  local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[action]
+  return field, (action == 'resume' or action == 'unfreeze') and 0 or 1
 end
 
 -- The fields list[from] to list[to] of a hash, as a list in their order; absent ones are false.
@@ -179,7 +179,7 @@ local function flat(map)
   local list = {}
   for field, value in pairs(map) do
     list[#list + 1] = field
-    list[#list + 1] = type(value) == 'number' and whole(value) or value
+    list[#list + 1] = type(value) == 'number' and integer(value) or value
   end
   return list
 end
@@ -221,8 +221,8 @@ end
 
 local function format_row(r)
   return r.key .. ' ' .. r.fingerprint .. ' ' .. r.model .. ' ' .. r.packages .. ' ' .. r.store .. ' '
-    .. r.unavailable .. ' ' .. whole(r.number) .. ' ' .. whole(r.version) .. ' ' .. r.state .. ' '
-    .. whole(r.held_at) .. ' ' .. whole(r.deadline) .. ' ' .. r.payment .. ' ' .. r.changes
+    .. r.unavailable .. ' ' .. integer(r.number) .. ' ' .. integer(r.version) .. ' ' .. r.state .. ' '
+    .. integer(r.held_at) .. ' ' .. integer(r.deadline) .. ' ' .. r.payment .. ' ' .. r.changes
 end
 
 -- A buyer's record: "sub row", and a further line for each further row. As a table {sub = …, list =
@@ -248,7 +248,7 @@ end
 local function damaged_record(buyer) return {'damaged', RECORDS .. ' has no reservations in field ' .. buyer} end
 
 -- Past its deadline and the grace a hold is expired, whether or not the sweep has come by.
-local function lapsed(s, r) return r.state == 'held' and s.sale_clock >= r.deadline + s.grace end
+local function is_expired(s, r) return r.state == 'held' and s.sale_clock >= r.deadline + s.grace end
 
 local function find(record, key)
   for i = 1, #record.list do
@@ -283,7 +283,7 @@ local function journal_line(buyer, record, r) return buyer .. ' ' .. record.sub 
 
 -- Notes in a reservation that the change being made touches it. Only the change before it stays besides: the journal's line of
 -- that change names the one before that, so that the changes of a reservation can be followed back, and no row grows with them.
-local function touch(s, r) r.changes = r.changes:match('%d+$') .. ',' .. whole(s.sequence + 1) end
+local function note_change(s, r) r.changes = r.changes:match('%d+$') .. ',' .. integer(s.sequence + 1) end
 
 -- The one way to write. `entry` is the journal entry's own fields, `stock` the items whose counter
 -- changed with what is left of them, `records` the buyers whose text changed with their texts: all
@@ -294,9 +294,9 @@ local function touch(s, r) r.changes = r.changes:match('%d+$') .. ',' .. whole(s
 -- undone by a TIME that steps back.
 local function commit(s, kind, entry, stock, records, state, taken)
   s.sequence = s.sequence + 1
-  local counts = whole(s.held) .. ' ' .. whole(s.confirmed) .. ' ' .. whole(s.cancelled) .. ' ' .. whole(s.expired)
-  redis.call('XADD', JOURNAL, whole(s.sequence) .. '-0', 'kind', kind, 'at', whole(s.time),
-    'clock', whole(s.sale_clock), 'stock', table.concat(stock, ' '), 'counts', counts, unpack(entry))
+  local counts = integer(s.held) .. ' ' .. integer(s.confirmed) .. ' ' .. integer(s.cancelled) .. ' ' .. integer(s.expired)
+  redis.call('XADD', JOURNAL, integer(s.sequence) .. '-0', 'kind', kind, 'at', integer(s.time),
+    'clock', integer(s.sale_clock), 'stock', table.concat(stock, ' '), 'counts', counts, unpack(entry))
   store_pairs(STOCK, stock)
   store_pairs(RECORDS, records)
   if taken then
@@ -313,11 +313,11 @@ end
 
 -- What every answer about reservations begins with: sequence, time, sale clock, holds outstanding.
 local function header(s)
-  return whole(s.sequence) .. ' ' .. whole(s.time) .. ' ' .. whole(s.sale_clock) .. ' ' .. whole(s.held)
+  return integer(s.sequence) .. ' ' .. integer(s.time) .. ' ' .. integer(s.sale_clock) .. ' ' .. integer(s.held)
 end
 
 -- The refusal of a call that comes after deadline and grace: it stays refused, whether or not the sweep has come by.
-local function late(s, r)
+local function refuse_late(s, r)
   note_clocks(s)
   return {'late', header(s), format_row(r)}
 end

@@ -2,12 +2,12 @@
 --
 -- ARGV  1 identity  2 known sequence  3 the sequence of the export
 -- Reply {'ok'}, or nothing was done: {'changed', sequence}, {'open'}: it is not closed, {'held', holds outstanding}
--- Example  "run_id incarnation" 7 7 -> ok
+-- Example  "epoch incarnation" 7 7 -> ok
 
-local s, refusal = open(ARGV[1], ARGV[2])
+local s, refusal = open_ledger(ARGV[1], ARGV[2])
 if not s then return refusal end
-if whole(s.sequence) ~= ARGV[3] then return {'changed', whole(s.sequence)} end
-if standstill(s) ~= 'closed' then return {'open'} end
-if s.held > 0 then return {'held', whole(s.held)} end
+if integer(s.sequence) ~= ARGV[3] then return {'changed', integer(s.sequence)} end
+if refusing_phase(s) ~= 'closed' then return {'open'} end
+if s.held > 0 then return {'held', integer(s.held)} end
 redis.call('UNLINK', unpack(KEYS))
 return {'ok'}

@@ -7,13 +7,13 @@
 --       {'behind', …}
 -- Example  aliceAAAAAAAAAAAAAAA -> ok, "7 1700000000000 5000 1", "60000", "alice key-AAAAAAAA fingerprint air - - - 1 1 held …", incarnation
 
-local s, refusal = look()
+local s, refusal = read_state()
 if not s then return refusal end
-refusal = ARGV[2] and (mistake(s, ARGV[2]) or mistrust(s, ARGV[2], ARGV[3]))
+refusal = ARGV[2] and (check_incarnation(s, ARGV[2]) or check_epoch(s, ARGV[2], ARGV[3]))
 if refusal then return refusal end
 local kind = redis.call('TYPE', RECORDS).ok
 if kind == 'none' and s.number > 0 then return {'damaged', RECORDS .. ' is gone, should be a hash'} end
 if kind ~= 'hash' and kind ~= 'none' then return {'damaged', RECORDS .. ' is a ' .. kind .. ', should be a hash'} end
 local text = redis.call('HGET', RECORDS, ARGV[1])
 if text == '' then return damaged_record(ARGV[1]) end
-return {'ok', header(s), whole(s.grace), text or '', s.incarnation}
+return {'ok', header(s), integer(s.grace), text or '', s.incarnation}

@@ -27,15 +27,15 @@
 --         S items   sold out: the items, by their place in the list, joined by ','
 --         D         the buyer's record is damaged: nothing was decided for this one
 --       or {'revision', the ledger's}: nothing was decided, reload the definition, send again.
--- Example  "run_id incarnation" 1 0 1 2 . 10 "alice key-AAAAAAAA fingerprint" 1,2 model:air package:cover 1 1
+-- Example  "epoch incarnation" 1 0 1 2 . 10 "alice key-AAAAAAAA fingerprint" 1,2 model:air package:cover 1 1
 --          aliceAAAAAAAAAAAAAAA "alice key-AAAAAAAA fingerprint air cover - -"
 --       -> ok, "2 1700000000000 5000 1", "1 905000", W
 -- In the journal the winners are columns, too: first, deadline, buyers, who, and wants, whose places
 -- are those in the entry's list of stock; "1,3;2" took the first and the third, the second was gone.
 
-local s, refusal = open(ARGV[1], ARGV[3])
+local s, refusal = open_ledger(ARGV[1], ARGV[3])
 if not s then return refusal end
-if s.revision ~= tonumber(ARGV[2]) then return {'revision', whole(s.revision)} end
+if s.revision ~= tonumber(ARGV[2]) then return {'revision', integer(s.revision)} end
 
 local count, items = tonumber(ARGV[4]), tonumber(ARGV[5])
 local flags, limits = ARGV[6], ARGV[7]
@@ -49,7 +49,7 @@ local PARTIAL, UNKNOWN, LIMITED = ('p'):byte(), ('?'):byte(), ('1'):byte()
 -- What is there.
 local before = fetch_range(STOCK, ARGV, NAMES + 1, NAMES + items)
 local texts = fetch_range(RECORDS, ARGV, BUYERS + 1, BUYERS + count)
-local stop = ({closed = 'C', ['not-open'] = 'N', paused = 'P'})[standstill(s)]
+local stop = ({closed = 'C', ['not-open'] = 'N', paused = 'P'})[refusing_phase(s)]
 local plenty = not stop
 local stock = {}
 for i = 1, items do
@@ -69,7 +69,7 @@ local goes_by_clocks = false
 -- What is decided: records as buyer and text in turn, with the place of each buyer's text.
 local records, place, winners, won_wants, letters, details = {}, {}, {}, {}, {}, {}
 local first, deadline = s.number + 1, s.sale_clock + s.hold
-local tail = ' 1 held ' .. whole(s.time) .. ' ' .. whole(deadline) .. ' - ' .. whole(s.sequence + 1)
+local tail = ' 1 held ' .. integer(s.time) .. ' ' .. integer(deadline) .. ' - ' .. integer(s.sequence + 1)
 
 local function win(i, buyer, text)
   s.number = s.number + 1
@@ -118,7 +118,7 @@ local function at_limit(buyer, list)
   for i = 1, #list do
     local r = list[i]
     all[i] = buyer .. r.key
-    if r.state == 'confirmed' or (r.state == 'held' and not lapsed(s, r)) then active[#active + 1] = all[i] end
+    if r.state == 'confirmed' or (r.state == 'held' and not is_expired(s, r)) then active[#active + 1] = all[i] end
   end
   if #active >= s.per_buyer then return active end
   if #all >= s.attempts then return all end
@@ -148,7 +148,7 @@ local function decide(i, buyer)
     local r = find(record, key)
     if r and r.fingerprint ~= fingerprint then return 'K' end
     if r then
-      goes_by_clocks = goes_by_clocks or lapsed(s, r)
+      goes_by_clocks = goes_by_clocks or is_expired(s, r)
       return 'R', format_row(r)
     end
   end
@@ -166,7 +166,7 @@ local function decide(i, buyer)
     asked = named(got, gone)
     won_wants[i] = table.concat(got, ',') .. ';' .. table.concat(gone, ',')
   end
-  local row = key .. ' ' .. fingerprint .. ' ' .. asked .. ' ' .. whole(s.number + 1) .. tail
+  local row = key .. ' ' .. fingerprint .. ' ' .. asked .. ' ' .. integer(s.number + 1) .. tail
   win(i, buyer, text and (text .. '\n' .. row) or (sub .. ' ' .. row))
   if #gone > 0 then return 'V', row end
   return 'W'
@@ -175,7 +175,7 @@ end
 for i = 1, count do
   local buyer = ARGV[BUYERS + i]
   if plenty and not texts[i] and not place[buyer] and flags:byte(i) ~= UNKNOWN then
-    win(i, buyer, ARGV[ROWS + i] .. ' ' .. whole(s.number + 1) .. tail)
+    win(i, buyer, ARGV[ROWS + i] .. ' ' .. integer(s.number + 1) .. tail)
     letters[i] = 'W'
   else
     local letter, detail = decide(i, buyer)
@@ -200,13 +200,13 @@ if #winners > 0 then
   end
   local left, taken = {}, {}
   for i = 1, items do
-    left[2 * i - 1], left[2 * i] = ARGV[NAMES + i], whole(stock[i])
+    left[2 * i - 1], left[2 * i] = ARGV[NAMES + i], integer(stock[i])
     if first == 1 and stock[i] < before[i] then taken[#taken + 1] = ARGV[NAMES + i] end
   end
   s.held = s.held + #winners
-  commit(s, 'reserve', {'first', whole(first), 'deadline', whole(deadline), 'buyers', buyers, 'who', who, 'wants', wants},
+  commit(s, 'reserve', {'first', integer(first), 'deadline', integer(deadline), 'buyers', buyers, 'who', who, 'wants', wants},
     left, records, {number = s.number}, taken)
 elseif goes_by_clocks then
   note_clocks(s)
 end
-return {'ok', header(s), whole(first) .. ' ' .. whole(deadline), table.concat(letters), unpack(details)}
+return {'ok', header(s), integer(first) .. ' ' .. integer(deadline), table.concat(letters), unpack(details)}

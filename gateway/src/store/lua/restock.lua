@@ -4,9 +4,9 @@
 -- Reply {'ok', header, total, free, 1 when this call changed something, else 0}, {'unknown-item'},
 --       {'no-limit'}: the item has none, {'stock-changed', total}: it is neither,
 --       {'stock-taken', taken}: more is taken
--- Example  "run_id incarnation" 7 model:air 3500 3000 ops - -> ok, "8 …", 3500, 512, 1
+-- Example  "epoch incarnation" 7 model:air 3500 3000 ops - -> ok, "8 …", 3500, 512, 1
 
-local s, refusal = open(ARGV[1], ARGV[2])
+local s, refusal = open_ledger(ARGV[1], ARGV[2])
 if not s then return refusal end
 local item, total, was = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 if redis.call('HEXISTS', STOCK, item) == 0 then return {'unknown-item'} end
@@ -17,13 +17,13 @@ local current = redis.call('HGET', TOTALS, item)
 if not current then return {'no-limit'} end
 current = tonumber(current)
 if not current then return {'damaged', TOTALS .. ' has no number in ' .. item} end
-if current == total then return {'ok', header(s), whole(total), whole(stock[item]), 0} end
-if current ~= was then return {'stock-changed', whole(current)} end
+if current == total then return {'ok', header(s), integer(total), integer(stock[item]), 0} end
+if current ~= was then return {'stock-changed', integer(current)} end
 local taken = current - stock[item]
-if total < taken then return {'stock-taken', whole(taken)} end
+if total < taken then return {'stock-taken', integer(taken)} end
 
 stock[item] = total - taken
-commit(s, 'restock', {'item', item, 'total', whole(total), 'was', whole(current), 'who', ARGV[6], 'reason', ARGV[7]},
+commit(s, 'restock', {'item', item, 'total', integer(total), 'was', integer(current), 'who', ARGV[6], 'reason', ARGV[7]},
   flat(stock), {}, {})
-store_pairs(TOTALS, {item, whole(total)})
-return {'ok', header(s), whole(total), whole(stock[item]), 1}
+store_pairs(TOTALS, {item, integer(total)})
+return {'ok', header(s), integer(total), integer(stock[item]), 1}

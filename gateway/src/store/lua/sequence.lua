@@ -4,7 +4,7 @@
 -- the ledger's prelude nor all of its keys: it is called up to a thousand times a second.
 --
 -- KEYS  1 state  hash  see ledger.lua
--- Reply {run_id, incarnation, sequence}, each false if it is not there
+-- Reply {epoch, incarnation, sequence}, each false if it is not there
 -- Example  -> {"3f2a…", "019a…", "4711"}
 
-return redis.call('HMGET', KEYS[1], 'run_id', 'incarnation', 'sequence')
+return redis.call('HMGET', KEYS[1], 'epoch', 'incarnation', 'sequence')

@@ -1,13 +1,13 @@
 -- Reads what a sale is at one sequence, in one step. Writes nothing, allowed at maxmemory.
 --
--- No run_id is asked for: it must be readable when everything else is refused.
+-- No epoch is asked for: it must be readable when everything else is refused.
 -- ARGV  the parts wanted besides the state: any of 'stock', 'totals', 'definition'
 -- Reply {'ok', header, damages (texts), state (flat list), then each part in the order asked for:
 --        stock and totals as flat lists, the definition as text}
 --       A key of a wrong type is named in damages and read as empty.
 -- Example  stock -> ok, "7 …", {}, {"sequence", "7", …}, {"model:air", "12"}
 
-local s, refusal = look()
+local s, refusal = read_state()
 if not s then return refusal end
 local function read(key, kind, command)
   if redis.call('TYPE', key).ok == kind then return redis.call(command, key) end
@@ -15,7 +15,7 @@ local function read(key, kind, command)
 end
 local state = redis.call('HGETALL', STATE)
 if s.format < 2 then state[#state + 1], state[#state + 2] = 'incarnation', s.incarnation end
-local reply = {'ok', header(s), damages(s), state}
+local reply = {'ok', header(s), find_damages(s), state}
 for _, part in ipairs(ARGV) do
   if part == 'stock' then reply[#reply + 1] = read(STOCK, 'hash', 'HGETALL')
   elseif part == 'totals' then reply[#reply + 1] = read(TOTALS, 'hash', 'HGETALL')

@@ -1,4 +1,4 @@
--- Owns the sweep of holds that are due. It is put in front of the scripts that sweep: expire.lua, and heal.lua.
+-- Owns the sweep of holds that are due. It is put in front of the scripts that sweep: expire.lua, and replay.lua.
 
 -- One bounded sweep: expires holds whose deadline and grace are over, and gives their stock back. All holds of a sale last
 -- equally long, so they end in the order of the journal: `swept` in the state is the sequence up to which every hold has been
@@ -8,7 +8,7 @@
 local function sweep(s, count)
   local refusal
   local function entries_after(n)
-    return redis.call('XRANGE', JOURNAL, '(' .. whole(s.swept), '+', 'COUNT', n)
+    return redis.call('XRANGE', JOURNAL, '(' .. integer(s.swept), '+', 'COUNT', n)
   end
 
   local function damaged_entry(entry, what)
@@ -35,7 +35,7 @@ local function sweep(s, count)
     if not fields then return nil, refusal end
   end
   -- A buyer's part of an id has 20 characters, and a blank between them.
-  local function first_left() return whole(fields.due) .. ' ' .. whole((#fields.buyers + 1) / 21) end
+  local function first_left() return integer(fields.due) .. ' ' .. integer((#fields.buyers + 1) / 21) end
 
   if not head then return 0, false, '' end
   if fields.due and s.sale_clock < fields.due then return 0, false, first_left() end
@@ -73,7 +73,7 @@ local function sweep(s, count)
     if not r then return nil, damaged_record(buyer) end
     if r.state == 'held' then
       r.state = 'expired'
-      touch(s, r)
+      note_change(s, r)
       records[buyer] = record
       expired = expired + 1
       lines[expired] = journal_line(buyer, record, r)
@@ -93,7 +93,7 @@ local function sweep(s, count)
     for buyer, record in pairs(records) do texts_now[buyer] = format_record(record) end
     commit(s, 'expire', {'data', table.concat(lines, '\n')}, flat(stock), flat(texts_now), {swept = swept}, names)
   elseif swept ~= s.swept then
-    store_pairs(STATE, {'swept', whole(swept)})
+    store_pairs(STATE, {'swept', integer(swept)})
   end
   s.swept = swept
   return expired, more, left

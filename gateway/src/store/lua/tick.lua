@@ -3,9 +3,9 @@
 --
 -- ARGV  1 identity  2 known sequence  3 …  items whose counters the caller wants to compare with its own
 -- Reply {'ok', header, the counters of the items in their order, '' where there is none}
--- Example  "run_id incarnation" 7 model:air -> ok, "7 1700000000000 5000 1", {"12"}
+-- Example  "epoch incarnation" 7 model:air -> ok, "7 1700000000000 5000 1", {"12"}
 
-local s, refusal = open(ARGV[1], ARGV[2])
+local s, refusal = open_ledger(ARGV[1], ARGV[2])
 if not s then return refusal end
 note_clocks(s)
 local items, counters = {}, {}

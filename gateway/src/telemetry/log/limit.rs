@@ -39,7 +39,7 @@ pub(crate) fn left_out_before() -> u64 {
 #[derive(Default)]
 pub(crate) struct Limit {
     /// As many as there are places that log.
-    places: Mutex<HashMap<Identifier, Place>>,
+    places: Mutex<HashMap<Identifier, CallSite>>,
 }
 
 impl<S: Subscriber> Layer<S> for Limit {
@@ -47,7 +47,7 @@ impl<S: Subscriber> Layer<S> for Limit {
         let most = if *event.metadata().level() > Level::INFO { DEBUG_LINES_MAX } else { LINES_MAX };
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        match places.entry(event.metadata().callsite()).or_insert(Place::new(now)).admit(now, most) {
+        match places.entry(event.metadata().callsite()).or_insert(CallSite::new(now)).admit(now, most) {
             Some(before) => {
                 BEFORE.set(before);
                 true
@@ -61,13 +61,13 @@ impl<S: Subscriber> Layer<S> for Limit {
 }
 
 /// A place in the code that logs.
-struct Place {
+struct CallSite {
     since: Instant,
     written: u32,
     left_out: u64,
 }
 
-impl Place {
+impl CallSite {
     fn new(now: Instant) -> Self {
         Self { since: now, written: 0, left_out: 0 }
     }
@@ -91,9 +91,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_has_so_many_lines_a_window_and_says_what_was_left_out() {
+    fn a_call_site_is_limited_per_window_and_counts_dropped_lines() {
         let start = Instant::now();
-        let mut place = Place::new(start);
+        let mut place = CallSite::new(start);
         let mut at = |ms, most| place.admit(start + Duration::from_millis(ms), most);
         for ms in [0, 1, 59_998] {
             assert_eq!(at(ms, 3), Some(0));

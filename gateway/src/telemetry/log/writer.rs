@@ -12,7 +12,7 @@ pub(crate) const WAITING_BYTES_MAX: usize = 1 << 20;
 /// Before a write to a descriptor that is full and does not block is tried again.
 const FULL_RETRY: Duration = Duration::from_millis(20);
 
-static QUEUE: Queue = Queue::new();
+static QUEUE: LogQueue = LogQueue::new();
 static HAS_WRITER: AtomicBool = AtomicBool::new(false);
 
 /// Starts the thread that writes.
@@ -43,9 +43,9 @@ pub(crate) fn dropped() -> u64 {
 }
 
 /// What a log layer writes to: each event is one write.
-pub(crate) struct Lines;
+pub(crate) struct LogWriter;
 
-impl Write for Lines {
+impl Write for LogWriter {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         push(line);
         Ok(line.len())
@@ -57,25 +57,25 @@ impl Write for Lines {
 }
 
 /// Lines on their way to one output.
-struct Queue {
-    state: Mutex<State>,
+struct LogQueue {
+    state: Mutex<WriterState>,
     changed: Condvar,
     dropped: AtomicU64,
 }
 
-struct State {
+struct WriterState {
     waiting: Vec<u8>,
     is_writing: bool,
 }
 
-impl Queue {
+impl LogQueue {
     const fn new() -> Self {
-        let state = State { waiting: Vec::new(), is_writing: false };
+        let state = WriterState { waiting: Vec::new(), is_writing: false };
         Self { state: Mutex::new(state), changed: Condvar::new(), dropped: AtomicU64::new(0) }
     }
 
     /// What a panicking thread leaves behind is whole lines.
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,7 +91,7 @@ impl Queue {
     }
 
     fn flush(&self, most: Option<Duration>) {
-        let is_busy = |state: &mut State| !state.waiting.is_empty() || state.is_writing;
+        let is_busy = |state: &mut WriterState| !state.waiting.is_empty() || state.is_writing;
         let state = self.state();
         match most {
             Some(most) => drop(self.changed.wait_timeout_while(state, most, is_busy)),
@@ -109,7 +109,7 @@ impl Queue {
 
     /// Waits for lines, writes them, and reports what was dropped once it can be read. Returns how many were reported.
     fn write_once(&self, out: &mut impl Write, reported: u64) -> u64 {
-        let is_empty = |state: &mut State| state.waiting.is_empty();
+        let is_empty = |state: &mut WriterState| state.waiting.is_empty();
         let waited = self.changed.wait_while(self.state(), is_empty);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         let lines = mem::take(&mut state.waiting);
@@ -172,8 +172,8 @@ mod tests {
         }
     }
 
-    fn gate() -> (Arc<Queue>, Receiver<Vec<u8>>, Sender<io::Result<usize>>) {
-        let queue = Arc::new(Queue::new());
+    fn gate() -> (Arc<LogQueue>, Receiver<Vec<u8>>, Sender<io::Result<usize>>) {
+        let queue = Arc::new(LogQueue::new());
         let (writes, seen) = channel();
         let (answer, outcomes) = channel();
         let of_thread = queue.clone();

@@ -82,7 +82,7 @@ async fn a_gateway_decides_nothing_before_every_peer_has_received_that_it_is_a_m
 }
 
 #[tokio::test]
-async fn what_a_gateway_has_answered_is_told_to_the_fleet() {
+async fn a_gateway_reports_its_answers_to_the_fleet() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -178,7 +178,7 @@ async fn ops_set_rates_for_all_gateways_and_they_outlive_a_restart() {
 }
 
 #[tokio::test]
-async fn the_brake_is_pulled_from_the_command_line_too() {
+async fn the_rate_limit_override_is_set_from_the_command_line_too() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let url = redis.url();

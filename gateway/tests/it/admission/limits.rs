@@ -24,7 +24,7 @@ fn limited(reply: &Reply, policy: &str, quota_window: &str, least_s: u64) {
 }
 
 #[tokio::test]
-async fn a_buyer_who_asks_too_often_waits_and_nobody_else_does() {
+async fn a_buyer_over_his_limit_waits_and_no_other_buyer_does() {
     let redis = Redis::start();
     let options =
         ["--limit-buyer", "1:1000", "--cost-reserve", "400", "--cost-read", "100", "--cost-change", "100"];

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use gateway::admit::{Asked, Wish};
+use gateway::admit::{AdmissionRequest, TapAdmission};
 use gateway::domain::decision::Decision;
-use gateway::manage::admin::Lever;
-use gateway::projection::memory::{Sale, Sales};
+use gateway::manage::admin::OperatorAction;
+use gateway::projection::read_model::{Sale, Sales};
 use gateway::reserve::freshness::make_round;
 use serde_json::{Value, json};
 use testkit::definition::{known, open, small, with};
@@ -83,9 +83,9 @@ async fn what_came_back_before_the_request_is_had_at_another_gateway() {
         assert_eq!(won.status, 201, "buyer {n}: {}", won.text);
     }
     // A lever, too, holds from its answer on.
-    assert_eq!(a.lever("pause", &json!({})).await.status, 200);
+    assert_eq!(a.action("pause", &json!({})).await.status, 200);
     assert_eq!(b.reserve("late", "k", &black()).await.problem(), "sale-paused");
-    assert_eq!(a.lever("resume", &json!({})).await.status, 200);
+    assert_eq!(a.action("resume", &json!({})).await.status, 200);
     assert_eq!(b.reserve("late", "k", &black()).await.status, 201);
     balanced(&a).await;
 }
@@ -98,7 +98,7 @@ async fn a_refusal_costs_the_ledger_no_decision() {
     assert_eq!(gateway.reserve("winner", "k", &white()).await.status, 201);
     let count = async || {
         let metrics = gateway.metrics().await;
-        (metrics.of("batch_taps_count"), metrics.of("stage_duration_seconds_count{stage=\"complete\"}"))
+        (metrics.of("batch_taps_count"), metrics.of("stage_duration_seconds_count{stage=\"round\"}"))
     };
     // On a busy machine a round may be late, and then the ledger is asked.
     eventually("a refusal without a decision of the ledger", || async {
@@ -126,7 +126,7 @@ async fn while_a_sale_is_fenced_nothing_is_refused_from_the_read_model() {
     .await;
     gone.kill();
     // As if another Redis served by now: the very next request meets it, before any tick has.
-    redis.run::<i64>("HSET lg:{small}:state run_id another");
+    redis.run::<i64>("HSET lg:{small}:state epoch another");
     for n in 0..20 {
         let reply = gateway.reserve(&format!("late-{n}"), "k", &white()).await;
         assert_eq!((reply.status, reply.problem()), (503, "temporary-reduced-capacity"), "{}", reply.text);
@@ -135,9 +135,9 @@ async fn while_a_sale_is_fenced_nothing_is_refused_from_the_read_model() {
 
 /// What the read model says to a tap of a buyer who has nothing.
 fn refusal(sale: &Arc<Sale>, arrived: std::time::Instant) -> Option<Decision> {
-    let wish = Wish { model: "m1", packages: &[] as &[&str], store: "s1", accept_partial: false };
+    let wish = AdmissionRequest { model: "m1", packages: &[] as &[&str], store: "s1", accept_partial: false };
     let sub = "eve".into();
-    Asked::new(sale, &sub, "k", wish, arrived)
+    TapAdmission::new(sale, &sub, "k", wish, arrived)
         .admit(std::time::Instant::now())
         .err()
         .map(|(refusal, _)| refusal)
@@ -161,9 +161,9 @@ fn a_round_says_what_is_complete_as_of_its_beginning_not_of_its_answer() {
         here.read_clock().await;
         let sales = Sales::default();
         let round = |gate: &Gate| {
-            let (lane, sale) = (gate.lane.clone(), gate.sale.clone());
+            let (redis_connection, sale) = (gate.redis_connection.clone(), gate.sale.clone());
             let sales = &sales;
-            async move { make_round(&lane, sales, &sale).await }
+            async move { make_round(&redis_connection, sales, &sale).await }
         };
 
         let before = std::time::Instant::now();
@@ -174,7 +174,7 @@ fn a_round_says_what_is_complete_as_of_its_beginning_not_of_its_answer() {
         assert_eq!(refusal(&here.sale, std::time::Instant::now()), None, "that round was begun before");
 
         // A ledger that is served by another Redis, is another sale of this name, or is older than what was read of it.
-        for (field, other) in [("run_id", "another"), ("incarnation", "0"), ("sequence", "1")] {
+        for (field, other) in [("epoch", "another"), ("incarnation", "0"), ("sequence", "1")] {
             let state = here.sale.keys.state();
             let found: String = ledger.command(&["HGET", state, field]).await;
             ledger.command::<i64>(&["HSET", state, field, other]).await;
@@ -191,7 +191,7 @@ fn a_round_says_what_is_complete_as_of_its_beginning_not_of_its_answer() {
         let under_way = round(&here);
         let meanwhile = async {
             here.link.held().await;
-            ledger.admin_of(&there).pull(&sale, Lever::Pause, &ops()).await.unwrap();
+            ledger.admin_of(&there).perform(&sale, OperatorAction::Pause, &ops()).await.unwrap();
             let arrived = std::time::Instant::now();
             here.link.let_go().await;
             arrived

@@ -81,7 +81,7 @@ async fn a_tap_that_waits_too_long_is_not_sent_and_the_one_before_it_is_not_lost
 }
 
 #[tokio::test]
-async fn who_would_wait_in_vain_is_told_at_once() {
+async fn a_tap_with_a_predicted_wait_over_the_limit_is_refused_at_once() {
     let redis = Redis::start();
     let proxy = Link::to(&redis);
     // Half a minute is what anybody may expect to wait for.
@@ -166,7 +166,7 @@ async fn requests_in_flight_are_capped_and_payments_and_pages_still_get_through(
 }
 
 #[tokio::test]
-async fn who_pays_goes_before_those_who_wait_for_a_car() {
+async fn a_confirm_goes_before_queued_taps() {
     let redis = Redis::start();
     let proxy = Link::to(&redis);
     let options = ["--batch-max", "1"];

@@ -12,7 +12,7 @@ use testkit::redis::Redis;
 use crate::contract::admin::SALE;
 use crate::faults::callers::{brief, far, stock};
 use crate::launch::spike::{journal, told};
-use crate::recovery::replay::{Forgetful, healed};
+use crate::recovery::failover::{Forgetful, healed};
 
 /// Subjects, each with no second meaning.
 fn subjects() -> Vec<String> {

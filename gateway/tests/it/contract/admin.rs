@@ -76,7 +76,7 @@ async fn wrong_paths_methods_and_bodies_are_refused_and_do_nothing() {
     {
         refused(&gateway.ops_get(path).await, 404, "not-found", &[]);
     }
-    let reply = gateway.lever("explode", &none).await;
+    let reply = gateway.action("explode", &none).await;
     refused(&reply, 404, "not-found", &[]);
     for (path, allow) in [
         ("/livez".to_owned(), "GET, HEAD"),
@@ -124,7 +124,7 @@ async fn wrong_paths_methods_and_bodies_are_refused_and_do_nothing() {
         ("restock", json!({"item": "model:white", "total": 61, "was": 1_000_000_001}), "/was"),
         ("restock", json!({"item": "model:white", "total": 61, "was": 60, "x": 1}), "/x"),
     ] {
-        let reply = gateway.lever(word, &body).await;
+        let reply = gateway.action(word, &body).await;
         let problem = refused(&reply, 400, "invalid-request", &["pointer"]);
         assert_eq!(problem["pointer"], pointer, "{word} {body}");
     }
@@ -132,7 +132,7 @@ async fn wrong_paths_methods_and_bodies_are_refused_and_do_nothing() {
 }
 
 #[tokio::test]
-async fn a_lever_says_the_new_state_and_the_journal_who_and_why() {
+async fn an_operator_action_returns_the_new_state_and_is_journalled_with_name_and_reason() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -145,7 +145,7 @@ async fn a_lever_says_the_new_state_and_the_journal_who_and_why() {
         ("close", json!({"reason": "x".repeat(500)}), "closed", true),
     ] {
         for repeated in [false, true] {
-            let reply = gateway.lever(word, &reason).await;
+            let reply = gateway.action(word, &reason).await;
             assert_eq!(reply.status, 200, "{word}: {}", reply.text);
             assert_eq!(reply.json[field], value, "{word}: {}", reply.text);
             sequence += u64::from(!repeated);

@@ -82,16 +82,16 @@ async fn a_sale_is_defined_and_steered_from_the_command_line() {
     assert_eq!(shown.json()["reservations"]["held"], 1);
     assert_eq!(shown.json(), gateway.ops_get("/admin/v1/sales/small").await.json.with_time_of(&shown.json()));
 
-    for (lever, field, value) in [
+    for (action, field, value) in [
         ("pause", "paused", true),
         ("pause", "paused", true),
         ("resume", "paused", false),
         ("freeze", "frozen", true),
         ("unfreeze", "frozen", false),
     ] {
-        let done = sale(&[lever, "small", "--reason", "a test"]);
+        let done = sale(&[action, "small", "--reason", "a test"]);
         ended(&done, 0, "", "");
-        assert_eq!(done.json()[field], value, "{lever}");
+        assert_eq!(done.json()[field], value, "{action}");
     }
     let restock = |total: &str, was: &str| sale(&["restock", "small", "model:white", total, "--was", was]);
     for _ in 0..2 {

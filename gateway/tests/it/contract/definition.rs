@@ -19,7 +19,7 @@ async fn a_restock_pressed_twice_is_done_once() {
     }
     let restock = async |item: &str, total: u64, was: u64| {
         gateway
-            .lever("restock", &json!({"item": item, "total": total, "was": was, "reason": "more came"}))
+            .action("restock", &json!({"item": item, "total": total, "was": was, "reason": "more came"}))
             .await
     };
     let before = balanced(&gateway).await;
@@ -76,7 +76,7 @@ async fn a_definition_applied_again_changes_only_what_changed_in_it() {
 
     // A restock stays, whether nothing else changes or the same item does.
     let more = json!({"item": "model:white", "total": 100, "was": 60});
-    assert_eq!(gateway.lever("restock", &more).await.status, 200);
+    assert_eq!(gateway.action("restock", &more).await.status, 200);
     assert_eq!(said(&apply(&gateway, &small()).await), (json!("unchanged"), json!(1)));
     assert_eq!(free(&gateway, "model:white").await, Some(99));
     let renamed = with(small(), "/sale/name", json!("Smaller"));
@@ -117,7 +117,7 @@ async fn a_definition_applied_again_changes_only_what_changed_in_it() {
 }
 
 #[tokio::test]
-async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
+async fn terms_that_buyers_have_seen_are_locked_and_nothing_is_half_applied() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     // Before the first reservation everything may change.
@@ -177,7 +177,7 @@ async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
     assert_eq!(reply.json["outcome"], "updated", "{}", reply.text);
     assert_eq!(free(&gateway, "model:white").await, Some(0));
     // Close is final, also for a definition.
-    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
+    assert_eq!(gateway.action("close", &json!({})).await.status, 200);
     let reply = apply(&gateway, &with(other, "/sale/closes_at", json!("2100-01-01T00:00:00Z"))).await;
     let problem = refused(&reply, 409, "definition-locked", &["fields"]);
     assert_eq!(problem["fields"], json!(["closes_at"]));
@@ -185,7 +185,7 @@ async fn what_buyers_were_told_can_not_change_and_nothing_is_half_applied() {
 }
 
 #[tokio::test]
-async fn every_mistake_of_a_definition_is_told_at_once() {
+async fn every_mistake_of_a_definition_is_reported_at_once() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let mut wrong = small();

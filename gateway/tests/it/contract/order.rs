@@ -34,7 +34,7 @@ async fn token_then_request_then_sale() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
-    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
+    assert_eq!(gateway.action("close", &json!({})).await.status, 200);
     let before = balanced(&gateway).await;
 
     let bad = json!({"model": 1});
@@ -74,14 +74,14 @@ async fn closed_then_not_open_then_paused() {
     let later = with(later, "/sale/id", json!("later"));
     assert_eq!(apply(&gateway, &later).await.status, 200);
     known(&gateway, "later").await;
-    let lever = async |word: &str| {
+    let action = async |word: &str| {
         let path = format!("/admin/v1/sales/later/{word}");
         gateway.ops(Method::POST, &path, &json!({})).await.json
     };
     let unknown = json!({"model": "none", "store": "none"});
     let ask = async || send(gateway.tap_at("later", "alice", "k", &unknown)).await;
 
-    assert_eq!(lever("pause").await["phase"], "upcoming");
+    assert_eq!(action("pause").await["phase"], "upcoming");
     let reply = ask().await;
     let members = ["opens_at", "server_time", "retry_after_ms"];
     let problem = refused(&reply, 409, "sale-not-open", &members);
@@ -91,7 +91,7 @@ async fn closed_then_not_open_then_paused() {
     // No timer holds the time until then; the opening is in `opens_at`.
     let wait = problem["retry_after_ms"].as_i64().unwrap();
     assert!((2_700_000..=3_600_000).contains(&wait), "{problem}");
-    assert_eq!(lever("close").await["phase"], "closed");
+    assert_eq!(action("close").await["phase"], "closed");
     testkit::eventually("memory has seen the close", || async {
         (gateway.get("/v1/sales/later").await.json["phase"] == "closed").then_some(())
     })
@@ -146,9 +146,9 @@ async fn replay_then_closed_then_paused_then_unknown_then_limit_then_sold_out() 
         assert_eq!((again.status, again.id()), (200, left.clone()));
         assert_eq!(again.json["state"], "cancelled");
     };
-    assert_eq!(gateway.lever("pause", &json!({})).await.status, 200);
+    assert_eq!(gateway.action("pause", &json!({})).await.status, 200);
     standing(409, "sale-paused", &["retry_after_ms"]).await;
-    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
+    assert_eq!(gateway.action("close", &json!({})).await.status, 200);
     standing(410, "sale-closed", &[]).await;
     assert_eq!(balanced(&gateway).await, before + 2);
 }
@@ -172,7 +172,7 @@ async fn sold_out_is_final_when_no_hold_is_left() {
 
     // The refused keys left nothing, so they win once there is more.
     let more = json!({"item": "model:white", "total": 2, "was": 1});
-    assert_eq!(gateway.lever("restock", &more).await.status, 200);
+    assert_eq!(gateway.action("restock", &more).await.status, 200);
     settled(&gateway).await;
     let won = gateway.reserve("stranger", "new", &white()).await;
     assert_eq!(won.status, 201, "{}", won.text);

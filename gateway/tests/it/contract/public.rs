@@ -17,7 +17,7 @@ fn instant(value: &Value) -> jiff::Timestamp {
 }
 
 #[tokio::test]
-async fn the_sale_tells_its_terms_and_what_is_left() {
+async fn the_sale_shows_its_terms_and_availability() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let definition = with(small(), "/model/1/stock", json!(1));
@@ -58,8 +58,8 @@ async fn the_sale_tells_its_terms_and_what_is_left() {
 
     // Closed > paused > sold out > open.
     let all = json!({"item": "model:white", "total": 9, "was": 60});
-    assert_eq!(gateway.lever("restock", &all).await.status, 200);
-    for (lever, wanted) in [
+    assert_eq!(gateway.action("restock", &all).await.status, 200);
+    for (action, wanted) in [
         (None, "sold_out"),
         (Some("pause"), "paused"),
         (Some("freeze"), "paused"),
@@ -67,11 +67,11 @@ async fn the_sale_tells_its_terms_and_what_is_left() {
         (Some("close"), "closed"),
         (Some("pause"), "closed"),
     ] {
-        if let Some(lever) = lever {
-            assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
+        if let Some(action) = action {
+            assert_eq!(gateway.action(action, &json!({})).await.status, 200);
         }
         settled(&gateway).await;
-        assert_eq!(phase().await, wanted, "after {lever:?}");
+        assert_eq!(phase().await, wanted, "after {action:?}");
     }
     for (sale, status) in [("none", 404), ("SMALL", 404), ("{small}", 404), ("small%20", 404)] {
         let reply = gateway.get(&format!("/v1/sales/{sale}")).await;
@@ -128,8 +128,8 @@ async fn unknown_query_parameters_are_ignored_on_cacheable_reads_and_refused_els
     for path in ["/admin/v1/sales", "/admin/v1/fleet", "/admin/v1/limits", "/admin/v1/sales/small/audit"] {
         refused(&gateway.ops_get(&format!("{path}?_=17")).await, 400, "invalid-request", &[]);
     }
-    let lever = gateway.lever("pause?for=1h", &json!({})).await;
-    refused(&lever, 400, "invalid-request", &[]);
+    let action = gateway.action("pause?for=1h", &json!({})).await;
+    refused(&action, 400, "invalid-request", &[]);
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn an_etag_is_of_the_sale_and_not_of_the_gateway_or_the_second() {
     assert_eq!(one.reserve("a", "k", &white()).await.status, 201);
     settled(&one).await;
     assert_eq!(one.get(SALE).await.header("etag"), tag);
-    assert_eq!(one.lever("pause", &json!({})).await.status, 200);
+    assert_eq!(one.action("pause", &json!({})).await.status, 200);
     settled(&one).await;
     let changed = ask(&one, Method::GET, &tag).await;
     assert_eq!(changed.status, 200);
@@ -252,7 +252,7 @@ async fn stores_come_in_pages_by_city_and_by_what_is_left() {
 }
 
 #[tokio::test]
-async fn the_time_is_told_to_anybody_and_kept_by_nobody() {
+async fn the_time_is_public_and_never_cached() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     for _ in 0..2 {

@@ -10,9 +10,9 @@ use gateway::http::drain::Drain;
 use gateway::http::lifetime::LifetimeLimits;
 use gateway::http::peer::Peer;
 use gateway::http::respond::Answer;
-use gateway::http::server::{self, ConnectionLimits, Door, Handler};
+use gateway::http::server::{self, ConnectionLimits, Handler, ListenerSettings};
 use gateway::telemetry::labels::{Outcome, Route};
-use gateway::telemetry::record::{Connections, Recorder, Told};
+use gateway::telemetry::record::{AnswerClass, Connections, Recorder};
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use reqwest::Method;
@@ -60,7 +60,7 @@ async fn every_answer_of_both_listeners_has_an_id_of_its_own() {
         gateway.ops_get("/metrics").await,
         gateway.ops_get("/admin/v1/sales/small").await,
         gateway.ops_get("/admin/v1/sales/none").await,
-        gateway.lever("pause", &json!({})).await,
+        gateway.action("pause", &json!({})).await,
     ];
     let statuses: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
     assert_eq!(statuses, [200, 200, 304, 404, 201, 200, 409, 405, 200, 204, 200, 200, 200, 404, 200]);
@@ -85,7 +85,7 @@ async fn every_answer_of_both_listeners_has_an_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn an_id_is_taken_over_from_trusted_proxies_only_and_a_trace_from_anybody() {
+async fn a_request_id_is_taken_from_trusted_proxies_only_and_a_trace_from_any_client() {
     let redis = Redis::start();
     let trusting = Gateway::start_with(&redis, &["--trusted-proxies", "127.0.0.1"]).await;
     let other = Gateway::start(&redis).await;
@@ -137,12 +137,13 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     .await;
     open(&gateway, &small()).await;
     // An ops call writes a line: who has pulled which lever.
-    let lever = gateway.lever("resume", &json!({"reason": "a test"})).await;
+    let action = gateway.action("resume", &json!({"reason": "a test"})).await;
     let of = |id: &str| -> Vec<Value> {
         lines(&log).into_iter().filter(|line| line["request_id"] == id).collect()
     };
-    let written = of(lever.header("x-request-id"));
-    let told = |line: &Value| line["fields"]["message"] == "lever pulled" && line["fields"]["who"] == "ops";
+    let written = of(action.header("x-request-id"));
+    let told =
+        |line: &Value| line["fields"]["message"] == "operator action done" && line["fields"]["who"] == "ops";
     assert_eq!(written.iter().filter(|line| told(line)).count(), 1, "{written:?}");
     // A read that Redis does not answer is told, with the trace.
     proxy.set(Fault::StallAnswers);
@@ -158,7 +159,7 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     assert_eq!(written.iter().filter(told).count(), 1, "{written:?}");
     // Everything else belongs to nobody: the follower, the reaper, the start.
     let all = lines(&log);
-    let known = [lever.header("x-request-id"), failed.header("x-request-id")];
+    let known = [action.header("x-request-id"), failed.header("x-request-id")];
     let of_nobody = |message: &str| {
         let found =
             all.iter().find(|line| line["fields"]["message"].as_str().is_some_and(|m| m.contains(message)));
@@ -197,7 +198,7 @@ async fn a_line_of_text_has_it_at_its_end() {
     assert!(is_own(id));
     assert_eq!(reply.header("traceresponse"), format!("00-{TRACE}-{id}-01"));
     let text = std::fs::read_to_string(&log).unwrap();
-    let line = text.lines().find(|line| line.contains("lever pulled")).unwrap();
+    let line = text.lines().find(|line| line.contains("operator action done")).unwrap();
     assert!(line.ends_with(&format!(" request_id={id} trace_id={TRACE}")), "{line}");
     assert!(!text.contains("not-from-a-proxy"));
     let of_nobody = text.lines().find(|line| line.contains("listening")).unwrap();
@@ -219,10 +220,10 @@ impl Handler for Bug {
     }
 
     fn answered(&self, _: &Parts, answer: &Answer, took: Duration) {
-        self.0.answered(Route::None, answer.body().told, took);
+        self.0.answered(Route::None, answer.body().class, took);
     }
 
-    fn refused(&self, _: Result<Told, Shed>) {}
+    fn refused(&self, _: Result<AnswerClass, Shed>) {}
 }
 
 #[tokio::test]
@@ -239,7 +240,13 @@ async fn a_bug_costs_one_answer_which_is_counted_and_has_its_id_in_head_and_body
         };
         let bug = Rc::new(Bug(Recorder::default()));
         let (_phase, drain) = Drain::new();
-        tokio::task::spawn_local(server::serve(listener, bug.clone(), limits, Door::default(), drain));
+        tokio::task::spawn_local(server::serve(
+            listener,
+            bug.clone(),
+            limits,
+            ListenerSettings::default(),
+            drain,
+        ));
         for n in 1..=2 {
             let mut raw = Raw::connect(&url).await;
             let tap = "GET /v1/time HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";

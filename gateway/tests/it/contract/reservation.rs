@@ -53,7 +53,7 @@ async fn a_buyer_reads_his_own_and_a_service_reads_all() {
 
 /// For every call on a reservation: what no token, a wrong sale, a wrong id and somebody else's reservation get.
 #[tokio::test]
-async fn nobody_learns_of_or_touches_what_is_not_his() {
+async fn a_buyer_neither_sees_nor_changes_reservations_of_others() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -345,11 +345,11 @@ async fn pause_and_close_stop_new_reservations_only() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
-    for lever in ["pause", "close"] {
-        let (a, b) = (format!("{lever}-a"), format!("{lever}-b"));
+    for action in ["pause", "close"] {
+        let (a, b) = (format!("{action}-a"), format!("{action}-b"));
         let first = won(&gateway, &a, &white()).await;
         let second = won(&gateway, &b, &white()).await;
-        let reply = gateway.lever(lever, &json!({"reason": "a test"})).await;
+        let reply = gateway.action(action, &json!({"reason": "a test"})).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
         let changed = gateway.amend(&a, &first, &json!({"model": "black"})).await;
         assert_eq!((changed.status, &changed.json["version"]), (200, &json!(2)));
@@ -357,7 +357,7 @@ async fn pause_and_close_stop_new_reservations_only() {
         assert_eq!(gateway.cancel(&b, &second).await.status, 200);
         let new = gateway.reserve("new", "k", &white()).await;
         assert!(matches!(new.status, 409 | 410), "{}", new.text);
-        assert_eq!(gateway.lever("resume", &json!({})).await.status, 200);
+        assert_eq!(gateway.action("resume", &json!({})).await.status, 200);
         settled(&gateway).await;
     }
     let new = gateway.reserve("new", "k", &white()).await;

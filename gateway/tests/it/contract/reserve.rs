@@ -10,7 +10,7 @@ use testkit::redis::Redis;
 const PATH: &str = "/v1/sales/small/reservations";
 
 #[tokio::test]
-async fn a_winner_is_told_all_that_the_contract_names() {
+async fn a_new_reservation_shows_every_member_of_the_contract() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

@@ -225,7 +225,7 @@ async fn a_master_that_falls_short_of_what_is_promised_takes_readiness_and_is_na
 }
 
 #[tokio::test]
-async fn what_is_no_cluster_and_what_is_one_under_another_name_is_told_in_words() {
+async fn what_is_no_cluster_and_what_is_one_under_another_name_is_reported_in_words() {
     let cluster = Cluster::start().await;
     let (plain, port) = Redis::at_a_port(None);
     let nobody = testkit::files::free_port();

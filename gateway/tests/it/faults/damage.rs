@@ -8,9 +8,9 @@ use gateway::domain::decision::{Decision, Shed};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::{buyer_part, reservation_id};
 use gateway::domain::reservation::State;
-use gateway::manage::admin::{Applied, Lever};
-use gateway::manage::audit::Verdict;
-use gateway::reserve::changes::{Amendment, By, Change, amend, cancel, confirm, read};
+use gateway::manage::admin::{ApplyOutcome, OperatorAction};
+use gateway::manage::audit::AuditVerdict;
+use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
 
@@ -59,16 +59,16 @@ impl Sale {
     }
 
     async fn confirm(&self, sub: &str) -> Change {
-        confirm(&self.gate.lane, &self.gate.sale, &self.of(sub), "pay", 1).await
+        confirm(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), "pay", 1).await
     }
 
     async fn cancel(&self, sub: &str) -> Change {
-        cancel(&self.gate.lane, &self.gate.sale, &self.of(sub), By::Service).await
+        cancel(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), Requester::Service).await
     }
 
     async fn amend(&self, sub: &str) -> Change {
         let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
-        amend(&self.gate.lane, &self.gate.sale, &self.of(sub), By::Service, &wanted).await
+        amend(&self.gate.redis_connection, &self.gate.sale, &self.of(sub), Requester::Service, &wanted).await
     }
 
     /// All of the sale's keys as they are, byte for byte.
@@ -97,7 +97,7 @@ impl Sale {
                 other => panic!("{name}: {other:?}"),
             }
         }
-        let identity = self.gate.sale.identity(&self.gate.lane.live().unwrap().run_id);
+        let identity = self.gate.sale.identity(&self.gate.redis_connection.live().unwrap().epoch);
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(30);
         let json = definition.to_json();
@@ -114,11 +114,11 @@ impl Sale {
             ("restock", Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
             ("apply", Script::Apply, &apply),
             ("adopt", Script::Adopt, &[&identity, "gateway"]),
-            ("pause", Script::Lever, &["pause", "ops", "-"]),
-            ("resume", Script::Lever, &["resume", "ops", "-"]),
-            ("freeze", Script::Lever, &["freeze", "ops", "-"]),
-            ("unfreeze", Script::Lever, &["unfreeze", "ops", "-"]),
-            ("close", Script::Lever, &["close", "ops", "-"]),
+            ("pause", Script::OperatorAction, &["pause", "ops", "-"]),
+            ("resume", Script::OperatorAction, &["resume", "ops", "-"]),
+            ("freeze", Script::OperatorAction, &["freeze", "ops", "-"]),
+            ("unfreeze", Script::OperatorAction, &["unfreeze", "ops", "-"]),
+            ("close", Script::OperatorAction, &["close", "ops", "-"]),
         ];
         for (name, script, args) in calls {
             let answer = self.gate.call(script, args).await;
@@ -129,27 +129,27 @@ impl Sale {
         answers
     }
 
-    async fn problems(&self) -> (Verdict, String) {
+    async fn problems(&self) -> (AuditVerdict, String) {
         let report = self.ledger.audit(&self.id).await;
         (report.verdict, report.problems.join("\n"))
     }
 
     /// All is well, and everything can be done.
     async fn works(&self) {
-        assert_eq!(self.problems().await, (Verdict::Balanced, String::new()));
+        assert_eq!(self.problems().await, (AuditVerdict::Balanced, String::new()));
         assert!(matches!(self.tap("dan").await, Decision::Won(..)));
         assert!(matches!(self.amend("dan").await, Change::Done(..)));
         assert!(matches!(self.cancel("dan").await, Change::Done(..)));
         assert!(matches!(self.confirm("ada").await, Change::Done(..)));
         assert_eq!(self.gate.sweep_all(64).await, (1, 1));
-        assert!(self.ledger.pull(&self.id, Lever::Freeze).await);
+        assert!(self.ledger.perform(&self.id, OperatorAction::Freeze).await);
         let restocked = self.ledger.admin.restock(&self.id, "model:m1", 9, 5, &ops()).await;
         assert!(restocked.is_ok(), "{restocked:?}");
         let mut definition = five(&self.id);
         definition.models[0].stock = Some(4);
-        assert_eq!(self.ledger.apply(&definition).await, Applied::Updated(2));
+        assert_eq!(self.ledger.apply(&definition).await, ApplyOutcome::Updated(2));
         let report = self.ledger.audit(&self.id).await;
-        assert_eq!((report.verdict, report.problems), (Verdict::Balanced, Vec::new()));
+        assert_eq!((report.verdict, report.problems), (AuditVerdict::Balanced, Vec::new()));
         let m1 = report.items.iter().find(|i| i.item == "model:m1").unwrap();
         assert_eq!((m1.total, m1.free, m1.held, m1.confirmed), (Some(8), Some(6), 0, 2));
     }
@@ -185,11 +185,11 @@ fn a_damaged_record_refuses_only_its_buyers_calls() {
             );
             assert!(matches!(sale.confirm("dan").await, Change::Done(..)));
             let (verdict, problems) = sale.problems().await;
-            assert_eq!(verdict, Verdict::Drift);
+            assert_eq!(verdict, AuditVerdict::Drift);
             assert!(problems.contains(&field), "{problems}");
 
             sale.ledger.command::<i64>(&["HSET", records, &field, &text]).await;
-            assert_eq!(sale.problems().await, (Verdict::Balanced, String::new()));
+            assert_eq!(sale.problems().await, (AuditVerdict::Balanced, String::new()));
             assert!(matches!(sale.tap("ada").await, Decision::Replayed(..)));
         }
     });
@@ -212,7 +212,7 @@ fn a_damaged_counter_refuses_what_needs_it() {
         );
         assert_eq!(sale.dump().await, before);
         let (verdict, problems) = sale.problems().await;
-        assert_eq!(verdict, Verdict::Drift);
+        assert_eq!(verdict, AuditVerdict::Drift);
         assert!(problems.contains(stock), "{problems}");
         // A payment needs no counter.
         assert!(matches!(sale.confirm("ada").await, Change::Done(..)));
@@ -238,11 +238,11 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert_eq!(sale.amend("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.confirm("ada").await, Change::NotTaken(Shed::Redis));
         assert_eq!(sale.cancel("ada").await, Change::NotTaken(Shed::Redis));
-        let identity = sale.gate.sale.identity(&sale.gate.lane.live().unwrap().run_id);
+        let identity = sale.gate.sale.identity(&sale.gate.redis_connection.live().unwrap().epoch);
         let calls: [(Script, &[&str]); 4] = [
             (Script::Expire, &["64"]),
             (Script::Restock, &["model:m1", "30", "5", "ops", "-"]),
-            (Script::Lever, &["pause", "ops", "-"]),
+            (Script::OperatorAction, &["pause", "ops", "-"]),
             (Script::Adopt, &[&identity, "gateway"]),
         ];
         for (script, args) in calls {
@@ -255,7 +255,7 @@ fn a_journal_that_is_ahead_makes_nothing_be_written() {
         assert!(matches!(applied, Err(Failure::NotDone(_))), "{applied:?}");
         assert_eq!(sale.dump().await, before);
         let (verdict, problems) = sale.problems().await;
-        assert_eq!(verdict, Verdict::Drift);
+        assert_eq!(verdict, AuditVerdict::Drift);
         assert!(problems.contains(journal), "{problems}");
 
         sale.ledger.command::<i64>(&["XDEL", journal, "900000-0"]).await;
@@ -278,7 +278,7 @@ fn scripts_that_redis_forgot_are_loaded_again() {
         assert!(matches!(sale.cancel("eve").await, Change::Done(..)));
         flush().await;
         let part = buyer_part(&sale.id, "eve");
-        let (list, _) = read(&sale.gate.lane, &sale.gate.sale, &part).await.unwrap();
+        let (list, _) = read(&sale.gate.redis_connection, &sale.gate.sale, &part).await.unwrap();
         assert_eq!(list.iter().map(|r| r.state).collect::<Vec<_>>(), [State::Cancelled]);
         flush().await;
         sale.works().await;
@@ -291,18 +291,24 @@ fn another_redis_and_a_ledger_that_is_too_old_are_refused() {
     world.run(async {
         let sale = Sale::open(&world).await;
         let before = sale.dump().await;
-        let live = sale.gate.lane.live().unwrap();
-        let known = sale.gate.sale.known();
-        let scripts =
-            [Script::Tick, Script::Expire, Script::Confirm, Script::Cancel, Script::Lever, Script::Restock];
+        let live = sale.gate.redis_connection.live().unwrap();
+        let known = sale.gate.sale.known_sequence();
+        let scripts = [
+            Script::Tick,
+            Script::Expire,
+            Script::Confirm,
+            Script::Cancel,
+            Script::OperatorAction,
+            Script::Restock,
+        ];
         for script in scripts {
-            for (run_id, known, expected) in [
-                ("another", known, Refusal::Epoch(live.run_id.to_string())),
-                (&*live.run_id, known + 7, Refusal::Behind(known)),
+            for (epoch, known, expected) in [
+                ("another", known, Refusal::Epoch(live.epoch.to_string())),
+                (&*live.epoch, known + 7, Refusal::Behind(known)),
             ] {
-                let identity = sale.gate.sale.identity(run_id);
+                let identity = sale.gate.sale.identity(epoch);
                 let args = [&identity, &known.to_string(), "x", "1", "1", "-", "-"];
-                let answer = sale.gate.lane.call(&live, script, &sale.keys, &args).await;
+                let answer = sale.gate.redis_connection.call(&live, script, &sale.keys, &args).await;
                 assert_eq!(answer, Err(Failure::Refused(expected)), "{script:?}");
             }
         }

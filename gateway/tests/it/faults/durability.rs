@@ -23,7 +23,7 @@ async fn not_ready(gateway: &Gateway, words: &str) {
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_a_change_that_no_replica_has_and_a_retry_is_told_once_one_has() {
+async fn a_change_is_acknowledged_only_once_a_replica_has_it() {
     let (primary, replica) = Redis::with_replica();
     let one = Gateway::start_with(&primary, &["--durability", "replicas=1"]).await;
     let two = Gateway::start_with(&primary, &["--durability", "replicas=1"]).await;
@@ -41,7 +41,7 @@ async fn nobody_is_told_of_a_change_that_no_replica_has_and_a_retry_is_told_once
         assert_eq!(gateway.get_as("bob", "/v1/sales/small/reservations").await.status, 503);
     }
     unknown(&one.confirm(&alice.id(), "pay-1", 1).await);
-    unknown(&one.lever("pause", &json!({})).await);
+    unknown(&one.action("pause", &json!({})).await);
 
     replica.signal(Signal::CONT);
     let bob = eventually("bob is told what he has", || async {
@@ -119,7 +119,7 @@ async fn where_config_is_forbidden_the_log_says_that_the_promise_can_t_be_seen()
 }
 
 #[tokio::test]
-async fn a_replica_in_place_of_the_primary_is_told_and_takes_nothing() {
+async fn a_replica_in_place_of_the_primary_is_reported_and_takes_nothing() {
     let (primary, replica) = Redis::with_replica();
     let good = Gateway::start(&primary).await;
     open(&good, &small()).await;

@@ -9,10 +9,10 @@ use testkit::redis::Redis;
 
 use crate::faults::callers::{brief, far, stock};
 use crate::launch::spike::{balanced, changes, fault, ready, told};
-use crate::recovery::replay::{Forgetful, alarm, release};
+use crate::recovery::failover::{Forgetful, alarm, release};
 
 #[tokio::test]
-async fn an_outage_longer_than_a_hold_costs_nobody_his_hold() {
+async fn an_outage_longer_than_a_hold_expires_no_hold() {
     let mut redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &brief()).await;
@@ -65,8 +65,8 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     told(&gateway, "lost-too", "k", &far()).await;
     for n in 0..8 {
         // More changes that will be gone, so that a ledger which goes on without them is behind for long.
-        let lever = if n % 2 == 0 { "freeze" } else { "unfreeze" };
-        assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
+        let action = if n % 2 == 0 { "freeze" } else { "unfreeze" };
+        assert_eq!(gateway.action(action, &json!({})).await.status, 200);
     }
     let sold_out = told(&gateway, "late", "k", &far()).await;
     assert_eq!(sold_out.problem(), "sold-out", "{}", sold_out.text);
@@ -108,8 +108,8 @@ async fn what_cannot_be_appended_again_keeps_the_sale_still_until_ops_take_the_l
     let new = told(&restarted, "new", "k", &far()).await;
     assert_eq!(new.status, 201, "{}", new.text);
     for n in 0..24 {
-        let lever = if n % 2 == 0 { "freeze" } else { "unfreeze" };
-        assert_eq!(restarted.lever(lever, &json!({})).await.status, 200);
+        let action = if n % 2 == 0 { "freeze" } else { "unfreeze" };
+        assert_eq!(restarted.action(action, &json!({})).await.status, 200);
     }
     eventually("the fault is over", || async { (!fault(&gateway).await).then_some(()) }).await;
     let won = told(&gateway, "late", "k", &far()).await;
@@ -172,7 +172,7 @@ async fn a_key_of_another_type_stops_its_sale_alone_and_can_be_put_back() {
 }
 
 #[tokio::test]
-async fn a_definition_that_cannot_be_read_blinds_nobody_to_the_other_sales() {
+async fn a_definition_that_cannot_be_read_does_not_affect_other_sales() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

@@ -9,7 +9,7 @@ use testkit::eventually;
 use testkit::gateway::Gateway;
 use testkit::redis::Redis;
 
-use crate::recovery::replay::alarm;
+use crate::recovery::failover::alarm;
 
 #[tokio::test]
 async fn an_id_that_is_not_listed_any_more_is_no_sale_and_no_alarm() {

@@ -9,7 +9,7 @@ use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
 use crate::launch::spike::{Spike, changes, ready};
-use crate::recovery::replay::alarm;
+use crate::recovery::failover::alarm;
 
 /// A primary and a replica in step with it, each with its port.
 async fn pair(options: &[&str]) -> ((Redis, u16), (Redis, u16)) {
@@ -62,7 +62,7 @@ async fn a_name_that_leads_to_a_promoted_replica_is_followed_in_mid_spike() {
     outcome.reconcile(&one).await;
     outcome.reconcile(&two).await;
     assert_eq!(changes(&two, "adopt").await, 1);
-    assert_eq!(next.run::<String>("HGET lg:{small}:state run_id"), next.info("run_id"));
+    assert_eq!(next.run::<String>("HGET lg:{small}:state epoch"), next.info("run_id"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -77,7 +77,7 @@ async fn a_former_primary_that_still_takes_writes_is_left_as_well() {
     next.run::<()>("REPLICAOF NO ONE");
     name.lead_to(&next);
     eventually("the ledger of the new one is the sale's", || async {
-        let owner: Option<String> = next.run("HGET lg:{small}:state run_id");
+        let owner: Option<String> = next.run("HGET lg:{small}:state epoch");
         (owner == Some(next.info("run_id"))).then_some(())
     })
     .await;
@@ -129,7 +129,7 @@ async fn a_replica_is_left_until_the_name_leads_to_a_primary() {
     // The first answer may have been lost with a connection: 200 then.
     assert_eq!(bob.json["number"].as_u64(), Some(2), "{}", bob.text);
     // Operators' calls, too, go to the new one.
-    assert_eq!(gateway.lever("pause", &serde_json::json!({})).await.status, 200);
+    assert_eq!(gateway.action("pause", &serde_json::json!({})).await.status, 200);
     assert_eq!(gateway.audit().await["verdict"], "balanced");
     drop(other);
 }
@@ -164,7 +164,7 @@ async fn with_fsync_a_promoted_replica_is_not_taken_for_the_redis_that_synced() 
     let (_, rest) = text.split_once("sale release small ").unwrap();
     let id: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
     assert_eq!(
-        next.run::<String>("HGET lg:{small}:state run_id").trim_start_matches('!'),
+        next.run::<String>("HGET lg:{small}:state epoch").trim_start_matches('!'),
         former.info("run_id")
     );
     let released = testkit::cli::run(&[

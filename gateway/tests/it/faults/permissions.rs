@@ -62,7 +62,7 @@ async fn with_the_permissions_that_it_names_a_gateway_does_everything() {
     let limits = json!({"buyer": "700:900"});
     assert_eq!(gateway.ops(Method::PATCH, "/admin/v1/limits", &limits).await.status, 200);
     let restock = json!({"item": "model:white", "total": 70, "was": 60});
-    assert_eq!(gateway.lever("restock", &restock).await.status, 200);
+    assert_eq!(gateway.action("restock", &restock).await.status, 200);
     assert_eq!(gateway.audit().await["verdict"], "balanced");
     let doctor = Desk::at(&url).examine(&[]);
     assert_eq!(doctor.verdicts("redis", "scripts"), ["ok"], "{doctor:#?}");

@@ -35,7 +35,7 @@ async fn a_redis_killed_in_mid_spike_is_taken_in_once_and_nothing_acknowledged_i
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_redis_stands_still_everybody_gets_an_answer_and_later_the_truth() {
+async fn while_redis_hangs_every_call_is_answered_and_a_retry_is_decided() {
     let redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--redis-answer-timeout-ms", "500"]).await;
     open(&gateway, &stock(200)).await;

@@ -106,14 +106,14 @@ async fn a_failover_by_hand_is_followed_although_the_former_primary_still_answer
     let again = gateway.reserve("alice", "k1", &white()).await;
     assert_eq!((again.status, again.header("idempotency-replayed")), (200, "true"));
     // Also what is not hot is asked of the new one: levers, audits, readiness.
-    assert_eq!(gateway.lever("pause", &serde_json::json!({})).await.status, 200);
+    assert_eq!(gateway.action("pause", &serde_json::json!({})).await.status, 200);
     let audit = gateway.audit().await;
     assert_eq!(audit["verdict"], "balanced", "{audit}");
     ready(&gateway, true).await;
 }
 
 #[tokio::test]
-async fn a_former_primary_that_nobody_makes_a_replica_is_left_all_the_same() {
+async fn a_former_primary_that_is_never_demoted_is_left_all_the_same() {
     // Sentinels let some ten seconds pass before they do; here they can't at all.
     let (former, replicas, port) =
         three_with(&["--rename-command", "REPLICAOF", "", "--rename-command", "SLAVEOF", ""]).await;
@@ -124,7 +124,7 @@ async fn a_former_primary_that_nobody_makes_a_replica_is_left_all_the_same() {
     eventually("it begins", || async { fails_over(&sentinels) }).await;
     let new = eventually("another is the primary, whose ledger is the sale's", || async {
         let new = replicas.iter().find(|replica| !is_replica(replica))?;
-        let owner: Option<String> = new.run("HGET lg:{small}:state run_id");
+        let owner: Option<String> = new.run("HGET lg:{small}:state epoch");
         (owner == Some(new.info("run_id"))).then_some(new)
     })
     .await;
@@ -165,7 +165,7 @@ async fn user_password_and_database_are_for_the_primary_and_not_for_the_sentinel
 }
 
 #[tokio::test]
-async fn sentinels_that_are_away_or_know_no_such_service_are_told_in_words() {
+async fn sentinels_that_are_away_or_know_no_such_service_are_reported_in_words() {
     let nobody = testkit::files::free_port();
     for (url, words) in [
         (format!("redis+sentinel://127.0.0.1:{nobody}/ledger"), "can't reach Redis"),

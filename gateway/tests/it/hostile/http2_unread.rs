@@ -65,8 +65,8 @@ async fn an_answer_without_progress_ends_its_connection_whatever_else_happens_th
             }
         }
         assert!(frames.until(|_| false).await.is_none(), "and the end");
-        eventually("it counts as stalled", || async {
-            (ended(&gateway, "public", "stalled").await == number).then_some(())
+        eventually("it counts as a slow reader", || async {
+            (ended(&gateway, "public", "slow-reader").await == number).then_some(())
         })
         .await;
     }

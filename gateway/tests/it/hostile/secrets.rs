@@ -41,7 +41,7 @@ async fn logs_metrics_and_errors_hold_no_secret_and_no_line_that_somebody_else_w
         told += &send(admin.bearer_auth(format!("{token}y"))).await.text;
     }
     for word in ["pause", "resume"] {
-        told += &gateway.lever(word, &json!({"reason": evil})).await.text;
+        told += &gateway.action(word, &json!({"reason": evil})).await.text;
     }
     told +=
         &gateway.ops(Method::PATCH, "/admin/v1/limits", &json!({"sale": "9:9", "reason": evil})).await.text;
@@ -67,7 +67,7 @@ async fn logs_metrics_and_errors_hold_no_secret_and_no_line_that_somebody_else_w
 }
 
 #[tokio::test]
-async fn the_password_of_redis_is_told_to_nobody() {
+async fn the_password_of_redis_is_never_shown() {
     let dir = tempfile::tempdir().unwrap();
     let log = dir.path().join("log");
     // Nobody listens there.

@@ -79,7 +79,7 @@ where
     told
 }
 
-fn assert_all_told_408(told: Vec<Vec<u8>>) {
+fn assert_all_answered_408(told: Vec<Vec<u8>>) {
     assert_eq!(told.len(), MANY);
     for bytes in told {
         let text = String::from_utf8_lossy(&bytes);
@@ -94,7 +94,7 @@ async fn heads_that_drip_in_get_408() {
     let told = many(&stage, |_, stream| async move {
         drip(stream, "GET /v1/time HTTP/1.1\r\nhost: x\r\n", "x: y\r\n").await
     });
-    assert_all_told_408(told.await);
+    assert_all_answered_408(told.await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +108,7 @@ async fn bodies_that_drip_in_get_408() {
             drip(stream, &format!("{tap}transfer-encoding: chunked\r\n\r\n"), "1\r\n \r\n").await
         }
     });
-    assert_all_told_408(told.await);
+    assert_all_answered_408(told.await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -60,6 +60,6 @@ fn a_tap_that_waited_for_a_definition_in_vain_is_not_sent_when_it_comes() {
             1,
             "the answer to her was that nothing was taken"
         );
-        eventually("he is known", || async { (gate.sale.memory().sequence == 3).then_some(()) }).await;
+        eventually("he is known", || async { (gate.sale.read_model().sequence == 3).then_some(()) }).await;
     });
 }

@@ -1,7 +1,7 @@
 //! What one buyer can make the ledger grow by: bounded in number, small each, and shown in full to the support desk.
 
 use gateway::domain::identity::buyer_part;
-use gateway::reserve::changes::{Amendment, By, Change, amend, read};
+use gateway::reserve::changes::{Amendment, Change, Requester, amend, read};
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::check::{balanced, refused};
@@ -66,7 +66,7 @@ async fn a_buyers_changes_have_an_end_and_each_adds_the_same_little_to_the_journ
 }
 
 #[tokio::test]
-async fn a_buyers_story_is_whole_also_where_one_of_its_entries_is_gone_or_is_of_an_earlier_format() {
+async fn a_buyers_history_is_complete_also_where_an_entry_is_gone_or_of_an_earlier_format() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -100,10 +100,11 @@ fn a_row_that_names_all_its_changes_is_read_and_bounded_by_the_next_one() {
         let row: String = ledger.command(&["HGET", &records, &part]).await;
         let old = format!("{},3,4,5,2", row);
         ledger.command::<i64>(&["HSET", &records, &part, &old]).await;
-        let (list, _) = read(&gate.lane, &gate.sale, &part).await.unwrap();
+        let (list, _) = read(&gate.redis_connection, &gate.sale, &part).await.unwrap();
         assert_eq!(list[0].changes, [2, 3, 4, 5, 2]);
         let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
-        let changed = amend(&gate.lane, &gate.sale, &list[0].id, By::Buyer(&part), &wanted).await;
+        let changed =
+            amend(&gate.redis_connection, &gate.sale, &list[0].id, Requester::Buyer(&part), &wanted).await;
         assert!(matches!(changed, Change::Done(..)), "{changed:?}");
         let row: String = ledger.command(&["HGET", &records, &part]).await;
         assert!(row.ends_with(" - 2,3"), "{row}");

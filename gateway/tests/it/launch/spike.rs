@@ -15,12 +15,12 @@ const TAPS_AT_ONCE: usize = 24;
 
 /// Buyers that are tapping. Each has one key and goes on to the next gateway when it is put off.
 pub struct Spike {
-    told: Arc<Told>,
+    told: Arc<AnswerClass>,
     buyers: Vec<JoinHandle<()>>,
 }
 
 /// What buyers were told so far.
-struct Told {
+struct AnswerClass {
     answers: Mutex<Vec<(String, Answer)>>,
     won: watch::Sender<usize>,
     put_off: watch::Sender<usize>,
@@ -56,7 +56,7 @@ impl Answer {
 impl Spike {
     /// Lets `PREFIX-0` to `PREFIX-N` tap, all for the same, spread over the gateways at these URLs.
     pub fn start(gateways: &[&Gateway], prefix: &str, buyers: usize, body: &Value) -> Self {
-        let told = Arc::new(Told {
+        let told = Arc::new(AnswerClass {
             answers: Mutex::default(),
             won: watch::Sender::new(0),
             put_off: watch::Sender::new(0),
@@ -112,7 +112,7 @@ async fn tap(
     n: usize,
     sub: &str,
     body: &Value,
-    told: &Told,
+    told: &AnswerClass,
 ) {
     let (token, mut attempt) = (token(sub), n);
     eventually("the buyer is told", || {

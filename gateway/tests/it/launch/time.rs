@@ -10,9 +10,9 @@ use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::identity::buyer_part;
 use gateway::domain::reservation::{Reservation, State};
-use gateway::manage::admin::Lever;
-use gateway::manage::audit::Verdict;
-use gateway::reserve::changes::{Amendment, By, Change, amend, cancel, confirm, read};
+use gateway::manage::admin::OperatorAction;
+use gateway::manage::audit::AuditVerdict;
+use gateway::reserve::changes::{Amendment, Change, Requester, amend, cancel, confirm, read};
 
 use crate::model::world::{Gate, Ledger};
 use crate::model::{START, World, simple, tap};
@@ -69,30 +69,30 @@ impl Sale {
     }
 
     async fn confirm(&self, id: &str) -> Change {
-        confirm(&self.gate.lane, &self.gate.sale, id, "pay", 1).await
+        confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", 1).await
     }
 
     async fn cancel(&self, id: &str) -> Change {
-        cancel(&self.gate.lane, &self.gate.sale, id, By::Buyer(&id[..20])).await
+        cancel(&self.gate.redis_connection, &self.gate.sale, id, Requester::Buyer(&id[..20])).await
     }
 
-    async fn move_to(&self, id: &str, by: By<'_>, model: Option<&str>, store: Option<&str>) -> Change {
+    async fn move_to(&self, id: &str, by: Requester<'_>, model: Option<&str>, store: Option<&str>) -> Change {
         let (model, store) = (model.map(str::to_owned), store.map(str::to_owned));
         let wanted = Amendment { model, store, packages: None };
-        amend(&self.gate.lane, &self.gate.sale, id, by, &wanted).await
+        amend(&self.gate.redis_connection, &self.gate.sale, id, by, &wanted).await
     }
 
     /// What the buyer is shown.
     async fn states(&self, buyer: &str) -> Vec<State> {
         let part = buyer_part(&self.id, buyer);
-        let (list, _) = read(&self.gate.lane, &self.gate.sale, &part).await.unwrap();
+        let (list, _) = read(&self.gate.redis_connection, &self.gate.sale, &part).await.unwrap();
         list.iter().map(|r| r.state).collect()
     }
 
     /// Free, held and confirmed of `model:m1`; the audit must balance.
     async fn m1(&self) -> (i64, i64, i64) {
         let report = self.ledger.audit(&self.id).await;
-        assert_eq!((report.verdict, &report.problems), (Verdict::Balanced, &Vec::new()));
+        assert_eq!((report.verdict, &report.problems), (AuditVerdict::Balanced, &Vec::new()));
         let item = report.items.iter().find(|i| i.item == "model:m1").unwrap();
         (item.free.unwrap(), item.held, item.confirmed)
     }
@@ -120,12 +120,12 @@ fn after_the_deadline_a_buyer_can_cancel_but_not_change_and_a_service_can_confir
         assert_eq!((ada.deadline, ada.held_at), (HOLD, START));
 
         sale.run(HOLD - 1).await;
-        assert!(is_done(&sale.move_to(&ada.id, By::Buyer(&ada.id[..20]), Some("m2"), None).await));
+        assert!(is_done(&sale.move_to(&ada.id, Requester::Buyer(&ada.id[..20]), Some("m2"), None).await));
         sale.run(1).await;
-        let by = By::Buyer(&ada.id[..20]);
+        let by = Requester::Buyer(&ada.id[..20]);
         assert_eq!(refused(&sale.move_to(&ada.id, by, None, Some("s2")).await), State::Held);
-        assert_eq!(refused(&sale.move_to(&ada.id, By::Service, Some("m1"), None).await), State::Held);
-        let moved = sale.move_to(&ada.id, By::Service, None, Some("s2")).await;
+        assert_eq!(refused(&sale.move_to(&ada.id, Requester::Service, Some("m1"), None).await), State::Held);
+        let moved = sale.move_to(&ada.id, Requester::Service, None, Some("s2")).await;
         assert!(matches!(&moved, Change::Done(r, _) if r.version == 3 && r.deadline == HOLD), "{moved:?}");
 
         // The last millisecond of the grace.
@@ -151,7 +151,10 @@ fn past_the_grace_every_call_treats_a_hold_as_expired_before_the_sweep_comes_by(
         assert_eq!(sale.states("ada").await, [State::Expired]);
         assert_eq!(refused(&sale.confirm(&hold.id).await), State::Expired);
         assert_eq!(refused(&sale.cancel(&hold.id).await), State::Expired);
-        assert_eq!(refused(&sale.move_to(&hold.id, By::Service, None, Some("s2")).await), State::Expired);
+        assert_eq!(
+            refused(&sale.move_to(&hold.id, Requester::Service, None, Some("s2")).await),
+            State::Expired
+        );
         let replay = sale.tap("ada", "k0").await;
         assert!(matches!(&replay, Decision::Replayed(r, _) if r.state == State::Expired), "{replay:?}");
         // Nothing of that has changed the ledger: the stock comes back with the sweep.
@@ -177,16 +180,16 @@ fn a_freeze_gives_the_time_back() {
         let hold = sale.win("ada", "k").await;
         sale.run(3_000).await;
         sale.pass(500).await;
-        assert!(sale.ledger.pull(&sale.id, Lever::Freeze).await);
-        assert!(!sale.ledger.pull(&sale.id, Lever::Freeze).await);
+        assert!(sale.ledger.perform(&sale.id, OperatorAction::Freeze).await);
+        assert!(!sale.ledger.perform(&sale.id, OperatorAction::Freeze).await);
         assert_eq!(sale.run(10 * (HOLD + GRACE)).await.sale_clock, 3_500);
         assert_eq!(sale.gate.sweep_all(64).await, (0, 0));
         // New holds begin on the clock that stands still.
         assert_eq!(sale.win("bob", "k").await.deadline, 3_500 + HOLD);
         sale.pass(700).await;
-        assert!(sale.ledger.pull(&sale.id, Lever::Unfreeze).await);
+        assert!(sale.ledger.perform(&sale.id, OperatorAction::Unfreeze).await);
         assert_eq!(sale.run(HOLD - 3_501).await.sale_clock, HOLD - 1);
-        let by = By::Buyer(&hold.id[..20]);
+        let by = Requester::Buyer(&hold.id[..20]);
         assert!(is_done(&sale.move_to(&hold.id, by, None, Some("s2")).await));
         sale.run(GRACE + 1).await;
         assert_eq!(sale.states("ada").await, [State::Expired]);
@@ -246,7 +249,7 @@ fn time_stepping_an_hour_moves_the_sale_clock_by_two_seconds_at_most() {
 }
 
 #[test]
-fn nobodys_hold_expires_while_redis_or_all_gateways_are_away() {
+fn no_hold_expires_while_redis_or_all_gateways_are_away() {
     let world = World::start();
     world.run(async {
         let mut sale = Sale::open(&world, |_| ()).await;
@@ -258,7 +261,7 @@ fn nobodys_hold_expires_while_redis_or_all_gateways_are_away() {
         assert!(is_done(&sale.confirm(&ada.id).await));
         assert_eq!(sale.gate.tick().await.sale_clock, 4_500);
         assert_eq!(sale.gate.sweep_all(64).await, (0, 0));
-        let by = By::Buyer(&bob.id[..20]);
+        let by = Requester::Buyer(&bob.id[..20]);
         assert!(is_done(&sale.move_to(&bob.id, by, None, Some("s2")).await));
         sale.run(HOLD + GRACE - 4_500).await;
         assert_eq!(sale.gate.sweep_all(64).await, (1, 1));

@@ -83,27 +83,27 @@ async fn five_thousand_buyers_tap_twice_and_a_hundred_cars_are_held() {
 }
 
 #[tokio::test]
-async fn a_winner_hears_that_he_won_wherever_and_whenever_he_asks() {
+async fn a_winner_gets_the_same_reservation_from_every_gateway_at_any_time() {
     let redis = Redis::start();
     let gateways = two(&redis).await;
     let all = json!({"item": "model:white", "total": 1, "was": 60});
-    assert_eq!(gateways[0].lever("restock", &all).await.status, 200);
+    assert_eq!(gateways[0].action("restock", &all).await.status, 200);
     settled(&gateways[0]).await;
     let won = gateways[0].reserve("winner", "k", &white()).await;
     assert_eq!(won.status, 201, "{}", won.text);
 
-    for (lever, status, name) in
+    for (action, status, name) in
         [(None, 409, "sold-out"), (Some("pause"), 409, "sale-paused"), (Some("close"), 410, "sale-closed")]
     {
-        if let Some(lever) = lever {
-            assert_eq!(gateways[0].lever(lever, &json!({})).await.status, 200);
+        if let Some(action) = action {
+            assert_eq!(gateways[0].action(action, &json!({})).await.status, 200);
         }
         for gateway in &gateways {
             settled(gateway).await;
             let other = gateway.reserve("loser", "k", &white()).await;
             assert_eq!((other.status, other.problem()), (status, name), "{}", other.text);
             let again = gateway.reserve("winner", "k", &white()).await;
-            assert_eq!((again.status, again.id()), (200, won.id()), "{lever:?}: {}", again.text);
+            assert_eq!((again.status, again.id()), (200, won.id()), "{action:?}: {}", again.text);
             assert_eq!(again.header("idempotency-replayed"), "true");
         }
     }
@@ -223,7 +223,7 @@ async fn a_drain_answers_the_taps_that_are_in_flight() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_certain_says_so_and_the_retry_is_decided_once() {
+async fn an_unknown_outcome_is_answered_as_such_and_the_retry_is_decided_once() {
     let mut redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;

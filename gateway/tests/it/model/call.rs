@@ -10,7 +10,7 @@ use super::world::{Gate, plain_change};
 
 pub(super) enum Call {
     Reserve(Vec<Tap>),
-    Change(Meant, Wanted),
+    Change(Meant, ReserveCommand),
 }
 
 /// A reservation: its place in the model, its id, and the buyer that the call is for.
@@ -20,7 +20,7 @@ pub(super) struct Meant {
     part: String,
 }
 
-pub(super) enum Wanted {
+pub(super) enum ReserveCommand {
     /// With this payment, at this version.
     Confirm(&'static str, u64),
     Cancel(Who),
@@ -47,11 +47,11 @@ impl Life<'_> {
             Op::Confirm { which, payment, version_off, .. } => {
                 let meant = meant(*which, Who::Service)?;
                 let version = self.model.version_of(meant.place).saturating_add_signed(*version_off);
-                Call::Change(meant, Wanted::Confirm(payment, version))
+                Call::Change(meant, ReserveCommand::Confirm(payment, version))
             }
-            Op::Cancel(_, which, who) => Call::Change(meant(*which, *who)?, Wanted::Cancel(*who)),
+            Op::Cancel(_, which, who) => Call::Change(meant(*which, *who)?, ReserveCommand::Cancel(*who)),
             Op::Amend { which, who, .. } => {
-                Call::Change(meant(*which, *who)?, Wanted::Amend(*who, op.amendment()))
+                Call::Change(meant(*which, *who)?, ReserveCommand::Amend(*who, op.amendment()))
             }
             _ => return None,
         })
@@ -74,14 +74,18 @@ impl Call {
     }
 }
 
-impl Wanted {
+impl ReserveCommand {
     /// What the gateway says, without what the contract does not show.
     pub(super) async fn ask(&self, gate: &Gate, meant: &Meant) -> Change {
-        let (lane, sale, id) = (&gate.lane, &gate.sale, &meant.id);
+        let (redis_connection, sale, id) = (&gate.redis_connection, &gate.sale, &meant.id);
         plain_change(match self {
-            Self::Confirm(payment, version) => changes::confirm(lane, sale, id, payment, *version).await,
-            Self::Cancel(who) => changes::cancel(lane, sale, id, by(*who, &meant.part)).await,
-            Self::Amend(who, wanted) => changes::amend(lane, sale, id, by(*who, &meant.part), wanted).await,
+            Self::Confirm(payment, version) => {
+                changes::confirm(redis_connection, sale, id, payment, *version).await
+            }
+            Self::Cancel(who) => changes::cancel(redis_connection, sale, id, by(*who, &meant.part)).await,
+            Self::Amend(who, wanted) => {
+                changes::amend(redis_connection, sale, id, by(*who, &meant.part), wanted).await
+            }
         })
     }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway::fleet::hearsay::Hearsay;
-use gateway::recovery::heal::{Fence, Healer};
+use gateway::fleet::membership::Membership;
+use gateway::recovery::failover::{Fence, Recovery};
 use gateway::store::keys::Keys;
 
 use super::sale::Clocks;
@@ -19,20 +19,20 @@ struct Moment {
 /// What there is to fall back to.
 pub struct Past {
     moments: Vec<Moment>,
-    healers: Vec<Healer>,
+    healers: Vec<Recovery>,
     /// How often it crashed.
     pub crashes: u64,
 }
 
 impl Past {
     pub fn new(ledger: &Ledger, gateways: usize) -> Self {
-        let healer = |n| Healer {
+        let recovery = |n| Recovery {
             pool: ledger.pool.clone(),
             scripts: ledger.scripts.clone(),
-            hearsay: Arc::new(Hearsay::new(format!("gateway-{n}"))),
-            told_survives: false,
+            membership: Arc::new(Membership::new(format!("gateway-{n}"))),
+            acknowledged_survives: false,
         };
-        Self { moments: Vec::new(), healers: (0..gateways).map(healer).collect(), crashes: 0 }
+        Self { moments: Vec::new(), healers: (0..gateways).map(recovery).collect(), crashes: 0 }
     }
 
     /// Notes the sale as it is; `afresh`: it is not to fall back to what was before.
@@ -60,7 +60,7 @@ impl Past {
         }
         self.crashes += 1;
         let old = format!("before-crash-{}", self.crashes);
-        ledger.command::<()>(&["HSET", sale.keys.state(), "run_id", &old]).await;
+        ledger.command::<()>(&["HSET", sale.keys.state(), "epoch", &old]).await;
         let clocks = then.clocks;
         self.moments.truncate(at + 1);
         self.heal(ledger, gates, &old).await;
@@ -69,18 +69,22 @@ impl Past {
 
     /// Each gateway in turn, until all is whole: the first ones wait for what the others say.
     async fn heal(&self, ledger: &Ledger, gates: &[Gate], old: &str) {
-        let heard: BTreeMap<String, String> =
-            self.healers.iter().map(|healer| (healer.hearsay.id().to_owned(), "here".to_owned())).collect();
+        let heard: BTreeMap<String, String> = self
+            .healers
+            .iter()
+            .map(|recovery| (recovery.membership.id().to_owned(), "here".to_owned()))
+            .collect();
         let mut why = Vec::new();
-        for (gate, healer) in gates.iter().zip(&self.healers) {
-            let live = gate.lane.live().unwrap();
-            let mut fence = Fence::new(old, &live.run_id, heard.clone());
-            match healer.heal(&gate.lane, &live, &gate.sale, &mut fence).await {
+        for (gate, recovery) in gates.iter().zip(&self.healers) {
+            let live = gate.redis_connection.live().unwrap();
+            let mut fence = Fence::new(old, &live.epoch, heard.clone());
+            match recovery.recover(&gate.redis_connection, &live, &gate.sale, &mut fence).await {
                 Ok(()) => return,
                 Err(reason) => why.push(reason),
             }
         }
-        let said: BTreeMap<String, String> = ledger.command(&["HGETALL", gates[0].sale.keys.heal()]).await;
+        let said: BTreeMap<String, String> =
+            ledger.command(&["HGETALL", gates[0].sale.keys.recovery()]).await;
         panic!("it was not healed: {why:#?}\nwhat the gateways said: {said:#?}");
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::BuyerHash;
-use gateway::recovery::reaper;
+use gateway::recovery::sweeper;
 use gateway::reserve::changes::Change;
 
 use super::Outcome;
@@ -119,8 +119,9 @@ impl Life<'_> {
     /// The reaper tries again, as soon as it can.
     async fn faulty_sweep(&mut self, attempt: Attempt<'_>, entries: usize) -> Outcome {
         let gate = &self.gates[attempt.at];
-        let live = gate.lane.live().unwrap();
-        let _ = self.told(&attempt, 0, reaper::sweep(&gate.lane, &live, &gate.sale, entries)).await;
+        let live = gate.redis_connection.live().unwrap();
+        let _ =
+            self.told(&attempt, 0, sweeper::sweep(&gate.redis_connection, &live, &gate.sale, entries)).await;
         self.is_over(&attempt).await;
         let gate = &self.gates[attempt.at];
         gate.sweep_all(entries).await;

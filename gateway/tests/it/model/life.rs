@@ -5,8 +5,8 @@ use std::fmt::Debug;
 
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::manage::audit::Verdict;
-use gateway::reserve::changes::{self, By, Change};
+use gateway::manage::audit::AuditVerdict;
+use gateway::reserve::changes::{self, Change, Requester};
 use proptest::test_runner::TestCaseError;
 
 use super::Outcome;
@@ -133,10 +133,10 @@ impl Life<'_> {
             }
             Op::Read(at, sub) => self.read(op, *at, sub).await?,
             Op::Sweep(at, entries) => self.sweep(op, *at, *entries).await?,
-            Op::Lever(lever) => {
+            Op::OperatorAction(action) => {
                 let told =
-                    self.ledger.admin_of(&self.gates[0]).pull(self.id(), *lever, &ops()).await.unwrap();
-                same(op, told, self.model.pull(*lever))?;
+                    self.ledger.admin_of(&self.gates[0]).perform(self.id(), *action, &ops()).await.unwrap();
+                same(op, told, self.model.perform(*action))?;
             }
             Op::Restock { item, total, was_off } => {
                 let was = self.model.total(item).unwrap_or_default().unsigned_abs() + was_off;
@@ -241,7 +241,7 @@ impl Life<'_> {
     async fn nobody_s(&self, op: &Op, at: usize) -> Outcome {
         let Op::Confirm { payment, .. } = op else { return Ok(()) };
         let (gate, id) = (&self.gates[at], reservation_id(self.id(), "nobody", "k0"));
-        let told = changes::confirm(&gate.lane, &gate.sale, &id, payment, 1).await;
+        let told = changes::confirm(&gate.redis_connection, &gate.sale, &id, payment, 1).await;
         same(op, told, Change::NotFound)
     }
 
@@ -254,7 +254,7 @@ impl Life<'_> {
 
     async fn read(&mut self, op: &Op, at: usize, sub: &str) -> Outcome {
         let gate = &self.gates[at];
-        let told = changes::read(&gate.lane, &gate.sale, &buyer_part(self.id(), sub)).await;
+        let told = changes::read(&gate.redis_connection, &gate.sale, &buyer_part(self.id(), sub)).await;
         let (list, header) = told.unwrap();
         let told = (list.into_iter().map(plain).collect(), header);
         same(op, told, self.model.list(sub))
@@ -275,7 +275,7 @@ impl Life<'_> {
                 agrees(self.ledger, &report, gate).await;
             }
         }
-        same(op, (report.verdict, report.problems), (Verdict::Balanced, Vec::new()))?;
+        same(op, (report.verdict, report.problems), (AuditVerdict::Balanced, Vec::new()))?;
         report.items.sort_by(|a, b| a.item.cmp(&b.item));
         same(op, report.items, self.model.items())?;
         same(op, report.reservations, self.model.counts())?;
@@ -285,7 +285,7 @@ impl Life<'_> {
     /// All holds end by their deadlines, and all stock but what is paid for is back.
     async fn end(&mut self) -> Outcome {
         self.audit(&Op::Audit).await?;
-        self.step(&Op::Lever(gateway::manage::admin::Lever::Unfreeze)).await?;
+        self.step(&Op::OperatorAction(gateway::manage::admin::OperatorAction::Unfreeze)).await?;
         let terms = &self.model.definition.sale;
         let steps = (terms.hold_ms + terms.grace_ms).div_ceil(2_000);
         // After TIME stepped back a tick only finds that out.
@@ -300,10 +300,10 @@ impl Life<'_> {
     }
 }
 
-pub(super) fn by(who: Who, part: &str) -> By<'_> {
+pub(super) fn by(who: Who, part: &str) -> Requester<'_> {
     match who {
-        Who::Service => By::Service,
-        Who::Owner | Who::Stranger => By::Buyer(part),
+        Who::Service => Requester::Service,
+        Who::Owner | Who::Stranger => Requester::Buyer(part),
     }
 }
 

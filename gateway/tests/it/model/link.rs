@@ -4,7 +4,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use gateway::store::dial::{Conn, Dial, Redis};
+use gateway::store::dial::{Dial, LedgerConnection, Redis};
 use redis::aio::ConnectionLike;
 use redis::{Cmd, Pipeline, RedisFuture, RedisResult, Value};
 use tokio::sync::Notify;
@@ -109,7 +109,7 @@ impl Dial for Link {
 /// One of its connections.
 #[derive(Clone)]
 pub struct Faulty {
-    conn: Conn,
+    conn: LedgerConnection,
     next: Arc<Next>,
 }
 

@@ -1,7 +1,7 @@
 //! Random histories of a sale: what may happen, and how proptest makes it up and shrinks it.
 
 use gateway::domain::definition::{Definition, Model, Package, Store, Terms};
-use gateway::manage::admin::Lever;
+use gateway::manage::admin::OperatorAction;
 use gateway::reserve::changes::Amendment;
 use jiff::Timestamp;
 use proptest::collection::vec;
@@ -96,7 +96,7 @@ pub enum Op {
     Read(usize, &'static str),
     /// Sweeps until nothing is due, so many journal entries at a time.
     Sweep(usize, usize),
-    Lever(Lever),
+    OperatorAction(OperatorAction),
     Restock {
         item: &'static str,
         total: u64,
@@ -209,13 +209,13 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(-3_600_000_i64),
         1 => -2_500..0_i64,
     ];
-    let lever = select(vec![
-        Lever::Pause,
-        Lever::Resume,
-        Lever::Resume,
-        Lever::Freeze,
-        Lever::Unfreeze,
-        Lever::Unfreeze,
+    let action = select(vec![
+        OperatorAction::Pause,
+        OperatorAction::Resume,
+        OperatorAction::Resume,
+        OperatorAction::Freeze,
+        OperatorAction::Unfreeze,
+        OperatorAction::Unfreeze,
     ]);
     let version_off = prop_oneof![6 => Just(0_i64), 1 => -1..2_i64];
     prop_oneof![
@@ -231,8 +231,8 @@ fn op() -> impl Strategy<Value = Op> {
         3 => Just(Op::Tick),
         6 => (1..5_u8).prop_map(Op::Run),
         6 => (at(), 1..6_usize).prop_map(|(at, entries)| Op::Sweep(at, entries)),
-        6 => lever.prop_map(Op::Lever),
-        1 => Just(Op::Lever(Lever::Close)),
+        6 => action.prop_map(Op::OperatorAction),
+        1 => Just(Op::OperatorAction(OperatorAction::Close)),
         5 => (item(), 0..6_u64, prop_oneof![3 => Just(0_u64), 1 => Just(1)]).prop_map(
             |(item, total, was_off)| Op::Restock { item, total, was_off }),
         7 => vec(edit(), 0..3).prop_map(Op::Apply),

@@ -1,7 +1,7 @@
 //! The reference: what a sale is and must answer, by the contract, in plain maps and a list. Knows no Redis.
 
 mod changes;
-mod levers;
+mod operator_actions;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,24 +7,24 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::admit::{Asked, Wish};
+use gateway::admit::{AdmissionRequest, TapAdmission};
 use gateway::domain::decision::{Decision, Header};
 use gateway::domain::definition::Definition;
 use gateway::domain::reservation::Reservation;
-use gateway::manage::admin::{Admin, Applied, By, Lever};
-use gateway::manage::audit::{Report, audit};
-use gateway::projection::follow::{CaughtUp, follow, load};
-use gateway::projection::memory::{Sale, Sales};
-use gateway::recovery::reaper::sweep;
-use gateway::reserve::batch::{Deadlines, Queue, QueueLimits};
+use gateway::manage::admin::{Actor, Admin, ApplyOutcome, OperatorAction};
+use gateway::manage::audit::{AuditReport, audit};
+use gateway::projection::consumer::{CaughtUp, consume, load};
+use gateway::projection::read_model::{Sale, Sales};
+use gateway::recovery::sweeper::sweep;
+use gateway::reserve::batch::{Deadlines, QueueHandle, QueueLimits};
 use gateway::reserve::changes::Change;
 use gateway::reserve::freshness::make_round;
 use gateway::reserve::tick::tick;
 use gateway::store::Pool;
-use gateway::store::dial::{Conn, Redis as Dial};
+use gateway::store::connection::RedisConnection;
+use gateway::store::connections::RedisConnections;
+use gateway::store::dial::{LedgerConnection, Redis as Dial};
 use gateway::store::keys::{Keys, SALES};
-use gateway::store::lane::Lane;
-use gateway::store::lanes::Lanes;
 use gateway::store::scripts::{Failure, Script, Scripts};
 use redis::Value;
 use testkit::eventually;
@@ -57,20 +57,20 @@ pub struct Ledger {
     pub scripts: Arc<Scripts>,
     pub pool: Pool,
     pub admin: Admin,
-    pub lanes: Vec<Rc<Lane<Link>>>,
+    pub redis_connections: Vec<Rc<RedisConnection<Link>>>,
     links: Vec<Link>,
     pub dial: Dial,
-    conn: Conn,
+    conn: LedgerConnection,
     sales: Cell<u64>,
 }
 
 /// One gateway's view of a sale.
 pub struct Gate {
     pub sale: Arc<Sale>,
-    pub lane: Rc<Lane<Link>>,
+    pub redis_connection: Rc<RedisConnection<Link>>,
     /// The lane's.
     pub link: Link,
-    queue: Queue,
+    queue: QueueHandle,
     follower: Option<JoinHandle<()>>,
     /// Those of its process.
     sales: Arc<Sales>,
@@ -113,11 +113,13 @@ impl Ledger {
         let dial = Dial::new(url, PATIENCE, PATIENCE).unwrap();
         let pool = dial.pool(4);
         let links: Vec<_> = (0..GATEWAYS).map(|_| Link::over(dial.clone())).collect();
-        let lanes: Vec<_> =
-            links.iter().map(|link| Lane::new(link.clone(), scripts.clone(), Arc::default())).collect();
-        for lane in &lanes {
-            tokio::task::spawn_local(lane.clone().keep_open());
-            connected(lane).await;
+        let redis_connections: Vec<_> = links
+            .iter()
+            .map(|link| RedisConnection::new(link.clone(), scripts.clone(), Arc::default()))
+            .collect();
+        for redis_connection in &redis_connections {
+            tokio::task::spawn_local(redis_connection.clone().keep_open());
+            connected(redis_connection).await;
         }
         let mut conn = dial.dial_for("", PATIENCE).await.unwrap();
         // From now on every call is the only one.
@@ -128,7 +130,7 @@ impl Ledger {
             sales: Cell::new(0),
             scripts,
             pool,
-            lanes,
+            redis_connections,
             links,
             dial,
         }
@@ -166,21 +168,21 @@ impl Ledger {
     }
 
     /// Applies a definition as ops do. Lists without an order by contract are sorted.
-    pub async fn apply(&self, definition: &Definition) -> Applied {
+    pub async fn apply(&self, definition: &Definition) -> ApplyOutcome {
         let mut applied = self.admin.apply(definition, &ops()).await.unwrap();
         match &mut applied {
-            Applied::Locked(list) | Applied::ItemTaken(list) => list.sort(),
-            Applied::StockTaken(list) => list.sort(),
+            ApplyOutcome::Locked(list) | ApplyOutcome::ItemTaken(list) => list.sort(),
+            ApplyOutcome::StockTaken(list) => list.sort(),
             _ => {}
         }
         applied
     }
 
-    pub async fn pull(&self, sale: &str, lever: Lever) -> bool {
-        self.admin.pull(sale, lever, &ops()).await.unwrap()
+    pub async fn perform(&self, sale: &str, action: OperatorAction) -> bool {
+        self.admin.perform(sale, action, &ops()).await.unwrap()
     }
 
-    pub async fn audit(&self, sale: &str) -> Report {
+    pub async fn audit(&self, sale: &str) -> AuditReport {
         audit(&self.pool, &self.scripts, sale).await.unwrap()
     }
 
@@ -197,7 +199,7 @@ impl Ledger {
     /// A gateway that follows the sale's journal.
     pub async fn following_gate(&self, at: usize, sale: &str) -> Gate {
         let sales = Arc::new(Sales::default());
-        let follower = tokio::task::spawn_local(follow(
+        let follower = tokio::task::spawn_local(consume(
             self.dial.clone(),
             self.scripts.clone(),
             sales.clone(),
@@ -224,11 +226,16 @@ impl Ledger {
         follower: Option<JoinHandle<()>>,
         sales: Arc<Sales>,
     ) -> Gate {
-        let (lane, link) = (self.lanes[at].clone(), self.links[at].clone());
+        let (redis_connection, link) = (self.redis_connections[at].clone(), self.links[at].clone());
         let limits =
             QueueLimits { batch_max: 64, queue_max: 64, delay_max: std::time::Duration::from_secs(10) };
-        let queue = Queue::start(sale.clone(), Lanes::over(lane.clone()), limits, Arc::default());
-        Gate { sale, lane, link, queue, follower, sales }
+        let queue = QueueHandle::start(
+            sale.clone(),
+            RedisConnections::from_open(redis_connection.clone()),
+            limits,
+            Arc::default(),
+        );
+        Gate { sale, redis_connection, link, queue, follower, sales }
     }
 
     /// Forgets a sale.
@@ -263,9 +270,9 @@ impl Gate {
         let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
         let taps = taps.iter().map(|tap| async move {
             let Tap { buyer, key, model, packages, store, partial: accept_partial } = tap;
-            let wish = Wish { model, packages, store, accept_partial: *accept_partial };
+            let wish = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
             let (sub, now) = ((*buyer).into(), std::time::Instant::now());
-            match Asked::new(&self.sale, &sub, key, wish, now).admit(now) {
+            match TapAdmission::new(&self.sale, &sub, key, wish, now).admit(now) {
                 Ok(admitted) => self.queue.reserve(admitted, deadlines).await,
                 Err((refusal, _)) => refusal,
             }
@@ -285,12 +292,12 @@ impl Gate {
         let subs: Vec<Arc<str>> = taps.iter().map(|tap| tap.buyer.into()).collect();
         let asked = |(tap, sub)| {
             let Tap { key, model, packages, store, partial: accept_partial, .. }: &Tap = tap;
-            let wish = Wish { model, packages, store, accept_partial: *accept_partial };
-            Asked::new(&self.sale, sub, key, wish, arrived)
+            let wish = AdmissionRequest { model, packages, store, accept_partial: *accept_partial };
+            TapAdmission::new(&self.sale, sub, key, wish, arrived)
         };
         let asked: Vec<_> = taps.iter().zip(&subs).map(asked).collect();
         if asked.iter().any(|asked| asked.may_be_refused(arrived)) {
-            make_round(&self.lane, &self.sales, &self.sale).await;
+            make_round(&self.redis_connection, &self.sales, &self.sale).await;
         }
         let late = Instant::now() + PATIENCE;
         let deadlines = Deadlines { queued: Instant::now(), send: late, answer: late };
@@ -308,7 +315,7 @@ impl Gate {
     }
 
     fn plain_decision(&self, decision: Decision) -> Decision {
-        let grace = self.sale.memory().grace_ms;
+        let grace = self.sale.read_model().grace_ms;
         let shown = |r: Box<Reservation>, header: Header| {
             let state = r.state_at(header.sale_clock, grace);
             Box::new(Reservation { state, ..plain(*r) })
@@ -322,19 +329,19 @@ impl Gate {
 
     /// Its lane has a connection, again.
     pub async fn connected(&self) {
-        connected(&self.lane).await;
+        connected(&self.redis_connection).await;
     }
 
     /// Ticks, or sweeps up to so many journal entries.
     pub async fn call(&self, script: Script, more: &[&str]) -> Result<Vec<Value>, Failure> {
-        let live = self.lane.live().unwrap();
-        let mut args = vec![self.sale.identity(&live.run_id), self.sale.known().to_string()];
+        let live = self.redis_connection.live().unwrap();
+        let mut args = vec![self.sale.identity(&live.epoch), self.sale.known_sequence().to_string()];
         args.extend(more.iter().map(ToString::to_string));
-        self.lane.call(&live, script, &self.sale.keys, &args).await
+        self.redis_connection.call(&live, script, &self.sale.keys, &args).await
     }
 
     pub async fn tick(&self) -> Header {
-        tick(&self.lane, &self.lane.live().unwrap(), &self.sale).await.unwrap().0
+        tick(&self.redis_connection, &self.redis_connection.live().unwrap(), &self.sale).await.unwrap().0
     }
 
     /// A tick as the sweeper of a gateway makes it, which reads Redis's clock.
@@ -347,7 +354,10 @@ impl Gate {
 
     /// One sweep: its header, the holds that it ended, whether there may be more.
     pub async fn sweep(&self, entries: usize) -> (Header, u64, bool) {
-        let swept = sweep(&self.lane, &self.lane.live().unwrap(), &self.sale, entries).await.unwrap();
+        let swept =
+            sweep(&self.redis_connection, &self.redis_connection.live().unwrap(), &self.sale, entries)
+                .await
+                .unwrap();
         (swept.header, swept.ended, swept.more)
     }
 
@@ -365,8 +375,8 @@ impl Gate {
     }
 }
 
-async fn connected(lane: &Lane<Link>) {
-    eventually("a lane is connected", || async { lane.live().map(drop) }).await;
+async fn connected(redis_connection: &RedisConnection<Link>) {
+    eventually("a lane is connected", || async { redis_connection.live().map(drop) }).await;
 }
 
 /// Without what the contract does not show.
@@ -387,6 +397,6 @@ pub fn plain_change(change: Change) -> Change {
     }
 }
 
-pub fn ops() -> By {
-    By { who: "ops".into(), reason: Some("a test".into()) }
+pub fn ops() -> Actor {
+    Actor { who: "ops".into(), reason: Some("a test".into()) }
 }

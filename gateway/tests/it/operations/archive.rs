@@ -40,7 +40,7 @@ async fn busy(gateway: &Gateway) -> String {
     let restock =
         json!({"item": "model:white", "total": 70, "was": 60, "reason": "more \u{e9}\u{20ac} came"});
     assert_eq!(gateway.ops(Method::POST, "/admin/v1/sales/small/restock", &restock).await.status, 200);
-    assert_eq!(gateway.lever("pause", &json!({"reason": "over"})).await.status, 200);
+    assert_eq!(gateway.action("pause", &json!({"reason": "over"})).await.status, 200);
     alice.id()
 }
 
@@ -73,7 +73,7 @@ async fn an_export_is_imported_with_an_identical_audit_and_goes_on_from_there() 
         (200, "true", alice.clone())
     );
     assert_eq!(other.confirm(&alice, "pay-2", 1).await.status, 200);
-    assert_eq!(other.lever("resume", &json!({})).await.status, 200);
+    assert_eq!(other.action("resume", &json!({})).await.status, 200);
     assert_eq!(other.reserve("dora", "k1", &white()).await.status, 201);
     let after = audit(&second);
     assert_eq!((&after["verdict"], &after["sequence"]), (&json!("balanced"), &json!(12)), "{after}");
@@ -127,7 +127,7 @@ async fn a_sale_is_purged_once_it_is_over_and_exported_and_nothing_of_a_buyer_is
     says(&purge(&path("none"), &[]), 3, "none");
     export("open");
     says(&purge(&path("open"), &[]), 1, "gateway sale close small");
-    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
+    assert_eq!(gateway.action("close", &json!({})).await.status, 200);
     says(&purge(&path("open"), &[]), 1, "export it again");
     export("held");
     says(&purge(&path("held"), &[]), 1, "2 holds of small are outstanding");

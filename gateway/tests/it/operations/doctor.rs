@@ -150,7 +150,7 @@ impl Said {
 }
 
 #[test]
-fn what_is_well_is_said_in_aligned_lines_and_as_json() {
+fn passing_checks_are_printed_in_aligned_lines_and_as_json() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     let said = desk.examine(&[]);
@@ -217,7 +217,7 @@ fn at_a_terminal_the_verdicts_have_colours() {
 }
 
 #[test]
-fn wrong_usage_is_told_before_anything_is_looked_at() {
+fn wrong_usage_is_reported_before_any_check() {
     let redis = Redis::start();
     let url = redis.url();
     for (args, told) in [

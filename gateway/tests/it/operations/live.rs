@@ -51,7 +51,7 @@ async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
         .await;
     assert_eq!(gateway.reserve("bob", "k1", &white()).await.status, 201);
     assert_eq!(gateway.confirm(&won.id(), "pay", 1).await.status, 200);
-    assert_eq!(gateway.lever("pause", &json!({"reason": "a look"})).await.status, 200);
+    assert_eq!(gateway.action("pause", &json!({"reason": "a look"})).await.status, 200);
     eventually("the gateway says of itself that it is ready", || async {
         (now(&gateway).await["gateways"][0]["state"] == "ready").then_some(())
     })
@@ -70,8 +70,9 @@ async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
     );
     let names: Vec<_> = about["items"].as_array().unwrap().iter().map(|item| &item["item"]).collect();
     assert_eq!(names, ["model:white", "model:black", "package:cover", "package:care"]);
-    let levers: Vec<_> = about["levers"].as_array().unwrap().iter().map(|lever| &lever["lever"]).collect();
-    assert_eq!(levers, ["pause", "resume", "freeze", "unfreeze", "close", "restock", "limits"]);
+    let controls: Vec<_> =
+        about["actions"].as_array().unwrap().iter().map(|action| &action["action"]).collect();
+    assert_eq!(controls, ["pause", "resume", "freeze", "unfreeze", "close", "restock", "limits"]);
 
     let item = |total: Value, free: Value, held: i64, confirmed: i64| json!({"total": total, "free": free, "held": held, "confirmed": confirmed});
     assert_eq!(
@@ -107,7 +108,7 @@ async fn a_stream_says_what_does_not_change_once_and_then_the_numbers() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_in_words_by_every_gateway_that_sees_it() {
+async fn every_gateway_reports_the_problems_that_it_sees() {
     let redis = Redis::start();
     let first = Gateway::start(&redis).await;
     let second = Gateway::start(&redis).await;
@@ -203,7 +204,7 @@ async fn the_page_keeps_to_itself() {
 }
 
 #[tokio::test]
-async fn watchers_have_an_end_and_a_slow_one_holds_up_nobody() {
+async fn watchers_are_bounded_and_a_slow_one_delays_no_other() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -256,7 +257,7 @@ impl Reader {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_told_to_end_says_good_bye_and_one_that_crashes_is_missed() {
+async fn a_gateway_that_ends_leaves_the_fleet_and_one_that_crashes_raises_an_alarm() {
     let redis = Redis::start();
     let watched = Gateway::start(&redis).await;
     let mut crashes = Gateway::start(&redis).await;
@@ -283,7 +284,7 @@ async fn a_gateway_that_is_told_to_end_says_good_bye_and_one_that_crashes_is_mis
 }
 
 #[tokio::test]
-async fn who_comes_later_sees_who_is_missing_what_has_been_and_what_ops_have_set() {
+async fn a_late_watcher_gets_missing_gateways_history_and_overrides() {
     let redis = Redis::start();
     let stays = Gateway::start(&redis).await;
     let mut crashes = Gateway::start(&redis).await;

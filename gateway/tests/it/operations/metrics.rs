@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use futures_util::future::join_all;
 use gateway::telemetry::labels::Outcome;
-use gateway::telemetry::list::{self, Kind, Metric, Values};
+use gateway::telemetry::list::{self, Metric, MetricKind, Values};
 use reqwest::Method;
 use serde_json::json;
 use testkit::check::settled;
@@ -90,7 +90,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
                 continue;
             }
             let value = match metric.kind {
-                Kind::Histogram => {
+                MetricKind::Histogram => {
                     let bounds = buckets(&samples, name, &labels);
                     assert_eq!(bounds, [metric.buckets, &[f64::INFINITY]].concat(), "{name}{{{labels}}}");
                     let sums = ["sum", "count"].map(|part| is_there(&format!("{name}_{part}"), &labels));
@@ -101,7 +101,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
             match value {
                 None => missing.push(format!("{name}{{{labels}}}")),
                 // Nobody has called, and nothing has gone wrong.
-                Some(value) if metric.kind != Kind::Gauge => {
+                Some(value) if metric.kind != MetricKind::Gauge => {
                     let is_of_its_own = ["redis_connects", "process_cpu", "worker_busy", "connections"];
                     let may_be = is_of_its_own.iter().any(|part| name.contains(part));
                     assert!(value == 0.0 || may_be, "{name}{{{labels}}} {value}");
@@ -114,7 +114,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
 
     for sample in samples.all() {
         let of = |metric: &&Metric| match metric.kind {
-            Kind::Histogram => ["_bucket", "_sum", "_count"]
+            MetricKind::Histogram => ["_bucket", "_sum", "_count"]
                 .iter()
                 .any(|part| sample.name == format!("{}{part}", metric.name)),
             _ => sample.name == metric.name,
@@ -135,7 +135,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn prometheus_finds_nothing_to_mend_in_the_text() {
+async fn promtool_accepts_the_metrics() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -278,10 +278,10 @@ async fn what_is_counted_is_what_was_done() {
     let taps_with_a_token = samples.sum("requests_total", &[("route", "reserve")]) - 1.0;
     assert_eq!(stage("identify"), taps_with_a_token);
     let admitted = 30.0 + 2.0 + purchase_limit;
-    assert_eq!((stage("admit"), stage("respond")), (admitted, admitted));
+    assert_eq!((stage("read-model"), stage("respond")), (admitted, admitted));
     let asked = samples.of("batch_taps_sum");
     assert!((23.0..=admitted).contains(&asked), "{asked}");
-    assert_eq!((stage("wait"), stage("redis")), (asked, asked));
+    assert_eq!((stage("queue"), stage("redis")), (asked, asked));
     assert!(samples.of("batch_taps_count") <= asked);
     assert_eq!((samples.of("taps_waiting"), samples.of("requests_in_flight")), (0.0, 0.0));
 

@@ -82,18 +82,18 @@ async fn connections_are_counted_by_how_they_ended() {
 }
 
 #[tokio::test]
-async fn everybody_who_talks_to_redis_tells_when_it_is_away_and_back() {
+async fn every_user_of_redis_reports_when_it_is_down_and_up() {
     let mut redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--redis-connect-timeout-ms", "200"]).await;
     open(&gateway, &small()).await;
-    let users = ["lane", "ledger", "follower", "fleet", "admin"];
+    let users = ["batches", "ledger", "consumer", "fleet", "admin"];
     let of = |samples: &Samples, name: &str, user: &str| samples.of(&format!("{name}{{user=\"{user}\"}}"));
     let up = |samples: &Samples| users.iter().all(|user| of(samples, "redis_up", user) == 1.0);
     let there = shows(&gateway, "all are connected, and the fleet has one", |samples| {
         up(samples) && samples.of("fleet_gateways") == 1.0 && samples.of("ready") == 1.0
     })
     .await;
-    assert_eq!(of(&there, "redis_connects_total", "lane"), 2.0, "a lane for each worker");
+    assert_eq!(of(&there, "redis_connects_total", "batches"), 2.0, "a connection for each worker");
     assert_eq!(there.of("fleet_versions"), 1.0);
     assert!(there.of("snapshot_age_seconds{sale=\"small\"}") < 10.0);
 
@@ -103,7 +103,7 @@ async fn everybody_who_talks_to_redis_tells_when_it_is_away_and_back() {
         users.iter().all(is_down)
             && samples.of("ready") == 0.0
             && samples.of("snapshot_age_seconds{sale=\"small\"}") > 1.0
-            && samples.of("reaper_lag_seconds{sale=\"small\"}") > 1.0
+            && samples.of("sweep_lag_seconds{sale=\"small\"}") > 1.0
     })
     .await;
     assert!(users.iter().all(|user| of(&away, "redis_errors_total", user) > 0.0), "{}", away.text);
@@ -120,11 +120,11 @@ async fn everybody_who_talks_to_redis_tells_when_it_is_away_and_back() {
         up(samples)
             && samples.of("ready") == 1.0
             && samples.of("snapshot_age_seconds{sale=\"small\"}") < 1.0
-            && samples.of("reaper_lag_seconds{sale=\"small\"}") < 1.0
+            && samples.of("sweep_lag_seconds{sale=\"small\"}") < 1.0
             && samples.of("ledger_fault{sale=\"small\"}") == 0.0
     })
     .await;
-    for user in ["lane", "ledger", "follower", "fleet"] {
+    for user in ["batches", "ledger", "consumer", "fleet"] {
         let connects = |samples: &Samples| of(samples, "redis_connects_total", user);
         assert!(connects(&back) > connects(&there), "{user}");
     }

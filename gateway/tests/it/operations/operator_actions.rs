@@ -1,8 +1,8 @@
 //! Levers by hand: what each does is said before it is done, at a terminal it has to be confirmed, and who and why is written down.
 
-use gateway::domain::lever::effects;
+use gateway::domain::operator_action::effects;
 use gateway::fleet::{LimitChange, set_limits};
-use gateway::manage::admin::By;
+use gateway::manage::admin::Actor;
 use reqwest::Method;
 use serde_json::{Value, json};
 use testkit::check::{balanced, refused};
@@ -26,8 +26,8 @@ const LEVERS: [(&str, &[&str], &str); 7] = [
     ("close", &["sale", "close", "small"], "small"),
 ];
 
-fn effect(lever: &str) -> &'static str {
-    effects().into_iter().find(|(word, _)| *word == lever).unwrap().1
+fn effect(action: &str) -> &'static str {
+    effects().into_iter().find(|(word, _)| *word == action).unwrap().1
 }
 
 /// The latest entries of the journal and of the limits' log.
@@ -39,46 +39,46 @@ async fn written(gateway: &Gateway) -> (Value, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_a_terminal_every_lever_says_what_it_does_asks_why_and_needs_a_typed_word() {
+async fn at_a_terminal_every_operator_action_shows_its_effect_and_needs_a_reason_and_a_typed_word() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     let url = redis.url();
-    for (lever, args, word) in LEVERS {
+    for (action, args, word) in LEVERS {
         let args = [args, &["--redis", &url]].concat();
         let before = written(&gateway).await;
         // Who types something else, or nothing, has done nothing.
         for typed in ["yes", "", if word == "small" { "limits" } else { "small" }] {
             let mut terminal = Terminal::start(&args);
-            terminal.expect(effect(lever));
+            terminal.expect(effect(action));
             terminal.expect("Why? It is written down with your name, cli:maja: ");
             terminal.types("a slip");
             terminal.expect(&format!("Type {word} to do it, anything else to leave it: "));
             terminal.types(typed);
-            assert_eq!(terminal.end(), 1, "{lever}: {}", terminal.seen);
+            assert_eq!(terminal.end(), 1, "{action}: {}", terminal.seen);
             assert!(terminal.seen.contains("nothing was done"), "{}", terminal.seen);
         }
-        assert_eq!(written(&gateway).await, before, "{lever}");
+        assert_eq!(written(&gateway).await, before, "{action}");
 
         let mut terminal = Terminal::start(&args);
         if word == "small" {
             terminal.expect("Small, ");
             terminal.expect("0 reservations are held, 0 confirmed");
         }
-        terminal.expect(effect(lever));
+        terminal.expect(effect(action));
         terminal.expect("Why?");
-        terminal.types(&format!("because of {lever}"));
+        terminal.types(&format!("because of {action}"));
         terminal.expect(&format!("Type {word}"));
         terminal.types(word);
-        assert_eq!(terminal.end(), 0, "{lever}: {}", terminal.seen);
+        assert_eq!(terminal.end(), 0, "{action}: {}", terminal.seen);
         let (of_sale, of_limits) = written(&gateway).await;
         let entry = if word == "small" { &of_sale } else { &of_limits };
         assert_eq!(
             (&entry["who"], &entry["reason"]),
-            (&json!("cli:maja"), &json!(format!("because of {lever}")))
+            (&json!("cli:maja"), &json!(format!("because of {action}")))
         );
         if word == "small" {
-            assert_eq!(entry["kind"], lever);
+            assert_eq!(entry["kind"], action);
         } else {
             assert_eq!(entry["changes"], json!([{"policy": "buyer", "was": null, "set": "7:7"}]));
         }
@@ -86,7 +86,7 @@ async fn at_a_terminal_every_lever_says_what_it_does_asks_why_and_needs_a_typed_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_a_terminal_what_is_given_is_not_asked_for_and_a_slip_is_told_before_anything_is() {
+async fn at_a_terminal_given_values_are_not_asked_for_and_a_slip_is_reported_first() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -126,17 +126,17 @@ async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     let url = redis.url();
-    for (lever, args, word) in LEVERS {
-        let pull = |more: &[&str]| run(&[args, more, &["--redis", &url]].concat());
+    for (action, args, word) in LEVERS {
+        let perform = |more: &[&str]| run(&[args, more, &["--redis", &url]].concat());
         let before = written(&gateway).await;
-        ended(&pull(&["--confirm", "another"]), 2, "", "nothing was done");
-        ended(&pull(&["--reason", &"x".repeat(501)]), 2, "", "500");
-        assert_eq!(written(&gateway).await, before, "{lever}");
-        let done = pull(&["--confirm", word, "--reason", "a script"]);
-        ended(&done, 0, "", effect(lever));
+        ended(&perform(&["--confirm", "another"]), 2, "", "nothing was done");
+        ended(&perform(&["--reason", &"x".repeat(501)]), 2, "", "500");
+        assert_eq!(written(&gateway).await, before, "{action}");
+        let done = perform(&["--confirm", word, "--reason", "a script"]);
+        ended(&done, 0, "", effect(action));
         // What is said does not get into what is answered.
         assert!(done.json().is_object());
-        ended(&pull(&[]), 0, "", effect(lever));
+        ended(&perform(&[]), 0, "", effect(action));
     }
     // Also from the environment, as all there is.
     let mut command = binary();
@@ -146,7 +146,7 @@ async fn a_script_needs_no_word_and_one_for_another_sale_stops_it() {
 }
 
 #[tokio::test]
-async fn a_definition_is_applied_by_somebody_for_a_reason() {
+async fn applying_a_definition_records_name_and_reason() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     let dir = files(TOML);
@@ -236,7 +236,7 @@ async fn the_log_of_the_limits_does_not_grow_and_nothing_is_set_without_it() {
     let mut conn = client.get_multiplexed_async_connection().await.unwrap();
     let mut change = LimitChange::default();
     change.add("buyer", "1:1").unwrap();
-    let by = By { who: "me".into(), reason: None };
+    let by = Actor { who: "me".into(), reason: None };
     for _ in 0..1_002 {
         set_limits(&mut conn, &change, &by).await.unwrap().unwrap();
     }

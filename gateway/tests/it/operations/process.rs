@@ -48,7 +48,7 @@ async fn nothing_waits_for_a_reader_of_standard_output_or_error() {
     let short = with(with(small(), "/sale/hold", json!("1s")), "/sale/grace", json!("0s"));
     open(&gateway, &short).await;
     for word in ["pause", "resume"] {
-        assert_eq!(gateway.lever(word, &json!({})).await.status, 200);
+        assert_eq!(gateway.action(word, &json!({})).await.status, 200);
     }
     // The sweeper goes on: a hold ends and its unit comes back.
     let before = free(&gateway, "model:white").await;
@@ -117,14 +117,14 @@ async fn a_line_that_a_caller_can_drive_is_limited_and_counted() {
     };
     while limited().await == 0 {
         for word in ["pause", "resume"].into_iter().cycle().take(50) {
-            assert_eq!(gateway.lever(word, &json!({})).await.status, 200);
+            assert_eq!(gateway.action(word, &json!({})).await.status, 200);
             pulled += 1;
         }
         assert!(pulled < 20_000, "never limited");
     }
     let limited = limited().await;
     eventually("each line is written or counted", async || {
-        let written = std::fs::read_to_string(&log).unwrap().matches("lever pulled").count();
+        let written = std::fs::read_to_string(&log).unwrap().matches("operator action done").count();
         (written + limited == pulled).then_some(())
     })
     .await;

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use futures_util::future::join;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{BuyerHash, buyer_part, reservation_id};
-use gateway::fleet::hearsay::Hearsay;
-use gateway::manage::admin::Lever;
-use gateway::recovery::heal::{Fence, Healer};
-use gateway::reserve::changes::{self, Amendment, By, Change};
+use gateway::fleet::membership::Membership;
+use gateway::manage::admin::OperatorAction;
+use gateway::recovery::failover::{Fence, Recovery};
+use gateway::reserve::changes::{self, Amendment, Change, Requester};
 use testkit::redis::Redis;
 
 use crate::model::crash::Past;
@@ -40,12 +40,12 @@ fn winners_are_known_here_before_their_sequence_is() {
         let (over, early) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let watching = {
             let (sale, marks) = (gate.sale.clone(), marks.clone());
-            let (over, early, first) = (over.clone(), early.clone(), sale.known() + 1);
+            let (over, early, first) = (over.clone(), early.clone(), sale.known_sequence() + 1);
             std::thread::spawn(move || {
                 let mut next = 0;
                 while !over.load(SeqCst) && next < marks.len() {
                     // The winner of each round makes one change.
-                    if sale.known() >= first + next as u64 {
+                    if sale.known_sequence() >= first + next as u64 {
                         early.fetch_add(u64::from(!sale.may_have_won(marks[next])), SeqCst);
                         next += 1;
                     }
@@ -81,7 +81,7 @@ fn a_buyer_who_was_shown_a_reservation_counts_as_a_buyer_who_has_one() {
 
 /// What a gateway answers to a call of each kind that Redis has carried out, or answered.
 async fn every_call(gate: &Gate, ledger: &Ledger, new: &'static str) -> Vec<(&'static str, bool)> {
-    let (lane, sale) = (&gate.lane, &gate.sale);
+    let (redis_connection, sale) = (&gate.redis_connection, &gate.sale);
     let (ada, part) = (reservation_id(&sale.id, "ada", "k"), buyer_part(&sale.id, "ada"));
     let nobody = reservation_id(&sale.id, "nobody", "k");
     let wanted = Amendment { store: Some("s2".into()), ..Amendment::default() };
@@ -90,16 +90,25 @@ async fn every_call(gate: &Gate, ledger: &Ledger, new: &'static str) -> Vec<(&'s
     let taps = taps.iter().all(|d| matches!(d, Decision::Unknown | Decision::NotTaken(_)));
     vec![
         ("taps", taps),
-        ("read", changes::read(lane, sale, &part).await.is_err()),
-        ("read of who has none", changes::read(lane, sale, &buyer_part(&sale.id, "nobody")).await.is_err()),
-        ("get", is_silent(&changes::get(lane, sale, &ada, By::Service).await)),
-        ("confirm of none", is_silent(&changes::confirm(lane, sale, &nobody, "pay", 1).await)),
-        ("confirm at another version", is_silent(&changes::confirm(lane, sale, &ada, "pay", 9).await)),
-        ("amend", is_silent(&changes::amend(lane, sale, &ada, By::Service, &wanted).await)),
-        ("confirm", is_silent(&changes::confirm(lane, sale, &ada, "pay", 1).await)),
-        ("cancel", is_silent(&changes::cancel(lane, sale, &ada, By::Service).await)),
-        ("pause", ledger.admin_of(gate).pull(&sale.id, Lever::Pause, &ops()).await.is_err()),
-        ("resume", ledger.admin_of(gate).pull(&sale.id, Lever::Resume, &ops()).await.is_err()),
+        ("read", changes::read(redis_connection, sale, &part).await.is_err()),
+        (
+            "read of who has none",
+            changes::read(redis_connection, sale, &buyer_part(&sale.id, "nobody")).await.is_err(),
+        ),
+        ("get", is_silent(&changes::get(redis_connection, sale, &ada, Requester::Service).await)),
+        ("confirm of none", is_silent(&changes::confirm(redis_connection, sale, &nobody, "pay", 1).await)),
+        (
+            "confirm at another version",
+            is_silent(&changes::confirm(redis_connection, sale, &ada, "pay", 9).await),
+        ),
+        (
+            "amend",
+            is_silent(&changes::amend(redis_connection, sale, &ada, Requester::Service, &wanted).await),
+        ),
+        ("confirm", is_silent(&changes::confirm(redis_connection, sale, &ada, "pay", 1).await)),
+        ("cancel", is_silent(&changes::cancel(redis_connection, sale, &ada, Requester::Service).await)),
+        ("pause", ledger.admin_of(gate).perform(&sale.id, OperatorAction::Pause, &ops()).await.is_err()),
+        ("resume", ledger.admin_of(gate).perform(&sale.id, OperatorAction::Resume, &ops()).await.is_err()),
     ]
 }
 
@@ -123,27 +132,28 @@ fn a_former_primary_acknowledges_nothing_once_this_gateway_has_reported() {
                 new.restore(key, &dump).await;
             }
         }
-        let known = gate.sale.known();
+        let known = gate.sale.known_sequence();
 
-        let healer = Healer {
+        let recovery = Recovery {
             pool: new.pool.clone(),
             scripts: new.scripts.clone(),
-            hearsay: Arc::new(Hearsay::new("here".into())),
-            told_survives: false,
+            membership: Arc::new(Membership::new("here".into())),
+            acknowledged_survives: false,
         };
-        let (lane, live) = (new.lanes[0].clone(), new.lanes[0].live().unwrap());
-        let was = gate.lane.live().unwrap().run_id;
+        let (redis_connection, live) =
+            (new.redis_connections[0].clone(), new.redis_connections[0].live().unwrap());
+        let was = gate.redis_connection.live().unwrap().epoch;
         let heal = async |with: &[&str]| {
-            let here = [healer.hearsay.id()];
+            let here = [recovery.membership.id()];
             let lived = here.iter().chain(with).map(|id| ((*id).to_owned(), "here".to_owned()));
-            let mut fence = Fence::new(&was, &live.run_id, lived.collect::<BTreeMap<_, _>>());
-            healer.heal(&lane, &live, &gate.sale, &mut fence).await
+            let mut fence = Fence::new(&was, &live.epoch, lived.collect::<BTreeMap<_, _>>());
+            recovery.recover(&redis_connection, &live, &gate.sale, &mut fence).await
         };
         let silent = async |new: &'static str| {
             for (call, is_silent) in every_call(&gate, &former, new).await {
                 assert!(is_silent, "{call} was acknowledged by the former primary");
             }
-            assert_eq!(gate.sale.known(), known, "its sequences are acknowledged by nobody");
+            assert_eq!(gate.sale.known_sequence(), known, "its sequences are acknowledged by nobody");
         };
         // It has reported, and another gateway is waited for: nothing is acknowledged by any Redis.
         assert!(heal(&["another"]).await.is_err());
@@ -171,7 +181,7 @@ fn what_was_only_shown_here_is_replayed_from_here() {
         elsewhere.reserve(&taps[1..], false).await;
         // One to a tap, one in a list.
         assert!(matches!(here.reserve(&taps[..1], false).await[..], [Decision::Replayed(..)]));
-        let list = changes::read(&here.lane, &here.sale, &buyer_part(&sale, "bob")).await;
+        let list = changes::read(&here.redis_connection, &here.sale, &buyer_part(&sale, "bob")).await;
         assert_eq!(list.map(|(list, _)| list.len()), Ok(1));
         past.crash(&ledger, std::slice::from_ref(&here), 0).await;
         assert_eq!(ledger.audit(&sale).await.reservations.held, 2);
@@ -202,16 +212,17 @@ fn an_answer_that_comes_after_another_primary_was_named_is_not_acknowledged() {
         assert_eq!(taps, [Decision::Unknown]);
         gate.connected().await;
         gate.link.arm(Fault::AnswerLate, 0);
-        let (change, ()) = join(changes::confirm(&gate.lane, &gate.sale, &ada, "pay", 1), moves()).await;
+        let (change, ()) =
+            join(changes::confirm(&gate.redis_connection, &gate.sale, &ada, "pay", 1), moves()).await;
         assert_eq!(change, Change::Unknown);
         gate.connected().await;
         gate.link.arm(Fault::AnswerLate, 0);
-        let (list, ()) = join(changes::read(&gate.lane, &gate.sale, &part), moves()).await;
+        let (list, ()) = join(changes::read(&gate.redis_connection, &gate.sale, &part), moves()).await;
         assert!(list.is_err(), "{list:?}");
         gate.connected().await;
         // Each was done, and asking again at the one that serves the sale says so.
         assert!(matches!(&gate.reserve(&[tap("bob", "k")], false).await[..], [Decision::Replayed(..)]));
-        let again = changes::confirm(&gate.lane, &gate.sale, &ada, "pay", 1).await;
+        let again = changes::confirm(&gate.redis_connection, &gate.sale, &ada, "pay", 1).await;
         assert!(matches!(again, Change::Done(..)), "{again:?}");
     });
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use gateway::domain::definition::Package;
 use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::manage::audit::{Report, Verdict};
-use gateway::projection::memory::Memory;
-use gateway::reserve::changes::{self, Amendment, By, Change};
+use gateway::manage::audit::{AuditReport, AuditVerdict};
+use gateway::projection::read_model::ReadModel;
+use gateway::reserve::changes::{self, Amendment, Change, Requester};
 use gateway::store::scripts::Script;
 use testkit::eventually;
 
@@ -59,11 +59,11 @@ impl Storm<'_> {
     }
 
     async fn confirm(&self, id: &str) -> Change {
-        let change = changes::confirm(&self.gate.lane, &self.gate.sale, id, "pay", 1).await;
+        let change = changes::confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", 1).await;
         // It was changed meanwhile.
         match change {
             Change::Changed(r) => {
-                changes::confirm(&self.gate.lane, &self.gate.sale, id, "pay", r.version).await
+                changes::confirm(&self.gate.redis_connection, &self.gate.sale, id, "pay", r.version).await
             }
             other => other,
         }
@@ -72,20 +72,20 @@ impl Storm<'_> {
     /// Something happens.
     async fn change(&self) {
         let (id, buyer) = self.any();
-        let (lane, sale) = (&self.gate.lane, &self.gate.sale);
+        let (redis_connection, sale) = (&self.gate.redis_connection, &self.gate.sale);
         match fastrand::u8(..100) {
             0..25 => self.reserve(fastrand::usize(1..4)).await,
             25..60 => drop(self.confirm(&id).await),
-            60..80 => drop(changes::cancel(lane, sale, &id, By::Service).await),
+            60..80 => drop(changes::cancel(redis_connection, sale, &id, Requester::Service).await),
             80..88 => {
                 let part = buyer_part(&sale.id, buyer);
                 let wanted = Amendment { packages: Some(vec!["p2".into()]), ..Amendment::default() };
-                drop(changes::amend(lane, sale, &id, By::Buyer(&part), &wanted).await);
+                drop(changes::amend(redis_connection, sale, &id, Requester::Buyer(&part), &wanted).await);
             }
             88..96 => {
                 let store = if fastrand::bool() { "s1" } else { "s2" };
                 let wanted = Amendment { store: Some(store.into()), ..Amendment::default() };
-                drop(changes::amend(lane, sale, &id, By::Service, &wanted).await);
+                drop(changes::amend(redis_connection, sale, &id, Requester::Service, &wanted).await);
             }
             96..99 => {
                 self.now.set(self.now.get() + 2_000);
@@ -94,7 +94,7 @@ impl Storm<'_> {
                 drop(self.gate.call(Script::Expire, &["64"]).await);
             }
             _ => {
-                let mut definition = sale.memory().catalogue.definition.clone();
+                let mut definition = sale.read_model().catalogue.definition.clone();
                 let package =
                     Package { id: format!("new-{}", fastrand::u32(..)), ..definition.packages[1].clone() };
                 definition.packages.insert(fastrand::usize(..=definition.packages.len()), package);
@@ -117,7 +117,7 @@ impl Storm<'_> {
 }
 
 /// What every memory says that is of one sequence: each reservation has one model.
-fn is_of_one_sequence(memory: &Memory) {
+fn is_of_one_sequence(memory: &ReadModel) {
     let models = 0..memory.catalogue.definition.models.len();
     let confirmed: i64 = models.clone().map(|place| memory.confirmed[place]).sum();
     let taken: i64 = models.map(|place| memory.taken(place)).sum();
@@ -127,21 +127,21 @@ fn is_of_one_sequence(memory: &Memory) {
 }
 
 /// All that memory says.
-pub fn whole(memory: &Memory) -> impl Debug + PartialEq + use<> {
-    let Memory { catalogue, sequence, levers, grace_ms, free, totals, counts, confirmed, .. } =
+pub fn whole(memory: &ReadModel) -> impl Debug + PartialEq + use<> {
+    let ReadModel { catalogue, sequence, controls, grace_ms, free, totals, counts, confirmed, .. } =
         memory.clone();
     let definition = catalogue.definition.clone();
     let numbers = (free, totals, confirmed);
-    (sequence, levers, grace_ms, counts, numbers, catalogue.revision, definition)
+    (sequence, controls, grace_ms, counts, numbers, catalogue.revision, definition)
 }
 
 /// A gateway counts every item as the audit does, and what it has made of the journal is what one makes that starts now.
-pub async fn agrees(ledger: &Ledger, report: &Report, gate: &Gate) {
+pub async fn agrees(ledger: &Ledger, report: &AuditReport, gate: &Gate) {
     let memory = eventually("memory has caught up", || async {
-        Some(gate.sale.memory()).filter(|memory| memory.sequence >= report.sequence)
+        Some(gate.sale.read_model()).filter(|memory| memory.sequence >= report.sequence)
     })
     .await;
-    let anew = ledger.load(&gate.sale.id).await.memory();
+    let anew = ledger.load(&gate.sale.id).await.read_model();
     assert_eq!((whole(&memory), memory.sequence), (whole(&anew), report.sequence));
     let mut seen = 0;
     for item in report.items.iter().filter(|item| !item.item.starts_with("store:")) {
@@ -180,20 +180,20 @@ fn a_gateway_that_starts_in_a_storm_counts_to_the_unit() {
             let starting = async {
                 tokio::time::sleep(Duration::from_millis(fastrand::u64(..20))).await;
                 let late = ledger.following_gate(1, &sale).await;
-                let first = late.sale.memory().sequence;
+                let first = late.sale.read_model().sequence;
                 for _ in 0..100 {
-                    is_of_one_sequence(&late.sale.memory());
-                    is_of_one_sequence(&storm.gate.sale.memory());
+                    is_of_one_sequence(&late.sale.read_model());
+                    is_of_one_sequence(&storm.gate.sale.read_model());
                     tokio::time::sleep(Duration::from_millis(1)).await;
                 }
                 (late, first)
             };
             let ((), (late, first)) = futures_util::future::join(raging, starting).await;
             let report = ledger.audit(&sale).await;
-            assert_eq!((report.verdict, &report.problems), (Verdict::Balanced, &Vec::new()));
+            assert_eq!((report.verdict, &report.problems), (AuditVerdict::Balanced, &Vec::new()));
             agrees(&ledger, &report, &late).await;
             agrees(&ledger, &report, &storm.gate).await;
-            assert!(first <= late.sale.memory().sequence);
+            assert!(first <= late.sale.read_model().sequence);
         }
     });
 }

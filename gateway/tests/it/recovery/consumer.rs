@@ -1,7 +1,7 @@
 //! The journal consumer, when a journal goes back, and when a definition is read ahead of the journal.
 
 use gateway::domain::decision::Decision;
-use gateway::manage::admin::Lever;
+use gateway::manage::admin::OperatorAction;
 use gateway::store::keys::Keys;
 use testkit::eventually;
 
@@ -23,7 +23,7 @@ fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
             before.push((key, ledger.command::<Option<Vec<u8>>>(&["DUMP", key]).await));
         }
         assert!(matches!(gate.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
-        eventually("it is read", || async { (gate.sale.memory().sequence == 2).then_some(()) }).await;
+        eventually("it is read", || async { (gate.sale.read_model().sequence == 2).then_some(()) }).await;
 
         let reads_again = world.stop_reading().await;
         for (key, dump) in before {
@@ -36,10 +36,10 @@ fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
         let bob = Tap { model: "m2", store: "s2", ..tap("bob", "k") };
         assert!(matches!(other.reserve(&[bob], false).await[..], [Decision::Won(..)]));
         reads_again();
-        let anew = ledger.load(&id).await.memory();
+        let anew = ledger.load(&id).await.read_model();
         assert_eq!((anew.sequence, anew.counts[0]), (2, 1));
         eventually("memory is what the ledger is", || async {
-            (whole(&gate.sale.memory()) == whole(&anew)).then_some(())
+            (whole(&gate.sale.read_model()) == whole(&anew)).then_some(())
         })
         .await;
     });
@@ -47,7 +47,7 @@ fn a_journal_that_went_back_and_on_in_another_way_is_read_anew() {
 
 /// A definition is read as of now, which may be later than the entries that come with it: these must not make memory older.
 #[test]
-fn memory_goes_on_from_a_definition_that_was_read_ahead_of_the_journal() {
+fn the_read_model_continues_from_a_definition_read_ahead_of_the_journal() {
     /// More than one read takes.
     const LEVERS: u64 = 600;
     let world = World::start();
@@ -61,7 +61,9 @@ fn memory_goes_on_from_a_definition_that_was_read_ahead_of_the_journal() {
         let other = ledger.gate(1, &id).await;
         assert!(matches!(other.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
         for n in 0..LEVERS {
-            ledger.pull(&id, if n % 2 == 0 { Lever::Pause } else { Lever::Resume }).await;
+            ledger
+                .perform(&id, if n % 2 == 0 { OperatorAction::Pause } else { OperatorAction::Resume })
+                .await;
         }
         assert!(matches!(other.reserve(&[tap("bob", "k")], false).await[..], [Decision::Won(..)]));
         reads_again();
@@ -69,13 +71,13 @@ fn memory_goes_on_from_a_definition_that_was_read_ahead_of_the_journal() {
         let reads = async {
             // All is on one thread: nothing is passed over.
             while seen.last() != Some(&last) {
-                seen.push(gate.sale.memory().sequence);
+                seen.push(gate.sale.read_model().sequence);
                 seen.dedup();
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, reads).await.expect("all is read");
         assert_eq!(seen, [1, last]);
-        assert_eq!(whole(&gate.sale.memory()), whole(&ledger.load(&id).await.memory()));
+        assert_eq!(whole(&gate.sale.read_model()), whole(&ledger.load(&id).await.read_model()));
     });
 }

@@ -15,7 +15,7 @@ async fn metric(gateway: &Gateway, line: &str) -> Option<()> {
 }
 
 #[tokio::test]
-async fn a_counter_that_was_tampered_with_is_noticed_and_forgotten_once_mended() {
+async fn a_changed_counter_raises_drift_until_it_is_fixed() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -59,11 +59,11 @@ async fn what_is_oversold_is_named_by_the_audit_although_every_equation_balances
         (&audit["verdict"], &audit["problems"]),
         (&json!("drift"), &json!(["model:white is oversold"]))
     );
-    let by_hand = run(&["audit", "small", "--redis", &redis.url()]);
-    assert_eq!(by_hand.code, 1, "{by_hand:?}");
-    assert!(by_hand.out.contains("model:white is oversold: restock it"), "{by_hand:?}");
+    let confirm_args = run(&["audit", "small", "--redis", &redis.url()]);
+    assert_eq!(confirm_args.code, 1, "{confirm_args:?}");
+    assert!(confirm_args.out.contains("model:white is oversold: restock it"), "{confirm_args:?}");
     // One more has come: it is well again.
     let restock = json!({"item": "model:white", "total": 2, "was": 1});
-    assert_eq!(gateway.lever("restock", &restock).await.status, 200);
+    assert_eq!(gateway.action("restock", &restock).await.status, 200);
     assert_eq!(gateway.audit().await["verdict"], "balanced");
 }

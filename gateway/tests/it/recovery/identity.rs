@@ -12,7 +12,7 @@ use testkit::redis::Redis;
 
 use crate::launch::spike::{balanced, fault, journal, told};
 use crate::operations::archive::sale;
-use crate::recovery::replay::{Forgetful, alarm};
+use crate::recovery::failover::{Forgetful, alarm};
 
 const PAGE: &str = "/v1/sales/small";
 
@@ -33,7 +33,7 @@ fn export(redis: &Redis, name: &str) -> String {
 
 /// Closes it, exports it, and purges it: all it takes to give the name to another sale.
 async fn purge(redis: &Redis, gateway: &Gateway, name: &str) -> String {
-    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
+    assert_eq!(gateway.action("close", &json!({})).await.status, 200);
     let path = export(redis, name);
     done(&sale(redis, &["purge", "small", "--export", &path, "--confirm", "small"]));
     path
@@ -329,7 +329,7 @@ async fn a_ledger_of_the_first_format_gets_the_same_incarnation_at_each_upgrade(
         eventually("it is of this format", || async { (state(&redis, "format")? == "2").then_some(()) })
             .await;
         found.push(state(&redis, "incarnation").unwrap());
-        assert_eq!(gateway.lever("pause", &json!({})).await.status, 200);
+        assert_eq!(gateway.action("pause", &json!({})).await.status, 200);
         balanced(&gateway).await;
     }
     assert_eq!((found[0].len(), &found[0]), (32, &found[1]));
@@ -353,14 +353,14 @@ async fn what_ops_are_answered_is_what_the_same_gateway_serves() {
         let name = format!("Name {n}");
         assert_eq!(apply(&gateway, &with(small(), "/sale/name", json!(name))).await.status, 200);
         assert_eq!(page().await["name"], name);
-        for (lever, phase) in [("pause", "paused"), ("pause", "paused"), ("resume", "open")] {
-            assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
+        for (action, phase) in [("pause", "paused"), ("pause", "paused"), ("resume", "open")] {
+            assert_eq!(gateway.action(action, &json!({})).await.status, 200);
             assert_eq!(page().await["phase"], phase);
         }
     }
     let restock = json!({"item": "model:white", "total": 0, "was": 60});
     assert_eq!(gateway.ops(Method::POST, "/admin/v1/sales/small/restock", &restock).await.status, 200);
     assert_eq!(page().await["models"][0]["availability"], "sold_out");
-    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
+    assert_eq!(gateway.action("close", &json!({})).await.status, 200);
     assert_eq!(page().await["phase"], "closed");
 }

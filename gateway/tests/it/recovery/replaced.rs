@@ -5,7 +5,7 @@ use std::rc::Rc;
 use futures_util::future::join;
 use gateway::domain::decision::Decision;
 use gateway::domain::identity::{buyer_part, reservation_id};
-use gateway::manage::admin::Lever;
+use gateway::manage::admin::OperatorAction;
 use gateway::reserve::changes::{Change, confirm, read};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{Failure, Refusal, Script};
@@ -35,8 +35,8 @@ async fn replace(ledger: &Ledger, id: &str) {
 async fn refuses(ledger: &Ledger, gate: &Gate) -> Refusal {
     let keys = Keys::of(&gate.sale.id);
     let incarnation: String = ledger.command(&["HGET", keys.state(), "incarnation"]).await;
-    let run_id: String = ledger.command(&["HGET", keys.state(), "run_id"]).await;
-    Refusal::Incarnation { incarnation, run_id }
+    let epoch: String = ledger.command(&["HGET", keys.state(), "epoch"]).await;
+    Refusal::Incarnation { incarnation, epoch }
 }
 
 #[test]
@@ -46,19 +46,19 @@ fn the_journal_consumer_takes_nothing_of_another_sale_into_the_one_that_it_follo
         let (ledger, id) = applied(&world).await;
         let gate = ledger.following_gate(0, &id).await;
         assert!(matches!(gate.reserve(&[tap("ada", "k")], false).await[..], [Decision::Won(..)]));
-        eventually("it is read", || async { (gate.sale.memory().sequence == 2).then_some(()) }).await;
+        eventually("it is read", || async { (gate.sale.read_model().sequence == 2).then_some(()) }).await;
 
         replace(&ledger, &id).await;
         // It passes the sequence of the one before; nothing but the consumer meets it.
         for _ in 0..3 {
-            ledger.pull(&id, Lever::Pause).await;
-            ledger.pull(&id, Lever::Resume).await;
+            ledger.perform(&id, OperatorAction::Pause).await;
+            ledger.perform(&id, OperatorAction::Resume).await;
         }
         eventually("it is found", || async { gate.sale.is_replaced().then_some(()) }).await;
-        let memory = gate.sale.memory();
+        let memory = gate.sale.read_model();
         assert_eq!((memory.sequence, &*memory.catalogue.definition.sale.name), (2, &*simple(&id).sale.name));
         let found = ledger.following_gate(1, &id).await;
-        assert_eq!(found.sale.memory().catalogue.definition.sale.name, "Another");
+        assert_eq!(found.sale.read_model().catalogue.definition.sale.name, "Another");
         assert!(found.sale.incarnation() > gate.sale.incarnation());
     });
 }
@@ -75,7 +75,7 @@ fn an_answer_about_the_sale_before_is_not_acknowledged() {
         let meanwhile = async {
             gate.link.held().await;
             replace(&ledger, &id).await;
-            let refused = read(&gate.lane, &gate.sale, &buyer_part(&id, "ada")).await;
+            let refused = read(&gate.redis_connection, &gate.sale, &buyer_part(&id, "ada")).await;
             assert_eq!(refused.unwrap_err(), Failure::Refused(refuses(&ledger, &gate).await));
             assert!(gate.sale.is_replaced());
             gate.link.let_go().await;
@@ -84,7 +84,8 @@ fn an_answer_about_the_sale_before_is_not_acknowledged() {
         assert_eq!(told, [Decision::Unknown]);
         // Nor is anything else taken for it.
         assert!(matches!(gate.reserve(&[tap("bob", "k")], false).await[..], [Decision::NotTaken(_)]));
-        let paid = confirm(&gate.lane, &gate.sale, &reservation_id(&id, "ada", "k"), "pay", 1).await;
+        let paid =
+            confirm(&gate.redis_connection, &gate.sale, &reservation_id(&id, "ada", "k"), "pay", 1).await;
         assert!(matches!(paid, Change::NotTaken(_)), "{paid:?}");
         let report = ledger.audit(&id).await;
         assert_eq!((report.sequence, report.reservations.held), (1, 0));
@@ -97,7 +98,7 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
     world.run(async {
         let (ledger, id) = applied(&world).await;
         let gate = ledger.gate(0, &id).await;
-        let live = gate.lane.live().unwrap();
+        let live = gate.redis_connection.live().unwrap();
         let keys = Keys::of(&id);
         replace(&ledger, &id).await;
         let expected = refuses(&ledger, &gate).await;
@@ -114,17 +115,17 @@ fn another_incarnation_is_refused_before_anything_else_is_judged() {
             (Script::Expire, &[&identity, "7", "64"]),
             (Script::Apply, &[&identity, "7", "1", "{}", "1", "2", "3", "4", "5", "6", "-", "ops", "-"]),
             (Script::Restock, &[&identity, "7", "model:m1", "30", "5", "ops", "-"]),
-            (Script::Lever, &[&identity, "7", "pause", "ops", "-"]),
-            (Script::Heal, &[&identity]),
+            (Script::OperatorAction, &[&identity, "7", "pause", "ops", "-"]),
+            (Script::Replay, &[&identity]),
             (Script::Purge, &[&identity, "7", "7"]),
             (Script::Reservations, &[&part, &identity, "7"]),
         ];
         for (script, args) in calls {
-            let answer = gate.lane.call(&live, script, &keys, args).await;
+            let answer = gate.redis_connection.call(&live, script, &keys, args).await;
             assert_eq!(answer, Err(Failure::Refused(expected.clone())), "{script:?}");
         }
-        let adopt = [&live.run_id, "7", &identity, "gateway", "0", "0"];
-        let answer = gate.lane.call(&live, Script::Adopt, &keys, &adopt[..]).await;
+        let adopt = [&live.epoch, "7", &identity, "gateway", "0", "0"];
+        let answer = gate.redis_connection.call(&live, Script::Adopt, &keys, &adopt[..]).await;
         assert_eq!(answer, Err(Failure::Refused(expected)));
     });
 }

@@ -13,12 +13,12 @@ use testkit::redis::Redis;
 
 use crate::faults::callers::{far, stock};
 use crate::launch::spike::told;
-use crate::recovery::replay::{Forgetful, healed};
+use crate::recovery::failover::{Forgetful, healed};
 
 /// A gateway whose every script is another text than the shipped one's.
 async fn of_another_version(redis: &Redis) -> Inside {
     let clock = format!("{REAL_CLOCK}\n-- as an earlier version had it");
-    assert_ne!(Scripts::new(&clock).print(), Scripts::new(REAL_CLOCK).print());
+    assert_ne!(Scripts::new(&clock).digest(), Scripts::new(REAL_CLOCK).digest());
     let gateway = Inside::start(redis, &clock).await;
     eventually("it knows the sale", || async { (gateway.phase().await == "open").then_some(()) }).await;
     gateway
@@ -81,7 +81,7 @@ async fn gateways_of_two_versions_sell_one_sale_together() {
 }
 
 #[tokio::test]
-async fn gateways_of_two_versions_heal_one_ledger_together() {
+async fn gateways_of_two_versions_recover_one_ledger_together() {
     let mut redis = Forgetful(Redis::start());
     let new = Gateway::start(&redis.0).await;
     open(&new, &stock(4)).await;

@@ -51,7 +51,7 @@ async fn a_trusted_proxy_introduces_its_clients() {
 }
 
 #[tokio::test]
-async fn nobody_else_may() {
+async fn an_untrusted_peer_may_not_introduce_clients() {
     let redis = Redis::start();
     let gateway = Gateway::start_with(&redis, &["--proxy-protocol", "--trusted-proxies", "10.0.0.0/8"]).await;
     for bytes in [[&header(0x21), GET.as_bytes()].concat(), GET.into()] {

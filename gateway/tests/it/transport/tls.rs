@@ -299,7 +299,7 @@ async fn connections_over_the_cap_are_closed_and_a_handshake_counts() {
 }
 
 #[test]
-fn files_that_do_not_fit_are_told_at_the_start() {
+fn files_that_do_not_fit_are_reported_at_the_start() {
     let (one, other) = (Certificate::new().0, Certificate::new().0);
     let half = run(&["serve", "--tls-cert-file", "x", "--ops-tls-key-file", "y", "--ops-token-file", "z"]);
     assert_eq!(half.code, 2, "{half:?}");
@@ -320,7 +320,7 @@ fn files_that_do_not_fit_are_told_at_the_start() {
 }
 
 #[tokio::test]
-async fn the_ops_listener_is_private_has_tls_or_is_told_not_to_care() {
+async fn the_ops_listener_is_private_has_tls_or_is_reported_not_to_care() {
     let refused = run(&["serve", "--ops-listen", "0.0.0.0:0", "--ops-token-file", "x"]);
     assert_eq!(refused.code, 2, "{refused:?}");
     for way_out in ["--ops-tls-cert-file", "127.0.0.1", "--ops-plain-text"] {

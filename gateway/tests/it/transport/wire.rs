@@ -19,7 +19,7 @@ fn tap(key: &str, further: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_target_or_a_head_that_nobody_needs_is_refused() {
+async fn an_oversized_target_or_head_is_refused() {
     let redis = Redis::start();
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -86,7 +86,7 @@ async fn a_body_that_takes_longer_than_a_tap_may_wait_costs_its_buyer_nothing() 
 }
 
 #[tokio::test]
-async fn who_says_nothing_at_all_has_less_time_than_who_has_begun() {
+async fn a_silent_connection_has_less_time_than_a_begun_request() {
     let redis = Redis::start();
     let options = ["--first-byte-timeout-ms", "300", "--header-timeout-ms", "600000"];
     let gateway = Gateway::start_with(&redis, &options).await;

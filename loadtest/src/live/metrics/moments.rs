@@ -30,23 +30,23 @@ impl Moment {
 #[derive(Debug)]
 pub(crate) struct Moments {
     clock: ServerClock,
-    told: Mutex<BTreeMap<Moment, Timestamp>>,
+    instants: Mutex<BTreeMap<Moment, Timestamp>>,
 }
 
 impl Moments {
     pub(crate) fn new(clock: ServerClock) -> Moments {
-        Moments { clock, told: Mutex::default() }
+        Moments { clock, instants: Mutex::default() }
     }
 
     /// Tells when a moment is, or was.
     pub(crate) fn tell(&self, moment: Moment, at: Timestamp) {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(moment, at);
+        self.instants.lock().unwrap_or_else(PoisonError::into_inner).insert(moment, at);
     }
 
     /// Those that have come.
     pub(crate) fn come(&self) -> Vec<(Moment, Timestamp)> {
         let now = self.clock.at(Instant::now());
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.iter().filter(|(_, at)| **at <= now).map(|(moment, at)| (*moment, *at)).collect()
+        let instants = self.instants.lock().unwrap_or_else(PoisonError::into_inner);
+        instants.iter().filter(|(_, at)| **at <= now).map(|(moment, at)| (*moment, *at)).collect()
     }
 }

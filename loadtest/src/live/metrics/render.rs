@@ -14,7 +14,7 @@ use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::figures::{Figures, Latency};
 use crate::live::metrics::Moment;
-use crate::watch::Reading;
+use crate::self_monitoring::Reading;
 
 /// Every name begins so.
 const PREFIX: &str = "launchgate_loadtest";

@@ -11,22 +11,22 @@ use super::*;
 use crate::base::clock::{RoundTrip, ServerClock};
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::watch::{Limits, Watch};
+use crate::self_monitoring::{Limits, SelfMonitor};
 
 const LOOPBACK: &str = "127.0.0.1:0";
 const NAMES: &[&str] = &["reserve", "look at the sale"];
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A generator with these figures, its watch, and a server clock that stands at 1,000,000 s.
-fn sources(figures: Figures) -> (Watch, Sources) {
+fn sources(figures: Figures) -> (SelfMonitor, Sources) {
     let limits = Limits { cpu: 90.0, late: Duration::from_millis(250), late_share: 1.0 };
-    let watch = Watch::start(limits).unwrap();
+    let monitor = SelfMonitor::start(limits).unwrap();
     let now = Instant::now();
     let trip = RoundTrip { sent: now, received: now, server_time: at(1_000_000) };
     let moments = Arc::new(Moments::new(ServerClock::estimate(&[trip]).unwrap()));
     let figures = Arc::new(Mutex::new(figures));
-    let gauges = watch.gauges();
-    (watch, Sources { figures, gauges, moments, requests: NAMES })
+    let gauges = monitor.gauges();
+    (monitor, Sources { figures, gauges, moments, requests: NAMES })
 }
 
 fn at(second: i64) -> jiff::Timestamp {
@@ -193,7 +193,7 @@ async fn prometheus_finds_no_fault_with_it() {
         .spawn();
     let mut tool = match tool {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            crate::base::say::problem(
+            crate::base::console::problem(
                 "SKIPPED: promtool is not there; install Debian's prometheus to check the metrics with it",
             );
             return;
@@ -201,12 +201,12 @@ async fn prometheus_finds_no_fault_with_it() {
         tool => tool.unwrap(),
     };
     tool.stdin.take().unwrap().write_all(classic(&text).as_bytes()).unwrap();
-    let told = tool.wait_with_output().unwrap();
+    let output = tool.wait_with_output().unwrap();
     assert!(
-        told.status.success(),
+        output.status.success(),
         "{}{}",
-        String::from_utf8_lossy(&told.stdout),
-        String::from_utf8_lossy(&told.stderr)
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
     );
 }
 
@@ -299,7 +299,7 @@ async fn addresses_beyond_loopback_need_leave() {
 }
 
 #[tokio::test]
-async fn a_port_that_is_taken_is_told() {
+async fn a_port_that_is_taken_is_reported() {
     let (_watch, sources) = sources(Figures::default());
     let metrics = start(sources.clone()).await;
     let taken = Listen { address: metrics.address(), allow_beyond_loopback: false };

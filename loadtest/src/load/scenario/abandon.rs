@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::base::outcome::Outcome;
-use crate::load::walk::{Fingers, Tap, Walk};
+use crate::load::session::{Session, Tap, TapPolicy};
 use crate::plan::Start;
 
 /// Holds of the first wave end one after the other, as they began: somebody of the second who is a little early asks again.
@@ -13,21 +13,21 @@ const ASKS_AGAIN: u32 = 3;
 /// An expired hold's stock is free within a second.
 const SOON: Duration = Duration::from_secs(1);
 
-pub(crate) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let Some(intended) = walk.begins(start).await else { return };
-    let is_second = start.at_us >= walk.load.second_wave_us;
-    let mut outcome = walk.tap(Tap { intended, at_opening: false, fingers: Fingers::Polite }).await;
+pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {
+    let Some(intended) = session.begins(start).await else { return };
+    let is_second = start.at_us >= session.load.second_wave_us;
+    let mut outcome = session.tap(Tap { intended, at_opening: false, policy: TapPolicy::Polite }).await;
     if !is_second {
         return;
     }
     for _ in 0..ASKS_AGAIN {
-        if outcome != Outcome::SoldOut || !walk.pause(SOON).await {
+        if outcome != Outcome::SoldOut || !session.pause(SOON).await {
             break;
         }
         outcome =
-            walk.tap(Tap { intended: Instant::now(), at_opening: false, fingers: Fingers::Polite }).await;
+            session.tap(Tap { intended: Instant::now(), at_opening: false, policy: TapPolicy::Polite }).await;
     }
-    if outcome.holds() && walk.think().await {
-        walk.confirm().await;
+    if outcome.holds() && session.think().await {
+        session.confirm().await;
     }
 }

@@ -6,29 +6,29 @@ use std::time::Instant;
 
 use crate::client::Request;
 use crate::client::tokens::Forger;
-use crate::load::walk::{Fingers, Tap, Walk};
+use crate::load::session::{Session, Tap, TapPolicy};
 use crate::plan::Start;
 
-pub(crate) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let Some(begins) = walk.begins(start).await else { return };
-    let bots = walk.load.profile.bots.clone();
+pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {
+    let Some(begins) = session.begins(start).await else { return };
+    let bots = session.load.profile.bots.clone();
     let ends = begins + bots.lasts.0;
-    while Instant::now() < ends && !walk.load.is_over() {
-        let roll = walk.buyer.rng.u32(0..100);
+    while Instant::now() < ends && !session.load.is_over() {
+        let roll = session.buyer.rng.u32(0..100);
         if roll < bots.stale + bots.forged {
             let bearer = if roll < bots.stale {
-                walk.load.forger.stale(&walk.buyer.sub)
+                session.load.forger.stale(&session.buyer.sub)
             } else {
-                Forger::forged(&walk.buyer.bearer, &mut walk.buyer.rng)
+                Forger::forged(&session.buyer.bearer, &mut session.buyer.rng)
             };
-            let path = format!("/v1/sales/{}/reservations", walk.load.sale);
-            let body = serde_json::to_string(&walk.buyer.wish).ok();
-            let request = Request::post(path, &bearer, body).with_key(&walk.buyer.new_key());
-            walk.knock(&request).await;
+            let path = format!("/v1/sales/{}/reservations", session.load.sale);
+            let body = serde_json::to_string(&session.buyer.selection).ok();
+            let request = Request::post(path, &bearer, body).with_key(&session.buyer.new_key());
+            session.send_bad_token(&request).await;
         } else {
             let intended = Instant::now();
-            walk.tap(Tap { intended, at_opening: false, fingers: Fingers::Once }).await;
-            walk.forget_what_says_nothing();
+            session.tap(Tap { intended, at_opening: false, policy: TapPolicy::Once }).await;
+            session.drop_last_if_uninformative();
         }
     }
 }

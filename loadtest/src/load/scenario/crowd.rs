@@ -6,53 +6,53 @@
 use std::time::Instant;
 
 use crate::base::outcome::Outcome;
-use crate::load::walk::{Fingers, Tap, Walk};
+use crate::load::session::{Session, Tap, TapPolicy};
 use crate::plan::Start;
 
-pub(crate) async fn walk(mut walk: Walk<'_>, start: Start) {
-    if walk.begins(start).await.is_none() {
+pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {
+    if session.begins(start).await.is_none() {
         return;
     }
-    walk.look().await;
-    walk.ask_for_the_time().await;
+    session.look().await;
+    session.read_time().await;
     let waits = start.at_us < 0;
     if waits {
-        if !waits_for_the_opening(&mut walk).await {
+        if !waits_for_the_opening(&mut session).await {
             return;
         }
-    } else if !walk.think().await {
+    } else if !session.think().await {
         return;
     }
-    let intended = if waits { walk.opening() } else { Instant::now() };
-    let fingers = walk.fingers();
-    let mut outcome = walk.tap(Tap { intended, at_opening: waits, fingers }).await;
-    for _ in 0..walk.load.profile.crowd.looks_again {
-        if outcome != Outcome::SoldOut || !something_comes_back(&mut walk).await {
+    let intended = if waits { session.opening() } else { Instant::now() };
+    let policy = session.policy();
+    let mut outcome = session.tap(Tap { intended, at_opening: waits, policy }).await;
+    for _ in 0..session.load.profile.crowd.looks_again {
+        if outcome != Outcome::SoldOut || !something_comes_back(&mut session).await {
             break;
         }
         outcome =
-            walk.tap(Tap { intended: Instant::now(), at_opening: false, fingers: Fingers::Polite }).await;
+            session.tap(Tap { intended: Instant::now(), at_opening: false, policy: TapPolicy::Polite }).await;
     }
-    walk.settle().await;
+    session.settle().await;
 }
 
 /// Polls the sale as the app does, until the countdown is over.
-async fn waits_for_the_opening(walk: &mut Walk<'_>) -> bool {
+async fn waits_for_the_opening(session: &mut Session<'_>) -> bool {
     loop {
-        let next = Instant::now() + walk.poll_pause();
-        let opening = walk.opening();
+        let next = Instant::now() + session.poll_pause();
+        let opening = session.opening();
         if next >= opening {
-            return walk.until(opening).await;
+            return session.until(opening).await;
         }
-        if !walk.until(next).await {
+        if !session.until(next).await {
             return false;
         }
-        walk.look().await;
+        session.look().await;
     }
 }
 
 /// Looks once more, after as long as the server asks for.
-async fn something_comes_back(walk: &mut Walk<'_>) -> bool {
-    let pause = walk.poll_pause();
-    walk.pause(pause).await && walk.look().await.is_some() && walk.sees_some_left()
+async fn something_comes_back(session: &mut Session<'_>) -> bool {
+    let pause = session.poll_pause();
+    session.pause(pause).await && session.look().await.is_some() && session.sees_some_left()
 }

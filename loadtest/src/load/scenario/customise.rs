@@ -1,28 +1,28 @@
 //! `customise`: buyers who take the car first and settle the rest afterwards. They reserve with `accept_partial`, browse the stores of
 //! their city, change store and packages, and pay for the version that they were shown last.
 
-use crate::load::walk::{Fingers, Tap, Walk};
+use crate::load::session::{Session, Tap, TapPolicy};
 use crate::plan::Start;
 
-pub(crate) async fn walk(mut walk: Walk<'_>, start: Start) {
-    let Some(intended) = walk.begins(start).await else { return };
-    walk.buyer.wish.accept_partial = true;
-    let outcome = walk.tap(Tap { intended, at_opening: false, fingers: Fingers::Polite }).await;
-    if !outcome.holds() || !walk.think().await {
+pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {
+    let Some(intended) = session.begins(start).await else { return };
+    session.buyer.selection.accept_partial = true;
+    let outcome = session.tap(Tap { intended, at_opening: false, policy: TapPolicy::Polite }).await;
+    if !outcome.holds() || !session.think().await {
         return;
     }
-    if let Some(store) = walk.browse().await {
-        if !walk.think().await {
+    if let Some(store) = session.browse().await {
+        if !session.think().await {
             return;
         }
-        walk.amend(&serde_json::json!({ "store": store })).await;
+        session.amend(&serde_json::json!({ "store": store })).await;
     }
-    if !walk.think().await {
+    if !session.think().await {
         return;
     }
-    let packages = walk.load.menu.other_packages(&walk.buyer.wish, &mut walk.buyer.rng);
-    walk.amend(&serde_json::json!({ "packages": packages })).await;
-    if walk.think().await {
-        walk.confirm().await;
+    let packages = session.load.catalogue.other_packages(&session.buyer.selection, &mut session.buyer.rng);
+    session.amend(&serde_json::json!({ "packages": packages })).await;
+    if session.think().await {
+        session.confirm().await;
     }
 }

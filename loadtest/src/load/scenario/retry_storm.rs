@@ -4,23 +4,23 @@
 use std::time::Instant;
 
 use crate::base::outcome::Outcome;
-use crate::load::walk::{Fingers, Tap, Walk};
+use crate::load::session::{Session, Tap, TapPolicy};
 use crate::plan::Start;
 
 /// So many keys somebody uses, who forgets them.
 const KEYS_MAX: u32 = 4;
 
-pub(crate) async fn walk(mut walk: Walk<'_>, start: Start) {
-    walk.get_ready(start).await;
-    let Some(intended) = walk.begins(start).await else { return };
-    let storm = &walk.load.profile.retry_storm;
-    let fingers = Fingers::Impatient { patience: storm.patience.0, new_key: storm.new_key };
-    let mut outcome = walk.tap(Tap { intended, at_opening: start.at_us == 0, fingers }).await;
+pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {
+    session.get_ready(start).await;
+    let Some(intended) = session.begins(start).await else { return };
+    let storm = &session.load.profile.retry_storm;
+    let policy = TapPolicy::Impatient { patience: storm.patience.0, new_key: storm.new_key };
+    let mut outcome = session.tap(Tap { intended, at_opening: start.at_us == 0, policy }).await;
     for _ in 1..KEYS_MAX {
-        if outcome != Outcome::Unknown || walk.load.is_over() {
+        if outcome != Outcome::Unknown || session.load.is_over() {
             break;
         }
-        outcome = walk.tap(Tap { intended: Instant::now(), at_opening: false, fingers }).await;
+        outcome = session.tap(Tap { intended: Instant::now(), at_opening: false, policy }).await;
     }
-    walk.settle().await;
+    session.settle().await;
 }

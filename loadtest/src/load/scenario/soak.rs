@@ -4,36 +4,37 @@
 use std::time::Instant;
 
 use crate::load::buyer::After;
-use crate::load::walk::{Tap, Walk};
+use crate::load::session::{Session, Tap};
 use crate::plan::Start;
 
 /// Of a hundred winners, who change their packages.
 const AMEND: u32 = 20;
 
-pub(crate) async fn walk(mut walk: Walk<'_>, start: Start) {
-    if walk.begins(start).await.is_none() {
+pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {
+    if session.begins(start).await.is_none() {
         return;
     }
-    walk.look().await;
-    let fingers = walk.fingers();
+    session.look().await;
+    let policy = session.policy();
     // He looks first, so that what he waits is counted from his tap.
     let tapped = Instant::now();
-    let outcome = walk.tap(Tap { intended: tapped, at_opening: false, fingers }).await;
-    if !outcome.holds() || !walk.think().await {
+    let outcome = session.tap(Tap { intended: tapped, at_opening: false, policy }).await;
+    if !outcome.holds() || !session.think().await {
         return;
     }
-    if walk.buyer.rolls(AMEND) {
-        let packages = walk.load.menu.other_packages(&walk.buyer.wish, &mut walk.buyer.rng);
-        walk.amend(&serde_json::json!({ "packages": packages })).await;
+    if session.buyer.rolls(AMEND) {
+        let packages =
+            session.load.catalogue.other_packages(&session.buyer.selection, &mut session.buyer.rng);
+        session.amend(&serde_json::json!({ "packages": packages })).await;
     }
-    match walk.buyer.after {
+    match session.buyer.after {
         After::Confirm => {
-            walk.confirm().await;
-            if walk.think().await {
-                walk.cancel(true).await;
+            session.confirm().await;
+            if session.think().await {
+                session.cancel(true).await;
             }
         }
-        After::Cancel => walk.cancel(false).await,
+        After::Cancel => session.cancel(false).await,
         After::Abandon => {}
     }
 }

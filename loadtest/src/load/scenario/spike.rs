@@ -1,13 +1,13 @@
 //! `spike`: everybody has the app open, the connection is warm, the countdown runs by the server's clock. In the instant of the
 //! opening all thumbs come down (or at `--arrivals`, counted from it). Winners pay, cancel or walk away.
 
-use crate::load::walk::{Tap, Walk};
+use crate::load::session::{Session, Tap};
 use crate::plan::Start;
 
-pub(crate) async fn walk(mut walk: Walk<'_>, start: Start) {
-    walk.get_ready(start).await;
-    let Some(intended) = walk.begins(start).await else { return };
-    let fingers = walk.fingers();
-    walk.tap(Tap { intended, at_opening: start.at_us == 0, fingers }).await;
-    walk.settle().await;
+pub(crate) async fn run_session(mut session: Session<'_>, start: Start) {
+    session.get_ready(start).await;
+    let Some(intended) = session.begins(start).await else { return };
+    let policy = session.policy();
+    session.tap(Tap { intended, at_opening: start.at_us == 0, policy }).await;
+    session.settle().await;
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::plan::wish::SaleTerms;
+use crate::plan::selection::SaleTerms;
 use crate::proof::ledger::{Change, Item, Kind};
 
 /// A reservation's state.

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 
 use super::*;
-use crate::plan::wish::SaleTerms;
+use crate::plan::selection::SaleTerms;
 
 /// Each entry is a second after the one before it.
 pub(crate) fn at(sequence: u64) -> Timestamp {
@@ -28,14 +28,20 @@ pub(crate) fn change(sequence: u64, kind: Kind, reservation: &str, buyer: &str, 
     }
 }
 
-pub(crate) fn define(sequence: u64) -> Lever {
+pub(crate) fn define(sequence: u64) -> OperatorAction {
     let kind = "define".to_owned();
-    Lever { id: format!("{sequence}-0"), kind, at: at(sequence), item: None, total: None, was: None }
+    OperatorAction { id: format!("{sequence}-0"), kind, at: at(sequence), item: None, total: None, was: None }
 }
 
-pub(crate) fn restock(sequence: u64, item: &str, total: u64, was: u64) -> Lever {
+pub(crate) fn restock(sequence: u64, item: &str, total: u64, was: u64) -> OperatorAction {
     let item = Some(item.to_owned());
-    Lever { kind: "restock".to_owned(), item, total: Some(total), was: Some(was), ..define(sequence) }
+    OperatorAction {
+        kind: "restock".to_owned(),
+        item,
+        total: Some(total),
+        was: Some(was),
+        ..define(sequence)
+    }
 }
 
 /// One reservation a buyer, held for 5 s and 1 s of grace.
@@ -151,14 +157,14 @@ fn journal_lines_are_read() {
     let restock = r#"{"cursor":"9-0/1","id":"9-0","change":1,"changes":1,"kind":"restock","at":"2026-11-09T12:00:01.000Z",
         "sale":"s","item":"model:m","total":35,"was":30,"who":"ann"}"#;
     assert_eq!(journal.read_line(restock).unwrap(), "9-0/1");
-    let lever = &journal.levers[0];
-    assert_eq!((lever.sequence(), lever.total, lever.was), (9, Some(35), Some(30)));
+    let action = &journal.operator_actions[0];
+    assert_eq!((action.sequence(), action.total, action.was), (9, Some(35), Some(30)));
     let define =
         r#"{"cursor":"8-0/1","id":"8-0","kind":"define","at":"2026-11-09T12:00:01.000Z","revision":2}"#;
     assert_eq!(journal.read_line(define).unwrap(), "8-0/1");
-    assert!(journal.levers[1].defines() && journal.changes.len() == 1);
+    assert!(journal.operator_actions[1].defines() && journal.changes.len() == 1);
     let adopt = r#"{"cursor":"10-0/1","id":"10-0","change":1,"changes":1,"kind":"adopt","at":"2026-11-09T12:00:02.000Z",
-        "run_id":"d3db","was":"e326","who":"gateway"}"#;
+        "epoch":"d3db","was":"e326","who":"gateway"}"#;
     assert_eq!(journal.read_line(adopt).unwrap(), "10-0/1");
     assert!(journal.read_line(r#"{"cursor":"9-0/1","kind":"reserve"}"#).is_err());
 }

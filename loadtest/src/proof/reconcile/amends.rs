@@ -3,31 +3,31 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::load::told::{Amend, Step, Told};
+use crate::load::history::{Amend, Step, TapHistory};
 use crate::proof::ledger::Book;
 use crate::proof::reconcile::owner::Owners;
-use crate::proof::reconcile::{Evidence, Rule, Violation, keys, of};
+use crate::proof::reconcile::{ReconcileInput, Rule, Violation, keys, of};
 
 pub(crate) fn check(
-    evidence: &Evidence<'_>,
+    input: &ReconcileInput<'_>,
     book: &Book<'_>,
     owners: &Owners<'_>,
     found: &mut Vec<Violation>,
 ) {
-    let mut of_reservation: HashMap<&str, Vec<(&Told, &Amend)>> = HashMap::new();
-    for told in owners.values().flatten() {
-        for amend in &told.amends {
-            of_reservation.entry(&amend.reservation).or_default().push((told, amend));
+    let mut of_reservation: HashMap<&str, Vec<(&TapHistory, &Amend)>> = HashMap::new();
+    for history in owners.values().flatten() {
+        for amend in &history.amends {
+            of_reservation.entry(&amend.reservation).or_default().push((history, amend));
             if let (Step::Done, Some(shown)) = (&amend.step, &amend.shown) {
                 let other = (shown.id != amend.reservation)
                     .then(|| format!("{} was to be amended, {} was shown", amend.reservation, shown.id));
-                if let Some(what) = other.or_else(|| keys::differs(shown, book, &told.buyer)) {
-                    found.push(of(&told.buyer, Rule::AmendAsTold, Some(&amend.reservation), what));
+                if let Some(what) = other.or_else(|| keys::differs(shown, book, &history.buyer)) {
+                    found.push(of(&history.buyer, Rule::AmendAsTold, Some(&amend.reservation), what));
                 }
             }
         }
     }
-    for (buyer, told) in owners {
+    for (buyer, history) in owners {
         let ids = book.owners.get(buyer).map(|owner| owner.reservations.as_slice()).unwrap_or_default();
         for id in ids {
             let asked = of_reservation.get(id).map(Vec::as_slice).unwrap_or_default();
@@ -37,9 +37,7 @@ pub(crate) fn check(
             let unheard: Vec<u64> = made
                 .unwrap_or_default()
                 .iter()
-                .filter(|change| {
-                    change.sequence() > evidence.started_after && !shown.contains(&change.version)
-                })
+                .filter(|change| change.sequence() > input.started_after && !shown.contains(&change.version))
                 .map(|change| change.version)
                 .collect();
             let count = |which: fn(&Amend) -> bool| asked.iter().filter(|(_, amend)| which(amend)).count();
@@ -47,7 +45,7 @@ pub(crate) fn check(
             // Done, but the answer could not be read: that is another rule's matter.
             let unread = count(|amend| amend.step == Step::Done && amend.shown.is_none());
             // What nobody heard of was made by a request whose answer was lost.
-            let lost: usize = told.iter().map(|told| told.history.lost).sum();
+            let lost: usize = history.iter().map(|history| history.log.lost).sum();
             if unheard.len() > lost.max(unknown) + unread {
                 let what = format!(
                     "amended to version {unheard:?}, which no answer showed; {} amendments were asked for, of {unknown} \

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use crate::plan::wish::SaleTerms;
+use crate::plan::selection::SaleTerms;
 use crate::proof::ledger::{Book, Item, Journal};
-use crate::proof::reconcile::shelves::Shelves;
+use crate::proof::reconcile::item_stock::StockByItem;
 
 /// Of each item in a chart; more than it has pixels.
 const POINTS_MAX: usize = 2_000;
@@ -26,8 +26,11 @@ pub(crate) fn stock_over_time(
 ) -> BTreeMap<String, Course> {
     let opening = opening.as_millisecond();
     let mut courses: HashMap<Item<'_>, Course> = HashMap::new();
-    let mut shelves =
-        Shelves::new(&journal.levers, totals_before, started_after, |item: Item<'_>, at_ms: i64, shelf| {
+    let mut stock_by_item = StockByItem::new(
+        &journal.operator_actions,
+        totals_before,
+        started_after,
+        |item: Item<'_>, at_ms: i64, shelf| {
             let Some(free) = shelf.free().filter(|_| !item.is_store()) else {
                 return;
             };
@@ -35,11 +38,12 @@ pub(crate) fn stock_over_time(
             if course.last().is_none_or(|(_, last)| *last != free) {
                 course.push((at_ms.saturating_sub(opening), free));
             }
-        });
+        },
+    );
     Book::follow(&journal.changes, terms, u64::MAX, |book, change, touched| {
-        shelves.entry(book, change.sequence(), change.at.as_millisecond(), touched);
+        stock_by_item.entry(book, change.sequence(), change.at.as_millisecond(), touched);
     });
-    shelves.end();
+    stock_by_item.end();
     courses
         .into_iter()
         .map(|(item, mut course)| {
@@ -83,12 +87,15 @@ mod tests {
     use crate::proof::ledger::tests::{change, restock};
     use crate::proof::ledger::{Change, Kind};
 
-    fn courses(changes: Vec<Change>, levers: Vec<crate::proof::ledger::Lever>) -> BTreeMap<String, Course> {
+    fn courses(
+        changes: Vec<Change>,
+        operator_actions: Vec<crate::proof::ledger::OperatorAction>,
+    ) -> BTreeMap<String, Course> {
         let totals = [("model:a", Some(3)), ("package:p", None), ("store:s", Some(9)), ("model:b", Some(7))];
         let totals = totals.into_iter().map(|(item, total)| (item.to_owned(), total)).collect();
         let terms = serde_json::from_value(serde_json::json!({})).unwrap();
         let opening = "2026-11-09T12:00:10Z".parse().unwrap();
-        stock_over_time(&Journal { changes, levers }, &terms, &totals, 1, opening)
+        stock_over_time(&Journal { changes, operator_actions }, &terms, &totals, 1, opening)
     }
 
     #[test]

@@ -3,68 +3,84 @@
 
 use std::collections::BTreeSet;
 
-use crate::load::told::{Hold, Step, Told};
+use crate::load::history::{Hold, Step, TapHistory};
 use crate::proof::ledger::{Book, Change, Entry, State};
-use crate::proof::reconcile::{Evidence, Rule, Violation, of};
+use crate::proof::reconcile::{ReconcileInput, Rule, Violation, of};
 
-pub(crate) fn check(evidence: &Evidence<'_>, book: &Book<'_>, told: &Told, found: &mut Vec<Violation>) {
-    let mut say =
-        |rule, reservation: Option<&str>, what| found.push(of(&told.buyer, rule, reservation, what));
-    for complaint in &told.complaints {
-        say(Rule::Contract, None, complaint.clone());
+pub(crate) fn check(
+    input: &ReconcileInput<'_>,
+    book: &Book<'_>,
+    history: &TapHistory,
+    found: &mut Vec<Violation>,
+) {
+    let mut console =
+        |rule, reservation: Option<&str>, what| found.push(of(&history.buyer, rule, reservation, what));
+    for complaint in &history.complaints {
+        console(Rule::Contract, None, complaint.clone());
     }
-    for hold in &told.holds {
-        if let Some(what) = differs(hold, book, &told.buyer) {
-            say(Rule::AcknowledgedIsInLedger, Some(&hold.id), what);
+    for hold in &history.holds {
+        if let Some(what) = differs(hold, book, &history.buyer) {
+            console(Rule::AcknowledgedIsInLedger, Some(&hold.id), what);
         }
         // A later version is what he made of it himself.
-        if hold.version <= 1 && !is_as_wished(hold, told) {
+        if hold.version <= 1 && !is_as_wished(hold, history) {
             let what = format!(
                 "wished {:?}, got model {} packages {:?} store {:?} unavailable {:?}",
-                told.wish, hold.model, hold.packages, hold.store, hold.unavailable
+                history.selection, hold.model, hold.packages, hold.store, hold.unavailable
             );
-            say(Rule::AsWished, Some(&hold.id), what);
+            console(Rule::AsWished, Some(&hold.id), what);
         }
     }
-    if let Some(first) = told.holds.first() {
-        for hold in told.holds.iter().filter(|hold| hold.id != first.id || hold.number != first.number) {
-            let what = format!("the key {} showed number {} as {} before", told.key, first.number, first.id);
-            say(Rule::SameAgain, Some(&hold.id), what);
+    if let Some(first) = history.holds.first() {
+        for hold in history.holds.iter().filter(|hold| hold.id != first.id || hold.number != first.number) {
+            let what =
+                format!("the key {} showed number {} as {} before", history.key, first.number, first.id);
+            console(Rule::SameAgain, Some(&hold.id), what);
         }
     }
-    let own: BTreeSet<&str> = told.holds.iter().map(|hold| hold.id.as_str()).collect();
+    let own: BTreeSet<&str> = history.holds.iter().map(|hold| hold.id.as_str()).collect();
     for id in own {
         // A reservation that is not in the ledger has been reported already.
         if let Some(entry) = book.entries.get(id) {
-            check_steps(evidence, entry, told, |what| say(Rule::StepsAsTold, Some(id), what));
+            check_steps(input, entry, history, |what| console(Rule::StepsAsTold, Some(id), what));
         }
     }
 }
 
-fn check_steps(evidence: &Evidence<'_>, entry: &Entry<'_>, told: &Told, mut say: impl FnMut(String)) {
+fn check_steps(
+    input: &ReconcileInput<'_>,
+    entry: &Entry<'_>,
+    history: &TapHistory,
+    mut console: impl FnMut(String),
+) {
     // A run with a seed of old meets its old reservations: what happened to them before does not count.
-    let since = |step: Option<&Change>| step.is_some_and(|step| step.sequence() > evidence.started_after);
-    let steps = [("confirm", &told.confirm, entry.confirmed), ("cancel", &told.cancel, entry.cancelled)];
+    let since = |step: Option<&Change>| step.is_some_and(|step| step.sequence() > input.started_after);
+    let steps =
+        [("confirm", &history.confirm, entry.confirmed), ("cancel", &history.cancel, entry.cancelled)];
     for (name, step, there) in steps {
         match step {
-            Step::Done if there.is_none() => say(format!("the {name} was acknowledged, the ledger has none")),
-            Step::NotTried if since(there) => say(format!("nobody asked for the {name} that the ledger has")),
+            Step::Done if there.is_none() => {
+                console(format!("the {name} was acknowledged, the ledger has none"))
+            }
+            Step::NotTried if since(there) => {
+                console(format!("nobody asked for the {name} that the ledger has"))
+            }
             Step::Refused(why) if since(there) => {
-                say(format!("the {name} was refused ({why}), but the ledger has it"));
+                console(format!("the {name} was refused ({why}), but the ledger has it"));
             }
             _ => {}
         }
     }
-    if told.confirm != Step::Done {
+    if history.confirm != Step::Done {
         return;
     }
     if let Some(confirmed) = entry.confirmed
-        && confirmed.payment.as_deref() != Some(&told.payment)
+        && confirmed.payment.as_deref() != Some(&history.payment)
     {
-        say(format!("confirmed with {:?}, the ledger has {:?}", told.payment, confirmed.payment));
+        console(format!("confirmed with {:?}, the ledger has {:?}", history.payment, confirmed.payment));
     }
     if entry.state == State::Expired {
-        say("expired after it was confirmed".to_owned());
+        console("expired after it was confirmed".to_owned());
     }
 }
 
@@ -77,7 +93,7 @@ pub(crate) fn differs(hold: &Hold, book: &Book<'_>, buyer: &str) -> Option<Strin
         let last = entry.versions.len();
         return Some(format!("version {} was shown, the ledger has {last}", hold.version));
     };
-    let told = (buyer, hold.number, &hold.model, sorted(&hold.packages), &hold.store);
+    let history = (buyer, hold.number, &hold.model, sorted(&hold.packages), &hold.store);
     let there = (
         ledger.buyer.as_str(),
         entry.reserve().number,
@@ -85,23 +101,24 @@ pub(crate) fn differs(hold: &Hold, book: &Book<'_>, buyer: &str) -> Option<Strin
         sorted(&ledger.packages),
         &ledger.store,
     );
-    (told != there).then(|| format!("version {}: told {told:?}, the ledger has {there:?}", hold.version))
+    (history != there)
+        .then(|| format!("version {}: told {history:?}, the ledger has {there:?}", hold.version))
 }
 
-fn is_as_wished(hold: &Hold, told: &Told) -> bool {
-    let wish = &told.wish;
-    if hold.model != wish.model {
+fn is_as_wished(hold: &Hold, history: &TapHistory) -> bool {
+    let selection = &history.selection;
+    if hold.model != selection.model {
         return false;
     }
-    if sorted(&hold.packages) == sorted(&wish.packages) && hold.store == wish.store {
+    if sorted(&hold.packages) == sorted(&selection.packages) && hold.store == selection.store {
         return hold.unavailable.is_empty();
     }
     // Something was left off: he must have agreed, and be told how much it was.
-    let left_off =
-        wish.packages.len().saturating_sub(hold.packages.len()) + usize::from(hold.store != wish.store);
-    wish.accept_partial
-        && hold.packages.iter().all(|package| wish.packages.contains(package))
-        && (hold.store == wish.store || hold.store.is_none())
+    let left_off = selection.packages.len().saturating_sub(hold.packages.len())
+        + usize::from(hold.store != selection.store);
+    selection.accept_partial
+        && hold.packages.iter().all(|package| selection.packages.contains(package))
+        && (hold.store == selection.store || hold.store.is_none())
         && hold.unavailable.len() == left_off
 }
 

@@ -5,15 +5,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use crate::proof::admin::AuditItem;
 use crate::proof::ledger::{Book, Change, Item};
-use crate::proof::reconcile::shelves::{Shelves, Spells};
-use crate::proof::reconcile::{Evidence, Rule, Violation};
+use crate::proof::reconcile::item_stock::{Intervals, StockByItem};
+use crate::proof::reconcile::{ReconcileInput, Rule, Violation};
 
 /// When each item was to be had and when no hold was outstanding, by the journal's times.
 pub(crate) struct Times<'a> {
     /// For the items whose totals are known throughout.
-    free: HashMap<Item<'a>, Spells>,
+    free: HashMap<Item<'a>, Intervals>,
     /// While at least one hold was outstanding.
-    holds: Spells,
+    holds: Intervals,
     /// How often definitions were applied during the run.
     defined: usize,
     /// All that the sale had before the run or after it.
@@ -24,25 +24,25 @@ pub(crate) struct Times<'a> {
 
 impl<'a> Times<'a> {
     /// Replays the journal; reports what was oversold on the way.
-    pub(crate) fn replay(evidence: &Evidence<'a>, found: &mut Vec<Violation>) -> (Times<'a>, Book<'a>) {
+    pub(crate) fn replay(input: &ReconcileInput<'a>, found: &mut Vec<Violation>) -> (Times<'a>, Book<'a>) {
         let mut times = Times {
             free: HashMap::new(),
-            holds: Spells::default(),
-            defined: evidence.levers_of_the_run().filter(|lever| lever.defines()).count(),
-            known: known(evidence),
-            unsure: unsure(evidence),
+            holds: Intervals::default(),
+            defined: input.actions_of_the_run().filter(|action| action.defines()).count(),
+            known: known(input),
+            unsure: unsure(input),
         };
         let mut oversold: HashMap<Item<'a>, i64> = HashMap::new();
         let (free, unsure) = (&mut times.free, &times.unsure);
-        let mut shelves = Shelves::new(
-            evidence.levers,
-            evidence.totals_before,
-            evidence.started_after,
+        let mut stock_by_item = StockByItem::new(
+            input.operator_actions,
+            input.totals_before,
+            input.started_after,
             |item, at_ms, shelf| {
                 if unsure.contains(&item) {
                     return;
                 }
-                free.entry(item).or_insert_with(Spells::default).note(at_ms, shelf.is_surely_free());
+                free.entry(item).or_insert_with(Intervals::default).note(at_ms, shelf.is_surely_free());
                 if let Some(left) = shelf.free().filter(|left| *left < 0) {
                     let worst = oversold.entry(item).or_default();
                     *worst = left.min(*worst);
@@ -50,20 +50,19 @@ impl<'a> Times<'a> {
             },
         );
         let holds = &mut times.holds;
-        let book =
-            Book::follow(evidence.changes, evidence.terms, u64::MAX, |book, change: &'a Change, touched| {
-                let at_ms = change.at.as_millisecond();
-                shelves.entry(book, change.sequence(), at_ms, touched);
-                holds.note(at_ms, book.held > 0);
-            });
-        shelves.end();
+        let book = Book::follow(input.changes, input.terms, u64::MAX, |book, change: &'a Change, touched| {
+            let at_ms = change.at.as_millisecond();
+            stock_by_item.entry(book, change.sequence(), at_ms, touched);
+            holds.note(at_ms, book.held > 0);
+        });
+        stock_by_item.end();
         let mut oversold: Vec<_> = oversold.into_iter().collect();
         oversold.sort_unstable();
         for (item, left) in oversold {
             let what = format!("{item}: {} more were taken than there were", -left);
             found.push(Violation { rule: Rule::NotOversold, buyer: None, reservation: None, what });
         }
-        times.check_the_rest(evidence, &book, found);
+        times.check_the_rest(input, &book, found);
         (times, book)
     }
 
@@ -83,52 +82,55 @@ impl<'a> Times<'a> {
     }
 
     /// What can still be said of items that are not in the totals, or not throughout.
-    fn check_the_rest(&self, evidence: &Evidence<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
-        let mut say =
+    fn check_the_rest(&self, input: &ReconcileInput<'_>, book: &Book<'_>, found: &mut Vec<Violation>) {
+        let mut console =
             |what| found.push(Violation { rule: Rule::NotOversold, buyer: None, reservation: None, what });
         let mut items: Vec<_> = book.taken.iter().collect();
         items.sort_unstable_by_key(|(item, _)| **item);
         for (item, taken) in items {
             let name = item.to_string();
             if !self.may_have_had(&name) && taken.all() > 0 {
-                say(format!("{item}: {} are taken, the sale does not have it", taken.all()));
+                console(format!("{item}: {} are taken, the sale does not have it", taken.all()));
             }
             // One definition changes a total once, so the largest that was told was the largest.
             if self.defined == 1
                 && self.unsure.contains(item)
-                && let Some(most) = largest_total(evidence, &name)
+                && let Some(most) = largest_total(input, &name)
                 && taken.peak > most
             {
-                say(format!("{item}: {} were taken at once, there are {most}", taken.peak));
+                console(format!("{item}: {} were taken at once, there are {most}", taken.peak));
             }
         }
     }
 }
 
 /// All items that the totals or the audit name.
-fn known<'a>(evidence: &Evidence<'a>) -> HashSet<Item<'a>> {
-    let audited = evidence.audit.items.iter().map(|audited| &audited.item);
-    evidence.totals_before.keys().chain(audited).map(|item| Item::named(item)).collect()
+fn known<'a>(input: &ReconcileInput<'a>) -> HashSet<Item<'a>> {
+    let audited = input.audit.items.iter().map(|audited| &audited.item);
+    input.totals_before.keys().chain(audited).map(|item| Item::named(item)).collect()
 }
 
 /// The items whose totals can't be followed: the line of a definition does not say what it changed. One definition at most
 /// is seen through: what it did not change is, with all restocks, what the audit says.
-fn unsure<'a>(evidence: &Evidence<'a>) -> HashSet<Item<'a>> {
-    let definitions: Vec<u64> =
-        evidence.levers_of_the_run().filter(|lever| lever.defines()).map(|lever| lever.sequence()).collect();
+fn unsure<'a>(input: &ReconcileInput<'a>) -> HashSet<Item<'a>> {
+    let definitions: Vec<u64> = input
+        .actions_of_the_run()
+        .filter(|action| action.defines())
+        .map(|action| action.sequence())
+        .collect();
     if definitions.is_empty() {
         return HashSet::new();
     }
-    let seen_through = definitions.len() == 1 && definitions.iter().all(|at| *at <= evidence.audit.sequence);
+    let seen_through = definitions.len() == 1 && definitions.iter().all(|at| *at <= input.audit.sequence);
     let audited: HashMap<&str, Option<u64>> =
-        evidence.audit.items.iter().map(|item| (&*item.item, total_of(item))).collect();
+        input.audit.items.iter().map(|item| (&*item.item, total_of(item))).collect();
     let mut totals: HashMap<&str, Option<u64>> =
-        evidence.totals_before.iter().map(|(item, total)| (item.as_str(), *total)).collect();
+        input.totals_before.iter().map(|(item, total)| (item.as_str(), *total)).collect();
     let mut broken = HashSet::new();
-    for lever in evidence.levers_of_the_run().filter(|lever| lever.sequence() <= evidence.audit.sequence) {
-        if let Some(item) = &lever.item {
-            let before = totals.insert(item, lever.total);
-            if before != Some(lever.was) {
+    for action in input.actions_of_the_run().filter(|action| action.sequence() <= input.audit.sequence) {
+        if let Some(item) = &action.item {
+            let before = totals.insert(item, action.total);
+            if before != Some(action.was) {
                 broken.insert(item.as_str());
             }
         }
@@ -147,37 +149,38 @@ fn total_of(audited: &AuditItem) -> Option<u64> {
 }
 
 /// The largest total of an item that anybody told; `None`: no limit, or none was told.
-fn largest_total(evidence: &Evidence<'_>, name: &str) -> Option<u64> {
-    let before = evidence.totals_before.get(name).copied();
-    let audited = evidence.audit.items.iter().find(|audited| audited.item == name);
+fn largest_total(input: &ReconcileInput<'_>, name: &str) -> Option<u64> {
+    let before = input.totals_before.get(name).copied();
+    let audited = input.audit.items.iter().find(|audited| audited.item == name);
     let audited = audited.map(total_of);
-    let levers = evidence.levers.iter().filter(|lever| lever.item.as_deref() == Some(name));
-    let restocked = levers.flat_map(|lever| [lever.total, lever.was]).flatten().map(Some);
+    let operator_actions =
+        input.operator_actions.iter().filter(|action| action.item.as_deref() == Some(name));
+    let restocked = operator_actions.flat_map(|action| [action.total, action.was]).flatten().map(Some);
     before.into_iter().chain(audited).chain(restocked).collect::<Option<Vec<u64>>>()?.into_iter().max()
 }
 
 /// The audit's sums are right, and they are those of the journal at the audit's sequence.
-pub(crate) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
-    let audit = evidence.audit;
-    let mut say = |rule, what| found.push(Violation { rule, buyer: None, reservation: None, what });
+pub(crate) fn check_audit(input: &ReconcileInput<'_>, found: &mut Vec<Violation>) {
+    let audit = input.audit;
+    let mut console = |rule, what| found.push(Violation { rule, buyer: None, reservation: None, what });
     if audit.verdict != "balanced" {
-        say(Rule::AuditBalanced, format!("the audit's verdict is {}", audit.verdict));
+        console(Rule::AuditBalanced, format!("the audit's verdict is {}", audit.verdict));
     }
     for problem in &audit.problems {
         let problem = problem.as_str().map_or_else(|| problem.to_string(), str::to_owned);
-        say(Rule::AuditBalanced, format!("the audit says: {problem}"));
+        console(Rule::AuditBalanced, format!("the audit says: {problem}"));
     }
-    let then = Book::replay(evidence.changes, evidence.terms, audit.sequence);
+    let then = Book::replay(input.changes, input.terms, audit.sequence);
     for item in &audit.items {
         let name = &item.item;
         if item.drift.unwrap_or(0) != 0 {
-            say(Rule::AuditBalanced, format!("{name} drifts by {}", item.drift.unwrap_or(0)));
+            console(Rule::AuditBalanced, format!("{name} drifts by {}", item.drift.unwrap_or(0)));
         }
         if item.free.is_some_and(|free| free < 0) {
-            say(Rule::AuditBalanced, format!("{name} has {} free", item.free.unwrap_or(0)));
+            console(Rule::AuditBalanced, format!("{name} has {} free", item.free.unwrap_or(0)));
         }
         if item.total.is_some_and(|total| item.held + item.confirmed > total) {
-            say(
+            console(
                 Rule::AuditBalanced,
                 format!(
                     "{name}: {} held and {} confirmed of {}",
@@ -191,7 +194,7 @@ pub(crate) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
         if let (Some(total), Some(free)) = (item.total, item.free)
             && free + item.held + item.confirmed != total
         {
-            say(
+            console(
                 Rule::AuditBalanced,
                 format!("{name}: {free} + {} + {} is not {total}", item.held, item.confirmed),
             );
@@ -204,12 +207,12 @@ pub(crate) fn check_audit(evidence: &Evidence<'_>, found: &mut Vec<Violation>) {
                 "{name} at {}: the audit counts {} held and {} confirmed, the journal {} and {}",
                 audit.sequence, item.held, item.confirmed, journal.held, journal.confirmed
             );
-            say(Rule::AuditIsTheJournal, what);
+            console(Rule::AuditIsTheJournal, what);
         }
     }
     let known: BTreeSet<Item<'_>> = audit.items.iter().map(|item| Item::named(&item.item)).collect();
     let unlisted = then.taken.iter().filter(|(item, taken)| taken.all() > 0 && !known.contains(item));
     for item in unlisted.map(|(item, _)| *item).collect::<BTreeSet<_>>() {
-        say(Rule::AuditIsTheJournal, format!("{item} is taken, but the audit does not list it"));
+        console(Rule::AuditIsTheJournal, format!("{item} is taken, but the audit does not list it"));
     }
 }

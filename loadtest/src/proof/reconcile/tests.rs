@@ -11,8 +11,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
-use crate::load::told::{Hold, SoldOut, Step};
-use crate::plan::wish::Wish;
+use crate::load::history::{Hold, SoldOut, Step};
+use crate::plan::selection::Selection;
 use crate::proof::admin::AuditItem;
 use crate::proof::ledger::Kind;
 use crate::proof::ledger::tests::{at, change, restock, terms};
@@ -24,13 +24,13 @@ struct Case {
     totals_before: BTreeMap<String, Option<u64>>,
     audit: Audit,
     changes: Vec<Change>,
-    levers: Vec<Lever>,
-    told: Vec<Told>,
-    desk: HashMap<String, Vec<String>>,
+    operator_actions: Vec<OperatorAction>,
+    history: Vec<TapHistory>,
+    support: HashMap<String, Vec<String>>,
 }
 
-fn wish() -> Wish {
-    Wish {
+fn selection() -> Selection {
+    Selection {
         model: "a".to_owned(),
         packages: vec!["p".to_owned()],
         store: Some("s".to_owned()),
@@ -38,8 +38,11 @@ fn wish() -> Wish {
     }
 }
 
-fn told(buyer: &str, outcome: Outcome) -> Told {
-    Told { outcome: Some(outcome), ..Told::new(buyer.to_owned(), buyer.to_owned(), Scenario::Spike, wish()) }
+fn history(buyer: &str, outcome: Outcome) -> TapHistory {
+    TapHistory {
+        outcome: Some(outcome),
+        ..TapHistory::new(buyer.to_owned(), buyer.to_owned(), Scenario::Spike, selection())
+    }
 }
 
 fn hold(id: &str, number: u64) -> Hold {
@@ -55,19 +58,19 @@ fn hold(id: &str, number: u64) -> Hold {
     }
 }
 
-fn winner(buyer: &str, id: &str, number: u64) -> Told {
-    Told { holds: vec![hold(id, number)], ..told(buyer, Outcome::Won) }
+fn winner(buyer: &str, id: &str, number: u64) -> TapHistory {
+    TapHistory { holds: vec![hold(id, number)], ..history(buyer, Outcome::Won) }
 }
 
-fn sold_out(buyer: &str, last: bool) -> Told {
-    Told {
+fn sold_out(buyer: &str, last: bool) -> TapHistory {
+    TapHistory {
         sold_out: vec![SoldOut {
             items: vec!["model:a".to_owned()],
             last,
             asked: at(15) + SignedDuration::from_millis(500),
-            told: at(15) + SignedDuration::from_millis(505),
+            answered: at(15) + SignedDuration::from_millis(505),
         }],
-        ..told(buyer, Outcome::SoldOut)
+        ..history(buyer, Outcome::SoldOut)
     }
 }
 
@@ -92,7 +95,7 @@ fn clean() -> Case {
     let items = ["model:a", "package:p", "store:s"];
     Case {
         terms: terms(),
-        levers: vec![],
+        operator_actions: vec![],
         totals_before: items.iter().map(|item| ((*item).to_owned(), Some(5))).collect(),
         audit: Audit {
             sequence: 20,
@@ -101,31 +104,31 @@ fn clean() -> Case {
             problems: vec![],
         },
         changes,
-        told: vec![
-            Told { confirm: Step::Done, ..winner("b1", "r1", 2) },
-            Told { cancel: Step::Done, ..winner("b2", "r2", 3) },
-            Told { holds: vec![hold("r3", 4), hold("r3", 4)], ..told("b3", Outcome::Won) },
+        history: vec![
+            TapHistory { confirm: Step::Done, ..winner("b1", "r1", 2) },
+            TapHistory { cancel: Step::Done, ..winner("b2", "r2", 3) },
+            TapHistory { holds: vec![hold("r3", 4), hold("r3", 4)], ..history("b3", Outcome::Won) },
             sold_out("b4", false),
-            told("b5", Outcome::Unknown),
-            told("b6", Outcome::PurchaseLimit),
-            told("b7", Outcome::Shed),
+            history("b5", Outcome::Unknown),
+            history("b6", Outcome::PurchaseLimit),
+            history("b7", Outcome::Shed),
         ],
-        desk: HashMap::from([("b5".to_owned(), vec!["r5".to_owned()])]),
+        support: HashMap::from([("b5".to_owned(), vec!["r5".to_owned()])]),
     }
 }
 
 impl Case {
     fn found(&self) -> Found {
-        reconcile(&Evidence {
+        reconcile(&ReconcileInput {
             terms: &self.terms,
             started_after: 10,
             totals_before: &self.totals_before,
             clock_error: Duration::from_millis(20),
             audit: &self.audit,
             changes: &self.changes,
-            levers: &self.levers,
-            told: &self.told,
-            desk: &self.desk,
+            operator_actions: &self.operator_actions,
+            history: &self.history,
+            support: &self.support,
         })
     }
 
@@ -189,7 +192,7 @@ fn a_restock_during_the_run_is_no_violation() {
     let restocked = |to| {
         after(|case| {
             case.totals_before.insert("model:a".to_owned(), Some(4));
-            case.levers.push(restock(13, "model:a", to, 4));
+            case.operator_actions.push(restock(13, "model:a", to, 4));
         })
     };
     assert_eq!(restocked(5), []);
@@ -198,7 +201,7 @@ fn a_restock_during_the_run_is_no_violation() {
     let back = after(|case| {
         case.totals_before.insert("model:a".to_owned(), Some(4));
         case.audit.items[0] = audited("model:a", 4, 3, 1);
-        case.levers = vec![restock(13, "model:a", 5, 4), restock(17, "model:a", 4, 5)];
+        case.operator_actions = vec![restock(13, "model:a", 5, 4), restock(17, "model:a", 4, 5)];
     });
     assert_eq!(back, []);
 }
@@ -230,7 +233,7 @@ fn a_step_that_the_state_machine_forbids() {
 fn a_retry_that_bought_twice() {
     let rules = after(|case| {
         case.changes.push(change(30, Kind::Reserve, "r1b", "b1", 6));
-        case.told[3].sold_out.clear();
+        case.history[3].sold_out.clear();
     });
     assert_eq!(rules, [Rule::PerBuyer, Rule::BoughtOnce, Rule::RefusedHoldsNothing]);
 }
@@ -243,46 +246,49 @@ fn a_retry_after_a_cancel_that_bought_again() {
 
 #[test]
 fn an_acknowledged_reservation_that_was_lost() {
-    let rules = after(|case| case.told.push(winner("b8", "r8", 9)));
+    let rules = after(|case| case.history.push(winner("b8", "r8", 9)));
     assert_eq!(rules, [Rule::AcknowledgedIsInLedger]);
 }
 
 #[test]
 fn a_reservation_told_otherwise_than_it_is() {
-    assert_eq!(after(|case| case.told[0].holds[0].number = 7), [Rule::AcknowledgedIsInLedger]);
+    assert_eq!(after(|case| case.history[0].holds[0].number = 7), [Rule::AcknowledgedIsInLedger]);
     let store = after(|case| {
-        case.told[0].holds[0].store = Some("t".to_owned());
-        case.told[0].wish.store = Some("t".to_owned());
+        case.history[0].holds[0].store = Some("t".to_owned());
+        case.history[0].selection.store = Some("t".to_owned());
     });
     assert_eq!(store, [Rule::AcknowledgedIsInLedger]);
     // Somebody else's reservation.
     assert_eq!(
-        after(|case| case.told[6] = winner("b7", "r3", 4)),
+        after(|case| case.history[6] = winner("b7", "r3", 4)),
         [Rule::BoughtOnce, Rule::AcknowledgedIsInLedger]
     );
 }
 
 #[test]
 fn something_else_than_wished() {
-    assert_eq!(after(|case| case.told[0].wish.packages.push("q".to_owned())), [Rule::AsWished]);
+    assert_eq!(after(|case| case.history[0].selection.packages.push("q".to_owned())), [Rule::AsWished]);
     let agreed = after(|case| {
-        case.told[0].wish.packages.push("q".to_owned());
-        case.told[0].wish.accept_partial = true;
-        case.told[0].holds[0].unavailable.push("package:q".to_owned());
+        case.history[0].selection.packages.push("q".to_owned());
+        case.history[0].selection.accept_partial = true;
+        case.history[0].holds[0].unavailable.push("package:q".to_owned());
     });
     assert_eq!(agreed, []);
     let untold = after(|case| {
-        case.told[0].wish.packages.push("q".to_owned());
-        case.told[0].wish.accept_partial = true;
+        case.history[0].selection.packages.push("q".to_owned());
+        case.history[0].selection.accept_partial = true;
     });
     assert_eq!(untold, [Rule::AsWished]);
-    assert_eq!(after(|case| case.told[0].holds[0].unavailable.push("store:s".to_owned())), [Rule::AsWished]);
+    assert_eq!(
+        after(|case| case.history[0].holds[0].unavailable.push("store:s".to_owned())),
+        [Rule::AsWished]
+    );
 }
 
 #[test]
 fn a_replay_that_shows_another_reservation() {
     assert_eq!(
-        after(|case| case.told[2].holds[1] = hold("r5", 5)),
+        after(|case| case.history[2].holds[1] = hold("r5", 5)),
         [Rule::AcknowledgedIsInLedger, Rule::SameAgain]
     );
 }
@@ -298,27 +304,27 @@ fn a_refused_buyer_who_holds() {
         Outcome::Wrong,
     ] {
         assert_eq!(
-            after(|case| case.told[4].outcome = Some(outcome)),
+            after(|case| case.history[4].outcome = Some(outcome)),
             [Rule::RefusedHoldsNothing],
             "{outcome:?}"
         );
     }
-    assert_eq!(after(|case| case.told[4].outcome = None), [Rule::RefusedHoldsNothing]);
+    assert_eq!(after(|case| case.history[4].outcome = None), [Rule::RefusedHoldsNothing]);
 }
 
 #[test]
 fn an_old_reservation_is_not_this_runs() {
-    assert_eq!(after(|case| case.told[5].outcome = Some(Outcome::Shed)), []);
+    assert_eq!(after(|case| case.history[5].outcome = Some(Outcome::Shed)), []);
 }
 
 #[test]
 fn confirms_and_cancels_otherwise_than_told() {
-    assert_eq!(after(|case| case.told[2].confirm = Step::Done), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.told[2].cancel = Step::Done), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.told[0].confirm = Step::NotTried), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.told[0].confirm = Step::Refused("gone".to_owned())), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.told[0].confirm = Step::Unknown), []);
-    assert_eq!(after(|case| case.told[0].payment = "other".to_owned()), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.history[2].confirm = Step::Done), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.history[2].cancel = Step::Done), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.history[0].confirm = Step::NotTried), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.history[0].confirm = Step::Refused("gone".to_owned())), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.history[0].confirm = Step::Unknown), []);
+    assert_eq!(after(|case| case.history[0].payment = "other".to_owned()), [Rule::StepsAsTold]);
 }
 
 #[test]
@@ -326,7 +332,7 @@ fn what_happened_before_the_run_does_not_count() {
     let rules = after(|case| {
         // b6 paid in an earlier run with the same seed, and is shown his reservation again.
         case.changes.insert(1, change(6, Kind::Confirm, "old", "b6", 1));
-        case.told[5] = Told { holds: vec![hold("old", 1)], ..told("b6", Outcome::Replayed) };
+        case.history[5] = TapHistory { holds: vec![hold("old", 1)], ..history("b6", Outcome::Replayed) };
         for item in &mut case.audit.items {
             (item.held, item.confirmed) = (2, 2);
         }
@@ -336,10 +342,10 @@ fn what_happened_before_the_run_does_not_count() {
 
 #[test]
 fn a_desk_that_does_not_see_the_reservation() {
-    assert_eq!(after(|case| drop(case.desk.insert("b5".to_owned(), vec![]))), [Rule::DeskSeesTheSame]);
+    assert_eq!(after(|case| drop(case.support.insert("b5".to_owned(), vec![]))), [Rule::DeskSeesTheSame]);
 }
 
 #[test]
 fn an_answer_outside_the_contract() {
-    assert_eq!(after(|case| case.told[6].complaints.push("500".to_owned())), [Rule::Contract]);
+    assert_eq!(after(|case| case.history[6].complaints.push("500".to_owned())), [Rule::Contract]);
 }

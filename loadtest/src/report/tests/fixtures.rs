@@ -9,13 +9,13 @@ use crate::base::outcome::Outcome;
 use crate::base::scenario::Scenario;
 use crate::figures::Figures;
 use crate::proof::admin::{Audit, AuditItem};
-use crate::proof::evidence::{Evidence, Run};
 use crate::proof::reconcile::{Rule, Violation};
+use crate::proof::run_record::{Run, RunRecord};
 use crate::report::charts::Stock;
+use crate::self_monitoring::Health;
 use crate::threshold::Judged;
 use crate::verdict::baseline::{Difference, Direction};
 use crate::verdict::{Findings, Verdict};
-use crate::watch::Health;
 
 pub(super) const SECOND: i64 = 1_000_000;
 
@@ -143,7 +143,7 @@ pub(super) fn verdict(figures: &Figures, text: &str) -> Verdict {
     figures.errors.insert(format!("timeout{text}"), 3);
     figures.answered(&format!("pay{text}"), 0, Duration::from_millis(3), false);
     let health = Health { processes: 1, cores: 2, cpu_percent_mean: 41.0, ..Health::default() };
-    let mut verdict = Verdict::on(&Evidence::new(run, health, figures, Vec::new()), &audit, &[], findings);
+    let mut verdict = Verdict::on(&RunRecord::new(run, health, figures, Vec::new()), &audit, &[], findings);
     verdict.reasons = vec![format!("acknowledged-is-in-ledger 12×{text}")];
     verdict
 }

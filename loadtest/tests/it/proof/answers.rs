@@ -40,27 +40,27 @@ fn scarce() -> Stage {
 }
 
 #[test]
-fn gateways_that_lie_to_who_taps_are_caught() {
+fn gateways_that_falsify_answers_to_taps_are_caught() {
     together!(
-        a_reservation_that_was_told_and_lost_is_caught,
-        more_that_are_told_yes_than_there_is_stock_are_caught,
-        one_reservation_that_is_told_to_two_is_caught,
+        an_acknowledged_and_lost_reservation_is_caught,
+        more_acknowledgements_than_stock_are_caught,
+        one_reservation_acknowledged_to_two_buyers_is_caught,
         a_replay_that_shows_another_number_is_caught,
-        a_winner_who_is_told_no_is_caught,
-        a_winner_whose_answer_was_lost_and_whose_retry_is_told_no_is_caught,
-        a_winner_whose_other_finger_is_told_no_is_caught,
+        a_refused_winner_is_caught,
+        a_winner_whose_answer_was_lost_and_whose_retry_is_refused_is_caught,
+        a_winner_whose_second_request_is_refused_is_caught,
         a_tap_that_buys_twice_is_caught,
         a_retry_that_buys_again_is_caught,
         stock_that_is_forgotten_is_caught,
         a_final_no_while_a_hold_is_outstanding_is_caught,
-        a_purchase_limit_that_nobody_had_reached_is_caught,
+        a_purchase_limit_that_was_not_reached_is_caught,
         another_store_than_was_asked_for_is_caught,
         a_forged_token_that_is_let_in_is_caught,
         a_refusal_without_retry_after_is_caught,
     );
 }
 
-fn a_reservation_that_was_told_and_lost_is_caught() {
+fn an_acknowledged_and_lost_reservation_is_caught() {
     let (stage, taps) = (open(), Count::default());
     let run = through(&stage, "spike", &["--buyers", "6"], move |request, gateway| {
         let is_lost = request.is_tap() && taps.next() == 2;
@@ -76,7 +76,7 @@ fn a_reservation_that_was_told_and_lost_is_caught() {
     );
 }
 
-fn more_that_are_told_yes_than_there_is_stock_are_caught() {
+fn more_acknowledgements_than_stock_are_caught() {
     let stage = scarce();
     let run = through(&stage, "spike", &["--buyers", "20"], |request, gateway| {
         let answer = gateway.answer(request)?;
@@ -93,7 +93,7 @@ fn more_that_are_told_yes_than_there_is_stock_are_caught() {
     assert!(run.outcome("won") == 20 && oversold >= 17, "{}", run.text);
 }
 
-fn one_reservation_that_is_told_to_two_is_caught() {
+fn one_reservation_acknowledged_to_two_buyers_is_caught() {
     let (stage, first) = (open(), Mutex::new(None));
     let more = [&ALIKE[..], &["--buyers", "2"]].concat();
     let run = through(&stage, "spike", &more, move |request, gateway| {
@@ -125,7 +125,7 @@ fn a_replay_that_shows_another_number_is_caught() {
     assert_caught(&stage, &run, &["acknowledged-is-in-ledger", "same-again"], &["showed number"]);
 }
 
-fn a_winner_who_is_told_no_is_caught() {
+fn a_refused_winner_is_caught() {
     let (stage, taps) = (open(), Count::default());
     let run = through(&stage, "spike", &["--buyers", "4"], move |request, gateway| {
         let answer = gateway.answer(request);
@@ -135,7 +135,7 @@ fn a_winner_who_is_told_no_is_caught() {
     assert_caught(&stage, &run, &["refused-holds-nothing", "sold-out-was-true"], &words);
 }
 
-fn a_winner_whose_answer_was_lost_and_whose_retry_is_told_no_is_caught() {
+fn a_winner_whose_answer_was_lost_and_whose_retry_is_refused_is_caught() {
     let (stage, taps, lost) = (open(), Count::default(), Mutex::new(None));
     let run = through(&stage, "spike", &["--buyers", "3"], move |request, gateway| {
         if !request.is_tap() {
@@ -156,7 +156,7 @@ fn a_winner_whose_answer_was_lost_and_whose_retry_is_told_no_is_caught() {
     assert_caught(&stage, &run, &["refused-holds-nothing", "sold-out-was-true"], &words);
 }
 
-fn a_winner_whose_other_finger_is_told_no_is_caught() {
+fn a_winner_whose_second_request_is_refused_is_caught() {
     let (stage, seen) = (open(), Mutex::new(HashMap::<String, usize>::new()));
     let more = ["--buyers", "2", "--set", "buyers.twice=100"];
     let run = through(&stage, "spike", &more, move |request, gateway| {
@@ -237,7 +237,7 @@ fn a_final_no_while_a_hold_is_outstanding_is_caught() {
     assert_caught(&stage, &run, &["final-is-final", "sold-out-was-true"], &words);
 }
 
-fn a_purchase_limit_that_nobody_had_reached_is_caught() {
+fn a_purchase_limit_that_was_not_reached_is_caught() {
     let (stage, taps) = (open(), Count::default());
     let run = through(&stage, "spike", &["--buyers", "4"], move |request, gateway| {
         let is_told = request.is_tap() && taps.next() == 0;
@@ -254,9 +254,9 @@ fn another_store_than_was_asked_for_is_caught() {
     let run = through(&stage, "spike", &more, move |request, gateway| {
         let mut request = request.clone();
         if request.is_tap() && taps.next() == 0 {
-            let mut wish = request.json();
-            wish["store"] = json!("sh-0001");
-            request.body = wish.to_string();
+            let mut selection = request.json();
+            selection["store"] = json!("sh-0001");
+            request.body = selection.to_string();
         }
         gateway.answer(&request)
     });

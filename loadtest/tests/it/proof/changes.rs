@@ -36,14 +36,14 @@ const CUSTOMISE: [&str; 4] = ["--buyers", "8", "--arrivals", "constant:20/s"];
 #[test]
 fn gateways_that_lie_about_changes_are_caught() {
     together!(
-        an_amendment_that_is_told_and_not_made_is_caught,
-        an_amendment_that_is_made_and_told_as_refused_is_caught,
-        payments_and_cancellations_that_are_told_and_not_made_are_caught,
-        a_payment_that_is_taken_and_told_as_refused_is_caught,
+        an_amendment_that_is_acknowledged_and_not_made_is_caught,
+        an_amendment_that_is_made_and_refused_is_caught,
+        payments_and_cancellations_that_are_acknowledged_and_not_made_are_caught,
+        a_payment_that_is_taken_and_refused_is_caught,
     );
 }
 
-fn an_amendment_that_is_told_and_not_made_is_caught() {
+fn an_amendment_that_is_acknowledged_and_not_made_is_caught() {
     let stage = open();
     let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
         if request.method != "PATCH" {
@@ -59,12 +59,12 @@ fn an_amendment_that_is_told_and_not_made_is_caught() {
     assert_caught(
         &stage,
         &run,
-        &["amend-as-told"],
+        &["amend-as-acknowledged"],
         &["version 2 was shown, the ledger has 1", "PATCH http://"],
     );
 }
 
-fn an_amendment_that_is_made_and_told_as_refused_is_caught() {
+fn an_amendment_that_is_made_and_refused_is_caught() {
     let stage = open();
     let run = through(&stage, "customise", &CUSTOMISE, |request, gateway| {
         let answer = gateway.answer(request);
@@ -77,10 +77,10 @@ fn an_amendment_that_is_made_and_told_as_refused_is_caught() {
             serde_json::json!({"items": ["package:cover"], "final": false}),
         ))
     });
-    assert_caught(&stage, &run, &["amend-as-told"], &["which no answer showed", "Amend"]);
+    assert_caught(&stage, &run, &["amend-as-acknowledged"], &["which no answer showed", "Amend"]);
 }
 
-fn payments_and_cancellations_that_are_told_and_not_made_are_caught() {
+fn payments_and_cancellations_that_are_acknowledged_and_not_made_are_caught() {
     let stage = open();
     let more = ["--buyers", "12", "--set", "buyers.confirm=50", "--set", "buyers.cancel=50"];
     let run = through(&stage, "spike", &more, |request, gateway| {
@@ -91,7 +91,7 @@ fn payments_and_cancellations_that_are_told_and_not_made_are_caught() {
         };
         pretended(request, gateway, |hold| hold["state"] = state.into())
     });
-    assert_caught(&stage, &run, &["steps-as-told"], &["was acknowledged, the ledger has none"]);
+    assert_caught(&stage, &run, &["steps-as-acknowledged"], &["was acknowledged, the ledger has none"]);
     let verdict = run.verdict();
     let told: Vec<_> = verdict["violations"].as_array().unwrap().iter().map(|of| &of["what"]).collect();
     for step in ["confirm", "cancel"] {
@@ -100,7 +100,7 @@ fn payments_and_cancellations_that_are_told_and_not_made_are_caught() {
     }
 }
 
-fn a_payment_that_is_taken_and_told_as_refused_is_caught() {
+fn a_payment_that_is_taken_and_refused_is_caught() {
     let stage = open();
     let more = ["--buyers", "4", "--set", "buyers.confirm=100"];
     let run = through(&stage, "spike", &more, |request, gateway| {
@@ -115,5 +115,5 @@ fn a_payment_that_is_taken_and_told_as_refused_is_caught() {
         ))
     });
     let words = ["the confirm was refused (reservation-not-held), but the ledger has it"];
-    assert_caught(&stage, &run, &["steps-as-told"], &words);
+    assert_caught(&stage, &run, &["steps-as-acknowledged"], &words);
 }

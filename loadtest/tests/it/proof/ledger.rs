@@ -28,7 +28,7 @@ fn sold() -> (Stage, Run) {
 #[test]
 fn ledgers_that_are_not_what_was_sold_are_caught() {
     together!(
-        a_ledger_that_somebody_edited_is_caught,
+        an_edited_ledger_is_caught,
         a_gateway_that_sells_more_than_there_is_is_caught,
         more_reservations_than_a_buyer_may_have_are_caught,
         a_hold_that_ends_too_early_is_caught,
@@ -36,7 +36,7 @@ fn ledgers_that_are_not_what_was_sold_are_caught() {
     );
 }
 
-fn a_ledger_that_somebody_edited_is_caught() {
+fn an_edited_ledger_is_caught() {
     let (stage, run) = sold();
     // The nth of the entries of the journal that are of this kind.
     let delete = |kind: &str, nth: usize| {
@@ -73,7 +73,7 @@ fn a_ledger_that_somebody_edited_is_caught() {
         (
             "an entry about a payment",
             delete("confirm", 2),
-            &["steps-as-told", "audit-balanced"],
+            &["steps-as-acknowledged", "audit-balanced"],
             &["the confirm was acknowledged, the ledger has none"],
         ),
     ];
@@ -188,5 +188,5 @@ fn a_support_desk_that_sees_less_is_caught() {
     assert!(lost.notes().contains("of 1 unknown outcomes the ledger shows 1 as won"), "{}", lost.text);
     let judged = stage.merge(&[&lost], &["--ops", &ops.url()]);
     let words = ["in the journal, but the support desk does not see it"];
-    assert_caught(&stage, &judged, &["desk-sees-the-same"], &words);
+    assert_caught(&stage, &judged, &["support-lookup-agrees"], &words);
 }

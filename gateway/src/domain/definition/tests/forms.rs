@@ -18,7 +18,7 @@ fn fifty_thousand_stores_load() {
     let definition = Definition::load(&folder.path().join("sale.toml")).unwrap();
     assert_eq!(definition.stores.len(), 50_000);
     assert_eq!(Definition::from_json(definition.to_json().as_bytes()).unwrap(), definition);
-    assert_told(&of_csv(rows(50_001).as_bytes()), &["stores.csv:50002: at most 50000 of `stores`"]);
+    assert_messages(&of_csv(rows(50_001).as_bytes()), &["stores.csv:50002: at most 50000 of `stores`"]);
 }
 
 fn example(name: &str) -> PathBuf {

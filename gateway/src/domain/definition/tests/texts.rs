@@ -34,8 +34,8 @@ fn invisible_characters_are_refused_with_their_line() {
         gz-5\u{a0},A,B,\u{3000}1\n\
         gz-6,A,B\u{2028}C,1\n";
     let files = folder(toml, Some(csv.as_bytes()));
-    assert_told(
-        &told(files.path(), Definition::load(&files.path().join("sale.toml"))),
+    assert_messages(
+        &messages(files.path(), Definition::load(&files.path().join("sale.toml"))),
         &[
             r#"sale.toml:10: `name` has the invisible character U+200D, so that no search finds it: "M\u{200d}""#,
             "stores.csv:3: `name` has the invisible character U+200B",
@@ -47,7 +47,7 @@ fn invisible_characters_are_refused_with_their_line() {
         ],
     );
     let json = JSON.replace("\"M\"", "\"M\u{2066}\"");
-    assert_told(&of_json(&json), &["/model/0/name: `name` has the invisible character U+2066"]);
+    assert_messages(&of_json(&json), &["/model/0/name: `name` has the invisible character U+2066"]);
     // Such a name may stand in a ledger: it must not take the sale away.
     assert!(Definition::from_ledger(json.as_bytes()).is_ok());
 }
@@ -82,7 +82,7 @@ fn a_mark_of_utf8_is_accepted_everywhere() {
     assert_eq!(loaded.sale, Definition::from_json(format!("\u{feff}{JSON}").as_bytes()).unwrap().sale);
     // Lines are counted as before.
     let wrong = SALE.replace("price = 5", "price = -5");
-    assert_told(&of_toml(format!("\u{feff}{wrong}")), &["sale.toml:11: `price` must be"]);
+    assert_messages(&of_toml(format!("\u{feff}{wrong}")), &["sale.toml:11: `price` must be"]);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn a_zone_that_contradicts_its_offset_is_refused_in_every_form() {
     let contradiction = "\"2026-11-09T20:00:00+08:00[Europe/Berlin]\"";
     let what = "`opens_at` has a time zone in brackets that is unknown here or has another offset";
     let toml = SALE.replace("2026-11-09T20:00:00+08:00", contradiction);
-    assert_told(&of_toml(toml), &[&format!("sale.toml:4: {what}")]);
+    assert_messages(&of_toml(toml), &[&format!("sale.toml:4: {what}")]);
     let json = JSON.replace("\"2026-11-09T12:00:00Z\"", contradiction);
-    assert_told(&of_json(&json), &[&format!("/sale/opens_at: {what}")]);
+    assert_messages(&of_json(&json), &[&format!("/sale/opens_at: {what}")]);
 }

@@ -1,6 +1,6 @@
 //! Each of a sale's seven keys of another type, or gone: nothing is written, the key is named, and mended it goes on.
 
-use gateway::manage::audit::Verdict;
+use gateway::manage::audit::AuditVerdict;
 use gateway::store::scripts::{Failure, Refusal};
 
 use super::{Sale, five};
@@ -31,7 +31,7 @@ fn each_key_damaged(spoil: fn(key: &str, kind: &str) -> Option<Vec<String>>) {
             }
             assert_eq!(sale.dump().await, before, "a tap or a change wrote without {key}");
             let (verdict, problems) = sale.problems().await;
-            assert_eq!(verdict, Verdict::Drift);
+            assert_eq!(verdict, AuditVerdict::Drift);
             assert!(problems.contains(key), "{key}: {problems}");
 
             sale.ledger.command::<()>(&["RENAME", ASIDE, key]).await;

@@ -2,7 +2,7 @@
 
 use gateway::domain::decision::Decision;
 use gateway::domain::reservation::{Reservation, State};
-use gateway::reserve::changes::By;
+use gateway::reserve::changes::Requester;
 
 use super::{GRACE, HOLD, HOUR, Sale, refused};
 use crate::model::crash::Past;
@@ -27,7 +27,7 @@ impl Call {
         match self {
             Self::Confirm => refused(&sale.confirm(id).await),
             Self::Cancel => refused(&sale.cancel(id).await),
-            Self::Amend => refused(&sale.move_to(id, By::Service, None, Some("s2")).await),
+            Self::Amend => refused(&sale.move_to(id, Requester::Service, None, Some("s2")).await),
             Self::Read => sale.states("ada").await[0],
             Self::Replay => match sale.tap("ada", "k0").await {
                 Decision::Replayed(r, _) => r.state,
@@ -74,9 +74,9 @@ fn a_deadline_that_was_over_once_is_over_for_good() {
         let hold = sale.win("ada", "k0").await;
         sale.run(HOLD - 1_000).await;
         sale.pass(1_000).await;
-        let by = By::Buyer(&hold.id[..20]);
+        let by = Requester::Buyer(&hold.id[..20]);
         assert_eq!(refused(&sale.move_to(&hold.id, by, None, Some("s2")).await), State::Held);
-        assert_eq!(refused(&sale.move_to(&hold.id, By::Service, Some("m2"), None).await), State::Held);
+        assert_eq!(refused(&sale.move_to(&hold.id, Requester::Service, Some("m2"), None).await), State::Held);
         sale.pass(-1_000).await;
         assert_eq!(refused(&sale.move_to(&hold.id, by, None, Some("s2")).await), State::Held);
         assert!(super::is_done(&sale.confirm(&hold.id).await));

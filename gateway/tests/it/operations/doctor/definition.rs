@@ -27,7 +27,7 @@ fn at(seconds: i64) -> Value {
 }
 
 #[tokio::test]
-async fn every_slip_of_a_definition_is_told_once_it_is_applied() {
+async fn every_slip_of_a_definition_is_reported_once_it_is_applied() {
     const DAY: i64 = 86_400;
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
@@ -42,7 +42,7 @@ async fn every_slip_of_a_definition_is_told_once_it_is_applied() {
     open(&gateway, &good("well")).await;
     let said = desk.examine(&["--sale", "well"]);
     for check in
-        ["ledger", "dates", "hold", "attempts", "stock", "prices", "packages", "stores", "levers", "audit"]
+        ["ledger", "dates", "hold", "attempts", "stock", "prices", "packages", "stores", "controls", "audit"]
     {
         assert_eq!(said.verdicts("sale well", check), ["ok"], "{check}: {said:#?}");
     }

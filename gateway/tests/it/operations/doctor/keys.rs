@@ -38,7 +38,7 @@ fn issue(desk: &Desk, name: &str, (from, until): (i64, i64), is_signed: bool) {
 }
 
 #[test]
-fn a_certificate_that_ends_too_soon_or_is_for_another_name_is_told() {
+fn a_certificate_that_ends_too_soon_or_is_for_another_name_is_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     for (listener, days, is_signed, host, verdict, found) in [
@@ -102,7 +102,7 @@ fn jwks(keys: &[(&str, Option<i64>)]) -> String {
 }
 
 #[test]
-fn public_keys_that_end_and_services_without_any_are_told() {
+fn public_keys_that_end_and_services_without_any_are_reported() {
     const DAY: i64 = 86_400;
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
@@ -129,7 +129,7 @@ fn public_keys_that_end_and_services_without_any_are_told() {
 }
 
 #[test]
-fn secrets_that_are_none_are_told_and_never_shown() {
+fn secrets_that_are_none_are_reported_and_never_shown() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     desk.write("bad", &format!("maja {OPS_TOKEN}\nli abababababababababab\n"), 0o600);

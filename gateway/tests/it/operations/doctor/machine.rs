@@ -97,7 +97,7 @@ async fn a_gateway_with_tls_is_known_by_its_certificate_whoever_has_issued_it() 
 }
 
 #[test]
-fn too_few_files_are_told() {
+fn too_few_files_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     let limited = |files: &str, options: &[&str]| {

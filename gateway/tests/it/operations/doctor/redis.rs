@@ -49,7 +49,7 @@ async fn every_setting_that_is_wrong_is_found_and_right_again_when_it_is_set_bac
 }
 
 #[tokio::test]
-async fn a_sale_that_is_too_large_for_its_redis_is_told_before_it_is_full() {
+async fn a_sale_that_is_too_large_for_its_redis_is_reported_before_it_is_full() {
     let redis = Redis::start_with(&["--maxmemory", "64mb"]);
     let gateway = Gateway::start(&redis).await;
     let of =
@@ -67,7 +67,7 @@ async fn a_sale_that_is_too_large_for_its_redis_is_told_before_it_is_full() {
 }
 
 #[test]
-fn a_user_that_may_not_look_or_run_scripts_is_told() {
+fn a_user_that_may_not_look_or_run_scripts_is_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = |user: &str| Desk::at(&format!("{}?user={user}&pass=hunter2", redis.url()));
     redis.run::<String>("ACL SETUSER blind on >hunter2 ~* &* +@all -config");
@@ -95,7 +95,7 @@ fn a_user_that_may_not_look_or_run_scripts_is_told() {
 }
 
 #[test]
-fn a_replica_and_a_redis_with_keys_of_others_are_told() {
+fn a_replica_and_a_redis_with_keys_of_others_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     redis.run::<String>("SET cart:4711 x");
@@ -107,7 +107,7 @@ fn a_replica_and_a_redis_with_keys_of_others_are_told() {
 }
 
 #[test]
-fn one_of_a_cluster_is_told_by_what_it_is_and_not_only_as_out_of_reach() {
+fn one_of_a_cluster_is_reported_by_what_it_is_and_not_only_as_out_of_reach() {
     let dir = tempfile::tempdir().unwrap();
     let socket = dir.path().join("s");
     // Of its bus, which it needs without a port, too.
@@ -144,7 +144,7 @@ fn replicas_are_counted_and_needed_ones_missed() {
 }
 
 #[test]
-fn a_redis_that_stands_still_is_told_by_what_it_notes_itself() {
+fn a_slow_redis_is_reported_by_its_own_slow_log() {
     let redis = Redis::start_with(&["--maxmemory", "256mb", "--enable-debug-command", "yes"]);
     let desk = Desk::new(&redis);
     // It notes nothing unless it is told to.
@@ -155,7 +155,7 @@ fn a_redis_that_stands_still_is_told_by_what_it_notes_itself() {
 }
 
 #[test]
-fn a_clock_that_goes_wrong_is_told() {
+fn a_clock_that_goes_wrong_is_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let desk = Desk::new(&redis);
     let at = |offset: &str| {

@@ -1,6 +1,6 @@
 //! The doctor's estimate of what a sale takes up, held against what it does.
 
-use gateway::doctor::{Need, RESERVATION_BYTES};
+use gateway::doctor::{MemoryNeed, RESERVATION_BYTES};
 use gateway::domain::definition::Definition;
 use serde_json::json;
 use testkit::definition::{open, small, with};
@@ -28,7 +28,7 @@ async fn a_reservation_takes_no_more_than_is_reckoned_with_and_not_much_less() {
         assert_eq!(gateway.confirm(&won.id(), "a-reference-of-the-provider", 1).await.status, 200);
     }
     let taken = used() - before;
-    let need = Need::of(&Definition::from_json(definition.to_string().as_bytes()).unwrap(), 0);
+    let need = MemoryNeed::of(&Definition::from_json(definition.to_string().as_bytes()).unwrap(), 0);
     assert_eq!(need.reservations, BUYERS + 40);
     println!("{} bytes each, reckoned with {RESERVATION_BYTES}", taken / BUYERS);
     assert!(taken < need.bytes, "{} bytes each, reckoned with {RESERVATION_BYTES}", taken / BUYERS);

@@ -16,21 +16,21 @@ fn beside(desk: &Desk, gateway: &Gateway, more: &[&str]) -> Said {
 }
 
 #[tokio::test]
-async fn levers_leftovers_drift_and_sales_that_are_not_there_are_told() {
+async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     let desk = Desk::new(&redis);
     desk.examine(&["--sale", "smal"]).has("sale smal", "ledger", "fail", "no such sale");
     let said = beside(&desk, &gateway, &[]);
-    said.has("sale small", "memory", "ok", "knows it, at sequence 1");
-    for (lever, undo, found) in [("pause", "resume", "it is paused"), ("freeze", "unfreeze", "it is frozen")]
+    said.has("sale small", "read-model", "ok", "knows it, at sequence 1");
+    for (action, undo, found) in [("pause", "resume", "it is paused"), ("freeze", "unfreeze", "it is frozen")]
     {
-        assert_eq!(gateway.lever(lever, &json!({})).await.status, 200);
-        desk.examine(&["--sale", "small"]).has("sale small", "levers", "warn", found);
-        assert_eq!(gateway.lever(undo, &json!({})).await.status, 200);
+        assert_eq!(gateway.action(action, &json!({})).await.status, 200);
+        desk.examine(&["--sale", "small"]).has("sale small", "controls", "warn", found);
+        assert_eq!(gateway.action(undo, &json!({})).await.status, 200);
     }
-    assert_eq!(desk.examine(&[]).verdicts("sale small", "levers"), ["ok"]);
+    assert_eq!(desk.examine(&[]).verdicts("sale small", "controls"), ["ok"]);
     // A reservation is what it is for, once it is open; before that it is left from something else.
     assert_eq!(gateway.reserve("alice", "k", &white()).await.status, 201);
     desk.examine(&[]).has("sale small", "reservations", "ok", "1 held");
@@ -54,13 +54,13 @@ async fn levers_leftovers_drift_and_sales_that_are_not_there_are_told() {
     assert!(said.verdicts("sale small", "audit").contains(&"fail"), "{said:#?}");
     redis.run::<String>("RENAME kept lg:{small}:records");
     // A sale that is over is nobody's next launch, unless it is asked for.
-    assert_eq!(gateway.lever("close", &json!({})).await.status, 200);
-    assert_eq!(desk.examine(&[]).verdicts("sale small", "levers"), [""; 0]);
-    desk.examine(&["--sale", "small"]).has("sale small", "levers", "fail", "closed, for good");
+    assert_eq!(gateway.action("close", &json!({})).await.status, 200);
+    assert_eq!(desk.examine(&[]).verdicts("sale small", "controls"), [""; 0]);
+    desk.examine(&["--sale", "small"]).has("sale small", "controls", "fail", "closed, for good");
 }
 
 #[tokio::test]
-async fn a_restarted_redis_and_a_gateway_at_another_are_told() {
+async fn a_restarted_redis_and_a_gateway_at_another_are_reported() {
     let mut redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let mut gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
@@ -68,7 +68,7 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_told() {
     // The gateway that runs here is at another Redis.
     let elsewhere = Redis::start_with(&["--maxmemory", "256mb"]);
     let other = Gateway::start(&elsewhere).await;
-    beside(&desk, &other, &["--sale", "small"]).has("sale small", "memory", "fail", "does not know it");
+    beside(&desk, &other, &["--sale", "small"]).has("sale small", "read-model", "fail", "does not know it");
     gateway.kill();
     redis.kill();
     redis.start_again().unwrap();
@@ -80,14 +80,15 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_told() {
     let gateway = Gateway::start(&redis).await;
     eventually("it is taken in", || async {
         let said = beside(&desk, &gateway, &[]);
-        (said.verdicts("sale small", "epoch").is_empty() && said.verdicts("sale small", "memory") == ["ok"])
-            .then_some(())
+        (said.verdicts("sale small", "epoch").is_empty()
+            && said.verdicts("sale small", "read-model") == ["ok"])
+        .then_some(())
     })
     .await;
 }
 
 #[tokio::test]
-async fn gateways_of_another_version_and_scripts_that_are_not_there_are_told() {
+async fn gateways_of_another_version_and_scripts_that_are_not_there_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let gateway = Gateway::start(&redis).await;
     let desk = Desk::new(&redis);
@@ -119,7 +120,7 @@ async fn gateways_of_another_version_and_scripts_that_are_not_there_are_told() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_not_ready_is_told_with_its_reason() {
+async fn a_gateway_that_is_not_ready_is_reported_with_its_reason() {
     let mut away = Redis::start();
     let gateway = Gateway::start(&away).await;
     away.kill();
@@ -134,7 +135,7 @@ async fn a_gateway_that_is_not_ready_is_told_with_its_reason() {
 }
 
 #[tokio::test]
-async fn what_the_brake_was_left_at_is_told() {
+async fn rate_limit_overrides_left_in_force_are_reported() {
     let redis = Redis::start_with(&["--maxmemory", "256mb"]);
     let url = redis.url();
     let desk = Desk::new(&redis);

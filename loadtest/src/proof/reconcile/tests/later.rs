@@ -1,7 +1,7 @@
 //! The planted violations of the rules about times, several keys and amendments.
 
 use super::*;
-use crate::load::told::{Amend, Exchange};
+use crate::load::history::{Amend, Exchange};
 use crate::proof::ledger::tests::define;
 
 fn ms(n: i64) -> SignedDuration {
@@ -9,12 +9,12 @@ fn ms(n: i64) -> SignedDuration {
 }
 
 fn told_sold_out(item: &str, asked: Timestamp, last: bool) -> SoldOut {
-    SoldOut { items: vec![item.to_owned()], last, asked, told: asked + ms(5) }
+    SoldOut { items: vec![item.to_owned()], last, asked, answered: asked + ms(5) }
 }
 
 /// b4 is told of this item at another time.
 fn at_another_time(item: &str, asked: Timestamp) -> Vec<Rule> {
-    after(|case| case.told[3].sold_out = vec![told_sold_out(item, asked, false)])
+    after(|case| case.history[3].sold_out = vec![told_sold_out(item, asked, false)])
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn all_items_that_were_named_must_have_been_gone() {
     let rules = after(|case| {
         case.totals_before.insert("package:p".to_owned(), Some(6));
         case.audit.items[1] = audited("package:p", 6, 3, 1);
-        case.told[3].sold_out[0].items.push("package:p".to_owned());
+        case.history[3].sold_out[0].items.push("package:p".to_owned());
     });
     assert_eq!(rules, [Rule::SoldOutWasTrue]);
 }
@@ -60,16 +60,16 @@ fn nothing_is_said_of_the_time_before_the_totals_are_known() {
 fn a_definition_during_the_run_leaves_doubt_only_where_it_may_have_changed_a_total() {
     let defined = |total: i64, sequences: &[u64]| {
         after(|case| {
-            case.levers = sequences.iter().map(|sequence| define(*sequence)).collect();
+            case.operator_actions = sequences.iter().map(|sequence| define(*sequence)).collect();
             case.audit.items[0] = audited("model:a", total, 3, 1);
-            case.told[3].sold_out = vec![told_sold_out("model:a", at(18), false)];
+            case.history[3].sold_out = vec![told_sold_out("model:a", at(18), false)];
         })
     };
     assert_eq!(defined(5, &[17]), [Rule::SoldOutWasTrue], "it changed nothing");
     assert_eq!(defined(6, &[17]), []);
     assert_eq!(defined(5, &[17, 19]), [], "there and back");
     let oversold = after(|case| {
-        case.levers.push(define(17));
+        case.operator_actions.push(define(17));
         case.totals_before.insert("model:a".to_owned(), Some(3));
         case.audit.items[0] = audited("model:a", 4, 3, 1);
     });
@@ -78,7 +78,7 @@ fn a_definition_during_the_run_leaves_doubt_only_where_it_may_have_changed_a_tot
 
 #[test]
 fn final_while_a_hold_was_outstanding() {
-    let rules = after(|case| case.told[3].sold_out = sold_out("b4", true).sold_out);
+    let rules = after(|case| case.history[3].sold_out = sold_out("b4", true).sold_out);
     assert_eq!(rules, [Rule::FinalIsFinal]);
     // All are paid: nothing comes back by itself.
     let paid = after(|case| {
@@ -88,36 +88,39 @@ fn final_while_a_hold_was_outstanding() {
             let sequence = 15 + n as u64;
             case.changes.push(change(sequence, Kind::Confirm, &reservation, &buyer, number));
         }
-        for told in &mut case.told {
-            (told.confirm, told.cancel) = (Step::Unknown, Step::NotTried);
+        for history in &mut case.history {
+            (history.confirm, history.cancel) = (Step::Unknown, Step::NotTried);
         }
         for item in &mut case.audit.items {
             *item = audited(&item.item, 5, 0, 5);
         }
-        case.told[3].sold_out = vec![told_sold_out("model:a", at(20), true)];
+        case.history[3].sold_out = vec![told_sold_out("model:a", at(20), true)];
     });
     assert_eq!(paid, []);
 }
 
 #[test]
-fn a_winner_who_is_told_that_he_lost() {
-    let r1_told = |asked| after(|case| case.told[0].sold_out = vec![told_sold_out("model:a", asked, false)]);
+fn a_winner_who_is_reported_that_he_lost() {
+    let r1_told =
+        |asked| after(|case| case.history[0].sold_out = vec![told_sold_out("model:a", asked, false)]);
     // He won at 11, the last unit went at 14 and the first came back at 16.
     assert_eq!(r1_told(at(15)), [Rule::WinnerNeverLost]);
     // The last unit was his.
     let r5_told = |asked| {
         after(|case| {
-            case.told[4] = Told { holds: vec![hold("r5", 5)], ..told("b5", Outcome::Won) };
-            case.told[4].sold_out = vec![told_sold_out("model:a", asked, false)];
+            case.history[4] = TapHistory { holds: vec![hold("r5", 5)], ..history("b5", Outcome::Won) };
+            case.history[4].sold_out = vec![told_sold_out("model:a", asked, false)];
         })
     };
     assert_eq!(r5_told(at(14) + ms(60)), [], "clocks may differ");
     assert_eq!(r5_told(at(14) + ms(90)), [Rule::WinnerNeverLost]);
     // Also when it has ended: the key is answered with it.
-    let ended = after(|case| case.told[1].sold_out = vec![told_sold_out("model:a", at(16) + ms(60), false)]);
+    let ended =
+        after(|case| case.history[1].sold_out = vec![told_sold_out("model:a", at(16) + ms(60), false)]);
     assert_eq!(ended, [Rule::WinnerNeverLost]);
     // Another key of his may be told so.
-    let other = after(|case| case.told.push(Told { key: "second".to_owned(), ..sold_out("b1", false) }));
+    let other =
+        after(|case| case.history.push(TapHistory { key: "second".to_owned(), ..sold_out("b1", false) }));
     assert_eq!(other, []);
 }
 
@@ -129,9 +132,9 @@ fn lost() -> Exchange {
 fn a_refusal_after_a_lost_answer_is_right_only_before_the_reservation() {
     let r5_told = |asked| {
         after(|case| {
-            case.told[4] = sold_out("b5", false);
-            case.told[4].sold_out = vec![told_sold_out("model:a", asked, false)];
-            case.told[4].history.push(lost());
+            case.history[4] = sold_out("b5", false);
+            case.history[4].sold_out = vec![told_sold_out("model:a", asked, false)];
+            case.history[4].log.push(lost());
         })
     };
     assert_eq!(r5_told(at(14) + ms(60)), [], "clocks may differ");
@@ -143,12 +146,12 @@ fn each_lost_answer_makes_up_for_one_reservation() {
     let second = |keys: &[Outcome]| {
         after(|case| {
             case.terms.per_buyer = 2;
-            case.told[5].outcome = Some(Outcome::Replayed);
-            case.told[5].holds = vec![hold("old", 1)];
+            case.history[5].outcome = Some(Outcome::Replayed);
+            case.history[5].holds = vec![hold("old", 1)];
             case.changes.push(change(30, Kind::Reserve, "r5b", "b5", 6));
-            case.desk.clear();
+            case.support.clear();
             for (n, outcome) in keys.iter().enumerate() {
-                case.told.push(Told { key: format!("key {n}"), ..told("b5", *outcome) });
+                case.history.push(TapHistory { key: format!("key {n}"), ..history("b5", *outcome) });
             }
         })
     };
@@ -159,14 +162,15 @@ fn each_lost_answer_makes_up_for_one_reservation() {
 
 #[test]
 fn two_keys_that_show_one_reservation() {
-    let rules = after(|case| case.told.push(Told { key: "second".to_owned(), ..winner("b1", "r1", 2) }));
+    let rules =
+        after(|case| case.history.push(TapHistory { key: "second".to_owned(), ..winner("b1", "r1", 2) }));
     // The other key did not ask for the confirm.
     assert_eq!(rules, [Rule::BoughtOnce, Rule::StepsAsTold]);
 }
 
 #[test]
 fn a_purchase_limit_that_was_not_reached() {
-    let limited = |buyer: usize| after(|case| case.told[buyer].outcome = Some(Outcome::PurchaseLimit));
+    let limited = |buyer: usize| after(|case| case.history[buyer].outcome = Some(Outcome::PurchaseLimit));
     assert_eq!(limited(6), [Rule::PurchaseLimitWasTrue]);
     let one_of_two = after(|case| case.terms.per_buyer = 2);
     assert_eq!(one_of_two, [Rule::PurchaseLimitWasTrue]);
@@ -180,15 +184,15 @@ fn a_hold_that_expired_early() {
     // A definition before the first reservation may have changed the terms.
     let changed = after(|case| {
         case.changes.remove(0);
-        case.told.remove(5);
+        case.history.remove(5);
         case.changes.iter_mut().for_each(|change| change.number -= 1);
-        case.told.iter_mut().flat_map(|told| &mut told.holds).for_each(|hold| hold.number -= 1);
+        case.history.iter_mut().flat_map(|history| &mut history.holds).for_each(|hold| hold.number -= 1);
         for item in &mut case.audit.items {
             *item = audited(&item.item, 5, 2, 1);
         }
-        case.told[3].sold_out.clear();
+        case.history[3].sold_out.clear();
         case.changes[6].at = at(18);
-        case.levers.push(define(11));
+        case.operator_actions.push(define(11));
         case.changes[0].id = "12-0".to_owned();
     });
     assert_eq!(changed, []);
@@ -209,8 +213,8 @@ fn amended(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
         let q = AuditItem { total: None, free: None, drift: None, ..audited("package:q", 5, 0, 1) };
         case.audit.items.push(q);
         let shown = Hold { version: 2, packages: vec!["q".to_owned()], ..hold("r1", 2) };
-        case.told[0].holds.push(shown.clone());
-        case.told[0].amends.push(Amend {
+        case.history[0].holds.push(shown.clone());
+        case.history[0].amends.push(Amend {
             reservation: "r1".to_owned(),
             step: Step::Done,
             shown: Some(shown),
@@ -223,17 +227,18 @@ fn amended(plant: impl FnOnce(&mut Case)) -> Vec<Rule> {
 fn an_amendment_as_it_was_told() {
     assert_eq!(amended(|_| {}), []);
     let not_changed = amended(|case| {
-        let again = case.told[0].amends[0].clone();
-        case.told[0].amends.push(again);
+        let again = case.history[0].amends[0].clone();
+        case.history[0].amends.push(again);
     });
     assert_eq!(not_changed, [], "a change that changes nothing leaves the version");
-    let unknown =
-        amended(|case| (case.told[0].amends[0].step, case.told[0].amends[0].shown) = (Step::Unknown, None));
+    let unknown = amended(|case| {
+        (case.history[0].amends[0].step, case.history[0].amends[0].shown) = (Step::Unknown, None)
+    });
     assert_eq!(unknown, []);
     let lost_then_refused = amended(|case| {
-        let amend = &mut case.told[0].amends[0];
+        let amend = &mut case.history[0].amends[0];
         (amend.step, amend.shown) = (Step::Refused("reservation-not-held".to_owned()), None);
-        case.told[0].history.push(lost());
+        case.history[0].log.push(lost());
     });
     assert_eq!(lost_then_refused, []);
 }
@@ -241,26 +246,26 @@ fn an_amendment_as_it_was_told() {
 #[test]
 fn amendments_otherwise_than_told() {
     let refused = amended(|case| {
-        let amend = &mut case.told[0].amends[0];
+        let amend = &mut case.history[0].amends[0];
         (amend.step, amend.shown) = (Step::Refused("sold-out".to_owned()), None);
     });
     assert_eq!(refused, [Rule::AmendAsTold], "a refused one was made");
-    assert_eq!(amended(|case| case.told[0].amends.clear()), [Rule::AmendAsTold], "nobody asked for it");
+    assert_eq!(amended(|case| case.history[0].amends.clear()), [Rule::AmendAsTold], "nobody asked for it");
     let shown =
-        |change: fn(&mut Hold)| amended(|case| change(case.told[0].amends[0].shown.as_mut().unwrap()));
+        |change: fn(&mut Hold)| amended(|case| change(case.history[0].amends[0].shown.as_mut().unwrap()));
     assert_eq!(shown(|hold| hold.packages.clear()), [Rule::AmendAsTold]);
     assert_eq!(shown(|hold| hold.store = None), [Rule::AmendAsTold]);
     assert_eq!(shown(|hold| hold.version = 3), [Rule::AmendAsTold], "the ledger does not have it");
     assert_eq!(shown(|hold| hold.id = "r2".to_owned()), [Rule::AmendAsTold]);
-    let replay = amended(|case| case.told[0].holds[1].packages = vec!["p".to_owned()]);
+    let replay = amended(|case| case.history[0].holds[1].packages = vec!["p".to_owned()]);
     assert_eq!(replay, [Rule::AcknowledgedIsInLedger], "a replay shows the version's own contents");
 }
 
 #[test]
-fn strangers_are_counted() {
+fn foreign_reservations_are_counted() {
     let mut case = clean();
-    assert_eq!(case.found().strangers, 0);
+    assert_eq!(case.found().foreign_reservations, 0);
     case.changes.push(change(30, Kind::Reserve, "r9", "somebody", 6));
     let found = case.found();
-    assert_eq!((found.strangers, found.violations.len()), (1, 0));
+    assert_eq!((found.foreign_reservations, found.violations.len()), (1, 0));
 }

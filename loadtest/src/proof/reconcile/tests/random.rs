@@ -17,7 +17,7 @@ fn correct_histories_are_never_reported() {
         let case = history(seed, NONE);
         let found = case.found();
         assert_eq!(found.violations.len(), 0, "seed {seed}: {:#?}", found.violations);
-        seen.extend(case.told.iter().filter_map(|told| told.outcome));
+        seen.extend(case.history.iter().filter_map(|history| history.outcome));
         assert!(case.changes.len() > 5, "seed {seed} has hardly a history");
     }
     let outcomes = [Outcome::Won, Outcome::Unknown, Outcome::SoldOut, Outcome::PurchaseLimit];
@@ -70,8 +70,8 @@ fn any<'a, T>(rng: &mut Rng, list: impl Iterator<Item = &'a mut T>) -> Option<&'
     list.into_iter().nth(n)
 }
 
-fn won(case: &mut Case) -> impl Iterator<Item = &mut Told> {
-    case.told.iter_mut().filter(|told| !told.holds.is_empty())
+fn won(case: &mut Case) -> impl Iterator<Item = &mut TapHistory> {
+    case.history.iter_mut().filter(|history| !history.holds.is_empty())
 }
 
 fn lose_a_reservation(case: &mut Case, rng: &mut Rng) -> Option<()> {
@@ -100,23 +100,23 @@ fn expire_early(case: &mut Case, rng: &mut Rng) -> Option<()> {
 }
 
 fn reserve_for_a_refused_key(case: &mut Case, rng: &mut Rng) -> Option<()> {
-    let told = any(rng, won(case))?.clone();
+    let history = any(rng, won(case))?.clone();
     let last = case.changes.last()?.clone();
     let number = case.changes.iter().map(|change| change.number).max()? + 1;
     // None of his answers was lost, so none of his keys can have won.
-    let mut own = case.told.iter().filter(|other| other.buyer == told.buyer);
-    if own.any(|told| told.history.lost > 0) {
+    let mut own = case.history.iter().filter(|other| other.buyer == history.buyer);
+    if own.any(|history| history.log.lost > 0) {
         return None;
     }
     let sequence = last.sequence() + 1_000;
     case.changes
-        .push(Change { at: last.at, ..change(sequence, Kind::Reserve, "planted", &told.buyer, number) });
+        .push(Change { at: last.at, ..change(sequence, Kind::Reserve, "planted", &history.buyer, number) });
     Some(())
 }
 
 fn tell(case: &mut Case, n: usize, item: &str, asked: Timestamp, last: bool) {
-    let told = asked + SignedDuration::from_millis(10);
-    case.told[n].sold_out.push(SoldOut { items: vec![item.to_owned()], last, asked, told });
+    let history = asked + SignedDuration::from_millis(10);
+    case.history[n].sold_out.push(SoldOut { items: vec![item.to_owned()], last, asked, answered: history });
 }
 
 /// Of the model that nobody took, or before anything was.
@@ -130,7 +130,7 @@ fn tell_sold_out_of_what_was_free(case: &mut Case, _: &mut Rng) -> Option<()> {
 
 fn tell_a_winner_that_he_lost(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let id = any(rng, won(case))?.holds[0].id.clone();
-    let n = case.told.iter().position(|told| told.holds.iter().any(|hold| hold.id == id))?;
+    let n = case.history.iter().position(|history| history.holds.iter().any(|hold| hold.id == id))?;
     let taken = case.changes.iter().find(|change| change.reservation == id)?.at;
     tell(case, n, "model:a", taken + SignedDuration::from_millis(1_100), false);
     Some(())
@@ -144,16 +144,23 @@ fn tell_too_early_that_it_is_final(case: &mut Case, _: &mut Rng) -> Option<()> {
 }
 
 fn show_another_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
-    let shown =
-        case.told.iter_mut().flat_map(|told| &mut told.amends).filter_map(|amend| amend.shown.as_mut());
+    let shown = case
+        .history
+        .iter_mut()
+        .flat_map(|history| &mut history.amends)
+        .filter_map(|amend| amend.shown.as_mut());
     any(rng, shown)?.model = "c".to_owned();
     Some(())
 }
 
 fn make_a_refused_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
-    let innocent = |told: &&mut Told| told.history.lost == 0;
-    let buyers: BTreeSet<String> =
-        case.told.iter().filter(|told| told.history.lost > 0).map(|told| told.buyer.clone()).collect();
+    let innocent = |history: &&mut TapHistory| history.log.lost == 0;
+    let buyers: BTreeSet<String> = case
+        .history
+        .iter()
+        .filter(|history| history.log.lost > 0)
+        .map(|history| history.buyer.clone())
+        .collect();
     let versions: BTreeMap<(String, u64), ()> = case
         .changes
         .iter()
@@ -161,11 +168,11 @@ fn make_a_refused_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
         .map(|change| ((change.reservation.clone(), change.version), ()))
         .collect();
     let amends = case
-        .told
+        .history
         .iter_mut()
         .filter(innocent)
-        .filter(|told| !buyers.contains(&told.buyer))
-        .flat_map(|told| &mut told.amends)
+        .filter(|history| !buyers.contains(&history.buyer))
+        .flat_map(|history| &mut history.amends)
         .filter(|amend| {
             let shown = amend.shown.as_ref();
             shown.is_some_and(|hold| versions.contains_key(&(hold.id.clone(), hold.version)))
@@ -173,7 +180,7 @@ fn make_a_refused_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
     let amend = any(rng, amends)?;
     let (id, version) = (amend.reservation.clone(), amend.shown.as_ref()?.version);
     // Every answer that showed it becomes a refusal.
-    let all = case.told.iter_mut().flat_map(|told| &mut told.amends);
+    let all = case.history.iter_mut().flat_map(|history| &mut history.amends);
     for amend in all.filter(|amend| amend.reservation == id) {
         if amend.shown.as_ref().is_some_and(|shown| shown.version == version) {
             (amend.step, amend.shown) = (Step::Refused("sold-out".to_owned()), None);
@@ -183,8 +190,8 @@ fn make_a_refused_amendment(case: &mut Case, rng: &mut Rng) -> Option<()> {
 }
 
 fn forget_a_step(case: &mut Case, rng: &mut Rng) -> Option<()> {
-    let done = |told: &&mut Told| told.confirm == Step::Done || told.cancel == Step::Done;
-    let id = any(rng, case.told.iter_mut().filter(done))?.holds[0].id.clone();
+    let done = |history: &&mut TapHistory| history.confirm == Step::Done || history.cancel == Step::Done;
+    let id = any(rng, case.history.iter_mut().filter(done))?.holds[0].id.clone();
     case.changes
         .retain(|change| change.reservation != id || !matches!(change.kind, Kind::Confirm | Kind::Cancel));
     Some(())

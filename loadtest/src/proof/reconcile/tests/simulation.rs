@@ -4,7 +4,7 @@
 use fastrand::Rng;
 
 use super::*;
-use crate::load::told::{Amend, Exchange};
+use crate::load::history::{Amend, Exchange};
 
 const HOLD_MS: i64 = 2_000;
 const GRACE_MS: i64 = 500;
@@ -70,9 +70,9 @@ pub(crate) fn history(seed: u64, faults: Faults) -> Case {
         totals_before: totals.iter().map(|(item, total)| (item.clone(), Some(*total as u64))).collect(),
         audit: Audit { sequence: 0, verdict: "balanced".to_owned(), items: vec![], problems: vec![] },
         changes: vec![],
-        levers: vec![],
-        told: vec![],
-        desk: HashMap::new(),
+        operator_actions: vec![],
+        history: vec![],
+        support: HashMap::new(),
     };
     let mut simulation = Simulation {
         faults,
@@ -129,22 +129,22 @@ impl Simulation {
 
     fn remember(&mut self) {
         let held = self.reservations.iter().filter(|r| r.shown.state == "held").count() as i64;
-        let buyers = self.reservations.iter().map(|r| self.case.told[r.key].buyer.clone()).collect();
+        let buyers = self.reservations.iter().map(|r| self.case.history[r.key].buyer.clone()).collect();
         self.past.push(Snapshot { at: self.now, free: self.free(), buyers, held });
     }
 
     fn write(&mut self, kind: Kind, reservation: usize) {
         self.sequence += 1;
         let Reservation { key, shown, .. } = &self.reservations[reservation];
-        let told = &self.case.told[*key];
+        let history = &self.case.history[*key];
         self.case.changes.push(Change {
             at: time(self.now),
             version: shown.version,
             model: shown.model.clone(),
             packages: shown.packages.clone(),
             store: shown.store.clone(),
-            payment: (kind == Kind::Confirm).then(|| told.payment.clone()),
-            ..change(self.sequence, kind, &shown.id, &told.buyer, shown.number)
+            payment: (kind == Kind::Confirm).then(|| history.payment.clone()),
+            ..change(self.sequence, kind, &shown.id, &history.buyer, shown.number)
         });
         self.remember();
     }
@@ -157,7 +157,7 @@ impl Simulation {
         let lost = self.rng.u32(0..5) == 0;
         let answer = if lost { "none: timed out" } else { "200 {}" }.to_owned();
         let exchange = Exchange { at: time(self.now), took_ms: 1.0, request: "POST".to_owned(), answer };
-        self.case.told[key].history.push(exchange);
+        self.case.history[key].log.push(exchange);
         lost
     }
 
@@ -177,49 +177,54 @@ impl Simulation {
 
     /// A tap with a new key or one of old.
     fn tap(&mut self) {
-        let key = match self.case.told.len() {
+        let key = match self.case.history.len() {
             known if known > 0 && self.rng.bool() => self.rng.usize(0..known),
             known => {
                 let choose = |rng: &mut Rng, list: &[&str]| (*rng.choice(list).unwrap()).to_owned();
                 let mut packages = vec!["p".to_owned(), "q".to_owned()];
                 packages.truncate(self.rng.usize(0..=2));
-                let wish = Wish {
+                let selection = Selection {
                     model: choose(&mut self.rng, &["a", "a", "b"]),
                     packages,
                     store: self.rng.bool().then(|| "s".to_owned()),
                     accept_partial: self.rng.bool(),
                 };
                 let buyer = format!("b{}", self.rng.u32(0..8));
-                self.case.told.push(Told::new(buyer, format!("k{known}"), Scenario::Bots, wish));
+                self.case.history.push(TapHistory::new(
+                    buyer,
+                    format!("k{known}"),
+                    Scenario::Bots,
+                    selection,
+                ));
                 known
             }
         };
         let (asked, answered) = (self.now - self.rng.i64(0..200), self.now + self.rng.i64(0..200));
         let skew = self.rng.i64(-CLOCK_ERROR_MS..=CLOCK_ERROR_MS);
         let decision = self.ask_memory(key).unwrap_or_else(|| self.ask_redis(key));
-        let told = &mut self.case.told[key];
+        let history = &mut self.case.history[key];
         if self.rng.u32(0..5) == 0 {
             let answer = "503 {\"type\":\"/problems/outcome-unknown\"}".to_owned();
-            told.history.push(Exchange { at: time(self.now), took_ms: 1.0, request: String::new(), answer });
-            if told.holds.is_empty() {
-                told.outcome = Some(Outcome::Unknown);
+            history.log.push(Exchange { at: time(self.now), took_ms: 1.0, request: String::new(), answer });
+            if history.holds.is_empty() {
+                history.outcome = Some(Outcome::Unknown);
             }
             return;
         }
         let outcome = match decision {
             Decision::Holds(hold) => {
-                told.holds.push(hold);
+                history.holds.push(hold);
                 Outcome::Won
             }
             Decision::PurchaseLimit => Outcome::PurchaseLimit,
             Decision::SoldOut(items, last) => {
                 let (asked, answered) = (time(asked + skew), time(answered + skew));
-                told.sold_out.push(SoldOut { items, last, asked, told: answered });
+                history.sold_out.push(SoldOut { items, last, asked, answered });
                 Outcome::SoldOut
             }
         };
-        if told.holds.is_empty() || outcome == Outcome::Won {
-            told.outcome = Some(outcome);
+        if history.holds.is_empty() || outcome == Outcome::Won {
+            history.outcome = Some(outcome);
         }
     }
 
@@ -227,12 +232,12 @@ impl Simulation {
     fn ask_memory(&mut self, key: usize) -> Option<Decision> {
         let seen_at = self.now - self.rng.i64(0..self.faults.memory_ms);
         let memory = self.past.iter().rfind(|snapshot| snapshot.at <= seen_at)?;
-        let told = &self.case.told[key];
-        let is_known = memory.buyers.contains(&told.buyer) && !self.faults.knows_nobody;
+        let history = &self.case.history[key];
+        let is_known = memory.buyers.contains(&history.buyer) && !self.faults.knows_nobody;
         if self.rng.bool() || is_known {
             return None;
         }
-        let gone = gone(&memory.free, &told.wish, true);
+        let gone = gone(&memory.free, &history.selection, true);
         (!gone.is_empty()).then_some(Decision::SoldOut(gone, memory.held == 0))
     }
 
@@ -244,8 +249,10 @@ impl Simulation {
             }
             return Decision::Holds(shown);
         }
-        let (buyer, wish) = (self.case.told[key].buyer.clone(), self.case.told[key].wish.clone());
-        let own: Vec<_> = self.reservations.iter().filter(|r| self.case.told[r.key].buyer == buyer).collect();
+        let (buyer, selection) =
+            (self.case.history[key].buyer.clone(), self.case.history[key].selection.clone());
+        let own: Vec<_> =
+            self.reservations.iter().filter(|r| self.case.history[r.key].buyer == buyer).collect();
         let alive = own
             .iter()
             .filter(|r| r.shown.state == "confirmed" || (r.shown.state == "held" && !self.is_over(r)));
@@ -254,18 +261,18 @@ impl Simulation {
             return Decision::PurchaseLimit;
         }
         let free = self.free();
-        let refused = gone(&free, &wish, true);
+        let refused = gone(&free, &selection, true);
         if !refused.is_empty() {
             let held = self.reservations.iter().any(|r| r.shown.state == "held");
             return Decision::SoldOut(refused, !held);
         }
-        let unavailable = gone(&free, &wish, false);
+        let unavailable = gone(&free, &selection, false);
         let left_off = |kind: &str, id: &String| unavailable.contains(&format!("{kind}:{id}"));
         let number = self.reservations.len() as u64 + 1;
         let shown = Hold {
-            model: wish.model,
-            packages: wish.packages.into_iter().filter(|id| !left_off("package", id)).collect(),
-            store: wish.store.filter(|id| !left_off("store", id)),
+            model: selection.model,
+            packages: selection.packages.into_iter().filter(|id| !left_off("package", id)).collect(),
+            store: selection.store.filter(|id| !left_off("store", id)),
             unavailable,
             ..hold(&format!("r{number}"), number)
         };
@@ -282,13 +289,13 @@ impl Simulation {
         }
         let n = self.rng.usize(0..self.reservations.len());
         let key = self.reservations[n].key;
-        let told = &self.case.told[key];
-        if told.holds.is_empty() || told.confirm != Step::NotTried || told.cancel != Step::NotTried {
+        let history = &self.case.history[key];
+        if history.holds.is_empty() || history.confirm != Step::NotTried || history.cancel != Step::NotTried {
             return;
         }
         match self.rng.u32(0..3) {
-            0 => self.case.told[key].confirm = self.end(n, key, Kind::Confirm, "confirmed"),
-            1 => self.case.told[key].cancel = self.end(n, key, Kind::Cancel, "cancelled"),
+            0 => self.case.history[key].confirm = self.end(n, key, Kind::Confirm, "confirmed"),
+            1 => self.case.history[key].cancel = self.end(n, key, Kind::Cancel, "cancelled"),
             _ => self.amend(n, key),
         }
     }
@@ -328,7 +335,7 @@ impl Simulation {
             (false, None) => (Step::Done, Some(new)),
         };
         let reservation = self.reservations[n].shown.id.clone();
-        self.case.told[key].amends.push(Amend { reservation, step, shown });
+        self.case.history[key].amends.push(Amend { reservation, step, shown });
     }
 
     /// What is over expires, all in one entry.
@@ -357,8 +364,8 @@ impl Simulation {
         let total = (was + self.rng.i64(-1..=1)).max(taken).max(1);
         if total != was {
             self.sequence += 1;
-            let lever = restock(self.sequence, &item, total as u64, was as u64);
-            self.case.levers.push(Lever { at: time(self.now), ..lever });
+            let action = restock(self.sequence, &item, total as u64, was as u64);
+            self.case.operator_actions.push(OperatorAction { at: time(self.now), ..action });
             self.totals.insert(item, total);
             self.remember();
         }
@@ -380,13 +387,13 @@ impl Simulation {
 }
 
 /// What of a wish is gone: all that decides, or all.
-fn gone(free: &BTreeMap<String, i64>, wish: &Wish, decides: bool) -> Vec<String> {
+fn gone(free: &BTreeMap<String, i64>, selection: &Selection, decides: bool) -> Vec<String> {
     let wanted = Hold {
-        model: wish.model.clone(),
-        packages: wish.packages.clone(),
-        store: wish.store.clone(),
+        model: selection.model.clone(),
+        packages: selection.packages.clone(),
+        store: selection.store.clone(),
         ..hold("", 0)
     };
-    let decisive = if decides && wish.accept_partial { 1 } else { usize::MAX };
+    let decisive = if decides && selection.accept_partial { 1 } else { usize::MAX };
     items(&wanted).into_iter().take(decisive).filter(|item| free[item] < 1).collect()
 }

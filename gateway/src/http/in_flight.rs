@@ -1,0 +1,317 @@
+//! The requests of one HTTP/2 connection: which are under way, what their answers hold unsent, and since when none of an
+//! answer was sent.
+//!
+//! A connection can be busy for ever while one of its answers makes no progress: a client with a window of 0 sends a cheap
+//! request now and then. So each answer has its own clock, and unsent bytes have a limit that stops new answers.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use hyper::body::{Frame, SizeHint};
+use hyper::http::HeaderMap;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::http::body::Body;
+
+/// Unsent bytes of answers at which a connection starts no further request: eight of the largest pages.
+pub(super) const UNSENT_MAX: usize = 512 * 1024;
+/// Header bytes of requests that wait for that; more requests get 503. Enough for all streams of an honest client.
+const WAITING_HEADERS_MAX: usize = 256 * 1024;
+/// What a client must read of each answer within the write timeout, unless the answer ends.
+const PROGRESS_BYTES: usize = 1_024;
+
+/// The requests of a connection.
+pub(super) struct InFlightRequests {
+    /// Handlers, bodies and chunks of answers that are not through.
+    count: Cell<usize>,
+    /// When there was last one, or the end began.
+    last: Cell<Instant>,
+    /// Bytes of answers that are ready and unsent.
+    unsent: Cell<usize>,
+    /// A place for each answer that has unsent bytes.
+    answers: RefCell<Vec<Option<Progress>>>,
+    /// Header bytes of requests that wait until there is room for their answers.
+    waiting: Cell<usize>,
+    /// Wakes the first of them.
+    room: Notify,
+}
+
+/// How an answer proceeds.
+struct Progress {
+    /// When it last made progress.
+    since: Instant,
+    /// Bytes sent since then, less than `PROGRESS_BYTES`.
+    sent: usize,
+}
+
+impl InFlightRequests {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            count: Cell::new(0),
+            last: Cell::new(Instant::now()),
+            unsent: Cell::new(0),
+            answers: RefCell::default(),
+            waiting: Cell::new(0),
+            room: Notify::new(),
+        })
+    }
+
+    /// A request has come.
+    pub(super) fn begin(self: &Rc<Self>) -> InFlightRequest {
+        self.count.set(self.count.get() + 1);
+        InFlightRequest(self.clone())
+    }
+
+    /// Since when the connection is idle: now, while any request is under way.
+    pub(super) fn idle_since(&self) -> Instant {
+        if self.count.get() > 0 { Instant::now() } else { self.last.get() }
+    }
+
+    /// The connection's end begins.
+    pub(super) fn touch(&self) {
+        self.last.set(Instant::now());
+    }
+
+    /// When the answer that waits longest last made progress.
+    pub(super) fn no_progress_since(&self) -> Option<Instant> {
+        self.answers.borrow().iter().flatten().map(|progress| progress.since).min()
+    }
+
+    fn has_room(&self) -> bool {
+        self.unsent.get() < UNSENT_MAX
+    }
+
+    fn free(&self, bytes: usize) {
+        let was_full = !self.has_room();
+        self.unsent.set(self.unsent.get() - bytes);
+        if was_full && self.has_room() {
+            self.room.notify_one();
+        }
+    }
+}
+
+/// A request that is under way, until all of these are dropped.
+pub(super) struct InFlightRequest(Rc<InFlightRequests>);
+
+impl Clone for InFlightRequest {
+    fn clone(&self) -> Self {
+        self.0.begin()
+    }
+}
+
+impl Drop for InFlightRequest {
+    fn drop(&mut self) {
+        self.0.count.set(self.0.count.get() - 1);
+        self.0.touch();
+    }
+}
+
+impl InFlightRequest {
+    /// Waits until there is room for the answer to a request with these headers; `false`: too many wait already.
+    pub(super) async fn room(&self, headers: &HeaderMap) -> bool {
+        let in_flight = &self.0;
+        if in_flight.has_room() {
+            return true;
+        }
+        let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>();
+        if in_flight.waiting.get() + bytes > WAITING_HEADERS_MAX {
+            return false;
+        }
+        let _waiting = WaitingHeaders::begin(in_flight, bytes);
+        while !in_flight.has_room() {
+            in_flight.room.notified().await;
+        }
+        true
+    }
+
+    /// An answer's body, whose bytes are counted until they are sent.
+    pub(super) fn meter(self, body: Body) -> Metered {
+        Metered { body, one: self }
+    }
+}
+
+/// Header bytes that wait.
+struct WaitingHeaders<'a> {
+    in_flight: &'a InFlightRequests,
+    bytes: usize,
+}
+
+impl<'a> WaitingHeaders<'a> {
+    fn begin(in_flight: &'a InFlightRequests, bytes: usize) -> Self {
+        in_flight.waiting.set(in_flight.waiting.get() + bytes);
+        Self { in_flight, bytes }
+    }
+}
+
+impl Drop for WaitingHeaders<'_> {
+    fn drop(&mut self) {
+        self.in_flight.waiting.set(self.in_flight.waiting.get() - self.bytes);
+        // Whether it goes on or was taken back, the next one looks whether there is still room.
+        self.in_flight.room.notify_one();
+    }
+}
+
+/// The body of an answer on HTTP/2.
+pub(super) struct Metered {
+    body: Body,
+    one: InFlightRequest,
+}
+
+impl hyper::body::Body for Metered {
+    type Data = Chunk;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Chunk>, Infallible>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        polled.map(|frame| frame.map(|Ok(frame)| Ok(frame.map_data(|bytes| Chunk::new(bytes, &self.one)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// Bytes that h2 holds until the client's window and the socket take them.
+pub(super) struct Chunk {
+    bytes: Bytes,
+    /// Of its answer's progress.
+    place: usize,
+    one: InFlightRequest,
+}
+
+impl Chunk {
+    fn new(bytes: Bytes, one: &InFlightRequest) -> Self {
+        let in_flight = &one.0;
+        in_flight.unsent.set(in_flight.unsent.get() + bytes.len());
+        let progress = Some(Progress { since: Instant::now(), sent: 0 });
+        let mut answers = in_flight.answers.borrow_mut();
+        let place = answers.iter().position(Option::is_none).unwrap_or(answers.len());
+        match answers.get_mut(place) {
+            Some(free) => *free = progress,
+            None => answers.push(progress),
+        }
+        Self { bytes, place, one: one.clone() }
+    }
+}
+
+impl Buf for Chunk {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, sent: usize) {
+        self.bytes.advance(sent);
+        let in_flight = &self.one.0;
+        if let Some(Some(progress)) = in_flight.answers.borrow_mut().get_mut(self.place) {
+            progress.sent += sent;
+            if progress.sent >= PROGRESS_BYTES {
+                *progress = Progress { since: Instant::now(), sent: 0 };
+            }
+        }
+        in_flight.free(sent);
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let in_flight = &self.one.0;
+        if let Some(progress) = in_flight.answers.borrow_mut().get_mut(self.place) {
+            *progress = None;
+        }
+        in_flight.free(self.bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn chunk(in_flight: &Rc<InFlightRequests>, bytes: usize) -> Chunk {
+        Chunk::new(vec![0; bytes].into(), &in_flight.begin())
+    }
+
+    #[test]
+    fn each_answer_has_its_own_clock_and_a_few_bytes_do_not_reset_it() {
+        let in_flight = InFlightRequests::new();
+        assert_eq!(in_flight.no_progress_since(), None);
+        let mut one = chunk(&in_flight, 10_000);
+        let later = Instant::now();
+        let mut two = chunk(&in_flight, 10_000);
+        assert!(in_flight.no_progress_since() <= Some(later), "the oldest counts");
+        one.advance(PROGRESS_BYTES);
+        let of_two = in_flight.no_progress_since();
+        assert!(of_two >= Some(later), "the first has made progress");
+        two.advance(PROGRESS_BYTES - 1);
+        assert_eq!(in_flight.no_progress_since(), of_two, "too little");
+        let now = Instant::now();
+        two.advance(1);
+        one.advance(PROGRESS_BYTES);
+        assert!(in_flight.no_progress_since() >= Some(now));
+        // A place is used again, with a clock of its own.
+        drop(one);
+        let now = Instant::now();
+        let three = chunk(&in_flight, 1);
+        drop(two);
+        assert!(in_flight.no_progress_since() >= Some(now));
+        assert!(in_flight.answers.borrow().len() <= 2);
+        assert!(in_flight.idle_since() >= now, "one is under way");
+        drop(three);
+        assert_eq!((in_flight.no_progress_since(), in_flight.unsent.get()), (None, 0));
+        assert_eq!(in_flight.idle_since(), in_flight.last.get());
+    }
+
+    #[tokio::test]
+    async fn requests_wait_while_too_much_is_unsent_and_go_on_one_after_the_other() {
+        let in_flight = InFlightRequests::new();
+        let headers = HeaderMap::from_iter([(hyper::header::HOST, "x".repeat(100_000).parse().unwrap())]);
+        let ones: Vec<InFlightRequest> = (0..4).map(|_| in_flight.begin()).collect();
+        let mut full = chunk(&in_flight, UNSENT_MAX);
+        let mut waits: Vec<_> = ones.iter().map(|one| Box::pin(one.room(&headers))).collect();
+        let answers: Vec<_> = waits.iter_mut().map(|wait| wait.as_mut().now_or_never()).collect();
+        assert_eq!(answers, [None, None, Some(false), Some(false)], "what waits is bounded, too");
+        waits.truncate(2);
+        full.advance(1);
+        // The first takes what room there is; the second waits on.
+        assert_eq!(waits[0].as_mut().now_or_never(), Some(true));
+        let taken = chunk(&in_flight, 1);
+        assert_eq!(waits[1].as_mut().now_or_never(), None);
+        drop(taken);
+        assert_eq!(waits[1].as_mut().now_or_never(), Some(true));
+        waits.clear();
+        drop(full);
+        assert_eq!((in_flight.waiting.get(), in_flight.unsent.get()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_taken_back_while_it_waits_wakes_the_next() {
+        let in_flight = InFlightRequests::new();
+        let (one, two) = (in_flight.begin(), in_flight.begin());
+        let headers = HeaderMap::new();
+        let full = chunk(&in_flight, UNSENT_MAX);
+        let mut first = Box::pin(one.room(&headers));
+        let mut second = Box::pin(two.room(&headers));
+        assert_eq!(first.as_mut().now_or_never(), None);
+        assert_eq!(second.as_mut().now_or_never(), None);
+        drop(full);
+        drop(first);
+        assert_eq!(second.as_mut().now_or_never(), Some(true));
+    }
+}

@@ -1,0 +1,115 @@
+//! How a connection ends that has something to be told: its last answer arrives, within a bound of time and bytes.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::domain::decision::Shed;
+use crate::domain::problem;
+use crate::http::connection_caps::CapExceeded;
+use crate::http::respond::Refused;
+use crate::http::server::Handler;
+use crate::telemetry::labels::{Ended, Outcome};
+use crate::telemetry::record::{AnswerClass, Why};
+use crate::telemetry::request_id::RequestId;
+
+/// How long a connection that is over may take to send its last answer, or to be listened to.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+/// Connections over the cap that are told so at the same time, of one listener; more are closed without a word, so that
+/// a flood of them takes no more than that.
+const TURNED_AWAY_MAX: usize = 256;
+/// What is still taken in of a connection over the cap, in bytes: a request.
+const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
+
+/// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
+/// of a body that is too large) sends a reset, at which many clients drop what they have not read
+/// yet. So the connection is read for a moment, until the client closes it. Returns whether anything came.
+pub(super) async fn close(
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+    linger: Duration,
+    bytes_max: usize,
+) -> bool {
+    // On the heap: in the future it would be kept for every open connection.
+    let mut unread = vec![0; 4096];
+    let mut has_come = false;
+    let drain = async {
+        // With TLS it waits for its last record to go out.
+        let _ = stream.shutdown().await;
+        let mut left = bytes_max;
+        while let Ok(read @ 1..) = stream.read(&mut unread).await
+            && left > read
+        {
+            left -= read;
+            has_come = true;
+        }
+    };
+    let _ = tokio::time::timeout(linger, drain).await;
+    has_come
+}
+
+/// Ends a connection of HTTP/1.1 that waits for a request. A request may be on its way, and no answer can follow the
+/// connection's end; so the answer goes before it: by a 408 it was not carried out (RFC 9110, section 15.5.9).
+/// A client without a request sees that its connection is over before it sends another.
+pub(super) async fn end_idle(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes_max: usize) -> bool {
+    let late = Refused::new(
+        problem::REQUEST_TIMEOUT,
+        "The connection was idle and is closed. A request that was on its way was not carried out: send it again.",
+    );
+    let _ = tokio::time::timeout(LINGER, stream.write_all(&raw(late).await)).await;
+    close(stream, LINGER, bytes_max).await
+}
+
+/// Ends a connection that exceeds a cap. In plain text it gets a 503, without a place being kept for it. With TLS there is
+/// no answer, because a handshake costs more than the cap saves.
+pub(super) fn refuse<H: Handler>(
+    stream: TcpStream,
+    over: CapExceeded,
+    handler: &H,
+    has_tls: bool,
+    turned_away: &Rc<Cell<usize>>,
+) -> Ended {
+    if has_tls || turned_away.get() >= TURNED_AWAY_MAX {
+        handler.refused(Err(over.shed()));
+    } else {
+        let outcome = Outcome::of(&problem::TEMPORARY_REDUCED_CAPACITY);
+        handler.refused(Ok(AnswerClass { outcome, why: Why::Shed(over.shed()) }));
+        turn_away(stream, over.shed(), turned_away.clone());
+    }
+    over.ended()
+}
+
+fn turn_away(mut stream: TcpStream, why: Shed, turned_away: Rc<Cell<usize>>) {
+    turned_away.set(turned_away.get() + 1);
+    tokio::task::spawn_local(async move {
+        let answer = raw(Refused::not_taken(why)).await;
+        if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
+            // Shorter: there may be a flood of them.
+            close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;
+        }
+        turned_away.set(turned_away.get() - 1);
+    });
+}
+
+/// An answer as bytes, for connections that hyper does not serve.
+pub(super) async fn raw(refused: Refused) -> Vec<u8> {
+    let mut answer = refused.into_answer();
+    RequestId::new().mark(answer.headers_mut());
+    let (parts, body) = answer.into_parts();
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let reason = parts.status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_u16()).into_bytes();
+    for (name, value) in &parts.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes
+        .extend_from_slice(format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()).as_bytes());
+    bytes.extend_from_slice(&body);
+    bytes
+}

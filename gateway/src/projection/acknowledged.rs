@@ -1,0 +1,357 @@
+//! What a gateway keeps of a sale in case that Redis loses it: the end of the journal as it was read, and what was told here and
+//! not read yet.
+
+use std::collections::VecDeque;
+
+use redis::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::decision::Header;
+use crate::domain::reservation::{Reservation, State};
+use crate::store::journal::sequence_of;
+use crate::store::scripts::text;
+
+/// Of all entries together; some seconds of a launch. What is older is in the append-only file and on the replicas.
+const BYTES_MAX: usize = 16 << 20;
+
+/// A change that was answered here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acknowledged {
+    /// Its entry's.
+    pub sequence: u64,
+    /// As in the journal.
+    pub kind: &'static str,
+    /// Redis's `TIME` of it, in ms.
+    pub at: i64,
+    /// The sale clock of it, in ms.
+    pub clock: i64,
+    /// What else its entry says, names and values in turn, if it is not about reservations.
+    pub fields: Vec<String>,
+    /// A line a reservation, `buyer sub row`, as it was after it; the sub is `-` where it is not known here, and the
+    /// reservation was made by an earlier change, so that nothing goes by it.
+    pub rows: String,
+}
+
+impl Acknowledged {
+    fn byte_size(&self) -> usize {
+        size_of::<Self>() + self.rows.len()
+    }
+
+    /// Adds the reservations of the same change that are not known yet; how many bytes that took.
+    fn merge(&mut self, other: Self) -> usize {
+        let known: Vec<String> = self.rows.lines().map(reservation_of).collect();
+        let before = self.rows.len();
+        for line in other.rows.lines().filter(|line| !known.contains(&reservation_of(line))) {
+            if !self.rows.is_empty() && !self.rows.ends_with('\n') {
+                self.rows.push('\n');
+            }
+            self.rows.push_str(line);
+        }
+        (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
+        self.rows.len() - before
+    }
+}
+
+/// Whose reservation a line is of: its buyer's part of the id, and its key.
+fn reservation_of(line: &str) -> String {
+    line.split(' ').step_by(2).take(2).collect()
+}
+
+/// The end of a journal, and what is not in it yet.
+#[derive(Debug, Default)]
+pub struct AcknowledgementBuffer {
+    /// All after this sequence that was read or told here is kept.
+    since: u64,
+    read: VecDeque<(u64, Packed)>,
+    acknowledged: VecDeque<Acknowledged>,
+    bytes: usize,
+    trusted: Trusted,
+    late_at: Clocks,
+}
+
+/// Redis's `TIME` and the sale clock, in ms.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Clocks {
+    /// Redis's `TIME`.
+    pub time: i64,
+    /// The sale clock.
+    pub clock: i64,
+}
+
+impl Clocks {
+    /// The later of each.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { time: self.time.max(other.time), clock: self.clock.max(other.clock) }
+    }
+}
+
+/// Whose answers may be told, by epoch.
+#[derive(Debug, Default)]
+enum Trusted {
+    /// All: nothing has been reported yet.
+    #[default]
+    AnyEpoch,
+    /// None: all that was told has been reported, and the sale is not taken in.
+    NoEpoch,
+    /// Those of the Redis that has taken it in.
+    Epoch(String),
+}
+
+impl AcknowledgementBuffer {
+    /// All after this sequence that was read or told here is kept.
+    pub(crate) fn since(&self) -> u64 {
+        self.since
+    }
+
+    /// The last sequence that is kept.
+    pub(crate) fn last(&self) -> u64 {
+        self.acknowledged.iter().map(|acknowledged| acknowledged.sequence).fold(self.last_read(), u64::max)
+    }
+
+    /// The last sequence that was read.
+    fn last_read(&self) -> u64 {
+        self.read.back().map_or(self.since, |(sequence, _)| (*sequence).max(self.since))
+    }
+
+    /// The latest clocks by which something was refused, or shown as over, for being late.
+    pub(crate) fn late_at(&self) -> Clocks {
+        self.late_at
+    }
+
+    /// Notes that something is late by these clocks: that must stay so, should Redis lose what it has noted of them.
+    pub(crate) fn note_late_by(&mut self, header: &Header) {
+        self.late_at = self.late_at.max(Clocks { time: header.time, clock: header.sale_clock });
+    }
+
+    /// Begins anew with a sale that was read whole at a sequence, and with the last entries until then.
+    pub(crate) fn reset(&mut self, sequence: u64, entries: Vec<Value>) {
+        self.read.clear();
+        self.since = entries.first().and_then(sequence_of).map_or(sequence, |first| first.saturating_sub(1));
+        self.bytes = self.acknowledged.iter().map(Acknowledged::byte_size).sum();
+        self.note_read(entries);
+    }
+
+    /// Keeps entries as they were read, each after the one before.
+    pub(crate) fn note_read(&mut self, entries: impl IntoIterator<Item = Value>) {
+        for entry in entries {
+            let last = self.last_read();
+            if let Some(sequence) = sequence_of(&entry).filter(|sequence| *sequence > last) {
+                let entry = Packed::pack(&entry);
+                self.bytes += entry.0.len();
+                self.read.push_back((sequence, entry));
+            }
+        }
+        let last = self.last_read();
+        let bytes = &mut self.bytes;
+        self.acknowledged.retain(|acknowledged| {
+            let is_new = acknowledged.sequence > last;
+            *bytes -= if is_new { 0 } else { acknowledged.byte_size() };
+            is_new
+        });
+        self.drop_oldest();
+    }
+
+    /// From now on nothing of this sale is acknowledged: what was until now is about to be reported, or the sale was replaced.
+    pub(crate) fn close(&mut self) {
+        self.trusted = Trusted::NoEpoch;
+    }
+
+    /// The Redis of this epoch serves the sale.
+    pub(crate) fn trust_epoch(&mut self, epoch: &str) {
+        match &mut self.trusted {
+            Trusted::AnyEpoch => {}
+            Trusted::Epoch(trusted) if trusted == epoch => {}
+            other => *other = Trusted::Epoch(epoch.to_owned()),
+        }
+    }
+
+    /// Whether what this Redis has answered may be told: not once this gateway has reported what it knows of it.
+    #[must_use]
+    pub(crate) fn may_acknowledge(&self, epoch: &str) -> bool {
+        match &self.trusted {
+            Trusted::AnyEpoch => true,
+            Trusted::NoEpoch => false,
+            Trusted::Epoch(trusted) => trusted == epoch,
+        }
+    }
+
+    /// Keeps what is about to be told, as the Redis of this epoch has answered, until its entry is read. `false`: it must not be
+    /// told ([`AcknowledgementBuffer::may_acknowledge`]).
+    #[must_use]
+    pub(crate) fn acknowledge(&mut self, epoch: &str, acknowledged: Acknowledged) -> bool {
+        if !self.may_acknowledge(epoch) {
+            return false;
+        }
+        if acknowledged.sequence <= self.last_read() {
+            return true;
+        }
+        // The same change may be told to several, each of whom hears of his own reservation.
+        match self.acknowledged.iter_mut().rev().find(|other| other.sequence == acknowledged.sequence) {
+            Some(before) => self.bytes += before.merge(acknowledged),
+            None => {
+                self.bytes += acknowledged.byte_size();
+                self.acknowledged.push_back(acknowledged);
+            }
+        }
+        self.drop_oldest();
+        true
+    }
+
+    /// Keeps a reservation that is being shown, as the ledger has it: the change that made it so may have been told to nobody
+    /// else. As [`AcknowledgementBuffer::acknowledge`].
+    #[must_use]
+    pub(crate) fn acknowledge_shown(&mut self, epoch: &str, shown: &Reservation, header: &Header) -> bool {
+        // Nearly always it was read long ago.
+        let Some(&sequence) = shown.changes.last().filter(|sequence| **sequence > self.last_read()) else {
+            return self.may_acknowledge(epoch);
+        };
+        let kind = match (shown.changes.len(), shown.state) {
+            (1, _) => "reserve",
+            (_, State::Held) => "amend",
+            (_, State::Confirmed) => "confirm",
+            (_, State::Cancelled) => "cancel",
+            (_, State::Expired) => "expire",
+        };
+        let mut rows = String::new();
+        // A sweep has ended others, too: whom, follows from the sale clock.
+        if kind != "expire" {
+            shown.write_line(&mut rows);
+        }
+        let (at, clock) = (header.time, header.sale_clock);
+        self.acknowledge(epoch, Acknowledged { sequence, kind, at, clock, fields: Vec::new(), rows })
+    }
+
+    fn drop_oldest(&mut self) {
+        while self.bytes > BYTES_MAX {
+            if let Some((sequence, entry)) = self.read.pop_front() {
+                self.bytes -= entry.0.len();
+                self.since = sequence;
+            } else if let Some(acknowledged) = self.acknowledged.pop_front() {
+                self.bytes -= acknowledged.byte_size();
+                self.since = self.since.max(acknowledged.sequence);
+            } else {
+                return;
+            }
+        }
+    }
+
+    /// What is kept after a sequence.
+    pub(crate) fn entries_after(&self, sequence: u64) -> (Vec<(u64, Value)>, Vec<Acknowledged>) {
+        let read = self.read.iter().filter(|(at, _)| *at > sequence);
+        (
+            read.map(|(at, entry)| (*at, entry.unpack())).collect(),
+            self.acknowledged
+                .iter()
+                .filter(|acknowledged| acknowledged.sequence > sequence)
+                .cloned()
+                .collect(),
+        )
+    }
+}
+
+/// An entry in one piece: as Redis gives it, it takes several times its text.
+#[derive(Debug)]
+struct Packed(Box<[u8]>);
+
+impl Packed {
+    /// Each text after its length: the id first, then fields and values in turn.
+    fn pack(entry: &Value) -> Self {
+        fn push(packed: &mut Vec<u8>, value: &Value) {
+            match value {
+                Value::Array(values) => values.iter().for_each(|value| push(packed, value)),
+                other => {
+                    let text = text(other).unwrap_or_default();
+                    packed.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+                    packed.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        let mut packed = Vec::new();
+        push(&mut packed, entry);
+        Self(packed.into_boxed_slice())
+    }
+
+    fn unpack(&self) -> Value {
+        let (mut texts, mut rest) = (Vec::new(), &self.0[..]);
+        while let Some((length, after)) = rest.split_first_chunk() {
+            let length = (u32::from_le_bytes(*length) as usize).min(after.len());
+            let (text, after) = after.split_at(length);
+            texts.push(Value::BulkString(text.to_vec()));
+            rest = after;
+        }
+        let fields = texts.split_off(texts.len().min(1));
+        Value::Array(texts.into_iter().chain([Value::Array(fields)]).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sequence: u64, bytes: usize) -> Value {
+        let text = |text: String| Value::BulkString(text.into_bytes());
+        Value::Array(vec![text(format!("{sequence}-0")), Value::Array(vec![text("x".repeat(bytes))])])
+    }
+
+    fn acknowledged(sequence: u64) -> Acknowledged {
+        Acknowledged {
+            sequence,
+            kind: "confirm",
+            at: 1,
+            clock: 1,
+            fields: Vec::new(),
+            rows: "b s row".into(),
+        }
+    }
+
+    fn sequences(buffer: &AcknowledgementBuffer, after: u64) -> (Vec<u64>, Vec<u64>) {
+        let (read, acknowledged) = buffer.entries_after(after);
+        (
+            read.iter().map(|(at, _)| *at).collect(),
+            acknowledged.iter().map(|acknowledged| acknowledged.sequence).collect(),
+        )
+    }
+
+    #[test]
+    fn an_acknowledged_change_is_kept_until_it_is_read_back() {
+        let mut buffer = AcknowledgementBuffer::default();
+        buffer.reset(5, vec![entry(4, 1), entry(5, 1)]);
+        for sequence in [7, 6, 7, 5, 9] {
+            assert!(buffer.acknowledge("r", acknowledged(sequence)));
+        }
+        assert_eq!((buffer.since(), buffer.last()), (3, 9));
+        assert_eq!(buffer.entries_after(4).0, [(5, entry(5, 1))]);
+        assert_eq!(sequences(&buffer, 4), (vec![5], vec![7, 6, 9]));
+        buffer.note_read([entry(6, 1), entry(7, 1)]);
+        // Read again after a connection was lost.
+        buffer.note_read([entry(7, 1)]);
+        assert_eq!(sequences(&buffer, 0), (vec![4, 5, 6, 7], vec![9]));
+        // Once all is reported nothing is told, and later only what the Redis says that has taken the sale in, be it the one before.
+        buffer.close();
+        assert!(!buffer.acknowledge("r", acknowledged(11)) && !buffer.may_acknowledge("other"));
+        buffer.trust_epoch("other");
+        assert!(!buffer.may_acknowledge("r") && buffer.acknowledge("other", acknowledged(12)));
+        buffer.close();
+        buffer.trust_epoch("r");
+        assert!(buffer.may_acknowledge("r") && !buffer.may_acknowledge("other"));
+        assert_eq!(buffer.last(), 12);
+        buffer.reset(12, vec![entry(9, 1)]);
+        assert_eq!((buffer.since(), sequences(&buffer, 0)), (8, (vec![9], vec![12])));
+    }
+
+    #[test]
+    fn it_does_not_grow_and_knows_what_it_has_forgotten() {
+        let mut buffer = AcknowledgementBuffer::default();
+        buffer.reset(0, Vec::new());
+        for sequence in 1..100 {
+            buffer.note_read([entry(sequence, 1 << 20)]);
+        }
+        let (read, _) = sequences(&buffer, 0);
+        assert_eq!((read.len(), buffer.since(), buffer.last()), (15, 84, 99));
+        assert!(
+            buffer.acknowledge("r", Acknowledged { rows: "x".repeat(BYTES_MAX + 1), ..acknowledged(100) })
+        );
+        assert_eq!((buffer.since(), buffer.bytes, buffer.last()), (100, 0, 100));
+    }
+}

@@ -1,0 +1,360 @@
+//! The consumer: reads the journal of every sale as it grows and keeps memory true to one sequence.
+//!
+//! One read takes in the journals of all sales. In a cluster, where a read may only be of one slot, each sale has a consumer
+//! and a connection of its own, and one more reads which sales there are.
+
+mod caught_up;
+mod confirmed_count;
+mod discovery;
+mod incarnation;
+mod model_builder;
+mod per_sale;
+mod position;
+mod streams;
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub use caught_up::CaughtUp;
+use incarnation::incarnation_in;
+pub use model_builder::load;
+pub(crate) use model_builder::scan;
+use model_builder::{JournalSource, ModelBuilder};
+use position::{Position, entry_at};
+use redis::Value;
+use redis::aio::ConnectionLike as _;
+use streams::streams;
+
+use crate::domain::identity::buyer_mark;
+use crate::projection::read_model::{INCARNATION, ReadModel, Sales};
+use crate::store::connection::{MOVED, PROBE};
+use crate::store::dial::{Dial, LedgerConnection, Redis};
+use crate::store::journal;
+use crate::store::journal::Entry;
+use crate::store::keys::{Keys, SALES};
+use crate::store::outage::Outage;
+use crate::store::reply::{shape, text, unreadable};
+use crate::store::scripts::{Failure, Refusal, Scripts};
+use crate::telemetry::uses::RedisUse;
+
+/// A read waits this long for news; also how soon a new sale is found.
+const BLOCK_MS: u64 = 200;
+/// A read without an answer for this long is given up, and its connection with it. As long as we
+/// call ourselves ready without news.
+const READ_MAX: Duration = Duration::from_secs(3);
+/// Entries that one read takes of a journal, at most.
+const ENTRIES_MAX: usize = 500;
+/// After news the consumer lets more come together, so that a launch is read in few large steps.
+const GATHER: Duration = Duration::from_millis(10);
+/// Before it tries again after Redis failed, doubled by jitter.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Follows all sales for as long as the process lives.
+pub async fn consume(
+    redis: Redis,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+    caught_up: Arc<CaughtUp>,
+    uses: Arc<RedisUse>,
+) {
+    let all = ConsumerContext { redis, scripts, sales, caught_up, uses };
+    if all.redis.is_cluster() { all.consume_each().await } else { all.consume(None).await }
+}
+
+/// What consumers are given.
+#[derive(Clone)]
+struct ConsumerContext {
+    redis: Redis,
+    scripts: Arc<Scripts>,
+    sales: Arc<Sales>,
+    caught_up: Arc<CaughtUp>,
+    uses: Arc<RedisUse>,
+}
+
+/// The one sale of a consumer in a cluster, and all that there are.
+struct SingleSale {
+    id: String,
+    listed: Rc<RefCell<HashSet<String>>>,
+}
+
+impl ConsumerContext {
+    async fn consume(self, one: Option<SingleSale>) {
+        let outage = Outage::of("the journal consumer can't read from Redis");
+        let mut positions = HashMap::new();
+        let mut refused = HashMap::new();
+        let key = one.as_ref().map_or(SALES.to_owned(), |one| Keys::of(&one.id).journal().to_owned());
+        loop {
+            let moves = self.redis.moves();
+            let error = match self.redis.dial_primary(&key, Duration::from_secs(10)).await {
+                Ok(conn) => {
+                    self.uses.connected();
+                    let mut consumer = JournalConsumer {
+                        conn,
+                        has_moved: &|| self.redis.moves() != moves,
+                        scripts: &self.scripts,
+                        sales: &self.sales,
+                        one: one.as_ref(),
+                        positions,
+                        refused,
+                        stuck: HashSet::new(),
+                        verified: HashSet::new(),
+                        probed: Instant::now(),
+                    };
+                    let error = match consumer.run(&self.caught_up, &outage, &self.uses).await {
+                        Ok(never) => match never {},
+                        Err(error) => error,
+                    };
+                    JournalConsumer { positions, refused, .. } = consumer;
+                    error
+                }
+                Err(error) => error.into(),
+            };
+            self.uses.failed(&error);
+            outage.record_failure(error);
+            if let Some(one) = &one {
+                // A master that is away makes its own sales stand still, not this gateway.
+                self.caught_up.remove(&one.id);
+            }
+            tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
+        }
+    }
+}
+
+struct JournalConsumer<'a> {
+    conn: LedgerConnection,
+    /// Whether the connection goes to a former primary.
+    has_moved: &'a dyn Fn() -> bool,
+    scripts: &'a Scripts,
+    sales: &'a Sales,
+    /// The only sale to follow; `None`: all.
+    one: Option<&'a SingleSale>,
+    /// The last entry that was read of each sale's journal.
+    positions: HashMap<String, Position>,
+    /// Sales that could not be read at all, and when that was tried last.
+    refused: HashMap<String, Instant>,
+    /// Sales whose journal could not be read on in this round.
+    stuck: HashSet<String>,
+    /// Sales whose ledger was found to be of the incarnation that is followed, after their journals were read in this round.
+    verified: HashSet<String>,
+    /// When the server was last seen to be a primary.
+    probed: Instant,
+}
+
+enum Never {}
+
+impl JournalConsumer<'_> {
+    async fn run(
+        &mut self,
+        caught_up: &CaughtUp,
+        outage: &Outage,
+        uses: &RedisUse,
+    ) -> Result<Never, Failure> {
+        let part = self.one.map_or("", |one| one.id.as_str());
+        self.check_positions().await?;
+        loop {
+            if (self.has_moved)() {
+                return Err(Failure::NotDone(MOVED.to_owned()));
+            }
+            self.probe_if_due().await?;
+            self.stuck.clear();
+            self.find_sales().await?;
+            if self.positions.is_empty() {
+                outage.record_success();
+                uses.worked();
+                caught_up.note_caught_up(part);
+                tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
+                continue;
+            }
+            // What was there when the read was sent is in its answer, so memory is complete as of then.
+            let sent = Instant::now();
+            let ids: Vec<String> = self.positions.keys().cloned().collect();
+            let news = self.read(&ids).await?;
+            outage.record_success();
+            uses.worked();
+            let quiet = news.is_empty();
+            let mut behind = HashSet::new();
+            for (id, entries) in news {
+                if self.stuck.contains(&id) {
+                    continue;
+                }
+                if entries.len() == ENTRIES_MAX {
+                    behind.insert(id.clone());
+                }
+                self.apply_entries(&id, entries).await?;
+            }
+            let stuck = !self.stuck.is_empty();
+            for id in &ids {
+                let reads_on = !behind.contains(id) && !self.stuck.contains(id) && self.verified.contains(id);
+                let Some(sale) = self.sales.get(id).filter(|_| reads_on) else {
+                    continue;
+                };
+                // A definition is read at once at a later sequence than the journal's position;
+                // until that is reached the set of buyers is older than the stock.
+                if self.position(id).sequence >= sale.read_model().sequence {
+                    sale.set_consumer_fault(None);
+                    sale.note_complete_at(sent);
+                } else {
+                    behind.insert(sale.id.clone());
+                }
+            }
+            if behind.is_empty() {
+                // A journal that can't be read makes its own sale stand still, not this gateway.
+                caught_up.note_caught_up(part);
+                if stuck {
+                    // Its entries would come again at once.
+                    tokio::time::sleep(RETRY).await;
+                } else if !quiet {
+                    self.sales.wait_for_more(GATHER).await;
+                }
+            }
+        }
+    }
+
+    /// A replica answers reads, too, and may lag: it is left. A primary that refuses writes for another reason is read on.
+    async fn probe_if_due(&mut self) -> Result<(), Failure> {
+        if self.probed.elapsed() < PROBE {
+            return Ok(());
+        }
+        self.probed = Instant::now();
+        match self.scripts.probe(&mut self.conn, &[]).await {
+            Err(failure) if failure.ends_connection() => Err(failure),
+            _ => Ok(()),
+        }
+    }
+
+    fn position(&self, id: &str) -> Position {
+        self.positions.get(id).copied().unwrap_or_default()
+    }
+
+    /// After a connection was lost: is each journal still the one that was read so far? If it went
+    /// back and then on in another way, what memory has of it is not true: it is read anew.
+    async fn check_positions(&mut self) -> Result<(), Failure> {
+        for (id, position) in self.positions.clone() {
+            let keys = Keys::of(&id);
+            let incarnation = incarnation_in(&mut self.conn, &keys).await?;
+            self.compare_incarnation(&id, incarnation);
+            if self.sales.get(&id).is_none() {
+                self.positions.remove(&id);
+                continue;
+            }
+            let there = match entry_at(&mut self.conn, &keys, position.sequence).await {
+                Err(error) if error.code() == Some("WRONGTYPE") => continue,
+                other => other?,
+            };
+            if there != Some(position) {
+                self.positions.remove(&id);
+                if let Some(sale) = self.sales.get(&id) {
+                    let at = position.sequence;
+                    sale.set_consumer_fault(Some(format!(
+                        "its entry {at}-0 is gone or another: acknowledged changes may be gone, too"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One read of all journals: what came, by sale. In the same write, and after it, the incarnation of each sale is read: if it
+    /// is the one that is followed, so is every entry that came.
+    async fn read(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
+        let keys: HashMap<String, &String> =
+            ids.iter().map(|id| (Keys::of(id).journal().to_owned(), id)).collect();
+        let mut command = redis::cmd("XREAD");
+        command.arg("COUNT").arg(ENTRIES_MAX).arg("BLOCK").arg(BLOCK_MS).arg("STREAMS");
+        for id in ids {
+            command.arg(Keys::of(id).journal());
+        }
+        for id in ids {
+            command.arg(format!("{}-0", self.position(id).sequence));
+        }
+        let mut reads = redis::pipe();
+        reads.add_command(command);
+        for id in ids {
+            reads.cmd("HGET").arg(Keys::of(id).state()).arg(INCARNATION);
+        }
+        let answers = self.conn.req_packed_commands(&reads, 0, 1 + ids.len());
+        let answers = tokio::time::timeout(READ_MAX, answers).await;
+        let mut answers = answers.map_err(|_| Failure::Unknown("timed out".into()))??.into_iter();
+        let answer = answers.next().unwrap_or(Value::Nil).extract_error();
+        self.verified.clear();
+        for (id, incarnation) in ids.iter().zip(answers) {
+            self.compare_incarnation(id, text(&incarnation).filter(|text| !text.is_empty()));
+        }
+        let answer: Value = match answer {
+            Err(error) if error.code() == Some("WRONGTYPE") => {
+                // One damaged journal must not blind us to the other sales. The tick says which it is.
+                tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
+                return self.read_one_by_one(ids).await;
+            }
+            other => other?,
+        };
+        let found = shape(&answer);
+        streams(answer, &keys)
+            .ok_or_else(|| unreadable("XREAD", "the journals that were asked for", &found).into())
+    }
+
+    async fn read_one_by_one(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
+        let mut found = Vec::new();
+        for id in ids {
+            let from = self.position(id).sequence;
+            match journal::after(&mut self.conn, &Keys::of(id), from, ENTRIES_MAX).await {
+                Ok(entries) => found.push((id.clone(), entries)),
+                Err(error) if error.code() == Some("WRONGTYPE") => {
+                    self.mark_stuck(id, format!("{} is no stream", Keys::of(id).journal()));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(found)
+    }
+
+    /// This sale can't be followed on for now; its siblings can.
+    fn mark_stuck(&mut self, id: &str, why: String) {
+        if let Some(sale) = self.sales.get(id) {
+            sale.set_consumer_fault(Some(why));
+        }
+        self.stuck.insert(id.to_owned());
+    }
+
+    /// Brings memory up to the last of these entries.
+    async fn apply_entries(&mut self, id: &str, entries: Vec<Value>) -> Result<(), Failure> {
+        let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
+            return Ok(());
+        };
+        let mut builder = ModelBuilder::from(ReadModel::clone(&sale.read_model()), self.position(id));
+        let each = |entry: &Entry, read_model: &ReadModel| {
+            sale.add_buyers(entry.buyers().filter_map(buyer_mark));
+            sale.note_change(entry);
+            sale.compare_counters_at(read_model);
+        };
+        let (keys, incarnation) = (&sale.keys, sale.incarnation());
+        let mut journal = JournalSource { conn: &mut self.conn, scripts: self.scripts, keys, incarnation };
+        let mut read = builder.apply_entries(&mut journal, entries, each).await;
+        if matches!(read, Ok(None)) {
+            read = builder.catch_up(&mut journal, each).await;
+        }
+        let stuck = match read {
+            Err(Failure::Refused(Refusal::Incarnation { incarnation, .. })) => {
+                self.compare_incarnation(id, Some(incarnation));
+                return Ok(());
+            }
+            other => other?,
+        };
+        let sequence = builder.read_model.sequence;
+        sale.acknowledged().note_read(builder.entries);
+        sale.set_read_model(builder.read_model);
+        // A definition may have been read later than the journal: until that is there, too, the set of buyers is older.
+        if builder.position.sequence >= sequence {
+            sale.set_consumed_sequence(builder.position.sequence);
+        }
+        sale.note_read(sequence, self.scripts);
+        self.positions.insert(id.to_owned(), builder.position);
+        if let Some(refusal) = stuck {
+            self.mark_stuck(id, refusal);
+        }
+        Ok(())
+    }
+}

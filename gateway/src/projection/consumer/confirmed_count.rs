@@ -1,0 +1,75 @@
+//! What is confirmed of each model and package: counted once from the records, then kept by the journal.
+//!
+//! The counters tell what is taken, and the journal what changes, but neither how much of it was confirmed before. So
+//! the records are gone through at the start. They are read later than memory, one step after the other, while
+//! reservations change: what such a record says is counted as it was read, and the changes that it has in it already are
+//! left out when the journal comes by. Until it has, a count is of several sequences, and nobody is shown it.
+
+use std::collections::HashMap;
+
+use crate::domain::reservation::{Reservation, State, paid};
+use crate::projection::read_model::ReadModel;
+use crate::store::journal::Entry;
+
+/// Reservations whose records were read later than memory, with the last change that each had in it.
+#[derive(Debug, Default)]
+pub(crate) struct ConfirmedBootstrap(HashMap<String, u64>);
+
+impl ConfirmedBootstrap {
+    /// Counts one buyer's record. One that is damaged is left out: the audit tells which.
+    pub(crate) fn count_record(&mut self, read_model: &mut ReadModel, buyer_part: &str, record: &str) {
+        for reservation in paid(buyer_part, record) {
+            if reservation.state == State::Confirmed {
+                add_confirmed(read_model, &reservation, 1);
+            }
+            let last = reservation.changes.last().copied().unwrap_or_default();
+            if last > read_model.sequence {
+                self.0.insert(reservation.id, last);
+            }
+        }
+    }
+
+    /// Takes in an entry; `None` if its text is damaged.
+    pub(crate) fn apply_entry(&mut self, read_model: &mut ReadModel, entry: &Entry) -> Option<()> {
+        let change = match entry.kind.as_str() {
+            "confirm" => 1,
+            "cancel" => -1,
+            _ => 0,
+        };
+        if change != 0 {
+            // A cancelled hold was never paid.
+            for reservation in entry.reservations()?.iter().filter(|r| r.payment.is_some()) {
+                if self.0.get(&reservation.id).is_none_or(|last| *last < entry.sequence) {
+                    add_confirmed(read_model, reservation, change);
+                }
+            }
+        }
+        if !self.0.is_empty() {
+            self.0.retain(|_, last| *last > entry.sequence);
+        }
+        Some(())
+    }
+
+    /// The sequence from which on what was counted is of one.
+    pub(crate) fn complete_from(&self) -> u64 {
+        self.0.values().copied().max().unwrap_or_default()
+    }
+}
+
+fn add_confirmed(read_model: &mut ReadModel, reservation: &Reservation, change: i64) {
+    let model = read_model.catalogue.place_of("model", &reservation.model);
+    let packages = reservation.packages.iter().map(|id| read_model.catalogue.place_of("package", id));
+    let places: Vec<usize> = packages.chain([model]).flatten().collect();
+    for place in places {
+        read_model.confirmed[place] += change;
+    }
+}
+
+/// The same counts by the places of another definition.
+pub(crate) fn copy_confirmed_counts(from: &ReadModel, into: &mut ReadModel) {
+    for (item, confirmed) in from.catalogue.counted().iter().zip(&from.confirmed) {
+        if let Some(place) = into.catalogue.place(&item.name) {
+            into.confirmed[place] = *confirmed;
+        }
+    }
+}

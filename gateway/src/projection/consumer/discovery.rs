@@ -1,0 +1,123 @@
+//! How the journal consumer finds sales, and begins to follow one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::projection::consumer::model_builder::{LoadedSale, load_sale, missing_entry};
+use crate::projection::consumer::position::{Position, entry_at};
+use crate::projection::consumer::{JournalConsumer, SingleSale, incarnation::incarnation_in};
+use crate::projection::read_model::Sale;
+use crate::projection::tail;
+use crate::store::dial::read_run_id;
+use crate::store::keys::{Keys, SALES};
+use crate::store::reply::list_of_texts;
+use crate::store::scripts::{Failure, Refusal};
+
+/// Before it tries again to read a sale that could not be read whole.
+const START_RETRY: Duration = Duration::from_secs(1);
+
+impl JournalConsumer<'_> {
+    /// Starts to follow the sales that are new since the last time.
+    pub(super) async fn find_sales(&mut self) -> Result<(), Failure> {
+        let ids: Vec<String> = match self.one {
+            None => {
+                let reply = redis::cmd("SMEMBERS").arg(SALES).query_async(&mut self.conn).await?;
+                list_of_texts("SMEMBERS", &reply)?
+            }
+            Some(SingleSale { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
+        };
+        // What could not be read and is not listed any more is no sale: it was purged, or never finished.
+        self.refused.retain(|id, _| ids.contains(id));
+        // It was found to be purged, or replaced.
+        self.positions.retain(|id, _| self.sales.get(id).is_some());
+        for id in &ids {
+            let id = id.clone();
+            let tried = self.refused.get(&id);
+            if self.positions.contains_key(&id) || tried.is_some_and(|at| at.elapsed() < START_RETRY) {
+                continue;
+            }
+            match self.start(&id).await {
+                Ok(position) => {
+                    tracing::info!(sale = id, sequence = position.sequence, "following");
+                    self.refused.remove(&id);
+                    self.positions.insert(id, position);
+                }
+                Err(lost) if lost.ends_connection() => return Err(lost),
+                // It was replaced while it was read: the next read finds the other.
+                Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(&id).is_none() => {}
+                // Its siblings can be followed; it is tried again with the next read.
+                Err(failure) => {
+                    if self.refused.insert(id.clone(), Instant::now()).is_none() {
+                        tracing::error!(sale = id, %failure, "a sale can't be followed");
+                    }
+                }
+            }
+        }
+        if self.one.is_none() {
+            // Why one that is known here can't be read anew is told by its fault.
+            let unread = self.refused.keys().filter(|id| self.sales.get(id).is_none());
+            self.sales.set_unread(unread.cloned().collect());
+            self.sales.forget_replaced(|id| ids.iter().any(|listed| listed == id));
+        }
+        Ok(())
+    }
+
+    /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
+    async fn start(&mut self, id: &str) -> Result<Position, Failure> {
+        let keys = Keys::of(id);
+        let LoadedSale { incarnation, read_model, buyers } =
+            load_sale(&mut self.conn, self.scripts, &keys).await?;
+        let sequence = read_model.sequence;
+        if let Some(sale) = self.sales.get(id) {
+            sale.note_incarnation(&incarnation);
+        }
+        let known = self.sales.get(id);
+        let epoch: String =
+            redis::cmd("HGET").arg(keys.state()).arg("epoch").query_async(&mut self.conn).await?;
+        let is_served = epoch == read_run_id(&mut self.conn).await?;
+        if let Some(sale) = &known {
+            if sale.incarnation() != incarnation {
+                return Err(Refusal::Incarnation { incarnation, epoch: String::new() }.into());
+            }
+            if sequence < sale.known_sequence() {
+                return Err(Refusal::Behind(sequence).into());
+            }
+            // What was read of it before must not be forgotten as long as it may be missing here.
+            if !is_served {
+                return Err(Refusal::Epoch(epoch).into());
+            }
+        }
+        let position = entry_at(&mut self.conn, &keys, sequence).await?;
+        let position = position.ok_or_else(|| missing_entry(&keys, sequence))?;
+        let (tail, entries) = tail::read(&mut self.conn, &keys, sequence).await?;
+        // Its keys were read one after the other: of one sale, if it is the same at the end.
+        let at_last = incarnation_in(&mut self.conn, &keys).await?;
+        if let Some(other) = at_last.filter(|at_last| *at_last != incarnation) {
+            return Err(Refusal::Incarnation { incarnation: other, epoch: String::new() }.into());
+        }
+        match known {
+            // Its queues and its sweeper have this very one. A buyer too many costs a question to Redis.
+            Some(sale) => {
+                sale.set_tail(tail);
+                sale.acknowledged().reset(sequence, entries);
+                sale.add_buyers(buyers);
+                sale.set_read_model(read_model);
+                sale.set_consumed_sequence(sequence);
+                sale.note_read(sequence, self.scripts);
+            }
+            None => {
+                let sale = Sale::new(id, &incarnation, read_model, buyers);
+                sale.set_tail(tail);
+                sale.acknowledged().reset(sequence, entries);
+                sale.set_consumed_sequence(sequence);
+                sale.note_read(sequence, self.scripts);
+                if is_served {
+                    // After a failover this gateway was there before, even if no tick has been run until then.
+                    sale.sweep_status().note_success();
+                }
+                self.sales.insert(Arc::new(sale));
+            }
+        }
+        Ok(position)
+    }
+}

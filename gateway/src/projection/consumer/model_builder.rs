@@ -1,0 +1,202 @@
+//! A sale and its journal on the way into memory: read whole, brought up to one sequence, entry by entry.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use redis::Value;
+use redis::aio::ConnectionLike;
+
+use crate::domain::identity::buyer_mark;
+use crate::projection::consumer::ENTRIES_MAX;
+use crate::projection::consumer::confirmed_count::{ConfirmedBootstrap, copy_confirmed_counts};
+use crate::projection::consumer::position::Position;
+use crate::projection::read_model::{ReadModel, Sale};
+use crate::projection::snapshot;
+use crate::store::journal::{self, Entry, Total};
+use crate::store::keys::Keys;
+use crate::store::reply;
+use crate::store::scripts::{Failure, Refusal, Scripts};
+
+/// Where a sale is read from.
+pub(crate) struct JournalSource<'a, C> {
+    pub(crate) conn: &'a mut C,
+    pub(crate) scripts: &'a Scripts,
+    pub(crate) keys: &'a Keys,
+    /// Of the sale whose journal it is.
+    pub(crate) incarnation: &'a str,
+}
+
+/// A sale while its journal is read.
+pub(crate) struct ModelBuilder {
+    pub(crate) read_model: ReadModel,
+    /// The last entry that was read.
+    pub(crate) position: Position,
+    /// Those that were read, as they came.
+    pub(crate) entries: Vec<Value>,
+    /// What the records were read ahead of it.
+    bootstrap: ConfirmedBootstrap,
+}
+
+impl ModelBuilder {
+    /// Goes on from there.
+    pub(crate) fn from(read_model: ReadModel, position: Position) -> Self {
+        Self { read_model, position, entries: Vec::new(), bootstrap: ConfirmedBootstrap::default() }
+    }
+
+    /// Takes in entries, and tells each with memory after it; what was wrong with the one that ended it early, in words.
+    pub(crate) async fn apply_entries<C: ConnectionLike>(
+        &mut self,
+        journal: &mut JournalSource<'_, C>,
+        entries: Vec<Value>,
+        mut each: impl FnMut(&Entry, &ReadModel),
+    ) -> Result<Option<String>, Failure> {
+        let keys = journal.keys;
+        for value in entries {
+            let entry = Entry::parse(&value);
+            let entry =
+                entry.filter(|entry| self.bootstrap.apply_entry(&mut self.read_model, entry).is_some());
+            let Some(entry) = entry else {
+                return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
+            };
+            // A definition may have been read from a later sequence already: older never overwrites newer.
+            if entry.sequence > self.read_model.sequence {
+                if entry.kind == "define" {
+                    let read = snapshot::read(journal.conn, journal.scripts, keys, true).await;
+                    match read.and_then(|snapshot| {
+                        snapshot.of_incarnation(journal.incarnation)?.into_read_model(keys)
+                    }) {
+                        Ok(mut read) => {
+                            copy_confirmed_counts(&self.read_model, &mut read);
+                            self.read_model = read;
+                        }
+                        Err(lost) if lost.ends_connection() => return Err(lost),
+                        Err(lost @ Failure::Refused(Refusal::Incarnation { .. })) => return Err(lost),
+                        Err(failure) => return Ok(Some(failure.to_string())),
+                    }
+                } else {
+                    apply(&mut self.read_model, &entry);
+                }
+            }
+            each(&entry, &self.read_model);
+            self.position = Position::of(entry.sequence, &value);
+            self.entries.push(value);
+        }
+        Ok(None)
+    }
+
+    /// Reads on until all of memory is of one sequence: past a definition that was read later than the journal, and past
+    /// records that were read later than memory.
+    pub(crate) async fn catch_up<C: ConnectionLike>(
+        &mut self,
+        journal: &mut JournalSource<'_, C>,
+        mut each: impl FnMut(&Entry, &ReadModel),
+    ) -> Result<Option<String>, Failure> {
+        while self.position.sequence < self.read_model.sequence.max(self.bootstrap.complete_from()) {
+            let from = self.position.sequence;
+            let entries = journal::after(journal.conn, journal.keys, from, ENTRIES_MAX).await?;
+            if entries.is_empty() {
+                return Ok(Some(missing_entry(journal.keys, from + 1).to_string()));
+            }
+            if let Some(why) = self.apply_entries(journal, entries, &mut each).await? {
+                return Ok(Some(why));
+            }
+        }
+        Ok(None)
+    }
+}
+
+pub(crate) fn missing_entry(keys: &Keys, sequence: u64) -> Refusal {
+    Refusal::Damaged(format!("{} has no entry {sequence}-0", keys.journal()))
+}
+
+/// Reads a sale whole. It stays as it was at that sequence until a consumer takes it on.
+pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
+    let LoadedSale { incarnation, read_model, buyers } = load_sale(conn, scripts, &Keys::of(id)).await?;
+    let sequence = read_model.sequence;
+    let sale = Sale::new(id, &incarnation, read_model, buyers);
+    sale.advance_known_sequence(sequence);
+    sale.set_consumed_sequence(sequence);
+    Ok(sale)
+}
+
+/// What a sale is at one sequence.
+pub(crate) struct LoadedSale {
+    pub(crate) incarnation: String,
+    pub(crate) read_model: ReadModel,
+    /// All its buyers until then; later ones may be among them.
+    pub(crate) buyers: HashSet<u64>,
+}
+
+/// Reads a sale whole.
+pub(crate) async fn load_sale(
+    conn: &mut impl ConnectionLike,
+    scripts: &Scripts,
+    keys: &Keys,
+) -> Result<LoadedSale, Failure> {
+    let snapshot = snapshot::read(conn, scripts, keys, true).await?;
+    let incarnation = snapshot.incarnation().to_owned();
+    let mut read_model = snapshot.into_read_model(keys)?;
+    let (mut buyers, mut bootstrap) = (HashSet::new(), ConfirmedBootstrap::default());
+    let mut cursor = 0_u64;
+    loop {
+        let (next, fields) = scan(conn, keys.records(), cursor).await?;
+        for (buyer, record) in fields {
+            // A scan may come by a field twice.
+            if buyer_mark(&buyer).is_some_and(|buyer| buyers.insert(buyer)) {
+                bootstrap.count_record(&mut read_model, &buyer, &record);
+            }
+        }
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    let position = Position::at(read_model.sequence);
+    let mut builder = ModelBuilder { read_model, position, entries: Vec::new(), bootstrap };
+    let mut journal = JournalSource { conn, scripts, keys, incarnation: &incarnation };
+    let each = |entry: &Entry, _: &ReadModel| buyers.extend(entry.buyers().filter_map(buyer_mark));
+    if let Some(why) = builder.catch_up(&mut journal, each).await? {
+        return Err(Refusal::Damaged(why).into());
+    }
+    Ok(LoadedSale { read_model: builder.read_model, buyers, incarnation })
+}
+
+/// Every entry says what is left after it, so that applying it is an assignment.
+fn apply(read_model: &mut ReadModel, entry: &Entry) {
+    read_model.sequence = entry.sequence;
+    read_model.counts = entry.counts;
+    for (item, left) in entry.stock() {
+        if let Some(place) = read_model.catalogue.place(item) {
+            read_model.free[place] = left;
+        }
+    }
+    match entry.kind.as_str() {
+        "pause" => read_model.controls.paused = true,
+        "resume" => read_model.controls.paused = false,
+        "freeze" => read_model.controls.frozen = true,
+        "unfreeze" => read_model.controls.frozen = false,
+        "close" => read_model.controls.closed = true,
+        "restock" => {
+            for (item, total) in entry.totals() {
+                if let (Some(place), Total::Of(total)) = (read_model.catalogue.place(&item), total) {
+                    Arc::make_mut(&mut read_model.totals)[place] = Some(total);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One step over a hash: the next cursor, and fields with their values.
+pub(crate) async fn scan(
+    conn: &mut impl ConnectionLike,
+    key: &str,
+    cursor: u64,
+) -> redis::RedisResult<(u64, Vec<(String, String)>)> {
+    let (next, flat): (u64, Value) =
+        redis::cmd("HSCAN").arg(key).arg(cursor).arg("COUNT").arg(1000).query_async(conn).await?;
+    let pairs = reply::pairs(&flat);
+    let pairs =
+        pairs.ok_or_else(|| reply::unreadable("HSCAN", "fields and values in turn", &reply::shape(&flat)))?;
+    Ok((next, pairs))
+}

@@ -1,0 +1,51 @@
+//! A sale for tests of what the read model decides.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::domain::catalogue::Catalogue;
+use crate::domain::definition::Definition;
+use crate::domain::sale::SaleControls;
+use crate::projection::read_model::{Clock, ReadModel, Sale};
+
+impl Sale {
+    /// With so much left of every item, by place, and Redis's clock read as this a moment ago, to within so many ms.
+    pub(crate) fn fixture(definition: &str, free: &[i64], (time, error_ms): (i64, i64)) -> Arc<Self> {
+        let definition = Definition::from_json(definition.as_bytes()).expect("a definition");
+        let terms = &definition.sale;
+        let controls = SaleControls {
+            paused: false,
+            frozen: false,
+            closed: false,
+            opens: terms.opens_at.as_millisecond(),
+            closes: terms.closes_at.as_millisecond(),
+        };
+        let catalogue = Arc::new(Catalogue::new(definition, 1));
+        let items = catalogue.items().iter();
+        let read_model = ReadModel {
+            sequence: 1,
+            controls,
+            grace_ms: 0,
+            free: free.to_vec(),
+            totals: items.map(|item| item.limited.then_some(10)).collect(),
+            counts: [1, 0, 0, 0],
+            confirmed: vec![0; catalogue.counted().len()],
+            models_left: false,
+            catalogue,
+        };
+        let sale = Self::new("fixture", "incarnation", read_model, []);
+        sale.clock.store(Some(Arc::new(Clock { time, at: Instant::now(), error_ms })));
+        Arc::new(sale)
+    }
+
+    /// Its journal can't be followed, or the ledger refuses it.
+    pub(crate) fn set_fault_for_test(&self, is_fault: bool) {
+        let why = Some("a test".to_owned());
+        if is_fault { self.set_fault(why) } else { self.set_consumer_fault(why) }
+    }
+
+    /// A round that was begun then has found its model complete.
+    pub(crate) fn complete_for_test(&self, begun: Instant) {
+        self.set_complete_as_of(begun);
+    }
+}

@@ -1,0 +1,271 @@
+//! A change that Redis may have lost, as a gateway remembers it: what `lua/replay.lua` needs to make it again.
+
+use redis::Value;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::identity::BUYER_CHARS;
+use crate::domain::reservation::Reservation;
+use crate::domain::subject::{from_word, push_word};
+use crate::projection::acknowledged::Acknowledged;
+use crate::store::journal::{Entry, entry_fields};
+
+/// Every entry has these; what else it says is in `fields`.
+const COMMON: [&str; 5] = ["kind", "at", "clock", "stock", "counts"];
+/// The kind of an entry in the place of one that nobody knows and nobody was told of.
+pub(crate) const LOST: &str = "lost";
+
+/// A change, as `lua/replay.lua` takes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct MissingChange {
+    pub(crate) sequence: u64,
+    pub(crate) kind: String,
+    at: i64,
+    clock: i64,
+    items: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<Vec<i64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<String>,
+    fields: Vec<String>,
+    rows: Vec<Row>,
+}
+
+/// A reservation as it was after the change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Row {
+    buyer: String,
+    sub: String,
+    row: String,
+}
+
+impl Row {
+    /// Reads a line `buyer sub row`.
+    fn of(line: &str) -> Option<Self> {
+        let (buyer, rest) = line.split_once(' ')?;
+        let (sub, row) = rest.split_once(' ')?;
+        Some(Self { buyer: buyer.to_owned(), sub: sub.to_owned(), row: row.to_owned() })
+    }
+
+    fn reservation(&self) -> Option<Reservation> {
+        Reservation::from_row(&self.buyer, &from_word(&self.sub)?, &self.row)
+    }
+
+    /// Which reservation it is.
+    fn reservation_key(&self) -> (&str, &str) {
+        (&self.buyer, self.row.split(' ').next().unwrap_or_default())
+    }
+}
+
+impl MissingChange {
+    /// As its entry was read; `None` if that can't be read.
+    pub(crate) fn from_entry(value: &Value) -> Option<Self> {
+        let entry = Entry::parse(value)?;
+        let fields = entry_fields(value)?;
+        let named =
+            |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.clone());
+        let (items, left) = entry.stock().map(|(item, left)| (item.to_owned(), left)).unzip();
+        let rows = entry.reservations()?.iter().map(|r| Row::of(&line(r))).collect::<Option<_>>()?;
+        Some(Self {
+            sequence: entry.sequence,
+            kind: entry.kind.clone(),
+            at: entry.at,
+            clock: named("clock")?.parse().ok()?,
+            items,
+            left: Some(left),
+            counts: named("counts"),
+            rows,
+            fields: fields
+                .into_iter()
+                .filter(|(name, _)| !COMMON.contains(&name.as_str()))
+                .flat_map(|(name, value)| [name, value])
+                .collect(),
+        })
+    }
+
+    /// As it was told; `None` if that makes no sense.
+    pub(crate) fn from_acknowledged(acknowledged: &Acknowledged) -> Option<Self> {
+        let Acknowledged { sequence, kind, at, clock, ref fields, ref rows } = *acknowledged;
+        let rows: Vec<Row> = rows.lines().map(Row::of).collect::<Option<_>>()?;
+        let is_whole =
+            rows.iter().all(|row| row.reservation().is_some()) && (kind != "reserve" || !rows.is_empty());
+        is_whole.then(|| Self {
+            sequence,
+            kind: kind.to_owned(),
+            at,
+            clock,
+            items: Vec::new(),
+            left: None,
+            counts: None,
+            fields: fields.clone(),
+            rows,
+        })
+    }
+
+    /// Adds what another gateway has told of the same change: each tells of the reservations that it has heard of.
+    pub(crate) fn merge(&mut self, other: Self) {
+        for row in other.rows {
+            if self.rows.iter().all(|known| known.reservation_key() != row.reservation_key()) {
+                self.rows.push(row);
+            }
+        }
+        (self.at, self.clock) = (self.at.min(other.at), self.clock.min(other.clock));
+    }
+
+    /// With what its entry says, if that was only told.
+    pub(crate) fn with_entry_fields(mut self) -> Self {
+        if self.kind == "reserve" && self.left.is_none() {
+            let mut winners: Vec<Reservation> = self.rows.iter().filter_map(Row::reservation).collect();
+            winners.sort_by_key(|r| r.number);
+            self.rows.sort_by_key(|row| row.reservation().map(|r| r.number));
+            self.at = winners.first().map_or(self.at, |first| first.held_at);
+            (self.items, self.fields) = columns(&winners);
+        }
+        self
+    }
+
+    /// In the place of a change that nobody knows.
+    pub(crate) fn placeholder(sequence: u64) -> Self {
+        let fields = ["who", "gateways", "reason", "nobody knows it, and nobody was told"].map(str::to_owned);
+        Self {
+            sequence,
+            kind: LOST.to_owned(),
+            at: 0,
+            clock: 0,
+            items: Vec::new(),
+            left: None,
+            counts: None,
+            fields: fields.to_vec(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// Whether what was told is in what was read.
+    pub(crate) fn contains(&self, acknowledged: &Self) -> bool {
+        let is_there =
+            |row: &Row| self.rows.iter().any(|read| read.buyer == row.buyer && read.row == row.row);
+        // A sweep is told without whom it has ended; what found a change made can't tell a payment from a later move.
+        let same_kind = self.kind == acknowledged.kind || !acknowledged.rows.is_empty();
+        same_kind && acknowledged.rows.iter().all(is_there)
+    }
+}
+
+/// A line of a reservation, `buyer sub row`, as the journal has it.
+fn line(r: &Reservation) -> String {
+    let mut line = String::new();
+    r.write_line(&mut line);
+    line
+}
+
+/// The items, and the columns of an entry of winners that were told: as `lua/reserve.lua` writes them, but `data` instead of `wants` has
+/// the line of each, since not all of a batch need be known, so that their numbers may have gaps.
+fn columns(winners: &[Reservation]) -> (Vec<String>, Vec<String>) {
+    let (first, deadline) = winners.first().map_or((0, 0), |first| (first.number, first.deadline));
+    let mut items: Vec<String> = winners.iter().flat_map(Reservation::items).collect();
+    items.sort();
+    items.dedup();
+    let (mut buyers, mut who) = (Vec::new(), Vec::new());
+    for r in winners {
+        let (buyer, key) = r.id.split_at_checked(BUYER_CHARS).unwrap_or_default();
+        buyers.push(buyer);
+        let mut line = String::new();
+        push_word(&mut line, &r.buyer);
+        line.extend([" ", key, " ", &r.fingerprint]);
+        who.push(line);
+    }
+    let fields = [
+        ("first", first.to_string()),
+        ("deadline", deadline.to_string()),
+        ("buyers", buyers.join(" ")),
+        ("who", who.join("\n")),
+        ("data", winners.iter().map(line).collect::<Vec<_>>().join("\n")),
+    ];
+    (items, fields.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINNERS: &str = "aliceAAAAAAAAAAAAAAA alice key-AAAAAAAA fa air cover,care gz-1 - 8 1 held 5 905 - 4\n\
+                           bobAAAAAAAAAAAAAAAAA bob key-BBBBBBBB fb air - - package:cover,store:gz-1 9 1 held 5 905 - 4";
+
+    /// The entry that the gateway would have read of what it told.
+    fn entry(missing: &MissingChange, left: &str) -> Value {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let common = ["kind", &missing.kind, "at", "5", "clock", "3", "stock", left, "counts", "2 0 0 0"];
+        let fields = common.iter().copied().chain(missing.fields.iter().map(String::as_str)).map(text);
+        Value::Array(vec![text(&format!("{}-0", missing.sequence)), Value::Array(fields.collect())])
+    }
+
+    #[test]
+    fn acknowledged_winners_are_those_of_the_entry_that_was_not_read() {
+        let acknowledged = Acknowledged {
+            sequence: 4,
+            kind: "reserve",
+            at: 5,
+            clock: 3,
+            fields: Vec::new(),
+            rows: WINNERS.into(),
+        };
+        let acknowledged = MissingChange::from_acknowledged(&acknowledged).unwrap().with_entry_fields();
+        assert_eq!(acknowledged.items, ["model:air", "package:care", "package:cover", "store:gz-1"]);
+        let read = MissingChange::from_entry(&entry(
+            &acknowledged,
+            "model:air 7 package:care 3 package:cover 0 store:gz-1 0",
+        ))
+        .unwrap();
+        assert!(read.contains(&acknowledged), "{read:?}");
+        assert_eq!(
+            (read.left.as_deref(), read.counts.as_deref()),
+            (Some(&[7, 3, 0, 0][..]), Some("2 0 0 0"))
+        );
+        assert_eq!((&read.fields, &read.rows, read.clock), (&acknowledged.fields, &acknowledged.rows, 3));
+        // It goes as JSON, without what it does not know.
+        let json = serde_json::to_string(&acknowledged).unwrap();
+        assert!(!json.contains("left"), "{json}");
+        assert_eq!(serde_json::from_str::<MissingChange>(&json).unwrap(), acknowledged);
+    }
+
+    #[test]
+    fn winners_of_whom_some_are_not_known_keep_their_numbers() {
+        let lines: Vec<&str> = WINNERS.lines().collect();
+        let of = |rows: &str| {
+            MissingChange::from_acknowledged(&Acknowledged {
+                sequence: 4,
+                kind: "reserve",
+                at: 99,
+                clock: 3,
+                fields: Vec::new(),
+                rows: rows.to_owned(),
+            })
+        };
+        let third = lines[1].replace(" 9 1 held", " 11 1 held").replace("bob", "cyd");
+        let mut acknowledged = of(&third).unwrap();
+        acknowledged.merge(of(lines[0]).unwrap());
+        acknowledged.merge(of(&third).unwrap());
+        let acknowledged = acknowledged.with_entry_fields();
+        let left = "model:air 7 package:care 3 package:cover 0 store:gz-1 0";
+        let read = MissingChange::from_entry(&entry(&acknowledged, left)).unwrap();
+        assert_eq!(read.rows, acknowledged.rows);
+        let numbers: Vec<u64> = read.rows.iter().map(|row| row.reservation().unwrap().number).collect();
+        assert_eq!((numbers, acknowledged.at), (vec![8, 11], 5));
+        let all = MissingChange::from_entry(&entry(&of(WINNERS).unwrap().with_entry_fields(), left)).unwrap();
+        assert!(all.contains(&of(lines[1]).unwrap()) && !all.contains(&acknowledged));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_nothing() {
+        for rows in ["", "alice", "aliceAAAAAAAAAAAAAAA alice not a row"] {
+            let acknowledged = Acknowledged {
+                sequence: 4,
+                kind: "reserve",
+                at: 5,
+                clock: 3,
+                fields: Vec::new(),
+                rows: rows.into(),
+            };
+            assert_eq!(MissingChange::from_acknowledged(&acknowledged), None, "{rows:?}");
+        }
+        assert_eq!(MissingChange::from_entry(&Value::Nil), None);
+    }
+}

@@ -1,0 +1,139 @@
+//! Whether a Redis can be the ledger at all, whatever is promised of it: its version, its role, its cluster.
+
+use std::collections::HashMap;
+
+use redis::aio::ConnectionLike;
+
+use crate::store::dial::info;
+use crate::store::keys::SLOTS;
+use crate::store::pool::Pool;
+use crate::store::scripts::Failure;
+use crate::store::{acl, checkout_each};
+
+/// The first that can run our scripts (`#!lua` with flags).
+pub const VERSION_MIN: (u64, u64) = (7, 0);
+
+/// Why this Redis can't be a ledger, or a part of one if it is named as a cluster; also if it can't be asked.
+pub async fn find_incompatibility(conn: &mut impl ConnectionLike, is_cluster: bool) -> Option<String> {
+    let found = match info(conn, "default").await {
+        Ok(found) => found,
+        Err(error) => return Some(acl::explain(&error)),
+    };
+    match find_mismatch(&found, is_cluster) {
+        None if is_cluster => cluster_gap(conn).await,
+        None => why_not_primary(&found),
+        why => why,
+    }
+}
+
+/// Why it can't even be read as one, by its `INFO`.
+fn find_mismatch(server: &HashMap<String, String>, is_cluster: bool) -> Option<String> {
+    if let Some(why) = too_old(server) {
+        return Some(why);
+    }
+    match (is_cluster, mode(server)) {
+        (false, "cluster") => Some(
+            "this Redis is a node of a cluster, which has only a part of the keys: name it as redis+cluster://HOST:PORT,HOST:PORT"
+                .to_owned(),
+        ),
+        (false, "sentinel") => {
+            Some("this is a sentinel: name it as redis+sentinel://HOST:PORT/SERVICE".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The same for each Redis that the ledger is in, before a command does anything with it. A replica may be read, and what a cluster
+/// with gaps still serves may be used. An error is what keeps it from being done.
+pub async fn check(pool: &Pool) -> Result<(), Failure> {
+    for (_, conn) in checkout_each(pool).await? {
+        // Not a word of one master that is away: perhaps it is not the one that is needed.
+        let mut conn = match conn {
+            Err(_) if pool.redis().is_cluster() => continue,
+            other => other?,
+        };
+        let found = info(&mut conn, "server").await?;
+        if let Some(why) = find_mismatch(&found, pool.redis().is_cluster()) {
+            return Err(Failure::NotDone(why));
+        }
+    }
+    Ok(())
+}
+
+/// The first two numbers of a version.
+#[must_use]
+pub fn version(text: &str) -> Option<(u64, u64)> {
+    let mut parts = text.split('.').map(str::parse);
+    Some((parts.next()?.ok()?, parts.next()?.ok()?))
+}
+
+/// `standalone`, `cluster` or `sentinel`, by `INFO`; empty if it does not say.
+#[must_use]
+pub fn mode(info: &HashMap<String, String>) -> &str {
+    // Valkey calls it by another name.
+    info.get("redis_mode").or(info.get("server_mode")).map_or("", String::as_str)
+}
+
+fn too_old(server: &HashMap<String, String>) -> Option<String> {
+    let text = server.get("redis_version")?;
+    let is_too_old = version(text).is_some_and(|version| version < VERSION_MIN);
+    let (major, minor) = VERSION_MIN;
+    is_too_old
+        .then(|| format!("Redis {text} is too old, its scripts have no flags: use {major}.{minor} or later"))
+}
+
+/// Why it takes no reservation, by its `INFO`: it is a replica, or does not serve its data yet.
+#[must_use]
+pub fn why_not_primary(found: &HashMap<String, String>) -> Option<String> {
+    let field = |name: &str| found.get(name).map_or("", String::as_str);
+    if field("role") == "slave" {
+        return Some(format!(
+            "this Redis is a replica of {}:{} and takes no reservation. The gateway leaves it and connects again until a primary answers: \
+             let the address in --redis lead to the primary, or promote this one",
+            field("master_host"),
+            field("master_port"),
+        ));
+    }
+    (field("loading") == "1").then(|| {
+        "this Redis is loading its files and takes no reservation yet. The gateway connects again until it has".to_owned()
+    })
+}
+
+/// Whether it has been a replica since it was started: it may lack what its primary had, and is not the same Redis as before.
+pub(crate) async fn was_replica(conn: &mut impl ConnectionLike) -> redis::RedisResult<bool> {
+    let found = info(conn, "replication").await?;
+    Ok(found.get("master_replid2").is_some_and(|id| id.bytes().any(|byte| byte != b'0')))
+}
+
+/// What keeps a cluster from serving all keys.
+async fn cluster_gap(conn: &mut impl ConnectionLike) -> Option<String> {
+    let reply: String = redis::cmd("CLUSTER").arg("INFO").query_async(conn).await.ok()?;
+    let field =
+        |name: &str| reply.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let assigned = field("cluster_slots_assigned").and_then(|slots| slots.parse::<u16>().ok());
+    if let Some(missing) = SLOTS.checked_sub(assigned.unwrap_or(SLOTS)).filter(|missing| *missing > 0) {
+        return Some(format!(
+            "the cluster has no master for {missing} of {SLOTS} slots: give them to one, redis-cli --cluster fix"
+        ));
+    }
+    (field("cluster_state") == Some("fail")).then(|| {
+        let fine = field("cluster_slots_ok").unwrap_or("some");
+        format!("the cluster is down: the masters of {fine} of {SLOTS} slots are well; bring the others back")
+    })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may fail this way")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_before_the_flags_of_scripts_are_too_old() {
+        let reply =
+            |version: &str| too_old(&HashMap::from([("redis_version".to_owned(), version.to_owned())]));
+        assert!(reply("6.2.14").unwrap().contains("6.2.14 is too old"));
+        for fine in ["7.0.0", "7.2.4", "8.0.1", "10.1.0", "unstable"] {
+            assert_eq!(reply(fine), None, "{fine}");
+        }
+    }
+}

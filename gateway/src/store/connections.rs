@@ -1,0 +1,101 @@
+//! The connections of one thread: one to a Redis that has all sales, one to each master of a cluster.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use crate::store::connection::RedisConnection;
+use crate::store::dial::{Dial, Holder};
+use crate::store::keys::Keys;
+use crate::store::scripts::Scripts;
+use crate::telemetry::uses::RedisUse;
+
+/// The connections of one thread.
+pub struct RedisConnections<D: Dial> {
+    /// The connection for all sales. In a cluster it is never open, and stands for a master that is not known yet.
+    single: Rc<RedisConnection<D>>,
+    /// By the master's address.
+    by_master: RefCell<HashMap<Arc<str>, MasterConnection<D>>>,
+}
+
+/// A connection to a master.
+struct MasterConnection<D: Dial> {
+    connection: Rc<RedisConnection<D>>,
+    /// Keeps it open.
+    task: JoinHandle<()>,
+}
+
+impl<D: Dial> RedisConnections<D> {
+    /// Lanes that are kept open from now on.
+    #[must_use]
+    pub fn open(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
+        Self::open_after(std::future::ready(()), dial, scripts, uses)
+    }
+
+    /// Lanes that are kept open from now on, and over which calls may go once this is done.
+    #[must_use]
+    pub fn open_after(
+        start: impl Future<Output = ()> + 'static,
+        dial: D,
+        scripts: Arc<Scripts>,
+        uses: Arc<RedisUse>,
+    ) -> Rc<Self> {
+        let (is_one, may_call) = (matches!(dial.holder(0), Holder::Only), Rc::new(Cell::new(false)));
+        let connections = Self::from_open(RedisConnection::with_gate(dial, scripts, uses, may_call.clone()));
+        tokio::task::spawn_local(async move {
+            start.await;
+            may_call.set(true);
+        });
+        if is_one {
+            tokio::task::spawn_local(connections.single.clone().keep_open());
+        } else {
+            tokio::task::spawn_local(connections.clone().follow_masters());
+        }
+        connections
+    }
+
+    /// This connection, which somebody else keeps open.
+    #[must_use]
+    pub fn from_open(single: Rc<RedisConnection<D>>) -> Rc<Self> {
+        Rc::new(Self { single, by_master: RefCell::default() })
+    }
+
+    /// The connection to the master that has these keys by now.
+    #[must_use]
+    pub fn of(&self, keys: &Keys) -> Rc<RedisConnection<D>> {
+        match self.single.dial().holder(keys.slot()) {
+            Holder::Only | Holder::Unknown => self.single.clone(),
+            Holder::Master(address) => self
+                .by_master
+                .borrow()
+                .get(&address)
+                .map_or_else(|| self.single.clone(), |master| master.connection.clone()),
+        }
+    }
+
+    /// Opens a connection to every master before a tap needs it, and leaves those that are none any more: who still waits there
+    /// for an answer gets it.
+    async fn follow_masters(self: Rc<Self>) {
+        let mut known = HashSet::new();
+        loop {
+            let mut masters = self.single.dial().masters(&known).await;
+            known = masters.keys().cloned().collect();
+            let mut by_master = self.by_master.borrow_mut();
+            by_master.retain(|address, master| {
+                let stays = masters.remove(address).is_some();
+                if !stays {
+                    master.task.abort();
+                }
+                stays
+            });
+            for (address, dial) in masters {
+                let connection = self.single.to_master(dial);
+                let task = tokio::task::spawn_local(connection.clone().keep_open());
+                by_master.insert(address, MasterConnection { connection, task });
+            }
+        }
+    }
+}

@@ -1,0 +1,151 @@
+-- Appends changes again that Redis has lost, as the gateways remember them. Allowed at maxmemory: they were told.
+--
+-- Each is checked whole before it is written: what it does to stock, counts and reservations is worked out here anew, and
+-- must be what it did before. The sale stays closed to everybody else until adopt.lua.
+--
+-- ARGV  1 identity: with the epoch that the ledger has  2 … changes in their order, each JSON: sequence, kind, at, clock, items (all whose
+--       stock it changed), left and counts (what was left of each, and the counts after it; neither where it was only
+--       told), fields (what else its entry says), rows (each reservation that it changed: buyer, sub, row)
+-- Reply {'ok', header, how many were appended}, or {'epoch', epoch}, {'damaged', …}, or {'blocked', sequence, why}: those before it were
+--       appended
+-- Example  "!old incarnation" {"sequence":8,"kind":"reserve",…} -> ok, "8 …", 1
+
+local s, refusal = read_state()
+if not s then return refusal end
+refusal = check_incarnation(s, ARGV[1]) or check_epoch(s, ARGV[1], 0)
+if refusal then return refusal end
+local bad = find_damages(s)
+if #bad > 0 then return {'damaged', table.concat(bad, '; ')} end
+
+local BUYERS = {reserve = true, amend = true, confirm = true, cancel = true, expire = true}
+local OTHERS = {restock = true, adopt = true, lost = true}
+local COUNTED = {'held', 'confirmed', 'cancelled', 'expired'}
+
+local function add(delta, r, n)
+  if r.state ~= 'held' and r.state ~= 'confirmed' then return end
+  for _, item in ipairs(items_of(r.model, r.packages, r.store)) do delta[item] = (delta[item] or 0) + n end
+end
+
+-- The buyer's record with this reservation as it is after the change; nil and why not.
+local function apply_row(records, e, row, delta, counts)
+  local r = parse_row(row.row)
+  if not r then return nil, 'a reservation in it can\'t be read' end
+  local record = records[row.buyer]
+  if not record then
+    local text = redis.call('HGET', RECORDS, row.buyer)
+    record = text and parse_record(text)
+    if text and not record then return nil, 'the record of buyer ' .. row.buyer .. ' can\'t be read' end
+    record = record or {sub = row.sub, list = {}}
+  end
+  local before = find(record, r.key)
+  if e.kind == 'reserve' then
+    if before then return nil, 'its reservation ' .. row.buyer .. r.key .. ' is there already' end
+    if r.number <= s.number then return nil, 'the number ' .. integer(r.number) .. ' is taken' end
+    s.number = r.number
+    record.list[#record.list + 1] = r
+  else
+    if not before then return nil, 'its reservation ' .. row.buyer .. r.key .. ' is not there' end
+    for i = 1, #record.list do
+      if record.list[i].key == r.key then record.list[i] = r end
+    end
+    add(delta, before, 1)
+    counts[before.state] = counts[before.state] - 1
+  end
+  add(delta, r, -1)
+  counts[r.state] = counts[r.state] + 1
+  records[row.buyer] = record
+  return record, r
+end
+
+-- A sweep of which only is known that it was: what it swept follows from the sale clock. If other gaps have left it nothing, it
+-- is lost, too.
+local function repeat_sweep(e)
+  local expired, more
+  repeat
+    expired, more = sweep(s, 64)
+    if not expired then return more[2] end
+  until expired > 0 or not more
+  if expired == 0 then commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep'}, {}, {}, {}) end
+end
+
+-- Appends one change; why it can't be, or nil.
+local function append(e)
+  if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. integer(s.sequence) end
+  if e.kind == 'define' then return 'it changed the definition' end
+  if not (BUYERS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then return 'nobody knows what ' .. e.kind .. ' does' end
+  s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
+  s.time, s.sale_clock = s.now, s.clock
+  if e.kind == 'expire' and #e.rows == 0 then return repeat_sweep(e) end
+  local named = {}
+  for i = 1, #e.fields, 2 do named[e.fields[i]] = e.fields[i + 1] end
+  local records, delta, counts, lines, number = {}, {}, {}, {}, s.number
+  for _, state in ipairs(COUNTED) do counts[state] = s[state] end
+  for i, row in ipairs(e.rows) do
+    local record, r = apply_row(records, e, row, delta, counts)
+    if not record then
+      s.number = number
+      return r
+    end
+    lines[i] = journal_line(row.buyer, record, r)
+  end
+  local state, totals = {number = s.number}, {}
+  s.number = number
+  local action, value = control_of(e.kind)
+  if action then state[action] = value end
+  if e.kind == 'restock' then
+    if redis.call('HGET', TOTALS, named.item) ~= named.was then return named.item .. ' had another total' end
+    delta[named.item] = tonumber(named.total) - tonumber(named.was)
+    totals = {named.item, named.total}
+  end
+
+  -- What was told names only what its entry refers to.
+  local items, known = {}, {}
+  for i, item in ipairs(e.items) do items[i], known[item] = item, true end
+  for item, n in pairs(delta) do
+    if n ~= 0 and not known[item] then
+      if e.left then return 'it does not say what was left of ' .. item end
+      items[#items + 1] = item
+    end
+  end
+  local stock, why = fetch_stock(items)
+  if not stock then return why[2] end
+  local left, touched = {}, {}
+  for i, item in ipairs(items) do
+    local n = stock[item] + (delta[item] or 0)
+    if n < 0 and redis.call('HEXISTS', TOTALS, item) == 1 then return item .. ' is taken by now' end
+    if e.left and e.left[i] ~= n then
+      return 'it left ' .. integer(e.left[i]) .. ' of ' .. item .. ', and would leave ' .. integer(n) .. ' now'
+    end
+    left[2 * i - 1], left[2 * i] = item, integer(n)
+    if n ~= stock[item] and e.kind ~= 'restock' then touched[#touched + 1] = item end
+  end
+  local after = {}
+  for i, name in ipairs(COUNTED) do after[i] = integer(counts[name]) end
+  after = table.concat(after, ' ')
+  if e.counts and e.counts ~= after then return 'it counted ' .. e.counts .. ', and would count ' .. after .. ' now' end
+
+  local texts = {}
+  for buyer, record in pairs(records) do
+    texts[#texts + 1] = buyer
+    texts[#texts + 1] = format_record(record)
+  end
+  local fields = e.fields
+  if BUYERS[e.kind] and e.kind ~= 'reserve' then fields = {'data', table.concat(lines, '\n')} end
+  for _, name in ipairs(COUNTED) do s[name] = counts[name] end
+  s.number = state.number
+  commit(s, e.kind, fields, left, texts, state, touched)
+  store_pairs(TOTALS, totals)
+end
+
+local appended = 0
+for i = 2, #ARGV do
+  local e = cjson.decode(ARGV[i])
+  -- Another gateway may have appended those before.
+  if e.sequence > s.sequence then
+    local why = append(e)
+    if why then return {'blocked', integer(e.sequence), why} end
+    appended = appended + 1
+  end
+end
+s.time = math.max(s.raw, s.now)
+return {'ok', header(s), integer(appended)}

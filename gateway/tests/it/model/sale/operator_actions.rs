@@ -1,0 +1,125 @@
+//! The reference's levers: pause, freeze, close, restock, and definitions that change.
+
+use gateway::domain::definition::Definition;
+use gateway::manage::admin::{ApplyOutcome, OperatorAction, RestockOutcome};
+
+use super::{Model, signed, stocks};
+
+impl Model {
+    /// Whether that changed something.
+    pub fn perform(&mut self, action: OperatorAction) -> bool {
+        let (is, shall_be) = match action {
+            OperatorAction::Pause => (self.paused, true),
+            OperatorAction::Resume => (self.paused, false),
+            OperatorAction::Freeze => (self.frozen, true),
+            OperatorAction::Unfreeze => (self.frozen, false),
+            OperatorAction::Close => (self.closed, true),
+        };
+        if is == shall_be {
+            return false;
+        }
+        // The clock stops, or goes on, from this very instant on.
+        self.changed();
+        match action {
+            OperatorAction::Pause | OperatorAction::Resume => self.paused = shall_be,
+            OperatorAction::Freeze | OperatorAction::Unfreeze => self.frozen = shall_be,
+            OperatorAction::Close => self.closed = shall_be,
+        }
+        true
+    }
+
+    /// The total of an item with a limit.
+    pub fn total(&self, item: &str) -> Option<i64> {
+        self.totals.get(item).copied().flatten()
+    }
+
+    /// A restock.
+    pub fn restock(&mut self, item: &str, total: u64, was: u64) -> RestockOutcome {
+        let (total, was) = (signed(total), signed(was));
+        let taken = self.taken_in_all(item);
+        match self.totals.get(item) {
+            None => RestockOutcome::UnknownItem,
+            Some(None) => RestockOutcome::NoLimit,
+            Some(&Some(now)) if now != total && now != was => RestockOutcome::Changed { total: now },
+            Some(&Some(now)) if now != total && total < taken => RestockOutcome::Taken { taken },
+            Some(&Some(now)) => {
+                if now != total {
+                    self.totals.insert(item.to_owned(), Some(total));
+                    self.changed();
+                }
+                RestockOutcome::Done { total, free: total - taken }
+            }
+        }
+    }
+
+    /// Applies a definition. Lists that have no order by contract are sorted.
+    pub fn apply(&mut self, after: &Definition) -> ApplyOutcome {
+        let before = &self.definition;
+        if before == after {
+            return ApplyOutcome::Unchanged(self.revision);
+        }
+        let locked = locked(before, after);
+        if !locked.is_empty() && !self.claims.is_empty() {
+            return ApplyOutcome::Locked(locked);
+        }
+        if self.is_closed() && before.sale.closes_at != after.sale.closes_at {
+            return ApplyOutcome::Locked(vec!["closes_at".into()]);
+        }
+        let (old, new) = (stocks(before), stocks(after));
+        let removed: Vec<String> = old.keys().filter(|item| !new.contains_key(*item)).cloned().collect();
+        let used: Vec<String> =
+            removed.iter().filter(|item| self.ever_taken.contains(*item)).cloned().collect();
+        if !used.is_empty() {
+            return ApplyOutcome::ItemTaken(used);
+        }
+        let mut totals = self.totals.clone();
+        totals.retain(|item, _| !removed.contains(item));
+        for (item, stock) in &new {
+            let was = old.get(item).copied();
+            if was == Some(*stock) {
+                continue;
+            }
+            // What was restocked meanwhile stays: only the difference between the files counts.
+            let restocked = match was {
+                Some(Some(was)) => self.totals[item].map_or(0, |total| total - signed(was)),
+                _ => 0,
+            };
+            totals.insert(item.clone(), stock.map(|n| signed(n) + restocked));
+        }
+        let short: Vec<(String, u64)> = totals
+            .iter()
+            .filter(|(item, total)| {
+                old.get(*item) != new.get(*item) && total.is_some_and(|n| n < self.taken_in_all(item))
+            })
+            .map(|(item, _)| (item.clone(), self.taken_in_all(item).unsigned_abs()))
+            .collect();
+        if !short.is_empty() {
+            return ApplyOutcome::StockTaken(short);
+        }
+        self.totals = totals;
+        self.definition = after.clone();
+        self.revision += 1;
+        self.changed();
+        ApplyOutcome::Updated(self.revision)
+    }
+}
+
+fn locked(before: &Definition, after: &Definition) -> Vec<String> {
+    let (b, a) = (&before.sale, &after.sale);
+    let mut fields = vec![
+        (b.opens_at != a.opens_at, "opens_at".to_owned()),
+        (b.hold_ms != a.hold_ms, "hold".into()),
+        (b.grace_ms != a.grace_ms, "grace".into()),
+        (b.per_buyer != a.per_buyer, "per_buyer".into()),
+        (b.currency != a.currency, "currency".into()),
+        (b.deposit != a.deposit, "deposit".into()),
+    ];
+    for model in &after.models {
+        let other = |m: &&gateway::domain::definition::Model| m.id == model.id && m.price != model.price;
+        fields.push((before.models.iter().any(|m| other(&m)), format!("price of model:{}", model.id)));
+    }
+    let mut fields: Vec<String> =
+        fields.into_iter().filter(|(differs, _)| *differs).map(|(_, f)| f).collect();
+    fields.sort();
+    fields
+}

@@ -1,0 +1,164 @@
+//! The exact instants of an open loop. The runtime's timers go by whole milliseconds, rounded up: what a gateway answers in
+//! 0.3 ms would look like 1.5 ms when it is counted from the intended instant.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::base::failure::Failure;
+
+/// So long before its instant a waiter leaves the runtime's timers: longer than they are coarse.
+const COARSE: Duration = Duration::from_millis(3);
+
+/// Wakes tasks at their instants, from a thread of its own that sleeps by the kernel's timers (50 µs fine by default, see
+/// `timerslack` in proc(5)).
+pub(crate) struct Timer {
+    shared: Arc<TimerQueue>,
+    ticking: Option<std::thread::JoinHandle<()>>,
+}
+
+struct TimerQueue {
+    due: Mutex<Due>,
+    sooner: Condvar,
+}
+
+#[derive(Default)]
+struct Due {
+    waiters: BinaryHeap<Reverse<Waiter>>,
+    over: bool,
+}
+
+/// Ordered by the instant; of equal ones the first that came.
+struct Waiter {
+    at: Instant,
+    wake: oneshot::Sender<()>,
+}
+
+impl PartialEq for Waiter {
+    fn eq(&self, other: &Waiter) -> bool {
+        self.at == other.at
+    }
+}
+
+impl Eq for Waiter {}
+
+impl PartialOrd for Waiter {
+    fn partial_cmp(&self, other: &Waiter) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Waiter {
+    fn cmp(&self, other: &Waiter) -> std::cmp::Ordering {
+        self.at.cmp(&other.at)
+    }
+}
+
+impl Timer {
+    /// Starts the thread.
+    pub(crate) fn start() -> Result<Timer, Failure> {
+        let shared = Arc::new(TimerQueue { due: Mutex::default(), sooner: Condvar::new() });
+        let ticks = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("timer".to_owned()).spawn(move || ticks.tick());
+        let ticking = thread.map_err(|error| {
+            Failure::Outside(format!(
+                "the thread that keeps the time can't be started: {error}: raise ulimit -u"
+            ))
+        })?;
+        Ok(Timer { shared, ticking: Some(ticking) })
+    }
+
+    /// Waits for an instant; at once, if it is over.
+    pub(crate) async fn until(&self, at: Instant) {
+        if let Some(near) = at.checked_sub(COARSE) {
+            tokio::time::sleep_until(near.into()).await;
+        }
+        if Instant::now() >= at {
+            return;
+        }
+        let (wake, woken) = oneshot::channel();
+        self.shared.wake_at(Waiter { at, wake });
+        // The timer outlives all who wait; and without it one would be early, not lost.
+        let _ = woken.await;
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        self.shared.due().over = true;
+        self.shared.sooner.notify_one();
+        if let Some(ticking) = self.ticking.take() {
+            let _ = ticking.join();
+        }
+    }
+}
+
+impl TimerQueue {
+    fn due(&self) -> MutexGuard<'_, Due> {
+        self.due.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake_at(&self, waiter: Waiter) {
+        let mut due = self.due();
+        let is_next = due.waiters.peek().is_none_or(|Reverse(next)| waiter.at < next.at);
+        due.waiters.push(Reverse(waiter));
+        drop(due);
+        // Only the next one matters to a thread that sleeps.
+        if is_next {
+            self.sooner.notify_one();
+        }
+    }
+
+    fn tick(&self) {
+        let mut due = self.due();
+        while !due.over {
+            let now = Instant::now();
+            while due.waiters.peek().is_some_and(|Reverse(next)| next.at <= now) {
+                if let Some(Reverse(waiter)) = due.waiters.pop() {
+                    // Who has gone away needs no waking.
+                    let _ = waiter.wake.send(());
+                }
+            }
+            due = match due.waiters.peek() {
+                None => self.sooner.wait(due).unwrap_or_else(PoisonError::into_inner),
+                Some(Reverse(next)) => {
+                    let rest = next.at.saturating_duration_since(Instant::now());
+                    self.sooner.wait_timeout(due, rest).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn no_waiter_is_woken_before_its_instant_and_all_are_woken() {
+        let timer = Arc::new(Timer::start().unwrap());
+        let start = Instant::now();
+        let waiting: Vec<_> = (0..200u64)
+            .map(|n| {
+                let (timer, at) = (Arc::clone(&timer), start + Duration::from_micros(n * 7_919 % 20_000));
+                tokio::spawn(async move {
+                    timer.until(at).await;
+                    Instant::now() >= at
+                })
+            })
+            .collect();
+        for waiter in waiting {
+            assert!(waiter.await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_over_is_not_waited_for() {
+        let timer = Timer::start().unwrap();
+        timer.until(Instant::now()).await;
+        timer.until(Instant::now().checked_sub(Duration::from_secs(1)).unwrap()).await;
+    }
+}

@@ -1,0 +1,201 @@
+//! The judgement: what buyers were told is held against the ledger, what was measured against the thresholds and an earlier
+//! run; then the verdict is told and written.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::time::Duration;
+
+use crate::base::console;
+use crate::base::failure::Failure;
+use crate::base::outcome::Outcome;
+use crate::cli::MergeOptions;
+use crate::figures::Figures;
+use crate::load::history::{Step, TapHistory};
+use crate::load::output::{Output, is_same};
+use crate::plan::profile::Profile;
+use crate::proof::admin::Admin;
+use crate::proof::reconcile::chart::stock_over_time;
+use crate::proof::reconcile::{ReconcileInput, reconcile};
+use crate::proof::run_record::RunRecord;
+use crate::report;
+use crate::verdict::{Findings, Verdict, baseline};
+
+/// So many unknown outcomes are looked up at the support desk.
+const SUPPORT_LOOKUPS_MAX: usize = 200;
+
+/// Judges a run. The audit comes first: the journal that is read after it has everything that the audit counted.
+pub(crate) async fn judge(
+    run_record: &RunRecord,
+    admin: &Admin,
+    profile: &Profile,
+    baseline: Option<&Figures>,
+    report: Option<&Path>,
+) -> Result<Verdict, Failure> {
+    let run = &run_record.run;
+    let audit = match admin.audit().await {
+        // It was there before the run.
+        Err(Failure::NotFound(gone)) => return close(Verdict::ledger_lost(run_record, gone), report),
+        audit => audit?,
+    };
+    let journal = admin.journal().await?;
+    let changes = &journal.changes;
+    let sale = admin.sale().await?;
+    let history = &run_record.history;
+    let unknown: Vec<&TapHistory> =
+        history.iter().filter(|history| history.outcome == Some(Outcome::Unknown)).collect();
+    let mut support = HashMap::new();
+    for history in unknown.iter().take(SUPPORT_LOOKUPS_MAX) {
+        let seen = admin.look_up_support(&history.buyer).await?;
+        support.insert(
+            history.buyer.clone(),
+            seen.reservations.into_iter().map(|reservation| reservation.id).collect(),
+        );
+    }
+    let found = reconcile(&ReconcileInput {
+        terms: &sale.definition.sale,
+        started_after: run.started_after,
+        totals_before: &run.totals_before,
+        clock_error: Duration::from_secs_f64(run.clock_error_ms / 1000.0),
+        audit: &audit,
+        changes,
+        operator_actions: &journal.operator_actions,
+        history,
+        support: &support,
+    });
+    let holders: HashSet<&str> = changes
+        .iter()
+        .filter(|change| change.sequence() > run.started_after)
+        .map(|change| change.buyer.as_str())
+        .collect();
+    let unknown_held = unknown.iter().filter(|history| holders.contains(history.buyer.as_str())).count();
+    let mut notes = Vec::new();
+    if !unknown.is_empty() {
+        notes.push(format!("of {} unknown outcomes the ledger shows {unknown_held} as won", unknown.len()));
+    }
+    if found.foreign_reservations > 0 && run.shards.is_empty() {
+        notes.push(format!(
+            "{} reservations of the time are of buyers who are not of this run",
+            found.foreign_reservations
+        ));
+    }
+    let again = history
+        .iter()
+        .filter(|history| {
+            history.outcome.is_some_and(Outcome::holds) && !holders.contains(history.buyer.as_str())
+        })
+        .count();
+    if again > 0 {
+        notes.push(format!(
+            "{again} buyers were shown reservations that are older than this run: the seed was used before"
+        ));
+    }
+    notes.extend(lost_note(&run_record.figures));
+    notes.extend(refused_note(history));
+    notes.extend(stock_note(run_record, profile, &sale.definition));
+    let findings = Findings {
+        violations: found.violations,
+        unknown_held: unknown_held as u64,
+        thresholds: profile
+            .thresholds()
+            .iter()
+            .map(|threshold| threshold.judge(&run_record.figures))
+            .collect(),
+        complaints: run_record.health.complaints(&run_record.figures, &profile.generator.limits()),
+        baseline: baseline.map(|before| baseline::compare(before, &run_record.figures)).unwrap_or_default(),
+        notes,
+    };
+    let verdict = Verdict::on(run_record, &audit, changes, findings);
+    if let Some(dir) = report {
+        let stock = stock_over_time(
+            &journal,
+            &sale.definition.sale,
+            &run.totals_before,
+            run.started_after,
+            run.opening,
+        );
+        report::write(dir, &verdict, run_record, &stock)?;
+    }
+    close(verdict, report)
+}
+
+/// Tells the verdict, and writes it.
+pub(crate) fn close(verdict: Verdict, report: Option<&Path>) -> Result<Verdict, Failure> {
+    verdict.print();
+    if let Some(dir) = report {
+        verdict.write(dir)?;
+        console::line(&format!("report in {}", dir.display()));
+    }
+    Ok(verdict)
+}
+
+/// Joins the parts of a run and judges them as one.
+pub(crate) async fn merge(options: &MergeOptions) -> Result<Verdict, Failure> {
+    options.ledger.check()?;
+    let wanted = options.output.report.as_deref();
+    if let Some(part) = wanted.and_then(|dir| options.parts.iter().find(|part| is_same(part, dir))) {
+        return Err(Failure::Usage(format!(
+            "--report {} is one of the parts, whose evidence would be overwritten: name another folder",
+            part.display()
+        )));
+    }
+    let report = options.output.folder()?;
+    let baseline = read_baseline(&options.output)?;
+    let profile = Profile::load(options.manners.profile.as_deref(), &options.manners.set)?;
+    let parts = options.parts.iter().map(|dir| RunRecord::read(dir)).collect::<Result<Vec<_>, _>>()?;
+    let run_record = RunRecord::merge(parts)?;
+    if run_record.run.sale != options.ledger.sale {
+        return Err(Failure::Usage(format!(
+            "the parts are of {:?}, --sale says otherwise",
+            run_record.run.sale
+        )));
+    }
+    let admin = Admin::new(&options.ledger)?;
+    // Where the sale is not at all, this is another ledger, not a lost one.
+    admin.sale().await?;
+    // So that a later run can be compared with the whole.
+    if let Some(dir) = report {
+        run_record.write(dir)?;
+    }
+    judge(&run_record, &admin, &profile, baseline.as_ref(), report).await
+}
+
+/// The figures of the run that this one is compared with.
+pub(crate) fn read_baseline(output: &Output) -> Result<Option<Figures>, Failure> {
+    let before = output.baseline.as_deref().map(RunRecord::read).transpose()?;
+    Ok(before.map(|run_record| run_record.figures))
+}
+
+/// Requests without an answer, by why.
+fn lost_note(figures: &Figures) -> Option<String> {
+    let lost: Vec<String> = figures.errors.iter().map(|(why, count)| format!("{why} {count}")).collect();
+    let count: u64 = figures.errors.values().sum();
+    (count > 0).then(|| format!("{count} requests got no answer: {}", lost.join(", ")))
+}
+
+/// Payments that came too late, and the like: a winner who was refused his confirm is to have his money back.
+fn refused_note(history: &[TapHistory]) -> Option<String> {
+    let mut refused = BTreeMap::<&str, usize>::new();
+    for history in history {
+        if let Step::Refused(why) = &history.confirm {
+            *refused.entry(why).or_default() += 1;
+        }
+    }
+    let count: usize = refused.values().sum();
+    let whys: Vec<String> = refused.iter().map(|(why, count)| format!("{why} {count}")).collect();
+    (count > 0).then(|| format!("{count} confirms were refused: {}", whys.join(", ")))
+}
+
+/// Whether there were about as many taps a car as the profile says.
+fn stock_note(
+    run_record: &RunRecord,
+    profile: &Profile,
+    definition: &crate::plan::selection::Definition,
+) -> Option<String> {
+    let cars = definition.cars().filter(|_| run_record.run.taps)?;
+    let taps = run_record.figures.latency(|scenario, _| scenario.is_honest()).count();
+    let expected = cars * profile.launch.taps_per_car;
+    let is_alike = taps * 2 >= expected && taps <= expected * 2;
+    (!is_alike && cars > 0).then(|| {
+        format!("{taps} taps for {cars} cars; the profile's launch has {} a car", profile.launch.taps_per_car)
+    })
+}

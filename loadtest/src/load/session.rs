@@ -1,0 +1,385 @@
+//! A journey's verbs, which the scenarios are told in: look, ask for the time, browse, think.
+//! The tap itself is in `session/tap.rs`, what winners do in `session/settle.rs`.
+
+mod settle;
+mod tap;
+
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use jiff::Timestamp;
+use serde::Deserialize;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::sleep;
+
+use crate::base::clock::{RoundTrip, to_the_ms};
+use crate::base::outcome::Outcome;
+use crate::base::requests::{BAD_TOKEN, FROM_ITS_INSTANT, OF_BOTS};
+use crate::base::scenario::Scenario;
+use crate::client::{Answer, Request, Turn};
+use crate::load::attack::Note;
+use crate::load::buyer::Buyer;
+use crate::load::history::{Exchange, TapHistory, clip};
+use crate::load::{Load, after};
+use crate::plan::Start;
+
+pub(crate) use tap::{Tap, TapPolicy};
+
+/// A buyer on his way through a scenario.
+pub(crate) struct Session<'a> {
+    pub(crate) load: &'a Load,
+    pub(crate) buyer: &'a mut Buyer,
+    /// Each request, for goose's report.
+    notes: UnboundedSender<Note>,
+    /// What his work starts with may be sent.
+    turn: Option<Turn<'a>>,
+    /// The sale's page as he has seen it last, and its tag.
+    page: Option<(SalePage, String)>,
+}
+
+/// The sale as an app reads it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct SalePage {
+    pub(crate) phase: String,
+    pub(crate) poll_after_ms: u64,
+    models: Vec<Shown>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Shown {
+    id: String,
+    availability: String,
+}
+
+#[derive(Deserialize)]
+struct Time {
+    server_time: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct StoreListing {
+    stores: Vec<ListedStore>,
+}
+
+#[derive(Deserialize)]
+struct ListedStore {
+    id: String,
+}
+
+/// After it somebody who waits looks whether the run is still on.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+/// What is waited before a retry when the gateway does not say.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const DOUBLINGS_MAX: u32 = 5;
+/// A gateway that asks for more is not obeyed: the run has to end.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+const JITTER_MS_MIN: u64 = 20;
+/// Before a retry after an answer that was lost, at least.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(1);
+/// Polling apps without a word from the server.
+const POLL_DEFAULT_MS: u64 = 2_000;
+
+impl<'a> Session<'a> {
+    pub(crate) fn new(load: &'a Load, buyer: &'a mut Buyer, notes: UnboundedSender<Note>) -> Session<'a> {
+        Session { load, buyer, notes, turn: None, page: None }
+    }
+
+    /// The opening by the buyer's own estimate of the server's clock, or what stands for it. An estimate's doubt is waited
+    /// out: a tap that is early by the server's clock is refused.
+    pub(crate) fn opening(&self) -> Instant {
+        match (self.load.opens_at, self.buyer.clock()) {
+            (Some(opens_at), Some(clock)) => clock.instant_of(opens_at) + clock.error,
+            _ => self.load.moments.opening,
+        }
+    }
+
+    /// So many µs after the opening as this buyer knows it.
+    pub(crate) fn instant(&self, at_us: i64) -> Instant {
+        after(self.opening(), at_us)
+    }
+
+    /// Waits for an instant; false if the run is over before.
+    pub(crate) async fn until(&self, instant: Instant) -> bool {
+        let instant = instant.min(self.load.moments.deadline);
+        // In steps: whoever ends the run by hand does not wait for those who wait.
+        while Instant::now() + LONG_WAIT < instant && !self.load.is_over() {
+            sleep(LONG_WAIT).await;
+        }
+        if !self.load.is_over() {
+            self.load.timer.until(instant).await;
+        }
+        !self.load.is_over()
+    }
+
+    /// Waits; false, at once, when the run would be over before.
+    pub(crate) async fn pause(&self, pause: Duration) -> bool {
+        may_wait(self.load, pause).await
+    }
+
+    /// Thinks, as long as the profile says that people do.
+    pub(crate) async fn think(&mut self) -> bool {
+        let pause = self.buyer.think(&self.load.profile.buyers);
+        self.pause(pause).await
+    }
+
+    /// How he taps who is patient: with one finger, or with two.
+    pub(crate) fn policy(&self) -> TapPolicy {
+        if self.buyer.twice { TapPolicy::Two } else { TapPolicy::Polite }
+    }
+
+    /// Waits for the instant at which his work is meant to start, and returns it; `None` if the run is over before. His first request
+    /// comes next, and has its turn: what has to wait here for a connection is late.
+    pub(crate) async fn begins(&mut self, start: Start) -> Option<Instant> {
+        let intended = self.instant(start.at_us);
+        if !self.until(intended).await {
+            self.load.figures().unsent(start.at_us);
+            return None;
+        }
+        self.turn = Some(self.load.client.turn().await);
+        let now = self.load.us(Instant::now());
+        let late_after = self.load.profile.generator.late.0;
+        self.load.figures().started(self.load.us(intended), now, late_after);
+        Some(intended)
+    }
+
+    /// Gets ready as an app does that waits for the opening: looks at the sale at a moment of his own, asks for the time,
+    /// and once more when everybody does, so that there is a connection for each tap. Who starts later comes as he is.
+    pub(crate) async fn get_ready(&mut self, start: Start) {
+        if !start.is_ready() {
+            return;
+        }
+        let moments = self.load.moments;
+        let window = moments.burst.saturating_duration_since(moments.warm_from);
+        let own = moments.warm_from + window.mul_f64(self.buyer.rng.f64());
+        if !self.until(own).await {
+            return;
+        }
+        self.look().await;
+        self.read_time().await;
+        if self.until(moments.burst).await {
+            self.read_time().await;
+        }
+    }
+
+    /// One reading of the server's clock.
+    pub(crate) async fn read_time(&mut self) {
+        let request = Request::get("/v1/time".to_owned());
+        let answer = self.send(&request).await;
+        let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
+        let time = read.and_then(|reply| serde_json::from_str::<Time>(&reply.body).ok());
+        self.note("ask for the time", "", &answer, time.is_some());
+        if let Some(time) = time {
+            let (sent, received) = (answer.sent, answer.sent + answer.took);
+            self.buyer.note_time(RoundTrip { sent, received, server_time: time.server_time });
+        }
+    }
+
+    /// Looks at the sale, as an app polls it: with the tag of what it has. Returns what it shows, if it answered.
+    pub(crate) async fn look(&mut self) -> Option<SalePage> {
+        let mut request = Request::get(format!("/v1/sales/{}", self.load.sale));
+        request.tag = self.page.as_ref().map(|(_, tag)| tag.clone());
+        let answer = self.send(&request).await;
+        let seen = match answer.reply.as_ref() {
+            Ok(reply) if reply.status == 304 && request.tag.is_some() => self.page.clone(),
+            Ok(reply) if reply.status == 200 => serde_json::from_str(&reply.body)
+                .ok()
+                .map(|page: SalePage| (page, reply.tag.clone().unwrap_or_default())),
+            _ => None,
+        };
+        self.note_read("look at the sale", &answer, seen.is_some());
+        if seen.is_some() {
+            self.page = seen;
+        }
+        self.page.as_ref().map(|(page, _)| page.clone())
+    }
+
+    /// A look without anything in hand, which counts twice: from being sent, and from the instant for which it was intended.
+    pub(crate) async fn look_since(&mut self, intended: Instant) {
+        let request = Request::get(format!("/v1/sales/{}", self.load.sale));
+        let answer = self.send(&request).await;
+        let good = answer.reply.as_ref().is_ok_and(|reply| matches!(reply.status, 200 | 429));
+        self.note("look at the sale", "", &answer, good);
+        if answer.reply.is_ok() {
+            let since = (answer.sent + answer.took).saturating_duration_since(intended);
+            self.load.figures().requests.entry(FROM_ITS_INSTANT.to_owned()).or_default().record(since);
+        }
+    }
+
+    /// A request with a token that must be turned down.
+    pub(crate) async fn send_bad_token(&mut self, request: &Request) {
+        let load = self.load;
+        let answer = self.send(request).await;
+        let (outcome, good) = match answer.reply.as_ref().map(|reply| reply.status) {
+            Ok(401) => (Outcome::Refused, true),
+            Ok(429) => (Outcome::Limited, true),
+            Ok(503) => (Outcome::Shed, true),
+            Err(_) => (Outcome::Unknown, false),
+            Ok(_) => (Outcome::Wrong, false),
+        };
+        self.note(BAD_TOKEN, &format!(" ({})", outcome.name()), &answer, good);
+        load.figures().ended(self.buyer.scenario, outcome, load.us(answer.sent + answer.took), answer.took);
+        if outcome == Outcome::Wrong {
+            let key = request.key.clone().unwrap_or_default();
+            let mut history = TapHistory::new(
+                self.buyer.sub.clone(),
+                key,
+                self.buyer.scenario,
+                self.buyer.selection.clone(),
+            );
+            history.outcome = Some(outcome);
+            history
+                .complaints
+                .push("a token that had expired, or that nobody signed, was not turned down".to_owned());
+            history.log.push(exchange(load, self.buyer.number, request, &answer));
+            self.buyer.history.push(history);
+        }
+    }
+
+    /// Keeps of what bots were told only what the proof needs: "come again later" has left nothing, and who it was
+    /// told to is known from their other keys.
+    pub(crate) fn drop_last_if_uninformative(&mut self) {
+        let history = &mut self.buyer.history;
+        let is_uninformative = |history: &TapHistory| {
+            matches!(history.outcome, Some(Outcome::Limited | Outcome::Shed)) && history.complaints.is_empty()
+        };
+        if history.len() > 1 && history.last().is_some_and(is_uninformative) {
+            history.pop();
+        }
+    }
+
+    /// How long an app waits for its next look: what the server asks for, and a random part less.
+    pub(crate) fn poll_pause(&mut self) -> Duration {
+        let asked = self.page.as_ref().map_or(POLL_DEFAULT_MS, |(page, _)| page.poll_after_ms.max(1));
+        Duration::from_millis(asked).mul_f64(0.5 + self.buyer.rng.f64() / 2.0)
+    }
+
+    /// Whether the page shows something of the model that he wants.
+    pub(crate) fn sees_some_left(&self) -> bool {
+        self.page.as_ref().is_some_and(|(page, _)| {
+            page.models
+                .iter()
+                .any(|model| model.id == self.buyer.selection.model && model.availability != "sold_out")
+        })
+    }
+
+    /// Browses the stores of a city and picks one that has room.
+    pub(crate) async fn browse(&mut self) -> Option<String> {
+        let city = self.load.catalogue.choose_city(&mut self.buyer.rng);
+        let filter = city.map(|city| format!("city={}&", escaped(city))).unwrap_or_default();
+        let path = format!("/v1/sales/{}/stores?{filter}available=true&limit=50", self.load.sale);
+        let answer = self.send(&Request::get(path)).await;
+        let read = answer.reply.as_ref().ok().filter(|reply| reply.status == 200);
+        let page = read.and_then(|reply| serde_json::from_str::<StoreListing>(&reply.body).ok());
+        self.note_read("browse the stores", &answer, page.is_some());
+        let stores = page?.stores;
+        self.buyer.rng.choice(&stores).map(|store| store.id.clone())
+    }
+
+    /// Sends something that may be repeated at will, once.
+    async fn send(&mut self, request: &Request) -> Answer {
+        let load = self.load;
+        let turn = self.turn().await;
+        let (gateway, deadline) = (self.buyer.number, load.moments.deadline);
+        load.client.send_in(turn, gateway, request, load.timeout, deadline).await
+    }
+
+    /// The turn that he has got already, or the next one.
+    async fn turn(&mut self) -> Turn<'a> {
+        match self.turn.take() {
+            Some(turn) => turn,
+            None => self.load.client.turn().await,
+        }
+    }
+
+    /// Counts a read. One that is one too many is refused with good reason.
+    fn note_read(&self, name: &str, answer: &Answer, seen: bool) {
+        let limited = answer.reply.as_ref().is_ok_and(|reply| reply.status == 429);
+        self.note(name, if limited { " (limited)" } else { "" }, answer, seen || limited);
+    }
+
+    /// Counts a request that is no tap.
+    fn note(&self, name: &str, word: &str, answer: &Answer, good: bool) {
+        note(self.load, &self.notes, self.buyer.scenario, name, word, answer, good, false);
+    }
+}
+
+/// Counts a request: for the figures under its name, for goose's report with the word of its answer, too.
+#[expect(clippy::too_many_arguments, reason = "one place counts all requests")]
+fn note(
+    load: &Load,
+    notes: &UnboundedSender<Note>,
+    scenario: Scenario,
+    name: &str,
+    word: &str,
+    answer: &Answer,
+    good: bool,
+    is_tap: bool,
+) {
+    let mut figures = load.figures();
+    match &answer.reply {
+        Ok(_) if scenario.is_honest() => figures.answered(name, load.us(answer.sent), answer.took, is_tap),
+        Ok(_) => figures.answered(&format!("{name}{OF_BOTS}"), load.us(answer.sent), answer.took, false),
+        Err(lost) => {
+            *figures.errors.entry(lost.kind().to_owned()).or_default() += 1;
+            if lost.is_port_exhaustion() {
+                load.gauges.port_exhausted();
+            }
+        }
+    }
+    drop(figures);
+    // The journey may be gone already when the run is cut short.
+    let _ = notes.send(Note::new(&format!("{name}{word}"), answer, good));
+}
+
+fn exchange(load: &Load, gateway: usize, request: &Request, answer: &Answer) -> Exchange {
+    Exchange {
+        at: to_the_ms(load.clock.at(answer.sent)),
+        took_ms: answer.took.as_secs_f64() * 1000.0,
+        request: request.describe(load.client.gateway(gateway)),
+        answer: match &answer.reply {
+            Ok(reply) => clip(&format!("{} {}", reply.status, reply.body)),
+            Err(lost) => format!("none: {lost}"),
+        },
+    }
+}
+
+/// How long to wait before a retry: as long as the gateway asks, or twice as long each
+/// time; and a random part of that, lest all that were refused together come back together.
+fn pause_before(retry_after: Option<Duration>, attempt: u32, rng: &mut Rng) -> Duration {
+    let asked = retry_after.unwrap_or(PAUSE_FIRST * 2_u32.pow(attempt.min(DOUBLINGS_MAX))).min(PAUSE_MAX);
+    let jitter_ms_max = u64::try_from(asked.as_millis() / 2).unwrap_or(0).max(JITTER_MS_MIN);
+    asked + Duration::from_millis(rng.u64(0..=jitter_ms_max))
+}
+
+async fn may_wait(load: &Load, pause: Duration) -> bool {
+    if load.is_over() || Instant::now() + pause >= load.moments.deadline {
+        return false;
+    }
+    sleep(pause).await;
+    true
+}
+
+/// For a query: whatever a name is made of must survive it.
+pub(crate) fn escaped(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateways_wish_is_a_retrys_least_wait() {
+        let mut rng = Rng::with_seed(1);
+        let asked = Duration::from_millis(800);
+        for attempt in 0..20 {
+            let pause = pause_before(Some(asked), attempt, &mut rng);
+            assert!(pause >= asked && pause <= asked * 3 / 2);
+        }
+        assert!(pause_before(None, 0, &mut rng) >= PAUSE_FIRST);
+        assert!(pause_before(None, 1000, &mut rng) <= PAUSE_MAX * 3 / 2);
+        assert!(pause_before(Some(Duration::from_secs(9999)), 0, &mut rng) <= PAUSE_MAX * 3 / 2);
+    }
+}

@@ -1,0 +1,112 @@
+//! What follows a win: pay, cancel, change one's mind, walk away.
+
+use crate::client::Request;
+use crate::load::answer::{AnswerReading, ChangeAnswer, Expect, to_change};
+use crate::load::buyer::After;
+use crate::load::history::{Amend, Hold, Step, TapHistory};
+use crate::load::session::{Session, exchange, pause_before};
+
+impl Session<'_> {
+    /// The hold that he was shown last, as far as he knows still to be had.
+    fn hold(&self) -> Option<Hold> {
+        let history = self.buyer.history.last()?;
+        let amended = history.amends.iter().rev().find_map(|amend| amend.shown.clone());
+        amended.or_else(|| history.holds.last().cloned()).filter(|hold| hold.state == "held")
+    }
+
+    /// What winners do: pay, cancel or walk away.
+    pub(crate) async fn settle(&mut self) {
+        if self.hold().is_none() || self.buyer.after == After::Abandon || !self.think().await {
+            return;
+        }
+        match self.buyer.after {
+            After::Confirm => self.confirm().await,
+            After::Cancel => self.cancel(false).await,
+            After::Abandon => {}
+        }
+    }
+
+    /// The payment service confirms what he has paid for.
+    pub(crate) async fn confirm(&mut self) {
+        let (Some(hold), Some(service)) = (self.hold(), self.load.service.clone()) else { return };
+        let payment = self.buyer.history.last().map(|history| history.payment.clone()).unwrap_or_default();
+        let body = serde_json::json!({"payment": payment, "version": hold.version}).to_string();
+        let request = Request::post(format!("{}/confirm", self.path_of(&hold)), &service, Some(body));
+        let (step, _) = self.retry_until_answered(&request, "confirm", Expect::State("confirmed")).await;
+        self.last(|history| history.confirm = step);
+    }
+
+    /// He cancels, or the order service gives him his money back.
+    pub(crate) async fn cancel(&mut self, as_service: bool) {
+        let Some(hold) = self.buyer.history.last().and_then(|history| history.holds.last().cloned()) else {
+            return;
+        };
+        let bearer = match (as_service, &self.load.service) {
+            (true, Some(service)) => service.clone(),
+            (true, None) => return,
+            (false, _) => self.buyer.bearer.clone(),
+        };
+        let request = Request::post(format!("{}/cancel", self.path_of(&hold)), &bearer, None);
+        let (step, _) = self.retry_until_answered(&request, "cancel", Expect::State("cancelled")).await;
+        self.last(|history| history.cancel = step);
+    }
+
+    /// He changes his mind; true if he now has what he changed it to.
+    pub(crate) async fn amend(&mut self, change: &serde_json::Value) -> bool {
+        let Some(hold) = self.hold() else { return false };
+        let request = Request::patch(self.path_of(&hold), &self.buyer.bearer, change.to_string());
+        let (step, shown) = self.retry_until_answered(&request, "amend", Expect::Amended).await;
+        let done = step == Step::Done;
+        self.last(|history| history.amends.push(Amend { reservation: hold.id, step, shown }));
+        done
+    }
+
+    fn path_of(&self, hold: &Hold) -> String {
+        format!("/v1/sales/{}/reservations/{}", self.load.sale, hold.id)
+    }
+
+    fn last(&mut self, change: impl FnOnce(&mut TapHistory)) {
+        if let Some(history) = self.buyer.history.last_mut() {
+            change(history);
+        }
+    }
+
+    /// Sends a confirm, a cancel or an amendment until there is an answer that counts.
+    async fn retry_until_answered(
+        &mut self,
+        request: &Request,
+        name: &'static str,
+        expect: Expect,
+    ) -> (Step, Option<Hold>) {
+        let mut ending = Step::NotTried;
+        for attempt in 0..self.load.tries {
+            let gateway = self.buyer.number + attempt as usize;
+            let answer =
+                self.load.client.send(gateway, request, self.load.timeout, self.load.moments.deadline).await;
+            let AnswerReading { decision, word, retry_after, complaints } = to_change(&answer.reply, expect);
+            let good = complaints.is_empty() && answer.reply.is_ok();
+            self.note(name, &format!(" ({word})"), &answer, good);
+            let exchange = exchange(self.load, gateway, request, &answer);
+            self.last(|history| {
+                history.log.push(exchange);
+                history.complaints.extend(complaints);
+            });
+            ending = match decision {
+                ChangeAnswer::Done(hold) => return (Step::Done, hold),
+                // After an answer that was lost, "not held" may be what our own request brought about.
+                ChangeAnswer::Refused(_) if ending == Step::Unknown => return (Step::Unknown, None),
+                ChangeAnswer::Refused(problem) => return (Step::Refused(problem), None),
+                ChangeAnswer::Unknown => Step::Unknown,
+                // "Later" says nothing about an earlier try whose answer was lost.
+                ChangeAnswer::Again(_) if ending == Step::Unknown => Step::Unknown,
+                ChangeAnswer::Again(why) => Step::Refused(why.to_owned()),
+            };
+            let pause = pause_before(retry_after, attempt, &mut self.buyer.rng);
+            if attempt + 1 == self.load.tries || !self.pause(pause).await {
+                break;
+            }
+            self.load.figures().retries += 1;
+        }
+        (ending, None)
+    }
+}

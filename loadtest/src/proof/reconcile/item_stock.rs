@@ -1,0 +1,172 @@
+//! What was free of each item at which time: the journal and its levers replayed into stock.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::proof::ledger::{Book, Item, OperatorAction};
+
+/// What there is of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Total {
+    Of(i64),
+    Unlimited,
+}
+
+/// An item's stock: its total, where it is known, and how much of it is taken.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ItemStock {
+    total: Option<Total>,
+    taken: i64,
+}
+
+impl ItemStock {
+    /// What is left of it; `None`: no limit, or not known.
+    pub(crate) fn free(&self) -> Option<i64> {
+        match self.total {
+            Some(Total::Of(total)) => Some(total - self.taken),
+            Some(Total::Unlimited) | None => None,
+        }
+    }
+
+    /// Whether more of it could be taken, as far as is known: of an unknown total nothing is.
+    pub(crate) fn is_surely_free(&self) -> bool {
+        match self.total {
+            Some(Total::Of(total)) => self.taken < total,
+            Some(Total::Unlimited) => true,
+            None => false,
+        }
+    }
+}
+
+/// The stock of all items while the run goes on; before it the totals are not known.
+pub(crate) struct StockByItem<'a, F> {
+    stock_by_item: HashMap<Item<'a>, ItemStock>,
+    operator_actions: std::iter::Peekable<std::slice::Iter<'a, OperatorAction>>,
+    totals_before: &'a BTreeMap<String, Option<u64>>,
+    started_after: u64,
+    begun: bool,
+    /// The latest entry's time, in ms.
+    at_ms: i64,
+    /// Told of each item that an entry of the run may have changed, and of all when it begins.
+    seen: F,
+}
+
+impl<'a, F: FnMut(Item<'a>, i64, ItemStock)> StockByItem<'a, F> {
+    pub(crate) fn new(
+        operator_actions: &'a [OperatorAction],
+        totals_before: &'a BTreeMap<String, Option<u64>>,
+        started_after: u64,
+        seen: F,
+    ) -> Self {
+        StockByItem {
+            stock_by_item: HashMap::new(),
+            operator_actions: operator_actions.iter().peekable(),
+            totals_before,
+            started_after,
+            begun: false,
+            at_ms: i64::MIN,
+            seen,
+        }
+    }
+
+    /// After a journal entry about reservations, with what the book then has of the items that it touched.
+    pub(crate) fn entry(&mut self, book: &Book<'a>, sequence: u64, at_ms: i64, touched: &[Item<'a>]) {
+        self.apply_actions_before(sequence);
+        self.begin_if_after(sequence);
+        self.at_ms = at_ms;
+        for item in touched {
+            let taken = book.taken.get(item).copied().unwrap_or_default().all();
+            let stock = self.stock_by_item.entry(*item).or_default();
+            stock.taken = i64::try_from(taken).unwrap_or(i64::MAX);
+            let stock = *stock;
+            if self.begun {
+                (self.seen)(*item, at_ms, stock);
+            }
+        }
+    }
+
+    /// After the last entry.
+    pub(crate) fn end(mut self) {
+        self.apply_actions_before(u64::MAX);
+        self.begin_if_after(u64::MAX);
+    }
+
+    fn apply_actions_before(&mut self, sequence: u64) {
+        while let Some(action) = self.operator_actions.next_if(|action| action.sequence() < sequence) {
+            self.begin_if_after(action.sequence());
+            self.at_ms = action.at.as_millisecond();
+            if let (true, Some(item), Some(total)) = (self.begun, &action.item, action.total) {
+                let item = Item::named(item);
+                let stock = self.stock_by_item.entry(item).or_default();
+                stock.total = Some(Total::Of(i64::try_from(total).unwrap_or(i64::MAX)));
+                let stock = *stock;
+                (self.seen)(item, self.at_ms, stock);
+            }
+        }
+    }
+
+    /// The totals were read after the entry `started_after`, so they hold from that entry's time on.
+    fn begin_if_after(&mut self, sequence: u64) {
+        if self.begun || sequence <= self.started_after {
+            return;
+        }
+        self.begun = true;
+        for (item, total) in self.totals_before {
+            let item = Item::named(item);
+            let total =
+                total.map_or(Total::Unlimited, |total| Total::Of(i64::try_from(total).unwrap_or(i64::MAX)));
+            let stock = self.stock_by_item.entry(item).or_default();
+            stock.total = Some(total);
+            let stock = *stock;
+            (self.seen)(item, self.at_ms, stock);
+        }
+    }
+}
+
+/// The times, in ms, during which something went on without interruption.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Intervals {
+    over: Vec<(i64, i64)>,
+    since: Option<i64>,
+}
+
+impl Intervals {
+    /// It goes on, or it does not, from this time on. Times never run backwards.
+    pub(crate) fn note(&mut self, at_ms: i64, goes_on: bool) {
+        match (self.since, goes_on) {
+            (None, true) => self.since = Some(at_ms),
+            (Some(from), false) => {
+                self.over.push((from, at_ms));
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether it went on all the time from one instant to another, with both of them inside.
+    pub(crate) fn cover(&self, from_ms: i64, to_ms: i64) -> bool {
+        if self.since.is_some_and(|since| since < from_ms) {
+            return true;
+        }
+        let next = self.over.partition_point(|(began, _)| *began < from_ms);
+        next.checked_sub(1).and_then(|last| self.over.get(last)).is_some_and(|(_, ended)| *ended > to_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spells_are_found() {
+        let mut spells = Intervals::default();
+        for (at, goes_on) in [(10, true), (20, true), (30, false), (30, true), (50, false), (90, true)] {
+            spells.note(at, goes_on);
+        }
+        for (from, to) in [(11, 29), (31, 49), (91, 1_000)] {
+            assert!(spells.cover(from, to), "{from} to {to}");
+        }
+        for (from, to) in [(5, 8), (10, 20), (11, 30), (29, 31), (31, 50), (60, 70), (80, 95)] {
+            assert!(!spells.cover(from, to), "{from} to {to}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a process leaves behind for the proof and the verdict: who was told what, what was measured, and what the ledger
+//! was before. Written as run-record.json; several of them are judged as one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::base::failure::Failure;
+use crate::figures::Figures;
+use crate::load::history::TapHistory;
+use crate::load::output::RUN_RECORD;
+use crate::self_monitoring::Health;
+
+/// One process's part of a run, or all parts together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct RunRecord {
+    /// Of this format; another one is refused.
+    version: u32,
+    pub(crate) run: Run,
+    pub(crate) health: Health,
+    pub(crate) figures: Figures,
+    pub(crate) history: Vec<TapHistory>,
+}
+
+/// What the run was, apart from how it went.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Run {
+    /// "crowd", or a mix in words.
+    pub(crate) scenario: String,
+    pub(crate) sale: String,
+    pub(crate) seed: u64,
+    /// "2/5", when it is a part.
+    pub(crate) shards: Vec<String>,
+    pub(crate) buyers: usize,
+    /// Of the whole run, all parts together.
+    pub(crate) buyers_of_all: usize,
+    /// Which parts are missing, in words.
+    pub(crate) missing: Option<String>,
+    /// Whether it taps at all; one that only looks has no winners.
+    pub(crate) taps: bool,
+    /// The opening, or what stood for it, by the server's clock.
+    pub(crate) opening: Timestamp,
+    pub(crate) started_at: Timestamp,
+    pub(crate) finished_at: Timestamp,
+    /// How far the estimate of the server's clock may be off, in ms.
+    pub(crate) clock_error_ms: f64,
+    /// The ledger's sequence before the first tap: what it held then is not this run's.
+    pub(crate) started_after: u64,
+    /// Each item's stock before the run; `None`: without a limit.
+    pub(crate) totals_before: BTreeMap<String, Option<u64>>,
+    /// What to know before believing the figures.
+    pub(crate) notes: Vec<String>,
+}
+
+const VERSION: u32 = 1;
+impl RunRecord {
+    pub(crate) fn new(run: Run, health: Health, figures: Figures, history: Vec<TapHistory>) -> RunRecord {
+        RunRecord { version: VERSION, run, health, figures, history }
+    }
+
+    pub(crate) fn write(&self, dir: &Path) -> Result<(), Failure> {
+        let path = dir.join(RUN_RECORD);
+        let outside = |error: String| Failure::Outside(format!("{}: {error}", path.display()));
+        let file = std::fs::File::create(&path).map_err(|error| outside(error.to_string()))?;
+        let mut file = std::io::BufWriter::new(file);
+        serde_json::to_writer(&mut file, self).map_err(|error| outside(error.to_string()))?;
+        std::io::Write::flush(&mut file).map_err(|error| outside(error.to_string()))
+    }
+
+    /// Reads what a run left in its report's folder.
+    pub(crate) fn read(dir: &Path) -> Result<RunRecord, Failure> {
+        let path = dir.join(RUN_RECORD);
+        let wrong = |error: String| Failure::Usage(format!("{}: {error}", path.display()));
+        let bytes = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        let run_record: RunRecord =
+            serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+        if run_record.version != VERSION {
+            return Err(wrong(format!("is of version {}, this program reads {VERSION}", run_record.version)));
+        }
+        Ok(run_record)
+    }
+
+    /// Joins the parts of one run. The proof then starts where the earliest of them started.
+    pub(crate) fn merge(parts: Vec<RunRecord>) -> Result<RunRecord, Failure> {
+        let mut parts = parts.into_iter();
+        let mut whole = parts
+            .next()
+            .ok_or_else(|| Failure::Usage("there is nothing to merge: name the parts' folders".to_owned()))?;
+        let mut health = vec![whole.health.clone()];
+        for part in parts {
+            let run = &mut whole.run;
+            let same = |run: &Run| (run.sale.clone(), run.seed, run.scenario.clone(), run.buyers_of_all);
+            if same(&part.run) != same(run) {
+                return Err(Failure::Usage(format!(
+                    "not parts of one run: {:?} and {:?} (sale, seed, scenario, all buyers)",
+                    same(run),
+                    same(&part.run)
+                )));
+            }
+            if part.run.shards.is_empty() || run.shards.iter().any(|shard| part.run.shards.contains(shard)) {
+                return Err(Failure::Usage(format!(
+                    "{} is there twice, or is a whole run: each part must be there once",
+                    part.run.shards.join(" and ")
+                )));
+            }
+            run.shards.extend(part.run.shards);
+            run.buyers += part.run.buyers;
+            run.started_at = run.started_at.min(part.run.started_at);
+            run.finished_at = run.finished_at.max(part.run.finished_at);
+            run.clock_error_ms = run.clock_error_ms.max(part.run.clock_error_ms);
+            if part.run.started_after < run.started_after {
+                run.started_after = part.run.started_after;
+                run.totals_before = part.run.totals_before;
+            }
+            run.notes.extend(part.run.notes);
+            whole.figures.add(&part.figures);
+            whole.history.extend(part.history);
+            health.push(part.health);
+        }
+        whole.run.note_missing_shards();
+        whole.run.notes.sort();
+        whole.run.notes.dedup();
+        whole.health = Health::merge(health).unwrap_or(whole.health);
+        Ok(whole)
+    }
+}
+
+impl Run {
+    fn note_missing_shards(&mut self) {
+        self.shards.sort();
+        let parts = self.shards.iter().filter_map(|shard| shard.split_once('/')?.1.parse::<usize>().ok());
+        if let Some(parts) = parts.max().filter(|parts| *parts != self.shards.len()) {
+            self.missing = Some(format!("only {} of {parts} parts are here", self.shards.len()));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The load generator's watch on itself: was this machine the limit, rather than the gateway?
+
+mod health;
+mod machine;
+#[cfg(test)]
+mod tests;
+mod totals;
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::MissedTickBehavior;
+use totals::{CpuSample, UsageTotals};
+
+use crate::base::failure::Failure;
+
+pub(crate) use health::{Health, Limits};
+pub(crate) use machine::descriptors_limit;
+
+/// How often CPU, descriptors and memory are looked at.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// How often a timer of the runtime is tried.
+const TIMER_EVERY: Duration = Duration::from_millis(10);
+/// The kernel counts CPU in ticks of 10 ms: a rest that is shorter than this says nothing.
+const REST_MIN: Duration = Duration::from_millis(100);
+
+/// Watches this process until it is finished, or dropped.
+pub(crate) struct SelfMonitor {
+    gauges: Gauges,
+    timers: tokio::task::JoinHandle<()>,
+    /// Dropping it ends the sampler.
+    stop: Option<Sender<()>>,
+    sampler: Option<std::thread::JoinHandle<()>>,
+}
+
+/// What the watch sees at present. It is cheap to clone, for those who report to it and those who show it.
+#[derive(Clone, Debug)]
+pub(crate) struct Gauges(Arc<MonitorState>);
+
+#[derive(Debug)]
+struct MonitorState {
+    totals: Mutex<UsageTotals>,
+    ports_exhausted: AtomicU64,
+}
+
+/// The latest second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Reading {
+    /// Of all cores that this process may use; 1 is all of them.
+    pub(crate) cpu_ratio: f64,
+    /// The latest that a timer was.
+    pub(crate) timer_lag: Duration,
+    pub(crate) open_fds: u64,
+}
+
+impl SelfMonitor {
+    /// Starts to watch, from within the runtime that carries the load: its timers are tried.
+    /// The rest has a thread of its own, so that a busy runtime delays no sample and no sample the load.
+    pub(crate) fn start(limits: Limits) -> Result<SelfMonitor, Failure> {
+        let totals = UsageTotals::new(machine::cores(), limits, machine::descriptors_limit());
+        let gauges =
+            Gauges(Arc::new(MonitorState { totals: Mutex::new(totals), ports_exhausted: AtomicU64::new(0) }));
+        let (stop, stopped) = channel();
+        let sampled = gauges.clone();
+        let sampler = std::thread::Builder::new()
+            .name("watch".to_owned())
+            .spawn(move || sample(&sampled, &stopped))
+            .map_err(|error| {
+                Failure::Outside(format!(
+                    "the thread that watches this process can't be started: {error}: raise the limits on threads \
+                     (ulimit -u) and memory"
+                ))
+            })?;
+        let timers = tokio::spawn(try_timers(gauges.clone()));
+        Ok(SelfMonitor { gauges, timers, stop: Some(stop), sampler: Some(sampler) })
+    }
+
+    /// For those who report to the watch, or show what it sees.
+    pub(crate) fn gauges(&self) -> Gauges {
+        self.gauges.clone()
+    }
+
+    /// Takes the last sample and ends.
+    pub(crate) fn finish(mut self) -> Health {
+        self.stop = None;
+        if let Some(sampler) = self.sampler.take() {
+            // It panics nowhere; and if it did, what it saw until then would still hold.
+            let _ = sampler.join();
+        }
+        let shared = &self.gauges.0;
+        shared.totals().health(shared.ports_exhausted.load(Relaxed))
+    }
+}
+
+impl Drop for SelfMonitor {
+    fn drop(&mut self) {
+        self.timers.abort();
+    }
+}
+
+impl Gauges {
+    /// A connect failed with EADDRNOTAVAIL: no local port was free.
+    pub(crate) fn port_exhausted(&self) {
+        self.0.ports_exhausted.fetch_add(1, Relaxed);
+    }
+
+    /// The latest second; all zero before the first is over.
+    pub(crate) fn now(&self) -> Reading {
+        self.0.totals().reading()
+    }
+}
+
+impl MonitorState {
+    fn totals(&self) -> MutexGuard<'_, UsageTotals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Samples once a second, and once more at the end.
+fn sample(gauges: &Gauges, stopped: &Receiver<()>) {
+    let (mut since, mut used) = (Instant::now(), machine::cpu());
+    gauges.0.totals().looked(machine::descriptors(), machine::memory());
+    loop {
+        let over = stopped.recv_timeout(SAMPLE_EVERY) != Err(RecvTimeoutError::Timeout);
+        let (now, cpu) = (Instant::now(), machine::cpu());
+        let took = now.duration_since(since);
+        let (descriptors, memory) = (machine::descriptors(), machine::memory());
+        let mut totals = gauges.0.totals();
+        totals.looked(descriptors, memory);
+        if !over || took >= REST_MIN {
+            totals.sampled(CpuSample { took, cpu: cpu.saturating_sub(used) });
+        }
+        if over {
+            return;
+        }
+        (since, used) = (now, cpu);
+    }
+}
+
+/// Notes how late a timer is that is due every 10 ms. Each one that a stall held up counts, not only the first:
+/// else a second of standstill would be one value in a hundred.
+async fn try_timers(gauges: Gauges) {
+    let mut due = tokio::time::interval(TIMER_EVERY);
+    due.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    loop {
+        let instant = due.tick().await;
+        gauges.0.totals().timer_fired(instant.elapsed());
+    }
+}

@@ -1,0 +1,230 @@
+//! The tests of the watch: each complaint with a run that earns it and one that does not, and the sums behind them.
+
+use super::*;
+use crate::figures::Figures;
+use crate::self_monitoring::machine::Memory;
+
+const LIMITS: Limits = Limits { cpu: 90.0, late: Duration::from_millis(250), late_share: 1.0 };
+
+fn well() -> Health {
+    Health {
+        processes: 1,
+        cores: 2,
+        cpu_percent_mean: 40.0,
+        cpu_percent_busiest: 90.0,
+        cpu_busy_seconds: 0.0,
+        timer_lag_p99_ms: 2.0,
+        timer_lag_max_ms: 9.0,
+        descriptors_peak: 984,
+        descriptors_limit: Some(1000),
+        ports_exhausted: 0,
+        rss_peak_mib: 100.0,
+        seconds: 60.0,
+    }
+}
+
+/// So many punctual and so many late starts.
+fn starts(punctual: u64, late: u64) -> Figures {
+    let mut figures = Figures::default();
+    (0..punctual).for_each(|_| figures.started(0, 10, LIMITS.late));
+    (0..late).for_each(|_| figures.started(0, 300_000, LIMITS.late));
+    figures
+}
+
+/// The only complaint that there is.
+fn complaint(health: &Health, figures: &Figures) -> String {
+    let mut complaints = health.complaints(figures, &LIMITS);
+    assert_eq!(complaints.len(), 1, "{complaints:?}");
+    complaints.remove(0)
+}
+
+fn nothing_is_wrong(health: &Health, figures: &Figures) {
+    assert_eq!(health.complaints(figures, &LIMITS), [""; 0]);
+}
+
+#[test]
+fn a_run_within_all_limits_earns_no_complaint() {
+    nothing_is_wrong(&well(), &Figures::default());
+    nothing_is_wrong(&well(), &starts(99, 1));
+}
+
+#[test]
+fn a_busy_cpu_is_reported_with_its_cores_and_seconds() {
+    let busy = Health { cpu_percent_busiest: 97.2, cpu_busy_seconds: 7.1, ..well() };
+    assert_eq!(
+        complaint(&busy, &Figures::default()),
+        "more than 90 % of its 2 cores were used for 7 s (97 % on average over the busiest five): use a faster \
+         machine, or several processes with --shard, each with cores of its own"
+    );
+    // Single busy seconds that five make up for are no limit.
+    nothing_is_wrong(&Health { cpu_busy_seconds: 7.1, ..well() }, &Figures::default());
+}
+
+#[test]
+fn late_starts_are_told_with_their_likely_cause() {
+    let waiting = complaint(&well(), &starts(97, 3));
+    assert!(
+        waiting.starts_with("3.0 % of 100 starts were more than 250 ms late (1 % may be): "),
+        "{waiting}"
+    );
+    assert!(waiting.contains("9.0 ms late at most") && waiting.contains("--connections"), "{waiting}");
+    let starved = complaint(&Health { timer_lag_max_ms: 400.0, ..well() }, &starts(97, 3));
+    assert!(starved.contains("400 ms late, too") && starved.contains("--shard"), "{starved}");
+}
+
+#[test]
+fn late_timers_alone_are_no_complaint() {
+    nothing_is_wrong(&Health { timer_lag_max_ms: 400.0, ..well() }, &starts(99, 1));
+}
+
+#[test]
+fn starts_that_never_happened_are_reported() {
+    let mut figures = starts(9, 0);
+    figures.unsent(0);
+    let told = complaint(&well(), &figures);
+    assert!(told.starts_with("1 of 10 starts never happened") && told.contains("--deadline"), "{told}");
+}
+
+#[test]
+fn unsent_starts_count_among_those_that_were_meant() {
+    // Two late of a hundred that were made are too many, of two hundred that were meant they are not.
+    let mut figures = starts(98, 2);
+    (0..100).for_each(|_| figures.unsent(0));
+    assert!(complaint(&well(), &figures).contains("never happened"));
+}
+
+#[test]
+fn descriptors_at_their_limit_are_reported() {
+    let full = Health { descriptors_peak: 985, ..well() };
+    let told = complaint(&full, &Figures::default());
+    assert!(told.starts_with("985 of 1000 descriptors were open: ") && told.contains("ulimit -n"), "{told}");
+    nothing_is_wrong(&Health { descriptors_limit: None, ..full }, &Figures::default());
+}
+
+#[test]
+fn requests_without_a_descriptor_are_reported_whatever_was_sampled() {
+    let mut figures = Figures::default();
+    figures.errors.insert("no free descriptor".to_owned(), 3);
+    figures.errors.insert("connection reset".to_owned(), 5);
+    let told = complaint(&Health { descriptors_peak: 20, ..well() }, &figures);
+    assert!(told.contains("and 3 requests found none"), "{told}");
+}
+
+#[test]
+fn exhausted_ports_are_reported() {
+    let told = complaint(&Health { ports_exhausted: 1, ..well() }, &Figures::default());
+    assert!(
+        told.starts_with("1 connect found no free local port: ") && told.contains("ip_local_port_range"),
+        "{told}"
+    );
+}
+
+#[test]
+fn of_several_processes_the_worst_counts() {
+    let idle = Health {
+        cpu_percent_mean: 10.0,
+        cores: 64,
+        descriptors_limit: None,
+        descriptors_peak: 5000,
+        ..well()
+    };
+    let busy = Health { cpu_percent_busiest: 99.0, cpu_busy_seconds: 20.0, ports_exhausted: 2, ..well() };
+    let late = Health { timer_lag_max_ms: 800.0, ports_exhausted: 3, seconds: 120.0, ..well() };
+    let merged = Health::merge([idle, busy, late]).unwrap();
+    let expected = Health {
+        processes: 3,
+        cpu_percent_mean: (10.0 * 60.0 + 40.0 * 60.0 + 40.0 * 120.0) / 240.0,
+        cpu_percent_busiest: 99.0,
+        cpu_busy_seconds: 20.0,
+        timer_lag_max_ms: 800.0,
+        ports_exhausted: 5,
+        seconds: 120.0,
+        ..well()
+    };
+    assert_eq!(merged, expected);
+    assert!(merged.complaints(&Figures::default(), &LIMITS)[0].contains("a process's 2 cores"));
+    assert_eq!(Health::merge([]), None);
+    assert_eq!(Health::merge([well()]), Some(well()));
+}
+
+#[test]
+fn health_is_read_as_it_was_written() {
+    let text = serde_json::to_string(&well()).unwrap();
+    assert_eq!(serde_json::from_str::<Health>(&text).unwrap(), well());
+}
+
+/// Seconds of two cores with this much CPU each, in percent.
+fn tally_of(percents: &[u64]) -> UsageTotals {
+    let mut totals = UsageTotals::new(2, LIMITS, Some(1000));
+    for percent in percents {
+        totals.sampled(CpuSample { took: Duration::from_secs(1), cpu: Duration::from_millis(percent * 20) });
+    }
+    totals
+}
+
+fn close(left: f64, right: f64) -> bool {
+    (left - right).abs() < 1e-6
+}
+
+#[test]
+fn the_busiest_five_seconds_are_found_wherever_they_are() {
+    let health = tally_of(&[10, 100, 0, 100, 100, 100, 95, 100, 10, 10]).health(0);
+    assert!(close(health.cpu_percent_busiest, 99.0), "{health:?}");
+    assert!(close(health.cpu_percent_mean, 62.5), "{health:?}");
+    assert!(close(health.cpu_busy_seconds, 6.0) && close(health.seconds, 10.0), "{health:?}");
+}
+
+#[test]
+fn a_run_shorter_than_five_seconds_is_judged_as_a_whole() {
+    assert!(close(tally_of(&[100, 50]).health(0).cpu_percent_busiest, 75.0));
+    assert!(close(tally_of(&[]).health(0).cpu_percent_busiest, 0.0));
+}
+
+#[test]
+fn peaks_stay_and_what_is_unknown_changes_nothing() {
+    let mut totals = tally_of(&[50]);
+    totals.looked(Some(700), Some(Memory { rss_kib: 1024, peak_kib: 2048 }));
+    totals.looked(Some(20), None);
+    totals.looked(None, Some(Memory { rss_kib: 512, peak_kib: 2048 }));
+    let health = totals.health(4);
+    assert_eq!(
+        (health.descriptors_peak, health.descriptors_limit, health.ports_exhausted),
+        (700, Some(1000), 4)
+    );
+    assert!(close(health.rss_peak_mib, 2.0));
+    assert_eq!(totals.reading().open_fds, 20);
+}
+
+#[test]
+fn the_timers_of_this_second_and_the_last_are_shown() {
+    let second = CpuSample { took: Duration::from_secs(1), cpu: Duration::from_millis(500) };
+    let mut totals = tally_of(&[]);
+    totals.timer_fired(Duration::from_millis(30));
+    totals.sampled(second);
+    totals.timer_fired(Duration::from_millis(1));
+    assert_eq!(
+        totals.reading(),
+        Reading { cpu_ratio: 0.25, timer_lag: Duration::from_millis(30), open_fds: 0 }
+    );
+    totals.sampled(second);
+    totals.sampled(second);
+    assert_eq!(totals.reading().timer_lag, Duration::ZERO);
+    assert!(close(totals.health(0).timer_lag_max_ms, 30.0));
+}
+
+#[tokio::test]
+async fn this_process_is_watched_until_it_is_finished() {
+    let monitor = SelfMonitor::start(LIMITS).unwrap();
+    let gauges = monitor.gauges();
+    gauges.port_exhausted();
+    gauges.port_exhausted();
+    let seen = async {
+        while gauges.now().open_fds == 0 || gauges.0.totals().timers() == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), seen).await.unwrap();
+    let health = monitor.finish();
+    assert!(health.cores >= 1 && health.descriptors_peak >= 3 && health.rss_peak_mib > 0.0, "{health:?}");
+    assert_eq!((health.processes, health.ports_exhausted), (1, 2));
+}
