@@ -156,7 +156,7 @@ def gateway():
         "Redis as the gateways see it",
         graph(
             "Connected",
-            "Whether each gateway has its connections: lane (taps), ledger (the rest), follower, fleet, admin. The worst counts.",
+            "Whether each gateway has its connections: batches (taps), ledger (the rest), consumer, fleet, admin. The worst counts.",
             "none",
             query("min by (user) (launchgate_redis_up{G})", "{{user}}"),
         ),
