@@ -172,7 +172,7 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     of_nobody("listening");
     of_nobody("following");
     let mine = all.iter().filter(|line| known.iter().any(|id| line["request_id"] == *id));
-    let strangers = mine.filter(|line| line["target"].as_str().is_some_and(|t| t.contains("reaper")));
+    let strangers = mine.filter(|line| line["target"].as_str().is_some_and(|t| t.contains("sweeper")));
     assert_eq!(strangers.count(), 0);
 }
 
