@@ -153,35 +153,4 @@ pub(crate) async fn read(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn entry(sequence: u64, at: i64, kind: &str, fields: &[(&str, &str)]) -> Entry {
-        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
-        let always = [("kind", kind), ("at", &at.to_string()), ("stock", ""), ("counts", "0 0 0 0")]
-            .map(|(name, value)| [text(name), text(value)]);
-        let fields = fields.iter().map(|(name, value)| [text(name), text(value)]);
-        let flat = always.into_iter().chain(fields).flatten().collect();
-        Entry::parse(&Value::Array(vec![text(&format!("{sequence}-0")), Value::Array(flat)])).unwrap()
-    }
-
-    #[test]
-    fn what_buyers_do_is_added_up_by_the_second_and_ops_stay_in_sight() {
-        let mut tail = Tail::default();
-        tail.note(&entry(1, 900, "define", &[("revision", "1"), ("who", "maja"), ("reason", "-")]));
-        tail.note(&entry(2, 1_000, "reserve", &[("buyers", "a b c")]));
-        tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")]));
-        // Read again after a connection was lost.
-        tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")]));
-        tail.note(&entry(4, 2_000, "expire", &[("data", "b …\nc …")]));
-        let first = Second { at: 1_000, sequence: 3, reserved: 3, confirmed: 1, ..Second::default() };
-        let second = Second { at: 2_000, sequence: 4, expired: 2, ..Second::default() };
-        assert_eq!(tail.seconds().copied().collect::<Vec<_>>(), [first, second]);
-        let act = tail.acts().next().unwrap();
-        assert_eq!((act.who.as_str(), act.revision, &act.reason), ("maja", Some(1), &None));
-        for n in 5..5_000 {
-            tail.note(&entry(n, i64::try_from(n).unwrap() * 1_000, "reserve", &[("buyers", "a")]));
-        }
-        assert_eq!((tail.seconds().count(), tail.acts().count()), (KEPT, 1));
-    }
-}
+mod tests;

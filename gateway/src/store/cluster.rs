@@ -339,36 +339,4 @@ fn wrong(why: &'static str) -> RedisError {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test may fail this way")]
-mod tests {
-    use super::*;
-
-    fn read(url: &str) -> Result<Cluster, String> {
-        Cluster::parse(url, LOOK).unwrap().map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn hosts_and_user_are_read_and_the_password_is_not_shown() {
-        let cluster = read("redis+cluster://gate:p%40ss@a,b:7001,[::1]:7002/0").unwrap();
-        let hosts: Vec<String> = cluster.seeds.iter().map(|seed| seed.addr().to_string()).collect();
-        assert_eq!(hosts, ["a:6379", "b:7001", "::1:7002"]);
-        let settings = cluster.seeds[1].redis_settings();
-        assert_eq!((settings.username(), settings.password()), (Some("gate"), Some("p@ss")));
-        assert_eq!(cluster.shown(), "redis+cluster://a,b:7001,[::1]:7002");
-        assert!(Cluster::parse("redis://a:1", LOOK).is_none());
-        let cluster = read("rediss+cluster://a").unwrap();
-        assert!(matches!(cluster.seeds[0].addr(), ConnectionAddr::TcpTls { insecure: false, .. }));
-    }
-
-    #[test]
-    fn a_url_that_is_none_says_what_is_wrong_with_it() {
-        for (bad, words) in [
-            ("valkey+cluster://a", "neither"),
-            ("redis+cluster://", "names no node"),
-            ("redis+cluster://,/", "names no node"),
-            ("redis+cluster://a/2", "no databases"),
-            ("redis+cluster://a?db=2", "no databases"),
-        ] {
-            assert!(read(bad).err().unwrap().contains(words), "{bad}");
-        }
-    }
-}
+mod tests;

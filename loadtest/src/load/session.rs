@@ -367,19 +367,4 @@ pub(crate) fn escaped(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_gateways_wish_is_a_retrys_least_wait() {
-        let mut rng = Rng::with_seed(1);
-        let asked = Duration::from_millis(800);
-        for attempt in 0..20 {
-            let pause = pause_before(Some(asked), attempt, &mut rng);
-            assert!(pause >= asked && pause <= asked * 3 / 2);
-        }
-        assert!(pause_before(None, 0, &mut rng) >= PAUSE_FIRST);
-        assert!(pause_before(None, 1000, &mut rng) <= PAUSE_MAX * 3 / 2);
-        assert!(pause_before(Some(Duration::from_secs(9999)), 0, &mut rng) <= PAUSE_MAX * 3 / 2);
-    }
-}
+mod tests;

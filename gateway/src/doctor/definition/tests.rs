@@ -1,0 +1,114 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::doctor::report::{Severity, without_passing};
+
+/// 2030-01-01T00:00:00Z, an hour before it opens.
+const NOW: i64 = 1_893_456_000_000;
+
+fn good() -> Value {
+    json!({
+        "sale": {"id": "s", "name": "S", "opens_at": "2030-01-01T01:00:00Z", "closes_at": "2030-01-03T00:00:00Z",
+            "hold": "15m", "grace": "60s", "per_buyer": 1, "attempts": 5, "currency": "CNY", "deposit": 100},
+        "model": [
+            {"id": "a", "name": "A", "price": 1_000, "stock": 60},
+            {"id": "b", "name": "B", "price": 2_000, "stock": 40},
+        ],
+        "package": [{"id": "p", "name": "P", "price": 0, "stock": 5, "models": ["a"]}],
+        "stores": [
+            {"id": "g1", "name": "One", "city": "Guangzhou", "capacity": 60},
+            {"id": "g2", "name": "Two", "city": "Guangzhou", "capacity": 30},
+            {"id": "x1", "name": "Three", "city": "Xi'an", "capacity": 10},
+        ],
+    })
+}
+
+fn bad(changes: &[(&str, Value)]) -> Vec<(&'static str, Severity)> {
+    let mut document = good();
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').unwrap();
+        match document.pointer_mut(parent).unwrap() {
+            Value::Object(map) if value.is_null() => drop(map.remove(key)),
+            Value::Object(map) => drop(map.insert(key.to_owned(), value.clone())),
+            other => other[key.parse::<usize>().unwrap()] = value.clone(),
+        }
+    }
+    let definition = Definition::from_json(document.to_string().as_bytes()).unwrap();
+    let mut lines = Findings::of("sale s");
+    check(&definition, NOW, &mut lines);
+    without_passing(lines.end())
+}
+
+#[test]
+fn a_definition_as_it_should_be_is_well() {
+    assert_eq!(bad(&[]), []);
+    // Neither is a model that no package fits a slip, nor a package without a price or a limit.
+    assert_eq!(bad(&[("/package/0/stock", json!(null)), ("/package/0/price", json!(0))]), []);
+    assert_eq!(bad(&[("/stores/0/capacity", json!(null))]), []);
+}
+
+#[test]
+fn every_slip_is_reported() {
+    use Severity::{Fail, Warn};
+    let date = |day: &str| json!(format!("{day}T00:00:00Z"));
+    for (changes, check, verdict) in [
+        (
+            &[("/sale/opens_at", date("2029-12-01")), ("/sale/closes_at", date("2029-12-31"))][..],
+            "dates",
+            Fail,
+        ),
+        (&[("/sale/opens_at", date("2029-12-31"))], "dates", Warn),
+        (&[("/sale/opens_at", date("2031-01-01")), ("/sale/closes_at", date("2031-02-01"))], "dates", Warn),
+        (&[("/sale/rehearsal", json!(true))], "rehearsal", Warn),
+        (&[("/sale/hold", json!("90s"))], "hold", Warn),
+        (&[("/sale/hold", json!("24h")), ("/sale/closes_at", json!("2030-01-01T12:00:00Z"))], "hold", Warn),
+        (&[("/sale/grace", json!("0s"))], "hold", Warn),
+        (&[("/sale/per_buyer", json!(2)), ("/sale/attempts", json!(2))], "attempts", Warn),
+        (&[("/model/0/stock", json!(0))], "stock", Warn),
+        (&[("/model/0/stock", json!(0)), ("/model/1/stock", json!(0))], "stock", Fail),
+        (&[("/model/0/stock", json!(null))], "stock", Warn),
+        (&[("/sale/deposit", json!(1_001))], "prices", Fail),
+        (&[("/model/0/price", json!(0)), ("/sale/deposit", json!(0))], "prices", Warn),
+        (&[("/package/0/stock", json!(0))], "packages", Warn),
+        (&[("/stores", json!([]))], "stores", Fail),
+        (&[("/stores/0/capacity", json!(59))], "stores", Fail),
+        (&[("/stores/1/capacity", json!(0)), ("/stores/0/capacity", json!(90))], "cities", Warn),
+        (&[("/stores/2/capacity", json!(0)), ("/stores/0/capacity", json!(90))], "cities", Warn),
+    ] {
+        assert_eq!(bad(changes), [(check, verdict)], "{changes:?}");
+    }
+    let none =
+        [0, 1, 2].map(|n| (["/stores/0/capacity", "/stores/1/capacity", "/stores/2/capacity"][n], json!(0)));
+    assert_eq!(bad(&none), [("stores", Fail)]);
+}
+
+#[test]
+fn names_that_hide_stores_are_reported() {
+    let mut document = good();
+    document["stores"][1]["city"] = json!("GUANGZHOU");
+    document["stores"][2]["city"] = json!("Xi'an\u{200b}");
+    document["model"][0]["name"] = json!("A\u{a0}400");
+    let definition = Definition::from_ledger(document.to_string().as_bytes()).unwrap();
+    let mut lines = Findings::of("sale s");
+    names(&definition, &mut lines);
+    let lines = lines.end();
+    let found: Vec<_> = lines.iter().map(|line| (line.verdict, line.found.as_str())).collect();
+    let (odd, spellings) = (
+        r#"with invisible characters, unusual white space or not in NFC: the name of model:a is "A\u{a0}400", the city of store:x1 is "Xi'an\u{200b}""#,
+        "one city in several spellings: GUANGZHOU and Guangzhou",
+    );
+    assert_eq!(found, [(Severity::Warn, odd), (Severity::Warn, spellings)]);
+}
+
+#[test]
+fn a_slip_is_named() {
+    let mut document = good();
+    document["stores"][2]["capacity"] = json!(0);
+    document["stores"][0]["capacity"] = json!(100);
+    let definition = Definition::from_json(document.to_string().as_bytes()).unwrap();
+    let mut lines = Findings::of("sale s");
+    stores(&definition, &mut lines);
+    let lines = lines.end();
+    assert_eq!(lines[0].found, "3 in 2 cities, 130 slots");
+    assert_eq!(lines[1].found, "cities without any capacity: Xi'an");
+}

@@ -1,0 +1,133 @@
+use super::*;
+use crate::doctor::report::without_passing;
+use crate::fleet::alarm::Alarm;
+
+fn gateway(listen: &str, version: &str) -> GatewayReport {
+    GatewayReport { listen: listen.into(), version: version.into(), ready: true, ..GatewayReport::default() }
+}
+
+const HERE: LocalGateway = LocalGateway {
+    has_our_scripts: None,
+    not_ready: None,
+    has_our_certificate: None,
+    forwarded_ignored: (0, 0),
+};
+
+fn good() -> FleetFacts {
+    let mut configured = Rates::default();
+    for policy in [Policy::Buyer, Policy::Address, Policy::Unverified] {
+        configured.set(policy, Some("20:100".parse().unwrap()));
+    }
+    FleetFacts {
+        version: "0.1.0".into(),
+        live: Ok(vec![gateway("10.0.0.1:80", "0.1.0"), gateway("10.0.0.2:80", "0.1.0")]),
+        expected: Some(2),
+        scripts: Ok((12, 12)),
+        here: Some(LocalGateway { has_our_scripts: Some(true), ..HERE }),
+        configured,
+        set: Ok(SetLimits::default()),
+    }
+}
+
+fn bad(facts: &FleetFacts) -> Vec<(&'static str, Severity)> {
+    without_passing(check(facts))
+}
+
+#[test]
+fn gateways_of_one_version_are_well_and_so_are_none() {
+    assert_eq!(bad(&good()), []);
+    assert_eq!(
+        bad(&FleetFacts { live: Ok(Vec::new()), expected: None, scripts: Ok((0, 12)), here: None, ..good() }),
+        []
+    );
+    assert_eq!(bad(&FleetFacts { expected: Some(3), ..good() }), [("gateways", Severity::Fail)]);
+}
+
+#[test]
+fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_reported() {
+    use Severity::{Fail, Warn};
+    let mut mixed = good();
+    mixed.live.as_mut().unwrap().push(gateway("10.0.0.3:80", "0.0.9"));
+    // They sell one sale together (`tests/it/versions.rs`): an update under way stops no launch.
+    assert_eq!(bad(&mixed), [("gateways", Warn)]);
+    let line = &check(&mixed)[0];
+    assert!(line.found.ends_with("\"10.0.0.3:80\" (0.0.9)"), "{line:?}");
+    assert!(line.todo.as_ref().unwrap().starts_with("finish the update or take it back"), "{line:?}");
+    mixed.live.as_mut().unwrap()[2].reasons = vec!["draining".into()];
+    mixed.live.as_mut().unwrap()[2].ready = false;
+    mixed.live.as_mut().unwrap()[2].uptime_ms = STARTING_MS;
+    assert_eq!(bad(&mixed), [("gateways", Warn), ("ready", Fail)]);
+    mixed.live = Ok(vec![GatewayReport::default()]);
+    mixed.expected = None;
+    assert_eq!(bad(&mixed), [("gateways", Warn)]);
+    let older = Ok(vec![gateway("10.0.0.3:80", "0.0.9")]);
+    assert_eq!(
+        bad(&FleetFacts { live: older, expected: None, scripts: Ok((0, 12)), ..good() }),
+        [("gateways", Warn)]
+    );
+    assert_eq!(bad(&FleetFacts { scripts: Err("NOPERM".into()), ..good() }), [("scripts", Warn)]);
+    assert_eq!(bad(&FleetFacts { live: Err("READONLY".into()), ..good() }), [("gateways", Warn)]);
+    let here = |not_ready: Option<&str>, has_our_certificate| {
+        let not_ready = not_ready.map(Into::into);
+        FleetFacts { here: Some(LocalGateway { not_ready, has_our_certificate, ..HERE }), ..good() }
+    };
+    let other = LocalGateway { has_our_scripts: Some(false), ..HERE };
+    assert_eq!(bad(&FleetFacts { here: Some(other), ..good() }), [("binary", Fail)]);
+    assert_eq!(bad(&here(Some("draining"), Some(true))), [("ready", Fail)]);
+    assert_eq!(bad(&here(None, Some(false))), [("certificate", Warn)]);
+    let unlisted =
+        |forwarded_ignored| FleetFacts { here: Some(LocalGateway { forwarded_ignored, ..HERE }), ..good() };
+    assert_eq!(bad(&unlisted((40, 60))), [("proxies", Warn)]);
+    assert_eq!(bad(&unlisted((40, 6_000))), []);
+    assert_eq!(bad(&FleetFacts { scripts: Ok((0, 12)), ..good() }), [("scripts", Fail)]);
+    assert_eq!(bad(&FleetFacts { scripts: Ok((3, 12)), ..good() }), [("scripts", Warn)]);
+}
+
+#[test]
+fn alarms_of_gateways_are_reported_once_with_the_worst_severity() {
+    use Severity::{Fail, Warn};
+    let live = |change: &dyn Fn(&mut GatewayReport)| {
+        let mut facts = good();
+        facts.live.as_mut().unwrap().iter_mut().for_each(change);
+        facts
+    };
+    let starting = live(&|of| {
+        (of.ready, of.reasons, of.uptime_ms) = (false, vec!["draining".into()], STARTING_MS);
+    });
+    assert_eq!(bad(&starting), [("ready", Fail)]);
+    let line = check(&starting).into_iter().find(|line| line.check == "ready").unwrap();
+    assert_eq!(line.found, "they are not all: 10.0.0.1:80: draining, 10.0.0.2:80: draining");
+    let young = live(&|of| (of.ready, of.uptime_ms) = (false, STARTING_MS - 1));
+    assert_eq!(bad(&young), [("ready", Warn)]);
+    let warns = live(&|of| of.alarms = vec![Alarm::new(Level::Warning, "lines-full", "lines are full")]);
+    assert_eq!(bad(&warns), [("alarms", Warn)]);
+    let fault = |of: &mut GatewayReport| {
+        of.alarms = vec![
+            Alarm::new(Level::Warning, "lines-full", "lines are full"),
+            Alarm::new(Level::Fault, "ledger-drift", "it drifts").of("small"),
+        ];
+    };
+    let faults = live(&fault);
+    assert_eq!(bad(&faults), [("alarms", Fail)]);
+    let line = check(&faults).into_iter().find(|line| line.check == "alarms").unwrap();
+    assert_eq!(line.found, "it drifts, lines are full");
+}
+
+#[test]
+fn limits_set_by_an_operator_are_reported_with_name_and_reason() {
+    let set = |pairs: &[(&str, &str)]| {
+        let fields = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        FleetFacts { set: SetLimits::parse(&fields), ..good() }
+    };
+    let changed = [("address", "off"), ("who", "cli:maja"), ("at", "0"), ("reason", "rehearsal")];
+    let facts = set(&changed);
+    assert_eq!(bad(&facts), [("limits", Severity::Warn)]);
+    let line = check(&facts).pop().unwrap();
+    assert!(line.found.contains("cli:maja") && line.found.contains("rehearsal"), "{line:?}");
+    assert!(line.todo.unwrap().ends_with("gateway limits set address=default"));
+    // Set back: as configured.
+    assert_eq!(bad(&set(&changed[1..])), []);
+    assert_eq!(bad(&set(&[("buyer", "many")])), [("limits", Severity::Fail)]);
+    let off = FleetFacts { configured: Rates::default(), ..good() };
+    assert_eq!(bad(&off), [("limits", Severity::Warn)]);
+}

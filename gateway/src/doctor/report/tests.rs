@@ -1,0 +1,35 @@
+use super::*;
+
+fn report() -> DoctorReport {
+    let mut redis = Findings::of("redis");
+    redis.ok("version", "7.0.15");
+    redis.warn("fsync", "everysec\u{1b}[2J\nforged", "set it");
+    let mut sale = Findings::of("sale small");
+    sale.fail("dates", "over", "apply it anew");
+    DoctorReport::new([redis.end(), sale.end()].concat())
+}
+
+#[test]
+fn lines_are_aligned_and_say_what_to_do() {
+    assert_eq!(
+        report().text(false),
+        "ok    redis       version  7.0.15\n\
+         warn  redis       fsync    everysec [2J forged\n                           → set it\n\
+         FAIL  sale small  dates    over\n                           → apply it anew\n\
+         1 ok, 1 warn, 1 fail\n"
+    );
+    let coloured = report().text(true);
+    assert!(coloured.contains("\u{1b}[32mok  \u{1b}[0m  redis"), "{coloured:?}");
+    assert_eq!(coloured.matches('\u{1b}').count(), 6);
+}
+
+#[test]
+fn the_worst_line_is_the_verdict() {
+    assert_eq!(report().verdict, Severity::Fail);
+    assert_eq!(DoctorReport::new(Vec::new()).verdict, Severity::Ok);
+    let mut lines = Findings::of("x");
+    lines.add_with_severity(Severity::Ok, "a", "b".into(), "c");
+    lines.add_with_severity(Severity::Warn, "a", "b".into(), "c");
+    let report = DoctorReport::new(lines.end());
+    assert_eq!((report.verdict, report.lines[0].todo.as_deref()), (Severity::Warn, None));
+}

@@ -1,0 +1,123 @@
+use super::*;
+use crate::doctor::report::without_passing;
+use crate::manage::audit::{Counts, ItemReport};
+
+/// 2030-01-01T00:00:00Z, an hour before it opens.
+const NOW: i64 = 1_893_456_000_000;
+
+fn small() -> Definition {
+    let text = r#"{"sale": {"id": "small", "name": "S", "opens_at": "2030-01-01T01:00:00Z", "closes_at": "2030-01-03T00:00:00Z",
+        "hold": "15m", "currency": "CNY"}, "model": [{"id": "a", "name": "A", "price": 1, "stock": 9}],
+        "stores": [{"id": "s", "name": "S", "city": "C", "capacity": 9}]}"#;
+    Definition::from_json(text.as_bytes()).unwrap()
+}
+
+fn applied() -> AppliedSale {
+    let definition = small();
+    let ms = jiff::Timestamp::as_millisecond;
+    let (opens, closes) = (ms(definition.sale.opens_at), ms(definition.sale.closes_at));
+    let controls = SaleControls { paused: false, frozen: false, closed: false, opens, closes };
+    AppliedSale { definition, revision: 1, sequence: 7, controls, counts: [0; 4], is_same_redis: true }
+}
+
+fn report(verdict: Audited, drift: i64, problems: &[&str]) -> AuditReport {
+    let item =
+        ItemReport { item: "model:a".into(), total: Some(9), free: Some(9), held: 0, confirmed: 0, drift };
+    let problems = problems.iter().map(|text| (*text).to_owned()).collect();
+    let reservations = Counts::default();
+    AuditReport { sale: "small".into(), sequence: 7, verdict, items: vec![item], reservations, problems }
+}
+
+fn good() -> SaleFacts {
+    SaleFacts {
+        id: "small".into(),
+        now_ms: NOW,
+        applied: Ok(Some(applied())),
+        file: Some(("sale.toml".into(), small())),
+        audit: Some(Ok(report(Audited::Balanced, 0, &[]))),
+        followed: Some(Some(7)),
+        is_served: true,
+    }
+}
+
+fn with(change: impl FnOnce(&mut AppliedSale)) -> SaleFacts {
+    let mut applied = applied();
+    change(&mut applied);
+    SaleFacts { applied: Ok(Some(applied)), ..good() }
+}
+
+fn bad(facts: &SaleFacts) -> Vec<(&'static str, Severity)> {
+    without_passing(check(facts))
+}
+
+#[test]
+fn what_was_restocked_is_reported_and_where_a_file_differs() {
+    let mut restocked = report(Audited::Balanced, 0, &[]);
+    restocked.items[0].total = Some(11);
+    let facts = SaleFacts { audit: Some(Ok(restocked)), ..good() };
+    assert_eq!(bad(&facts), [("restocks", Severity::Warn)]);
+    assert!(check(&facts).iter().any(|line| line.found.contains("model:a from 9 to 11")));
+    let mut other = small();
+    other.models[0].price = 2;
+    let facts = SaleFacts { file: Some(("sale.toml".into(), other)), ..good() };
+    assert!(
+        check(&facts).iter().any(|line| line.found.ends_with("in /model/0/price")),
+        "{:?}",
+        check(&facts)
+    );
+}
+
+#[test]
+fn a_sale_that_waits_for_its_opening_is_well() {
+    assert_eq!(bad(&good()), []);
+    assert_eq!(bad(&SaleFacts { followed: None, file: None, audit: None, is_served: false, ..good() }), []);
+}
+
+#[test]
+fn what_stands_in_its_way_is_reported() {
+    use Severity::{Fail, Warn};
+    let mut other = small();
+    other.models[0].stock = Some(8);
+    let drift = |report| SaleFacts { audit: Some(report), ..good() };
+    for (facts, check, verdict) in [
+        (SaleFacts { applied: Ok(None), audit: None, ..good() }, "ledger", Fail),
+        (SaleFacts { applied: Ok(None), audit: None, file: None, ..good() }, "ledger", Fail),
+        (SaleFacts { applied: Err("damaged".into()), audit: None, ..good() }, "ledger", Fail),
+        (SaleFacts { file: Some(("f".into(), other)), ..good() }, "file", Fail),
+        (with(|of| of.is_same_redis = false), "epoch", Fail),
+        (SaleFacts { is_served: false, ..with(|of| of.is_same_redis = false) }, "epoch", Warn),
+        (SaleFacts { followed: Some(Some(6)), ..good() }, "read-model", Warn),
+        (SaleFacts { followed: Some(None), ..good() }, "read-model", Fail),
+        (with(|of| of.controls.closed = true), "controls", Fail),
+        (with(|of| of.controls.paused = true), "controls", Warn),
+        (with(|of| of.controls.frozen = true), "controls", Warn),
+        (with(|of| of.counts = [0, 0, 0, 1]), "reservations", Warn),
+        (drift(Ok(report(Audited::Drift, 1, &[]))), "audit", Fail),
+        (drift(Ok(report(Audited::Drift, 0, &["a key is gone"]))), "audit", Fail),
+        (drift(Err("no answer".into())), "audit", Fail),
+    ] {
+        assert_eq!(bad(&facts), [(check, verdict)], "{facts:?}");
+    }
+    // Once it is open reservations are what it is for.
+    let mut open = with(|of| of.counts = [3, 0, 0, 0]);
+    open.now_ms += 7_200_000;
+    assert_eq!(bad(&open), [("dates", Warn)]);
+}
+
+#[test]
+fn what_to_do_names_the_sale_and_all_that_is_pulled() {
+    let facts = with(|of| (of.controls.paused, of.controls.frozen) = (true, true));
+    let line = check(&facts).into_iter().find(|line| line.check == "controls").unwrap();
+    assert_eq!(line.found, "it is paused and frozen");
+    assert_eq!(line.todo.as_deref(), Some("gateway sale resume small; gateway sale unfreeze small"));
+    let facts = SaleFacts { applied: Ok(None), audit: None, ..good() };
+    assert_eq!(check(&facts)[0].todo.as_deref(), Some("gateway sale apply sale.toml"));
+}
+
+#[test]
+fn every_mistake_of_a_file_is_a_line() {
+    let slips = Definition::from_json(br#"{"sale": {"id": "A"}}"#).unwrap_err();
+    let lines = mistakes("sale.toml", &slips);
+    assert_eq!(lines.len(), slips.len());
+    assert!(lines.iter().all(|line| line.verdict == Severity::Fail && line.area == "file sale.toml"));
+}

@@ -1,0 +1,34 @@
+use super::*;
+
+#[test]
+fn rates_are_two_numbers() {
+    for text in ["1:1", "20:100", "100000000:100000000"] {
+        assert_eq!(text.parse::<Rate>().map(|rate| rate.to_string()), Ok(text.to_owned()));
+    }
+    for text in [
+        "",
+        "off",
+        "1",
+        "1:",
+        ":1",
+        "0:1",
+        "1:0",
+        "+1:1",
+        "1:1:1",
+        "1 :1",
+        "1.5:2",
+        "100000001:1",
+        "99999999999:1",
+    ] {
+        assert!(text.parse::<Rate>().is_err(), "{text}");
+    }
+    assert_eq!(parse_rate("off"), Ok(None));
+    assert_eq!(rate_text(None), "off");
+}
+
+#[test]
+fn a_share_is_never_nothing_and_all_shares_are_the_whole() {
+    let rate = Rate { per_second: NonZeroU32::new(10).unwrap(), burst: NonZeroU32::new(2).unwrap() };
+    let share = |n| rate.shared_by(NonZeroU32::new(n).unwrap()).to_string();
+    assert_eq!([share(1), share(3), share(10), share(1_000)], ["10:2", "4:1", "1:1", "1:1"]);
+}

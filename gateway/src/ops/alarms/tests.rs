@@ -1,0 +1,58 @@
+use super::*;
+use crate::fleet::alarm::ALARM_CHARS_MAX;
+
+#[test]
+fn a_gateway_without_problems_raises_no_alarm() {
+    let sales = Sales::default();
+    assert_eq!(of_gateway(Vec::new(), &sales, |_| None, &[], Recent::default(), Instant::now()), []);
+}
+
+#[test]
+fn failures_are_counted_over_the_last_seconds_only() {
+    let mut recents = Recents::default();
+    let answers = |shed| AnswerCounts {
+        counts: vec![
+            ("reserve", "temporary-reduced-capacity", shed),
+            ("confirm", "temporary-reduced-capacity", 7),
+        ],
+        ..AnswerCounts::default()
+    };
+    recents.note(&answers(100));
+    assert_eq!(recents.counts().shed, 0);
+    recents.note(&answers(103));
+    assert_eq!(recents.counts().shed, 3);
+    (0..RECENT_LOOKS).for_each(|_| recents.note(&answers(103)));
+    assert_eq!((recents.counts().shed, recents.0.len()), (0, RECENT_LOOKS + 1));
+}
+
+#[test]
+fn a_proxy_is_missing_in_the_list_if_most_requests_name_a_client() {
+    for (ignored, all, is_so) in
+        [(19, 19, false), (20, 39, true), (20, 40, false), (60, 100, true), (5_000, 1_000_000, false)]
+    {
+        assert_eq!(is_proxy_unlisted(ignored, all), is_so, "{ignored} of {all}");
+    }
+}
+
+#[test]
+fn the_worst_comes_first_and_every_text_has_an_end() {
+    let reasons = ["x".repeat(1_000)];
+    let recent = Recent { shed: 3, unknown: 2, internal: 1, forwarded_ignored: 60, all: 100, seconds: 10 };
+    let alarms = of_gateway(Vec::new(), &Sales::default(), |_| None, &reasons, recent, Instant::now());
+    let names: Vec<_> = alarms.iter().map(|alarm| (alarm.level, alarm.name.as_str())).collect();
+    assert_eq!(
+        names,
+        [
+            (Level::Fault, "bug"),
+            (Level::Warning, "not-ready"),
+            (Level::Warning, "proxy-unlisted"),
+            (Level::Warning, "outcome-unknown"),
+            (Level::Warning, "shedding"),
+        ]
+    );
+    assert_eq!(alarms[1].text.chars().count(), ALARM_CHARS_MAX + 1);
+    assert_eq!(
+        alarms.iter().map(|alarm| alarm.count).collect::<Vec<_>>(),
+        [Some(1), None, None, Some(2), Some(3)]
+    );
+}

@@ -1,0 +1,23 @@
+use super::*;
+
+#[test]
+fn holds_are_overdue_once_the_sale_clock_has_come_to_them() {
+    let sweep_status = SweepStatus::default();
+    sweep_status.note_tick(1_000);
+    assert_eq!(sweep_status.overdue(), (Duration::ZERO, 0));
+    sweep_status.note_swept(Some((3_000, 7)));
+    assert_eq!(sweep_status.overdue(), (Duration::ZERO, 0));
+    sweep_status.note_tick(3_250);
+    assert_eq!(sweep_status.overdue(), (Duration::from_millis(250), 7));
+    sweep_status.note_swept(None);
+    assert_eq!(sweep_status.overdue(), (Duration::ZERO, 0));
+}
+
+#[test]
+fn the_lag_is_that_since_it_last_worked() {
+    let sweep_status = SweepStatus::default();
+    let later = sweep_status.since + Duration::from_secs(5);
+    assert_eq!(sweep_status.lag(later), Duration::from_secs(5));
+    sweep_status.last_success_us.store(3_000_000, Relaxed);
+    assert_eq!(sweep_status.lag(later), Duration::from_secs(2));
+}

@@ -1,0 +1,31 @@
+use super::*;
+use crate::domain::policy::Policy;
+use crate::domain::sale::{Availability, Phase};
+
+#[test]
+fn names_are_unique_and_as_prometheus_wants_them() {
+    let mut names: Vec<_> = ALL.iter().map(|metric| metric.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), ALL.len());
+    for metric in ALL {
+        let Metric { name, kind, .. } = metric;
+        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+        assert_eq!(name.ends_with("_total"), *kind == MetricKind::Counter, "{name}");
+        assert_eq!(metric.buckets.is_empty(), *kind != MetricKind::Histogram, "{name}");
+        assert!(metric.buckets.is_sorted(), "{name}");
+        assert!(metric.help.ends_with('.') && !metric.help.contains('\n'), "{name}");
+    }
+}
+
+#[test]
+fn what_stands_here_for_const_is_what_the_program_says() {
+    assert_eq!(POLICIES, Policy::ALL.map(Policy::name));
+    assert!(ANSWER_BUCKETS.contains(&SOON));
+    for phase in [Phase::Upcoming, Phase::Open, Phase::Paused, Phase::SoldOut, Phase::Closed] {
+        assert_eq!(json!(phase), PHASES[phase as usize]);
+    }
+    for availability in [Availability::InStock, Availability::Low, Availability::SoldOut] {
+        assert_eq!(json!(availability), AVAILABILITIES[availability as usize]);
+    }
+}

@@ -1,0 +1,39 @@
+use super::*;
+
+fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+#[test]
+fn the_shortest_round_trip_decides() {
+    let start = Instant::now();
+    let ms = Duration::from_millis;
+    let slow = RoundTrip { sent: start, received: start + ms(80), server_time: time("2026-11-09T12:00:09Z") };
+    let quick = RoundTrip {
+        sent: start + ms(100),
+        received: start + ms(104),
+        server_time: time("2026-11-09T12:00:00Z"),
+    };
+    let clock = ServerClock::estimate(&[slow, quick]).unwrap();
+    assert_eq!(clock.error, ms(3));
+    assert_eq!(clock.at(start + ms(102)), time("2026-11-09T12:00:00Z"));
+    assert_eq!(clock.at(start + ms(1102)), time("2026-11-09T12:00:01Z"));
+    assert_eq!(clock.at(start + ms(2)), time("2026-11-09T11:59:59.9Z"));
+}
+
+#[test]
+fn instants_and_times_convert_both_ways() {
+    let start = Instant::now() + Duration::from_secs(100);
+    let trip = RoundTrip { sent: start, received: start, server_time: time("2026-11-09T12:00:00Z") };
+    let clock = ServerClock::estimate(&[trip]).unwrap();
+    for opening in ["2026-11-09T12:00:30.5Z", "2026-11-09T11:59:59Z"] {
+        assert_eq!(clock.at(clock.instant_of(time(opening))), time(opening));
+    }
+    // A sale that opened long before this machine was switched on.
+    let _ = clock.instant_of(time("1970-01-01T00:00:00Z"));
+}
+
+#[test]
+fn without_a_round_trip_there_is_no_clock() {
+    assert!(ServerClock::estimate(&[]).is_none());
+}

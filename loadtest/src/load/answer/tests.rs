@@ -1,0 +1,95 @@
+use super::*;
+
+const HOLD: &str = r#"{"id":"r1","sale":"s","number":17,"version":1,"state":"held","model":"a","packages":["p"],
+    "store":null,"unavailable":["store:x"],"price":{"total":1},"held_at":"x"}"#;
+
+fn problem(status: u16, name: &str, more: &str) -> Result<Reply, Lost> {
+    Ok(Reply {
+        status,
+        content_type: "application/problem+json".to_owned(),
+        retry_after: Some(2),
+        body: format!(r#"{{"title":"x","type":"/problems/{name}","status":{status}{more}}}"#),
+        ..Reply::default()
+    })
+}
+
+#[test]
+fn every_answer_of_the_contract_has_its_outcome() {
+    let outcome = |status, name| to_tap(&problem(status, name, "")).decision.gives_up_as(false);
+    assert_eq!(outcome(409, "sold-out"), Outcome::SoldOut);
+    assert_eq!(outcome(409, "purchase-limit"), Outcome::PurchaseLimit);
+    assert_eq!(outcome(409, "sale-not-open"), Outcome::Refused);
+    assert_eq!(outcome(409, "sale-paused"), Outcome::Refused);
+    assert_eq!(outcome(410, "sale-closed"), Outcome::Refused);
+    assert_eq!(outcome(429, "quota-exceeded"), Outcome::Limited);
+    assert_eq!(outcome(503, "temporary-reduced-capacity"), Outcome::Shed);
+    assert_eq!(outcome(503, "outcome-unknown"), Outcome::Unknown);
+    for (status, name) in
+        [(400, "invalid-request"), (401, "unauthenticated"), (422, "unknown-item"), (500, "internal")]
+    {
+        let reading = to_tap(&problem(status, name, ""));
+        assert_eq!(reading.decision.ends(), Some(Outcome::Wrong), "{name}");
+        assert_eq!(reading.complaints.len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_win_and_a_replay_show_the_hold() {
+    let reply = |status, replayed| {
+        Ok(Reply {
+            status,
+            replayed,
+            location: Some("/x".to_owned()),
+            body: HOLD.to_owned(),
+            ..Reply::default()
+        })
+    };
+    let won = to_tap(&reply(201, false));
+    assert!(matches!(&won.decision, Decision::Won(hold) if hold.number == 17 && hold.store.is_none()));
+    assert!(won.complaints.is_empty());
+    assert_eq!(to_tap(&reply(200, true)).decision.ends(), Some(Outcome::Replayed));
+    assert_eq!(to_tap(&reply(200, false)).complaints.len(), 1);
+    let empty = Ok(Reply { status: 201, ..Reply::default() });
+    assert_eq!(to_tap(&empty).decision.ends(), Some(Outcome::Wrong));
+}
+
+#[test]
+fn members_of_a_problem_are_read() {
+    let reading = to_tap(&problem(409, "sold-out", r#","items":["model:a"],"final":true"#));
+    assert!(matches!(reading.decision, Decision::SoldOut { items, last: true } if items == ["model:a"]));
+    let fine = to_tap(&problem(429, "quota-exceeded", r#","retry_after_ms":1234"#));
+    assert_eq!(fine.retry_after, Some(Duration::from_millis(1234)));
+    let coarse = to_tap(&problem(429, "quota-exceeded", ""));
+    assert_eq!(coarse.retry_after, Some(Duration::from_secs(2)));
+}
+
+#[test]
+fn an_unknown_before_is_not_forgotten() {
+    let shed = to_tap(&problem(503, "temporary-reduced-capacity", "")).decision;
+    assert_eq!(shed.gives_up_as(true), Outcome::Unknown);
+    assert_eq!(to_tap(&Err(Lost::TimedOut(1))).decision.gives_up_as(false), Outcome::Unknown);
+}
+
+#[test]
+fn refusals_without_their_headers_are_complained_about() {
+    let mut bare = problem(429, "quota-exceeded", "").unwrap();
+    bare.retry_after = None;
+    bare.content_type = "text/html".to_owned();
+    assert_eq!(to_tap(&Ok(bare)).complaints.len(), 2);
+}
+
+#[test]
+fn confirms_and_cancels_are_read() {
+    let done = Ok(Reply { status: 200, body: HOLD.replace("held\"", "confirmed\""), ..Reply::default() });
+    let confirmed = |reply: &Result<Reply, Lost>| to_change(reply, Expect::State("confirmed"));
+    assert!(confirmed(&done).complaints.is_empty());
+    assert_eq!(to_change(&done, Expect::State("cancelled")).complaints.len(), 1);
+    let gone = confirmed(&problem(409, "reservation-not-held", ""));
+    assert_eq!(gone.decision, ChangeAnswer::Refused("reservation-not-held".to_owned()));
+    assert_eq!(confirmed(&problem(503, "outcome-unknown", "")).decision, ChangeAnswer::Unknown);
+    assert_eq!(confirmed(&problem(429, "quota-exceeded", "")).decision, ChangeAnswer::Again("limited"));
+    assert_eq!(confirmed(&problem(404, "reservation-not-found", "")).complaints.len(), 1);
+    let sold_out = problem(409, "sold-out", "");
+    assert_eq!(confirmed(&sold_out).complaints.len(), 1);
+    assert!(to_change(&sold_out, Expect::Amended).complaints.is_empty());
+}
