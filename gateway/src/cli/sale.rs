@@ -12,7 +12,7 @@ use crate::domain::definition::Definition;
 use crate::domain::operator_action::{OperatorAction, RESTOCK_EFFECT, check_reason};
 use crate::manage::admin::{Actor, Admin, ApplyOutcome, RestockOutcome};
 use crate::ops::view::{SaleDetail, SaleState};
-use crate::recovery::failover::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
+use crate::recovery::release::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
 use crate::store::scripts::Failure;
 use crate::terminal::{CommandError, print, print_json};
 
@@ -144,7 +144,7 @@ async fn release(
     let effect = if gateway.is_some() { RELEASE_EFFECT } else { RELEASE_ALL_EFFECT };
     let prompt = ConfirmPrompt { what: format!("release {sale} from {whom}"), effect, word: sale };
     let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
-    failover::release(admin.pool(), sale, gateway.as_deref(), &by).await?.map_err(CommandError::No)?;
+    release::release(admin.pool(), sale, gateway.as_deref(), &by).await?.map_err(CommandError::No)?;
     print(&format!("{sale}: does not wait for what {whom} told any longer\n"))
 }
 

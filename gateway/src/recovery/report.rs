@@ -1,5 +1,4 @@
-//! What the gateways say of a sale after its Redis was replaced, and what follows: who is waited for, what is missing, or why
-//! it can't be healed. Pure.
+//! The recovery reports of all gateways, and what follows from them: a wait, a replay, or a decision for an operator. Pure.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -8,30 +7,31 @@ use serde::{Deserialize, Serialize};
 
 use crate::projection::acknowledged::Clocks;
 use crate::recovery::missing::MissingChange;
+use crate::recovery::state::{Blocked, Replay};
 
 /// In the place of a gateway's id: all of them.
 pub(crate) const ALL: &str = "*";
 /// More changes than this are not a failover's.
 const MISSING_MAX: u64 = 1_000_000;
 
-/// What one gateway says, besides the entries that it remembers.
+/// The report of a gateway, besides its entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RecoveryReport {
-    /// Of the sale that it speaks of; empty from a version that knows of none.
+    /// Of the sale that it is about; empty from a version without incarnations.
     #[serde(default)]
     pub(crate) incarnation: String,
-    /// The highest sequence that it may have told somebody of.
+    /// The highest sequence that it may have acknowledged.
     pub(crate) known: u64,
-    /// All after this sequence that it has read or told is among the entries.
+    /// Its entries have all that it has read or acknowledged after this sequence.
     pub(crate) since: u64,
-    /// The gateways that lived when it last reached the ledger: their ids, and where they listen.
+    /// The live members when it last reached the ledger: their ids, and where they listen.
     pub(crate) peers: BTreeMap<String, String>,
     /// The latest clocks by which it has refused something for being late.
     #[serde(default)]
     pub(crate) late_at: Clocks,
 }
 
-/// What all of them say.
+/// All reports.
 #[derive(Debug, Default)]
 pub(crate) struct RecoveryReports {
     by: BTreeMap<String, RecoveryReport>,
@@ -39,20 +39,8 @@ pub(crate) struct RecoveryReports {
     read: BTreeMap<u64, MissingChange>,
     acknowledged: BTreeMap<u64, MissingChange>,
     conflict: Option<String>,
-    /// Something of what was said.
+    /// A field that can't be read.
     unreadable: Option<String>,
-}
-
-/// What follows.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum RecoveryPlan {
-    /// These have not said what they know: ids, and where they listen.
-    Wait(Vec<(String, String)>),
-    /// Why it can't be healed, in words.
-    Blocked(String),
-    /// These are missing, in order, so many of them known to nobody; no gateway knows of more than this sequence, nor has
-    /// refused anything for being late by later clocks.
-    Replay { missing: Vec<MissingChange>, lost: u64, known: u64, late_at: Clocks },
 }
 
 impl RecoveryReports {
@@ -94,29 +82,29 @@ impl RecoveryReports {
         Some(())
     }
 
-    /// Whether ops need to say that they don't wait for this gateway, or for any; why not, in words.
+    /// Whether there is this gateway to release, or any; the error says why not.
     pub(crate) fn check_release(&self, gateway: Option<&str>) -> Result<(), String> {
         if self.by.is_empty() && self.unreadable.is_none() {
-            return Err("waits for nobody: its ledger is taken in".to_owned());
+            return Err("is not in recovery: there is no gateway to release".to_owned());
         }
         let awaited = self.awaited();
         match gateway {
             Some(gateway) if awaited.iter().all(|(id, _)| id != gateway) => {
-                let who: Vec<String> =
+                let names: Vec<String> =
                     awaited.iter().map(|(id, listen)| format!("{id} ({listen})")).collect();
-                let who = if who.is_empty() { "nobody".to_owned() } else { who.join(", ") };
-                Err(format!("does not wait for a gateway {gateway}, but for {who}"))
+                let names = if names.is_empty() { "no gateway".to_owned() } else { names.join(", ") };
+                Err(format!("does not wait for gateway {gateway}; it waits for {names}"))
             }
             _ => Ok(()),
         }
     }
 
-    /// Whether this gateway has said what it knows.
+    /// Whether this gateway has submitted its report.
     pub(crate) fn has_report_of(&self, id: &str) -> bool {
         self.by.contains_key(id)
     }
 
-    /// The gateways that lived and have not said what they know, unless ops do not wait for them.
+    /// The live members without a report that no operator has released.
     pub(crate) fn awaited(&self) -> Vec<(String, String)> {
         let peers: BTreeMap<&String, &String> = self.by.values().flat_map(|one| &one.peers).collect();
         let all = self.released.contains(ALL);
@@ -125,30 +113,30 @@ impl RecoveryReports {
         open.map(|(id, listen)| (id.clone(), listen.clone())).collect()
     }
 
-    /// What is to be done with a ledger of this incarnation at this sequence. Those who are awaited may be given up. What is said
-    /// of an earlier incarnation is of no account; that there was a later one says that it is lost.
-    pub(crate) fn plan(&self, incarnation: &str, at: u64, waits: bool) -> RecoveryPlan {
+    /// What is to be replayed on a ledger of this incarnation at this sequence. Reports of an earlier incarnation do not count; one of
+    /// a later incarnation shows that the ledger has lost it.
+    pub(crate) fn plan(&self, incarnation: &str, at: u64, awaits_peers: bool) -> Result<Replay, Blocked> {
         let awaited = self.awaited();
-        if waits && !awaited.is_empty() {
-            return RecoveryPlan::Wait(awaited);
+        if awaits_peers && !awaited.is_empty() {
+            return Err(Blocked::Awaiting(awaited));
         }
         if self.released.contains(ALL) {
             let late_at = Clocks::default();
-            return RecoveryPlan::Replay { missing: Vec::new(), lost: 0, known: at, late_at };
+            return Ok(Replay { missing: Vec::new(), lost: 0, known: at, late_at });
         }
         if let Some(field) = &self.unreadable {
-            return RecoveryPlan::Blocked(format!("what the gateways said can't be read: {field}"));
+            return Err(Blocked::NeedsOperator(format!("a recovery report can't be read: {field}")));
         }
         if let Some(sequence) = &self.conflict {
-            return RecoveryPlan::Blocked(format!(
+            return Err(Blocked::NeedsOperator(format!(
                 "two gateways have read entry {sequence} of its journal differently: two primaries took writes at once"
-            ));
+            )));
         }
         let later = self.by.iter().find(|(_, one)| one.incarnation.as_str() > incarnation);
         if let Some((id, RecoveryReport { incarnation, known, .. })) = later {
-            return RecoveryPlan::Blocked(format!(
+            return Err(Blocked::NeedsOperator(format!(
                 "gateway {id} knows a later incarnation of the sale ({incarnation}, at sequence {known}), which is not in this Redis"
-            ));
+            )));
         }
         let same = || {
             let is_same =
@@ -160,32 +148,32 @@ impl RecoveryReports {
             |entries: &BTreeMap<u64, MissingChange>| entries.keys().next_back().copied().unwrap_or_default();
         let until = known.max(last(&self.read)).max(last(&self.acknowledged));
         if until.saturating_sub(at) > MISSING_MAX {
-            return RecoveryPlan::Blocked(format!("{} changes are missing", until - at));
+            return Err(Blocked::NeedsOperator(format!("{} changes are missing", until - at)));
         }
         let (mut missing, mut lost) = (Vec::new(), 0);
         for sequence in at + 1..=until {
             let (read, acknowledged) = (self.read.get(&sequence), self.acknowledged.get(&sequence));
             if read.zip(acknowledged).is_some_and(|(read, acknowledged)| !read.contains(acknowledged)) {
-                return RecoveryPlan::Blocked(format!(
-                    "entry {sequence} of its journal was told and read differently: two primaries took writes at once"
-                ));
+                return Err(Blocked::NeedsOperator(format!(
+                    "entry {sequence} of its journal was acknowledged and read differently: two primaries took writes at once"
+                )));
             }
             match read.or(acknowledged) {
                 Some(entry) => missing.push(entry.clone().with_entry_fields()),
-                // Whoever has told somebody of it would say so.
+                // A gateway that had acknowledged it would report it.
                 None if same().all(|one| one.since < sequence) => {
                     missing.push(MissingChange::placeholder(sequence));
                     lost += 1;
                 }
                 None => {
-                    return RecoveryPlan::Blocked(format!(
-                        "no gateway remembers entry {sequence} of its journal any more, which somebody may have been told of"
-                    ));
+                    return Err(Blocked::NeedsOperator(format!(
+                        "no report has entry {sequence} of its journal any more, which a gateway may have acknowledged"
+                    )));
                 }
             }
         }
         let late_at = same().map(|one| one.late_at).fold(Clocks::default(), Clocks::max);
-        RecoveryPlan::Replay { missing, lost, known, late_at }
+        Ok(Replay { missing, lost, known, late_at })
     }
 }
 

@@ -37,15 +37,15 @@ fn json(missing: &MissingChange) -> String {
 fn live_peers_are_awaited_unless_an_operator_releases_them() {
     let mut fields = vec![("for", "old new".to_owned()), ("g:a", says(3, 0, &["a", "b"]))];
     let b = ("b".to_owned(), "at-b".to_owned());
-    assert_eq!(all(&fields).plan("", 3, true), RecoveryPlan::Wait(vec![b]));
+    assert_eq!(all(&fields).plan("", 3, true), Err(Blocked::Awaiting(vec![b])));
     let late_at = Clocks::default();
-    let whole = RecoveryPlan::Replay { missing: Vec::new(), lost: 0, known: 3, late_at };
-    assert_eq!(all(&fields).plan("", 3, false), whole);
+    let nothing = || Ok(Replay { missing: Vec::new(), lost: 0, known: 3, late_at });
+    assert_eq!(all(&fields).plan("", 3, false), nothing());
     fields.push(("x:b", "maja".to_owned()));
-    assert_eq!(all(&fields).plan("", 3, true), whole);
-    // It comes all the same, and knows of one whom nobody else has heard of.
+    assert_eq!(all(&fields).plan("", 3, true), nothing());
+    // Its report comes all the same, and names a member that no other report has.
     fields.push(("g:b", says(3, 0, &["b", "c"])));
-    assert!(matches!(all(&fields).plan("", 3, true), RecoveryPlan::Wait(who) if who[0].0 == "c"));
+    assert!(matches!(all(&fields).plan("", 3, true), Err(Blocked::Awaiting(who)) if who[0].0 == "c"));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn the_plan_replays_the_union_in_order_and_marks_unacknowledged_gaps_lost() {
         ("t:5:a", json(&read)),
         ("t:7:a", json(&acknowledged(7, "confirmed"))),
     ];
-    let RecoveryPlan::Replay { missing, lost, known, .. } = all(&fields).plan("", 4, true) else {
+    let Ok(Replay { missing, lost, known, .. }) = all(&fields).plan("", 4, true) else {
         panic!("it is whole");
     };
     let kinds: Vec<_> = missing.iter().map(|missing| (missing.sequence, missing.kind.as_str())).collect();
@@ -74,7 +74,7 @@ fn the_latest_clocks_of_all_reports_count_and_an_earlier_version_reports_none() 
     };
     let earlier = r#"{"known":0,"since":0,"peers":{}}"#.to_owned();
     let fields = [("g:a", by(7, 3)), ("g:b", by(5, 9)), ("g:c", earlier)];
-    let RecoveryPlan::Replay { late_at, .. } = all(&fields).plan("", 0, true) else {
+    let Ok(Replay { late_at, .. }) = all(&fields).plan("", 0, true) else {
         panic!("it is whole");
     };
     assert_eq!(late_at, Clocks { time: 7, clock: 9 });
@@ -84,7 +84,7 @@ fn the_latest_clocks_of_all_reports_count_and_an_earlier_version_reports_none() 
 fn a_change_that_may_have_been_acknowledged_is_never_invented() {
     let forgotten = [("g:a", says(7, 6, &["a"])), ("t:7:a", json(&acknowledged(7, "held")))];
     assert!(
-        matches!(all(&forgotten).plan("", 5, true), RecoveryPlan::Blocked(why) if why.contains("entry 6"))
+        matches!(all(&forgotten).plan("", 5, true), Err(Blocked::NeedsOperator(why)) if why.contains("entry 6"))
     );
     let two = [
         ("g:a", says(7, 0, &["a"])),
@@ -92,39 +92,39 @@ fn a_change_that_may_have_been_acknowledged_is_never_invented() {
         ("t:7:a", json(&acknowledged(7, "cancelled"))),
     ];
     assert!(
-        matches!(all(&two).plan("", 6, true), RecoveryPlan::Blocked(why) if why.contains("two primaries"))
+        matches!(all(&two).plan("", 6, true), Err(Blocked::NeedsOperator(why)) if why.contains("two primaries"))
     );
     let conflict = [("g:a", says(7, 0, &["a"])), ("conflict", "7".to_owned())];
-    assert!(matches!(all(&conflict).plan("", 7, true), RecoveryPlan::Blocked(_)));
-    // Unless ops say so.
+    assert!(matches!(all(&conflict).plan("", 7, true), Err(Blocked::NeedsOperator(_))));
+    // Unless an operator decides it.
     let mut released = two.to_vec();
     released.push(("x:*", "maja".to_owned()));
     assert_eq!(
         all(&released).plan("", 6, true),
-        RecoveryPlan::Replay { missing: Vec::new(), lost: 0, known: 6, late_at: Clocks::default() }
+        Ok(Replay { missing: Vec::new(), lost: 0, known: 6, late_at: Clocks::default() })
     );
-    assert!(all(&two).check_release(Some("b")).unwrap_err().contains("nobody"));
+    assert!(all(&two).check_release(Some("b")).unwrap_err().contains("no gateway"));
     assert!(all(&[]).check_release(None).is_err() && all(&two).check_release(None).is_ok());
     let far = [("g:a", says(u64::MAX, 0, &["a"]))];
-    assert!(matches!(all(&far).plan("", 7, true), RecoveryPlan::Blocked(_)));
+    assert!(matches!(all(&far).plan("", 7, true), Err(Blocked::NeedsOperator(_))));
     let unreadable = [("g:a", says(7, 0, &["a"])), ("r:8", String::new())];
-    assert!(matches!(all(&unreadable).plan("", 7, true), RecoveryPlan::Blocked(why) if why.contains("r:8")));
+    assert!(
+        matches!(all(&unreadable).plan("", 7, true), Err(Blocked::NeedsOperator(why)) if why.contains("r:8"))
+    );
 }
 
 #[test]
 fn a_report_about_another_incarnation_is_never_replayed() {
     let both = [("g:a", says_of("2", 7)), ("g:b", says_of("1", 500))];
-    let whole = RecoveryPlan::Replay {
+    let replay = Replay {
         missing: vec![MissingChange::placeholder(7)],
         lost: 1,
         known: 7,
         late_at: Clocks::default(),
     };
-    assert_eq!(all(&both).plan("2", 6, true), whole, "what b knows was of the sale before");
+    assert_eq!(all(&both).plan("2", 6, true), Ok(replay), "the report of b is of the sale before");
     assert!(
-        matches!(all(&both).plan("1", 500, true), RecoveryPlan::Blocked(why) if why.contains("gateway a knows a later incarnation"))
+        matches!(all(&both).plan("1", 500, true), Err(Blocked::NeedsOperator(why)) if why.contains("gateway a knows a later incarnation"))
     );
-    assert!(
-        matches!(all(&both).plan("3", 2, true), RecoveryPlan::Replay { missing, .. } if missing.is_empty())
-    );
+    assert!(matches!(all(&both).plan("3", 2, true), Ok(Replay { missing, .. }) if missing.is_empty()));
 }

@@ -230,5 +230,5 @@ async fn a_gateway_that_is_gone_is_waited_for_until_ops_release_it() {
     assert_eq!(told(&gateway, "late", "k", &far()).await.problem(), "sold-out");
     balanced(&gateway).await;
     let (code, why) = release(&redis.0, &[&id]);
-    assert_eq!((code, why.contains("waits for nobody")), (Some(1), true), "{why}");
+    assert_eq!((code, why.contains("there is no gateway to release")), (Some(1), true), "{why}");
 }

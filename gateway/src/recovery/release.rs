@@ -1,0 +1,39 @@
+//! The operator's decision that recovery does not wait for a gateway, or takes the ledger as it is.
+
+use crate::manage::admin::Actor;
+use crate::recovery::collect::read_reports;
+use crate::recovery::report::ALL;
+use crate::store::keys::Keys;
+use crate::store::scripts::Failure;
+use crate::store::{Pool, checkout};
+
+/// What the release of one gateway does to buyers.
+pub const RELEASE_EFFECT: &str = "recovery no longer waits for the report of this gateway; a buyer whose reservation only it \
+    acknowledged, in the last instants before, may have none";
+/// What the release of all does to buyers.
+pub const RELEASE_ALL_EFFECT: &str = "the sale continues with the ledger as it is; a buyer whose reservation was acknowledged after \
+    that has none, and the car is sold again. Restart every gateway that reports the sale as halted then";
+
+/// Gives up the report of a gateway; with `None` all reports, and what they have.
+///
+/// # Errors
+///
+/// The inner one, in words, if recovery waits for no such gateway.
+pub async fn release(
+    pool: &Pool,
+    sale: &str,
+    gateway: Option<&str>,
+    by: &Actor,
+) -> Result<Result<(), String>, Failure> {
+    let keys = Keys::of(sale);
+    let mut conn = checkout(pool, keys.recovery()).await?;
+    let reports = read_reports(&mut conn, &keys, false).await?;
+    if let Err(why) = reports.check_release(gateway) {
+        return Ok(Err(format!("{sale} {why}")));
+    }
+    let field = format!("x:{}", gateway.unwrap_or(ALL));
+    let mut note = redis::cmd("HSET");
+    note.arg(keys.recovery()).arg(field).arg(by.args().join(": "));
+    note.query_async::<i64>(&mut conn).await?;
+    Ok(Ok(()))
+}
