@@ -123,6 +123,16 @@ fn lines(log: &std::path::Path) -> Vec<Value> {
     text.split_inclusive('\n').filter(|text| text.ends_with('\n')).map(line).collect()
 }
 
+/// Waits until the lines of a request have one like this, and asserts that there is no other: a thread of its own writes the log.
+async fn logged_once(log: &std::path::Path, id: &str, is_it: impl Fn(&Value) -> bool) {
+    let written = eventually("the line is written", || async {
+        let written: Vec<Value> = lines(log).into_iter().filter(|line| line["request_id"] == id).collect();
+        written.iter().any(&is_it).then_some(written)
+    });
+    let written = written.await;
+    assert_eq!(written.iter().filter(|line| is_it(line)).count(), 1, "{written:?}");
+}
+
 #[tokio::test]
 async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     let redis = Redis::start();
@@ -138,25 +148,20 @@ async fn every_line_of_a_request_has_its_id_and_no_other_line_has_one() {
     open(&gateway, &small()).await;
     // An ops call writes a line: who has pulled which lever.
     let action = gateway.action("resume", &json!({"reason": "a test"})).await;
-    let of = |id: &str| -> Vec<Value> {
-        lines(&log).into_iter().filter(|line| line["request_id"] == id).collect()
-    };
-    let written = of(action.header("x-request-id"));
-    let told =
+    let is_action =
         |line: &Value| line["fields"]["message"] == "operator action done" && line["fields"]["who"] == "ops";
-    assert_eq!(written.iter().filter(|line| told(line)).count(), 1, "{written:?}");
-    // A read that Redis does not answer is told, with the trace.
+    logged_once(&log, action.header("x-request-id"), is_action).await;
+    // A read that Redis does not answer is logged, with the trace.
     proxy.set(Fault::StallAnswers);
     let path = "/v1/sales/small/reservations";
     let read = gateway.request(Method::GET, path).bearer_auth(token("alice")).header("traceparent", PARENT);
     let failed = send(read).await;
     assert_eq!(failed.problem(), "temporary-reduced-capacity", "{}", failed.text);
     proxy.set(Fault::None);
-    let written = of(failed.header("x-request-id"));
-    let told = |line: &&Value| {
+    let is_read = |line: &Value| {
         line["trace_id"] == TRACE && line["fields"]["message"] == "a buyer's reservations could not be read"
     };
-    assert_eq!(written.iter().filter(told).count(), 1, "{written:?}");
+    logged_once(&log, failed.header("x-request-id"), is_read).await;
     // Everything else belongs to nobody: the follower, the reaper, the start.
     let all = lines(&log);
     let known = [action.header("x-request-id"), failed.header("x-request-id")];
@@ -197,7 +202,10 @@ async fn a_line_of_text_has_it_at_its_end() {
     let id = reply.header("x-request-id");
     assert!(is_own(id));
     assert_eq!(reply.header("traceresponse"), format!("00-{TRACE}-{id}-01"));
-    let text = std::fs::read_to_string(&log).unwrap();
+    let text = eventually("the line is written", || async {
+        Some(std::fs::read_to_string(&log).unwrap()).filter(|text| text.contains("operator action done"))
+    })
+    .await;
     let line = text.lines().find(|line| line.contains("operator action done")).unwrap();
     assert!(line.ends_with(&format!(" request_id={id} trace_id={TRACE}")), "{line}");
     assert!(!text.contains("not-from-a-proxy"));

@@ -308,7 +308,7 @@ async fn a_late_watcher_gets_missing_gateways_history_and_overrides() {
     let seen = eventually("the one that crashed is missed", || async {
         let now = now(&stays).await;
         let names: Vec<&Value> = now["alarms"].as_array()?.iter().map(|alarm| &alarm["name"]).collect();
-        (names == ["gateway-gone"]).then_some(now)
+        names.iter().any(|name| *name == "gateway-gone").then_some(now)
     })
     .await;
     let gone = seen["gateways"].as_array().unwrap().iter().find(|row| row["state"] == "gone").unwrap();
