@@ -386,7 +386,7 @@ fn write_secrets(files: &Path, secret: &str, ops_token: &str) -> Result<(), Fail
 }
 
 /// 32 random bytes as text.
-fn random_text() -> String {
+pub fn random_text() -> String {
     let mut bytes = [0; 32];
     aws_lc_rs::rand::fill(&mut bytes).unwrap();
     STANDARD.encode(bytes)

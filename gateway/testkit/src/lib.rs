@@ -1,4 +1,4 @@
-//! Starts the real programs that tests, benches and chaos runs use, and talks to them. Everything ends with its owner.
+//! Starts the real programs that tests, benches and chaos runs use, and talks to them. They end with their owner by default.
 
 #![allow(clippy::unwrap_used, reason = "a test fails this way, and says where")]
 #![allow(missing_docs, reason = "this crate is not published; names say what they do")]

@@ -26,7 +26,7 @@ impl Failed {
     }
 }
 
-/// A program. It is killed when this is dropped.
+/// A program. It is killed when this is dropped, unless it is to outlive it.
 pub struct Program {
     name: String,
     /// Not of one that can't be started again.
@@ -34,13 +34,16 @@ pub struct Program {
     log: Option<PathBuf>,
     /// Dropped by SIGTERM: for programs that have children to end.
     ends_gently: bool,
+    /// Where the process id of one that outlives this is noted.
+    pid_file: Option<PathBuf>,
     child: Option<Child>,
 }
 
 impl Program {
     /// One that is not started yet. Its output goes where the command says.
     pub fn new(name: &str, command: Command) -> Self {
-        Self { name: name.to_owned(), command: Some(command), log: None, ends_gently: false, child: None }
+        let (name, command) = (name.to_owned(), Some(command));
+        Self { name, command, log: None, ends_gently: false, pid_file: None, child: None }
     }
 
     /// Its output goes to the end of this file; a failure quotes it.
@@ -59,7 +62,7 @@ impl Program {
     pub fn once(name: &str, mut command: Command) -> Result<Self, Failed> {
         let child = command.spawn().map_err(Failed::to(&format!("start {name}")))?;
         let (name, child) = (name.to_owned(), Some(child));
-        Ok(Self { name, command: None, log: None, ends_gently: false, child })
+        Ok(Self { name, command: None, log: None, ends_gently: false, pid_file: None, child })
     }
 
     /// It gets SIGTERM and time when this is dropped, and not SIGKILL.
@@ -68,13 +71,23 @@ impl Program {
         self
     }
 
+    /// It goes on when this is dropped; its process id is in this file.
+    pub fn outliving(mut self, pid_file: &Path) -> Self {
+        self.pid_file = Some(pid_file.to_owned());
+        self
+    }
+
     /// Starts it, also again; returns at once.
     pub fn spawn(&mut self) -> Result<(), Failed> {
         let command = self.command.as_mut().expect("it can be started again");
         let child = command.stdin(Stdio::null()).spawn();
-        self.child =
-            Some(child.map_err(Failed::to(&format!("start {} (scripts/test installs it)", self.name)))?);
-        Ok(())
+        let child = child.map_err(Failed::to(&format!("start {} (scripts/test installs it)", self.name)))?;
+        let pid = child.id();
+        self.child = Some(child);
+        match &self.pid_file {
+            Some(file) => std::fs::write(file, pid.to_string()).map_err(Failed::to("note a process id")),
+            None => Ok(()),
+        }
     }
 
     /// Starts it, also again, and waits until this returns a value.
@@ -127,9 +140,11 @@ impl Program {
         }
     }
 
-    /// SIGTERM, and waits for its end.
+    /// SIGTERM, if it runs, and waits for its end.
     pub fn end(&mut self) -> Result<(), Failed> {
-        self.signal(Signal::TERM);
+        if self.is_alive() {
+            self.signal(Signal::TERM);
+        }
         wait_for(&format!("{} ends", self.name), || (!self.is_alive()).then_some(()))?;
         self.child = None;
         Ok(())
@@ -172,6 +187,9 @@ impl Program {
 
 impl Drop for Program {
     fn drop(&mut self) {
+        if self.pid_file.is_some() {
+            return;
+        }
         if self.ends_gently {
             let _ = self.end();
         }

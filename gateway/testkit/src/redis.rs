@@ -33,9 +33,11 @@ pub struct Setup<'a> {
     pub name: Option<&'a str>,
     /// Where its output goes; nowhere by default.
     pub log: Option<&'a Path>,
+    /// It outlives its owner, with its process id in this file; it needs a `dir` then.
+    pub pid_file: Option<&'a Path>,
 }
 
-/// A running redis-server. It is killed when this is dropped.
+/// A running redis-server. It is killed when this is dropped, unless its setup has a `pid_file`.
 pub struct Redis {
     pub program: Program,
     /// Where it listens besides its socket.
@@ -69,6 +71,9 @@ impl Setup<'_> {
         let mut program = Program::new(self.name.unwrap_or("redis-server"), command);
         if let Some(log) = self.log {
             program = program.log_to(log)?;
+        }
+        if let Some(file) = self.pid_file {
+            program = program.outliving(file);
         }
         let mut redis = Redis { program, address: self.address, dir, _own_dir: own_dir };
         redis.start_again()?;

@@ -1,9 +1,10 @@
-//! What `scripts/demo`, `scripts/check-api` and `scripts/check-dashboards` do once all that they need is installed and built.
+//! What `scripts/demo`, `scripts/cluster`, `scripts/check-api` and `scripts/check-dashboards` do once all that they need is installed and built.
 
 #![allow(clippy::unwrap_used, reason = "the scripts show where it was")]
 #![allow(missing_docs, reason = "a program exports nothing")]
 
 mod api;
+mod cluster;
 mod dashboards;
 mod demo;
 mod launch;
@@ -30,6 +31,8 @@ enum Command {
     Api(Common),
     /// Holds every panel and alert against a real launch
     Dashboards(Common),
+    /// A fleet over several hosts, which are network namespaces
+    Cluster(cluster::Options),
 }
 
 /// Where things are.
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options),
         Command::Api(common) => api::run(&common).map(|()| 0),
         Command::Dashboards(common) => dashboards::run(&common).map(|()| 0),
+        Command::Cluster(options) => cluster::run(&options),
     };
     let (code, text) = match ended {
         Ok(code) => return ExitCode::from(code),
