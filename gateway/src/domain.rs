@@ -1,4 +1,5 @@
-//! A sale as types: definitions, items, reservations, decisions, phases, problems. No HTTP, no Redis, no clock.
+//! Types of a sale: definitions, items, reservations, decisions, phases, problems. No HTTP, Redis
+//! or clock.
 
 pub mod catalogue;
 pub mod decision;

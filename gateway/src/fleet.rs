@@ -1,7 +1,7 @@
-//! What all gateways share besides sales: who lives, and the rates that ops have set.
+//! The fleet: live gateways and the rates that ops set, shared by all gateways.
 //!
-//! Neither is part of the ledger. A gateway announces itself once a second and takes in what it finds: the number of
-//! live gateways, by which ceilings are divided, and the rates. While Redis is out of reach it keeps both.
+//! Neither is part of the ledger. A gateway sends a heartbeat once a second and reads the live gateways, by which
+//! ceilings are divided, and the rates. While Redis is unreachable it keeps both.
 
 pub mod alarm;
 pub mod clock_offset;
@@ -32,26 +32,26 @@ use membership::Membership;
 static FLEET_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/fleet.lua")));
 static LIMITS_SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("store/lua/limits.lua")));
 
-/// Between two announcements.
+/// The heartbeat interval.
 const BEAT: Duration = Duration::from_secs(1);
-/// So long after its last one a gateway counts as gone (see `lua/fleet.lua`).
+/// A gateway counts as gone this long after its last heartbeat (see `lua/fleet.lua`).
 pub(crate) const GONE: Duration = Duration::from_secs(5);
-/// Until Redis must have answered one.
+/// The time limit of a heartbeat's reply.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
-/// The rates that ops have set, for all gateways.
+/// The rates that ops set for all gateways.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SetLimits {
-    /// Counts the changes from 1; 0: there was none yet.
+    /// The number of changes; 0: none yet.
     pub revision: u64,
-    /// By policy: a rate, or off. Policies that are not here are as configured.
+    /// A rate or off, by policy. Other policies have their configured rate.
     pub rates: BTreeMap<&'static str, Option<Rate>>,
-    /// Of the last change: when (ms), who, why.
+    /// The last change: when (ms), by whom, why.
     pub changed: Option<(i64, String, Option<String>)>,
 }
 
 impl SetLimits {
-    /// Reads the hash; every field that makes no sense is a mistake.
+    /// Parses the hash; every invalid field is a mistake.
     pub fn parse(fields: &BTreeMap<String, String>) -> Result<Self, String> {
         let mut set = Self::default();
         let number =
@@ -72,7 +72,7 @@ impl SetLimits {
         Ok(set)
     }
 
-    /// The configured rates with these over them.
+    /// The configured rates, overridden by these.
     #[must_use]
     pub fn over(&self, configured: &Rates) -> Rates {
         let mut rates = *configured;
@@ -85,12 +85,12 @@ impl SetLimits {
     }
 }
 
-/// What shall become of some policies' rates: a rate, off, or `None`: as configured.
+/// New rates by policy: a rate, off, or `None` for the configured one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitChange(BTreeMap<&'static str, Option<Option<Rate>>>);
 
 impl LimitChange {
-    /// Adds a policy; `default` puts its configured rate back in force. What is wrong is said in words.
+    /// Adds a policy; `default` restores its configured rate. An error has the reason.
     pub fn add(&mut self, policy: &str, rate: &str) -> Result<(), String> {
         let Some(known) = Policy::parse(policy) else {
             let all: Vec<&str> = Policy::ALL.iter().map(|policy| policy.name()).collect();
@@ -107,20 +107,21 @@ impl LimitChange {
         Ok(())
     }
 
-    /// Whether it changes nothing.
+    /// Whether it contains no change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
-/// Reads the rates that ops have set.
+/// Reads the rates that ops set.
 pub async fn read_limits(conn: &mut impl ConnectionLike) -> RedisResult<Result<SetLimits, String>> {
     let fields = redis::cmd("HGETALL").arg(LIMITS).query_async(conn).await?;
     Ok(SetLimits::parse(&reply::map("HGETALL", &fields)?))
 }
 
-/// Sets rates for all gateways, which take them in within a second or so, and notes it in the log of the limits.
+/// Sets rates for all gateways, which apply them within about a second, and appends the change to
+/// the limits log.
 pub async fn set_limits(
     conn: &mut (impl ConnectionLike + Send),
     change: &LimitChange,
@@ -135,13 +136,14 @@ pub async fn set_limits(
     Ok(SetLimits::parse(&reply::map("the limits script", &fields)?))
 }
 
-/// The gateways that live, by id, with their latest reports.
+/// The live gateways by id, with their latest reports.
 pub async fn live(conn: &mut (impl ConnectionLike + Send)) -> RedisResult<BTreeMap<String, String>> {
     reply::map("the fleet script", &FLEET_SCRIPT.key(FLEET).invoke_async(conn).await?)
 }
 
-/// Announces this gateway with a report each second for as long as the process lives, and keeps its limits as they are
-/// set and shared. What all that live report is noted for those who watch. Redis's clock is read beside this host's.
+/// Sends a heartbeat with a report each second for the lifetime of the process, and applies the
+/// limits that it reads. Reports of all gateways go to observability. Each one also measures the
+/// clock offset to Redis.
 pub async fn run_heartbeats(
     redis: Redis,
     limits: Arc<Limits>,
@@ -159,7 +161,7 @@ pub async fn run_heartbeats(
                 Some(conn) => conn,
                 none => {
                     let fleet = redis.dial_primary(FLEET, ANSWER_MAX).await?;
-                    // In a cluster these may be at another master.
+                    // In a cluster another master may have these keys.
                     let rates = match redis.is_cluster() {
                         true => redis.dial_primary(LIMITS, ANSWER_MAX).await?,
                         false => fleet.clone(),
@@ -191,7 +193,8 @@ pub async fn run_heartbeats(
     }
 }
 
-/// Puts in force what the fleet says, and tells what is new. What makes no sense changes nothing, and is told once.
+/// Applies the fleet's limits, and logs changes. Invalid limits change nothing, and are logged
+/// once.
 fn apply_fleet_state(
     limits: &Limits,
     gateways: usize,

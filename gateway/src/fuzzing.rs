@@ -1,5 +1,4 @@
-//! What `gateway/fuzz` needs to reach that is nobody else's business: parsers as they are called, without a socket around
-//! them. Only there with the feature `fuzzing`.
+//! Entry points for `gateway/fuzz`: parsers without a socket. Only with the feature `fuzzing`.
 
 use std::net::IpAddr;
 
@@ -32,14 +31,14 @@ fn describe(refused: Refused) -> String {
     format!("{}}}", refused.body())
 }
 
-/// The body of a tap: model, packages, store, whether a part is enough.
+/// Parses the body of a tap: model, packages, store, whether a partial reservation is enough.
 pub fn reserve_body(bytes: &[u8]) -> Result<(String, Vec<String>, String, bool), String> {
     let body: ReserveRequest<'_> = request::parse(bytes).map_err(describe)?;
     check_packages(&body.packages).map_err(describe)?;
     Ok((body.model.0.into(), owned(body.packages), body.store.0.into(), body.accept_partial))
 }
 
-/// The body of a PATCH: model, packages, store.
+/// Parses the body of a PATCH: model, packages, store.
 #[allow(clippy::type_complexity, reason = "three fields, each of which may be left out")]
 pub fn amend_body(bytes: &[u8]) -> Result<(Option<String>, Option<Vec<String>>, Option<String>), String> {
     let body: AmendRequest<'_> = request::parse(bytes).map_err(describe)?;
@@ -48,18 +47,18 @@ pub fn amend_body(bytes: &[u8]) -> Result<(Option<String>, Option<Vec<String>>, 
     Ok((text(body.model), body.packages.map(owned), text(body.store)))
 }
 
-/// The body of a confirmation: payment and version, before their limits are looked at.
+/// Parses the body of a confirmation: payment and version, before their limits are checked.
 pub fn confirm_body(bytes: &[u8]) -> Result<(String, u64), String> {
     request::parse(bytes).map(|ConfirmRequest { payment, version }| (payment, version)).map_err(describe)
 }
 
-/// The body of a restock: item, total, what it was, why.
+/// Parses the body of a restock: item, total, previous total, reason.
 pub fn restock_body(bytes: &[u8]) -> Result<(String, u64, u64, Option<String>), String> {
     let read = |body: RestockRequest| (body.item, body.total, body.was, body.reason);
     request::parse(bytes).map(read).map_err(describe)
 }
 
-/// The body of an operator action: why.
+/// Parses the body of an operator action: the reason.
 pub fn operator_action_body(bytes: &[u8]) -> Result<Option<String>, String> {
     request::parse(bytes).map(|OperatorActionRequest { reason }| reason).map_err(describe)
 }
@@ -68,8 +67,8 @@ fn owned(ids: Vec<ItemId<'_>>) -> Vec<String> {
     ids.into_iter().map(|id| id.0.into_owned()).collect()
 }
 
-/// A request's target as the listener takes it: `None` if it is no URI, `Err` with the problem's JSON if it is too long
-/// or is no query for a page of stores; else the page's limit.
+/// Checks a request target. `None`: not a valid URI. `Err`: the JSON of the problem. `Ok`: the page
+/// limit of a stores query.
 #[must_use]
 pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
     let (parts, ()) = Request::builder().uri(target).body(()).ok()?.into_parts();
@@ -77,16 +76,16 @@ pub fn stores_query(target: &[u8]) -> Option<Result<usize, String>> {
     Some(wanted.map(|wanted| wanted.limit()).map_err(describe))
 }
 
-/// What a PROXY header before these bytes says, and how many of them it took; `None` if there is none that can be read.
+/// Parses a PROXY header: the address, and its length in bytes; `None` if there is no valid one.
 #[must_use]
 pub fn proxy_header(bytes: &[u8]) -> Option<(Option<IpAddr>, usize)> {
     let mut stream = bytes;
-    // Bytes that are there are never waited for.
-    let said = proxy_header::read(&mut stream).now_or_never()?.ok()?;
-    Some((said, bytes.len() - stream.len()))
+    // All bytes are present, so the future never waits.
+    let address = proxy_header::read(&mut stream).now_or_never()?.ok()?;
+    Some((address, bytes.len() - stream.len()))
 }
 
-/// Who has sent a request with these header lines, names and values, that came from this peer.
+/// The client address of a request from this peer with these header lines, names and values.
 #[must_use]
 pub fn client(peer: IpAddr, proxies: &[&str], lines: &[(&str, &[u8])]) -> Option<IpAddr> {
     let mut headers = HeaderMap::new();
@@ -96,8 +95,8 @@ pub fn client(peer: IpAddr, proxies: &[&str], lines: &[(&str, &[u8])]) -> Option
     Some(Peer::new(peer, &TrustedProxies::parse(proxies).ok()?).client(&headers))
 }
 
-/// Which id and which `traceresponse` the answer to a request with these two header values has, if it comes from this peer;
-/// `None` if they can't stand in a header.
+/// The request id and `traceresponse` for these two header values from this peer; `None` if a
+/// header can't contain them.
 #[must_use]
 pub fn marks(
     peer: IpAddr,
@@ -117,29 +116,29 @@ pub fn marks(
     Some((request.id(), text("x-request-id")?, text("traceresponse")))
 }
 
-/// What every script's reply goes through first.
+/// Checks a script's reply for the ledger's refusals.
 pub fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
     scripts::accept(reply)
 }
 
-/// What a reply of the reserve script says of these taps; `None` if it can't be read.
+/// Decodes a reply of the reserve script for these taps; `None` if it is not a valid reply.
 #[must_use]
 pub fn decisions(taps: &[ReserveCommand], catalogue: &Catalogue, reply: &[Value]) -> Option<Vec<Decision>> {
     batch::decisions(taps, catalogue, reply)
 }
 
-/// What a reply of the scripts confirm, cancel and amend says of this reservation.
+/// Decodes a reply of the scripts confirm, cancel and amend for this reservation.
 pub fn change(id: &str, reply: &[Value]) -> Result<Change, Failure> {
     changes::read_change(id, reply).map(|(change, _)| change)
 }
 
-/// What a reply of the reservations script says of this buyer.
+/// Decodes a reply of the reservations script for this buyer.
 pub fn record(sale: &str, buyer_part: &str, reply: &[Value]) -> Result<(Vec<Reservation>, Header), Failure> {
     let (reservations, header, _) = read_record(&Keys::of(sale), buyer_part, reply)?;
     Ok((reservations, header))
 }
 
-/// What a reply of the snapshot script says of this sale.
+/// Decodes a reply of the snapshot script for this sale.
 pub fn snapshot(sale: &str, reply: &[Value]) -> Result<ReadModel, Failure> {
     Snapshot::of(reply, 3)?.into_read_model(&Keys::of(sale))
 }

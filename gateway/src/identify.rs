@@ -1,7 +1,7 @@
-//! Who is calling: a bearer token in, an [`Identified`] out, and nothing else can make one.
+//! Authentication: a bearer token in, an [`Identified`] out, and nothing else can make one.
 //!
-//! Deliberately absent: Redis, HTTP status codes, reading a clock. The time is passed in, so that
-//! the second in which a token ends can be tested exactly.
+//! Deliberately absent: Redis, HTTP status codes, reading a clock. The time is a parameter, so that tests can check
+//! the exact second in which a token ends.
 
 mod cache;
 mod files;
@@ -26,13 +26,14 @@ pub use mint::{MintError, mint};
 use cache::Cache;
 use verify::LastHeader;
 
-/// Longer tokens are refused unread: the work that a stranger can cause stays small.
+/// Longer tokens are refused unread, which bounds the work for unauthenticated requests.
 pub const TOKEN_BYTES_MAX: usize = 4096;
 
-/// How many verified tokens of public keys one worker remembers. About 5 MB and the tokens themselves.
+/// The most verified tokens of public keys in one worker's cache: about 5 MB, and the tokens
+/// themselves.
 pub const CACHE_ENTRIES_DEFAULT: usize = 65_536;
 
-/// Who is calling. Only a verified token makes one, so whoever holds it need not check again.
+/// An authenticated caller. Only a verified token makes one, so no further check is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identified {
     sub: Arc<str>,
@@ -40,7 +41,7 @@ pub struct Identified {
 }
 
 impl Identified {
-    /// The buyer, or the name of the service: see [`crate::domain::subject`].
+    /// The buyer's or service's name: see [`crate::domain::subject`].
     pub fn sub(&self) -> &Arc<str> {
         &self.sub
     }
@@ -50,16 +51,16 @@ impl Identified {
         self.service
     }
 
-    /// Lets the tests of later stages start without a token.
+    /// Makes a caller without a token.
     #[cfg(test)]
-    #[allow(dead_code, reason = "for the stages that come after this one")]
+    #[allow(dead_code, reason = "used by tests of later stages")]
     pub(crate) fn for_test(sub: &str, service: bool) -> Self {
         Self { sub: sub.into(), service }
     }
 }
 
-/// Why nobody was identified. The words of [`Unauthenticated::detail`] are meant for the client:
-/// they never repeat anything that the token held.
+/// Why authentication failed. [`Unauthenticated::detail`] is for the client: it never repeats the
+/// token's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("{}", self.detail())]
 pub enum Unauthenticated {
@@ -69,13 +70,13 @@ pub enum Unauthenticated {
     TooLong,
     /// Not a JWT: wrong parts, encoding or JSON, or a claim of the wrong type.
     Malformed,
-    /// The header demands (`crit`) an extension; none is understood.
+    /// The header demands an extension (`crit`); none is supported.
     UnknownExtension,
-    /// Not the algorithm of the configured key, `none` included.
+    /// An algorithm other than that of the configured key; `none` included.
     WrongAlgorithm,
     /// No `kid`, or one that the key set does not have.
     UnknownKey,
-    /// Forged, damaged, or signed by another key.
+    /// A wrong signature: forged, damaged, or of another key.
     BadSignature,
     /// No `exp`.
     MissingExpiry,
@@ -87,12 +88,12 @@ pub enum Unauthenticated {
     WrongIssuer,
     /// `aud` does not name the configured audience.
     WrongAudience,
-    /// `sub` is missing, or can't be one: see [`crate::domain::subject`].
+    /// `sub` is missing or invalid: see [`crate::domain::subject`].
     BadSubject,
 }
 
 impl Unauthenticated {
-    /// A sentence for the client.
+    /// The explanation for the client.
     pub fn detail(self) -> &'static str {
         match self {
             Self::Missing => "Send the header `Authorization: Bearer <token>`.",
@@ -113,7 +114,7 @@ impl Unauthenticated {
         }
     }
 
-    /// The `error` of `WWW-Authenticate` (RFC 6750, 3.1): none for a caller who showed no token.
+    /// The `error` of `WWW-Authenticate` (RFC 6750, 3.1); absent if the request had no token.
     pub fn token_error_code(self) -> Option<&'static str> {
         match self {
             Self::Missing => None,
@@ -121,7 +122,7 @@ impl Unauthenticated {
         }
     }
 
-    /// A short fixed name, for the label of a metric.
+    /// The value of a metric's label.
     pub fn name(self) -> &'static str {
         match self {
             Self::Missing => "missing",
@@ -141,12 +142,12 @@ impl Unauthenticated {
     }
 }
 
-/// Why a caller was not identified where a check may be withheld.
+/// Why a caller was not identified, if signature checks may be withheld.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotIdentified<W> {
-    /// The token is not right, or there is none.
+    /// The token is missing or invalid.
     Unauthenticated(Unauthenticated),
-    /// The signature was not checked: why.
+    /// The signature was not checked, for this reason.
     Withheld(W),
 }
 
@@ -156,19 +157,19 @@ impl<W> From<Unauthenticated> for NotIdentified<W> {
     }
 }
 
-/// Decides about checks of signatures that cost more than a refusal: those with a public key.
+/// Limits signature checks that cost more than a refusal: those with a public key.
 pub trait CostlyChecks {
-    /// Why a check is withheld.
+    /// The reason to withhold a check.
     type Withheld;
 
     /// Whether the signature may be checked.
     fn may_check(&self) -> Result<(), Self::Withheld>;
 
-    /// Notes whether it was right.
+    /// Records whether the signature was right.
     fn checked(&self, is_right: bool);
 }
 
-/// Every signature is checked.
+/// Permits every signature check.
 struct Unlimited;
 
 impl CostlyChecks for Unlimited {
@@ -181,8 +182,8 @@ impl CostlyChecks for Unlimited {
     fn checked(&self, _: bool) {}
 }
 
-/// Turns tokens into callers. Each worker has its own, so that nothing on the hot path is shared
-/// but a read of the current keys.
+/// Authenticates tokens. Each worker has its own, so that the hot path shares only a read of the
+/// current keys.
 pub struct Identifier {
     keys: Arc<TokenKeys>,
     cache: Cache,
@@ -190,14 +191,14 @@ pub struct Identifier {
 }
 
 impl Identifier {
-    /// An identifier that remembers up to `cache_entries` verified tokens, if that is quicker than to
-    /// verify them again; 0 remembers none.
+    /// An identifier that caches up to `cache_entries` verified tokens if that is faster than
+    /// verification; 0 disables the cache.
     pub fn new(keys: Arc<TokenKeys>, cache_entries: usize) -> Self {
         let cache_entries = if keys.are_public() { cache_entries } else { 0 };
         Self { keys, cache: Cache::new(cache_entries), last_header: LastHeader::default() }
     }
 
-    /// Who sent this `Authorization` value, at `now_s` seconds since 1970.
+    /// Authenticates this `Authorization` value at `now_s` seconds since 1970.
     pub fn identify(
         &mut self,
         authorization: Option<&[u8]>,
@@ -209,7 +210,7 @@ impl Identifier {
         })
     }
 
-    /// The same, where checks of signatures that cost more than a refusal may be withheld.
+    /// Authenticates like [`Self::identify`], but [`CostlyChecks`] may withhold signature checks.
     pub fn identify_within<C: CostlyChecks>(
         &mut self,
         authorization: Option<&[u8]>,
@@ -220,13 +221,13 @@ impl Identifier {
         let keys = self.keys.current();
         if let Some(known) = self.cache.get(token, keys.generation()) {
             known.check_time(now_s)?;
-            return Ok(known.who.clone());
+            return Ok(known.caller.clone());
         }
         let settings = self.keys.settings();
         let verified = verify::verify(token, &keys, settings, &mut self.last_header, now_s, costly)?;
-        let who = verified.who.clone();
+        let caller = verified.caller.clone();
         self.cache.put(token, verified, keys.generation(), now_s);
-        Ok(who)
+        Ok(caller)
     }
 }
 
@@ -236,8 +237,8 @@ impl fmt::Debug for Identifier {
     }
 }
 
-/// The one token of `Authorization: Bearer <token>`. Another scheme counts as no token at all: the
-/// answer to it is to be told which scheme is wanted.
+/// The one token of `Authorization: Bearer <token>`. Another scheme counts as no token, since the
+/// response to that names the expected scheme.
 pub(crate) fn bearer(authorization: Option<&[u8]>) -> Result<&[u8], Unauthenticated> {
     const SCHEME: &[u8] = b"bearer";
     let value = authorization.ok_or(Unauthenticated::Missing)?.trim_ascii();
@@ -250,8 +251,8 @@ pub(crate) fn bearer(authorization: Option<&[u8]>) -> Result<&[u8], Unauthentica
     if token.len() > TOKEN_BYTES_MAX {
         return Err(Unauthenticated::TooLong);
     }
-    // Visible characters only: a second token, a tab or a control character ends here.
-    // All of them are looked at, without leaving early: that way it is done many at a time.
+    // Visible characters only: no second token, tab or control character. Without an early exit the
+    // compiler vectorises the loop.
     if token.is_empty() || !token.iter().fold(true, |all, byte| all & byte.is_ascii_graphic()) {
         return Err(Unauthenticated::Malformed);
     }

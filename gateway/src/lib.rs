@@ -1,4 +1,4 @@
-//! Launchgate's gateway: takes the taps of a launch, decides each exactly once, tells the truth quickly, loses nothing.
+//! Launchgate's gateway: reservations of a launch, each decided exactly once by a ledger in Redis.
 //!
 //! accept → identify → admit → reserve → respond. `ARCHITECTURE.md` beside this folder has the map.
 

@@ -1,4 +1,5 @@
-//! The life of the program: read the command line, do what it says, end with the code that the contract names.
+//! The program's entry point: parses the command line, runs the command, exits with its documented
+//! code.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,14 +15,15 @@ use gateway::terminal::CommandError;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How long the end of a server waits for the last lines of its log to be read.
+/// How long a server waits at its end for its log lines to be read.
 const FLUSH_MAX: Duration = Duration::from_secs(2);
-/// As the shell shows a command that SIGPIPE has ended: 128 and the signal's number.
+/// The shell's exit code for a command that SIGPIPE ended: 128 and the signal's number.
 const EXIT_READER_GONE: u8 = 128 + 13;
 
 fn main() -> ExitCode {
     let command = cli::parse().command;
-    // A server must end though nothing reads its log; a command waits for its reader, as commands do.
+    // A server must end even if nothing reads its log; a command waits for its reader, as commands
+    // do.
     let _flush = log::FlushAtEnd(matches!(command, Command::Serve { .. }).then_some(FLUSH_MAX));
     let unknown = cli::unknown_variables();
     let outcome = match command {
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
             run_server(settings)
         }
         other => {
-            // The doctor says itself what others would warn of.
+            // The doctor itself reports what others log as warnings.
             let level = if matches!(other, Command::Doctor { .. }) { "error" } else { "warn" };
             log::start(&LogConfig { json: false, level: level.into() });
             warn_of(&unknown.others);
@@ -60,15 +62,16 @@ fn warn_of(unknown_variables: &[String]) {
 fn run_server(settings: Settings) -> Result<(), CommandError> {
     let config = settings.serve().map_err(|problems| CommandError::Usage(problems.join("\n")))?;
     let gateway = Gateway::build(config, Scripts::new(REAL_CLOCK));
-    gateway.and_then(|gateway| gateway.run(tell_addresses)).map_err(|error| match error {
+    gateway.and_then(|gateway| gateway.run(print_addresses)).map_err(|error| match error {
         ServeError::Usage(problems) => CommandError::Usage(problems.join("\n")),
         ServeError::Outside(text) => CommandError::Outside(text),
     })
 }
 
-/// One line on standard output once the ports are open: with port 0 it is the only way to know them. On a thread of its
-/// own: a starter that does not read it is no reason not to serve.
-fn tell_addresses(addresses: Addresses) {
+/// Prints the addresses on standard output once the ports are open: with port 0 there is no other
+/// way to get them. It has its own thread, so that a starter that does not read can't block
+/// serving.
+fn print_addresses(addresses: Addresses) {
     use std::io::Write;
     let write = move || {
         let mut out = std::io::stdout().lock();

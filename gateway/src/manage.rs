@@ -1,4 +1,4 @@
-//! What operators do to a sale: definitions, operator actions, the audit, the archive.
+//! Operations on a sale: definitions, operator actions, the audit, the archive.
 
 pub mod admin;
 pub mod archive;

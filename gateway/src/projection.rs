@@ -1,4 +1,4 @@
-//! The read model of every sale: its journal consumer, snapshots, and what was acknowledged and not read back yet.
+//! The read model of every sale: journal consumer, snapshots, and the acknowledgement buffer.
 
 pub mod acknowledged;
 pub mod consumer;

@@ -1,4 +1,4 @@
-//! The queue of taps and its batches, and the calls on one reservation.
+//! The reserve path: the queue of taps and its batches, and calls on one reservation.
 
 pub mod batch;
 pub mod changes;

@@ -1,4 +1,5 @@
-//! Connections to Redis, and what is in it: keys, scripts, the journal. What is decided is decided by the Lua scripts.
+//! The connections to Redis and its contents: keys, scripts, the journal. The Lua scripts make all
+//! decisions.
 
 mod access;
 pub mod acl;

@@ -1,7 +1,6 @@
-//! What must hold true of everything that parses bytes from outside: one target a file, each a function that takes any
-//! bytes and panics where something that it promises is not so.
+//! Fuzz targets: each function takes arbitrary bytes and panics when a parser breaks an invariant.
 //!
-//! `scripts/fuzz` gives them to libFuzzer. Everything is behind the feature `targets`; see `Cargo.toml`.
+//! `scripts/fuzz` passes them to libFuzzer. Everything is behind the feature `targets`; see `Cargo.toml`.
 
 #![cfg(feature = "targets")]
 
@@ -10,10 +9,10 @@ mod targets;
 
 use std::path::PathBuf;
 
-/// A target: what it is called, and what takes the bytes.
+/// A fuzz target: its name and the function that receives the bytes.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// All of them.
+/// All fuzz targets.
 pub const TARGETS: &[Target] = targets::ALL;
 
 /// The target of this name.
@@ -22,7 +21,7 @@ pub fn find(name: &str) -> Option<Target> {
     TARGETS.iter().copied().find(|(known, _)| *known == name)
 }
 
-/// Where a target's seeds are: what was worth keeping, in the repository.
+/// The directory of a target's seed corpus in the repository.
 #[must_use]
 pub fn corpus(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name)

@@ -1,4 +1,4 @@
-//! libFuzzer with the target that FUZZ_TARGET names. `scripts/fuzz` runs it.
+//! Runs libFuzzer with the target that `FUZZ_TARGET` names; `scripts/fuzz` starts it.
 
 #![no_main]
 

@@ -1,14 +1,14 @@
-//! Replies of Redis, written so that people can read them and a fuzzer can change them: RESP would have the length of each
-//! text before it, which hardly any change leaves right.
+//! A readable text form of Redis replies, which a fuzzer can mutate.
 //!
-//! Values are separated by tabs: `(` begins a list, `)` ends it, `:12` is a number, `_` is nil, anything else is a text.
+//! RESP puts a length before each text, which most mutations break. Here tabs separate values: `(` begins a list, `)`
+//! ends it, `:12` is a number, `_` is nil, anything else is a text.
 
 use redis::Value;
 
-/// Deeper lists than any script makes are cut off.
+/// No script replies with a deeper list; the rest is cut off.
 const DEPTH_MAX: usize = 8;
 
-/// The list of values that these bytes stand for.
+/// The list of values that these bytes encode.
 pub(crate) fn list(bytes: &[u8]) -> Vec<Value> {
     let mut words = bytes.split(|b| *b == b'\t');
     read(&mut words, 0)

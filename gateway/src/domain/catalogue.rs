@@ -1,4 +1,4 @@
-//! A definition made ready for taps: every item has a place, and what fits what is one look-up.
+//! A definition indexed for taps: every item has an index, and one look-up finds the items that fit.
 
 use std::collections::HashMap;
 
@@ -7,36 +7,36 @@ use rustc_hash::FxHashMap;
 use crate::domain::definition::{Definition, Store};
 use crate::domain::text::search_key;
 
-/// What an item's name begins with.
+/// The kinds of items: prefixes of their names.
 const KINDS: [&str; 3] = ["model", "package", "store"];
 
 /// One revision of a sale's definition, indexed.
 #[derive(Debug)]
 pub struct Catalogue {
-    /// As it was applied.
+    /// The definition as applied.
     pub definition: Definition,
     /// Counts the applied definitions of the sale from 1.
     pub revision: u64,
     items: Vec<Item>,
-    /// Of models, packages and stores, by id.
+    /// Indices of models, packages and stores, by id.
     places: [FxHashMap<String, usize>; 3],
-    /// The places of the stores of each city, by the key that searches have, in the definition's order.
+    /// Indices of the stores of each city, by search key, in the definition's order.
     cities: HashMap<String, Vec<usize>>,
 }
 
-/// Something with a counted stock.
+/// An item with a counted stock.
 #[derive(Debug)]
 pub struct Item {
     /// `model:ID`, `package:ID` or `store:ID`.
     pub name: String,
-    /// Whether its stock has a limit.
+    /// Whether its stock is limited.
     pub limited: bool,
-    /// Minor units; 0 for a store.
+    /// In minor units; 0 for a store.
     pub price: u64,
 }
 
 impl Catalogue {
-    /// Gives every item a place: models, then packages, then stores, in the definition's order.
+    /// Assigns an index to every item: models, packages, stores, in the definition's order.
     #[must_use]
     pub fn new(definition: Definition, revision: u64) -> Self {
         let models = definition.models.iter().map(|m| ("model", &m.id, m.stock, m.price));
@@ -66,33 +66,33 @@ impl Catalogue {
         Self { definition, revision, items, places, cities }
     }
 
-    /// All items by place.
+    /// All items by index.
     #[must_use]
     pub fn items(&self) -> &[Item] {
         &self.items
     }
 
-    /// The models and packages, which are few enough to look at one by one.
+    /// The models and packages, which are few enough for a linear scan.
     #[must_use]
     pub fn counted(&self) -> &[Item] {
         &self.items[..self.definition.models.len() + self.definition.packages.len()]
     }
 
-    /// Where an item stands.
+    /// The index of an item, by its name.
     #[must_use]
     pub fn place(&self, item: &str) -> Option<usize> {
         let (kind, id) = item.split_once(':')?;
         self.place_of(kind, id)
     }
 
-    /// Where a model, a package or a store stands.
+    /// The index of a model, package or store, by kind and id.
     #[must_use]
     pub fn place_of(&self, kind: &str, id: &str) -> Option<usize> {
         let kind = KINDS.iter().position(|k| *k == kind)?;
         self.places[kind].get(id).copied()
     }
 
-    /// What buyers call an item.
+    /// The display name of an item.
     #[must_use]
     pub fn name_of(&self, item: &str) -> Option<&str> {
         let place = self.place(item)?;
@@ -103,8 +103,8 @@ impl Catalogue {
         names.nth(place)
     }
 
-    /// The places of all stores, or of those in a city, in the definition's order. Case, the kind of white space and
-    /// whether accents are composed do not count.
+    /// Indices of all stores, or of those in a city, in the definition's order. The comparison
+    /// ignores case, kinds of white space and the composition of accents.
     pub fn stores_in(&self, city: Option<&str>) -> impl Iterator<Item = usize> + '_ {
         let first = self.definition.models.len() + self.definition.packages.len();
         let all = if city.is_none() { first..self.items.len() } else { 0..0 };
@@ -112,14 +112,14 @@ impl Catalogue {
         all.chain(some.iter().copied())
     }
 
-    /// The store that stands here: a place from [`Self::stores_in`].
+    /// The store at an index from [`Self::stores_in`].
     #[must_use]
     pub fn store_at(&self, place: usize) -> &Store {
         &self.definition.stores[place - self.definition.models.len() - self.definition.packages.len()]
     }
 
-    /// The places of a model, its packages and a store, in this order; `None` for what does not exist
-    /// or does not fit the model.
+    /// Indices of a model, its packages and a store, in this order; `None` for an item that does
+    /// not exist or does not fit the model.
     pub fn places<'a>(
         &'a self,
         model: &'a str,
@@ -131,7 +131,7 @@ impl Catalogue {
         std::iter::once(self.place_of("model", model)).chain(packages).chain(store)
     }
 
-    /// The place of a package that fits the model.
+    /// The index of a package that fits the model.
     fn package_for(&self, model: &str, id: &str) -> Option<usize> {
         self.place_of("package", id).filter(|place| {
             let package = &self.definition.packages[place - self.definition.models.len()];
@@ -139,7 +139,7 @@ impl Catalogue {
         })
     }
 
-    /// What of this can't be had because it does not exist or does not fit the model, as items.
+    /// The requested items that do not exist or do not fit the model.
     #[must_use]
     pub fn unknown(&self, model: &str, packages: &[String], store: Option<&str>) -> Vec<String> {
         let mut unknown = Vec::new();
@@ -159,7 +159,7 @@ impl Catalogue {
         unknown
     }
 
-    /// The price of a model with packages, in minor units. An item that is gone costs nothing.
+    /// The price of a model with packages, in minor units. A removed item counts as 0.
     #[must_use]
     pub fn price(&self, model: &str, packages: &[String]) -> u64 {
         let price = |kind, id: &str| self.place_of(kind, id).map_or(0, |place| self.items[place].price);

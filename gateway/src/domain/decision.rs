@@ -1,37 +1,37 @@
-//! What a tap asks the ledger for, and the one answer to it.
+//! A request for a reservation, and its one decision.
 
 use std::sync::Arc;
 
 use crate::domain::label::label;
 use crate::domain::reservation::Reservation;
 
-/// What a buyer asks for.
+/// A request for a reservation.
 #[derive(Debug, Clone)]
 pub struct ReserveCommand {
     /// Derived from sale, buyer and key.
     pub id: String,
     /// The buyer.
     pub sub: Arc<str>,
-    /// Of the request.
+    /// The fingerprint of the request.
     pub fingerprint: String,
     /// The model's id.
     pub model: String,
-    /// The packages' ids, none twice.
+    /// The packages' ids, without duplicates.
     pub packages: Vec<String>,
     /// The store's id.
     pub store: String,
-    /// Packages and store may be left off.
+    /// Packages and store may be omitted.
     pub accept_partial: bool,
 }
 
-/// The one answer to a tap. "No" is an answer.
+/// The one decision of a tap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// A new hold.
     Won(Box<Reservation>, Header),
-    /// The same reservation again, as it stands.
+    /// The same reservation again, in its current state.
     Replayed(Box<Reservation>, Header),
-    /// The key was used with another body.
+    /// The key was used with another request body.
     KeyReused,
     /// The sale has closed.
     Closed,
@@ -39,57 +39,58 @@ pub enum Decision {
     NotOpen(i64),
     /// An operator action stopped new reservations.
     Paused,
-    /// These items do not exist or do not fit.
+    /// These items do not exist or do not fit the model.
     UnknownItem(Vec<String>),
-    /// The buyer has these already.
+    /// The buyer already has these reservations.
     PurchaseLimit(Vec<String>),
-    /// These items are gone; final when no hold is outstanding.
+    /// These items are sold out; final when no hold is outstanding.
     SoldOut {
-        /// Which.
+        /// The items that are sold out.
         items: Vec<String>,
-        /// Nothing can come back by itself.
+        /// No outstanding hold can return stock.
         is_final: bool,
     },
-    /// Certainly not taken.
+    /// Not carried out.
     NotTaken(Shed),
-    /// Sent to Redis, and no answer came.
+    /// Sent to Redis without a reply: the outcome is unknown.
     Unknown,
 }
 
-/// What every answer about reservations begins with.
+/// The common prefix of every reply about reservations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Header {
-    /// Of the latest change.
+    /// The sequence of the latest change.
     pub sequence: u64,
-    /// Redis's `TIME`, kept from running backwards, in ms.
+    /// Redis's `TIME` in ms, kept from running backwards.
     pub time: i64,
     /// The sale clock, in ms.
     pub sale_clock: i64,
-    /// Reservations that are held.
+    /// Outstanding holds.
     pub held: u64,
 }
 
 label! {
-    /// Why a request was certainly not carried out (503 `temporary-reduced-capacity`).
+    /// Why a request was not carried out (503 `temporary-reduced-capacity`).
     Shed:
     /// Too many connections.
     Connections "connections",
-    /// Too many connections of one client address.
+    /// Too many connections from one client address.
     Address "address",
-    /// Too many requests ask the ledger.
+    /// Too many requests are in flight to the ledger.
     InFlight "in-flight",
-    /// The line is full.
+    /// The queue is full.
     Queue "queue",
-    /// It would have had to wait for too long.
+    /// The predicted wait is too long.
     Delay "delay",
-    /// It has waited for too long.
+    /// The request reached its deadline in the queue.
     Deadline "deadline",
-    /// Redis is out of reach, or takes nothing.
+    /// Redis is unreachable or refuses writes.
     Redis "redis",
-    /// The ledger of the sale stands still: damaged, older than what is known, or at a definition that has not come yet.
+    /// The ledger of the sale refuses: damaged, behind, fenced, or at a definition that this
+    /// gateway has not read.
     Ledger "ledger",
-    /// The sale has not been read yet.
+    /// This gateway has not read the sale yet.
     Unread "unread",
-    /// Its connection has many requests whose answers wait for a client that does not read.
+    /// Too many unsent responses on this connection: the client reads too slowly.
     Unsent "unsent",
 }

@@ -1,8 +1,7 @@
-//! A sale's definition: what it sells, when and under which rules, and every mistake that one can hold.
+//! A sale's definition: what it sells, when and under which rules; and all mistakes in one.
 //!
-//! A definition comes as a TOML file with a CSV of stores, or as one JSON document. Both are turned into the same
-//! tree of values that know their places (`node`), and one set of rules (`check`) judges that tree, so the two
-//! forms can't drift apart.
+//! A TOML file with a CSV of stores, and a JSON document, become the same tree (`node`). One set of rules (`check`)
+//! checks that tree, so the two forms can't drift apart.
 
 use std::fmt;
 use std::path::Path;
@@ -35,26 +34,26 @@ pub const PACKAGES_MAX: usize = 1_000;
 pub const STORES_MAX: usize = 50_000;
 /// The highest price of one item, and the highest deposit, in minor units.
 pub const PRICE_MAX: u64 = 1_000_000_000_000;
-/// The highest stock or capacity that is counted; more than that is "no limit".
+/// The highest stock or capacity; a greater one must be omitted ("no limit").
 pub const STOCK_MAX: u64 = 1_000_000_000;
 
-// A model and the 16 packages that a request can name: the total stays exact, in Lua's doubles too.
+// A model with 16 packages (the most in a request): the total stays exact in Lua's doubles.
 const _: () = assert!(17 * PRICE_MAX < 1 << 53);
 
-/// A validated definition. Made only by [`Definition::load`] and [`Definition::from_json`].
+/// A validated definition, made only by [`Definition::load`] and [`Definition::from_json`].
 ///
 /// It serializes to the document that [`Definition::from_json`] reads, and deserializes through the same rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Definition {
     /// The `[sale]` table.
     pub sale: Terms,
-    /// What is sold; at least one.
+    /// The models for sale; at least one.
     #[serde(rename = "model")]
     pub models: Vec<Model>,
-    /// What can be added to a model.
+    /// The packages that can be added to a model.
     #[serde(rename = "package")]
     pub packages: Vec<Package>,
-    /// Where it is picked up.
+    /// The pick-up stores.
     pub stores: Vec<Store>,
 }
 
@@ -63,90 +62,91 @@ pub struct Definition {
 pub struct Terms {
     /// 1 to 64 of `[a-z0-9-]`.
     pub id: String,
-    /// What buyers read.
+    /// The display name.
     pub name: String,
-    /// From this instant on reservations are taken; whole milliseconds, not before 1970.
+    /// Reservations start at this instant; whole milliseconds, not before 1970.
     pub opens_at: Timestamp,
-    /// From this instant on they are not; always after `opens_at`.
+    /// Reservations end at this instant; always after `opens_at`.
     pub closes_at: Timestamp,
-    /// How long a hold lasts, in milliseconds; `hold`, a text such as "15m", in files and JSON.
+    /// The duration of a hold in milliseconds; `hold` in files and JSON, a text such as "15m".
     #[serde(rename = "hold", serialize_with = "duration_text")]
     pub hold_ms: u64,
-    /// How long after its deadline a hold can still be confirmed, in milliseconds; `grace` in files and JSON.
+    /// How long after its deadline a hold can still be confirmed, in milliseconds; `grace` in files
+    /// and JSON.
     #[serde(rename = "grace", serialize_with = "duration_text")]
     pub grace_ms: u64,
-    /// How many reservations, held and confirmed, a buyer can have at a time.
+    /// The most reservations, held and confirmed, of a buyer at a time.
     pub per_buyer: u32,
-    /// How many reservations a buyer can ever start; at least `per_buyer`.
+    /// The most reservations that a buyer can ever start; at least `per_buyer`.
     pub attempts: u32,
     /// An ISO 4217 code: three capital letters.
     pub currency: String,
-    /// Minor units.
+    /// In minor units.
     pub deposit: u64,
-    /// Whether load tests may be sent to this sale.
+    /// Whether load tests may use this sale.
     pub rehearsal: bool,
 }
 
-/// A model: what a reservation is for.
+/// A model: the main item of a reservation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Model {
     /// 1 to 64 of `[A-Za-z0-9._-]`, unique among the models.
     pub id: String,
-    /// What buyers read.
+    /// The display name.
     pub name: String,
-    /// Minor units.
+    /// In minor units.
     pub price: u64,
     /// `None`: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stock: Option<u64>,
 }
 
-/// Something that can be added to a model.
+/// A package that can be added to a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Package {
     /// 1 to 64 of `[A-Za-z0-9._-]`, unique among the packages.
     pub id: String,
-    /// What buyers read.
+    /// The display name.
     pub name: String,
-    /// Minor units.
+    /// In minor units.
     pub price: u64,
     /// `None`: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stock: Option<u64>,
-    /// Ids of models; `None`: fits every model.
+    /// Ids of models that it fits; `None`: every model.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
 }
 
-/// A place where cars are picked up.
+/// A store where cars are picked up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Store {
     /// 1 to 64 of `[A-Za-z0-9._-]`, unique among the stores.
     pub id: String,
-    /// What buyers read.
+    /// The display name.
     pub name: String,
-    /// What buyers search by.
+    /// The city that buyers search by.
     pub city: String,
     /// Pick-up slots; `None`: no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
 }
 
-/// One mistake in a definition, and where it stands.
+/// One mistake in a definition, with its location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
-    /// `file.toml:12` for files, a JSON pointer for JSON; empty where it concerns the whole document.
+    /// `file.toml:12` for files, a JSON pointer for JSON; empty if it concerns the whole document.
     pub place: String,
-    /// What is wrong and what would be right.
+    /// What was found and what was expected.
     pub what: String,
 }
 
 impl Definition {
-    /// Reads a TOML file and the CSV file of stores that it names (relative to the TOML file's folder).
+    /// Reads a TOML file and the CSV file of stores that it names, relative to the TOML file's folder.
     ///
     /// # Errors
     ///
-    /// Every mistake of both files in the order of their lines, at most 100 and then one that counts the others.
+    /// Every mistake of both files in the order of their lines: at most 100, then one with the count of the others.
     pub fn load(path: &Path) -> Result<Self, Vec<Mistake>> {
         load::load(path)
     }
@@ -155,13 +155,13 @@ impl Definition {
     ///
     /// # Errors
     ///
-    /// Every mistake, at most 100 and then one that counts the others; only the first where it isn't JSON at all.
+    /// Every mistake: at most 100, then one with the count of the others; only the first if it is not valid JSON.
     pub fn from_json(bytes: &[u8]) -> Result<Self, Vec<Mistake>> {
         json::read(bytes, DefinitionSource::Operator)
     }
 
-    /// Reads the JSON form as it stands in a ledger, where an older version may have put it: names keep white space of
-    /// other kinds and invisible characters, which [`Definition::from_json`] normalises or refuses.
+    /// Reads the JSON form from a ledger. Names from an older version keep white space and invisible characters that
+    /// [`Definition::from_json`] normalises or refuses.
     ///
     /// # Errors
     ///
@@ -170,7 +170,7 @@ impl Definition {
         json::read(bytes, DefinitionSource::Ledger)
     }
 
-    /// Names and cities that this version would not take, or would write otherwise: each with what it belongs to.
+    /// Names and cities that this version would refuse or normalise, each with its item.
     pub fn odd_texts(&self) -> impl Iterator<Item = (String, &str)> {
         let Self { sale, models, packages, stores } = self;
         let names = std::iter::once(("the sale's name".to_owned(), sale.name.as_str()))
@@ -183,7 +183,7 @@ impl Definition {
         names.filter(|(_, text)| text::forbidden(text).is_some() || text::normalised(text) != *text)
     }
 
-    /// The JSON form: [`Definition::from_json`] makes the same definition from it again.
+    /// The JSON form, which [`Definition::from_json`] reads back to the same definition.
     #[must_use]
     pub fn to_json(&self) -> String {
         serde_json::to_string(self).expect("only texts, numbers, lists and keyed tables")

@@ -1,4 +1,5 @@
-//! What makes a reservation itself: the id derived from sale, buyer and key, and the fingerprint of what was asked.
+//! The identity of a reservation: the id derived from sale, buyer and key, and the fingerprint of
+//! the request.
 
 use std::borrow::Cow;
 use std::hash::Hasher;
@@ -8,18 +9,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use siphasher::sip::SipHasher24;
 
-/// Characters of an id that stand for the buyer; the rest stand for the key.
+/// Characters of an id that are derived from the buyer; the rest are derived from the key.
 pub const BUYER_CHARS: usize = 20;
-/// Characters of an id. Three quarters as many bytes, so that base64url needs no padding.
+/// Characters of an id: 24 bytes, so that base64url needs no padding.
 pub const ID_CHARS: usize = 32;
 
-/// A buyer in a sale: 120 bits of a hash, so that ids tell nothing of the buyer and two buyers do
-/// not meet.
+/// The buyer's part of an id: 120 bits of a hash, so that ids do not reveal buyers and do not
+/// collide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BuyerHash([u8; BUYER_CHARS / 4 * 3]);
 
 impl BuyerHash {
-    /// Of the buyer with this `sub`.
+    /// Derives it from the buyer's `sub`.
     #[must_use]
     pub fn new(sale: &str, sub: &str) -> Self {
         let hash = Sha256::new()
@@ -39,7 +40,7 @@ impl BuyerHash {
         self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
     }
 
-    /// The id of the reservation that this buyer's key stands for.
+    /// The id of the reservation for this buyer's key.
     #[must_use]
     pub fn reservation_id(&self, key: &str) -> String {
         let hash = Sha256::new().chain_update(b"key\0").chain_update(key).finalize();
@@ -50,13 +51,13 @@ impl BuyerHash {
     }
 }
 
-/// The part of every id that a buyer has in a sale.
+/// The common prefix of a buyer's ids in a sale.
 #[must_use]
 pub fn buyer_part(sale: &str, sub: &str) -> String {
     URL_SAFE_NO_PAD.encode(BuyerHash::new(sale, sub).0)
 }
 
-/// The id of the reservation that this buyer's key stands for, at every gateway and after any crash.
+/// The id of the reservation for this buyer's key, at every gateway and after any crash.
 ///
 /// ```
 /// use gateway::domain::identity::{buyer_part, reservation_id};
@@ -69,14 +70,14 @@ pub fn reservation_id(sale: &str, sub: &str, key: &str) -> String {
     BuyerHash::new(sale, sub).reservation_id(key)
 }
 
-/// Whether this can be an id at all: asked before a path's text goes anywhere.
+/// Whether this has the form of an id: checked before a path's text is used.
 #[must_use]
 pub fn is_reservation_id(text: &str) -> bool {
     text.len() == ID_CHARS && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// Eight bytes of the buyer's part of an id, for sets in memory. Two buyers may share them: such a
-/// set may only ever be used to ask Redis once more than needed. `None` if it is no such part.
+/// Eight bytes of the buyer's part of an id, for sets in memory; `None` if it is not a valid part.
+/// Two buyers may share them, so a match may only cause one more call to Redis.
 #[must_use]
 pub fn buyer_mark(id: &str) -> Option<u64> {
     let mut bytes = [0; 15];
@@ -85,9 +86,9 @@ pub fn buyer_mark(id: &str) -> Option<u64> {
     (written == bytes.len()).then(|| u64::from_be_bytes(*mark))
 }
 
-/// Eleven characters that differ when two requests ask for different things. The order of the
-/// packages does not matter. It only ever tells one buyer's requests under one key apart, so it need
-/// not withstand anybody: a fast hash of 64 bits, the same in every version, is enough.
+/// A fingerprint of a request in eleven characters, independent of the order of packages. It only
+/// distinguishes one buyer's requests under one key: a fast hash of 64 bits, stable across
+/// versions, is enough.
 #[must_use]
 pub fn fingerprint(model: &str, packages: &[impl AsRef<str>], store: &str, accept_partial: bool) -> String {
     let mut sorted: Vec<&str> = packages.iter().map(AsRef::as_ref).collect();
@@ -105,8 +106,8 @@ pub fn fingerprint(model: &str, packages: &[impl AsRef<str>], store: &str, accep
     URL_SAFE_NO_PAD.encode(hash.finish().to_be_bytes())
 }
 
-/// The key that an `Idempotency-Key` header names: an RFC 8941 string, or the same characters bare;
-/// 1 to 64 visible ASCII characters. `Err` says what is wrong with it.
+/// The key in an `Idempotency-Key` header: an RFC 8941 string, or the same characters bare; 1 to 64 visible ASCII
+/// characters. `Err` has the reason.
 ///
 /// ```
 /// use gateway::domain::identity::parse_key;

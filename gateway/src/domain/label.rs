@@ -1,4 +1,4 @@
-//! Enums whose values are written as texts: labels of metrics.
+//! Enums with text values: labels of metrics.
 
 macro_rules! label {
     ($(#[$of:meta])* $label:ident: $($(#[$doc:meta])* $value:ident $name:literal,)*) => {
@@ -7,7 +7,7 @@ macro_rules! label {
         pub enum $label { $($(#[$doc])* $value,)* }
 
         impl $label {
-            /// How they are written, in their order.
+            /// The texts of all values, in their order.
             pub const NAMES: &[&str] = &[$($name),*];
         }
     };

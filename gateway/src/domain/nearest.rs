@@ -1,9 +1,10 @@
-//! Finds the known name that an unknown one was probably meant to be.
+//! Finds the known name that is nearest to an unknown one.
 
 /// Longer names are not compared.
 const NAME_BYTES_MAX: usize = 64;
 
-/// The known name that was obviously meant. Case and hyphens do not count; a name with more or less at its end is near.
+/// The known name that was probably meant. Case and hyphens do not count; a missing or extra suffix
+/// is near.
 pub(crate) fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
     if name.len() > NAME_BYTES_MAX {
         return None;
@@ -22,7 +23,7 @@ pub(crate) fn closest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, known)| known)
 }
 
-/// How many letters have to be put in, taken out or changed to make one word of the other.
+/// The edit distance: letters to insert, delete or replace.
 pub(crate) fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.bytes().enumerate() {
@@ -38,6 +39,6 @@ pub(crate) fn distance(a: &str, b: &str) -> usize {
 }
 
 #[cfg(test)]
-// The load test has this file, too, by its path.
+// The load test includes this file by its path.
 #[path = "nearest/tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! What is limited and how it is written: policies, rates, and what each kind of call costs.
+//! Rate-limit policies, rates, and the cost of each kind of call.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 
 use governor::Quota;
 
-/// The most that a rate or a burst can be.
+/// The highest rate or burst.
 const UNITS_MAX: u32 = 100_000_000;
 
-/// What is limited, by the name that clients are told.
+/// A rate-limit policy, by the name that clients see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Policy {
     /// The calls of one buyer.
@@ -18,17 +18,17 @@ pub enum Policy {
     Address,
     /// Wrong signatures of public keys from one client address.
     Unverified,
-    /// The new reservations of one sale, all gateways together.
+    /// The new reservations of one sale, over all gateways.
     Sale,
-    /// The calls of everybody but services, all gateways together.
+    /// All calls except those of services, over all gateways.
     Gateway,
 }
 
 impl Policy {
-    /// All of them.
+    /// All policies.
     pub const ALL: [Self; 5] = [Self::Buyer, Self::Address, Self::Unverified, Self::Sale, Self::Gateway];
 
-    /// As it is written, in the configuration and to clients.
+    /// The name in the configuration and in responses.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -40,20 +40,20 @@ impl Policy {
         }
     }
 
-    /// Reads a name.
+    /// Parses a name.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|policy| policy.name() == name)
     }
 
-    /// A ceiling holds for all gateways together; every other policy for each of them.
+    /// Whether the rate covers all gateways together; otherwise it applies to each gateway.
     #[must_use]
     pub fn is_ceiling(self) -> bool {
         matches!(self, Self::Sale | Self::Gateway)
     }
 }
 
-/// So many units a second, and so many at once. Written `20:100`.
+/// A rate with a burst, written `20:100`: 20 units a second, 100 at once.
 ///
 /// ```
 /// use gateway::domain::policy::Rate;
@@ -64,14 +64,14 @@ impl Policy {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// Units that come back each second, 1 to 100,000,000.
+    /// Units that are refilled each second, 1 to 100,000,000.
     pub per_second: NonZeroU32,
     /// Units that can be spent at once, 1 to 100,000,000.
     pub burst: NonZeroU32,
 }
 
 impl Rate {
-    /// This gateway's share when so many live gateways share the rate: rounded up, so that no share is nothing.
+    /// One gateway's share among this many live ones, rounded up so that no share is 0.
     #[must_use]
     pub fn shared_by(self, gateways: NonZeroU32) -> Self {
         let share = |units: NonZeroU32| {
@@ -80,7 +80,7 @@ impl Rate {
         Self { per_second: share(self.per_second), burst: share(self.burst) }
     }
 
-    /// The same for governor.
+    /// The rate as a quota of the governor crate.
     pub(crate) fn quota(self) -> Quota {
         Quota::per_second(self.per_second).allow_burst(self.burst)
     }
@@ -96,7 +96,12 @@ impl FromStr for Rate {
         };
         text.split_once(':')
             .and_then(|(rate, burst)| Some(Self { per_second: number(rate)?, burst: number(burst)? }))
-            .ok_or_else(|| format!("is no rate: write RATE:BURST, two numbers from 1 to {UNITS_MAX}, as in 20:100 (20 units a second, 100 at once), or off"))
+            .ok_or_else(|| {
+                format!(
+                    "is not a valid rate: write RATE:BURST, two numbers from 1 to \
+                {UNITS_MAX}, as in 20:100 (20 units a second, 100 at once), or off"
+                )
+            })
     }
 }
 
@@ -106,43 +111,43 @@ impl fmt::Display for Rate {
     }
 }
 
-/// A rate, or `off`.
+/// Parses a rate, or `off`.
 pub fn parse_rate(text: &str) -> Result<Option<Rate>, String> {
     if text == "off" { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// The same as text.
+/// Formats a rate, or `off`.
 #[must_use]
 pub fn rate_text(rate: Option<Rate>) -> String {
     rate.map_or_else(|| "off".to_owned(), |rate| rate.to_string())
 }
 
-/// The rate of each policy; `None` where it is off.
+/// The rate of each policy; `None`: off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Rates([Option<Rate>; Policy::ALL.len()]);
 
 impl Rates {
-    /// Of a policy.
+    /// The rate of a policy.
     #[must_use]
     pub fn of(&self, policy: Policy) -> Option<Rate> {
         self.0[policy as usize]
     }
 
-    /// Sets one.
+    /// Sets the rate of a policy.
     pub fn set(&mut self, policy: Policy, rate: Option<Rate>) {
         self.0[policy as usize] = rate;
     }
 }
 
-/// What the kinds of calls cost, in units. A call whose cost is above a burst costs the whole burst, so that none is
-/// refused for ever.
+/// The cost of each kind of call, in units. A call that costs more than the burst costs the whole
+/// burst, so that it can succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Costs {
     /// A new reservation.
     pub reserve: NonZeroU32,
-    /// An amendment, a confirmation, a cancellation.
+    /// A call that amends, confirms or cancels.
     pub change: NonZeroU32,
-    /// Reading one's own reservations.
+    /// A read of the caller's own reservations.
     pub read: NonZeroU32,
     /// A call without a token: the sale, its stores, the time.
     pub status: NonZeroU32,

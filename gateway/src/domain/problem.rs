@@ -1,4 +1,4 @@
-//! Every problem that the API can answer with, as a list: the API's refusals can be reviewed here.
+//! Every problem of the API as one list, so that all refusals can be reviewed here.
 
 /// One kind of problem: RFC 9457's `type` is `/problems/<name>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -7,19 +7,19 @@ pub struct ProblemKind {
     pub name: &'static str,
     /// The HTTP status.
     pub status: u16,
-    /// For a person, the same for every occurrence.
+    /// A title for people, the same for every occurrence.
     pub title: &'static str,
-    /// What the body of every occurrence begins with, up to the value of `detail`.
+    /// The common prefix of every occurrence's body, up to the value of `detail`.
     pub head: &'static str,
-    /// What the page at `type` says.
+    /// The text of the page at `type`.
     pub explanation: &'static str,
-    /// Where it stands in [`ALL`].
+    /// The index in [`ALL`].
     pub place: usize,
-    /// Members besides RFC 9457's own, which every occurrence has unless the name ends in `?`.
+    /// Members besides those of RFC 9457; every occurrence has them unless the name ends in `?`.
     pub members: &'static [(&'static str, Member)],
 }
 
-/// What a member of a problem is in JSON.
+/// The JSON type of a problem's member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Member {
     /// A text.
@@ -52,40 +52,40 @@ macro_rules! problems {
             place: ProblemIndex::$constant as usize,
             members: $members,
         };)*
-        /// Their places.
+        /// The indices of the problems.
         #[allow(non_camel_case_types, clippy::upper_case_acronyms, reason = "they are named as the constants")]
         enum ProblemIndex { $($constant),* }
 
-        /// All of them.
+        /// All problems.
         pub const ALL: &[ProblemKind] = &[$($constant),*];
     };
 }
 
 problems! {
     INVALID_REQUEST 400 "invalid-request" &[("pointer?", Text), ("mistakes?", Objects)], "The request is malformed"
-        "The body, a query parameter or a header can't be read: `detail` says why, `pointer` where. Nothing was done; correct the request before sending it again."
+        "The body, a query parameter or a header can't be read: `detail` has the reason, `pointer` the position. Nothing was done; correct the request before sending it again."
     IDEMPOTENCY_KEY_MISSING 400 "idempotency-key-missing" &[], "An Idempotency-Key is needed"
         "A reservation needs an `Idempotency-Key` header of 1 to 64 visible ASCII characters. Make one per intended reservation and send the same one with every retry."
     UNAUTHENTICATED 401 "unauthenticated" &[], "A valid token is needed"
         "There is no bearer token, or it is malformed, expired, not valid yet, or signed by a key that is not trusted."
     FORBIDDEN 403 "forbidden" &[], "The token does not allow this"
         "The token is valid, but this call needs another scope or, on the ops listener, another role."
-    NOT_FOUND 404 "not-found" &[], "There is nothing here"
+    NOT_FOUND 404 "not-found" &[], "This path does not exist"
         "No call has this path."
     SALE_NOT_FOUND 404 "sale-not-found" &[], "There is no such sale"
         "No sale with this id has been defined."
     RESERVATION_NOT_FOUND 404 "reservation-not-found" &[], "There is no such reservation"
-        "No reservation with this id exists, or it belongs to somebody else."
+        "No reservation with this id exists, or it belongs to another buyer."
     METHOD_NOT_ALLOWED 405 "method-not-allowed" &[], "This path has other methods"
         "The `Allow` header lists them."
     REQUEST_TIMEOUT 408 "request-timeout" &[], "The request did not arrive in time"
         "Headers or body came too slowly. Nothing was done; send the request again."
     SALE_NOT_OPEN 409 "sale-not-open" &[("opens_at", Text), ("server_time", Text), ("retry_after_ms", Number)], "The sale has not opened yet"
-        "Reservations are taken from `opens_at` on, by the server's clock (`server_time`)."
+        "Reservations start at `opens_at`, by the server's clock (`server_time`)."
     SALE_PAUSED 409 "sale-paused" RETRY, "The sale is paused"
-        "New reservations are not taken at the moment. What is held stays held."
+        "New reservations are paused. Existing holds stay."
     SOLD_OUT 409 "sold-out" &[("items", Texts), ("final", Flag)], "Sold out"
-        "What `items` lists is gone. Unless `final` is true, a hold that ends may bring some back."
+        "The listed `items` are sold out. Unless `final` is true, a hold that ends may return some."
     PURCHASE_LIMIT 409 "purchase-limit" &[("reservations", Texts)], "The purchase limit is reached"
         "The buyer already has as many reservations, or has made as many attempts, as the sale allows: `reservations` lists them."
     RESERVATION_NOT_HELD 409 "reservation-not-held" STATE, "The reservation is not held"
@@ -95,31 +95,33 @@ problems! {
     PAYMENT_CONFLICT 409 "payment-conflict" STATE, "It was confirmed by another payment"
         "The reservation is confirmed, with another payment reference than this one."
     DEFINITION_LOCKED 409 "definition-locked" &[("fields?", Texts), ("items?", Texts)], "This can't change any more"
-        "A reservation exists, so `fields` (what buyers were told) can't change, and `items` that were ever taken can't be removed."
+        "A reservation exists, so `fields` can't change (buyers rely on them), and `items` that were ever \
+            taken can't be removed."
     STOCK_TAKEN 409 "stock-taken" &[("items", Texts), ("taken?", Number)], "More is taken"
         "The new total of an item is below what buyers hold and have confirmed."
-    STOCK_CHANGED 409 "stock-changed" &[("total?", Number)], "The total is another one"
-        "The item's total is neither what the request says it was nor what it shall be. Look at it, and decide again."
+    STOCK_CHANGED 409 "stock-changed" &[("total?", Number)], "The total has changed"
+        "The item's total is neither the expected nor the new one. Read it, and decide again."
     SALE_CLOSED 410 "sale-closed" &[], "The sale has closed"
-        "New reservations are not taken any more."
+        "New reservations have ended."
     BODY_TOO_LARGE 413 "body-too-large" &[], "The body is too large"
         "The limit is 16 KiB, and 16 MiB for definitions."
     URI_TOO_LONG 414 "uri-too-long" &[], "The request target is too long"
         "The limit is 2,048 bytes."
     UNSUPPORTED_MEDIA_TYPE 415 "unsupported-media-type" &[], "The body must be JSON"
         "Send `Content-Type: application/json`, without a content encoding."
-    MISDIRECTED_REQUEST 421 "misdirected-request" &[], "It is meant for another host"
-        "The ops listener answers to addresses, to `localhost`, and to the names that `--ops-host` lists. A page whose name was made to point here gets nothing."
+    MISDIRECTED_REQUEST 421 "misdirected-request" &[], "The request is meant for another host"
+        "The ops listener answers to addresses, to `localhost`, and to the names that `--ops-host` lists. \
+            This blocks DNS rebinding."
     IDEMPOTENCY_KEY_REUSED 422 "idempotency-key-reused" &[], "The key was used for another request"
         "This `Idempotency-Key` has made a reservation with another body. A new intention needs a new key."
     UNKNOWN_ITEM 422 "unknown-item" &[("items", Texts)], "There is no such item"
-        "What `items` lists does not exist in this sale, or does not fit the model."
+        "The listed `items` do not exist in this sale, or do not fit the model."
     QUOTA_EXCEEDED 429 "quota-exceeded" &[("violated-policies", Texts), ("retry_after_ms", Number)], "Too many requests"
         "A limit is reached: `violated-policies` names it. Wait for `Retry-After`."
     HEADERS_TOO_LARGE 431 "headers-too-large" &[], "The headers are too large"
         "The limit is 16 KiB and 64 headers."
-    INTERNAL 500 "internal" &[("request_id", Text)], "Something is broken here"
-        "A bug. What became of the request is not known; send it again with the same key."
+    INTERNAL 500 "internal" &[("request_id", Text)], "Internal error"
+        "An internal error. The outcome of the request is unknown; send it again with the same key."
     TEMPORARY_REDUCED_CAPACITY 503 "temporary-reduced-capacity" RETRY, "Not taken, please try again"
         "The request was certainly not carried out. Send it again after `Retry-After`, with the same key."
     OUTCOME_UNKNOWN 503 "outcome-unknown" RETRY, "The outcome is not known yet"

@@ -1,4 +1,4 @@
-//! A reservation as the ledger keeps it, its states, and the text that the records and the journal hold.
+//! A reservation as the ledger stores it, its states, and the text form in records and journal.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub enum State {
 }
 
 impl State {
-    /// The word that the ledger and the API use.
+    /// The state's name in the ledger and the API.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -38,51 +38,51 @@ impl State {
         [Self::Held, Self::Confirmed, Self::Cancelled, Self::Expired].into_iter().find(|s| s.word() == word)
     }
 
-    /// Whether stock is taken for it.
+    /// Whether it occupies stock.
     #[must_use]
     pub fn takes_stock(self) -> bool {
         matches!(self, Self::Held | Self::Confirmed)
     }
 }
 
-/// One buyer's claim on one model, any packages, one store.
+/// One buyer's claim on one model, any packages and one store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reservation {
     /// See [`super::identity::reservation_id`].
     pub id: String,
     /// The `sub` of the buyer's token.
     pub buyer: Arc<str>,
-    /// Counts the sale's reservations from 1.
+    /// The sale's reservations are numbered from 1.
     pub number: u64,
-    /// From 1; goes up with every change of what is reserved.
+    /// Starts at 1 and increases with every change of what is reserved.
     pub version: u64,
-    /// As the ledger has it: a hold past its deadline and grace may still say `held`.
+    /// The state in the ledger: a hold past its deadline and grace may still be `held`.
     pub state: State,
     /// The model's id.
     pub model: String,
-    /// The packages' ids, in the order asked for.
+    /// The packages' ids, in the requested order.
     pub packages: Vec<String>,
-    /// `None`: still to be chosen.
+    /// `None`: not chosen yet.
     pub store: Option<String>,
-    /// Items that were asked for, gone, and left off.
+    /// Requested items that were sold out and left off.
     pub unavailable: Vec<String>,
-    /// Of the request that made it.
+    /// The fingerprint of the request that created it.
     pub fingerprint: String,
-    /// Redis's `TIME` when it was taken, in ms.
+    /// Redis's `TIME` of the hold, in ms.
     pub held_at: i64,
     /// On the sale clock, in ms.
     pub deadline: i64,
-    /// The reference that it was paid with.
+    /// The payment reference.
     pub payment: Option<String>,
-    /// The sequence of its latest change, after that of the change before it, if there was one.
+    /// The sequence of its latest change, preceded by that of the change before, if any.
     pub changes: Vec<u64>,
 }
 
 impl Reservation {
-    /// Reads a row of a buyer's record; `None` if it is damaged. `buyer_part` is the hash's field.
+    /// Parses a row of a buyer's record; `None` if it is damaged. `buyer_part` is the hash's field.
     #[must_use]
     pub fn from_row(buyer_part: &str, buyer: &str, row: &str) -> Option<Self> {
-        // Nothing that the scripts write has anything else in it, and answers tell it as it is.
+        // The scripts write nothing else, and responses copy the text unescaped.
         if !row.bytes().fold(true, |all, byte| all & (byte.is_ascii_graphic() | (byte == b' '))) {
             return None;
         }
@@ -109,7 +109,7 @@ impl Reservation {
         fields.next().is_none().then_some(reservation)
     }
 
-    /// Reads a line of a journal entry, `buyer sub row`; `None` if it is damaged.
+    /// Parses a line of a journal entry, `buyer sub row`; `None` if it is damaged.
     #[must_use]
     pub fn from_journal(line: &str) -> Option<Self> {
         let (buyer_part, rest) = line.split_once(' ')?;
@@ -117,7 +117,8 @@ impl Reservation {
         Self::from_row(buyer_part, &from_word(word)?, row)
     }
 
-    /// Writes it as [`Reservation::from_journal`] reads it. Done for every winner: nothing is allocated but the text.
+    /// Writes the form that [`Reservation::from_journal`] parses. It runs for every winner, so it
+    /// allocates only the text.
     pub fn write_line(&self, out: &mut String) {
         let mut digits = itoa::Buffer::new();
         let (buyer, key) = self.id.split_at_checked(BUYER_CHARS).unwrap_or((&self.id, ""));
@@ -150,7 +151,7 @@ impl Reservation {
         }
     }
 
-    /// The items that it takes: `model:…`, `package:…`, `store:…`.
+    /// The items that it occupies: `model:…`, `package:…`, `store:…`.
     #[must_use]
     pub fn items(&self) -> Vec<String> {
         let mut items = vec![format!("model:{}", self.model)];
@@ -170,7 +171,8 @@ impl Reservation {
     }
 }
 
-/// Reads a buyer's whole record, `sub row` and a line for each further row; `None` if it is damaged.
+/// Parses a buyer's whole record, `sub row` and a line for each further row; `None` if it is
+/// damaged.
 #[must_use]
 pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
     let (word, rows) = text.split_once(' ')?;
@@ -178,10 +180,10 @@ pub fn parse_record(buyer_part: &str, text: &str) -> Option<Vec<Reservation>> {
     rows.split('\n').map(|row| Reservation::from_row(buyer_part, &buyer, row)).collect()
 }
 
-/// The reservations of a buyer's record that were ever paid. Most were not, and are not looked at any closer; what is
-/// damaged is left out.
+/// The reservations of a buyer's record that were ever paid. Most were not, so others are skipped
+/// without a full parse; damaged rows are skipped too.
 pub fn paid<'a>(buyer_part: &'a str, text: &'a str) -> impl Iterator<Item = Reservation> + 'a {
-    /// Where a row has its payment.
+    /// The index of the payment field in a row.
     const PAYMENT: usize = 11;
     let (word, rows) = text.split_once(' ').unwrap_or_default();
     let buyer = from_word(word).unwrap_or_default();
@@ -189,7 +191,7 @@ pub fn paid<'a>(buyer_part: &'a str, text: &'a str) -> impl Iterator<Item = Rese
     rows.split('\n').filter(is_paid).filter_map(move |row| Reservation::from_row(buyer_part, &buyer, row))
 }
 
-/// Joined by commas, `-` for nothing, and a blank.
+/// Joins with commas (`-` for an empty list) and appends a blank.
 fn push_list(out: &mut String, list: &[String]) {
     for (n, word) in list.iter().enumerate() {
         if n > 0 {

@@ -1,15 +1,15 @@
-//! Times as callers and the journal are told them.
+//! Formats times for responses and the journal.
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-/// A time in ms as RFC 3339 with milliseconds, UTC. Times beyond the years 0 to 9999 become the nearest of them.
+/// A time in ms as RFC 3339 in UTC with milliseconds, clamped to the years 0 to 9999.
 #[must_use]
 pub fn rfc3339(ms: i64) -> String {
     let clamped = ms.clamp(-62_167_219_200_000, 253_402_207_200_000);
     let time = Timestamp::from_millisecond(clamped).unwrap_or_default();
     let time = Offset::UTC.to_datetime(time);
-    // Written digit by digit: told in every answer, and a formatter takes ten times as long.
+    // Digit by digit, since every response has one: a formatter takes ten times as long.
     let digits = |n: i16| [n / 10, n].map(|n| b'0' + n.rem_euclid(10) as u8);
     let [y, yy] = digits(time.year() / 100);
     let [yyy, yyyy] = digits(time.year() % 100);

@@ -1,4 +1,4 @@
-//! What a sale says of itself at one moment: phase, availability, how soon to ask again.
+//! The public state of a sale at one moment: phase, availability, poll interval.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,24 +9,24 @@ use utoipa::ToSchema;
 pub enum Phase {
     /// Before `opens_at`.
     Upcoming,
-    /// Takes reservations.
+    /// Accepts reservations.
     Open,
     /// An operator action stopped new reservations.
     Paused,
-    /// No model has stock left; a hold may still bring some back.
+    /// No model has stock left; an outstanding hold may still return some.
     SoldOut,
-    /// For good.
+    /// Closed permanently.
     Closed,
 }
 
-/// What the ledger's state says of the controls and terms that decide the phase.
+/// The controls and terms in the ledger's state that decide the phase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SaleControls {
-    /// New reservations are stopped.
+    /// New reservations are paused.
     pub paused: bool,
     /// The sale clock is stopped.
     pub frozen: bool,
-    /// New reservations are stopped for good.
+    /// New reservations are stopped permanently.
     pub closed: bool,
     /// The opening instant, ms on Redis's `TIME`.
     pub opens: i64,
@@ -52,7 +52,7 @@ impl SaleControls {
     }
 }
 
-/// How much is left of something, as told to buyers.
+/// The stock level that buyers see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Availability {
@@ -60,12 +60,12 @@ pub enum Availability {
     InStock,
     /// A tenth or less is free.
     Low,
-    /// Nothing is free at the moment.
+    /// Nothing is free now.
     SoldOut,
 }
 
 impl Availability {
-    /// Of an item with this total (`None`: no limit) and this much free.
+    /// The level of an item with this total (`None`: no limit) and this free stock.
     ///
     /// ```
     /// use gateway::domain::sale::Availability;
@@ -83,8 +83,8 @@ impl Availability {
     }
 }
 
-/// After how many milliseconds an app shall ask for the sale again: rarely while the opening is
-/// far, every second around it. Clients spread themselves over half to all of it.
+/// The poll interval for apps in ms: long while the opening is far away, one second around it.
+/// Clients spread their polls over half to all of it.
 #[must_use]
 pub fn poll_after_ms(phase: Phase, until_open_ms: i64) -> u64 {
     match phase {

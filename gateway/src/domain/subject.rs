@@ -1,17 +1,17 @@
-//! A buyer's `sub`: what can be one, and how the ledger writes it.
+//! The rules for a buyer's `sub`, and its form in the ledger.
 
 use std::borrow::Cow;
 
-/// Bytes of a `sub`.
+/// The most bytes of a `sub`.
 pub const SUB_BYTES_MAX: usize = 255;
-/// What can be a `sub`, for errors.
+/// The rule of a `sub`, for errors.
 pub const SUB_RULE: &str = "1 to 255 visible ASCII characters, with blanks only between them";
 
-/// Stands for a blank in the ledger, where blanks separate fields. No `sub` holds it, so that it means nothing else, and a
-/// `sub` without a blank is written as it is.
+/// Stands for a blank in the ledger, where blanks separate fields. A valid `sub` never contains it,
+/// so the mapping is unambiguous.
 const BLANK: char = '␣';
 
-/// Whether this can name a buyer: 1 to 255 visible ASCII characters, and blanks between them.
+/// Whether this is a valid `sub`: 1 to 255 visible ASCII characters, with blanks only between them.
 ///
 /// ```
 /// use gateway::domain::subject::is_subject;
@@ -38,7 +38,7 @@ pub fn push_word(out: &mut String, sub: &str) {
     }
 }
 
-/// The `sub` that a word of the ledger stands for; `None` if it stands for none.
+/// The `sub` that a word of the ledger encodes; `None` if it is not a valid one.
 #[must_use]
 pub fn from_word(word: &str) -> Option<Cow<'_, str>> {
     let sub = match word.contains(BLANK) {

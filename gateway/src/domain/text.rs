@@ -1,12 +1,12 @@
-//! Texts that people read and search by: how they are normalised, and which characters in them are invisible.
+//! Normalisation of display and search texts, and detection of invisible characters.
 
 use std::borrow::Cow;
 
 use unicode_normalization::{UnicodeNormalization, is_nfc};
 
-/// The normal form of a name: NFC, each run of white space one blank, none at the ends.
+/// Normalises a name: NFC, each run of white space becomes one blank, none at the ends.
 ///
-/// Doing it twice changes nothing more. Control characters stay as they are: they are refused, not repaired.
+/// It is idempotent. Control characters stay, so that the check refuses them.
 pub(crate) fn normalised(text: &str) -> Cow<'_, str> {
     if is_normal(text) {
         return Cow::Borrowed(text);
@@ -29,12 +29,12 @@ fn is_normal(text: &str) -> bool {
         && (text.is_ascii() || (!text.chars().any(|char| char != ' ' && is_blank(char)) && is_nfc(text)))
 }
 
-/// White space of any kind that stays on its line: no-break, ideographic, thin and so on.
+/// White space within a line: no-break, ideographic, thin and so on.
 fn is_blank(char: char) -> bool {
     char.is_whitespace() && !is_control(char)
 }
 
-/// The first character of a text that a name must not have: a control character, or an invisible one.
+/// The first forbidden character of a name: a control or an invisible character.
 pub(crate) fn forbidden(text: &str) -> Option<char> {
     if text.is_ascii() {
         return text.chars().find(|char| char.is_control());
@@ -47,8 +47,9 @@ fn is_control(char: char) -> bool {
     char.is_control() || matches!(char, '\u{2028}' | '\u{2029}')
 }
 
-/// Unicode's `Default_Ignorable_Code_Point`, and annotations between lines: zero-width and bidirectional characters,
-/// fillers, variation selectors, tags. A name with one looks like the name without it and is another.
+/// Unicode's `Default_Ignorable_Code_Point`, and interlinear annotations: zero-width and
+/// bidirectional characters, fillers, variation selectors, tags. They make different names look
+/// equal.
 fn is_invisible(char: char) -> bool {
     matches!(char,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
@@ -57,7 +58,7 @@ fn is_invisible(char: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// What two texts have in common that a person takes for the same: without invisible characters and case, normalised.
+/// The search key of a text: normalised, without case and invisible characters.
 pub(crate) fn search_key(text: &str) -> String {
     let visible = text.chars().filter(|char| !is_invisible(*char));
     let visible: String =

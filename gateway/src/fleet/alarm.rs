@@ -1,40 +1,40 @@
-//! Something that a gateway finds wrong, in words.
+//! Alarms: problems that a gateway finds.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Characters of one.
+/// The most characters of an alarm's text.
 pub(crate) const ALARM_CHARS_MAX: usize = 400;
 
-/// How bad it is.
+/// The severity of an alarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Something must be done now: the page turns red.
+    /// Needs action now: the live page turns red.
     Fault,
-    /// Somebody should look.
+    /// Needs a look.
     Warning,
 }
 
-/// Something that is wrong.
+/// A problem that a gateway found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Alarm {
-    /// How bad it is.
+    /// Severity.
     pub level: Level,
-    /// Which kind of alarm it is, such as `ledger-drift`.
+    /// Kind of alarm, such as `ledger-drift`.
     pub name: String,
-    /// The sale, where it is about one.
+    /// The sale, if it concerns one.
     #[serde(default)]
     pub sale: Option<String>,
-    /// What is wrong, in words.
+    /// The problem in words.
     pub text: String,
-    /// How often, where it is counted: gateways' counts of the same can be added up.
+    /// Number of occurrences, if counted; the counts of several gateways add up.
     #[serde(default)]
     pub count: Option<u64>,
 }
 
 impl Alarm {
-    /// About the gateway, or all of them.
+    /// An alarm about the gateway or the fleet.
     #[must_use]
     pub fn new(level: Level, name: &str, text: impl Into<String>) -> Self {
         let mut text: String = text.into();
@@ -45,13 +45,13 @@ impl Alarm {
         Self { level, name: name.to_owned(), sale: None, text, count: None }
     }
 
-    /// So many times.
+    /// Sets the number of occurrences.
     #[must_use]
     pub fn times(self, count: u64) -> Self {
         Self { count: Some(count), ..self }
     }
 
-    /// About a sale.
+    /// An alarm about a sale.
     #[must_use]
     pub fn of(self, sale: &str) -> Self {
         Self { sale: Some(sale.to_owned()), ..self }

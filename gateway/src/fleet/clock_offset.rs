@@ -1,4 +1,4 @@
-//! How far the clock of this host is from Redis's, as it was read last.
+//! The offset between this host's clock and Redis's, as last measured.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -7,45 +7,45 @@ use arc_swap::ArcSwapOption;
 use redis::RedisResult;
 use redis::aio::ConnectionLike;
 
-/// A round trip that took longer says too little about either clock.
+/// A longer round trip makes the measurement too uncertain.
 const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
 
 /// Redis's clock minus this host's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Offset {
-    /// Above 0 this host is behind.
+    /// Positive when this host's clock is behind.
     pub seconds: f64,
-    /// How far off that may be: half of the round trip.
+    /// The uncertainty: half of the round trip.
     pub error_s: f64,
-    /// When it was read.
+    /// The time of the measurement.
     pub at: Instant,
 }
 
 impl Offset {
-    /// By how much the clocks certainly differ.
+    /// The least offset that is certain.
     #[must_use]
     pub fn certain_s(&self) -> f64 {
         (self.seconds.abs() - self.error_s).max(0.0)
     }
 }
 
-/// The latest offset, for all threads.
+/// The latest offset, shared by all threads.
 #[derive(Debug, Default)]
 pub struct ClockOffset(ArcSwapOption<Offset>);
 
 impl ClockOffset {
-    /// The latest; `None` until Redis's clock was read.
+    /// The latest offset; `None` before the first measurement.
     #[must_use]
     pub fn latest(&self) -> Option<Offset> {
         self.0.load().as_deref().copied()
     }
 
-    /// Notes an offset.
+    /// Stores an offset.
     pub fn note(&self, offset: Offset) {
         self.0.store(Some(Arc::new(offset)));
     }
 
-    /// Reads Redis's clock beside this host's.
+    /// Measures Redis's clock against this host's.
     pub async fn read(&self, conn: &mut impl ConnectionLike) -> RedisResult<()> {
         let (sent, ours) = (Instant::now(), SystemTime::now());
         let (seconds, micros): (f64, f64) = redis::cmd("TIME").query_async(conn).await?;

@@ -1,4 +1,5 @@
-//! What was done to the limits: who set which rates, when, and why. Written by `lua/limits.lua` in the same step.
+//! The limits log: who set which rates, when and why. `lua/limits.lua` writes it atomically with
+//! the rates.
 
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, Value};
@@ -9,37 +10,37 @@ use crate::domain::rfc3339::rfc3339;
 use crate::store::keys::LIMITS_LOG;
 use crate::store::reply::{list, pairs};
 
-/// Entries that are kept, and the most that can be asked for; `lua/limits.lua` has the same number.
+/// The most entries kept, and the most returned; `lua/limits.lua` has the same number.
 pub const ENTRIES_MAX: usize = 1_000;
 
 /// One change of the limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LimitsEntry {
-    /// Of the limits after it.
+    /// Revision of the limits after the change.
     pub revision: u64,
-    /// By Redis's clock.
+    /// Time of the change, by Redis's clock.
     pub at: String,
-    /// The name of the ops token, or the user of the command line.
+    /// Name of the ops token, or user of the command line.
     pub who: String,
-    /// In words.
+    /// The operator's reason.
     pub reason: Option<String>,
-    /// What was set.
+    /// The rates that were set.
     pub changes: Vec<RateChange>,
 }
 
 /// One policy's rate in a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct RateChange {
-    /// Its name.
+    /// Name of the policy.
     pub policy: String,
-    /// The rate that ops had set before; null: the configured one was in force.
+    /// The override before; null: the configured rate was in force.
     pub was: Option<String>,
-    /// The rate that they set; null: the configured one is in force again.
+    /// The override now; null: the configured rate is in force again.
     pub set: Option<String>,
 }
 
 impl LimitsEntry {
-    /// Reads an entry of the stream; `None` if it is none of ours.
+    /// Parses an entry of the stream; `None` if it is not a valid one.
     fn parse(value: &Value) -> Option<Self> {
         let Value::Array(pair) = value else { return None };
         let fields = pairs(pair.get(1)?)?;
@@ -64,7 +65,7 @@ impl LimitsEntry {
     }
 }
 
-/// The latest changes, at most `count`, the oldest of them first. What can't be read is a mistake, in words.
+/// The latest changes, at most `count`, oldest first. An unreadable one is an error.
 pub async fn read(
     conn: &mut impl ConnectionLike,
     count: usize,

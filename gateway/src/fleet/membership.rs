@@ -1,4 +1,4 @@
-//! As whom this gateway takes part in the fleet, and what it has heard of the others.
+//! This gateway's membership in the fleet, and the peers that it has seen.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,20 +13,20 @@ use crate::domain::policy::Rate;
 use crate::fleet::GONE;
 use crate::fleet::report::GatewayReport;
 
-/// For how long it is remembered that a gateway was heard of.
+/// How long a peer is remembered after its last heartbeat.
 const REMEMBERED: Duration = Duration::from_secs(3_600);
 
-/// A gateway joins after this time at the latest, whatever its peers do: one that crashed is listed for a while.
+/// A gateway joins after this time at the latest: a crashed peer stays listed for some seconds.
 const JOIN_MAX: Duration = Duration::from_secs(3);
 
-/// Who lives, as Redis told it.
+/// The live gateways, as of one heartbeat.
 #[derive(Debug, Clone)]
 pub struct Heartbeat {
-    /// When it was told.
+    /// The time of the heartbeat.
     pub at: Instant,
-    /// The reports of all that live, this gateway among them, by id.
+    /// The reports of all live gateways, this one included, by id.
     pub live: BTreeMap<String, String>,
-    /// The rates that ops have set for all gateways, by policy.
+    /// The rates that ops set for all gateways, by policy.
     pub limits: BTreeMap<&'static str, Option<Rate>>,
 }
 
@@ -41,30 +41,31 @@ pub struct Membership {
     leave_sent: watch::Sender<bool>,
     joining: Mutex<Option<Joining>>,
     joined: watch::Sender<bool>,
-    /// By id; not of one that has ended as it was told to.
+    /// By id; without peers that have left.
     known_peers: Mutex<BTreeMap<String, KnownPeer>>,
 }
 
-/// Peers that may not have received this gateway's membership yet.
+/// Peers that may not have read this gateway's membership yet.
 #[derive(Debug)]
 struct Joining {
     since: Instant,
-    /// By id, with the number of the heartbeat after which the peer has it: the second one after this gateway's first.
+    /// By id, the heartbeat number that proves the peer has read it: the second one after this
+    /// gateway's first.
     peers: BTreeMap<String, u64>,
 }
 
-/// A gateway that was heard of.
+/// A peer that was seen.
 #[derive(Debug)]
 struct KnownPeer {
-    /// When last.
+    /// The time of its latest report.
     at: Instant,
     listen: String,
-    /// Of its latest report.
+    /// The number of its latest heartbeat.
     beats: u64,
 }
 
 impl Membership {
-    /// A gateway that listens here for apps; its id is made up.
+    /// A gateway that listens at this address for apps; its id is random.
     #[must_use]
     pub fn new(listen: String) -> Self {
         Self {
@@ -80,32 +81,32 @@ impl Membership {
         }
     }
 
-    /// Its id.
+    /// This gateway's id.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Where it listens for apps.
+    /// Its listening address for apps.
     #[must_use]
     pub fn listen(&self) -> &str {
         &self.listen
     }
 
-    /// What was heard last.
+    /// The latest view of the fleet.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<Heartbeat>> {
         self.latest.load_full()
     }
 
-    /// Whether it is on its way out, and so tells it.
+    /// Whether it is draining, and announces that.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         self.is_leaving.load(Relaxed)
     }
 
-    /// Whether every peer would wait for this gateway's report in a recovery. Until then it must not acknowledge a change:
-    /// a peer that recovers the ledger without it would lose what only this gateway acknowledged.
+    /// Whether every peer would wait for this gateway's report in a recovery. Before that it must
+    /// not acknowledge a change: a recovery without it would lose the change.
     #[must_use]
     pub fn has_joined(&self) -> bool {
         *self.joined.borrow()
@@ -116,17 +117,18 @@ impl Membership {
         let _ = self.joined.subscribe().wait_for(|joined| *joined).await;
     }
 
-    /// Tells the fleet that this gateway leaves, so that nobody takes it for one that has crashed. Not longer than this.
+    /// Announces that this gateway leaves, so that peers do not treat it as crashed. Waits at most
+    /// `patience`.
     pub async fn leave(&self, patience: Duration) {
         self.is_leaving.store(true, Relaxed);
         self.wake.notify_one();
-        // Without Redis nobody can be told.
+        // Without Redis there is no way to announce it.
         let _ =
             tokio::time::timeout(patience, self.leave_sent.subscribe().wait_for(|leave_sent| *leave_sent))
                 .await;
     }
 
-    /// Notes who lives and what ops have set, as was told after a report that was made while it was leaving, or not yet.
+    /// Stores the live gateways and the limits; `was_leaving`: the heartbeat announced it.
     pub(crate) fn note_heartbeat(
         &self,
         live: BTreeMap<String, String>,
@@ -141,8 +143,9 @@ impl Membership {
         }
     }
 
-    /// A peer writes its heartbeat and reads the members in one call. Its first one after this gateway's has read this
-    /// gateway; when its second one is there, it has taken that in. One that drains is not waited for.
+    /// A peer writes its heartbeat and reads the members in one call. Its first one after this
+    /// gateway's has read this gateway, and its second one proves that it was processed. Draining
+    /// peers do not count.
     fn update_joining(&self, live: &BTreeMap<String, String>) {
         if self.has_joined() {
             return;
@@ -168,7 +171,7 @@ impl Membership {
         let mut known_peers = self.known_peers.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, text) in live {
             let report = parse_report(text);
-            // It is listed for some seconds after its last word.
+            // It stays listed for some seconds after its last heartbeat.
             let has_ended =
                 report.draining && known_peers.get(id).is_some_and(|known| known.beats == report.beats);
             if has_ended {
@@ -181,8 +184,8 @@ impl Membership {
         known_peers.retain(|_, known| now.saturating_duration_since(known.at) < REMEMBERED);
     }
 
-    /// The gateways that lived then, as far as was heard here: their ids, and where they listen. Redis itself may have
-    /// forgotten them when it comes back. Where nothing has been heard since, those that lived when something was.
+    /// The gateways that were live at `then`, with their addresses, from this process's own view: a
+    /// restarted Redis may have lost the list. Without a later view, those of the latest one.
     pub(crate) fn live_peers_at(&self, then: Instant) -> BTreeMap<String, String> {
         let known_peers = self.known_peers.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(latest) = known_peers.values().map(|known| known.at).max() else { return BTreeMap::new() };
@@ -190,7 +193,7 @@ impl Membership {
         lived.map(|(id, known)| (id.clone(), known.listen.clone())).collect()
     }
 
-    /// Waits until the next report is due: sooner as long as this gateway has not joined.
+    /// Waits for the next heartbeat; the interval is shorter until this gateway has joined.
     pub(crate) async fn wait_for_next_beat(&self, beat: Duration) {
         let beat = if self.has_joined() { beat } else { beat / 10 };
         let _ = tokio::time::timeout(beat, self.wake.notified()).await;

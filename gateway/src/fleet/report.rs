@@ -1,4 +1,4 @@
-//! What a gateway tells the fleet each second: its answers and their latencies since the last time.
+//! A gateway's report to the fleet each second: responses and latencies since the last one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,44 +12,47 @@ use crate::telemetry::metrics::AnswerCounts;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct GatewayReport {
-    /// Where it listens for apps.
+    /// Listening address for apps.
     pub listen: String,
-    /// Of the program.
+    /// Version of the program.
     pub version: String,
-    /// Counts its reports from 1: one that is there again tells of a gateway that has fallen silent.
+    /// Number of the report, from 1: the same number twice means that the gateway has stopped
+    /// reporting.
     pub beats: u64,
-    /// Since it started.
+    /// Milliseconds since its start.
     pub uptime_ms: u64,
-    /// Whether it shall get traffic.
+    /// Whether it is ready for traffic.
     pub ready: bool,
-    /// Why not.
+    /// Why it is not ready.
     pub reasons: Vec<String>,
-    /// Whether it is on its way out.
+    /// Whether it is draining.
     pub draining: bool,
-    /// What it finds wrong, the worst first.
+    /// Alarms, the most severe first.
     pub alarms: Vec<Alarm>,
-    /// What it has answered to taps since it started.
+    /// Responses to taps since its start.
     pub since_start: Totals,
-    /// Answers on the public listener since the report before, by route and outcome as in its metrics: `reserve won`.
+    /// Responses on the public listener since the previous report, by route and outcome as in its
+    /// metrics: `reserve won`.
     pub answers: BTreeMap<String, u64>,
-    /// The answers to taps that told of a reservation, by latency: at most 0.25, 0.5, 1, 2.5, 5, 10, 25, 50, 100, 250,
-    /// 500, 1,000, 2,500 ms, and longer.
+    /// Responses to taps with a reservation, by latency: at most 0.25, 0.5, 1, 2.5, 5, 10, 25, 50,
+    /// 100, 250, 500, 1,000, 2,500 ms, and longer.
     pub winners: Vec<u64>,
-    /// All other answers to taps, likewise.
+    /// All other responses to taps, by the same latencies.
     pub losers: Vec<u64>,
-    /// The answers to all other calls, likewise.
+    /// Responses to all other calls, by the same latencies.
     pub others: Vec<u64>,
 }
 
-/// What a gateway has answered to taps since it started: whoever reads it twice knows what was new, however long that took.
+/// A gateway's responses to taps since its start. The difference of two reads is exact for any
+/// interval.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Totals {
-    /// By outcome.
+    /// Number of responses, by outcome.
     pub taps: BTreeMap<String, u64>,
-    /// Of those who have a reservation, by latency.
+    /// Responses with a reservation, by latency.
     pub winners: Vec<u64>,
-    /// Of all others.
+    /// All other responses, by latency.
     pub losers: Vec<u64>,
 }
 
@@ -64,7 +67,7 @@ impl Totals {
     }
 }
 
-/// How many different versions these reports come from.
+/// The number of different versions in these reports.
 #[must_use]
 pub fn versions(reports: &BTreeMap<String, String>) -> usize {
     let version = |report: &String| {

@@ -5,7 +5,7 @@ fn fields(list: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn what_ops_have_set_goes_over_the_configuration() {
+fn rates_of_ops_override_the_configuration() {
     let mut configured = Rates::default();
     configured.set(Policy::Buyer, Some("20:100".parse().unwrap()));
     configured.set(Policy::Address, Some("5:5".parse().unwrap()));
@@ -25,7 +25,7 @@ fn what_ops_have_set_goes_over_the_configuration() {
 }
 
 #[test]
-fn a_value_that_makes_no_sense_is_a_mistake() {
+fn an_invalid_value_is_a_mistake() {
     for (name, value) in [("buyer", "many"), ("revision", "x"), ("at", "")] {
         assert!(SetLimits::parse(&fields(&[(name, value)])).unwrap_err().contains(name));
     }

@@ -1,10 +1,7 @@
-//! The memory of verified tokens: a signature costs up to 35 µs, finding it here a fraction of one.
+//! The cache of verified tokens of public keys: a check costs up to 35 µs, a look-up a fraction of one.
 //!
-//! Of public keys only: see [`super::keys::TokenKeys::are_public`].
-//!
-//! A table of fixed size, eight places to a row, so that no request ever pays for a rehash or for
-//! emptying a full generation. A token is found by all of its bytes; the hash only says where.
-//! Entries of older keys are not removed but no longer match, and are the first to be replaced.
+//! A table of fixed size with eight slots in a row, so that no request pays for a rehash. All bytes of a
+//! token are compared. Entries of older keys never match and are replaced first.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -12,16 +9,16 @@ use crate::identify::verify::Verified;
 
 const PLACES: usize = 8;
 
-/// The end of a token is its signature: random enough to hash, and shorter than all of it.
+/// The signature at a token's end is random enough to hash, and shorter than the token.
 const HASHED_BYTES_MAX: usize = 32;
 
-/// Tags stand apart from what they tag: a look-up reads one row of them, usually one cache line.
+/// Tags are separate from their entries: a look-up reads one row of tags, usually one cache line.
 pub(super) struct Cache {
     hasher: RandomState,
-    /// 0 is an empty place.
+    /// 0: an empty slot.
     tags: Vec<[u64; PLACES]>,
     rows: Vec<[Option<CacheEntry>; PLACES]>,
-    /// Counts look-ups, to know which entry of a row was used longest ago.
+    /// Counts look-ups, to find the least recently used entry of a row.
     uses: u64,
 }
 
@@ -33,7 +30,7 @@ struct CacheEntry {
 }
 
 impl Cache {
-    /// Room for `entries` tokens, rounded down to full rows but at least one; 0 keeps nothing.
+    /// A cache for `entries` tokens, rounded down to full rows but at least one; 0 disables it.
     pub(super) fn new(entries: usize) -> Self {
         let rows = if entries == 0 { 0 } else { (entries / PLACES).max(1) };
         Self {
@@ -44,7 +41,7 @@ impl Cache {
         }
     }
 
-    /// What was verified about exactly this token with the keys of this generation.
+    /// The claims verified for exactly this token with the keys of this generation.
     pub(super) fn get(&mut self, token: &[u8], generation: u64) -> Option<&Verified> {
         let (row, tag) = self.place_of(token)?;
         self.uses += 1;
@@ -59,7 +56,7 @@ impl Cache {
         Some(&entry.verified)
     }
 
-    /// Remembers a token, in place of one that is of no use any more or was used longest ago.
+    /// Caches a token, in place of an outdated or the least recently used entry.
     pub(super) fn put(&mut self, token: &[u8], verified: Verified, generation: u64, now_s: u64) {
         let Some((row, tag)) = self.place_of(token) else {
             return;
@@ -84,7 +81,7 @@ impl Cache {
         let mut hasher = self.hasher.build_hasher();
         hasher.write(&token[token.len().saturating_sub(HASHED_BYTES_MAX)..]);
         let hash = hasher.finish();
-        // The high bits choose the row without a division; the tag is all of them, but never 0.
+        // The high bits select the row without a division; the tag is the whole hash, but never 0.
         let row = (u128::from(hash) * self.tags.len() as u128) >> 64;
         Some((row as usize, hash | 1))
     }

@@ -1,4 +1,4 @@
-//! The reading of files that hold secrets: bounded, complained about in words, never printed.
+//! Reads files with secrets: with a size limit, and with errors that never contain their contents.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -6,16 +6,16 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// What RFC 7518 (3.2) asks of a key for HS256.
+/// RFC 7518 (3.2) requires this of a key for HS256.
 pub(super) const SECRET_BYTES_MIN: usize = 32;
 const SECRET_FILE_BYTES_MAX: u64 = 64 * 1024;
 
-/// The shared secret that signs tokens; it does not print itself.
+/// The shared secret that signs tokens; its `Debug` form hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// The bytes to sign with.
+    /// The bytes of the signing key.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -27,15 +27,14 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Reads the shared secret: at least 32 bytes, the line end that editors add not counted. The error
-/// says what to do.
+/// Reads the shared secret: at least 32 bytes without a final line end. The error has the remedy.
 pub fn read_secret(path: &Path) -> Result<Secret, String> {
     let (secret, metadata) = read_secret_again(path)?;
     warn_if_shared(path, "auth secret file", &metadata);
     Ok(secret)
 }
 
-/// Like [`read_secret`], without a warning: for a file that is looked at every other second.
+/// Like [`read_secret`], without a warning: for the check every two seconds.
 pub(super) fn read_secret_again(path: &Path) -> Result<(Secret, Metadata), String> {
     let (mut bytes, metadata) = read_limited(path, "auth secret file", SECRET_FILE_BYTES_MAX)?;
     if bytes.last() == Some(&b'\n') {
@@ -56,7 +55,7 @@ pub(super) fn read_secret_again(path: &Path) -> Result<(Secret, Metadata), Strin
 }
 
 /// Reads a whole regular file of at most `bytes_max`. Anything else (a pipe, a device) could block
-/// the start, or a later reload, for ever.
+/// the start or a reload forever.
 pub(crate) fn read_limited(path: &Path, what: &str, bytes_max: u64) -> Result<(Vec<u8>, Metadata), String> {
     let failed = |e: std::io::Error| {
         format!("{what} {}: {e}; check the path and that this user may read it", path.display())
@@ -74,7 +73,7 @@ pub(crate) fn read_limited(path: &Path, what: &str, bytes_max: u64) -> Result<(V
     Ok((bytes, metadata))
 }
 
-/// Warns when others on this machine may use a file that holds a secret. Only a warning: mounted
+/// Warns when other users of this host can access a file with a secret. Only a warning: mounted
 /// secrets often can't be set otherwise.
 pub(crate) fn warn_if_shared(path: &Path, what: &str, metadata: &Metadata) {
     if let Some(mode) = shared_mode(metadata) {
@@ -86,7 +85,7 @@ pub(crate) fn warn_if_shared(path: &Path, what: &str, metadata: &Metadata) {
     }
 }
 
-/// The mode of a file that others on this machine may use.
+/// The mode of a file that other users of this host can access.
 pub(crate) fn shared_mode(metadata: &Metadata) -> Option<u32> {
     Some(metadata.permissions().mode() & 0o777).filter(|mode| mode & 0o077 != 0)
 }

@@ -1,5 +1,5 @@
-//! What a key set file (RFC 7517) holds for us: public keys for signatures, each with its own name and one algorithm. A key
-//! that can't be used is left out; a secret makes the whole file unusable.
+//! Parses a key set file (RFC 7517): public keys for signatures, each with a `kid` and one
+//! algorithm. Unusable keys are skipped; a secret makes the whole file unusable.
 
 use std::collections::HashMap;
 
@@ -14,11 +14,11 @@ use crate::identify::verify::seconds;
 
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 const COORDINATE_BYTES: usize = 32;
-/// Of a member that is named in a text.
+/// The most characters of a member that a message shows.
 const TEXT_CHARS_MAX: usize = 64;
-/// Members that only a private or a symmetric key has (RFC 7518, section 6; AKP has `priv`).
+/// Members of private and symmetric keys only (RFC 7518, section 6; AKP has `priv`).
 const SECRETS: [&str; 3] = ["d", "k", "priv"];
-/// And of an RSA key.
+/// Further members of private RSA keys.
 const SECRETS_RSA: [&str; 6] = ["p", "q", "dp", "dq", "qi", "oth"];
 
 #[derive(Deserialize)]
@@ -39,34 +39,32 @@ struct Jwk {
     y: Option<String>,
     n: Option<String>,
     e: Option<String>,
-    /// No member of RFC 7517, but identity providers tell so when a key ends: seconds since 1970.
+    /// Not in RFC 7517, but identity providers use it for a key's end: seconds since 1970.
     exp: Option<Number>,
 }
 
-/// What a key set file has for us.
 pub(super) struct KeyFile {
     /// The usable keys, by `kid`.
     pub(super) keys: HashMap<String, Key>,
-    /// The other keys: others publish the set, for all their users.
+    /// The skipped keys: a published set also has keys for other uses.
     pub(super) left_out: Vec<SkippedKey>,
 }
 
-/// A key that is not used.
+/// A key that is skipped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SkippedKey {
     /// Which key, and why.
     pub(super) what: String,
-    /// It may be meant for signatures; otherwise it is not.
+    /// Whether it may be meant for signatures.
     pub(super) is_unusable: bool,
 }
 
-/// Why a key can't be used.
 enum UnusableKey {
-    /// It is or holds a secret, so that the whole file must not be used.
+    /// It contains a secret, so that the whole file must not be used.
     Secret(&'static str),
-    /// It is for something else than signatures.
+    /// It is for another use than signatures.
     OtherUse,
-    /// It is of a kind that is not used here, or damaged.
+    /// Its kind is not supported, or it is damaged.
     Unusable(String),
 }
 
@@ -76,10 +74,10 @@ impl From<String> for UnusableKey {
     }
 }
 
-/// The usable keys of a file, or everything that is wrong with it: it has a secret, or no usable key. `is_service` says which
-/// names may speak for a service.
+/// The usable keys of a file, or all its problems: it has a secret, or no usable key. `is_service`
+/// selects the key ids that may sign for a service.
 pub(super) fn parse(json: &[u8], is_service: impl Fn(&str) -> bool) -> Result<KeyFile, Vec<String>> {
-    // Places, not the library's words: those may quote the file, which may be the wrong one.
+    // Only the position: the library's message may quote the file, which may be the wrong one.
     let file: KeySetFile = serde_json::from_slice(json).map_err(|e| {
         vec![format!(
             "line {}, column {}: not a JSON object with a list `keys`; give the identity \
@@ -92,13 +90,13 @@ pub(super) fn parse(json: &[u8], is_service: impl Fn(&str) -> bool) -> Result<Ke
     for (index, value) in file.keys.into_iter().enumerate() {
         let kid: String = text_of(&value, "kid");
         let mut leave_out = |why: &str, is_unusable| {
-            // By its name, which stays the same when the order of the set changes.
+            // The `kid` stays the same when the order of the set changes.
             let name = if kid.is_empty() { format!("keys[{index}]") } else { format!("kid {kid:?}") };
             left_out.push(SkippedKey { what: format!("{name}: {why}"), is_unusable });
         };
         match key(value, &is_service) {
             Ok((kid, _)) if keys.contains_key(&kid) => {
-                leave_out("an earlier key has this `kid`, and tokens name no other difference", true);
+                leave_out("duplicate `kid`: tokens could not select one of the keys", true);
             }
             Ok((kid, key)) => _ = keys.insert(kid, key),
             Err(UnusableKey::Secret(why)) => secrets.push(format!("keys[{index}] (kid {kid:?}): {why}")),
@@ -118,8 +116,8 @@ fn key(value: serde_json::Value, is_service: impl Fn(&str) -> bool) -> Result<(S
     let kty = text_of(&value, "kty");
     if kty == "oct" {
         return Err(UnusableKey::Secret(
-            "a symmetric key; whoever can read this file could make tokens: take it out, \
-             or use an auth secret file instead of a JWKS",
+            "a symmetric key: every reader of this file could make tokens; remove it, or use an auth \
+                secret file instead of a JWKS",
         ));
     }
     let has = |member: &&str| value.get(member).is_some_and(|value| !value.is_null());
@@ -156,7 +154,7 @@ fn key(value: serde_json::Value, is_service: impl Fn(&str) -> bool) -> Result<(S
     }
 }
 
-/// A member's text, cut to what a line of the log has room for; empty if it is none.
+/// A member's text, shortened for a log line; empty if it is not a text.
 fn text_of(value: &serde_json::Value, member: &str) -> String {
     let text = value.get(member).and_then(serde_json::Value::as_str).unwrap_or_default();
     text.chars().take(TEXT_CHARS_MAX).collect()
@@ -184,7 +182,7 @@ fn rsa_key(jwk: &Jwk) -> Result<DecodingKey, String> {
             RSA_BITS.end()
         ));
     }
-    // 1 would make every message its own signature; the library takes up to 33 bits.
+    // Exponent 1 makes every message its own signature; the library accepts up to 33 bits.
     let odd = e.last().is_some_and(|low| low % 2 == 1);
     if !odd || e == [1] || e.len() > 4 {
         return Err("its exponent `e` must be odd, above 1 and at most 32 bits".into());
@@ -204,7 +202,7 @@ fn bytes(member: Option<&String>, name: &str, len: Option<usize>) -> Result<Vec<
     }
 }
 
-/// Without leading zeros, which some issuers add and the cryptography refuses.
+/// Removes leading zeros, which some issuers add and the cryptography refuses.
 fn number(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().copied().skip_while(|b| *b == 0).collect()
 }

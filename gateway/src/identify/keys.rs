@@ -1,4 +1,4 @@
-//! The keys that tokens are checked with: loaded at start, replaced while running.
+//! The keys for token signatures: loaded at start, reloaded while running.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,12 +17,12 @@ use crate::identify::{Unauthenticated, files, jwks};
 
 const JWKS_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What clocks may differ by, in s, when nothing is configured.
+/// The default of the clock leeway, in s.
 pub const LEEWAY_S_DEFAULT: u64 = 5;
-/// And at most.
+/// The limit of the clock leeway, in s.
 pub const LEEWAY_S_MAX: u64 = 60;
 
-/// Where the keys are and what a token must say besides being signed.
+/// The key files, and the claims that a token must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthSettings {
     /// The shared secret of HS256 tokens; either this or `jwks_file`.
@@ -35,7 +35,7 @@ pub struct AuthSettings {
     pub issuer: Option<String>,
     /// When set, a token needs this among its `aud`.
     pub audience: Option<String>,
-    /// What the clock of whoever signs tokens may differ from ours by, in s: `exp` and `nbf` count with it.
+    /// The clock difference to the token issuer that `exp` and `nbf` allow, in s.
     pub leeway_s: u64,
 }
 
@@ -52,11 +52,11 @@ impl Default for AuthSettings {
     }
 }
 
-/// The keys in use, shared by all workers. A reload swaps them as a whole.
+/// The current keys, shared by all workers. A reload swaps all of them at once.
 pub struct TokenKeys {
     settings: AuthSettings,
     current: ArcSwap<KeySet>,
-    /// One reload at a time, so that generations only go up.
+    /// Serialises reloads, so that generations only increase.
     reloading: Mutex<()>,
 }
 
@@ -65,7 +65,7 @@ pub(super) struct KeySet {
     generation: u64,
     digest: [u8; 32],
     source: KeySource,
-    /// Keys of the file that are not used.
+    /// The skipped keys of the file.
     left_out: Vec<SkippedKey>,
 }
 
@@ -74,23 +74,22 @@ enum KeySource {
     Jwks(HashMap<String, Arc<Key>>),
 }
 
-/// A key with the only algorithm that it is used with.
+/// A key with the one algorithm that it may be used with.
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
     pub(super) may_be_service: bool,
-    /// The first second since 1970 in which it verifies nothing any more, if it has one.
+    /// The first second since 1970 in which the key is expired, if it expires.
     pub(super) ends_s: Option<u64>,
     material: Material,
 }
 
 enum Material {
-    /// Made ready once: the library would derive both halves of the key anew for every token.
+    /// Prepared once: the library would derive both halves of the key for every token.
     Hmac(Box<Hmac<Sha256>>),
     Public(DecodingKey),
 }
 
 impl Key {
-    /// A public key.
     pub(super) fn public(
         decoding: DecodingKey,
         algorithm: Algorithm,
@@ -100,21 +99,21 @@ impl Key {
         Self { algorithm, may_be_service, ends_s, material: Material::Public(decoding) }
     }
 
-    /// Whether a check with it costs more than a refusal.
+    /// Whether a check with this key costs more than a refusal.
     pub(super) fn is_public(&self) -> bool {
         matches!(self.material, Material::Public(_))
     }
 
-    /// Whether it verifies nothing any more. The clock's leeway is for tokens: a key is withdrawn for good.
+    /// Whether the key is expired. The leeway applies to tokens only: a withdrawn key ends at once.
     pub(super) fn is_over(&self, now_s: u64) -> bool {
         self.ends_s.is_some_and(|ends_s| now_s >= ends_s)
     }
 
-    /// Whether it has signed this; the signature is base64url.
+    /// Checks the signature of a message; the signature is base64url.
     pub(super) fn has_signed(&self, message: &[u8], signature: &[u8]) -> Result<(), Unauthenticated> {
         match &self.material {
             Material::Hmac(key) => {
-                // A right one has 32 bytes; any other is only looked at to say what is wrong with it.
+                // A right one has 32 bytes; any other is decoded only to name the error.
                 let mut bytes = [0; 32];
                 let signature = if signature.len() == 43 {
                     URL_SAFE_NO_PAD.decode(signature, bytes.as_mut_slice().as_out()).map(|there| &*there)
@@ -139,7 +138,7 @@ impl Key {
 }
 
 impl TokenKeys {
-    /// Loads the keys, or tells every problem at once, each with what to do about it.
+    /// Loads the keys, or returns every problem at once, each with what to do.
     pub fn load(settings: &AuthSettings) -> Result<Self, Vec<String>> {
         let mut problems = Vec::new();
         match (&settings.secret_file, &settings.jwks_file) {
@@ -149,8 +148,8 @@ impl TokenKeys {
                     .into(),
             ),
             (Some(_), Some(_)) => problems.push(
-                "both auth-secret-file and auth-jwks-file are set; keep one, so that it is clear \
-                 who can make tokens"
+                "both auth-secret-file and auth-jwks-file are set; keep one, so that only one key source \
+                    is trusted"
                     .into(),
             ),
             _ => {}
@@ -167,7 +166,7 @@ impl TokenKeys {
                 problems.push(format!("the {name} is empty; leave it out or give it a value"));
             }
         }
-        // Read both files even if only one may stay, so that nothing is left to be told next time.
+        // Both files are read even if only one may stay, so that one run reports all problems.
         let secret = settings.secret_file.as_deref().map(|path| {
             let secret = files::read_secret(path).map_err(|problem| vec![problem])?;
             Ok(secret_set(&secret))
@@ -175,14 +174,18 @@ impl TokenKeys {
         let jwks = settings.jwks_file.as_deref().map(|path| {
             let set = read_jwks(path, settings)?;
             let missing = set.missing(&settings.service_key_ids);
-            let tell = |kid: &&String| {
+            let describe = |kid: &&String| {
                 format!("service key id {kid:?} is not in {}; correct it or add the key", path.display())
             };
-            // During a rotation one is listed that is not published yet, or not any more.
+            // During a rotation a listed key is not published yet, or not any more.
             let has_any = missing.len() < settings.service_key_ids.len();
             let is_fine = has_any || missing.is_empty();
             let left_out = set.left_out.iter().map(|key| key.what.clone());
-            if is_fine { Ok(set) } else { Err(missing.iter().map(tell).chain(left_out).collect::<Vec<_>>()) }
+            if is_fine {
+                Ok(set)
+            } else {
+                Err(missing.iter().map(describe).chain(left_out).collect::<Vec<_>>())
+            }
         });
         let mut loaded = None;
         for result in [secret, jwks].into_iter().flatten() {
@@ -201,12 +204,9 @@ impl TokenKeys {
         }
     }
 
-    /// Reads the key file again and takes it over if it says something else: `true`. Then every
-    /// remembered token is verified anew. A file that can't be used changes nothing and is told
-    /// again at every call until it is mended.
-    ///
-    /// The content is compared, not the time of the last change, which misses two changes within
-    /// one tick of the file system's clock. Blocks on the disk: not for a worker's thread.
+    /// Reloads the key file if its content changed: `true`. An unusable file changes nothing; every call returns
+    /// its problems until it is fixed. It compares contents, since two changes within one tick of the file system's
+    /// clock have the same time. It blocks on the disk: not for a worker's thread.
     pub fn reload_if_changed(&self) -> Result<bool, Vec<String>> {
         let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.current.load_full();
@@ -223,18 +223,18 @@ impl TokenKeys {
             return Ok(false);
         }
         new.generation = old.generation + 1;
-        // A missing service key is no reason to keep the old set: a key that was withdrawn must go at once.
+        // A missing service key does not keep the old set: a withdrawn key must end at once.
         new.log_findings(settings, &old.left_out);
         self.current.store(Arc::new(new));
         Ok(true)
     }
 
-    /// Logs what was found in the key file besides usable keys.
+    /// Logs the problems of the key file besides its usable keys.
     pub fn log_findings(&self) {
         self.current.load().log_findings(&self.settings, &[]);
     }
 
-    /// Keys for signatures that can't be used, and listed service keys that are missing.
+    /// Unusable keys for signatures, and listed service keys that are missing.
     #[must_use]
     pub fn findings(&self) -> Vec<String> {
         let current = self.current.load();
@@ -243,19 +243,19 @@ impl TokenKeys {
         unusable.chain(missing.map(|kid| format!("service key id {kid:?} is not in the set"))).collect()
     }
 
-    /// How many of the public keys may sign for a service.
+    /// The number of public keys that may sign for a service.
     #[must_use]
     pub fn services(&self) -> usize {
         let ids = &self.settings.service_key_ids;
         ids.len() - self.current.load().missing(ids).len()
     }
 
-    /// Goes up by one whenever the keys change.
+    /// Increases by one with every change of the keys.
     pub fn generation(&self) -> u64 {
         self.current.load().generation
     }
 
-    /// The id of each public key, and when it ends, in seconds since 1970; none of a secret.
+    /// The id and end of each public key, in seconds since 1970; empty for a secret.
     #[must_use]
     pub fn ends(&self) -> Vec<(String, Option<u64>)> {
         let current = self.current.load();
@@ -265,8 +265,8 @@ impl TokenKeys {
         ends
     }
 
-    /// When the next of the keys ends, in seconds since 1970; the last that has ended if none is left. `None` where keys
-    /// don't end.
+    /// The end of the next key to expire, in seconds since 1970; of the last one if all have
+    /// expired. `None` if keys do not expire.
     #[must_use]
     pub fn next_end(&self, now_s: u64) -> Option<u64> {
         let current = self.current.load();
@@ -276,8 +276,9 @@ impl TokenKeys {
         if still { ends().filter(|ends_s| *ends_s > now_s).min() } else { ends().max() }
     }
 
-    /// Whether tokens are verified with public keys, which costs more than to remember a token, and more than a refusal.
-    /// With a shared secret either is half a microsecond, once the memory is larger than a CPU's cache (measured).
+    /// Whether tokens are verified with public keys, which costs more than a cache look-up or a
+    /// refusal. With a shared secret both take half a microsecond once the cache exceeds a CPU's
+    /// cache (measured).
     #[must_use]
     pub fn are_public(&self) -> bool {
         self.settings.jwks_file.is_some()
@@ -306,8 +307,7 @@ impl KeySet {
         self.generation
     }
 
-    /// The key that must have signed a token with this header. With a shared secret there is only
-    /// one, whatever the `kid` says.
+    /// The key for a token with this header. A shared secret is the only one, whatever the `kid`.
     pub(super) fn find(&self, alg: &str, kid: Option<&str>) -> Result<&Arc<Key>, Unauthenticated> {
         let key = match &self.source {
             KeySource::Secret(key) => key,
@@ -322,7 +322,7 @@ impl KeySet {
         Ok(key)
     }
 
-    /// Names what is not used, once: not what the set before had left out, too.
+    /// Logs skipped keys once: not those that the previous set already skipped.
     fn log_findings(&self, settings: &AuthSettings, known: &[SkippedKey]) {
         for SkippedKey { what, is_unusable } in self.left_out.iter().filter(|key| !known.contains(key)) {
             if *is_unusable {
@@ -345,7 +345,7 @@ impl KeySet {
     }
 }
 
-/// As a token's header spells it; "" for what no key here is ever made for.
+/// The algorithm's name in a token's header; "" for an unsupported one.
 fn name(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::HS256 => "HS256",

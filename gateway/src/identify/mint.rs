@@ -1,23 +1,23 @@
-//! Making tokens with the shared secret, for `gateway token` and for load tests.
+//! Makes tokens with the shared secret, for `gateway token` and load tests.
 
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use serde::Serialize;
 
 use crate::domain::subject::{SUB_RULE, is_subject};
 
-/// Why a token was not made.
+/// Why no token was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MintError {
-    /// The gateway would refuse it.
+    /// The gateway would refuse this `sub`.
     #[error("a buyer's `sub` must be {SUB_RULE}")]
     BadSubject,
-    /// The gateway would refuse to start with it.
+    /// The gateway would refuse to start with this secret.
     #[error("the secret must have at least 32 bytes")]
     ShortSecret,
-    /// Would be expired at once, or end beyond all time.
+    /// The token would be expired at once, or its end is out of range.
     #[error("the time to live must be at least 1 second and end within the range of time")]
     BadTtl,
-    /// The library failed to sign.
+    /// The library could not sign.
     #[error("signing failed: {0}")]
     Sign(String),
 }
@@ -35,7 +35,7 @@ struct MintClaims<'a> {
     aud: Option<&'a str>,
 }
 
-/// A token that a gateway with the same secret accepts from `now_s` for `ttl_s` seconds.
+/// Makes a token that a gateway with the same secret accepts from `now_s` for `ttl_s` seconds.
 pub fn mint(
     secret: &[u8],
     sub: &str,

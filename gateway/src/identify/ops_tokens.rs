@@ -1,4 +1,4 @@
-//! The tokens of the ops listener: whose each is, and what it may do; read again when their file changes.
+//! The tokens of the ops listener, with names and roles; reloaded when their file changes.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -18,23 +18,23 @@ const FILE_BYTES_MAX: u64 = 1024 * 1024;
 const NAME_BYTES_MAX: usize = 64;
 const TOKEN_BYTES_MIN: usize = 16;
 
-/// What a token may do.
+/// The role of an ops token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Everything.
+    /// May do everything.
     Operate,
-    /// Reads: the live page, sales, audits, the fleet, limits.
+    /// May read: the live page, sales, audits, the fleet, limits.
     Watch,
-    /// The journal only.
+    /// May read the journal only.
     Feed,
 }
 
 impl Role {
-    /// All of them, as they are written in the file.
+    /// All roles, with their names in the file.
     pub const ALL: [(Self, &'static str); 3] =
         [(Self::Operate, "operate"), (Self::Watch, "watch"), (Self::Feed, "feed")];
 
-    /// As it is written in the file.
+    /// The role's name in the file.
     #[must_use]
     pub fn name(self) -> &'static str {
         Self::ALL[self as usize].1
@@ -52,7 +52,6 @@ pub struct OpsTokens {
     changes: watch::Sender<()>,
 }
 
-/// The content of a file.
 #[derive(PartialEq, Eq)]
 struct TokenTable(Vec<OpsToken>);
 
@@ -63,17 +62,17 @@ struct OpsToken {
     role: Role,
 }
 
-/// Whoever has shown a token of the file.
+/// An authenticated operator.
 #[derive(Clone)]
 pub struct Operator {
-    /// The name under which actions are written down.
+    /// The name in the journal and the logs.
     pub name: Arc<str>,
     role: Role,
     digest: [u8; 32],
 }
 
 impl Operator {
-    /// Whether the role allows what this role is needed for.
+    /// Whether this role includes the needed one.
     #[must_use]
     pub fn may(&self, needed: Role) -> bool {
         self.role == Role::Operate || self.role == needed
@@ -81,8 +80,8 @@ impl Operator {
 }
 
 impl OpsTokens {
-    /// Reads a file of lines `NAME TOKEN [ROLE]` (blank lines and lines that start with `#` are skipped),
-    /// or tells every problem at once, by line and without repeating what stands there.
+    /// Reads lines `NAME TOKEN [ROLE]`; blank lines and lines that begin with `#` are skipped. An
+    /// error lists every problem by line, without the line's contents.
     pub fn load(path: &Path) -> Result<Self, Vec<String>> {
         let (entries, metadata) = TokenTable::read(path)?;
         warn_if_shared(path, WHAT, &metadata);
@@ -90,8 +89,8 @@ impl OpsTokens {
         Ok(Self { path: path.to_owned(), current, changes })
     }
 
-    /// Reads the file again and takes it over if it says something else: `true`. A file that can't be used changes nothing.
-    /// Blocks on the disk.
+    /// Reloads the file if its content changed: `true`. An unusable file changes nothing. Blocks on
+    /// the disk.
     pub fn reload_if_changed(&self) -> Result<bool, Vec<String>> {
         let (entries, _) = TokenTable::read(&self.path)?;
         let is_new = **self.current.load() != entries;
@@ -102,13 +101,13 @@ impl OpsTokens {
         Ok(is_new)
     }
 
-    /// Whether any token may do everything.
+    /// Whether any token has the role `operate`.
     #[must_use]
     pub fn has_operator(&self) -> bool {
         self.current.load().0.iter().any(|entry| entry.role == Role::Operate)
     }
 
-    /// Whose token this `Authorization` value carries.
+    /// The operator whose token this `Authorization` value has.
     pub fn authenticate(&self, authorization: Option<&[u8]>) -> Option<Operator> {
         let shown: [u8; 32] = Sha256::digest(bearer(authorization).ok()?).into();
         let current = self.current.load();
@@ -116,11 +115,11 @@ impl OpsTokens {
         Some(Operator { name: name.clone(), digest: *digest, role: *role })
     }
 
-    /// Waits until this token does not allow this any more: it was withdrawn, or has another role.
+    /// Waits until this token no longer has the needed role: it was withdrawn, or its role changed.
     pub async fn ended(self: Arc<Self>, operator: Operator, needed: Role) {
         let mut changes = self.changes.subscribe();
         while self.still_allows(&operator, needed) {
-            // The sender lives as long as `self`.
+            // `self` owns the sender, so this can't fail.
             if changes.changed().await.is_err() {
                 return;
             }
@@ -138,11 +137,11 @@ impl TokenTable {
     fn read(path: &Path) -> Result<(Self, Metadata), Vec<String>> {
         let (bytes, metadata) = read(path).map_err(|problem| vec![problem])?;
         let entries = Self::parse(&bytes).map_err(|problems| {
-            let tell = |(line, problem)| match line {
+            let describe = |(line, problem)| match line {
                 Some(line) => format!("{WHAT} {}:{line}: {problem}", path.display()),
                 None => format!("{WHAT} {}: {problem}", path.display()),
             };
-            problems.into_iter().map(tell).collect::<Vec<_>>()
+            problems.into_iter().map(describe).collect::<Vec<_>>()
         })?;
         Ok((entries, metadata))
     }
@@ -150,21 +149,21 @@ impl TokenTable {
     fn parse(bytes: &[u8]) -> Result<Self, Vec<(Option<usize>, String)>> {
         let mut problems = Vec::new();
         let mut entries = Vec::new();
-        // Where a name or a token was first seen.
+        // The first line of each name and token.
         let mut names = HashMap::new();
         let mut tokens = HashMap::new();
         for (number, fields) in lines(bytes) {
-            let mut tell = |problem: String| problems.push((Some(number), problem));
+            let mut report = |problem: String| problems.push((Some(number), problem));
             let Some(TokenLine { name, token, role }) = fields else {
-                tell("not `NAME TOKEN [ROLE]`; write a name, a token and, if need be, a role".into());
+                report("not `NAME TOKEN [ROLE]`; write a name, a token and, if need be, a role".into());
                 continue;
             };
             let name = std::str::from_utf8(name).ok().filter(|name| is_name(name));
             if name.is_none() {
-                tell("NAME must be 1 to 64 of the characters A-Z a-z 0-9 . _ -".into());
+                report("NAME must be 1 to 64 of the characters A-Z a-z 0-9 . _ -".into());
             }
             if !is_token(token) {
-                tell(format!(
+                report(format!(
                     "TOKEN must be {TOKEN_BYTES_MIN} to {TOKEN_BYTES_MAX} visible ASCII \
                      characters; make one with `openssl rand -hex 32`"
                 ));
@@ -172,15 +171,15 @@ impl TokenTable {
             let role = role.map_or(Some(Role::Operate), Role::parse);
             if role.is_none() {
                 let known = Role::ALL.map(|(_, name)| name).join(", ");
-                tell(format!("ROLE must be one of {known}; left out, it is operate"));
+                report(format!("ROLE must be one of {known}; left out, it is operate"));
             }
             if let Some(name) = name
                 && let Some(first) = names.insert(name, number)
             {
-                tell(format!("the NAME of line {first} again; each person needs an own one"));
+                report(format!("duplicate NAME of line {first}; each person needs a separate one"));
             }
             if let Some(first) = tokens.insert(token, number) {
-                tell(format!("the TOKEN of line {first} again; each name needs an own one"));
+                report(format!("duplicate TOKEN of line {first}; each name needs a separate one"));
             }
             if let (Some(name), Some(role)) = (name, role) {
                 entries.push(OpsToken { name: name.into(), digest: Sha256::digest(token).into(), role });
@@ -192,8 +191,8 @@ impl TokenTable {
         if problems.is_empty() { Ok(Self(entries)) } else { Err(problems) }
     }
 
-    /// The entry of a token's digest. Takes as long for every token of a length: digests are compared, all of them, so that
-    /// neither place nor likeness shows.
+    /// The entry of a token's digest. It compares all digests, so that the time reveals neither
+    /// position nor similarity.
     fn find(&self, shown: &[u8; 32]) -> Option<&OpsToken> {
         const NONE: u64 = u64::MAX;
         let mut found = NONE;
@@ -204,7 +203,7 @@ impl TokenTable {
     }
 }
 
-/// Names only.
+/// Shows names only.
 impl fmt::Debug for OpsTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.current.load().0.iter().map(|entry| &entry.name)).finish()
@@ -223,11 +222,11 @@ pub(crate) struct TokenLine<'a> {
     pub(crate) role: Option<&'a [u8]>,
 }
 
-/// The numbers of the lines that say something, each with its fields, if it has two or three.
+/// The numbers and fields of the significant lines; `None` for a line without two or three fields.
 pub(crate) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, Option<TokenLine<'_>>)> {
-    let says = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
+    let is_significant = |line: &&[u8]| !line.is_empty() && !line.starts_with(b"#");
     let lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    (1..).zip(lines).filter(move |(_, line)| says(line)).map(|(number, line)| {
+    (1..).zip(lines).filter(move |(_, line)| is_significant(line)).map(|(number, line)| {
         let mut fields = line.split(u8::is_ascii_whitespace).filter(|field| !field.is_empty());
         let (name, token, role, more) = (fields.next(), fields.next(), fields.next(), fields.next());
         let line = name.zip(token).map(|(name, token)| TokenLine { name, token, role });

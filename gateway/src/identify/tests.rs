@@ -1,4 +1,4 @@
-//! The proof that only good tokens pass; the keys are made anew in every run.
+//! Tests of authentication; every run makes new keys.
 
 mod hostile;
 mod keys;
@@ -103,7 +103,7 @@ impl Signer {
         jwk
     }
 
-    /// What a careless verifier might take for the secret of an HMAC.
+    /// Public bytes that a careless verifier might use as an HMAC secret.
     fn public_bytes(&self) -> Vec<Vec<u8>> {
         match self {
             Self::Hmac(_) => vec![],
@@ -134,7 +134,7 @@ fn write_jwks(path: &Path, keys: &[Value]) {
     std::fs::write(path, json!({ "keys": keys }).to_string()).unwrap();
 }
 
-/// Settings and the directory that their files are in.
+/// Settings and the directory with their files.
 struct Setup {
     dir: tempfile::TempDir,
     settings: AuthSettings,

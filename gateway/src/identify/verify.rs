@@ -1,7 +1,7 @@
-//! The rules of a token: which algorithm, whose signature, which claims, from when to when.
+//! The rules of a token: algorithm, signature, claims, validity period.
 //!
-//! The library only checks the signature. Its own validation reads the clock, allows 60 s and skips
-//! `nbf` unless told otherwise, so every rule about claims stands here, where it can be read.
+//! The library only checks the signature. Its own validation reads the clock, allows 60 s and skips `nbf` by default,
+//! so every rule about claims is written here.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -17,20 +17,20 @@ use crate::identify::{CostlyChecks, Identified, NotIdentified, Unauthenticated};
 
 const SERVICE_SCOPE: &str = "service";
 
-/// A token that was right when it was looked at, with what has to be looked at again at every use.
+/// A verified token, with the times that must be checked at every use.
 #[derive(Debug, Clone)]
 pub(super) struct Verified {
-    pub(super) who: Identified,
-    /// The first second in which it no longer counts, the leeway included.
+    pub(super) caller: Identified,
+    /// The first second in which it is expired, the leeway included.
     ends_s: u64,
-    /// The first second in which it counts, likewise.
+    /// The first second in which it is valid, the leeway included.
     begins_s: u64,
-    /// Of the key that has signed it.
+    /// The end of the key that signed it.
     key_ends_s: Option<u64>,
 }
 
 impl Verified {
-    /// Whether the token counts at `now_s`.
+    /// Checks that the token is valid at `now_s`.
     pub(super) fn check_time(&self, now_s: u64) -> Result<(), Unauthenticated> {
         if self.key_ends_s.is_some_and(|ends_s| now_s >= ends_s) {
             return Err(Unauthenticated::UnknownKey);
@@ -50,19 +50,19 @@ impl Verified {
 
     #[cfg(test)]
     pub(super) fn for_test(sub: &str, ends_s: u64) -> Self {
-        Self { who: Identified::for_test(sub, false), ends_s, begins_s: 0, key_ends_s: None }
+        Self { caller: Identified::for_test(sub, false), ends_s, begins_s: 0, key_ends_s: None }
     }
 }
 
-/// What the header may say that matters here. Hints such as `jku` or `jwk` are not even read: a
-/// token never brings its own key.
+/// The relevant header members. Hints such as `jku` or `jwk` are not read: a token must never
+/// supply its own key.
 #[derive(Deserialize)]
 struct TokenHeader<'a> {
     #[serde(borrow)]
     alg: Cow<'a, str>,
     #[serde(borrow, default)]
     kid: Option<Cow<'a, str>>,
-    /// Present at all, even as null, is enough to refuse.
+    /// Its presence, even as null, is enough to refuse.
     #[serde(default, deserialize_with = "present")]
     crit: bool,
 }
@@ -90,12 +90,12 @@ enum OneOrMany<'a> {
     Many(Vec<String>),
 }
 
-/// The header that was read last: all tokens of an issuer have the same one, until its key changes.
+/// The header that was parsed last: an issuer's tokens share one until its key changes.
 #[derive(Default)]
 pub(super) struct LastHeader(Option<(Box<[u8]>, u64, Arc<Key>)>);
 
 impl LastHeader {
-    /// The key that must have signed a token with this header.
+    /// The key for a token with this header.
     fn key(&mut self, header: &[u8], keys: &KeySet) -> Result<Arc<Key>, Unauthenticated> {
         let known = self
             .0
@@ -109,16 +109,16 @@ impl LastHeader {
         if read.crit {
             return Err(Unauthenticated::UnknownExtension);
         }
-        // The key decides the algorithm; the header may only agree. Were it the other way round, a
-        // public key could be used as the secret of an HMAC.
+        // The key decides the algorithm, and the header must match. Otherwise a public key could be
+        // used as an HMAC secret.
         let key = keys.find(&read.alg, read.kid.as_deref())?;
         self.0 = Some((header.into(), keys.generation(), key.clone()));
         Ok(key.clone())
     }
 }
 
-/// Checks a token that is not remembered, in all that the contract asks of it. The signature comes last: with a public key it
-/// costs many times what the rest does, and what the rest refuses shall not cause it.
+/// Verifies a token that is not cached. The signature comes last: with a public key it costs far
+/// more than the other checks, so an invalid claim must not cause it.
 pub(super) fn verify<C: CostlyChecks>(
     token: &[u8],
     keys: &KeySet,
@@ -150,7 +150,7 @@ pub(super) fn verify<C: CostlyChecks>(
     Ok(verified)
 }
 
-/// What the claims say, if they may say it, of a token whose signature is not checked yet.
+/// Checks the claims of a token; its signature is not checked yet.
 fn check_claims(
     claims: &[u8],
     key: &Key,
@@ -172,7 +172,7 @@ fn check_claims(
     let sub = claims.sub.as_deref().filter(|sub| is_subject(sub));
     let sub = sub.ok_or(Unauthenticated::BadSubject)?;
     let verified = Verified {
-        who: Identified {
+        caller: Identified {
             sub: sub.into(),
             service: key.may_be_service && claims.scope.as_ref().is_some_and(OneOrMany::is_service),
         },
@@ -193,7 +193,7 @@ impl OneOrMany<'_> {
         }
     }
 
-    /// A scope in one string is a list separated by spaces (RFC 6749, 3.3).
+    /// A scope text is a list separated by spaces (RFC 6749, 3.3).
     fn is_service(&self) -> bool {
         match self {
             Self::One(list) => list.split(' ').any(|scope| scope == SERVICE_SCOPE),
@@ -202,13 +202,14 @@ impl OneOrMany<'_> {
     }
 }
 
-/// A part of a token as the text that it encodes.
+/// The text that a part of a token encodes.
 fn decode(part: &[u8]) -> Result<String, Unauthenticated> {
     let bytes = URL_SAFE_NO_PAD.decode_to_vec(part).map_err(|_| Unauthenticated::Malformed)?;
     String::from_utf8(bytes).map_err(|_| Unauthenticated::Malformed)
 }
 
-/// A JSON object as a `T`. Serde would also take an array with the fields in order, which no JWT is.
+/// Parses a JSON object as a `T`. Serde alone would also accept an array of the fields, which is
+/// not a valid JWT.
 fn parse<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Unauthenticated> {
     if !json.trim_ascii_start().starts_with('{') {
         return Err(Unauthenticated::Malformed);
@@ -220,8 +221,8 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
     IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
-/// A NumericDate in whole seconds. Fractions are allowed (RFC 7519, 2) and rounded against the
-/// caller; what lies outside of `u64` becomes its nearest end.
+/// A NumericDate in whole seconds. Fractions are valid (RFC 7519, 2) and rounded against the
+/// caller; values outside of `u64` are clamped.
 pub(super) fn seconds(number: &Number, round: fn(f64) -> f64) -> u64 {
     match number.as_u64() {
         Some(whole) => whole,

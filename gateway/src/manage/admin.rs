@@ -1,4 +1,5 @@
-//! What ops do to a sale: apply a definition, restock, pull actions, look. For the admin API and the CLI alike.
+//! Admin operations on a sale for the admin API and the CLI: apply, restock, operator actions,
+//! queries.
 
 mod differences;
 mod history;
@@ -27,103 +28,103 @@ use crate::store::reply::{list_of_texts, text};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 use crate::store::{Pool, checkout};
 
-/// How often applying is tried while others apply, too.
+/// How many times `apply` retries against concurrent ones.
 const APPLY_TRIES: usize = 5;
 
-/// Who does it, and why. Both go into the journal.
+/// The operator and the reason of a change; both go into the journal.
 #[derive(Debug, Clone)]
 pub struct Actor {
-    /// The name of the ops token, or the user of the CLI.
+    /// Name of the ops token, or user of the CLI.
     pub who: String,
-    /// In words.
+    /// The operator's reason.
     pub reason: Option<String>,
 }
 
 impl Actor {
-    /// As the scripts take them.
+    /// The arguments for the scripts.
     pub(crate) fn args(&self) -> [String; 2] {
         [self.who.clone(), self.reason.clone().filter(|r| !r.is_empty()).unwrap_or_else(|| "-".into())]
     }
 }
 
-/// What became of applying a definition.
+/// The outcome of applying a definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ApplyOutcome {
-    /// A new sale.
+    /// The sale is new.
     Created,
-    /// The sale has this revision now.
+    /// The sale now has this revision.
     Updated(u64),
-    /// It already was so.
+    /// Nothing differs from this revision.
     Unchanged(u64),
-    /// These fields can't change any more.
+    /// These fields are locked.
     Locked(Vec<String>),
-    /// These items were taken and can't be removed.
+    /// These items were taken before and can't be removed.
     ItemTaken(Vec<String>),
     /// More is taken of these items than their new total.
     StockTaken(Vec<(String, u64)>),
 }
 
-/// What became of a restock.
+/// The outcome of a restock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RestockOutcome {
-    /// The item has this total, and so much free.
+    /// The item has this total and this free stock.
     Done {
-        /// The total now.
+        /// Total of the item.
         total: i64,
-        /// What is left of it.
+        /// Free stock of the item.
         free: i64,
     },
     /// The sale has no such item.
     UnknownItem,
     /// The item has no limit.
     NoLimit,
-    /// It is neither what it was nor what it shall be.
+    /// The total is neither the expected nor the new one.
     Changed {
-        /// The total as it is.
+        /// Current total.
         total: i64,
     },
-    /// More is taken.
+    /// More is taken than the new total.
     Taken {
-        /// How much.
+        /// Number that is taken.
         taken: i64,
     },
 }
 
-/// What the ledger has of one buyer, at one sequence.
+/// The ledger's data about one buyer, at one sequence.
 #[derive(Debug)]
 pub struct BuyerHistory {
-    /// Of the sale.
+    /// The sale's incarnation.
     pub incarnation: String,
-    /// In their present states.
+    /// Reservations in their present states.
     pub reservations: Vec<Reservation>,
-    /// As of when.
+    /// Sequence and clocks of the read.
     pub header: Header,
-    /// The journal's lines about them.
+    /// Journal lines about these reservations.
     pub lines: Vec<serde_json::Value>,
 }
 
-/// What a call tells ops of, if it has changed something.
+/// A change that a call may have made, for the acknowledgement buffer.
 #[derive(Clone, Copy)]
 pub(crate) struct AcknowledgedChange<'a> {
-    /// As in the journal.
+    /// The kind of its journal entry.
     kind: &'static str,
-    /// What else its entry says, besides who did it and why.
+    /// Other fields of its entry, besides operator and reason.
     fields: &'a [(&'static str, String)],
     by: &'a Actor,
     has_changed: fn(&[Value]) -> bool,
 }
 
-/// A way into the ledger for ops.
+/// Access to the ledger for ops.
 #[derive(Clone)]
 pub struct Admin {
     pool: Pool,
     scripts: Arc<Scripts>,
-    /// What this process follows; empty for the CLI.
+    /// The sales that this process follows; empty for the CLI.
     sales: Arc<Sales>,
 }
 
 impl Admin {
-    /// Over a pool of connections.
+    /// Makes it over a pool of connections.
     #[must_use]
     pub fn new(pool: Pool, scripts: Arc<Scripts>, sales: Arc<Sales>) -> Self {
         Self { pool, scripts, sales }
@@ -141,14 +142,14 @@ impl Admin {
         &self.scripts
     }
 
-    /// Which incarnation of a sale the ledger has, and at which sequence it is.
+    /// The incarnation of a sale in the ledger, and its sequence.
     pub async fn look(&self, sale: &str) -> Result<(String, u64), Failure> {
         let keys = Keys::of(sale);
         let mut conn = checkout(&self.pool, keys.state()).await?;
         snapshot::look(&mut conn, &self.scripts, &keys).await
     }
 
-    /// Calls a script on the incarnation that the sale has by now.
+    /// Calls a script on the sale's latest incarnation.
     async fn call_latest(
         &self,
         script: Script,
@@ -159,7 +160,7 @@ impl Admin {
         let known = self.sales.get(sale).map(|sale| sale.incarnation().to_owned());
         if let Some(incarnation) = known {
             match self.call(script, sale, &incarnation, args.clone(), Some(change)).await {
-                // It was replaced, and this gateway had yet to find that.
+                // The sale was replaced, and this gateway had not noticed yet.
                 Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(sale).is_none() => {}
                 other => return other,
             }
@@ -168,8 +169,8 @@ impl Admin {
         self.call(script, sale, &incarnation, args, Some(change)).await
     }
 
-    /// Calls a script on this incarnation of a sale, and keeps the change that the answer acknowledges, if `change` finds one in the
-    /// reply.
+    /// Calls a script on this incarnation of a sale, and buffers the change that the response
+    /// acknowledges, if `change` finds one in the reply.
     pub(crate) async fn call(
         &self,
         script: Script,
@@ -216,10 +217,11 @@ impl Admin {
         Ok((snapshot, definition))
     }
 
-    /// Creates a sale or changes it by what differs. Harmless when repeated.
+    /// Creates a sale or applies the differences. It is idempotent.
     pub async fn apply(&self, definition: &Definition, by: &Actor) -> Result<ApplyOutcome, Failure> {
         let sale = &definition.sale.id;
-        let mut outcome = Err(Failure::NotDone("others are changing this definition all the time".into()));
+        let mut outcome =
+            Err(Failure::NotDone("other operators keep changing this definition; apply it again".into()));
         let mut incarnation = String::new();
         for _ in 0..APPLY_TRIES {
             let before = match self.show(sale).await {
@@ -250,7 +252,7 @@ impl Admin {
             outcome,
             Ok(ApplyOutcome::Created | ApplyOutcome::Updated(_) | ApplyOutcome::Unchanged(_))
         ) {
-            // Repeated with every apply, so that a crash between the steps is repaired by the next.
+            // Repeated with every apply, so that the next one completes the steps after a crash.
             archive::end_purge(&self.pool, sale, &incarnation).await?;
             let mut conn = checkout(&self.pool, SALES).await?;
             redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
@@ -311,7 +313,7 @@ impl Admin {
         })
     }
 
-    /// Sets the total of an item that was `was`.
+    /// Sets the total of an item from `was` to `total`.
     pub async fn restock(
         &self,
         sale: &str,
@@ -347,7 +349,7 @@ impl Admin {
         })
     }
 
-    /// Performs an operator action; `true` if that changed something.
+    /// Performs an operator action; `true` if it changed something.
     pub async fn perform(&self, sale: &str, action: OperatorAction, by: &Actor) -> Result<bool, Failure> {
         let args = [action.word().to_owned()].into_iter().chain(by.args()).collect();
         let has_changed = |reply: &[Value]| reply.get(2).and_then(text).as_deref() == Some("1");
@@ -372,7 +374,7 @@ impl Admin {
         Ok(BuyerHistory { incarnation, reservations, header, lines })
     }
 
-    /// The journal's lines after a cursor: those of up to `entries` entries.
+    /// The journal's lines after a cursor, from up to `entries` entries.
     pub async fn journal(
         &self,
         sale: &str,
@@ -384,7 +386,7 @@ impl Admin {
         journal::lines_after(&mut conn, &keys, sale, cursor, entries).await
     }
 
-    /// Whether there is such a sale.
+    /// Whether the ledger has this sale.
     pub async fn exists(&self, sale: &str) -> Result<bool, Failure> {
         let keys = Keys::of(sale);
         let mut conn = checkout(&self.pool, keys.state()).await?;
@@ -392,7 +394,7 @@ impl Admin {
     }
 }
 
-/// Keeps a change until it is read; `false`: it must not be acknowledged.
+/// Buffers a change until it is read back; `false`: it must not be acknowledged.
 fn acknowledge(sale: &Sale, epoch: &str, reply: &[Value], change: AcknowledgedChange<'_>) -> bool {
     let AcknowledgedChange { kind, fields, by, .. } = change;
     let Ok(header) = Header::of(reply) else { return true };

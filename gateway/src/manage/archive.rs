@@ -1,7 +1,7 @@
-//! A sale in a file: every key of it at one sequence, as lines of JSON, for another Redis or for later.
+//! A sale in a file: all its keys at one sequence, as lines of JSON, for another Redis or for storage.
 //!
-//! The first line says what it is, with the audit of then; the last has the SHA-256 of all bytes before it. So a file that
-//! was cut off, changed or added to is none. Ids of buyers are in it: nobody else may read it.
+//! The first line is a header with the audit; the last has the SHA-256 of all bytes before it, so that a truncated or
+//! changed file is refused. It contains buyers' ids: protect it accordingly.
 
 mod export;
 mod import;
@@ -24,30 +24,31 @@ use crate::store::scripts::Failure;
 
 const FORMAT: &str = "launchgate-sale";
 const VERSION: u32 = 1;
-/// A line is some hundred buyers or journal entries, or one definition.
+/// A line has some hundred buyers or journal entries, or one definition.
 const LINE_BYTES_MAX: u64 = 64 << 20;
 
-/// What the first line says.
+/// The first line of an archive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArchiveHead {
-    /// That it is such a file.
+    /// The format's name.
     pub format: String,
-    /// Of the format.
+    /// Version of the format.
     pub version: u32,
     /// The sale's id.
     pub sale: String,
-    /// The sale's incarnation then; empty in a file of an earlier version.
+    /// The sale's incarnation at the export; empty in a file of an earlier version.
     #[serde(default)]
     pub incarnation: String,
-    /// By the clock of whoever exported it.
+    /// Time of the export, by the exporting host's clock.
     pub exported_at: String,
-    /// The version of the program that did.
+    /// Version of the exporting program.
     pub program: String,
-    /// Of the ledger at the sequence that all of the file is of.
+    /// Audit of the ledger at the sequence of the file.
     pub audit: AuditReport,
 }
 
-/// A line. Each kind but the first and the last stands for a key (see `lua/ledger.lua`), which may take several.
+/// A line. Each kind but the first and the last is a key (see `lua/ledger.lua`), which may take
+/// several lines.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ArchiveLine {
@@ -57,28 +58,28 @@ enum ArchiveLine {
     Stock(Vec<(String, String)>),
     Totals(Vec<(String, String)>),
     Taken(Vec<String>),
-    /// A buyer's part of the id, and his record.
+    /// Buyers' parts of ids with their records.
     Records(Vec<(String, String)>),
-    /// An entry's id, and its fields and values in turn.
+    /// Entry ids, each with its fields and values in turn.
     Journal(Vec<(String, Vec<String>)>),
     End {
         sha256: String,
     },
 }
 
-/// Why it was not done.
+/// Why an archive operation failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The ledger, or the way to it.
+    /// The ledger, or the connection to it, failed.
     #[error("{0}")]
     Ledger(#[from] Failure),
-    /// The file is none that can be taken.
+    /// The file is not a valid archive.
     #[error("{0}")]
     File(String),
     /// The file could not be read or written.
     #[error("{0}")]
     Disk(String),
-    /// It must not be done, and why.
+    /// The operation is not allowed, for this reason.
     #[error("{0}")]
     Refused(String),
 }
@@ -97,7 +98,7 @@ fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Writes lines, and at last what they add up to.
+/// Writes lines, and at the end their digest.
 struct ArchiveWriter<'a> {
     out: BufWriter<&'a File>,
     digest: Sha256,
@@ -115,7 +116,7 @@ impl<'a> ArchiveWriter<'a> {
         self.out.write_all(&text)
     }
 
-    /// The last line; all is on disk then.
+    /// Writes the last line and syncs the file to disk.
     fn end(mut self) -> io::Result<()> {
         let sha256 = hex(&std::mem::take(&mut self.digest).finalize());
         self.line(&ArchiveLine::End { sha256 })?;
@@ -124,7 +125,7 @@ impl<'a> ArchiveWriter<'a> {
     }
 }
 
-/// Reads lines, and at last whether they are what was written.
+/// Reads lines, and at the end verifies their digest.
 struct ArchiveReader<'a> {
     path: &'a Path,
     lines: BufReader<File>,
@@ -133,7 +134,7 @@ struct ArchiveReader<'a> {
 }
 
 impl<'a> ArchiveReader<'a> {
-    /// Reads the first line, too.
+    /// Opens a file and reads its first line.
     fn open(path: &'a Path) -> Result<(Self, ArchiveHead), ArchiveError> {
         let file = File::open(path).map_err(disk(path))?;
         let mut reader = Self { path, lines: BufReader::new(file), number: 0, digest: Sha256::new() };
@@ -143,11 +144,11 @@ impl<'a> ArchiveReader<'a> {
                 "is of version {} of the format, and this program reads version {VERSION}: use the one that wrote it, {}",
                 head.version, head.program
             ))),
-            _ => Err(reader.bad("is no export of a sale")),
+            _ => Err(reader.bad("is not an export of a sale")),
         }
     }
 
-    /// The next line but the last; `None` once the last has shown that all were right.
+    /// The next line but the last; `None` after the last one has verified the digest.
     fn next(&mut self) -> Result<Option<ArchiveLine>, ArchiveError> {
         let mut text = Vec::new();
         let read = (&mut self.lines).take(LINE_BYTES_MAX).read_until(b'\n', &mut text);
@@ -163,11 +164,11 @@ impl<'a> ArchiveReader<'a> {
             return Ok(Some(line));
         };
         if hex(&std::mem::take(&mut self.digest).finalize()) != sha256 {
-            return Err(self.bad("was changed after it was written: its checksum is another"));
+            return Err(self.bad("was changed after it was written: its checksum differs"));
         }
         match self.lines.fill_buf().map_err(disk(self.path))? {
             [] => Ok(None),
-            _ => Err(self.bad("goes on after its checksum")),
+            _ => Err(self.bad("has data after its checksum")),
         }
     }
 
@@ -176,7 +177,7 @@ impl<'a> ArchiveReader<'a> {
     }
 }
 
-/// Reads a file to its end: whole, or not at all.
+/// Reads and verifies a whole file.
 fn verify(path: &Path) -> Result<ArchiveHead, ArchiveError> {
     let (mut reader, head) = ArchiveReader::open(path)?;
     while reader.next()?.is_some() {}

@@ -1,8 +1,7 @@
-//! The audit: does every item balance, and do records, counters and journal tell the same story?
+//! The audit: checks that every item balances, and that records, counters and journal agree.
 //!
-//! Counters and sequence N are read in one step. The journal up to N, replayed, says what every
-//! reservation and total was at N; the records must say the same, except for those that the journal
-//! touched after N. So an audit of a live sale is exact.
+//! Counters and sequence N are read in one step. The journal up to N is replayed and gives every reservation and
+//! total at N; the records must match, except those that changed after N. So an audit of a live sale is exact.
 
 mod report;
 
@@ -21,9 +20,9 @@ use crate::store::journal::{self, Entry, Total};
 use crate::store::keys::Keys;
 use crate::store::scripts::{Failure, Refusal, Scripts};
 
-/// Journal entries read at once.
+/// Journal entries in one read.
 const ENTRIES: usize = 500;
-/// Problems told, at most; one more says how many there are besides.
+/// The most problems in a report; one more has the count of the others.
 const PROBLEMS_MAX: usize = 100;
 
 /// Audits a sale.
@@ -53,7 +52,8 @@ pub(crate) async fn audit_over(
     if !damaged(&snapshot, keys.records()) && !damaged(&snapshot, keys.journal()) {
         compare_records(conn, &keys, snapshot.header.sequence, &journal, &mut problems).await?;
     }
-    // The journal and the records are read later than the state: of the same sale, if it is there at the end.
+    // Journal and records are read after the state: an unchanged incarnation at the end proves one
+    // sale.
     if snapshot::look(conn, scripts, &keys).await?.0 != snapshot.incarnation() {
         return Err(Failure::NotDone("the sale was replaced by another of its name meanwhile".into()));
     }
@@ -76,7 +76,7 @@ impl Problems {
     }
 }
 
-/// What the journal says of a sale at one sequence. Kept small: a sale can have millions of reservations.
+/// The replayed journal at one sequence. Compact, since a sale can have millions of reservations.
 #[derive(Default)]
 struct ReplayedJournal {
     reservations: HashMap<[u8; 32], ReservationSummary>,
@@ -89,7 +89,7 @@ struct ReplayedJournal {
 struct ReservationSummary {
     state: State,
     bundle: u32,
-    /// A hash of all that can change, to compare with the record.
+    /// A hash of all mutable fields, to compare with the record.
     digest: u64,
 }
 
@@ -124,14 +124,14 @@ fn digest(r: &Reservation) -> u64 {
     hasher.finish()
 }
 
-/// Of the reservations so far.
+/// Counts of the reservations so far.
 #[derive(Default)]
 struct Numbers {
     last: u64,
     may_jump: bool,
 }
 
-/// Replays the journal up to `until`, and checks that it is whole.
+/// Replays the journal up to `until`, and checks that it is complete.
 async fn read_journal(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
@@ -177,7 +177,8 @@ fn apply_entry(
     numbers: &mut Numbers,
     problems: &mut Problems,
 ) {
-    // What it was can have been winners, of whom nobody was told; or of a batch only some were (see `recovery/missing.rs`).
+    // A lost entry can have had winners, none of them acknowledged; of a partly lost batch only
+    // some were (see `recovery/missing.rs`).
     let is_in_part = entry.kind == "reserve" && entry.fields.contains_key("data");
     numbers.may_jump |= entry.kind == "lost" || is_in_part;
     for (item, total) in entry.totals() {
@@ -221,12 +222,13 @@ fn apply_entry(
             }
             *numbers = Numbers { last: r.number, may_jump: is_in_part };
         } else if before.is_none() {
-            problems.add(format!("reservation {} was changed in {}-0 and never made", r.id, entry.sequence));
+            problems
+                .add(format!("reservation {} was changed in {}-0 and never created", r.id, entry.sequence));
         }
     }
 }
 
-/// Holds the records against the journal's story.
+/// Compares the records with the replayed journal.
 async fn compare_records(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
@@ -271,7 +273,7 @@ async fn compare_records(
             format!("reservation {} is in the journal and not in the records", String::from_utf8_lossy(id)),
         );
     }
-    // What changed while the records were read is judged by the journal alone.
+    // For reservations that changed during the read only the journal counts.
     let mut at = sequence;
     while !differing.is_empty() {
         let values = journal::after(conn, keys, at, ENTRIES).await?;
@@ -291,7 +293,7 @@ async fn compare_records(
     Ok(())
 }
 
-/// Puts the equation of every item together.
+/// Computes the equation of every item.
 fn compile_report(
     sale: &str,
     snapshot: &Snapshot,
@@ -370,7 +372,7 @@ fn kind_order(item: &str) -> u8 {
     }
 }
 
-/// The state itself is damaged: nothing can be weighed.
+/// The report of a damaged state, which can't be balanced.
 fn unreadable(sale: &str, damage: String) -> AuditReport {
     AuditReport {
         sale: sale.to_owned(),

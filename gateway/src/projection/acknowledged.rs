@@ -1,5 +1,5 @@
-//! What a gateway keeps of a sale in case that Redis loses it: the end of the journal as it was read, and what was told here and
-//! not read yet.
+//! What a gateway keeps for a recovery: the end of the journal as read, and changes that it
+//! acknowledged and has not read back.
 
 use std::collections::VecDeque;
 
@@ -11,24 +11,25 @@ use crate::domain::reservation::{Reservation, State};
 use crate::store::journal::sequence_of;
 use crate::store::scripts::text;
 
-/// Of all entries together; some seconds of a launch. What is older is in the append-only file and on the replicas.
+/// The most bytes of all entries: some seconds of a launch. Older ones are in the append-only file
+/// and on the replicas.
 const BYTES_MAX: usize = 16 << 20;
 
-/// A change that was answered here.
+/// A change that this gateway acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// Its entry's.
+    /// Sequence of its entry.
     pub sequence: u64,
-    /// As in the journal.
+    /// Its kind in the journal.
     pub kind: &'static str,
-    /// Redis's `TIME` of it, in ms.
+    /// Its `TIME` in Redis, in ms.
     pub at: i64,
-    /// The sale clock of it, in ms.
+    /// Its sale clock, in ms.
     pub clock: i64,
-    /// What else its entry says, names and values in turn, if it is not about reservations.
+    /// Other fields of its entry, names and values in turn, if it is not about reservations.
     pub fields: Vec<String>,
-    /// A line a reservation, `buyer sub row`, as it was after it; the sub is `-` where it is not known here, and the
-    /// reservation was made by an earlier change, so that nothing goes by it.
+    /// A line for each reservation, `buyer sub row`, as it was after the change. The sub is `-` if
+    /// an earlier change made the reservation, so that the sub is not needed.
     pub rows: String,
 }
 
@@ -37,7 +38,7 @@ impl Acknowledged {
         size_of::<Self>() + self.rows.len()
     }
 
-    /// Adds the reservations of the same change that are not known yet; how many bytes that took.
+    /// Adds the missing reservations of the same change; returns the added bytes.
     fn merge(&mut self, other: Self) -> usize {
         let known: Vec<String> = self.rows.lines().map(reservation_of).collect();
         let before = self.rows.len();
@@ -52,15 +53,15 @@ impl Acknowledged {
     }
 }
 
-/// Whose reservation a line is of: its buyer's part of the id, and its key.
+/// The identity of a line's reservation: its buyer's part of the id, and its key.
 fn reservation_of(line: &str) -> String {
     line.split(' ').step_by(2).take(2).collect()
 }
 
-/// The end of a journal, and what is not in it yet.
+/// The end of a journal, and acknowledged changes that are not in it yet.
 #[derive(Debug, Default)]
 pub struct AcknowledgementBuffer {
-    /// All after this sequence that was read or told here is kept.
+    /// Everything after this sequence that was read or acknowledged is kept.
     since: u64,
     read: VecDeque<(u64, Packed)>,
     acknowledged: VecDeque<Acknowledged>,
@@ -86,20 +87,20 @@ impl Clocks {
     }
 }
 
-/// Whose answers may be told, by epoch.
+/// Which replies may be acknowledged, by epoch.
 #[derive(Debug, Default)]
 enum Trusted {
     /// All: nothing has been reported yet.
     #[default]
     AnyEpoch,
-    /// None: all that was told has been reported, and the sale is not taken in.
+    /// None: this gateway has submitted its report, and no epoch has been adopted.
     NoEpoch,
-    /// Those of the Redis that has taken it in.
+    /// Those of the Redis with this adopted epoch.
     Epoch(String),
 }
 
 impl AcknowledgementBuffer {
-    /// All after this sequence that was read or told here is kept.
+    /// Everything after this sequence that was read or acknowledged is kept.
     pub(crate) fn since(&self) -> u64 {
         self.since
     }
@@ -114,17 +115,19 @@ impl AcknowledgementBuffer {
         self.read.back().map_or(self.since, |(sequence, _)| (*sequence).max(self.since))
     }
 
-    /// The latest clocks by which something was refused, or shown as over, for being late.
+    /// The latest clocks by which a request was refused, or a hold shown as expired, for being
+    /// late.
     pub(crate) fn late_at(&self) -> Clocks {
         self.late_at
     }
 
-    /// Notes that something is late by these clocks: that must stay so, should Redis lose what it has noted of them.
+    /// Stores clocks by which something was late: it must stay so if Redis loses its own note of
+    /// them.
     pub(crate) fn note_late_by(&mut self, header: &Header) {
         self.late_at = self.late_at.max(Clocks { time: header.time, clock: header.sale_clock });
     }
 
-    /// Begins anew with a sale that was read whole at a sequence, and with the last entries until then.
+    /// Restarts from a sale that was read whole at a sequence, with the last entries until then.
     pub(crate) fn reset(&mut self, sequence: u64, entries: Vec<Value>) {
         self.read.clear();
         self.since = entries.first().and_then(sequence_of).map_or(sequence, |first| first.saturating_sub(1));
@@ -152,12 +155,13 @@ impl AcknowledgementBuffer {
         self.drop_oldest();
     }
 
-    /// From now on nothing of this sale is acknowledged: what was until now is about to be reported, or the sale was replaced.
+    /// Stops acknowledgements of this sale: this gateway is about to submit its report, or the sale
+    /// was replaced.
     pub(crate) fn close(&mut self) {
         self.trusted = Trusted::NoEpoch;
     }
 
-    /// The Redis of this epoch serves the sale.
+    /// Accepts the Redis of this epoch as the one that serves the sale.
     pub(crate) fn trust_epoch(&mut self, epoch: &str) {
         match &mut self.trusted {
             Trusted::AnyEpoch => {}
@@ -166,7 +170,8 @@ impl AcknowledgementBuffer {
         }
     }
 
-    /// Whether what this Redis has answered may be told: not once this gateway has reported what it knows of it.
+    /// Whether a reply of this Redis may be acknowledged: not after this gateway has submitted its
+    /// report.
     #[must_use]
     pub(crate) fn may_acknowledge(&self, epoch: &str) -> bool {
         match &self.trusted {
@@ -176,8 +181,9 @@ impl AcknowledgementBuffer {
         }
     }
 
-    /// Keeps what is about to be told, as the Redis of this epoch has answered, until its entry is read. `false`: it must not be
-    /// told ([`AcknowledgementBuffer::may_acknowledge`]).
+    /// Buffers a change before it is acknowledged, as the Redis of this epoch replied, until its
+    /// entry is read. `false`: it must not be acknowledged
+    /// ([`AcknowledgementBuffer::may_acknowledge`]).
     #[must_use]
     pub(crate) fn acknowledge(&mut self, epoch: &str, acknowledged: Acknowledged) -> bool {
         if !self.may_acknowledge(epoch) {
@@ -186,7 +192,7 @@ impl AcknowledgementBuffer {
         if acknowledged.sequence <= self.last_read() {
             return true;
         }
-        // The same change may be told to several, each of whom hears of his own reservation.
+        // Several responses may acknowledge one change, each with its own reservation.
         match self.acknowledged.iter_mut().rev().find(|other| other.sequence == acknowledged.sequence) {
             Some(before) => self.bytes += before.merge(acknowledged),
             None => {
@@ -198,8 +204,8 @@ impl AcknowledgementBuffer {
         true
     }
 
-    /// Keeps a reservation that is being shown, as the ledger has it: the change that made it so may have been told to nobody
-    /// else. As [`AcknowledgementBuffer::acknowledge`].
+    /// Buffers a reservation before it is shown: this may be the only acknowledgement of its latest
+    /// change. Returns as [`AcknowledgementBuffer::acknowledge`].
     #[must_use]
     pub(crate) fn acknowledge_shown(&mut self, epoch: &str, shown: &Reservation, header: &Header) -> bool {
         // Nearly always it was read long ago.
@@ -214,7 +220,7 @@ impl AcknowledgementBuffer {
             (_, State::Expired) => "expire",
         };
         let mut rows = String::new();
-        // A sweep has ended others, too: whom, follows from the sale clock.
+        // A sweep has expired other holds too; the sale clock determines which.
         if kind != "expire" {
             shown.write_line(&mut rows);
         }
@@ -236,7 +242,7 @@ impl AcknowledgementBuffer {
         }
     }
 
-    /// What is kept after a sequence.
+    /// The kept entries and changes after a sequence.
     pub(crate) fn entries_after(&self, sequence: u64) -> (Vec<(u64, Value)>, Vec<Acknowledged>) {
         let read = self.read.iter().filter(|(at, _)| *at > sequence);
         (
@@ -250,12 +256,12 @@ impl AcknowledgementBuffer {
     }
 }
 
-/// An entry in one piece: as Redis gives it, it takes several times its text.
+/// An entry in one piece: Redis's value takes several times the size of its text.
 #[derive(Debug)]
 struct Packed(Box<[u8]>);
 
 impl Packed {
-    /// Each text after its length: the id first, then fields and values in turn.
+    /// Each text follows its length: the id first, then fields and values in turn.
     fn pack(entry: &Value) -> Self {
         fn push(packed: &mut Vec<u8>, value: &Value) {
             match value {

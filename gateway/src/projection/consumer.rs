@@ -1,7 +1,7 @@
-//! The consumer: reads the journal of every sale as it grows and keeps memory true to one sequence.
+//! The journal consumer: reads the journal of every sale and keeps the read model at one sequence.
 //!
-//! One read takes in the journals of all sales. In a cluster, where a read may only be of one slot, each sale has a consumer
-//! and a connection of its own, and one more reads which sales there are.
+//! One read covers the journals of all sales. In a cluster a read covers one slot, so each sale has its own consumer
+//! and connection, and one more task lists the sales.
 
 mod caught_up;
 mod confirmed_count;
@@ -40,19 +40,19 @@ use crate::store::reply::{shape, text, unreadable};
 use crate::store::scripts::{Failure, Refusal, Scripts};
 use crate::telemetry::uses::RedisUse;
 
-/// A read waits this long for news; also how soon a new sale is found.
+/// How long a read waits for entries; also how soon a new sale is found.
 const BLOCK_MS: u64 = 200;
-/// A read without an answer for this long is given up, and its connection with it. As long as we
-/// call ourselves ready without news.
+/// A read without a reply for this long is abandoned with its connection. A gateway without entries
+/// stays ready as long.
 const READ_MAX: Duration = Duration::from_secs(3);
-/// Entries that one read takes of a journal, at most.
+/// The most entries that one read returns of a journal.
 const ENTRIES_MAX: usize = 500;
-/// After news the consumer lets more come together, so that a launch is read in few large steps.
+/// After entries the consumer waits for more, so that it reads a launch in few large steps.
 const GATHER: Duration = Duration::from_millis(10);
-/// Before it tries again after Redis failed, doubled by jitter.
+/// The delay before a retry after Redis failed; jitter up to doubles it.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// Follows all sales for as long as the process lives.
+/// Follows all sales for the lifetime of the process.
 pub async fn consume(
     redis: Redis,
     scripts: Arc<Scripts>,
@@ -64,7 +64,7 @@ pub async fn consume(
     if all.redis.is_cluster() { all.consume_each().await } else { all.consume(None).await }
 }
 
-/// What consumers are given.
+/// What consumers share.
 #[derive(Clone)]
 struct ConsumerContext {
     redis: Redis,
@@ -74,7 +74,7 @@ struct ConsumerContext {
     uses: Arc<RedisUse>,
 }
 
-/// The one sale of a consumer in a cluster, and all that there are.
+/// The one sale of a consumer in a cluster, and all sales.
 struct SingleSale {
     id: String,
     listed: Rc<RefCell<HashSet<String>>>,
@@ -115,7 +115,7 @@ impl ConsumerContext {
             self.uses.failed(&error);
             outage.record_failure(error);
             if let Some(one) = &one {
-                // A master that is away makes its own sales stand still, not this gateway.
+                // An unreachable master stops its own sales, not this gateway.
                 self.caught_up.remove(&one.id);
             }
             tokio::time::sleep(RETRY + RETRY.mul_f32(fastrand::f32())).await;
@@ -133,11 +133,12 @@ struct JournalConsumer<'a> {
     one: Option<&'a SingleSale>,
     /// The last entry that was read of each sale's journal.
     positions: HashMap<String, Position>,
-    /// Sales that could not be read at all, and when that was tried last.
+    /// Sales that could not be read, and the time of the last attempt.
     refused: HashMap<String, Instant>,
-    /// Sales whose journal could not be read on in this round.
+    /// Sales whose journal could not be read further in this round.
     stuck: HashSet<String>,
-    /// Sales whose ledger was found to be of the incarnation that is followed, after their journals were read in this round.
+    /// Sales whose ledger still had the followed incarnation after their journals were read in this
+    /// round.
     verified: HashSet<String>,
     /// When the server was last seen to be a primary.
     probed: Instant,
@@ -168,7 +169,8 @@ impl JournalConsumer<'_> {
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
                 continue;
             }
-            // What was there when the read was sent is in its answer, so memory is complete as of then.
+            // The reply has everything from before the read was sent, so the read model is complete
+            // as of then.
             let sent = Instant::now();
             let ids: Vec<String> = self.positions.keys().cloned().collect();
             let news = self.read(&ids).await?;
@@ -191,8 +193,8 @@ impl JournalConsumer<'_> {
                 let Some(sale) = self.sales.get(id).filter(|_| reads_on) else {
                     continue;
                 };
-                // A definition is read at once at a later sequence than the journal's position;
-                // until that is reached the set of buyers is older than the stock.
+                // A definition is read at a later sequence than the journal's position; until that
+                // is reached the set of buyers is older than the stock.
                 if self.position(id).sequence >= sale.read_model().sequence {
                     sale.set_consumer_fault(None);
                     sale.note_complete_at(sent);
@@ -201,10 +203,10 @@ impl JournalConsumer<'_> {
                 }
             }
             if behind.is_empty() {
-                // A journal that can't be read makes its own sale stand still, not this gateway.
+                // An unreadable journal stops its own sale, not this gateway.
                 caught_up.note_caught_up(part);
                 if stuck {
-                    // Its entries would come again at once.
+                    // The next read would return its entries at once.
                     tokio::time::sleep(RETRY).await;
                 } else if !quiet {
                     self.sales.wait_for_more(GATHER).await;
@@ -213,7 +215,8 @@ impl JournalConsumer<'_> {
         }
     }
 
-    /// A replica answers reads, too, and may lag: it is left. A primary that refuses writes for another reason is read on.
+    /// A replica also answers reads, and may lag, so the consumer leaves it. It stays with a
+    /// primary that refuses writes for another reason.
     async fn probe_if_due(&mut self) -> Result<(), Failure> {
         if self.probed.elapsed() < PROBE {
             return Ok(());
@@ -229,8 +232,8 @@ impl JournalConsumer<'_> {
         self.positions.get(id).copied().unwrap_or_default()
     }
 
-    /// After a connection was lost: is each journal still the one that was read so far? If it went
-    /// back and then on in another way, what memory has of it is not true: it is read anew.
+    /// Checks after a lost connection that each journal is still the one that was read. If it went
+    /// back and diverged, the read model is wrong, and the sale is read again.
     async fn check_positions(&mut self) -> Result<(), Failure> {
         for (id, position) in self.positions.clone() {
             let keys = Keys::of(&id);
@@ -249,7 +252,7 @@ impl JournalConsumer<'_> {
                 if let Some(sale) = self.sales.get(&id) {
                     let at = position.sequence;
                     sale.set_consumer_fault(Some(format!(
-                        "its entry {at}-0 is gone or another: acknowledged changes may be gone, too"
+                        "its entry {at}-0 is missing or differs: acknowledged changes may be lost, too"
                     )));
                 }
             }
@@ -257,8 +260,8 @@ impl JournalConsumer<'_> {
         Ok(())
     }
 
-    /// One read of all journals: what came, by sale. In the same write, and after it, the incarnation of each sale is read: if it
-    /// is the one that is followed, so is every entry that came.
+    /// Reads all journals once; returns entries by sale. The same write then reads each sale's
+    /// incarnation: if it is the followed one, all returned entries are of it.
     async fn read(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
         let keys: HashMap<String, &String> =
             ids.iter().map(|id| (Keys::of(id).journal().to_owned(), id)).collect();
@@ -285,15 +288,14 @@ impl JournalConsumer<'_> {
         }
         let answer: Value = match answer {
             Err(error) if error.code() == Some("WRONGTYPE") => {
-                // One damaged journal must not blind us to the other sales. The tick says which it is.
+                // One damaged journal must not stop the others. The tick reports which it is.
                 tokio::time::sleep(Duration::from_millis(BLOCK_MS)).await;
                 return self.read_one_by_one(ids).await;
             }
             other => other?,
         };
         let found = shape(&answer);
-        streams(answer, &keys)
-            .ok_or_else(|| unreadable("XREAD", "the journals that were asked for", &found).into())
+        streams(answer, &keys).ok_or_else(|| unreadable("XREAD", "the requested journals", &found).into())
     }
 
     async fn read_one_by_one(&mut self, ids: &[String]) -> Result<Vec<(String, Vec<Value>)>, Failure> {
@@ -303,7 +305,7 @@ impl JournalConsumer<'_> {
             match journal::after(&mut self.conn, &Keys::of(id), from, ENTRIES_MAX).await {
                 Ok(entries) => found.push((id.clone(), entries)),
                 Err(error) if error.code() == Some("WRONGTYPE") => {
-                    self.mark_stuck(id, format!("{} is no stream", Keys::of(id).journal()));
+                    self.mark_stuck(id, format!("{} is not a stream", Keys::of(id).journal()));
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -311,7 +313,7 @@ impl JournalConsumer<'_> {
         Ok(found)
     }
 
-    /// This sale can't be followed on for now; its siblings can.
+    /// Marks this sale as stuck for now; the others continue.
     fn mark_stuck(&mut self, id: &str, why: String) {
         if let Some(sale) = self.sales.get(id) {
             sale.set_consumer_fault(Some(why));
@@ -319,7 +321,7 @@ impl JournalConsumer<'_> {
         self.stuck.insert(id.to_owned());
     }
 
-    /// Brings memory up to the last of these entries.
+    /// Applies these entries to the read model.
     async fn apply_entries(&mut self, id: &str, entries: Vec<Value>) -> Result<(), Failure> {
         let Some(sale) = self.sales.get(id).filter(|_| !entries.is_empty()) else {
             return Ok(());
@@ -346,7 +348,8 @@ impl JournalConsumer<'_> {
         let sequence = builder.read_model.sequence;
         sale.acknowledged().note_read(builder.entries);
         sale.set_read_model(builder.read_model);
-        // A definition may have been read later than the journal: until that is there, too, the set of buyers is older.
+        // The definition may be newer than the journal's position: until that is reached the set of
+        // buyers is older.
         if builder.position.sequence >= sequence {
             sale.set_consumed_sequence(builder.position.sequence);
         }

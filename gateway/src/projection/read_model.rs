@@ -1,4 +1,5 @@
-//! What this process knows of each sale without asking Redis. Written by the consumer and the connections only.
+//! The read models of all sales: what this process serves without a call to Redis. Only the
+//! consumer and the connections write them.
 
 mod buyers;
 mod completeness;
@@ -36,46 +37,46 @@ use crate::store::journal::Entry;
 use crate::store::keys::Keys;
 use crate::store::scripts::Scripts;
 
-/// The journal consumer is late past this, and a reading of Redis's clock is not used any more.
+/// The journal consumer is late, and a reading of Redis's clock is outdated, past this age.
 pub const READ_MODEL_AGE_MAX: Duration = Duration::from_secs(1);
 
-/// What keeps memory from deciding: the ledger refuses the sale, or its journal can't be followed.
+/// A fault that keeps the read model from deciding: the ledger refuses the sale.
 const LEDGER_FAULT: u8 = 1;
 const CONSUMER_FAULT: u8 = 2;
-/// Or the ledger has a later incarnation of it.
+/// The ledger has a later incarnation of the sale.
 const REPLACED: u8 = 4;
 
-/// All sales that this process knows.
+/// All sales that this process follows.
 #[derive(Default)]
 pub struct Sales {
     map: ArcSwap<FxHashMap<String, Arc<Sale>>>,
-    /// Sales that are there and could not be read; `None` until the list of sales was read.
+    /// Listed sales that could not be read; `None` until the list of sales was read.
     unread: ArcSwapOption<HashSet<String>>,
-    /// A round waits for a change that the journal consumer has not read.
+    /// Wakes the consumers: a round waits for a change that they have not read.
     wake_consumers: Notify,
 }
 
 impl Sales {
-    /// A sale by its id; not one that was replaced and has yet to be read anew.
+    /// A sale by its id; `None` while a replaced sale has not been read again.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Arc<Sale>> {
         self.map.load().get(id).filter(|sale| !sale.is_replaced()).cloned()
     }
 
-    /// All of them, in no order.
+    /// All sales, in no order.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Sale>> {
         self.map.load().values().filter(|sale| !sale.is_replaced()).cloned().collect()
     }
 
-    /// Whether there may be such a sale although it is not known here.
+    /// Whether a sale that is not followed here may exist.
     #[must_use]
     pub fn may_exist(&self, id: &str) -> bool {
         let is_unread = self.unread.load().as_ref().is_none_or(|unread| unread.contains(id));
         is_unread || self.map.load().contains_key(id)
     }
 
-    /// Sales that are there and could not be read.
+    /// Listed sales that could not be read.
     #[must_use]
     pub fn unread(&self) -> Vec<String> {
         let unread = self.unread.load();
@@ -86,7 +87,7 @@ impl Sales {
         self.unread.store(Some(Arc::new(unread)));
     }
 
-    /// Adds a sale, as the consumer does.
+    /// Adds a sale.
     pub fn insert(&self, sale: Arc<Sale>) {
         self.map.rcu(|map| {
             let mut map = FxHashMap::clone(map);
@@ -108,57 +109,57 @@ pub struct Sale {
     /// Buyers with any reservation.
     buyers: Buyers,
     pending: Pending,
-    /// The highest sequence that this process may have told somebody of.
+    /// The highest sequence that this process may have acknowledged.
     known_sequence: AtomicU64,
-    /// When memory was last complete, in microseconds after `since`; 0: never yet.
+    /// When the read model was last complete, in microseconds after `since`; 0: never yet.
     complete_at_us: AtomicU64,
     /// As of when it may refuse.
     completeness: Completeness,
     since: Instant,
     clock: ArcSwapOption<Clock>,
-    /// Why the ledger refuses this sale, in words.
+    /// Why the ledger refuses this sale.
     fault: ArcSwapOption<String>,
-    /// Why its journal can't be followed, in words.
+    /// Why its journal can't be followed.
     consumer_fault: ArcSwapOption<String>,
-    /// [`LEDGER_FAULT`], [`CONSUMER_FAULT`] and [`REPLACED`], whichever there is: looked at with every tap.
+    /// Bits of [`LEDGER_FAULT`], [`CONSUMER_FAULT`] and [`REPLACED`]: read with every tap.
     faults: AtomicU8,
     revision: watch::Sender<u64>,
-    /// Live counters that the consumer has not come to yet.
+    /// Live counters at a sequence that the consumer has not reached.
     counters: Mutex<Option<Counters>>,
-    /// Where the live counters differ from what the journal says, in words.
+    /// The differences between the live counters and the journal.
     drift: ArcSwapOption<String>,
     sweep_status: SweepStatus,
-    /// The latest changes, for those who watch.
+    /// The latest changes, for observability.
     tail: Mutex<Tail>,
-    /// What Redis may lose.
+    /// What a recovery may need.
     acknowledged: Mutex<AcknowledgementBuffer>,
 }
 
-/// What a sale was at one sequence.
+/// A sale at one sequence.
 #[derive(Debug, Clone)]
 pub struct ReadModel {
     /// The definition, indexed.
     pub catalogue: Arc<Catalogue>,
-    /// The change up to which all this is true.
+    /// The sequence of this state.
     pub sequence: u64,
     /// Paused, frozen, closed; opening and closing.
     pub controls: SaleControls,
-    /// ms
+    /// The grace in ms.
     pub grace_ms: i64,
-    /// What is left of every item, by its place. Below 0 for items without a limit.
+    /// Free stock of every item, by index. Items without a limit count below 0.
     pub free: Vec<i64>,
-    /// The total of every item with a limit, by its place. Shared: unlike what is left, it hardly ever changes.
+    /// Total of every limited item, by index. Shared, since it rarely changes.
     pub totals: Arc<[Option<i64>]>,
     /// Reservations by state: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
-    /// What is confirmed of each model and package, by its place.
+    /// Confirmed count of each model and package, by index.
     pub confirmed: Vec<i64>,
-    /// Whether any model can be had: asked with every tap, and there may be many models.
+    /// Whether any model is left: every tap needs it, and there may be many models.
     pub(crate) models_left: bool,
 }
 
 impl ReadModel {
-    /// How much is left of the item at this place, as told to buyers.
+    /// The stock level that buyers see of the item at this index.
     #[must_use]
     pub fn availability(&self, place: usize) -> Availability {
         Availability::of(self.totals[place], self.free[place])
@@ -170,7 +171,7 @@ impl ReadModel {
         self.controls.phase(time, self.models_left)
     }
 
-    /// Works out what follows from the rest.
+    /// Computes the derived fields.
     fn with_derived_fields(mut self) -> Self {
         let mut models = 0..self.catalogue.definition.models.len();
         self.models_left = models.any(|place| self.availability(place) != Availability::SoldOut);
@@ -178,7 +179,7 @@ impl ReadModel {
     }
 }
 
-/// Redis's clock as last read, and how far off the reading may be.
+/// The last reading of Redis's clock, and its uncertainty.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
     time: i64,
@@ -248,20 +249,20 @@ impl Sale {
         self.revision.send_if_modified(|known| std::mem::replace(known, revision) != revision);
     }
 
-    /// Waits until this process knows this revision of the definition or a later one.
+    /// Waits until the read model has this revision of the definition or a later one.
     pub(crate) async fn wait_for_revision(&self, revision: u64) {
-        // The sender lives as long as `self`, so waiting can't fail.
+        // `self` owns the sender, so waiting can't fail.
         let _ = self.revision.subscribe().wait_for(|known| *known >= revision).await;
     }
 
-    /// The highest sequence that may have been told to somebody: no ledger may be older.
+    /// The highest sequence that may have been acknowledged: an older ledger has lost changes.
     #[must_use]
     pub fn known_sequence(&self) -> u64 {
         self.known_sequence.load(Ordering::Relaxed)
     }
 
-    /// What was read counts as told, unless replicas must have it first: then it may be lost with the primary, and nobody has
-    /// been told that it is so but by an answer that waited for them.
+    /// A sequence that was read counts as acknowledged, unless replicas must acknowledge it first:
+    /// it may be lost with the primary, and only responses that waited for replicas acknowledge it.
     pub(crate) fn note_read(&self, sequence: u64, scripts: &Scripts) {
         if !scripts.wait_for_replicas() {
             self.advance_known_sequence(sequence);
@@ -272,14 +273,14 @@ impl Sale {
         self.known_sequence.fetch_max(sequence, Ordering::Relaxed);
     }
 
-    /// How old memory is; `None` if it was never complete.
+    /// The age of the read model; `None` if it was never complete.
     #[must_use]
     pub fn age(&self, now: Instant) -> Option<Duration> {
         let at = self.complete_at_us.load(Ordering::Relaxed);
         (at > 0).then(|| now.saturating_duration_since(self.since + Duration::from_micros(at)))
     }
 
-    /// Since when memory is not known to be complete: its age, or the time since the sale was read.
+    /// The age of the read model, or the time since the sale was read.
     #[must_use]
     pub fn incomplete_for(&self, now: Instant) -> Duration {
         self.age(now).unwrap_or_else(|| now.saturating_duration_since(self.since))
@@ -291,7 +292,7 @@ impl Sale {
         self.pending.forget_expired();
     }
 
-    /// Whether this buyer may have a reservation, or a tap on the way to one, as far as is known here.
+    /// Whether this buyer may have a reservation or a pending tap.
     #[must_use]
     pub fn may_have_won(&self, buyer: u64) -> bool {
         self.pending.contains(buyer) || self.buyers.contains(buyer)
@@ -301,8 +302,8 @@ impl Sale {
         buyers.into_iter().for_each(|buyer| self.buyers.add(buyer));
     }
 
-    /// Redis's `TIME` by now and how far off that may be, in ms; `None` without a reading younger
-    /// than [`READ_MODEL_AGE_MAX`].
+    /// Redis's current `TIME` and its uncertainty, in ms; `None` without a reading younger than
+    /// [`READ_MODEL_AGE_MAX`].
     #[must_use]
     pub fn time(&self, now: Instant) -> Option<(i64, i64)> {
         let clock = self.clock.load();
@@ -311,13 +312,13 @@ impl Sale {
         (age < READ_MODEL_AGE_MAX).then(|| (clock.time + millis(age), clock.error_ms))
     }
 
-    /// Redis's `TIME` as it was last noted in the ledger by a tick of this process.
+    /// Redis's `TIME` that a tick of this process last wrote to the ledger.
     #[must_use]
     pub(crate) fn noted_time(&self) -> i64 {
         self.clock.load().as_ref().map_or(i64::MIN, |clock| clock.time)
     }
 
-    /// Redis's `TIME` by now as well as it is known; the wall clock of this host without any reading.
+    /// The best estimate of Redis's current `TIME`; this host's wall clock without any reading.
     #[must_use]
     pub fn best_time(&self) -> i64 {
         match self.clock.load().as_ref() {
@@ -326,16 +327,16 @@ impl Sale {
         }
     }
 
-    /// Notes what a script said of Redis's clock.
+    /// Stores a script's reading of Redis's clock.
     pub fn read_clock(&self, header: &Header, sent: Instant) {
         let round_trip = sent.elapsed();
-        // The reading was taken somewhere between sending and now; clocks of hosts drift by less
-        // than 1 ms a second, and a reading is used for one second.
+        // The reading is from between sending and now; host clocks drift by less than 1 ms a
+        // second, and a reading is valid for one second.
         let error_ms = millis(round_trip) + 5;
         self.clock.store(Some(Arc::new(Clock { time: header.time, at: Instant::now(), error_ms })));
     }
 
-    /// How the sweeper of this process gets on.
+    /// The progress of this process's sweeper.
     #[must_use]
     pub fn sweep_status(&self) -> &SweepStatus {
         &self.sweep_status
@@ -347,13 +348,13 @@ impl Sale {
         self.fault.load_full().or_else(|| self.consumer_fault.load_full())
     }
 
-    /// Whether the ledger refuses this sale: nobody can reserve, whatever its phase.
+    /// Whether the ledger refuses this sale: reservations fail, whatever its phase.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         self.faults.load(Ordering::Acquire) & LEDGER_FAULT != 0
     }
 
-    /// Memory decides nothing while the journal can't be followed.
+    /// Sets the fault of the consumer; until it is cleared the read model decides nothing.
     pub(crate) fn set_consumer_fault(&self, why: Option<String>) {
         let before = self.consumer_fault.swap(why.clone().map(Arc::new));
         self.set_fault_bit(CONSUMER_FAULT, why.is_some());
@@ -375,15 +376,15 @@ impl Sale {
         self.set_fault_bit(LEDGER_FAULT, fault.is_some());
         match fault {
             Some(fault) if before.as_deref() != Some(&fault) => {
-                tracing::error!(sale = self.id, "the ledger stands still: {fault}");
+                tracing::error!(sale = self.id, "the ledger refuses the sale: {fault}");
             }
-            None if before.is_some() => tracing::info!(sale = self.id, "the ledger goes on"),
+            None if before.is_some() => tracing::info!(sale = self.id, "the ledger accepts the sale again"),
             _ => {}
         }
     }
 }
 
-/// A panic while one of these locks was held leaves plain data behind, which is still right.
+/// A panic under one of these locks leaves plain data behind, which is still valid.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Reads what a sale is at one sequence, in one step.
+//! Reads a sale at one sequence, in one step.
 
 use std::collections::HashMap;
 
@@ -14,30 +14,30 @@ use crate::store::keys::Keys;
 use crate::store::reply::{pairs, text, texts};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts};
 
-/// The numbers of the state that memory decides by.
+/// The numbers of the state that the read model needs.
 const DECIDING: [&str; 8] =
     ["revision", "opens", "closes", "grace", "held", "confirmed", "cancelled", "expired"];
 /// Those that are 0 or 1.
-const LEVERS: [&str; 3] = ["paused", "frozen", "closed"];
+const SWITCHES: [&str; 3] = ["paused", "frozen", "closed"];
 
 /// A sale at one sequence.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// Sequence, clocks, holds.
     pub header: Header,
-    /// Keys that are damaged, in words.
+    /// Damaged keys, in words.
     pub damages: Vec<String>,
-    /// The state's fields.
+    /// Fields of the state.
     pub state: HashMap<String, String>,
-    /// The live counter of every item.
+    /// Live counter of every item.
     pub stock: HashMap<String, String>,
-    /// The total of every item with a limit.
+    /// Total of every limited item.
     pub totals: HashMap<String, String>,
-    /// The definition as applied; empty if it was not asked for.
+    /// The applied definition; empty if it was not requested.
     pub definition: String,
 }
 
-/// Reads which incarnation of a sale the ledger has, and at which sequence it is.
+/// Reads the incarnation and the sequence of a sale in the ledger.
 pub async fn look(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
@@ -47,7 +47,7 @@ pub async fn look(
     Ok((snapshot.incarnation().to_owned(), snapshot.header.sequence))
 }
 
-/// Reads a sale, its definition only if asked to.
+/// Reads a sale, with its definition only on request.
 pub async fn read(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
@@ -59,7 +59,7 @@ pub async fn read(
 }
 
 impl Snapshot {
-    /// Reads the script's reply, with the first of these parts: stock, totals, definition.
+    /// Parses the script's reply, with the first of these parts: stock, totals, definition.
     pub(crate) fn of(reply: &[Value], parts: usize) -> Result<Self, Failure> {
         let header = Header::of(reply)?;
         let unreadable = || Failure::unreadable("a reply of the snapshot script that can't be read");
@@ -68,7 +68,7 @@ impl Snapshot {
 
     fn whole(header: Header, reply: &[Value], parts: usize) -> Option<Self> {
         (reply.len() == 4 + parts).then_some(())?;
-        // A part that was not asked for is empty.
+        // A part that was not requested is empty.
         let map = |at: usize| match reply.get(at) {
             Some(part) => Some(pairs(part)?.into_iter().collect()),
             None => Some(HashMap::new()),
@@ -95,19 +95,19 @@ impl Snapshot {
         ["held", "confirmed", "cancelled", "expired"].map(|field| self.number(field).unsigned_abs())
     }
 
-    /// The epoch that the ledger is served by.
+    /// The epoch that serves the ledger.
     #[must_use]
     pub fn epoch(&self) -> &str {
         self.state.get("epoch").map_or("", String::as_str)
     }
 
-    /// Which incarnation of the sale it is.
+    /// The sale's incarnation.
     #[must_use]
     pub fn incarnation(&self) -> &str {
         self.state.get("incarnation").map_or("", String::as_str)
     }
 
-    /// The same, if it is of this incarnation.
+    /// This snapshot, if it is of this incarnation.
     pub fn of_incarnation(self, incarnation: &str) -> Result<Self, Failure> {
         if self.incarnation() == incarnation {
             return Ok(self);
@@ -128,7 +128,7 @@ impl Snapshot {
         }
     }
 
-    /// The definition as applied.
+    /// The applied definition.
     pub fn parse_definition(&self, keys: &Keys) -> Result<Definition, Failure> {
         Definition::from_ledger(self.definition.as_bytes()).map_err(|mistakes| {
             let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
@@ -136,20 +136,20 @@ impl Snapshot {
         })
     }
 
-    /// What memory keeps of it. Needs the definition.
+    /// Converts it to a read model. Needs the definition.
     ///
     /// # Errors
     ///
-    /// [`Refusal::Damaged`] where anything that memory decides by is no number: nothing is made up.
+    /// [`Refusal::Damaged`] if a required value is not a valid number: none is guessed.
     pub fn into_read_model(self, keys: &Keys) -> Result<ReadModel, Failure> {
         if !self.damages.is_empty() {
             return Err(Refusal::Damaged(self.damages.join("; ")).into());
         }
         let counted = |field: &&str| {
             let number = self.state.get(*field).and_then(|v| v.parse::<i64>().ok());
-            number.is_some_and(|number| !LEVERS.contains(field) || matches!(number, 0 | 1))
+            number.is_some_and(|number| !SWITCHES.contains(field) || matches!(number, 0 | 1))
         };
-        if let Some(field) = DECIDING.iter().chain(&LEVERS).find(|field| !counted(field)) {
+        if let Some(field) = DECIDING.iter().chain(&SWITCHES).find(|field| !counted(field)) {
             return Err(Refusal::Damaged(format!("{} has no number in {field}", keys.all()[0])).into());
         }
         let catalogue = Catalogue::new(self.parse_definition(keys)?, self.number("revision").unsigned_abs());

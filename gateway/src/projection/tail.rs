@@ -1,4 +1,5 @@
-//! The latest changes of a sale in short, for those who watch: every act of ops, and what buyers did in each second.
+//! The latest changes of a sale for observability: every operator action, and buyers' changes in
+//! each second.
 
 use std::collections::VecDeque;
 
@@ -9,56 +10,56 @@ use crate::store::journal::Entry;
 use crate::store::keys::Keys;
 use crate::store::reply::list;
 
-/// Acts, and seconds, that are kept.
+/// The most actions, and seconds, that are kept.
 const KEPT: usize = 16;
-/// Entries that are read of a journal when its sale begins to be followed. Some seconds of a launch: Redis may lose them.
+/// Entries that are read of a journal at the start: some seconds of a launch, which Redis may lose.
 const READ: usize = 500;
 
-/// What buyers did in one second of Redis's clock.
+/// Buyers' changes in one second of Redis's clock.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Second {
-    /// When it began, in ms.
+    /// The start of the second, in ms.
     pub at: i64,
-    /// Of its latest change.
+    /// Sequence of its latest change.
     pub sequence: u64,
     /// New reservations.
     pub reserved: u64,
-    /// Changed ones.
+    /// Amended reservations.
     pub amended: u64,
-    /// Paid ones.
+    /// Confirmed reservations.
     pub confirmed: u64,
-    /// Ended by buyer or service.
+    /// Cancelled by buyer or service.
     pub cancelled: u64,
     /// Ended by their deadline.
     pub expired: u64,
 }
 
-/// A definition, a restock, an operator action, or a restarted Redis that was taken in.
+/// A definition, a restock, an operator action, or an adopted epoch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Act {
-    /// When, in ms.
+    /// Time in ms.
     pub at: i64,
-    /// Its change.
+    /// Sequence of the change.
     pub sequence: u64,
-    /// As in the journal: `define`, `restock`, `pause` and so on.
+    /// Kind in the journal: `define`, `restock`, `pause` and so on.
     pub kind: String,
-    /// Who did it.
+    /// Name of the operator or gateway.
     pub who: String,
-    /// Why, in his words.
+    /// The operator's reason.
     pub reason: Option<String>,
     /// The item of a restock.
     pub item: Option<String>,
-    /// Its total now.
+    /// The item's new total.
     pub total: Option<i64>,
-    /// Its total before.
+    /// The item's previous total.
     pub was: Option<i64>,
-    /// Of the definition now.
+    /// New revision of the definition.
     pub revision: Option<u64>,
-    /// Changes that were appended again before.
+    /// Changes that were replayed before the epoch was adopted.
     pub replayed: Option<u64>,
 }
 
-/// The end of a journal: the latest seconds and acts, the latest last.
+/// The end of a journal: the latest seconds and actions, oldest first.
 #[derive(Debug, Clone, Default)]
 pub struct Tail {
     seconds: VecDeque<Second>,
@@ -67,23 +68,23 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// What buyers did, in the latest seconds in which they did anything.
+    /// The latest seconds with changes of buyers.
     pub fn seconds(&self) -> impl DoubleEndedIterator<Item = &Second> {
         self.seconds.iter()
     }
 
-    /// The latest acts.
+    /// The latest actions.
     pub fn acts(&self) -> impl DoubleEndedIterator<Item = &Act> {
         self.acts.iter()
     }
 
-    /// Notes an entry, unless it was noted before.
+    /// Adds an entry, unless it was added before.
     pub(crate) fn note(&mut self, entry: &Entry) {
         if entry.sequence <= self.sequence {
             return;
         }
         self.sequence = entry.sequence;
-        // An entry of buyers names those that it concerns: winners in a column, others a line each.
+        // Entries about buyers list the reservations: winners in a column, others one on each line.
         let lines = || entry.fields.get("data").map_or(0, |data| data.lines().count()) as u64;
         let second = match entry.kind.as_str() {
             "reserve" => Second { reserved: entry.buyers().count() as u64, ..Second::default() },
@@ -119,7 +120,7 @@ fn act(entry: &Entry) -> Act {
         sequence: entry.sequence,
         kind: entry.kind.clone(),
         who: text("who").unwrap_or_default(),
-        // No reason is a lone hyphen (`check_reason`), which stands for none.
+        // A lone hyphen means "no reason" (`check_reason`).
         reason: text("reason").filter(|reason| reason != "-"),
         item: text("item"),
         total: number("total"),
@@ -136,7 +137,7 @@ fn push<T>(queue: &mut VecDeque<T>, value: T) {
     queue.push_back(value);
 }
 
-/// The end of a journal as it is in Redis, up to a sequence, and its entries.
+/// Reads the end of a journal from Redis, up to a sequence; returns its entries as well.
 pub(crate) async fn read(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
@@ -146,7 +147,7 @@ pub(crate) async fn read(
     command.arg(keys.journal()).arg(format!("{until}-0")).arg("-").arg("COUNT").arg(READ);
     let mut found = list("XREVRANGE", command.query_async(conn).await?)?;
     let mut tail = Tail::default();
-    // What can't be read is told by the consumer and the audit.
+    // The consumer and the audit report unreadable entries.
     found.reverse();
     found.iter().filter_map(Entry::parse).for_each(|entry| tail.note(&entry));
     Ok((tail, found))

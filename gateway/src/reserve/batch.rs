@@ -34,7 +34,7 @@ use crate::store::scripts::{Failure, Refusal, Script};
 use crate::telemetry::labels::Stage;
 use crate::telemetry::record::Recorder;
 
-/// What a reply of the reserve script says of these taps; `None` if it can't be read.
+/// Decodes a reply of the reserve script for these taps; `None` if it is not a valid reply.
 #[cfg(feature = "fuzzing")]
 pub(crate) fn decisions(
     taps: &[ReserveCommand],
@@ -47,11 +47,11 @@ pub(crate) fn decisions(
     Some(taps.iter().map(|command| decisions.next(command.clone())).collect())
 }
 
-/// Where the taps of one sale queue at one worker.
+/// The reserve queue of one sale at one worker.
 #[derive(Clone)]
 pub struct QueueHandle(Rc<QueueCloser>);
 
-/// Closes the line when the last clone of a queue is dropped.
+/// Closes the queue when its last clone is dropped.
 struct QueueCloser(Rc<ReserveQueue>);
 
 impl Drop for QueueCloser {
@@ -63,16 +63,17 @@ impl Drop for QueueCloser {
 /// Limits of a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct QueueLimits {
-    /// Taps that one script call decides, at most.
+    /// The most taps that one script call decides.
     pub batch_max: usize,
-    /// Taps that wait, at most; more are told to come back.
+    /// The most taps that wait; more are shed.
     pub queue_max: usize,
-    /// How long a tap may wait until it is sent; past it, its caller is told that nothing was taken.
+    /// How long a tap may wait until it is sent; after that it is shed.
     pub delay_max: Duration,
 }
 
 impl QueueHandle {
-    /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is dropped.
+    /// Starts the loop of a sale on this thread. It ends when the last clone of the queue is
+    /// dropped.
     #[must_use]
     pub fn start<D: Dial>(
         sale: Arc<Sale>,
@@ -85,7 +86,8 @@ impl QueueHandle {
         Self(Rc::new(QueueCloser(queue)))
     }
 
-    /// Queues a tap and waits for its decision until the deadline. The tap outlives its caller: if this future is dropped, it is decided all the same.
+    /// Queues a tap and waits for its decision until the deadline. Dropping this future does not
+    /// cancel the tap.
     pub fn reserve(
         &self,
         Admitted { command, pending }: Admitted,
@@ -97,9 +99,9 @@ impl QueueHandle {
     }
 }
 
-/// Takes all that has queued, makes one script call, takes what has queued meanwhile. No timer: a quiet
-/// gateway adds no wait, a busy one has larger batches. The answers of one batch are handed out while
-/// Redis decides the next one, so that neither waits for the other.
+/// Takes all queued taps, makes one script call, and repeats. Without a timer, a quiet gateway adds
+/// no wait and a busy one makes larger batches. The decisions of one batch are delivered while
+/// Redis decides the next.
 async fn decide<D: Dial>(
     sale: Arc<Sale>,
     connections: Rc<RedisConnections<D>>,
@@ -123,24 +125,25 @@ async fn decide<D: Dial>(
     }
 }
 
-/// Taps that are decided together, and what Redis has answered to them.
+/// Taps that are decided together, and Redis's reply to them.
 struct Batch {
     taps: Vec<Tap>,
     columns: Columns,
-    /// `None` until it is there.
+    /// `None` until the reply arrives.
     reply: Option<Reply>,
 }
 
-/// What Redis has answered to a batch.
+/// Redis's reply to a batch.
 struct Reply {
     values: Vec<Value>,
-    /// That the batch was sent with.
+    /// The catalogue that the batch was encoded with.
     catalogue: Arc<Catalogue>,
-    /// Which Redis it was.
+    /// The epoch of the Redis that replied.
     epoch: Rc<str>,
 }
 
-/// Sends a batch, and waits for its reply. What was decided before is handed out as soon as it is sent.
+/// Sends a batch, and waits for its reply. The previous batch is delivered as soon as this one is
+/// sent.
 async fn send<D: Dial>(
     sale: &Sale,
     connections: &RedisConnections<D>,
@@ -166,7 +169,7 @@ async fn send<D: Dial>(
         let identity = sale.identity(&live.epoch);
         let args = batch.columns.args(&catalogue, &identity, sale.known_sequence());
         let call = connection.call(&live, Script::Reserve, &sale.keys, args);
-        // They are polled in this order.
+        // `join` polls them in this order.
         let work = join(call, async { decided.deliver(sale) });
         let (answer, ()) = in_time(work, queue, &batch.taps, &Decision::Unknown).await;
         recorder.batch(batch.taps.len(), sent.elapsed());
@@ -175,7 +178,7 @@ async fn send<D: Dial>(
                 return batch.reply = Some(Reply { values, catalogue, epoch: live.epoch.clone() });
             }
             Err(Failure::Refused(Refusal::Revision(revision))) if revision > catalogue.revision => {
-                // Nothing was decided. The definition is on its way to us through the journal.
+                // Nothing was decided: the journal will bring the new definition.
                 let all_late =
                     batch.taps.iter().map(|tap| tap.deadlines.send).max().unwrap_or_else(Instant::now);
                 let reached = tokio::time::timeout_at(all_late, sale.wait_for_revision(revision));
@@ -184,15 +187,15 @@ async fn send<D: Dial>(
             Err(Failure::Unknown(_) | Failure::NotReplicated { .. }) => return batch.mark_unknown(),
             Err(failure @ (Failure::NotDone(_) | Failure::WrongServer(_) | Failure::Refused(_))) => {
                 sale.note_refusal(&failure);
-                tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not taken");
+                tracing::debug!(sale = sale.id, %failure, taps = batch.taps.len(), "a batch was not decided");
                 return batch.answer_all(&Decision::NotTaken(failure.shed()));
             }
         }
     }
 }
 
-/// Waits for something, and meanwhile tells every tap whose deadline passes: `late` to those of the
-/// batch, and to those in the line that nothing was done.
+/// Waits for a future, and meanwhile answers every tap that reaches its deadline: `late` to those
+/// of the batch, and "not carried out" to those in the queue.
 async fn in_time<T>(
     work: impl Future<Output = T>,
     queue: &ReserveQueue,
@@ -221,7 +224,7 @@ impl Batch {
         Self { taps: Vec::with_capacity(taps), columns: Columns::default(), reply: None }
     }
 
-    /// A caller that stopped waiting was told that nothing was taken: it must stay so.
+    /// A caller whose wait ended was answered "not carried out": it must stay so.
     fn shed_late(&mut self, now: Instant) {
         self.taps.retain(|tap| {
             let in_time = tap.deadlines.send > now;
@@ -241,7 +244,7 @@ impl Batch {
         self.answer_all(&Decision::Unknown);
     }
 
-    /// Tells each caller what was decided for it, if that has not been done.
+    /// Delivers each decision to its caller, unless that has an answer already.
     fn deliver(&mut self, sale: &Sale) {
         let Some(Reply { values, catalogue, epoch }) = self.reply.take() else {
             return;
@@ -251,7 +254,7 @@ impl Batch {
             tracing::error!(sale = sale.id, reply = ?values, "a reply of the reserve script can't be read");
             return self.mark_unknown();
         };
-        // What is told is kept first, and that of the whole batch at once.
+        // The whole batch is buffered at once, before any acknowledgement.
         let (mut winners, mut decided) = (String::new(), Vec::with_capacity(self.taps.len()));
         let (mut goes_by_clocks, grace) = (false, sale.read_model().grace_ms);
         for Tap { request, command, pending, responder, .. } in self.taps.drain(..) {
@@ -300,7 +303,7 @@ impl Batch {
                 _ => Decision::NotTaken(Shed::Ledger),
             });
         }
-        // Only now: whoever learns the sequence must find the winners known as such.
+        // Only now: a client that learns the sequence must find the winners marked as such.
         if may_acknowledge {
             sale.advance_known_sequence(sequence);
         }

@@ -19,37 +19,37 @@ use crate::store::record::read_record;
 use crate::store::reply::text;
 use crate::store::scripts::{Failure, Refusal, Script};
 
-/// What became of a call on a reservation.
+/// The outcome of a call on a reservation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Done, or it already was so.
+    /// Done, now or by an earlier call.
     Done(Box<Reservation>, Header),
-    /// There is no such reservation, or it is somebody else's.
+    /// The reservation does not exist, or belongs to another buyer.
     NotFound,
-    /// Its state, or its deadline, does not allow it.
+    /// Its state or deadline does not allow the change.
     NotHeld(Box<Reservation>),
     /// The caller's version is outdated.
     Changed(Box<Reservation>),
-    /// Its buyer has changed it as often as he may.
+    /// Its buyer has used up all changes.
     Spent(Box<Reservation>),
-    /// It was confirmed by another payment.
+    /// Another payment confirmed it.
     PaymentConflict(Box<Reservation>),
-    /// These items do not exist or do not fit.
+    /// These items do not exist or do not fit the model.
     UnknownItem(Vec<String>),
-    /// These items are gone; final when no hold is outstanding.
+    /// These items are sold out; final when no hold is outstanding.
     SoldOut {
-        /// Which.
+        /// The items that are sold out.
         items: Vec<String>,
-        /// Nothing can come back by itself.
+        /// No outstanding hold can return stock.
         is_final: bool,
     },
-    /// Certainly not done.
+    /// Not carried out.
     NotTaken(Shed),
-    /// Sent to Redis, and no answer came.
+    /// Sent to Redis without a reply: the outcome is unknown.
     Unknown,
 }
 
-/// Who asks.
+/// The caller of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Requester<'a> {
     /// The buyer with this part of the id.
@@ -74,13 +74,13 @@ impl Requester<'_> {
     }
 }
 
-/// In the place of a buyer's name where that is not known, and not needed.
+/// Replaces a buyer's name that is neither available nor needed.
 const NAMELESS: &str = "-";
 
-/// How often a PATCH is tried against a reservation that changes under it.
+/// How many times a PATCH is tried while the reservation changes concurrently.
 const AMEND_TRIES: usize = 5;
 
-/// All reservations of a buyer, in the order in which they were taken, in their present states.
+/// Reads all reservations of a buyer in the order of their holds, in their present states.
 pub async fn read<D: Dial>(
     connection: &RedisConnection<D>,
     sale: &Sale,
@@ -90,7 +90,8 @@ pub async fn read<D: Dial>(
     let (mut reservations, mut header, grace) = read_stored(connection, &live, sale, buyer_part).await?;
     let is_over = |r: &Reservation| r.state != r.state_at(header.sale_clock, grace);
     if reservations.iter().any(is_over) {
-        // Reading writes nothing. Shown as expired it must stay so: the clocks are noted first, and those count.
+        // A read writes nothing. A hold that is shown as expired must stay so: the clocks are
+        // written first, and those count.
         let Header { time, sale_clock, .. } = note_clocks(connection, &live, sale).await?;
         header = Header { time, sale_clock, ..header };
         sale.acknowledged().note_late_by(&header);
@@ -105,7 +106,7 @@ fn connected<D: Dial>(connection: &RedisConnection<D>) -> Result<LiveConnection<
     connection.live().ok_or_else(|| Failure::NotDone("not connected".into()))
 }
 
-/// The reservations as the ledger has them, and the grace of the sale, in ms.
+/// The reservations in the ledger, and the grace of the sale, in ms.
 async fn read_stored<D: Dial>(
     connection: &RedisConnection<D>,
     live: &LiveConnection<D::Conn>,
@@ -117,7 +118,7 @@ async fn read_stored<D: Dial>(
     let reply = reply.inspect_err(|failure| sale.note_refusal(failure))?;
     let (reservations, header, grace) = read_record(&sale.keys, buyer_part, &reply)?;
     let mut acknowledged = sale.acknowledged();
-    // Nor may it be said of a buyer that he has none.
+    // An empty list is an acknowledgement too.
     let may_acknowledge = acknowledged.may_acknowledge(&live.epoch)
         && reservations
             .iter()
@@ -126,7 +127,7 @@ async fn read_stored<D: Dial>(
     may_acknowledge.then_some((reservations, header, grace)).ok_or_else(|| Failure::NotDone(MOVED.to_owned()))
 }
 
-/// One reservation in its present state.
+/// Reads one reservation in its present state.
 pub async fn get<D: Dial>(
     connection: &RedisConnection<D>,
     sale: &Sale,
@@ -145,7 +146,7 @@ pub async fn get<D: Dial>(
     }
 }
 
-/// Reading changes nothing: whatever failed, it was not done.
+/// A read changes nothing, so every failure is "not carried out".
 fn shed_unread(sale: &Sale, failure: &Failure) -> Change {
     tracing::debug!(sale = sale.id, %failure, "a reservation could not be read");
     Change::NotTaken(failure.shed())
@@ -200,8 +201,8 @@ pub async fn amend<D: Dial>(
     }
     let mut last = Change::NotTaken(Shed::Ledger);
     for _ in 0..AMEND_TRIES {
-        // The scripts know no definition, so what the reservation shall be is put together here and
-        // its version makes sure that it still was as read. Whether it is too late is for the script to say.
+        // The scripts have no definition, so the new content is composed here; the version detects
+        // concurrent changes. The script alone decides whether it is too late.
         let list = match connected(connection) {
             Ok(live) => read_stored(connection, &live, sale, &id[..BUYER_CHARS]).await,
             Err(failure) => Err(failure),
@@ -221,7 +222,7 @@ pub async fn amend<D: Dial>(
             |name: &String| catalogue.place(name).is_some_and(|place| catalogue.items()[place].limited);
         let without_limit: Vec<String> =
             next.items().into_iter().chain(current.items()).filter(|name| !limited(name)).collect();
-        // The ledger says so, if this is the definition that it has.
+        // The ledger reports it, if it has this definition.
         let model = if unknown.is_empty() { &next.model } else { "?" };
         let args = |identity: &str| {
             let dash = |text: String| {
@@ -247,7 +248,7 @@ pub async fn amend<D: Dial>(
             Ok(Change::UnknownItem(_)) => return Change::UnknownItem(unknown),
             Ok(done) => return done,
             Err(Failure::Refused(Refusal::Revision(revision))) => {
-                // The new definition is on its way to us through the journal.
+                // The journal will bring the new definition.
                 let wait = crate::projection::read_model::READ_MODEL_AGE_MAX;
                 let _ = tokio::time::timeout(wait, sale.wait_for_revision(revision)).await;
                 Change::NotTaken(Shed::Ledger)
@@ -276,7 +277,8 @@ async fn change<D: Dial>(
     Ok(change)
 }
 
-/// Keeps a change that is about to be told, made now or found made, and what a refusal goes by; `false`: it must not be told.
+/// Buffers a change, made now or before, and the clocks of a refusal; `false`: it must not be
+/// acknowledged.
 fn acknowledge_change(
     sale: &Sale,
     epoch: &str,
@@ -298,7 +300,7 @@ fn acknowledge_change(
     if let (Change::Done(reservation, _), Some(row)) = (change, reply.get(2))
         && let [.., _, sequence] = reservation.changes[..]
     {
-        // The buyer's name is in the record already: the reservation was made by another change.
+        // The buyer's name is in the record already: an earlier change made the reservation.
         let rows = format!("{} {NAMELESS} {}", &id[..BUYER_CHARS], text(row).unwrap_or_default());
         let (at, clock) = (header.time, header.sale_clock);
         return acknowledged
@@ -309,8 +311,8 @@ fn acknowledge_change(
             acknowledged.note_late_by(&header);
             true
         }
-        // Whatever made it so must not be lost: its own caller may have got no answer. What only made the reservation is left
-        // out: that takes its buyer's name, too.
+        // The change behind this state must not be lost: its own caller may have got no response. A
+        // change that made the reservation is omitted, since it needs the buyer's name.
         Change::NotHeld(r) | Change::Changed(r) | Change::Spent(r) | Change::PaymentConflict(r)
             if r.changes.len() > 1 =>
         {
@@ -324,12 +326,12 @@ fn acknowledge_change(
     }
 }
 
-/// Whether a script refuses a call for coming after deadline and grace.
+/// Whether the script refused because deadline and grace are over.
 fn is_late(reply: &[Value]) -> bool {
     reply.first().and_then(text).as_deref() == Some("late")
 }
 
-/// What a script that changes a reservation says became of it, and the header, if there is one.
+/// Decodes a script's reply about a reservation, with the header, if there is one.
 pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<Header>), Failure> {
     let word = reply.first().and_then(text).unwrap_or_default();
     if word == "not-found" {
@@ -346,7 +348,7 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
         return Ok((Change::SoldOut { items, is_final: header.held == 0 }, Some(header)));
     }
     let row = reply.get(2).and_then(text).unwrap_or_default();
-    // The buyer's name is not in the row and not needed: a caller sees only what is his.
+    // The buyer's name is not in the row and not needed: callers see only their own.
     let reservation = Reservation::from_row(&id[..BUYER_CHARS], "", &row)
         .filter(|reservation| reservation.id == id)
         .map(Box::new)
@@ -354,7 +356,7 @@ pub(crate) fn read_change(id: &str, reply: &[Value]) -> Result<(Change, Option<H
     let change = match word.as_str() {
         "ok" => Change::Done(reservation, header),
         "not-held" => Change::NotHeld(reservation),
-        // Before the sweep has come by it is kept as held.
+        // Until the sweep the record still has it as held.
         "late" => Change::NotHeld(Box::new(Reservation { state: State::Expired, ..*reservation })),
         "changed" => Change::Changed(reservation),
         "spent" => Change::Spent(reservation),

@@ -1,9 +1,7 @@
-//! Rounds: one small read of a sale's ledger for all requests that wait to be refused by the read model.
+//! Rounds: one small read of a sale's ledger for all requests that wait in [`crate::reserve::refusals`].
 //!
-//! A request that the read model would refuse waits (see [`crate::reserve::refusals`]) until the model is complete as of a moment
-//! after it arrived. A round finds that out: it asks the ledger for its latest change, and waits until the journal consumer
-//! has read up to there. Then the model is complete as of the sending. It goes to the Redis that would take a reservation, is
-//! refused where a reservation would be, and runs only while requests wait.
+//! A round reads the ledger's latest sequence, and waits until the journal consumer has reached it: then the
+//! model is complete as of the sending. Redis refuses it where it would refuse a reservation.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -24,20 +22,20 @@ use crate::store::scripts::{Failure, text};
 static SEQUENCE: LazyLock<redis::Script> =
     LazyLock::new(|| redis::Script::new(include_str!("../store/lua/sequence.lua")));
 
-/// CPU of Redis that a round takes, its system calls included: measured with Redis 7.0 on two busy cores, 19 µs with 100
-/// connections that each ask every 20 ms (10 µs where they ask one right after the other).
+/// Redis's CPU time of a round with its system calls: measured with Redis 7.0 on two busy cores, 19
+/// µs with 100 connections that each ask every 20 ms (10 µs back to back).
 const ROUND_COST: Duration = Duration::from_micros(20);
-/// The rounds of all gateways together take one part in so many of Redis's time, at most.
+/// All gateways' rounds together take at most one part in this many of Redis's time.
 const ROUNDS_SHARE: u32 = 20;
-/// Between the beginnings of two rounds of a sale, at least. The timer has no finer steps.
+/// The shortest interval between two rounds of a sale, limited by the timer's resolution.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
-/// And at most: with more than 125 gateways (and sales that are asked for at once) the share grows instead.
+/// The longest one: with more than 125 gateways (and busy sales) the share grows instead.
 const INTERVAL_MAX: Duration = Duration::from_millis(50);
-/// How soon a new sale has rounds.
+/// How soon a new sale gets rounds.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Makes the rounds of all sales for as long as the process lives. Each sale has a loop of its own, so that one whose Redis does
-/// not answer delays no other.
+/// Makes the rounds of all sales for the lifetime of the process. Each sale has its own loop, so
+/// that an unresponsive Redis delays no other sale.
 pub async fn make_rounds<D: Dial>(
     connections: Rc<RedisConnections<D>>,
     sales: Arc<Sales>,
@@ -47,7 +45,7 @@ pub async fn make_rounds<D: Dial>(
     let mut loops: HashMap<String, (Arc<Sale>, JoinHandle<()>)> = HashMap::new();
     loop {
         loops.retain(|id, (sale, task)| {
-            // One that was purged may come back as another.
+            // A purged sale may have been replaced by another.
             let stays = sales.get(id).is_some_and(|now| Arc::ptr_eq(&now, sale));
             if !stays {
                 task.abort();
@@ -82,16 +80,16 @@ async fn make_rounds_of<D: Dial>(
     }
 }
 
-/// One round. Requests from before go on when it ends, whatever it has found: what the model may not refuse goes to the
-/// ledger.
+/// Makes one round. It releases earlier requests whatever its result: those that the model may not
+/// refuse go to the ledger.
 pub async fn make_round<D: Dial>(connection: &RedisConnection<D>, sales: &Sales, sale: &Sale) {
-    // What is in the model by now must be in the ledger; the answer says what is in the ledger from now on.
+    // Changes in the model now must be in the ledger; the reply has its state from now on.
     let (begun, consumed_sequence) = (Instant::now(), sale.consumed_sequence());
     if let Some(live) = connection.live() {
         match read_sequence(connection, &live, sale).await {
             Ok(sequence) if sequence >= consumed_sequence => {
                 let wait_until_consumed = sale.wait_until_consumed(sequence, REFUSAL_WAIT_MAX);
-                // They are polled in this order.
+                // `join` polls them in this order.
                 let wake_consumers = async {
                     if sale.is_awaiting_change() {
                         sales.wake_consumers();
@@ -109,13 +107,13 @@ pub async fn make_round<D: Dial>(connection: &RedisConnection<D>, sales: &Sales,
                     "a ledger older than what was read of it"
                 );
             }
-            Err(failure) => tracing::trace!(sale = sale.id, %failure, "a round has found nothing"),
+            Err(failure) => tracing::trace!(sale = sale.id, %failure, "a round failed"),
         }
     }
     sale.end_round(begun);
 }
 
-/// The latest change in the ledger, if it is of this very sale and served by the Redis at the other end.
+/// The ledger's latest sequence, if it is of this incarnation and the connected Redis serves it.
 async fn read_sequence<D: Dial>(
     connection: &RedisConnection<D>,
     live: &LiveConnection<D::Conn>,
@@ -126,7 +124,7 @@ async fn read_sequence<D: Dial>(
         let mut call = SEQUENCE.prepare_invoke();
         call.key(sale.keys.state()).invoke_async::<[redis::Value; 3]>(&mut conn).await.map_err(Failure::from)
     };
-    // What is not text equals neither, so that no round counts.
+    // A value that is not text matches neither, so that no such round counts.
     let [epoch, incarnation, sequence] =
         connection.in_time(live, asked).await?.map(|value| text(&value).unwrap_or_default());
     if *epoch != *live.epoch {
@@ -139,10 +137,10 @@ async fn read_sequence<D: Dial>(
     sequence.parse().map_err(|_| Failure::unreadable(format!("a sequence that can't be read: {sequence:?}")))
 }
 
-/// How often rounds are made.
+/// Limits how often rounds are made.
 struct RoundPacer {
     fleet: Arc<Membership>,
-    /// Sales that requests wait for.
+    /// The number of sales with waiting requests.
     busy: Cell<u32>,
 }
 
@@ -158,7 +156,7 @@ impl RoundPacer {
     }
 }
 
-/// A sale that requests wait for.
+/// A sale with waiting requests.
 struct Busy<'a>(&'a RoundPacer);
 
 impl Drop for Busy<'_> {

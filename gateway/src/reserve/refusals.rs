@@ -1,7 +1,7 @@
-//! Requests of one worker that the read model would refuse, while they wait until it is complete as of then.
+//! Requests of one worker that the read model would refuse, while they wait for a round.
 //!
-//! All on one thread, so there are no locks. A request costs a place in a list; the round that they wait for wakes one task
-//! of the worker, which lets them go on a few at a time.
+//! All on one thread, so it has no locks. A request costs one list entry. The round's end wakes one task of the
+//! worker, which releases them a few at a time.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,14 +17,15 @@ use tokio::task::JoinHandle;
 use crate::projection::read_model::Sale;
 use crate::reserve::batch::{register, wake};
 
-/// A request waits this long for a round, at most. Then it goes to the ledger.
+/// The longest wait for a round; after it the request goes to the ledger.
 pub const REFUSAL_WAIT_MAX: Duration = Duration::from_millis(100);
-/// Requests that wait at one worker for one sale, at most. More go to the ledger.
+/// The most requests that wait at one worker for one sale; more go to the ledger.
 const REFUSALS_MAX: usize = 16_384;
-/// Requests that go on before other tasks have their turn: winners must not wait behind thousands of refusals.
+/// The most requests to release before other tasks run: winners must not wait behind thousands of
+/// refusals.
 const RELEASE_MAX: usize = 64;
 
-/// Where the requests for one sale wait at one worker.
+/// The waiting requests for one sale at one worker.
 pub struct Refusals {
     sale: Arc<Sale>,
     list: Rc<List>,
@@ -46,8 +47,8 @@ impl Refusals {
         Arc::ptr_eq(&self.sale, sale)
     }
 
-    /// Waits for the end of a round that was begun after the request arrived, but not for long. Whether the round has found
-    /// the model complete is for the caller to see.
+    /// Waits, but not for long, for the end of a round that began after the request arrived. The
+    /// caller checks whether that round found the model complete.
     pub fn wait(&self, arrived: Instant) -> Wait {
         Wait { list: self.list.clone(), arrived, place: None }
     }
@@ -77,18 +78,18 @@ async fn release(sale: Arc<Sale>, list: Rc<List>) {
     }
 }
 
-/// In the order in which they arrived.
+/// In the order of arrival.
 #[derive(Default)]
 struct List {
     waiting: RefCell<VecDeque<(Instant, Waker)>>,
-    /// How many have gone on.
+    /// The number of released requests.
     released: Cell<u64>,
-    /// Of the task, while nothing waits.
+    /// The waker of the task, while no request waits.
     task: RefCell<Option<Waker>>,
 }
 
 impl List {
-    /// A place at the end; `None` if there is no room.
+    /// Appends a request and returns its position; `None` if the list is full.
     fn push(&self, arrived: Instant, waker: &Waker) -> Option<u64> {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.len() >= REFUSALS_MAX {
@@ -103,7 +104,7 @@ impl List {
         Some(place)
     }
 
-    /// Whether the request at this place waits on; then with this waker.
+    /// Whether the request at this position still waits; if so, it stores this waker.
     fn waits(&self, place: u64, waker: &Waker) -> bool {
         let ahead = place.checked_sub(self.released.get()).and_then(|ahead| usize::try_from(ahead).ok());
         let mut waiting = self.waiting.borrow_mut();
@@ -111,7 +112,7 @@ impl List {
         entry.map(|(_, known)| known.clone_from(waker)).is_some()
     }
 
-    /// When the first one arrived, as soon as there is one.
+    /// Waits for a first request; returns its arrival.
     async fn first(&self) -> Instant {
         std::future::poll_fn(|cx| match self.waiting.borrow().front() {
             Some((arrived, _)) => Poll::Ready(*arrived),
@@ -123,7 +124,8 @@ impl List {
         .await
     }
 
-    /// Lets those go on that arrived by then (`None`: all), but not more than so many; whether there are more of them.
+    /// Releases requests that arrived before `until` (`None`: all), but at most `most`; returns
+    /// whether more are due.
     fn release(&self, until: Option<Instant>, most: usize) -> bool {
         for _ in 0..most {
             let is_due = |entry: &mut (Instant, Waker)| until.is_none_or(|until| entry.0 <= until);

@@ -7,7 +7,8 @@ use crate::store::dial::Dial;
 use crate::store::reply::texts;
 use crate::store::scripts::{Failure, Script};
 
-/// One tick; with the live counters of models and packages. This Redis serves the sale then, and what it answers may be told.
+/// Makes one tick, and reads the live counters of models and packages. A success proves that this
+/// Redis serves the sale, so its replies may be acknowledged.
 pub async fn tick<D: Dial>(
     connection: &RedisConnection<D>,
     live: &LiveConnection<D::Conn>,
@@ -22,11 +23,12 @@ pub async fn tick<D: Dial>(
     sale.acknowledged().trust_epoch(&live.epoch);
     let counters = reply.get(2).and_then(texts);
     let counters = counters.ok_or_else(|| Failure::unreadable("counters of a tick that can't be read"))?;
-    // One that is damaged differs from the journal's; it does not stop the clock of the sale.
+    // A damaged counter differs from the journal's; it must not stop the sale clock.
     Ok((header, counters.iter().map(|n| n.parse().ok()).collect()))
 }
 
-/// One tick that asks for no counters, so that what an answer says by the clocks stays so when `TIME` steps back.
+/// Makes a tick without counters, so that a response that depends on the clocks stays true if
+/// `TIME` steps back.
 pub(crate) async fn note_clocks<D: Dial>(
     connection: &RedisConnection<D>,
     live: &LiveConnection<D::Conn>,

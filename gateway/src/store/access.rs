@@ -1,19 +1,19 @@
-//! What it takes to be let in by a Redis and by sentinels: certificates, and a user for sentinels.
+//! Credentials for Redis and sentinels: certificates, and a user for sentinels.
 
 use redis::{ClientTlsConfig, TlsCertificates};
 
-/// What a Redis is reached with, besides its address.
+/// Credentials of a Redis besides its address.
 #[derive(Clone, Default)]
 pub struct Access {
-    /// In PEM: its certificates must be signed by these, and not by public authorities.
+    /// PEM of the only authorities whose certificates are trusted, instead of the public ones.
     pub authorities: Option<Vec<u8>>,
-    /// The certificate that it is shown, and its key, in PEM.
+    /// Client certificate and key, in PEM.
     pub client: Option<(Vec<u8>, Vec<u8>)>,
-    /// For sentinels. User and password for Redis itself stand in the address.
+    /// User of the sentinels. Redis's own user and password are in the address.
     pub sentinel: Option<SentinelUser>,
 }
 
-/// How sentinels let a gateway in.
+/// Credentials for sentinels.
 #[derive(Clone)]
 pub struct SentinelUser {
     /// `None`: `default`.
@@ -23,7 +23,7 @@ pub struct SentinelUser {
 }
 
 impl Access {
-    /// `None`: nothing that concerns TLS.
+    /// `None`: no TLS settings.
     pub(crate) fn certificates(&self) -> Option<TlsCertificates> {
         let client = self.client.clone();
         let client_tls = client.map(|(client_cert, client_key)| ClientTlsConfig { client_cert, client_key });

@@ -1,8 +1,10 @@
-//! The commands that the gateway needs of its Redis user, how a connection is checked for them, and the ACL line that grants them.
+//! The Redis commands that a gateway needs, the check of a connection's permissions, and the ACL
+//! line that grants them.
 
 use redis::RedisError;
 
-/// A call of each command that `gateway serve` makes, itself or in a script, as far as needed to see its keys.
+/// One call of each command that `gateway serve` makes, itself or in a script, with the arguments
+/// that decide its keys.
 pub const SERVING: &[&str] = &[
     "ping",
     "info server",
@@ -34,8 +36,8 @@ pub const SERVING: &[&str] = &[
     "unlink lg:{probe}:recovery",
 ];
 
-/// Further ones: of `--durability replicas=N`, a cluster, sentinels, a database, the commands `sale import` and `sale purge`,
-/// and `gateway doctor`.
+/// Further commands: of `--durability replicas=N`, a cluster, sentinels, a database, `sale import`,
+/// `sale purge` and `gateway doctor`.
 const FURTHER: &[&str] = &[
     "eval x 0",
     "append lg:{probe}:definition x",
@@ -52,24 +54,24 @@ const FURTHER: &[&str] = &[
     "latency latest",
 ];
 
-/// Commands whose permission is given for a subcommand.
+/// Commands with permissions for each subcommand.
 const CONTAINERS: [&str; 4] = ["script", "cluster", "config", "latency"];
 
-/// The permission that a call needs: `hset`, or `script|load`.
+/// The permission for a call: `hset`, or `script|load`.
 fn permission(call: &str) -> String {
     let mut words = call.split(' ');
     let (command, sub) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     if CONTAINERS.contains(&command) { format!("{command}|{sub}") } else { command.to_owned() }
 }
 
-/// The ACL that a gateway, and every command of the program, needs.
+/// The ACL line for a gateway and every command of the program.
 #[must_use]
 pub fn needed() -> String {
     let permissions = SERVING.iter().chain(FURTHER).map(|call| format!("+{}", permission(call)));
     format!("ACL SETUSER USER ~lg:* ~{{lg:* {}", permissions.collect::<Vec<_>>().join(" "))
 }
 
-/// That these calls are not allowed, and what to do.
+/// An error about forbidden calls, with what to do.
 #[must_use]
 pub fn missing(calls: &[String]) -> String {
     let calls: Vec<String> = calls.iter().map(|call| permission(call)).collect();
@@ -80,10 +82,10 @@ pub fn missing(calls: &[String]) -> String {
     )
 }
 
-/// Begins what is to be done about a permission that is missing.
+/// The first words of the remedy for a missing permission.
 pub const GRANT: &str = "Grant what a gateway needs";
 
-/// An error in words. One about permissions says which are needed.
+/// An error in words. One about permissions lists those that are needed.
 #[must_use]
 pub fn explain(error: &RedisError) -> String {
     let text = error.to_string();

@@ -1,6 +1,6 @@
-//! What is wrong with an address of Redis as `--redis` has it, in words that never show a part that may be a password.
+//! Checks an address of Redis from `--redis`; its errors never show a part that may be a password.
 
-/// Checks what the URL parser would misread or pass over.
+/// Checks what the URL parser would misread or ignore.
 ///
 /// # Errors
 ///
@@ -12,7 +12,7 @@ pub fn check(url: &str) -> Result<(), String> {
     }
     let is_known = |scheme: &str| matches!(scheme, "redis" | "rediss" | "valkey" | "valkeys");
     if !is_known(scheme.split('+').next().unwrap_or_default()) {
-        // The parser says what an address of Redis looks like.
+        // The parser describes a valid address.
         return Ok(());
     }
     let (user, place) = rest.rsplit_once('@').map_or((None, rest), |(user, place)| (Some(user), place));
@@ -24,11 +24,11 @@ pub fn check(url: &str) -> Result<(), String> {
     hosts.split(',').try_for_each(check_port)?;
     if more.contains('#') {
         return Err("has a '#' after the host: leave out what follows it; in a password write %23. Certificates are always \
-                    checked: --redis-ca-file names who has signed them"
+                    checked: --redis-ca-file names the authorities that signed them"
             .to_owned());
     }
     if scheme.contains('+') {
-        // Sentinels and clusters have rules of their own for what follows.
+        // Sentinels and clusters have their own rules for the rest.
         return Ok(());
     }
     let (path, query) = more.split_once('?').unwrap_or((more, ""));
@@ -45,7 +45,7 @@ fn check_unix(url: &str) -> Result<(), String> {
     check_query(url.split_once('?').map_or("", |(_, query)| query), &["db", "user", "pass"])
 }
 
-/// The parser takes these characters for the end of the host.
+/// The parser would end the host at these characters.
 fn check_user(user: &str) -> Result<(), String> {
     let encoded = [('/', "%2F"), ('?', "%3F"), ('#', "%23")];
     if let Some((found, code)) = encoded.iter().find(|(found, _)| user.contains(*found)) {
@@ -72,7 +72,7 @@ fn check_port(host: &str) -> Result<(), String> {
     }
 }
 
-/// A parameter that is passed over would be a setting that is not in force.
+/// An ignored parameter would be a setting without effect.
 fn check_query(query: &str, known: &[&str]) -> Result<(), String> {
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=').unwrap_or((pair, "")) {
@@ -82,7 +82,7 @@ fn check_query(query: &str, known: &[&str]) -> Result<(), String> {
             }
             (name, _) if known.contains(&name) => {}
             _ => {
-                return Err("has a parameter after '?' that is not known: leave it out (a database is /N after the port). A '?' in a \
+                return Err("has a parameter after '?' that is unknown: leave it out (a database is /N after the port). A '?' in a \
                             password is written %3F"
                     .to_owned());
             }

@@ -1,9 +1,7 @@
-//! Which master of a Redis Cluster has which keys: `redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT`, and
-//! `rediss+cluster://` where all of it is in TLS.
+//! Slot routing in a Redis Cluster: `redis+cluster://[USER:PASSWORD@]HOST:PORT,HOST:PORT`.
 //!
-//! The map of slots is learned from any node that can be reached, and again once a second, whenever a node says that it has
-//! not got the keys that it was asked for, and whenever a connection is lost. Nothing is ever sent again from here: who was
-//! told that a slot is elsewhere finds the right master the next time.
+//! Any reachable node supplies the slot map: once a second, after a redirection, and after a lost connection.
+//! Nothing is resent here: a caller that gets a redirection finds the right master at its next call.
 
 mod conn;
 mod slots;
@@ -27,45 +25,44 @@ use crate::store::dial::user_and_hosts;
 use crate::store::keys::SLOTS;
 use crate::store::reply::{shape, unreadable};
 
-/// Between two looks at the map, whatever happens meanwhile.
+/// The refresh interval of the map.
 const LOOK: Duration = Duration::from_secs(1);
-/// Between two looks at least, however many ask for one.
+/// The shortest interval between two refreshes, however many are requested.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// A Redis Cluster.
 pub(crate) struct Cluster {
-    /// Where it is asked first. The first has user, password and TLS of all nodes.
+    /// The initial nodes. The first one's user, password and TLS apply to all nodes.
     seeds: Vec<ConnectionInfo>,
-    /// Without user and password.
+    /// The address without user and password.
     shown: String,
-    /// For how long one node is asked.
+    /// The time limit for one node.
     patience: Duration,
     map: ArcSwapOption<Map>,
-    /// Told after each new map.
+    /// Notified after each new map.
     learned: watch::Sender<()>,
     asking: Mutex<()>,
     wanted: Notify,
 }
 
-/// Who has which slot.
+/// The masters by slot.
 pub(crate) struct Map {
     asked: Instant,
     masters: Vec<Arc<Master>>,
-    /// By slot, where its master is in the list.
+    /// By slot, the master's index in the list.
     holders: Vec<Option<u16>>,
 }
 
-/// A master.
+/// A master of the cluster.
 pub(crate) struct Master {
     /// `HOST:PORT`
     pub(crate) address: Arc<str>,
-    /// Of the node.
+    /// Id of the node.
     id: String,
     pub(crate) client: Client,
 }
 
 impl Cluster {
-    /// Reads a URL; `None` if it is of another kind. A node is waited for as long as `patience`.
+    /// Parses a URL; `None` if it is of another kind. `patience` is the time limit for one node.
     pub(crate) fn parse(url: &str, patience: Duration) -> Option<RedisResult<Self>> {
         let (scheme, rest) = url.split_once("+cluster://")?;
         Some(Self::read(scheme, rest, patience))
@@ -102,7 +99,7 @@ impl Cluster {
         })
     }
 
-    /// Trusts certificates that these have signed and no others, and shows the one among them.
+    /// Trusts only these authorities, and presents their client certificate.
     pub(crate) fn trust(&mut self, trusted: &TlsCertificates) -> RedisResult<()> {
         for seed in &mut self.seeds {
             *seed = Client::build_with_tls(seed.clone(), trusted.clone())?.get_connection_info().clone();
@@ -110,17 +107,17 @@ impl Cluster {
         Ok(())
     }
 
-    /// Without user and password.
+    /// The address without user and password.
     pub(crate) fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// The master that has this slot, as far as is known.
+    /// The master of this slot by the current map.
     pub(crate) fn holder(&self, slot: u16) -> Option<Arc<Master>> {
         self.map.load().as_ref()?.holder(slot)
     }
 
-    /// Whether there is a master at this address, as far as is known.
+    /// Whether the current map has a master at this address.
     pub(crate) fn has(&self, address: &str) -> bool {
         self.map
             .load()
@@ -128,22 +125,25 @@ impl Cluster {
             .is_some_and(|map| map.masters.iter().any(|master| *master.address == *address))
     }
 
-    /// The master that has this slot, by a map that is no older than a second if any node can be asked.
+    /// The master of this slot, by a map not older than a second if any node is reachable.
     pub(crate) async fn find(&self, slot: u16) -> RedisResult<Arc<Master>> {
         let map = self.young().await?;
         map.holder(slot).ok_or_else(|| {
             let covered = map.holders.iter().flatten().count();
-            let told = format!("slot {slot} is not served, {covered} of {SLOTS} are: CLUSTER ADDSLOTS, or bring its master back");
-            RedisError::from((ErrorKind::Io, "the cluster has a gap", told))
+            let detail = format!(
+                "slot {slot} is not served, {covered} of {SLOTS} are: CLUSTER ADDSLOTS, \
+                or bring its master back"
+            );
+            RedisError::from((ErrorKind::Io, "the cluster has a gap", detail))
         })
     }
 
-    /// All masters that have slots, by such a map.
+    /// All masters with slots, by such a map.
     pub(crate) async fn masters(&self) -> RedisResult<Vec<Arc<Master>>> {
         Ok(self.young().await?.masters.clone())
     }
 
-    /// All masters that have slots, as soon as they are others than these.
+    /// All masters with slots, as soon as they differ from these.
     pub(crate) async fn other_masters(&self, known: &HashSet<Arc<str>>) -> Vec<Arc<Master>> {
         let mut learned = self.learned.subscribe();
         loop {
@@ -153,7 +153,7 @@ impl Cluster {
             {
                 return map.masters.clone();
             }
-            // The sender lives as long as `self`, so waiting can't fail.
+            // `self` owns the sender, so waiting can't fail.
             let _ = learned.changed().await;
         }
     }
@@ -161,33 +161,34 @@ impl Cluster {
     async fn young(&self) -> RedisResult<Arc<Map>> {
         match self.map.load_full() {
             Some(map) if map.asked.elapsed() < LOOK => Ok(map),
-            // An old one may still be right when nobody can be asked.
+            // An outdated map may still be right when no node is reachable.
             old => self.look().await.or_else(|error| old.ok_or(error)),
         }
     }
 
-    /// A node has not got what it should have, or can't be reached: the map may be outdated.
+    /// Requests a refresh: a redirection or a lost connection means that the map may be outdated.
     pub(crate) fn look_again(&self) {
         self.wanted.notify_one();
     }
 
-    /// A map that is younger than this call, if any node can be asked. The node that was asked may not have heard of it yet.
+    /// Waits for a map younger than this call, if any node is reachable. That node may itself be
+    /// outdated.
     pub(crate) async fn look_now(&self) {
         tokio::time::sleep(LOOK_AGAIN).await;
         let _ = self.look().await;
     }
 
-    /// Keeps the map true for as long as the process lives.
+    /// Refreshes the map for the lifetime of the process.
     pub(crate) async fn keep(&self) {
         loop {
-            // Who needs it is told why it can't be had.
+            // A caller that needs the map gets the error.
             let _ = self.look().await;
             tokio::time::sleep(LOOK_AGAIN).await;
             let _ = tokio::time::timeout(LOOK, self.wanted.notified()).await;
         }
     }
 
-    /// Asks one node after the other, until one knows that all is well.
+    /// Asks one node after the other, until one reports a healthy cluster.
     async fn look(&self) -> RedisResult<Arc<Map>> {
         let asked = Instant::now();
         let _turn = self.asking.lock().await;
@@ -199,9 +200,9 @@ impl Cluster {
             let at = node.addr().to_string();
             match tokio::time::timeout(self.patience, self.ask(node)).await {
                 Ok(Ok((map, true))) => return Ok(self.learn(map)),
-                // One that is cut off from the others remembers what was.
+                // A node that is cut off from the others has an outdated map.
                 Ok(Ok((map, false))) => doubtful = doubtful.or(Some(map)),
-                Ok(Err(error)) => failed = said(&at, &error),
+                Ok(Err(error)) => failed = node_error(&at, &error),
                 Err(_) => {
                     failed = RedisError::from((ErrorKind::Io, "no node answers", format!("{at}: timed out")))
                 }
@@ -217,7 +218,7 @@ impl Cluster {
         map
     }
 
-    /// Masters and seeds, each once, beginning with any of the masters: one that lags behind is not asked every time.
+    /// Masters in random order, then seeds, each once: a lagging one is not asked every time.
     fn nodes(&self) -> Vec<ConnectionInfo> {
         let known = self.map.load_full();
         let mut masters: Vec<&ConnectionInfo> = known
@@ -235,7 +236,7 @@ impl Cluster {
         nodes
     }
 
-    /// What a node takes the map to be, and whether it says that all is well.
+    /// A node's map, and whether it reports a healthy cluster.
     async fn ask(&self, node: ConnectionInfo) -> RedisResult<(Map, bool)> {
         let asked = Instant::now();
         let config = AsyncConnectionConfig::new()
@@ -275,7 +276,8 @@ impl Map {
         self.masters.get(usize::from(at)).cloned()
     }
 
-    /// Where the master of this range is in the list. It is spoken to like the first seed.
+    /// The index of this range's master in the list. It is reached with the settings of the first
+    /// seed.
     fn place(&mut self, range: &Range, like: &ConnectionInfo) -> RedisResult<u16> {
         let (host, port) = (range.host.clone(), range.port);
         let address = format!("{host}:{port}");
@@ -308,14 +310,14 @@ impl Map {
     }
 }
 
-/// In words, where a node said no.
-fn said(at: &str, error: &RedisError) -> RedisError {
+/// An error reply of a node, with its address.
+fn node_error(at: &str, error: &RedisError) -> RedisError {
     if error.to_string().contains("cluster support disabled") {
-        let told = format!("give it as redis://{at}, or name a node of the cluster");
+        let detail = format!("give it as redis://{at}, or name a node of the cluster");
         return RedisError::from((
             ErrorKind::InvalidClientConfig,
-            "this Redis is no node of a cluster",
-            told,
+            "this Redis is not a node of a cluster",
+            detail,
         ));
     }
     match (error.kind(), error.detail()) {
@@ -326,7 +328,7 @@ fn said(at: &str, error: &RedisError) -> RedisError {
     }
 }
 
-/// The nodes name endpoints that can't be used.
+/// An error about endpoints that the nodes announce.
 fn announced(why: String) -> RedisError {
     RedisError::from((ErrorKind::InvalidClientConfig, ANNOUNCED, why))
 }

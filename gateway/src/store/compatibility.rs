@@ -1,4 +1,4 @@
-//! Whether a Redis can be the ledger at all, whatever is promised of it: its version, its role, its cluster.
+//! Checks that a Redis can be a ledger: its version, its role, its cluster.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use crate::store::pool::Pool;
 use crate::store::scripts::Failure;
 use crate::store::{acl, checkout_each};
 
-/// The first that can run our scripts (`#!lua` with flags).
+/// The first version that runs the scripts (`#!lua` with flags).
 pub const VERSION_MIN: (u64, u64) = (7, 0);
 
-/// Why this Redis can't be a ledger, or a part of one if it is named as a cluster; also if it can't be asked.
+/// Why this Redis can't be a ledger, or part of one in a cluster; also if the check fails.
 pub async fn find_incompatibility(conn: &mut impl ConnectionLike, is_cluster: bool) -> Option<String> {
     let found = match info(conn, "default").await {
         Ok(found) => found,
@@ -26,7 +26,7 @@ pub async fn find_incompatibility(conn: &mut impl ConnectionLike, is_cluster: bo
     }
 }
 
-/// Why it can't even be read as one, by its `INFO`.
+/// Why it can't even be read as a ledger, by its `INFO`.
 fn find_mismatch(server: &HashMap<String, String>, is_cluster: bool) -> Option<String> {
     if let Some(why) = too_old(server) {
         return Some(why);
@@ -43,11 +43,11 @@ fn find_mismatch(server: &HashMap<String, String>, is_cluster: bool) -> Option<S
     }
 }
 
-/// The same for each Redis that the ledger is in, before a command does anything with it. A replica may be read, and what a cluster
-/// with gaps still serves may be used. An error is what keeps it from being done.
+/// Checks each Redis of the ledger before a command uses it. Reads from a replica and from a
+/// cluster with gaps are allowed. An error is the reason to stop.
 pub async fn check(pool: &Pool) -> Result<(), Failure> {
     for (_, conn) in checkout_each(pool).await? {
-        // Not a word of one master that is away: perhaps it is not the one that is needed.
+        // Unreachable masters are ignored: the command may not need them.
         let mut conn = match conn {
             Err(_) if pool.redis().is_cluster() => continue,
             other => other?,
@@ -67,10 +67,10 @@ pub fn version(text: &str) -> Option<(u64, u64)> {
     Some((parts.next()?.ok()?, parts.next()?.ok()?))
 }
 
-/// `standalone`, `cluster` or `sentinel`, by `INFO`; empty if it does not say.
+/// `standalone`, `cluster` or `sentinel`, by `INFO`; empty without the field.
 #[must_use]
 pub fn mode(info: &HashMap<String, String>) -> &str {
-    // Valkey calls it by another name.
+    // Valkey's name of the field.
     info.get("redis_mode").or(info.get("server_mode")).map_or("", String::as_str)
 }
 
@@ -82,7 +82,7 @@ fn too_old(server: &HashMap<String, String>) -> Option<String> {
         .then(|| format!("Redis {text} is too old, its scripts have no flags: use {major}.{minor} or later"))
 }
 
-/// Why it takes no reservation, by its `INFO`: it is a replica, or does not serve its data yet.
+/// Why it refuses reservations, by its `INFO`: it is a replica, or does not serve its data yet.
 #[must_use]
 pub fn why_not_primary(found: &HashMap<String, String>) -> Option<String> {
     let field = |name: &str| found.get(name).map_or("", String::as_str);
@@ -99,13 +99,14 @@ pub fn why_not_primary(found: &HashMap<String, String>) -> Option<String> {
     })
 }
 
-/// Whether it has been a replica since it was started: it may lack what its primary had, and is not the same Redis as before.
+/// Whether it has been a replica since its start: it may lack changes of its primary, and is not
+/// the same Redis as before.
 pub(crate) async fn was_replica(conn: &mut impl ConnectionLike) -> redis::RedisResult<bool> {
     let found = info(conn, "replication").await?;
     Ok(found.get("master_replid2").is_some_and(|id| id.bytes().any(|byte| byte != b'0')))
 }
 
-/// What keeps a cluster from serving all keys.
+/// Why the cluster does not serve all keys.
 async fn cluster_gap(conn: &mut impl ConnectionLike) -> Option<String> {
     let reply: String = redis::cmd("CLUSTER").arg("INFO").query_async(conn).await.ok()?;
     let field =

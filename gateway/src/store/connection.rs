@@ -1,4 +1,4 @@
-//! A connection: one connection to Redis that is kept open, and the calls that go over it one by one.
+//! A persistent connection to Redis, and the calls over it.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -16,34 +16,34 @@ use crate::store::outage::Outage;
 use crate::store::scripts::{Failure, Script, Scripts};
 use crate::telemetry::uses::RedisUse;
 
-/// Between two attempts to connect: doubled from the first to the last, each with jitter.
+/// The delay between two attempts to connect: doubled from the first to the last, each with jitter.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 20..=1_000;
-/// Between two looks at whether the connection still answers.
+/// The interval of the connection's health check.
 pub(crate) const PROBE: Duration = Duration::from_millis(500);
 
-/// Why a connection that still answers is left.
+/// Why a connection that still works is left.
 pub(crate) const MOVED: &str = "another Redis is the primary now";
 
-/// One connection of one thread. All that is sent goes in order; an answer that does not come in
-/// time ends the connection, so that nothing queues up behind a Redis that is stuck.
+/// One connection of one thread. Calls go in order; a reply that is too late ends the connection,
+/// so that nothing queues up behind a stuck Redis.
 pub struct RedisConnection<D: Dial> {
     dial: D,
     scripts: Arc<Scripts>,
     live: RefCell<Option<LiveConnection<D::Conn>>>,
     lost: Notify,
     outage: Outage,
-    /// Redis answers, and refuses what taps need.
+    /// Redis replies, but refuses what taps need.
     refusal: Outage,
     uses: Arc<RedisUse>,
     /// Whether calls may go over it; shared by all connections of a thread.
     may_call: Rc<Cell<bool>>,
 }
 
-/// A connection and the Redis process at its other end.
+/// A connection and the epoch of its Redis process.
 #[derive(Clone)]
 pub struct LiveConnection<C> {
     conn: C,
-    /// Of the Redis that it was opened to. It goes with every batch.
+    /// The epoch of the connected Redis; every batch carries it.
     pub epoch: Rc<str>,
     opened: Rc<()>,
     /// See [`Dial::moves`], as it was when the connection was opened.
@@ -51,7 +51,7 @@ pub struct LiveConnection<C> {
 }
 
 impl<C: Clone> LiveConnection<C> {
-    /// For what no script does.
+    /// The connection for commands outside of scripts.
     pub(crate) fn conn(&self) -> C {
         self.conn.clone()
     }
@@ -61,11 +61,11 @@ impl<D: Dial> RedisConnection<D> {
     /// A connection that connects as soon as [`RedisConnection::keep_open`] runs.
     #[must_use]
     pub fn new(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
-        Self::with_gate(dial, scripts, uses, Rc::new(Cell::new(true)))
+        Self::with_call_flag(dial, scripts, uses, Rc::new(Cell::new(true)))
     }
 
-    /// One over which calls may go while this holds.
-    pub(crate) fn with_gate(
+    /// A connection that permits calls while this flag is set.
+    pub(crate) fn with_call_flag(
         dial: D,
         scripts: Arc<Scripts>,
         uses: Arc<RedisUse>,
@@ -83,17 +83,17 @@ impl<D: Dial> RedisConnection<D> {
         })
     }
 
-    /// A connection to another place, for the same user.
+    /// A connection to another master, for the same user.
     pub(crate) fn to_master(&self, dial: D) -> Rc<Self> {
-        Self::with_gate(dial, self.scripts.clone(), self.uses.clone(), self.may_call.clone())
+        Self::with_call_flag(dial, self.scripts.clone(), self.uses.clone(), self.may_call.clone())
     }
 
-    /// Where it leads to.
+    /// How it connects.
     pub(crate) fn dial(&self) -> &D {
         &self.dial
     }
 
-    /// Connects, and again whenever the connection is lost. Runs for as long as the connection is used.
+    /// Connects, and reconnects whenever the connection is lost, for as long as it is used.
     pub async fn keep_open(self: Rc<Self>) {
         let mut wait = *RETRY_MS.start();
         loop {
@@ -104,7 +104,7 @@ impl<D: Dial> RedisConnection<D> {
                     self.outage.record_success();
                     wait = *RETRY_MS.start();
                     self.watch(live).await;
-                    // Many connections lose their connections at once; they shall not all come back at once.
+                    // Many connections break at once; their reconnects must be spread.
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=*RETRY_MS.start()))).await;
                 }
                 Err(error) => {
@@ -125,8 +125,8 @@ impl<D: Dial> RedisConnection<D> {
         Ok(LiveConnection { conn, epoch: epoch.into(), opened: Rc::default(), moves })
     }
 
-    /// Returns once this connection is lost, or leads to a server that is not the primary any more. It is tried now and then
-    /// by a script that only a primary runs, so that it is not the next buyer's tap that finds it of no use.
+    /// Returns once the connection is lost, or its server is no longer the primary. A periodic
+    /// script that only a primary runs finds that before a buyer's tap does.
     async fn watch(&self, live: LiveConnection<D::Conn>) {
         let mut is_granted = false;
         loop {
@@ -142,7 +142,8 @@ impl<D: Dial> RedisConnection<D> {
         }
     }
 
-    /// One attempt; whether the user has all permissions, which are looked at until it has.
+    /// Makes one check; returns whether the user has all permissions, which are checked until it
+    /// has.
     async fn probe(&self, live: &LiveConnection<D::Conn>, is_granted: bool) -> bool {
         let mut conn = live.conn.clone();
         let calls = if is_granted { &[] } else { acl::SERVING };
@@ -164,8 +165,8 @@ impl<D: Dial> RedisConnection<D> {
         false
     }
 
-    /// The connection, if calls may go over it and there is one at the moment; not one to a Redis that is known to be replaced, where a call would end
-    /// without an outcome.
+    /// The open connection, if calls may go over it; `None` to a Redis that was replaced, where a
+    /// call would end without an outcome.
     #[must_use]
     pub fn live(&self) -> Option<LiveConnection<D::Conn>> {
         let is_usable =
@@ -173,8 +174,8 @@ impl<D: Dial> RedisConnection<D> {
         self.live.borrow().clone().filter(is_usable)
     }
 
-    /// Calls a script over this very connection, whose epoch the arguments carry. No answer in
-    /// time ends the connection.
+    /// Calls a script over this very connection, whose epoch the arguments carry. A late reply ends
+    /// the connection.
     pub async fn call(
         &self,
         live: &LiveConnection<D::Conn>,
@@ -186,14 +187,15 @@ impl<D: Dial> RedisConnection<D> {
         self.in_time(live, self.scripts.call(&mut conn, script, keys, args)).await
     }
 
-    /// The answer to what goes over this very connection. None in time ends the connection.
+    /// Awaits a reply over this very connection. A late reply ends the connection.
     pub(crate) async fn in_time<T>(
         &self,
         live: &LiveConnection<D::Conn>,
         asked: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
         let mut answer = asked.await;
-        // By now this gateway may have said at the new primary all that it has told: nothing may be added to that.
+        // This gateway may have submitted its report to the new primary: later acknowledgements
+        // would be missing there.
         if answer.is_ok() && self.dial.moves() != live.moves {
             answer = Err(Failure::Unknown(MOVED.to_owned()));
         }

@@ -1,4 +1,4 @@
-//! The connections of one thread: one to a Redis that has all sales, one to each master of a cluster.
+//! The connections of one thread: one for all sales, or one to each master of a cluster.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -15,7 +15,8 @@ use crate::telemetry::uses::RedisUse;
 
 /// The connections of one thread.
 pub struct RedisConnections<D: Dial> {
-    /// The connection for all sales. In a cluster it is never open, and stands for a master that is not known yet.
+    /// The connection for all sales. In a cluster it is never open, and stands for a master that is
+    /// not known yet.
     single: Rc<RedisConnection<D>>,
     /// By the master's address.
     by_master: RefCell<HashMap<Arc<str>, MasterConnection<D>>>,
@@ -24,18 +25,18 @@ pub struct RedisConnections<D: Dial> {
 /// A connection to a master.
 struct MasterConnection<D: Dial> {
     connection: Rc<RedisConnection<D>>,
-    /// Keeps it open.
+    /// The task that keeps it open.
     task: JoinHandle<()>,
 }
 
 impl<D: Dial> RedisConnections<D> {
-    /// Lanes that are kept open from now on.
+    /// Opens connections and keeps them open.
     #[must_use]
     pub fn open(dial: D, scripts: Arc<Scripts>, uses: Arc<RedisUse>) -> Rc<Self> {
         Self::open_after(std::future::ready(()), dial, scripts, uses)
     }
 
-    /// Lanes that are kept open from now on, and over which calls may go once this is done.
+    /// Opens connections; calls may go over them once this future is done.
     #[must_use]
     pub fn open_after(
         start: impl Future<Output = ()> + 'static,
@@ -44,7 +45,8 @@ impl<D: Dial> RedisConnections<D> {
         uses: Arc<RedisUse>,
     ) -> Rc<Self> {
         let (is_one, may_call) = (matches!(dial.holder(0), Holder::Only), Rc::new(Cell::new(false)));
-        let connections = Self::from_open(RedisConnection::with_gate(dial, scripts, uses, may_call.clone()));
+        let connections =
+            Self::from_open(RedisConnection::with_call_flag(dial, scripts, uses, may_call.clone()));
         tokio::task::spawn_local(async move {
             start.await;
             may_call.set(true);
@@ -57,13 +59,13 @@ impl<D: Dial> RedisConnections<D> {
         connections
     }
 
-    /// This connection, which somebody else keeps open.
+    /// Wraps this connection, which its owner keeps open.
     #[must_use]
     pub fn from_open(single: Rc<RedisConnection<D>>) -> Rc<Self> {
         Rc::new(Self { single, by_master: RefCell::default() })
     }
 
-    /// The connection to the master that has these keys by now.
+    /// The connection to the current master of these keys.
     #[must_use]
     pub fn of(&self, keys: &Keys) -> Rc<RedisConnection<D>> {
         match self.single.dial().holder(keys.slot()) {
@@ -76,8 +78,8 @@ impl<D: Dial> RedisConnections<D> {
         }
     }
 
-    /// Opens a connection to every master before a tap needs it, and leaves those that are none any more: who still waits there
-    /// for an answer gets it.
+    /// Connects to every master before a tap needs it, and leaves former masters; pending calls
+    /// there still get their replies.
     async fn follow_masters(self: Rc<Self>) {
         let mut known = HashSet::new();
         loop {

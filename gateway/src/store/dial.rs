@@ -1,4 +1,4 @@
-//! How connections to Redis are opened: settings, time-outs, the run_id of what is at the other end.
+//! Opens connections to Redis: settings, time-outs, the run_id of the server.
 
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
@@ -21,77 +21,78 @@ use crate::store::keys::{SALES, slot_of};
 use crate::store::scripts::ReplicaAcks;
 use crate::store::sentinel::Sentinels;
 
-/// Between two looks at which Redis an address leads to.
+/// How often the Redis at an address is checked.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// A connection of our own.
+/// A multiplexed connection to the ledger.
 pub type LedgerConnection = cluster::ClusterAwareConnection<MultiplexedConnection>;
 
-/// Opens connections; a connection is generic over it.
+/// Opens connections; generic, so that tests can replace it.
 pub trait Dial: Clone + 'static {
-    /// What it opens.
+    /// The type of its connections.
     type Conn: ConnectionLike + Clone + 'static;
-    /// Opens one. It must give up by itself.
+    /// Opens a connection. It must have its own time limit.
     fn dial(&self) -> impl Future<Output = RedisResult<Self::Conn>>;
-    /// Grows whenever the ledger is seen somewhere else: a connection from before goes to where it was.
+    /// Increases whenever the ledger moves: an older connection goes to its former location.
     fn moves(&self) -> u64 {
         0
     }
 
-    /// Who has the keys of this slot by now.
+    /// The current holder of this slot's keys.
     fn holder(&self, _slot: u16) -> Holder {
         Holder::Only
     }
 
-    /// The masters of a cluster, by address, as soon as they are others than these. Never, where there is only one Redis.
+    /// The masters of a cluster by address, as soon as they differ from these; pending forever with
+    /// a single Redis.
     fn masters(&self, _known: &HashSet<Arc<str>>) -> impl Future<Output = HashMap<Arc<str>, Self>> {
         std::future::pending()
     }
 }
 
-/// Who has the keys of a slot.
+/// The holder of a slot's keys.
 pub enum Holder {
-    /// There is one Redis for all of them.
+    /// One Redis for all keys.
     Only,
     /// The master of a cluster at this address.
     Master(Arc<str>),
-    /// A master of a cluster that has not told us yet.
+    /// A master of a cluster that is not known yet.
     Unknown,
 }
 
-/// The Redis that the ledger is in.
+/// The Redis deployment of the ledger.
 #[derive(Clone)]
 pub struct Redis {
     endpoint: Endpoint,
     connect_timeout: Duration,
     answer_timeout: Duration,
     durability: Durability,
-    /// How often another primary was named than before; of all copies of this value together.
+    /// How often the primary has changed; shared by all clones.
     moves: Arc<AtomicU64>,
-    /// The run_id of the primary that was connected to last; of all copies together. Not of a cluster, which has many.
+    /// The run_id of the last connected primary; shared by all clones. Unused in a cluster.
     primary_seen: Arc<Mutex<Option<String>>>,
 }
 
-/// Where it is.
+/// The location of the ledger.
 #[derive(Clone)]
 enum Endpoint {
     At(Box<Client>),
-    /// At whichever address sentinels say.
+    /// At the address that sentinels report.
     Behind(Arc<Sentinels>),
     /// Spread over the masters of a cluster.
     Over(Arc<Cluster>),
-    /// What one master of a cluster has.
+    /// At one master of a cluster.
     Of(Arc<Cluster>, Arc<Master>),
 }
 
 impl Redis {
-    /// `url` is `redis://`, `rediss://`, `unix:`, or one of the former with `+sentinel` or `+cluster` before the colon. Nothing
-    /// is connected yet.
+    /// Parses `redis://`, `rediss://`, `unix:`, or one of the former with `+sentinel` or `+cluster`
+    /// before the colon. It does not connect.
     pub fn new(url: &str, connect_timeout: Duration, answer_timeout: Duration) -> RedisResult<Self> {
         Self::with_access(url, &Access::default(), connect_timeout, answer_timeout)
     }
 
-    /// The same, with what it takes to be let in.
+    /// Like [`Self::new`], with credentials.
     pub fn with_access(
         url: &str,
         access: &Access,
@@ -112,7 +113,8 @@ impl Redis {
                 Endpoint::Over(Arc::new(cluster))
             }
             (None, None) => {
-                // Off by default in the redis crate; a batch must not wait for the one before to be acknowledged.
+                // The redis crate leaves Nagle's algorithm on; a batch must not wait for the
+                // previous one's TCP acknowledgement.
                 let info = url.into_connection_info()?;
                 let settings = info.tcp_settings().clone().set_nodelay(true);
                 let info = info.set_tcp_settings(settings);
@@ -127,20 +129,20 @@ impl Redis {
         Ok(Self { endpoint, connect_timeout, answer_timeout, durability, moves, primary_seen })
     }
 
-    /// What is known of it is told only once it is so safe.
+    /// Sets the required durability.
     #[must_use]
     pub fn with_durability(self, durability: Durability) -> Self {
         Self { durability, ..self }
     }
 
-    /// How safe a change must be before anybody is told of it.
+    /// The durability that a change needs before it is acknowledged.
     #[must_use]
     pub fn durability(&self) -> Durability {
         self.durability
     }
 
-    /// The replicas that scripts have to wait for. For a quarter of the time for an answer, since several calls may wait
-    /// on one connection, one after the other.
+    /// The replicas that scripts wait for, and how long: a quarter of the reply's time limit, since
+    /// several calls may wait on one connection in turn.
     #[must_use]
     pub fn replica_acks(&self) -> Option<ReplicaAcks> {
         match self.durability {
@@ -149,12 +151,12 @@ impl Redis {
         }
     }
 
-    /// Whether it is always at the same address.
+    /// Whether its address is fixed.
     pub(crate) fn is_fixed(&self) -> bool {
         matches!(self.endpoint, Endpoint::At(_))
     }
 
-    /// The cluster that it is spread over.
+    /// The cluster, if it is one.
     pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
         match &self.endpoint {
             Endpoint::Over(cluster) => Some(cluster),
@@ -162,14 +164,14 @@ impl Redis {
         }
     }
 
-    /// Whether sales may be at different places.
+    /// Whether sales may be at different masters.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
         self.cluster().is_some()
     }
 
-    /// Keeps what is known of where it is true for as long as the process lives: the map of a cluster; at one address, which may be
-    /// a name, which Redis it leads to by now.
+    /// Keeps its location up to date for the lifetime of the process: the map of a cluster; for one
+    /// address, the Redis behind it.
     pub async fn keep_map(self) {
         match &self.endpoint {
             Endpoint::Over(cluster) => cluster.keep().await,
@@ -178,7 +180,8 @@ impl Redis {
             {
                 loop {
                     tokio::time::sleep(LOOK.mul_f32(0.8 + 0.4 * fastrand::f32())).await;
-                    // What it leads to is noted. A server that is not a primary is for those to report that need one.
+                    // This records the Redis behind the address. Callers that need a primary report
+                    // another role.
                     let _ = self.dial_primary(SALES, self.answer_timeout).await;
                 }
             }
@@ -186,7 +189,7 @@ impl Redis {
         }
     }
 
-    /// Each Redis that it is in: the masters of a cluster, or this one.
+    /// Each Redis of the ledger: the masters of a cluster, or this one.
     pub async fn each(&self) -> RedisResult<Vec<Self>> {
         let Some(cluster) = self.cluster() else { return Ok(vec![self.clone()]) };
         let masters = cluster.masters().await?;
@@ -208,7 +211,7 @@ impl Redis {
         Self { endpoint: Endpoint::Of(cluster.clone(), master), ..self.clone() }
     }
 
-    /// Whether it is reached by an address of this machine.
+    /// Whether its address is of this host.
     #[must_use]
     pub fn is_local(&self) -> bool {
         let client = match &self.endpoint {
@@ -225,7 +228,7 @@ impl Redis {
         }
     }
 
-    /// Where it is, without user and password.
+    /// The address without user and password.
     #[must_use]
     pub fn address(&self) -> String {
         match &self.endpoint {
@@ -236,30 +239,30 @@ impl Redis {
         }
     }
 
-    /// Until it must have taken a connection.
+    /// The time limit to connect.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.connect_timeout
     }
 
-    /// Until it must have answered.
+    /// The time limit of a reply.
     #[must_use]
     pub fn answer_timeout(&self) -> Duration {
         self.answer_timeout
     }
 
-    /// Whether what a gateway has told is in the ledger, whatever became of the gateway.
+    /// Whether every acknowledged change survives in the ledger, whatever happens to the gateway.
     #[must_use]
     pub fn acknowledged_survives(&self) -> bool {
         self.durability.survives(self.is_fixed())
     }
 
-    /// Another is the primary now. The former one may go on answering for as long as sentinels leave it alone (10 s), and
-    /// what it is told meanwhile is lost.
+    /// Records a new primary. The former one may keep answering until sentinels demote it (10 s),
+    /// and loses what it accepts meanwhile.
     pub(crate) fn has_moved(&self) {
         self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A client of the one that takes writes to this key at the moment.
+    /// A client of the Redis that now accepts writes to this key.
     pub(crate) async fn primary(&self, key: &str) -> RedisResult<Client> {
         match &self.endpoint {
             Endpoint::At(client) => Ok(Client::clone(client)),
@@ -269,7 +272,8 @@ impl Redis {
         }
     }
 
-    /// A connection for this key, and those of its slot, with the answer time-out `timeout` instead of the usual one.
+    /// Connects for this key and those of its slot, with the reply time limit `timeout` instead of
+    /// the default.
     pub async fn dial_for(&self, key: &str, timeout: Duration) -> RedisResult<LedgerConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.connect_timeout))
@@ -282,7 +286,7 @@ impl Redis {
         let conn = client.get_multiplexed_async_connection_with_config(&config).await;
         let conn = conn.map_err(|error| {
             let at = client.get_connection_info().addr();
-            // What Redis itself has said names no address, and needs none.
+            // An error reply of Redis names no address, and needs none.
             if error.is_io_error() {
                 RedisError::from((ErrorKind::Io, "can't connect", format!("{at}: {error}")))
             } else {
@@ -295,8 +299,8 @@ impl Redis {
         Ok(LedgerConnection { conn: conn?, cluster, left: None })
     }
 
-    /// The same, and an error unless it is to a primary that serves its data. Connections of this process to another one are
-    /// left from now on.
+    /// Connects like [`Self::dial_for`], and fails unless it is a primary that serves its data.
+    /// Connections of this process to another one are left from now on.
     pub async fn dial_primary(&self, key: &str, timeout: Duration) -> RedisResult<LedgerConnection> {
         let mut conn = self.dial_for(key, timeout).await?;
         let found = info(&mut conn, "default").await?;
@@ -315,7 +319,8 @@ impl Redis {
         Ok(conn)
     }
 
-    /// Another process than before is the primary: what comes over a connection to the former one must not be acknowledged.
+    /// Records the primary's run_id. After a change, replies of the former one must not be
+    /// acknowledged.
     fn note_primary(&self, run_id: Option<&String>) {
         let mut seen = self.primary_seen.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Some(before), Some(now)) = (&*seen, run_id)
@@ -329,7 +334,7 @@ impl Redis {
         }
     }
 
-    /// A pool for all that is not hot.
+    /// A connection pool for everything off the hot path.
     #[must_use]
     pub fn pool(&self, size: usize) -> Pool {
         Pool::of(self.clone(), size)
@@ -359,19 +364,19 @@ impl Dial for Redis {
     }
 }
 
-/// The part of a URL with several hosts that is before them, `USER:PASSWORD@` or nothing, and the hosts.
+/// Splits a URL's authority into `USER:PASSWORD@` (or nothing) and the hosts.
 pub(crate) fn user_and_hosts(authority: &str) -> (&str, &str) {
     authority.split_at(authority.rfind('@').map_or(0, |at| at + 1))
 }
 
-/// What Redis says of itself, by name; `section` as `INFO` takes it.
+/// The fields of `INFO`, for a section.
 pub async fn info(conn: &mut impl ConnectionLike, section: &str) -> RedisResult<HashMap<String, String>> {
     let text: String = redis::cmd("INFO").arg(section).query_async(conn).await?;
     let pairs = text.lines().filter_map(|line| line.split_once(':'));
     Ok(pairs.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect())
 }
 
-/// Which Redis process is at the other end: a restarted or promoted one has another run_id.
+/// The run_id of the connected process: it changes with a restart or a promotion.
 pub async fn read_run_id(conn: &mut impl ConnectionLike) -> RedisResult<String> {
     info(conn, "server").await?.remove("run_id").ok_or_else(|| {
         redis::RedisError::from((redis::ErrorKind::UnexpectedReturnType, "INFO server names no run_id"))

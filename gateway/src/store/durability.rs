@@ -1,4 +1,4 @@
-//! What an acknowledgement means: how safe a change must be before anybody is told of it, and whether this Redis is set so.
+//! The durability that a change needs before it is acknowledged, and the check of Redis's settings.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,39 +8,40 @@ use redis::aio::ConnectionLike;
 
 use crate::store::dial::info;
 
-/// More replicas than that nobody waits for.
+/// The most replicas that `--durability` accepts.
 const REPLICAS_MAX: u16 = 10;
 
-/// Replicas acknowledge once a second; who has not for longer is out of step.
+/// Replicas acknowledge once a second; a longer lag means out of step.
 const LAG_MAX_S: u64 = 3;
 
-/// What must have become of a change before its caller hears of it.
+/// The durability of a change before it is acknowledged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// Redis has it in its memory. Nothing is checked.
+    /// In Redis's memory. Nothing is checked.
     #[default]
     None,
-    /// It is in the append-only file, as the kernel has it: a crash of Redis loses nothing, one of its machine may.
+    /// In the append-only file, written to the kernel: it survives a crash of Redis, but maybe not
+    /// one of its host.
     Aof,
-    /// It is in the append-only file, on disk.
+    /// In the append-only file, synced to disk.
     Fsync,
-    /// So many replicas have it, too, in their memory.
+    /// In the memory of this many replicas, too.
     Replicas(u16),
 }
 
-/// What was found of a Redis.
+/// The result of a check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DurabilityCheck {
-    /// It keeps what is promised.
+    /// Redis meets the durability.
     Met,
-    /// It does not, and what to do.
+    /// Redis does not meet it, with what to do.
     Unmet(String),
-    /// It does not let us look.
+    /// The settings can't be read.
     Unreadable(String),
 }
 
 impl Durability {
-    /// Reads `none`, `aof`, `fsync` or `replicas=N`.
+    /// Parses `none`, `aof`, `fsync` or `replicas=N`.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::None),
@@ -50,20 +51,21 @@ impl Durability {
                 let number = text.strip_prefix("replicas=").and_then(|n| n.parse().ok());
                 let number = number.filter(|n| (1..=REPLICAS_MAX).contains(n));
                 number.map(Self::Replicas).ok_or_else(|| {
-                    format!("is none of none, aof, fsync and replicas=N with N from 1 to {REPLICAS_MAX}")
+                    format!("is not one of none, aof, fsync and replicas=N with N from 1 to {REPLICAS_MAX}")
                 })
             }
         }
     }
 
-    /// Whether what was told is there after a restart, or with replicas also after a failover to one that has it, whatever became
-    /// of the gateway that told it. A file helps only where the same Redis comes back.
+    /// Whether acknowledged changes survive a restart, or with replicas a failover to one that has
+    /// them, without the gateway that acknowledged them. A file helps only if the same Redis comes
+    /// back.
     #[must_use]
     pub fn survives(self, same_redis: bool) -> bool {
         matches!(self, Self::Replicas(_)) || (same_redis && self == Self::Fsync)
     }
 
-    /// Looks whether Redis is set accordingly. An `Err` means that it could not be asked at all.
+    /// Checks Redis's settings. `Err` means that the query failed.
     pub async fn check(self, conn: &mut impl ConnectionLike) -> RedisResult<DurabilityCheck> {
         match self {
             Self::None => Ok(DurabilityCheck::Met),
@@ -94,7 +96,7 @@ fn appends(info: &HashMap<String, String>) -> DurabilityCheck {
         DurabilityCheck::Unmet("Redis keeps no append-only file: CONFIG SET appendonly yes".into())
     } else if !is("aof_last_write_status", "ok") {
         DurabilityCheck::Unmet(
-            "Redis could not write its append-only file: look into its log, mostly the disk is full".into(),
+            "Redis could not write its append-only file: check its log; most often the disk is full".into(),
         )
     } else {
         DurabilityCheck::Met
@@ -105,7 +107,7 @@ async fn syncs(conn: &mut impl ConnectionLike) -> RedisResult<DurabilityCheck> {
     let mut command = redis::cmd("CONFIG");
     command.arg("GET").arg("appendfsync").arg("no-appendfsync-on-rewrite");
     let config: HashMap<String, String> = match command.query_async(conn).await {
-        // An error that Redis itself answers with: not allowed, or renamed away.
+        // An error reply of Redis: the command is forbidden, or renamed.
         Err(error) if error.code().is_some() => {
             return Ok(DurabilityCheck::Unreadable(format!("CONFIG is forbidden here ({error})")));
         }
@@ -133,8 +135,8 @@ fn in_step(info: &HashMap<String, String>, wanted: u16) -> DurabilityCheck {
     }
 }
 
-/// `ip=…,port=…,state=online,offset=…,lag=…`: one that has got the whole copy says `online` before it has taken it in, and
-/// its offset is 0 until it acknowledges.
+/// Parses `ip=…,port=…,state=online,offset=…,lag=…`. A replica is `online` before it has loaded the
+/// full copy, and its offset is 0 until it acknowledges.
 fn is_in_step(replica: &str) -> bool {
     let field = |name: &str| replica.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
     let number = |name: &str| field(name).and_then(|value| value.parse::<u64>().ok());

@@ -1,4 +1,4 @@
-//! The journal's entries: how they are read from the stream and told to others, one JSON object a change.
+//! Journal entries: parsed from the stream, and rendered as one JSON object for each change.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,27 +14,27 @@ use crate::store::keys::Keys;
 use crate::store::reply::{list, pairs, text};
 use crate::store::scripts::{Failure, Refusal};
 
-/// One change of the ledger, which may concern many reservations.
+/// One change of the ledger, which may affect many reservations.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number; its id is `<sequence>-0`.
+    /// Its sequence; its id is `<sequence>-0`.
     pub sequence: u64,
     /// `define`, `restock`, `reserve`, `amend`, `confirm`, `cancel`, `expire`, `adopt`, `lost` or an operator action.
     pub kind: String,
     /// Redis's `TIME`, in ms.
     pub at: i64,
-    /// The items that it changed and what was left of each, as one text: there may be hundreds.
+    /// The affected items with their free stock, as one text: there may be hundreds.
     stock: String,
-    /// Where in that text each item stands, and what was left of it.
+    /// The range of each item in that text, and its free stock.
     left: Vec<(Range<usize>, i64)>,
     /// Reservations by state after it: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
-    /// Everything else that it says.
+    /// All other fields.
     pub fields: HashMap<String, String>,
 }
 
 impl Entry {
-    /// Reads an entry of an `XRANGE` or `XREAD` reply; `None` if it is none of ours.
+    /// Parses an entry of an `XRANGE` or `XREAD` reply; `None` if it is not a valid journal entry.
     #[must_use]
     pub fn parse(value: &Value) -> Option<Self> {
         let sequence = sequence_of(value)?;
@@ -54,12 +54,12 @@ impl Entry {
         })
     }
 
-    /// What was left of each item that it changed.
+    /// The free stock of each affected item.
     pub fn stock(&self) -> impl Iterator<Item = (&str, i64)> {
         self.left.iter().map(|(item, left)| (&self.stock[item.clone()], *left))
     }
 
-    /// The reservations that it changed, as they were after it; `None` if its text is damaged.
+    /// The affected reservations after the change; `None` if the text is damaged.
     #[must_use]
     pub fn reservations(&self) -> Option<Vec<Reservation>> {
         if self.kind == "reserve" && !self.fields.contains_key("data") {
@@ -71,12 +71,13 @@ impl Entry {
         }
     }
 
-    /// The ids' buyer parts of those who won, in order; none in an entry that is no `reserve`.
+    /// The winners' buyer parts, in order; empty unless it is a `reserve` entry.
     pub fn buyers(&self) -> impl Iterator<Item = &str> {
         self.fields.get("buyers").into_iter().flat_map(|buyers| buyers.split(' '))
     }
 
-    /// The reservations of a `reserve` entry, whose columns say what differs (see `reserve.lua`).
+    /// The reservations of a `reserve` entry, whose columns have the differences (see
+    /// `reserve.lua`).
     fn winners(&self) -> Option<Vec<Reservation>> {
         let column = |name: &str| self.fields.get(name).map(String::as_str);
         let number = |name: &str| column(name)?.parse::<u64>().ok();
@@ -122,7 +123,7 @@ impl Entry {
         (who.next().is_none() && wants.next().is_none()).then_some(winners)
     }
 
-    /// The items at these places of the entry's own list, which counts from 1.
+    /// The items at these positions, from 1, of the entry's own list.
     fn items<'a>(&'a self, places: &'a str) -> impl Iterator<Item = Option<&'a str>> {
         places.split(',').filter(|place| !place.is_empty()).map(|place| {
             let index = place.parse::<usize>().ok()?.checked_sub(1)?;
@@ -140,8 +141,9 @@ impl Entry {
         words.chunks_exact(2).map(|pair| (pair[0].to_owned(), Total::parse(pair[1]))).collect()
     }
 
-    /// One JSON object a change, as `gateway journal` prints them. `cursor` is what to go on from. `None` if the text of
-    /// a reservation is damaged: told without it, the change would look like one of something else.
+    /// One JSON object for each change, as `gateway journal` prints them; `cursor` is the position
+    /// to continue from. `None` if a reservation's text is damaged: an incomplete object would
+    /// mislead.
     #[must_use]
     pub fn lines(&self, sale: &str) -> Option<Vec<(Cursor, serde_json::Value)>> {
         let reservations = self.reservations()?;
@@ -171,7 +173,7 @@ impl Entry {
             }
             return Some(vec![(cursor, line.into())]);
         }
-        let told = reservations.iter().enumerate().map(|(i, r)| {
+        let lines = reservations.iter().enumerate().map(|(i, r)| {
             let (cursor, mut line) = base(i + 1);
             line.insert("reservation".into(), json!(r.id));
             line.insert("buyer".into(), json!(r.buyer));
@@ -185,7 +187,7 @@ impl Entry {
             line.insert("payment".into(), json!(r.payment));
             (cursor, line.into())
         });
-        Some(told.collect())
+        Some(lines.collect())
     }
 }
 
@@ -197,13 +199,13 @@ pub(crate) fn sequence_of(entry: &Value) -> Option<u64> {
     sequence.ok().filter(|_| rest)
 }
 
-/// Its fields with their values, in their order.
+/// Its fields with their values, in order.
 pub(crate) fn entry_fields(entry: &Value) -> Option<Vec<(String, String)>> {
     let Value::Array(pair) = entry else { return None };
     pairs(pair.get(1)?)
 }
 
-/// Items and numbers in turn, separated by blanks: where each item stands, and its number.
+/// Parses items and numbers in turn, separated by blanks: the range of each item, and its number.
 fn left(stock: &str) -> Option<Vec<(Range<usize>, i64)>> {
     let mut left = Vec::new();
     let mut from = 0;
@@ -217,10 +219,10 @@ fn left(stock: &str) -> Option<Vec<(Range<usize>, i64)>> {
     Some(left)
 }
 
-/// A total as the journal has it.
+/// A total in the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Total {
-    /// So many.
+    /// A limit.
     Of(i64),
     /// No limit.
     Unlimited,
@@ -240,14 +242,14 @@ impl Total {
     }
 }
 
-/// A place in the journal: after this change of this entry.
+/// A position in the journal: after this change of this entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
-    /// Of the entry.
+    /// Sequence of the entry.
     pub sequence: u64,
-    /// Of its changes, from 1.
+    /// Number of the change in the entry, from 1.
     pub change: usize,
-    /// How many it has; `usize::MAX` in a cursor that names none.
+    /// Number of changes in the entry; `usize::MAX` in a cursor without it.
     pub changes: usize,
 }
 
@@ -255,7 +257,7 @@ impl Cursor {
     /// Before the first change.
     pub const START: Self = Self { sequence: 0, change: 1, changes: 1 };
 
-    /// Reads `4711-0` (after all of that entry) or `4711-0/3` (after its third change).
+    /// Parses `4711-0` (after all of that entry) or `4711-0/3` (after its third change).
     ///
     /// ```
     /// use gateway::store::journal::Cursor;
@@ -266,7 +268,8 @@ impl Cursor {
     pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "{text:?} is no journal id: it looks like 4711-0, or 4711-0/3 after the third change of that entry"
+                "{text:?} is not a valid journal id: expected 4711-0, or 4711-0/3 after the third change \
+                    of that entry"
             )
         };
         let (id, change) = text.split_once('/').unwrap_or((text, ""));
@@ -275,13 +278,13 @@ impl Cursor {
         Ok(Self { sequence, change, changes: usize::MAX })
     }
 
-    /// Whether it stands after the given one.
+    /// Whether it is after the given one.
     #[must_use]
     pub fn is_after(&self, other: &Self) -> bool {
         (self.sequence, self.change) > (other.sequence, other.change)
     }
 
-    /// The last entry that is told in full, so that reading goes on after it.
+    /// The last entry that is completely before the cursor, so that reading continues after it.
     fn whole_entries(&self) -> u64 {
         if self.change >= self.changes || self.change == usize::MAX {
             self.sequence
@@ -297,7 +300,7 @@ impl std::fmt::Display for Cursor {
     }
 }
 
-/// Up to `count` entries after a sequence.
+/// Reads up to `count` entries after a sequence.
 pub async fn after(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
@@ -310,11 +313,11 @@ pub async fn after(
     list("XRANGE", command.query_async(conn).await?)
 }
 
-/// The changes after a cursor, told as JSON: those of up to `entries` entries.
+/// The changes after a cursor as JSON, from up to `entries` entries.
 ///
 /// # Errors
 ///
-/// [`Refusal::Damaged`] where the next entry can't be read: those before it are told first, and none is left out.
+/// [`Refusal::Damaged`] if the next entry is unreadable: entries before it are returned first, and none is skipped.
 pub async fn lines_after(
     conn: &mut impl ConnectionLike,
     keys: &Keys,
@@ -323,31 +326,28 @@ pub async fn lines_after(
     entries: usize,
 ) -> Result<Vec<(Cursor, serde_json::Value)>, Failure> {
     let found = after(conn, keys, cursor.whole_entries(), entries).await?;
-    let mut told = Vec::new();
+    let mut result = Vec::new();
     for value in &found {
         let Some(lines) = Entry::parse(value).and_then(|entry| entry.lines(sale)) else {
-            if told.is_empty() {
+            if result.is_empty() {
                 return Err(unreadable(keys, value));
             }
             break;
         };
-        told.extend(lines.into_iter().filter(|(at, _)| at.is_after(&cursor)));
+        result.extend(lines.into_iter().filter(|(at, _)| at.is_after(&cursor)));
     }
-    Ok(told)
+    Ok(result)
 }
 
-/// That an entry can't be told.
+/// The failure for an unreadable entry.
 pub(crate) fn unreadable(keys: &Keys, entry: &Value) -> Failure {
     let id = if let Value::Array(pair) = entry {
         pair.first().and_then(text).unwrap_or_default()
     } else {
         String::new()
     };
-    Refusal::Damaged(format!(
-        "the entry {id} of {} can't be read; `gateway audit` tells more",
-        keys.journal()
-    ))
-    .into()
+    Refusal::Damaged(format!("the entry {id} of {} can't be read; run `gateway audit`", keys.journal()))
+        .into()
 }
 
 #[cfg(test)]

@@ -2,27 +2,29 @@
 
 const PARTS: [&str; 7] = ["state", "stock", "records", "journal", "taken", "totals", "definition"];
 
-/// The set of all sale ids. It lies outside of every sale's slot.
+/// The set of all sale ids, outside of every sale's slot.
 pub const SALES: &str = "lg:sales";
-/// The gateways that live.
+/// The heartbeats of gateways.
 pub const FLEET: &str = "lg:fleet";
-/// The rates that ops have set.
+/// The rates that ops set.
 pub const LIMITS: &str = "lg:limits";
-/// Who has set them, when, why and to what. Its hash tag is the whole name of [`LIMITS`]: one slot, one atomic step.
+/// The log of rate changes. Its hash tag is the whole name of [`LIMITS`]: one slot, one atomic
+/// step.
 pub const LIMITS_LOG: &str = "{lg:limits}:log";
 
-/// Sales that were purged: who did it, and why.
+/// Purged sales, with operator and reason.
 pub const PURGED: &str = "lg:purged";
 
-/// Slots that a Redis Cluster divides all keys into.
+/// The number of slots of a Redis Cluster.
 pub const SLOTS: u16 = 16_384;
 
-/// The slot of a key: what stands in its first pair of braces decides, if there is anything; otherwise all of it does.
+/// The slot of a key: the text in its first pair of braces decides, if it is not empty; otherwise
+/// the whole key.
 #[must_use]
 pub fn slot_of(key: &str) -> u16 {
     let tag = key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map(|(tag, _)| tag);
     let hashed = tag.filter(|tag| !tag.is_empty()).unwrap_or(key);
-    // CRC-16/XMODEM, as Redis Cluster has it.
+    // CRC-16/XMODEM, as Redis Cluster uses it.
     let crc = hashed.bytes().fold(0_u16, |crc, byte| {
         (0..8).fold(
             crc ^ u16::from(byte) << 8,
@@ -32,8 +34,8 @@ pub fn slot_of(key: &str) -> u16 {
     crc % SLOTS
 }
 
-/// The keys of one sale, in the order in which every script gets them (see `lua/ledger.lua`).
-/// They share the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.
+/// The keys of one sale, in the order that every script expects (see `lua/ledger.lua`). They share
+/// the hash tag `{SALE}`: one slot of a Redis Cluster, one atomic step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keys {
     all: [String; 7],
@@ -48,7 +50,7 @@ impl Keys {
         Self::named(|part| format!("lg:{{{sale}}}:{part}"))
     }
 
-    /// Where a sale is loaded before it takes its place, in the same slot.
+    /// The keys for an import before it replaces these, in the same slot.
     #[must_use]
     pub fn staged(sale: &str) -> Self {
         Self::named(|part| format!("lg:{{{sale}}}:import:{part}"))
@@ -60,13 +62,13 @@ impl Keys {
         Self { all, recovery, slot }
     }
 
-    /// Where they are in a Redis Cluster.
+    /// Their slot in a Redis Cluster.
     #[must_use]
     pub fn slot(&self) -> u16 {
         self.slot
     }
 
-    /// All of them, as `KEYS`.
+    /// All keys, as `KEYS`.
     #[must_use]
     pub fn all(&self) -> &[String; 7] {
         &self.all
@@ -96,7 +98,7 @@ impl Keys {
         &self.all[5]
     }
 
-    /// The hash of reservations, one field a buyer.
+    /// The hash of records, one field for each buyer.
     #[must_use]
     pub fn records(&self) -> &str {
         &self.all[2]
@@ -108,7 +110,7 @@ impl Keys {
         &self.all[3]
     }
 
-    /// What gateways remember, while the sale waits to be taken in by a Redis that was restarted. No script of the sale gets it.
+    /// The hash of recovery reports. No script of the sale gets it.
     #[must_use]
     pub fn recovery(&self) -> &str {
         &self.recovery

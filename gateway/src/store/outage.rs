@@ -1,30 +1,30 @@
-//! Tells of an outage when it begins, now and then while it lasts, and when it is over.
+//! Logs an outage at its start, at intervals while it lasts, and at its end.
 
 use std::cell::Cell;
 use std::fmt::Display;
 use std::time::{Duration, Instant};
 
-/// Between two lines about the same outage.
+/// The interval between two log lines about an outage.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
-/// An outage of something that is tried again and again. However often it begins and ends, it is logged at most twice in
-/// `LOG_INTERVAL`.
+/// An outage of an operation that is retried. However often it begins and ends, it is logged at
+/// most twice in `LOG_INTERVAL`.
 pub(crate) struct Outage {
     what: &'static str,
     since: Cell<Option<Instant>>,
     /// When a line about any outage was last logged.
     logged: Cell<Option<Instant>>,
-    /// Whether one was logged about this outage.
+    /// Whether this outage was logged.
     is_logged: Cell<bool>,
 }
 
 impl Outage {
-    /// Of what, as a sentence: "the consumer lost Redis".
+    /// Makes it for this sentence: "the consumer lost Redis".
     pub(crate) fn of(what: &'static str) -> Self {
         Self { what, since: Cell::new(None), logged: Cell::new(None), is_logged: Cell::new(false) }
     }
 
-    /// It failed, maybe once more.
+    /// Records a failure.
     pub(crate) fn record_failure(&self, error: impl Display) {
         let since = self.since.get().unwrap_or_else(Instant::now);
         self.since.set(Some(since));
@@ -35,7 +35,7 @@ impl Outage {
         }
     }
 
-    /// It works.
+    /// Records a success.
     pub(crate) fn record_success(&self) {
         if let Some(since) = self.since.take()
             && self.is_logged.take()

@@ -1,5 +1,5 @@
-//! Connections for all that is not hot. Behind sentinels they go to whichever Redis is the primary by now, in a cluster to
-//! the master that has the key.
+//! Connections for everything off the hot path: to the current primary behind sentinels, or to a
+//! key's master in a cluster.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,19 +17,20 @@ use crate::store::keys::{SALES, slot_of};
 use crate::store::scripts::Failure;
 use crate::telemetry::uses::RedisUse;
 
-/// How the pool fares: whoever has a pool in this process talks to the same Redis.
+/// The use of pools: all pools of this process have the same Redis.
 pub static POOL_USE: RedisUse = RedisUse::new();
 
-/// Between two questions to sentinels who the primary is. A former one may go on answering, as a replica.
+/// How often sentinels are asked for the primary. A former one may keep answering, as a replica.
 const ASK: Duration = Duration::from_secs(1);
 
-/// How often one goes after a slot that has moved: nodes hear of it one after the other.
+/// How many redirections are followed: nodes learn of a moved slot one after the other.
 const MOVED_MAX: usize = 10;
 
 /// A connection of a pool.
 pub type Connection = ClusterAwareConnection<deadpool_redis::Connection>;
 
-/// Connections to a Redis, or to each master of a cluster, so many at a time. Every checkout is checked by a `PING`.
+/// A bounded number of connections to a Redis, or to each master of a cluster. A `PING` checks
+/// every checkout.
 #[derive(Clone)]
 pub struct Pool(Arc<Inner>);
 
@@ -37,16 +38,16 @@ struct Inner {
     redis: Redis,
     size: usize,
     current: Mutex<Option<CurrentPool>>,
-    /// Of each master of a cluster, by its address.
+    /// The pools of a cluster's masters, by address.
     members: Mutex<HashMap<Arc<str>, deadpool_redis::Pool>>,
 }
 
 struct CurrentPool {
     pool: deadpool_redis::Pool,
-    /// Where its connections go to, and when that was asked.
+    /// Their target, and when it was determined.
     to: String,
     asked: Instant,
-    /// A server at the other end of one of its connections is not the primary: new ones may lead to another.
+    /// Set when a server was found not to be the primary: new connections may lead to another.
     left: Arc<AtomicBool>,
     /// See [`Dial::moves`], as it was when the pool was made.
     moves: u64,
@@ -63,7 +64,7 @@ impl Pool {
         Self(Arc::new(Inner { redis, size, current: Mutex::new(None), members: Mutex::default() }))
     }
 
-    /// Where its connections go to.
+    /// The address of its connections.
     #[must_use]
     pub fn redis(&self) -> &Redis {
         &self.0.redis
@@ -81,14 +82,14 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Leaves its connections: what is at their other end can't be the ledger. The next ones are opened anew, and may lead elsewhere.
+    /// Drops its connections: their server can't be the ledger. New ones may lead elsewhere.
     pub(crate) async fn leave(&self) {
         if let Some(current) = &*self.0.current.lock().await {
             current.left.store(true, Relaxed);
         }
     }
 
-    /// The pool of the primary, and what says that its connections are to be left.
+    /// The pool of the primary, and its flag to drop connections.
     async fn current(&self) -> Result<(deadpool_redis::Pool, Arc<AtomicBool>), String> {
         let Inner { redis, size, current, .. } = &*self.0;
         let mut slot = current.lock().await;
@@ -101,7 +102,7 @@ impl Pool {
         let asked = Instant::now();
         let info = match (redis.primary(SALES).await, &mut *slot) {
             (Ok(client), _) => client.get_connection_info().clone(),
-            // The sentinels are away, which says nothing of Redis.
+            // The sentinels are unreachable, which does not concern Redis.
             (Err(_), Some(current)) => {
                 current.asked = Instant::now();
                 return Ok((current.pool.clone(), current.left.clone()));
@@ -147,8 +148,8 @@ fn build(redis: &Redis, info: ConnectionInfo, size: usize) -> Result<deadpool_re
         .map_err(|e| e.to_string())
 }
 
-/// A connection for something that is not hot, and for this key and those of its slot. In a cluster it is to a master that
-/// has just said that it has them: nothing that writes is ever sent to two.
+/// Checks out a connection for this key and those of its slot. In a cluster its master has just
+/// confirmed the slot: no write is ever sent twice.
 pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failure> {
     let Some(cluster) = pool.0.redis.cluster() else {
         let (current, left) = pool.current().await.map_err(|why| out_of_reach(pool, &why))?;
@@ -165,13 +166,14 @@ pub(crate) async fn checkout(pool: &Pool, key: &str) -> Result<Connection, Failu
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) && tries < MOVED_MAX => {
                 cluster.look_now().await;
             }
-            // Whatever else is wrong is told to who asks for more.
+            // The caller's own command gets any other error.
             _ => return Ok(conn),
         }
     }
 }
 
-/// A connection to each Redis that the ledger is in, with its address. An error means that not even one is known.
+/// Checks out a connection to each Redis of the ledger, with its address. An error means that none
+/// is known.
 pub(crate) async fn checkout_each(
     pool: &Pool,
 ) -> Result<Vec<(String, Result<Connection, Failure>)>, Failure> {
@@ -198,8 +200,8 @@ async fn open(
     let look_again = || cluster.iter().for_each(|cluster| cluster.look_again());
     let wait = pool.timeouts().wait.unwrap_or(Duration::MAX);
     let Ok(connection) = tokio::time::timeout(wait, pool.get()).await else {
-        // The pool would try one idle connection after the other, each for as long. If one is dead,
-        // so are the others, mostly: the next who comes shall have a new one.
+        // The pool would try idle connections in turn, each up to the time limit. If one is dead,
+        // most are: the next checkout gets a new one.
         pool.retain(|_, _| false);
         look_again();
         return Err(out_of_reach(of, "no answer in time"));

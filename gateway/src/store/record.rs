@@ -1,4 +1,4 @@
-//! Reads a buyer's record.
+//! Parses a buyer's record.
 
 use redis::Value;
 
@@ -8,7 +8,8 @@ use crate::store::keys::Keys;
 use crate::store::reply::text;
 use crate::store::scripts::{Failure, Refusal};
 
-/// Reads the reply of the reservations script: the reservations as the ledger has them, and the grace of the sale, in ms.
+/// Parses a reply of the reservations script: the reservations in the ledger, and the grace of the
+/// sale, in ms.
 pub(crate) fn read_record(
     keys: &Keys,
     buyer_part: &str,

@@ -1,42 +1,45 @@
-//! Reads replies of Redis, whole or not at all: a shape that is not expected is a failure, which is counted, and never "nothing".
+//! Parses replies of Redis completely: an unexpected shape is a counted failure, and never an empty
+//! result.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use redis::{ErrorKind, RedisError, Value};
 
-/// Replies that could not be read, since the start of the process.
+/// Unreadable replies since the start of the process.
 static UNREADABLE: AtomicU64 = AtomicU64::new(0);
 
-/// How many replies of Redis could not be read so far.
+/// The number of unreadable replies since the start.
 #[must_use]
 pub fn unreadable_replies() -> u64 {
     UNREADABLE.load(Relaxed)
 }
 
-/// Counts a reply that could not be read.
+/// Counts an unreadable reply.
 pub(crate) fn count_unreadable() {
     UNREADABLE.fetch_add(1, Relaxed);
 }
 
-/// Counts an error if it is about a reply that could not be read.
+/// Counts an error if it is about an unreadable reply.
 pub(crate) fn note(error: &RedisError) {
     if matches!(error.kind(), ErrorKind::Parse | ErrorKind::UnexpectedReturnType) {
         count_unreadable();
     }
 }
 
-/// The failure that a reply to `what` has another shape than expected; without its contents, which may name buyers.
+/// The failure for an unexpected shape of the reply to `what`, without its contents, which may name
+/// buyers.
 pub(crate) fn unreadable(what: &'static str, expected: &str, found: &str) -> RedisError {
     let detail = format!("the reply to {what} can't be read: expected {expected}, found {found}");
     RedisError::from((ErrorKind::UnexpectedReturnType, "unexpected reply of Redis", detail))
 }
 
-/// A value as text; `None`: it is not one. Bytes that are not UTF-8 are replaced: one damaged field must not hide its siblings.
+/// A value as text; `None` if it is not text. Invalid UTF-8 is replaced: one damaged field must not
+/// hide the others.
 #[must_use]
 pub fn text(value: &Value) -> Option<String> {
     Some(match value {
-        // Nearly always it is text, which a plain look finds out many bytes at a time.
+        // Nearly all replies are text; this check is vectorised.
         Value::BulkString(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => text.to_owned(),
             Err(_) => String::from_utf8_lossy(bytes).into_owned(),
@@ -48,14 +51,14 @@ pub fn text(value: &Value) -> Option<String> {
     })
 }
 
-/// A list of texts; `None`: it is not one, or one of them is not.
+/// A list of texts; `None` if it is anything else.
 #[must_use]
 pub fn texts(value: &Value) -> Option<Vec<String>> {
     let Value::Array(values) = value else { return None };
     values.iter().map(text).collect()
 }
 
-/// Names and values in turn; `None`: it is not a list of texts, or a value is missing.
+/// Names and values in turn; `None` if it is not a list of texts, or a value is missing.
 #[must_use]
 pub fn pairs(value: &Value) -> Option<Vec<(String, String)>> {
     let Value::Array(flat) = value else { return None };
@@ -83,7 +86,7 @@ pub(crate) fn map(what: &'static str, reply: &Value) -> Result<BTreeMap<String, 
     Ok(pairs.into_iter().collect())
 }
 
-/// What kind of value it is, without its contents.
+/// The kind of a value, without its contents.
 pub(crate) fn shape(value: &Value) -> String {
     match value {
         Value::Nil => "nil".to_owned(),

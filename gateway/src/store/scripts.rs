@@ -1,4 +1,4 @@
-//! The list of all Lua scripts, how their text is put together, and how one is called.
+//! All Lua scripts: how their text is composed, and how one is called.
 
 use std::time::Duration;
 
@@ -12,23 +12,24 @@ use crate::store::keys::Keys;
 use crate::store::reply::{count_unreadable, list, note, shape, unreadable};
 pub use crate::store::reply::{text, texts};
 
-/// The clock that the released binary runs with. Tests put another in its place.
+/// The clock of the released binary. Tests replace it.
 pub const REAL_CLOCK: &str = include_str!("lua/now.lua");
 const LEDGER: &str = include_str!("lua/ledger.lua");
 
-/// What Redis may assume of a script. Without flags it is refused at `maxmemory`.
+/// The flags of a script. Without `allow-oom` it is refused at `maxmemory`.
 const DENY_OOM: &str = "#!lua\n";
 const ALLOW_OOM: &str = "#!lua flags=allow-oom\n";
 const READ_ONLY: &str = "#!lua flags=no-writes,allow-oom\n";
 
-/// Writes to the definition, and changes nothing. From some version on (not 7.0; Valkey 9 is one) `WAIT` waits only for what its own
-/// connection has written: so that it waits for what others have written before, there must be something after that.
+/// A write to the definition without effect. In some versions (Valkey 9, not Redis 7.0) `WAIT`
+/// covers only writes of its own connection; after this write it covers earlier writes of others,
+/// too.
 const MARK: &str =
     "#!lua flags=allow-oom\nif redis.call('EXISTS', KEYS[1]) == 1 then redis.call('APPEND', KEYS[1], '') end";
 
 macro_rules! scripts {
     ($($name:ident, $($file:literal)+, $flags:ident, $doc:literal;)*) => {
-        /// One of the ledger's scripts; the contract of each stands on top of its file.
+        /// One of the ledger's scripts; each file begins with its contract.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Script { $(#[doc = $doc] $name,)* }
 
@@ -38,20 +39,20 @@ macro_rules! scripts {
 
 scripts! {
     Reserve, "reserve.lua", DENY_OOM, "Decides a batch of taps.";
-    Amend, "amend.lua", DENY_OOM, "Changes what a reservation asks for.";
-    Confirm, "confirm.lua", ALLOW_OOM, "A hold was paid.";
+    Amend, "amend.lua", DENY_OOM, "Changes what a reservation contains.";
+    Confirm, "confirm.lua", ALLOW_OOM, "Confirms a paid hold.";
     Cancel, "cancel.lua", ALLOW_OOM, "Ends a reservation.";
     Tick, "tick.lua", ALLOW_OOM, "Advances the sale clock.";
     Expire, "sweep.lua" "expire.lua", ALLOW_OOM, "One bounded sweep of holds that are due.";
-    Apply, "apply.lua", DENY_OOM, "Takes in a definition.";
+    Apply, "apply.lua", DENY_OOM, "Applies a definition.";
     Restock, "restock.lua", DENY_OOM, "Sets the total of an item.";
     OperatorAction, "operator_action.lua", ALLOW_OOM, "Pause, resume, freeze, unfreeze, close.";
-    Replay, "sweep.lua" "replay.lua", ALLOW_OOM, "Appends changes again that Redis has lost.";
-    Adopt, "adopt.lua", ALLOW_OOM, "Takes in a restarted Redis.";
-    Purge, "purge.lua", ALLOW_OOM, "Removes a sale for good.";
+    Replay, "sweep.lua" "replay.lua", ALLOW_OOM, "Replays changes that Redis lost.";
+    Adopt, "adopt.lua", ALLOW_OOM, "Adopts the epoch of a restarted Redis.";
+    Purge, "purge.lua", ALLOW_OOM, "Removes a sale permanently.";
     Snapshot, "snapshot.lua", READ_ONLY, "Reads a sale at one sequence.";
     Reservations, "reservations.lua", READ_ONLY, "Reads one buyer's record.";
-    Probe, "probe.lua", ALLOW_OOM, "Shows that a connection does what taps need.";
+    Probe, "probe.lua", ALLOW_OOM, "Checks that a connection can do what taps need.";
 }
 
 /// All scripts with their hashes, ready to be called.
@@ -61,25 +62,25 @@ pub struct Scripts {
     replica_acks: Option<ReplicaAcks>,
 }
 
-/// How many replicas must have what a script has written before its reply counts.
+/// The replica acknowledgements that a script's writes need before its reply counts.
 #[derive(Debug, Clone, Copy)]
 pub struct ReplicaAcks {
-    /// So many.
+    /// Number of replicas.
     pub replicas: u16,
-    /// For so long they are waited for. Shorter than Redis may take for an answer.
+    /// The time limit; shorter than that of Redis's reply.
     pub wait: Duration,
 }
 
 impl Script {
-    /// Whether somebody is told what it answers. A tick and a sweep tell nobody, a snapshot is of what others did, and healing
-    /// is repeated until it is done.
+    /// Whether its reply leads to an acknowledgement. A tick and a sweep do not, a snapshot shows
+    /// changes of others, and recovery repeats until it succeeds.
     fn needs_replica_acks(self) -> bool {
         !matches!(self, Self::Tick | Self::Expire | Self::Snapshot | Self::Replay | Self::Adopt | Self::Probe)
     }
 }
 
 impl Scripts {
-    /// Puts the scripts together. `clock` is Lua that defines `now()`: [`REAL_CLOCK`] outside of tests.
+    /// Composes the scripts. `clock` is Lua that defines `now()`: [`REAL_CLOCK`] outside of tests.
     #[must_use]
     pub fn new(clock: &str) -> Self {
         let texts = ALL
@@ -93,31 +94,31 @@ impl Scripts {
         Self { texts, replica_acks: None }
     }
 
-    /// Replies count only once so many replicas have what they tell of.
+    /// Requires replica acknowledgements.
     #[must_use]
     pub fn with_replica_acks(self, replica_acks: Option<ReplicaAcks>) -> Self {
         Self { replica_acks, ..self }
     }
 
-    /// Whether replies count only once replicas have what they tell of.
+    /// Whether replies need replica acknowledgements.
     #[must_use]
     pub fn wait_for_replicas(&self) -> bool {
         self.replica_acks.is_some()
     }
 
-    /// The hash of each, by which it is called.
+    /// The hash of each script, which calls it.
     pub fn hashes(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(|(hash, _)| hash.as_str())
     }
 
-    /// A hash of all of them: gateways that run the same ones have the same.
+    /// A digest of all scripts: equal for gateways with the same scripts.
     #[must_use]
     pub fn digest(&self) -> String {
         let hashes: Vec<&str> = self.hashes().collect();
         redis::Script::new(&hashes.join(" ")).get_hash()[..12].to_owned()
     }
 
-    /// Loads every script, as a start-up check: Redis answers and can compile them.
+    /// Loads every script, as a start-up check that Redis can compile them.
     pub async fn load(&self, conn: &mut impl ConnectionLike) -> redis::RedisResult<()> {
         for (_, text) in &self.texts {
             load(conn, text).await?;
@@ -125,7 +126,8 @@ impl Scripts {
         Ok(())
     }
 
-    /// Calls a script on a sale's keys. After a restart or a `SCRIPT FLUSH` it is loaded anew.
+    /// Calls a script on a sale's keys. After a restart or a `SCRIPT FLUSH` it loads the script
+    /// again.
     pub async fn call(
         &self,
         conn: &mut impl ConnectionLike,
@@ -142,7 +144,8 @@ impl Scripts {
         run(conn, &command, text).await
     }
 
-    /// Shows that a connection does what taps need (see `lua/probe.lua`): the calls among these that its user may not make.
+    /// Checks that a connection can do what taps need (see `lua/probe.lua`); returns the calls that
+    /// its user may not make.
     pub async fn probe(
         &self,
         conn: &mut impl ConnectionLike,
@@ -156,8 +159,8 @@ impl Scripts {
         missing.ok_or_else(|| Failure::unreadable("a reply of the probe that can't be read"))
     }
 
-    /// Calls a script, and in the same write waits for replicas: for all that was written before, by whomever. So a retry that
-    /// only finds what is there already waits for that as well.
+    /// Calls a script, and in the same write waits for replicas to have all earlier writes of any
+    /// connection. So a retry that finds its change already made waits for that as well.
     async fn call_with_replica_acks(
         &self,
         conn: &mut impl ConnectionLike,
@@ -176,7 +179,7 @@ impl Scripts {
             answers = conn.req_packed_commands(&all, 0, 3).await?;
         }
         let (acknowledged, mark, reply) = (answers.pop(), answers.pop(), answers.pop());
-        // A reply that is an error is one of Redis itself, as above.
+        // An error inside the reply is one of Redis itself, as above.
         let reply = match reply.unwrap_or(Value::Nil).extract_error()? {
             Value::Array(reply) => reply,
             other => return Err(unreadable("a script", "a list", &shape(&other)).into()),
@@ -184,7 +187,7 @@ impl Scripts {
         let reply = accept(reply)?;
         if let Err(error) = mark.unwrap_or(Value::Nil).extract_error() {
             return Err(Failure::Unknown(format!(
-                "it was done, and whether replicas have it can't be told: {error}"
+                "it was done, but the replica acknowledgements are unknown: {error}"
             )));
         }
         match acknowledged {
@@ -195,7 +198,7 @@ impl Scripts {
     }
 }
 
-/// Runs a script by its hash; one that is not known there is loaded.
+/// Runs a script by its hash; loads it first if Redis lacks it.
 async fn run(conn: &mut impl ConnectionLike, command: &Cmd, text: &str) -> Result<Vec<Value>, Failure> {
     let answer = match command.query_async(conn).await {
         Err(e) if e.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
@@ -211,69 +214,71 @@ async fn load(conn: &mut impl ConnectionLike, text: &str) -> redis::RedisResult<
     redis::cmd("SCRIPT").arg("LOAD").arg(text).query_async::<String>(conn).await.map(drop)
 }
 
-/// Why a script gave no answer of its own.
+/// Why a script returned no reply of its own.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Failure {
-    /// Nothing was changed: Redis was out of reach before sending, or refused to run the script.
+    /// Nothing was changed: Redis was unreachable before sending, or refused to run the script.
     #[error("not done: {0}")]
     NotDone(String),
-    /// Nothing was changed, and nothing can be over this connection: the server at its other end is a replica, or does not
+    /// Nothing was changed, and this connection is useless: its server is a replica, or does not
     /// serve its data.
     #[error("not done: {0}")]
     WrongServer(String),
-    /// It was sent, and what became of it is not known.
+    /// It was sent, and its outcome is unknown.
     #[error("no answer from Redis: {0}")]
     Unknown(String),
-    /// It was done, and fewer replicas have it than must: it may be lost with the primary, so nobody is told.
+    /// It was done, but too few replicas have it: it may be lost with the primary, so it must not
+    /// be acknowledged.
     #[error(
         "it was done, but only {acknowledged} of {wanted} replicas have it in time, so that it may yet be lost: try again"
     )]
     NotReplicated {
-        /// So many have it.
+        /// Replicas that acknowledged.
         acknowledged: i64,
-        /// So many must.
+        /// Replicas that are required.
         wanted: u16,
     },
-    /// The ledger refused the caller, nothing was changed.
+    /// The ledger refused the caller; nothing was changed.
     #[error("{0}")]
     Refused(#[from] Refusal),
 }
 
-/// Refusals of the ledger itself, the same from every script.
+/// Refusals of the ledger, common to all scripts.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
-    /// No such sale.
+    /// The ledger has no such sale.
     #[error("the ledger has no such sale")]
     Missing,
-    /// Keys of a wrong type, gone, or with a damaged field.
+    /// Keys are of a wrong type, missing, or have a damaged field.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
-    /// Another incarnation of the sale than the caller means: it was purged, imported or deleted, and made again.
+    /// The ledger has another incarnation of the sale: it was purged, imported or deleted, and made
+    /// again.
     #[error("the ledger has another incarnation of the sale: {incarnation}")]
     Incarnation {
-        /// The one that the ledger has.
+        /// The ledger's incarnation.
         incarnation: String,
-        /// That the sale's state was last served by.
+        /// The epoch in the sale's state.
         epoch: String,
     },
-    /// Another Redis process than the one that the sale's state was last served by.
+    /// The connected Redis has another epoch than the sale's state: a fencing failure.
     #[error("this Redis was restarted or replaced; the ledger was served at epoch {0}")]
     Epoch(String),
-    /// Older than what this gateway has seen: acknowledged changes are gone.
+    /// The ledger is older than what this gateway has seen: acknowledged changes are lost.
     #[error("the ledger is at sequence {0}, which is older than what this gateway has seen")]
     Behind(u64),
-    /// Of a later format than these scripts know.
+    /// The ledger has a later format than these scripts.
     #[error(
         "the ledger has format {0}, which a later version of the gateway has made: run that version here, too"
     )]
     Newer(u64),
-    /// Another definition than the caller knows.
+    /// The ledger has another revision of the definition.
     #[error("the definition is at revision {0} by now")]
     Revision(u64),
 }
 
 impl Failure {
-    /// What a request that was therefore certainly not carried out is counted as.
+    /// The metric's reason for a request that was therefore not carried out.
     #[must_use]
     pub fn shed(&self) -> Shed {
         match self {
@@ -284,13 +289,13 @@ impl Failure {
         }
     }
 
-    /// Whether the connection that it came over is of no use any more: another one may lead to the right server.
+    /// Whether its connection is useless: another one may lead to the right server.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         matches!(self, Self::Unknown(_) | Self::WrongServer(_))
     }
 
-    /// An error of what is done before a script is run.
+    /// The failure for an error before the script runs.
     fn before(error: redis::RedisError) -> Self {
         match Self::from(error) {
             Self::Unknown(why) => Self::NotDone(why),
@@ -298,7 +303,7 @@ impl Failure {
         }
     }
 
-    /// A reply came that can't be read: what became of the call is not known.
+    /// The failure for an unreadable reply: the outcome of the call is unknown.
     pub(crate) fn unreadable(why: impl Into<String>) -> Self {
         count_unreadable();
         Self::Unknown(why.into())
@@ -306,16 +311,17 @@ impl Failure {
 }
 
 impl From<redis::RedisError> for Failure {
-    /// An error that Redis itself answered with (out of memory, loading, read-only, a wrong type
-    /// found while reading) means that nothing was written: scripts check first and the write that
-    /// can fail comes first. Anything else means that no answer came.
+    /// Converts an error. An error reply of Redis (out of memory, loading, read-only, wrong type)
+    /// means that nothing was written: scripts check first, and the write that can fail comes
+    /// first. Anything else means that there was no reply.
     fn from(error: redis::RedisError) -> Self {
         use ServerErrorKind::{Ask, BusyLoading, ClusterDown, MasterDown, Moved, ReadOnly, TryAgain};
         note(&error);
         match error.kind() {
-            // Refused before anything was done.
+            // Refused before execution.
             ErrorKind::Server(Moved | Ask | TryAgain) => Self::NotDone(format!(
-                "the cluster is moving these keys to another master, where it goes on by itself ({error})"
+                "the cluster is moving these keys to another master; the sale continues there by itself \
+                    ({error})"
             )),
             ErrorKind::Server(ClusterDown) => Self::NotDone(format!(
                 "the cluster is down, or has no master for these keys, until one takes over ({error})"
@@ -331,7 +337,7 @@ impl From<redis::RedisError> for Failure {
     }
 }
 
-/// Takes `{'ok', …}` and what a script answers of its own as they are, and the ledger's refusals out.
+/// Passes `{'ok', …}` and a script's own replies on, and extracts the ledger's refusals.
 pub(crate) fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
     let detail = || reply.get(1).and_then(text);
     let number = || detail()?.parse().ok();
@@ -353,27 +359,27 @@ pub(crate) fn accept(reply: Vec<Value>) -> Result<Vec<Value>, Failure> {
 }
 
 impl Header {
-    /// Reads the second element of a reply.
+    /// Parses the second element of a reply.
     pub fn of(reply: &[Value]) -> Result<Self, Failure> {
         let line = reply.get(1).and_then(text);
         let header = line.as_deref().and_then(Self::parse);
         header.ok_or_else(|| Failure::unreadable(format!("a header that can't be read: {line:?}")))
     }
 
-    /// Four numbers and nothing else.
+    /// Parses exactly four numbers.
     fn parse(line: &str) -> Option<Self> {
         let mut numbers = line.split(' ');
         let header = Self {
             sequence: numbers.next()?.parse().ok()?,
             time: numbers.next()?.parse().ok()?,
             sale_clock: numbers.next()?.parse().ok()?,
-            // Below 0 in a ledger that has drifted, which the audit is there to tell.
+            // Below 0 in a drifted ledger, which the audit reports.
             held: numbers.next()?.parse::<i64>().ok()?.unsigned_abs(),
         };
         numbers.next().is_none().then_some(header)
     }
 
-    /// When a deadline on the sale clock is due in wall time, if the clock goes on running.
+    /// The wall time of a deadline on the sale clock, if the clock keeps running.
     #[must_use]
     pub fn wall_time_of(&self, deadline: i64) -> i64 {
         self.time.saturating_add(deadline.saturating_sub(self.sale_clock))

@@ -1,5 +1,6 @@
-//! Which Redis is the primary, as sentinels say: `redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/SERVICE[?db=N]`, and
-//! `rediss+sentinel://` where all of it is in TLS. Asked anew for every connection, since the answer changes.
+//! Finds the primary through sentinels:
+//! `redis+sentinel://[USER:PASSWORD@]HOST:PORT,HOST:PORT/SERVICE[?db=N]`, and `rediss+sentinel://`
+//! for TLS. Every connection asks again, since the primary changes.
 
 use std::time::Duration;
 
@@ -12,26 +13,26 @@ use redis::{
 
 use crate::store::dial::{SentinelUser, user_and_hosts};
 
-/// Where sentinels listen unless something else is said.
+/// The default port of sentinels.
 const PORT: u16 = 26_379;
 
-/// Some sentinels, and what they are asked for.
+/// Some sentinels, and the service that they are asked for.
 pub(crate) struct Sentinels {
     all: Vec<ConnectionInfo>,
     service: String,
-    /// How the primary is spoken to: user, password, database.
+    /// User, password and database of the primary.
     primary: RedisConnectionInfo,
     has_tls: bool,
-    /// Whom the certificates must be signed by; `None`: a public authority.
+    /// The trusted authorities; `None`: the public ones.
     trusted: Option<TlsCertificates>,
-    /// As whom the sentinels themselves are asked; `None`: without a password.
+    /// The user for the sentinels; `None`: without a password.
     pub(crate) user: Option<SentinelUser>,
-    /// Without user and password.
+    /// The address without user and password.
     shown: String,
 }
 
 impl Sentinels {
-    /// Reads a URL; `None` if it is of another kind.
+    /// Parses a URL; `None` if it is of another kind.
     pub(crate) fn parse(url: &str) -> Option<RedisResult<Self>> {
         let (scheme, rest) = url.split_once("+sentinel://")?;
         Some(Self::read(scheme, rest))
@@ -51,8 +52,8 @@ impl Sentinels {
         let (user, hosts) = user_and_hosts(authority);
         let db = match query.split_once('=') {
             None if query.is_empty() => 0,
-            Some(("db", db)) => db.parse().map_err(|_| wrong("has a db that is no number"))?,
-            _ => return Err(wrong("has something else than db=N after the service")),
+            Some(("db", db)) => db.parse().map_err(|_| wrong("has a db that is not a number"))?,
+            _ => return Err(wrong("has something other than db=N after the service")),
         };
         // The crate decodes user and password.
         let primary = format!("redis://{user}primary/{db}").into_connection_info()?;
@@ -73,7 +74,7 @@ impl Sentinels {
         })
     }
 
-    /// Trusts certificates that these have signed and no others, and shows the one among them.
+    /// Trusts only these authorities, and presents their client certificate.
     pub(crate) fn trust(&mut self, trusted: TlsCertificates) -> RedisResult<()> {
         if !self.has_tls {
             return Err(wrong("has no TLS: it begins with rediss+sentinel:// where it has"));
@@ -82,8 +83,8 @@ impl Sentinels {
         Ok(())
     }
 
-    /// A client of the Redis that is the primary by what a sentinel says, and by what it says itself. Not longer than this
-    /// for each sentinel.
+    /// A client of the primary that a sentinel names and that confirms its role. `patience` limits
+    /// each sentinel.
     pub(crate) async fn primary(&self, patience: Duration) -> RedisResult<Client> {
         let sentinels = self.all.iter().map(|sentinel| sentinel.addr().clone());
         let mut asked = SentinelClientBuilder::new(sentinels, &self.service, SentinelServerType::Master)?
@@ -116,7 +117,7 @@ impl Sentinels {
         }
     }
 
-    /// Without user and password.
+    /// The address without user and password.
     pub(crate) fn shown(&self) -> &str {
         &self.shown
     }
@@ -126,7 +127,7 @@ fn wrong(why: &'static str) -> RedisError {
     RedisError::from((ErrorKind::InvalidClientConfig, why))
 }
 
-/// The crate would take the port of a Redis.
+/// Adds the sentinels' port: the crate's default is that of a Redis.
 fn with_port(host: &str) -> String {
     let after = host.rsplit_once(']').map_or(host, |(_, after)| after);
     if after.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }

@@ -1,11 +1,12 @@
-//! A body that is taken keeps the limits of the API; one that is refused is told by a problem of JSON whose pointer
-//! (RFC 6901) leads somewhere in what was sent, if that is JSON at all.
+//! Checks that an accepted body is within the API's limits.
+//! A refusal is a JSON problem whose pointer (RFC 6901) resolves in the request body.
 
 use std::fmt::Debug;
 
-use super::definition_json::resolves;
 use gateway::fuzzing::{amend_body, confirm_body, operator_action_body, reserve_body, restock_body};
 use serde_json::Value;
+
+use super::definition_json::resolves;
 
 pub(super) fn run(bytes: &[u8]) {
     if let Some((model, packages, store, _)) = taken(bytes, reserve_body(bytes)) {
@@ -26,7 +27,7 @@ fn taken<T: Debug>(bytes: &[u8], read: Result<T, String>) -> Option<T> {
     let sent = serde_json::from_slice::<Value>(bytes);
     match read {
         Ok(body) => {
-            assert!(matches!(sent, Ok(Value::Object(_))), "{body:?} was taken from what is no object");
+            assert!(matches!(sent, Ok(Value::Object(_))), "{body:?} was accepted from what is not an object");
             Some(body)
         }
         Err(problem) => {
@@ -35,7 +36,7 @@ fn taken<T: Debug>(bytes: &[u8], read: Result<T, String>) -> Option<T> {
             assert_eq!(problem["status"], 400, "{problem}");
             let pointer = problem["pointer"].as_str().unwrap_or_else(|| panic!("no pointer: {problem}"));
             if let Ok(sent) = sent {
-                assert!(resolves(&sent, pointer), "{pointer:?} leads nowhere: {problem}");
+                assert!(resolves(&sent, pointer), "{pointer:?} does not resolve: {problem}");
             }
             None
         }

@@ -1,12 +1,13 @@
-//! What a reply says became of a reservation is what its first word says, of this reservation and no other, at the numbers
-//! of its header; anything else is a failure.
+//! Checks that a change reply is decoded by its first word, for this reservation only, with the
+//! numbers of its header; every other reply is a failure.
 
-use crate::reply;
 use gateway::domain::decision::Header;
 use gateway::fuzzing::{accept, change};
 use gateway::reserve::changes::Change;
 use gateway::store::scripts::text;
 use redis::Value;
+
+use crate::reply;
 
 const ID: &str = "aliceAAAAAAAAAAAAAAAkey-AAAAAAAA";
 
@@ -18,7 +19,7 @@ pub(super) fn run(bytes: &[u8]) {
     let Ok(change) = change(ID, &reply) else {
         return;
     };
-    let (says, reservation) = match &change {
+    let (expected, reservation) = match &change {
         Change::Done(reservation, header) => {
             header_is(&reply, header);
             let _ = header.wall_time_of(reservation.deadline);
@@ -35,21 +36,21 @@ pub(super) fn run(bytes: &[u8]) {
             assert!(!items.is_empty() && items.iter().all(|item| !item.is_empty()), "{items:?}");
             ("sold-out", None)
         }
-        Change::NotTaken(_) | Change::Unknown => panic!("a script does not say {change:?}"),
+        Change::NotTaken(_) | Change::Unknown => panic!("no script replies {change:?}"),
     };
-    assert!(word == says || (word == "late" && says == "not-held"), "{word}: {says}");
+    assert!(word == expected || (word == "late" && expected == "not-held"), "{word}: {expected}");
     if let Some(reservation) = reservation {
         assert_eq!(reservation.id, ID);
     }
 }
 
-/// A header has four whole numbers, and says nothing that is not there.
+/// Requires four whole numbers that are equal to those in the reply.
 pub(super) fn header_is(reply: &[Value], header: &Header) {
     let line = reply.get(1).and_then(text).unwrap_or_default();
     let numbers: Vec<i128> = line.split(' ').map_while(|n| n.parse().ok()).collect();
-    assert_eq!(line.split(' ').count(), numbers.len(), "{line:?} was taken for a header");
+    assert_eq!(line.split(' ').count(), numbers.len(), "{line:?} was accepted as a header");
     let Header { sequence, time, sale_clock, held } = *header;
     assert_eq!(numbers[..3], [sequence.into(), time.into(), sale_clock.into()]);
-    // Below 0 it is a ledger that has drifted: some are held, and it is not final.
+    // A drifted ledger counts below 0: holds are outstanding, and a refusal is not final.
     assert_eq!(numbers[3].unsigned_abs(), u128::from(held));
 }

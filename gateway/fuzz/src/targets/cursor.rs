@@ -1,4 +1,5 @@
-//! A cursor that is taken, printed and read again is the same place, and places are in one order.
+//! Checks that an accepted cursor keeps its position when printed and parsed again, and that
+//! cursors are totally ordered.
 
 use std::cmp::Ordering;
 
@@ -8,7 +9,7 @@ pub(super) fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return;
     };
-    // Two at a time, so that they can be compared.
+    // Two cursors, so that they can be compared.
     let (a, b) = text.split_once(' ').unwrap_or((text, ""));
     let (Ok(a), b) = (Cursor::parse(a), Cursor::parse(b)) else {
         return;

@@ -1,5 +1,5 @@
-//! A definition that is taken keeps its own limits, and what it prints is read as the same definition again. One that is
-//! refused is told by mistakes whose pointers (RFC 6901) lead somewhere in what was sent.
+//! Checks that an accepted JSON definition is within its limits and survives a round trip.
+//! The pointers (RFC 6901) of mistakes resolve in the document.
 
 use std::collections::HashSet;
 
@@ -13,37 +13,37 @@ pub(super) fn run(bytes: &[u8]) {
     match Definition::from_json(bytes) {
         Ok(definition) => holds(definition),
         Err(mistakes) => {
-            are_told(&mistakes);
-            // Where a key is there twice, which of its values is meant depends on who reads it.
-            let twice = mistakes.iter().any(|mistake| mistake.what.contains("is there twice"));
+            are_bounded(&mistakes);
+            // A duplicate key has no defined value: parsers differ in which one they use.
+            let twice = mistakes.iter().any(|mistake| mistake.what.contains("appears twice"));
             if let Ok(sent) = serde_json::from_slice::<Value>(bytes)
                 && !twice
             {
                 for Mistake { place, what } in &mistakes {
-                    assert!(resolves(&sent, place), "{place:?} leads nowhere: {what}");
+                    assert!(resolves(&sent, place), "{place:?} does not resolve: {what}");
                 }
             }
         }
     }
 }
 
-/// Whether a pointer leads somewhere.
+/// Whether a pointer resolves in the document.
 pub(super) fn resolves(sent: &Value, pointer: &str) -> bool {
     sent.pointer(pointer).is_some()
 }
 
-/// At least one mistake, and no more than a person reads.
-pub(super) fn are_told(mistakes: &[Mistake]) {
+/// At least one mistake, and at most as many as the limit of the list.
+pub(super) fn are_bounded(mistakes: &[Mistake]) {
     assert!((1..=101).contains(&mistakes.len()), "{} mistakes", mistakes.len());
     for mistake in mistakes {
         assert!(!mistake.what.is_empty());
-        // Whatever stands in the document, it does not fill a terminal.
+        // A message has a bounded length, whatever the document contains.
         assert!(mistake.what.len() < 4_096, "{} bytes", mistake.what.len());
         assert!(!mistake.what.contains(['\n', '\x1b']), "{:?}", mistake.what);
     }
 }
 
-/// All that a definition promises of itself.
+/// Checks the invariants of a definition.
 pub(super) fn holds(definition: Definition) {
     let again = Definition::from_json(definition.to_json().as_bytes());
     assert_eq!(again.as_ref(), Ok(&definition));
@@ -87,7 +87,7 @@ pub(super) fn holds(definition: Definition) {
         price(package.price);
         stock(package.stock);
         for fits in package.models.iter().flatten() {
-            assert!(models.iter().any(|model| model.id == *fits), "{fits:?} is no model");
+            assert!(models.iter().any(|model| model.id == *fits), "{fits:?} is not a model");
         }
     }
     for store in stores {

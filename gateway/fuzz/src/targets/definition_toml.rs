@@ -1,11 +1,12 @@
-//! A definition as TOML and CSV is taken and refused like one as JSON, and every mistake names a file and a line that is
-//! there. The two files are separated by a line `--- stores.csv`.
+//! Checks that TOML with CSV is accepted and refused like JSON, and that every mistake names an
+//! existing file and line. A line `--- stores.csv` separates the two files.
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use super::definition_json::{are_told, holds};
 use gateway::domain::definition::Definition;
+
+use super::definition_json::{are_bounded, holds};
 
 const BETWEEN: &[u8] = b"--- stores.csv\n";
 
@@ -20,7 +21,7 @@ pub(super) fn run(bytes: &[u8]) {
     match Definition::load(&path) {
         Ok(definition) => holds(definition),
         Err(mistakes) => {
-            are_told(&mistakes);
+            are_bounded(&mistakes);
             for mistake in &mistakes {
                 let Some(place) = mistake.place.strip_prefix(&format!("{}/", folder.display())) else {
                     assert!(mistake.place.is_empty(), "{mistake}");
@@ -38,7 +39,8 @@ pub(super) fn run(bytes: &[u8]) {
     }
 }
 
-/// One folder a process: files are written over and over. In TMPDIR, which `scripts/fuzz` takes away afterwards.
+/// One folder for each process, since files are overwritten; in TMPDIR, which `scripts/fuzz`
+/// removes.
 fn folder() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {

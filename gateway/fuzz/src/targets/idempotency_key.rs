@@ -1,4 +1,5 @@
-//! A key that is taken has 1 to 64 visible ASCII characters, and quoted (RFC 8941, 3.3.3) it is the same key as bare.
+//! Checks that an accepted idempotency key has 1 to 64 visible ASCII characters, and is the same
+//! quoted (RFC 8941, 3.3.3) and bare.
 
 use gateway::domain::identity::{is_reservation_id, parse_key, reservation_id};
 
@@ -11,7 +12,7 @@ pub(super) fn run(bytes: &[u8]) {
     let quoted = format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
     assert_eq!(parse_key(quoted.as_bytes()).as_deref(), Ok(&*key));
     assert_eq!(parse_key(format!("  {quoted}\t").as_bytes()).as_deref(), Ok(&*key));
-    // Bare it is itself, unless it looks like a quoted one.
+    // A bare key is itself, unless it looks like a quoted one.
     if !(key.len() >= 2 && key.starts_with('"') && key.ends_with('"')) {
         assert_eq!(parse_key(key.as_bytes()).as_deref(), Ok(&*key));
     }

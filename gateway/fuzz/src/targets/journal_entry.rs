@@ -1,9 +1,10 @@
-//! An entry of the journal that is told as lines is told as as many as it has changes, numbered in order, each with a cursor
-//! that reads back; an entry whose reservations are damaged is not told as if it had none.
+//! Checks that a journal entry yields one numbered line for each change, each with a cursor that
+//! parses; an entry with damaged reservations yields none.
 
-use crate::reply;
 use gateway::store::journal::{Cursor, Entry};
 use redis::Value;
+
+use crate::reply;
 
 pub(super) fn run(bytes: &[u8]) {
     let Some(entry) = Entry::parse(&Value::Array(reply::list(bytes))) else {
@@ -22,8 +23,8 @@ pub(super) fn run(bytes: &[u8]) {
     for (n, (cursor, line)) in lines.iter().enumerate() {
         assert!(n == 0 || cursor.is_after(&last));
         last = *cursor;
-        let told = line["cursor"].as_str().unwrap_or_default();
-        let read = Cursor::parse(told).unwrap_or_else(|e| panic!("{e}"));
+        let cursor_text = line["cursor"].as_str().unwrap_or_default();
+        let read = Cursor::parse(cursor_text).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!((read.sequence, read.change), (entry.sequence, n + 1));
         assert_eq!(
             (line["change"].as_u64(), line["changes"].as_u64()),

@@ -1,5 +1,5 @@
-//! A PROXY header of version 2 that is read takes its own bytes and none of what follows, needs all of them, and names the
-//! address that stands in it.
+//! Checks that a PROXY header of version 2 consumes exactly its own bytes and yields the address in
+//! it.
 
 use std::net::IpAddr;
 
@@ -22,6 +22,6 @@ pub(super) fn run(bytes: &[u8]) {
         Some(IpAddr::V4(v4)) => v4.octets().to_vec(),
         Some(IpAddr::V6(v6)) => v6.octets().to_vec(),
     };
-    assert_eq!(header[12], 0x21, "the proxy spoke for itself");
-    assert!(header[16..].starts_with(&stands_there), "{address:?} is made up");
+    assert_eq!(header[12], 0x21, "accepted an address of the proxy itself");
+    assert!(header[16..].starts_with(&stands_there), "{address:?} is not in the header");
 }

@@ -1,9 +1,11 @@
-//! A buyer's record that is read has as many reservations as rows, all of them his; anything else is a failure.
+//! Checks that a buyer's record has one reservation for each row, all of this buyer; anything else
+//! is a failure.
+
+use gateway::fuzzing::{accept, record};
+use gateway::store::scripts::text;
 
 use super::change_reply::header_is;
 use crate::reply;
-use gateway::fuzzing::{accept, record};
-use gateway::store::scripts::text;
 
 const BUYER: &str = "aliceAAAAAAAAAAAAAAA";
 

@@ -1,5 +1,6 @@
-//! Whatever stands in `X-Request-Id` and `traceparent`, the answer has one id that is harmless anywhere, a stranger's is
-//! never taken over, and a trace is passed on as it was or not at all. The bytes are the two values, on a line each.
+//! Checks that a response has one safe request id, and ids of untrusted peers are replaced.
+//! A trace is passed on unchanged or not at all. The bytes are the values of `X-Request-Id`
+//! and `traceparent`, one on each line.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,15 +14,15 @@ pub(super) fn run(bytes: &[u8]) {
     let split = bytes.iter().position(|b| *b == b'\n').unwrap_or(bytes.len());
     let (id, trace) = (&bytes[..split], bytes.get(split + 1..).unwrap_or_default());
     for (peer, is_trusted) in [(PROXY, true), (STRANGER, false)] {
-        // What can't stand in a header at all does not get here.
-        let Some((known, told, response)) = marks(peer, PROXIES, id, trace) else {
+        // The HTTP library refuses these bytes before this parser sees them.
+        let Some((logged, answered, response)) = marks(peer, PROXIES, id, trace) else {
             return;
         };
-        assert_eq!(known, told, "log and answer must name the same request");
+        assert_eq!(logged, answered, "log and answer must name the same request");
         let harmless = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
-        assert!((1..=64).contains(&told.len()) && told.bytes().all(harmless), "{told:?}");
-        let is_own = told.len() == 16 && told.bytes().all(|b| b.is_ascii_hexdigit());
-        assert!(is_own || (is_trusted && told.as_bytes() == id), "{told:?}");
+        assert!((1..=64).contains(&answered.len()) && answered.bytes().all(harmless), "{answered:?}");
+        let is_own = answered.len() == 16 && answered.bytes().all(|b| b.is_ascii_hexdigit());
+        assert!(is_own || (is_trusted && answered.as_bytes() == id), "{answered:?}");
         if let Some(response) = response {
             let parts: Vec<&str> = response.split('-').collect();
             let [version, trace_id, span, flags] = parts[..] else { panic!("{response:?}") };

@@ -1,10 +1,8 @@
-//! Each tap of a batch is told what its letter says and nothing else; whoever is told that he has won has won what he asked
-//! for, or what a row of his own says. A reply that is damaged tells nobody anything but "unknown".
+//! Checks that each tap gets only the decision of its letter.
+//! A winner gets what it requested or its own row; a damaged reply yields only "unknown".
 
 use std::sync::OnceLock;
 
-use super::change_reply::header_is;
-use crate::reply;
 use gateway::domain::catalogue::Catalogue;
 use gateway::domain::decision::{Decision, ReserveCommand};
 use gateway::domain::definition::Definition;
@@ -13,7 +11,10 @@ use gateway::domain::reservation::State;
 use gateway::fuzzing::{accept, decisions};
 use gateway::store::scripts::text;
 
-/// A sale of little.
+use super::change_reply::header_is;
+use crate::reply;
+
+/// A sale with little stock.
 pub(super) const SALE: &str = r#"{"sale":{"id":"small","name":"S","opens_at":"2026-01-01T00:00:00Z",
     "closes_at":"2036-01-01T00:00:00Z","hold":"2m","currency":"CNY"},
     "model":[{"id":"air","name":"A","price":5,"stock":9},{"id":"max","name":"M","price":5}],
@@ -28,7 +29,7 @@ pub(super) fn catalogue() -> &'static Catalogue {
     })
 }
 
-/// Four taps; the last one wants what is not there.
+/// Four taps; the last one asks for an item that does not exist.
 fn taps() -> Vec<ReserveCommand> {
     let wants = [
         ("alice", "air", vec!["cover"], "gz"),
@@ -50,7 +51,7 @@ fn taps() -> Vec<ReserveCommand> {
 
 pub(super) fn run(bytes: &[u8]) {
     let taps = taps();
-    // So that a seed can be read: what only this file knows stands as a name in it.
+    // Readable seeds: names in them stand for the derived ids.
     let mut named = bytes.to_vec();
     for wanted in &taps {
         named = replaced(&named, format!("{{{}}}", wanted.sub).as_bytes(), wanted.id.as_bytes());
@@ -73,7 +74,7 @@ pub(super) fn run(bytes: &[u8]) {
                 assert_eq!(reservation.fingerprint, wanted.fingerprint);
                 assert_eq!(reservation.state, State::Held);
                 assert_eq!(reservation.model, wanted.model);
-                assert!(letter == b'W' || wanted.accept_partial, "a part was won by who wanted all");
+                assert!(letter == b'W' || wanted.accept_partial, "a tap for all items won a part");
                 let _ = header.wall_time_of(reservation.deadline);
                 b"WV"
             }

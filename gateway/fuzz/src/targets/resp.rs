@@ -1,10 +1,10 @@
-//! Bytes as Redis sends them: whatever they are, every reader of a reply gets to its end, and none takes an error for an
-//! answer.
+//! Checks that every reader of RESP bytes terminates, and that none accepts an error as a value.
 
-use super::reserve_reply::catalogue;
 use gateway::fuzzing::{accept, change, decisions, record, snapshot};
 use gateway::store::journal::Entry;
 use redis::{Value, parse_redis_value};
+
+use super::reserve_reply::catalogue;
 
 pub(super) fn run(bytes: &[u8]) {
     let Ok(value) = parse_redis_value(bytes) else {

@@ -1,13 +1,14 @@
-//! A sale that is taken into memory is one that the reply has in full: every number of its state, a counter of every item, a
-//! total of every item with a limit. Nothing is made up where something is damaged.
+//! Checks that an accepted snapshot has every number of the state, a counter of every item, and a
+//! total of every limited item; damaged values are never replaced.
 
 use std::collections::HashMap;
 
-use super::reserve_reply::SALE;
-use crate::reply;
 use gateway::domain::sale::Phase;
 use gateway::fuzzing::{accept, snapshot};
 use gateway::store::scripts::texts;
+
+use super::reserve_reply::SALE;
+use crate::reply;
 
 pub(super) fn run(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes).replace("{sale}", &SALE.replace('\n', " "));
@@ -23,8 +24,8 @@ pub(super) fn run(bytes: &[u8]) {
         return;
     };
     let number = |map: &HashMap<String, String>, name: &str| -> i64 {
-        let text = map.get(name).unwrap_or_else(|| panic!("{name} is made up"));
-        text.parse().unwrap_or_else(|_| panic!("{name} is made up from {text:?}"))
+        let text = map.get(name).unwrap_or_else(|| panic!("{name} is not in the reply"));
+        text.parse().unwrap_or_else(|_| panic!("{name} is not in the reply, which has {text:?}"))
     };
     let controls = read_model.controls;
     assert_eq!(controls.opens, number(&state, "opens"));

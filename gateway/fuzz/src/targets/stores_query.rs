@@ -1,4 +1,5 @@
-//! A query for stores that is taken asks for 1 to 500 of them; one that is refused is told by a problem of JSON.
+//! Checks that an accepted stores query has a limit from 1 to 500, and that a refusal is a JSON
+//! problem.
 
 use gateway::fuzzing::stores_query;
 use serde_json::Value;
@@ -9,7 +10,7 @@ pub(super) fn run(bytes: &[u8]) {
         None => {}
         Some(Ok(limit)) => {
             assert!((1..=500).contains(&limit), "{limit}");
-            // What stands behind a `#` is no part of a target (RFC 9112, 3.2), and dropped before anybody sees it.
+            // A `#` ends the request target (RFC 9112, 3.2); the listener drops the rest.
             let seen = target.split(|b| *b == b'#').next().unwrap_or_default();
             assert!(seen.len() <= 2_048, "{} bytes", seen.len());
         }

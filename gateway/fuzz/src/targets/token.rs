@@ -1,33 +1,32 @@
-//! A token that is accepted names a subject of 1 to 255 visible ASCII characters and inner blanks and has not expired, but for
-//! the leeway, whatever stands in it besides. What nobody signed with the secret is never accepted: not the bytes themselves,
-//! and not a token with one character changed.
+//! Checks that an accepted token has a valid subject and has not expired beyond the leeway.
+//! A token with a wrong signature or one changed character is refused.
 //!
-//! The bytes are a header and claims with a line end between them; they are signed here.
+//! The bytes are a header and claims, separated by a line end; this target signs them.
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gateway::identify::{AuthSettings, Identifier, Keys};
+use gateway::identify::{AuthSettings, Identifier, TokenKeys};
 use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 
-const SECRET: &[u8; 33] = b"a secret that only this one knows";
+const SECRET: &[u8; 34] = b"a secret that only this target has";
 const NOW_S: u64 = 1_800_000_000;
 
-/// What a gateway reads of the header; the rest as below.
+/// The header members that a gateway reads.
 #[derive(Debug, serde::Deserialize)]
 struct Head {
     alg: Value,
     crit: Option<Value>,
 }
 
-/// What a gateway reads of the claims. The others may be whatever JSON allows: a number like 1E99999, too, which is right by its
-/// grammar (RFC 8259, section 6), though no number of ours holds it.
+/// The claims that a gateway reads. The others may be any JSON, also a number like 1E99999, which
+/// is valid (RFC 8259, section 6) but exceeds every number type.
 #[derive(Debug, serde::Deserialize)]
-struct Said {
+struct TokenClaims {
     sub: Value,
     exp: Value,
     nbf: Option<Value>,
@@ -44,33 +43,34 @@ pub(super) fn run(bytes: &[u8]) {
     let (header, claims) = (&bytes[..at], bytes.get(at + 1..).unwrap_or_default());
     let token = sign(header, claims);
     let bearer = format!("Bearer {token}").into_bytes();
-    let Ok(who) = identifier.identify(Some(&bearer), NOW_S) else {
+    let Ok(caller) = identifier.identify(Some(&bearer), NOW_S) else {
         return;
     };
-    let sub = who.sub();
+    let sub = caller.sub();
     assert!((1..=255).contains(&sub.len()) && sub.trim() == &**sub);
     assert!(sub.bytes().all(|b| b == b' ' || b.is_ascii_graphic()));
-    let said: Said = serde_json::from_slice(claims).unwrap_or_else(|e| panic!("no JSON was accepted: {e}"));
-    assert_eq!(said.sub, **sub);
-    let exp = said.exp.as_f64().unwrap_or_else(|| panic!("no exp was accepted: {said:?}"));
+    let claims: TokenClaims =
+        serde_json::from_slice(claims).unwrap_or_else(|e| panic!("accepted invalid claims: {e}"));
+    assert_eq!(claims.sub, **sub);
+    let exp = claims.exp.as_f64().unwrap_or_else(|| panic!("accepted without a numeric exp: {claims:?}"));
     let leeway = AuthSettings::default().leeway_s as f64;
-    assert!(exp + leeway > NOW_S as f64, "it has expired: {said:?}");
-    if let Some(nbf) = said.nbf.as_ref().and_then(Value::as_f64) {
-        assert!(nbf <= NOW_S as f64 + leeway, "it is not valid yet: {said:?}");
+    assert!(exp + leeway > NOW_S as f64, "accepted after its expiry: {claims:?}");
+    if let Some(nbf) = claims.nbf.as_ref().and_then(Value::as_f64) {
+        assert!(nbf <= NOW_S as f64 + leeway, "accepted before its nbf: {claims:?}");
     }
     let header: Head =
-        serde_json::from_slice(header).unwrap_or_else(|e| panic!("no header was accepted: {e}"));
+        serde_json::from_slice(header).unwrap_or_else(|e| panic!("accepted a header that is not JSON: {e}"));
     assert!(header.alg == "HS256" && header.crit.is_none(), "{header:?}");
-    if who.is_service() {
-        assert!(said.scope.to_string().contains("service"), "{said:?}");
+    if caller.is_service() {
+        assert!(claims.scope.to_string().contains("service"), "{claims:?}");
     }
 
-    // One character changed, at a place and to another that depend on the bytes.
+    // Changes one character; the bytes determine its position and the new value.
     let sum = bytes.iter().fold(7_usize, |sum, b| sum.wrapping_mul(31).wrapping_add(usize::from(*b)));
     let mut changed = bearer;
-    let place = 7 + sum % token.len();
-    changed[place] = if changed[place] == b'A' { b'B' } else { b'A' };
-    assert!(identifier.identify(Some(&changed), NOW_S).is_err(), "changed at {place}: {token}");
+    let index = 7 + sum % token.len();
+    changed[index] = if changed[index] == b'A' { b'B' } else { b'A' };
+    assert!(identifier.identify(Some(&changed), NOW_S).is_err(), "changed at {index}: {token}");
 }
 
 fn sign(header: &[u8], claims: &[u8]) -> String {
@@ -80,14 +80,14 @@ fn sign(header: &[u8], claims: &[u8]) -> String {
     format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
 }
 
-fn keys() -> Arc<Keys> {
-    static KEYS: OnceLock<Arc<Keys>> = OnceLock::new();
+fn keys() -> Arc<TokenKeys> {
+    static KEYS: OnceLock<Arc<TokenKeys>> = OnceLock::new();
     let load = || {
         let file = tempfile::NamedTempFile::new().unwrap_or_else(|e| panic!("no temporary file: {e}"));
         std::fs::write(file.path(), SECRET).unwrap_or_else(|e| panic!("{e}"));
         let path: &Path = file.path();
         let settings = AuthSettings { secret_file: Some(path.to_owned()), ..AuthSettings::default() };
-        Arc::new(Keys::load(&settings).unwrap_or_else(|problems| panic!("{problems:?}")))
+        Arc::new(TokenKeys::load(&settings).unwrap_or_else(|problems| panic!("{problems:?}")))
     };
     KEYS.get_or_init(load).clone()
 }

@@ -1,4 +1,4 @@
-//! The rules of a definition: one walk over the tree that finds every mistake.
+//! Checks a definition: one pass over the tree that finds every mistake.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -21,10 +21,9 @@ const GRACE_MS: RangeInclusive<u64> = 0..=3_600_000;
 const GRACE_MS_DEFAULT: u64 = 60_000;
 const PER_BUYER_DEFAULT: u32 = 1;
 const ATTEMPTS_DEFAULT: u32 = 5;
-/// For `per_buyer` and `attempts`.
+/// The limit of `per_buyer` and `attempts`.
 const TIMES_MAX: u32 = 100;
 
-/// A definition or its mistakes.
 pub(super) fn finish(definition: Option<Definition>, mistakes: Mistakes) -> Result<Definition, Vec<Mistake>> {
     let mistakes = mistakes.into_list();
     match definition {
@@ -33,7 +32,7 @@ pub(super) fn finish(definition: Option<Definition>, mistakes: Mistakes) -> Resu
     }
 }
 
-/// Judges the tree. `None` only where a mistake was found.
+/// Checks the tree. `None` only if a mistake was found.
 pub(super) fn definition(
     root: &Node<'_>,
     source: DefinitionSource,
@@ -204,7 +203,7 @@ fn stock(value: &RawValue<'_>) -> RuleResult<u64> {
     rules::whole(value, 0..=STOCK_MAX)
 }
 
-/// What stands in the models' `id`s, right or wrong: who repeats a wrong id need not be told twice.
+/// The `id`s of all models, valid or not: a reference to an invalid id is not reported again.
 fn model_ids<'n>(root: &Table<'n, '_>) -> HashSet<&'n str> {
     let nodes = match root.field("model").map(|field| &field.value.value) {
         Some(RawValue::List(nodes)) => nodes.as_slice(),
@@ -213,7 +212,7 @@ fn model_ids<'n>(root: &Table<'n, '_>) -> HashSet<&'n str> {
     nodes.iter().filter_map(id_of).map(|(id, _)| id).collect()
 }
 
-/// The text of a table's `id` and its place.
+/// The text and position of a table's `id`.
 fn id_of<'n, 'a>(node: &'n Node<'a>) -> Option<(&'n str, SourcePosition<'a>)> {
     let RawValue::Table(fields) = &node.value else {
         return None;

@@ -1,17 +1,17 @@
-//! Names the encoding of a file that is not UTF-8, so that a mistake can say how to convert it.
+//! Detects the encoding of a file that is not UTF-8, so that a mistake can name the conversion.
 
-/// The bytes behind a byte order mark of UTF-8, which spreadsheets and editors write.
+/// The bytes after a UTF-8 byte order mark, which spreadsheets and editors write.
 pub(super) fn without_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes)
 }
 
-/// What is to be done with a file in another encoding, where its bytes show which.
+/// How to convert a file in another encoding, if its bytes show which.
 pub(super) fn other_than_utf8(bytes: &[u8]) -> Option<String> {
     let (name, of_iconv) = encoding(bytes)?;
     Some(format!("is {name}, expected UTF-8: convert it with `iconv -f {of_iconv} -t UTF-8 OLD > NEW`"))
 }
 
-/// As people call it, and as iconv does.
+/// The encoding's common name and its name for iconv.
 fn encoding(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if bytes.starts_with(b"\xff\xfe\0\0") || bytes.starts_with(b"\0\0\xfe\xff") {
         return Some(("UTF-32", "UTF-32"));
@@ -19,7 +19,8 @@ fn encoding(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Some(("UTF-16", "UTF-16"));
     }
-    // Without a mark: of each ASCII character, and there are line ends at least, one byte is zero, always the same one.
+    // UTF-16 without a mark: one byte of each ASCII character is zero, always the same one. Line
+    // ends suffice.
     let zeros = |from: usize| bytes.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
     let (even, odd) = (zeros(0), zeros(1));
     let are_mostly = |here: usize, there: usize| here >= 2 && here > 10 * there && here * 16 > bytes.len();
@@ -32,7 +33,7 @@ fn encoding(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     is_gb18030(bytes).then_some(("GBK or GB18030", "GB18030"))
 }
 
-/// Whether this reads as Chinese in GB18030, of which GBK and GB 2312 are parts, and not as UTF-8.
+/// Whether this is Chinese in GB18030, a superset of GBK and GB 2312, and not UTF-8.
 fn is_gb18030(bytes: &[u8]) -> bool {
     let (mut of_utf8, mut not_utf8) = (0, 0);
     for chunk in bytes.utf8_chunks() {
@@ -51,7 +52,7 @@ fn is_gb18030(bytes: &[u8]) -> bool {
             [0x81..=0xfe, b'0'..=b'9', 0x81..=0xfe, b'0'..=b'9', rest @ ..] => rest,
             [lead @ 0x81..=0xfe, trail @ (0x40..=0x7e | 0x80..=0xfe), rest @ ..] => {
                 pairs += 1;
-                // The symbols and the 6,763 characters of GB 2312, which make up nearly all of any text.
+                // The symbols and the 6,763 characters of GB 2312, which cover nearly all text.
                 common += usize::from((0xa1..=0xf7).contains(lead) && *trail >= 0xa1);
                 rest
             }

@@ -1,12 +1,12 @@
-//! Reads the header of the file of stores: which column is which, or each column that is not as expected.
+//! Reads the header of the stores file: the order of its columns, or each unexpected column.
 
 use crate::domain::definition::node::shortened;
 use crate::domain::nearest::closest;
 
-/// Columns of a wrong header that are shown.
+/// The most columns of a wrong header that a message shows.
 const SHOWN_MAX: usize = 20;
 
-/// The known names in the order of the header, each there once.
+/// The expected names in the order of the header, each once.
 ///
 /// # Errors
 ///

@@ -87,7 +87,7 @@ impl<'de> Visitor<'de> for AnyValue {
     }
 }
 
-/// A table's key, borrowed where it has no escapes.
+/// A table's key, borrowed if it has no escapes.
 struct Key<'de>(Cow<'de, str>);
 
 impl<'de> Deserialize<'de> for Key<'de> {

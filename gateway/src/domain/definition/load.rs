@@ -13,7 +13,7 @@ use crate::domain::definition::{Definition, Mistake, check, encoding, rules, sto
 
 const PATH_CHARS_MAX: usize = 1_000;
 const TOML_BYTES_MAX: u64 = 4 << 20;
-/// Enough for 50,000 stores with the longest names there can be.
+/// Enough for 50,000 stores with the longest allowed names.
 const CSV_BYTES_MAX: u64 = 64 << 20;
 
 pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
@@ -32,7 +32,7 @@ pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
     let text = toml::without_broken_lines(text, &file, &mut mistakes);
     let mut root = toml::read(&text, &file);
 
-    // The TOML form names a file where the JSON form has the stores.
+    // The TOML form names a file instead of inline stores.
     let folder = path.parent().unwrap_or(Path::new(""));
     let csv_name = stores_file(&root, &mut mistakes);
     let csv_path = folder.join(csv_name.as_ref().map_or("", |(name, _)| name));
@@ -55,7 +55,7 @@ pub(super) fn load(path: &Path) -> Result<Definition, Vec<Mistake>> {
     check::finish(check::definition(&root, DefinitionSource::Operator, &mut mistakes), mistakes)
 }
 
-/// What `[stores]` says, and where.
+/// The path in `[stores]`, with its position.
 fn stores_file<'a>(root: &Node<'a>, mistakes: &mut Mistakes) -> Option<(String, SourcePosition<'a>)> {
     let RawValue::Table(fields) = &root.value else {
         return None;

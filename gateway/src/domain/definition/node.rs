@@ -1,5 +1,5 @@
-//! A definition as it was read, from TOML, CSV or JSON alike: values that know their places, not yet judged; and the
-//! list in which mistakes are gathered.
+//! The parsed tree of a definition, from TOML, CSV or JSON: values with their positions, not yet
+//! checked; and the list of mistakes.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -7,21 +7,20 @@ use std::fmt;
 
 use crate::domain::definition::Mistake;
 
-/// How many mistakes are told; the others are only counted.
+/// The most mistakes that are reported; the others are only counted.
 const MISTAKES_MAX: usize = 100;
 
-/// A file that values come from.
 #[derive(Debug)]
 pub(super) struct SourceFile {
     pub(super) name: String,
-    /// Mistakes of a file with a lower rank are told first.
+    /// Mistakes of the file with the lower rank come first.
     pub(super) rank: u8,
 }
 
-/// Where a value stands.
+/// The position of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum SourcePosition<'a> {
-    /// In JSON the way to a value is its place.
+    /// In JSON the path to a value is its position.
     Pointer,
     Line {
         file: &'a SourceFile,
@@ -40,10 +39,10 @@ pub(super) enum RawValue<'a> {
     Null,
     Bool(bool),
     Integer(i128),
-    /// A number that is no integer, or an integer that is beyond all bounds.
+    /// A number that is not an integer, or an integer beyond the supported range.
     Number(String),
     Text(Cow<'a, str>),
-    /// A date or a time that TOML knows as such.
+    /// A TOML date or time.
     Time(String),
     List(Vec<Node<'a>>),
     Table(Vec<Field<'a>>),
@@ -52,12 +51,12 @@ pub(super) enum RawValue<'a> {
 #[derive(Debug)]
 pub(super) struct Field<'a> {
     pub(super) key: Cow<'a, str>,
-    /// The key's place; the value may stand on a later line.
+    /// The key's position; the value may be on a later line.
     pub(super) place: SourcePosition<'a>,
     pub(super) value: Node<'a>,
 }
 
-/// The way from the root to a value.
+/// The path from the root to a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum FieldPath<'p> {
     Root,
@@ -65,7 +64,8 @@ pub(super) enum FieldPath<'p> {
     Index(&'p FieldPath<'p>, usize),
 }
 
-/// A JSON pointer (RFC 6901). It ends before a key that is longer than any that is known: half of it would lead nowhere.
+/// A JSON pointer (RFC 6901). It ends before a key that is longer than every valid key: a truncated
+/// key would not resolve.
 impl fmt::Display for FieldPath<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -80,7 +80,7 @@ impl fmt::Display for FieldPath<'_> {
 }
 
 impl SourcePosition<'_> {
-    /// The place as people read it.
+    /// The position as messages show it.
     pub(super) fn text(&self, way: &FieldPath<'_>) -> String {
         match self {
             SourcePosition::Pointer => way.to_string(),
@@ -89,7 +89,7 @@ impl SourcePosition<'_> {
     }
 }
 
-/// What is wrong with what was read.
+/// The mistakes found so far.
 #[derive(Debug, Default)]
 pub(super) struct Mistakes {
     found: Vec<((u8, u32), Mistake)>,
@@ -98,8 +98,8 @@ pub(super) struct Mistakes {
 }
 
 impl Mistakes {
-    /// A line that can't be read as TOML. What else is wrong with that line is not told, nor what seems to be missing
-    /// from the document: it may well stand on that line.
+    /// Records a line that is not valid TOML. Other mistakes of that line are dropped, and so are
+    /// missing keys of the document: they may be on that line.
     pub(super) fn syntax(&mut self, file: &SourceFile, line: u32, what: String) {
         if self.broken.insert((file.rank, line)) {
             let place = SourcePosition::Line { file, line }.text(&FieldPath::Root);
@@ -107,7 +107,7 @@ impl Mistakes {
         }
     }
 
-    /// Something that is there and is wrong.
+    /// Records a value that is present and wrong.
     pub(super) fn wrong(&mut self, place: SourcePosition<'_>, way: &FieldPath<'_>, what: String) {
         let order = match place {
             SourcePosition::Pointer => (0, 0),
@@ -118,14 +118,14 @@ impl Mistakes {
         }
     }
 
-    /// Something that should be there and is not.
+    /// Records a value that is missing.
     pub(super) fn missing(&mut self, place: SourcePosition<'_>, way: &FieldPath<'_>, what: String) {
         if self.broken.is_empty() {
             self.wrong(place, way, what);
         }
     }
 
-    /// A mistake that concerns a whole file.
+    /// Records a mistake that concerns a whole file.
     pub(super) fn file(&mut self, file: &SourceFile, what: String) {
         self.push((file.rank, 0), Mistake { place: file.name.clone(), what });
     }
@@ -142,7 +142,7 @@ impl Mistakes {
         }
     }
 
-    /// All of them in the order of their lines.
+    /// All mistakes in the order of their lines.
     pub(super) fn into_list(mut self) -> Vec<Mistake> {
         self.found.sort_by_key(|(order, _)| *order);
         let mut list: Vec<_> = self.found.into_iter().map(|(_, mistake)| mistake).collect();
@@ -153,7 +153,7 @@ impl Mistakes {
     }
 }
 
-/// A text from outside, short enough for a message.
+/// External text, shortened for a message.
 pub(super) fn shortened(text: &str) -> Cow<'_, str> {
     const CHARS_MAX: usize = 64;
     match text.char_indices().nth(CHARS_MAX) {

@@ -1,4 +1,5 @@
-//! What single values must be like: ids, names, instants, durations, amounts. A rule's mistake reads on after the key.
+//! Rules for single values: ids, names, instants, durations, amounts. A rule's message continues
+//! after the key.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,16 +11,14 @@ use jiff::{Timestamp, Zoned};
 use crate::domain::definition::node::{RawValue, shortened};
 use crate::domain::text;
 
-/// Where a definition comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DefinitionSource {
-    /// An operator: names are normalised, and invisible characters refused.
+    /// An operator: names are normalised, and invisible characters are refused.
     Operator,
-    /// The ledger, where another version may have put it: names stay as they are.
+    /// The ledger, written by any version: names stay unchanged.
     Ledger,
 }
 
-/// A value, or what is wrong with it.
 pub(super) type RuleResult<T> = Result<T, String>;
 
 pub(super) fn sale_id(value: &RawValue<'_>) -> RuleResult<String> {
@@ -44,7 +43,7 @@ fn id(value: &RawValue<'_>, alphabet: &str, allowed: impl Fn(u8) -> bool) -> Rul
     }
 }
 
-/// A text for people to read: as it is stored, or why it is refused.
+/// A display text in its stored form, or why it is refused.
 pub(super) fn words(value: &RawValue<'_>, chars_max: usize, source: DefinitionSource) -> RuleResult<String> {
     let RawValue::Text(text) = value else {
         return Err(format!("must be a text of 1 to {chars_max} characters, not {}", Shown(value)));
@@ -71,7 +70,7 @@ pub(super) fn words(value: &RawValue<'_>, chars_max: usize, source: DefinitionSo
     Ok(text.into_owned())
 }
 
-/// The path of a file, kept to the byte: a file's name may be in any form.
+/// A file path, byte for byte: a file's name may have any Unicode form.
 pub(super) fn path(value: &RawValue<'_>, chars_max: usize) -> RuleResult<String> {
     words(value, chars_max, DefinitionSource::Ledger)
 }
@@ -105,7 +104,7 @@ where
     })
 }
 
-/// An instant, in TOML a date-time and in JSON a text.
+/// An instant: a TOML date-time, or a JSON text.
 pub(super) fn instant(value: &RawValue<'_>) -> RuleResult<Timestamp> {
     const EXAMPLE: &str = "2026-11-09T20:00:00+08:00";
     let text: &str = match value {
@@ -183,7 +182,7 @@ impl fmt::Display for DurationText {
     }
 }
 
-/// A value as a message shows it.
+/// A value as messages show it.
 struct Shown<'v>(&'v RawValue<'v>);
 
 impl fmt::Display for Shown<'_> {

@@ -1,4 +1,4 @@
-//! Turns the CSV file of stores into the tree that is judged.
+//! Converts the CSV file of stores into the tree that is checked.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use crate::domain::definition::{encoding, header};
 
 const COLUMNS: [&str; 4] = ["id", "name", "city", "capacity"];
 
-/// The rows as tables, as they stand in the JSON form. The header decides the order of the columns.
+/// The rows as tables, as in the JSON form. The header decides the order of the columns.
 pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &mut Mistakes) -> Node<'a> {
     let mut list = Vec::new();
     let node = |list| Node { place: SourcePosition::Line { file, line: 1 }, value: RawValue::List(list) };
@@ -32,7 +32,7 @@ pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &mut Mistak
         Ok(columns) => columns,
         Err(what) => {
             mistakes.wrong(place, &FieldPath::Root, what);
-            // What the columns hold can't be known.
+            // Without a valid header the columns have no meaning.
             return node(list);
         }
     };
@@ -48,7 +48,7 @@ pub(super) fn read<'a>(bytes: &[u8], file: &'a SourceFile, mistakes: &mut Mistak
     node(list)
 }
 
-/// `columns` are the names of a row's fields.
+/// `columns` are the field names of a row.
 fn store<'a>(
     place: SourcePosition<'a>,
     columns: &[&'static str],
@@ -69,7 +69,7 @@ fn store<'a>(
             if column == "capacity" { capacity(text) } else { RawValue::Text(Cow::Owned(text.to_owned())) };
         fields.push(Field { key: Cow::Borrowed(column), place, value: Node { place, value } });
     }
-    // A store with a field that can't be read would be told off for lacking it, too.
+    // A store with an unreadable field would also be reported for lacking it.
     (fields.len() == columns.len()).then_some(Node { place, value: RawValue::Table(fields) })
 }
 
@@ -90,7 +90,7 @@ struct Rows<'b, 'a> {
     lines: LineStarts,
     file: &'a SourceFile,
     reader: csv::Reader<&'b [u8]>,
-    /// Where the reader began.
+    /// The reader's start offset.
     start: usize,
 }
 
@@ -99,14 +99,14 @@ impl<'b, 'a> Rows<'b, 'a> {
         Rows { bytes, lines: LineStarts::of(bytes), file, reader: reader(bytes), start: 0 }
     }
 
-    /// The next row. A row ends with its line: no field can hold a line's end, so a quote that is still open there is
-    /// a mistake, and must not swallow the rows behind it.
+    /// The next row. A field can't contain a line end, so a row ends with its line: an open quote
+    /// there is a mistake, and must not swallow the rows that follow.
     fn next(&mut self, mistakes: &mut Mistakes) -> Option<(SourcePosition<'a>, csv::ByteRecord)> {
         let mut row = csv::ByteRecord::new();
         while !mistakes.are_too_many() && self.reader.read_byte_record(&mut row).unwrap_or(false) {
             let from = self.start + byte(row.position());
             let to = self.start + byte(Some(self.reader.position()));
-            // What lies between two rows, blank lines too, the reader counts to the second.
+            // The reader counts everything between two rows, blank lines too, to the second one.
             let between =
                 self.bytes[from..to].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let line = self.lines.at(from + between);
@@ -126,7 +126,7 @@ impl<'b, 'a> Rows<'b, 'a> {
         None
     }
 
-    /// Whether the file ends within quotes.
+    /// Whether these bytes end within quotes.
     fn ends_in_quote(&self, from: usize, to: usize) -> bool {
         let quotes = self.bytes[from..to].iter().filter(|byte| **byte == b'"').count();
         to == self.bytes.len() && quotes % 2 == 1

@@ -1,4 +1,4 @@
-//! A table of the tree, its fields taken one by one: tells keys that are missing, unknown or there twice.
+//! Reads a table of the tree field by field; reports keys that are missing, unknown or duplicate.
 
 use crate::domain::definition::node::{
     Field, FieldPath, Mistakes, Node, RawValue, SourcePosition, shortened,
@@ -6,7 +6,7 @@ use crate::domain::definition::node::{
 use crate::domain::definition::rules::RuleResult;
 use crate::domain::nearest::closest;
 
-/// A table whose keys have been looked over.
+/// A table whose keys have been checked.
 pub(super) struct Table<'n, 'a> {
     pub(super) place: SourcePosition<'a>,
     pub(super) way: &'n FieldPath<'n>,
@@ -14,7 +14,7 @@ pub(super) struct Table<'n, 'a> {
 }
 
 impl<'n, 'a> Table<'n, 'a> {
-    /// Tells keys that are not among `keys`, and keys that are there twice.
+    /// Reports keys that are not among `keys`, and duplicate keys.
     pub(super) fn open(
         node: &'n Node<'a>,
         way: &'n FieldPath<'n>,
@@ -32,10 +32,12 @@ impl<'n, 'a> Table<'n, 'a> {
                     seen |= 1 << at;
                     continue;
                 }
-                Some(_) => format!("`{}` is there twice", field.key),
+                Some(_) => format!("`{}` appears twice", field.key),
                 None => match closest(&field.key, keys) {
                     Some(key) => format!("unknown key `{}`; is `{key}` meant?", shown(&field.key)),
-                    None => format!("unknown key `{}`; known are {}", shown(&field.key), keys.join(", ")),
+                    None => {
+                        format!("unknown key `{}`; expected one of {}", shown(&field.key), keys.join(", "))
+                    }
                 },
             };
             mistakes.wrong(field.place, &FieldPath::Key(way, &field.key), what);
@@ -43,7 +45,7 @@ impl<'n, 'a> Table<'n, 'a> {
         Some(Table { place: node.place, way, fields })
     }
 
-    /// A field that is there and not null.
+    /// A field that is present and not null.
     pub(super) fn field(&self, key: &str) -> Option<&'n Field<'a>> {
         self.fields
             .iter()
@@ -51,7 +53,7 @@ impl<'n, 'a> Table<'n, 'a> {
             .filter(|field| !matches!(field.value.value, RawValue::Null))
     }
 
-    /// A field that must be there. `None`: a mistake was found.
+    /// A required field. `None`: a mistake was recorded.
     pub(super) fn needed<T>(
         &self,
         key: &str,
@@ -65,7 +67,7 @@ impl<'n, 'a> Table<'n, 'a> {
         value
     }
 
-    /// A field that can be left out. `None`: a mistake was found.
+    /// An optional field. `None`: a mistake was recorded.
     pub(super) fn or<T>(
         &self,
         key: &str,
@@ -76,7 +78,7 @@ impl<'n, 'a> Table<'n, 'a> {
         Some(self.may(key, mistakes, rule)?.unwrap_or(left_out))
     }
 
-    /// A field that can be left out: `Some(None)`. `None`: a mistake was found.
+    /// An optional field; `Some(None)`: absent. `None`: a mistake was recorded.
     #[expect(clippy::option_option, reason = "the outer one is about mistakes")]
     pub(super) fn may<T>(
         &self,

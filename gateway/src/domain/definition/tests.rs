@@ -1,4 +1,4 @@
-//! Tests of whole definitions: what is told about them, all at once, at which places.
+//! Tests of whole definitions: all mistakes at once, with their positions.
 
 use std::fs;
 use std::path::Path;
@@ -61,16 +61,16 @@ fn of_json(json: impl AsRef<[u8]>) -> Vec<String> {
     messages(Path::new("-"), Definition::from_json(json.as_ref()))
 }
 
-/// The places and the beginnings of what is told there.
+/// The positions of the mistakes, and how their messages begin.
 #[track_caller]
 fn assert_messages(messages: &[String], expected: &[&str]) {
     let fits = messages.len() == expected.len()
         && messages.iter().zip(expected).all(|(messages, start)| messages.starts_with(start));
-    assert!(fits, "told:\n  {}\nexpected:\n  {}", messages.join("\n  "), expected.join("\n  "));
+    assert!(fits, "found:\n  {}\nexpected:\n  {}", messages.join("\n  "), expected.join("\n  "));
 }
 
 #[test]
-fn both_forms_say_the_same_and_defaults_are_filled_in() {
+fn both_forms_are_equal_and_defaults_are_filled_in() {
     let folder = folder(SALE, None);
     let definition = Definition::load(&folder.path().join("sale.toml")).unwrap();
     assert_eq!(Definition::from_json(JSON.as_bytes()).unwrap(), definition);
@@ -184,7 +184,7 @@ gz-8,,,x
             "sale.toml:10: `currency` must be three capital letters",
             "sale.toml:11: `deposit` must be a whole number from 0 to 1000000000000, not -1",
             "sale.toml:12: `rehearsal` must be true or false, not \"no\"",
-            "sale.toml:13: unknown key `colour`; known are id, name,",
+            "sale.toml:13: unknown key `colour`; expected one of id, name,",
             "sale.toml:15: `name` is missing",
             "sale.toml:17: unknown key `nmae`; is `name` meant?",
             "sale.toml:18: `price` must be a whole number from 0 to 1000000000000, not 1.5",
@@ -224,7 +224,7 @@ fn json_mistakes_have_pointers() {
         &of_json(json),
         &[
             "/stor: unknown key `stor`; is `stores` meant?",
-            "/sale/id: `id` is there twice",
+            "/sale/id: `id` appears twice",
             "/sale/hold_ms: unknown key `hold_ms`; is `hold` meant?",
             "/sale: `name` is missing",
             "/sale/closes_at: `closes_at` must be later than `opens_at`",
@@ -243,7 +243,7 @@ fn json_mistakes_have_pointers() {
 }
 
 #[test]
-fn what_must_be_there_is_missed() {
+fn missing_required_keys_are_reported() {
     assert_messages(&of_json("{}"), &["the table `sale` is missing", "at least 1 `model` is needed"]);
     let missing = ["id", "name", "opens_at", "closes_at", "hold", "currency"];
     let mut expected: Vec<_> = missing.map(|key| format!("/sale: `{key}` is missing")).into();
@@ -294,12 +294,12 @@ fn a_hundred_mistakes_are_reported_and_the_others_counted() {
     let folder = folder(format!("{SALE}{STORES}"), Some(csv.as_bytes()));
     let mistakes = Definition::load(&folder.path().join("sale.toml")).unwrap_err();
     assert_eq!(mistakes.len(), 101);
-    // Each row has a bad id, and all but the first have a taken one.
+    // Each row has an invalid id, and all but the first have a duplicate one.
     assert_eq!(mistakes[100].to_string(), "and 199 more");
 }
 
 #[test]
-fn files_that_are_not_there_are_reported() {
+fn missing_files_are_reported() {
     let empty = tempfile::tempdir().unwrap();
     let load = |path: &Path| messages(empty.path(), Definition::load(path));
     assert_messages(&load(&empty.path().join("sale.toml")), &["sale.toml: can't be read: "]);
@@ -315,7 +315,7 @@ fn files_that_are_not_there_are_reported() {
 }
 
 #[test]
-fn there_are_limits_to_the_numbers_of_things() {
+fn the_numbers_of_items_are_limited() {
     let models: String =
         (0..1_001).map(|n| format!("[[model]]\nid = \"{n}\"\nname = \"N\"\nprice = 1\n")).collect();
     let sale = &SALE[..SALE.find("[[model]]").unwrap()];

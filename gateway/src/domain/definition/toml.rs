@@ -1,4 +1,4 @@
-//! Turns TOML into the tree that is judged, and goes on behind a line that is no TOML.
+//! Converts TOML into the tree that is checked, and continues after lines that are not valid TOML.
 
 use std::ops::Range;
 
@@ -7,13 +7,11 @@ use ::toml::de::{DeTable, DeValue};
 
 use crate::domain::definition::node::{Field, Mistakes, Node, RawValue, SourceFile, SourcePosition};
 
-/// How often lines that can't be read are taken out to read what comes behind them.
+/// How many times invalid lines are blanked to read what follows.
 const ROUNDS_MAX: usize = 20;
 
-/// Blanks the lines that are no TOML, so that what stands behind them can be read, and tells them.
-///
-/// The parser stops at some mistakes; without this it would take a run of the program to find each of them. A table's
-/// header stays, though: what follows would else belong to another table.
+/// Blanks and reports the lines that are not valid TOML, so that one run finds all mistakes: the
+/// parser stops at some of them. Table headers stay, since what follows would join another table.
 pub(super) fn without_broken_lines(mut text: String, file: &SourceFile, mistakes: &mut Mistakes) -> String {
     for _ in 0..ROUNDS_MAX {
         let (_, errors) = DeTable::parse_recoverable(&text);
@@ -81,7 +79,7 @@ impl<'a> TomlReader<'a> {
     }
 }
 
-/// Where the lines of a text begin.
+/// The byte offsets of the lines of a text.
 pub(super) struct LineStarts(Vec<usize>);
 
 impl LineStarts {
@@ -90,18 +88,18 @@ impl LineStarts {
         LineStarts(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
     }
 
-    /// The number of the line, from 1 on, that a byte stands on.
+    /// The line number, from 1, of a byte offset.
     pub(super) fn at(&self, byte: usize) -> u32 {
         let line = self.0.partition_point(|start| *start <= byte);
         u32::try_from(line).unwrap_or(u32::MAX)
     }
 
-    /// Where a line begins, if there is one of that number.
+    /// The offset of a line, if the text has it.
     pub(super) fn start(&self, line: u32) -> Option<usize> {
         self.0.get((line as usize).checked_sub(1)?).copied()
     }
 
-    /// A line's bytes, without its end.
+    /// A line's bytes without its line end.
     fn bytes(&self, line: u32, text: &str) -> Range<usize> {
         let end = self.start(line + 1).map_or(text.len(), |next| next - 1);
         self.start(line).unwrap_or(end)..end

@@ -14,7 +14,7 @@ fn every_operator_action_describes_its_effect_on_buyers_in_full_sentences() {
 }
 
 #[test]
-fn a_reason_has_an_end() {
+fn a_reason_has_a_maximum_length() {
     assert_eq!(check_reason(None), Ok(None));
     let longest = Some("车".repeat(REASON_MAX));
     assert_eq!(check_reason(longest.clone()), Ok(longest));

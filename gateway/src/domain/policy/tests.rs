@@ -27,7 +27,7 @@ fn rates_are_two_numbers() {
 }
 
 #[test]
-fn a_share_is_never_nothing_and_all_shares_are_the_whole() {
+fn a_share_is_never_zero_and_all_shares_add_up_to_the_rate() {
     let rate = Rate { per_second: NonZeroU32::new(10).unwrap(), burst: NonZeroU32::new(2).unwrap() };
     let share = |n| rate.shared_by(NonZeroU32::new(n).unwrap()).to_string();
     assert_eq!([share(1), share(3), share(10), share(1_000)], ["10:2", "4:1", "1:1", "1:1"]);

@@ -52,7 +52,7 @@ fn a_hold_is_expired_once_deadline_and_grace_are_over() {
 }
 
 #[test]
-fn what_was_paid_is_found_among_the_rest() {
+fn paid_reservations_are_found() {
     let confirmed = ROW.replace(" held ", " confirmed ").replace(" - 4,9", " pay-1 4,9");
     let refunded = confirmed.replace(" confirmed ", " cancelled ");
     let text = format!("alice {ROW}\n{confirmed}\nrubbish\n{refunded} too much\n{refunded}");
@@ -62,7 +62,7 @@ fn what_was_paid_is_found_among_the_rest() {
 }
 
 #[test]
-fn damaged_text_is_noticed() {
+fn damaged_text_is_refused() {
     for cut in 0..ROW.split(' ').count() {
         let short: Vec<_> = ROW.split(' ').take(cut).collect();
         assert_eq!(Reservation::from_row("b", "alice", &short.join(" ")), None);

@@ -10,7 +10,7 @@ fn put(cache: &mut Cache, token: &str, exp_s: u64, generation: u64) {
 fn finds(cache: &mut Cache, token: &str, generation: u64) -> bool {
     match cache.get(token.as_bytes(), generation) {
         Some(found) => {
-            assert_eq!(&**found.who.sub(), token, "found somebody else");
+            assert_eq!(&**found.caller.sub(), token, "found another token");
             true
         }
         None => false,
@@ -40,7 +40,7 @@ fn a_capacity_that_is_not_a_multiple_of_a_row_is_not_exceeded() {
 }
 
 #[test]
-fn no_capacity_remembers_nothing() {
+fn a_cache_without_capacity_stores_nothing() {
     let mut cache = Cache::new(0);
     put(&mut cache, "token", NOW + 60, 1);
     assert!(!finds(&mut cache, "token", 1));
@@ -59,7 +59,7 @@ fn tokens_with_the_same_end_are_distinguished() {
 }
 
 #[test]
-fn another_generation_of_keys_finds_nothing_and_reuses_the_places() {
+fn another_generation_of_keys_finds_nothing_and_reuses_the_slots() {
     let mut cache = Cache::new(8);
     for i in 0..8 {
         put(&mut cache, &format!("token-{i}"), NOW + 60, 1);

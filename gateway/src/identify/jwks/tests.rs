@@ -47,7 +47,7 @@ fn each_key_has_one_algorithm_and_only_listed_ones_may_be_a_service() {
 }
 
 #[test]
-fn a_key_that_can_t_be_used_is_left_out_in_words_and_the_others_are_used() {
+fn an_unusable_key_is_skipped_with_a_reason() {
     let p384 = with(ec("a"), "crv", json!("P-384"));
     let post_quantum = json!({"kty": "AKP", "alg": "ML-DSA-65", "kid": "pq", "pub": b64(&[7; 32])});
     for (key, words) in [
@@ -70,7 +70,7 @@ fn a_key_that_can_t_be_used_is_left_out_in_words_and_the_others_are_used() {
         (rsa(2048, &[]), "exponent"),
         (rsa(2048, &[2]), "exponent"),
         (rsa(2048, &[1, 0, 0, 0, 1]), "exponent"),
-        (ed("good"), "an earlier key has this `kid`"),
+        (ed("good"), "duplicate `kid`"),
         (json!(5), "not a JWK"),
     ] {
         let file = load(&[ed("good"), key.clone(), ec("also-good")]).unwrap();
@@ -79,11 +79,11 @@ fn a_key_that_can_t_be_used_is_left_out_in_words_and_the_others_are_used() {
         let name = key["kid"].as_str().filter(|kid| !kid.is_empty());
         let name = name.map_or("keys[1]: ".to_owned(), |kid| format!("kid {kid:?}: "));
         assert!(file.left_out[0].what.starts_with(&name) && file.left_out[0].is_unusable, "{key}");
-        // Nothing else is there: then it is an error, with the reason.
-        if !words.contains("earlier") {
+        // Without any other key it is an error, with the reason.
+        if !words.contains("duplicate") {
             let messages = problem(key.clone());
             assert!(messages.contains(words), "{key}: {messages}");
-            assert!(!messages.contains("c2Vj") && !messages.contains("cHJp"), "tells a secret: {messages}");
+            assert!(!messages.contains("c2Vj") && !messages.contains("cHJp"), "reveals a secret: {messages}");
         }
     }
 }
@@ -97,7 +97,7 @@ fn a_secret_makes_the_whole_set_unusable() {
         (with(ed("a"), "d", private.clone()), "private"),
         (with(rsa(2048, &[3]), "dp", private.clone()), "private"),
         (json!({"kty": "AKP", "kid": "pq", "priv": private}), "private"),
-        // For whatever it is meant, and however else it is wrong.
+        // Whatever its use, and however else it is wrong.
         (with(with(ec("a"), "use", json!("enc")), "d", private.clone()), "private"),
         (json!({"kty": 7, "d": private}), "private"),
     ] {
@@ -139,7 +139,7 @@ fn keys_for_encryption_are_left_out() {
 }
 
 #[test]
-fn what_is_no_key_set_is_reported_by_place_not_by_content() {
+fn an_invalid_key_set_is_reported_by_position_not_by_content() {
     for text in ["", "\"hunter2hunter2\"", "{\"keys\": \"hunter2\"}", "hunter2", "[]", "{}"] {
         let problems = parse(text.as_bytes(), |_| false).map(|file| file.keys.len()).unwrap_err();
         assert!(problems[0].contains("line 1"), "{problems:?}");

@@ -11,15 +11,15 @@ fn load(contents: &[u8]) -> Result<OpsTokens, Vec<String>> {
     OpsTokens::load(file.path())
 }
 
-fn who(tokens: &OpsTokens, authorization: &str) -> Option<String> {
+fn operator_of(tokens: &OpsTokens, authorization: &str) -> Option<String> {
     tokens.authenticate(Some(authorization.as_bytes())).map(|operator| operator.name.to_string())
 }
 
 #[test]
 fn a_token_gives_its_name() {
     let tokens = load(FILE.as_bytes()).unwrap();
-    assert_eq!(who(&tokens, "Bearer 0123456789abcdef").as_deref(), Some("maja"));
-    assert_eq!(who(&tokens, "bearer fedcba9876543210").as_deref(), Some("li.wei"));
+    assert_eq!(operator_of(&tokens, "Bearer 0123456789abcdef").as_deref(), Some("maja"));
+    assert_eq!(operator_of(&tokens, "bearer fedcba9876543210").as_deref(), Some("li.wei"));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_role_allows_what_it_is_for_and_operate_everything() {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_taken_over_and_a_bad_one_is_not() {
+async fn a_changed_file_is_loaded_and_an_invalid_one_is_not() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let write = |text: &str| std::fs::write(file.path(), text).unwrap();
     write(FILE);
@@ -48,15 +48,15 @@ async fn a_changed_file_is_taken_over_and_a_bad_one_is_not() {
     write("wall hunter2");
     let problems = tokens.reload_if_changed().unwrap_err();
     assert!(problems[0].contains(":1: TOKEN must be"), "{problems:?}");
-    assert!(who(&tokens, "Bearer 0123456789abcdef").is_some(), "the last good content counts");
-    // Promoted, then another line; both still allow to watch.
+    assert!(operator_of(&tokens, "Bearer 0123456789abcdef").is_some(), "the last good content counts");
+    // Promoted, then another line; both roles still include `watch`.
     for text in ["wall 00000000wall0000 operate\n", "new 1111111111111111\nwall 00000000wall0000 watch\n"] {
         write(text);
         assert_eq!(tokens.reload_if_changed(), Ok(true));
         assert!(tokens.still_allows(&wall, Role::Watch) && !watching.is_finished(), "{text}");
     }
-    assert_eq!(who(&tokens, "Bearer 0123456789abcdef"), None, "withdrawn");
-    assert_eq!(who(&tokens, "Bearer 1111111111111111").as_deref(), Some("new"));
+    assert_eq!(operator_of(&tokens, "Bearer 0123456789abcdef"), None, "withdrawn");
+    assert_eq!(operator_of(&tokens, "Bearer 1111111111111111").as_deref(), Some("new"));
     write("new 1111111111111111\nwall 00000000wall0000 feed\n");
     assert_eq!(tokens.reload_if_changed(), Ok(true));
     watching.await.unwrap();
@@ -79,12 +79,12 @@ fn any_other_token_identifies_no_operator() {
         "0123456789abcdef",
         "Bearer maja",
     ] {
-        assert_eq!(who(&tokens, wrong), None, "{wrong:?}");
+        assert_eq!(operator_of(&tokens, wrong), None, "{wrong:?}");
     }
 }
 
 #[test]
-fn every_problem_is_told_with_its_line_and_no_content() {
+fn every_problem_is_reported_with_its_line_and_no_content() {
     let long = "n".repeat(65);
     let file = format!(
         "ok 0123456789abcdef\nlonely-hunter2-hunter2\nbad/name hunter2-hunter2-1\n\

@@ -1,4 +1,4 @@
-//! The proof that forged, confusing and broken tokens are refused and never panic.
+//! Tests that forged, confusing and broken tokens are refused without a panic.
 
 use proptest::prelude::*;
 
@@ -59,7 +59,7 @@ fn the_header_can_only_agree_with_the_algorithm() {
 }
 
 #[test]
-fn a_token_can_not_bring_its_own_key() {
+fn a_token_cannot_supply_its_own_key() {
     let stranger = new_ec();
     let mut identifier = Setup::with_jwks(&[EC.jwk("a")], &[]).identifier();
     let header = json!({"alg": "ES256", "kid": "a", "jwk": stranger.jwk("a"), "jku": "file:///x",
@@ -139,7 +139,7 @@ fn base64_must_be_exact() {
 }
 
 #[test]
-fn every_changed_character_is_noticed_also_next_to_a_remembered_token() {
+fn every_changed_character_is_refused_even_next_to_a_cached_token() {
     for (setup, signer) in [
         (Setup::with_secret(), &secret()),
         (Setup::with_jwks(&[EC.jwk("a")], &[]), &*EC),
@@ -162,7 +162,7 @@ fn every_changed_character_is_noticed_also_next_to_a_remembered_token() {
 }
 
 #[test]
-fn refusals_say_something_to_the_client_and_only_a_shown_token_is_invalid() {
+fn every_refusal_has_a_detail_and_only_a_present_token_is_invalid() {
     use Unauthenticated::*;
     let all = [
         Missing,
@@ -188,7 +188,7 @@ fn refusals_say_something_to_the_client_and_only_a_shown_token_is_invalid() {
     }
 }
 
-/// JSON of any shape, with the names that matter.
+/// JSON of any shape, with the relevant names.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

@@ -1,4 +1,4 @@
-//! The proof of what is refused at start, and that a change of keys is taken over as a whole.
+//! Tests of invalid keys at start, and of atomic reloads.
 
 use super::*;
 
@@ -18,7 +18,7 @@ fn exactly_one_kind_of_key_is_needed() {
 }
 
 #[test]
-fn every_problem_is_told_at_once() {
+fn every_problem_is_reported_at_once() {
     let setup = Setup::with_jwks(&[json!({"kty": "oct"}), json!({"kty": "RSA"})], &["pay"]);
     let settings = AuthSettings {
         secret_file: Some(setup.dir.path().join("missing")),
@@ -39,7 +39,7 @@ fn of_the_service_key_ids_one_must_be_in_the_key_set() {
     let messages = problems(&setup.settings);
     assert!(messages[0].contains("\"b\"") && messages[1].contains("\"c\""), "{messages:?}");
     assert!(messages[2].contains("neither EC P-256"), "why b is not there: {messages:?}");
-    // During a rotation: one of them is published, the other is not yet, or not any more.
+    // During a rotation one key is published, and the other is not yet, or not any more.
     let setup = Setup::with_jwks(&[EC.jwk("a")], &["a", "next"]);
     let keys = setup.keys();
     assert_eq!(keys.services(), 1);
@@ -51,7 +51,7 @@ fn of_the_service_key_ids_one_must_be_in_the_key_set() {
 }
 
 #[test]
-fn a_withdrawn_key_stops_counting_also_for_remembered_tokens() {
+fn a_withdrawn_key_also_ends_cached_tokens() {
     let new = new_ec();
     let setup = Setup::with_jwks(&[EC.jwk("old")], &["old"]);
     let keys = setup.keys();
@@ -74,7 +74,7 @@ fn a_withdrawn_key_stops_counting_also_for_remembered_tokens() {
 }
 
 #[test]
-fn a_name_that_gets_another_key_forgets_the_tokens_of_the_first() {
+fn a_reused_kid_drops_the_cached_tokens_of_the_former_key() {
     let setup = Setup::with_jwks(&[EC.jwk("a")], &[]);
     let keys = setup.keys();
     let mut identifier = Identifier::new(Arc::clone(&keys), 64);
@@ -119,7 +119,7 @@ fn a_set_with_unusable_keys_rotates_and_none_of_its_tokens_is_refused_meanwhile(
                 })
             })
             .collect();
-        // Both are configured, in either order, again and again.
+        // Both are configured, in either order, many times.
         for n in 0..20 {
             let mut both = with(&[EC.jwk("old"), new.jwk("new")]);
             both.rotate_left(n % 5);
@@ -149,11 +149,11 @@ fn the_secret_rotates_too() {
 }
 
 #[test]
-fn a_file_that_says_the_same_keeps_the_memory() {
+fn an_unchanged_file_keeps_the_cache() {
     let setup = Setup::with_secret();
     let keys = setup.keys();
     assert_eq!(keys.reload_if_changed(), Ok(false));
-    // Written anew, as by a mount that is refreshed; the line end does not belong to the secret.
+    // The file is written again, as by a refreshed mount; the line end is not part of the secret.
     std::fs::remove_file(setup.file()).unwrap();
     std::fs::write(setup.file(), [SECRET, b"\n"].concat()).unwrap();
     assert_eq!(keys.reload_if_changed(), Ok(false));
@@ -201,7 +201,7 @@ fn keys_can_be_shared_by_workers() {
 }
 
 #[test]
-fn a_key_past_its_own_end_verifies_nothing_not_even_what_is_remembered() {
+fn an_expired_key_verifies_no_token_not_even_a_cached_one() {
     let ends = |signer: &Signer, kid: &str, exp: Value| {
         let mut jwk = signer.jwk(kid);
         jwk["exp"] = exp;

@@ -1,4 +1,4 @@
-//! The proof of each rule about headers, claims, time and scope.
+//! Tests of each rule about headers, claims, time and scope.
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn every_algorithm_verifies_with_its_own_key_only() {
             let refused = identify(&mut identifier, &token);
             assert_eq!(refused, Err(Unauthenticated::WrongAlgorithm), "{kid} as {other}");
         }
-        let unknown = signer.sign("nobody", &claims());
+        let unknown = signer.sign("unknown", &claims());
         assert_eq!(identify(&mut identifier, &unknown), Err(Unauthenticated::UnknownKey));
         let header = json!({"alg": signer.alg()}).to_string();
         let nameless = signer.sign_raw(header, claims().to_string());
@@ -61,7 +61,7 @@ fn every_algorithm_verifies_with_its_own_key_only() {
 }
 
 #[test]
-fn another_secret_does_not_count() {
+fn another_secret_is_refused() {
     let token = Signer::Hmac(b"another secret, also of 32 bytes".to_vec()).sign("", &claims());
     let refused = identify(&mut Setup::with_secret().identifier(), &token);
     assert_eq!(refused, Err(Unauthenticated::BadSignature));
@@ -79,7 +79,7 @@ fn exp_is_required_and_ends_the_token_after_two_seconds_of_leeway() {
 }
 
 #[test]
-fn a_remembered_token_ends_in_the_same_second_as_a_fresh_one() {
+fn a_cached_token_ends_in_the_same_second_as_a_fresh_one() {
     let setup = || Setup::with_jwks(&[EC.jwk("a")], &[]);
     let mut identifier = setup().identifier();
     let mut claims = claims_with("nbf", NOW - 10);
@@ -117,7 +117,7 @@ fn the_leeway_is_configured_and_counts_for_both_ends() {
             let signer = if setup.settings.jwks_file.is_some() { &*EC } else { &secret() };
             let mut claims = claims_with("exp", NOW + 100);
             claims["nbf"] = (NOW + 10).into();
-            // An issuer whose clock is ahead has issued it in the future, which refuses nothing by itself.
+            // An issuer's clock may be ahead: a future `iat` alone is valid.
             claims["iat"] = (NOW + 1_000).into();
             let token = signer.sign("a", &claims);
             let mut identifier = setup.identifier();
@@ -133,7 +133,7 @@ fn the_leeway_is_configured_and_counts_for_both_ends() {
     }
 }
 
-/// Counts checks, and withholds them once there were so many.
+/// Counts checks, and withholds them above a limit.
 struct Checks<'a> {
     most: usize,
     counts: &'a std::cell::RefCell<Vec<bool>>,
@@ -152,7 +152,7 @@ impl CostlyChecks for Checks<'_> {
 }
 
 #[test]
-fn only_a_token_that_can_be_right_costs_a_check_of_a_public_key() {
+fn only_a_plausible_token_costs_a_public_key_check() {
     let mut identifier = Setup::with_jwks(&[EC.jwk("a"), ED.jwk("b")], &[]).identifier();
     let counts = std::cell::RefCell::default();
     let mut ask = |token: &str, most| {
@@ -162,7 +162,7 @@ fn only_a_token_that_can_be_right_costs_a_check_of_a_public_key() {
     let stranger = new_ec();
     for (token, why) in [
         ("garbage".to_owned(), Unauthenticated::Malformed),
-        (stranger.sign("nobody", &claims()), Unauthenticated::UnknownKey),
+        (stranger.sign("unknown", &claims()), Unauthenticated::UnknownKey),
         (stranger.sign("b", &claims()), Unauthenticated::WrongAlgorithm),
         (stranger.sign("a", &claims_with("exp", NOW - 60)), Unauthenticated::Expired),
         (stranger.sign("a", &claims_with("nbf", NOW + 60)), Unauthenticated::NotYetValid),
@@ -176,11 +176,11 @@ fn only_a_token_that_can_be_right_costs_a_check_of_a_public_key() {
     let (good, other) = (EC.sign("a", &claims()), ED.sign("b", &claims()));
     assert_eq!(ask(&good, 1), Err(NotIdentified::Withheld(())));
     assert_eq!(ask(&good, 2).ok(), buyer("buyer-1").ok());
-    // It is remembered: no check is needed any more. Another one needs one.
+    // A cached token needs no check; another one does.
     assert_eq!(ask(&good, 0).ok(), buyer("buyer-1").ok());
     assert_eq!(ask(&other, 0), Err(NotIdentified::Withheld(())));
     assert_eq!(*counts.borrow(), [false, true]);
-    // A secret is checked whatever was spent.
+    // A check with a secret is never withheld.
     let mut identifier = Setup::with_secret().identifier();
     let bearer = format!("Bearer {}", secret().sign("", &claims()));
     let checks = Checks { most: 0, counts: &counts };
@@ -259,7 +259,7 @@ fn issuer_and_audience_are_required_once_configured() {
     for wrong in [json!(null), json!(""), json!("https://id.example/"), json!("HTTPS://id.example")] {
         assert_eq!(ask(wrong, json!("launchgate")), Err(Unauthenticated::WrongIssuer));
     }
-    // Not configured, they may say anything.
+    // Without configuration they may have any value.
     assert_eq!(with_secret(&claims_with("aud", "shop")), buyer("buyer-1"));
 }
 
@@ -300,7 +300,7 @@ fn with_a_key_set_service_counts_only_from_listed_keys() {
 }
 
 #[test]
-fn minted_tokens_are_accepted_and_say_what_was_asked() {
+fn minted_tokens_are_accepted_with_the_requested_claims() {
     let mut setup = Setup::with_secret();
     setup.settings.issuer = Some("me".into());
     setup.settings.audience = Some("gate".into());
@@ -317,7 +317,7 @@ fn minted_tokens_are_accepted_and_say_what_was_asked() {
 }
 
 #[test]
-fn nothing_is_minted_that_the_gateway_would_refuse() {
+fn tokens_that_the_gateway_would_refuse_are_not_minted() {
     let try_mint = |secret: &[u8], sub: &str, ttl_s| mint(secret, sub, false, ttl_s, NOW, None, None);
     assert_eq!(try_mint(&SECRET[1..], "b", 60), Err(MintError::ShortSecret));
     assert_eq!(try_mint(SECRET, "", 60), Err(MintError::BadSubject));

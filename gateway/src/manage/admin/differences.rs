@@ -1,10 +1,10 @@
-//! What differs between two definitions of a sale, as applying one over the other takes it.
+//! The differences between two definitions of a sale, for the apply script.
 
 use std::collections::HashMap;
 
 use crate::domain::definition::Definition;
 
-/// What differs and can't, once a reservation exists: buyers were told these.
+/// Differences in fields that are locked once a reservation exists, since buyers rely on them.
 pub(crate) fn locked_differences(before: &Definition, after: &Definition) -> Vec<String> {
     let (b, a) = (&before.sale, &after.sale);
     let mut fields = Vec::new();
@@ -35,7 +35,7 @@ pub(crate) fn locked_differences(before: &Definition, after: &Definition) -> Vec
     fields
 }
 
-/// The items whose stock differs, as the apply script takes them.
+/// The items with a different stock, as the apply script expects them.
 pub(crate) fn stock_differences(before: Option<&Definition>, after: &Definition) -> Vec<String> {
     let stocks = |definition: &Definition| -> Vec<(String, Option<u64>)> {
         let models = definition.models.iter().map(|m| (format!("model:{}", m.id), m.stock));

@@ -1,4 +1,4 @@
-//! What the journal says of one buyer: his changes, followed back from the latest ones.
+//! Reads one buyer's changes from the journal, from the latest backwards.
 
 use std::collections::BTreeMap;
 
@@ -10,16 +10,17 @@ use crate::store::journal::{self, Entry};
 use crate::store::keys::Keys;
 use crate::store::scripts::Failure;
 
-/// Entries that are shown of one buyer, at most: the latest ones. Buyers alone come to a tenth of it.
+/// The most entries of one buyer: the latest ones. A buyer's own changes make at most a tenth of
+/// it.
 const ENTRIES_MAX: usize = 5_000;
-/// Entries that one read takes where the way back is broken.
+/// Entries in one read when the chain of changes is broken.
 const PAGE: usize = 500;
 
 /// Where a buyer's changes are.
 pub(crate) struct JournalSearch<'a> {
     pub(crate) keys: &'a Keys,
     pub(crate) sale: &'a str,
-    /// Of his reservations' ids.
+    /// The common prefix of the buyer's ids.
     pub(crate) buyer_part: &'a str,
 }
 
@@ -27,8 +28,8 @@ pub(crate) struct JournalSearch<'a> {
 type Found = BTreeMap<u64, Vec<Value>>;
 
 impl JournalSearch<'_> {
-    /// The journal's lines about these reservations, in order. A row names its latest change and the one before, and so does
-    /// the journal's line of each change.
+    /// The journal's lines about these reservations, in order. A row names its latest change and
+    /// the one before, and so does the journal's line of each change.
     pub(crate) async fn read(
         &self,
         conn: &mut impl ConnectionLike,
@@ -43,7 +44,7 @@ impl JournalSearch<'_> {
             }
             let before = self.read_entry(conn, sequence, &mut found).await?;
             if found.get(&sequence).is_none_or(Vec::is_empty) {
-                // A failover lost this change, and with it the way to those before.
+                // A failover lost this change, and with it the references to earlier ones.
                 self.read_until(conn, sequence, &mut found).await?;
                 break;
             }
@@ -53,7 +54,7 @@ impl JournalSearch<'_> {
         Ok(found.into_values().flatten().collect())
     }
 
-    /// The changes that this one names.
+    /// Reads the changes that this one names.
     async fn read_entry(
         &self,
         conn: &mut impl ConnectionLike,
@@ -66,7 +67,7 @@ impl JournalSearch<'_> {
         }
     }
 
-    /// Looks through all entries before a sequence.
+    /// Reads all entries before a sequence.
     async fn read_until(
         &self,
         conn: &mut impl ConnectionLike,
@@ -90,7 +91,7 @@ impl JournalSearch<'_> {
         }
     }
 
-    /// Notes the lines of this buyer; the changes that they name.
+    /// Collects the lines of this buyer; returns the changes that they name.
     fn take(
         &self,
         value: &redis::Value,

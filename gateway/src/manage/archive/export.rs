@@ -1,4 +1,4 @@
-//! Writes a sale into a file.
+//! Exports a sale into a file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom};
@@ -18,21 +18,21 @@ use crate::store::reply::{list_of_texts, text, texts};
 use crate::store::scripts::{Failure, Refusal};
 use crate::store::{checkout, journal};
 
-/// How often a sale that changes meanwhile is read.
+/// How many times a sale that changes during the read is retried.
 const TRIES: usize = 3;
 /// Journal entries in a line.
 const ENTRIES: usize = 200;
 
-/// Exports a sale at one sequence into a file that is not there yet. One whose ledger drifts is exported, too: as evidence.
+/// Exports a sale at one sequence into a new file. A drifted ledger is exported too, for analysis.
 ///
 /// # Errors
 ///
-/// [`ArchiveError::Refused`] if the sale changed each time while it was read; then there is no file.
+/// [`ArchiveError::Refused`] if the sale changed during every attempt; then there is no file.
 pub async fn export(admin: &Admin, sale: &str, path: &Path) -> Result<ArchiveHead, ArchiveError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(disk(path))?;
     let outcome = tries(admin, sale, path, &file).await;
     if outcome.is_err() {
-        // It is ours, and of no use.
+        // This process made the file, and it is incomplete.
         let _ = std::fs::remove_file(path);
     }
     outcome
@@ -50,7 +50,7 @@ async fn tries(admin: &Admin, sale: &str, path: &Path, mut file: &File) -> Resul
     )))
 }
 
-/// Writes it once; `None` if it changed meanwhile.
+/// Makes one attempt; `None` if the sale changed during it.
 async fn write(
     admin: &Admin,
     sale: &str,
@@ -95,7 +95,7 @@ async fn write(
     put(ArchiveLine::Taken(taken))?;
     let mut cursor = 0;
     loop {
-        // A scan may come by a field twice, which does no harm.
+        // A scan may return a field twice, which is harmless.
         let (next, records) = scan(&mut conn, keys.records(), cursor).await?;
         put(ArchiveLine::Records(records))?;
         cursor = next;

@@ -1,4 +1,4 @@
-//! Takes a sale from a file into a Redis that has none of its name: all of it in one step, or nothing.
+//! Imports a sale into a Redis without a sale of this name: atomically, or not at all.
 
 use std::path::Path;
 use std::sync::LazyLock;
@@ -18,11 +18,11 @@ use crate::store::reply::{shape, texts, unreadable};
 
 static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../../store/lua/import.lua")));
 
-/// Imports a sale, and proves that its audit is that of the export.
+/// Imports a sale, and checks that its audit equals that of the export.
 ///
 /// # Errors
 ///
-/// [`ArchiveError::Refused`] if there is such a sale already, or if the audit is another; nothing is left then.
+/// [`ArchiveError::Refused`] if the sale exists, or if the audit differs; nothing is left then.
 pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveError> {
     let head = verify(path)?;
     let (keys, staged) = (Keys::of(&head.sale), Keys::staged(&head.sale));
@@ -31,9 +31,9 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
     if there > 0 {
         return Err(is_there(&head.sale));
     }
-    // Left of an import that was cut off.
+    // An interrupted import may have left these.
     unlink(&mut conn, &staged).await?;
-    // Whatever has had this name, and may be known of it, is another sale.
+    // A previous sale of this name, and cached state of it, is another sale.
     let incarnation = new_incarnation(&mut conn).await?;
     if let Err(trouble) = load(&mut conn, path, &staged, &incarnation).await {
         unlink(&mut conn, &staged).await?;
@@ -52,14 +52,14 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
             _ => unreadable("the import script", "ok or exists", &shape(&taken)).into(),
         });
     }
-    // No gateway has found it yet. The audit takes a connection of its own, and there may be one only.
+    // No gateway follows it yet. The audit needs a connection, and the pool may have only one.
     drop(conn);
     let audit = audit::audit(admin.pool(), admin.scripts(), &head.sale).await?;
     if audit != head.audit {
         unlink(&mut checkout(admin.pool(), keys.state()).await?, &keys).await?;
-        let why = audit.first_problem().unwrap_or_else(|| "its figures are others".to_owned());
+        let why = audit.first_problem().unwrap_or_else(|| "its figures differ".to_owned());
         return Err(ArchiveError::Refused(format!(
-            "the audit of what was imported is not that of the export: {why}. Nothing is left of it here"
+            "the audit of the import differs from that of the export: {why}. The import was removed"
         )));
     }
     end_purge(admin.pool(), &head.sale, &incarnation).await?;
@@ -68,7 +68,7 @@ pub async fn import(admin: &Admin, path: &Path) -> Result<ArchiveHead, ArchiveEr
 }
 
 fn is_there(sale: &str) -> ArchiveError {
-    ArchiveError::Refused(format!("this Redis has a sale {sale} already: nothing was imported over it"))
+    ArchiveError::Refused(format!("this Redis has a sale {sale} already: nothing was imported"))
 }
 
 async fn unlink(conn: &mut impl ConnectionLike, keys: &Keys) -> redis::RedisResult<()> {
@@ -82,7 +82,7 @@ async fn load(
     to: &Keys,
     incarnation: &str,
 ) -> Result<(), ArchiveError> {
-    // It is served by this Redis from now on.
+    // This Redis serves it from now on.
     let epoch = read_run_id(conn).await?;
     let (mut reader, _) = ArchiveReader::open(path)?;
     while let Some(line) = reader.next()? {
@@ -95,7 +95,7 @@ async fn load(
     Ok(())
 }
 
-/// `anew`: fields of the state that it has from now on.
+/// Adds the commands for a line; `anew` overrides fields of the state.
 fn commands(pipe: &mut Pipeline, line: ArchiveLine, to: &Keys, anew: [(&str, &str); 2]) {
     fn pairs(pipe: &mut Pipeline, key: &str, pairs: impl IntoIterator<Item = (String, String)>) {
         pairs.into_iter().for_each(|(field, value)| {

@@ -1,4 +1,5 @@
-//! Removes a sale for good, once an export of its very last state is at hand. What is left says who did it, and why.
+//! Removes a sale permanently, if an export of its last state exists. A note with operator and
+//! reason remains.
 
 use std::path::Path;
 
@@ -12,11 +13,12 @@ use crate::store::keys::{Keys, PURGED, SALES};
 use crate::store::scripts::{Failure, Script, text};
 use crate::store::{Pool, checkout};
 
-/// What a purge does.
-pub const PURGE_EFFECT: &str = "Every reservation, the journal and all ids of buyers of this sale are removed from Redis, for \
-    good: only the export has them then. Apps are told that there is no such sale.";
+/// The effect of a purge.
+pub const PURGE_EFFECT: &str = "Every reservation, the journal and all ids of buyers of this sale are \
+    removed from Redis permanently: only the export keeps them. Apps get the response that the sale does \
+    not exist.";
 
-/// Removes a sale that is over, and of which this file is an export of its last change.
+/// Removes a closed sale whose last change this export file contains.
 ///
 /// # Errors
 ///
@@ -30,8 +32,8 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
     let (incarnation, _) = admin.look(sale).await?;
     if incarnation != head.incarnation {
         return Err(ArchiveError::Refused(format!(
-            "{} is not an export of the sale {sale} that is here now, but of another of that name: export it again, and purge it \
-             with that",
+            "{} is not an export of the current sale {sale}, but of another one of that name: export it \
+                again, and purge it with the new file",
             export.display()
         )));
     }
@@ -41,18 +43,18 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
     }
     if audit.verdict == AuditVerdict::Drift {
         return Err(ArchiveError::Refused(format!(
-            "the ledger of {sale} drifts ({}): it is kept until somebody has looked into that",
+            "the ledger of {sale} drifts ({}): an operator must resolve the drift before a purge",
             audit.first_problem().unwrap_or_default()
         )));
     }
-    // First: a gateway that misses the sale must find that it was purged, and not lost.
+    // First: a gateway that misses the sale must find that it was purged, not lost.
     let note = json!({
         "at": rfc3339(jiff::Timestamp::now().as_millisecond()), "who": by.who, "reason": by.reason, "sequence": audit.sequence,
         "incarnation": incarnation,
     });
     let mut conn = checkout(admin.pool(), PURGED).await?;
     redis::cmd("HSET").arg(PURGED).arg(sale).arg(note.to_string()).query_async::<i64>(&mut conn).await?;
-    // There may be one connection only.
+    // The pool may have only one connection.
     drop(conn);
     let mut conn = checkout(admin.pool(), SALES).await?;
     redis::cmd("SREM").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await?;
@@ -63,7 +65,7 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
     {
         Ok(reply) => match reply.first().and_then(text).as_deref() {
             Some("ok") => {
-                // What gateways remembered of a failover names buyers, too.
+                // Recovery reports contain buyers' names, too.
                 let keys = Keys::of(sale);
                 let mut conn = checkout(admin.pool(), keys.recovery()).await?;
                 redis::cmd("UNLINK").arg(keys.recovery()).query_async::<i64>(&mut conn).await?;
@@ -73,10 +75,10 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
                 "{} holds of {sale} are outstanding: wait until they are paid or have expired, and export it again",
                 reply.get(1).and_then(text).unwrap_or_default()
             )),
-            Some("open") => ArchiveError::Refused(format!("{sale} is not over: gateway sale close {sale}")),
+            Some("open") => ArchiveError::Refused(format!("{sale} is not closed: gateway sale close {sale}")),
             _ => changed(sale, audit.sequence + 1, head.audit.sequence),
         },
-        // What became of it is not known: a second try finds out.
+        // The outcome is unknown: a retry finds it.
         Err(unknown @ Failure::Unknown(_)) => return Err(unknown.into()),
         Err(failure) => failure.into(),
     };
@@ -87,16 +89,17 @@ pub async fn purge(admin: &Admin, sale: &str, export: &Path, by: &Actor) -> Resu
 
 fn changed(sale: &str, now: u64, then: u64) -> ArchiveError {
     ArchiveError::Refused(format!(
-        "{sale} is at sequence {now} by now, and its export at {then}: export it again, and purge it with that"
+        "{sale} is at sequence {now} by now, and its export at {then}: export it again, and purge it with \
+            the new file"
     ))
 }
 
-/// Whether a sale that is not there was purged, when it was of this incarnation.
+/// Whether a missing sale of this incarnation was purged.
 pub async fn is_purged(pool: &Pool, sale: &str, incarnation: &str) -> Result<bool, Failure> {
     Ok(purged(pool, sale).await?.is_some_and(|purged| purged.is_none_or(|purged| purged == incarnation)))
 }
 
-/// Ends what is noted of a purge once another sale has the name.
+/// Removes the note of a purge once another sale has the name.
 pub(crate) async fn end_purge(pool: &Pool, sale: &str, incarnation: &str) -> Result<(), Failure> {
     match purged(pool, sale).await? {
         Some(purged) if purged.as_deref() != Some(incarnation) => forget_purge(pool, sale).await,
@@ -104,7 +107,7 @@ pub(crate) async fn end_purge(pool: &Pool, sale: &str, incarnation: &str) -> Res
     }
 }
 
-/// The incarnation of a sale that was purged, if it was; an earlier version has not noted which.
+/// The incarnation of a purged sale; `Some(None)` if an earlier version noted none.
 async fn purged(pool: &Pool, sale: &str) -> Result<Option<Option<String>>, Failure> {
     let mut conn = checkout(pool, PURGED).await?;
     let note: Option<String> = redis::cmd("HGET").arg(PURGED).arg(sale).query_async(&mut conn).await?;
@@ -120,7 +123,7 @@ async fn forget_purge(pool: &Pool, sale: &str) -> Result<(), Failure> {
     Ok(redis::cmd("HDEL").arg(PURGED).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)
 }
 
-/// Lets gateways find it.
+/// Adds the sale to the list that gateways read.
 pub(crate) async fn list(pool: &Pool, sale: &str) -> Result<(), Failure> {
     let mut conn = checkout(pool, SALES).await?;
     Ok(redis::cmd("SADD").arg(SALES).arg(sale).query_async::<i64>(&mut conn).await.map(drop)?)

@@ -1,4 +1,4 @@
-//! What an audit says: the equation of every item, and what is wrong in words.
+//! The report of an audit: the equation of every item, and its problems in words.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,33 +6,33 @@ use utoipa::ToSchema;
 use crate::domain::reservation::State;
 use crate::store::keys::Keys;
 
-/// Steps of a kind in a plan, at most.
+/// The most steps of a kind in a repair plan.
 const STEPS_MAX: usize = 5;
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditReport {
-    /// The sale.
+    /// Id of the sale.
     pub sale: String,
-    /// The change up to which all this is true.
+    /// Sequence of the audited state.
     pub sequence: u64,
     /// Whether everything balances.
     pub verdict: AuditVerdict,
-    /// Every item.
+    /// Equations of all items.
     pub items: Vec<ItemReport>,
-    /// Reservations by state.
+    /// Numbers of reservations by state.
     pub reservations: Counts,
-    /// What is wrong, in words; a damaged key by name.
+    /// Problems in words, with the names of damaged keys.
     pub problems: Vec<String>,
 }
 
-/// The audit's answer.
+/// The verdict of an audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AuditVerdict {
-    /// Every item balances to the unit and nothing is wrong.
+    /// Every item balances to the unit, and there is no other problem.
     Balanced,
-    /// Something does not.
+    /// At least one item or record does not balance.
     Drift,
 }
 
@@ -41,28 +41,28 @@ pub enum AuditVerdict {
 pub struct ItemReport {
     /// `model:ID`, `package:ID` or `store:ID`.
     pub item: String,
-    /// From the journal; null: no limit.
+    /// Total from the journal; null: no limit.
     #[schema(required)]
     pub total: Option<i64>,
-    /// The live counter; null: no limit.
+    /// Live counter; null: no limit.
     #[schema(required)]
     pub free: Option<i64>,
-    /// From the reservations.
+    /// Number held, from the reservations.
     pub held: i64,
-    /// From the reservations.
+    /// Number confirmed, from the reservations.
     pub confirmed: i64,
     /// 0 when it balances.
     pub drift: i64,
 }
 
-/// Reservations by state.
+/// Numbers of reservations by state.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
     /// Not yet paid.
     pub held: u64,
     /// Paid.
     pub confirmed: u64,
-    /// Ended by buyer or service.
+    /// Cancelled by buyer or service.
     pub cancelled: u64,
     /// Ended by their deadline.
     pub expired: u64,
@@ -84,7 +84,7 @@ impl Counts {
 }
 
 impl AuditReport {
-    /// What is wrong first of all, if anything is.
+    /// The first problem, if there is one.
     #[must_use]
     pub fn first_problem(&self) -> Option<String> {
         let drifting =
@@ -92,8 +92,8 @@ impl AuditReport {
         self.problems.first().cloned().or_else(drifting)
     }
 
-    /// What to do about drift, step by step. Nothing repairs itself: what is wrong decides what is right, and that takes
-    /// somebody who looks.
+    /// The steps to fix drift. Nothing is repaired automatically: an operator decides which copy is
+    /// right.
     #[must_use]
     pub fn plan(&self) -> Vec<String> {
         if self.verdict == AuditVerdict::Balanced {
@@ -105,16 +105,16 @@ impl AuditReport {
                 "stop what adds to it: gateway sale pause {sale} --reason drift; gateway sale freeze {sale} --reason drift"
             ),
             format!(
-                "keep the evidence: gateway audit {sale} --json > audit.json; gateway journal {sale} > journal.jsonl; \
+                "save the current state: gateway audit {sale} --json > audit.json; gateway journal {sale} > journal.jsonl; \
                  gateway sale export {sale} FILE"
             ),
-            "find out who else writes to this Redis: CLIENT LIST, ACL LOG, and its own log".to_owned(),
+            "find other clients that write to this Redis: CLIENT LIST, ACL LOG, and its own log".to_owned(),
         ];
         let is_oversold = |problem: &String| problem.ends_with(" is oversold");
         let damages = self.problems.iter().filter(|problem| !is_oversold(problem)).count();
         if damages > 0 {
             steps.push(format!(
-                "{damages} problems above are of records, journal or keys, which no counter mends: restore Redis's files from \
+                "{damages} problems above are of records, journal or keys, which no counter fixes: restore Redis's files from \
                  before that, or import an export into an empty Redis (gateway sale import FILE)"
             ));
         } else {
@@ -122,7 +122,7 @@ impl AuditReport {
             steps.extend(self.items.iter().filter(|item| item.drift != 0).take(STEPS_MAX).map(|item| {
                 let (is, should) = (item.free.unwrap_or_default(), item.free.unwrap_or_default() - item.drift);
                 format!(
-                    "records and journal agree that {should} of {} are free, and its counter says {is}: once you know why, and with \
+                    "records and journal agree that {should} of {} are free, and its counter is {is}: once you know why, and with \
                      the sale paused and frozen, HSET {} {} {should}",
                     item.item,
                     stock.stock(),
@@ -135,7 +135,7 @@ impl AuditReport {
                 "{problem}: restock it by what is missing if there are more, or talk to its last buyers (gateway journal {sale})"
             )
         }));
-        steps.push(format!("gateway audit {sale} again, and resume only once it says balanced"));
+        steps.push(format!("gateway audit {sale} again, and resume only once its verdict is balanced"));
         steps
     }
 }

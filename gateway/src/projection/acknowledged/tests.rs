@@ -28,10 +28,11 @@ fn an_acknowledged_change_is_kept_until_it_is_read_back() {
     assert_eq!(buffer.entries_after(4).0, [(5, entry(5, 1))]);
     assert_eq!(sequences(&buffer, 4), (vec![5], vec![7, 6, 9]));
     buffer.note_read([entry(6, 1), entry(7, 1)]);
-    // Read again after a connection was lost.
+    // Entries come again after a lost connection.
     buffer.note_read([entry(7, 1)]);
     assert_eq!(sequences(&buffer, 0), (vec![4, 5, 6, 7], vec![9]));
-    // Once all is reported nothing is told, and later only what the Redis says that has taken the sale in, be it the one before.
+    // After the report nothing is acknowledged, and later only replies of the Redis whose epoch was
+    // adopted, even the previous one.
     buffer.close();
     assert!(!buffer.acknowledge("r", acknowledged(11)) && !buffer.may_acknowledge("other"));
     buffer.trust_epoch("other");
@@ -45,7 +46,7 @@ fn an_acknowledged_change_is_kept_until_it_is_read_back() {
 }
 
 #[test]
-fn it_does_not_grow_and_knows_what_it_has_forgotten() {
+fn the_buffer_is_bounded_and_tracks_what_it_dropped() {
     let mut buffer = AcknowledgementBuffer::default();
     buffer.reset(0, Vec::new());
     for sequence in 1..100 {

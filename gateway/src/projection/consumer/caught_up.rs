@@ -1,24 +1,24 @@
-//! When all sales were last known up to their ends.
+//! Records when all sales were last read up to the ends of their journals.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// When the consumers last knew their sales up to their ends.
+/// When the consumers last reached the ends of their journals.
 #[derive(Debug, Default)]
 pub struct CaughtUp(Mutex<Parts>);
 
-/// One consumer knows all sales and is called `""`; in a cluster there is one for each sale, called by its id.
+/// One consumer for all sales is called `""`; in a cluster each sale has one, called by its id.
 #[derive(Debug, Default)]
 struct Parts {
-    /// Whether it is known which parts there are.
+    /// Whether the list of consumers is complete.
     is_listed: bool,
-    /// `None`: it never knew its sale up to the end.
+    /// `None`: this consumer has never caught up.
     at: HashMap<String, Option<Instant>>,
 }
 
 impl CaughtUp {
-    /// How long ago that was, of the one that is furthest behind; `None`: never yet.
+    /// The age of the oldest one; `None`: at least one has never caught up.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let parts = self.lock();
@@ -36,17 +36,17 @@ impl CaughtUp {
         }
     }
 
-    /// There is such a part, which has yet to be read.
+    /// Adds a consumer that has not caught up yet.
     pub(crate) fn add_behind(&self, part: &str) {
         self.lock().at.insert(part.to_owned(), None);
     }
 
-    /// Nobody waits for this part.
+    /// Removes a consumer, so that it no longer counts.
     pub(crate) fn remove(&self, part: &str) {
         self.lock().at.remove(part);
     }
 
-    /// Every part is known.
+    /// Marks the list of consumers as complete.
     pub(crate) fn set_listed(&self) {
         self.lock().is_listed = true;
     }

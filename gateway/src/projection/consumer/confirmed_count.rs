@@ -1,9 +1,7 @@
-//! What is confirmed of each model and package: counted once from the records, then kept by the journal.
+//! The confirmed count of each model and package: bootstrapped from the records, then kept by the journal.
 //!
-//! The counters tell what is taken, and the journal what changes, but neither how much of it was confirmed before. So
-//! the records are gone through at the start. They are read later than memory, one step after the other, while
-//! reservations change: what such a record says is counted as it was read, and the changes that it has in it already are
-//! left out when the journal comes by. Until it has, a count is of several sequences, and nobody is shown it.
+//! The records are read later than the read model while reservations change. A record counts as read, and the
+//! journal's changes that it already contains are skipped; until then the count is not shown.
 
 use std::collections::HashMap;
 
@@ -11,12 +9,12 @@ use crate::domain::reservation::{Reservation, State, paid};
 use crate::projection::read_model::ReadModel;
 use crate::store::journal::Entry;
 
-/// Reservations whose records were read later than memory, with the last change that each had in it.
+/// Reservations whose records were read later than the read model, with the last change in each.
 #[derive(Debug, Default)]
 pub(crate) struct ConfirmedBootstrap(HashMap<String, u64>);
 
 impl ConfirmedBootstrap {
-    /// Counts one buyer's record. One that is damaged is left out: the audit tells which.
+    /// Counts one buyer's record. A damaged one is skipped: the audit reports it.
     pub(crate) fn count_record(&mut self, read_model: &mut ReadModel, buyer_part: &str, record: &str) {
         for reservation in paid(buyer_part, record) {
             if reservation.state == State::Confirmed {
@@ -29,7 +27,7 @@ impl ConfirmedBootstrap {
         }
     }
 
-    /// Takes in an entry; `None` if its text is damaged.
+    /// Applies an entry; `None` if its text is damaged.
     pub(crate) fn apply_entry(&mut self, read_model: &mut ReadModel, entry: &Entry) -> Option<()> {
         let change = match entry.kind.as_str() {
             "confirm" => 1,
@@ -50,7 +48,7 @@ impl ConfirmedBootstrap {
         Some(())
     }
 
-    /// The sequence from which on what was counted is of one.
+    /// The sequence from which the counts are consistent.
     pub(crate) fn complete_from(&self) -> u64 {
         self.0.values().copied().max().unwrap_or_default()
     }
@@ -65,7 +63,7 @@ fn add_confirmed(read_model: &mut ReadModel, reservation: &Reservation, change: 
     }
 }
 
-/// The same counts by the places of another definition.
+/// Copies the counts to the indices of another definition.
 pub(crate) fn copy_confirmed_counts(from: &ReadModel, into: &mut ReadModel) {
     for (item, confirmed) in from.catalogue.counted().iter().zip(&from.confirmed) {
         if let Some(place) = into.catalogue.place(&item.name) {

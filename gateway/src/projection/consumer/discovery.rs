@@ -1,4 +1,4 @@
-//! How the journal consumer finds sales, and begins to follow one.
+//! Finds sales, and starts to follow them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::store::keys::{Keys, SALES};
 use crate::store::reply::list_of_texts;
 use crate::store::scripts::{Failure, Refusal};
 
-/// Before it tries again to read a sale that could not be read whole.
+/// The delay before a sale that could not be read is tried again.
 const START_RETRY: Duration = Duration::from_secs(1);
 
 impl JournalConsumer<'_> {
-    /// Starts to follow the sales that are new since the last time.
+    /// Starts to follow new sales.
     pub(super) async fn find_sales(&mut self) -> Result<(), Failure> {
         let ids: Vec<String> = match self.one {
             None => {
@@ -26,9 +26,9 @@ impl JournalConsumer<'_> {
             }
             Some(SingleSale { id, listed }) => listed.borrow().get(id).cloned().into_iter().collect(),
         };
-        // What could not be read and is not listed any more is no sale: it was purged, or never finished.
+        // An unreadable sale that is no longer listed was purged, or its import never finished.
         self.refused.retain(|id, _| ids.contains(id));
-        // It was found to be purged, or replaced.
+        // The sale was purged or replaced.
         self.positions.retain(|id, _| self.sales.get(id).is_some());
         for id in &ids {
             let id = id.clone();
@@ -43,9 +43,9 @@ impl JournalConsumer<'_> {
                     self.positions.insert(id, position);
                 }
                 Err(lost) if lost.ends_connection() => return Err(lost),
-                // It was replaced while it was read: the next read finds the other.
+                // The sale was replaced during the read: the next read finds the new one.
                 Err(Failure::Refused(Refusal::Incarnation { .. })) if self.sales.get(&id).is_none() => {}
-                // Its siblings can be followed; it is tried again with the next read.
+                // Other sales continue; the next read tries this one again.
                 Err(failure) => {
                     if self.refused.insert(id.clone(), Instant::now()).is_none() {
                         tracing::error!(sale = id, %failure, "a sale can't be followed");
@@ -54,7 +54,7 @@ impl JournalConsumer<'_> {
             }
         }
         if self.one.is_none() {
-            // Why one that is known here can't be read anew is told by its fault.
+            // A known sale that can't be read again reports it as a fault.
             let unread = self.refused.keys().filter(|id| self.sales.get(id).is_none());
             self.sales.set_unread(unread.cloned().collect());
             self.sales.forget_replaced(|id| ids.iter().any(|listed| listed == id));
@@ -62,7 +62,7 @@ impl JournalConsumer<'_> {
         Ok(())
     }
 
-    /// Reads a sale whole, and all its buyers. Those who come later are in the journal.
+    /// Reads a sale whole, with all its buyers. Later buyers are in the journal.
     async fn start(&mut self, id: &str) -> Result<Position, Failure> {
         let keys = Keys::of(id);
         let LoadedSale { incarnation, read_model, buyers } =
@@ -82,7 +82,7 @@ impl JournalConsumer<'_> {
             if sequence < sale.known_sequence() {
                 return Err(Refusal::Behind(sequence).into());
             }
-            // What was read of it before must not be forgotten as long as it may be missing here.
+            // Keep what was read of it before, as long as it may be missing here.
             if !is_served {
                 return Err(Refusal::Epoch(epoch).into());
             }
@@ -90,13 +90,14 @@ impl JournalConsumer<'_> {
         let position = entry_at(&mut self.conn, &keys, sequence).await?;
         let position = position.ok_or_else(|| missing_entry(&keys, sequence))?;
         let (tail, entries) = tail::read(&mut self.conn, &keys, sequence).await?;
-        // Its keys were read one after the other: of one sale, if it is the same at the end.
+        // Its keys were read one after the other: an unchanged incarnation proves one sale.
         let at_last = incarnation_in(&mut self.conn, &keys).await?;
         if let Some(other) = at_last.filter(|at_last| *at_last != incarnation) {
             return Err(Refusal::Incarnation { incarnation: other, epoch: String::new() }.into());
         }
         match known {
-            // Its queues and its sweeper have this very one. A buyer too many costs a question to Redis.
+            // Its queues and its sweeper hold this very sale. An extra buyer only costs a call to
+            // Redis.
             Some(sale) => {
                 sale.set_tail(tail);
                 sale.acknowledged().reset(sequence, entries);
@@ -112,7 +113,7 @@ impl JournalConsumer<'_> {
                 sale.set_consumed_sequence(sequence);
                 sale.note_read(sequence, self.scripts);
                 if is_served {
-                    // After a failover this gateway was there before, even if no tick has been run until then.
+                    // Covers a failover before the first tick of this gateway.
                     sale.sweep_status().note_success();
                 }
                 self.sales.insert(Arc::new(sale));

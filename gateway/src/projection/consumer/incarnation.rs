@@ -1,4 +1,4 @@
-//! Whether a followed sale is still the one that the ledger has: another may have taken its name.
+//! Checks that a followed sale is still the ledger's: another may have its name.
 
 use redis::aio::ConnectionLike;
 
@@ -8,8 +8,8 @@ use crate::store::keys::Keys;
 use crate::store::scripts::Failure;
 
 impl JournalConsumer<'_> {
-    /// Compares the incarnation that the ledger has of a sale with the one that is followed. Without one the sale is gone, which
-    /// the next tick judges, or of an earlier format, which the next tick ends.
+    /// Compares the ledger's incarnation of a sale with the followed one. Without one the sale is
+    /// gone or of an earlier format; the next tick resolves both.
     pub(crate) fn compare_incarnation(&mut self, id: &str, found: Option<String>) {
         let (Some(sale), Some(found)) = (self.sales.get(id), found) else { return };
         if found == sale.incarnation() {
@@ -20,13 +20,14 @@ impl JournalConsumer<'_> {
         self.mark_stuck(
             id,
             format!(
-                "the ledger went back to an earlier incarnation of the sale, {found}: acknowledged changes may be gone"
+                "the ledger went back to an earlier incarnation of the sale, {found}: acknowledged \
+                    changes may be lost"
             ),
         );
     }
 }
 
-/// Which incarnation of a sale the ledger has; `None` where there is none, or one of the first format.
+/// The sale's incarnation in the ledger; `None` without a sale, or in the first format.
 pub(crate) async fn incarnation_in(
     conn: &mut impl ConnectionLike,
     keys: &Keys,

@@ -1,4 +1,4 @@
-//! A sale and its journal on the way into memory: read whole, brought up to one sequence, entry by entry.
+//! Builds a read model: reads a sale and applies its journal, entry by entry.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,28 +22,29 @@ pub(crate) struct JournalSource<'a, C> {
     pub(crate) conn: &'a mut C,
     pub(crate) scripts: &'a Scripts,
     pub(crate) keys: &'a Keys,
-    /// Of the sale whose journal it is.
+    /// The incarnation of the sale.
     pub(crate) incarnation: &'a str,
 }
 
-/// A sale while its journal is read.
+/// A read model while its journal is read.
 pub(crate) struct ModelBuilder {
     pub(crate) read_model: ReadModel,
     /// The last entry that was read.
     pub(crate) position: Position,
-    /// Those that were read, as they came.
+    /// The entries as they were read.
     pub(crate) entries: Vec<Value>,
-    /// What the records were read ahead of it.
+    /// Records that were read ahead of the journal.
     bootstrap: ConfirmedBootstrap,
 }
 
 impl ModelBuilder {
-    /// Goes on from there.
+    /// Continues from a position.
     pub(crate) fn from(read_model: ReadModel, position: Position) -> Self {
         Self { read_model, position, entries: Vec::new(), bootstrap: ConfirmedBootstrap::default() }
     }
 
-    /// Takes in entries, and tells each with memory after it; what was wrong with the one that ended it early, in words.
+    /// Applies entries, and calls back with the read model after each; returns what is wrong with
+    /// the entry that ended it early.
     pub(crate) async fn apply_entries<C: ConnectionLike>(
         &mut self,
         journal: &mut JournalSource<'_, C>,
@@ -58,7 +59,8 @@ impl ModelBuilder {
             let Some(entry) = entry else {
                 return Ok(Some(format!("{} has an entry that can't be read", keys.journal())));
             };
-            // A definition may have been read from a later sequence already: older never overwrites newer.
+            // A definition may be from a later sequence already: older state never overwrites
+            // newer.
             if entry.sequence > self.read_model.sequence {
                 if entry.kind == "define" {
                     let read = snapshot::read(journal.conn, journal.scripts, keys, true).await;
@@ -84,8 +86,8 @@ impl ModelBuilder {
         Ok(None)
     }
 
-    /// Reads on until all of memory is of one sequence: past a definition that was read later than the journal, and past
-    /// records that were read later than memory.
+    /// Reads on until the whole read model is at one sequence: past the definition and the records,
+    /// which were read later.
     pub(crate) async fn catch_up<C: ConnectionLike>(
         &mut self,
         journal: &mut JournalSource<'_, C>,
@@ -109,7 +111,7 @@ pub(crate) fn missing_entry(keys: &Keys, sequence: u64) -> Refusal {
     Refusal::Damaged(format!("{} has no entry {sequence}-0", keys.journal()))
 }
 
-/// Reads a sale whole. It stays as it was at that sequence until a consumer takes it on.
+/// Reads a sale whole. It stays at that sequence until a consumer follows it.
 pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -> Result<Sale, Failure> {
     let LoadedSale { incarnation, read_model, buyers } = load_sale(conn, scripts, &Keys::of(id)).await?;
     let sequence = read_model.sequence;
@@ -119,7 +121,7 @@ pub async fn load(conn: &mut impl ConnectionLike, scripts: &Scripts, id: &str) -
     Ok(sale)
 }
 
-/// What a sale is at one sequence.
+/// A sale at one sequence.
 pub(crate) struct LoadedSale {
     pub(crate) incarnation: String,
     pub(crate) read_model: ReadModel,
@@ -127,7 +129,6 @@ pub(crate) struct LoadedSale {
     pub(crate) buyers: HashSet<u64>,
 }
 
-/// Reads a sale whole.
 pub(crate) async fn load_sale(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
@@ -141,7 +142,7 @@ pub(crate) async fn load_sale(
     loop {
         let (next, fields) = scan(conn, keys.records(), cursor).await?;
         for (buyer, record) in fields {
-            // A scan may come by a field twice.
+            // A scan may return a field twice.
             if buyer_mark(&buyer).is_some_and(|buyer| buyers.insert(buyer)) {
                 bootstrap.count_record(&mut read_model, &buyer, &record);
             }
@@ -161,7 +162,7 @@ pub(crate) async fn load_sale(
     Ok(LoadedSale { read_model: builder.read_model, buyers, incarnation })
 }
 
-/// Every entry says what is left after it, so that applying it is an assignment.
+/// Every entry has absolute values, so that applying it is an assignment.
 fn apply(read_model: &mut ReadModel, entry: &Entry) {
     read_model.sequence = entry.sequence;
     read_model.counts = entry.counts;
@@ -187,7 +188,7 @@ fn apply(read_model: &mut ReadModel, entry: &Entry) {
     }
 }
 
-/// One step over a hash: the next cursor, and fields with their values.
+/// One step of a scan over a hash: the next cursor, and fields with their values.
 pub(crate) async fn scan(
     conn: &mut impl ConnectionLike,
     key: &str,

@@ -1,4 +1,4 @@
-//! In a cluster: a consumer for each sale, and one look a moment at which sales there are.
+//! Cluster mode: one consumer for each sale, and a periodic read of the list of sales.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -14,7 +14,7 @@ use crate::store::outage::Outage;
 use crate::store::reply::{list_of_texts, note};
 
 impl ConsumerContext {
-    /// Keeps a consumer for each sale that there is.
+    /// Keeps a consumer for each listed sale.
     pub(crate) async fn consume_each(self) {
         let outage = Outage::of("the sales of the cluster can't be listed");
         let listed: Rc<RefCell<HashSet<String>>> = Rc::default();
@@ -32,7 +32,7 @@ impl ConsumerContext {
                             tokio::task::spawn_local(self.clone().consume(Some(one)))
                         });
                     }
-                    // One that is not listed any more is followed until it is known that it was purged.
+                    // One that is no longer listed is followed until its purge is confirmed.
                     consumers.retain(|id, task| {
                         let goes_on = ids.contains(id) || self.sales.get(id).is_some();
                         if !goes_on {
@@ -54,7 +54,7 @@ impl ConsumerContext {
                     conn = None;
                 }
             }
-            // A new one is unread only for as long as its consumer takes.
+            // A new one is unread only for the time that its consumer needs.
             let is_new = consumers.len() > before;
             tokio::time::sleep(if is_new { GATHER } else { Duration::from_millis(BLOCK_MS) }).await;
         }

@@ -1,4 +1,4 @@
-//! Where the consumer is in a journal, told so that it is noticed when the journal went back and on in another way.
+//! A position in a journal, with a digest that detects a journal that went back and diverged.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -9,7 +9,7 @@ use crate::store::journal::{self, Entry};
 use crate::store::keys::Keys;
 use crate::store::reply::text;
 
-/// A journal's entry that was read: which one, and a hash of all that it says.
+/// A journal entry that was read: its sequence, and a hash of its contents.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) sequence: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Position {
 }
 
 impl Position {
-    /// An entry that nobody has looked at.
+    /// A position whose entry was not read.
     pub(crate) fn at(sequence: u64) -> Self {
         Self { sequence, digest: 0 }
     }
@@ -29,7 +29,7 @@ impl Position {
     }
 }
 
-/// Hashes an entry as it came: lists of lists of texts.
+/// Hashes an entry as received: nested lists of texts.
 fn hash(value: &Value, hasher: &mut DefaultHasher) {
     match value {
         Value::Array(values) => {
@@ -41,7 +41,7 @@ fn hash(value: &Value, hasher: &mut DefaultHasher) {
     }
 }
 
-/// The entry of this sequence, if it is there.
+/// The entry of this sequence, if it exists.
 pub(crate) async fn entry_at(
     conn: &mut impl ConnectionLike,
     keys: &Keys,

@@ -1,4 +1,4 @@
-//! Reads an answer to `XREAD`.
+//! Parses `XREAD` replies.
 
 use std::collections::HashMap;
 
@@ -6,7 +6,8 @@ use redis::Value;
 
 use crate::store::reply::text;
 
-/// The entries of an answer to `XREAD`, by sale; `None` if any part of it can't be read. Nil means that there is no news.
+/// The entries of an `XREAD` reply, by sale; `None` if any part is invalid. Nil means no new
+/// entries.
 pub(crate) fn streams(answer: Value, asked: &HashMap<String, &String>) -> Option<Vec<(String, Vec<Value>)>> {
     let streams = match answer {
         Value::Array(streams) => streams,

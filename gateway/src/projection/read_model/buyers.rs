@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::{PoisonError, RwLock};
 
-/// Of marks, which are hashes already: 64 bits of SHA-256 that nobody can choose.
+/// Marks need no hashing: they are 64 bits of SHA-256, which clients cannot choose.
 pub(crate) type BuildMarkHasher = BuildHasherDefault<MarkHasher>;
 
 #[derive(Default)]
@@ -20,16 +20,16 @@ impl Hasher for MarkHasher {
     }
 
     fn write(&mut self, bytes: &[u8]) {
-        // Marks are numbers. Whatever else comes is hashed, if badly.
+        // Marks are numbers. Anything else is hashed, if badly.
         bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
     }
 }
 
-/// Parts of the set. Growing one makes whoever asks wait while it is copied: at two million buyers a
-/// part takes well below a millisecond.
+/// The shards of the set. A growing shard blocks its readers: at two million buyers for well below
+/// a millisecond.
 const PARTS: usize = 64;
 
-/// Eight bytes a buyer, and room to grow.
+/// Eight bytes for each buyer, and spare capacity.
 pub(crate) struct Buyers {
     parts: Vec<RwLock<HashSet<u64, BuildMarkHasher>>>,
 }
@@ -45,7 +45,8 @@ impl Buyers {
         self.part(mark).read().unwrap_or_else(PoisonError::into_inner).contains(&mark)
     }
 
-    /// Adds one. The consumer comes by with those that this gateway has added itself: they are only looked at.
+    /// Adds a buyer. The consumer repeats those that this gateway added itself, so it first looks
+    /// without a write lock.
     pub(crate) fn add(&self, mark: u64) {
         if self.contains(mark) {
             return;
@@ -53,7 +54,7 @@ impl Buyers {
         self.part(mark).write().unwrap_or_else(PoisonError::into_inner).insert(mark);
     }
 
-    /// By bits that the set itself does not look at: it uses the lowest and the seven highest.
+    /// Selects by bits that the set itself does not use: it uses the lowest and the seven highest.
     fn part(&self, mark: u64) -> &RwLock<HashSet<u64, BuildMarkHasher>> {
         &self.parts[(mark >> 48) as usize % PARTS]
     }

@@ -1,10 +1,10 @@
-//! Whether Redis's live counters are what the journal makes of them, at the very same sequence.
+//! Compares Redis's live counters with the journal, at the same sequence.
 
 use std::sync::Arc;
 
 use crate::projection::read_model::{ReadModel, Sale, lock};
 
-/// The live counters of models and packages at one sequence, by place.
+/// The live counters of models and packages at one sequence, by index.
 #[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) sequence: u64,
@@ -13,13 +13,14 @@ pub(crate) struct Counters {
 }
 
 impl Sale {
-    /// Compares live counters with memory: now, or once the consumer has come to their sequence.
+    /// Compares live counters with the read model: now, or once the consumer reaches their
+    /// sequence.
     pub(crate) fn compare_counters(&self, counters: Counters) {
         *lock(&self.counters) = Some(counters);
         self.compare_counters_at(&self.read_model());
     }
 
-    /// Compares the live counters that were taken at exactly the sequence of this memory, if any were.
+    /// Compares the live counters of exactly this model's sequence, if there are any.
     pub(crate) fn compare_counters_at(&self, read_model: &ReadModel) {
         let mut waiting = lock(&self.counters);
         let Some(counters) = waiting.take_if(|c| c.sequence <= read_model.sequence) else {
@@ -35,9 +36,9 @@ impl Sale {
             .find(|(place, live)| **live != read_model.free.get(*place).copied());
         let drift = if let Some((place, live)) = differing {
             let item = read_model.catalogue.items().get(place).map_or("", |item| item.name.as_str());
-            let said = |n: Option<i64>| n.map_or_else(|| "no number".to_owned(), |n| n.to_string());
-            let journal = said(read_model.free.get(place).copied());
-            Some(format!("the counter of {item} is {}, the journal says {journal}", said(*live)))
+            let shown = |n: Option<i64>| n.map_or_else(|| "no number".to_owned(), |n| n.to_string());
+            let journal = shown(read_model.free.get(place).copied());
+            Some(format!("the counter of {item} is {}, the journal has {journal}", shown(*live)))
         } else if counters.held != read_model.counts[0] {
             Some(format!("the state counts {} holds, the journal {}", counters.held, read_model.counts[0]))
         } else {
@@ -49,7 +50,7 @@ impl Sale {
         }
     }
 
-    /// Where the live counters differ from the journal, if they do.
+    /// The differences between the live counters and the journal.
     #[must_use]
     pub fn drift(&self) -> Option<Arc<String>> {
         self.drift.load_full()

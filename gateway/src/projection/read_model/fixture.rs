@@ -1,4 +1,4 @@
-//! A sale for tests of what the read model decides.
+//! A sale for tests of the read model's decisions.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +9,8 @@ use crate::domain::sale::SaleControls;
 use crate::projection::read_model::{Clock, ReadModel, Sale};
 
 impl Sale {
-    /// With so much left of every item, by place, and Redis's clock read as this a moment ago, to within so many ms.
+    /// A sale with this free stock by index, and a fresh reading of Redis's clock with this
+    /// uncertainty in ms.
     pub(crate) fn fixture(definition: &str, free: &[i64], (time, error_ms): (i64, i64)) -> Arc<Self> {
         let definition = Definition::from_json(definition.as_bytes()).expect("a definition");
         let terms = &definition.sale;
@@ -38,13 +39,13 @@ impl Sale {
         Arc::new(sale)
     }
 
-    /// Its journal can't be followed, or the ledger refuses it.
+    /// Sets or clears a fault.
     pub(crate) fn set_fault_for_test(&self, is_fault: bool) {
         let why = Some("a test".to_owned());
         if is_fault { self.set_fault(why) } else { self.set_consumer_fault(why) }
     }
 
-    /// A round that was begun then has found its model complete.
+    /// Records a round that found the model complete.
     pub(crate) fn complete_for_test(&self, begun: Instant) {
         self.set_complete_as_of(begun);
     }

@@ -1,4 +1,5 @@
-//! Buyers with a tap that is queued, in flight or unknown here: while they have one, memory refuses them nothing.
+//! Buyers with a tap that is queued, in flight or unknown: meanwhile the read model refuses them
+//! nothing.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -7,8 +8,8 @@ use std::time::{Duration, Instant};
 use crate::projection::read_model::buyers::BuildMarkHasher;
 use crate::projection::read_model::{Sale, lock};
 
-/// How long a tap without an answer may still be decided by Redis: commands that a stopped Redis
-/// finds in its sockets are run when it goes on.
+/// How long Redis may still decide a tap without a reply: a stopped Redis runs the commands in its
+/// sockets when it continues.
 const UNKNOWN_KEPT: Duration = Duration::from_secs(60);
 
 /// The taps of each buyer, by mark.
@@ -32,12 +33,12 @@ impl Pending {
         lock(&self.0).contains_key(&buyer)
     }
 
-    /// A tap has come.
+    /// Adds a tap.
     pub(crate) fn add(&self, buyer: u64) {
         lock(&self.0).entry(buyer).or_default().count += 1;
     }
 
-    /// It has its answer, or was never sent.
+    /// Removes a tap that has its reply, or was never sent.
     pub(crate) fn remove(&self, buyer: u64) {
         let mut pending = lock(&self.0);
         if let Some(taps) = pending.get_mut(&buyer) {
@@ -48,12 +49,12 @@ impl Pending {
         }
     }
 
-    /// It was sent and no answer came: it may still win.
+    /// Marks a tap that was sent without a reply: it may still win.
     pub(crate) fn mark_unknown(&self, buyer: u64) {
         lock(&self.0).entry(buyer).or_default().unknown_since = Some(Instant::now());
     }
 
-    /// Forgets what has been unknown for too long to be decided any more.
+    /// Removes taps that have been unknown for too long to be decided.
     pub(crate) fn forget_expired(&self) {
         lock(&self.0).retain(|_, taps| {
             if taps.unknown_since.is_some_and(|since| since.elapsed() > UNKNOWN_KEPT) {
@@ -65,7 +66,7 @@ impl Pending {
 }
 
 impl Sale {
-    /// Notes a tap of this buyer until the guard is dropped.
+    /// Marks this buyer's tap as pending until the guard is dropped.
     pub(crate) fn add_pending(self: &Arc<Self>, buyer: u64) -> PendingTap {
         self.pending.add(buyer);
         PendingTap { sale: self.clone(), buyer }
@@ -79,12 +80,12 @@ pub(crate) struct PendingTap {
 }
 
 impl PendingTap {
-    /// It was sent and no answer came: it may still win.
+    /// Marks a tap that was sent without a reply: it may still win.
     pub(crate) fn mark_unknown(&self) {
         self.sale.pending.mark_unknown(self.buyer);
     }
 
-    /// It won: its buyer has a reservation from now on.
+    /// Marks the tap as won: its buyer has a reservation.
     pub(crate) fn mark_won(&self) {
         self.sale.add_buyers([self.buyer]);
     }

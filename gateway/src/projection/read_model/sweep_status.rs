@@ -1,4 +1,4 @@
-//! How the sweeper of this process gets on with a sale.
+//! The progress of this process's sweeper with a sale.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -9,19 +9,20 @@ use crate::store::scripts::Failure;
 /// Nothing is left to sweep.
 const NONE: i64 = i64::MAX;
 
-/// Written by the sweeper.
+/// The sweeper's progress.
 pub struct SweepStatus {
     since: Instant,
-    /// When a tick and its sweeps last worked, or the sale was read from the Redis that serves it, in microseconds after `since`.
+    /// When a tick and its sweeps last succeeded, or the sale was read from the Redis that serves
+    /// it, in microseconds after `since`.
     last_success_us: AtomicU64,
-    /// As of the last tick, in ms.
+    /// The sale clock of the last tick, in ms.
     sale_clock: AtomicI64,
-    /// When the first holds that were left are due, on the sale clock, and how many there were.
+    /// The due time of the first remaining holds on the sale clock, and their number.
     due: AtomicI64,
     made: AtomicU64,
     replayed: AtomicU64,
     lost: AtomicU64,
-    /// Since when the script of the tick has not been run, and why.
+    /// Since when Redis refuses to run the tick, and why.
     refusal: Mutex<Option<(Instant, String)>>,
 }
 
@@ -41,7 +42,7 @@ impl Default for SweepStatus {
 }
 
 impl SweepStatus {
-    /// Notes whether Redis ran the tick. What the ledger refuses was run.
+    /// Stores whether Redis ran the tick. A refusal by the ledger counts as run.
     pub(crate) fn note_tick_result(&self, failure: Option<&Failure>) {
         let failure = failure.filter(|failure| !matches!(failure, Failure::Refused(_)));
         let mut refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
@@ -50,7 +51,7 @@ impl SweepStatus {
         });
     }
 
-    /// For how long Redis has not run the tick, and why; `None`: it ran the last one.
+    /// How long Redis has not run the tick, and why; `None`: it ran the last one.
     #[must_use]
     pub fn tick_refused_for(&self) -> Option<(Duration, String)> {
         let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +73,7 @@ impl SweepStatus {
         self.last_success_us.store(at.max(1), Relaxed);
     }
 
-    /// When a tick and its sweeps last worked here.
+    /// When a tick and its sweeps last succeeded here.
     pub(crate) fn last_success(&self) -> Option<Instant> {
         let at = self.last_success_us.load(Relaxed);
         (at > 0).then(|| self.since + Duration::from_micros(at))
@@ -83,20 +84,21 @@ impl SweepStatus {
         self.lost.fetch_add(lost, Relaxed);
     }
 
-    /// Changes that this gateway has appended again after a failover, and those among them that nobody knew any more.
+    /// Changes that this gateway replayed after a failover, and those among them that no gateway
+    /// had.
     #[must_use]
     pub fn replayed_changes(&self) -> (u64, u64) {
         (self.replayed.load(Relaxed), self.lost.load(Relaxed))
     }
 
-    /// Since a tick and its sweeps last worked here, or since this process knows the sale.
+    /// The time since a tick and its sweeps last succeeded, or since this process read the sale.
     #[must_use]
     pub fn lag(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.since + Duration::from_micros(self.last_success_us.load(Relaxed)))
     }
 
-    /// How long holds have been due that no sweep has come by, on the sale clock, and how many there are at least:
-    /// as many as the oldest batch of them has made.
+    /// How long holds have been due without a sweep, on the sale clock, and at least how many:
+    /// those of their oldest batch.
     #[must_use]
     pub fn overdue(&self) -> (Duration, u64) {
         let late = self.sale_clock.load(Relaxed).saturating_sub(self.due.load(Relaxed));

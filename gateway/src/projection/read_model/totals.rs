@@ -1,21 +1,21 @@
-//! What follows from memory for those who watch: what is held, what was oversold, all stores together.
+//! Totals for observability, derived from the read model: held, oversold, all stores.
 
 use crate::domain::sale::Availability;
 use crate::projection::read_model::ReadModel;
 
-/// Stores together.
+/// The stores of a sale as one total.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct StoreTotals {
-    /// By what buyers are told of them, in the order of [`Availability`].
+    /// Numbers of stores by stock level, in the order of [`Availability`].
     pub by_availability: [usize; 3],
-    /// Slots of those that have a limit.
+    /// Total slots of limited stores.
     pub slots: i64,
-    /// Those of them that are left.
+    /// Free slots of limited stores.
     pub free: i64,
 }
 
 impl StoreTotals {
-    /// Adds the store at this place.
+    /// Adds the store at this index.
     pub fn add(&mut self, read_model: &ReadModel, place: usize) {
         self.by_availability[read_model.availability(place) as usize] += 1;
         if let Some(total) = read_model.totals[place] {
@@ -24,7 +24,7 @@ impl StoreTotals {
         }
     }
 
-    /// How many buyers are told this of.
+    /// The number of stores with this level.
     #[must_use]
     pub fn count_with(&self, availability: Availability) -> usize {
         self.by_availability[availability as usize]
@@ -32,19 +32,19 @@ impl StoreTotals {
 }
 
 impl ReadModel {
-    /// What is taken of the item at this place.
+    /// The taken count of the item at this index.
     #[must_use]
     pub fn taken(&self, place: usize) -> i64 {
         self.totals[place].unwrap_or_default() - self.free[place]
     }
 
-    /// What is in holds of the model or package at this place.
+    /// The held count of the model or package at this index.
     #[must_use]
     pub fn held(&self, place: usize) -> i64 {
         self.taken(place) - self.confirmed[place]
     }
 
-    /// Every item that more is taken of than there is, stores among them, and how much more.
+    /// Every oversold item, stores included, with the excess.
     pub fn oversold(&self) -> impl Iterator<Item = (&str, i64)> {
         let items = self.catalogue.items().iter().zip(self.totals.iter().zip(&self.free));
         let below = items.filter(|(_, (total, free))| total.is_some() && **free < 0);

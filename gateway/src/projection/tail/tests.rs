@@ -10,12 +10,12 @@ fn entry(sequence: u64, at: i64, kind: &str, fields: &[(&str, &str)]) -> Entry {
 }
 
 #[test]
-fn what_buyers_do_is_added_up_by_the_second_and_ops_stay_in_sight() {
+fn buyers_changes_are_summed_by_second_and_operator_actions_are_kept() {
     let mut tail = Tail::default();
     tail.note(&entry(1, 900, "define", &[("revision", "1"), ("who", "maja"), ("reason", "-")]));
     tail.note(&entry(2, 1_000, "reserve", &[("buyers", "a b c")]));
     tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")]));
-    // Read again after a connection was lost.
+    // Entries come again after a lost connection.
     tail.note(&entry(3, 1_999, "confirm", &[("data", "a …")]));
     tail.note(&entry(4, 2_000, "expire", &[("data", "b …\nc …")]));
     let first = Second { at: 1_000, sequence: 3, reserved: 3, confirmed: 1, ..Second::default() };

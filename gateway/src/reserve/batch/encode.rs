@@ -1,4 +1,4 @@
-//! A batch as the reserve script takes it, in columns, and the script's answers as decisions. See `reserve.lua`.
+//! Encodes a batch for the reserve script as columns, and decodes its reply. See `reserve.lua`.
 
 use std::vec;
 
@@ -11,39 +11,40 @@ use crate::domain::reservation::{Reservation, State};
 use crate::domain::subject::push_word;
 use crate::store::scripts::text;
 
-/// What reservations are counted in: Lua's doubles, which are exact up to here.
+/// The limit of reservation numbers: Lua's doubles are exact up to here.
 const NUMBER_MAX: u64 = 1 << 53;
 
-/// The columns of one batch after another: the buffers are kept.
+/// The columns of a batch; the buffers are reused.
 #[derive(Default)]
 pub(crate) struct Columns {
     flags: String,
     limits: String,
     who: String,
     wants: String,
-    /// The buyers' parts of the ids, one after the other.
+    /// The buyers' parts of the ids, concatenated.
     buyers: String,
-    /// All rows one after the other, and where each ends.
+    /// All rows, concatenated, and the end of each.
     rows: String,
     row_ends: Vec<usize>,
     items: Items,
-    /// The places of one tap's items.
+    /// The indices of one tap's items.
     found: Vec<usize>,
 }
 
-/// The distinct items of a batch, in the order in which they come up.
+/// The distinct items of a batch, in the order of their first use.
 #[derive(Default)]
 struct Items {
-    /// In the catalogue.
+    /// Indices in the catalogue.
     places: Vec<usize>,
-    /// How many taps of the batch want each.
+    /// How many taps of the batch request each item.
     demands: Vec<u32>,
-    /// By place in the catalogue: the position from 1, valid if the place at that position is this one.
+    /// By index in the catalogue: the position from 1, valid if the item at that position has this
+    /// index.
     position_of: Vec<u32>,
 }
 
 impl Items {
-    /// Counts one more tap that wants this item; its position.
+    /// Counts one more tap for this item; returns its position.
     fn count(&mut self, place: usize) -> u32 {
         if self.position_of.len() <= place {
             self.position_of.resize(place + 1, 0);
@@ -64,7 +65,7 @@ impl Items {
 }
 
 impl Columns {
-    /// Puts a batch together.
+    /// Encodes a batch.
     pub(crate) fn fill<'a>(
         &mut self,
         batch: impl Iterator<Item = &'a ReserveCommand>,
@@ -129,12 +130,12 @@ impl Columns {
         self.row_ends.push(self.rows.len());
     }
 
-    /// As the arguments of the script, for a ledger of this identity.
+    /// The script's arguments, for a ledger of this identity.
     pub(crate) fn args<'a>(&'a self, catalogue: &'a Catalogue, identity: &'a str, known: u64) -> Args<'a> {
         Args { columns: self, catalogue, identity, known }
     }
 
-    /// The decisions of a reply; `None` if it can't be read.
+    /// The decisions of a reply; `None` if it is not a valid reply.
     pub(crate) fn decisions<'a>(
         &'a self,
         reply: &'a [Value],
@@ -156,7 +157,7 @@ impl Columns {
     }
 }
 
-/// A batch, ready to be sent.
+/// An encoded batch, ready to be sent.
 pub(crate) struct Args<'a> {
     columns: &'a Columns,
     catalogue: &'a Catalogue,
@@ -201,9 +202,9 @@ impl ToRedisArgs for Args<'_> {
 pub(crate) struct Decisions<'a> {
     columns: &'a Columns,
     catalogue: &'a Catalogue,
-    /// What all of them have in common.
+    /// The common header.
     pub(crate) header: Header,
-    /// Of the next winner.
+    /// The number of the next winner.
     number: u64,
     deadline: i64,
     letters: vec::IntoIter<u8>,
@@ -211,7 +212,7 @@ pub(crate) struct Decisions<'a> {
 }
 
 impl Decisions<'_> {
-    /// What was decided for the next tap; [`Decision::Unknown`] if that can't be read.
+    /// The decision for the next tap; [`Decision::Unknown`] if it can't be decoded.
     pub(crate) fn next(&mut self, command: ReserveCommand) -> Decision {
         self.read(command).unwrap_or(Decision::Unknown)
     }
@@ -249,7 +250,7 @@ impl Decisions<'_> {
         })
     }
 
-    /// All that was asked for, as of now.
+    /// A new reservation with all requested items.
     fn hold(&mut self, command: ReserveCommand) -> Reservation {
         let number = self.number;
         self.number += 1;
@@ -271,7 +272,7 @@ impl Decisions<'_> {
         }
     }
 
-    /// A row of the reservation that this tap's key stands for, and of no other.
+    /// Parses a row of the reservation for this tap's key, and of no other.
     fn row(&mut self, command: &ReserveCommand) -> Option<Box<Reservation>> {
         let row = self.detail()?;
         let row = Reservation::from_row(&command.id[..BUYER_CHARS], &command.sub, &row)?;

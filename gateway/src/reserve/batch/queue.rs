@@ -1,7 +1,7 @@
-//! The line of taps that wait for the next batch: first come, first served, and no further in than can be served in time.
+//! The queue of taps for the next batch: first come, first served, bounded by size and predicted wait.
 //!
-//! All on one thread, so there are no locks; and since all taps wait equally long at most, the first
-//! of the line is the first to be late, and one timer serves them all.
+//! It is on one thread, so it has no locks. All taps may wait equally long, so the first is the first to be late, and
+//! one timer is enough.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -17,7 +17,7 @@ use crate::reserve::batch::tap::{Tap, register, wake};
 use crate::telemetry::labels::Stage;
 use crate::telemetry::record::Recorder;
 
-/// The taps that wait for the next batch, first come first served.
+/// The queue of taps for the next batch, first come, first served.
 pub(crate) struct ReserveQueue {
     taps: RefCell<VecDeque<Tap>>,
     limits: QueueLimits,
@@ -28,7 +28,7 @@ pub(crate) struct ReserveQueue {
 }
 
 impl ReserveQueue {
-    /// Nobody waits yet.
+    /// An empty queue.
     pub(crate) fn new(limits: QueueLimits, recorder: Arc<Recorder>) -> Self {
         Self {
             recorder,
@@ -40,8 +40,8 @@ impl ReserveQueue {
         }
     }
 
-    /// Lets a tap in at the end, or turns it away: if there is no room, or if it had to wait for more than half of what
-    /// anybody may wait. More would come in than go out, and who comes now is better told so at once.
+    /// Appends a tap, or sheds it if the queue is full or the predicted wait exceeds half of the
+    /// longest. Above that more taps arrive than are decided, so an early refusal is better.
     pub(crate) fn push(&self, tap: Tap) {
         let mut taps = self.taps.borrow_mut();
         if taps.len() >= self.limits.queue_max {
@@ -56,30 +56,31 @@ impl ReserveQueue {
         wake(&self.waiter);
     }
 
-    /// How long a tap will have to wait: as long as the first one has by now, and at least for the batches before its own.
-    /// Without that forecast the line fills while the first one has not waited yet, and nearly all of it waits in vain.
+    /// The predicted wait: at least that of the first tap so far, and that of the batches before
+    /// this one. Without this prediction the queue fills while its first tap is still new, and most
+    /// of it waits in vain.
     fn predict_wait(&self, taps: &VecDeque<Tap>, tap: &Tap) -> Duration {
         let first = taps.front().map_or(Duration::ZERO, |first| tap.deadlines.send - first.deadlines.send);
         first.max(self.service_time.get().predict(taps.len() / self.limits.batch_max))
     }
 
-    /// A batch was decided, which took so long.
+    /// Adds the service time of a batch.
     pub(crate) fn note_service_time(&self, round: Duration) {
         self.service_time.set(self.service_time.get().with(round));
     }
 
-    /// Whether nobody waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.taps.borrow().is_empty()
     }
 
-    /// No more taps will come.
+    /// Closes the queue: no more taps will come.
     pub(crate) fn close(&self) {
         self.closed.set(true);
         wake(&self.waiter);
     }
 
-    /// Waits for taps, and moves as many into the batch as it may have; `false` once none will come any more.
+    /// Waits for taps, and moves as many into the batch as it may have; `false` once the queue is
+    /// closed and empty.
     pub(crate) async fn take(&self, batch: &mut Vec<Tap>) -> bool {
         std::future::poll_fn(|cx| {
             let mut taps = self.taps.borrow_mut();
@@ -95,13 +96,13 @@ impl ReserveQueue {
         .await
     }
 
-    /// When the first one will have waited too long, or whoever comes next, at the soonest.
+    /// The earliest deadline of a queued or future tap.
     pub(crate) fn first_deadline(&self) -> Instant {
         let first = self.taps.borrow().front().map(|tap| tap.deadlines.send);
         first.unwrap_or_else(|| Instant::now() + self.limits.delay_max)
     }
 
-    /// Turns away those who have waited too long: they were never sent.
+    /// Sheds the taps that are past their deadline: they were never sent.
     pub(crate) fn shed_late(&self, now: Instant) {
         let mut taps = self.taps.borrow_mut();
         while taps.front().is_some_and(|tap| tap.deadlines.send <= now) {
@@ -114,7 +115,8 @@ impl ReserveQueue {
     }
 }
 
-/// What a batch takes, lately: an average in which each new one counts for a quarter.
+/// The service-time estimate of a batch: a moving average in which a new sample has a weight of a
+/// quarter.
 #[derive(Debug, Clone, Copy, Default)]
 struct ServiceTime(Duration);
 
@@ -123,8 +125,8 @@ impl ServiceTime {
         Self(if self.0.is_zero() { round } else { (self.0 * 3 + round) / 4 })
     }
 
-    /// How long so many whole batches will take. None take no time: who gets into the next one is always let in,
-    /// so that there is always one that tells how long they take by now.
+    /// The estimate for this many whole batches. Zero batches take no time: a tap for the next
+    /// batch is always accepted, so that new samples keep coming.
     fn predict(self, batches: usize) -> Duration {
         self.0.saturating_mul(u32::try_from(batches).unwrap_or(u32::MAX))
     }

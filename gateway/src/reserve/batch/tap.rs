@@ -1,4 +1,4 @@
-//! A tap while it waits: its deadlines, and the one answer that its caller gets.
+//! A tap while it waits: its deadlines, and the one decision that its caller gets.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;
@@ -14,7 +14,7 @@ use crate::telemetry::request_id::{self, RequestId};
 
 /// A tap in the queue or in a batch.
 pub(crate) struct Tap {
-    /// Whose lines of the log are its own, if any.
+    /// The request id for log lines, if any.
     pub(crate) request: Option<RequestId>,
     pub(crate) command: ReserveCommand,
     pub(crate) pending: PendingTap,
@@ -22,19 +22,19 @@ pub(crate) struct Tap {
     pub(crate) responder: Responder,
 }
 
-/// How long a tap waits. All taps of a queue wait equally long.
+/// The deadlines of a tap. All taps of a queue wait equally long.
 #[derive(Debug, Clone, Copy)]
 pub struct Deadlines {
-    /// When it came into the line.
+    /// When it was queued.
     pub queued: Instant,
-    /// From then on it is not sent any more: its caller is told that nothing was taken.
+    /// After this it is not sent any more, and is shed.
     pub send: Instant,
-    /// By then its caller has an answer, if only that the outcome is unknown.
+    /// By then its caller has an answer, at worst "outcome unknown".
     pub answer: Instant,
 }
 
 impl Tap {
-    /// A tap, and what its caller waits for.
+    /// Makes a tap, and the future of its decision.
     pub(crate) fn new(
         command: ReserveCommand,
         pending: PendingTap,
@@ -46,16 +46,16 @@ impl Tap {
     }
 }
 
-/// Who gets the answer.
+/// Delivers the decision.
 pub(crate) struct Responder(Rc<Slot>);
 
 impl Responder {
-    /// Whether it was told something already: that it was too late.
+    /// Whether the tap has an answer already: that it was too late.
     pub(crate) fn is_answered(&self) -> bool {
         self.0.filled.get()
     }
 
-    /// Answers, unless that was done before. A caller that is gone does not hear it; the ledger has it.
+    /// Answers once. A caller that is gone does not receive it; the ledger has it.
     pub(crate) fn answer(&self, decision: Decision) {
         if !self.0.filled.replace(true) {
             *self.0.decision.borrow_mut() = Some(decision);
@@ -64,7 +64,7 @@ impl Responder {
     }
 }
 
-/// Room for the one answer.
+/// Holds the one decision.
 #[derive(Default)]
 struct Slot {
     decision: RefCell<Option<Decision>>,
@@ -72,7 +72,7 @@ struct Slot {
     waiter: RefCell<Option<Waker>>,
 }
 
-/// What a caller waits for.
+/// The future of a decision.
 pub(crate) struct PendingDecision(Rc<Slot>);
 
 impl Future for PendingDecision {
@@ -96,7 +96,7 @@ pub(crate) fn register(waiter: &RefCell<Option<Waker>>, cx: &Context<'_>) {
 }
 
 pub(crate) fn wake(waiter: &RefCell<Option<Waker>>) {
-    // Taken out first: who is woken may register again at once.
+    // Removed first: the woken task may register again at once.
     let waker = waiter.borrow_mut().take();
     if let Some(waker) = waker {
         waker.wake();

@@ -1,28 +1,28 @@
-//! What a PATCH asks for, and what it makes of a reservation.
+//! A PATCH: its content, and its effect on a reservation.
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::reservation::Reservation;
 
-/// What a PATCH asks for; what is `None` stays.
+/// The content of a PATCH; `None` leaves a field unchanged.
 #[derive(Debug, Clone, Default)]
 pub struct Amendment {
-    /// Another model.
+    /// New model.
     pub model: Option<String>,
-    /// Other packages, none twice.
+    /// New packages, without duplicates.
     pub packages: Option<Vec<String>>,
-    /// Another store.
+    /// New store.
     pub store: Option<String>,
 }
 
 impl Amendment {
-    /// The reservation as it would be.
+    /// The reservation after the change.
     pub(crate) fn over(&self, current: &Reservation) -> Reservation {
         let mut next = current.clone();
         if let Some(model) = &self.model {
             next.model.clone_from(model);
         }
         if let Some(packages) = &self.packages {
-            // In another order they are the same.
+            // The order does not matter.
             if !same_set(packages, &current.packages) {
                 next.packages.clone_from(packages);
             }
@@ -36,8 +36,8 @@ impl Amendment {
     }
 }
 
-/// What of a change does not exist or does not fit. What stays as it is was sold once, and is not judged again: its package may
-/// have been narrowed since.
+/// The changed items that do not exist or do not fit. Unchanged items were sold once and stay
+/// valid, even if the package's models were narrowed since.
 pub(crate) fn unknown_changes(
     catalogue: &Catalogue,
     current: &Reservation,
@@ -53,7 +53,7 @@ pub(crate) fn unknown_changes(
     unknown
 }
 
-/// Of lists that name nothing twice.
+/// For lists without duplicates.
 fn same_set(a: &[String], b: &[String]) -> bool {
     a.len() == b.len() && a.iter().all(|item| b.contains(item))
 }

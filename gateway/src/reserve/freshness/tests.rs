@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_hundred_gateways_take_a_twentieth_of_redis_and_a_few_wait_for_the_timer_only() {
+fn rounds_use_at_most_a_twentieth_of_redis() {
     assert_eq!([0, 1, 2].map(|gateways| interval(gateways, 1)), [INTERVAL_MIN; 3]);
     for (gateways, sales) in [(3, 1), (50, 1), (100, 1), (50, 2), (125, 1)] {
         let rounds = Duration::from_secs(1).div_duration_f64(interval(gateways, sales));

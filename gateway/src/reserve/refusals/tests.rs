@@ -12,7 +12,7 @@ fn waiting(list: &Rc<List>, arrived: Instant) -> Wait {
 }
 
 #[test]
-fn those_go_on_that_arrived_before_the_round_a_few_at_a_time_and_in_order() {
+fn a_round_releases_earlier_requests_in_order_a_few_at_a_time() {
     let (list, start) = (Rc::new(List::default()), Instant::now());
     let at = |n: u64| start + Duration::from_millis(n);
     let mut waits: Vec<Wait> = (0..10).map(|n| waiting(&list, at(n))).collect();
@@ -23,7 +23,7 @@ fn those_go_on_that_arrived_before_the_round_a_few_at_a_time_and_in_order() {
     assert!(!list.release(Some(at(6)), 4));
     let ready: Vec<bool> = waits.iter_mut().map(poll).collect();
     assert_eq!(ready, [[true; 7].as_slice(), &[false; 3]].concat());
-    // One that is polled again for another reason keeps its place; who has left does not hold up the others.
+    // A request that is polled again keeps its position; one that has left does not delay others.
     waits.truncate(8);
     assert!(!poll(&mut waits[7]));
     assert!(!list.release(None, 4));
@@ -32,7 +32,7 @@ fn those_go_on_that_arrived_before_the_round_a_few_at_a_time_and_in_order() {
 }
 
 #[test]
-fn where_too_many_wait_the_next_one_goes_to_the_ledger() {
+fn a_full_list_sends_the_next_request_to_the_ledger() {
     let (list, now) = (Rc::new(List::default()), Instant::now());
     assert!((0..REFUSALS_MAX).all(|_| !poll(&mut waiting(&list, now))));
     assert!(poll(&mut waiting(&list, now)));
@@ -41,7 +41,7 @@ fn where_too_many_wait_the_next_one_goes_to_the_ledger() {
 }
 
 #[test]
-fn a_list_that_goes_lets_all_go_on() {
+fn a_dropped_list_releases_all_requests() {
     crate::runtime::run(async {
         let refusals = Refusals::start(Sale::fixture(DEFINITION, &[0], (0, 0)));
         let wait = refusals.wait(Instant::now() + Duration::from_secs(3_600));

@@ -27,7 +27,7 @@ fn every_command_of_the_scripts_is_granted() {
         include_str!("../lua/import.lua"),
     );
     let called = scripts.split("redis.call('").skip(1).filter_map(|rest| rest.split('\'').next());
-    // Two are given to a function of snapshot.lua by name.
+    // snapshot.lua passes two to a function by name.
     for command in called.chain(["HGETALL", "GET"]) {
         assert!(granted.contains(&command.to_lowercase()), "{command} is not granted");
     }

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn addresses_as_they_should_be_are_taken() {
+fn valid_addresses_are_accepted() {
     for good in [
         "redis://h",
         "redis://h:6379/2",
@@ -18,7 +18,7 @@ fn addresses_as_they_should_be_are_taken() {
 }
 
 #[test]
-fn what_is_misread_or_passed_over_is_refused_in_words_without_the_password() {
+fn ambiguous_addresses_are_refused_without_showing_the_password() {
     for (bad, words) in [
         ("redis://u:hun/ter2@h:6379", "%2F"),
         ("redis://u:12/hunter2@h:6379", "%2F"),
@@ -32,11 +32,11 @@ fn what_is_misread_or_passed_over_is_refused_in_words_without_the_password() {
         ("redis://h:70000", "not a port"),
         ("redis+cluster://a:7000,b:hunter2", "not a port"),
         ("redis://h:6379/hunter2", "the number of a database"),
-        ("redis://h:6379?db=2", "not known"),
+        ("redis://h:6379?db=2", "unknown"),
         ("redis://h:6379/0?protocol=resp3", "RESP2"),
         ("redis://h:6379/0?protocol=3", "RESP2"),
         ("unix:/run/redis.sock?protocol=resp3", "RESP2"),
-        ("unix:/run/redis.sock?password=hunter2", "not known"),
+        ("unix:/run/redis.sock?password=hunter2", "unknown"),
         ("rediss://h:6379#insecure", "--redis-ca-file"),
     ] {
         let why = check(bad).unwrap_err();

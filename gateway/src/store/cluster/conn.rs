@@ -1,4 +1,4 @@
-//! A connection that may be to a node of a cluster.
+//! A connection to a Redis that may be a node of a cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -8,8 +8,8 @@ use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, ServerErrorKind, 
 
 use crate::store::cluster::Cluster;
 
-/// A connection that has the map looked at again once its node says that the keys are elsewhere, and that marks its pool as left
-/// once its server turns out not to be the primary. Without either it is the connection, and nothing else.
+/// A connection that refreshes the slot map after a redirection, and marks its pool as left when
+/// its server is not the primary. Without either it is the plain connection.
 #[derive(Clone)]
 pub struct ClusterAwareConnection<C> {
     pub(crate) conn: C,

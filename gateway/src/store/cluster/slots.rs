@@ -1,26 +1,26 @@
-//! Reads an answer to `CLUSTER SLOTS`: which slots each master has, and where it is reached.
+//! Parses `CLUSTER SLOTS`: the slots and the address of each master.
 
 use redis::Value;
 
 use crate::store::keys::SLOTS;
 use crate::store::reply::{pairs, text};
 
-/// Slots that one master has.
+/// The slots of one master.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) slots: std::ops::Range<usize>,
     pub(crate) host: String,
     pub(crate) port: u16,
-    /// Of the node.
+    /// Id of the node.
     pub(crate) id: String,
 }
 
-/// What a node says whose endpoint shall be a host name and that has none.
+/// The endpoint of a node without the host name that it should announce.
 pub(crate) const UNKNOWN: &str = "?";
 
-/// Reads an answer to `CLUSTER SLOTS`: for each range its first slot and its last one, its master, its replicas. A node that
-/// does not know its own endpoint (nil, or empty) is reached at the host that was asked. One without the host name that it should
-/// have is reached at the address that it names besides, if it does.
+/// Parses a reply to `CLUSTER SLOTS`: first slot, last slot, master and replicas of each range. A
+/// node without its own endpoint (nil or empty) is at the queried host; one without its host name
+/// is at the address in its metadata, if any.
 pub(crate) fn ranges(answer: &Value, asked: &str) -> Option<Vec<Range>> {
     let Value::Array(rows) = answer else { return None };
     let range = |row: &Value| {

@@ -18,7 +18,7 @@ fn hosts_and_user_are_read_and_the_password_is_not_shown() {
 }
 
 #[test]
-fn a_url_that_is_none_says_what_is_wrong_with_it() {
+fn an_invalid_url_is_refused_with_the_reason() {
     for (bad, words) in [
         ("valkey+cluster://a", "neither"),
         ("redis+cluster://", "names no node"),

@@ -15,7 +15,7 @@ fn every_level_is_read_as_it_is_written() {
 }
 
 #[test]
-fn a_file_that_is_not_written_and_replicas_that_lag_fall_short() {
+fn an_unwritten_file_and_lagging_replicas_do_not_meet_the_durability() {
     let good = [("aof_enabled", "1"), ("aof_last_write_status", "ok")];
     assert_eq!(appends(&map(&good)), DurabilityCheck::Met);
     for bad in [[("aof_enabled", "0"), good[1]], [good[0], ("aof_last_write_status", "err")]] {

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_cursor_goes_on_inside_an_entry() {
+fn a_cursor_continues_inside_an_entry() {
     let inside = Cursor::parse("12-0/3").unwrap();
     assert_eq!(inside.whole_entries(), 11);
     assert!(Cursor { sequence: 12, change: 4, changes: 4 }.is_after(&inside));

@@ -15,7 +15,7 @@ fn all_keys_of_a_sale_share_its_hash_tag() {
 
 #[test]
 fn slots_are_those_of_redis() {
-    // As `CLUSTER KEYSLOT` tells them.
+    // Expected values are from `CLUSTER KEYSLOT`.
     for (key, slot) in
         [("123456789", 12_739), ("foo", 12_182), ("{user1000}.following", 3_443), ("foo{}{bar}", 8_363)]
     {

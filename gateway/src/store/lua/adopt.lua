@@ -1,10 +1,10 @@
--- Takes in the epoch of a Redis that was restarted, after the caller has found the ledger whole.
--- Allowed at maxmemory. Until then every batch is refused with 'epoch'. The sale clock goes on from
--- the last tick, however long the outage was: it costs nobody any of his hold.
+-- Adopts the epoch of a restarted Redis, after the caller has audited the ledger. Allowed at maxmemory.
 --
--- ARGV  1 the new epoch  2 known sequence  3 identity: with the epoch that the ledger has  4 who
---       5 how many changes were appended again (replay.lua)  6 how many of them nobody knows any more
---       7 TIME  8 the sale clock: the latest by which a gateway has refused something for being late
+-- Until then every batch is refused with 'epoch'. The sale clock continues from the last tick: an
+-- outage of any length shortens no hold.
+-- ARGV  1 the new epoch  2 known sequence  3 identity: with the ledger's epoch  4 who
+--       5 number of replayed changes (replay.lua)  6 number among them that no gateway had
+--       7 TIME  8 sale clock: the latest by which a gateway refused a request for being late
 -- Reply {'ok', header}, or {'epoch', epoch} if another gateway was faster,
 --       {'behind', …}, {'damaged', …}: the journal does not end at the ledger's sequence
 -- Example  new 7 "!old incarnation" gateway 2 0 -> ok, "8 …"

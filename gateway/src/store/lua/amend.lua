@@ -1,13 +1,12 @@
--- Changes what a reservation asks for, in one step; refused means nothing changed. Denied at maxmemory.
+-- Changes what a reservation contains, in one step; a refusal changes nothing. Denied at maxmemory.
 --
--- The caller has read the reservation and says what it shall be; the version makes sure that it
--- still was as the caller saw it.
--- ARGV  1 identity  2 revision  3 known sequence  4 id  5 version seen  6 'buyer' or 'service'
---       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'  10 unavailable or '-'
---       11 …  of the three kinds of items named, those without a limit
+-- The caller has read the reservation and passes its new content; the version detects concurrent changes.
+-- ARGV  1 identity  2 revision  3 known sequence  4 id  5 expected version  6 'buyer' or 'service'
+--       7 model, or '?' when an item is unknown  8 packages (joined by ',', or '-')  9 store or '-'
+--       10 unavailable or '-'  11 …  of the three kinds of items named, those without a limit
 -- Reply {'ok', header, row}, or {'revision', …}, {'not-found'}, {'not-held', header, row},
 --       {'changed', header, row}, {'unknown-item', header}, {'sold-out', header, item, …},
---       {'late', header, row as it is kept}, {'spent', header, row}: its buyer has changed it as often as he may
+--       {'late', header, stored row}, {'spent', header, row}: its buyer has used up all changes
 -- Example  "epoch incarnation" 1 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA 1 buyer air - gz-0001 -
 --       -> ok, "8 …", "key-AAAAAAAA 1 2 held air - gz-0001 - …"
 
@@ -34,7 +33,7 @@ end
 if r.version ~= tonumber(ARGV[5]) then return {'changed', header(s), format_row(r)} end
 if store_only and store == r.store and unavailable == r.unavailable then return {'ok', header(s), format_row(r)} end
 
--- Each change stays in the journal, so that a buyer's have an end. Services carry out what was sold: theirs have none.
+-- Each change stays in the journal, so a buyer's changes are bounded. Services carry out what was sold: no bound.
 local CHANGES_MAX = 100
 if by == 'buyer' and r.version > CHANGES_MAX then return {'spent', header(s), format_row(r)} end
 

@@ -1,9 +1,8 @@
--- Takes in a definition, all or nothing: creates the sale, or changes only what changed in the file
--- since it was last applied. Denied at maxmemory.
+-- Applies a definition, all or nothing: creates the sale, or changes what differs. Denied at maxmemory.
 --
--- The caller has compared the definition with the one of the revision it names; the script refuses
--- if that is no longer the ledger's.
--- ARGV  1 identity: of a new sale with the incarnation that it gets  2 known sequence  3 revision compared with, 0 for a new sale  4 definition, JSON
+-- The caller has compared the definition with that of a revision; the script refuses if the ledger has another.
+-- ARGV  1 identity: for a new sale with its new incarnation  2 known sequence
+--       3 revision compared with, 0 for a new sale  4 definition, JSON
 --       5 opens, ms  6 closes, ms  7 hold, ms  8 grace, ms  9 per_buyer  10 attempts
 --       11 fields that differ and are locked once a reservation exists, joined by ',', or '-'
 --       12 who  13 reason or '-'
@@ -34,7 +33,7 @@ else
     for field in ARGV[11]:gmatch('[^,]+') do fields[#fields + 1] = field end
     return {'locked', unpack(fields)}
   end
-  -- Close is final: a sale that has closed can't be given a later closing instant.
+  -- A closed sale can't get another closing instant.
   if refusing_phase(s) == 'closed' and tonumber(ARGV[6]) ~= s.closes then return {'locked', 'closes_at'} end
 end
 
@@ -60,7 +59,7 @@ for _, item in ipairs(items) do
   else
     local now_total
     if after[item] ~= '' then
-      -- A restock made meanwhile stays: only the difference between the files is applied.
+      -- A concurrent restock stays: only the difference between the definitions is applied.
       now_total = tonumber(after[item]) + (total and (total - tonumber(before[item])) or 0)
       if now_total < taken then
         short[#short + 1] = item

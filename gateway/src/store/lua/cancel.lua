@@ -1,9 +1,10 @@
--- Ends a reservation and gives its stock back. Allowed at maxmemory: it frees stock.
+-- Ends a reservation and returns its stock. Allowed at maxmemory: it frees stock.
 --
 -- ARGV  1 identity  2 known sequence  3 id  4 'buyer' (a hold only) or 'service' (also a refund)
--- Reply {'ok', header, row} (also when it was cancelled before), {'not-found'}, {'not-held', header, row},
---       {'late', header, row as it is kept}
--- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA buyer -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 cancelled …"
+-- Reply {'ok', header, row} (also if it was cancelled before), {'not-found'},
+--       {'not-held', header, row}, {'late', header, stored row}
+-- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA buyer
+--       -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 cancelled …"
 
 local s, refusal = open_ledger(ARGV[1], ARGV[2])
 if not s then return refusal end

@@ -1,10 +1,12 @@
--- Turns a paid hold into a confirmed reservation. Allowed at maxmemory: who has paid keeps the car.
+-- Turns a paid hold into a confirmed reservation. Allowed at maxmemory: a buyer who has paid keeps the car.
 --
 -- ARGV  1 identity  2 known sequence  3 id  4 payment reference  5 version that was paid for
--- Reply {'ok', header, row} (also when it was confirmed by the same payment before), {'not-found'},
---       {'not-held', header, row}: refund, {'late', header, row as it is kept}: refund, too, {'changed', header, row}: the version is outdated,
---       {'payment-conflict', header, row}: confirmed by another payment
--- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1 -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 confirmed …"
+-- Reply {'ok', header, row} (also if the same payment confirmed it before), {'not-found'},
+--       {'not-held', header, row}: refund, {'late', header, stored row}: refund, too,
+--       {'changed', header, row}: the version is outdated,
+--       {'payment-conflict', header, row}: another payment confirmed it
+-- Example  "epoch incarnation" 7 aliceAAAAAAAAAAAAAAAkey-AAAAAAAA pay-1 1
+--       -> ok, "8 …", "key-AAAAAAAA fingerprint air - - - 1 1 confirmed …"
 
 local s, refusal = open_ledger(ARGV[1], ARGV[2])
 if not s then return refusal end

@@ -1,10 +1,9 @@
--- Expires holds whose deadline and grace are over and gives their stock back: one bounded sweep (see sweep.lua).
--- Allowed at maxmemory: it frees stock.
+-- Expires holds past their deadline and grace: one bounded sweep (see sweep.lua). Allowed at maxmemory: it frees stock.
 --
--- ARGV  1 identity  2 known sequence  3 entries to look at, at most
--- Reply {'ok', header, number of holds expired, 1 when there may be more to sweep now, else 0,
---        "due made" of the first batch that is left: when it is due, on the sale clock, and how many
---        holds it made; '' if none was seen}
+-- ARGV  1 identity  2 known sequence  3 the most entries to read
+-- Reply {'ok', header, number of expired holds, 1 if there may be more to sweep now, else 0,
+--        "due made" of the first remaining batch: its due time on the sale clock, and its
+--        number of holds; '' if none was seen}
 -- Example  "epoch incarnation" 7 100 -> ok, "8 …", 3, 0, "965000 12"
 
 local s, refusal = open_ledger(ARGV[1], ARGV[2])

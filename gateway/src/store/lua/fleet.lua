@@ -1,9 +1,9 @@
 #!lua flags=allow-oom
--- Says which gateways live: all that have announced themselves in the last 5 s. A gateway announces itself first.
+-- Reads the live gateways: those with a heartbeat in the last 5 s. A gateway writes its own first.
 --
 -- KEYS  1 fleet  hash  gateway's id -> "TIME in ms, report"
--- ARGV  1 id  2 report, JSON; both left out by whoever is no gateway
--- Reply {id, report, …} of all that live; those that do not are dropped
+-- ARGV  1 id  2 report, JSON; both absent if the caller is not a gateway
+-- Reply {id, report, …} of all live gateways; others are removed
 -- Example  3f2a {} -> 3f2a {} 77b0 {}
 
 local GONE_MS = 5000
@@ -13,7 +13,7 @@ if ARGV[1] then redis.call('HSET', KEYS[1], ARGV[1], string.format('%d', now) ..
 local all, live = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
   local at, report = all[i + 1]:match('^(%d+) (.*)$')
-  -- A time from the future was noted before the clock of Redis stepped back.
+  -- Redis's clock may have stepped back, which leaves times in the future.
   if at and math.abs(now - tonumber(at)) < GONE_MS then
     live[#live + 1] = all[i]
     live[#live + 1] = report

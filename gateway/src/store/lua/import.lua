@@ -1,8 +1,8 @@
 #!lua
--- Puts a sale that was loaded beside its place into it, all of its keys in one step. Denied at maxmemory.
+-- Renames the keys of a loaded sale to their final names, in one step. Denied at maxmemory.
 --
 -- KEYS  1 to 7  as loaded; some may be missing  8 to 14  the sale's, in the same order (see ledger.lua)
--- Reply {'ok'}, or {'exists', key}: there is a sale of that name already, nothing was done
+-- Reply {'ok'}, or {'exists', key}: a sale of that name exists, nothing was done
 -- Example  {small}:import:state … {small}:state … -> ok
 
 for i = 8, 14 do

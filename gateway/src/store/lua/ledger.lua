@@ -1,56 +1,54 @@
--- Owns how every script reads and writes a sale: the keys, their types, the two clocks, the text
--- of a reservation, and the one way to commit. It is put in front of each script.
+-- The prelude of all scripts: keys, types, clocks, the text of a reservation, and the only commit.
 --
 -- KEYS of every script, in this order, all with the sale's hash tag (see keys.rs):
 --   1 state       hash     incarnation, sequence, revision, clocks, terms, controls, counts of reservations and limits
 --   2 stock       hash     item -> total - taken; an item without a limit counts down from 0
---   3 records     hash     buyer's part of the id -> "sub " and one row a reservation
---   4 journal     stream   one entry a change, id <sequence>-0
---   5 taken       set      items that came back, so that a definition can't remove what was ever taken; and those of
---                          the first batch, so that a set that is gone is noticed
+--   3 records     hash     buyer's part of the id -> "sub " and one row for each reservation
+--   4 journal     stream   one entry for each change, id <sequence>-0
+--   5 taken       set      items that came back, so that a definition can't remove what was ever taken; and
+--                          those of the first batch, so that a lost set is noticed
 --   6 totals      hash     item -> total, for items with a limit
 --   7 definition  string   the definition as last applied, JSON
 --
--- A script that errors is not rolled back. So everything is read and checked first, every key's
--- type included; the write that can still fail (XADD, when an id is not larger than the last) goes
--- first, and the writes after it cannot fail.
+-- A script that fails is not rolled back. So everything is read and checked first, every key's type
+-- included. The write that can still fail (XADD, if an id is not larger than the last) comes first.
 --
--- The first argument of a script that changes something is the identity of the ledger that the caller means: the epoch of
--- the Redis that its connection was opened to, a blank, and the incarnation of the sale. A sale that is purged and applied
--- again, imported, or deleted by hand has the same name and another incarnation: 14 hexadecimal digits of TIME in µs, then 18
--- random ones, so that a later incarnation is the larger text.
+-- The first argument of a script that changes something is the identity of the expected ledger: the
+-- epoch of the Redis that the connection was opened to, a blank, and the sale's incarnation. A sale
+-- that is purged and applied again, imported, or deleted by hand has another incarnation:
+-- 14 hexadecimal digits of TIME in µs, then 18 random ones, so that a later one is the larger text.
 --
 -- Reply of every script: {'ok', ...} or {REFUSAL, detail}. A refusal of the ledger itself:
---   missing   no such sale
---   incarnation  the ledger's, and its epoch: another incarnation of the sale than the caller means
---   damaged   a key in words: its type or a field of it is wrong, or it is gone
---   epoch     the epoch that the sale's state expects: this is another Redis than before
---   behind    the ledger's sequence: it is older than what the caller has seen
---   newer     the ledger's format: a later version of the gateway has made it
+--   missing      the sale does not exist
+--   incarnation  the ledger's incarnation and epoch: the caller expects another incarnation
+--   damaged      a key in words: its type or a field of it is wrong, or it is missing
+--   epoch        the epoch in the sale's state: the caller's Redis has another one
+--   behind       the ledger's sequence: it is older than what the caller has seen
+--   newer        the ledger's format: a later version of the gateway wrote it
 
 local STATE, STOCK, RECORDS, JOURNAL, TAKEN, TOTALS, DEFINITION = unpack(KEYS)
 local TYPES = {'hash', 'hash', 'hash', 'stream', 'set', 'hash', 'string'}
 
--- How far one tick may move the sale clock: an outage or a step of TIME gives holders the rest back.
+-- The most that one tick advances the sale clock: an outage or a step of TIME returns the rest to the holders.
 local TICK_MAX_MS = 2000
 
--- unpack() fails at some thousands of values.
+-- unpack() fails at several thousand values.
 local CHUNK = 1000
 
--- Of everything below. A ledger of a later one is refused: gateways of two versions may run side by side, and the older must
--- not write what the newer can't read. One without is of the first.
---   2  the sale's incarnation is in the state; rows keep the subs of all identity providers and a bounded list of changes
+-- The format of the ledger. A later one is refused: gateways of two versions may run side by side, and
+-- the older must not write what the newer can't read. A ledger without the field has format 1.
+--   2  the state has the sale's incarnation; rows have subs of any provider and a bounded list of changes
 local FORMAT = 2
 
 local NUMBERS = {'sequence', 'revision', 'number', 'now', 'clock', 'tick', 'paused', 'frozen', 'closed',
   'opens', 'closes', 'hold', 'grace', 'per_buyer', 'attempts', 'held', 'confirmed', 'cancelled', 'expired',
   'swept', 'limits'}
 
--- A whole number as text. What Lua or Redis would make of a number by itself takes twice as long.
+-- A whole number as text; Lua's and Redis's own conversion takes twice as long.
 local function integer(n) return string.format('%d', n) end
 
--- The incarnation of a ledger of the first format, which has none in its state: made of its first entry, so that it is the same
--- whenever and wherever it is read. nil without such an entry. The next tick or change writes it down (see `upgrade`).
+-- The incarnation of a ledger of the first format, derived from its first entry, so that every reader
+-- gets the same; nil without such an entry. The next tick or change stores it (see `upgrade`).
 local function derive_incarnation()
   if redis.call('TYPE', JOURNAL).ok ~= 'stream' then return nil end
   local first = redis.call('XRANGE', JOURNAL, '-', '+', 'COUNT', 1)[1]
@@ -62,8 +60,8 @@ local function derive_incarnation()
   return string.format('%014x', (at or 0) * 1000) .. redis.sha1hex(table.concat(first[2], '\n')):sub(1, 18)
 end
 
--- What is wrong with the types of the keys, one text a key. Before the first reservation there are
--- no records and nothing was taken; totals are missing where nothing has a limit.
+-- The wrong types of keys, one text for each key. Before the first reservation there are neither
+-- records nor taken items; without any limit there are no totals.
 local function find_damages(s)
   local list = {}
   for i = 1, #TYPES do
@@ -79,11 +77,11 @@ local function find_damages(s)
 end
 
 -- The state as a table of numbers, with `time` (TIME, kept from running backwards) and
--- `sale_clock` computed; or nil and the refusal. Nothing is written.
+-- `sale_clock` computed; or nil and the refusal. It writes nothing.
 local function read_state()
   local kind = redis.call('TYPE', STATE).ok
   if kind == 'none' then
-    -- A sale whose state was deleted is damaged, not missing: its journal is still there.
+    -- A sale with a journal but without a state is damaged, not missing.
     if redis.call('EXISTS', JOURNAL) == 1 then return nil, {'damaged', STATE .. ' is gone, should be a hash'} end
     return nil, {'missing'}
   end
@@ -108,18 +106,18 @@ local function read_state()
   return s
 end
 
--- The refusal of another incarnation of the sale: nothing that the caller knows is about this one.
+-- The refusal if the caller expects another incarnation of the sale.
 local function check_incarnation(s, identity)
   if identity:sub(-32) ~= s.incarnation then return {'incarnation', s.incarnation, s.epoch} end
 end
 
--- The refusal of another Redis than the state was last served by, or of a ledger older than the caller knows.
+-- The refusal if the state has another epoch, or the ledger is older than what the caller has seen.
 local function check_epoch(s, identity, known)
   if identity:sub(1, -34) ~= s.epoch then return {'epoch', s.epoch} end
   if s.sequence < tonumber(known) then return {'behind', integer(s.sequence)} end
 end
 
--- look(), and refuse another incarnation, a damaged ledger, another Redis, or a ledger older than the caller knows.
+-- Reads the state, and refuses another incarnation, a damaged ledger, another epoch, or an older ledger.
 local function open_ledger(identity, known)
   local s, refusal = read_state()
   if not s then return nil, refusal end
@@ -139,7 +137,7 @@ local function refusing_phase(s)
   if s.paused == 1 then return 'paused' end
 end
 
--- What an operator action sets in the state, and to what; nil if there is no such lever.
+-- The field and value that an operator action sets in the state; nil for an unknown action.
 local function control_of(action)
   local field = ({pause = 'paused', resume = 'paused', freeze = 'frozen', unfreeze = 'frozen', close = 'closed'})[action]
   return field, (action == 'resume' or action == 'unfreeze') and 0 or 1
@@ -174,7 +172,7 @@ local function fetch_stock(items)
   return found
 end
 
--- A table as fields and values in turn, numbers as text: how hashes are written, and what commit takes.
+-- A table as fields and values in turn, numbers as text: the form of hash writes and of commit's arguments.
 local function flat(map)
   local list = {}
   for field, value in pairs(map) do
@@ -190,24 +188,23 @@ local function store_pairs(key, list)
   end
 end
 
--- Makes a ledger of an earlier format one of this: with the fields of the state that are about to be written.
+-- Upgrades a ledger of an earlier format: adds to the fields of the state that are about to be written.
 local function upgrade(s, state)
   if s.format < FORMAT then state.format, state.incarnation = FORMAT, s.incarnation end
 end
 
--- Notes the clocks as they are now: what is said by them stays so then, should TIME step back.
+-- Stores the current clocks, so that a decision by them stays valid if TIME steps back.
 local function note_clocks(s)
   local state = {now = s.time, tick = s.raw, clock = s.sale_clock}
   upgrade(s, state)
   store_pairs(STATE, flat(state))
 end
 
--- A reservation's row in its buyer's record:
+-- A reservation's row in its buyer's record, '-' for an empty field, packages and unavailable joined by ',':
 --   key fingerprint model packages store unavailable number version state held_at deadline payment changes
--- with '-' for nothing, packages and unavailable joined by ',', changes being the sequence of its latest change, after that of
--- the change before it and a ','. None of the fields can hold a space, nor be a lone '-': see the limits in API.md; a blank in a
--- sub is written as '␣' (domain/subject.rs). What is known before the decision comes first, so that reserve.lua has only to
--- append what it decides.
+-- `changes` is the sequence of its latest change, preceded by that of the change before it and a ','. No field
+-- has a space or is a lone '-' (see API.md); a blank in a sub is written as '␣' (domain/subject.rs). Fields known
+-- before the decision come first, so that reserve.lua only appends the others.
 local ROW = '^' .. string.rep('(%S+) ', 12) .. '(%S+)$'
 
 local function parse_row(row)
@@ -225,8 +222,8 @@ local function format_row(r)
     .. integer(r.held_at) .. ' ' .. integer(r.deadline) .. ' ' .. r.payment .. ' ' .. r.changes
 end
 
--- A buyer's record: "sub row", and a further line for each further row. As a table {sub = …, list =
--- {reservation, …}}; nil if the text is damaged.
+-- Parses a buyer's record: "sub row", and a line for each further row. Returns {sub = …, list = {reservation, …}};
+-- nil if the text is damaged.
 local function parse_record(text)
   local sub, rest = text:match('^(%S+) (.+)$')
   if not sub then return nil end
@@ -247,7 +244,7 @@ end
 
 local function damaged_record(buyer) return {'damaged', RECORDS .. ' has no reservations in field ' .. buyer} end
 
--- Past its deadline and the grace a hold is expired, whether or not the sweep has come by.
+-- Past its deadline and grace a hold is expired, swept or not.
 local function is_expired(s, r) return r.state == 'held' and s.sale_clock >= r.deadline + s.grace end
 
 local function find(record, key)
@@ -281,17 +278,16 @@ end
 -- An entry's line for one changed reservation.
 local function journal_line(buyer, record, r) return buyer .. ' ' .. record.sub .. ' ' .. format_row(r) end
 
--- Notes in a reservation that the change being made touches it. Only the change before it stays besides: the journal's line of
--- that change names the one before that, so that the changes of a reservation can be followed back, and no row grows with them.
+-- Stores the current change in a reservation, besides the one before it. The journal's line of that one names
+-- its predecessor, so that all changes can be followed back although rows do not grow.
 local function note_change(s, r) r.changes = r.changes:match('%d+$') .. ',' .. integer(s.sequence + 1) end
 
--- The one way to write. `entry` is the journal entry's own fields, `stock` the items whose counter
--- changed with what is left of them, `records` the buyers whose text changed with their texts: all
--- flat lists. `state` is a table of further fields of the state, `taken` a list of items to remember
--- as ever taken: while an item is taken its counter says so, so that those that come back are enough. The journal entry also carries what is left of every item given and the counts, as
--- values and not as differences, so that it can be applied twice without harm. Every change is a
--- tick, too: what it decided by the sale clock, such as that a buyer's hold is over, must not be
--- undone by a TIME that steps back.
+-- The only write. Flat lists: `entry` has the journal entry's fields, `stock` the changed items with their free
+-- stock, `records` the changed buyers with their texts, `taken` items to store as ever taken (an item that is taken
+-- now is visible in its counter). `state` is a table of further fields of the state.
+--
+-- The entry also has the free stock of those items and the counts, as values, so that it is idempotent.
+-- Every change is a tick, too: a TIME that steps back must not undo a decision by the sale clock.
 local function commit(s, kind, entry, stock, records, state, taken)
   s.sequence = s.sequence + 1
   local counts = integer(s.held) .. ' ' .. integer(s.confirmed) .. ' ' .. integer(s.cancelled) .. ' ' .. integer(s.expired)
@@ -311,12 +307,12 @@ local function commit(s, kind, entry, stock, records, state, taken)
   store_pairs(STATE, flat(state))
 end
 
--- What every answer about reservations begins with: sequence, time, sale clock, holds outstanding.
+-- The common prefix of replies about reservations: sequence, time, sale clock, outstanding holds.
 local function header(s)
   return integer(s.sequence) .. ' ' .. integer(s.time) .. ' ' .. integer(s.sale_clock) .. ' ' .. integer(s.held)
 end
 
--- The refusal of a call that comes after deadline and grace: it stays refused, whether or not the sweep has come by.
+-- The refusal of a call after deadline and grace: it stays refused, swept or not.
 local function refuse_late(s, r)
   note_clocks(s)
   return {'late', header(s), format_row(r)}

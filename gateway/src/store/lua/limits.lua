@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Sets rates for all gateways, all or nothing, and writes down who did it, why, and what was before. What a rate means is
--- checked by who calls.
+-- Sets rates for all gateways, all or nothing, and logs who, why and the previous rates.
+-- The caller validates the rates.
 --
 -- KEYS  1 limits  hash    policy -> rate as text; besides: revision, at (TIME in ms), who, reason
---       2 log     stream  one entry a change, the latest 1,000: revision, at, who, reason, and changes: policy, rate
---                         before and rate after in turn, '-' for the configured one
--- ARGV  1 who  2 reason or '-'  3 …  policy and rate in turn; '' puts the configured rate back in force
--- Reply all fields and values of the hash; an error where a key is not what it should be, and nothing is done
+--       2 log     stream  one entry for each change, the latest 1,000: revision, at, who, reason, and changes:
+--                         policy, rate before and rate after in turn, '-' for the configured one
+-- ARGV  1 who  2 reason or '-'  3 …  policy and rate in turn; '' restores the configured rate
+-- Reply all fields and values of the hash; an error if a key has a wrong type, and nothing is done
 -- Example  ops - buyer 10:20 -> revision 1 at 1700000000000 who ops reason - buyer 10:20
 --          and in the log: revision 1 at 1700000000000 who ops reason - changes 'buyer - 10:20'
 

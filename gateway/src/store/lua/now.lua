@@ -1,5 +1,5 @@
--- Owns the one clock of the ledger: Redis's TIME, in milliseconds.
--- Tests load another file in its place; the released binary contains only this one.
+-- The only clock of the ledger: Redis's TIME, in milliseconds. Tests replace this file; the released
+-- binary contains no other.
 local function now()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)

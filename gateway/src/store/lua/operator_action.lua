@@ -1,6 +1,6 @@
--- Performs an operator action: pause, resume, freeze, unfreeze, close. Repeating is harmless. Allowed at maxmemory.
+-- Performs an operator action: pause, resume, freeze, unfreeze, close. It is idempotent. Allowed at maxmemory.
 --
--- ARGV  1 identity  2 known sequence  3 lever  4 who  5 reason or '-'
+-- ARGV  1 identity  2 known sequence  3 action  4 who  5 reason or '-'
 -- Reply {'ok', header, 1 when this call changed something, else 0}
 -- Example  "epoch incarnation" 7 pause ops - -> ok, "8 …", 1
 
@@ -10,6 +10,6 @@ local action = ARGV[3]
 local field, value = control_of(action)
 if s[field] == value then return {'ok', header(s), 0} end
 
--- The sale clock stops, or goes on, at this very instant: commit notes it as it was until now.
+-- The sale clock stops or continues at this instant: commit stores it as it was until now.
 commit(s, action, {'who', ARGV[4], 'reason', ARGV[5]}, {}, {}, {[field] = value})
 return {'ok', header(s), 1}

@@ -1,7 +1,7 @@
--- Removes every key of a sale that is over, if it is still as it was exported. Allowed at maxmemory.
+-- Removes every key of a closed sale, if it has not changed since its export. Allowed at maxmemory.
 --
 -- ARGV  1 identity  2 known sequence  3 the sequence of the export
--- Reply {'ok'}, or nothing was done: {'changed', sequence}, {'open'}: it is not closed, {'held', holds outstanding}
+-- Reply {'ok'}, or nothing was done: {'changed', sequence}, {'open'}: it is not closed, {'held', outstanding holds}
 -- Example  "epoch incarnation" 7 7 -> ok
 
 local s, refusal = open_ledger(ARGV[1], ARGV[2])

@@ -1,13 +1,12 @@
--- Appends changes again that Redis has lost, as the gateways remember them. Allowed at maxmemory: they were told.
+-- Replays changes that Redis lost, from the gateways' reports. Allowed at maxmemory: they were acknowledged.
 --
--- Each is checked whole before it is written: what it does to stock, counts and reservations is worked out here anew, and
--- must be what it did before. The sale stays closed to everybody else until adopt.lua.
---
--- ARGV  1 identity: with the epoch that the ledger has  2 … changes in their order, each JSON: sequence, kind, at, clock, items (all whose
---       stock it changed), left and counts (what was left of each, and the counts after it; neither where it was only
---       told), fields (what else its entry says), rows (each reservation that it changed: buyer, sub, row)
--- Reply {'ok', header, how many were appended}, or {'epoch', epoch}, {'damaged', …}, or {'blocked', sequence, why}: those before it were
---       appended
+-- Each change is checked before it is written: its effects on stock, counts and reservations are
+-- computed again, and must equal the original ones. The sale stays fenced until adopt.lua.
+-- ARGV  1 identity: with the ledger's epoch  2 … changes in their order, each JSON: sequence, kind, at, clock,
+--       items (whose stock it changed), left and counts (free stock of each, and the counts after it; neither if it
+--       was only acknowledged), fields (other fields of its entry), rows (each changed reservation: buyer, sub, row)
+-- Reply {'ok', header, number of appended changes}, or {'epoch', epoch}, {'damaged', …},
+--       or {'blocked', sequence, why}: earlier ones were appended
 -- Example  "!old incarnation" {"sequence":8,"kind":"reserve",…} -> ok, "8 …", 1
 
 local s, refusal = read_state()
@@ -26,10 +25,10 @@ local function add(delta, r, n)
   for _, item in ipairs(items_of(r.model, r.packages, r.store)) do delta[item] = (delta[item] or 0) + n end
 end
 
--- The buyer's record with this reservation as it is after the change; nil and why not.
+-- The buyer's record with this reservation after the change; or nil and the reason.
 local function apply_row(records, e, row, delta, counts)
   local r = parse_row(row.row)
-  if not r then return nil, 'a reservation in it can\'t be read' end
+  if not r then return nil, 'one of its reservations is unreadable' end
   local record = records[row.buyer]
   if not record then
     local text = redis.call('HGET', RECORDS, row.buyer)
@@ -57,8 +56,8 @@ local function apply_row(records, e, row, delta, counts)
   return record, r
 end
 
--- A sweep of which only is known that it was: what it swept follows from the sale clock. If other gaps have left it nothing, it
--- is lost, too.
+-- Repeats a sweep without known rows: the sale clock determines what it swept. If other gaps left it nothing, it is
+-- recorded as lost.
 local function repeat_sweep(e)
   local expired, more
   repeat
@@ -68,11 +67,11 @@ local function repeat_sweep(e)
   if expired == 0 then commit(s, 'lost', {'who', 'gateways', 'reason', 'a sweep'}, {}, {}, {}) end
 end
 
--- Appends one change; why it can't be, or nil.
+-- Appends one change; returns the reason if it can't, else nil.
 local function append(e)
   if e.sequence ~= s.sequence + 1 then return 'the ledger is at ' .. integer(s.sequence) end
   if e.kind == 'define' then return 'it changed the definition' end
-  if not (BUYERS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then return 'nobody knows what ' .. e.kind .. ' does' end
+  if not (BUYERS[e.kind] or OTHERS[e.kind] or control_of(e.kind)) then return 'the kind ' .. e.kind .. ' is unknown' end
   s.now, s.clock = math.max(s.now, e.at), math.max(s.clock, e.clock)
   s.time, s.sale_clock = s.now, s.clock
   if e.kind == 'expire' and #e.rows == 0 then return repeat_sweep(e) end
@@ -98,12 +97,12 @@ local function append(e)
     totals = {named.item, named.total}
   end
 
-  -- What was told names only what its entry refers to.
+  -- An acknowledged change lists only the items that its entry refers to.
   local items, known = {}, {}
   for i, item in ipairs(e.items) do items[i], known[item] = item, true end
   for item, n in pairs(delta) do
     if n ~= 0 and not known[item] then
-      if e.left then return 'it does not say what was left of ' .. item end
+      if e.left then return 'its entry lacks what was left of ' .. item end
       items[#items + 1] = item
     end
   end
@@ -140,7 +139,7 @@ end
 local appended = 0
 for i = 2, #ARGV do
   local e = cjson.decode(ARGV[i])
-  -- Another gateway may have appended those before.
+  -- Another gateway may have appended the earlier ones.
   if e.sequence > s.sequence then
     local why = append(e)
     if why then return {'blocked', integer(e.sequence), why} end

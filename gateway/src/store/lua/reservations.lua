@@ -1,11 +1,12 @@
 -- Reads one buyer's record and the clocks, in one step. Writes nothing, allowed at maxmemory.
 --
 -- ARGV  1 the buyer's 20 characters of the id  2 identity  3 known sequence
---       Without the latter two it is read whatever state the ledger is in: for the support desk only,
---       since a reservation that is not there, or has expired, may be so only for want of an adopt.
--- Reply {'ok', header, grace in ms, record or '', incarnation}, or {'missing'}, {'incarnation', …}, {'damaged', …}, {'epoch', …},
---       {'behind', …}
--- Example  aliceAAAAAAAAAAAAAAA -> ok, "7 1700000000000 5000 1", "60000", "alice key-AAAAAAAA fingerprint air - - - 1 1 held …", incarnation
+--       Without the latter two it reads a ledger in any state: for the support desk only, since a
+--       reservation may be missing or expired only because the epoch was not adopted yet.
+-- Reply {'ok', header, grace in ms, record or '', incarnation}, or {'missing'}, {'incarnation', …},
+--       {'damaged', …}, {'epoch', …}, {'behind', …}
+-- Example  aliceAAAAAAAAAAAAAAA
+--       -> ok, "7 1700000000000 5000 1", "60000", "alice key-AAAAAAAA fingerprint air - - - 1 1 held …", incarnation
 
 local s, refusal = read_state()
 if not s then return refusal end

@@ -1,37 +1,35 @@
 -- Decides a batch of taps, in their order, each exactly once. Denied at maxmemory.
 --
--- Most batches are one of two kinds, and cost little a tap: all win (there is enough for all of
--- them, and nobody has been here before), or memory has refused what can't win and nothing comes.
--- So what is the same for all taps is done once, with whole columns of ARGV: stock is taken ahead
--- if there is enough for everybody and given back for those who do not win, and what a winner's
--- record says was put together by the gateway, up to what is decided here.
+-- Most batches are cheap: either all taps win (enough stock, only new buyers), or the read model has
+-- refused the hopeless ones before. So common work is done once, on whole columns of ARGV. Stock is
+-- taken first if it suffices for all, and returned for taps that do not win.
 --
 -- ARGV  1 identity  2 revision  3 known sequence  4 number of taps n  5 number of items m
---       6 flags     a character a tap: '.', 'p' packages and store may be left off, '?' an item is unknown
---       7 limits    a character an item: '1' its stock has a limit, '0' it has none
---       8 who       a line a tap: "sub key fingerprint", key being the key's 12 characters of the id
---       9 wants     a line a tap: the items by their place in the list from 1, model first, joined by ','
---       then four columns: m items that the batch names, each once; m numbers of how many taps want it;
+--       6 flags     a character for each tap: '.', 'p' packages and store may be left off, '?' an item is unknown
+--       7 limits    a character for each item: '1' its stock has a limit, '0' it has none
+--       8 who       a line for each tap: "sub key fingerprint", key being the key's 12 characters of the id
+--       9 wants     a line for each tap: its items by position in the list from 1, model first, joined by ','
+--       then four columns: m items of the batch, each once; m numbers of taps that request it;
 --       n buyers (their 20 characters of the id, visible ASCII);
---       n rows, "sub key fingerprint model packages store -": the record without what is decided here
---       Of a tap with an unknown item, wants and the items in its row are '?' and not counted.
+--       n rows, "sub key fingerprint model packages store -": the record without the decided fields
+--       For a tap with an unknown item, wants and the items in its row are '?' and not counted.
 -- Reply {'ok', header, "first deadline", letters, detail, …}: the number of the first winner, the
---       deadline of all; a letter a tap, and in their order the details of those that have one:
---         W         won all that was asked for; the winners' numbers go up by one from the first
+--       deadline of all; a letter for each tap, and in their order the details of those that have one:
+--         W         won all requested items; the winners' numbers increase by one from the first
 --         V row     won in part: the new reservation's row
---         R row     replayed: the row as it stands
+--         R row     replayed: the current row
 --         K         the key was used with another body
 --         C, N, P   closed, not open yet, paused
 --         U         an item is unknown
---         L ids     purchase limit: the ids that the buyer has
---         S items   sold out: the items, by their place in the list, joined by ','
---         D         the buyer's record is damaged: nothing was decided for this one
+--         L ids     purchase limit: the ids of the buyer's reservations
+--         S items   sold out: the items, by position in the list, joined by ','
+--         D         the buyer's record is damaged: nothing was decided for this tap
 --       or {'revision', the ledger's}: nothing was decided, reload the definition, send again.
 -- Example  "epoch incarnation" 1 0 1 2 . 10 "alice key-AAAAAAAA fingerprint" 1,2 model:air package:cover 1 1
 --          aliceAAAAAAAAAAAAAAA "alice key-AAAAAAAA fingerprint air cover - -"
 --       -> ok, "2 1700000000000 5000 1", "1 905000", W
--- In the journal the winners are columns, too: first, deadline, buyers, who, and wants, whose places
--- are those in the entry's list of stock; "1,3;2" took the first and the third, the second was gone.
+-- In the journal the winners are columns, too: first, deadline, buyers, who, and wants, whose positions are those in
+-- the entry's list of stock; "1,3;2" took the first and the third, the second was sold out.
 
 local s, refusal = open_ledger(ARGV[1], ARGV[3])
 if not s then return refusal end
@@ -46,7 +44,7 @@ local BUYERS = DEMANDS + items
 local ROWS = BUYERS + count
 local PARTIAL, UNKNOWN, LIMITED = ('p'):byte(), ('?'):byte(), ('1'):byte()
 
--- What is there.
+-- The stock before the batch.
 local before = fetch_range(STOCK, ARGV, NAMES + 1, NAMES + items)
 local texts = fetch_range(RECORDS, ARGV, BUYERS + 1, BUYERS + count)
 local stop = ({closed = 'C', ['not-open'] = 'N', paused = 'P'})[refusing_phase(s)]
@@ -63,10 +61,10 @@ if not plenty then
   for i = 1, items do stock[i] = before[i] end
 end
 
--- Whether something is said that goes by the clocks, and must stay so: that the sale has closed, that a hold has expired.
+-- Whether a decision depends on the clocks, and must stay valid: the sale has closed, or a hold has expired.
 local goes_by_clocks = false
 
--- What is decided: records as buyer and text in turn, with the place of each buyer's text.
+-- The decisions: records as buyer and text in turn, with the index of each buyer's text.
 local records, place, winners, won_wants, letters, details = {}, {}, {}, {}, {}, {}
 local first, deadline = s.number + 1, s.sale_clock + s.hold
 local tail = ' 1 held ' .. integer(s.time) .. ' ' .. integer(deadline) .. ' - ' .. integer(s.sequence + 1)
@@ -82,7 +80,7 @@ local function win(i, buyer, text)
   winners[#winners + 1] = i
 end
 
--- The lines of an argument, made when they are first needed: seldom.
+-- The lines of an argument, split at the first use, which is rare.
 local split = {}
 local function line(at, i)
   if not split[at] then
@@ -98,7 +96,7 @@ local function wanted(i)
   return list
 end
 
--- Takes what is wanted if it is all there (or, if partial, the model), or says which is gone.
+-- Takes all requested items (or, if partial, at least the model), or returns those that are sold out.
 local function take(wants, partial)
   local got, gone = {}, {}
   for _, at in ipairs(wants) do
@@ -112,7 +110,7 @@ local function take(wants, partial)
   return got, gone
 end
 
--- The ids that count against the limits of this buyer, or nil while there is room for one more.
+-- The ids that count against this buyer's limits; nil while one more is allowed.
 local function at_limit(buyer, list)
   local active, all = {}, {}
   for i = 1, #list do
@@ -124,7 +122,7 @@ local function at_limit(buyer, list)
   if #all >= s.attempts then return all end
 end
 
--- "model packages store unavailable" of what was got and what was gone.
+-- "model packages store unavailable" of the items that were taken, and those that were sold out.
 local function named(got, gone)
   local model, packages, store, left_off = nil, {}, '-', {}
   for _, at in ipairs(got) do
@@ -136,7 +134,7 @@ local function named(got, gone)
     .. table.concat(left_off, ',')
 end
 
--- A tap that needs a closer look: its letter, and its detail if that has one.
+-- Decides a tap that the common path can't: its letter, and its detail if there is one.
 local function decide(i, buyer)
   local sub, key, fingerprint, asked = ARGV[ROWS + i]:match('^(%S+) (%S+) (%S+) (.*)$')
   local text = place[buyer] and records[place[buyer]] or texts[i]

@@ -1,8 +1,8 @@
--- Sets the total of one item; pressing it twice does it once. Denied at maxmemory.
+-- Sets the total of one item; repeating it changes nothing. Denied at maxmemory.
 --
--- ARGV  1 identity  2 known sequence  3 item  4 total  5 total that it was  6 who  7 reason or '-'
+-- ARGV  1 identity  2 known sequence  3 item  4 total  5 previous total  6 who  7 reason or '-'
 -- Reply {'ok', header, total, free, 1 when this call changed something, else 0}, {'unknown-item'},
---       {'no-limit'}: the item has none, {'stock-changed', total}: it is neither,
+--       {'no-limit'}: the item has none, {'stock-changed', total}: it is neither the previous nor the new one,
 --       {'stock-taken', taken}: more is taken
 -- Example  "epoch incarnation" 7 model:air 3500 3000 ops - -> ok, "8 …", 3500, 512, 1
 

@@ -1,8 +1,8 @@
--- Reads what a sale is at one sequence, in one step. Writes nothing, allowed at maxmemory.
+-- Reads a sale at one sequence, in one step. Writes nothing, allowed at maxmemory.
 --
--- No epoch is asked for: it must be readable when everything else is refused.
--- ARGV  the parts wanted besides the state: any of 'stock', 'totals', 'definition'
--- Reply {'ok', header, damages (texts), state (flat list), then each part in the order asked for:
+-- It checks no epoch: it must work when everything else is refused.
+-- ARGV  the parts besides the state: any of 'stock', 'totals', 'definition'
+-- Reply {'ok', header, damages (texts), state (flat list), then each part in the requested order:
 --        stock and totals as flat lists, the definition as text}
 --       A key of a wrong type is named in damages and read as empty.
 -- Example  stock -> ok, "7 …", {}, {"sequence", "7", …}, {"model:air", "12"}

@@ -1,10 +1,11 @@
--- Owns the sweep of holds that are due. It is put in front of the scripts that sweep: expire.lua, and replay.lua.
+-- The sweep of due holds, a prelude for the scripts that sweep: expire.lua and replay.lua.
 
--- One bounded sweep: expires holds whose deadline and grace are over, and gives their stock back. All holds of a sale last
--- equally long, so they end in the order of the journal: `swept` in the state is the sequence up to which every hold has been
--- dealt with, and the sweep goes on from there. The reservations of one batch have one deadline, so an entry is swept whole.
--- How many expired, whether there may be more to sweep now, and "due made" of the first batch that is left ('' if none was
--- seen); or nil and a refusal.
+-- One bounded sweep: expires holds past their deadline and grace, and returns their stock.
+--
+-- All holds of a sale last equally long, so they end in the journal's order: `swept` in the state is the sequence up to
+-- which all holds are done. The reservations of one batch have one deadline, so an entry is swept whole.
+-- Returns the number of expired holds, whether there may be more to sweep now, and "due made" of the first remaining
+-- batch ('' if none was seen); or nil and a refusal.
 local function sweep(s, count)
   local refusal
   local function entries_after(n)
@@ -15,7 +16,7 @@ local function sweep(s, count)
     return {'damaged', JOURNAL .. ' does not have ' .. what .. ' in entry ' .. entry[1]}
   end
 
-  -- The fields of an entry, and when its holds are due if it made any; nil and a refusal if that can't be read.
+  -- The fields of an entry, with the due time of its holds, if any; nil and a refusal if the entry is unreadable.
   local function read_entry(entry)
     local fields = {}
     for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
@@ -27,14 +28,14 @@ local function sweep(s, count)
     return fields
   end
 
-  -- Mostly nothing is due, and the next entry alone tells.
+  -- Mostly nothing is due, and the next entry shows it.
   local fields
   local head = entries_after(1)[1]
   if head then
     fields, refusal = read_entry(head)
     if not fields then return nil, refusal end
   end
-  -- A buyer's part of an id has 20 characters, and a blank between them.
+  -- A buyer's part of an id has 20 characters, with a blank between two.
   local function first_left() return integer(fields.due) .. ' ' .. integer((#fields.buyers + 1) / 21) end
 
   if not head then return 0, false, '' end
@@ -42,7 +43,7 @@ local function sweep(s, count)
 
   local entries = entries_after(count)
   local buyers, keys, swept, more = {}, {}, s.swept, #entries == count
-  -- A reply stays bounded also when every entry is a full batch.
+  -- Bounds the reply even if every entry is a full batch.
   local HOLDS_MAX = 512
   local left = ''
 

@@ -17,14 +17,14 @@ fn hosts_service_user_and_database_are_read_and_the_password_is_not_shown() {
 }
 
 #[test]
-fn a_url_that_is_none_says_what_is_wrong_with_it() {
+fn an_invalid_url_is_refused_with_the_reason() {
     for (bad, words) in [
         ("valkey+sentinel://a/ledger", "neither"),
         ("redis+sentinel://a", "names no service"),
         ("redis+sentinel://a/", "names no service"),
         ("redis+sentinel:///ledger", "names no sentinel"),
-        ("redis+sentinel://a/ledger?db=x", "no number"),
-        ("redis+sentinel://a/ledger?x=1", "something else"),
+        ("redis+sentinel://a/ledger?db=x", "not a number"),
+        ("redis+sentinel://a/ledger?x=1", "something other"),
     ] {
         assert!(read(bad).err().unwrap().contains(words), "{bad}");
     }

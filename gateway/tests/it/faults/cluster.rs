@@ -231,7 +231,7 @@ async fn what_is_no_cluster_and_what_is_one_under_another_name_is_reported_in_wo
     let nobody = testkit::files::free_port();
     for (url, code, words) in [
         (format!("redis+cluster://127.0.0.1:{nobody}"), 3, "can't reach Redis"),
-        (format!("redis+cluster://127.0.0.1:{port}"), 3, "is no node of a cluster"),
+        (format!("redis+cluster://127.0.0.1:{port}"), 3, "is not a node of a cluster"),
         (format!("redis://{}", cluster.address(0)), 3, "name it as redis+cluster://"),
         ("redis+cluster://".to_owned(), 2, "names no node"),
         (format!("{}/1", cluster.url), 2, "no databases"),
@@ -243,7 +243,7 @@ async fn what_is_no_cluster_and_what_is_one_under_another_name_is_reported_in_wo
     }
     for (url, words) in [
         (format!("redis://{}", cluster.address(0)), "name it as redis+cluster://"),
-        (format!("redis+cluster://127.0.0.1:{port}"), "is no node of a cluster"),
+        (format!("redis+cluster://127.0.0.1:{port}"), "is not a node of a cluster"),
     ] {
         let gateway = Gateway::spawn_at(&url, &[]);
         eventually("it says why", || async {

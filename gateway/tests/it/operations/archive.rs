@@ -102,7 +102,7 @@ async fn a_file_that_is_not_whole_to_the_byte_leaves_nothing() {
     refused(newer.as_bytes(), "version 2");
     let lines: Vec<&[u8]> = good.split_inclusive(|byte| *byte == b'\n').collect();
     refused(&lines[..lines.len() - 1].concat(), "was cut off");
-    refused(&[&lines[..3], &lines[4..]].concat().concat(), "checksum is another");
+    refused(&[&lines[..3], &lines[4..]].concat().concat(), "checksum differs");
     // A digit that is another makes a number that can be read, and a file that is another.
     let digits = (0..good.len()).filter(|at| good[*at].is_ascii_digit());
     for at in digits.step_by(good.len() / 40) {

@@ -127,7 +127,7 @@ async fn every_gateway_reports_the_problems_that_it_sees() {
     .await;
     assert_eq!((&drift["level"], &drift["sale"]), (&json!("fault"), &json!("small")));
     assert!(
-        drift["text"].as_str().unwrap().contains("the counter of model:white is 61, the journal says 60"),
+        drift["text"].as_str().unwrap().contains("the counter of model:white is 61, the journal has 60"),
         "{drift}"
     );
     redis.run::<i64>("HINCRBY lg:{small}:stock model:white -1");

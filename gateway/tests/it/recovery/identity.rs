@@ -232,7 +232,7 @@ async fn an_older_export_over_a_purged_sale_is_a_sale_of_its_own() {
     assert!(!of_before(&older).contains(&incarnation) && !of_before(&last).contains(&incarnation));
     let refused = sale(&redis, &["purge", "small", "--export", &older, "--confirm", "small"]);
     assert_eq!(refused.code, 1, "{refused:?}");
-    assert!(refused.err.contains("another of that name"), "{refused:?}");
+    assert!(refused.err.contains("another one of that name"), "{refused:?}");
     balanced(&one).await;
 }
 

@@ -23,14 +23,14 @@ fn encodings_are_recognised_by_their_bytes() {
 }
 
 #[test]
-fn utf8_and_what_is_not_recognised_have_no_other_name() {
+fn utf8_and_unknown_encodings_have_no_conversion() {
     for other in [
         "".as_bytes(),
         "id,name\n1,广州\n".as_bytes(),
         "\u{feff}id".as_bytes(),
         // Latin-1: Düsseldorf, São Paulo.
         b"1,D\xfcsseldorf\n2,S\xe3o Paulo\n",
-        // One byte spoiled in UTF-8.
+        // UTF-8 with one damaged byte.
         b"1,\xe5\xb9\xbf\xe5\xb7\x9e\n2,\xe5\xb9\n3,\xe5\xb9\xbf\n",
         // Shift_JIS: 東京, 大阪.
         b"1,\x93\x8c\x8b\x9e\n2,\x91\xe5\x8d\xe3\n",

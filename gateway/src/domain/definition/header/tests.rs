@@ -13,7 +13,7 @@ fn the_header_decides_the_order() {
 }
 
 #[test]
-fn a_mistake_shows_the_columns_apart() {
+fn a_mistake_lists_the_columns() {
     let expected = "expected the columns id, name, city, capacity; found ";
     for (names, found) in [
         (

@@ -1,4 +1,4 @@
-//! Tests that a definition stays the same through TOML, CSV and JSON; the examples; large ones.
+//! Tests that a definition is equal through TOML, CSV and JSON; the examples; large definitions.
 
 use std::path::PathBuf;
 use std::process::Command;

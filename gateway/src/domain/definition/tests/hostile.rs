@@ -1,4 +1,4 @@
-//! Tests of input that no launch has: broken, binary, deep, huge.
+//! Tests of hostile input: broken, binary, deeply nested, huge.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 
 #[test]
-fn broken_toml_is_told_with_what_stands_behind_it() {
+fn broken_toml_is_reported_with_later_mistakes() {
     let toml =
         SALE.replace("hold = \"15m\"", "hold = 15m").replace("name = \"M\"", "name \"M\"") + "stock = -1\n";
     assert_messages(
@@ -88,7 +88,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_makes_it_panic(bytes in vec(any::<u8>(), 0..200), cut in 0..400_usize, text in "\\PC{0,40}") {
+    fn no_input_panics(bytes in vec(any::<u8>(), 0..200), cut in 0..400_usize, text in "\\PC{0,40}") {
         let toml = format!("{SALE}{STORES}").into_bytes();
         let mut spoiled = toml[..cut.min(toml.len())].to_vec();
         spoiled.extend(text.as_bytes());

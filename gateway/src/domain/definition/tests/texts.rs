@@ -16,7 +16,7 @@ fn names_are_normalised_in_every_form() {
         "5}], \"stores\": [{\"id\": \"gz-1\", \"name\": \"\u{a0}天河\u{3000}店\", \"city\": \"Mu\u{308}nchen\", \"capacity\": 5}]}",
     );
     assert_eq!(Definition::from_json(json.as_bytes()).unwrap(), loaded);
-    // In a ledger it stays as an older version has put it there, until it is applied again.
+    // The ledger keeps the text of an older version until the definition is applied again.
     let stored = Definition::from_ledger(json.as_bytes()).unwrap();
     assert_eq!(stored.stores[0].city, "Mu\u{308}nchen");
     assert_eq!(stored.odd_texts().count(), 3);
@@ -48,12 +48,12 @@ fn invisible_characters_are_refused_with_their_line() {
     );
     let json = JSON.replace("\"M\"", "\"M\u{2066}\"");
     assert_messages(&of_json(&json), &["/model/0/name: `name` has the invisible character U+2066"]);
-    // Such a name may stand in a ledger: it must not take the sale away.
+    // A ledger may contain such a name: the sale must stay readable.
     assert!(Definition::from_ledger(json.as_bytes()).is_ok());
 }
 
 #[test]
-fn files_in_other_encodings_are_named_with_what_converts_them() {
+fn other_encodings_are_reported_with_the_conversion() {
     let csv = "id,name,city,capacity\r\ngz-1,广州天河店,广州,5\r\n";
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
     let gbk = b"id,name,city,capacity\r\ngz-1,\xb9\xe3\xd6\xdd\xb5\xea,\xb9\xe3\xd6\xdd,5\r\ngz-2,\xb5\xea,\xb9\xe3,x\r\n";
@@ -80,13 +80,13 @@ fn a_mark_of_utf8_is_accepted_everywhere() {
     let loaded = Definition::load(&files.path().join("sale.toml")).unwrap();
     assert_eq!(loaded.stores[0].id, "a");
     assert_eq!(loaded.sale, Definition::from_json(format!("\u{feff}{JSON}").as_bytes()).unwrap().sale);
-    // Lines are counted as before.
+    // Line numbers do not change.
     let wrong = SALE.replace("price = 5", "price = -5");
     assert_messages(&of_toml(format!("\u{feff}{wrong}")), &["sale.toml:11: `price` must be"]);
 }
 
 #[test]
-fn columns_stand_in_the_order_of_the_header() {
+fn columns_follow_the_order_of_the_header() {
     let files = folder(format!("{SALE}{STORES}"), Some(b"city,capacity,name,id\nB,7,A,gz-1\n"));
     let store = &Definition::load(&files.path().join("sale.toml")).unwrap().stores[0];
     assert_eq!((&*store.id, &*store.name, &*store.city, store.capacity), ("gz-1", "A", "B", Some(7)));

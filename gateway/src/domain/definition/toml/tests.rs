@@ -8,20 +8,20 @@ fn broken(text: &str) -> (String, Vec<String>) {
 }
 
 #[test]
-fn goes_on_behind_broken_lines() {
+fn parsing_continues_after_broken_lines() {
     let (text, places) = broken("[a]\nb \"c\"\nd = 1\ne = 1x\nf =\n\n[g\nh = 2\ni = 3\n");
     assert_eq!(places, ["f:2", "f:4", "f:5", "f:7"]);
     assert_eq!(text, "[a]\n     \nd = 1\n      \n   \n\n[g\nh = 2\ni = 3\n");
 }
 
 #[test]
-fn leaves_good_text_alone() {
+fn valid_text_is_unchanged() {
     let good = "a = 1\n[[b]]\nc = [\n  1,\n]\n";
     assert_eq!(broken(good), (good.to_owned(), Vec::new()));
 }
 
 #[test]
-fn counts_lines() {
+fn lines_are_counted() {
     let lines = LineStarts::of("ab\n\nc");
     let at: Vec<_> = (0..6).map(|byte| lines.at(byte)).collect();
     assert_eq!(at, [1, 1, 1, 2, 3, 3]);

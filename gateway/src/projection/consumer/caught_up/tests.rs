@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_one_furthest_behind_counts_and_one_that_is_away_does_not() {
+fn the_slowest_consumer_counts_and_a_removed_one_does_not() {
     let caught_up = CaughtUp::default();
     assert_eq!(caught_up.age(), None, "nothing is known yet");
     caught_up.add_behind("a");

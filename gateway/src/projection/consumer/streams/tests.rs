@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn an_answer_to_xread_that_is_not_understood_is_never_taken_for_no_news() {
+fn an_invalid_xread_reply_is_never_an_empty_one() {
     let (id, bulk) = ("small".to_owned(), |text: &str| Value::BulkString(text.as_bytes().to_vec()));
     let asked = HashMap::from([("journal".to_owned(), &id)]);
     let entry = Value::Array(vec![bulk("1-0"), Value::Array(vec![bulk("kind"), bulk("pause")])]);
@@ -9,7 +9,7 @@ fn an_answer_to_xread_that_is_not_understood_is_never_taken_for_no_news() {
     assert_eq!(streams(Value::Nil, &asked), Some(vec![]));
     let news = streams(Value::Array(vec![stream("journal")]), &asked);
     assert_eq!(news, Some(vec![(id.clone(), vec![entry.clone()])]));
-    // As RESP3 has it; a journal that was not asked for; half a pair; an error in the place of a stream.
+    // The RESP3 form; a journal that was not requested; half a pair; an error instead of a stream.
     let strange = [
         Value::Map(vec![(bulk("journal"), Value::Array(vec![entry.clone()]))]),
         Value::Array(vec![stream("journal"), stream("other")]),

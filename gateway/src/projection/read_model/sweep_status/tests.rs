@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn holds_are_overdue_once_the_sale_clock_has_come_to_them() {
+fn holds_are_overdue_once_the_sale_clock_reaches_them() {
     let sweep_status = SweepStatus::default();
     sweep_status.note_tick(1_000);
     assert_eq!(sweep_status.overdue(), (Duration::ZERO, 0));
@@ -14,7 +14,7 @@ fn holds_are_overdue_once_the_sale_clock_has_come_to_them() {
 }
 
 #[test]
-fn the_lag_is_that_since_it_last_worked() {
+fn the_lag_is_the_time_since_the_last_success() {
     let sweep_status = SweepStatus::default();
     let later = sweep_status.since + Duration::from_secs(5);
     assert_eq!(sweep_status.lag(later), Duration::from_secs(5));

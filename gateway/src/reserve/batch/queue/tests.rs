@@ -13,8 +13,8 @@ const ONE_CAR: &str = r#"{
     "stores": [{"id": "s", "name": "S", "city": "Guangzhou", "capacity": 10}]
 }"#;
 
-/// The immediate answer to a tap that comes so long after the first; `None`: it waits.
-fn push(line: &ReserveQueue, first: Instant, after: Duration) -> Option<Decision> {
+/// The immediate decision for a tap that comes this long after the first; `None`: it waits.
+fn push(queue_under_test: &ReserveQueue, first: Instant, after: Duration) -> Option<Decision> {
     let sale = Sale::fixture(ONE_CAR, &[10, 10], (0, 0));
     let command = ReserveCommand {
         id: "id".to_owned(),
@@ -26,33 +26,35 @@ fn push(line: &ReserveQueue, first: Instant, after: Duration) -> Option<Decision
         accept_partial: false,
     };
     let queued = first + after;
-    let late = queued + line.limits.delay_max;
+    let late = queued + queue_under_test.limits.delay_max;
     let (tap, answer) =
         Tap::new(command, sale.add_pending(1), Deadlines { queued, send: late, answer: late });
-    line.push(tap);
+    queue_under_test.push(tap);
     answer.now_or_never()
 }
 
 #[test]
 fn a_tap_is_shed_at_once_if_its_predicted_wait_exceeds_half_of_the_limit() {
     let limits = QueueLimits { batch_max: 2, queue_max: 6, delay_max: 100 * MS };
-    let line = ReserveQueue::new(limits, Arc::default());
-    line.note_service_time(30 * MS);
+    let queue_under_test = ReserveQueue::new(limits, Arc::default());
+    queue_under_test.note_service_time(30 * MS);
     let first = Instant::now();
-    let come = |times: usize| -> Vec<_> { (0..times).map(|_| push(&line, first, Duration::ZERO)).collect() };
+    let push_at_start = |times: usize| -> Vec<_> {
+        (0..times).map(|_| push(&queue_under_test, first, Duration::ZERO)).collect()
+    };
     // Two are in the next batch, two wait for one batch, the next would wait for two: 60 ms.
-    assert_eq!(come(4), [const { None }; 4]);
+    assert_eq!(push_at_start(4), [const { None }; 4]);
     let delay = Some(Decision::NotTaken(Shed::Delay));
-    assert_eq!(come(2), [delay.clone(), delay.clone()]);
-    // The ledger is faster again: now the line is as long as it may be.
-    (0..16).for_each(|_| line.note_service_time(MS));
-    assert_eq!(push(&line, first, 51 * MS), delay, "the first one has waited for so long");
+    assert_eq!(push_at_start(2), [delay.clone(), delay.clone()]);
+    // A faster ledger makes the queue as long as its size limit again.
+    (0..16).for_each(|_| queue_under_test.note_service_time(MS));
+    assert_eq!(push(&queue_under_test, first, 51 * MS), delay, "the first one has waited for so long");
     let queue = Some(Decision::NotTaken(Shed::Queue));
-    assert_eq!(come(3), [None, None, queue]);
+    assert_eq!(push_at_start(3), [None, None, queue]);
 }
 
 #[test]
-fn the_wait_is_that_for_the_batches_before() {
+fn the_predicted_wait_covers_the_batches_before() {
     let service_time = ServiceTime::default();
     assert_eq!(service_time.predict(1_000), Duration::ZERO, "nothing is known yet");
     let service_time = service_time.with(10 * MS);
@@ -64,7 +66,7 @@ fn the_wait_is_that_for_the_batches_before() {
 }
 
 #[test]
-fn a_batch_that_hung_is_soon_forgotten_and_a_slower_ledger_soon_known() {
+fn the_estimate_recovers_from_one_slow_batch_and_follows_a_slower_ledger() {
     let usual = ServiceTime::default().with(10 * MS);
     let hung = usual.with(Duration::from_secs(1));
     assert!(hung.predict(1) > 200 * MS);

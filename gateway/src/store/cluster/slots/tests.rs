@@ -11,9 +11,9 @@ fn slots_are_read_whole_or_not_at_all() {
             Value::Array(vec![bulk("replica"), Value::Int(1), bulk("id")]),
         ])
     };
-    let told = Value::Array(vec![row(0, 99, "a", 7001), row(100, 16_383, "", 7002)]);
+    let reply = Value::Array(vec![row(0, 99, "a", 7001), row(100, 16_383, "", 7002)]);
     let range = |slots, host: &str, port| Range { slots, host: host.to_owned(), port, id: "id".to_owned() };
-    let read = ranges(&told, "asked").unwrap();
+    let read = ranges(&reply, "asked").unwrap();
     assert_eq!(read, [range(0..100, "a", 7001), range(100..16_384, "asked", 7002)]);
     let unknown = |endpoint: Value, more: &[&str]| {
         let more = Value::Array(more.iter().map(|text| bulk(text)).collect());
