@@ -47,7 +47,7 @@ fn main() -> ExitCode {
         Err(CommandError::Outside(text)) => (3, text),
         Err(CommandError::ReaderGone) => (EXIT_READER_GONE, String::new()),
     };
-    log::say(&text);
+    log::write_notice(&text);
     ExitCode::from(code)
 }
 
@@ -66,8 +66,8 @@ fn run_server(settings: Settings) -> Result<(), CommandError> {
     })
 }
 
-/// One line on standard output once the ports are open: with port 0 it is the only way to know them. On a thread of its
-/// own: a starter that does not read it is no reason not to serve.
+/// One line on standard output once the ports are open: with port 0 it is the only way to know them. On a
+/// thread of its own: a starter that does not read it is no reason not to serve.
 fn tell_addresses(addresses: Addresses) {
     use std::io::Write;
     let write = move || {

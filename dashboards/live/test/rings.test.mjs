@@ -22,7 +22,7 @@ test('what another has seen goes around what is here', () => {
   assert.deepEqual(rings.columns, { time: [3, 4, 5, 6, 7], won: [3, 4, 50, 60, null], lost: [0, 0, null, 1, 9] });
 });
 
-test('numbers are written so that nothing is told that is not so', () => {
+test('rounding never shows a false extreme', () => {
   assert.deepEqual([count(21948), count(null), count(-3)], ['21,948', '–', '-3']);
   assert.deepEqual([rate(0), rate(0.25), rate(9.96), rate(412.4)], ['0', '0.3', '10', '412']);
   assert.deepEqual([millis(0.314), millis(12.34), millis(321.4), millis(2500), millis(null)], ['0.31', '12.3', '321', '> 2,500', '–']);

@@ -1,14 +1,13 @@
-//! Tokens that were right when they were seen: who was here before is let through when an address is in disrepute.
+//! Hashes of tokens that passed verification: valid clients stay admitted while their address is rate-limited.
 //!
-//! Only a hint that looking at a token is worth the while: it is verified all the same. Where a hash replaces another
-//! one's, somebody known becomes unknown, nothing worse.
+//! Only a hint to verify a token at all. A colliding hash evicts an older one, which then counts as unseen.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Tokens that are remembered; 8 bytes each, all taken at the start.
+/// Hashes in the table; 8 bytes each, allocated at the start.
 const TOKENS: usize = 1 << 20;
 
-/// A set of hashes that forgets.
+/// A lossy set of hashes.
 pub(super) struct KnownTokens(Box<[AtomicU64]>);
 
 impl Default for KnownTokens {
@@ -19,18 +18,18 @@ impl Default for KnownTokens {
 
 impl KnownTokens {
     pub(super) fn add(&self, token: u64) {
-        let place = self.place(token);
-        // Nearly always it is there already, and a line that is only read stays in the caches of all workers.
-        if place.load(Relaxed) != token {
-            place.store(token, Relaxed);
+        let slot = self.slot(token);
+        // Nearly always it is there already, and a cache line that is only read stays shared by all workers.
+        if slot.load(Relaxed) != token {
+            slot.store(token, Relaxed);
         }
     }
 
     pub(super) fn contains(&self, token: u64) -> bool {
-        self.place(token).load(Relaxed) == token
+        self.slot(token).load(Relaxed) == token
     }
 
-    fn place(&self, token: u64) -> &AtomicU64 {
+    fn slot(&self, token: u64) -> &AtomicU64 {
         &self.0[token as usize % TOKENS]
     }
 }

@@ -1,4 +1,5 @@
-//! The calls on reservations: each reads its request, asks the ledger, and hands the answer to `respond`.
+//! Handlers of the reservation calls: each reads its request, asks the ledger and maps the decision to a
+//! response.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -29,11 +30,11 @@ const PACKAGES_MAX: usize = 16;
 /// Characters of a payment reference.
 const PAYMENT_MAX: usize = 128;
 
-/// Who calls, and when the call's head was there.
+/// The caller, and the arrival of the request head.
 pub struct Caller {
-    /// By the token.
+    /// The verified token.
     pub who: Identified,
-    /// What the limits count by.
+    /// When the request head arrived; rate limits use this instant.
     pub came: Instant,
     /// Whether a limit has counted this call.
     is_counted: Cell<bool>,
@@ -46,8 +47,8 @@ impl Caller {
         Self { who, came, is_counted: Cell::new(false) }
     }
 
-    /// Counts a call that was refused before any limit was asked: it costs its buyer as much as a look. The refusal stays
-    /// what it is, because what is wrong with a request comes before limits.
+    /// Counts a call that was refused before any rate limit: it costs its buyer as much as a read. The
+    /// refusal stays the same, because request errors come before limits.
     pub fn count_refusal(&self, worker: &Worker, answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
         if answer.is_err() && !self.is_counted.get() && !self.who.is_service() {
             let _ = worker.rates().call(self.who.sub(), worker.rates().costs().read, self.came);
@@ -55,8 +56,8 @@ impl Caller {
         answer
     }
 
-    /// A new reservation counts against the buyer, the sale and the gateway. Services are not limited: they carry
-    /// out what was sold.
+    /// Counts a new reservation against the buyer, the sale and the gateway. Services are exempt: they
+    /// carry out what was sold.
     fn reserves(&self, worker: &Worker, sale: &Sale) -> Result<(), Refused> {
         self.is_counted.set(true);
         if self.who.is_service() {
@@ -65,7 +66,7 @@ impl Caller {
         worker.rates().reservation(self.who.sub(), &sale.id, self.came).map_err(Refused::quota_exceeded)
     }
 
-    /// Any other call that asks the ledger, with its place among those.
+    /// Counts any other call that asks the ledger, and takes its in-flight permit.
     fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<InFlightPermit<'a>, Refused> {
         self.is_counted.set(true);
         if !self.who.is_service() {
@@ -83,11 +84,11 @@ pub async fn reserve(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    // A query could change the meaning of a call, and none on reservations has one.
+    // No call on reservations takes a query: one could change the meaning of a call.
     let [] = query(parts, [])?;
     let key = idempotency_key(parts)?;
     let body = json_bytes(parts, body, worker.body_limits()).await?;
-    // Only now: a body may take its time, and the read model must be complete as of now, and the queue waits from here on.
+    // The read model must be complete up to the end of the body, and the queue deadline starts here.
     let received = Instant::now();
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
@@ -100,7 +101,7 @@ pub async fn reserve(
     let mut now = Instant::now();
     recorder.stage(Stage::ReadModel, now - received);
     if may_be_refused {
-        // The read model may be older than the tap: it refuses only once it has all that was decided before.
+        // The read model may be older than the tap: it refuses only once it holds every decision from before.
         worker.refusals(&sale).wait(received).await;
         let waited = Instant::now();
         recorder.stage(Stage::Round, waited - now);
@@ -206,7 +207,7 @@ pub async fn confirm(
     decisions::change(&sale, &sale.read_model(), change)
 }
 
-/// `POST /v1/sales/{sale}/reservations/{id}/cancel`: needs no body, and looks into none.
+/// `POST /v1/sales/{sale}/reservations/{id}/cancel`: reads no body.
 pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
@@ -260,13 +261,13 @@ impl Worker {
         BodyLimits { bytes_max: crate::http::request::BODY_MAX, timeout: self.limits().body_timeout }
     }
 
-    /// A sale by its id.
+    /// The sale with this id.
     pub fn sale(&self, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
         find_sale(self.sales(), id)
     }
 }
 
-/// A sale by its id; 404 only if it is certain that there is none.
+/// The sale with this id; 404 only if it certainly does not exist.
 pub fn find_sale(sales: &Sales, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
     sales.get(id).ok_or_else(|| {
         if sales.may_exist(id) { Refused::not_taken(Shed::Unread) } else { sale_not_found(id) }

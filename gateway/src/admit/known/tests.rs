@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn it_knows_whom_it_has_seen_until_another_takes_the_place() {
+fn a_token_is_found_until_another_one_evicts_it() {
     let known = KnownTokens::default();
     assert!(!known.contains(7));
     known.add(7);

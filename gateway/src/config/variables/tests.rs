@@ -19,7 +19,7 @@ fn of(set: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
 }
 
 #[test]
-fn a_slip_is_an_error_that_names_what_was_meant_and_no_value() {
+fn a_mistyped_name_is_an_error_without_the_value() {
     for (name, meant) in [
         ("LAUNCHGATE_DURABILTY", "LAUNCHGATE_DURABILITY"),
         ("LAUNCHGATE_DURABILIYT", "LAUNCHGATE_DURABILITY"),
@@ -38,7 +38,7 @@ fn a_slip_is_an_error_that_names_what_was_meant_and_no_value() {
 }
 
 #[test]
-fn what_is_not_near_or_has_its_option_set_is_only_named() {
+fn other_unknown_names_are_only_reported() {
     for set in [
         &[("LAUNCHGATE_COLOUR", "hunter2")][..],
         &[("LAUNCHGATE_TLS", "hunter2")],
@@ -62,7 +62,7 @@ fn known_empty_foreign_and_other_variables_pass() {
 }
 
 #[test]
-fn those_of_kubernetes_are_spared() {
+fn service_links_of_kubernetes_are_ignored() {
     for service in ["LAUNCHGATE", "LAUNCHGATE_OPS", "LAUNCHGATE_REDIS", "LAUNCHGATE_GATEWAY_BLUE"] {
         for end in [
             "_SERVICE_HOST",

@@ -1,7 +1,7 @@
-//! The fleet over time: from what each gateway announces of itself once a second to rates, latencies and health.
+//! The fleet over time: rates, latencies and states from the report of each gateway once a second.
 //!
-//! Reports hold what was counted since a gateway started, so that nothing is lost or counted twice, however seldom or
-//! often they are looked at.
+//! Reports hold totals since the start of a gateway, so that no count is lost or doubled by late or
+//! repeated reads.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -13,38 +13,38 @@ use crate::ops::live::frame::{GatewayNow, GatewayState};
 use crate::ops::live::taps::{Groups, Latency, OutcomeNow, Quantiles, Taps};
 use crate::telemetry::list::ANSWER_BUCKETS;
 
-/// A gateway that has not announced itself for so long is told to be silent; after 5 s it is gone (see `lua/fleet.lua`).
+/// A gateway is silent after this time without a report; after 5 s it is gone (see `lua/fleet.lua`).
 const SILENT: Duration = Duration::from_secs(3);
-/// How long one that is gone is an alarm, and how long it is listed.
+/// How long a gone gateway raises an alarm, and how long it is listed.
 const GONE_ALARM: Duration = Duration::from_secs(5 * 60);
 const GONE_LISTED: Duration = Duration::from_secs(60 * 60);
-/// Gateways that are listed at most; the rest is counted.
+/// Gateways that are listed at most.
 const LISTED_MAX: usize = 64;
-/// Seconds over which quantiles are taken.
+/// Seconds of the latency window.
 pub(super) const WINDOW: usize = 10;
 
-/// All gateways that were heard since this one started.
+/// All gateways seen since this one started.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
     gateways: BTreeMap<String, KnownGateway>,
     /// Answers to taps since the gateways started, by outcome.
     taps: BTreeMap<String, u64>,
-    /// Answers to taps by latency since a gateway was heard first: of winners, of the others.
+    /// Tap responses by latency bucket since a gateway was first seen: of winners, of the others.
     latencies: [Vec<u64>; 2],
-    /// As they were in each of the last seconds.
+    /// The latencies of each of the last seconds.
     window: VecDeque<[Vec<u64>; 2]>,
-    /// When Redis told last who lives.
+    /// When Redis last returned the members.
     last_heartbeat: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct KnownGateway {
     report: GatewayReport,
-    /// When its last report was seen first.
+    /// When its last report arrived.
     seen: Instant,
-    /// Answers to taps a second between its last two reports.
+    /// Tap responses a second, between its last two reports.
     rates: BTreeMap<String, f64>,
-    /// Whether there were two.
+    /// Whether there were two reports.
     has_rates: bool,
     gone: Option<Instant>,
 }
@@ -67,12 +67,12 @@ impl KnownGateway {
 }
 
 impl Fleet {
-    /// Takes in what Redis told last. Once a second.
+    /// Applies the last heartbeat. Once a second.
     pub(super) fn update(&mut self, heartbeat: Option<&Heartbeat>, now: Instant) {
         if let Some(heartbeat) = heartbeat.filter(|heartbeat| self.last_heartbeat != Some(heartbeat.at)) {
             self.last_heartbeat = Some(heartbeat.at);
             for (id, text) in &heartbeat.live {
-                // What another version says is read as far as it goes.
+                // Unknown members of other versions are ignored.
                 let report = serde_json::from_str(text).unwrap_or_default();
                 self.update_report(id, report, now);
             }
@@ -123,8 +123,8 @@ impl Fleet {
         (known.has_rates, known.seen, known.report) = (true, now, report);
     }
 
-    /// Forgets gateways that are gone: those whose place another has taken, those that are gone for long, and, if there
-    /// are too many, the rest of them.
+    /// Drops gone gateways: those whose address another has taken, those gone for long and, if there are
+    /// too many, the oldest.
     fn forget(&mut self, now: Instant) {
         let live = |known: &&KnownGateway| known.gone.is_none();
         let addresses: Vec<String> =
@@ -142,13 +142,13 @@ impl Fleet {
         }
     }
 
-    /// Since when Redis has not told who lives, if that is too long.
+    /// Since when Redis has not returned the members, if that is too long.
     pub(super) fn silent_for(&self, now: Instant) -> Option<Duration> {
         let since = self.last_heartbeat.map(|heartbeat| now.saturating_duration_since(heartbeat));
         since.filter(|since| *since >= SILENT)
     }
 
-    /// Taps and what they came to; `None` where the fleet has not been heard lately: then nothing is known.
+    /// Rates of taps by outcome; `None` while there is no recent heartbeat.
     pub(super) fn taps(&self, now: Instant) -> Option<Taps> {
         let counting: Vec<&KnownGateway> =
             self.gateways.values().filter(|known| known.has_rates && known.counts(now)).collect();
@@ -170,12 +170,12 @@ impl Fleet {
         Some(Taps { all: per_second.sum(), per_second, outcomes })
     }
 
-    /// Quantiles over the last seconds.
+    /// Quantiles over the window.
     pub(super) fn latency(&self) -> Latency {
-        let [winners, losers] = [0, 1].map(|who: usize| {
-            let first = self.window.front().map(|at| at[who].as_slice()).unwrap_or_default();
+        let [winners, losers] = [0, 1].map(|group: usize| {
+            let first = self.window.front().map(|at| at[group].as_slice()).unwrap_or_default();
             let was = first.iter().copied().chain(std::iter::repeat(0));
-            let new: Vec<u64> = self.latencies[who].iter().zip(was).map(|(now, was)| now - was).collect();
+            let new: Vec<u64> = self.latencies[group].iter().zip(was).map(|(now, was)| now - was).collect();
             Quantiles { p50_ms: quantile(&new, 0.5), p99_ms: quantile(&new, 0.99), answers: new.iter().sum() }
         });
         Latency { winners, losers }
@@ -209,12 +209,12 @@ impl Fleet {
         list
     }
 
-    /// What is wrong with the fleet, and what its gateways say is wrong with them; `here` is told by its own alarms.
+    /// Alarms of the fleet and of its other gateways; those of `here` are added elsewhere.
     pub(super) fn alarms(&self, here: &str, now: Instant) -> Vec<(Alarm, String)> {
         let mut alarms = Vec::new();
         if let Some(silent) = self.silent_for(now) {
             let text = format!(
-                "Redis has not told who lives for {} s. What stands here of gateways and taps is not known.",
+                "Redis has not returned the fleet's members for {} s: the numbers of gateways and taps here are unknown.",
                 silent.as_secs()
             );
             alarms.push((Alarm::new(Level::Fault, "fleet-unheard", text), String::new()));
@@ -227,12 +227,12 @@ impl Fleet {
             let since = |at: Instant| now.saturating_duration_since(at);
             match known.state(now) {
                 GatewayState::Gone if since(known.seen) < GONE_ALARM => {
-                    let text = format!("The gateway {listen} is gone: it did not say good-bye.");
+                    let text = format!("The gateway {listen} is gone: its heartbeat ended without a drain.");
                     alarms.push((Alarm::new(Level::Fault, "gateway-gone", text), String::new()));
                 }
                 GatewayState::Silent => {
                     let text = format!(
-                        "The gateway {listen} has not been heard for {} s.",
+                        "The gateway {listen} has sent no heartbeat for {} s.",
                         since(known.seen).as_secs()
                     );
                     alarms.push((Alarm::new(Level::Warning, "gateway-silent", text), String::new()));
@@ -252,7 +252,7 @@ impl Fleet {
             }
         }
         if live > 0 && ready == 0 {
-            let text = "No gateway is ready: no buyer gets an answer that counts.";
+            let text = "No gateway is ready: buyers can't reserve.";
             alarms.push((Alarm::new(Level::Fault, "none-ready", text), String::new()));
         }
         if versions.len() > 1 {
@@ -264,13 +264,13 @@ impl Fleet {
     }
 }
 
-/// A sum that is 0 and not -0 where there is nothing.
+/// A sum that is 0 and not -0 without summands.
 fn sum<'a>(rates: impl Iterator<Item = &'a f64>) -> f64 {
     rates.fold(0.0, |sum, rate| sum + rate)
 }
 
-/// A quantile of counts by latency, in ms, as Prometheus reckons it: evenly spread within a bucket. What is beyond the last
-/// bound is that bound.
+/// A quantile of counts by latency bucket, in ms, as Prometheus computes it: linear within a bucket.
+/// Beyond the last bound it is that bound.
 fn quantile(counts: &[u64], share: f64) -> Option<f64> {
     let all: u64 = counts.iter().sum();
     #[expect(clippy::cast_precision_loss, reason = "answers of some seconds")]

@@ -21,7 +21,7 @@ fn marked(request: &RequestId) -> (String, Option<String>) {
 }
 
 #[test]
-fn an_id_counts_only_from_a_trusted_proxy_and_only_if_nothing_in_it_has_a_meaning() {
+fn an_id_is_accepted_only_from_a_trusted_proxy_and_in_safe_characters() {
     let told = |is_trusted: bool, lines: &[(&'static str, &str)]| {
         let request = RequestId::of(is_trusted, &headers(lines));
         let (id, _) = marked(&request);
@@ -42,7 +42,7 @@ fn an_id_counts_only_from_a_trusted_proxy_and_only_if_nothing_in_it_has_a_meanin
 }
 
 #[test]
-fn a_trace_is_taken_over_to_the_letter_or_not_at_all() {
+fn a_trace_is_parsed_strictly() {
     let told = |value: &str| {
         let request = RequestId::of(false, &headers(&[("traceparent", value)]));
         let (_, response) = marked(&request);
@@ -57,7 +57,7 @@ fn a_trace_is_taken_over_to_the_letter_or_not_at_all() {
         let expected = format!("00-{TRACE}-own-{kept}");
         assert_eq!(told(&format!("00-{TRACE}-{PARENT}-{flags}")), Some(expected));
     }
-    // A later version is read as far as it is known.
+    // A later version is read by the rules of this one.
     for later in ["01", "cc", "fe"] {
         assert!(told(&format!("{later}-{TRACE}-{PARENT}-01")).is_some());
         assert!(told(&format!("{later}-{TRACE}-{PARENT}-01-what-comes")).is_some());
@@ -121,7 +121,7 @@ async fn a_thread_has_the_request_of_the_task_it_polls_and_none_in_between() {
 
 proptest! {
     #[test]
-    fn whatever_is_sent_an_answer_has_an_id_that_is_harmless(id in "\\PC{0,80}", trace in "[0-9a-f-]{0,70}") {
+    fn every_response_has_a_safe_id(id in "\\PC{0,80}", trace in "[0-9a-f-]{0,70}") {
         let lines = [("x-request-id", id.as_str()), ("traceparent", trace.as_str())];
         if HeaderValue::from_bytes(id.as_bytes()).is_ok() {
             let (id, _) = marked(&RequestId::of(true, &headers(&lines)));
