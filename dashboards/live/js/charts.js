@@ -176,7 +176,7 @@ export class Charts {
   #charts = null;
   #models = '';
 
-  /** @param t0 tells the opening, in ms */
+  /** @param t0 returns the opening, in ms */
   static async load(t0) {
     const charts = new Charts();
     const uPlot = (await import('./uplot.js')).default;

@@ -112,7 +112,7 @@ function tick() {
 }
 
 /** This gateway may not come back; the others show the same. */
-const ELSEWHERE = 'Meanwhile any other gateway’s page tells of the whole fleet: open one.';
+const ELSEWHERE = 'Meanwhile the page of any other gateway shows the whole fleet.';
 
 function staleText({ since, why }) {
   if (!since) return `No data yet. ${why ?? ''} The page retries by itself. ${ELSEWHERE}`;

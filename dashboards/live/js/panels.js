@@ -52,13 +52,13 @@ function tile(id, tone, big, note) {
   setText(noteText, note);
 }
 
-/** Gateways that are gone are missed for so long after their last report: as long as the alarm says so. */
+/** How long a gone gateway counts as missing after its last report: as long as its alarm. */
 const MISSED_MS = 5 * 60_000;
-const isMeant = ({ state, heard_ms: heard }) => state !== 'left' && (state !== 'gone' || heard < MISSED_MS);
+const isCounted = ({ state, heard_ms: age }) => state !== 'left' && (state !== 'gone' || age < MISSED_MS);
 
 function showTiles(now, recent) {
   const { gateways, sale } = now;
-  const live = gateways.filter(isMeant);
+  const live = gateways.filter(isCounted);
   const ready = live.filter(({ state }) => state === 'ready').length;
   if (now.alarms.some(({ name }) => name === 'fleet-unheard') || live.length === 0) {
     tile('tile-up', 'bad', 'Not known', 'no heartbeat of the fleet');

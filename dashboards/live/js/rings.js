@@ -21,7 +21,7 @@ export class Rings {
     this.#bound();
   }
 
-  /** Puts older seconds, that somebody else has seen, in front of what is here, or after it. */
+  /** Inserts seconds of the gateway's history before or after those in the ring. */
   merge(history) {
     const { time } = history;
     if (time.length === 0) return;

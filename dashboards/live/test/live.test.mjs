@@ -175,7 +175,7 @@ describe('the live page', { timeout: 600_000 }, () => {
     return result;
   }
 
-  const journalHas = (text) => shows(page, `the journal says ${text}`, (words) => document.querySelector('#journal').textContent.includes(words), text);
+  const journalHas = (text) => shows(page, `the journal has ${text}`, (words) => document.querySelector('#journal').textContent.includes(words), text);
 
   test('every action shows its effect, runs, and is recorded with user and reason', async () => {
     await page.click(button('pause'));

@@ -1,4 +1,4 @@
-// The ring buffers and the numbers of the page, by themselves.
+// Unit tests of the ring buffers and the number formats of the page.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -31,7 +31,7 @@ test('rounding never shows a false extreme', () => {
   assert.deepEqual([span(5_000), span(125_000), span(3_700_000), span(90_000_000)], ['5 s', '2 min', '1 h 1 min', '1 d 1 h']);
 });
 
-test('a day of another year says which year', () => {
+test('a day of another year shows the year', () => {
   const now = new Date(2026, 11, 31, 12).getTime();
   const [today, next] = [new Date(2026, 11, 31, 13, 5, 9).getTime(), new Date(2027, 0, 1, 10, 0, 0).getTime()];
   assert.deepEqual([dayTime(today, now), dayTime(next, now)], ['31 Dec, 13:05:09', '1 Jan 2027, 10:00:00']);
