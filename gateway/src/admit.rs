@@ -2,10 +2,10 @@
 //! `Admitted`.
 
 pub mod buckets;
-mod known;
 pub mod limits;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,11 +35,9 @@ pub struct AdmissionRequest<'a, Id> {
     pub accept_partial: bool,
 }
 
-/// A tap before admission.
-///
-/// Taps that can't win must not reach Redis, but a winner who lost the response may retry after the sale
-/// sold out. So the read model refuses only buyers without a reservation or a pending tap, and only if it
-/// holds every change from before the tap arrived. Everything else is decided in Redis.
+/// A tap before admission. Only taps that can't win are kept from Redis: the read model refuses those of buyers
+/// without a reservation or a pending tap (a winner may retry after the sale sold out), and only if it holds
+/// every change from before their arrival.
 pub struct TapAdmission<'a, Id> {
     sale: &'a Arc<Sale>,
     sub: &'a Arc<str>,

@@ -101,7 +101,7 @@ impl Settings {
             let toml = Figment::from(Toml::file_exact(file));
             match toml.extract::<std::collections::BTreeMap<String, Value>>() {
                 Ok(found) => {
-                    for key in found.keys().filter(|key| !DEFAULTS.iter().any(|(known, _)| known == key)) {
+                    for key in found.keys().filter(|key| !DEFAULTS.iter().any(|(option, _)| option == key)) {
                         problems.push(format!("{}: unknown option {key:?}", file.display()));
                     }
                     figment = figment.merge(toml);

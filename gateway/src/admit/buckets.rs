@@ -31,7 +31,7 @@ struct BucketSlots {
 impl BucketSlots {
     /// The bucket of a key: its own, else a full one that becomes its own, else the shared one.
     fn of(&mut self, key: u64, now: u64) -> &mut u64 {
-        let own = self.keys.iter().position(|known| *known == key);
+        let own = self.keys.iter().position(|own| *own == key);
         let slot = own.or_else(|| {
             let free = self.full_at.iter().position(|full_at| *full_at <= now)?;
             self.keys[free] = key;

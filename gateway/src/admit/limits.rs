@@ -17,7 +17,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 
 use crate::admit::buckets::{Buckets, BucketsAt};
-use crate::admit::known::KnownTokens;
+use crate::admit::verified::VerifiedTokens;
 use crate::domain::policy::{Costs, Policy, Rate, Rates};
 
 /// Buckets for the ceilings of sales and of this gateway; there are few.
@@ -46,7 +46,7 @@ pub struct Limits {
     unverified: Buckets,
     ceilings: Buckets,
     /// Tokens that passed verification.
-    known: KnownTokens,
+    verified: VerifiedTokens,
 }
 
 /// The rates in force at the moment.
@@ -87,7 +87,7 @@ impl Limits {
             addresses: Buckets::with_room_for(settings.keys_max),
             unverified: Buckets::with_room_for(settings.keys_max),
             ceilings: Buckets::with_room_for(CEILINGS),
-            known: KnownTokens::default(),
+            verified: VerifiedTokens::default(),
             settings,
         }
     }
@@ -168,7 +168,7 @@ impl Limits {
         let shared = || take(&rates, Policy::Unverified, look, || self.reserve(), NonZeroU32::MIN, now);
         let Err(exceeded) = own() else { return Ok(()) };
         let Err(for_all) = shared() else { return Ok(()) };
-        if self.known.contains(self.key(token)) {
+        if self.verified.contains(self.key(token)) {
             return Ok(());
         }
         // The shorter of both waits.
@@ -177,7 +177,7 @@ impl Limits {
 
     /// Records a valid token.
     pub fn signature_was_right(&self, token: &[u8]) {
-        self.known.add(self.key(token));
+        self.verified.add(self.key(token));
     }
 
     /// Charges an invalid token to its address, or to the shared bucket.

@@ -8,15 +8,15 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 const TOKENS: usize = 1 << 20;
 
 /// A lossy set of hashes.
-pub(super) struct KnownTokens(Box<[AtomicU64]>);
+pub(super) struct VerifiedTokens(Box<[AtomicU64]>);
 
-impl Default for KnownTokens {
+impl Default for VerifiedTokens {
     fn default() -> Self {
         Self(std::iter::repeat_with(AtomicU64::default).take(TOKENS).collect())
     }
 }
 
-impl KnownTokens {
+impl VerifiedTokens {
     pub(super) fn add(&self, token: u64) {
         let slot = self.slot(token);
         // Nearly always it is there already, and a cache line that is only read stays shared by all workers.

@@ -33,9 +33,9 @@ const PAYMENT_MAX: usize = 128;
 /// The caller, and the arrival of the request head.
 pub struct Caller {
     /// The verified token.
-    pub who: Identified,
+    pub identity: Identified,
     /// When the request head arrived; rate limits use this instant.
-    pub came: Instant,
+    pub arrived: Instant,
     /// Whether a limit has counted this call.
     is_counted: Cell<bool>,
 }
@@ -43,15 +43,15 @@ pub struct Caller {
 impl Caller {
     /// A caller whose call no limit has counted yet.
     #[must_use]
-    pub fn new(who: Identified, came: Instant) -> Self {
-        Self { who, came, is_counted: Cell::new(false) }
+    pub fn new(identity: Identified, arrived: Instant) -> Self {
+        Self { identity, arrived, is_counted: Cell::new(false) }
     }
 
     /// Counts a call that was refused before any rate limit: it costs its buyer as much as a read. The
     /// refusal stays the same, because request errors come before limits.
     pub fn count_refusal(&self, worker: &Worker, answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
-        if answer.is_err() && !self.is_counted.get() && !self.who.is_service() {
-            let _ = worker.rates().call(self.who.sub(), worker.rates().costs().read, self.came);
+        if answer.is_err() && !self.is_counted.get() && !self.identity.is_service() {
+            let _ = worker.rates().call(self.identity.sub(), worker.rates().costs().read, self.arrived);
         }
         answer
     }
@@ -60,17 +60,20 @@ impl Caller {
     /// carry out what was sold.
     fn reserves(&self, worker: &Worker, sale: &Sale) -> Result<(), Refused> {
         self.is_counted.set(true);
-        if self.who.is_service() {
+        if self.identity.is_service() {
             return Ok(());
         }
-        worker.rates().reservation(self.who.sub(), &sale.id, self.came).map_err(Refused::quota_exceeded)
+        worker
+            .rates()
+            .reservation(self.identity.sub(), &sale.id, self.arrived)
+            .map_err(Refused::quota_exceeded)
     }
 
     /// Counts any other call that asks the ledger, and takes its in-flight permit.
     fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<InFlightPermit<'a>, Refused> {
         self.is_counted.set(true);
-        if !self.who.is_service() {
-            worker.rates().call(self.who.sub(), cost, self.came).map_err(Refused::quota_exceeded)?;
+        if !self.identity.is_service() {
+            worker.rates().call(self.identity.sub(), cost, self.arrived).map_err(Refused::quota_exceeded)?;
         }
         worker.acquire_permit(false)
     }
@@ -96,7 +99,7 @@ pub async fn reserve(
     caller.reserves(worker, &sale)?;
     let request = AdmissionRequest { model: &model.0, packages: &packages, store: &store.0, accept_partial };
     let recorder = worker.recorder();
-    let admission = TapAdmission::new(&sale, caller.who.sub(), &key, request, received);
+    let admission = TapAdmission::new(&sale, caller.identity.sub(), &key, request, received);
     let may_be_refused = admission.may_be_refused(received);
     let mut now = Instant::now();
     recorder.stage(Stage::ReadModel, now - received);
@@ -124,7 +127,8 @@ pub async fn reserve(
 pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     let _permit = caller.asks(worker, worker.rates().costs().read)?;
-    match changes::read(&worker.redis_connection(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await
+    match changes::read(&worker.redis_connection(&sale), &sale, &buyer_part(&sale.id, caller.identity.sub()))
+        .await
     {
         Ok((list, header)) => Ok(decisions::reservations(&sale, &sale.read_model(), &list, &header)),
         Err(failure) => {
@@ -139,8 +143,8 @@ pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> R
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let _permit = caller.asks(worker, worker.rates().costs().read)?;
-    let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::get(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part)).await;
+    let part = buyer_part(&sale.id, caller.identity.sub());
+    let change = changes::get(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part)).await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
@@ -165,9 +169,10 @@ pub async fn amend(
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let part = buyer_part(&sale.id, caller.who.sub());
+    let part = buyer_part(&sale.id, caller.identity.sub());
     let change =
-        changes::amend(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
+        changes::amend(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part), &wanted)
+            .await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
@@ -180,7 +185,7 @@ pub async fn confirm(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    if !caller.who.is_service() {
+    if !caller.identity.is_service() {
         return Err(Refused::new(
             problem::FORBIDDEN,
             "Only a service confirms; the token has no scope `service`.",
@@ -212,13 +217,14 @@ pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::cancel(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part)).await;
+    let part = buyer_part(&sale.id, caller.identity.sub());
+    let change =
+        changes::cancel(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part)).await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
-fn by<'a>(who: &Identified, part: &'a str) -> Requester<'a> {
-    if who.is_service() { Requester::Service } else { Requester::Buyer(part) }
+fn by<'a>(identity: &Identified, part: &'a str) -> Requester<'a> {
+    if identity.is_service() { Requester::Service } else { Requester::Buyer(part) }
 }
 
 fn check_id(id: &str) -> Result<(), Refused> {

@@ -94,8 +94,8 @@ pub fn route(parts: &Parts) -> Route {
     path(parts.uri.path()).map_or(Route::None, |path| path.route(&parts.method))
 }
 
-/// Answers one request on the public listener; `came` is when its head arrived.
-pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming, came: Instant) -> Answer {
+/// Answers one request on the public listener; `arrived` is when its head arrived.
+pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming, arrived: Instant) -> Answer {
     let (cors, origin) = (worker.cors(), worker.cors().origin(parts));
     if peer.may_be_unlisted_proxy(&parts.headers) {
         note_unlisted_proxy(worker, peer);
@@ -105,11 +105,11 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
         Some(preflight) => preflight,
         None => {
             let is_counted = Cell::new(false);
-            let answer = dispatch(worker, (peer, came), path, parts, body, &is_counted).await;
+            let answer = dispatch(worker, (peer, arrived), path, parts, body, &is_counted).await;
             if answer.is_err() && !is_counted.get() {
                 // A refusal costs its address as much as any call without a token. It stays the same,
                 // because request errors come before limits.
-                let _ = worker.admit_anonymous(peer, parts, came);
+                let _ = worker.admit_anonymous(peer, parts, arrived);
             }
             answer.unwrap_or_else(Refused::into_answer)
         }
@@ -121,7 +121,7 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
 
 async fn dispatch(
     worker: &Worker,
-    (peer, came): (&Peer, Instant),
+    (peer, arrived): (&Peer, Instant),
     path: Option<Path<'_>>,
     parts: &Parts,
     body: Incoming,
@@ -136,18 +136,18 @@ async fn dispatch(
     }
     let anonymous = || {
         is_counted.set(true);
-        worker.admit_anonymous(peer, parts, came)
+        worker.admit_anonymous(peer, parts, arrived)
     };
     let caller = || {
         // From here the limits by buyer, or those for invalid tokens, count the call.
         is_counted.set(true);
-        Ok(Caller::new(worker.identify(peer, parts, came)?, came))
+        Ok(Caller::new(worker.identify(peer, parts, arrived)?, arrived))
     };
     match path {
         Path::Time => {
             let [] = query(parts, [])?;
             anonymous()?;
-            Ok(sales::time(time(worker, came)))
+            Ok(sales::time(time(worker, arrived)))
         }
         Path::Problem(name) => {
             let [] = query(parts, [])?;
@@ -167,7 +167,7 @@ async fn dispatch(
         }
         Path::Reservations(sale) if method == Method::POST => {
             let caller = caller()?;
-            worker.recorder().stage(Stage::Identify, came.elapsed());
+            worker.recorder().stage(Stage::Identify, arrived.elapsed());
             let answer = reservations::reserve(worker, &caller, sale, parts, body).await;
             caller.count_refusal(worker, answer)
         }

@@ -142,9 +142,9 @@ impl Handler for Worker {
         peer: &Peer,
         parts: &Parts,
         body: Incoming,
-        came: Instant,
+        arrived: Instant,
     ) -> impl Future<Output = Answer> {
-        route::answer(self, peer, parts, body, came)
+        route::answer(self, peer, parts, body, arrived)
     }
 
     fn connections(&self) -> &Connections {

@@ -59,7 +59,7 @@ pub fn names(command: &Command) -> BTreeSet<String> {
 }
 
 fn unknown_among(
-    known: &BTreeSet<String>,
+    expected: &BTreeSet<String>,
     foreign: &[&str],
     set: impl Iterator<Item = (OsString, OsString)>,
 ) -> Unknown {
@@ -68,13 +68,13 @@ fn unknown_among(
         .map(|(name, _)| name.to_string_lossy().into_owned())
         .collect();
     let mut unknown = Unknown::default();
-    for name in set.iter().filter(|name| !known.contains(*name)) {
+    for name in set.iter().filter(|name| !expected.contains(*name)) {
         let upper = name.to_ascii_uppercase().replace('-', "_");
         let rest = upper.strip_prefix(PREFIX);
         if rest.is_some_and(|rest| foreign.contains(&rest)) || is_of_kubernetes(&upper) {
             continue;
         }
-        match intended(&upper, known) {
+        match intended(&upper, expected) {
             Some(intended) if !set.contains(intended) => {
                 unknown.mistyped.push(format!("the variable {name} is unknown: expected {intended}, or unset it"));
             }
@@ -89,23 +89,26 @@ fn unknown_among(
 }
 
 /// The variable that was obviously intended.
-fn intended<'k>(name: &str, known: &'k BTreeSet<String>) -> Option<&'k String> {
-    let near = |known: &&String| {
-        let rest = known.len() - PREFIX.len();
+fn intended<'k>(name: &str, expected: &'k BTreeSet<String>) -> Option<&'k String> {
+    let near = |expected: &&String| {
+        let rest = expected.len() - PREFIX.len();
         let slips_max = match rest {
             ..4 => 0,
             4..6 => 1,
             _ => 2,
         };
-        distance(name, known) <= slips_max || extends(name, known)
+        distance(name, expected) <= slips_max || extends(name, expected)
     };
     // Of several, the longest is the nearest.
-    known.iter().filter(near).max_by_key(|known| (usize::MAX - distance(name, known), known.len()))
+    expected
+        .iter()
+        .filter(near)
+        .max_by_key(|expected| (usize::MAX - distance(name, expected), expected.len()))
 }
 
 /// Whether this is a variable's name with one more word at its end: `…_DURABILITY_LEVEL`.
-fn extends(name: &str, known: &str) -> bool {
-    let more = name.strip_prefix(known).and_then(|more| more.strip_prefix('_'));
+fn extends(name: &str, expected: &str) -> bool {
+    let more = name.strip_prefix(expected).and_then(|more| more.strip_prefix('_'));
     more.is_some_and(|more| !more.is_empty() && !more.contains('_'))
 }
 

@@ -98,7 +98,7 @@ pub(super) fn check(facts: &KeyFacts) -> Vec<Finding> {
     }
     for (listener, certificate) in &facts.certificates {
         match certificate {
-            Ok(certificate) => judge_certificate(facts, listener, certificate, &mut lines),
+            Ok(certificate) => check_certificate(facts, listener, certificate, &mut lines),
             Err(problems) => problems.iter().for_each(|problem| {
                 lines.fail(
                     "certificate",
@@ -226,7 +226,7 @@ fn lifetime(facts: &KeyFacts, what: &str, ends: i64) -> Option<(Severity, String
     }
 }
 
-fn judge_certificate(facts: &KeyFacts, listener: &str, certificate: &CertificateFacts, lines: &mut Findings) {
+fn check_certificate(facts: &KeyFacts, listener: &str, certificate: &CertificateFacts, lines: &mut Findings) {
     let what = format!("--{listener}tls-cert-file");
     let CertificateFacts { begins, ends, names, chain, is_own_issuer, host } = certificate;
     let renew = "renew it: the gateway reloads the files by itself";

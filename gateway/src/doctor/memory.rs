@@ -78,7 +78,7 @@ pub(super) fn check(facts: &RedisFacts, needs: &[MemoryNeed]) -> Vec<Finding> {
         );
     }
     if needs.iter().any(|need| need.is_endless) {
-        let found = "a model without stock at stores without capacity: nobody can say how much room it takes";
+        let found = "a model without stock at stores without capacity: the needed memory has no bound";
         lines.warn("endless", found, "give the model a stock");
     }
     lines.end()

@@ -17,7 +17,7 @@ const WORST_MAX: Duration = Duration::from_millis(100);
 /// The shortest slow event in ms, and the longest age in s, that count.
 const EVENT_MS_MIN: i64 = 100;
 const EVENT_AGE_MAX: i64 = 3_600;
-/// Warning: log lines of different hosts are out of order. Failure: token times are judged wrongly.
+/// Warning: log lines of different hosts are out of order. Failure: token times are checked wrongly.
 const OFFSET_WARN_MS: f64 = 200.0;
 const OFFSET_FAIL_MS: f64 = 2_000.0;
 /// A file of this size that has grown by half is rewritten soon.

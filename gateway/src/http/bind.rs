@@ -11,10 +11,8 @@ pub const BACKLOG: i32 = 4096;
 /// let a client that does not read, or sends what is not read, pin some MiB.
 const SOCKET_BUFFER_BYTES: usize = 128 * 1024;
 
-/// Binds one listener for each worker to the same port. The kernel spreads connections over them.
-///
-/// The first bind is without `SO_REUSEPORT`: it fails if another gateway has the port, instead of sharing
-/// it silently.
+/// Binds one listener for each worker to the same port. The kernel spreads connections over them. The first bind
+/// is without `SO_REUSEPORT`: it fails if another gateway has the port, instead of sharing it silently.
 pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let probe = socket(address, false)?;
     probe.bind(&address.into())?;

@@ -112,9 +112,8 @@ impl Peer {
 }
 
 /// The client's address: `peer`, or for a trusted proxy the first untrusted address from the right in
-/// `Forwarded` (RFC 7239), else in `X-Forwarded-For`. Each proxy appends on the right, so entries further
-/// left can be forged. An entry without an address (`unknown`, `_hidden`, malformed) and hop `HOPS_MAX`
-/// end the search at the last valid address.
+/// `Forwarded` (RFC 7239), else in `X-Forwarded-For`; entries further left can be forged. An entry without an
+/// address (`unknown`, malformed) and hop `HOPS_MAX` end the search at the last valid address.
 #[must_use]
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let mut client = peer.to_canonical();

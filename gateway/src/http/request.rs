@@ -253,10 +253,10 @@ fn escape(key: &str) -> String {
 /// The query's parameters; each may be named once and must be one of these.
 pub fn query<const N: usize>(parts: &Parts, names: [&str; N]) -> Result<[Option<String>; N], Refused> {
     read_query(parts, names, |name| {
-        let known = if N == 0 { "none".to_owned() } else { names.join(", ") };
+        let expected = if N == 0 { "none".to_owned() } else { names.join(", ") };
         Err(Refused::new(
             problem::INVALID_REQUEST,
-            format!("There is no query parameter {name:?} here; expected: {known}."),
+            format!("There is no query parameter {name:?} here; expected: {expected}."),
         ))
     })
 }

@@ -60,13 +60,13 @@ pub trait Handler: 'static {
     /// more (a refused body of 1 GiB) is cut off: reading it would cost more than the refusal saves.
     const LINGER_BYTES_MAX: usize;
 
-    /// Answers a request whose head arrived at `came`. Every refusal is a response.
+    /// Answers a request whose head arrived at `arrived`. Every refusal is a response.
     fn answer(
         &self,
         peer: &Peer,
         parts: &Parts,
         body: Incoming,
-        came: Instant,
+        arrived: Instant,
     ) -> impl Future<Output = Answer>;
 
     /// The metrics of its connections.
@@ -341,21 +341,19 @@ fn classify_error(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem
     (Ended::Broken, None)
 }
 
-/// A panic in a handler is a bug that costs one response, not the worker.
-///
-/// Boxed, because only a connection that can be moved gives its stream back for the 408 above; an idle
-/// connection also reserves no room for the response.
+/// A panic in a handler is a bug that costs one response, not the worker. Boxed, because only a connection that
+/// can be moved gives its stream back for the 408 above, and an idle one needs no room for the response.
 pub(super) fn answer<H: Handler>(
     connected: Rc<Connected<H>>,
     request: Request<Incoming>,
 ) -> Pin<Box<impl Future<Output = Result<Answer, Infallible>>>> {
     let (parts, body) = request.into_parts();
     Box::pin(async move {
-        let came = Instant::now();
+        let arrived = Instant::now();
         let Connected { handler, peer, lifetime } = &*connected;
         lifetime.count_request();
         let request = RequestId::of(peer.is_trusted(), &parts.headers);
-        let answering = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body, came));
+        let answering = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body, arrived));
         let answer = request.scope(pin!(answering.catch_unwind())).await;
         let mut answer = answer.unwrap_or_else(|_| answer_panic(&parts, &request));
         request.mark(answer.headers_mut());
@@ -363,7 +361,7 @@ pub(super) fn answer<H: Handler>(
         if parts.version != Version::HTTP_2 {
             lifetime.announce(&parts.headers, answer.headers_mut());
         }
-        handler.answered(&parts, &answer, came.elapsed());
+        handler.answered(&parts, &answer, arrived.elapsed());
         Ok(answer)
     })
 }

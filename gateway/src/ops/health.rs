@@ -86,7 +86,7 @@ impl Durable {
     }
 }
 
-/// The last known reasons reason this gateway is not ready, for other threads.
+/// The reasons of the last check why this gateway is not ready, for other threads.
 #[derive(Debug)]
 pub struct Readiness(ArcSwap<Vec<String>>);
 

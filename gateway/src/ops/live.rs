@@ -99,7 +99,7 @@ impl Live {
     /// many `now` lines (default: no end), until `ended`.
     pub fn watch(
         self: &Rc<Self>,
-        who: &str,
+        actor: &str,
         sale: Option<&str>,
         lines: Option<u64>,
         ended: impl Future<Output = ()> + 'static,
@@ -124,7 +124,7 @@ impl Live {
             view
         });
         let hello = Hello {
-            who,
+            who: actor,
             version: env!("CARGO_PKG_VERSION"),
             edition: page::edition(),
             charts: page::has_charts(),

@@ -43,7 +43,7 @@ pub struct Label {
 #[derive(Debug, Clone, Copy)]
 pub enum Values {
     /// A fixed list, each value exported from the start.
-    Known(&'static [&'static str]),
+    Fixed(&'static [&'static str]),
     /// Any value of this kind.
     Open(&'static str),
 }
@@ -67,19 +67,19 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-const fn known(name: &'static str, values: &'static [&'static str]) -> Label {
-    Label { name, values: Values::Known(values) }
+const fn fixed(name: &'static str, values: &'static [&'static str]) -> Label {
+    Label { name, values: Values::Fixed(values) }
 }
 
 const fn open(name: &'static str, what: &'static str) -> Label {
     Label { name, values: Values::Open(what) }
 }
 
-const ROUTE: Label = known("route", Route::NAMES);
-const OUTCOME: Label = known("outcome", Outcome::NAMES);
-const LISTENER: Label = known("listener", Listener::NAMES);
-const USER: Label = known("user", User::NAMES);
-const SLO: Label = known("slo", Slo::NAMES);
+const ROUTE: Label = fixed("route", Route::NAMES);
+const OUTCOME: Label = fixed("outcome", Outcome::NAMES);
+const LISTENER: Label = fixed("listener", Listener::NAMES);
+const USER: Label = fixed("user", User::NAMES);
+const SLO: Label = fixed("slo", Slo::NAMES);
 const SALE: Label = open("sale", "the id of a sale");
 const ITEM: Label = open("item", "model:ID or package:ID, never a store");
 
@@ -144,7 +144,7 @@ metrics! {
         "Responses on the public listener, by route and outcome: a problem's name, or ok, won, replayed."
     DURATIONS Histogram "request_duration_seconds" "seconds" [OUTCOME] buckets ANSWER_BUCKETS
         "From a request's head to its response, on the public listener."
-    STAGES Histogram "stage_duration_seconds" "seconds" [known("stage", Stage::NAMES)] buckets STAGE_BUCKETS
+    STAGES Histogram "stage_duration_seconds" "seconds" [fixed("stage", Stage::NAMES)] buckets STAGE_BUCKETS
         "The stages of a new reservation: identify, read model, its completion before a refusal, queue, Redis, response."
     BATCHES Histogram "batch_taps" "taps" [] buckets BATCH_BUCKETS
         "Taps that went to Redis together, one observation a script call."
@@ -154,9 +154,9 @@ metrics! {
         "In-flight permits in use: requests that ask the ledger, those in the queue included."
     IN_FLIGHT_MAX Gauge "requests_in_flight_max" "requests" []
         "In-flight permits of the gateway; each worker has an equal share."
-    SHED Counter "shed_total" "requests" [known("reason", Shed::NAMES)]
+    SHED Counter "shed_total" "requests" [fixed("reason", Shed::NAMES)]
         "Requests that were certainly not carried out (503), by reason; connections over a cap may be closed without a response."
-    LIMITED Counter "limited_total" "requests" [known("policy", POLICIES)]
+    LIMITED Counter "limited_total" "requests" [fixed("policy", POLICIES)]
         "Requests over a rate limit (429), by policy."
     FORWARDED_IGNORED Counter "forwarded_ignored_total" "requests" []
         "Requests with Forwarded or X-Forwarded-For from peers that are not in --trusted-proxies: the header was ignored."
@@ -166,7 +166,7 @@ metrics! {
         "Connections that may be open at a time, of the whole process."
     CONNECTED Counter "connections_total" "connections" [LISTENER]
         "Accepted connections."
-    ENDED Counter "connections_ended_total" "connections" [LISTENER, known("reason", Ended::NAMES)]
+    ENDED Counter "connections_ended_total" "connections" [LISTENER, fixed("reason", Ended::NAMES)]
         "Closed connections, by reason."
     SLO_REQUESTS Counter "slo_requests_total" "requests" [SLO]
         "Responses that an objective counts: no client errors and no rate limits."
@@ -182,15 +182,15 @@ metrics! {
         "Replies of Redis that could not be parsed: each counts as a failure, and the outcome of its call as unknown."
     SNAPSHOT_AGE Gauge "snapshot_age_seconds" "seconds" [SALE]
         "Time since the journal consumer last had all of the sale's journal. Refusals do not use it: each waits for a read of its own."
-    STOCK Gauge "stock_units" "units" [SALE, ITEM, known("state", STOCK_STATES)]
+    STOCK Gauge "stock_units" "units" [SALE, ITEM, fixed("state", STOCK_STATES)]
         "Stock of a model or package at the consumer's sequence; total and free only where it has a limit."
-    STORES Gauge "stores" "stores" [SALE, known("availability", AVAILABILITIES)]
+    STORES Gauge "stores" "stores" [SALE, fixed("availability", AVAILABILITIES)]
         "Stores by the availability of their pick-up slots."
-    STORE_SLOTS Gauge "store_slots" "slots" [SALE, known("state", SLOT_STATES)]
+    STORE_SLOTS Gauge "store_slots" "slots" [SALE, fixed("state", SLOT_STATES)]
         "Pick-up slots of all stores with a limit together."
-    RESERVATIONS Gauge "reservations" "reservations" [SALE, known("state", RESERVATION_STATES)]
+    RESERVATIONS Gauge "reservations" "reservations" [SALE, fixed("state", RESERVATION_STATES)]
         "Reservations by state."
-    PHASE Gauge "sale_phase" "1 or 0" [SALE, known("phase", PHASES)]
+    PHASE Gauge "sale_phase" "1 or 0" [SALE, fixed("phase", PHASES)]
         "1 for the sale's present phase."
     FROZEN Gauge "sale_frozen" "1 or 0" [SALE]
         "1 while the sale clock is frozen by an operator action."
@@ -212,7 +212,7 @@ metrics! {
         "1 while the live counters differ from the journal; compared at every tick."
     FAULT Gauge "ledger_fault" "1 or 0" [SALE]
         "1 while the ledger refuses the sale, or its journal can't be read."
-    REPLAYED Counter "ledger_replayed_total" "changes" [SALE, known("change", REPLAYED_AS)]
+    REPLAYED Counter "ledger_replayed_total" "changes" [SALE, fixed("change", REPLAYED_AS)]
         "Changes that this gateway replayed after Redis lost them: the original change, or a marker for one that no gateway had."
     HOLDS_DUE Gauge "holds_due" "reservations" [SALE]
         "Holds past deadline and grace that no sweep has ended: a lower bound, from the oldest batch."
@@ -236,7 +236,7 @@ metrics! {
     TOKEN_KEY Gauge "token_key_expiry_timestamp_seconds" "seconds" []
         only "a key of the JWKS has an exp"
         "When the first key of the JWKS to expire expires."
-    FILE_REJECTED Gauge "file_rejected" "1 or 0" [known("file", WatchedFile::NAMES)]
+    FILE_REJECTED Gauge "file_rejected" "1 or 0" [fixed("file", WatchedFile::NAMES)]
         only "the option names a file that is reloaded"
         "1 while the present content of the file is invalid, and its former content stays in force."
     CLOCK_OFFSET Gauge "clock_offset_seconds" "seconds" []
@@ -252,7 +252,7 @@ metrics! {
         "The limit of open file descriptors."
     STARTED Gauge "process_start_time_seconds" "seconds" []
         "When the process started."
-    LOG_MISSING Counter "log_lines_missing_total" "lines" [known("reason", LOG_MISSING_FOR)]
+    LOG_MISSING Counter "log_lines_missing_total" "lines" [fixed("reason", LOG_MISSING_FOR)]
         "Log lines that were not written: standard error was not read, or a call site exceeded its limit."
     THREADS Gauge "process_threads" "threads" []
         "Threads of the process."
@@ -262,7 +262,7 @@ metrics! {
 #[must_use]
 pub fn document() -> serde_json::Value {
     let label = |label: &Label| match label.values {
-        Values::Known(values) => json!({"name": label.name, "values": values, "open": null}),
+        Values::Fixed(values) => json!({"name": label.name, "values": values, "open": null}),
         Values::Open(what) => json!({"name": label.name, "values": null, "open": what}),
     };
     let metric = |metric: &Metric| {
@@ -283,7 +283,7 @@ pub fn document() -> serde_json::Value {
 #[must_use]
 pub fn table() -> String {
     let label = |label: &Label| match label.values {
-        Values::Known(values) => format!("{}=\"{}\"", label.name, values.join("|")),
+        Values::Fixed(values) => format!("{}=\"{}\"", label.name, values.join("|")),
         Values::Open(what) => format!("{}=<{what}>", label.name),
     };
     let line = |metric: &Metric| {

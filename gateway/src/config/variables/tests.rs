@@ -12,9 +12,9 @@ const KNOWN: [&str; 8] = [
 ];
 
 fn of(set: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
-    let known = KNOWN.map(ToOwned::to_owned).into();
+    let expected = KNOWN.map(ToOwned::to_owned).into();
     let set = set.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let unknown = unknown_among(&known, &["SEED"], set);
+    let unknown = unknown_among(&expected, &["SEED"], set);
     (unknown.mistyped, unknown.others)
 }
 
@@ -52,8 +52,8 @@ fn other_unknown_names_are_only_reported() {
 
 #[test]
 fn known_empty_foreign_and_other_variables_pass() {
-    let known = KNOWN.map(|name| (name, "x"));
-    assert_eq!(of(&known), (vec![], vec![]));
+    let expected = KNOWN.map(|name| (name, "x"));
+    assert_eq!(of(&expected), (vec![], vec![]));
     assert_eq!(
         of(&[("LAUNCHGATE_DURABILTY", ""), ("LAUNCHGATE_SEED", "1"), ("PATH", "/bin")]),
         (vec![], vec![])

@@ -148,7 +148,7 @@ fn where_config_is_forbidden_the_check_reports_it_and_reads_info() {
 }
 
 #[test]
-fn times_are_judged_by_the_median_and_by_the_worst() {
+fn times_are_checked_by_the_median_and_by_the_worst() {
     let ms = Duration::from_millis;
     let pings = |slow: &[Duration]| [&[Duration::from_micros(50); 20][..], slow].concat();
     for (pings, verdict) in [

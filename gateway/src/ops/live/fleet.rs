@@ -26,7 +26,7 @@ pub(super) const WINDOW: usize = 10;
 /// All gateways seen since this one started.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
-    gateways: BTreeMap<String, KnownGateway>,
+    gateways: BTreeMap<String, TrackedGateway>,
     /// Answers to taps since the gateways started, by outcome.
     taps: BTreeMap<String, u64>,
     /// Tap responses by latency bucket since a gateway was first seen: of winners, of the others.
@@ -38,7 +38,7 @@ pub(super) struct Fleet {
 }
 
 #[derive(Debug)]
-struct KnownGateway {
+struct TrackedGateway {
     report: GatewayReport,
     /// When its last report arrived.
     seen: Instant,
@@ -49,7 +49,7 @@ struct KnownGateway {
     gone: Option<Instant>,
 }
 
-impl KnownGateway {
+impl TrackedGateway {
     fn state(&self, now: Instant) -> GatewayState {
         match self.gone {
             Some(_) if self.report.draining => GatewayState::Left,
@@ -76,9 +76,9 @@ impl Fleet {
                 let report = serde_json::from_str(text).unwrap_or_default();
                 self.update_report(id, report, now);
             }
-            for (id, known) in &mut self.gateways {
-                if !heartbeat.live.contains_key(id) && known.gone.is_none() {
-                    known.gone = Some(now);
+            for (id, tracked) in &mut self.gateways {
+                if !heartbeat.live.contains_key(id) && tracked.gone.is_none() {
+                    tracked.gone = Some(now);
                 }
             }
         }
@@ -90,27 +90,27 @@ impl Fleet {
     }
 
     fn update_report(&mut self, id: &str, report: GatewayReport, now: Instant) {
-        let Some(known) = self.gateways.get_mut(id) else {
+        let Some(tracked) = self.gateways.get_mut(id) else {
             for (outcome, count) in &report.since_start.taps {
                 *self.taps.entry(outcome.clone()).or_default() += count;
             }
-            let known =
-                KnownGateway { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
-            self.gateways.insert(id.to_owned(), known);
+            let tracked =
+                TrackedGateway { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
+            self.gateways.insert(id.to_owned(), tracked);
             return;
         };
-        known.gone = None;
-        if report.beats == known.report.beats {
+        tracked.gone = None;
+        if report.beats == tracked.report.beats {
             return;
         }
-        let was = &known.report.since_start;
-        let ms = report.uptime_ms.saturating_sub(known.report.uptime_ms).max(1);
-        known.rates.clear();
+        let was = &tracked.report.since_start;
+        let ms = report.uptime_ms.saturating_sub(tracked.report.uptime_ms).max(1);
+        tracked.rates.clear();
         for (outcome, count) in &report.since_start.taps {
             let new = count.saturating_sub(was.taps.get(outcome).copied().unwrap_or_default());
             *self.taps.entry(outcome.clone()).or_default() += new;
             #[expect(clippy::cast_precision_loss, reason = "answers of a second or so")]
-            known.rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
+            tracked.rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
         }
         let pairs = [(&report.since_start.winners, &was.winners), (&report.since_start.losers, &was.losers)];
         for (sums, (now, was)) in self.latencies.iter_mut().zip(pairs) {
@@ -120,23 +120,24 @@ impl Fleet {
                 .zip(now.iter().zip(was))
                 .for_each(|(sum, (now, was))| *sum += now.saturating_sub(was));
         }
-        (known.has_rates, known.seen, known.report) = (true, now, report);
+        (tracked.has_rates, tracked.seen, tracked.report) = (true, now, report);
     }
 
     /// Drops gone gateways: those whose address another has taken, those gone for long and, if there are
     /// too many, the oldest.
     fn forget(&mut self, now: Instant) {
-        let live = |known: &&KnownGateway| known.gone.is_none();
+        let live = |tracked: &&TrackedGateway| tracked.gone.is_none();
         let addresses: Vec<String> =
-            self.gateways.values().filter(live).map(|known| known.report.listen.clone()).collect();
-        self.gateways.retain(|_, known| {
-            known.gone.is_none() || {
-                now.saturating_duration_since(known.seen) < GONE_LISTED
-                    && !addresses.contains(&known.report.listen)
+            self.gateways.values().filter(live).map(|tracked| tracked.report.listen.clone()).collect();
+        self.gateways.retain(|_, tracked| {
+            tracked.gone.is_none() || {
+                now.saturating_duration_since(tracked.seen) < GONE_LISTED
+                    && !addresses.contains(&tracked.report.listen)
             }
         });
         while self.gateways.len() > LISTED_MAX {
-            let oldest = self.gateways.iter().filter_map(|(id, known)| Some((known.gone?, id.clone()))).min();
+            let oldest =
+                self.gateways.iter().filter_map(|(id, tracked)| Some((tracked.gone?, id.clone()))).min();
             let Some((_, id)) = oldest else { break };
             self.gateways.remove(&id);
         }
@@ -150,15 +151,15 @@ impl Fleet {
 
     /// Rates of taps by outcome; `None` while there is no recent heartbeat.
     pub(super) fn taps(&self, now: Instant) -> Option<Taps> {
-        let counting: Vec<&KnownGateway> =
-            self.gateways.values().filter(|known| known.has_rates && known.counts(now)).collect();
+        let counting: Vec<&TrackedGateway> =
+            self.gateways.values().filter(|tracked| tracked.has_rates && tracked.counts(now)).collect();
         if self.last_heartbeat.is_none() || self.silent_for(now).is_some() || counting.is_empty() {
             return None;
         }
         let mut per_second = Groups::default();
         let mut outcomes = Vec::new();
         for (outcome, total) in &self.taps {
-            let rate = sum(counting.iter().filter_map(|known| known.rates.get(outcome)));
+            let rate = sum(counting.iter().filter_map(|tracked| tracked.rates.get(outcome)));
             *per_second.of(outcome) += rate;
             outcomes.push(OutcomeNow {
                 outcome: outcome.clone(),
@@ -183,25 +184,25 @@ impl Fleet {
 
     /// Every gateway, by address.
     pub(super) fn list(&self, here: &str, now: Instant) -> Vec<GatewayNow> {
-        let row = |(id, known): (&String, &KnownGateway)| {
-            let state = known.state(now);
-            let rates = (known.has_rates && known.counts(now)).then_some(&known.rates);
+        let row = |(id, tracked): (&String, &TrackedGateway)| {
+            let state = tracked.state(now);
+            let rates = (tracked.has_rates && tracked.counts(now)).then_some(&tracked.rates);
             GatewayNow {
                 id: id.clone(),
                 here: id == here,
-                listen: known.report.listen.clone(),
-                version: known.report.version.clone(),
+                listen: tracked.report.listen.clone(),
+                version: tracked.report.version.clone(),
                 state,
                 why: match state {
-                    GatewayState::NotReady => known.report.reasons.join("; "),
+                    GatewayState::NotReady => tracked.report.reasons.join("; "),
                     _ => String::new(),
                 },
                 taps: rates.map(|rates| sum(rates.values())),
                 won: rates.map(|rates| rates.get("won").copied().unwrap_or_default()),
-                heard_ms: u64::try_from(now.saturating_duration_since(known.seen).as_millis())
+                heard_ms: u64::try_from(now.saturating_duration_since(tracked.seen).as_millis())
                     .unwrap_or(u64::MAX),
-                uptime_ms: known.report.uptime_ms,
-                alarms: known.report.alarms.len(),
+                uptime_ms: tracked.report.uptime_ms,
+                alarms: tracked.report.alarms.len(),
             }
         };
         let mut list: Vec<GatewayNow> = self.gateways.iter().map(row).collect();
@@ -222,18 +223,18 @@ impl Fleet {
         }
         let mut versions = Vec::new();
         let (mut live, mut ready) = (0, 0);
-        for (id, known) in &self.gateways {
-            let listen = &known.report.listen;
+        for (id, tracked) in &self.gateways {
+            let listen = &tracked.report.listen;
             let since = |at: Instant| now.saturating_duration_since(at);
-            match known.state(now) {
-                GatewayState::Gone if since(known.seen) < GONE_ALARM => {
+            match tracked.state(now) {
+                GatewayState::Gone if since(tracked.seen) < GONE_ALARM => {
                     let text = format!("The gateway {listen} is gone: its heartbeat ended without a drain.");
                     alarms.push((Alarm::new(Level::Fault, "gateway-gone", text), String::new()));
                 }
                 GatewayState::Silent => {
                     let text = format!(
                         "The gateway {listen} has sent no heartbeat for {} s.",
-                        since(known.seen).as_secs()
+                        since(tracked.seen).as_secs()
                     );
                     alarms.push((Alarm::new(Level::Warning, "gateway-silent", text), String::new()));
                 }
@@ -241,12 +242,13 @@ impl Fleet {
                 state => {
                     live += 1;
                     ready += usize::from(state == GatewayState::Ready);
-                    if !versions.contains(&known.report.version) {
-                        versions.push(known.report.version.clone());
+                    if !versions.contains(&tracked.report.version) {
+                        versions.push(tracked.report.version.clone());
                     }
                     if id != here {
-                        alarms
-                            .extend(known.report.alarms.iter().map(|alarm| (alarm.clone(), listen.clone())));
+                        alarms.extend(
+                            tracked.report.alarms.iter().map(|alarm| (alarm.clone(), listen.clone())),
+                        );
                     }
                 }
             }

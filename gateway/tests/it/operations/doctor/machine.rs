@@ -136,10 +136,5 @@ fn rules_and_dashboards_are_held_against_the_binary() {
     said.has("dashboards", "metrics", "fail", "launchgate_ledger_drifts is not a metric of this binary");
     assert_eq!(said.code, 1);
     std::fs::remove_file(rules.join("ledger.yml")).unwrap();
-    desk.examine(&["--dashboards", &desk.arg("rules")]).has(
-        "dashboards",
-        "files",
-        "fail",
-        "uses a metric",
-    );
+    desk.examine(&["--dashboards", &desk.arg("rules")]).has("dashboards", "files", "fail", "uses a metric");
 }
