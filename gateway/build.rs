@@ -1,5 +1,5 @@
-//! Embeds the live page (`dashboards/live`) into the gateway: its own files, and the library that draws its charts where
-//! `npm ci` has put it. Without it the build goes on, and the page says what is missing.
+//! Embeds the live page (`dashboards/live`) into the gateway: its own files, and the chart library that
+//! `npm ci` installs. Without the library the build continues, and the page reports it as missing.
 
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hasher};
@@ -16,13 +16,13 @@ const FILES: [&str; 13] = [
     "js/charts.js",
     "js/clock.js",
     "js/dom.js",
-    "js/levers.js",
+    "js/operator-actions.js",
     "js/numbers.js",
     "js/panels.js",
     "js/rings.js",
     "js/stream.js",
 ];
-/// Of uPlot's package: what is embedded, and as what.
+/// Files of uPlot's package, and their embedded names.
 const CHARTS: [(&str, &str); 2] = [("uPlot.esm.js", "uplot.js"), ("uPlot.min.css", "uplot.css")];
 
 fn main() {
@@ -32,7 +32,7 @@ fn main() {
     let charts = page.join("node_modules/uplot/dist");
     let has_charts = CHARTS.iter().all(|(file, _)| charts.join(file).is_file());
     if !has_charts {
-        // What is not there can't be watched; what it would come with can.
+        // A missing file can't be watched; the folder that it would appear in can.
         println!("cargo::rerun-if-changed={}", page.display());
         println!(
             "cargo::warning=the live page is built without charts: run `npm ci --omit=dev` in dashboards/live for them"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What the scripts share: saying things, installing what is missing, and starting programs that end with the script.
-# To be sourced after `set -euo pipefail`.
+# Functions shared by the scripts: output, installation of packages, and processes that end with the script.
+# Source it after `set -euo pipefail`.
 
 say() { printf '%s\n' "$*"; }
 
@@ -10,10 +10,10 @@ die() {
     exit "$1"
 }
 
-# Every program that is started leads a process group of its own: ended with all that it started itself.
+# Every started program leads a process group of its own, so that its children end with it.
 groups=()
 
-# start COMMAND…: in the background; its process id is in $started. Ends with the script.
+# start COMMAND…: runs it in the background until the script ends; its process id is in $started.
 start() {
     set -m
     "$@" < /dev/null &
@@ -22,8 +22,7 @@ start() {
     groups+=("$started")
 }
 
-# run COMMAND…: start, and wait; the exit code is the command's. Unlike a command in the foreground it can be
-# interrupted at once.
+# run COMMAND…: starts it and waits; returns its exit code. Unlike a foreground command it can be interrupted at once.
 run() {
     local code=0
     start "$@"
@@ -40,7 +39,7 @@ forget() {
     groups=(${rest[@]+"${rest[@]}"})
 }
 
-# end PID: asks a group to end, and makes it after 5 s.
+# end PID: terminates a group, and kills it after 5 s.
 end() {
     local tries=100
     kill -TERM -- "-$1" 2> /dev/null || true
@@ -55,10 +54,10 @@ end() {
     wait "$1" 2> /dev/null || true
 }
 
-# Ends all that was started, the latest first.
+# Ends all started programs, the latest first.
 end_all() {
     local i
-    # A signal may have come between a start and its being noted down.
+    # A signal may have arrived between a start and its record.
     if [ -n "${!-}" ] && kill -0 -- "-$!" 2> /dev/null; then
         groups+=("$!")
     fi
@@ -80,7 +79,7 @@ at_exit() {
 # A folder of the script's own, removed at its end: see new_dir.
 dir=''
 
-# For at_exit: ends all that was started, shows the ends of the logs after a failure, and keeps the exit code.
+# For at_exit: ends all started programs, shows the ends of the logs after a failure, and keeps the exit code.
 finish() {
     local code=$? log
     trap '' INT TERM HUP
@@ -94,10 +93,10 @@ finish() {
     exit "$code"
 }
 
-# new_dir: a folder of the script's own, for what it starts, too; it is in $dir.
+# new_dir: makes a temporary folder for the script and its programs; it is in $dir.
 new_dir() {
     dir=$(mktemp -d "${TMPDIR:-/tmp}/launchgate.XXXXXX") || die 3 "no temporary directory"
-    # The kernel's bound on the path of a unix socket, which lies in a folder of its own there.
+    # The kernel limits the length of a unix socket's path, which is in a subfolder.
     [ "${#dir}" -lt 80 ] || die 3 "the path of TMPDIR is too long for a socket: $dir"
     export TMPDIR=$dir
 }
@@ -115,7 +114,7 @@ need() {
 install_packages() {
     local apt
     command -v apt-get > /dev/null ||
-        die 3 "please install $*, or what they are called here: there is no apt-get to do it with"
+        die 3 "please install $*, or their equivalents: there is no apt-get"
     apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
     if [ "$(id -u)" != 0 ]; then
         command -v sudo > /dev/null || die 3 "please install $*: this is not root, and there is no sudo"
@@ -137,11 +136,11 @@ need_redis() {
     need redis-server=redis-server
     local version
     version=$(redis-server --version | sed -n 's/.* v=\([0-9]*\)\..*/\1/p')
-    [ "${version:-0}" -ge 7 ] || die 3 "Redis 7 or later is needed; redis-server says: $(redis-server --version)"
+    [ "${version:-0}" -ge 7 ] || die 3 "expected Redis 7 or later, found: $(redis-server --version)"
 }
 
-# need_idle SERVICE… -- PROGRAM=PACKAGE…: like need, for programs that are services, too. Debian starts what it installs:
-# that is ended again, ours are private ones. What was there before is left alone.
+# need_idle SERVICE… -- PROGRAM=PACKAGE…: like need, for services. Debian starts a service on installation: it is stopped
+# again, because the scripts run private ones. Services that were installed before are left alone.
 need_idle() {
     local service new=() stop=(service)
     while [ "$1" != -- ]; do
@@ -164,28 +163,28 @@ need_prometheus() {
         prometheus-alertmanager=prometheus-alertmanager amtool=prometheus-alertmanager
 }
 
-# The balancers that gateways are restarted behind.
+# The balancers of the tests that restart gateways.
 need_balancers() {
     need_idle nginx haproxy -- nginx=nginx-light haproxy=haproxy
 }
 
-# wait_for WHAT COMMAND…: until the command succeeds; not longer than 60 s, nor than the program lives whose id is in $needed.
+# wait_for WHAT COMMAND…: waits until the command succeeds, at most 60 s, and only while the program $needed runs.
 needed=''
 wait_for() {
     local what=$1 tries=600
     shift
     until "$@" > /dev/null 2>&1; do
         tries=$((tries - 1))
-        [ "$tries" -gt 0 ] || die 3 "$what did not come about within 60 s"
-        [ -z "$needed" ] || kill -0 "$needed" 2> /dev/null || die 3 "$what can't come about: the program has ended"
+        [ "$tries" -gt 0 ] || die 3 "timeout after 60 s: $what"
+        [ -z "$needed" ] || kill -0 "$needed" 2> /dev/null || die 3 "the program ended before: $what"
         sleep 0.1
     done
 }
 
-# Where cargo builds to: the folder's own, the environment's or the configuration's choice.
+# Cargo's target directory, by environment, configuration or default.
 target_dir() { cargo metadata --no-deps --format-version 1 | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p'; }
 
-# need_python NAME REQUIREMENTS: a Python of its own under the target directory, made anew when what is pinned changes; it is in $venv.
+# need_python NAME REQUIREMENTS: a Python of its own under the target directory, rebuilt when the pinned versions change; it is in $venv.
 need_python() {
     need python3=python3
     venv=$(target_dir)/tools/$1
@@ -199,13 +198,13 @@ need_python() {
     fi
 }
 
-# need_live charts|all: what the live page is drawn with, or all that its test is driven by, too, as dashboards/live's lock
-# file has them. Without npm the gateway is built without charts, which the page says, too.
+# need_live charts|all: installs the chart library of the live page, or also its test tools, as in dashboards/live's lock
+# file. Without npm the gateway is built without charts, and the page reports that.
 need_live() {
     local page=dashboards/live what=$1 flags=(--omit=dev)
     local kept=$page/node_modules/.launchgate
     [ "$what" != all ] || flags=()
-    # Whoever has all has the charts.
+    # The full installation includes the charts.
     if cmp -s "$page/package-lock.json" "$kept-all" || cmp -s "$page/package-lock.json" "$kept-$what"; then
         return 0
     fi

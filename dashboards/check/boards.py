@@ -1,4 +1,4 @@
-"""Reads the boards' JSON: panels, queries, variables and marks, and fills variables in as Grafana does."""
+"""Reads the boards' JSON: panels, queries, variables and marks, and fills in variables as Grafana does."""
 
 import dataclasses
 import json
@@ -7,7 +7,7 @@ import re
 
 @dataclasses.dataclass
 class Query:
-    """A query of a board, and where it stands."""
+    """A query of a board, with its place on the board."""
 
     board: str
     place: str
@@ -22,14 +22,14 @@ class Board:
         self.name = path.stem
         self.tree = json.loads(path.read_text())
         self.panels = [panel for panel in self.tree.get("panels", []) if panel["type"] != "row"]
-        # Panels of a row that is folded stand inside it.
+        # A folded row contains its panels.
         for row in self.tree.get("panels", []):
             self.panels += row.get("panels", []) if row["type"] == "row" else []
         self.variables = self.tree.get("templating", {}).get("list", [])
         self.marks = self.tree.get("annotations", {}).get("list", [])
 
     def queries(self):
-        """Those of panels and marks."""
+        """The queries of panels and marks."""
         for panel in self.panels:
             for target in panel.get("targets", []):
                 yield Query(
@@ -56,7 +56,7 @@ def load(tree):
 
 
 def fill(expr, values, rate_interval):
-    """As Grafana sends it: variables by their values, the intervals by what follows from the scrape interval."""
+    """The query as Grafana sends it: variables by their values, intervals derived from the scrape interval."""
     expr = expr.replace("$__rate_interval", f"{rate_interval}s").replace("$__interval", "1s").replace("$__range", "60s")
     for name, value in values.items():
         expr = re.sub(rf"\$(\{{{name}\}}|{name}\b)", lambda _, value=value: value, expr)

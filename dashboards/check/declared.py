@@ -1,4 +1,4 @@
-"""What there is to be shown: every metric with its kind and labels, as its owner declares it.
+"""The declared metrics: each with its kind and labels, as its owner declares it.
 
 The gateway's list is `gateway metrics --json`; loadtest's and redis_exporter's are what they export, since both have every
 series from the start. What rules record is read from the rules.
@@ -8,13 +8,13 @@ import dataclasses
 import json
 import re
 
-# What Prometheus itself adds to every series that it scrapes.
+# The labels that Prometheus adds to every scraped series.
 SCRAPED = {"job": None, "instance": None}
 
 
 @dataclasses.dataclass
 class Metric:
-    """One metric: `labels` has the values of each label, None where they are not known before."""
+    """One metric: `labels` has the values of each label, None where they are not fixed."""
 
     kind: str
     labels: dict
@@ -37,7 +37,7 @@ def gateway(text):
 
 
 def exported(text, owner):
-    """From what an exporter exports, in Prometheus's format or OpenMetrics."""
+    """From the output of an exporter, in Prometheus's format or OpenMetrics."""
     found, kinds = {}, {}
     for line in text.splitlines():
         if words := re.match(r"# TYPE (\S+) (\S+)$", line):
@@ -55,7 +55,7 @@ def exported(text, owner):
 
 
 def classic(text):
-    """OpenMetrics as the older format that promtool reads: there a counter is described by the name that its samples have."""
+    """Converts OpenMetrics to the older format that promtool reads: it describes a counter by the name of its samples."""
     counters = set(re.findall(r"^# TYPE (\S+) counter$", text, re.M))
     if not text.endswith("# EOF\n"):
         return text
@@ -72,7 +72,7 @@ def classic(text):
 
 
 def series(metrics):
-    """By the names that queries use: of a histogram its buckets, sum and count. Each with the metric's name."""
+    """The metrics by the series names of queries: of a histogram its buckets, sum and count. Each with the metric's name."""
     found = {}
     for name, metric in metrics.items():
         if metric.kind != "histogram":

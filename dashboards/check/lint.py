@@ -1,5 +1,5 @@
-"""What a board must have besides data: the rules of Grafana's dashboard-linter that apply (their names stand beside them), and
-this project's own."""
+"""The rules of boards besides their data: those of Grafana's dashboard-linter that apply (named beside them), and this
+project's own."""
 
 import promql_parser as parser
 from exceptions import NOT_NARROWED
@@ -13,7 +13,7 @@ SCHEMA_MIN = 39
 
 
 def lint(boards, used):
-    """Faults of the boards; exceptions that are needed are noted in `used`."""
+    """Faults of the boards; used exceptions are added to `used`."""
     for board in boards:
         for fault in [*whole(board), *variables(board), *panels(board), *queries(board, used)]:
             yield f"{board.name}: {fault}"
@@ -61,7 +61,7 @@ def variables(board):
         if selector is None:
             yield f"variable {name} is not label_values(SELECTOR, LABEL) (template-label-promql-rule)"
         if by_name[name].get("refresh") != 2:
-            yield f"variable {name} is not asked for again when the time changes (template-on-time-change-reload-rule)"
+            yield f"variable {name} is not refreshed when the time changes (template-on-time-change-reload-rule)"
 
 
 def panels(board):
@@ -71,7 +71,7 @@ def panels(board):
             yield f"{title}: no title or description (panel-title-description-rule)"
         unit = panel.get("fieldConfig", {}).get("defaults", {}).get("unit")
         if unit not in UNITS:
-            yield f"{title}: unit {unit!r} is none of Grafana's (panel-units-rule)"
+            yield f"{title}: unit {unit!r} is not one of Grafana's (panel-units-rule)"
         if not panel.get("targets"):
             yield f"{title}: no query (panel-no-targets-rule)"
         for source in [panel.get("datasource"), *(target.get("datasource") for target in panel.get("targets", []))]:
@@ -81,7 +81,7 @@ def panels(board):
         if len(set(references)) != len(references) or not all(references):
             yield f"{title}: queries without a letter of their own"
         if panel["type"] == "stat" and not all(target.get("instant") for target in panel.get("targets", [])):
-            yield f"{title}: takes something of the past for the figure of now"
+            yield f"{title}: shows an old value as the current one"
     yield from places(board)
     for mark in board.marks:
         if mark.get("datasource") != SOURCE:
@@ -89,7 +89,7 @@ def panels(board):
 
 
 def places(board):
-    """Grafana has 24 columns; what does not fit it moves to where nobody looks for it."""
+    """Grafana has 24 columns; it moves panels that do not fit."""
     taken = {}
     for panel in board.tree["panels"]:
         at = panel["gridPos"]
@@ -106,7 +106,7 @@ def queries(board, used):
         try:
             tree = parse(query.expr)
         except ValueError:
-            continue  # told where queries are read
+            continue  # reported where queries are read
         found = []
         for selector, path in selectors(tree):
             matchers = {

@@ -1,4 +1,4 @@
-"""Runs every query against a Prometheus that has seen a launch: what fails, and what shows nothing where there must be something."""
+"""Runs every query against a Prometheus with the data of a launch: finds failures and missing data."""
 
 import json
 import math
@@ -12,30 +12,30 @@ from boards import fill
 from exceptions import EMPTY, SILENT
 from promql import parse, selectors
 
-# No proxy: it is on this machine.
+# No proxy: Prometheus is on this host.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-# Instants in ms of this century; seconds would be of the year 1970.
+# Instants of this century in ms; seconds would be in 1970.
 MILLISECONDS = 1e12
 
 
-# When everything was scraped, and buyers tapped.
+# Every target is scraped, and the load runs.
 BUSY = "min(up) == 1 and min(count_over_time(up[4s])) >= 3 and sum(rate(launchgate_loadtest_taps_total[4s])) > 0"
 
 
 class Prometheus:
-    """What it answers of the time from `start` to `end`, and of the instant `at`, kept: the same query is asked once."""
+    """Query results for the time from `start` to `end`, and for the instant `at`; cached by query."""
 
     def __init__(self, url, start=0, end=0, at=0, scrape_interval=1):
         self.url, self.start, self.end, self.at = url, start, end, at
-        # As Grafana has it: four scrapes.
+        # Four scrapes, as in Grafana.
         self.rate_interval = 4 * scrape_interval
         self.answers = {}
 
     def at_its_busiest(self):
-        """From here on instants are those of the load."""
+        """Sets the instants to those of the load."""
         data, error = self.ask("query_range", query=BUSY, start=self.start, end=self.end, step=1)
         if error or not data["result"]:
-            raise SystemExit(f"there was no moment in which all was scraped and buyers tapped: {error or BUSY}")
+            raise SystemExit(f"found no moment with every target scraped and the load running: {error or BUSY}")
         self.at = data["result"][0]["values"][-1][0]
 
     def ask(self, path, **query):
@@ -49,7 +49,7 @@ class Prometheus:
         return self.answers[key]
 
     def run(self, expr, instant=False):
-        """Labels and values of each series, or why not."""
+        """Labels and values of each series, or the error."""
         if instant:
             data, error = self.ask("query", query=expr, time=self.at)
         else:
@@ -61,7 +61,7 @@ class Prometheus:
         found = [
             (each["metric"], [float(value) for _, value in each.get("values") or [each["value"]]]) for each in data["result"]
         ]
-        # NaN is nothing to look at.
+        # NaN counts as missing.
         return [
             (labels, numbers) for labels, values in found if (numbers := [value for value in values if math.isfinite(value)])
         ], None
@@ -82,7 +82,7 @@ def boards(boards, prometheus):
                 yield f"{board.name}: variable {name}: {error or 'has no values'}"
                 continue
             multi = next(variable for variable in board.variables if variable["name"] == name).get("multi")
-            # As Grafana writes what was chosen (a regular expression within quotes), and "All".
+            # The selection as Grafana writes it (a regular expression within quotes), and "All".
             chosen[name] = (
                 "(" + "|".join(re.sub(r"[\\$^*{}\[\]'+?.()|]", r"\\\\\g<0>", value) for value in values) + ")"
                 if multi
@@ -98,7 +98,7 @@ def boards(boards, prometheus):
 
 
 def look(query, prometheus, values):
-    """What is wrong with a query's result."""
+    """The fault of a query's result."""
     expr = fill(query.expr, values, prometheus.rate_interval)
     found, error = prometheus.run(expr, query.instant)
     if error:
@@ -131,23 +131,23 @@ def rules(rules, prometheus):
 
 
 def alert(file, name, expr, prometheus):
-    """An alert that is silent must be so because all is well, and not because it looks at nothing."""
+    """A silent alert must have data: it must not be silent because its selector matches no series."""
     for selector, path in selectors(parse(expr)):
         missing = any(isinstance(node, parser.Call) and node.func.name == "absent" for node in path)
         found, _ = prometheus.run(looked_at(selector))
         if not found and not missing:
-            yield f"{file}: {name} looks at {selector}, of which there is nothing"
+            yield f"{file}: {name} selects {selector}, which has no data"
 
 
 def looked_at(selector):
-    """The selector without what it must not match, which is the good state."""
+    """The selector without its negative matchers, which exclude the good state."""
     operators = [(parser.MatchOp.Equal, "="), (parser.MatchOp.Re, "=~")]
     wanted = [(matcher, sign) for matcher in selector.matchers.matchers for op, sign in operators if matcher.op == op]
     return selector.name + "{" + ", ".join(f"{matcher.name}{sign}{json.dumps(matcher.value)}" for matcher, sign in wanted) + "}"
 
 
 def loaded(prometheus):
-    """Whether Prometheus itself can evaluate what it has loaded."""
+    """Checks that Prometheus can evaluate the loaded rules."""
     groups, error = prometheus.ask("rules")
     if error:
         yield f"Prometheus: {error}"

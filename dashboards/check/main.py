@@ -1,5 +1,5 @@
-"""The check of everything in dashboards: reads it, runs it against a Prometheus that has seen a small launch, and then plants
-mistakes to show that they would be found. scripts/check-dashboards starts what is needed. Exit code 1: there are faults."""
+"""Checks everything in dashboards: parses it, runs it against a Prometheus with the data of a small launch, and plants
+mistakes to prove that the check finds them. scripts/check-dashboards starts what is needed. Exit code 1: there are faults."""
 
 import argparse
 import pathlib
@@ -19,16 +19,16 @@ import rules  # noqa: E402
 import selftest  # noqa: E402
 import tools  # noqa: E402
 
-# What has no exporter.
+# Metrics without an exporter.
 PROMETHEUS_OWN = {"up": declared.Metric("gauge", dict(declared.SCRAPED), "prometheus")}
 
 
 class Check:
-    """What every run of it needs: the declared metrics, the gateway's program, a Prometheus."""
+    """The inputs of the check: declared metrics, the gateway's program, a Prometheus."""
 
     def __init__(self, metrics, gateway, prometheus):
         self.metrics, self.gateway, self.prometheus = metrics, gateway, prometheus
-        # The boards as they are made, once.
+        # The generated boards, made once.
         self.expected = {}
 
     def faults(self, tree):
@@ -64,7 +64,7 @@ class Check:
                 yield f"{name} is not as grafana/boards makes it: scripts/check-dashboards --make"
 
     def read(self, all_rules, all_boards):
-        """Every query against what is declared; what rules record is declared by them, in their order."""
+        """Checks every query against the declared metrics; rules declare their recorded series, in order."""
         series = declared.series(self.metrics) | {name: (name, metric) for name, metric in PROMETHEUS_OWN.items()}
         reader, alert_labels = promql.Reader(series), {"alertname", "alertstate"}
         for file, rule in all_rules:
@@ -84,7 +84,7 @@ class Check:
             try:
                 promql.parse(rule["expr"])
             except ValueError:
-                continue  # told already
+                continue  # reported already
             yield file, rule
 
     def shown(self, all_rules, all_boards, used):
@@ -93,7 +93,7 @@ class Check:
             try:
                 seen |= promql.names(expr)
             except ValueError:
-                continue  # told already
+                continue  # reported already
         shown = {name for alias, (name, _) in declared.series(self.metrics).items() if alias in seen}
         for name, metric in self.metrics.items():
             if metric.owner == "redis" or name in shown:

@@ -1,17 +1,17 @@
-"""Reads queries: which metrics and labels they name, and which mistakes can be seen without running them."""
+"""Parses queries: finds their metrics and labels, and mistakes that are visible without running them."""
 
 import re
 
 import promql_parser as parser
 
-# In place of Grafana's interval while a query is only read: nobody writes it by hand.
+# Replaces Grafana's interval during parsing; no query has it literally.
 RATE_INTERVAL = 7919
 COUNTED = {"rate", "irate", "increase"}
 GAUGED = {"deriv", "delta", "idelta", "predict_linear"}
 
 
 def parse(expr):
-    """The query's tree, Grafana's variables of time filled in. A ValueError says what is wrong with it."""
+    """The query's tree, Grafana's variables of time filled in. A ValueError describes a fault."""
     for name, stands_for in (("$__rate_interval", f"{RATE_INTERVAL}s"), ("$__interval", "1s"), ("$__range", "60s")):
         expr = expr.replace(name, stands_for)
     return parser.parse(expr)
@@ -31,7 +31,7 @@ def children(node):
 
 
 def selectors(node, path=()):
-    """Every selector, with what stands around it, the outermost first."""
+    """Every selector with its enclosing expressions, the outermost first."""
     if isinstance(node, parser.VectorSelector):
         yield node, path
     for child in children(node):
@@ -43,28 +43,28 @@ def names(expr):
 
 
 class Reader:
-    """Reads queries against what is declared, by the names of series."""
+    """Checks queries against the declared series."""
 
     def __init__(self, series):
         self.series = series
 
     def faults(self, expr):
-        """What is wrong with a query, in words, and the labels that its result may have."""
+        """The faults of a query, and the labels that its result may have."""
         try:
             tree = parse(expr)
         except ValueError as error:
-            return [f"is no PromQL: {error}"], set()
+            return [f"is not valid PromQL: {error}"], set()
         faults = []
         for selector, path in selectors(tree):
             faults += self.selector(selector, path)
-        # Where a metric is not known its labels are not either.
+        # An undeclared metric has no declared labels.
         if faults:
             return faults, set()
         return faults, self.labels(tree, faults)
 
     def selector(self, selector, path):
         if selector.name not in self.series:
-            yield f"names {selector.name}, which nobody declares"
+            yield f"names {selector.name}, which is not declared"
             return
         _, metric = self.series[selector.name]
         for matcher in selector.matchers.matchers:
@@ -78,15 +78,15 @@ class Reader:
             if not around or str(around[-1]) not in ("max", "min"):
                 yield f"takes {selector.name} other than by max or min: every gateway exports it for all"
 
-    def values(self, name, matcher, known):
-        if known is None or "$" in matcher.value:
+    def values(self, name, matcher, declared):
+        if declared is None or "$" in matcher.value:
             return
         if matcher.op in (parser.MatchOp.Equal, parser.MatchOp.NotEqual):
             wanted = [re.escape(matcher.value)]
         else:
             wanted = matcher.value.split("|")
         for pattern in wanted:
-            if not any(re.fullmatch(pattern, value) for value in known):
+            if not any(re.fullmatch(pattern, value) for value in declared):
                 yield f"asks for {matcher.name}={pattern!r}, which {name} never has"
 
     def counting(self, name, metric, path):
@@ -100,7 +100,7 @@ class Reader:
             yield f"takes {call} of {name}, which is a counter"
 
     def labels(self, node, faults):
-        """The labels that the result may have; what names others is a fault."""
+        """The labels that the result may have; other names are faults."""
         match node:
             case parser.VectorSelector():
                 return set(self.series[node.name][1].labels)

@@ -1,5 +1,5 @@
-"""What alerts must have: their words, their paragraph in the runbook, and tests in which they fire and in which they are silent.
-Also whether what the runbook says of panels and commands is there."""
+"""The rules of alerts: texts, a paragraph in the runbook, a test that fires and one that is silent.
+Also checks that panels and commands named in the runbook exist."""
 
 import functools
 import re
@@ -17,7 +17,7 @@ def read(path):
 
 
 def load(tree):
-    """All rules, each with its file; those that record first, as others name what they record."""
+    """All rules with their files; recording rules first, because others use their series."""
     found = []
     for path in sorted((tree / "prometheus/rules").glob("*.yml")):
         for group in read(path)["groups"]:
@@ -31,7 +31,7 @@ def words(rules):
             continue
         name, notes = rule["alert"], rule.get("annotations", {})
         if not re.fullmatch(r"Launchgate[A-Z]\w+", name):
-            yield f"{file}: {name} is no name of an alert of ours (LaunchgateSomething)"
+            yield f"{file}: {name} is not a valid alert name (LaunchgateSomething)"
         if rule.get("labels", {}).get("severity") not in SEVERITIES:
             yield f"{file}: {name} has no severity"
         for note in ("summary", "description"):
@@ -61,13 +61,13 @@ def runbook(rules, tree, boards, gateway):
     paragraphs = dict(re.findall(r"^### (\w+)\n(.*?)(?=^##|\Z)", text, re.M | re.S))
     alerts = {rule["alert"] for _, rule in rules if "alert" in rule}
     yield from (f"RUNBOOK.md: {name} has no paragraph" for name in sorted(alerts - set(paragraphs)))
-    yield from (f"RUNBOOK.md: {name} is no alert" for name in sorted(set(paragraphs) - alerts))
+    yield from (f"RUNBOOK.md: {name} is not an alert" for name in sorted(set(paragraphs) - alerts))
     for name, paragraph in paragraphs.items():
         for line in LINES:
             if line not in paragraph:
                 yield f"RUNBOOK.md: {name} has no line {line}"
     yield from (
-        f"RUNBOOK.md: {name} is named, and is no alert"
+        f"RUNBOOK.md: {name} is named, and is not an alert"
         for name in sorted(set(re.findall(r"\bLaunchgate[A-Z]\w+", text)) - alerts)
     )
     titles = {board.name: {panel.get("title") for panel in board.tree["panels"]} for board in boards}
@@ -80,28 +80,28 @@ def runbook(rules, tree, boards, gateway):
 
 
 @functools.cache
-def told(gateway, *command):
-    """What the program says of a command; None: it has none."""
+def help_of(gateway, *command):
+    """The help text of a command; None: no such command."""
     run = subprocess.run([gateway, *command, "--help"], capture_output=True, text=True)
     return run.stdout if run.returncode == 0 else None
 
 
 def commands(text, gateway):
-    """Every command of the gateway that stands there, and every option of `serve`, against what the program says of itself."""
+    """Compares every command and every option of `serve` in the runbook with the help of the program."""
     blocks = "\n".join(re.findall(r"^```sh\n(.*?)^```$", text, re.M | re.S))
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
     found = set(re.findall(r"`(gateway [^`]+)`", prose)) | set(re.findall(r"^(gateway [^#\n]+)", blocks, re.M))
     for command in sorted(found):
         path = re.match(r"gateway((?: [a-z]+)*)", command).group(1).split()
         # The last words in small letters may be arguments already.
-        while path and told(gateway, *path) is None:
+        while path and help_of(gateway, *path) is None:
             path.pop()
         if not path:
             yield f"there is no command `{command}`"
             continue
         for flag in re.findall(r"(--[a-z-]+)", command):
-            if flag not in told(gateway, *path):
+            if flag not in help_of(gateway, *path):
                 yield f"`{command}`: there is no {flag}"
     for flag in sorted(set(re.findall(r"`(--[a-z-]+)`", text)) - {"--reason"}):
-        if flag not in told(gateway, "serve"):
+        if flag not in help_of(gateway, "serve"):
             yield f"there is no option `{flag}`"

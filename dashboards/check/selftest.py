@@ -1,4 +1,4 @@
-"""Plants mistakes, each in a copy of the dashboards, and says which of them the check does not find."""
+"""Plants mistakes, each in a copy of the dashboards, and reports those that the check does not find."""
 
 import json
 import re
@@ -36,7 +36,7 @@ def expr(name, title, old, new):
 
 
 def text(path, old, new):
-    """A mistake in a file's text; the first place counts."""
+    """A mistake in a file's text; the first match is replaced."""
 
     def plant(tree):
         content = (tree / path).read_text()
@@ -47,7 +47,7 @@ def text(path, old, new):
 
 
 def without(name, title):
-    """A panel that was taken away."""
+    """A removed panel."""
 
     def change(tree):
         kept = [panel for panel in tree["panels"] if panel.get("title") != title]
@@ -63,12 +63,12 @@ def variable(name, variable, **members):
 
 LEDGER, REDIS, RUNBOOK = "prometheus/rules/ledger.yml", "prometheus/rules/redis.yml", "RUNBOOK.md"
 
-# What was done, how, and which words of a fault must follow.
+# A mistake, its change, and the expected text of the fault.
 MISTAKES = [
     (
         "a metric that is not there",
         expr("gateway", "Threads", "process_threads", "process_thread"),
-        "launchgate_process_thread, which nobody declares",
+        "launchgate_process_thread, which is not declared",
     ),
     ("a label that is not there", expr("gateway", "Shed", "by (reason)", "by (why)"), "groups by why"),
     ("a matcher of a label that is not there", expr("gateway", "Shed", "{job", '{policy="x", job'), "matches the label policy"),
@@ -83,7 +83,7 @@ MISTAKES = [
         expr("launch", "Held", "max(", "("),
         "takes launchgate_reservations other than by max or min",
     ),
-    ("a counter without rate", expr("gateway", "Shed", "rate(launchgate", "(launchgate"), "is no PromQL"),
+    ("a counter without rate", expr("gateway", "Shed", "rate(launchgate", "(launchgate"), "is not valid PromQL"),
     (
         "a counter as it is",
         expr(
@@ -105,7 +105,7 @@ MISTAKES = [
     ("a quantile of what is no histogram", expr("gateway", "Durations", "sum by (le) ", "sum"), "has no buckets"),
     ("no unit", panel("gateway", "Memory", lambda p: p["fieldConfig"]["defaults"].pop("unit")), "panel-units-rule"),
     (
-        "a unit that Grafana does not know",
+        "a unit that Grafana does not have",
         panel("gateway", "Memory", lambda p: p["fieldConfig"]["defaults"].update(unit="octets")),
         "panel-units-rule",
     ),
@@ -122,9 +122,9 @@ MISTAKES = [
         "panel-datasource-rule",
     ),
     (
-        "the past as the figure of now",
+        "an old value as the current one",
         panel("launch", "Phase", lambda p: p["targets"][0].update(instant=False)),
-        "takes something of the past",
+        "shows an old value",
     ),
     ("two panels with one number", panel("redis", "Keys", lambda p: p.update(id=2)), "panels without a number of their own"),
     ("a panel beyond the columns", panel("redis", "Keys", lambda p: p["gridPos"].update(x=20)), "does not fit the columns"),
@@ -135,7 +135,7 @@ MISTAKES = [
     ("no marks", board("launch", lambda tree: tree["annotations"].update(list=[])), "marks no moments"),
     ("no variable of the data source", variable("launch", "datasource", query="loki"), "template-datasource-rule"),
     ("one instance only", variable("launch", "instance", multi=False), "template-instance-rule"),
-    ("a variable that is asked for once", variable("launch", "job", refresh=1), "template-on-time-change-reload-rule"),
+    ("a variable that is never refreshed", variable("launch", "job", refresh=1), "template-on-time-change-reload-rule"),
     (
         "a variable without values",
         variable("launch", "sale", query="label_values(launchgate_sale, sale)"),
@@ -158,16 +158,16 @@ MISTAKES = [
         ),
         "not in ms",
     ),
-    ("a metric that nothing shows", without("gateway", "Threads"), "launchgate_process_threads, and nothing shows it"),
+    ("a metric that nothing uses", without("gateway", "Threads"), "launchgate_process_threads, and nothing shows it"),
     (
-        "a board that is not what it is made from",
+        "a board that differs from its source",
         panel("redis", "Keys", lambda p: p.update(description="Changed by hand.")),
         "is not as grafana/boards makes it",
     ),
     (
         "a rule with a metric that is not there",
         text(LEDGER, "launchgate_ledger_fault", "launchgate_ledger_faults"),
-        "launchgate_ledger_faults, which nobody declares",
+        "launchgate_ledger_faults, which is not declared",
     ),
     (
         "a rule that sums a ledger's gauge",
@@ -175,9 +175,9 @@ MISTAKES = [
         "takes launchgate_ledger_oversold_units other than by max or min",
     ),
     (
-        "an alert that looks at nothing",
+        "an alert without data",
         text(REDIS, "redis_aof_enabled == 0", 'redis_aof_enabled{job="reddis"} == 0'),
-        "of which there is nothing",
+        "which has no data",
     ),
     (
         "a record of nothing",
@@ -195,10 +195,10 @@ MISTAKES = [
     (
         "a paragraph without an alert",
         text(RUNBOOK, "### LaunchgateOversold", "### LaunchgateSold"),
-        "LaunchgateSold is no alert",
+        "LaunchgateSold is not an alert",
     ),
     (
-        "a paragraph that does not say what not to do",
+        "a paragraph without a line **Not:**",
         text(RUNBOOK, r"\*\*Not:\*\* never correct", "Never correct"),
         "LaunchgateLedgerDrift has no line **Not:**",
     ),
@@ -222,33 +222,33 @@ MISTAKES = [
     ),
 ]
 
-# These are found by the tools, and run with them only.
+# Only the tools find these.
 TOOLS = [
     (
-        "a configuration that Prometheus does not take",
+        "a configuration that Prometheus rejects",
         text("prometheus/prometheus.yml", "scrape_timeout: 1s", "scrape_timeout: 1m"),
         "promtool check config",
     ),
-    ("a rule that Prometheus does not take", text(LEDGER, "humanizeDuration", "humaniseDuration"), "promtool check"),
+    ("a rule that Prometheus rejects", text(LEDGER, "humanizeDuration", "humaniseDuration"), "promtool check"),
     (
         "an Alertmanager without a receiver",
         text("prometheus/alertmanager.yml", "- name: pager", "- name: beeper"),
         "amtool check-config",
     ),
     (
-        "a critical alert that wakes nobody",
+        "a critical alert that pages no operator",
         text("prometheus/alertmanager.yml", "receiver: pager", "receiver: chat"),
         "amtool config routes",
     ),
 ]
-# And this one by a unit test, of the ledger's alerts.
+# Only a unit test of the ledger's alerts finds this one.
 UNIT_TESTS = [
-    ("an alert that comes too late", text(LEDGER, r"oversold_units\) > 0", "oversold_units) > 5"), "promtool test rules")
+    ("an alert that fires too late", text(LEDGER, r"oversold_units\) > 0", "oversold_units) > 5"), "promtool test rules")
 ]
 
 
 def run(tree, mistakes, check):
-    """Plants each mistake in a copy of its own; `check(copy)` says what is found. Those that are not found are told."""
+    """Plants each mistake in a copy of its own; `check(copy)` returns the faults. Yields the mistakes that were not found."""
     for what, plant, words in mistakes:
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "dashboards"

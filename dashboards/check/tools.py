@@ -1,14 +1,14 @@
-"""What the tools of Prometheus and Alertmanager say: configuration, rules, their unit tests, the texts of metrics."""
+"""Runs the tools of Prometheus and Alertmanager on configuration, rules, unit tests and metric texts."""
 
 import subprocess
 
-# Which receiver an alert of which severity reaches.
+# The receiver of each severity.
 ROUTES = {"critical": "pager", "warning": "chat"}
 
 
 def run(*command, text=None):
-    told = subprocess.run(command, input=text, capture_output=True, text=True)
-    return None if told.returncode == 0 else f"{' '.join(command[:3])}: {(told.stdout + told.stderr).strip()}"
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    return None if done.returncode == 0 else f"{' '.join(command[:3])}: {(done.stdout + done.stderr).strip()}"
 
 
 def configuration(tree):

@@ -1,4 +1,4 @@
-"""Whether what a screen shows is so: the queries of the panel "Ledger equation", now, beside an audit of the ledger, to the unit.
+"""Compares the panel "Ledger equation" with an audit of the ledger, to the unit.
 Exit code 1: they differ (or change at this moment)."""
 
 import argparse
@@ -29,7 +29,7 @@ def main():
         expr = boards.fill(expr, {"job": ".+", "instance": ".+", "sale": audit["sale"]}, prometheus.rate_interval)
         for labels, values in prometheus.run(expr, instant=True)[0]:
             shown.setdefault(labels["item"], {})[column] = values[0]
-    # Stores are shown as totals only; an item without a limit has no total, and nothing is free of it.
+    # The panel shows stores as totals only; an item without a limit has neither total nor free units.
     items = [item for item in audit["items"] if not item["item"].startswith("store:")]
     true = {
         item["item"]: {
@@ -39,7 +39,7 @@ def main():
     }
     if shown != true:
         sys.exit(f"shown: {shown}\nledger: {true}")
-    print(f"{len(true)} items are shown as the audit has them, to the unit")
+    print(f"{len(true)} items equal the audit, to the unit")
 
 
 main()

@@ -1,7 +1,8 @@
-//! Criterion's benches of the pure parts of a tap's path: who taps, what is asked for, which reservation it is, what is told.
+//! Criterion benches of the pure parts of a tap: verify the token, parse the request, derive the id,
+//! render the response.
 //!
-//! `scripts/bench --micro` runs them. They tell two versions of a part apart; what a whole tap costs
-//! is what `scripts/bench` measures.
+//! `scripts/bench --micro` runs them. They compare two versions of a part; `scripts/bench` measures a
+//! whole tap.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -26,7 +27,7 @@ const ROW: &str = "key-AAAAAAAA fingerprint sedan-white cover,maintenance gz-000
                    1795000000000 1795000900000 - 42";
 const NOW_S: u64 = 1_795_000_000;
 
-/// Who taps: the signature is checked, then the claims.
+/// Verifies a token: the signature, then the claims.
 fn identify(c: &mut Criterion) {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("secret");
@@ -41,7 +42,7 @@ fn identify(c: &mut Criterion) {
     });
 }
 
-/// What is asked for, and which reservation it is.
+/// Parses a request, and derives the id of its reservation.
 fn admit(c: &mut Criterion) {
     c.bench_function("read the body", |b| {
         b.iter(|| request::parse::<ReserveRequest<'_>>(black_box(BODY)).is_ok());
@@ -61,12 +62,12 @@ fn admit(c: &mut Criterion) {
     let catalogue = Catalogue::new(definition, 1);
     c.bench_function("find the items in the catalogue", |b| {
         b.iter(|| {
-            catalogue.places(black_box(&model), &[""; 0], black_box(&store)).all(|place| place.is_some())
+            catalogue.places(black_box(&model), &[""; 0], black_box(&store)).all(|index| index.is_some())
         });
     });
 }
 
-/// What is told.
+/// Renders responses.
 fn respond(c: &mut Criterion) {
     c.bench_function("read a reservation's row", |b| {
         b.iter(|| Reservation::from_row(BUYER, "buyer-0001", black_box(ROW)).is_some());

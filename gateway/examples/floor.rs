@@ -1,7 +1,8 @@
-//! The floor: bare hyper on the gateway's runtime layout, answering a constant. What the gateway costs above it is ours.
+//! The floor of HTTP: bare hyper on the gateway's runtime layout with a constant response, as a baseline
+//! for the gateway.
 //!
-//! It reads a request's body to its end, as any server of POSTs must, and does nothing else: no
-//! routes, no time-outs, no limits. It ends when it is killed.
+//! It reads a request's body to its end, as any server must, and does nothing else: no routes, no
+//! timeouts, no limits. It runs until it is killed.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,16 +22,16 @@ use hyper_util::rt::TokioIo;
 /// Answers 200 with a constant to everything.
 #[derive(Parser, Clone)]
 struct Args {
-    /// Where to listen.
+    /// The address to listen on.
     #[arg(long)]
     listen: SocketAddr,
-    /// Threads, each with a runtime and a listener of its own.
+    /// Worker threads, each with its own runtime and listener.
     #[arg(long, default_value_t = 1)]
     workers: usize,
     /// Bytes of the body.
     #[arg(long)]
     bytes: usize,
-    /// Bytes of one more header's value, for the heads to be as long as those it is compared with.
+    /// Bytes of an additional header's value, to match the compared heads in size.
     #[arg(long, default_value_t = 0)]
     header_bytes: usize,
 }
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     let listeners = match bind(args.listen, args.workers) {
         Ok(listeners) => listeners,
         Err(error) => {
-            complain(&format!("can't listen on {}: {error}", args.listen));
+            print_error(&format!("can't listen on {}: {error}", args.listen));
             return ExitCode::from(3);
         }
     };
@@ -50,7 +51,7 @@ fn main() -> ExitCode {
     });
     for worker in workers.collect::<Vec<_>>() {
         if !matches!(worker.join(), Ok(Ok(Ok(())))) {
-            complain("a worker has ended");
+            print_error("a worker has ended");
         }
     }
     ExitCode::from(3)
@@ -87,7 +88,7 @@ async fn answer(
     Ok(response)
 }
 
-#[expect(clippy::print_stderr, reason = "this is where people look")]
-fn complain(line: &str) {
+#[expect(clippy::print_stderr, reason = "the example has no log")]
+fn print_error(line: &str) {
     eprintln!("floor: {line}");
 }

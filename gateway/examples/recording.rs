@@ -1,7 +1,7 @@
-//! What recording costs a reservation that is won: every counter, stage and reading of the clock that its way has.
+//! Measures what metrics cost a won reservation: every counter, stage and clock reading on its path.
 //!
-//! The very calls that the gateway makes, on counters of their own, as often as a batch of 64 makes them; and
-//! besides, its request id. Prints one JSON object: `recording_us` and `request_id_us`, of one reservation.
+//! It makes the same calls as the gateway, as often as a batch of 64 makes them, and separately the
+//! request id. Prints one JSON object: `recording_us` and `request_id_us`, of one reservation.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -35,11 +35,11 @@ fn recording() {
     for _ in 0..COUNT / BATCH {
         let sent = Instant::now();
         for _ in 0..BATCH {
-            // The head is there; who sends it is known.
-            let came = Instant::now();
-            recorder.stage(Stage::Identify, came.elapsed());
-            // It is admitted, gets its place, and comes into the line.
-            let whole = came;
+            // The head has arrived, and the token is verified.
+            let arrived = Instant::now();
+            recorder.stage(Stage::Identify, arrived.elapsed());
+            // It is admitted, takes its permit, and joins the queue.
+            let whole = arrived;
             let queued = Instant::now();
             recorder.stage(Stage::ReadModel, queued - whole);
             recorder.in_flight.add(1);
@@ -47,14 +47,14 @@ fn recording() {
             // Its batch is taken, sent, and answered.
             recorder.waiting.sub(1);
             recorder.stage(Stage::Queue, queued - whole + Duration::from_millis(1));
-            // It is told.
+            // The response is rendered.
             let decided = Instant::now();
             recorder.in_flight.sub(1);
             recorder.stage(Stage::Respond, decided.elapsed());
             recorder.answered(
                 Route::Reserve,
                 AnswerClass::plain(Outcome::WON),
-                came.elapsed() + Duration::from_millis(1),
+                arrived.elapsed() + Duration::from_millis(1),
             );
         }
         recorder.batch(BATCH as usize, sent.elapsed() + Duration::from_millis(1));
@@ -63,10 +63,10 @@ fn recording() {
 }
 
 fn request_id() {
-    let (asked, mut told) = (HeaderMap::new(), HeaderMap::with_capacity(8));
+    let (request_headers, mut response_headers) = (HeaderMap::new(), HeaderMap::with_capacity(8));
     for _ in 0..COUNT {
-        let request = RequestId::of(black_box(false), black_box(&asked));
-        request.mark(&mut told);
-        black_box(&mut told).clear();
+        let request = RequestId::of(black_box(false), black_box(&request_headers));
+        request.mark(&mut response_headers);
+        black_box(&mut response_headers).clear();
     }
 }

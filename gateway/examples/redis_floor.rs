@@ -1,10 +1,10 @@
-//! The reserve script driven straight: what a reservation costs Redis at one batch size, without HTTP in front.
+//! The floor of Redis: drives the reserve script directly, to measure a reservation at one batch size
+//! without HTTP.
 //!
-//! It reserves through the gateway's own queue and lane, so what is measured is what ships. One batch
-//! is under way at a time. Prints one JSON object: `batch`, `reservations`, `redis_cpu_us` and
-//! `script_us` (of one reservation: all of Redis's CPU time, and the time inside the script),
-//! `bytes` (of Redis's memory, a reservation). Exit codes: 0 measured, 1 a tap did not win, 2 wrong
-//! usage, 3 Redis or the sale is out of reach.
+//! It uses the gateway's own queue and connection, one batch at a time. Prints one JSON object: `batch`,
+//! `reservations`, `redis_cpu_us`, `script_us` and `bytes` (Redis CPU time, script time and memory, of
+//! one reservation). Exit codes: 0 measured, 1 a tap did not win, 2 wrong usage, 3 Redis or the sale is
+//! unreachable.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,19 +22,19 @@ use gateway::store::dial::{LedgerConnection, Redis};
 use gateway::store::keys::Keys;
 use gateway::store::scripts::{REAL_CLOCK, Scripts};
 
-/// Drives the reserve script of a sale that is open and whose stock does not end.
+/// Drives the reserve script of an open sale with enough stock.
 #[derive(Parser)]
 struct Args {
-    /// Where Redis is.
+    /// The URL of Redis.
     #[arg(long)]
     redis: String,
-    /// The sale.
+    /// The sale's id.
     #[arg(long)]
     sale: String,
     /// Taps in a batch, 1 to 1,000.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1_000))]
     batch: u16,
-    /// Reservations in all, rounded up to full batches.
+    /// Total reservations, rounded up to full batches.
     #[arg(long)]
     count: usize,
 }
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     match gateway::runtime::run(measure(args)).map_err(|error| error.to_string()) {
         Ok(Ok(code)) => code,
         Ok(Err(error)) | Err(error) => {
-            complain(&error);
+            print_error(&error);
             ExitCode::from(3)
         }
     }
@@ -71,14 +71,14 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
 
     let definition = sale.read_model().catalogue.definition.clone();
     let packages: Vec<String> = definition.packages.iter().take(2).map(|p| p.id.clone()).collect();
-    // Subjects of ten characters, as the bench has them.
+    // Subjects of ten characters, as in the bench.
     let first = fastrand::u64(10_000_000..60_000_000);
     let tap = |n: usize| {
         let store = fastrand::choice(&definition.stores).map_or("", |store| store.id.as_str());
         let model = &definition.models[0].id;
-        let wish = AdmissionRequest { model, packages: &packages, store, accept_partial: false };
+        let request = AdmissionRequest { model, packages: &packages, store, accept_partial: false };
         let (sub, now) = (format!("b-{}", first + n as u64).into(), std::time::Instant::now());
-        TapAdmission::new(&sale, &sub, "tap", wish, now).admit(now)
+        TapAdmission::new(&sale, &sub, "tap", request, now).admit(now)
     };
 
     let before = Cost::read(&mut conn).await?;
@@ -98,7 +98,7 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
             }
         });
         if let Some(lost) = join_all(taps).await.into_iter().find(|d| !matches!(d, Decision::Won(..))) {
-            complain(&format!("a tap did not win: {lost:?}"));
+            print_error(&format!("a tap did not win: {lost:?}"));
             return Ok(ExitCode::from(1));
         }
     }
@@ -106,18 +106,18 @@ async fn measure(args: Args) -> Result<ExitCode, String> {
 
     let reservations = batches * batch;
     let each = |total: f64| (total / reservations as f64 * 100.0).round() / 100.0;
-    let told = serde_json::json!({
+    let result = serde_json::json!({
         "batch": batch,
         "reservations": reservations,
         "redis_cpu_us": each(after.cpu_us - before.cpu_us),
         "script_us": each(after.script_us - before.script_us),
         "bytes": each(after.bytes - before.bytes),
     });
-    say(&told.to_string());
+    print_result(&result.to_string());
     Ok(ExitCode::SUCCESS)
 }
 
-/// What Redis has used so far.
+/// The resource use of Redis so far.
 struct Cost {
     cpu_us: f64,
     script_us: f64,
@@ -145,12 +145,12 @@ fn words(error: impl ToString) -> String {
     error.to_string()
 }
 
-#[expect(clippy::print_stdout, reason = "this is where the figures go")]
-fn say(line: &str) {
+#[expect(clippy::print_stdout, reason = "the result of the example")]
+fn print_result(line: &str) {
     println!("{line}");
 }
 
-#[expect(clippy::print_stderr, reason = "this is where people look")]
-fn complain(line: &str) {
+#[expect(clippy::print_stderr, reason = "the example has no log")]
+fn print_error(line: &str) {
     eprintln!("redis_floor: {line}");
 }

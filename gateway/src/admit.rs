@@ -1,10 +1,11 @@
-//! The only maker of `Admitted`: what memory may refuse is refused here, everything else gets its ticket.
+//! Admission of reservation requests: refuses from the read model what cannot win; only `admit` makes an
+//! `Admitted`.
 
 pub mod buckets;
-mod known;
 pub mod limits;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -14,13 +15,14 @@ use crate::domain::identity::{BuyerHash, fingerprint};
 use crate::domain::sale::Phase;
 use crate::projection::read_model::{PendingTap, ReadModel, Sale};
 
-/// The ticket to the ledger. Only [`admit`] makes one, so a tap that was not admitted can't be reserved.
+/// A request that passed admission. Only [`TapAdmission::admit`] makes one, so no other request reaches
+/// the ledger.
 pub struct Admitted {
     pub(crate) command: ReserveCommand,
     pub(crate) pending: PendingTap,
 }
 
-/// What a tap asks for, as it came.
+/// What a tap asks for, as the client sent it.
 #[derive(Debug)]
 pub struct AdmissionRequest<'a, Id> {
     /// The model's id.
@@ -33,12 +35,9 @@ pub struct AdmissionRequest<'a, Id> {
     pub accept_partial: bool,
 }
 
-/// A tap on its way to be admitted.
-///
-/// Taps that can't win must not reach Redis. A winner whose answer was lost comes back, maybe to another gateway, when all is
-/// sold out, paused or closed, and must get his reservation. So the read model refuses only buyers who have no reservation
-/// and no tap on the way, and only if it has every change from before the tap arrived. What depends on the buyer's own
-/// reservations is always decided in Redis.
+/// A tap before admission. Only taps that can't win are kept from Redis: the read model refuses those of buyers
+/// without a reservation or a pending tap (a winner may retry after the sale sold out), and only if it holds
+/// every change from before their arrival.
 pub struct TapAdmission<'a, Id> {
     sale: &'a Arc<Sale>,
     sub: &'a Arc<str>,
@@ -49,7 +48,7 @@ pub struct TapAdmission<'a, Id> {
 }
 
 impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
-    /// A tap that was whole at this instant.
+    /// A tap whose body was complete at this instant.
     #[must_use]
     pub fn new(
         sale: &'a Arc<Sale>,
@@ -61,15 +60,15 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
         Self { buyer: BuyerHash::new(&sale.id, sub), sale, sub, key, request, arrived }
     }
 
-    /// Whether the read model refuses it if it is found complete as of the arrival: worth to wait for.
+    /// Whether the read model would refuse the tap once it holds every change up to its arrival.
     #[must_use]
     pub fn may_be_refused(&self, now: Instant) -> bool {
         self.sale.is_trusted() && self.refusal(now).is_some()
     }
 
-    /// Lets it on to the ledger, or refuses it without asking Redis, with the state that it is refused by.
+    /// Admits the tap, or refuses it without Redis and returns the read model that refused it.
     pub fn admit(self, now: Instant) -> Result<Admitted, (Decision, Arc<ReadModel>)> {
-        // Looked at before the state itself, which only becomes newer.
+        // Read before the model: the model only becomes newer.
         if self.sale.is_complete_as_of(self.arrived)
             && let Some((refusal, read_model)) = self.refusal(now)
         {
@@ -98,11 +97,11 @@ impl<'a, Id: AsRef<str>> TapAdmission<'a, Id> {
     }
 }
 
-/// What the read model refuses a tap for.
+/// The reason why the read model refuses a tap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadModelRefusal {
     Closed,
-    /// At Redis's `TIME` in ms.
+    /// Opens at this `TIME` of Redis, in ms.
     NotOpen(i64),
     Paused,
     SoldOut,
@@ -120,14 +119,14 @@ impl ReadModelRefusal {
             Self::Paused => Decision::Paused,
             Self::SoldOut => {
                 let items = read_model.catalogue.items();
-                let gone = gone(read_model, request).flatten().map(|place| items[place].name.clone());
+                let gone = gone(read_model, request).flatten().map(|index| items[index].name.clone());
                 Decision::SoldOut { items: gone.collect(), is_final: read_model.counts[0] == 0 }
             }
         }
     }
 }
 
-/// The contract's order: closed, not open, paused, unknown item, sold out.
+/// Checks in the contract's order: closed, not open, paused, unknown item, sold out.
 fn refuse<Id: AsRef<str>>(
     sale: &Sale,
     read_model: &ReadModel,
@@ -135,13 +134,14 @@ fn refuse<Id: AsRef<str>>(
     now: Instant,
 ) -> Option<ReadModelRefusal> {
     let (time, error) = sale.time(now)?;
-    // Inside the margin of the estimate the one clock that decides is asked.
+    // Within the error of the estimate, Redis decides by its own clock.
     let earliest = read_model.phase(time - error);
     if earliest != read_model.phase(time + error) {
         return None;
     }
     match earliest {
-        // Closed for good is what Redis has noted: by the estimate alone it could open once more, should `TIME` step back.
+        // Only the close that Redis has recorded is final: by an estimate the sale could open again if
+        // `TIME` steps back.
         Phase::Closed if !read_model.controls.closed && sale.noted_time() < read_model.controls.closes => {
             return None;
         }
@@ -151,24 +151,24 @@ fn refuse<Id: AsRef<str>>(
         Phase::Open | Phase::SoldOut => {}
     }
     let mut is_sold_out = false;
-    for place in gone(read_model, request) {
-        // Unknown: maybe the definition has just changed, and the ledger knows the latest.
-        place?;
+    for index in gone(read_model, request) {
+        // An unknown item goes to Redis: the definition may have changed after this model was read.
+        index?;
         is_sold_out = true;
     }
     is_sold_out.then_some(ReadModelRefusal::SoldOut)
 }
 
-/// The places of what is wanted and keeps the tap from winning, since it is gone; `None` for each that is not known.
+/// The requested items that are sold out and block the reservation; `None` for an item that the model lacks.
 fn gone<'m, Id: AsRef<str>>(
     read_model: &'m ReadModel,
     request: &'m AdmissionRequest<'_, Id>,
 ) -> impl Iterator<Item = Option<usize>> + 'm {
-    let places = read_model.catalogue.places(request.model, request.packages, request.store).enumerate();
-    places.filter_map(|(n, place)| {
-        let Some(place) = place else { return Some(None) };
-        // The model comes first, and where a part is enough, it alone decides.
-        let is_gone = read_model.catalogue.items()[place].limited && read_model.free[place] < 1;
-        (is_gone && (n == 0 || !request.accept_partial)).then_some(Some(place))
+    let indices = read_model.catalogue.places(request.model, request.packages, request.store).enumerate();
+    indices.filter_map(|(n, index)| {
+        let Some(index) = index else { return Some(None) };
+        // The model is first, and with `accept_partial` it alone decides.
+        let is_gone = read_model.catalogue.items()[index].limited && read_model.free[index] < 1;
+        (is_gone && (n == 0 || !request.accept_partial)).then_some(Some(index))
     })
 }

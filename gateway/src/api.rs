@@ -1,4 +1,4 @@
-//! The public API: routes, handlers, and what they show.
+//! The public API: routes, handlers and JSON views.
 
 pub mod bodies;
 pub(crate) mod decisions;

@@ -1,4 +1,5 @@
-//! The commands besides `serve`: each reads its arguments, does one thing, prints it, and names its exit code.
+//! The commands besides `serve`: each reads its arguments, does one thing, prints the result, and sets
+//! the exit code.
 
 mod archive;
 mod args;
@@ -28,27 +29,27 @@ use crate::store::scripts::{Failure, REAL_CLOCK, Refusal, Scripts};
 use crate::telemetry::list;
 use crate::terminal::{CommandError, print, print_json};
 
-/// Where the options of the load test stand.
+/// The files that define the options of the load test.
 const LOADTEST: &[&str] = &[
     include_str!("../../loadtest/src/cli.rs"),
     include_str!("../../loadtest/src/load/output.rs"),
     include_str!("../../loadtest/src/client/options.rs"),
 ];
 
-/// Variables of this process that mean nothing to any command.
+/// Variables of this process that no command has.
 #[must_use]
 pub fn unknown_variables() -> variables::Unknown {
     variables::unknown(&Cli::command(), LOADTEST)
 }
 
-/// Reads the command line and the variables; a wrong one, and help, end the process.
+/// Parses the command line and the variables; usage errors and help end the process.
 #[must_use]
 pub fn parse() -> Cli {
     let matches = variables::without_empty(Cli::command()).get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// Runs a command that is not `serve`.
+/// Runs any command but `serve`.
 pub fn run(command: Command) -> Result<(), CommandError> {
     runtime::run(async {
         match command {
@@ -100,7 +101,7 @@ pub fn run(command: Command) -> Result<(), CommandError> {
     })?
 }
 
-/// A way into the ledger, which Redis can be.
+/// Admin access to the ledger; Redis may be unreachable.
 async fn admin(common: &CommonOptions) -> Result<Admin, CommandError> {
     let redis = Settings::new(common, None).redis().map_err(|p| CommandError::Usage(p.join("\n")))?;
     let pool = redis.pool(1);
@@ -118,14 +119,14 @@ async fn audit(admin: &Admin, sale: &str, json: bool) -> Result<(), CommandError
     }
 }
 
-/// The equation of every model and package; stores as one line, and by name only where they drift.
+/// The balance of every model and package; stores as one line, and by id only where they drift.
 fn table(report: &AuditReport) -> String {
     let mut lines = vec![format!(
         "{:<40} {:>9} {:>9} {:>9} {:>9} {:>7}",
         "item", "total", "free", "held", "confirmed", "drift"
     )];
     let dash = |n: Option<i64>| n.map_or("-".to_owned(), |n| n.to_string());
-    // A store without a limit has no total: in the sum it would make an equation that does not add up.
+    // A store without a limit has no total, so it can't be part of the sum.
     let mut stores = (0, 0_i64, 0_i64, 0_i64, 0_i64);
     let mut unlimited = (0, 0_i64, 0_i64);
     for i in &report.items {
@@ -176,7 +177,7 @@ fn table(report: &AuditReport) -> String {
 }
 
 async fn journal(admin: &Admin, sale: &str, follow: bool, from: Option<&str>) -> Result<(), CommandError> {
-    /// Entries read at once, and how long to wait at the end.
+    /// Entries of one read.
     const ENTRIES: usize = 500;
     const WAIT: Duration = Duration::from_millis(200);
     let mut cursor =
@@ -187,7 +188,7 @@ async fn journal(admin: &Admin, sale: &str, follow: bool, from: Option<&str>) ->
     loop {
         let lines = match admin.journal(sale, cursor, ENTRIES).await {
             Err(failure) if follow => {
-                // Downstream systems follow for days: a Redis that is away comes back.
+                // Downstream systems follow for days: retry until Redis is reachable again.
                 tracing::warn!(%failure, "can't read the journal, trying again");
                 tokio::time::sleep(WAIT * 5).await;
                 continue;

@@ -1,4 +1,5 @@
-//! Every option of the gateway: its flag, its variable, its key in the file, its default; all bad values at once.
+//! Reads the options of the gateway from flags, variables, the file and defaults; reports all invalid
+//! values at once.
 
 mod auth;
 mod connections;
@@ -37,7 +38,7 @@ use crate::reserve::batch::QueueLimits;
 use crate::store::dial::Redis;
 use crate::telemetry::log::LogConfig;
 
-/// What `serve` runs with; every value is good.
+/// The valid options of `serve`.
 pub struct ServeConfig {
     /// The public listener.
     pub listen: SocketAddr,
@@ -47,48 +48,48 @@ pub struct ServeConfig {
     pub tls: Option<TlsFiles>,
     /// TLS of the ops listener.
     pub ops_tls: Option<TlsFiles>,
-    /// Names that the ops listener answers to, besides addresses and `localhost`.
+    /// Host names that the ops listener accepts, besides addresses and `localhost`.
     pub ops_hosts: OpsHosts,
-    /// Proxies in front of the public listener, whose word on who the client is counts.
+    /// Proxies in front of the public listener, whose forwarding headers are trusted.
     pub trusted_proxies: TrustedProxies,
-    /// They put a PROXY header before every connection.
+    /// Every connection begins with a PROXY header.
     pub proxy_protocol: bool,
     /// Payment and order services: no limit by address applies to them.
     pub service_addresses: Networks,
-    /// The ledger.
+    /// The Redis that holds the ledger.
     pub redis: Redis,
-    /// What tokens are verified with.
+    /// Keys that verify tokens.
     pub auth: AuthSettings,
-    /// Who may pull actions.
+    /// The file of ops tokens.
     pub ops_token_file: PathBuf,
-    /// Threads.
+    /// Worker threads.
     pub workers: usize,
-    /// How many connections a listener may have open.
+    /// The caps of a listener's connections.
     pub caps: CapSettings,
-    /// Time-outs of connections.
+    /// Timeouts of connections.
     pub connections: ConnectionLimits,
     /// Limits of requests.
     pub requests: RequestLimits,
-    /// Who may ask for how much.
+    /// Rate limits.
     pub rates: LimitSettings,
-    /// Between not ready and closing the listener.
+    /// Time between "not ready" and the close of the listener.
     pub drain_delay: Duration,
-    /// Until what is left is cut.
+    /// Time until remaining connections are cut.
     pub drain_deadline: Duration,
-    /// Pages of which origins may call, with which headers.
+    /// Allowed origins and request headers of browsers.
     pub cors: Cors,
-    /// Between two audits.
+    /// Interval of audits.
     pub audit_interval: Duration,
 }
 
-/// All options of one run, from wherever they come.
+/// The options of one run, from all sources.
 pub struct Settings {
     figment: Figment,
     problems: Vec<String>,
 }
 
 impl Settings {
-    /// Puts flags and environment (both by clap) over the file over the defaults.
+    /// Merges flags and environment (both by clap), then the file, then the defaults.
     #[must_use]
     pub fn new(common: &CommonOptions, serve: Option<&ServeOptions>) -> Self {
         let mut figment = Figment::new();
@@ -100,8 +101,8 @@ impl Settings {
             let toml = Figment::from(Toml::file_exact(file));
             match toml.extract::<std::collections::BTreeMap<String, Value>>() {
                 Ok(found) => {
-                    for key in found.keys().filter(|key| !DEFAULTS.iter().any(|(known, _)| known == key)) {
-                        problems.push(format!("{}: there is no option {key:?}", file.display()));
+                    for key in found.keys().filter(|key| !DEFAULTS.iter().any(|(option, _)| option == key)) {
+                        problems.push(format!("{}: unknown option {key:?}", file.display()));
                     }
                     figment = figment.merge(toml);
                 }
@@ -134,12 +135,12 @@ impl Settings {
         let text = self.text(key);
         match parse(&text) {
             Ok(value) => Some(value),
-            Err(why) => {
+            Err(reason) => {
                 let variable = key.to_uppercase().replace('-', "_");
                 // A URL can hold a password.
                 let is_secret = matches!(key, "redis" | "sentinel-password");
                 let shown = if is_secret { "the value".to_owned() } else { format!("{text:?}") };
-                self.problems.push(format!("--{key} (LAUNCHGATE_{variable}): {shown} {why}"));
+                self.problems.push(format!("--{key} (LAUNCHGATE_{variable}): {shown} {reason}"));
                 None
             }
         }
@@ -164,7 +165,7 @@ impl Settings {
         self.read(key, |text| text.parse().map_err(|_| "is neither true nor false".into()))
     }
 
-    /// Both files of a certificate, or neither.
+    /// Both paths of a certificate and its key, or neither.
     fn tls_files(&mut self, cert: &str, key: &str) -> Option<TlsFiles> {
         match (self.path(cert), self.path(key)) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
@@ -181,7 +182,7 @@ impl Settings {
         }
     }
 
-    /// Ops tokens and buyers' data go over the ops listener.
+    /// Ops tokens and buyers' data pass the ops listener.
     fn check_ops_is_private(&mut self, ops_listen: Option<SocketAddr>, has_tls: bool) {
         let is_plain_text_allowed = self.flag("ops-plain-text").unwrap_or(true);
         if let Some(address) = ops_listen.filter(|a| !a.ip().to_canonical().is_loopback())
@@ -189,9 +190,9 @@ impl Settings {
             && !is_plain_text_allowed
         {
             self.problems.push(format!(
-                "--ops-listen (LAUNCHGATE_OPS_LISTEN): {address} is beyond this machine, and ops tokens would go \
+                "--ops-listen (LAUNCHGATE_OPS_LISTEN): {address} is reachable from other machines, and ops tokens would go \
                  over it in plain text; give it --ops-tls-cert-file and --ops-tls-key-file, let it listen on \
-                 127.0.0.1, or say --ops-plain-text if the network is private"
+                 127.0.0.1, or give --ops-plain-text if the network is private"
             ));
         }
     }
@@ -204,7 +205,7 @@ impl Settings {
         value.filter(|_| self.problems.is_empty()).ok_or(self.problems)
     }
 
-    /// How to log; wrong values are told by whoever reads the rest, too.
+    /// Reads the log options; the other readers report their problems as well.
     pub fn log(&mut self) -> Option<LogConfig> {
         let json = self.read("log-format", |text| match text {
             "text" => Ok(false),
@@ -214,26 +215,27 @@ impl Settings {
         let level = self.read("log-level", |text| {
             text.parse::<tracing_subscriber::filter::Targets>()
                 .map(|_| text.to_owned())
-                .map_err(|e| format!("is no log level: {e}"))
+                .map_err(|e| format!("is not a valid log level: {e}"))
         });
         Some(LogConfig { json: json?, level: level? })
     }
 
-    /// How to reach Redis.
+    /// Reads the connection options of Redis.
     pub fn redis(mut self) -> Result<Redis, Vec<String>> {
         let redis = self.redis_option();
         self.finish(redis)
     }
 
-    /// What `serve` runs with, or everything that is wrong.
+    /// Reads the options of `serve`, or returns every problem.
     pub fn serve(mut self) -> Result<ServeConfig, Vec<String>> {
-        let address = |text: &str| text.parse().map_err(|_| "is no address like 127.0.0.1:8080".to_owned());
+        let address =
+            |text: &str| text.parse().map_err(|_| "is not a valid address like 127.0.0.1:8080".to_owned());
         let listen = self.read("listen", address);
         let ops_listen = self.read("ops-listen", address);
         let tls = self.tls_files("tls-cert-file", "tls-key-file");
         let problems = self.problems.len();
         let ops_tls = self.tls_files("ops-tls-cert-file", "ops-tls-key-file");
-        // Half of a pair has been told already.
+        // An incomplete pair is reported already.
         self.check_ops_is_private(ops_listen, ops_tls.is_some() || self.problems.len() > problems);
         let names = self.list("ops-host");
         let ops_hosts = self.read("ops-host", |_| OpsHosts::parse(&names));
@@ -297,14 +299,15 @@ impl Settings {
         let is_on = self.flag("proxy-protocol");
         if is_on == Some(true) && self.list("trusted-proxies").is_empty() {
             self.problems.push(
-                "--proxy-protocol (LAUNCHGATE_PROXY_PROTOCOL): needs --trusted-proxies: who may say who the client is"
+                "--proxy-protocol (LAUNCHGATE_PROXY_PROTOCOL): needs --trusted-proxies, the proxies that may name clients"
                     .into(),
             );
         }
         is_on
     }
 
-    /// Limits of one worker's requests. All are read before any is missed, so that every problem is reported.
+    /// Reads the limits of one worker's requests. All options are read before any is required, to report
+    /// every problem.
     fn requests(&mut self, workers: Option<usize>) -> Option<RequestLimits> {
         let batch_max = self.number("batch-max", 1..=1_000);
         let queue_max = self.number("queue-max", 1..=1_000_000);
@@ -316,7 +319,7 @@ impl Settings {
             queue: QueueLimits {
                 batch_max: usize_of(batch_max?),
                 queue_max: usize_of(queue_max?),
-                // Nobody waits in the queue for longer than for an answer.
+                // The queue delay never exceeds the deadline of the tap.
                 delay_max: delay_max?.min(tap_deadline?),
             },
             tap_deadline: tap_deadline?,
@@ -325,7 +328,7 @@ impl Settings {
         })
     }
 
-    /// All options as they are in force, as a commented file that `--config` reads.
+    /// The options in force, as a commented file that `--config` reads.
     pub fn document(self) -> Result<String, Vec<String>> {
         let help = Help::command();
         let mut document = String::from(

@@ -1,12 +1,13 @@
-//! `gateway doctor`: everything that can be checked before a launch, a line each, with what to do.
+//! `gateway doctor`: runs every check before a launch and prints how to fix each finding.
 //!
-//! `gather` finds facts and judges nothing; the other modules judge facts and ask for nothing, so that each check can be
-//! shown each fact that it must, and must not, complain of.
+//! `gather` collects facts; the other modules check facts and do no I/O, so that tests can cover each
+//! check with every fact.
 
 pub mod args;
 mod dashboards;
 mod definition;
 mod fleet;
+mod format;
 mod gather;
 mod host;
 mod keys;
@@ -14,7 +15,6 @@ mod memory;
 mod redis;
 mod report;
 mod sale;
-mod words;
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -38,10 +38,10 @@ use crate::store::scripts::{REAL_CLOCK, Scripts};
 use crate::terminal::{CommandError, print, print_json};
 use args::DoctorArgs;
 
-/// Makes every check, prints what was found, and fails by the worst of it.
+/// Runs every check, prints the findings, and fails by the worst of them.
 pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), CommandError> {
     if let Some(folder) = args.dashboards.as_ref().filter(|folder| !folder.is_dir()) {
-        return Err(CommandError::Usage(format!("--dashboards: {} is no folder", folder.display())));
+        return Err(CommandError::Usage(format!("--dashboards: {} is not a folder", folder.display())));
     }
     let (lines, out_of_reach) = examine(config, &args).await;
     let report = DoctorReport::new(lines);
@@ -53,23 +53,23 @@ pub async fn run(config: &ServeConfig, args: DoctorArgs) -> Result<(), CommandEr
         print(&report.text(has_colours))
     };
     match (out_of_reach, report.fail) {
-        (Some(why), _) => Err(CommandError::Outside(format!(
-            "Redis is out of reach, so much could not be looked at: {why}"
-        ))),
+        (Some(why), _) => {
+            Err(CommandError::Outside(format!("Redis is unreachable, so many checks were skipped: {why}")))
+        }
         (None, 0) => printed,
         (None, 1) => Err(CommandError::No("one check fails".into())),
         (None, count) => Err(CommandError::No(format!("{count} checks fail"))),
     }
 }
 
-/// All lines, in the order in which somebody would look; and why Redis could not be asked, if it could not.
+/// All findings in the order of a manual check; and the error if Redis was unreachable.
 async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Finding>, Option<String>) {
     let mut files = DefinitionFiles::load(&args.definition);
     let mut survey = RedisSurvey::of(config, args, &mut files).await;
-    // After the ledger was read, so that what a gateway has followed is not older than that.
+    // After the ledger was read, so that the sequence of the gateway is not older than that of the ledger.
     let running = gateway::at_ops(config.ops_listen, config.ops_tls.as_ref()).await;
     let answers = match config.proxy_protocol {
-        // There every connection must begin with a proxy's header.
+        // With the PROXY protocol a direct connection would be refused.
         true => running.is_some(),
         false => gateway::at_public(config.listen, config.tls.as_ref()).await,
     };
@@ -93,7 +93,7 @@ async fn examine(config: &ServeConfig, args: &DoctorArgs) -> (Vec<Finding>, Opti
         }
         Err(why) => {
             let mut redis = Findings::of("redis");
-            let todo = "is --redis right, does it run, and does it let this user in? What is in it could not be looked at";
+            let todo = "check --redis, that Redis runs, and that it accepts this user; the checks of its contents were skipped";
             redis.fail("reach", format!("{}: {why}", config.redis.address()), todo);
             lines.extend(redis.end());
             for (file, definition) in &files.all {
@@ -133,17 +133,17 @@ impl DefinitionFiles {
     }
 }
 
-/// What was seen in Redis.
+/// The facts of every Redis.
 struct RedisSurvey {
-    /// By Redis's clock; by ours where it could not be asked.
+    /// By Redis's clock; by this host's where Redis is unreachable.
     now_ms: i64,
-    /// What each Redis that the ledger is in says of itself.
+    /// Each Redis of the ledger.
     redis: Vec<RedisInstance>,
-    /// What is in it, or why that could not be read.
+    /// The contents, or the error of reading them.
     ledger: Result<LedgerSurvey, String>,
 }
 
-/// What gateways keep in it.
+/// The sales and the shared state of gateways.
 struct LedgerSurvey {
     fleet: fleet::FleetFacts,
     sales: Vec<SaleFacts>,
@@ -203,7 +203,7 @@ impl LedgerSurvey {
             let facts = gather::sales::read(&look, &id, files.take(&id))
                 .await
                 .map_err(|failure| failure.to_string())?;
-            // Of all that there are, those that are over are nobody's next launch.
+            // Sales that are over matter only if they were named.
             if is_named || !facts.is_over() {
                 sales.push(facts);
             }
@@ -211,7 +211,7 @@ impl LedgerSurvey {
         Ok(Self { fleet, sales })
     }
 
-    /// What each sale of this Redis can still take up.
+    /// The memory that each sale of this Redis can still need.
     fn needs(&self, redis: &Redis) -> Vec<MemoryNeed> {
         let need = |sale: &SaleFacts| match (&sale.applied, &sale.file) {
             (Ok(Some(applied)), _) => Some(MemoryNeed::of(&applied.definition, applied.started())),
@@ -222,7 +222,7 @@ impl LedgerSurvey {
         here.filter_map(need).collect()
     }
 
-    /// Judges it, beside what the gateway that runs here says.
+    /// Checks the ledger, with the facts of the gateway on this host.
     fn check(&mut self, running: Option<&RunningGateway>) -> Vec<Finding> {
         self.fleet.here = running.map(|running| fleet::LocalGateway {
             has_our_scripts: running
@@ -240,7 +240,7 @@ impl LedgerSurvey {
         }
         if self.sales.is_empty() {
             let mut none = Findings::of("sales");
-            none.warn("ledger", "there is none to come, and none under way", "gateway sale apply FILE");
+            none.warn("ledger", "no sale is open or upcoming", "gateway sale apply FILE");
             lines.extend(none.end());
         }
         lines

@@ -1,4 +1,4 @@
-//! HTTP transport: connections, TLS, HTTP/2, timeouts, client addresses, requests and answers. No Redis, no routes.
+//! HTTP transport: connections, TLS, HTTP/2, timeouts, client addresses, requests and responses.
 
 pub mod bind;
 pub mod body;

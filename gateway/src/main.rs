@@ -49,7 +49,7 @@ fn main() -> ExitCode {
         Err(CommandError::Outside(text)) => (3, text),
         Err(CommandError::ReaderGone) => (EXIT_READER_GONE, String::new()),
     };
-    log::say(&text);
+    log::write_notice(&text);
     ExitCode::from(code)
 }
 

@@ -1,4 +1,4 @@
-//! The OpenAPI document of both listeners: schemas from the types, refusals from the list of problems.
+//! Builds the OpenAPI document of both listeners: schemas from the types, refusals from the list of problems.
 
 mod calls;
 mod schemas;
@@ -48,7 +48,7 @@ pub fn document() -> String {
     let info = InfoBuilder::new()
         .title("Launchgate")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe.\n\nWhere a refusal has `Retry-After`, its `retry_after_ms` says the same finely, with jitter; neither is longer than an hour. Query parameters that are not listed here are ignored on reads that caches keep (a sale, its stores), and refused on every other call.\n\nEach answer has an `X-Request-Id`, which stands in every line of the log that was written for the request; a trusted proxy may give it in the request (1 to 64 of `A-Za-z0-9-_.`). A `traceparent` (W3C Trace Context) is taken over into the log, and answered with a `traceresponse`: the same trace, and the id of our span."));
+        .description(Some("Reservations of a launch. Calls tagged `apps` are on the public listener (--listen), calls tagged `ops` on the ops listener (--ops-listen). A retry with the same Idempotency-Key is always safe.\n\nWhere a refusal has `Retry-After`, its `retry_after_ms` is the same wait in milliseconds, with jitter; neither is longer than an hour. Query parameters that are not listed here are ignored on cacheable reads (a sale, its stores), and refused on every other call.\n\nEach response has an `X-Request-Id`, which every log line of the request contains; a trusted proxy may set it in the request (1 to 64 of `A-Za-z0-9-_.`). The trace of a `traceparent` (W3C Trace Context) appears in the log and in the `traceresponse`, which adds the id of the gateway's span."));
     let document = OpenApiBuilder::new().info(info).paths(paths).components(Some(components.build())).build();
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
@@ -125,7 +125,7 @@ fn operation_id(method: &Method, path: &str) -> String {
     format!("{}{id}", method.as_str().to_lowercase())
 }
 
-/// The calls that go on from a reservation: its id is in the answer.
+/// Links to the calls on the reservation whose id is in the response.
 fn with_links(mut response: ResponseBuilder) -> ResponseBuilder {
     for call in public_calls().into_iter().filter(|call| call.path.starts_with(RESERVATION)) {
         let id = operation_id(&call.method, call.path);

@@ -1,4 +1,4 @@
-//! The life of a serving gateway: build, run, drain.
+//! The lifecycle of a serving gateway: build, run, drain.
 
 mod background;
 mod files;
@@ -41,40 +41,40 @@ use signals::Signals;
 
 /// Connections of the pool: admin calls, audits, readiness.
 pub(crate) const POOL: usize = 8;
-/// How long the fleet may take to receive that this gateway leaves.
-const GOODBYE_MAX: Duration = Duration::from_millis(500);
+/// Timeout of the message that this gateway leaves the fleet.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Why a gateway did not start or ended early.
+/// The cause of a failed start or an early end.
 #[derive(Debug)]
 pub enum ServeError {
-    /// Bad settings or files; every problem.
+    /// Every problem of the settings or files.
     Usage(Vec<String>),
     /// Something outside failed.
     Outside(String),
 }
 
-/// Where a gateway listens.
+/// The addresses of a gateway's listeners.
 #[derive(Debug, Clone, Copy)]
 pub struct Addresses {
-    /// For apps.
+    /// The public listener.
     pub public: SocketAddr,
-    /// For ops.
+    /// The ops listener.
     pub ops: SocketAddr,
 }
 
-/// A gateway whose files are loaded and whose ports are taken.
+/// A gateway with loaded files and bound ports.
 pub struct Gateway {
     config: ServeConfig,
     files: ServedFiles,
     ports: Ports,
     addresses: Addresses,
-    /// What its workers share with all else.
+    /// State shared by its workers and tasks.
     shared: WorkerContext,
     readiness: Arc<Readiness>,
     checks: Arc<SelfChecks>,
 }
 
-/// The ops listener answers to the end: it is how one sees the drain.
+/// The ops listener, which answers until the end so that the drain can be observed.
 struct OpsListener {
     draining: Arc<AtomicBool>,
     _open: watch::Sender<DrainPhase>,
@@ -85,7 +85,7 @@ fn outside(error: io::Error) -> ServeError {
 }
 
 impl Gateway {
-    /// Loads every file and takes the ports, before anything is sent to Redis. `scripts` holds the clock.
+    /// Loads every file and binds the ports, before anything is sent to Redis. `scripts` has the clock.
     pub fn build(config: ServeConfig, scripts: Scripts) -> Result<Self, ServeError> {
         let files = ServedFiles::load(&config)?;
         let (ports, addresses) = Ports::bind(&config)?;
@@ -114,7 +114,7 @@ impl Gateway {
         Ok(Self { config, files, ports, addresses, shared, readiness, checks })
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains. `ready` is called once signals are caught.
+    /// Serves until SIGTERM or SIGINT, then drains. Calls `ready` once signals are caught.
     pub fn run(mut self, ready: impl FnOnce(Addresses)) -> Result<(), ServeError> {
         let (phase, drain) = Drain::new();
         self.start_ledger()?;
@@ -134,8 +134,8 @@ impl Gateway {
         .map_err(outside)?
     }
 
-    /// Readiness goes down, and every answer is the last one of its connection; once the balancer has had its time the
-    /// listeners close, and connections without a request.
+    /// Readiness ends, and every response is the last one of its connection; after the delay for the
+    /// balancer the listeners and the connections without a request close.
     async fn drain(
         ops: &OpsListener,
         phase: &watch::Sender<DrainPhase>,
@@ -146,16 +146,16 @@ impl Gateway {
         tracing::info!("draining");
         ops.draining.store(true, Ordering::Relaxed);
         phase.send_replace(DrainPhase::Drain);
-        membership.leave(GOODBYE_MAX).await;
+        membership.leave(LEAVE_TIMEOUT).await;
         tokio::time::sleep(delay).await;
         phase.send_replace(DrainPhase::Close);
         match tokio::time::timeout(deadline, workers.recv()).await {
             Ok(_) => tracing::info!("drained"),
-            Err(_) => tracing::warn!("the drain deadline is over; connections that are still open are cut"),
+            Err(_) => tracing::warn!("the drain deadline has passed; open connections are cut"),
         }
     }
 
-    /// Starts the thread of the ledger.
+    /// Starts the thread of the ledger tasks.
     fn start_ledger(&self) -> Result<(), ServeError> {
         let WorkerContext { metrics, sales, membership, .. } = &self.shared;
         let reporter = Reporter::new(report::ReportSources {
@@ -176,7 +176,7 @@ impl Gateway {
         thread("ledger", move || background::keep_ledger(shared, recovery, clock, reporter))
     }
 
-    /// Starts a thread for each worker; the answer yields once all have ended.
+    /// Starts a thread for each worker; the receiver yields once all have ended.
     fn start_workers(&mut self, drain: &Drain) -> Result<mpsc::Receiver<()>, ServeError> {
         let (worker_ended, ended) = mpsc::channel::<()>(1);
         for (n, listener) in std::mem::take(&mut self.ports.public).into_iter().enumerate() {
@@ -190,7 +190,7 @@ impl Gateway {
         Ok(ended)
     }
 
-    /// Starts the ops listener on this thread, and what goes on beside it.
+    /// Starts the ops listener and its tasks on this thread.
     fn start_ops(self, signals: &Signals) -> Result<OpsListener, ServeError> {
         let Self { config, files, ports, shared, readiness, checks, .. } = self;
         let WorkerContext { sales, metrics, membership, scripts, .. } = shared;

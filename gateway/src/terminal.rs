@@ -1,10 +1,10 @@
-//! What commands print, and how they end.
+//! The output of commands, and their exit codes.
 
 use std::io::{self, Write};
 
 use crate::store::scripts::{Failure, Refusal};
 
-/// How a command ended, other than done.
+/// The failure of a command, by its exit code.
 #[derive(Debug)]
 pub enum CommandError {
     /// 1: the answer is no.
@@ -13,7 +13,7 @@ pub enum CommandError {
     Usage(String),
     /// 3: something outside failed.
     Outside(String),
-    /// 141: whatever read standard output has gone, as `head` does. Quiet: that is not a failure.
+    /// 141: the reader of standard output has gone, as with `head`. Quiet: that is not a failure.
     ReaderGone,
 }
 
@@ -21,17 +21,17 @@ impl From<Failure> for CommandError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Refused(Refusal::Missing) => {
-                Self::Usage("there is no such sale; `gateway sale list` lists them".into())
+                Self::Usage("there is no such sale; `gateway sale list` lists all sales".into())
             }
             Failure::Refused(Refusal::Epoch(_)) => Self::Outside(format!(
-                "{failure}. A running gateway takes it in once its ledger is found whole"
+                "{failure}. A running gateway adopts the new epoch once its audit is balanced"
             )),
             other => Self::Outside(other.to_string()),
         }
     }
 }
 
-/// Of writing to standard output.
+/// Errors of writing to standard output.
 impl From<io::Error> for CommandError {
     fn from(error: io::Error) -> Self {
         match error.kind() {

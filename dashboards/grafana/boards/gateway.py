@@ -1,23 +1,23 @@
-"""The board of the gateways as programs: rates, errors, durations; lanes, limits, connections, Redis as they see it, the process."""
+"""The board of the gateway processes: rates, errors, durations; connections, limits, their view of Redis, the process."""
 
 from kit import BAD, GOOD, add, board, cells, figure, graph, quantiles, query, rows
 
 
 def gateway():
-    built = board("launchgate-gateway", "Gateway", "The gateways as programs.", "launchgate_build_info")
+    built = board("launchgate-gateway", "Gateway", "The gateway processes.", "launchgate_build_info")
     add(
         built,
         "Requests, errors, durations",
         graph(
             "Requests",
-            "Answers on the public listener, by route.",
+            "Responses on the public listener, by route.",
             "reqps",
             query("sum by (route) (rate(launchgate_requests_total{G}[R]))", "{{route}}"),
             stacked=True,
         ),
         graph(
             "Errors",
-            "Answers that are the gateway's or Redis's fault: 500, and 503 of either kind.",
+            "Responses caused by the gateway or Redis: 500, and 503 of either kind.",
             "reqps",
             query(
                 'sum by (outcome) (rate(launchgate_requests_total{G, outcome=~"internal|outcome-unknown|temporary-reduced-capacity"}[R]))',
@@ -26,13 +26,13 @@ def gateway():
         ),
         graph(
             "Durations",
-            "From a request's head to its answer, all outcomes.",
+            "From a request's head to its response, all outcomes.",
             "s",
             *quantiles("launchgate_request_duration_seconds_bucket{G}", 0.5, 0.9, 0.99, 0.999),
         ),
         graph(
             "Outcomes",
-            "Answers by outcome; those that do not occur are left out.",
+            "Responses by outcome; those that do not occur are left out.",
             "reqps",
             query("sum by (outcome) (rate(launchgate_requests_total{G}[R])) > 0", "{{outcome}}"),
             width=12,
@@ -46,7 +46,7 @@ def gateway():
         ),
         graph(
             "Bad by objective",
-            "Share of what counts for each objective and was not good: availability (99.9 %), latency of taps (99 % within 250 ms).",
+            "Share of bad responses among those that count for each objective: availability (99.9 %), latency of taps (99 % within 250 ms).",
             "percentunit",
             query(
                 "1 - sum by (slo) (rate(launchgate_slo_good_total{G}[R])) / sum by (slo) (rate(launchgate_slo_requests_total{G}[R]))",
@@ -56,7 +56,7 @@ def gateway():
         ),
         graph(
             "Budgets used",
-            "Share of what may be bad in 30 days that was used up in the last 3, all gateways of the job.",
+            "Share of the 30-day error budget consumed in the last 3 days, all gateways of the job.",
             "percentunit",
             query('launchgate:slo_bad:ratio_rate3d{job=~"$job", slo="availability"} / 0.001 / 10', "availability"),
             query('launchgate:slo_bad:ratio_rate3d{job=~"$job", slo="latency"} / 0.01 / 10', "latency"),
@@ -68,7 +68,7 @@ def gateway():
         "The path of a tap",
         graph(
             "Stages, slowest of a hundred",
-            "99th percentile of each stage of new reservations: token, admission, the line before Redis, Redis, the answer.",
+            "99th percentile of each stage of new reservations: token, admission, queue, Redis, response.",
             "s",
             query(
                 "histogram_quantile(0.99, sum by (le, stage) (rate(launchgate_stage_duration_seconds_bucket{G}[R])))",
@@ -78,7 +78,7 @@ def gateway():
         ),
         graph(
             "Stages, mean",
-            "Mean time of each stage of new reservations, stacked: what a tap's time is made of.",
+            "Mean time of each stage of new reservations, stacked.",
             "s",
             query(
                 "sum by (stage) (rate(launchgate_stage_duration_seconds_sum{G}[R])) / sum by (stage) (rate(launchgate_stage_duration_seconds_count{G}[R]))",
@@ -94,17 +94,17 @@ def gateway():
             query("histogram_quantile(0.99, sum by (le) (rate(launchgate_batch_taps_bucket{G}[R])))", "p99"),
         ),
         graph(
-            "Taps in line",
+            "Taps in queue",
             "Taps that wait for a batch, by gateway.",
             "none",
             query("sum by (instance) (launchgate_taps_waiting{G})", "{{instance}}"),
         ),
         graph(
             "Requests in flight",
-            "Requests that ask the ledger, those in line included, and how many may, by gateway.",
+            "In-flight permits in use, those of queued requests included, and their number, by gateway.",
             "none",
             query("sum by (instance) (launchgate_requests_in_flight{G})", "{{instance}}"),
-            query("max(launchgate_requests_in_flight_max{G})", "at most"),
+            query("max(launchgate_requests_in_flight_max{G})", "permits"),
         ),
         graph(
             "Workers",
@@ -116,10 +116,10 @@ def gateway():
     )
     add(
         built,
-        "The door",
+        "Admission",
         graph(
             "Shed",
-            "Requests that were told to come back because of too much at once, or for want of Redis, by reason.",
+            "Requests shed with 503, because of load or an unreachable Redis, by reason.",
             "reqps",
             query("sum by (reason) (rate(launchgate_shed_total{G}[R]))", "{{reason}}"),
         ),
@@ -131,10 +131,10 @@ def gateway():
         ),
         graph(
             "Connections",
-            "Open connections by listener, and how many the public one may have at each gateway.",
+            "Open connections by listener, and the cap of the public one, summed over gateways.",
             "none",
             query("sum by (listener) (launchgate_connections_open{G})", "{{listener}}"),
-            query('sum(launchgate_connections_max{G, listener="public"})', "public, at most"),
+            query('sum(launchgate_connections_max{G, listener="public"})', "public, cap"),
         ),
         graph(
             "Connections opened",
@@ -145,7 +145,7 @@ def gateway():
         ),
         graph(
             "Connections ended",
-            "How connections of apps ended, a second.",
+            "Closed connections of the public listener a second, by reason.",
             "cps",
             query('sum by (reason) (rate(launchgate_connections_ended_total{G, listener="public"}[R]))', "{{reason}}"),
             width=12,
@@ -156,19 +156,19 @@ def gateway():
         "Redis as the gateways see it",
         graph(
             "Connected",
-            "Whether each gateway has its connections: batches (taps), ledger (the rest), consumer, fleet, admin. The worst counts.",
+            "Whether each gateway has its connections, by user of Redis. The worst gateway counts.",
             "none",
             query("min by (user) (launchgate_redis_up{G})", "{{user}}"),
         ),
         graph(
-            "Connections made anew",
-            "Connections to Redis that were opened, by what they are for.",
+            "Connections to Redis",
+            "Opened connections to Redis, by user.",
             "cps",
             query("sum by (user) (rate(launchgate_redis_connects_total{G}[R]))", "{{user}}"),
         ),
         graph(
             "Errors of Redis",
-            "Calls of Redis that failed, by what they were for.",
+            "Failed calls of Redis, by user.",
             "ops",
             query("sum by (user) (rate(launchgate_redis_errors_total{G}[R]))", "{{user}}"),
             query("sum (rate(launchgate_redis_unreadable_total{G}[R]))", "unreadable replies"),
@@ -179,7 +179,7 @@ def gateway():
         "Process",
         figure(
             "Gateways",
-            "Gateways that announce themselves in Redis, and their versions.",
+            "Gateways with a heartbeat in Redis, and their versions.",
             "none",
             query("max(launchgate_fleet_gateways{G})", "gateways"),
             query("max(launchgate_fleet_versions{G})", "versions"),
@@ -187,7 +187,7 @@ def gateway():
         ),
         figure(
             "Not ready",
-            "Gateways that have asked the balancer to send them nothing.",
+            "Gateways that are not ready for traffic.",
             "none",
             query("count(launchgate_ready{G} == 0) or vector(0)", "not ready"),
             colours=((None, GOOD), (1, BAD)),
@@ -195,7 +195,7 @@ def gateway():
         ),
         figure(
             "Certificate",
-            "Until the first certificate of a listener expires; without TLS there is none.",
+            "Time to the first expiry of a listener's certificate; no data without TLS.",
             "s",
             query("min(launchgate_certificate_expiry_timestamp_seconds{G}) - time()", "first to expire"),
             colours=((None, BAD), (14 * 86400, GOOD)),
@@ -203,7 +203,7 @@ def gateway():
         ),
         figure(
             "Token keys",
-            "Until the first key that tokens are checked with expires; there may be none that does.",
+            "Time to the first expiry of a token key; no data if no key expires.",
             "s",
             query("min(launchgate_token_key_expiry_timestamp_seconds{G}) - time()", "first to expire"),
             colours=((None, BAD), (14 * 86400, GOOD)),
@@ -223,7 +223,7 @@ def gateway():
         ),
         graph(
             "Descriptors",
-            "Open descriptors, as a share of what the system gives the process.",
+            "Open descriptors, as a share of the process's limit.",
             "percentunit",
             query("launchgate_process_open_fds{G} / launchgate_process_max_fds{G}", "{{instance}}"),
             limit=0.8,
@@ -236,19 +236,19 @@ def gateway():
         ),
         graph(
             "Log lines missing",
-            "Log lines that were not written: dropped because nothing read standard error, or limited because one place in the code had too many.",
+            "Log lines that were not written: dropped because standard error was not read, or limited at a call site.",
             "none",
             query("sum by (instance, reason) (rate(launchgate_log_lines_missing_total{G}[R]))", "{{instance}} {{reason}}"),
         ),
         graph(
             "Up for",
-            "Since the process started; a step down is a restart.",
+            "Time since the process started; a step down is a restart.",
             "s",
             query("time() - max by (instance) (launchgate_process_start_time_seconds{G})", "{{instance}}"),
         ),
         rows(
             "Versions",
-            "What each gateway runs. The scripts in Redis must be the same at all of them.",
+            "The version and scripts of each gateway. The scripts must be the same at all of them.",
             "none",
             cells("max by (instance, version, redis_scripts) (launchgate_build_info{G})"),
             names={"instance": "Instance", "version": "Version", "redis_scripts": "Scripts"},

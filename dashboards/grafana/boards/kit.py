@@ -1,6 +1,6 @@
-"""What the boards are made of: queries, panels and variables as this project wants all of them, on Grafana's own SDK.
+"""Queries, panels and variables of the boards, built with Grafana's SDK.
 
-In a query `{G}` stands for the matchers of job and instance, `{S}` for these and the sale's, and `[R]` for Grafana's rate interval:
+In a query `{G}` is replaced by the matchers of job and instance, `{S}` by these and the sale's, `[R]` by Grafana's rate interval:
 `rate(launchgate_shed_total{G, reason="queue"}[R])`.
 """
 
@@ -22,7 +22,7 @@ def promql(text):
 
 
 def query(expr, legend="", instant=False):
-    """A query over the time that is shown, or of its end."""
+    """A query over the shown time range, or at its end."""
     target = prometheus.Dataquery().expr(promql(expr)).legend_format(legend or "__auto").datasource(SOURCE)
     return target.instant() if instant else target.range()
 
@@ -33,10 +33,10 @@ def quantiles(buckets, *points):
 
 
 def panel(kind, title, description, unit, queries, width, height):
-    """What all panels have."""
+    """A panel with the common settings."""
     built = kind.Panel().title(title).description(description).unit(unit).datasource(SOURCE).span(width).height(height)
-    for place, target in enumerate(queries):
-        built.with_target(target.ref_id(chr(ord("A") + place)))
+    for index, target in enumerate(queries):
+        built.with_target(target.ref_id(chr(ord("A") + index)))
     return built
 
 
@@ -69,8 +69,8 @@ def graph(title, description, unit, *queries, width=8, height=8, stacked=False, 
 
 
 def figure(title, description, unit, *queries, width=3, height=4, colours=((None, PLAIN),), words=None, name=False):
-    """The figure of now, large: asked for at the end of the time that is shown, so that nothing of the past is taken for it.
-    `words` says in words what a value means, `name` shows the series' name instead of its value."""
+    """A large number: an instant query at the end of the shown time range, so that it is never an old value.
+    `words` maps values to words, `name` shows the series' name instead of its value."""
     return (
         panel(stat, title, description, unit, [each.instant() for each in queries], width, height)
         .graph_mode(shapes.BigValueGraphMode.NONE)
@@ -79,7 +79,7 @@ def figure(title, description, unit, *queries, width=3, height=4, colours=((None
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .thresholds(steps(*colours))
-        .mappings([models.ValueMap(options={value: word(*said) for value, said in (words or {}).items()})] if words else [])
+        .mappings([models.ValueMap(options={value: word(*text) for value, text in (words or {}).items()})] if words else [])
     )
 
 
@@ -97,7 +97,7 @@ def cells(expr):
 
 
 def steps(*pairs):
-    """Colours from values on; None: from the start."""
+    """Thresholds of colours; None: the base colour."""
     return (
         dashboard.ThresholdsConfig()
         .mode(models.ThresholdsMode.ABSOLUTE)
@@ -110,7 +110,7 @@ def word(text, colour):
 
 
 class Mark(models.AnnotationQuery):
-    """An annotation whose instant is the value of a series; the SDK does not know these members of Grafana's Prometheus datasource."""
+    """An annotation whose instant is the value of a series; the SDK lacks these members of Grafana's Prometheus datasource."""
 
     def __init__(self, name, colour, expr, title, text, value_is_time=True):
         super().__init__(name=name, datasource=SOURCE, enable=True, icon_color=colour, expr=promql(expr))
@@ -124,7 +124,7 @@ class Mark(models.AnnotationQuery):
 
 
 def variable(name, label, expr, several=True):
-    """A variable of label values. All: `.+`, so that it matches whatever comes while the board is open."""
+    """A variable of label values. All: `.+`, so that it matches series that appear while the board is open."""
     built = (
         dashboard.QueryVariable(name)
         .label(label)
@@ -182,7 +182,7 @@ def add(built, row, *panels):
 
 
 def as_json(built):
-    """The board as a tree of plain values; panels are numbered in their order, so that links to them last."""
+    """The board as a tree of plain values; panels are numbered in their order, for stable links."""
     from json import loads
 
     from grafana_foundation_sdk.cog.encoder import JSONEncoder

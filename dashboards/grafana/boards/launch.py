@@ -1,4 +1,4 @@
-"""The board for launch day: is it up, is it fair, is it selling, does the ledger add up."""
+"""The board for launch day: availability, outcomes, stock, and the balance of the ledger."""
 
 from kit import BAD, GOOD, WARN, Mark, add, board, cells, figure, graph, quantiles, query, rows
 
@@ -10,7 +10,7 @@ def launch():
     built = board(
         "launchgate-launch",
         "Launch",
-        "Launch day on one screen. What each alert means stands in dashboards/RUNBOOK.md.",
+        "Launch day on one screen. dashboards/RUNBOOK.md explains each alert.",
         "launchgate_sale_opens_timestamp_seconds",
         sale=True,
     )
@@ -35,7 +35,7 @@ def launch():
         "Now",
         figure(
             "Phase",
-            "What gateways tell buyers of this sale.",
+            "The phase of this sale as buyers see it.",
             "none",
             query("max by (phase) (launchgate_sale_phase{S}) == 1", "{{phase}}"),
             name=True,
@@ -43,14 +43,14 @@ def launch():
         ),
         figure(
             "Opens in",
-            "Until the opening, by the clock of Redis, which decides it. Negative: since then.",
+            "Time to the opening, by the clock of Redis. Negative: time since then.",
             "dthms",
             query("max(launchgate_sale_opens_timestamp_seconds{S}) - max(launchgate_ledger_timestamp_seconds{S})", "opens in"),
             width=4,
         ),
         figure(
             "Closes in",
-            "Until the closing instant, by the clock of Redis.",
+            "Time to the closing, by the clock of Redis.",
             "dthms",
             query(
                 "max(launchgate_sale_closes_timestamp_seconds{S}) - max(launchgate_ledger_timestamp_seconds{S})", "closes in"
@@ -68,7 +68,7 @@ def launch():
         ),
         figure(
             "Alerts",
-            "Alerts of Launchgate that fire, all sales.",
+            "Firing alerts of Launchgate, all sales.",
             "none",
             query('count(ALERTS{alertname=~"Launchgate.+", alertstate="firing"}) or vector(0)', "firing"),
             colours=((None, GOOD), (1, BAD)),
@@ -76,46 +76,46 @@ def launch():
         ),
         figure(
             "Gateways ready",
-            "Gateways that take taps, of those that Prometheus reads.",
+            "Ready gateways among those that Prometheus scrapes, and live gateways.",
             "none",
             query("sum(launchgate_ready{G})", "ready"),
-            query("max(launchgate_fleet_gateways{G})", "alive in Redis"),
+            query("max(launchgate_fleet_gateways{G})", "live in Redis"),
             width=4,
         ),
         figure(
-            "Taps", "New reservations that were asked for, a second.", "reqps", query(f"sum(rate({TAPS}[R]))", "taps"), width=4
+            "Taps", "Reservation requests a second.", "reqps", query(f"sum(rate({TAPS}[R]))", "taps"), width=4
         ),
         figure(
             "Won",
-            "New reservations that were taken, a second.",
+            "Won reservations a second.",
             "reqps",
             query('sum(rate(launchgate_requests_total{G, route="reserve", outcome="won"}[R]))', "won"),
             width=4,
         ),
         figure(
             "Left",
-            "Units of all models that nobody holds.",
+            "Free units of all models.",
             "locale",
             query('sum(max by (item) (launchgate_stock_units{S, item=~"model:.+", state="free"}))', "free"),
             width=4,
         ),
         figure(
             "Held",
-            "Reservations that are not yet paid.",
+            "Held reservations, not yet paid.",
             "locale",
             query('max(launchgate_reservations{S, state="held"})', "held"),
             width=4,
         ),
         figure(
             "Confirmed",
-            "Reservations that are paid.",
+            "Confirmed reservations, paid.",
             "locale",
             query('max(launchgate_reservations{S, state="confirmed"})', "confirmed"),
             width=4,
         ),
         figure(
             "Unknown outcomes",
-            "Buyers who were told that nobody knows yet whether they won, a second.",
+            "Taps without a definite outcome (503 outcome-unknown) a second.",
             "reqps",
             query('sum(rate(launchgate_requests_total{G, outcome="outcome-unknown"}[R]))', "unknown"),
             colours=((None, GOOD), (0.001, BAD)),
@@ -124,10 +124,10 @@ def launch():
     )
     add(
         built,
-        "What buyers are told",
+        "Responses to buyers",
         graph(
             "Answers to taps",
-            "Answers to new reservations, by outcome; those that do not occur are left out.",
+            "Responses to reservation requests, by outcome; those that do not occur are left out.",
             "reqps",
             query(f"sum by (outcome) (rate({TAPS}[R])) > 0", "{{outcome}}"),
             width=12,
@@ -143,19 +143,19 @@ def launch():
         ),
         graph(
             "Winners wait",
-            "From a request's head to its answer, of who was told 201 or 200.",
+            "From a request's head to its response, for 201 and 200.",
             "s",
             *quantiles(f'{DURATION}{{G, outcome=~"won|replayed"}}', 0.5, 0.99),
         ),
         graph(
             "Losers wait",
-            "From a request's head to its answer, of who was told no: sold out, over his limit, not open, paused, closed.",
+            "From a request's head to its response, for refusals: sold out, purchase limit, not open, paused, closed.",
             "s",
             *quantiles(f'{DURATION}{{G, outcome=~"sold-out|purchase-limit|sale-not-open|sale-paused|sale-closed"}}', 0.5, 0.99),
         ),
         graph(
-            "Told to come back",
-            "Shed (too much at once) and limited (this buyer, address or sale asks too often).",
+            "Shed and limited",
+            "Shed under load (503), and over a rate limit of buyer, address or sale (429).",
             "reqps",
             query("sum(rate(launchgate_shed_total{G}[R]))", "shed"),
             query("sum(rate(launchgate_limited_total{G}[R]))", "limited"),
@@ -165,7 +165,7 @@ def launch():
         built,
         "Stock",
         graph(
-            "What is left",
+            "Free units",
             "Free units of each model and package that has a limit.",
             "locale",
             query('max by (item) (launchgate_stock_units{S, state="free"})', "{{item}}"),
@@ -173,7 +173,7 @@ def launch():
         ),
         graph(
             "Reservations",
-            "All reservations that ever were, by their present state.",
+            "All reservations ever made, by present state.",
             "locale",
             query("max by (state) (launchgate_reservations{S})", "{{state}}"),
             width=12,
@@ -181,7 +181,7 @@ def launch():
         ),
         graph(
             "Stores",
-            "Stores by what is left of their pick-up slots.",
+            "Stores by the availability of their pick-up slots.",
             "locale",
             query("max by (availability) (launchgate_stores{S})", "{{availability}}"),
             width=12,
@@ -189,7 +189,7 @@ def launch():
         ),
         graph(
             "Pick-up slots",
-            "Slots of all stores together.",
+            "Pick-up slots of all stores together.",
             "locale",
             query("max by (state) (launchgate_store_slots{S})", "{{state}}"),
             width=12,
@@ -221,7 +221,7 @@ def launch():
         ),
         graph(
             "What must be zero",
-            "Drift of the last audit (-1: none yet), units below zero, counters that differ from the journal, a ledger that is refused.",
+            "Drift of the last audit (-1: none yet), units below zero, counters that differ from the journal, fenced or halted ledger.",
             "none",
             query("max(launchgate_ledger_drift{S})", "drift"),
             query("max(launchgate_ledger_oversold_units{S})", "oversold"),
@@ -232,51 +232,51 @@ def launch():
         ),
         graph(
             "Changes of the ledger",
-            "Entries of the journal, a second. One entry is one batch of taps, or one other change. Again: what Redis had lost in a failover, as it was (appended), or in the place of what nobody knew (lost).",
+            "Journal entries a second: one for a batch of taps, or one other change. Replayed: changes that Redis lost in a failover, the original (appended) or a marker for one that no gateway had (lost).",
             "ops",
             query("max(deriv(launchgate_ledger_sequence{S}[R]))", "changes"),
-            query("sum by (change) (rate(launchgate_ledger_replayed_total{S}[R]))", "again: {{change}}"),
+            query("sum by (change) (rate(launchgate_ledger_replayed_total{S}[R]))", "replayed: {{change}}"),
         ),
         graph(
             "Holds due",
-            "Holds whose time and grace are over and whose stock is not free yet.",
+            "Holds past deadline and grace that were not swept yet.",
             "locale",
             query("max(launchgate_holds_due{S})", "due"),
         ),
         graph(
             "Sweeping",
-            "How long ago the oldest due hold should have ended, and since when no gateway's tick has worked.",
+            "Time since the oldest due hold should have expired, and since the last successful tick of any gateway.",
             "s",
             query("max(launchgate_oldest_due_seconds{S})", "oldest due"),
             query("min(launchgate_sweep_lag_seconds{S})", "since the last tick"),
         ),
         graph(
             "Age of the last audit",
-            "Since any gateway has finished a full audit.",
+            "Time since any gateway finished a full audit.",
             "s",
             query(
                 "max(launchgate_ledger_timestamp_seconds{S}) - max(launchgate_ledger_audited_timestamp_seconds{S} > 0)", "audit"
             ),
         ),
         graph(
-            "Age of what gateways know",
-            "Of each gateway's memory. Beyond 1 s it asks Redis about every tap; beyond 3 s it is not ready.",
+            "Age of the read models",
+            "Age of each gateway's read model. Beyond 1 s it asks Redis about every tap; beyond 3 s it is not ready.",
             "s",
             query("max by (instance) (launchgate_snapshot_age_seconds{S})", "{{instance}}"),
             limit=1,
         ),
         figure(
             "Sale clock",
-            "Whether a lever has stopped the clock that holds run by.",
+            "Whether an operator has frozen the clock of hold deadlines.",
             "none",
             query("max(launchgate_sale_frozen{S})", "frozen"),
-            words={"0": ("runs", GOOD), "1": ("frozen", WARN)},
+            words={"0": ("running", GOOD), "1": ("frozen", WARN)},
             width=8,
             height=8,
         ),
         rows(
-            "Alerts that fire",
-            "Alerts of Launchgate, all sales. The runbook has a paragraph for each.",
+            "Firing alerts",
+            "Firing alerts of Launchgate, all sales. The runbook has a paragraph for each.",
             "none",
             cells('max by (alertname, severity, sale, instance) (ALERTS{alertname=~"Launchgate.+", alertstate="firing"})'),
             names={"alertname": "Alert", "severity": "Severity", "sale": "Sale", "instance": "Instance"},

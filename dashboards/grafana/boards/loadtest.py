@@ -1,4 +1,4 @@
-"""The board of a load test, from the generator's own metrics."""
+"""The board of a load test, from the metrics of its generator."""
 
 from kit import Mark, add, board, figure, graph, quantiles, query
 
@@ -9,7 +9,7 @@ def loadtest():
     built = board(
         "launchgate-loadtest",
         "Load test",
-        "What the load generators see: buyers' taps from their intended instant to their outcome.",
+        "The metrics of load generators: taps from their intended instant to their outcome.",
         "launchgate_loadtest_cpu_ratio",
     )
     built.annotation(
@@ -26,7 +26,7 @@ def loadtest():
         "Buyers",
         graph(
             "Taps by outcome",
-            "Taps that came to their outcome, a second, of all scenarios; outcomes that do not occur are left out.",
+            "Finished taps a second, of all scenarios, by outcome; outcomes that do not occur are left out.",
             "reqps",
             query("sum by (outcome) (rate(launchgate_loadtest_taps_total{G}[R])) > 0", "{{outcome}}"),
             width=12,
@@ -34,7 +34,7 @@ def loadtest():
         ),
         graph(
             "Taps by scenario",
-            "Taps that came to their outcome, a second; scenarios that do not occur are left out.",
+            "Finished taps a second, by scenario; scenarios that do not occur are left out.",
             "reqps",
             query("sum by (scenario) (rate(launchgate_loadtest_taps_total{G}[R])) > 0", "{{scenario}}"),
             width=12,
@@ -49,14 +49,14 @@ def loadtest():
         ),
         graph(
             "Losers wait",
-            "The same of who was told no.",
+            "The same for refused taps.",
             "s",
             *quantiles(f'{DURATION}{{G, outcome=~"sold_out|purchase_limit|refused"}}', 0.5, 0.99),
             width=12,
         ),
         graph(
             "Requests",
-            "Requests that were answered, a second, by name.",
+            "Answered requests a second, by name.",
             "reqps",
             query("sum by (name) (rate(launchgate_loadtest_requests_total{G}[R])) > 0", "{{name}}"),
             width=12,
@@ -74,7 +74,7 @@ def loadtest():
         "The generator",
         graph(
             "Starts",
-            "Work that was meant to start, that started late, and that never did, a second. Late and unsent starts make a run INVALID.",
+            "Intended, late and unsent starts a second. Late and unsent starts make a run INVALID.",
             "ops",
             query("sum(rate(launchgate_loadtest_starts_intended_total{G}[R]))", "intended"),
             query("sum(rate(launchgate_loadtest_starts_late_total{G}[R]))", "late"),
@@ -82,7 +82,7 @@ def loadtest():
         ),
         graph(
             "CPU",
-            "Share of the cores that the generator may use; near 1 it is the limit, not the gateway.",
+            "Share of the generator's cores in use; near 1 the generator is the limit, not the gateway.",
             "percentunit",
             query("max by (instance) (launchgate_loadtest_cpu_ratio{G})", "{{instance}}"),
             limit=0.9,
@@ -95,14 +95,14 @@ def loadtest():
         ),
         graph(
             "Descriptors",
-            "Descriptors that the generator has open.",
+            "Open descriptors of the generator.",
             "none",
             query("max by (instance) (launchgate_loadtest_open_fds{G})", "{{instance}}"),
             width=12,
         ),
         figure(
             "Moments",
-            "When the run that goes on started and the sale opened, by the clock of the server. Afterwards the marks in the charts tell.",
+            "Start of the current run and opening of the sale, by the server's clock. Afterwards see the marks in the charts.",
             "dateTimeAsLocal",
             query("max by (moment) (launchgate_loadtest_moment_timestamp_seconds{G}) * 1000", "{{moment}}"),
             width=12,

@@ -2,32 +2,32 @@
 
 from kit import BAD, GOOD, add, board, cells, figure, graph, query, rows
 
-GOES = {"0": ("fails", BAD), "1": ("goes", GOOD)}
+STATUS = {"0": ("failed", BAD), "1": ("ok", GOOD)}
 
 
 def redis():
-    built = board("launchgate-redis", "Redis", "The Redis that the ledger is in, as redis_exporter sees it.", "redis_up")
+    built = board("launchgate-redis", "Redis", "The Redis of the ledger, from redis_exporter.", "redis_up")
     add(
         built,
         "Now",
         figure(
             "Redis",
-            "Whether the exporter reaches it.",
+            "Whether the exporter can connect to it.",
             "none",
             query("min(redis_up{G})", "redis"),
-            words={"0": ("away", BAD), "1": ("there", GOOD)},
+            words={"0": ("down", BAD), "1": ("up", GOOD)},
             width=4,
         ),
         figure(
             "Up for",
-            "Since it was started; gateways audit the ledger after a restart.",
+            "Time since its start; gateways audit the ledger after a restart.",
             "s",
             query("min(redis_uptime_in_seconds{G})", "up"),
             width=4,
         ),
         figure(
             "Append-only file",
-            "What survives a restart of Redis; it must be on.",
+            "The file that survives a restart of Redis; it must be on.",
             "none",
             query("min(redis_aof_enabled{G})", "append-only"),
             words={"0": ("off", BAD), "1": ("on", GOOD)},
@@ -35,23 +35,23 @@ def redis():
         ),
         figure(
             "Last write of the file",
-            "Whether the latest write to the append-only file worked.",
+            "Whether the last write to the append-only file succeeded.",
             "none",
             query("min(redis_aof_last_write_status{G})", "write"),
-            words=GOES,
+            words=STATUS,
             width=4,
         ),
         figure(
             "Last rewrite of the file",
-            "Whether the latest compaction of the append-only file worked.",
+            "Whether the last rewrite of the append-only file succeeded.",
             "none",
             query("min(redis_aof_last_bgrewrite_status{G})", "rewrite"),
-            words=GOES,
+            words=STATUS,
             width=4,
         ),
         figure(
-            "Keys thrown away",
-            "Keys that were evicted in the last minutes; there must be none, they are the ledger's.",
+            "Evicted keys",
+            "Keys of the ledger evicted in the last minutes; must be 0.",
             "none",
             query("sum(increase(redis_evicted_keys_total{G}[R]))", "evicted"),
             colours=((None, GOOD), (0.5, BAD)),
@@ -63,7 +63,7 @@ def redis():
         "Memory and disk",
         graph(
             "Memory",
-            "What is used, its peak, what the process has of the host, and the limit (0: none).",
+            "Used memory, its peak, resident memory, and the limit (0: none).",
             "bytes",
             query("max(redis_memory_used_bytes{G})", "used"),
             query("max(redis_memory_used_peak_bytes{G})", "peak"),
@@ -72,34 +72,34 @@ def redis():
         ),
         graph(
             "Memory of the limit",
-            "Share of maxmemory that is used; at 1 new holds are refused.",
+            "Used share of maxmemory; at 1 new holds are refused.",
             "percentunit",
             query("redis_memory_used_bytes{G} / (redis_memory_max_bytes{G} > 0)", "{{instance}}"),
             limit=0.8,
         ),
         graph(
             "Append-only file",
-            "Its size, and what waits to be written.",
+            "Its size, and the buffer to be written.",
             "bytes",
             query("max(redis_aof_current_size_bytes{G})", "file"),
             query("max(redis_aof_buffer_length{G})", "buffer"),
         ),
         graph(
             "Delayed fsyncs",
-            "How often an fsync was waited for, since the start; a disk that is too slow.",
+            "Delayed fsyncs since the start; they mean that the disk is too slow.",
             "none",
             query("max(redis_aof_delayed_fsync{G})", "delayed"),
         ),
         graph(
             "Background work",
-            "Whether a rewrite of the file or a snapshot is under way: it costs memory and time.",
+            "Whether a rewrite of the file or a snapshot is running: it costs memory and time.",
             "none",
             query("max(redis_aof_rewrite_in_progress{G})", "rewrite"),
             query("max(redis_rdb_bgsave_in_progress{G})", "snapshot"),
         ),
         graph(
             "Last fork",
-            "How long Redis stood still to start the latest background work.",
+            "How long the last fork for background work blocked Redis.",
             "s",
             query("max(redis_latest_fork_seconds{G})", "fork"),
         ),
@@ -136,7 +136,7 @@ def redis():
         ),
         graph(
             "Refused and failed commands",
-            "Commands that Redis refused (memory, rights) or that failed.",
+            "Commands that Redis refused (memory, permissions) or that failed.",
             "ops",
             query("sum(rate(redis_commands_rejected_calls_total{G}[R]))", "refused"),
             query("sum(rate(redis_commands_failed_calls_total{G}[R]))", "failed"),
@@ -154,11 +154,11 @@ def redis():
         "Clients",
         graph(
             "Clients",
-            "Connections: one for each worker of each gateway and a few more; and how many may be.",
+            "Connections, mostly one for each worker of each gateway, and the limit.",
             "none",
             query("max(redis_connected_clients{G})", "connected"),
             query("max(redis_blocked_clients{G})", "blocked"),
-            query("max(redis_config_maxclients{G})", "at most"),
+            query("max(redis_config_maxclients{G})", "limit"),
             log=True,
         ),
         graph(
@@ -177,7 +177,7 @@ def redis():
         ),
         rows(
             "Programs",
-            "Which Redis this is. The policy must be noeviction.",
+            "Version and role of each Redis. The policy must be noeviction.",
             "none",
             cells("max by (instance, redis_version, redis_mode, role, maxmemory_policy) (redis_instance_info{G})"),
             names={

@@ -1,28 +1,28 @@
-// What is wrong, in words. A fault turns the page red at once, and is said aloud to who can't see it.
+// The alarms. A fault turns the page red at once, and screen readers announce it.
 
-import { by, dress, fill, make, mark, say } from './dom.js';
+import { by, dress, fill, make, mark, setText } from './dom.js';
 import { count } from './numbers.js';
 
-/** Kinds of alarms that were there at the last line: only what is new is said aloud. */
-let known = new Set();
+/** Kinds of alarms at the last line: only new ones are announced. */
+let announced = new Set();
 
 const key = (alarm) => `${alarm.name} ${alarm.sale ?? ''}`;
 
 function where(alarm, sale) {
   const parts = [];
   if (alarm.sale && alarm.sale !== sale) parts.push(`sale ${alarm.sale}`);
-  if (alarm.gateways.length === 1) parts.push(`told by ${alarm.gateways[0]}`);
-  if (alarm.gateways.length > 1) parts.push(`told by ${count(alarm.gateways.length)} gateways`);
+  if (alarm.gateways.length === 1) parts.push(`from ${alarm.gateways[0]}`);
+  if (alarm.gateways.length > 1) parts.push(`from ${count(alarm.gateways.length)} gateways`);
   return parts.join(', ');
 }
 
-/** Before the first line nothing is known, and least of all that nothing is wrong. */
+/** Before the first line the state is unknown, which is not the same as no alarms. */
 export function forgetAlarms() {
-  known = new Set();
+  announced = new Set();
   mark(document.body, 'data-alarm', null);
-  say(by('alarms-title'), 'Alarms: nothing is known yet');
+  setText(by('alarms-title'), 'Alarms: not known yet');
   by('alarms-list').replaceChildren();
-  say(by('alarms-said'), '');
+  setText(by('alarms-announced'), '');
 }
 
 export function showAlarms(alarms, sale) {
@@ -32,7 +32,7 @@ export function showAlarms(alarms, sale) {
   const title = [];
   if (faults > 0) title.push(many(faults, 'fault'));
   if (alarms.length > faults) title.push(many(alarms.length - faults, 'warning'));
-  say(by('alarms-title'), title.length > 0 ? title.join(', ') : 'No alarms');
+  setText(by('alarms-title'), title.length > 0 ? title.join(', ') : 'No alarms');
   fill(
     by('alarms-list'),
     alarms,
@@ -41,14 +41,14 @@ export function showAlarms(alarms, sale) {
       dress(item, alarm.level);
       mark(item, 'data-name', alarm.name);
       const [word, text, note] = item.children;
-      say(word, alarm.level === 'fault' ? 'Fault' : 'Warning');
-      say(text, alarm.text);
-      say(note, where(alarm, sale));
+      setText(word, alarm.level === 'fault' ? 'Fault' : 'Warning');
+      setText(text, alarm.text);
+      setText(note, where(alarm, sale));
     },
   );
-  const fresh = alarms.filter((alarm) => !known.has(key(alarm)));
-  known = new Set(alarms.map(key));
-  if (fresh.length > 0) say(by('alarms-said'), fresh.map((alarm) => alarm.text).join(' '));
-  if (alarms.length === 0) say(by('alarms-said'), '');
+  const fresh = alarms.filter((alarm) => !announced.has(key(alarm)));
+  announced = new Set(alarms.map(key));
+  if (fresh.length > 0) setText(by('alarms-announced'), fresh.map((alarm) => alarm.text).join(' '));
+  if (alarms.length === 0) setText(by('alarms-announced'), '');
   return faults;
 }

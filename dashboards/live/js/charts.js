@@ -1,7 +1,7 @@
-// The charts, by uPlot. A gateway that was built without it has none: the numbers stand in the tables all the same, and
-// the page says what to do.
+// The charts, drawn by uPlot. A gateway built without it has none: the tables have the same numbers, and the page shows
+// how to add them.
 
-import { by, make, say } from './dom.js';
+import { by, make, setText } from './dom.js';
 import { millis, rate, UNKNOWN } from './numbers.js';
 
 /** Models that have a line of their own. */
@@ -15,8 +15,8 @@ const percentOf = (n) => (n === null ? UNKNOWN : `${n.toFixed(n < 10 ? 1 : 0)} %
 const KINDS = {
   taps: {
     series: [
-      ['unknown', 'unknown', '--unknown'], ['away', 'turned away', '--away'], ['early', 'too early', '--early'],
-      ['lost', 'told no', '--lost', null, true], ['won', 'won', '--won', null, true],
+      ['unknown', 'unknown', '--unknown'], ['away', 'limited or shed', '--away'], ['early', 'too early', '--early'],
+      ['lost', 'refused', '--lost', null, true], ['won', 'won', '--won', null, true],
     ],
     write: rate, axis: (n) => (n >= 1000 ? `${n / 1000}k` : String(n)), least: 5,
   },
@@ -83,7 +83,7 @@ class Chart {
     this.#kind = kind;
     this.#t0 = t0;
     this.#box = by(id);
-    // What it shows stands in its legend and in the tables.
+    // Its legend and the tables have the same content.
     this.#box.setAttribute('role', 'img');
     this.#box.setAttribute('aria-labelledby', `${id}-title`);
     this.#legend = make('ul', 'legend');
@@ -125,7 +125,7 @@ class Chart {
         label, stroke: colour(name), fill: isFilled ? `${colour(name)}24` : undefined, width: dash ? 1.25 : 2, dash: dash ?? undefined,
         points: { show: false }, spanGaps: false,
       }))],
-      hooks: { setCursor: [() => this.#tell()] },
+      hooks: { setCursor: [() => this.#showResult()] },
       plugins: [opening(this.#t0)],
     }, this.#plot?.data ?? [[], ...series.map(() => [])], this.#box);
     // Models are in the table of the stock, with their colours.
@@ -159,15 +159,15 @@ class Chart {
       this.#plot.setScale('x', { min: from / 1000, max: to / 1000 });
     });
     this.#box.dataset.points = String(rings.length);
-    this.#tell();
+    this.#showResult();
   }
 
   /** The numbers where the pointer is, or the latest. */
-  #tell() {
+  #showResult() {
     const { data, cursor } = this.#plot;
     const at = cursor.idx ?? data[0].length - 1;
     this.#values.forEach((item, n) => {
-      if (item) say(item.lastElementChild, this.#kind.write(data[n + 1]?.[at] ?? null));
+      if (item) setText(item.lastElementChild, this.#kind.write(data[n + 1]?.[at] ?? null));
     });
   }
 }
@@ -176,7 +176,7 @@ export class Charts {
   #charts = null;
   #models = '';
 
-  /** @param t0 tells the opening, in ms */
+  /** @param t0 returns the opening, in ms */
   static async load(t0) {
     const charts = new Charts();
     const uPlot = (await import('./uplot.js')).default;

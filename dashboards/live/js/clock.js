@@ -1,16 +1,16 @@
-// The server's clock, as well as this page can know it: what a line says, less what the way of the line took.
+// Estimates the server's clock from the times of lines, corrected for their delay.
 
-/** Readings that count. A line can only come late, so the one that says the latest time is nearest to the truth. */
+/** Readings that are kept. A line can only be late, so the latest time is the best estimate. */
 const READINGS = 30;
 
 export class Clock {
   #offsets = [];
 
-  /** A line with this time has come now. */
+  /** Records the time of a line that arrived now. */
   read(serverTime) {
     const offset = Date.parse(serverTime) - performance.now();
     if (!Number.isFinite(offset)) return;
-    // Redis's clock was set anew: what was read before is worth nothing.
+    // Redis's clock was changed: earlier readings are void.
     if (this.#offsets.length > 0 && Math.abs(offset - this.#offset()) > 5000) this.#offsets = [];
     this.#offsets.push(offset);
     if (this.#offsets.length > READINGS) this.#offsets.shift();

@@ -1,6 +1,6 @@
-// Small ways to write into the document. Only text is ever written, never markup, and only where it has changed.
+// Helpers that write into the document: only text, never markup, and only changes.
 
-/** Characters that are not seen, and turn around the text that follows them: what is read would not be what was written. */
+/** Invisible characters that change the direction of text, which would falsify what is read. */
 const TURNS = /[\u202a-\u202e\u2066-\u2069]/g;
 
 export const by = (id) => document.getElementById(id);
@@ -13,18 +13,18 @@ export function make(tag, className = '', ...inside) {
   return element;
 }
 
-/** Sets the text of an element if it is another one. What would turn it around is seen as �. */
-export function say(element, text) {
+/** Sets the text of an element if it differs. Direction characters are shown as �. */
+export function setText(element, text) {
   const next = String(text).replace(TURNS, '\ufffd');
   if (element.textContent !== next) element.textContent = next;
 }
 
-/** Sets a class if it is another one. */
+/** Sets a class if it differs. */
 export function dress(element, className) {
   if (element.className !== className) element.className = className;
 }
 
-/** Sets an attribute, or takes it away, if that changes anything. */
+/** Sets or removes an attribute if it differs. */
 export function mark(element, name, value) {
   if (value === null || value === false) {
     if (element.hasAttribute(name)) element.removeAttribute(name);
@@ -34,8 +34,8 @@ export function mark(element, name, value) {
 }
 
 /**
- * Makes the children of a parent as many as there are things, each made once and filled at every call: rows stay where
- * they are, so that nobody loses the one that he reads, and their number is that of the things.
+ * Matches the children of a parent to a list: each child is made once and filled at every call, so that rows stay in
+ * place while they are read.
  */
 export function fill(parent, things, create, update) {
   while (parent.children.length > things.length) parent.lastElementChild.remove();
@@ -50,8 +50,8 @@ export function fill(parent, things, create, update) {
 }
 
 /**
- * As `fill`, for a list whose things move down as new ones come on top: each keeps its element, and with it what somebody has
- * opened, or where his keyboard is. The order of things never changes; `key` tells them apart.
+ * As `fill`, for a list with new items on top: each item keeps its element, and with it its open state and the keyboard
+ * focus. The order of items never changes; `key` identifies them.
  */
 export function fillKeyed(parent, things, key, create, update) {
   const keys = things.map(key);

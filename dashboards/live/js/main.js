@@ -1,26 +1,25 @@
-// The page's life: ask for the token, read the stream, show what it says. The token is in this module's memory and nowhere
-// else.
+// Entry point of the page: asks for the token, reads the stream, shows its lines. The token is kept in this module only.
 
 import { forgetAlarms, showAlarms } from './alarms.js';
 import { Charts, COLUMNS, MODELS } from './charts.js';
 import { Clock } from './clock.js';
-import { by, fill, make, mark, say } from './dom.js';
-import { Levers } from './levers.js';
+import { by, fill, make, mark, setText } from './dom.js';
+import { OperatorActions } from './operator-actions.js';
 import { span, timeOfDay } from './numbers.js';
 import { showClock, showNumbers, showSale } from './panels.js';
 import { Rings } from './rings.js';
 import { Stream } from './stream.js';
 
-/** Between two looks at the clock. */
+/** Interval of clock updates. */
 const TICK_MS = 200;
-/** Seconds over which the page averages what it says in short. */
+/** Seconds that the tiles average. */
 const RECENT = 10;
 
-const state = { about: null, now: null, charts: null, levers: null, stream: null, link: { live: false, since: null }, span: 600_000 };
+const state = { about: null, now: null, charts: null, operatorActions: null, stream: null, link: { live: false, since: null }, span: 600_000 };
 let rings = new Rings(COLUMNS);
 let clock = new Clock();
 
-/** How much is left, in percent of what there is. */
+/** Free units in percent of the total. */
 const left = (free, total) => (free === null || !(total > 0) ? null : (100 * free) / total);
 
 function secondOf(now) {
@@ -34,7 +33,7 @@ function secondOf(now) {
   return second;
 }
 
-/** The history in this page's columns; stock is told in pieces, and drawn in percent of what there is now. */
+/** The history in this page's columns; stock arrives in units, and is drawn in percent of the present total. */
 function historyOf(history, now) {
   const totals = now.sale?.items.map(({ total }) => total) ?? [];
   const columns = {
@@ -46,12 +45,12 @@ function historyOf(history, now) {
   return columns;
 }
 
-/** Averages of the last seconds: of taps that were decided and that were not. */
+/** Averages of the last seconds: decided and undecided taps. */
 function recent() {
   const { won, lost, early, away, unknown } = rings.columns;
   const mean = (column) => {
-    const known = column.slice(-RECENT).filter((n) => n !== null);
-    return known.length > 0 ? known.reduce((sum, n) => sum + n, 0) / known.length : null;
+    const numbers = column.slice(-RECENT).filter((n) => n !== null);
+    return numbers.length > 0 ? numbers.reduce((sum, n) => sum + n, 0) / numbers.length : null;
   };
   const means = [won, lost, early, away, unknown].map(mean);
   if (means.includes(null)) return null;
@@ -62,12 +61,12 @@ function take(lines) {
   let history = null;
   for (const line of lines) {
     if (line.kind === 'hello') {
-      say(by('who'), line.who);
+      setText(by('who'), line.who);
       clock = new Clock();
       clock.read(line.server_time);
       const isOutdated = line.edition !== document.querySelector('meta[name=launchgate-edition]').content;
       by('outdated').hidden = !isOutdated;
-      say(by('outdated'), isOutdated ? 'The gateway has another version of this page: reload it before you believe it.' : '');
+      setText(by('outdated'), isOutdated ? 'The gateway has another version of this page: reload the page.' : '');
     } else if (line.kind === 'history') {
       history = line;
     } else if (line.kind === 'sale') {
@@ -91,13 +90,13 @@ function show() {
   const shown = now.sale ? about : null;
   showNumbers(shown, now, recent());
   const faults = showAlarms(now.alarms, about?.sale);
-  state.levers.update(shown, now);
+  state.operatorActions.update(shown, now);
   showSales(now.sales);
   const phase = by('phase').textContent;
-  say(document.querySelector('title'), `${faults > 0 ? 'FAULT – ' : ''}${phase} – ${shown?.name ?? 'Launchgate'}`);
+  setText(document.querySelector('title'), `${faults > 0 ? 'FAULT – ' : ''}${phase} – ${shown?.name ?? 'Launchgate'}`);
   draw();
   tick();
-  // A gateway that knew no sale knows one now.
+  // The gateway had no sale before.
   if (!now.sale && now.sales.length > 0) choose(now.sales[0].sale);
 }
 
@@ -108,25 +107,25 @@ function draw() {
 
 function tick() {
   if (state.link.live) showClock(state.about, state.now?.sale ?? null, clock.now());
-  // Seen, and not said aloud again and again.
-  else if (state.link.since) say(by('stale-age'), `(${span(Date.now() - state.link.since)} ago)`);
+  // Shown, and not announced again.
+  else if (state.link.since) setText(by('stale-age'), `(${span(Date.now() - state.link.since)} ago)`);
 }
 
-/** This gateway may be dead for good; the others know all that it knew. */
-const ELSEWHERE = 'Meanwhile any other gateway’s page tells of the whole fleet: open one.';
+/** This gateway may not come back; the others show the same. */
+const ELSEWHERE = 'Meanwhile the page of any other gateway shows the whole fleet.';
 
 function staleText({ since, why }) {
-  if (!since) return `Nothing has come yet. ${why ?? ''} It is tried again by itself. ${ELSEWHERE}`;
-  return `Stale since ${timeOfDay(since)}: all that stands here is of then. ${why ?? 'No line has come since.'} It goes on by itself. ${ELSEWHERE}`;
+  if (!since) return `No data yet. ${why ?? ''} The page retries by itself. ${ELSEWHERE}`;
+  return `Stale since ${timeOfDay(since)}: all numbers are from then. ${why ?? 'No line has arrived since.'} The page retries by itself. ${ELSEWHERE}`;
 }
 
 function showLink(link) {
   if (link.live === state.link.live && link.since === state.link.since && link.why === undefined) return;
   state.link = { ...link, why: link.why ?? (link.live ? undefined : state.link.why) };
   mark(document.body, 'data-link', link.live ? 'live' : 'stale');
-  say(by('link'), link.live ? 'live' : 'stale');
+  setText(by('link'), link.live ? 'live' : 'stale');
   by('stale').hidden = link.live;
-  if (!link.live) say(by('stale-text'), staleText(state.link));
+  if (!link.live) setText(by('stale-text'), staleText(state.link));
 }
 
 function showSales(sales) {
@@ -134,7 +133,7 @@ function showSales(sales) {
   const select = by('sales');
   fill(select, sales, () => make('option'), (option, { sale, name }) => {
     if (option.value !== sale) option.value = sale;
-    say(option, name);
+    setText(option, name);
   });
   const watched = state.about?.sale ?? '';
   if (select.value !== watched && document.activeElement !== select) select.value = watched;
@@ -147,36 +146,36 @@ function choose(sale) {
   state.stream.choose(sale);
 }
 
-function door(message) {
+function showSignIn(message) {
   state.stream?.stop();
   by('live').hidden = true;
-  by('door').hidden = false;
-  mark(document.body, 'data-view', 'door');
+  by('sign-in').hidden = false;
+  mark(document.body, 'data-view', 'sign-in');
   forgetAlarms();
-  say(by('door-error'), message);
+  setText(by('sign-in-error'), message);
   by('token').focus();
 }
 
-/** As every ops token is: no other text can go in a header, so that it could not even be refused. */
+/** The characters of ops tokens; a header can't carry others. */
 const isToken = (text) => /^[\x21-\x7e]+$/.test(text);
 
 async function enter(token) {
-  say(by('door-error'), '');
-  by('door').hidden = true;
+  setText(by('sign-in-error'), '');
+  by('sign-in').hidden = true;
   by('live').hidden = false;
   mark(document.body, 'data-view', 'live');
   mark(document.body, 'data-link', 'stale');
-  say(by('link'), 'connecting');
+  setText(by('link'), 'connecting');
   state.charts ??= await Charts.load(() => Date.parse(state.about?.opens_at));
-  state.levers ??= new Levers();
-  state.levers.token = token;
+  state.operatorActions ??= new OperatorActions();
+  state.operatorActions.token = token;
   state.stream = new Stream(token, new URL(location.href).searchParams.get('sale'), {
     lines: take,
     state: showLink,
     refused: (error) => {
-      // A sale that is not there is not asked for again.
+      // A sale that does not exist is not requested again.
       if (error.status === 404) history.replaceState(null, '', location.pathname);
-      door(error.status === 401 ? 'This is none of the ops tokens of this gateway.' : error.message);
+      showSignIn(error.status === 401 ? 'This gateway does not have this ops token.' : error.message);
     },
   });
   state.stream.start();
@@ -184,7 +183,7 @@ async function enter(token) {
 
 function setTheme(theme) {
   mark(document.documentElement, 'data-theme', theme);
-  say(by('theme'), theme === 'dark' ? 'Light' : 'Dark');
+  setText(by('theme'), theme === 'dark' ? 'Light' : 'Dark');
   state.charts?.restyle();
   if (state.now) draw();
 }
@@ -193,15 +192,15 @@ const prefersDark = matchMedia('(prefers-color-scheme: dark)');
 prefersDark.addEventListener('change', () => setTheme(prefersDark.matches ? 'dark' : 'light'));
 setTheme(prefersDark.matches ? 'dark' : 'light');
 
-by('door-form').addEventListener('submit', (event) => {
+by('sign-in-form').addEventListener('submit', (event) => {
   event.preventDefault();
   const token = by('token').value.trim();
   by('token').value = '';
   if (isToken(token)) enter(token);
-  else door('This is none of the ops tokens: they are visible ASCII characters, without blanks. Nothing was sent.');
+  else showSignIn('This is not a valid ops token: expected visible ASCII characters without blanks. Nothing was sent.');
 });
 by('theme').addEventListener('click', () => setTheme(document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark'));
-// A reload forgets everything that this page knows.
+// A reload drops the token and all state.
 by('leave').addEventListener('click', () => location.reload());
 by('sales').addEventListener('change', () => choose(by('sales').value));
 by('spans').addEventListener('change', (event) => {

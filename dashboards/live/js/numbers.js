@@ -1,4 +1,4 @@
-// How numbers and times are written. What is not known is a dash, never a nought.
+// Formats numbers and times. An unknown value is a dash, never 0.
 
 export const UNKNOWN = '–';
 
@@ -18,7 +18,7 @@ export function rate(n) {
   return n >= 9.95 || n === 0 ? whole.format(n) : one.format(n);
 }
 
-/** Milliseconds, in as few digits as tell. The last bound of the buckets is a floor. */
+/** Milliseconds with few digits. Beyond the last bound of the buckets the value is a lower bound. */
 export function millis(n) {
   if (!isNumber(n)) return UNKNOWN;
   if (n >= 2500) return '> 2,500';
@@ -58,11 +58,11 @@ export function span(ms) {
 /** An instant (ms or text) as this screen's clock shows it. */
 export const timeOfDay = (at) => clockTime.format(new Date(at));
 
-/** Each set of options once: this is written five times a second. */
+/** Cached for each set of options: it is used five times a second. */
 const formats = new Map();
 function written(at, now, more) {
   const [date, today] = [new Date(at), new Date(now)];
-  // A year that is not this one must be seen; this one would only be in the way.
+  // The year is shown only if it is not the current one.
   const isOther = date.getFullYear() !== today.getFullYear();
   const name = `${Object.keys(more)} ${isOther}`;
   if (!formats.has(name)) {
@@ -71,6 +71,6 @@ function written(at, now, more) {
   return formats.get(name).format(date);
 }
 
-/** With its day, with its year where that is not the year of now, and once with its zone. */
+/** With its day, its year where that is not the current one, and its zone where asked. */
 export const instant = (at, now) => written(at, now, { weekday: 'short', timeZoneName: 'short' });
 export const dayTime = (at, now) => written(at, now, {});

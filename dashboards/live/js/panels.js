@@ -1,46 +1,46 @@
-// Everything on the page that is text and bars: filled anew from each line of numbers.
+// The texts, tables and bars of the page, updated with each line.
 
-import { bar, by, dress, fill, fillKeyed, make, mark, row, say, share } from './dom.js';
+import { bar, by, dress, fill, fillKeyed, make, mark, row, setText, share } from './dom.js';
 import { clockSpan, count, dayTime, instant, percent, rate, span, timeOfDay, UNKNOWN } from './numbers.js';
 
 const PHASES = { upcoming: 'Upcoming', open: 'Open', paused: 'Paused', sold_out: 'Sold out', closed: 'Closed' };
 
-/** The sale's name, its instants: what hardly changes. */
+/** The sale's definition: name and instants. */
 export function showSale(about) {
-  say(by('name'), about.name);
-  say(by('sale-id'), about.sale);
+  setText(by('name'), about.name);
+  setText(by('sale-id'), about.sale);
   by('rehearsal').hidden = !about.rehearsal;
   const stores = `${count(about.stores)} store${about.stores === 1 ? '' : 's'} in ${count(about.cities)} cit${about.cities === 1 ? 'y' : 'ies'}`;
-  say(by('stores'), stores);
+  setText(by('stores'), stores);
 }
 
 /** The countdown: at every tick of the page, by the server's clock. */
 export function showClock(about, sale, now) {
-  say(by('clock'), now === null ? UNKNOWN : timeOfDay(now));
+  setText(by('clock'), now === null ? UNKNOWN : timeOfDay(now));
   if (!about || !sale || now === null) {
-    say(by('count-label'), '');
-    say(by('count'), UNKNOWN);
+    setText(by('count-label'), '');
+    setText(by('count'), UNKNOWN);
     return;
   }
   const [opens, closes] = [Date.parse(about.opens_at), Date.parse(about.closes_at)];
   const [open, close] = [instant(opens, now), dayTime(closes, now)];
-  const tell = (label, number, instants) => {
-    say(by('count-label'), label);
-    say(by('count'), number);
-    say(by('opens'), instants);
+  const show = (label, number, instants) => {
+    setText(by('count-label'), label);
+    setText(by('count'), number);
+    setText(by('opens'), instants);
   };
   if (sale.phase === 'upcoming') {
-    // A second is counted to its end: nought is the opening itself.
-    tell('opens in', clockSpan(opens - now + 999), `opens ${open}`);
+    // Rounded up: 0 is the opening itself.
+    show('opens in', clockSpan(opens - now + 999), `opens ${open}`);
   } else if (sale.phase !== 'closed') {
-    tell('since the opening', clockSpan(now - opens), `opened ${open}; closes ${close}`);
+    show('since the opening', clockSpan(now - opens), `opened ${open}; closes ${close}`);
   } else if (!sale.closed) {
-    tell('closed; was open for', clockSpan(closes - opens), `opened ${open}; closed ${close}`);
+    show('closed; was open for', clockSpan(closes - opens), `opened ${open}; closed ${close}`);
   } else if (now < opens) {
-    tell('closed by hand before the opening', UNKNOWN, `would have opened ${open}`);
+    show('closed by hand before the opening', UNKNOWN, `would have opened ${open}`);
   } else {
-    // When the lever was pulled stands in the journal alone.
-    tell('closed by hand; since the opening', clockSpan(now - opens), `opening ${open}; would have closed ${close}`);
+    // Only the journal has the time of the close.
+    show('closed by hand; since the opening', clockSpan(now - opens), `opening ${open}; would have closed ${close}`);
   }
 }
 
@@ -48,33 +48,33 @@ function tile(id, tone, big, note) {
   const article = by(id);
   mark(article, 'data-tone', tone);
   const [, bigText, noteText] = article.children;
-  say(bigText, big);
-  say(noteText, note);
+  setText(bigText, big);
+  setText(noteText, note);
 }
 
-/** Gateways that are gone are missed for so long after their last report: as long as the alarm says so. */
+/** How long a gone gateway counts as missing after its last report: as long as its alarm. */
 const MISSED_MS = 5 * 60_000;
-const isMeant = ({ state, heard_ms: heard }) => state !== 'left' && (state !== 'gone' || heard < MISSED_MS);
+const isCounted = ({ state, heard_ms: age }) => state !== 'left' && (state !== 'gone' || age < MISSED_MS);
 
 function showTiles(now, recent) {
   const { gateways, sale } = now;
-  const live = gateways.filter(isMeant);
+  const live = gateways.filter(isCounted);
   const ready = live.filter(({ state }) => state === 'ready').length;
   if (now.alarms.some(({ name }) => name === 'fleet-unheard') || live.length === 0) {
-    tile('tile-up', 'bad', 'Not known', 'the fleet is not heard');
+    tile('tile-up', 'bad', 'Not known', 'no heartbeat of the fleet');
   } else {
     const tone = ready === live.length ? 'good' : ready > 0 ? 'warn' : 'bad';
     const versions = [...new Set(live.map(({ version }) => version))].join(', ');
     tile('tile-up', tone, `${count(ready)} of ${count(live.length)} ready`, `version ${versions}`);
   }
   if (!recent) {
-    tile('tile-fair', 'idle', UNKNOWN, 'taps are not known');
+    tile('tile-fair', 'idle', UNKNOWN, 'taps not known');
   } else if (recent.decided + recent.undecided < 0.05) {
     tile('tile-fair', 'idle', 'No taps', 'in the last 10 s');
   } else {
     const isClear = recent.unknown === 0 && recent.decided > recent.undecided;
     tile('tile-fair', isClear ? 'good' : 'warn', percent(recent.decided, recent.decided + recent.undecided),
-      `of taps decided; ${rate(recent.away)}/s turned away, ${rate(recent.unknown)}/s unknown`);
+      `of taps decided; ${rate(recent.away)}/s limited or shed, ${rate(recent.unknown)}/s unknown`);
   }
   const left = sale?.ledger.free ?? null;
   const leftText = sale ? (left === null ? 'no limit' : `${count(left)} of ${count(sale.ledger.total)} left`) : 'no sale';
@@ -111,18 +111,18 @@ function showStock(about, sale) {
       dress(line, item.free === 0 ? 'gone' : item.free < 0 ? 'oversold' : '');
       const swatch = isModel && at < 8 ? `var(--model-${at + 1})` : 'transparent';
       if (name.children[0].style.background !== swatch) name.children[0].style.background = swatch;
-      say(name.children[1], item.name);
+      setText(name.children[1], item.name);
       mark(name, 'title', item.item);
       share(shares.firstChild, parts(item));
-      say(free, item.total === null ? 'no limit' : count(item.free));
-      say(held, count(item.held));
-      say(confirmed, count(item.confirmed));
-      say(total, item.total === null ? UNKNOWN : count(item.total));
+      setText(free, item.total === null ? 'no limit' : count(item.free));
+      setText(held, count(item.held));
+      setText(confirmed, count(item.confirmed));
+      setText(total, item.total === null ? UNKNOWN : count(item.total));
     },
   );
 }
 
-/** Without being read for so long nothing is said of the ledger. */
+/** Without a read for this long the state of the ledger is unknown. */
 const UNREAD_MS = 1000;
 
 function showLedger(sale) {
@@ -131,24 +131,24 @@ function showLedger(sale) {
   const off = Math.abs(ledger.drift);
   const words = {
     balanced: 'Balanced: nothing is sold twice, nothing is lost.',
-    drift: off === 0 ? 'Drift: Redis’s counters differ from the journal, whose figures stand here; the alarms say where.'
+    drift: off === 0 ? 'Drift: Redis’s counters differ from the journal, whose figures are shown here; see the alarms.'
       : `Drift: ${count(off)} model${off === 1 ? '' : 's'} too ${ledger.drift > 0 ? 'many' : 'few'}.`,
-    unknown: sale.age_ms > UNREAD_MS ? `Not known: the ledger has not been read for ${span(sale.age_ms)}.` : 'Not known: the ledger stands still.',
+    unknown: sale.age_ms > UNREAD_MS ? `Not known: the ledger has not been read for ${span(sale.age_ms)}.` : 'Not known: the sale is fenced or halted.',
   };
-  say(by('verdict'), words[ledger.verdict]);
+  setText(by('verdict'), words[ledger.verdict]);
   const terms = [
     ['total', ledger.total, ''], ['free', ledger.free, '='], ['held', ledger.held, '+'], ['confirmed', ledger.confirmed, '+'],
   ];
-  // Where it drifts no equation holds, even if the journal's own figures add up.
+  // With drift no equation is shown, even if the journal's own figures balance.
   const sign = (at, term) => (at === 1 && (ledger.verdict === 'drift' || ledger.drift !== 0) ? '≠' : term);
   fill(
     by('equation'),
     terms,
     () => make('span', 'term', make('i'), make('span', '', make('b'), make('small'))),
     (term, [name, number, before], at) => {
-      say(term.children[0], sign(at, before));
-      say(term.children[1].children[0], number === null ? 'no limit' : count(number));
-      say(term.children[1].children[1], name);
+      setText(term.children[0], sign(at, before));
+      setText(term.children[1].children[0], number === null ? 'no limit' : count(number));
+      setText(term.children[1].children[1], name);
     },
   );
   const line = by('ledger-bar');
@@ -157,10 +157,10 @@ function showLedger(sale) {
   const { held, confirmed, cancelled, expired } = sale.reservations;
   const facts = [['reservations made', held + confirmed + cancelled + expired], ['cancelled', cancelled], ['expired', expired]];
   fill(by('reservations'), facts, () => make('div', '', make('dt'), make('dd')), (pair, [name, number]) => {
-    say(pair.children[0], name);
-    say(pair.children[1], count(number));
+    setText(pair.children[0], name);
+    setText(pair.children[1], count(number));
   });
-  say(by('sequence'), `change ${count(sale.sequence)}`);
+  setText(by('sequence'), `change ${count(sale.sequence)}`);
 }
 
 const STATES = {
@@ -190,14 +190,14 @@ function showGateways(gateways) {
       const [tone, word] = STATES[gateway.state];
       mark(line, 'data-state', gateway.state);
       showAddress(name.children[0], gateway.listen || gateway.id);
-      say(name.children[1], `${gateway.version}${gateway.here ? ', this one' : ''}`);
+      setText(name.children[1], `${gateway.version}${gateway.here ? ', this one' : ''}`);
       mark(health.children[0], 'data-tone', tone);
-      say(health.children[1], gateway.state === 'ready' && gateway.alarms > 0 ? 'ready, with alarms' : word);
+      setText(health.children[1], gateway.state === 'ready' && gateway.alarms > 0 ? 'ready, with alarms' : word);
       const isAway = gateway.state === 'gone' || gateway.state === 'silent' || gateway.state === 'left';
-      say(health.children[2], isAway ? `for ${span(gateway.heard_ms)}` : gateway.why);
-      say(taps, rate(gateway.taps));
-      say(won, rate(gateway.won));
-      say(up, isAway ? UNKNOWN : span(gateway.uptime_ms));
+      setText(health.children[2], isAway ? `for ${span(gateway.heard_ms)}` : gateway.why);
+      setText(taps, rate(gateway.taps));
+      setText(won, rate(gateway.won));
+      setText(up, isAway ? UNKNOWN : span(gateway.uptime_ms));
     },
   );
 }
@@ -208,7 +208,7 @@ function showOutcomes(taps) {
   const rows = taps ? [...taps.outcomes] : [];
   rows.sort((a, b) => GROUPS.indexOf(a.group) - GROUPS.indexOf(b.group) || b.total - a.total);
   by('no-taps').hidden = rows.length > 0;
-  say(by('no-taps'), taps ? 'There were none yet.' : 'Not known: the fleet is not heard.');
+  setText(by('no-taps'), taps ? 'There were none yet.' : 'Not known: no heartbeat of the fleet.');
   fill(
     by('outcomes').tBodies[0],
     rows,
@@ -220,9 +220,9 @@ function showOutcomes(taps) {
     (line, outcome) => {
       const [name, perSecond, total] = line.children;
       dress(name.children[0], `key ${outcome.group}`);
-      say(name.children[1], outcome.outcome);
-      say(perSecond, rate(outcome.per_second));
-      say(total, count(outcome.total));
+      setText(name.children[1], outcome.outcome);
+      setText(perSecond, rate(outcome.per_second));
+      setText(total, count(outcome.total));
     },
   );
 }
@@ -238,9 +238,9 @@ function showCities(id, cities) {
     },
     (line, city) => {
       const [name, shares, left] = line.children;
-      say(name, city.city);
+      setText(name, city.city);
       share(shares.firstChild, [(city.slots - city.free) / city.slots]);
-      say(left, `${count(city.free)} of ${count(city.slots)}`);
+      setText(left, `${count(city.free)} of ${count(city.slots)}`);
     },
   );
 }
@@ -253,11 +253,11 @@ function journalLine() {
   more.type = 'button';
   const unfold = (isOpen) => {
     mark(more, 'aria-expanded', String(isOpen));
-    say(more, isOpen ? 'less of it' : 'all of it');
+    setText(more, isOpen ? 'less of it' : 'all of it');
   };
   more.addEventListener('click', () => unfold(more.getAttribute('aria-expanded') !== 'true'));
   unfold(false);
-  // What is written there may be in any script, and must not move what stands beside it.
+  // The text may be in any script, and must not affect its neighbours.
   return make('li', '', make('time'), make('div', '', make('bdi'), more));
 }
 
@@ -266,15 +266,15 @@ function showJournal(lines) {
     const [time, { children: [text, more] }] = item.children;
     const isLong = line.text.length > FOLDED;
     dress(item, [line.ops && 'ops', isLong && 'long'].filter(Boolean).join(' '));
-    say(time, timeOfDay(line.at));
+    setText(time, timeOfDay(line.at));
     mark(time, 'datetime', line.at);
     mark(item, 'title', `change ${line.sequence}`);
-    say(text, line.text);
+    setText(text, line.text);
     more.hidden = !isLong;
   });
 }
 
-/** The phase; a lever that waits behind it is told, too: at the opening it would be too late. */
+/** The phase, with a pause or freeze that takes effect only after the opening: then it would be too late to notice. */
 function phaseOf(sale) {
   const words = [PHASES[sale.phase]];
   if (sale.phase === 'upcoming' && sale.paused) words.push('paused');
@@ -282,10 +282,10 @@ function phaseOf(sale) {
   return words.join(', ');
 }
 
-/** What ops have set for all gateways is easily forgotten, and explains what buyers are told. */
+/** Rate limits set by operators are easily forgotten, and explain refusals. */
 function showLimits(limits) {
   by('limits').hidden = limits.length === 0;
-  say(by('limits'), limits.length === 0 ? '' : `Limits set: ${limits.map(({ policy, rate: set }) => `${policy} ${set}`).join(', ')}`);
+  setText(by('limits'), limits.length === 0 ? '' : `Limits set: ${limits.map(({ policy, rate: set }) => `${policy} ${set}`).join(', ')}`);
 }
 
 /** All numbers of a line. `recent` are averages of the last seconds. */
@@ -293,13 +293,13 @@ export function showNumbers(about, now, recent) {
   const { sale } = now;
   mark(document.body, 'data-phase', sale?.phase ?? 'none');
   mark(document.body, 'data-paused', sale?.paused === true);
-  say(by('phase'), sale ? phaseOf(sale) : 'No sale');
+  setText(by('phase'), sale ? phaseOf(sale) : 'No sale');
   showLimits(now.limits);
   showTiles(now, recent);
   showGateways(now.gateways);
   showOutcomes(now.taps);
   if (!about || !sale) {
-    say(by('name'), 'No sale has been applied yet');
+    setText(by('name'), 'No sale has been applied yet');
     return;
   }
   showStock(about, sale);

@@ -1,4 +1,4 @@
-// What charts are drawn from: columns of the latest seconds. An hour of them, and not one more.
+// The data of the charts: columns of the latest seconds, at most an hour.
 
 export const KEPT = 3600;
 
@@ -13,7 +13,7 @@ export class Rings {
     return this.columns.time.length;
   }
 
-  /** Adds a second. What is not told is not known. Time only goes on. */
+  /** Adds a second. A missing value is unknown. Time only increases. */
   push(time, values) {
     if (this.length > 0 && time <= this.columns.time[this.length - 1]) return;
     this.columns.time.push(time);
@@ -21,7 +21,7 @@ export class Rings {
     this.#bound();
   }
 
-  /** Puts older seconds, that somebody else has seen, in front of what is here, or after it. */
+  /** Inserts seconds of the gateway's history before or after those in the ring. */
   merge(history) {
     const { time } = history;
     if (time.length === 0) return;
@@ -29,7 +29,7 @@ export class Rings {
     const isNew = (at) => before === 0 || at < this.columns.time[0] || at > this.columns.time[before - 1];
     const places = time.map((at, place) => (isNew(at) ? place : -1)).filter((place) => place >= 0);
     const own = this.columns;
-    // Both are in order, but the history may reach over both ends of what is here.
+    // Both are in order, but the history may extend beyond both ends of the ring.
     const merged = [...own.time.map((at, place) => [at, own, place]), ...places.map((place) => [time[place], history, place])];
     merged.sort((a, b) => a[0] - b[0]);
     const columns = { time: merged.map(([at]) => at) };

@@ -1,5 +1,5 @@
-// The stream of lines from the gateway: read by `fetch`, so that the token goes in a header and nowhere else. It comes
-// back by itself, and says how it is: nothing on the screen shall seem newer than it is.
+// Reads the stream of lines from the gateway with `fetch`, so that the token is sent in a header only. It reconnects by
+// itself and reports its state, so that old numbers never look current.
 
 /** Without a line for so long the numbers are old. */
 const OLD_MS = 3000;
@@ -116,7 +116,7 @@ export class Stream {
       try {
         this.#on.lines(lines);
       } catch (error) {
-        // A bug of this page is not the gateway's, and must not look like it; and what stands there is old.
+        // A bug of this page must not look like one of the gateway; the numbers are stale.
         reportError(error);
         this.#on.state({ live: false, since: this.#lastLine || null, why: 'This page can not show what has come: reload it.' });
         continue;

@@ -1,5 +1,5 @@
-// What the browser test starts: a Redis, gateways, loadtest and Chromium, each real, on loopback, in a folder of its own.
-// Everything ends with the test, by its process id.
+// Starts the programs of the browser test: Redis, gateways, loadtest and Chromium, on loopback, in a temporary folder.
+// Each ends with the test, by its process id.
 
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -18,7 +18,7 @@ const PATIENCE_MS = 60_000;
 
 export const sleep = (ms) => new Promise((go) => { setTimeout(go, ms); });
 
-/** Waits until a condition gives something, and says what it waited for if it never does. */
+/** Waits until a condition returns a value; the error names the condition. */
 export async function eventually(what, condition) {
   const start = Date.now();
   for (;;) {
@@ -135,7 +135,7 @@ export class World {
 
   async end() {
     const alive = this.#children.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null);
-    // A stopped one can't hear the other signal.
+    // A stopped process does not handle the other signal.
     alive.reverse().forEach((child) => { child.kill('SIGCONT'); child.kill('SIGTERM'); });
     const ended = (child) => new Promise((done) => {
       if (child.exitCode !== null || child.signalCode !== null) done();
@@ -159,12 +159,12 @@ export async function startChromium(rules = '') {
   });
 }
 
-/** A page that notes whatever it must not do: errors, violations of its policy, requests to anybody else. */
+/** A page that records its faults: errors, violations of its policy, requests to other hosts. */
 export async function openPage(browser, gateway, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1920, height: 1080 }, locale: 'en-GB', timezoneId: 'Asia/Shanghai', ...options });
   const page = await context.newPage();
   const notes = [];
-  // While the gateway is away on purpose, the browser says that it can't be reached.
+  // While the test keeps the gateway down, the browser reports that it is unreachable.
   page.mayFail = false;
   page.on('console', (message) => {
     const isNetwork = page.mayFail && message.text().startsWith('Failed to load resource');

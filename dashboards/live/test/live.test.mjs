@@ -1,4 +1,4 @@
-// The live page as a person sees it: real gateways, a real Redis, a real launch by loadtest, in headless Chromium.
+// Tests of the live page in headless Chromium, with real gateways, a real Redis and a launch by loadtest.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -38,8 +38,8 @@ async function hasNoSeriousViolation(where) {
   await page.evaluate(axe);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ['violations'] }));
   const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`);
-  assert.deepEqual(told, [], where);
+  const violationsText = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`);
+  assert.deepEqual(violationsText, [], where);
 }
 
 before(async () => {
@@ -56,26 +56,26 @@ after(async () => {
 });
 
 describe('the live page', { timeout: 600_000 }, () => {
-  test('a wrong token is told, and nothing is kept of any', async () => {
+  test('a wrong token is refused, and no token is stored', async () => {
     page = await openPage(browser, gateways[0]);
-    await hasNoSeriousViolation('the door');
+    await hasNoSeriousViolation('the sign-in');
     const asked = [];
     page.on('request', (request) => asked.push(request.url()));
     await enter(page, 'kein-Schlüssel');
-    await shows(page, 'it is told', () => document.querySelector('#door-error').textContent.includes('none of the ops tokens'));
-    assert.deepEqual([await page.isVisible('#door'), asked], [true, []], 'it is not sent');
+    await shows(page, 'the error is shown', () => document.querySelector('#sign-in-error').textContent.includes('ops token'));
+    assert.deepEqual([await page.isVisible('#sign-in'), asked], [true, []], 'it is not sent');
     page.mayFail = true;
     await enter(page, 'not-an-ops-token-at-all');
-    await shows(page, 'it is told', () => document.querySelector('#door-error').textContent.includes('none of the ops tokens'));
+    await shows(page, 'the error is shown', () => document.querySelector('#sign-in-error').textContent.includes('ops token'));
     page.mayFail = false;
-    assert.equal(await textOf('#alarms-title'), 'Alarms: nothing is known yet');
+    assert.equal(await textOf('#alarms-title'), 'Alarms: not known yet');
     await enter(page, world.token);
     await shows(page, 'it is live', () => document.body.dataset.link === 'live');
-    await shows(page, 'there are no alarms, now that it is known', () => document.querySelector('#alarms-title').textContent === 'No alarms');
+    await shows(page, 'there are no alarms', () => document.querySelector('#alarms-title').textContent === 'No alarms');
     const kept = await page.evaluate(() => [localStorage.length, sessionStorage.length, document.cookie, location.href.includes('token')]);
     assert.deepEqual(kept, [0, 0, '', false]);
     assert.equal(await page.evaluate((token) => document.documentElement.outerHTML.includes(token), world.token), false);
-    await shows(page, 'it says that there is no sale', () => document.querySelector('#phase').textContent === 'No sale');
+    await shows(page, 'it shows that there is no sale', () => document.querySelector('#phase').textContent === 'No sale');
   });
 
   test('a page that is open through a whole launch agrees with the final audit to the unit', async () => {
@@ -89,10 +89,10 @@ describe('the live page', { timeout: 600_000 }, () => {
     const { server_time: time } = await (await fetch(`${gateways[0].url}/v1/time`)).json();
     const [, seconds] = /:(\d\d)$/.exec(await textOf('#count'));
     assert.ok(Math.abs(Number(seconds) - (Date.parse(opensAt) - Date.parse(time)) / 1000) < 2, `${seconds} s, at ${time}`);
-    // A lever that waits behind the opening is told before it.
-    await lever('pause');
+    // A pause before the opening is shown at once.
+    await action('pause');
     await shows(page, 'it is paused', () => document.querySelector('#phase').textContent === 'Upcoming, paused');
-    await lever('resume');
+    await action('resume');
     await shows(page, 'it is not', () => document.querySelector('#phase').textContent === 'Upcoming');
     await page.check('#spans input[value="120"]', { force: true });
     await sleep(1500);
@@ -100,7 +100,7 @@ describe('the live page', { timeout: 600_000 }, () => {
     const load = world.loadtest(gateways, sale, BUYERS);
     // So few cars may be sold between two lines.
     await shows(page, 'it opens', () => ['open', 'sold_out'].includes(document.body.dataset.phase));
-    await shows(page, 'somebody has won', () => document.querySelector('#tile-selling').dataset.tone === 'good');
+    await shows(page, 'a buyer has won', () => document.querySelector('#tile-selling').dataset.tone === 'good');
     await shot('opening');
     const { code, log } = await load;
     assert.equal(code, 0, log);
@@ -124,9 +124,9 @@ describe('the live page', { timeout: 600_000 }, () => {
     const facts = await page.$$eval('#reservations dd', (terms) => terms.map((term) => Number(term.textContent.replaceAll(',', ''))));
     assert.deepEqual(facts, [made, cancelled, expired]);
     assert.ok(made >= CARS - 9 && confirmed > 0, JSON.stringify(audit.reservations));
-    // And what the gateways have counted agrees with the ledger: nobody was told twice that he has won, and nobody not at all.
+    // The counters of the gateways agree with the ledger: each win was acknowledged exactly once.
     await eventually('the last reports have come', async () => (await table('outcomes')).won?.[1] === made);
-    await eventually('a full audit is told', async () => /^audited /.test(await textOf('#tile-drift .quiet')));
+    await eventually('a full audit is shown', async () => /^audited /.test(await textOf('#tile-drift .quiet')));
     assert.equal(await textOf('#alarms-title'), 'No alarms');
     await shot('after');
     await hasNoSeriousViolation('the page after a launch');
@@ -146,55 +146,55 @@ describe('the live page', { timeout: 600_000 }, () => {
   });
 
   const state = async () => (await world.admin(gateways[0], `sales/${sale}`));
-  const lever = (word) => world.admin(gateways[0], `sales/${sale}/${word}`, {
+  const action = (word) => world.admin(gateways[0], `sales/${sale}/${word}`, {
     method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ reason: 'before the opening' }),
   });
-  const button = (lever) => `#lever-buttons [data-lever=${lever}]`;
+  const button = (action) => `#action-buttons [data-action=${action}]`;
 
-  async function pull(lever, { word = sale, fields = {}, reason = `trying ${lever}` } = {}) {
-    // By the keyboard: what stands above the buttons comes and goes, and they move with it.
-    await page.press(button(lever), 'Enter');
-    const call = lever === 'limits' ? contract.paths['/admin/v1/limits'].patch : contract.paths[`/admin/v1/sales/{sale}/${lever}`].post;
-    assert.equal(await textOf('#lever-effect'), call.description);
-    assert.match(await textOf('#lever-why'), lever === 'limits' ? /limits’ log/ : /into the journal\)$/);
-    const go = page.locator('#lever-go');
+  async function pull(action, { word = sale, fields = {}, reason = `trying ${action}` } = {}) {
+    // By keyboard: the content above the buttons changes, which moves them.
+    await page.press(button(action), 'Enter');
+    const call = action === 'limits' ? contract.paths['/admin/v1/limits'].patch : contract.paths[`/admin/v1/sales/{sale}/${action}`].post;
+    assert.equal(await textOf('#action-effect'), call.description);
+    assert.match(await textOf('#action-why'), action === 'limits' ? /limits’ log/ : /into the journal\)$/);
+    const go = page.locator('#action-go');
     for (const [id, value] of Object.entries(fields)) {
       await page.waitForSelector(`#${id}`);
       if ((await page.$eval(`#${id}`, (input) => input.tagName)) === 'SELECT') await page.selectOption(`#${id}`, value);
       else await page.fill(`#${id}`, value);
     }
-    await page.fill('#lever-reason', reason);
+    await page.fill('#action-reason', reason);
     assert.equal(await go.isDisabled(), true, 'nothing was typed');
-    await page.fill('#lever-typed', `${word}x`);
+    await page.fill('#action-typed', `${word}x`);
     assert.equal(await go.isDisabled(), true, 'something else was typed');
-    await page.fill('#lever-typed', word);
+    await page.fill('#action-typed', word);
     await go.click();
-    await shows(page, `${lever} is answered`, () => ['good', 'bad'].includes(document.querySelector('#lever-told').dataset.tone));
-    const told = { tone: await page.getAttribute('#lever-told', 'data-tone'), text: await textOf('#lever-told') };
-    await page.click('#lever-cancel');
-    return told;
+    await shows(page, `${action} is answered`, () => ['good', 'bad'].includes(document.querySelector('#action-result').dataset.tone));
+    const result = { tone: await page.getAttribute('#action-result', 'data-tone'), text: await textOf('#action-result') };
+    await page.click('#action-cancel');
+    return result;
   }
 
-  const journalHas = (text) => shows(page, `the journal says ${text}`, (words) => document.querySelector('#journal').textContent.includes(words), text);
+  const journalHas = (text) => shows(page, `the journal has ${text}`, (words) => document.querySelector('#journal').textContent.includes(words), text);
 
-  test('every lever is pulled, says what it does first, and is written down with who and why', async () => {
+  test('every action shows its effect, runs, and is recorded with user and reason', async () => {
     await page.click(button('pause'));
-    await hasNoSeriousViolation('a lever');
-    await shot('lever');
+    await hasNoSeriousViolation('an operator action');
+    await shot('action');
     await page.keyboard.press('Escape');
-    assert.equal(await page.evaluate(() => document.activeElement.dataset.lever), 'pause');
+    assert.equal(await page.evaluate(() => document.activeElement.dataset.action), 'pause');
     assert.equal((await state()).paused, false);
 
     assert.equal((await pull('pause')).tone, 'good');
     assert.equal((await state()).paused, true);
-    await shows(page, 'the page says so', () => document.body.dataset.phase === 'paused');
+    await shows(page, 'the page shows it', () => document.body.dataset.phase === 'paused');
     await journalHas('maja paused the sale: trying pause');
     assert.equal((await pull('resume')).tone, 'good');
     assert.equal((await state()).paused, false);
-    // A long reason is folded, and what would turn it around is seen.
+    // A long reason is folded, and direction characters are visible.
     assert.equal((await pull('freeze', { reason: `this \u202e is ${'why and '.repeat(50)}` })).tone, 'good');
     assert.equal((await state()).frozen, true);
-    await shows(page, 'the page says so', () => document.querySelector('#phase').textContent.includes('frozen'));
+    await shows(page, 'the page shows it', () => document.querySelector('#phase').textContent.includes('frozen'));
     await journalHas('this \ufffd is why');
     const isFolded = () => page.$eval('#journal .long bdi', (text) => text.clientHeight < text.scrollHeight);
     assert.equal(await isFolded(), true);
@@ -219,19 +219,19 @@ describe('the live page', { timeout: 600_000 }, () => {
     assert.equal(limited.tone, 'good', limited.text);
     const buyer = async () => (await world.admin(gateways[1], 'limits')).policies.find(({ policy }) => policy === 'buyer');
     await eventually('the other gateway has it', async () => (await buyer()).in_force === '7:77');
-    await eventually('the page says so', async () => (await page.isVisible('#limits')) && (await textOf('#limits')) === 'Limits set: buyer 7:77');
+    await eventually('the page shows it', async () => (await page.isVisible('#limits')) && (await textOf('#limits')) === 'Limits set: buyer 7:77');
     await pull('limits', { word: 'limits', fields: { 'limit-buyer': 'default' } });
     assert.equal((await buyer()).set, null);
-    await eventually('the page says nothing of it', () => page.isHidden('#limits'));
+    await eventually('the page does not show it', () => page.isHidden('#limits'));
   });
 
-  test('a drift that is injected into Redis turns the page red, and a mended one is forgotten', async () => {
+  test('a drift that is injected into Redis turns the page red, and it clears after the correction', async () => {
     const counter = [`lg:{${sale}}:stock`, 'model:air-400-white'];
     world.redis('HINCRBY', ...counter, '1');
     const { ms } = await shows(page, 'the page turns red', () => document.body.dataset.alarm === 'fault');
     console.log(`drift: red after ${ms} ms`);
     assert.ok(await page.$('#alarms-list .fault[data-name=ledger-drift]'));
-    assert.match(await textOf('#alarms-said'), /drifts/);
+    assert.match(await textOf('#alarms-announced'), /drifts/);
     assert.equal(await page.getAttribute('#ledger', 'data-verdict'), 'drift');
     assert.match(await textOf('#verdict'), /^Drift: Redis’s counters differ from the journal/);
     assert.match(await textOf('#equation'), /≠/);
@@ -239,10 +239,10 @@ describe('the live page', { timeout: 600_000 }, () => {
     await shot('drift');
     await hasNoSeriousViolation('a fault');
     world.redis('HINCRBY', ...counter, '-1');
-    await shows(page, 'it is forgotten', () => document.body.dataset.alarm === 'none');
+    await shows(page, 'it has cleared', () => document.body.dataset.alarm === 'none');
   });
 
-  test('a gateway that is killed shows, and one that takes its place makes it good', async () => {
+  test('a gateway that is killed shows, and its replacement clears the alarm', async () => {
     const [, other] = gateways;
     other.child.kill('SIGKILL');
     const killed = Date.now();
@@ -255,14 +255,14 @@ describe('the live page', { timeout: 600_000 }, () => {
     await shot('gone');
     gateways[1] = await world.startGateway(other.ports);
     await shows(page, 'all is well', () => document.body.dataset.alarm === 'none' && document.querySelector('#tile-up .big').textContent === '2 of 2 ready');
-    // One that is told to end says good-bye.
+    // A gateway that drains leaves the fleet.
     gateways[1].child.kill('SIGTERM');
     await shows(page, 'it has left', `(${stateOf})('${other.listen}') === 'left'`);
     assert.equal(await page.evaluate(() => document.body.dataset.alarm), 'none');
     gateways[1] = await world.startGateway(other.ports);
   });
 
-  test('numbers that are old look old, and the page goes on by itself', async () => {
+  test('old numbers look old, and the page reconnects by itself', async () => {
     page.mayFail = true;
     gateways[0].child.kill('SIGSTOP');
     await shows(page, 'it is stale', () => document.body.dataset.link === 'stale' && /^Stale since \d\d:\d\d:\d\d/.test(document.querySelector('#stale').textContent));
@@ -280,16 +280,16 @@ describe('the live page', { timeout: 600_000 }, () => {
   test('a sale that is closed by hand is closed for good', async () => {
     assert.equal((await pull('close')).tone, 'good');
     assert.equal((await state()).phase, 'closed');
-    await shows(page, 'the page says so', () => document.body.dataset.phase === 'closed');
+    await shows(page, 'the page shows it', () => document.body.dataset.phase === 'closed');
     assert.equal(await textOf('#count-label'), 'closed by hand; since the opening');
-    await shows(page, 'there is nothing to close any more', () => !document.querySelector('#lever-buttons [data-lever=close]'));
+    await shows(page, 'there is nothing to close any more', () => !document.querySelector('#action-buttons [data-action=close]'));
   });
 
-  test('nothing on it went wrong, and nobody else was asked anything', () => {
+  test('the page has no errors, and sends no other requests', () => {
     assert.deepEqual(page.notes, []);
   });
 
-  test('a page of somebody else whose name points here gets nothing', async () => {
+  test('a page of a foreign host name that resolves to the gateway gets nothing', async () => {
     const other = await browser.newPage();
     const { port } = new URL(gateways[0].ops);
     const answer = await other.goto(`http://evil.example:${port}/`);
@@ -300,7 +300,7 @@ describe('the live page', { timeout: 600_000 }, () => {
     await other.close();
   });
 
-  test('hours of lines leave it as large as it was', async () => {
+  test('hours of lines do not make the page larger', async () => {
     const answer = await fetch(`${gateways[0].ops}/admin/v1/live?sale=${sale}&frames=1`, { headers: { authorization: `Bearer ${world.token}` } });
     const lines = (await answer.text()).trim().split('\n').map((line) => JSON.parse(line));
     const now = lines.findLast(({ kind }) => kind === 'now');
@@ -338,7 +338,7 @@ describe('the live page', { timeout: 600_000 }, () => {
     await long.context().close();
   });
 
-  test('a gateway that was built without charts says so, and shows the rest', async () => {
+  test('a gateway without charts shows the reason and everything else', async () => {
     const plain = await openPage(browser, gateways[0]);
     await plain.route('**/live/uplot.js', (route) => route.fulfill({ contentType: 'text/javascript', body: 'export default null;' }));
     await enter(plain, world.token);

@@ -1,4 +1,4 @@
-// The ring buffers and the numbers of the page, by themselves.
+// Unit tests of the ring buffers and the number formats of the page.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -22,7 +22,7 @@ test('what another has seen goes around what is here', () => {
   assert.deepEqual(rings.columns, { time: [3, 4, 5, 6, 7], won: [3, 4, 50, 60, null], lost: [0, 0, null, 1, 9] });
 });
 
-test('numbers are written so that nothing is told that is not so', () => {
+test('rounding never shows a false extreme', () => {
   assert.deepEqual([count(21948), count(null), count(-3)], ['21,948', '–', '-3']);
   assert.deepEqual([rate(0), rate(0.25), rate(9.96), rate(412.4)], ['0', '0.3', '10', '412']);
   assert.deepEqual([millis(0.314), millis(12.34), millis(321.4), millis(2500), millis(null)], ['0.31', '12.3', '321', '> 2,500', '–']);
@@ -31,7 +31,7 @@ test('numbers are written so that nothing is told that is not so', () => {
   assert.deepEqual([span(5_000), span(125_000), span(3_700_000), span(90_000_000)], ['5 s', '2 min', '1 h 1 min', '1 d 1 h']);
 });
 
-test('a day of another year says which year', () => {
+test('a day of another year shows the year', () => {
   const now = new Date(2026, 11, 31, 12).getTime();
   const [today, next] = [new Date(2026, 11, 31, 13, 5, 9).getTime(), new Date(2027, 0, 1, 10, 0, 0).getTime()];
   assert.deepEqual([dayTime(today, now), dayTime(next, now)], ['31 Dec, 13:05:09', '1 Jan 2027, 10:00:00']);

@@ -1,27 +1,26 @@
-//! The token buckets of many keys in a memory that never grows: what governor's rate limiters keep their state in.
+//! Token buckets for many keys in a table of fixed size; the state of governor's rate limiters.
 //!
-//! A bucket is one number, the instant at which it will be full again. A bucket that is full says nothing that
-//! an absent one does not say, so its place can be given to the next key on the spot: there is nothing to
-//! sweep. The table has sets of [`OWN`] buckets; a key has its set by its hash. When all buckets of a set are in use
-//! by others, newcomers share one more bucket of that set, and those who were there keep theirs.
+//! A bucket is one number: the instant at which it is full again. A full bucket carries no information,
+//! so another key can reuse it at once and nothing needs a sweep. A key hashes to a set of [`OWN`]
+//! buckets. While others use all of them, new keys share one extra bucket of the set.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use governor::nanos::Nanos;
 use governor::state::StateStore;
 
-/// Buckets of a set that belong to one key each. With the shared one, the lock and its padding a set has 128 bytes:
-/// two cache lines.
+/// Buckets of a set that belong to one key each. With the shared one, the lock and padding, a set has 128
+/// bytes: two cache lines.
 const OWN: usize = 7;
 
-/// A set, aligned so that it touches two cache lines and not three.
+/// A set, aligned so that it covers two cache lines and not three.
 #[derive(Default)]
 #[repr(align(128))]
 struct Set {
     lock: Mutex<BucketSlots>,
 }
 
-/// The instants are nanoseconds since the process began; 0: never used.
+/// Instants in nanoseconds since the process began; 0: never used.
 #[derive(Default)]
 struct BucketSlots {
     keys: [u64; OWN],
@@ -30,17 +29,17 @@ struct BucketSlots {
 }
 
 impl BucketSlots {
-    /// The bucket of a key: its own, or else a full one that becomes its own, or else the one that is shared.
+    /// The bucket of a key: its own, else a full one that becomes its own, else the shared one.
     fn of(&mut self, key: u64, now: u64) -> &mut u64 {
-        let own = self.keys.iter().position(|known| *known == key);
-        let place = own.or_else(|| {
+        let own = self.keys.iter().position(|own| *own == key);
+        let slot = own.or_else(|| {
             let free = self.full_at.iter().position(|full_at| *full_at <= now)?;
             self.keys[free] = key;
             self.full_at[free] = 0;
             Some(free)
         });
-        match place {
-            Some(place) => &mut self.full_at[place],
+        match slot {
+            Some(slot) => &mut self.full_at[slot],
             None => &mut self.shared_full_at,
         }
     }
@@ -52,38 +51,38 @@ pub struct Buckets {
 }
 
 impl Buckets {
-    /// Room for about so many keys that are in use at the same time, with a bucket of their own; it takes
-    /// [`Self::bytes`] from now on.
+    /// Allocates [`Self::bytes`] for about this many concurrent keys with a bucket of their own.
     #[must_use]
     pub fn with_room_for(keys: usize) -> Self {
         Self { sets: std::iter::repeat_with(Set::default).take(keys.div_ceil(OWN).max(1)).collect() }
     }
 
-    /// The memory that it takes, in bytes: 128 for every seven keys.
+    /// Allocated bytes: 128 for every seven keys.
     #[must_use]
     pub fn bytes(&self) -> usize {
         std::mem::size_of_val(&*self.sets)
     }
 
-    /// The buckets at an instant, for one decision that takes from a bucket.
+    /// The buckets at an instant, for a decision that takes tokens.
     pub(super) fn at(&self, now: Nanos) -> BucketsAt<'_> {
         BucketsAt { buckets: self, now, keeps: true }
     }
 
-    /// The same for a decision that only looks.
+    /// The buckets at an instant, for a decision that only reads.
     pub(super) fn look_at(&self, now: Nanos) -> BucketsAt<'_> {
         BucketsAt { buckets: self, now, keeps: false }
     }
 
     fn set(&self, key: u64) -> MutexGuard<'_, BucketSlots> {
-        // The hash as a fraction of all sets: as even as a remainder, and without a division.
-        let place = (u128::from(key) * self.sets.len() as u128) >> 64;
-        // Plain numbers are whole, whoever panicked over them.
-        self.sets[place as usize].lock.lock().unwrap_or_else(PoisonError::into_inner)
+        // The hash as a fraction of all sets: as even as a remainder, without a division.
+        let slot = (u128::from(key) * self.sets.len() as u128) >> 64;
+        // A panic cannot leave plain numbers half written.
+        self.sets[slot as usize].lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The buckets as governor sees them at one instant. Keys are hashes that nobody outside can choose.
+/// The buckets as governor sees them at one instant. Keys are hashes under a secret seed, so clients
+/// can't choose them.
 pub(super) struct BucketsAt<'a> {
     buckets: &'a Buckets,
     now: Nanos,

@@ -1,7 +1,7 @@
-//! Who has asked for too much: the rate limits of this gateway, in governor's hands.
+//! Rate limits of this gateway, by buyer, address, sale and gateway, built on governor.
 //!
-//! Nothing here asks Redis. The rates in force can change at any time, and with them the share of a ceiling that
-//! is this gateway's; what was spent stays spent.
+//! No check asks Redis. The rates in force, and with them this gateway's share of a ceiling, can change
+//! at any time; tokens that were spent stay spent.
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr};
@@ -17,20 +17,20 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 
 use crate::admit::buckets::{Buckets, BucketsAt};
-use crate::admit::known::KnownTokens;
+use crate::admit::verified::VerifiedTokens;
 use crate::domain::policy::{Costs, Policy, Rate, Rates};
 
-/// Sales and whole gateways that have a bucket for their ceiling. There are few.
+/// Buckets for the ceilings of sales and of this gateway; there are few.
 const CEILINGS: usize = 1_024;
 
-/// How a gateway limits.
+/// The settings of the rate limits.
 #[derive(Debug, Clone, Copy)]
 pub struct LimitSettings {
-    /// What the configuration says.
+    /// The configured rates.
     pub rates: Rates,
     /// What calls cost.
     pub costs: Costs,
-    /// Buyers, and addresses, that have a bucket of their own at the same time.
+    /// Buyers, and addresses, with a bucket of their own at the same time.
     pub keys_max: usize,
 }
 
@@ -39,55 +39,55 @@ pub struct Limits {
     settings: LimitSettings,
     in_force: ArcSwap<InForce>,
     since: Instant,
-    /// Of keys; its seed is this process's secret, so that nobody can aim at a set.
+    /// Hashes keys under this process's secret seed, so that no client can aim at a set.
     hasher: RandomState,
     buyers: Buckets,
     addresses: Buckets,
     unverified: Buckets,
     ceilings: Buckets,
-    /// Tokens that were right when they were seen.
-    known: KnownTokens,
+    /// Tokens that passed verification.
+    verified: VerifiedTokens,
 }
 
-/// What holds at the moment.
+/// The rates in force at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InForce {
-    /// As ops have set them, or else the configuration.
+    /// Set by an operator, else configured.
     pub rates: Rates,
-    /// Of these, what is this gateway's: of a ceiling only its share.
+    /// This gateway's rates: of a ceiling only its share.
     pub shares: Rates,
     /// Gateways that share the ceilings.
     pub gateways: NonZeroU32,
 }
 
-/// A policy that has nothing left for a call.
+/// A policy without enough tokens for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exceeded {
-    /// Which.
+    /// The policy.
     pub policy: Policy,
-    /// Calls of this kind that the policy allows at once.
+    /// The burst, in calls of this cost.
     pub quota: u32,
-    /// In how many seconds so many come back.
+    /// Seconds until the whole burst has come back.
     pub window_s: u32,
-    /// Until there is enough for this call again.
+    /// Time until there are enough tokens for this call.
     pub wait: Duration,
 }
 
 impl Limits {
-    /// The limits as configured, for a gateway that is alone.
+    /// The limits as configured, for a fleet of one gateway.
     #[must_use]
     pub fn new(settings: LimitSettings) -> Self {
         let alone = InForce { rates: settings.rates, shares: settings.rates, gateways: NonZeroU32::MIN };
         Self {
             in_force: ArcSwap::from_pointee(alone),
-            // A bit ago: the first nanosecond of a bucket must not be 0, which means: never used.
+            // A second ago: 0 in a bucket means that it was never used.
             since: Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now),
             hasher: RandomState::default(),
             buyers: Buckets::with_room_for(settings.keys_max),
             addresses: Buckets::with_room_for(settings.keys_max),
             unverified: Buckets::with_room_for(settings.keys_max),
             ceilings: Buckets::with_room_for(CEILINGS),
-            known: KnownTokens::default(),
+            verified: VerifiedTokens::default(),
             settings,
         }
     }
@@ -98,19 +98,20 @@ impl Limits {
         &self.settings.costs
     }
 
-    /// What the configuration says.
+    /// The configured rates.
     #[must_use]
     pub fn configured(&self) -> &Rates {
         &self.settings.rates
     }
 
-    /// What holds at the moment.
+    /// The rates in force at the moment.
     #[must_use]
     pub fn in_force(&self) -> Arc<InForce> {
         self.in_force.load_full()
     }
 
-    /// Puts other rates in force, or another number of gateways that share the ceilings; whether that changed anything.
+    /// Puts other rates, or another number of gateways that share the ceilings, in force; returns whether
+    /// anything changed.
     pub fn put_in_force(&self, rates: Rates, gateways: NonZeroU32) -> bool {
         let mut shares = rates;
         for policy in Policy::ALL.into_iter().filter(|policy| policy.is_ceiling()) {
@@ -124,7 +125,7 @@ impl Limits {
         changed
     }
 
-    /// A new reservation of a buyer.
+    /// Counts a new reservation of a buyer.
     pub fn reservation(&self, buyer: &str, sale: &str, now: Instant) -> Result<(), Exceeded> {
         let (rates, now) = (self.in_force.load(), self.nanos(now));
         let cost = self.settings.costs.reserve;
@@ -133,14 +134,14 @@ impl Limits {
         self.ceiling(&rates, cost, now)
     }
 
-    /// Any other call of a buyer.
+    /// Counts any other call of a buyer.
     pub fn call(&self, buyer: &str, cost: NonZeroU32, now: Instant) -> Result<(), Exceeded> {
         let (rates, now) = (self.in_force.load(), self.nanos(now));
         take(&rates, Policy::Buyer, || self.buyers.at(now), || self.key(buyer), cost, now)?;
         self.ceiling(&rates, cost, now)
     }
 
-    /// A call without a token.
+    /// Counts a call without a token.
     pub fn anonymous(&self, address: IpAddr, now: Instant) -> Result<(), Exceeded> {
         let (rates, now) = (self.in_force.load(), self.nanos(now));
         let cost = self.settings.costs.status;
@@ -148,9 +149,9 @@ impl Limits {
         self.ceiling(&rates, cost, now)
     }
 
-    /// Whether the signature of a token may be checked, where that costs more than a refusal. An address that has spent
-    /// what it has for wrong signatures shares with all others like it what the gateway keeps for tokens that it has not
-    /// seen; beyond that only a token that was right before is checked.
+    /// Whether a token's signature may be checked, where that costs more than a refusal. Addresses that
+    /// have spent their budget for invalid tokens share one bucket for unseen tokens; beyond it, only
+    /// tokens that were valid before are checked.
     pub fn signature(&self, address: IpAddr, token: &[u8], now: Instant) -> Result<(), Exceeded> {
         let (rates, now) = (self.in_force.load(), self.nanos(now));
         let look = || self.unverified.look_at(now);
@@ -167,19 +168,19 @@ impl Limits {
         let shared = || take(&rates, Policy::Unverified, look, || self.reserve(), NonZeroU32::MIN, now);
         let Err(exceeded) = own() else { return Ok(()) };
         let Err(for_all) = shared() else { return Ok(()) };
-        if self.known.contains(self.key(token)) {
+        if self.verified.contains(self.key(token)) {
             return Ok(());
         }
-        // Whichever has enough again first.
+        // The shorter of both waits.
         Err(Exceeded { wait: exceeded.wait.min(for_all.wait), ..exceeded })
     }
 
-    /// A signature was right: its token is known from now on.
+    /// Records a valid token.
     pub fn signature_was_right(&self, token: &[u8]) {
-        self.known.add(self.key(token));
+        self.verified.add(self.key(token));
     }
 
-    /// A signature was wrong: its address pays, or else what is kept for all.
+    /// Charges an invalid token to its address, or to the shared bucket.
     pub fn signature_was_wrong(&self, address: IpAddr, now: Instant) {
         let (rates, now) = (self.in_force.load(), self.nanos(now));
         let buckets = || self.unverified.at(now);
@@ -189,7 +190,7 @@ impl Limits {
         }
     }
 
-    /// The bucket for tokens that were not seen before, of all addresses that have spent their own.
+    /// The shared bucket for unseen tokens from addresses that have spent their own.
     fn reserve(&self) -> u64 {
         self.key(&Policy::Unverified)
     }
@@ -222,7 +223,7 @@ fn take<'a>(
     };
     // A cost above the burst could never be paid.
     let cost = cost.min(rate.burst);
-    // A limiter is only its parameters: the state is in the buckets, and its clock stands where this call came.
+    // A limiter holds only parameters: the state is in the buckets, and its clock is the instant of the call.
     let clock = CallClock::default();
     let limiter = RateLimiter::<_, _, _, NoOpMiddleware<Nanos>>::new(rate.quota(), buckets(), clock);
     limiter.clock().0.set(now);
@@ -242,8 +243,8 @@ fn exceeded(policy: Policy, rate: Rate, cost: NonZeroU32, wait: Duration) -> Exc
     }
 }
 
-/// Stands at the instant of the call. It begins at 0, so that what buckets remember does not depend on when a limiter
-/// was made.
+/// A clock fixed at the instant of the call. It begins at 0, so that buckets do not depend on when a
+/// limiter was made.
 #[derive(Debug, Default, Clone)]
 struct CallClock(Cell<Nanos>);
 
@@ -255,8 +256,8 @@ impl Clock for CallClock {
     }
 }
 
-/// What of an address is one client: an IPv4 address, or the first 64 bits of an IPv6 address, which is what one
-/// subscriber gets at least (RFC 6177).
+/// The part of an address that identifies a client: an IPv4 address, or the first 64 bits of an IPv6
+/// address, the least that one subscriber gets (RFC 6177).
 pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => {

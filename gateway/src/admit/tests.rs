@@ -1,4 +1,4 @@
-//! What the read model refuses, and what it must leave to the ledger.
+//! Tests of what the read model refuses, and what it must leave to the ledger.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ fn sale(free: &[i64], time: i64, error_ms: i64) -> Arc<Sale> {
     Sale::fixture(DEFINITION, free, (time, error_ms))
 }
 
-/// What becomes of a tap for all items that arrived then; `None`: it goes to the ledger.
+/// The refusal of a tap for all items with this arrival; `None`: it goes to the ledger.
 fn refusal(sale: &Arc<Sale>, accept_partial: bool, arrived: Instant) -> Option<Decision> {
     let (packages, sub) = (["p", "q"], "ada".into());
     let request = AdmissionRequest { model: "a", packages: &packages, store: "s", accept_partial };
@@ -62,22 +62,22 @@ proptest! {
 fn a_model_that_is_older_than_the_tap_refuses_nothing() {
     let sale = sale(&[0; 4], OPENS + 60_000, 0);
     let arrived = Instant::now();
-    assert_eq!(refusal(&sale, false, arrived), None, "no round has ended");
+    assert_eq!(refusal(&sale, false, arrived), None, "no read has ended");
     sale.complete_for_test(arrived - Duration::from_nanos(1));
     assert_eq!(
         refusal(&sale, false, arrived),
         None,
-        "it has what was decided before the tap came, but for the last moment"
+        "it has what was decided before the tap, but for the last moment"
     );
     sale.complete_for_test(arrived);
     assert!(refusal(&sale, false, arrived).is_some());
-    // A round that was begun before does not make it older.
+    // A read that began earlier does not make the model older.
     sale.complete_for_test(arrived - Duration::from_secs(1));
     assert!(refusal(&sale, false, arrived).is_some());
 }
 
 #[test]
-fn a_sale_that_is_fenced_or_can_t_be_followed_refuses_nothing() {
+fn a_sale_that_is_fenced_or_unreadable_refuses_nothing() {
     for is_fault in [true, false] {
         let sale = sale(&[0; 4], OPENS + 60_000, 0);
         let arrived = Instant::now();
@@ -90,7 +90,7 @@ fn a_sale_that_is_fenced_or_can_t_be_followed_refuses_nothing() {
 
 #[test]
 fn inside_the_margin_of_the_clock_the_ledger_decides_the_phase() {
-    // The estimate goes on by what this test takes; a margin of an hour is far above that.
+    // The estimate advances while this test runs; a margin of an hour is far above that.
     let hour = 3_600_000;
     let at = |time| {
         let (sale, arrived) = (sale(&[5; 4], time, hour), Instant::now());

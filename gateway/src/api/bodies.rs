@@ -1,4 +1,4 @@
-//! The bodies of requests: what apps and the payment service send.
+//! Request bodies of the public API.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ impl AsRef<str> for ItemId<'_> {
     }
 }
 
-/// Text out of the request itself where it stands there as it is.
+/// Borrows text from the request where it needs no unescaping.
 struct TextVisitor;
 
 impl<'de> Visitor<'de> for TextVisitor {
@@ -55,7 +55,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ItemId<'a> {
     }
 }
 
-/// What a tap asks for.
+/// A reservation request.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReserveRequest<'a> {
@@ -66,7 +66,7 @@ pub struct ReserveRequest<'a> {
     #[serde(borrow, default)]
     #[schema(schema_with = packages_schema)]
     pub packages: Vec<ItemId<'a>>,
-    /// Where it is picked up.
+    /// The pick-up store.
     #[serde(borrow)]
     pub store: ItemId<'a>,
     /// Whether packages and store may be left off when they are gone: the model alone decides.
@@ -74,7 +74,7 @@ pub struct ReserveRequest<'a> {
     pub accept_partial: bool,
 }
 
-/// What to change of a reservation; what is left out stays.
+/// The changes to a reservation; a member that is left out stays as it is.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AmendRequest<'a> {
@@ -82,7 +82,7 @@ pub struct AmendRequest<'a> {
     #[serde(borrow, default, deserialize_with = "not_null")]
     #[schema(nullable = false)]
     pub model: Option<ItemId<'a>>,
-    /// All packages from now on, at most 16, none twice.
+    /// All packages of the reservation, at most 16, none twice.
     #[serde(borrow, default, deserialize_with = "not_null")]
     #[schema(schema_with = packages_schema)]
     pub packages: Option<Vec<ItemId<'a>>>,
@@ -102,12 +102,12 @@ fn packages_schema() -> Schema {
     Schema::Array(list.build())
 }
 
-/// Left out means: stays as it is. `null` would be a question of taste, so it is a mistake.
+/// A member that is left out stays as it is; `null` is ambiguous, so it is an error.
 fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// A whole number as JSON has it: 5, and 5.0 as well, which to JSON Schema (2020-12, 6.1.1) is the same.
+/// A JSON integer: 5, and 5.0 as well, which JSON Schema (2020-12, 6.1.1) treats as equal.
 pub(crate) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     struct WholeNumber;
 
@@ -130,15 +130,15 @@ pub(crate) fn whole_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result
     deserializer.deserialize_u64(WholeNumber)
 }
 
-/// A number with a fraction of nothing, as far as such a one is exact.
+/// The integer equal to this number, if there is one that an f64 represents exactly.
 fn to_whole_number(number: f64) -> Option<u64> {
     /// 2^53
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
-    // In these bounds nothing is cut off.
+    // Within these bounds the cast is exact.
     ((0.0..=EXACT_MAX).contains(&number) && number.fract() == 0.0).then_some(number as u64)
 }
 
-/// What the payment service says.
+/// A confirmation by the payment service.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfirmRequest {

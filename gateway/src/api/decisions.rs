@@ -1,4 +1,4 @@
-//! Turns what the ledger has decided into answers.
+//! Maps decisions of the ledger to responses.
 
 use hyper::header::{HeaderName, HeaderValue, LOCATION};
 
@@ -12,7 +12,7 @@ use crate::projection::read_model::{ReadModel, Sale};
 use crate::reserve::changes::Change;
 use crate::telemetry::labels::Outcome;
 
-/// The answer to a tap.
+/// The response to a reservation request.
 pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) -> Result<Answer, Refused> {
     Err(match decision {
         Decision::Won(reservation, header) => {
@@ -65,13 +65,13 @@ pub(crate) fn decision(sale: &Sale, read_model: &ReadModel, decision: Decision) 
 }
 
 impl Refused {
-    /// Everybody waits for the same instant: the spread is short, so that nobody is late by it.
+    /// All clients wait for the same instant: the spread is short, so that none is late by it.
     fn retry_after_opening(self, until_ms: u64) -> Self {
         self.retry_after_spread(until_ms, 250)
     }
 }
 
-/// The answer to a call on one reservation.
+/// The response to a call on one reservation.
 pub(crate) fn change(sale: &Sale, read_model: &ReadModel, change: Change) -> Result<Answer, Refused> {
     let state = |refused: Refused, r: &Reservation| refused.with("state", r.state).with("version", r.version);
     Err(match change {

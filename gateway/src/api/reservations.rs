@@ -1,4 +1,5 @@
-//! The calls on reservations: each reads its request, asks the ledger, and hands the answer to `respond`.
+//! Handlers of the reservation calls: each reads its request, asks the ledger and maps the decision to a
+//! response.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -29,12 +30,12 @@ const PACKAGES_MAX: usize = 16;
 /// Characters of a payment reference.
 const PAYMENT_MAX: usize = 128;
 
-/// Who calls, and when the call's head was there.
+/// The caller, and the arrival of the request head.
 pub struct Caller {
-    /// By the token.
-    pub who: Identified,
-    /// What the limits count by.
-    pub came: Instant,
+    /// The verified token.
+    pub identity: Identified,
+    /// When the request head arrived; rate limits use this instant.
+    pub arrived: Instant,
     /// Whether a limit has counted this call.
     is_counted: Cell<bool>,
 }
@@ -42,34 +43,37 @@ pub struct Caller {
 impl Caller {
     /// A caller whose call no limit has counted yet.
     #[must_use]
-    pub fn new(who: Identified, came: Instant) -> Self {
-        Self { who, came, is_counted: Cell::new(false) }
+    pub fn new(identity: Identified, arrived: Instant) -> Self {
+        Self { identity, arrived, is_counted: Cell::new(false) }
     }
 
-    /// Counts a call that was refused before any limit was asked: it costs its buyer as much as a look. The refusal stays
-    /// what it is, because what is wrong with a request comes before limits.
+    /// Counts a call that was refused before any rate limit: it costs its buyer as much as a read. The
+    /// refusal stays the same, because request errors come before limits.
     pub fn count_refusal(&self, worker: &Worker, answer: Result<Answer, Refused>) -> Result<Answer, Refused> {
-        if answer.is_err() && !self.is_counted.get() && !self.who.is_service() {
-            let _ = worker.rates().call(self.who.sub(), worker.rates().costs().read, self.came);
+        if answer.is_err() && !self.is_counted.get() && !self.identity.is_service() {
+            let _ = worker.rates().call(self.identity.sub(), worker.rates().costs().read, self.arrived);
         }
         answer
     }
 
-    /// A new reservation counts against the buyer, the sale and the gateway. Services are not limited: they carry
-    /// out what was sold.
+    /// Counts a new reservation against the buyer, the sale and the gateway. Services are exempt: they
+    /// carry out what was sold.
     fn reserves(&self, worker: &Worker, sale: &Sale) -> Result<(), Refused> {
         self.is_counted.set(true);
-        if self.who.is_service() {
+        if self.identity.is_service() {
             return Ok(());
         }
-        worker.rates().reservation(self.who.sub(), &sale.id, self.came).map_err(Refused::quota_exceeded)
+        worker
+            .rates()
+            .reservation(self.identity.sub(), &sale.id, self.arrived)
+            .map_err(Refused::quota_exceeded)
     }
 
-    /// Any other call that asks the ledger, with its place among those.
+    /// Counts any other call that asks the ledger, and takes its in-flight permit.
     fn asks<'a>(&self, worker: &'a Worker, cost: NonZeroU32) -> Result<InFlightPermit<'a>, Refused> {
         self.is_counted.set(true);
-        if !self.who.is_service() {
-            worker.rates().call(self.who.sub(), cost, self.came).map_err(Refused::quota_exceeded)?;
+        if !self.identity.is_service() {
+            worker.rates().call(self.identity.sub(), cost, self.arrived).map_err(Refused::quota_exceeded)?;
         }
         worker.acquire_permit(false)
     }
@@ -83,11 +87,11 @@ pub async fn reserve(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    // A query could change the meaning of a call, and none on reservations has one.
+    // No call on reservations takes a query: one could change the meaning of a call.
     let [] = query(parts, [])?;
     let key = idempotency_key(parts)?;
     let body = json_bytes(parts, body, worker.body_limits()).await?;
-    // Only now: a body may take its time, and the read model must be complete as of now, and the queue waits from here on.
+    // The read model must be complete up to the end of the body, and the queue deadline starts here.
     let received = Instant::now();
     let ReserveRequest { model, packages, store, accept_partial } = parse(&body)?;
     check_packages(&packages)?;
@@ -95,12 +99,12 @@ pub async fn reserve(
     caller.reserves(worker, &sale)?;
     let request = AdmissionRequest { model: &model.0, packages: &packages, store: &store.0, accept_partial };
     let recorder = worker.recorder();
-    let admission = TapAdmission::new(&sale, caller.who.sub(), &key, request, received);
+    let admission = TapAdmission::new(&sale, caller.identity.sub(), &key, request, received);
     let may_be_refused = admission.may_be_refused(received);
     let mut now = Instant::now();
     recorder.stage(Stage::ReadModel, now - received);
     if may_be_refused {
-        // The read model may be older than the tap: it refuses only once it has all that was decided before.
+        // The read model may be older than the tap: it refuses only once it holds every decision from before.
         worker.refusals(&sale).wait(received).await;
         let waited = Instant::now();
         recorder.stage(Stage::Round, waited - now);
@@ -123,7 +127,8 @@ pub async fn reserve(
 pub async fn list(worker: &Worker, caller: &Caller, sale_id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     let _permit = caller.asks(worker, worker.rates().costs().read)?;
-    match changes::read(&worker.redis_connection(&sale), &sale, &buyer_part(&sale.id, caller.who.sub())).await
+    match changes::read(&worker.redis_connection(&sale), &sale, &buyer_part(&sale.id, caller.identity.sub()))
+        .await
     {
         Ok((list, header)) => Ok(decisions::reservations(&sale, &sale.read_model(), &list, &header)),
         Err(failure) => {
@@ -138,8 +143,8 @@ pub async fn get(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> R
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let _permit = caller.asks(worker, worker.rates().costs().read)?;
-    let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::get(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part)).await;
+    let part = buyer_part(&sale.id, caller.identity.sub());
+    let change = changes::get(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part)).await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
@@ -164,9 +169,10 @@ pub async fn amend(
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let part = buyer_part(&sale.id, caller.who.sub());
+    let part = buyer_part(&sale.id, caller.identity.sub());
     let change =
-        changes::amend(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part), &wanted).await;
+        changes::amend(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part), &wanted)
+            .await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
@@ -179,7 +185,7 @@ pub async fn confirm(
     parts: &Parts,
     body: Incoming,
 ) -> Result<Answer, Refused> {
-    if !caller.who.is_service() {
+    if !caller.identity.is_service() {
         return Err(Refused::new(
             problem::FORBIDDEN,
             "Only a service confirms; the token has no scope `service`.",
@@ -206,18 +212,19 @@ pub async fn confirm(
     decisions::change(&sale, &sale.read_model(), change)
 }
 
-/// `POST /v1/sales/{sale}/reservations/{id}/cancel`: needs no body, and looks into none.
+/// `POST /v1/sales/{sale}/reservations/{id}/cancel`: reads no body.
 pub async fn cancel(worker: &Worker, caller: &Caller, sale_id: &str, id: &str) -> Result<Answer, Refused> {
     let sale = worker.sale(sale_id)?;
     check_id(id)?;
     let _permit = caller.asks(worker, worker.rates().costs().change)?;
-    let part = buyer_part(&sale.id, caller.who.sub());
-    let change = changes::cancel(&worker.redis_connection(&sale), &sale, id, by(&caller.who, &part)).await;
+    let part = buyer_part(&sale.id, caller.identity.sub());
+    let change =
+        changes::cancel(&worker.redis_connection(&sale), &sale, id, by(&caller.identity, &part)).await;
     decisions::change(&sale, &sale.read_model(), change)
 }
 
-fn by<'a>(who: &Identified, part: &'a str) -> Requester<'a> {
-    if who.is_service() { Requester::Service } else { Requester::Buyer(part) }
+fn by<'a>(identity: &Identified, part: &'a str) -> Requester<'a> {
+    if identity.is_service() { Requester::Service } else { Requester::Buyer(part) }
 }
 
 fn check_id(id: &str) -> Result<(), Refused> {
@@ -260,13 +267,13 @@ impl Worker {
         BodyLimits { bytes_max: crate::http::request::BODY_MAX, timeout: self.limits().body_timeout }
     }
 
-    /// A sale by its id.
+    /// The sale with this id.
     pub fn sale(&self, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
         find_sale(self.sales(), id)
     }
 }
 
-/// A sale by its id; 404 only if it is certain that there is none.
+/// The sale with this id; 404 only if it certainly does not exist.
 pub fn find_sale(sales: &Sales, id: &str) -> Result<std::sync::Arc<Sale>, Refused> {
     sales.get(id).ok_or_else(|| {
         if sales.may_exist(id) { Refused::not_taken(Shed::Unread) } else { sale_not_found(id) }

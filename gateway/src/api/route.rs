@@ -1,4 +1,4 @@
-//! From path and method to handler: the public API's table of contents, and the order of its first checks.
+//! Routes of the public API, and the order of the first checks of a request.
 
 use std::cell::Cell;
 use std::sync::Once;
@@ -20,7 +20,7 @@ use crate::http::request::query;
 use crate::http::respond::{self, Answer, Refused};
 use crate::telemetry::labels::{Route, Stage};
 
-/// What a path means.
+/// The resource that a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Path<'a> {
     Time,
@@ -35,7 +35,7 @@ enum Path<'a> {
 
 fn path(text: &str) -> Option<Path<'_>> {
     let mut rest = Some(text.strip_prefix('/')?);
-    // Byte by byte: paths are short, and what `split` sets up to search fast costs more than it saves.
+    // Byte by byte: paths are short, and setting up the fast search of `split` costs more than it saves.
     let mut parts = std::iter::from_fn(|| {
         let text = rest?;
         let slash = text.bytes().position(|b| b == b'/');
@@ -88,14 +88,14 @@ impl Path<'_> {
     }
 }
 
-/// What a request is counted under.
+/// The route that a request is counted under.
 #[must_use]
 pub fn route(parts: &Parts) -> Route {
     path(parts.uri.path()).map_or(Route::None, |path| path.route(&parts.method))
 }
 
-/// Answers one request on the public listener, whose head came then.
-pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming, came: Instant) -> Answer {
+/// Answers one request on the public listener; `arrived` is when its head arrived.
+pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming, arrived: Instant) -> Answer {
     let (cors, origin) = (worker.cors(), worker.cors().origin(parts));
     if peer.may_be_unlisted_proxy(&parts.headers) {
         note_unlisted_proxy(worker, peer);
@@ -105,11 +105,11 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
         Some(preflight) => preflight,
         None => {
             let is_counted = Cell::new(false);
-            let answer = dispatch(worker, (peer, came), path, parts, body, &is_counted).await;
+            let answer = dispatch(worker, (peer, arrived), path, parts, body, &is_counted).await;
             if answer.is_err() && !is_counted.get() {
-                // A refusal costs its address as much as any call without a token. It stays what it is, because what is
-                // wrong with a request comes before limits.
-                let _ = worker.admit_anonymous(peer, parts, came);
+                // A refusal costs its address as much as any call without a token. It stays the same,
+                // because request errors come before limits.
+                let _ = worker.admit_anonymous(peer, parts, arrived);
             }
             answer.unwrap_or_else(Refused::into_answer)
         }
@@ -121,7 +121,7 @@ pub async fn answer(worker: &Worker, peer: &Peer, parts: &Parts, body: Incoming,
 
 async fn dispatch(
     worker: &Worker,
-    (peer, came): (&Peer, Instant),
+    (peer, arrived): (&Peer, Instant),
     path: Option<Path<'_>>,
     parts: &Parts,
     body: Incoming,
@@ -129,25 +129,25 @@ async fn dispatch(
 ) -> Result<Answer, Refused> {
     request::check_head(parts)?;
     let path = path.ok_or_else(nothing_here)?;
-    // HEAD is GET: hyper, and in HTTP/2 `http2.rs`, leave the body out.
+    // HEAD is handled as GET: hyper, or `http2.rs` for HTTP/2, drops the body.
     let method = if parts.method == Method::HEAD { &Method::GET } else { &parts.method };
     if !path.methods().contains(&method.as_str()) {
         return Err(Refused::method_not_allowed(&path.methods().join(", ")));
     }
     let anonymous = || {
         is_counted.set(true);
-        worker.admit_anonymous(peer, parts, came)
+        worker.admit_anonymous(peer, parts, arrived)
     };
     let caller = || {
-        // From now on by the token: of its buyer, or as one that is not right.
+        // From here the limits by buyer, or those for invalid tokens, count the call.
         is_counted.set(true);
-        Ok(Caller::new(worker.identify(peer, parts, came)?, came))
+        Ok(Caller::new(worker.identify(peer, parts, arrived)?, arrived))
     };
     match path {
         Path::Time => {
             let [] = query(parts, [])?;
             anonymous()?;
-            Ok(sales::time(time(worker, came)))
+            Ok(sales::time(time(worker, arrived)))
         }
         Path::Problem(name) => {
             let [] = query(parts, [])?;
@@ -167,7 +167,7 @@ async fn dispatch(
         }
         Path::Reservations(sale) if method == Method::POST => {
             let caller = caller()?;
-            worker.recorder().stage(Stage::Identify, came.elapsed());
+            worker.recorder().stage(Stage::Identify, arrived.elapsed());
             let answer = reservations::reserve(worker, &caller, sale, parts, body).await;
             caller.count_refusal(worker, answer)
         }
@@ -180,7 +180,7 @@ async fn dispatch(
     }
 }
 
-/// Answers a call on reservations that is not a new one.
+/// Answers a call on an existing reservation.
 async fn of_reservation(
     worker: &Worker,
     caller: &Caller,
@@ -201,7 +201,7 @@ async fn of_reservation(
     }
 }
 
-/// Counts a request whose word on its client is ignored, and warns of the first.
+/// Counts a request whose forwarding header is ignored, and logs a warning for the first.
 #[cold]
 fn note_unlisted_proxy(worker: &Worker, peer: &Peer) {
     static WARNED: Once = Once::new();
@@ -215,7 +215,7 @@ fn note_unlisted_proxy(worker: &Worker, peer: &Peer) {
     });
 }
 
-/// Redis's clock as some sale last read it; before there is one, this host's.
+/// Redis's clock as some sale last read it, else this host's.
 fn time(worker: &Worker, now: Instant) -> i64 {
     let sales = worker.sales().all();
     sales
@@ -228,7 +228,7 @@ fn nothing_here() -> Refused {
     Refused::new(problem::NOT_FOUND, "No call of this API has this path.")
 }
 
-/// `GET /problems/{name}`: what a refusal's `type` points at.
+/// `GET /problems/{name}`: the page that a refusal's `type` names.
 fn explain(name: &str) -> Result<Answer, Refused> {
     let kind = problem::ALL.iter().find(|kind| kind.name == name).ok_or_else(nothing_here)?;
     let text = format!("{} ({})\n\n{}\n", kind.title, kind.status, kind.explanation);

@@ -1,4 +1,4 @@
-//! What everybody may read: the sale, its stores, the time. Answered from memory.
+//! Reads without a token: the sale, its stores and the time, served from the read model.
 
 use std::cell::RefCell;
 use std::hash::{DefaultHasher, Hasher};
@@ -17,7 +17,7 @@ use crate::http::request::known_query;
 use crate::http::respond::{self, Answer, Refused};
 use crate::projection::read_model::{ReadModel, Sale};
 
-/// Stores on a page, when nothing is said and at most.
+/// Stores on a page by default, and at most.
 const PAGE: usize = 50;
 const PAGE_MAX: usize = 500;
 
@@ -40,7 +40,7 @@ struct Page {
     etag: HeaderValue,
     /// The body up to the value of `server_time`, its last member.
     head: Bytes,
-    /// The whole body as of the millisecond in which somebody asked last: at a launch, many do.
+    /// The whole body as of the millisecond of the last read: at a launch, many reads share it.
     cached: (i64, Bytes),
 }
 
@@ -49,7 +49,7 @@ impl Pages {
     pub fn answer(&self, sale: &Sale, parts: &Parts) -> Answer {
         let read_model = sale.read_model();
         let time = sale.best_time();
-        // Whoever would have to wait for a sale that stands still, and might be told of the sale otherwise, waits.
+        // A sale whose ledger can't be asked shows as paused: its reservations would only wait.
         let phase = match read_model.phase(time) {
             Phase::Open | Phase::SoldOut if sale.is_unavailable() => Phase::Paused,
             phase => phase,
@@ -79,10 +79,10 @@ impl Pages {
 impl Page {
     fn new(incarnation: &str, read_model: Arc<ReadModel>, phase: Phase, poll_after_ms: u64) -> Self {
         let mut head = serde_json::to_string(&view(&read_model, phase, poll_after_ms)).unwrap_or_default();
-        // `server_time` was left empty: what is cut off is the closing `"}`.
+        // `server_time` is empty here: the closing `"}` is cut off.
         head.truncate(head.len().saturating_sub(2));
         let mut hasher = DefaultHasher::new();
-        // Another sale of the same name is never "not modified".
+        // Another incarnation of the same sale id must never match an older ETag.
         hasher.write(incarnation.as_bytes());
         hasher.write(head.as_bytes());
         Self {
@@ -132,7 +132,7 @@ fn view(read_model: &ReadModel, phase: Phase, poll_after_ms: u64) -> SaleView {
     }
 }
 
-/// Which stores are asked for.
+/// The filter and page of a store list.
 pub struct StoresWanted {
     city: Option<String>,
     only_available: bool,
@@ -141,7 +141,7 @@ pub struct StoresWanted {
 }
 
 impl StoresWanted {
-    /// From the query.
+    /// Parses the query.
     pub fn read(parts: &Parts) -> Result<Self, Refused> {
         let [city, available, limit, cursor] = known_query(parts, ["city", "available", "limit", "cursor"])?;
         let only_available = match available.as_deref() {
@@ -173,13 +173,13 @@ pub fn stores(sale: &Sale, wanted: StoresWanted) -> Result<Answer, Refused> {
     let StoresWanted { city, only_available, limit, cursor } = wanted;
     let read_model = sale.read_model();
     let catalogue = &read_model.catalogue;
-    // A cursor is the last store of the page before: it stays right when others come and go.
+    // A cursor is the last store of the page before: it stays valid when stores are added or removed.
     let after = match cursor {
         None => None,
         Some(id) => Some(
             catalogue
                 .place_of("store", &id)
-                .ok_or_else(|| wrong("cursor", "names no store of this sale."))?,
+                .ok_or_else(|| wrong("cursor", "is not a store of this sale."))?,
         ),
     };
     let mut found = catalogue

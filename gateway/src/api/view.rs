@@ -1,4 +1,4 @@
-//! The JSON of requests and answers, as types; the OpenAPI document is made from them.
+//! The JSON responses as types; the OpenAPI document is generated from them.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use crate::domain::rfc3339::rfc3339;
 use crate::domain::sale::{Availability, Phase};
 use crate::projection::read_model::{ReadModel, Sale};
 
-/// A reservation as callers see it.
+/// A reservation as its buyer and services see it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ReservationView<'a> {
     /// Derived from sale, buyer and `Idempotency-Key`.
@@ -20,7 +20,7 @@ pub struct ReservationView<'a> {
     pub number: u64,
     /// Goes up by one with every change of what is reserved.
     pub version: u64,
-    /// As it is now.
+    /// The current state.
     pub state: State,
     /// The model's id.
     pub model: &'a str,
@@ -29,13 +29,13 @@ pub struct ReservationView<'a> {
     /// The store's id; null: still to be chosen.
     #[schema(required)]
     pub store: Option<&'a str>,
-    /// What was asked for with `accept_partial`, was gone, and was left off: `package:ID`, `store:ID`.
+    /// Items requested with `accept_partial` that were sold out and left off: `package:ID`, `store:ID`.
     pub unavailable: &'a [String],
-    /// What it costs.
+    /// The price.
     pub price: Price<'a>,
     /// When it was taken, by the server's clock.
     pub held_at: String,
-    /// When the hold ends, if the sale clock goes on running; null once it is not held any more.
+    /// When the hold ends, if the sale clock keeps running; null once it is not held any more.
     #[schema(required)]
     pub expires_at: Option<String>,
     /// The server's clock.
@@ -54,7 +54,7 @@ pub struct Price<'a> {
 }
 
 impl<'a> ReservationView<'a> {
-    /// A reservation at the instant that the header names.
+    /// A reservation at the instant that the header states.
     #[must_use]
     pub fn new(sale: &'a Sale, read_model: &'a ReadModel, r: &'a Reservation, header: &Header) -> Self {
         let terms = &read_model.catalogue.definition.sale;
@@ -81,8 +81,8 @@ impl<'a> ReservationView<'a> {
 }
 
 impl ReservationView<'_> {
-    /// As JSON, byte for byte what its [`Serialize`] makes of it, in a tenth of the time: nothing in
-    /// it needs escaping (see the limits of ids, and the currency's three letters).
+    /// As JSON, byte for byte what [`Serialize`] makes, in a tenth of the time. No value needs escaping
+    /// (see the limits of ids, and the currency's three letters).
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         let mut json = Vec::with_capacity(512);
@@ -137,7 +137,7 @@ pub struct TimeView {
     pub server_time: String,
 }
 
-/// A sale as everybody sees it.
+/// A sale.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SaleView {
     /// Its id.

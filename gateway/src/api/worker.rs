@@ -1,4 +1,4 @@
-//! A worker: one thread with a single-threaded runtime, its own listener, its own connections to Redis.
+//! A worker: one thread with a single-threaded runtime, its own listener and its own connections to Redis.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -38,22 +38,22 @@ use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::record::{AnswerClass, Connections, Count, Recorder};
 
-/// How long a gateway that starts lets connections wait for its first look at the ledger. Before it a tap gets a 503, which a
-/// balancer that does not ask for readiness would pass on.
+/// How long a starting gateway holds back connections until it has read the ledger. A balancer without a
+/// readiness check would otherwise get 503 for every tap.
 const START_MAX: Duration = Duration::from_secs(5);
-/// Between two looks whether that is done.
+/// Interval of that check.
 const START_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What all workers share.
+/// State shared by all workers.
 #[derive(Clone)]
 pub struct WorkerContext {
-    /// The sales that the consumer keeps true.
+    /// The sales that the journal consumer keeps current.
     pub sales: Arc<Sales>,
-    /// How far it is.
+    /// How far the consumer has read.
     pub caught_up: Arc<CaughtUp>,
-    /// What tokens are verified with.
+    /// Keys that verify tokens.
     pub keys: Arc<TokenKeys>,
-    /// How Redis is reached.
+    /// Connection settings of Redis.
     pub redis: Redis,
     /// The ledger's scripts.
     pub scripts: Arc<Scripts>,
@@ -61,17 +61,17 @@ pub struct WorkerContext {
     pub limits: RequestLimits,
     /// Limits of connections.
     pub connections: ConnectionLimits,
-    /// What connections of apps come through.
+    /// Settings of the public listener.
     pub listener_settings: ListenerSettings,
-    /// Pages of which origins may call, with which headers.
+    /// Allowed origins and request headers of browsers.
     pub cors: Cors,
     /// Payment and order services: no limit by address applies to them.
     pub service_addresses: Networks,
-    /// Who has asked for too much.
+    /// Rate limits.
     pub rates: Arc<Limits>,
-    /// What is counted.
+    /// Metrics of this gateway.
     pub metrics: Arc<Metrics>,
-    /// As whom it takes part in the fleet.
+    /// This gateway's membership of the fleet.
     pub membership: Arc<Membership>,
 }
 
@@ -80,7 +80,7 @@ pub struct WorkerContext {
 pub struct RequestLimits {
     /// Of each sale's queue.
     pub queue: QueueLimits,
-    /// From the arrival of a tap to its answer, whatever it is.
+    /// From the arrival of a tap to its response.
     pub tap_deadline: Duration,
     /// Requests that ask the ledger at the same time.
     pub in_flight_max: usize,
@@ -93,20 +93,20 @@ pub struct Worker {
     shared: WorkerContext,
     redis_connections: Rc<RedisConnections<Redis>>,
     identifier: RefCell<Identifier>,
-    /// Of each sale, with the sale that it is of: one that was purged may come back as another.
+    /// By sale id, with the sale: one that was purged may come back as another incarnation.
     queues: RefCell<FxHashMap<String, (Arc<Sale>, QueueHandle)>>,
-    /// The same of taps that may be refused.
+    /// Taps that the read model may refuse, by sale id.
     refusals: RefCell<FxHashMap<String, Rc<Refusals>>>,
     recorder: Arc<Recorder>,
-    /// The sale's page, ready made.
+    /// Rendered pages of the sales.
     pub pages: Pages,
 }
 
-/// Runs a worker on this thread until it was drained and its connections have ended.
+/// Runs a worker on this thread until it has drained and its connections have ended.
 pub fn run(shared: WorkerContext, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<()> {
     runtime::run(async move {
         let uses = shared.metrics.redis(User::Batches);
-        // Nothing is acknowledged before peers would wait for this gateway in a recovery.
+        // Peers must wait for this gateway in a recovery before it acknowledges anything.
         let membership = shared.membership.clone();
         let joined = async move { membership.wait_until_joined().await };
         let redis_connections =
@@ -142,9 +142,9 @@ impl Handler for Worker {
         peer: &Peer,
         parts: &Parts,
         body: Incoming,
-        came: Instant,
+        arrived: Instant,
     ) -> impl Future<Output = Answer> {
-        route::answer(self, peer, parts, body, came)
+        route::answer(self, peer, parts, body, arrived)
     }
 
     fn connections(&self) -> &Connections {
@@ -153,7 +153,7 @@ impl Handler for Worker {
 
     fn answered(&self, parts: &Parts, answer: &Answer, took: Duration) {
         let body = answer.body();
-        // A handler that has panicked did not come to note it.
+        // The handler sets the route; one that panicked has not.
         let route = body.route.unwrap_or_else(|| route::route(parts));
         self.recorder.answered(route, body.class, took);
     }
@@ -192,25 +192,25 @@ impl Worker {
         &self.shared.limits
     }
 
-    /// Pages of which origins may call, with which headers.
+    /// Allowed origins and request headers of browsers.
     #[must_use]
     pub fn cors(&self) -> &Cors {
         &self.shared.cors
     }
 
-    /// What is counted here.
+    /// The metrics of this worker.
     #[must_use]
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
     }
 
-    /// Who has asked for too much.
+    /// The rate limits.
     #[must_use]
     pub fn rates(&self) -> &Limits {
         &self.shared.rates
     }
 
-    /// How long a tap may wait that was whole at one instant and comes into the line at another.
+    /// How long a tap may wait whose body was complete at one instant and that joins the queue at another.
     #[must_use]
     pub fn deadlines(&self, received: Instant, queued: Instant) -> Deadlines {
         let RequestLimits { tap_deadline, queue, .. } = self.shared.limits;
@@ -221,7 +221,7 @@ impl Worker {
         }
     }
 
-    /// Who sent this request. Checks that cost more than a refusal are limited by address.
+    /// Verifies the caller's token. Checks that cost more than a refusal are limited by address.
     pub fn identify(&self, peer: &Peer, parts: &Parts, now: Instant) -> Result<Identified, Refused> {
         let authorization = parts.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let now_s = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
@@ -242,8 +242,8 @@ impl Worker {
         self.rates().anonymous(client, now).map_err(Refused::quota_exceeded)
     }
 
-    /// A place among the requests that ask the ledger, until it is dropped; or that there is none. The last tenth is
-    /// kept for what is not a new reservation: who pays or gives back goes first.
+    /// Takes an in-flight permit, or refuses the request. 10 % of the permits are reserved for confirm,
+    /// cancel and amend.
     pub fn acquire_permit(&self, is_new: bool) -> Result<InFlightPermit<'_>, Refused> {
         let most = self.shared.limits.in_flight_max;
         let most = if is_new { most - most / 10 } else { most };
@@ -255,7 +255,7 @@ impl Worker {
         Ok(InFlightPermit(in_flight))
     }
 
-    /// The queue of a sale; it is made with the first tap.
+    /// The queue of a sale; the first tap creates it.
     pub fn queue(&self, sale: &Arc<Sale>) -> QueueHandle {
         let mut queues = self.queues.borrow_mut();
         if let Some((_, queue)) = queues.get(&sale.id).filter(|(of, _)| Arc::ptr_eq(of, sale)) {
@@ -271,7 +271,7 @@ impl Worker {
         queue
     }
 
-    /// Where taps wait that the read model would refuse; it is made with the first one.
+    /// Taps of a sale that the read model may refuse; the first one creates it.
     pub fn refusals(&self, sale: &Arc<Sale>) -> Rc<Refusals> {
         let mut refusals = self.refusals.borrow_mut();
         if let Some(refusals) = refusals.get(&sale.id).filter(|refusals| refusals.are_of(sale)) {
@@ -283,7 +283,7 @@ impl Worker {
     }
 }
 
-/// The signature of a request's token, whose check costs more than a refusal.
+/// A token's signature, whose check costs more than a refusal.
 struct Signature<'a> {
     worker: &'a Worker,
     peer: &'a Peer,
@@ -318,7 +318,7 @@ impl CostlyChecks for Signature<'_> {
     }
 }
 
-/// A request that asks the ledger.
+/// A request that asks the ledger; gives its permit back when it is dropped.
 pub struct InFlightPermit<'a>(&'a Count);
 
 impl Drop for InFlightPermit<'_> {

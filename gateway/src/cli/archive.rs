@@ -1,4 +1,4 @@
-//! `gateway sale export`, `import` and `purge`: a sale after its launch.
+//! `gateway sale export`, `import` and `purge`.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::manage::audit::AuditVerdict;
 use crate::terminal::{CommandError, print};
 
 impl From<ArchiveError> for CommandError {
-    fn from(trouble: ArchiveError) -> Self {
-        match trouble {
+    fn from(error: ArchiveError) -> Self {
+        match error {
             ArchiveError::Ledger(failure) => failure.into(),
             ArchiveError::File(why) => Self::Usage(why),
             ArchiveError::Disk(why) => Self::Outside(why),
@@ -21,7 +21,7 @@ impl From<ArchiveError> for CommandError {
     }
 }
 
-/// What a file has, on one line.
+/// A summary of an export on one line.
 fn summarize(head: &ArchiveHead) -> String {
     let reservations = head.audit.reservations;
     let all = reservations.held + reservations.confirmed + reservations.cancelled + reservations.expired;

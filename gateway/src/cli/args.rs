@@ -1,4 +1,4 @@
-//! The command line: what can be asked of the program.
+//! The command line of the gateway.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::config::{CommonOptions, ServeOptions};
 use crate::doctor::args::DoctorArgs;
 use crate::fleet::limits_log::ENTRIES_MAX;
 
-/// The gateway that takes the taps of a launch and decides each exactly once.
+/// Sells limited stock at a launch: decides each reservation exactly once
 ///
-/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed, 141 the reader of its
-/// output has gone.
+/// Exit codes: 0 done, 1 the answer is no, 2 wrong usage or bad input, 3 something outside failed, 141
+/// the reader of its output has gone.
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -28,22 +28,22 @@ pub enum Command {
     /// Serves apps and ops until SIGTERM
     Serve {
         #[command(flatten)]
-        /// Where Redis is, how to log.
+        /// Connection and log options.
         common: CommonOptions,
         #[command(flatten)]
-        /// Everything else.
+        /// Options of `serve`.
         serve: Box<ServeOptions>,
     },
-    /// Defines a sale and pulls its actions
+    /// Defines a sale and runs its operator actions
     Sale {
         #[command(flatten)]
-        /// Where Redis is.
+        /// Connection options.
         common: CommonOptions,
-        /// What to do.
+        /// The action.
         #[command(subcommand)]
         action: SaleAction,
     },
-    /// Proves that every item of a sale balances; exit code 1 if one does not
+    /// Audits that every item of a sale balances; exit code 1 if one does not
     Audit {
         /// The sale's id.
         sale: String,
@@ -51,21 +51,21 @@ pub enum Command {
         #[arg(long, env = "LAUNCHGATE_JSON")]
         json: bool,
         #[command(flatten)]
-        /// Where Redis is.
+        /// Connection options.
         common: CommonOptions,
     },
     /// Prints every change of a sale, one JSON object a line
     Journal {
         /// The sale's id.
         sale: String,
-        /// Waits for more at the end
+        /// Waits for new entries at the end
         #[arg(long, env = "LAUNCHGATE_FOLLOW")]
         follow: bool,
-        /// Goes on after this id (4711-0) or cursor (4711-0/3)
+        /// Continues after this id (4711-0) or cursor (4711-0/3)
         #[arg(long, env = "LAUNCHGATE_FROM", value_name = "ID")]
         from: Option<String>,
         #[command(flatten)]
-        /// Where Redis is.
+        /// Connection options.
         common: CommonOptions,
     },
     /// Mints tokens for tests, one a line
@@ -79,7 +79,7 @@ pub enum Command {
         /// How long the tokens are valid: 90s, 15m, 1h
         #[arg(long, env = "LAUNCHGATE_TTL", default_value = "1h", value_parser = duration)]
         ttl: Duration,
-        /// How many
+        /// The number of tokens
         #[arg(long, env = "LAUNCHGATE_COUNT", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
         count: Option<u32>,
         /// `iss`
@@ -95,58 +95,58 @@ pub enum Command {
     /// Shows and sets the rate limits of all running gateways
     Limits {
         #[command(flatten)]
-        /// Where Redis is.
+        /// Connection options.
         common: CommonOptions,
-        /// What to do.
+        /// The action.
         #[command(subcommand)]
         action: LimitsAction,
     },
-    /// Checks before a launch whatever can be checked, and says what to do about it
+    /// Runs all checks before a launch, and prints how to fix each finding
     ///
-    /// Takes the options of `serve`, as the gateways have them. Exit codes: 0 all is well or only warns, 1 something fails,
-    /// 2 wrong usage, 3 Redis is out of reach.
+    /// Takes the options of `serve`, with the values that the gateways have. Exit codes: 0 no check
+    /// fails, 1 a check fails, 2 wrong usage, 3 Redis is unreachable.
     Doctor {
         #[command(flatten)]
-        /// Where Redis is.
+        /// Connection options.
         common: CommonOptions,
         #[command(flatten)]
-        /// As gateways are started with.
+        /// Options of `serve`, with the gateways' values.
         serve: Box<ServeOptions>,
         #[command(flatten)]
-        /// What to look at.
+        /// Options of the checks.
         args: DoctorArgs,
     },
     /// Prints the OpenAPI document of both listeners
     Openapi,
-    /// Prints every metric that a gateway shows: name, type, unit, labels, buckets
+    /// Lists every metric of a gateway: name, type, unit, labels, buckets
     Metrics {
-        /// As JSON, for what checks dashboards and rules
+        /// As JSON, for checks of dashboards and rules
         #[arg(long, env = "LAUNCHGATE_JSON")]
         json: bool,
     },
-    /// Prints all options as they are in force, as a file that --config reads
+    /// Prints all options in force, as a file that --config reads
     Config {
         #[command(flatten)]
-        /// Where Redis is, how to log.
+        /// Connection and log options.
         common: CommonOptions,
         #[command(flatten)]
-        /// Everything else.
+        /// Options of `serve`.
         serve: Box<ServeOptions>,
     },
 }
 
-/// What can be done to a sale.
+/// The actions on sales.
 #[derive(Debug, Subcommand)]
 pub enum SaleAction {
     /// Creates or updates a sale from its definition; harmless when repeated
     Apply {
         /// The TOML file.
         file: PathBuf,
-        /// Why; it goes into the journal
+        /// The reason; it goes into the journal
         #[arg(long, env = "LAUNCHGATE_REASON")]
         reason: Option<String>,
     },
-    /// Shows a sale, live
+    /// Shows a sale with live numbers
     Show {
         /// The sale's id.
         sale: String,
@@ -155,22 +155,24 @@ pub enum SaleAction {
     List,
     /// Stops new reservations
     Pause(OperatorActionArgs),
-    /// Takes them again
+    /// Accepts new reservations again
     Resume(OperatorActionArgs),
     /// Stops the sale clock: no hold expires
     Freeze(OperatorActionArgs),
-    /// Lets it go on
+    /// Resumes the sale clock
     Unfreeze(OperatorActionArgs),
     /// Stops new reservations for good
     Close(OperatorActionArgs),
-    /// Writes a sale into a file: definition, reservations, journal, at one sequence, with a checksum. Ids of buyers are in it
+    /// Writes a sale into a file: definition, reservations, journal, at one sequence, with a checksum;
+    /// the file has ids of buyers
     Export {
         /// The sale's id.
         sale: String,
-        /// The file; it must not be there yet.
+        /// The file; it must not exist.
         file: PathBuf,
     },
-    /// Takes a sale from an export into a Redis that has none of its name, and proves that its audit is the same
+    /// Imports a sale from an export into a Redis without a sale of this id, and checks that its audit is
+    /// the same
     Import {
         /// The file.
         file: PathBuf,
@@ -183,26 +185,26 @@ pub enum SaleAction {
         #[arg(long, env = "LAUNCHGATE_EXPORT", value_name = "FILE")]
         export: PathBuf,
         #[command(flatten)]
-        /// Who purges is asked.
+        /// Reason and confirmation.
         confirm_args: ConfirmArgs,
     },
-    /// After a failover: does not wait for what a gateway knows that is gone for good, as the sale's alarm tells. What it alone
-    /// had told buyers may be lost
+    /// After a failover: recovery no longer waits for a gateway that is gone for good, as named in the
+    /// sale's alarm. Reservations that only it acknowledged may be lost
     Release {
         /// The sale's id.
         sale: String,
-        /// The gateway's id, as the alarm tells it.
+        /// The gateway's id, from the alarm.
         #[arg(required_unless_present = "all")]
         gateway: Option<String>,
-        /// Instead: goes on with the ledger as it is, whatever any gateway remembers; each one that knows of more must be
-        /// restarted then
+        /// Instead: recovery continues with the ledger as it is, without any gateway's report; restart
+        /// each gateway that holds more changes
         #[arg(long, env = "LAUNCHGATE_ALL", conflicts_with = "gateway")]
         all: bool,
         #[command(flatten)]
-        /// Who releases is asked.
+        /// Reason and confirmation.
         confirm_args: ConfirmArgs,
     },
-    /// Sets the total of an item; pressing it twice does it once
+    /// Sets the total of an item; repeating it changes nothing
     Restock {
         /// The sale's id.
         sale: String,
@@ -211,60 +213,61 @@ pub enum SaleAction {
         /// The new total.
         #[arg(value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
         total: u64,
-        /// The total that it was
+        /// The total before the change
         #[arg(long, env = "LAUNCHGATE_WAS", value_name = "N")]
         was: u64,
         #[command(flatten)]
-        /// Who pulls an operator action is asked.
+        /// Reason and confirmation.
         confirm_args: ConfirmArgs,
     },
 }
 
-/// What can be done to the limits.
+/// The actions on rate limits.
 #[derive(Debug, Subcommand)]
 pub enum LimitsAction {
-    /// Shows what is set for all gateways, and the gateways that live
+    /// Shows the rates set for all gateways, and the live gateways
     Show {
-        /// As JSON, with all that the gateways say of themselves
+        /// As JSON, with the whole report of each gateway
         #[arg(long, env = "LAUNCHGATE_JSON")]
         json: bool,
     },
-    /// Sets rates, all or none of them; gateways take them in within a second or so, and keep them over restarts
+    /// Sets rates, all or none of them; gateways apply them within a second or so, and keep them over restarts
     Set {
         /// POLICY=RATE:BURST (units a second, units at once), POLICY=off, or POLICY=default (as each gateway is
         /// configured); policies: buyer, address, unverified, sale, gateway
         #[arg(required = true, value_name = "POLICY=RATE")]
         rates: Vec<String>,
         #[command(flatten)]
-        /// Who pulls an operator action is asked.
+        /// Reason and confirmation.
         confirm_args: ConfirmArgs,
     },
-    /// Who has set rates, when, why and to what: one JSON object a line, the oldest first
+    /// Prints the changes of rates with user, time and reason: one JSON object a line, oldest first
     Log {
-        /// The latest so many; 1,000 are kept
+        /// The number of latest entries; 1,000 are kept
         #[arg(long, env = "LAUNCHGATE_LIMIT", value_name = "N", default_value_t = ENTRIES_MAX)]
         #[arg(value_parser = log_limit)]
         limit: usize,
     },
 }
 
-/// an operator action's arguments.
+/// Arguments of an operator action.
 #[derive(Debug, clap::Args)]
 pub struct OperatorActionArgs {
     /// The sale's id.
     pub(super) sale: String,
     #[command(flatten)]
-    /// Who pulls an operator action is asked.
+    /// Reason and confirmation.
     pub(super) confirm_args: ConfirmArgs,
 }
 
-/// What else it takes to pull an operator action. At a terminal it is asked for where it is not given.
+/// Reason and confirmation of an operator action. At a terminal the command asks for what is missing.
 #[derive(Debug, clap::Args)]
 pub struct ConfirmArgs {
-    /// Why; it is written down: in the journal, of limits in their log
+    /// The reason; it goes into the journal, or into the log of rate limits
     #[arg(long, env = "LAUNCHGATE_REASON")]
     pub(super) reason: Option<String>,
-    /// Confirms it without being asked: the sale's id once more, of limits the word `limits`. Another word is refused
+    /// Confirms without a prompt: the sale's id once more, for rate limits the word `limits`. Another
+    /// word is refused
     #[arg(long, env = "LAUNCHGATE_CONFIRM", value_name = "SALE")]
     pub(super) confirm: Option<String>,
 }

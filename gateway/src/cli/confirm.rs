@@ -1,4 +1,4 @@
-//! What stands between a hand and an operator action: what it does to buyers, the reason, and a word that has to be typed.
+//! Asks an operator to confirm an action: shows its effect on buyers, and asks for a reason and a word to type.
 
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -8,22 +8,22 @@ use crate::domain::operator_action::check_reason;
 use crate::manage::admin::Actor;
 use crate::terminal::CommandError;
 
-/// Bytes of a line that is typed; a terminal gives no more at once.
+/// The longest line that is read; a terminal delivers no more at once.
 const LINE_BYTES_MAX: u64 = 4096;
 
-/// An operator action that somebody wants to pull.
+/// An operator action to be confirmed.
 pub(super) struct ConfirmPrompt<'a> {
-    /// Which, and on what: `close national-good-car`.
+    /// The action and its target: `close national-good-car`.
     pub(super) what: String,
-    /// What it does to buyers.
+    /// Its effect on buyers.
     pub(super) effect: &'a str,
-    /// What has to be typed to confirm it.
+    /// The word to type.
     pub(super) word: &'a str,
 }
 
-/// Says what an operator action does, and comes back with who pulls it and why, or not at all. With a terminal on standard input
-/// the word has to be typed unless `--confirm` has it; without one, whoever wrote the script has named the sale already.
-/// `state` is asked for only where somebody reads it before he decides.
+/// Asks for confirmation, and returns the actor with the reason. At a terminal the word must be typed
+/// unless `--confirm` has it; without a terminal the script has named the sale already. `state` is read
+/// only for a terminal.
 pub(super) async fn confirm(
     prompt: &ConfirmPrompt<'_>,
     given: ConfirmArgs,
@@ -36,7 +36,7 @@ pub(super) async fn confirm(
     Ok(Actor { who: user_name(), reason })
 }
 
-/// The dialogue; without `input` nothing is asked. Everything that is said goes to `out`.
+/// The dialogue, written to `out`; without `input` it asks nothing.
 fn ask(
     prompt: &ConfirmPrompt<'_>,
     given: ConfirmArgs,
@@ -45,14 +45,14 @@ fn ask(
     out: &mut impl Write,
 ) -> Result<Option<String>, CommandError> {
     let ConfirmPrompt { what, effect, word } = prompt;
-    let reason = check_reason(given.reason).map_err(|why| CommandError::Usage(format!("--reason: {why}")))?;
+    let reason = check_reason(given.reason).map_err(|e| CommandError::Usage(format!("--reason: {e}")))?;
     if let Some(other) = given.confirm.filter(|typed| typed != word) {
         return Err(CommandError::Usage(format!(
-            "--confirm says {other:?} and not {word:?}, which {what} is about: nothing was done"
+            "--confirm: expected {word:?} for {what}, found {other:?}: nothing was done"
         )));
     }
     let Some(mut input) = input else {
-        // Nobody may be there to read it, which is no reason not to do it.
+        // Standard error may be closed; the action is done nevertheless.
         let _ = writeln!(out, "{what}: {effect}");
         return Ok(reason);
     };
@@ -68,7 +68,7 @@ fn ask(
             check_reason(typed.filter(|typed| !typed.is_empty())).map_err(CommandError::Usage)?
         }
     };
-    write!(out, "Type {word} to do it, anything else to leave it: ")?;
+    write!(out, "Type {word} to confirm, anything else to cancel: ")?;
     out.flush()?;
     match line(&mut input)? {
         Some(typed) if typed == *word => Ok(reason),
@@ -76,23 +76,23 @@ fn ask(
     }
 }
 
-/// What was typed, without the blanks around it; `None` at the end of input.
+/// The typed line, trimmed; `None` at the end of input.
 fn line(input: &mut impl BufRead) -> io::Result<Option<String>> {
     let mut typed = Vec::new();
     input.take(LINE_BYTES_MAX).read_until(b'\n', &mut typed)?;
     Ok((!typed.is_empty()).then(|| String::from_utf8_lossy(&typed).trim().to_owned()))
 }
 
-/// Who sits here, as the journal has it.
+/// The user of this command, as the journal records it.
 pub(super) fn user_name() -> String {
     let named = |variable| std::env::var(variable).ok().filter(|name| !name.is_empty());
     let uid = || std::fs::metadata("/proc/self").ok().map(|of_us| of_us.uid());
-    let known = || uid().map(|uid| name_of(uid).unwrap_or_else(|| format!("uid-{uid}")));
-    let user = named("SUDO_USER").or_else(|| named("USER")).or_else(known);
+    let by_uid = || uid().map(|uid| name_of(uid).unwrap_or_else(|| format!("uid-{uid}")));
+    let user = named("SUDO_USER").or_else(|| named("USER")).or_else(by_uid);
     format!("cli:{}", user.as_deref().unwrap_or("unknown"))
 }
 
-/// As /etc/passwd has it: over ssh and in cron there may be no `USER`.
+/// The name from /etc/passwd: over ssh and in cron there may be no `USER`.
 fn name_of(uid: u32) -> Option<String> {
     let users = std::fs::read_to_string("/etc/passwd").ok()?;
     let of = |line: &str| {

@@ -1,4 +1,4 @@
-//! `gateway limits`: the brake of all gateways, and who has pulled it.
+//! `gateway limits`: shows and sets the rate limits of all gateways.
 
 use serde_json::{Value, json};
 
@@ -9,16 +9,16 @@ use crate::domain::policy::{Policy, rate_text};
 use crate::fleet::report::GatewayReport;
 use crate::fleet::{self, LimitChange, SetLimits, limits_log};
 use crate::manage::admin::Admin;
-use crate::ops::brake::{ChangedView, fleet_view};
+use crate::ops::rate_limits::{ChangedView, fleet_view};
 use crate::store::checkout;
 use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::scripts::Failure;
 use crate::terminal::{CommandError, print, print_json};
 
-/// What has to be typed: limits are not those of one sale.
+/// The word to type: rate limits belong to no sale.
 const WORD: &str = "limits";
 
-/// Does what was asked of the limits.
+/// Runs an action on the rate limits.
 pub(super) async fn run(admin: &Admin, action: LimitsAction) -> Result<(), CommandError> {
     match action {
         LimitsAction::Show { json } => show(admin, &read(admin).await?, json).await,
@@ -47,7 +47,7 @@ async fn set(admin: &Admin, rates: &[String], confirm_args: ConfirmArgs) -> Resu
         let rates: Vec<String> =
             set.rates.iter().map(|(policy, rate)| format!("{policy}={}", rate_text(*rate))).collect();
         let rates = if rates.is_empty() { "none".to_owned() } else { rates.join(" ") };
-        Ok(vec![format!("set by ops until now: {rates}")])
+        Ok(vec![format!("set by operators so far: {rates}")])
     };
     let prompt =
         ConfirmPrompt { what: format!("limits set {}", rates.join(" ")), effect: LIMITS_EFFECT, word: WORD };
@@ -67,7 +67,7 @@ async fn show(admin: &Admin, set: &SetLimits, json: bool) -> Result<(), CommandE
     print_json(&document)
 }
 
-/// What ops have set.
+/// The rates set by operators.
 fn document(set: &SetLimits) -> Value {
     let rates: Vec<_> = set.rates.iter().map(|(policy, rate)| (policy, rate_text(*rate))).collect();
     json!({
@@ -77,7 +77,7 @@ fn document(set: &SetLimits) -> Value {
     })
 }
 
-/// What is set, by whom, and who lives; for people.
+/// The rates, the last change and the live gateways, as text.
 fn table<'a>(set: &SetLimits, gateways: impl Iterator<Item = &'a GatewayReport>) -> String {
     let mut lines: Vec<String> = Policy::ALL
         .iter()
@@ -91,7 +91,7 @@ fn table<'a>(set: &SetLimits, gateways: impl Iterator<Item = &'a GatewayReport>)
         .collect();
     if let Some(ChangedView { at, who, reason }) = ChangedView::of(set) {
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        lines.push(format!("changed last by {who} at {at}{reason}"));
+        lines.push(format!("last changed by {who} at {at}{reason}"));
     }
     let gateway = |report: &GatewayReport| {
         let state =
@@ -99,7 +99,7 @@ fn table<'a>(set: &SetLimits, gateways: impl Iterator<Item = &'a GatewayReport>)
         format!("gateway {} {}, {state}", report.listen, report.version)
     };
     let live: Vec<String> = gateways.map(gateway).collect();
-    lines.extend(if live.is_empty() { vec!["no gateway lives".to_owned()] } else { live });
+    lines.extend(if live.is_empty() { vec!["no live gateway".to_owned()] } else { live });
     lines.join("\n") + "\n"
 }
 

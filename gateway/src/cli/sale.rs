@@ -1,4 +1,4 @@
-//! `gateway sale`: definitions, the actions of a sale, and a look at it.
+//! `gateway sale`: definitions, operator actions and the state of a sale.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::recovery::release::{self, RELEASE_ALL_EFFECT, RELEASE_EFFECT};
 use crate::store::scripts::Failure;
 use crate::terminal::{CommandError, print, print_json};
 
-/// Does what was asked of a sale.
+/// Runs an action on a sale.
 pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), CommandError> {
     match action {
         SaleAction::Apply { file, reason } => apply(admin, &file, reason).await,
@@ -47,7 +47,7 @@ pub(super) async fn run(admin: &Admin, action: SaleAction) -> Result<(), Command
 async fn list(admin: &Admin) -> Result<(), CommandError> {
     for id in admin.list().await? {
         let (snapshot, definition) = match admin.show(&id).await {
-            // One sale's damage stays its own.
+            // A damaged sale must not hide the others.
             Err(Failure::Refused(refusal)) => {
                 print(&format!("{id}\tunreadable\t-\t{refusal}\n"))?;
                 continue;
@@ -64,7 +64,7 @@ fn phase(state: &SaleState) -> String {
     serde_json::to_string(&state.phase).unwrap_or_default().trim_matches('"').to_owned()
 }
 
-/// What somebody who is about to pull an operator action should see.
+/// The state that an operator should see before an action.
 pub(super) async fn state(admin: &Admin, sale: &str) -> Result<Vec<String>, CommandError> {
     let (snapshot, definition) = admin.show(sale).await?;
     let state = SaleState::new(&snapshot, &definition);
@@ -92,10 +92,10 @@ async fn perform(
         ConfirmPrompt { what: format!("{} {sale}", action.word()), effect: action.effect(), word: &sale };
     let by = confirm(&prompt, confirm_args, state(admin, &sale)).await?;
     if !admin.perform(&sale, action, &by).await? {
-        // What is said does not get into what is answered.
+        // The note must not become part of the output that a script reads.
         let _ = writeln!(
             io::stderr(),
-            "{} {sale}: it was so already; nothing was written, no reason either",
+            "{} {sale}: already in this state; neither the action nor the reason was recorded",
             action.word()
         );
     }
@@ -118,12 +118,12 @@ async fn restock(
             print_json(&json!({"item": item, "total": total, "free": free}))
         }
         RestockOutcome::UnknownItem => Err(CommandError::Usage(format!(
-            "the sale has no item {item:?}; items are model:ID, package:ID and store:ID"
+            "the sale has no item {item:?}: expected model:ID, package:ID or store:ID of the definition"
         ))),
         RestockOutcome::NoLimit => Err(CommandError::No(format!("{item} has no limit"))),
         RestockOutcome::Changed { total } => {
             let listed = format!(
-                "stock-changed: the total of {item} is {total}, not {was}: nothing was done. If you still mean it: --was {total}"
+                "stock-changed: the total of {item} is {total}, not {was}: nothing was done. To change it anyway, give --was {total}"
             );
             Err(CommandError::No(listed))
         }
@@ -133,19 +133,19 @@ async fn restock(
     }
 }
 
-/// Without a gateway: all of them.
+/// Releases one gateway, or all of them.
 async fn release(
     admin: &Admin,
     sale: &str,
     gateway: Option<String>,
     confirm_args: ConfirmArgs,
 ) -> Result<(), CommandError> {
-    let whom = gateway.as_deref().unwrap_or("all gateways");
+    let released = gateway.as_deref().unwrap_or("all gateways");
     let effect = if gateway.is_some() { RELEASE_EFFECT } else { RELEASE_ALL_EFFECT };
-    let prompt = ConfirmPrompt { what: format!("release {sale} from {whom}"), effect, word: sale };
+    let prompt = ConfirmPrompt { what: format!("release {sale} from {released}"), effect, word: sale };
     let by = confirm(&prompt, confirm_args, state(admin, sale)).await?;
     release::release(admin.pool(), sale, gateway.as_deref(), &by).await?.map_err(CommandError::No)?;
-    print(&format!("{sale}: does not wait for what {whom} told any longer\n"))
+    print(&format!("{sale}: recovery no longer waits for {released}\n"))
 }
 
 async fn apply(admin: &Admin, file: &Path, reason: Option<String>) -> Result<(), CommandError> {

@@ -1,4 +1,4 @@
-//! Reads what tokens are verified with.
+//! Reads the options of token verification.
 
 use crate::config::Settings;
 use crate::identify::{AuthSettings, LEEWAY_S_DEFAULT, LEEWAY_S_MAX};

@@ -1,4 +1,4 @@
-//! Reads the time-outs and the lifetime of connections.
+//! Reads the timeouts and the lifetime of connections.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use crate::config::duration::duration;
 use crate::http::lifetime::LifetimeLimits;
 use crate::http::server::ConnectionLimits;
 
-/// Bounds of a connection's age: younger ones would be opened all the time.
+/// Bounds of a connection's age; a shorter one would reconnect clients all the time.
 const AGE: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(86_400);
 /// Bound of a connection's requests.
 const REQUESTS_MAX: u64 = 1_000_000_000;
 
 impl Settings {
-    /// Time-outs of connections. All are read before any is missed, so that every problem is reported.
+    /// Timeouts of connections. All options are read before any is required, to report every problem.
     pub(super) fn connections(&mut self) -> Option<ConnectionLimits> {
         let first_byte_timeout = self.millis("first-byte-timeout-ms", 10..=600_000);
         let header_timeout = self.millis("header-timeout-ms", 10..=600_000);
@@ -29,7 +29,7 @@ impl Settings {
     }
 }
 
-/// Reads `off`, or a limit.
+/// Parses `off`, or a limit.
 fn unless_off<T>(
     parse: impl FnOnce(&str) -> Result<T, String>,
 ) -> impl FnOnce(&str) -> Result<Option<T>, String> {

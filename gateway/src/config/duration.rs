@@ -1,10 +1,10 @@
-//! A duration as it is written on the command line.
+//! Parses durations of the command line.
 
 use std::time::Duration;
 
-/// A duration as it is written on the command line.
+/// Parses a duration such as 90s, 15m or 1h.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration like 90s, 15m or 1h");
+    let wrong = || format!("{text:?} is not a valid duration like 90s, 15m or 1h");
     let split = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let number: u64 = text[..split].parse().map_err(|_| wrong())?;
     let unit = match &text[split..] {

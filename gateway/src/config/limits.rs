@@ -1,4 +1,4 @@
-//! Reads the rate limits, what calls cost, and the caps of connections.
+//! Reads the rate limits, the costs of calls, and the caps of connections.
 
 use std::num::NonZeroU32;
 
@@ -7,11 +7,11 @@ use crate::config::{Settings, usize_of};
 use crate::domain::policy::{Costs, Policy, Rates, parse_rate};
 use crate::http::connection_caps::CapSettings;
 
-/// The most connections that any cap may allow.
+/// The largest cap of connections.
 const CONNECTIONS_MAX: u64 = 10_000_000;
-/// The share of all connections that one client address may have where nothing is configured: one in so many.
+/// The default share of one client address: one in this many of all connections.
 const ADDRESS_SHARE: u64 = 10;
-/// And what it may have at least, so that a small gateway still serves a household or an office.
+/// The least default of one client address, so that a small gateway still serves an office behind one address.
 pub(crate) const ADDRESS_LEAST: u64 = 100;
 
 impl Settings {
@@ -38,7 +38,7 @@ impl Settings {
         all_good.then_some(LimitSettings { rates, costs, keys_max: usize_of(keys_max?) })
     }
 
-    /// How many connections a listener may have open, in all and from one client address.
+    /// The caps of a listener's connections, in all and from one client address.
     pub(super) fn caps(&mut self) -> Option<CapSettings> {
         let connections_max = self.number("connections-max", 1..=CONNECTIONS_MAX);
         let per_address = self.read("connections-per-address-max", |text| match text {

@@ -1,4 +1,4 @@
-//! The options by which Redis is reached: its address, what it is trusted by, what the gateway shows it.
+//! Reads the options of the connection to Redis: address, credentials, TLS.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::store::address::check;
 use crate::store::dial::{Access, Redis, SentinelUser};
 use crate::store::durability::Durability;
 
-/// A password that is longer is not one.
+/// No real password is longer.
 const PASSWORD_FILE_BYTES_MAX: u64 = 4 * 1024;
 
 impl Settings {
@@ -39,7 +39,7 @@ impl Settings {
         Some(redis?.with_durability(durability?))
     }
 
-    /// How sentinels let the gateway in; `Some(None)`: without a password.
+    /// The credentials for sentinels; `Some(None)`: none.
     fn sentinel_user(&mut self) -> Option<Option<SentinelUser>> {
         let username = Some(self.text("sentinel-username")).filter(|name| !name.is_empty());
         let password = Some(self.text("sentinel-password")).filter(|password| !password.is_empty());
@@ -67,7 +67,7 @@ impl Settings {
     }
 }
 
-/// Certificates in PEM, from a file that has some; none where no file is named.
+/// The certificates in a PEM file; none where no file is named.
 fn authorities(path: &str) -> Result<Option<Vec<u8>>, String> {
     if path.is_empty() {
         return Ok(None);
@@ -79,7 +79,7 @@ fn authorities(path: &str) -> Result<Option<Vec<u8>>, String> {
 /// A certificate and its key, in PEM.
 type Pair = (Vec<u8>, Vec<u8>);
 
-/// The gateway's own certificate and its key, which belong together.
+/// The gateway's own certificate and its key, checked to match.
 fn client_pair(files: &TlsFiles) -> Result<Option<Pair>, String> {
     check_pair(files).map_err(|problems| problems.join("; "))?;
     let read = |path: &Path| std::fs::read(path).map_err(|error| error.to_string());

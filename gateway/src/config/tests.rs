@@ -1,4 +1,4 @@
-//! Bad values are reported at once, and the configuration page lists the options as they are.
+//! Tests of the options, and of the generated configuration page.
 
 use super::*;
 
@@ -62,7 +62,7 @@ fn all_bad_values_are_reported_at_once() {
 }
 
 #[test]
-fn a_flag_goes_before_the_file_and_the_document_can_be_read_back() {
+fn a_flag_overrides_the_file_and_the_document_can_be_read_back() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("gateway.toml");
     std::fs::write(
@@ -78,7 +78,8 @@ fn a_flag_goes_before_the_file_and_the_document_can_be_read_back() {
     assert!(config.is_ok_and(|c| c.workers == 5 && c.requests.queue.batch_max == 7 && c.cors.origins() == 2));
 }
 
-/// The table of `docs/configuration.md`, between its marks; with `UPDATE_DOCS=1` in the environment this writes it.
+/// The table of `docs/configuration.md`, between its marks; with `UPDATE_DOCS=1` in the environment this
+/// writes it.
 #[test]
 fn the_configuration_page_lists_every_option() {
     const START: &str = "<!-- options: generated from gateway/src/config -->\n";

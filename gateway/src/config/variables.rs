@@ -1,6 +1,7 @@
-//! The `LAUNCHGATE_…` variables of this process: an empty one counts as unset, and an unknown one is named.
+//! Checks the `LAUNCHGATE_…` variables of this process: an empty one counts as unset, and unknown ones
+//! are reported.
 //!
-//! The load test has this file, too.
+//! The load test includes this file.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,20 +11,20 @@ use clap::Command;
 
 use super::nearest::distance;
 
-/// What all of them begin with.
+/// The prefix of all variables.
 const PREFIX: &str = "LAUNCHGATE_";
 
-/// Variables that mean nothing to this program, by name; a value may be a secret.
+/// Variables that no option of this program has, by name; a value may be a secret.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Unknown {
-    /// Those that are nearly the name of an option that is not set: without the option something else would run than
-    /// what was meant. Each as a sentence.
+    /// Names that are nearly those of an option that is not set: the program would run with other
+    /// settings than intended. Each is a sentence.
     pub mistyped: Vec<String>,
-    /// All others, which a later version may know. Each as a sentence.
+    /// All others, which a later version may have. Each is a sentence.
     pub others: Vec<String>,
 }
 
-/// The command as it is without the variables that are empty.
+/// The command without the values of empty variables.
 #[must_use]
 pub fn without_empty(command: Command) -> Command {
     let mut command = command.mut_args(|arg| {
@@ -37,15 +38,15 @@ pub fn without_empty(command: Command) -> Command {
     command
 }
 
-/// Looks through the variables of this process. `others` are the sources of the command lines of other programs: one
-/// environment may be for all of them, so that what they know is not unknown.
+/// Checks the variables of this process. `others` are the sources of the command lines of other programs: one
+/// environment may serve all of them.
 #[must_use]
 pub fn unknown(command: &Command, others: &[&str]) -> Unknown {
     let foreign: Vec<&str> = others.iter().flat_map(|source| named_in(source)).collect();
     unknown_among(&names(command), &foreign, std::env::vars_os())
 }
 
-/// The names that stand in a program's source, without the prefix.
+/// The names in a program's source, without the prefix.
 fn named_in(source: &str) -> impl Iterator<Item = &str> {
     source.split("\"LAUNCHGATE_").skip(1).filter_map(|rest| rest.split('"').next())
 }
@@ -58,7 +59,7 @@ pub fn names(command: &Command) -> BTreeSet<String> {
 }
 
 fn unknown_among(
-    known: &BTreeSet<String>,
+    expected: &BTreeSet<String>,
     foreign: &[&str],
     set: impl Iterator<Item = (OsString, OsString)>,
 ) -> Unknown {
@@ -67,15 +68,15 @@ fn unknown_among(
         .map(|(name, _)| name.to_string_lossy().into_owned())
         .collect();
     let mut unknown = Unknown::default();
-    for name in set.iter().filter(|name| !known.contains(*name)) {
+    for name in set.iter().filter(|name| !expected.contains(*name)) {
         let upper = name.to_ascii_uppercase().replace('-', "_");
         let rest = upper.strip_prefix(PREFIX);
         if rest.is_some_and(|rest| foreign.contains(&rest)) || is_of_kubernetes(&upper) {
             continue;
         }
-        match meant(&upper, known) {
-            Some(meant) if !set.contains(meant) => {
-                unknown.mistyped.push(format!("the variable {name} is unknown: expected {meant}, or unset it"));
+        match intended(&upper, expected) {
+            Some(intended) if !set.contains(intended) => {
+                unknown.mistyped.push(format!("the variable {name} is unknown: expected {intended}, or unset it"));
             }
             _ if rest.is_some() => unknown.others.push(format!(
                 "the variable {name} is unknown and has no effect: `gateway config` lists those of the gateway, \
@@ -87,24 +88,27 @@ fn unknown_among(
     unknown
 }
 
-/// The known variable that was obviously meant.
-fn meant<'k>(name: &str, known: &'k BTreeSet<String>) -> Option<&'k String> {
-    let near = |known: &&String| {
-        let rest = known.len() - PREFIX.len();
+/// The variable that was obviously intended.
+fn intended<'k>(name: &str, expected: &'k BTreeSet<String>) -> Option<&'k String> {
+    let near = |expected: &&String| {
+        let rest = expected.len() - PREFIX.len();
         let slips_max = match rest {
             ..4 => 0,
             4..6 => 1,
             _ => 2,
         };
-        distance(name, known) <= slips_max || extends(name, known)
+        distance(name, expected) <= slips_max || extends(name, expected)
     };
-    // The longest is the nearest where several are.
-    known.iter().filter(near).max_by_key(|known| (usize::MAX - distance(name, known), known.len()))
+    // Of several, the longest is the nearest.
+    expected
+        .iter()
+        .filter(near)
+        .max_by_key(|expected| (usize::MAX - distance(name, expected), expected.len()))
 }
 
-/// Whether this is a known name with one word more at its end: `…_DURABILITY_LEVEL`.
-fn extends(name: &str, known: &str) -> bool {
-    let more = name.strip_prefix(known).and_then(|more| more.strip_prefix('_'));
+/// Whether this is a variable's name with one more word at its end: `…_DURABILITY_LEVEL`.
+fn extends(name: &str, expected: &str) -> bool {
+    let more = name.strip_prefix(expected).and_then(|more| more.strip_prefix('_'));
     more.is_some_and(|more| !more.is_empty() && !more.contains('_'))
 }
 
@@ -116,7 +120,7 @@ fn is_of_kubernetes(name: &str) -> bool {
     };
     let is_service = ["_SERVICE_HOST", "_SERVICE_PORT"].iter().any(|end| rest.ends_with(end));
     is_service || rest.contains("_SERVICE_PORT_") || rest.ends_with("_PORT") || {
-        // _PORT_8080_TCP, and _PROTO, _PORT and _ADDR of it.
+        // _PORT_8080_TCP, and its _PROTO, _PORT and _ADDR.
         let base = ["_PROTO", "_PORT", "_ADDR"].iter().find_map(|end| rest.strip_suffix(end)).unwrap_or(rest);
         let number = ["_TCP", "_UDP", "_SCTP"].iter().find_map(|end| base.strip_suffix(end));
         number
@@ -126,6 +130,6 @@ fn is_of_kubernetes(name: &str) -> bool {
 }
 
 #[cfg(test)]
-// The load test has this file, too, by its path.
+// The load test includes this file by its path.
 #[path = "variables/tests.rs"]
 mod tests;

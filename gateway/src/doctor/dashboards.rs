@@ -1,22 +1,22 @@
-//! Do rules and dashboards ask for metrics that this binary has? Reads the files under a folder, and looks for names.
+//! Checks that rules and dashboards use only metrics of this binary, by the names in the files under a folder.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::doctor::format::some;
 use crate::doctor::report::{Finding, Findings};
-use crate::doctor::words::some;
 use crate::telemetry::list::{self, MetricKind};
 
-/// Files that are looked at, how deep folders go, and bytes of a file.
+/// Bounds of the search: files, depth of folders, bytes of a file.
 const FILES_MAX: usize = 1_000;
 const DEPTH_MAX: usize = 8;
 const FILE_BYTES_MAX: u64 = 16 << 20;
-/// Names of a load test's own metrics, which are not ours.
+/// The prefix of a load test's own metrics.
 const LOADTEST: &str = "launchgate_loadtest_";
-/// What all of ours begin with.
+/// The prefix of the gateway's metrics.
 const OURS: &str = "launchgate_";
 
-/// Every check of the files under this folder.
+/// Checks the files under this folder.
 pub(super) fn check(folder: &Path) -> Vec<Finding> {
     let mut lines = Findings::of("dashboards");
     let mut files = Vec::new();
@@ -33,7 +33,7 @@ pub(super) fn check(folder: &Path) -> Vec<Finding> {
         lines.fail("files", found, "name the folder of rules and dashboards only, with --dashboards");
         return lines.end();
     }
-    let known = names();
+    let names = metric_names();
     let mut used = BTreeSet::new();
     let mut unknown: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for file in &files {
@@ -41,7 +41,7 @@ pub(super) fn check(folder: &Path) -> Vec<Finding> {
         match read(file) {
             Ok(text) => {
                 for name in mentioned(&text) {
-                    if known.contains(name) {
+                    if names.contains(name) {
                         used.insert(name.to_owned());
                     } else {
                         unknown.entry(name.to_owned()).or_default().insert(shown.clone());
@@ -51,21 +51,21 @@ pub(super) fn check(folder: &Path) -> Vec<Finding> {
             Err(why) => lines.fail(
                 "files",
                 format!("{shown}: {why}"),
-                "mend it: Prometheus or Grafana can't load it, either",
+                "fix the file: Prometheus or Grafana can't load it, either",
             ),
         }
     }
     for (name, places) in &unknown {
         let places: Vec<&String> = places.iter().collect();
-        let found = format!("{name} is no metric of this binary; it is asked for in {}", some(&places));
+        let found = format!("{name} is not a metric of this binary; it is used in {}", some(&places));
         lines.fail(
             "metrics",
             found,
-            "take the dashboards of this version, or correct it: `gateway metrics` lists all",
+            "use the dashboards of this version, or correct the name: `gateway metrics` lists all",
         );
     }
     if used.is_empty() && unknown.is_empty() {
-        let found = format!("no file under {} asks for a metric of a gateway", folder.display());
+        let found = format!("no file under {} uses a metric of a gateway", folder.display());
         lines.fail("files", found, "name the folder of rules and dashboards with --dashboards");
     } else if unknown.is_empty() {
         lines.ok("metrics", format!("{} names in {} files, all of this binary", used.len(), files.len()));
@@ -73,8 +73,8 @@ pub(super) fn check(folder: &Path) -> Vec<Finding> {
     lines.end()
 }
 
-/// Every name that a query can have.
-fn names() -> BTreeSet<String> {
+/// Every name that a query can use.
+fn metric_names() -> BTreeSet<String> {
     let parts = |metric: &list::Metric| match metric.kind {
         MetricKind::Histogram => {
             ["_bucket", "_sum", "_count"].map(|part| format!("{}{part}", metric.name)).to_vec()
@@ -84,14 +84,14 @@ fn names() -> BTreeSet<String> {
     list::ALL.iter().flat_map(parts).collect()
 }
 
-/// Rules and dashboards, in order.
+/// Collects rules and dashboards, in order.
 fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     let mut entries = std::fs::read_dir(folder)?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let (path, kind) = (entry.path(), entry.file_type()?);
         let is_ours =
-            path.extension().is_some_and(|end| ["yml", "yaml", "json"].iter().any(|known| end == *known));
+            path.extension().is_some_and(|end| ["yml", "yaml", "json"].iter().any(|ending| end == *ending));
         if kind.is_dir() && depth < DEPTH_MAX {
             collect(&path, depth + 1, files)?;
         } else if kind.is_file() && is_ours {
@@ -108,12 +108,13 @@ fn read(file: &Path) -> Result<String, String> {
     let (bytes, _) = crate::identify::read_limited(file, "file", FILE_BYTES_MAX)?;
     let text = String::from_utf8(bytes).map_err(|_| "is not UTF-8".to_owned())?;
     if file.extension().is_some_and(|end| end == "json") {
-        serde_json::from_str::<serde::de::IgnoredAny>(&text).map_err(|e| format!("is no JSON: {e}"))?;
+        serde_json::from_str::<serde::de::IgnoredAny>(&text)
+            .map_err(|e| format!("is not valid JSON: {e}"))?;
     }
     Ok(text)
 }
 
-/// The names of gateways' metrics in a text.
+/// The names of gateway metrics in a text.
 fn mentioned(text: &str) -> impl Iterator<Item = &str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':');
     text.split(move |c| !is_part(c)).filter(|word| word.starts_with(OURS) && !word.starts_with(LOADTEST))

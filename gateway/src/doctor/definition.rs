@@ -1,21 +1,21 @@
-//! Does a definition say what somebody meant? What its rules let pass and a launch would stumble over. Facts in, lines out.
+//! Checks a definition for values that are valid but probably unintended.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::doctor::format::{age, some};
 use crate::doctor::memory::total;
 use crate::doctor::report::Findings;
-use crate::doctor::words::{age, some};
 use crate::domain::definition::Definition;
 use crate::domain::text::search_key;
 
-/// An opening that is further away is mostly a slip in the year.
+/// An opening that is further away is mostly a mistyped year.
 const AWAY_MAX_S: i64 = 90 * 86_400;
-/// To type a card's number takes longer than a shorter hold.
+/// Typing a card's number takes longer than a shorter hold.
 const HOLD_MS_MIN: u64 = 120_000;
-/// A payment that is on its way when a hold ends.
+/// A payment may be in progress when a hold ends.
 const GRACE_MS_MIN: u64 = 10_000;
 
-/// Every check that needs nothing but the definition and the time.
+/// Runs every check that needs only the definition and the time.
 pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Findings) {
     dates(definition, now_ms, lines);
     terms(definition, lines);
@@ -25,12 +25,16 @@ pub(super) fn check(definition: &Definition, now_ms: i64, lines: &mut Findings) 
     names(definition, lines);
 }
 
-/// A ledger can have what an older version took, and two spellings of a city are two cities to readers.
+/// A ledger may have names that an older version accepted; two spellings of a city are two cities to readers.
 fn names(definition: &Definition, lines: &mut Findings) {
     let odd: Vec<_> = definition.odd_texts().map(|(what, text)| format!("{what} is {text:?}")).collect();
     if !odd.is_empty() {
         let found = format!("with invisible characters, unusual white space or not in NFC: {}", some(&odd));
-        lines.warn("names", found, "apply the definition again: it is normalised, or refused with the line");
+        lines.warn(
+            "names",
+            found,
+            "apply the definition again: the names are normalised, or refused with the line",
+        );
     }
     let mut spellings: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for store in &definition.stores {
@@ -54,7 +58,7 @@ fn dates(definition: &Definition, now_ms: i64, lines: &mut Findings) {
         lines.fail(
             "dates",
             found,
-            "this sale takes no reservation any more: apply a definition with a later closes_at",
+            "the sale accepts no more reservations: apply a definition with a later closes_at",
         );
     } else if until <= 0 {
         let found =
@@ -62,7 +66,7 @@ fn dates(definition: &Definition, now_ms: i64, lines: &mut Findings) {
         lines.warn("dates", found, "if it should not have opened yet: pause it, now");
     } else if until > AWAY_MAX_S {
         let found = format!("it opens in {}, at {opens}", listed(until));
-        lines.warn("dates", found, "is that the right month and year?");
+        lines.warn("dates", found, "check month and year of opens_at");
     } else {
         lines.ok(
             "dates",
@@ -76,26 +80,26 @@ fn terms(definition: &Definition, lines: &mut Findings) {
     if sale.rehearsal {
         lines.warn(
             "rehearsal",
-            "it says rehearsal = true: load tests may be sent to it",
+            "rehearsal = true: load tests may send load to it",
             "apply it with rehearsal = false before the launch",
         );
     }
     let open_ms = sale.closes_at.as_millisecond().saturating_sub(sale.opens_at.as_millisecond());
     let hold = age(sale.hold_ms / 1_000);
     if sale.hold_ms < HOLD_MS_MIN {
-        lines.warn("hold", format!("a hold lasts {hold}"), "who pays needs some minutes: hold = \"15m\"");
+        lines.warn("hold", format!("a hold lasts {hold}"), "a payment takes some minutes: hold = \"15m\"");
     } else if i64::try_from(sale.hold_ms).is_ok_and(|hold_ms| hold_ms >= open_ms) {
         let found = format!("a hold lasts {hold}, as long as the sale or longer");
-        lines.warn("hold", found, "what nobody pays for does not come back before the end: a shorter hold");
+        lines.warn("hold", found, "unpaid units are not free again before the end: set a shorter hold");
     } else if sale.grace_ms < GRACE_MS_MIN {
         let found = format!("a hold lasts {hold}, and a payment may be {} ms late", sale.grace_ms);
-        lines.warn("hold", found, "payments on their way at the deadline are refunded: grace = \"60s\"");
+        lines.warn("hold", found, "payments in progress at the deadline are refunded: grace = \"60s\"");
     } else {
         lines.ok("hold", format!("a hold lasts {hold}, and {} of grace", age(sale.grace_ms / 1_000)));
     }
-    let found = format!("{} a buyer, of {} that he may start", sale.per_buyer, sale.attempts);
+    let found = format!("{} a buyer, with {} attempts", sale.per_buyer, sale.attempts);
     if sale.attempts == sale.per_buyer {
-        lines.warn("attempts", found, "who cancels or is late with paying can't try again: more attempts");
+        lines.warn("attempts", found, "a buyer who cancels or pays late can't try again: raise attempts");
     } else {
         lines.ok("attempts", found);
     }
@@ -109,13 +113,13 @@ fn models(definition: &Definition, lines: &mut Findings) {
     let empty = names(&|model| model.stock == Some(0));
     let endless = names(&|model| model.stock.is_none());
     if empty.len() == models.len() {
-        lines.fail("stock", "no model has any stock", "nothing can be reserved: give the models a stock");
+        lines.fail("stock", "no model has stock", "nothing can be reserved: give the models a stock");
     } else if !empty.is_empty() {
-        let found = format!("models without any stock: {}", some(&empty));
+        let found = format!("models without stock: {}", some(&empty));
         lines.warn("stock", found, "they are sold out from the start: give them a stock or leave them out");
     } else if !endless.is_empty() {
         let found = format!("models without a limit: {}", some(&endless));
-        lines.warn("stock", found, "they are sold for as long as somebody taps: give them a stock");
+        lines.warn("stock", found, "they never sell out: give them a stock");
     } else {
         let units = total(models.iter().map(|model| model.stock)).unwrap_or_default();
         lines.ok("stock", format!("{units} of {} models", models.len()));
@@ -129,8 +133,8 @@ fn models(definition: &Definition, lines: &mut Findings) {
     } else if !free.is_empty() {
         lines.warn(
             "prices",
-            format!("models that cost nothing: {}", some(&free)),
-            "is that so? prices are in minor units",
+            format!("models with a price of 0: {}", some(&free)),
+            "check the prices; they are in minor units",
         );
     } else {
         lines.ok(
@@ -146,7 +150,7 @@ fn packages(definition: &Definition, lines: &mut Findings) {
     if empty.is_empty() {
         lines.ok("packages", format!("{}", packages.len()));
     } else {
-        let found = format!("packages without any stock: {}", some(&empty));
+        let found = format!("packages without stock: {}", some(&empty));
         lines.warn(
             "packages",
             found,
@@ -158,7 +162,7 @@ fn packages(definition: &Definition, lines: &mut Findings) {
 fn stores(definition: &Definition, lines: &mut Findings) {
     let stores = &definition.stores;
     if stores.is_empty() {
-        let found = "there are none, and every reservation names one";
+        let found = "there are none, but every reservation needs one";
         return lines.fail("stores", found, "nothing can be reserved: [stores] file = \"stores.csv\"");
     }
     let empty: Vec<&str> = stores.iter().filter(|s| s.capacity == Some(0)).map(|s| s.id.as_str()).collect();
@@ -172,28 +176,24 @@ fn stores(definition: &Definition, lines: &mut Findings) {
     let units = total(definition.models.iter().map(|model| model.stock));
     let slots = total(stores.iter().map(|store| store.capacity));
     if empty.len() == stores.len() {
-        let found = format!("none of {} has any capacity", stores.len());
-        return lines.fail("stores", found, "nobody could pick a car up: look at the column capacity");
+        let found = format!("none of {} has capacity", stores.len());
+        return lines.fail("stores", found, "no unit can be picked up: check the column capacity");
     }
     if let (Some(units), Some(slots)) = (units, slots)
         && slots < units
     {
         let found = format!("their {slots} slots are fewer than the {units} cars");
-        lines.fail("stores", found, "the last buyers find no store: more capacity, or less stock");
+        lines.fail("stores", found, "the last buyers get no store: add capacity or reduce the stock");
     } else {
         let slots = slots.map_or("slots without a limit".to_owned(), |slots| format!("{slots} slots"));
         lines.ok("stores", format!("{} in {} cities, {slots}", stores.len(), cities.len()));
     }
     if !dry.is_empty() {
-        let found = format!("cities without any capacity: {}", some(&dry));
-        lines.warn("cities", found, "buyers there find every store full from the start");
+        let found = format!("cities without capacity: {}", some(&dry));
+        lines.warn("cities", found, "their stores are sold out from the start: add capacity");
     } else if !empty.is_empty() {
-        let found = format!("{} stores without any capacity: {}", empty.len(), some(&empty));
-        lines.warn(
-            "cities",
-            found,
-            "they show as sold out from the start: give them capacity or leave them out",
-        );
+        let found = format!("{} stores without capacity: {}", empty.len(), some(&empty));
+        lines.warn("cities", found, "they are sold out from the start: give them capacity or leave them out");
     }
 }
 

@@ -1,7 +1,7 @@
-//! Do the gateways that run fit this one, and which limits are in force? Facts in, lines out.
+//! Checks the live gateways, their versions and scripts, and the rate limits in force.
 
+use crate::doctor::format::some;
 use crate::doctor::report::{Finding, Findings, Severity};
-use crate::doctor::words::some;
 use crate::domain::policy::{Policy, Rates, rate_text};
 use crate::domain::rfc3339::rfc3339;
 use crate::fleet::SetLimits;
@@ -9,42 +9,42 @@ use crate::fleet::alarm::Level;
 use crate::fleet::report::GatewayReport;
 use crate::ops::alarms::is_proxy_unlisted;
 
-/// A gateway that was started a shorter time ago has not had the time to say that it is ready.
+/// A gateway with a shorter uptime may not be ready yet.
 const STARTING_MS: u64 = 5_000;
 
-/// What is known of the gateways that share this Redis.
+/// The facts of the gateways that share this Redis.
 #[derive(Debug)]
 pub(super) struct FleetFacts {
-    /// Of this binary.
+    /// The version of this binary.
     pub version: String,
-    /// What those that live say of themselves; or why Redis does not tell.
+    /// The reports of the live gateways, or the error of Redis.
     pub live: Result<Vec<GatewayReport>, String>,
-    /// How many there must be, if somebody has said so.
+    /// The required number of gateways, if one was given.
     pub expected: Option<usize>,
-    /// How many of this binary's scripts Redis has, and how many there are; or why it does not tell.
+    /// Scripts of this binary in Redis, and their total; or the error of Redis.
     pub scripts: Result<(usize, usize), String>,
-    /// The gateway at our ops address, if one runs there.
+    /// The gateway at the ops address of this configuration, if one runs there.
     pub here: Option<LocalGateway>,
-    /// As these options have them.
+    /// The configured rates.
     pub configured: Rates,
-    /// As ops have set them, or what is wrong with that.
+    /// The rates set by operators, or the error of reading them.
     pub set: Result<SetLimits, String>,
 }
 
-/// The gateway that runs at our ops address.
+/// The gateway at the ops address of this configuration.
 #[derive(Debug)]
 pub(super) struct LocalGateway {
-    /// Whether it runs the scripts of this binary; `None`: it does not tell.
+    /// Whether it runs the scripts of this binary; `None`: unknown.
     pub has_our_scripts: Option<bool>,
-    /// Not ready: why.
+    /// The reason why it is not ready.
     pub not_ready: Option<String>,
-    /// Whether it shows the certificate that our option names; `None`: it has none.
+    /// Whether it serves the configured certificate; `None`: none is configured.
     pub has_our_certificate: Option<bool>,
-    /// Requests whose Forwarded or X-Forwarded-For it has ignored, and all of them.
+    /// Requests whose Forwarded or X-Forwarded-For it has ignored, and all requests.
     pub forwarded_ignored: (u64, u64),
 }
 
-/// Every check.
+/// Runs every check.
 pub(super) fn check(facts: &FleetFacts) -> Vec<Finding> {
     let mut lines = Findings::of("fleet");
     gateways(facts, &mut lines);
@@ -59,11 +59,11 @@ fn gateways(facts: &FleetFacts, lines: &mut Findings) {
     let live = match &facts.live {
         Ok(live) => live,
         Err(why) => {
-            let found = format!("Redis does not tell which gateways run: {why}");
-            return lines.warn("gateways", found, "mend what is told of redis, and look again");
+            let found = format!("the live gateways can't be read from Redis: {why}");
+            return lines.warn("gateways", found, "fix the findings on redis, and run the checks again");
         }
     };
-    // One that says nothing that can be read is of another version, too.
+    // A gateway whose report can't be parsed is of another version, too.
     let others: Vec<String> = (live.iter())
         .filter(|report| report.version != facts.version)
         .map(|report| format!("{:?} ({})", report.listen, report.version))
@@ -71,26 +71,26 @@ fn gateways(facts: &FleetFacts, lines: &mut Findings) {
     let all: Vec<&str> = live.iter().map(|report| report.listen.as_str()).collect();
     if let Some(expected) = facts.expected.filter(|expected| live.len() < *expected) {
         let found = format!("{} of {expected} live: {}", live.len(), some(&all));
-        return lines.fail("gateways", found, "start those that are missing, or look why they don't live");
+        return lines.fail("gateways", found, "start the missing gateways, or check their logs");
     }
     match (live.len(), others.len()) {
-        (0, _) => lines.ok("gateways", "none runs yet"),
+        (0, _) => lines.ok("gateways", "none is running yet"),
         (live, 0) => lines.ok("gateways", format!("{live} of version {}: {}", facts.version, some(&all))),
         (live, count) => {
             let found = format!("{count} of {live} are not of version {}: {}", facts.version, some(&others));
             lines.warn(
                 "gateways",
                 found,
-                "finish the update or take it back before the opening: gateways of two versions sell one sale \
+                "finish the update or roll it back before the opening: gateways of two versions sell one sale \
                  together, but their texts and alarms may differ",
             );
         }
     }
 }
 
-/// Whether they shall get traffic, and what they find wrong themselves.
+/// Readiness and alarms of the gateways.
 fn health(facts: &FleetFacts, lines: &mut Findings) {
-    // A report that can't be read has no version.
+    // A report that can't be parsed has no version.
     let live = facts.live.as_deref().unwrap_or_default().iter().filter(|report| !report.version.is_empty());
     let live: Vec<&GatewayReport> = live.collect();
     let reasons = |report: &&GatewayReport| format!("{}: {}", report.listen, report.reasons.join("; "));
@@ -98,31 +98,31 @@ fn health(facts: &FleetFacts, lines: &mut Findings) {
     let (young, waiting): (Vec<&GatewayReport>, _) =
         waiting.partition(|report| report.uptime_ms < STARTING_MS);
     let mut not_ready: Vec<String> = waiting.iter().map(reasons).collect();
-    // One that can't reach Redis says nothing there.
+    // A gateway that can't reach Redis does not update its report.
     let here = facts.here.as_ref().and_then(|here| here.not_ready.as_ref());
-    not_ready.extend(here.map(|why| format!("the one that runs here: {why}")));
+    not_ready.extend(here.map(|why| format!("the one on this host: {why}")));
     if !not_ready.is_empty() {
-        let found = format!("they are not all: {}", some(&not_ready));
-        lines.fail("ready", found, "they get no traffic until they are: see their logs");
+        let found = format!("not all are ready: {}", some(&not_ready));
+        lines.fail("ready", found, "they get no traffic until they are ready: check their logs");
     } else if !young.is_empty() {
         let listed: Vec<String> = young.iter().map(reasons).collect();
         lines.warn(
             "ready",
-            format!("some have just been started: {}", some(&listed)),
-            "look again in some seconds",
+            format!("some have just started: {}", some(&listed)),
+            "run the checks again in some seconds",
         );
     } else if !live.is_empty() {
-        lines.ok("ready", format!("all {} of them are", live.len()));
+        lines.ok("ready", format!("all {} are ready", live.len()));
     }
     let mut alarms: Vec<_> = live.iter().flat_map(|report| &report.alarms).collect();
     alarms.sort_by_key(|alarm| (alarm.level, &alarm.name, &alarm.sale));
     alarms.dedup_by_key(|alarm| (alarm.level, &alarm.name, &alarm.sale));
     let listed: Vec<&str> = alarms.iter().map(|alarm| alarm.text.as_str()).collect();
-    let todo = "the live page and dashboards/RUNBOOK.md say what to do";
+    let todo = "see the live page and dashboards/RUNBOOK.md";
     match alarms.first().map(|alarm| alarm.level) {
         Some(Level::Fault) => lines.fail("alarms", some(&listed), todo),
         Some(Level::Warning) => lines.warn("alarms", some(&listed), todo),
-        None if !live.is_empty() => lines.ok("alarms", "none of them has any"),
+        None if !live.is_empty() => lines.ok("alarms", "none"),
         None => {}
     }
 }
@@ -130,23 +130,23 @@ fn health(facts: &FleetFacts, lines: &mut Findings) {
 fn here(facts: &FleetFacts, lines: &mut Findings) {
     let Some(here) = &facts.here else { return };
     match here.has_our_scripts {
-        Some(true) => lines.ok("binary", "the gateway that runs here has the scripts of this binary"),
+        Some(true) => lines.ok("binary", "the gateway on this host has the scripts of this binary"),
         Some(false) => lines.fail(
             "binary",
-            "the gateway that runs here has other scripts than this binary",
-            "start it anew with this binary, or run the doctor of the one that it was started with",
+            "the gateway on this host has other scripts than this binary",
+            "restart it with this binary, or run `doctor` from the gateway's binary",
         ),
         None => {}
     }
     if here.has_our_certificate == Some(false) {
-        let found = "the gateway that runs here shows another certificate than --ops-tls-cert-file has";
-        lines.warn("certificate", found, "it reads the file again every 2 s: if this stays, see its log");
+        let found = "the gateway on this host serves another certificate than that of --ops-tls-cert-file";
+        lines.warn("certificate", found, "it reloads the file every 2 s: if this persists, check its log");
     }
     let (ignored, all) = here.forwarded_ignored;
     if is_proxy_unlisted(ignored, all) {
         let found = format!(
-            "{ignored} of {all} requests at the gateway that runs here have Forwarded or X-Forwarded-For, which is ignored: \
-             --trusted-proxies does not list where they come from, so all clients behind a proxy share its limits"
+            "{ignored} of {all} requests at the gateway on this host have Forwarded or X-Forwarded-For, which is ignored: \
+             their peers are not in --trusted-proxies, so all clients behind a proxy share its limits"
         );
         lines.warn(
             "proxies",
@@ -160,12 +160,12 @@ fn scripts(facts: &FleetFacts, lines: &mut Findings) {
     let (has, all) = match facts.scripts {
         Ok(counts) => counts,
         Err(ref why) => {
-            let found = format!("Redis does not tell which scripts it has: {why}");
+            let found = format!("the scripts in Redis can't be read: {why}");
             return lines.warn("scripts", found, "run the doctor as a user with +script|exists");
         }
     };
     let found = format!("{has} of the {all} of this version are in Redis");
-    let todo = "were the gateways started before the last change of the scripts? Restart them. After a SCRIPT FLUSH \
+    let todo = "restart gateways that were started before the last change of the scripts. After a SCRIPT FLUSH \
                 gateways load what they call by themselves";
     // Gateways of another version load scripts of their own.
     let ours =
@@ -182,11 +182,11 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
     let set = match &facts.set {
         Ok(set) => set,
         Err(why) => {
-            let found = format!("what ops have set can't be read: {why}");
+            let found = format!("the rates set by operators can't be read: {why}");
             return lines.fail(
                 "limits",
                 found,
-                "gateways keep what they had: set it anew, `gateway limits set …`",
+                "gateways keep the former rates: set them again with `gateway limits set …`",
             );
         }
     };
@@ -213,7 +213,7 @@ fn limits(facts: &FleetFacts, lines: &mut Findings) {
         lines.warn(
             "limits",
             found,
-            "in front of the world every one of these needs a rate: see --limit-buyer and so on",
+            "on the public internet each of these needs a rate: see --limit-buyer and so on",
         );
     } else {
         lines.add_with_severity(Severity::Ok, "limits", in_force, "");

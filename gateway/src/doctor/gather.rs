@@ -1,4 +1,4 @@
-//! Asks Redis, this machine, files and the gateway that runs here; what it means is judged elsewhere.
+//! Collects the facts of Redis, this host, the files and the gateway on this host; the checks are elsewhere.
 
 pub(super) mod gateway;
 pub(super) mod host;

@@ -1,35 +1,35 @@
-//! Can a gateway with these options run on this machine? Facts in, lines out.
+//! Checks that a gateway with these options can run on this host.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::ADDRESS_LEAST;
+use crate::doctor::format::{bytes, some};
 use crate::doctor::report::{Finding, Findings, Severity};
-use crate::doctor::words::{bytes, some};
 
-/// Descriptors that a worker has open besides those of its clients: its listener, its connection, its runtime.
+/// Descriptors of a worker besides those of its clients: its listener, its connection, its runtime.
 const WORKER_FILES: u64 = 8;
-/// Those of the rest: the ledger's thread, pools, the ops listener and who watches there, logs and files.
+/// Descriptors of all other parts: the ledger tasks, pools, the ops listener and its watchers, logs and files.
 const OTHER_FILES: u64 = 128;
 /// An idle connection with its buffers (measured, see docs/performance.md).
 const CONNECTION_BYTES: u64 = 12 * 1024;
-/// What a gateway takes before anybody comes, known tokens included.
+/// Memory of a gateway before the first client, its table of valid tokens included.
 const START_BYTES: u64 = 64 << 20;
-/// Three tables of so many hundredths of a byte for each key.
+/// Hundredths of a byte for each key, in three tables.
 const LIMIT_KEY_BYTES_100: u64 = 3 * 1_830;
 
-/// What this machine has, and what is asked of it.
+/// The facts of this host, and the options that need it.
 #[derive(Debug, Clone)]
 pub(super) struct HostFacts {
-    /// Open files that a process may have, soft and hard; `None`: any number, or nobody knows.
+    /// The limit of open files of a process, soft and hard; `None`: no limit, or unknown.
     pub files: Option<(u64, u64)>,
-    /// The same of the gateway that runs here already.
+    /// The limit of the gateway that runs on this host already.
     pub files_of_running: Option<u64>,
     /// `net.core.somaxconn`.
     pub somaxconn: Option<u64>,
-    /// Connections that the gateway lets wait.
+    /// The accept queue of the gateway.
     pub backlog: u64,
-    /// Bytes that can still be had, the control group's limit counted in.
+    /// Free memory in bytes, within the control group's limit.
     pub memory: Option<u64>,
     /// Threads that can run at once.
     pub cores: u64,
@@ -39,45 +39,45 @@ pub(super) struct HostFacts {
     pub connections: u64,
     /// `--connections-per-address-max`; `None`: off.
     pub connections_per_address: Option<u64>,
-    /// Requests that each worker may have in flight: its share of `--in-flight-max`.
+    /// In-flight permits of each worker: its share of `--in-flight-max`.
     pub in_flight_per_worker: u64,
     /// `--idle-timeout-ms`
     pub idle_timeout: Duration,
-    /// How long the load balancer keeps an idle connection, if it was named.
+    /// The idle timeout of the load balancer, if it was given.
     pub balancer_idle: Option<Duration>,
     /// `--limit-keys-max`
     pub limit_keys: u64,
     /// Both listeners.
     pub ports: Vec<Port>,
-    /// `LAUNCHGATE_…` variables that have no effect, each as a sentence.
+    /// `LAUNCHGATE_…` variables without effect, each as a sentence.
     pub unknown_variables: Vec<String>,
 }
 
-/// An address that a gateway shall listen on.
+/// An address that a gateway will listen on.
 #[derive(Debug, Clone)]
 pub(super) struct Port {
-    /// The option that names it.
+    /// The option with the address.
     pub option: &'static str,
     /// The address.
     pub address: SocketAddr,
-    /// What is there now.
+    /// Its state now.
     pub state: PortState,
 }
 
-/// What became of trying to listen there.
+/// The result of binding an address.
 #[derive(Debug, Clone)]
 pub(super) enum PortState {
-    /// Nobody has it.
+    /// The port is free.
     Free,
-    /// A gateway has it: its version.
+    /// A gateway of this version has it.
     Gateway(String),
-    /// Somebody else has it.
+    /// Another program has it.
     Taken,
-    /// It can't be had: why.
+    /// It can't be bound, for this reason.
     Refused(String),
 }
 
-/// Every check.
+/// Runs every check.
 pub(super) fn check(facts: &HostFacts) -> Vec<Finding> {
     let mut lines = Findings::of("host");
     for check in [files, connections, backlog, memory, cores, idle, ports, variables] {
@@ -97,29 +97,29 @@ fn files(facts: &HostFacts, lines: &mut Findings) {
     let todo = format!(
         "LimitNOFILE={needed} in the unit, or `ulimit -n {needed}` in the shell, before it starts; or fewer --connections-max"
     );
-    let wants = format!("{} connections and {} workers want {needed}", facts.connections, facts.workers);
+    let needs = format!("{} connections and {} workers need {needed}", facts.connections, facts.workers);
     if let Some(max) = facts.files_of_running {
         let verdict = if max < needed { Severity::Fail } else { Severity::Ok };
         lines.add_with_severity(
             verdict,
             "files",
-            format!("the gateway that runs here may open {max} files; {wants}"),
+            format!("the gateway on this host may open {max} files; {needs}"),
             &todo,
         );
         return;
     }
     match facts.files {
-        None => lines.ok("files", format!("no limit is known; {wants}")),
+        None => lines.ok("files", format!("no limit; {needs}")),
         Some((soft, hard)) => {
             let verdict = if soft < needed { Severity::Fail } else { Severity::Ok };
             let found =
-                format!("{soft} may be open at once (at most {hard}), as this shell starts it; {wants}");
+                format!("{soft} may be open at once (at most {hard}), as this shell starts it; {needs}");
             lines.add_with_severity(verdict, "files", found, &todo);
         }
     }
 }
 
-/// What the caps come to, and whether one client address can use them up.
+/// The caps of connections, and whether one client address can use them up.
 fn connections(facts: &HostFacts, lines: &mut Findings) {
     let of_address = facts.connections_per_address.map_or("any number".to_owned(), |most| most.to_string());
     let found = format!(
@@ -151,7 +151,7 @@ fn memory(facts: &HostFacts, lines: &mut Findings) {
     let tables = facts.limit_keys.saturating_mul(LIMIT_KEY_BYTES_100) / 100;
     let needed = START_BYTES + tables + facts.connections.saturating_mul(CONNECTION_BYTES);
     let found = format!("{} free; a gateway with these options can take {}", bytes(free), bytes(needed));
-    // What the kernel keeps of each connection comes on top.
+    // The kernel's buffers of each connection come on top.
     let verdict = match () {
         () if needed > free => Severity::Fail,
         () if needed > free / 2 => Severity::Warn,
@@ -168,10 +168,15 @@ fn memory(facts: &HostFacts, lines: &mut Findings) {
 fn cores(facts: &HostFacts, lines: &mut Findings) {
     let found = format!("{} workers on {} cores", facts.workers, facts.cores);
     let verdict = if facts.workers > facts.cores { Severity::Warn } else { Severity::Ok };
-    lines.add_with_severity(verdict, "workers", found, "no more --workers than cores: they would take turns");
+    lines.add_with_severity(
+        verdict,
+        "workers",
+        found,
+        "no more --workers than cores: they would share cores",
+    );
 }
 
-/// A balancer must close an idle connection first: what it sends while the gateway closes is not carried out.
+/// A balancer must close an idle connection first: requests that it sends while the gateway closes are lost.
 fn idle(facts: &HostFacts, lines: &mut Findings) {
     /// The shortest default of common balancers: AWS's.
     const COMMON: Duration = Duration::from_secs(60);
@@ -196,18 +201,18 @@ fn ports(facts: &HostFacts, lines: &mut Findings) {
         match state {
             PortState::Free if address.port() == 0 => lines.warn(
                 "ports",
-                format!("{option} {address}: whichever is free"),
-                "name a port: nobody would find this one",
+                format!("{option} {address}: any free port"),
+                "give a port: no client could find this one",
             ),
             PortState::Free => lines.ok("ports", format!("{option} {address} is free")),
             PortState::Gateway(version) => {
-                lines.ok("ports", format!("{option} {address}: a gateway of version {version} runs there"));
+                lines.ok("ports", format!("{option} {address}: a gateway of version {version} listens there"));
             }
             PortState::Taken => lines.fail(
                 "ports",
-                format!("{option} {address} is taken, and no gateway answers there"),
+                format!("{option} {address} is in use, and no gateway answers there"),
                 format!(
-                    "see who has it (ss -ltnp 'sport = :{}'): restart a gateway that hangs; if it is another program, name \
+                    "find its process (ss -ltnp 'sport = :{}'): restart a gateway that hangs; if it is another program, give \
                      another port",
                     address.port()
                 ),
@@ -215,7 +220,7 @@ fn ports(facts: &HostFacts, lines: &mut Findings) {
             PortState::Refused(why) => lines.fail(
                 "ports",
                 format!("{option} {address}: {why}"),
-                "name an address of this machine, and a port from 1024 on, or give the gateway CAP_NET_BIND_SERVICE",
+                "give an address of this host, and a port from 1024 on, or grant the gateway CAP_NET_BIND_SERVICE",
             ),
         }
     }

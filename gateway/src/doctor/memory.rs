@@ -1,34 +1,34 @@
-//! Is there room in Redis for all that the sales can become?
+//! Checks that Redis has room for all reservations that the sales can still take.
 
+use crate::doctor::format::bytes;
 use crate::doctor::redis::RedisFacts;
 use crate::doctor::report::{Finding, Findings, Severity};
-use crate::doctor::words::bytes;
 use crate::domain::definition::Definition;
 
-/// Bytes of a reservation that is taken, paid and perhaps ends again: its record, and journal entries of its own. Taken in
-/// a batch it needs less (measured by a test in `tests/it/doctor`).
+/// Bytes of a reservation that is taken, paid and perhaps cancelled: its record and its journal entries.
+/// In a batch it needs less (measured by a test in `tests/it/doctor`).
 pub const RESERVATION_BYTES: u64 = 1_000;
 /// Bytes of an item: its counter and its total, by name.
 pub const ITEM_BYTES: u64 = 250;
 
-/// What a sale can still take up.
+/// The memory that a sale can still need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemoryNeed {
-    /// Reservations that can still be started: each unit as often as one buyer may try.
+    /// Reservations that can still be started: each unit as often as one buyer has attempts.
     pub reservations: u64,
-    /// Bytes for these, and for what there is once for each item.
+    /// Bytes of these, and of each item.
     pub bytes: u64,
-    /// Something is sold without any limit: there is no such number.
+    /// A model is sold without any limit, so there is no bound.
     pub is_endless: bool,
 }
 
 impl MemoryNeed {
-    /// Of a sale in which so many were started already.
+    /// The need of a sale with this many reservations so far.
     #[must_use]
     pub fn of(definition: &Definition, started: u64) -> Self {
         let slots = total(definition.stores.iter().map(|store| store.capacity));
         let units = total(definition.models.iter().map(|model| model.stock));
-        // A model without a limit is still picked up at a store that may have one.
+        // A model without a limit is still bounded by the slots of the stores.
         let units = units.or(slots.filter(|_| !definition.stores.is_empty()));
         let started_at_most = units.unwrap_or_default().saturating_mul(definition.sale.attempts.into());
         let reservations = started_at_most.saturating_sub(started);
@@ -47,7 +47,7 @@ pub(super) fn total(counts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
     counts.sum()
 }
 
-/// Holds what is needed against what there is.
+/// Compares the needs with the room in Redis.
 pub(super) fn check(facts: &RedisFacts, needs: &[MemoryNeed]) -> Vec<Finding> {
     let mut lines = Findings::of(facts.area());
     let need = needs.iter().fold(0, |sum: u64, need| sum.saturating_add(need.bytes));
@@ -64,7 +64,7 @@ pub(super) fn check(facts: &RedisFacts, needs: &[MemoryNeed]) -> Vec<Finding> {
                 limit new reservations are refused";
     let verdict = match () {
         () if need > room || (limit > 0 && room == 0) => Severity::Fail,
-        // Buffers of connections, the copy while the file is rewritten, and what nobody has foreseen.
+        // A reserve for buffers, the copy during a rewrite, and the unforeseen.
         () if need > room / 2 || limit == 0 => Severity::Warn,
         () => Severity::Ok,
     };
@@ -78,7 +78,7 @@ pub(super) fn check(facts: &RedisFacts, needs: &[MemoryNeed]) -> Vec<Finding> {
         );
     }
     if needs.iter().any(|need| need.is_endless) {
-        let found = "a model without stock at stores without capacity: nobody can say how much room it takes";
+        let found = "a model without stock at stores without capacity: the needed memory has no bound";
         lines.warn("endless", found, "give the model a stock");
     }
     lines.end()

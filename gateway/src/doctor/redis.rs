@@ -1,4 +1,4 @@
-//! Is this Redis fit to be the ledger? Facts in, lines out; nothing is asked here.
+//! Checks that a Redis is suitable for the ledger.
 
 mod facts;
 
@@ -6,28 +6,28 @@ use std::time::Duration;
 
 pub(super) use facts::{Machine, RedisFacts};
 
+use crate::doctor::format::{age, bytes};
 use crate::doctor::report::{Finding, Findings, Severity};
-use crate::doctor::words::{age, bytes};
 use crate::store::durability::{Durability, DurabilityCheck};
 use crate::store::{acl, compatibility};
 
-/// Until a `PING` is answered, the median and the worst; beyond is a warning.
+/// The median and the worst time of a `PING` without a warning.
 const MEDIAN_MAX: Duration = Duration::from_millis(5);
 const WORST_MAX: Duration = Duration::from_millis(100);
-/// What Redis itself noted as slow, in ms, and how long ago that still counts, in s.
+/// The shortest slow event in ms, and the longest age in s, that count.
 const EVENT_MS_MIN: i64 = 100;
 const EVENT_AGE_MAX: i64 = 3_600;
-/// Clocks that differ by more: logs don't line up. And tokens are judged by another time than they were made.
+/// Warning: log lines of different hosts are out of order. Failure: token times are checked wrongly.
 const OFFSET_WARN_MS: f64 = 200.0;
 const OFFSET_FAIL_MS: f64 = 2_000.0;
-/// A file that has grown by half, and from this size on, is rewritten soon.
+/// A file of this size that has grown by half is rewritten soon.
 const REWRITE_BYTES_MIN: u64 = 64 << 20;
-/// The consumer reads some hundred entries at once; a smaller buffer would cut it off.
+/// The consumer reads some hundred entries at once; a smaller buffer would disconnect it.
 const OUTPUT_BUFFER_MIN: u64 = 64 << 20;
-/// Of the disk that the append-only file is on.
+/// Free space of the disk with the append-only file.
 const DISK_BYTES_MIN: u64 = 2 << 30;
 
-/// Every check.
+/// Runs every check.
 pub(super) fn check(facts: &RedisFacts) -> Vec<Finding> {
     let mut lines = Findings::of(facts.area());
     for check in [
@@ -45,19 +45,19 @@ fn version(facts: &RedisFacts, lines: &mut Findings) {
     if facts.number("loading") == 1 {
         lines.fail(
             "version",
-            format!("{version}, still loading its files"),
-            "wait until it has, and look again",
+            format!("{version}, which is still loading its files"),
+            "wait until it has, and run the checks again",
         );
     } else if compatibility::version(version).unwrap_or_default() < compatibility::VERSION_MIN {
         let found = format!("{version} is too old: its scripts have no flags");
         lines.fail("version", found, "use Redis 7.0 or later");
     } else if facts.info("server_name") == "valkey" || facts.info.contains_key("valkey_version") {
         let valkey = facts.info("valkey_version");
-        let found = format!("Valkey {valkey}, which speaks as Redis {version}; up for {up}");
+        let found = format!("Valkey {valkey}, compatible with Redis {version}; up for {up}");
         lines.warn(
             "version",
             found,
-            "rehearse the launch on this very Valkey: the project's own tests run on Redis",
+            "rehearse the launch on this version of Valkey: the project's tests run on Redis",
         );
     } else {
         lines.ok("version", format!("Redis {version}, up for {up}"));
@@ -72,20 +72,20 @@ fn role(facts: &RedisFacts, lines: &mut Findings) {
         lines.fail(
             "role",
             found,
-            "name a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://",
+            "give a cluster as redis+cluster://HOST:PORT,HOST:PORT, sentinels as redis+sentinel://",
         );
     } else if let (Some(_), Some(incompatibility)) = (&facts.master, &facts.incompatibility) {
-        lines.fail("role", incompatibility.clone(), "gateways are not ready until it is so");
+        lines.fail("role", incompatibility.clone(), "gateways are not ready until it is compatible");
     } else if facts.info("role") == "slave" {
         let found = format!("a replica of {}", facts.info("master_host"));
-        lines.fail("role", found, "give --redis the primary: a replica takes no reservation");
+        lines.fail("role", found, "point --redis at the primary: a replica refuses reservations");
     } else {
-        let place = if is_in_cluster {
+        let role = if is_in_cluster {
             "a master of a cluster whose slots are all served"
         } else {
             "a primary, standalone"
         };
-        lines.ok("role", place);
+        lines.ok("role", role);
     }
 }
 
@@ -93,8 +93,8 @@ fn settings(facts: &RedisFacts, lines: &mut Findings) {
     if let Err(why) = &facts.config {
         lines.warn(
             "settings",
-            format!("CONFIG is forbidden ({why}): only what INFO tells could be looked at"),
-            "ask whoever runs this Redis for appendfsync always, save \"\", timeout 0, min-replicas-to-write 0; or \
+            format!("CONFIG is forbidden ({why}): only settings in INFO were checked"),
+            "ask the operator of this Redis for appendfsync always, save \"\", timeout 0, min-replicas-to-write 0; or \
              run the doctor as a user with +config|get",
         );
     }
@@ -111,7 +111,7 @@ fn durability(facts: &RedisFacts, lines: &mut Findings) {
     }
     match facts.setting("appendfsync") {
         None => {}
-        Some("always") => lines.ok("durability", "append-only, synced before every answer"),
+        Some("always") => lines.ok("durability", "append-only, synced before every reply"),
         Some("everysec") => lines.warn(
             "durability",
             "appendfsync is everysec: a crash of the machine can lose the last second or two",
@@ -125,57 +125,67 @@ fn durability(facts: &RedisFacts, lines: &mut Findings) {
     }
 }
 
-/// Whether it is as safe as `--durability` says that an acknowledged change is.
+/// Whether Redis meets `--durability`.
 fn promise(facts: &RedisFacts, lines: &mut Findings) {
     match &facts.promise {
         (Durability::None, _) => {}
-        (level, DurabilityCheck::Met) => lines.ok("promise", format!("durability {level} is kept")),
+        (level, DurabilityCheck::Met) => lines.ok("promise", format!("durability {level} is met")),
         (level, DurabilityCheck::Unmet(what)) => {
-            let found = format!("durability {level} is asked for, and {what}");
-            lines.fail("promise", found, "do so, or give --durability what is true");
+            let found = format!("durability {level} is required, but {what}");
+            lines.fail("promise", found, "change the setting of Redis, or lower --durability");
         }
         (level, DurabilityCheck::Unreadable(why)) => lines.warn(
             "promise",
-            format!("whether durability {level} is kept can't be seen: {why}"),
-            "ask whoever runs this Redis, or run as a user with +config|get",
+            format!("durability {level} could not be checked: {why}"),
+            "ask the operator of this Redis, or run as a user with +config|get",
         ),
     }
 }
 
-/// Whether it takes writes at all.
+/// Whether Redis accepts writes.
 fn writes(facts: &RedisFacts, lines: &mut Findings) {
     if facts.info("aof_last_write_status") == "err" {
         let found = "the last write to the append-only file failed: writes are refused";
-        lines.fail("writes", found, "look into Redis's log: mostly the disk is full");
+        lines.fail("writes", found, "check Redis's log: mostly the disk is full");
     } else if facts.info("rdb_last_bgsave_status") == "err"
         && facts.setting("stop-writes-on-bgsave-error") != Some("no")
         && facts.setting("save").is_none_or(|save| !save.is_empty())
     {
         let found = "the last snapshot failed: writes are refused until one succeeds";
-        lines.fail("writes", found, "CONFIG SET save \"\", and look into Redis's log why");
+        lines.fail("writes", found, "CONFIG SET save \"\", and check Redis's log for the cause");
     } else if let Some(needed) = facts.setting_number("min-replicas-to-write").filter(|n| *n > 0) {
         let good = facts.number("min_slaves_good_slaves");
-        let found = format!("min-replicas-to-write is {needed}, {good} replicas are near enough");
+        let found = format!("min-replicas-to-write is {needed}, {good} replicas are in sync");
         match good {
             good if good < needed => {
                 let todo = "connect them, or CONFIG SET min-replicas-to-write 0: until then every reservation is refused";
                 lines.fail("writes", found, todo);
             }
-            _ => lines.warn("writes", found, "if one is lost, reservations are refused; is that wanted?"),
+            _ => lines.warn(
+                "writes",
+                found,
+                "if one is lost, reservations are refused; check that this is intended",
+            ),
         }
     } else {
-        lines.ok("writes", "taken");
+        lines.ok("writes", "accepted");
     }
 }
 
 fn snapshots(facts: &RedisFacts, lines: &mut Findings) {
     if facts.number("rdb_bgsave_in_progress") == 1 {
-        lines.warn("snapshots", "one is being saved right now", "wait until it is through, and look again");
+        lines.warn(
+            "snapshots",
+            "a snapshot is being saved",
+            "wait until it is done, and run the checks again",
+        );
     } else if let Some(save) = facts.setting("save").filter(|save| !save.is_empty()) {
-        let found = format!("save is \"{save}\": a busy Redis forks to write snapshots that nothing needs");
+        let found = format!(
+            "save is \"{save}\": a busy Redis forks to write snapshots that the ledger does not need"
+        );
         lines.warn("snapshots", found, "CONFIG SET save \"\", and in redis.conf");
     } else if facts.config.is_ok() {
-        lines.ok("snapshots", "none, as it should be");
+        lines.ok("snapshots", "none");
     }
 }
 
@@ -183,18 +193,18 @@ fn rewrite(facts: &RedisFacts, lines: &mut Findings) {
     let (size, base) = (facts.number("aof_current_size"), facts.number("aof_base_size"));
     if facts.number("aof_enabled") == 0 {
     } else if facts.number("aof_rewrite_in_progress") == 1 || facts.number("aof_rewrite_scheduled") == 1 {
-        let found = "the append-only file is being rewritten right now";
-        lines.warn("rewrite", found, "wait until it is through, and look again");
+        let found = "the append-only file is being rewritten";
+        lines.warn("rewrite", found, "wait until it is done, and run the checks again");
     } else if facts.info("aof_last_bgrewrite_status") == "err" {
         let found = "the last rewrite of the append-only file failed";
-        lines.warn("rewrite", found, "look into Redis's log: mostly there is no room for a second copy");
+        lines.warn("rewrite", found, "check Redis's log: mostly there is no room for a second copy");
     } else if size >= REWRITE_BYTES_MIN && size > base + base / 2 {
         let found = format!(
             "the append-only file has {}, {} after its last rewrite: it forks again soon",
             bytes(size),
             bytes(base)
         );
-        lines.warn("rewrite", found, "run BGREWRITEAOF now, so that it is not in the launch's hour");
+        lines.warn("rewrite", found, "run BGREWRITEAOF now, so that it does not start during the launch");
     } else {
         lines.ok("rewrite", format!("the append-only file has {}", bytes(size)));
     }
@@ -206,7 +216,7 @@ fn eviction(facts: &RedisFacts, lines: &mut Findings) {
         Some("noeviction") => lines.ok("eviction", "none"),
         Some(other) => lines.fail(
             "eviction",
-            format!("maxmemory-policy is {other}: at its limit Redis would throw reservations away"),
+            format!("maxmemory-policy is {other}: at its limit Redis would evict reservations"),
             "CONFIG SET maxmemory-policy noeviction, and in redis.conf",
         ),
     }
@@ -221,8 +231,12 @@ fn replicas(facts: &RedisFacts, lines: &mut Findings) {
     if late.is_empty() {
         lines.ok("replicas", format!("{count} connected"));
     } else {
-        let found = format!("{} of {count} are not in step: {}", late.len(), late.join("; "));
-        lines.warn("replicas", found, "wait until they are: a copy costs this Redis a fork and its link");
+        let found = format!("{} of {count} are not in sync: {}", late.len(), late.join("; "));
+        lines.warn(
+            "replicas",
+            found,
+            "wait until they are: a full sync costs this Redis a fork and bandwidth",
+        );
     }
 }
 
@@ -250,10 +264,10 @@ fn buffers(facts: &RedisFacts, lines: &mut Findings) {
     match smallest {
         Some(limit) if limit < OUTPUT_BUFFER_MIN => lines.warn(
             "buffers",
-            format!("answers of more than {} cut a connection off", bytes(limit)),
+            format!("replies of more than {} disconnect a client", bytes(limit)),
             "CONFIG SET client-output-buffer-limit \"normal 0 0 0\": gateways read the journal in large pieces",
         ),
-        _ => lines.ok("buffers", "answers may be large"),
+        _ => lines.ok("buffers", "large replies are allowed"),
     }
 }
 
@@ -279,7 +293,7 @@ fn latency(facts: &RedisFacts, lines: &mut Findings) {
     };
     let ms = |took: Duration| took.as_secs_f64() * 1e3;
     let found = format!("{} PINGs: median {:.2} ms, worst {:.2} ms", pings.len(), ms(median), ms(worst));
-    let todo = "bring gateways and Redis nearer together, and leave Redis alone on its machine";
+    let todo = "move gateways and Redis closer together, and run nothing else on the host of Redis";
     let verdict = match () {
         () if worst >= facts.answer_timeout => Severity::Fail,
         () if median > MEDIAN_MAX || worst > WORST_MAX => Severity::Warn,
@@ -296,8 +310,8 @@ fn slow(facts: &RedisFacts, lines: &mut Findings) {
         .map(|(name, _, worst)| format!("{name} {worst} ms"))
         .collect();
     if !recent.is_empty() {
-        let found = format!("Redis stood still in the last hour: {}", recent.join(", "));
-        lines.warn("slow", found, "ask it why: LATENCY DOCTOR");
+        let found = format!("Redis was blocked in the last hour: {}", recent.join(", "));
+        lines.warn("slow", found, "run LATENCY DOCTOR in Redis");
     }
 }
 
@@ -312,29 +326,28 @@ fn clock(facts: &RedisFacts, lines: &mut Findings) {
         () if certain > OFFSET_WARN_MS => Severity::Warn,
         () => Severity::Ok,
     };
-    let todo =
-        "let both follow one time service (chrony): the sale opens by Redis's clock, tokens end by this one";
+    let todo = "synchronise both with one time service (chrony): the sale opens by Redis's clock, tokens end by this one";
     lines.add_with_severity(verdict, "clock", found, todo);
 }
 
 fn scripts(facts: &RedisFacts, lines: &mut Findings) {
     match &facts.scripts_refused {
-        None => lines.ok("scripts", "run here"),
+        None => lines.ok("scripts", "executable"),
         Some(why) => lines.fail(
             "scripts",
-            format!("can't be run: {why}"),
-            format!("give this user what a gateway needs: {}", acl::needed()),
+            format!("can't be executed: {why}"),
+            format!("grant this user the permissions of a gateway: {}", acl::needed()),
         ),
     }
 }
 
 fn alone(facts: &RedisFacts, lines: &mut Findings) {
     match facts.foreign_keys {
-        0 => lines.ok("alone", "no keys of others"),
+        0 => lines.ok("alone", "no foreign keys"),
         count => lines.warn(
             "alone",
             format!("{count} keys in this database are not Launchgate's"),
-            "give the ledger a Redis of its own: what others do there, buyers wait for",
+            "give the ledger a Redis of its own: buyers wait for the commands of other programs",
         ),
     }
 }
@@ -343,7 +356,7 @@ fn machine(facts: &RedisFacts, lines: &mut Findings) {
     let Some(machine) = &facts.machine else { return };
     if let Some(free) = machine.disk_free {
         let found = format!("{} free where the append-only file is", bytes(free));
-        let todo = "make room: with appendfsync always a full disk ends Redis";
+        let todo = "free some space: with appendfsync always a full disk stops Redis";
         let verdict = if free < DISK_BYTES_MIN { Severity::Fail } else { Severity::Ok };
         lines.add_with_severity(verdict, "disk", found, todo);
     }

@@ -1,37 +1,37 @@
-//! What the doctor says: a line for each check, for people and as JSON.
+//! The report of the checks: a line for each finding, as text and as JSON.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-/// How a check ended, the worse the greater.
+/// The severity of a finding, in ascending order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// As it should be.
+    /// Good.
     Ok,
-    /// The launch can go on with it, but somebody should want it so.
+    /// The launch can proceed, but an operator should confirm it.
     Warn,
-    /// The launch must not go on with it.
+    /// The launch must not proceed.
     Fail,
 }
 
-/// One check.
+/// The finding of one check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// How it ended.
+    /// The severity.
     pub verdict: Severity,
-    /// What was looked at: `host`, `redis`, `sale small`.
+    /// The subject: `host`, `redis`, `sale small`.
     pub area: String,
-    /// Which check.
+    /// The check.
     pub check: &'static str,
-    /// What was found.
+    /// The facts that were found.
     pub found: String,
-    /// What to do about it; null where all is well.
+    /// How to fix it; null for a good finding.
     pub todo: Option<String>,
 }
 
-/// The checks of one area, in their order.
+/// The findings of one area, in their order.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     area: String,
@@ -39,7 +39,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    /// None yet.
+    /// An empty list.
     pub(super) fn of(area: impl Into<String>) -> Self {
         Self { area: area.into(), all: Vec::new() }
     }
@@ -56,7 +56,7 @@ impl Findings {
         self.add(Severity::Fail, check, found.into(), Some(todo.into()));
     }
 
-    /// One of the three, by a verdict that was found.
+    /// Adds a finding of this severity.
     pub(super) fn add_with_severity(
         &mut self,
         verdict: Severity,
@@ -71,24 +71,24 @@ impl Findings {
         self.all.push(Finding { verdict, area: self.area.clone(), check, found, todo });
     }
 
-    /// What was said.
+    /// The findings.
     pub(super) fn end(self) -> Vec<Finding> {
         self.all
     }
 }
 
-/// All that was found.
+/// All findings.
 #[derive(Debug, Serialize)]
 pub struct DoctorReport {
-    /// The worst of all lines.
+    /// The worst severity.
     pub verdict: Severity,
-    /// How many lines are well.
+    /// Number of good findings.
     pub ok: usize,
-    /// How many warn.
+    /// Number of warnings.
     pub warn: usize,
-    /// How many fail.
+    /// Number of failures.
     pub fail: usize,
-    /// Every check that could be made.
+    /// Every check that could run.
     pub lines: Vec<Finding>,
 }
 
@@ -104,7 +104,7 @@ impl DoctorReport {
         }
     }
 
-    /// For people: aligned, what to do under what was found, in colours where they show.
+    /// Aligned text, the fix under each finding, in colours for a terminal.
     pub(super) fn text(&self, has_colours: bool) -> String {
         let width =
             |of: fn(&Finding) -> &str| self.lines.iter().map(|l| of(l).chars().count()).max().unwrap_or(0);
@@ -134,12 +134,12 @@ impl DoctorReport {
     }
 }
 
-/// On one line and without control characters: some of what is shown was written by others.
+/// On one line and without control characters: some of the text comes from other systems.
 fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The checks that did not end well, and how they did.
+/// The findings that are not good.
 #[cfg(test)]
 pub(super) fn without_passing(lines: Vec<Finding>) -> Vec<(&'static str, Severity)> {
     let lines = lines.into_iter().filter(|line| line.verdict != Severity::Ok);

@@ -1,52 +1,52 @@
-//! Is a sale as it was meant, in the ledger and in the gateway that serves it? Facts in, lines out.
+//! Checks a sale in the ledger against its file and the gateway that serves it.
 
 use std::collections::HashMap;
 
 use crate::doctor::definition;
+use crate::doctor::format::{self, some};
 use crate::doctor::report::{Finding, Findings, Severity};
-use crate::doctor::words::{self, some};
 use crate::domain::definition::{Definition, Mistake};
 use crate::domain::sale::SaleControls;
 use crate::manage::audit::{AuditReport, AuditVerdict as Audited};
 
-/// A sale, as the ledger has it, and as its file says.
+/// The facts of a sale.
 #[derive(Debug)]
 pub(super) struct SaleFacts {
     /// Its id.
     pub id: String,
     /// Redis's clock, in ms.
     pub now_ms: i64,
-    /// What the ledger has; `None`: no such sale.
+    /// The sale in the ledger; `None`: no such sale.
     pub applied: Result<Option<AppliedSale>, String>,
-    /// Its file, if one was named.
+    /// Its file, if one was given.
     pub file: Option<(String, Definition)>,
-    /// The audit; `None` where there is nothing to audit.
+    /// The audit; `None` for a sale that does not exist.
     pub audit: Option<Result<AuditReport, String>>,
-    /// The sequence up to which the gateway that runs here has followed it; `Some(None)`: it does not know it.
+    /// The sequence that the gateway on this host has read; `Some(None)`: it does not have the sale.
     pub followed: Option<Option<u64>>,
-    /// Whether any gateway lives.
+    /// Whether any gateway is live.
     pub is_served: bool,
 }
 
 /// A sale in the ledger.
 #[derive(Debug)]
 pub(super) struct AppliedSale {
-    /// As last applied.
+    /// The definition as last applied.
     pub definition: Definition,
-    /// Of the definition.
+    /// The revision of the definition.
     pub revision: u64,
-    /// Of the ledger.
+    /// The sequence of the ledger.
     pub sequence: u64,
-    /// As they are pulled.
+    /// The states set by operator actions.
     pub controls: SaleControls,
-    /// Held, confirmed, cancelled, expired.
+    /// Reservations: held, confirmed, cancelled, expired.
     pub counts: [u64; 4],
-    /// The ledger was last served by the Redis process that runs now.
+    /// Whether the epoch of the ledger is that of the running Redis process.
     pub is_same_redis: bool,
 }
 
 impl SaleFacts {
-    /// Whether it takes no reservation any more.
+    /// Whether it accepts no more reservations.
     pub(super) fn is_over(&self) -> bool {
         let of = |applied: &AppliedSale| applied.controls.closed || self.now_ms >= applied.controls.closes;
         matches!(&self.applied, Ok(Some(applied)) if of(applied))
@@ -60,16 +60,16 @@ impl AppliedSale {
     }
 }
 
-/// A definition's file that can't be taken.
+/// The findings of a definition's file that can't be applied.
 pub(super) fn mistakes(file: &str, mistakes: &[Mistake]) -> Vec<Finding> {
     let mut lines = Findings::of(format!("file {file}"));
     for mistake in mistakes {
-        lines.fail("definition", mistake.to_string(), "mend the file: it can't be applied");
+        lines.fail("definition", mistake.to_string(), "fix the file: it can't be applied");
     }
     lines.end()
 }
 
-/// Every check of one sale.
+/// Runs every check of one sale.
 pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
     let mut lines = Findings::of(format!("sale {}", facts.id));
     let of_file = facts.file.as_ref().map(|(_, definition)| definition);
@@ -84,19 +84,13 @@ pub(super) fn check(facts: &SaleFacts) -> Vec<Finding> {
         Ok(None) => {
             let todo = match &facts.file {
                 Some((file, _)) => format!("gateway sale apply {file}"),
-                None => {
-                    "`gateway sale list` lists those that there are; apply it, or correct its name".into()
-                }
+                None => "`gateway sale list` lists the sales; apply its definition, or correct the id".into(),
             };
             lines.fail("ledger", "there is no such sale in Redis", todo);
             of_file.into_iter().for_each(|file| definition::check(file, facts.now_ms, &mut lines));
         }
         Err(why) => {
-            lines.fail(
-                "ledger",
-                why,
-                "look with `gateway audit`; a restored copy of Redis's files may be needed",
-            );
+            lines.fail("ledger", why, "run `gateway audit`; a restored copy of Redis's files may be needed");
             of_file.into_iter().for_each(|file| definition::check(file, facts.now_ms, &mut lines));
         }
     }
@@ -109,39 +103,48 @@ fn check_applied(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings)
     lines.ok("ledger", format!("at revision {revision}, sequence {sequence}"));
     if let Some((file, definition)) = &facts.file {
         if *definition == applied.definition {
-            lines.ok("file", format!("{file} is what is applied"));
+            lines.ok("file", format!("{file} equals the applied definition"));
         } else {
-            let differing = words::differing(&definition.to_json(), &applied.definition.to_json());
-            let found = format!("{file} says something else than what is applied, in {}", some(&differing));
-            lines.fail("file", found, format!("gateway sale apply {file}, or name the file that was"));
+            let differing = format::differing(&definition.to_json(), &applied.definition.to_json());
+            let found = format!("{file} differs from the applied definition in {}", some(&differing));
+            lines.fail(
+                "file",
+                found,
+                format!("gateway sale apply {file}, or give the file that was applied"),
+            );
         }
     }
     if !applied.is_same_redis {
-        let found = "Redis was restarted since this sale was last served: it stands still until its ledger is looked through";
+        let found = "Redis was restarted since this sale was last served: the sale is fenced until recovery has audited its ledger";
         if facts.is_served {
-            let todo = "the gateways that run do that by themselves within seconds: if this stays, see their log, and /readyz";
+            let todo =
+                "live gateways recover it within seconds: if this persists, check their logs and /readyz";
             lines.fail("epoch", found, todo);
         } else {
-            lines.warn("epoch", found, "the first gateway that starts does it");
+            lines.warn("epoch", found, "the first gateway that starts recovers it");
         }
     }
     match facts.followed {
         Some(Some(at)) if at >= *sequence => {
-            lines.ok("read-model", format!("the gateway that runs here knows it, at sequence {at}"))
+            lines.ok("read-model", format!("the gateway on this host has it, at sequence {at}"))
         }
         Some(Some(at)) => {
-            let found = format!("the gateway that runs here knows it only up to sequence {at}");
-            lines.warn("read-model", found, "look again: if it stays behind, see its log, and /readyz");
+            let found = format!("the gateway on this host has it only up to sequence {at}");
+            lines.warn(
+                "read-model",
+                found,
+                "run the checks again: if it stays behind, check its log and /readyz",
+            );
         }
         Some(None) => {
-            let found = "the gateway that runs here does not know it";
-            lines.fail("read-model", found, "is it at the same Redis? see its log, and /readyz");
+            let found = "the gateway on this host does not have it";
+            lines.fail("read-model", found, "check that it uses the same Redis, its log and /readyz");
         }
         None => {}
     }
 }
 
-/// What was restocked since it was applied: a definition that is applied again sets nothing back.
+/// Restocks since the definition was applied; applying it again does not undo them.
 fn check_restocks(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings) {
     let Some(Ok(report)) = &facts.audit else { return };
     let models = applied.definition.models.iter().map(|m| (format!("model:{}", m.id), m.stock));
@@ -155,7 +158,11 @@ fn check_restocks(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Findings
     let changed: Vec<String> = changed.collect();
     if !changed.is_empty() {
         let found = format!("restocked since it was applied: {}", some(&changed));
-        lines.warn("restocks", found, "left of a rehearsal? `gateway sale restock` sets it back");
+        lines.warn(
+            "restocks",
+            found,
+            "if this is left from a rehearsal: `gateway sale restock` sets it back",
+        );
     }
 }
 
@@ -163,7 +170,7 @@ fn check_controls(applied: &AppliedSale, lines: &mut Findings) {
     let SaleControls { paused, frozen, closed, .. } = applied.controls;
     let id = &applied.definition.sale.id;
     if closed {
-        lines.fail("controls", "it was closed, for good", "apply the definition under another id");
+        lines.fail("controls", "it was closed for good", "apply the definition under another id");
     } else if paused || frozen {
         let performed = [(paused, "paused", "resume"), (frozen, "frozen", "unfreeze")];
         let performed: Vec<_> = performed.into_iter().filter(|(is_pulled, ..)| *is_pulled).collect();
@@ -175,7 +182,7 @@ fn check_controls(applied: &AppliedSale, lines: &mut Findings) {
             .join("; ");
         lines.warn("controls", format!("it is {found}"), todo);
     } else {
-        lines.ok("controls", "none is pulled");
+        lines.ok("controls", "neither paused nor frozen");
     }
 }
 
@@ -184,7 +191,11 @@ fn check_reservations(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Find
     let found = format!("{held} held, {confirmed} confirmed, {cancelled} cancelled, {expired} expired");
     if applied.started() > 0 && facts.now_ms < applied.controls.opens {
         let found = format!("{found}, before it opens");
-        lines.warn("reservations", found, "left by a rehearsal? The real sale needs an id of its own");
+        lines.warn(
+            "reservations",
+            found,
+            "if they are from a rehearsal: the real sale needs an id of its own",
+        );
     } else {
         lines.ok("reservations", found);
     }
@@ -193,7 +204,7 @@ fn check_reservations(facts: &SaleFacts, applied: &AppliedSale, lines: &mut Find
 fn check_audit(facts: &SaleFacts, lines: &mut Findings) {
     match &facts.audit {
         None => {}
-        Some(Err(why)) => lines.fail("audit", why, "look again; `gateway audit` tells more"),
+        Some(Err(why)) => lines.fail("audit", why, "run the checks again; `gateway audit` has the details"),
         Some(Ok(report)) => match report.verdict {
             Audited::Balanced => lines.ok("audit", format!("balanced at sequence {}", report.sequence)),
             Audited::Drift => {
@@ -201,7 +212,7 @@ fn check_audit(facts: &SaleFacts, lines: &mut Findings) {
                 let listed: Vec<String> = (report.problems.iter().cloned())
                     .chain(drifting.map(|item| format!("{} drifts by {}", item.item, item.drift)))
                     .collect();
-                let todo = "pause it, and find out who wrote into Redis; dashboards/RUNBOOK.md says how";
+                let todo = "pause it, and find the program that wrote into Redis; see dashboards/RUNBOOK.md";
                 lines.add_with_severity(Severity::Fail, "audit", some(&listed), todo);
             }
         },

@@ -1,20 +1,18 @@
-//! Ports: bound so that workers share one, and no two gateways do.
+//! Binds ports so that workers share one, and two gateways never do.
 
 use std::io;
 use std::net::SocketAddr;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Connections that wait to be accepted.
+/// Length of the accept queue.
 pub const BACKLOG: i32 = 4096;
-/// What the kernel keeps of a connection in each direction, in bytes (it takes twice as much for its own
-/// accounts). By itself it would let a client who does not read, or sends what is not read, pin some MiB.
+/// Kernel buffer of a connection in each direction, in bytes (the kernel doubles it). The default would
+/// let a client that does not read, or sends what is not read, pin some MiB.
 const SOCKET_BUFFER_BYTES: usize = 128 * 1024;
 
-/// Binds one listener for each worker to the same port. The kernel spreads connections over them.
-///
-/// It is first bound without `SO_REUSEPORT`, which fails if another gateway has the port: with it,
-/// two gateways would share the port silently.
+/// Binds one listener for each worker to the same port. The kernel spreads connections over them. The first bind
+/// is without `SO_REUSEPORT`: it fails if another gateway has the port, instead of sharing it silently.
 pub fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
     let probe = socket(address, false)?;
     probe.bind(&address.into())?;
@@ -36,7 +34,7 @@ fn socket(address: SocketAddr, share: bool) -> io::Result<Socket> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(share)?;
     socket.set_nonblocking(true)?;
-    // Accepted connections inherit them.
+    // Accepted connections inherit the sizes.
     socket.set_send_buffer_size(SOCKET_BUFFER_BYTES)?;
     socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES)?;
     Ok(socket)

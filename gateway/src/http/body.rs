@@ -1,4 +1,4 @@
-//! The body of an answer, which also carries what the answer is counted as.
+//! The body of a response, with the outcome and route that metrics count it under.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -12,21 +12,21 @@ use hyper::body::{Frame, SizeHint};
 use crate::telemetry::labels::Route;
 use crate::telemetry::record::AnswerClass;
 
-/// Bytes, and what they tell.
+/// The body of a response.
 #[derive(Debug)]
 pub struct Body {
     bytes: BodySource,
-    /// What the answer told.
+    /// The outcome.
     pub class: AnswerClass,
-    /// The route that it answers, once that is known.
+    /// The route, once it is determined.
     pub route: Option<Route>,
 }
 
-/// Where the bytes come from.
+/// The source of the bytes.
 enum BodySource {
-    /// They are all there.
+    /// All bytes are present.
     All(Full<Bytes>),
-    /// They come one after the other.
+    /// The bytes arrive one chunk after the other.
     Stream(Pin<Box<dyn hyper::body::Body<Data = Bytes, Error = Infallible>>>),
 }
 
@@ -40,13 +40,13 @@ impl fmt::Debug for BodySource {
 }
 
 impl Body {
-    /// These bytes.
+    /// A body of these bytes.
     #[must_use]
     pub fn new(bytes: impl Into<Bytes>, class: AnswerClass) -> Self {
         Self { bytes: BodySource::All(Full::new(bytes.into())), class, route: None }
     }
 
-    /// Bytes that come one after the other.
+    /// A body whose bytes arrive one chunk after the other.
     #[must_use]
     pub fn stream(
         bytes: impl hyper::body::Body<Data = Bytes, Error = Infallible> + 'static,
@@ -55,7 +55,7 @@ impl Body {
         Self { bytes: BodySource::Stream(Box::pin(bytes)), class, route: None }
     }
 
-    /// No bytes, counted as before: of the answer to a HEAD.
+    /// The same body without bytes, for the response to a HEAD.
     #[must_use]
     pub(super) fn without_bytes(self) -> Self {
         Self { bytes: BodySource::All(Full::default()), ..self }

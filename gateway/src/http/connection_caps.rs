@@ -1,7 +1,7 @@
-//! How many connections of a listener may be open: in all, and from one client address.
+//! Caps of the open connections of a listener: in all, and from one client address.
 //!
-//! One set of counters for the whole process. The kernel spreads connections over workers by a hash, so an equal share of
-//! a cap for each worker would refuse connections while other workers have room.
+//! One set of counters for the whole process. The kernel spreads connections over workers by a hash, so
+//! an equal share for each worker would refuse connections while other workers have room.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -13,29 +13,29 @@ use crate::admit::limits::network;
 use crate::domain::decision::Shed;
 use crate::telemetry::labels::Ended;
 
-/// Between two log lines about addresses that are at their cap.
+/// Interval of log lines about addresses at their cap.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// The caps of one listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CapSettings {
-    /// Open connections, those in a handshake among them; more get 503 and are closed, with TLS they are only closed.
+    /// Open connections, handshakes included; more get 503 and are closed, with TLS they are only closed.
     pub connections_max: usize,
-    /// Of these, open connections of one client address (IPv6: one /64); `None`: as many as there may be in all.
+    /// Open connections of one client address (IPv6: one /64); `None`: up to the cap of the listener.
     pub per_address_max: Option<usize>,
 }
 
-/// Which cap a connection exceeds.
+/// The cap that a connection exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CapExceeded {
-    /// That of the listener.
+    /// The cap of the listener.
     Listener,
-    /// That of its address.
+    /// The cap of its client address.
     Address,
 }
 
 impl CapExceeded {
-    /// What its answer is counted as.
+    /// The cause that its refusal is counted under.
     pub(super) fn shed(self) -> Shed {
         match self {
             Self::Listener => Shed::Connections,
@@ -43,7 +43,7 @@ impl CapExceeded {
         }
     }
 
-    /// What its end is counted as.
+    /// The cause that its end is counted under.
     pub(super) fn ended(self) -> Ended {
         match self {
             Self::Listener => Ended::OverCap,
@@ -57,8 +57,8 @@ impl CapExceeded {
 pub struct ConnectionCaps {
     settings: CapSettings,
     open: AtomicUsize,
-    /// Open connections by address. Only addresses with at least one have an entry, so that there are never more than
-    /// `connections_max`.
+    /// Open connections by address. Only addresses with at least one have an entry, so there are never
+    /// more than `connections_max`.
     by_address: Mutex<HashMap<IpAddr, usize>>,
     logged: Mutex<Option<Instant>>,
 }
@@ -70,13 +70,13 @@ impl Default for ConnectionCaps {
 }
 
 impl ConnectionCaps {
-    /// With no connection open.
+    /// Counters at zero.
     #[must_use]
     pub fn new(settings: CapSettings) -> Self {
         Self { settings, open: AtomicUsize::new(0), by_address: Mutex::default(), logged: Mutex::new(None) }
     }
 
-    /// Counts one more connection until what this returns is dropped.
+    /// Counts one more connection until the permit is dropped.
     pub(super) fn open(self: &Arc<Self>) -> Result<ConnectionPermit, CapExceeded> {
         if self.open.fetch_add(1, Relaxed) >= self.settings.connections_max {
             self.open.fetch_sub(1, Relaxed);
@@ -85,7 +85,7 @@ impl ConnectionCaps {
         Ok(ConnectionPermit { caps: self.clone(), address: None })
     }
 
-    /// Whether it is time for a log line about an address at its cap.
+    /// Whether a log line about an address at its cap is due.
     fn may_log(&self) -> bool {
         let mut logged = lock(&self.logged);
         let is_due = logged.is_none_or(|at| at.elapsed() >= LOG_EVERY);
@@ -100,12 +100,12 @@ impl ConnectionCaps {
 #[derive(Debug)]
 pub(super) struct ConnectionPermit {
     caps: Arc<ConnectionCaps>,
-    /// The address that it counts for.
+    /// The address that it is counted for.
     address: Option<IpAddr>,
 }
 
 impl ConnectionPermit {
-    /// Counts it for this client address, too. A trusted proxy has many clients: its caller leaves it out.
+    /// Counts it for a client address too. The caller leaves out trusted proxies, which have many clients.
     pub(super) fn count_for(&mut self, client: IpAddr) -> Result<(), CapExceeded> {
         let Some(most) = self.caps.settings.per_address_max else {
             return Ok(());
@@ -146,7 +146,7 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// Plain numbers are whole, also after a panic.
+/// A panic cannot leave plain numbers half written.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

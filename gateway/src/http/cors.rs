@@ -1,4 +1,4 @@
-//! Browsers on other origins: which pages may call, with which headers, and what their scripts may read.
+//! CORS: allowed origins, allowed request headers, and the response headers that scripts may read.
 
 use std::sync::Arc;
 
@@ -15,12 +15,12 @@ use crate::http::respond::{self, Answer};
 const EXPOSED: &str = "Retry-After, Location, ETag, RateLimit, RateLimit-Policy, Idempotency-Replayed, X-Request-Id, traceresponse";
 /// What calls of the API need; further ones are configured.
 const HEADERS: &str = "Authorization, Content-Type, Idempotency-Key, If-None-Match";
-/// Origins that can be listed, and further headers.
+/// Entries in the lists of origins and of headers.
 const LISTED_MAX: usize = 256;
-/// An origin as a browser sends it is shorter: a name has at most 253 characters.
+/// Longer than any origin that a browser sends: a name has at most 253 characters.
 const ORIGIN_BYTES_MAX: usize = 320;
 
-/// Pages of which origins may call, with which headers.
+/// Allowed origins and request headers.
 #[derive(Debug, Clone, Default)]
 pub struct Cors {
     origins: Arc<[Origin]>,
@@ -28,53 +28,54 @@ pub struct Cors {
     headers: Option<HeaderValue>,
 }
 
-/// An origin of the configuration.
+/// A configured origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// This one.
+    /// Exactly this origin.
     One(String),
-    /// Any one label between these two: `https://` and `.shop.example`.
+    /// Any one label between the two: `https://` and `.shop.example`.
     AnyLabel(String, String),
 }
 
 impl Cors {
-    /// Of these.
+    /// Allows these origins and headers.
     #[must_use]
     pub fn new(origins: Vec<Origin>, headers: Vec<HeaderName>) -> Self {
         let all = headers.iter().fold(HEADERS.to_owned(), |all, name| format!("{all}, {name}"));
         Self { origins: origins.into(), headers: HeaderValue::try_from(all).ok() }
     }
 
-    /// How many origins are listed.
+    /// The number of listed origins.
     #[must_use]
     pub fn origins(&self) -> usize {
         self.origins.len()
     }
 
-    /// Reads origins, or says of the first that no browser sends so why.
+    /// Parses origins; the error names the first one that no browser sends, and why.
     pub fn parse_origins(list: &[String]) -> Result<Vec<Origin>, String> {
         at_most(list)?;
         list.iter().map(|text| Origin::parse(text).map_err(|why| format!("holds {text:?}: {why}"))).collect()
     }
 
-    /// Reads the names of request headers.
+    /// Parses names of request headers.
     pub fn parse_headers(list: &[String]) -> Result<Vec<HeaderName>, String> {
         at_most(list)?;
         let name = |text: &String| match text.as_str() {
-            "*" => Err("holds \"*\": browsers don't take it for every header; name each".to_owned()),
+            "*" => Err("holds \"*\": browsers don't accept it for every header; name each".to_owned()),
             name => name.parse().map_err(|_| format!("holds {name:?}, which is not a valid header name")),
         };
         list.iter().map(name).collect()
     }
 
-    /// The listed origin that a request comes from, if it does.
+    /// The request's origin, if it is listed.
     #[must_use]
     pub fn origin(&self, parts: &Parts) -> Option<HeaderValue> {
         let sent = parts.headers.get(ORIGIN)?;
         self.origins.iter().any(|listed| listed.matches(sent.as_bytes())).then(|| sent.clone())
     }
 
-    /// The answer to a preflight from a listed origin for a path that has these methods; `None` if it is not a preflight.
+    /// The response to a preflight from a listed origin for a path with these methods; `None` if it is
+    /// not a preflight.
     #[must_use]
     pub fn preflight(&self, origin: Option<&HeaderValue>, parts: &Parts, methods: &[&str]) -> Option<Answer> {
         origin?;
@@ -89,8 +90,7 @@ impl Cors {
         Some(answer)
     }
 
-    /// Marks an answer for the origin that it goes to. Only where origins are configured does an answer
-    /// depend on the origin.
+    /// Adds the CORS headers for the origin of the request. `Vary` is needed only where origins are configured.
     pub fn mark(&self, answer: &mut Answer, origin: Option<HeaderValue>) {
         let headers = answer.headers_mut();
         if !self.origins.is_empty() {
@@ -111,10 +111,10 @@ fn at_most(list: &[String]) -> Result<(), String> {
 }
 
 impl Origin {
-    /// Reads an origin as browsers write it (RFC 6454, section 6.2), or says what to write instead.
+    /// Parses an origin as browsers write it (RFC 6454, section 6.2); the error names what to write instead.
     fn parse(text: &str) -> Result<Self, String> {
         match text {
-            "*" => return Err("every page of the world is not supported; list the origins".into()),
+            "*" => return Err("a wildcard for all origins is not supported; list the origins".into()),
             "null" => {
                 return Err("browsers send it for any file and any sandboxed frame, so it is not supported; serve the \
                             page from an origin of its own"
@@ -152,7 +152,7 @@ impl Origin {
             "https" => Some(443),
             _ => None,
         };
-        // Browsers leave out the port that the scheme has anyway.
+        // Browsers leave out the default port of the scheme.
         let end = port.filter(|port| Some(*port) != default).map_or(String::new(), |port| format!(":{port}"));
         let Some(parent) = host.strip_prefix("*.") else {
             if host.contains('*') {
@@ -206,7 +206,7 @@ fn check_host(host: &str) -> Result<(), String> {
     if is_host { Ok(()) } else { Err(format!("{host:?} is not a valid host name")) }
 }
 
-/// Whether this can be one part of a name, in lower case.
+/// Whether this is a valid label of a host name, in lower case.
 fn is_label(label: &[u8]) -> bool {
     let byte = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_');
     (1..=63).contains(&label.len()) && label.iter().all(byte)

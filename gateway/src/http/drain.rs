@@ -1,7 +1,8 @@
-//! The phases of a drain, and how a listener ends in it without a connection that is lost.
+//! The phases of a drain, and the orderly close of a listener.
 //!
-//! A connection that is being opened while its listener closes is reset, although its client may have sent a request
-//! already. So a listener first refuses new handshakes, then accepts all whose handshake is under way, and only then closes.
+//! A connection in its handshake is reset when its listener closes, though its client may have sent a
+//! request. So a listener first refuses new handshakes, then accepts every connection whose handshake has
+//! begun, and only then closes.
 
 use std::future::Future;
 use std::io;
@@ -13,45 +14,45 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// How long a connection without a request stays open in a drain, so that a request on its way is answered.
+/// How long a connection without a request stays open in a drain, so that a request in transit is answered.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
-/// What a handshake may still take that began before its listener refused new ones.
+/// The time for handshakes that began before the listener refused new ones.
 const HANDSHAKE_MAX: Duration = Duration::from_millis(300);
 
-/// Where a gateway is on its way to its end.
+/// The phases of a drain.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DrainPhase {
-    /// Connections come and stay.
+    /// Connections are accepted and kept open.
     #[default]
     Serve,
-    /// Not ready. Connections still come; every answer is the last one of its connection.
+    /// Not ready. Connections are still accepted; every response is the last one of its connection.
     Drain,
     /// Listeners close, and connections without a request.
     Close,
 }
 
-/// Follows the phases, for a listener and its connections.
+/// A view of the phase, for a listener and its connections.
 #[derive(Debug, Clone)]
 pub struct Drain {
-    /// Its version is never marked as seen: whether it has changed is then one atomic load.
+    /// Its version is never marked as seen, so that a check for a change is one atomic load.
     phases: watch::Receiver<DrainPhase>,
 }
 
 impl Drain {
-    /// A gateway that serves, and what moves it on.
+    /// The sender of phases and their view.
     #[must_use]
     pub fn new() -> (watch::Sender<DrainPhase>, Self) {
         let (sender, phases) = watch::channel(DrainPhase::default());
         (sender, Self { phases })
     }
 
-    /// Whether answers are the last ones of their connections.
+    /// Whether each response is the last one of its connection.
     #[must_use]
     pub fn has_begun(&self) -> bool {
         !matches!(self.phases.has_changed(), Ok(false))
     }
 
-    /// Waits for a phase, or for the end of the program.
+    /// Waits until this phase is reached, or pends until the process ends.
     pub(super) fn reaches(&self, phase: DrainPhase) -> impl Future<Output = ()> + use<> {
         let mut phases = self.phases.clone();
         async move {
@@ -59,30 +60,30 @@ impl Drain {
         }
     }
 
-    /// Waits until a connection that was opened at this instant, and never used, may close.
+    /// Waits until a connection that was opened at this instant and never used may close.
     pub(super) async fn closes_unused(&self, opened: Instant) {
         self.reaches(DrainPhase::Close).await;
         tokio::time::sleep_until(opened + QUIET).await;
     }
 }
 
-/// The connections that come to a listener, to its end.
+/// Accepts the connections of a listener until it closes.
 #[derive(Debug)]
 pub struct DrainingListener {
     listener: TcpListener,
     phases: watch::Receiver<DrainPhase>,
-    /// Once new handshakes are refused.
+    /// Set once new handshakes are refused.
     until: Option<Instant>,
 }
 
 impl DrainingListener {
-    /// Takes them until the drain closes the listener.
+    /// Accepts connections until the drain closes the listener.
     #[must_use]
     pub fn new(listener: TcpListener, drain: &Drain) -> Self {
         Self { listener, phases: drain.phases.clone(), until: None }
     }
 
-    /// The next connection; `None` once there will be no more.
+    /// The next connection; `None` after the last one.
     pub async fn accept(&mut self) -> Option<io::Result<(TcpStream, SocketAddr)>> {
         if self.until.is_none() {
             tokio::select! {
@@ -92,11 +93,11 @@ impl DrainingListener {
             }
         }
         let until = self.until.unwrap_or_else(|| self.refuse_handshakes());
-        // It looks at the socket before the clock, so the last one leaves an empty queue.
+        // The timeout polls the socket before the clock, so no connection stays in the queue.
         tokio::time::timeout_at(until, self.listener.accept()).await.ok()
     }
 
-    /// The kernel drops a SYN, and the client sends it again a second later, to a port that is closed by then.
+    /// The kernel drops a SYN; the client repeats it a second later, when the port is closed.
     fn refuse_handshakes(&mut self) -> Instant {
         if let Err(error) = SockRef::from(&self.listener).attach_filter(&without_syn()) {
             tracing::debug!(%error, "new handshakes can't be refused before the listener closes");
@@ -105,7 +106,7 @@ impl DrainingListener {
     }
 }
 
-/// A classic BPF program that lets every segment through but one that opens a connection.
+/// A classic BPF program that drops only segments that open a connection.
 fn without_syn() -> [SockFilter; 5] {
     /// `ldb [13]`: the flags of the TCP header, where the packet of a TCP socket begins.
     const LOAD_FLAGS: (u16, u32) = (0x30, 13);
@@ -113,7 +114,7 @@ fn without_syn() -> [SockFilter; 5] {
     const AND_SYN_ACK: (u16, u32) = (0x54, 0x12);
     /// `jeq #0x02`: SYN alone.
     const IS_SYN: (u16, u32) = (0x15, 0x02);
-    /// `ret #k`: how many bytes go through.
+    /// `ret #k`: how many bytes pass.
     const RETURN: u16 = 0x06;
     let plain = |(code, k): (u16, u32)| SockFilter::new(code, 0, 0, k);
     [

@@ -1,4 +1,4 @@
-//! What a connection begins with, before it costs anything.
+//! Waits for the first byte of a connection before any resources are spent on it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use tokio::time::Instant;
 use crate::http::drain::Drain;
 use crate::telemetry::labels::Ended;
 
-/// What a connection begins with.
+/// The first event of a connection.
 #[derive(PartialEq, Eq)]
 pub(super) enum FirstByte {
-    /// A byte, or more.
+    /// At least one byte arrived.
     Byte,
-    /// It was dropped.
+    /// The client closed it.
     Hangup,
-    /// Nothing in time.
+    /// No byte arrived in time.
     Nothing,
-    /// Nothing before the end of a drain.
+    /// The drain ended before a byte arrived.
     Stop,
 }
 
 impl FirstByte {
-    /// How a connection ended that did not begin.
+    /// The cause that a connection without a byte is counted under.
     pub(super) fn ended(&self) -> Ended {
         match self {
             Self::Byte | Self::Hangup => Ended::Dropped,
@@ -32,7 +32,7 @@ impl FirstByte {
     }
 }
 
-/// Waits for the first byte. A byte that is there goes before the stop: a request that was sent is answered.
+/// Waits for the first byte. A byte has precedence over the drain: a request that was sent is answered.
 pub(super) async fn first_byte(
     first: impl Future<Output = std::io::Result<usize>>,
     deadline: Duration,

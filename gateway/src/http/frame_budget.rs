@@ -1,10 +1,8 @@
-//! What a connection of HTTP/2 may send besides requests and their bodies: counted where its bytes come in.
+//! The frame budget of an HTTP/2 connection: control frames cost, requests and response bytes earn.
 //!
-//! h2 answers PING and SETTINGS, applies WINDOW_UPDATE, and drops what it does not know, one frame at a
-//! time and without end; each costs the sender nothing and us a little. So does a request that is taken
-//! back at once, over and over (rapid reset, CVE-2023-44487): h2 bounds only those that it has not
-//! handed on yet. So every frame costs, and what brings a connection forward earns. What h2 bounds
-//! itself stays with it; see the limits in `http2.rs`.
+//! h2 answers PING and SETTINGS, applies WINDOW_UPDATE and drops unknown frames without a limit. It
+//! bounds rapid resets (CVE-2023-44487) only before a handler has the request. So every frame costs, and
+//! progress earns. See `http2.rs` for the limits of h2 itself.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
@@ -14,25 +12,25 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What a connection begins with, and can have at most: a burst of as many control frames.
+/// The initial and the largest budget: a burst of this many control frames.
 const BUDGET_MAX: u32 = 4_096;
-/// What a frame costs that is not DATA (h2 bounds small and empty ones).
+/// Cost of a frame that is not DATA (h2 bounds small and empty DATA).
 const FRAME_COST: u32 = 1;
-/// What an RST_STREAM costs: somebody may take back a good 100 requests at once, or every other one for ever.
+/// Cost of RST_STREAM: a client may cancel about 100 requests at once, or every other one for ever.
 const RESET_COST: u32 = 32;
-/// What a request earns that has come to a handler: with its HEADERS, some WINDOW_UPDATEs, a PING or two.
+/// Earned by a request that reaches a handler: its HEADERS, some WINDOW_UPDATEs, a PING or two.
 const REQUEST_EARNS: u32 = 16;
-/// Bytes of answers that earn a frame: whoever reads them sends WINDOW_UPDATEs.
+/// Response bytes that earn a frame: a client that reads them sends WINDOW_UPDATEs.
 const BYTES_EARN_ONE: usize = 4_096;
 
 /// The client's preface (RFC 9113, section 3.4).
 const PREFACE_BYTES: usize = 24;
-/// A frame's head (section 4.1): length, type, flags, stream.
+/// A frame header (section 4.1): length, type, flags, stream.
 const HEAD_BYTES: usize = 9;
 const DATA: u8 = 0;
 const RST_STREAM: u8 = 3;
 
-/// What is left; shared with whoever sees the requests.
+/// The remaining budget, shared by the reader of frames and the handler of requests.
 pub(super) struct Budget(Cell<u32>);
 
 impl Budget {
@@ -40,7 +38,7 @@ impl Budget {
         Rc::new(Self(Cell::new(BUDGET_MAX)))
     }
 
-    /// A request has come to a handler.
+    /// Earns for a request that reached a handler.
     pub(super) fn request(&self) {
         self.earn(REQUEST_EARNS);
     }
@@ -49,7 +47,7 @@ impl Budget {
         self.0.set(self.0.get().saturating_add(frames).min(BUDGET_MAX));
     }
 
-    /// Whether there was enough.
+    /// Spends from the budget; `false` if it is exhausted.
     fn spend(&self, cost: u32) -> bool {
         let left = self.0.get().checked_sub(cost);
         self.0.set(left.unwrap_or(0));
@@ -57,12 +55,12 @@ impl Budget {
     }
 }
 
-/// Finds the frames in a stream of bytes.
+/// Finds the frames in a byte stream.
 struct Frames {
     /// Bytes of the preface or of a payload that are still to come.
     skip: usize,
     head: [u8; HEAD_BYTES],
-    /// How much of the head is there.
+    /// How many bytes of the header have arrived.
     there: usize,
 }
 
@@ -71,7 +69,7 @@ impl Frames {
         Self { skip: PREFACE_BYTES, head: [0; HEAD_BYTES], there: 0 }
     }
 
-    /// Pays for the frames that begin in these bytes; whether that was possible.
+    /// Spends for the frames that begin in these bytes; `false` if the budget is exhausted.
     fn pay(&mut self, mut bytes: &[u8], budget: &Budget) -> bool {
         loop {
             let passed = self.skip.min(bytes.len());
@@ -99,8 +97,8 @@ impl Frames {
     }
 }
 
-/// A connection's stream, whose reader gets an error once the budget is spent. The stream stays with
-/// whoever made it, to be closed in good order.
+/// A connection's stream, whose reader gets an error once the budget is exhausted. The creator keeps the
+/// stream, to close it in good order.
 pub(super) struct BudgetedIo<IO> {
     stream: Rc<RefCell<IO>>,
     budget: Rc<Budget>,

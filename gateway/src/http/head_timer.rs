@@ -1,13 +1,12 @@
-//! The deadlines of an idle connection and of a request's head: one timer for each connection, not one for each request.
+//! The deadlines of an idle connection and of a request head: one timer for each connection, not one for
+//! each request.
 //!
-//! hyper asks its timer for a new sleep whenever it begins to wait for a head, and drops it when the
-//! head has come. In tokio's wheel each would be let in and taken out again, next to those of other
-//! connections that are in no cache any more. Here a sleep only notes its deadline, and one timer
-//! wakes the connection when the deadline that was noted last can be over. hyper has one time-out for
-//! both; here the wait is idle until its first byte, and from then on that of a head.
+//! hyper takes a new sleep from its timer for every head and drops it when the head has arrived.
+//! Inserting each into tokio's wheel misses the caches. Here a sleep only records its deadline, and one
+//! timer wakes the connection when the latest deadline may have passed. hyper has one timeout: here it is
+//! the idle one until the first byte, then the head's.
 //!
-//! The same timer watches over clients that do not take in their answers (see `stall.rs`), for which
-//! hyper has no time-out.
+//! The same timer covers slow readers (see `slow_reader.rs`), for which hyper has no timeout.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,24 +19,24 @@ use hyper::rt::{Sleep, Timer};
 
 use crate::http::drain::QUIET;
 
-/// No deadline is noted.
+/// No deadline is set.
 const NONE: u64 = u64::MAX;
 
-/// What hyper and the connection share. All on one thread; hyper wants it to be `Sync`.
+/// State shared by hyper and the connection, all on one thread; hyper requires `Sync`.
 struct TimerState {
     since: Instant,
     idle: Duration,
     head: Duration,
-    /// Of the first byte of a head, then of the head, in nanoseconds from `since`.
+    /// Deadline of the first byte of a head, then of the head, in nanoseconds from `since`.
     deadline: AtomicU64,
     is_over: AtomicBool,
-    /// Bytes have come since hyper began to wait.
+    /// Bytes have arrived since hyper began to wait.
     has_bytes: AtomicBool,
     /// The deadline is that of a head.
     is_head: AtomicBool,
-    /// Idle connections close soon.
+    /// Idle connections are to close soon.
     is_closing: AtomicBool,
-    /// By when a client that takes in nothing must have taken in something; likewise.
+    /// Deadline of the pending write, in nanoseconds from `since`.
     write_deadline: AtomicU64,
 }
 
@@ -55,38 +54,38 @@ impl TimerState {
 /// Hyper's timer, for one connection.
 pub(super) struct HeadTimer(Arc<TimerState>);
 
-/// The one timer that really runs. It must be polled by the task that polls hyper's connection, before it.
+/// The real timer. The task that polls hyper's connection must poll it first.
 pub(super) struct TimerWatch {
     timer_state: Arc<TimerState>,
     sleep: Pin<Box<tokio::time::Sleep>>,
-    /// When the sleep ends, likewise in nanoseconds.
+    /// When the sleep ends, in nanoseconds from `since`.
     ends: u64,
     is_registered: bool,
 }
 
-/// Notes what a connection's stream does.
+/// Records reads and writes of a connection's stream.
 pub(super) struct StreamTimer(Arc<TimerState>);
 
 impl StreamTimer {
-    /// Writing waits for the client from now on, unless it did before.
+    /// Starts the write deadline, unless it runs already.
     pub(super) fn start_write(&self) {
         if self.0.write_deadline.load(Relaxed) == NONE {
             self.0.write_deadline.store(self.0.ns(Instant::now() + self.0.head), Relaxed);
         }
     }
 
-    /// It has taken in something.
+    /// Clears the write deadline: the client has read something.
     pub(super) fn stop_write(&self) {
         self.0.write_deadline.store(NONE, Relaxed);
     }
 
-    /// It has sent something.
+    /// Records that the client has sent something.
     pub(super) fn note_read(&self) {
         self.0.has_bytes.store(true, Relaxed);
     }
 }
 
-/// A timer for a connection that may be idle so long, and whose heads and pending writes may take so long.
+/// A timer for one connection with these timeouts; `head` also bounds pending writes.
 pub(super) fn head_timer(idle: Duration, head: Duration) -> (HeadTimer, TimerWatch) {
     let timer_state = Arc::new(TimerState {
         since: Instant::now(),
@@ -105,15 +104,15 @@ pub(super) fn head_timer(idle: Duration, head: Duration) -> (HeadTimer, TimerWat
 }
 
 impl TimerWatch {
-    /// For the connection's stream.
+    /// The recorder for the connection's stream.
     pub(super) fn stream_timer(&self) -> StreamTimer {
         StreamTimer(self.timer_state.clone())
     }
 
-    /// Looks whether a deadline is over: hyper will find that of the head so, and of that of a client
-    /// who takes in nothing this is ready. Wakes the task when one can be.
+    /// Checks the deadlines. hyper notices that of a head by itself; this is ready when that of a write
+    /// has passed. Registers a wake-up for the next deadline.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        // A task keeps its waker, so that it need not be registered anew at every poll.
+        // A task keeps its waker, so it need not be registered again at every poll.
         if self.is_registered && !self.sleep.is_elapsed() {
             return Poll::Pending;
         }
@@ -128,17 +127,17 @@ impl TimerWatch {
                 return Poll::Pending;
             }
             let next = self.timer_state.next();
-            // While a request is answered there is no deadline.
+            // While a request is being answered there is no deadline.
             let idle = self.timer_state.ns(Instant::now() + self.timer_state.idle);
             self.reset(if next == NONE { idle } else { next });
         }
         Poll::Pending
     }
 
-    /// Sees to a deadline that is nearer than all that were noted before. After hyper's connection was polled.
+    /// Moves the sleep to a deadline that is nearer. Call it after hyper's connection was polled.
     pub(super) fn settle(&mut self, cx: &mut Context<'_>) {
         let next = self.timer_state.next();
-        // Elapsed, and yet here: a head began in that moment.
+        // Elapsed, yet the connection is alive: a head began at that moment.
         if next < self.ends || next != NONE && self.sleep.is_elapsed() {
             self.reset(next);
             if self.sleep.as_mut().poll(cx).is_ready() {
@@ -147,8 +146,8 @@ impl TimerWatch {
         }
     }
 
-    /// Ends the wait for a request, now or whenever there is one, once it has lasted for a moment: one that is on its way
-    /// arrives. A head that was begun has its time.
+    /// Closes the connection at the next idle moment of some length, so that a request in transit still
+    /// arrives. A head that has begun keeps its timeout.
     pub(super) fn close_when_idle(&self) {
         self.timer_state.is_closing.store(true, Relaxed);
         let deadline = self.timer_state.deadline.load(Relaxed);
@@ -170,7 +169,7 @@ impl Timer for HeadTimer {
         self.sleep_until(Instant::now() + duration)
     }
 
-    /// A wait begins, which is idle at first: hyper is to be built with the idle time-out.
+    /// A wait begins as idle: hyper must be built with the idle timeout.
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let timer_state = &self.0;
         let mut deadline = timer_state.ns(deadline);
@@ -178,7 +177,7 @@ impl Timer for HeadTimer {
             deadline = deadline.min(timer_state.ns(Instant::now() + QUIET));
         }
         timer_state.deadline.store(deadline, Relaxed);
-        // A head that came in the very moment in which its time was over is no fault of the next one.
+        // A head that arrived just as its time ran out must not count against the next one.
         for mark in [&timer_state.is_over, &timer_state.has_bytes, &timer_state.is_head] {
             mark.store(false, Relaxed);
         }
@@ -194,11 +193,11 @@ impl Sleep for HeadSleep {}
 impl Future for HeadSleep {
     type Output = ();
 
-    /// hyper has looked for a whole head before, and found none.
+    /// hyper polls this after it has looked for a whole head and found none.
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         let timer_state = &self.0;
         if timer_state.has_bytes.load(Relaxed) && !timer_state.is_head.load(Relaxed) {
-            // It has begun, maybe in the very moment in which the idle time was over.
+            // A head has begun, maybe just as the idle timeout ran out.
             timer_state.is_head.store(true, Relaxed);
             timer_state.is_over.store(false, Relaxed);
             timer_state.deadline.store(timer_state.ns(Instant::now() + timer_state.head), Relaxed);

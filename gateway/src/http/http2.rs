@@ -1,18 +1,18 @@
-//! HTTP/2 (RFC 9113), for clients that ask for it in the handshake: every limit of a connection, and its orderly end.
+//! HTTP/2 (RFC 9113) for clients that negotiate it: every limit of a connection, and its orderly end.
 //!
-//! What a hostile client may try, and what bounds it:
+//! Attacks of a hostile client, and what bounds them:
 //!
 //! | | bounded by |
 //! | --- | --- |
 //! | more streams than allowed | h2 refuses them (`STREAMS_MAX`) and ends the connection (`OWN_RESETS_MAX`) |
-//! | rapid reset | before a handler has them, h2 (`WAITING_RESETS_MAX`); after, `frame_budget.rs` |
+//! | rapid reset | before a handler has the request, h2 (`WAITING_RESETS_MAX`); after, `frame_budget.rs` |
 //! | streams that we reset for their mistakes ("MadeYouReset") | h2 (`OWN_RESETS_MAX`) |
 //! | CONTINUATION without end | h2: a quarter more frames than the largest header list takes, at least 5 |
-//! | header list too large (HPACK bomb) | h2 stops storing it (`HEADER_LIST_MAX`) and answers 431 |
+//! | header list too large (HPACK bomb) | h2 discards it (`HEADER_LIST_MAX`) and answers 431 |
 //! | empty DATA frames; very small ones | h2: 100 a connection; a budget of 25,600 bytes of overhead |
-//! | floods of PING, SETTINGS, WINDOW_UPDATE, PRIORITY, unknown frames | `frame_budget.rs`; h2 answers one before it reads the next, so nothing piles up |
-//! | a window of 0, answers never read | `in_flight.rs`: at most `UNSENT_MAX` bytes of answers and one more answer, then requests wait for their turn; an answer without progress for the write timeout ends the connection, whatever else happens on it |
-//! | slow heads and bodies, streams that are opened and not ended, silence | the idle time-out; the body's; PING |
+//! | floods of PING, SETTINGS, WINDOW_UPDATE, PRIORITY, unknown frames | `frame_budget.rs`; h2 answers one before it reads the next, so none accumulate |
+//! | a window of 0, answers never read | `in_flight.rs`: at most `UNSENT_MAX` bytes of answers and one more answer, then requests wait; a response without progress for the write timeout ends the connection |
+//! | slow header sections and bodies, unfinished streams, silence | the idle time-out; the body's; PING |
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -43,31 +43,31 @@ use crate::http::server::{Connected, Handler, Stream, answer};
 use crate::telemetry::labels::Ended;
 use crate::telemetry::request_id::RequestId;
 
-/// Requests under way on one connection. RFC 9113 (6.5.2) asks for 100 at least; an app needs few, a
+/// Concurrent streams of a connection. RFC 9113 (6.5.2) asks for 100 at least; an app needs few, and a
 /// proxy opens another connection.
 const STREAMS_MAX: u32 = 128;
-/// Requests that were taken back before a handler had them; they are not among `STREAMS_MAX` any more.
+/// Requests that were cancelled before a handler had them; they no longer count towards `STREAMS_MAX`.
 const WAITING_RESETS_MAX: usize = 20;
-/// Streams that we have reset for what was wrong with them, in the life of a connection.
+/// Streams that the gateway resets for protocol errors, over the life of a connection.
 const OWN_RESETS_MAX: usize = 64;
-/// What is stored of a header list, by HPACK's measure: 32 bytes besides each name and value, the
-/// target among them. Twice what a request may have, so that the refusal is ours if it has not much
-/// more; beyond it h2 answers with a bare 431.
+/// The stored size of a header list as HPACK counts it, 32 bytes added to each name and value. Twice what
+/// a request may have, so that the gateway itself refuses slightly larger ones; beyond it h2 answers with
+/// a bare 431.
 const HEADER_LIST_MAX: u32 = 2 * HEADERS_BYTES_MAX as u32;
-/// The smallest that there is (RFC 9113, 6.5.2); bodies and answers are hardly larger.
+/// The smallest size allowed (RFC 9113, 6.5.2); bodies and responses are hardly larger.
 const FRAME_MAX: u32 = 16 * 1024;
 /// What a stream may send before it is read: several times the largest body on the public listener.
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// What all streams together may; handlers read on until a body is as long as it may be.
+/// The same for all streams together; handlers read a body up to its limit.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
-/// What waits on a stream for its reader.
+/// Response bytes that a stream buffers.
 const SEND_BUFFER_MAX: usize = 64 * 1024;
-/// How often a connection is asked whether the other end is still there.
+/// Interval of PINGs.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
-/// Until it must have said so.
+/// Timeout of the PING acknowledgement.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
-/// After a GOAWAY: until the client must have confirmed it (h2 sends a PING after it), or have sent a request before it
-/// saw the GOAWAY. What the client sent before its confirmation is answered.
+/// After a GOAWAY, the time for the client to acknowledge it (h2 sends a PING after it). Requests that
+/// the client sent before its acknowledgement are answered.
 const GOAWAY_MAX: Duration = Duration::from_secs(3);
 
 const _: () = assert!(BODY_MAX < STREAM_WINDOW as usize, "a body that is allowed never waits for a window");
@@ -127,7 +127,8 @@ pub(super) async fn serve<H: Handler>(
                 if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
                     return Poll::Ready(outcome);
                 }
-                // As in `http1`: asking takes a lock that all connections share. It wakes this task.
+                // As in `http1`: the check takes a lock that all connections share. The phase change
+                // wakes this task.
                 if !is_registered {
                     is_registered = true;
                     let _ = drains.as_mut().poll(cx);
@@ -142,7 +143,7 @@ pub(super) async fn serve<H: Handler>(
                         if is_ending { (GOAWAY_MAX, LINGER) } else { (idle_timeout, write_timeout) };
                     let now = Instant::now();
                     let idle_at = in_flight.idle_since() + quiet;
-                    // An answer that comes after this look must be found, too.
+                    // A response that arrives after this look must be found, too.
                     let stalled_at = in_flight.no_progress_since().unwrap_or(now) + patience;
                     let is_idle = idle_at <= now;
                     if !is_idle && !is_stalled && stalled_at > now {
@@ -151,12 +152,12 @@ pub(super) async fn serve<H: Handler>(
                     }
                     is_stalled |= stalled_at <= now;
                     if is_ending {
-                        // Who has not read the last answers by now does not want them.
+                        // A client that has not read the last responses by now does not want them.
                         return Poll::Ready(Ok(()));
                     }
                     (is_ending, was_idle) = (true, is_idle);
                 }
-                // GOAWAY: what has come is answered, what comes later is for another connection.
+                // GOAWAY: requests that arrived are answered, later ones need another connection.
                 connection.as_mut().graceful_shutdown();
                 in_flight.touch();
                 alarm.as_mut().reset(Instant::now() + LINGER);
@@ -175,7 +176,7 @@ pub(super) async fn serve<H: Handler>(
     let Some(stream) = Rc::into_inner(stream) else { return how };
     let stream = stream.into_inner();
     if is_stalled {
-        // As in `http1`: a reset also frees what the kernel keeps for a client that does not read.
+        // As in `http1`: a reset also frees the kernel's buffers of a client that does not read.
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
         return Ended::SlowReader;
     }
@@ -183,7 +184,7 @@ pub(super) async fn serve<H: Handler>(
     how
 }
 
-/// Answers one request once the connection has room for its answer.
+/// Answers one request once the connection has room for its response.
 async fn respond<H: Handler>(
     connected: Rc<Connected<H>>,
     request: Request<Incoming>,
@@ -205,8 +206,8 @@ async fn respond<H: Handler>(
     Ok(answer.map(|body| one.meter(body)))
 }
 
-/// The answer to a HEAD: as to a GET, its length too, and no body. In HTTP/1.1 hyper leaves the body out; in HTTP/2 it sends
-/// it, which is a protocol error (RFC 9110, section 9.3.2).
+/// The response to a HEAD: that to a GET with its length and without a body. hyper leaves the body out
+/// for HTTP/1.1, but sends it for HTTP/2, which is a protocol error (RFC 9110, section 9.3.2).
 fn without_body(mut answer: Answer) -> Answer {
     let length = answer.body().size_hint().exact().filter(|length| *length > 0);
     if let Some(length) = length {

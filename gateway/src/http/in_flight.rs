@@ -1,8 +1,8 @@
-//! The requests of one HTTP/2 connection: which are under way, what their answers hold unsent, and since when none of an
-//! answer was sent.
+//! The requests of one HTTP/2 connection: their number, their unsent response bytes, and their last progress.
 //!
-//! A connection can be busy for ever while one of its answers makes no progress: a client with a window of 0 sends a cheap
-//! request now and then. So each answer has its own clock, and unsent bytes have a limit that stops new answers.
+//! A connection can be busy for ever while one response makes no progress: a client with a window of 0
+//! sends a cheap request now and then. So each response has its own clock, and a limit on unsent bytes
+//! stops new responses.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -18,30 +18,31 @@ use tokio::time::Instant;
 
 use crate::http::body::Body;
 
-/// Unsent bytes of answers at which a connection starts no further request: eight of the largest pages.
+/// Unsent response bytes at which a connection starts no further request: eight of the largest pages.
 pub(super) const UNSENT_MAX: usize = 512 * 1024;
-/// Header bytes of requests that wait for that; more requests get 503. Enough for all streams of an honest client.
+/// Header bytes of requests that wait for room; more requests get 503. Enough for all streams of a normal
+/// client.
 const WAITING_HEADERS_MAX: usize = 256 * 1024;
-/// What a client must read of each answer within the write timeout, unless the answer ends.
+/// What a client must read of each response within the write timeout, unless the response ends.
 const PROGRESS_BYTES: usize = 1_024;
 
 /// The requests of a connection.
 pub(super) struct InFlightRequests {
-    /// Handlers, bodies and chunks of answers that are not through.
+    /// Handlers, bodies and response chunks that are not finished.
     count: Cell<usize>,
-    /// When there was last one, or the end began.
+    /// When the last one finished, or the connection's end began.
     last: Cell<Instant>,
-    /// Bytes of answers that are ready and unsent.
+    /// Response bytes that are ready and unsent.
     unsent: Cell<usize>,
-    /// A place for each answer that has unsent bytes.
+    /// A slot for each response with unsent bytes.
     answers: RefCell<Vec<Option<Progress>>>,
-    /// Header bytes of requests that wait until there is room for their answers.
+    /// Header bytes of requests that wait for room.
     waiting: Cell<usize>,
-    /// Wakes the first of them.
+    /// Wakes the first waiting request.
     room: Notify,
 }
 
-/// How an answer proceeds.
+/// The progress of a response.
 struct Progress {
     /// When it last made progress.
     since: Instant,
@@ -61,23 +62,23 @@ impl InFlightRequests {
         })
     }
 
-    /// A request has come.
+    /// Counts a request until every clone of the result is dropped.
     pub(super) fn begin(self: &Rc<Self>) -> InFlightRequest {
         self.count.set(self.count.get() + 1);
         InFlightRequest(self.clone())
     }
 
-    /// Since when the connection is idle: now, while any request is under way.
+    /// Since when the connection is idle: now, while any request is in flight.
     pub(super) fn idle_since(&self) -> Instant {
         if self.count.get() > 0 { Instant::now() } else { self.last.get() }
     }
 
-    /// The connection's end begins.
+    /// Restarts the idle clock; the connection's end begins.
     pub(super) fn touch(&self) {
         self.last.set(Instant::now());
     }
 
-    /// When the answer that waits longest last made progress.
+    /// When the response that waits longest last made progress.
     pub(super) fn no_progress_since(&self) -> Option<Instant> {
         self.answers.borrow().iter().flatten().map(|progress| progress.since).min()
     }
@@ -95,7 +96,7 @@ impl InFlightRequests {
     }
 }
 
-/// A request that is under way, until all of these are dropped.
+/// A request in flight, until all clones are dropped.
 pub(super) struct InFlightRequest(Rc<InFlightRequests>);
 
 impl Clone for InFlightRequest {
@@ -112,7 +113,8 @@ impl Drop for InFlightRequest {
 }
 
 impl InFlightRequest {
-    /// Waits until there is room for the answer to a request with these headers; `false`: too many wait already.
+    /// Waits until there is room for the response to a request with these headers; `false`: too many wait
+    /// already.
     pub(super) async fn room(&self, headers: &HeaderMap) -> bool {
         let in_flight = &self.0;
         if in_flight.has_room() {
@@ -129,13 +131,13 @@ impl InFlightRequest {
         true
     }
 
-    /// An answer's body, whose bytes are counted until they are sent.
+    /// Wraps a response body, whose bytes count until they are sent.
     pub(super) fn meter(self, body: Body) -> Metered {
         Metered { body, one: self }
     }
 }
 
-/// Header bytes that wait.
+/// Header bytes of a waiting request.
 struct WaitingHeaders<'a> {
     in_flight: &'a InFlightRequests,
     bytes: usize,
@@ -151,7 +153,7 @@ impl<'a> WaitingHeaders<'a> {
 impl Drop for WaitingHeaders<'_> {
     fn drop(&mut self) {
         self.in_flight.waiting.set(self.in_flight.waiting.get() - self.bytes);
-        // Whether it goes on or was taken back, the next one looks whether there is still room.
+        // Whether it proceeds or was cancelled, the next one checks whether there is still room.
         self.in_flight.room.notify_one();
     }
 }
@@ -183,11 +185,11 @@ impl hyper::body::Body for Metered {
     }
 }
 
-/// Bytes that h2 holds until the client's window and the socket take them.
+/// Bytes that h2 holds until the client's window and the socket accept them.
 pub(super) struct Chunk {
     bytes: Bytes,
-    /// Of its answer's progress.
-    place: usize,
+    /// The response's slot.
+    slot: usize,
     one: InFlightRequest,
 }
 
@@ -197,12 +199,12 @@ impl Chunk {
         in_flight.unsent.set(in_flight.unsent.get() + bytes.len());
         let progress = Some(Progress { since: Instant::now(), sent: 0 });
         let mut answers = in_flight.answers.borrow_mut();
-        let place = answers.iter().position(Option::is_none).unwrap_or(answers.len());
-        match answers.get_mut(place) {
+        let slot = answers.iter().position(Option::is_none).unwrap_or(answers.len());
+        match answers.get_mut(slot) {
             Some(free) => *free = progress,
             None => answers.push(progress),
         }
-        Self { bytes, place, one: one.clone() }
+        Self { bytes, slot, one: one.clone() }
     }
 }
 
@@ -218,7 +220,7 @@ impl Buf for Chunk {
     fn advance(&mut self, sent: usize) {
         self.bytes.advance(sent);
         let in_flight = &self.one.0;
-        if let Some(Some(progress)) = in_flight.answers.borrow_mut().get_mut(self.place) {
+        if let Some(Some(progress)) = in_flight.answers.borrow_mut().get_mut(self.slot) {
             progress.sent += sent;
             if progress.sent >= PROGRESS_BYTES {
                 *progress = Progress { since: Instant::now(), sent: 0 };
@@ -231,7 +233,7 @@ impl Buf for Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         let in_flight = &self.one.0;
-        if let Some(progress) = in_flight.answers.borrow_mut().get_mut(self.place) {
+        if let Some(progress) = in_flight.answers.borrow_mut().get_mut(self.slot) {
             *progress = None;
         }
         in_flight.free(self.bytes.len());

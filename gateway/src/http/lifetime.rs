@@ -1,4 +1,4 @@
-//! How long a connection goes on: its age, the number of its requests, and the drain.
+//! The lifetime of a connection: its age, the number of its requests, and the drain.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -9,16 +9,16 @@ use hyper::header::{CONNECTION, HeaderName, HeaderValue};
 use crate::http::drain::Drain;
 use crate::telemetry::labels::Ended;
 
-/// The age and the number of requests at which the connections of one listener end; `None`: never.
+/// The age and the number of requests at which the connections of one listener end; `None`: no limit.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LifetimeLimits {
-    /// From its first byte to the last request.
+    /// From its first byte to its last request.
     pub age_max: Option<Duration>,
     /// Requests on one connection.
     pub requests_max: Option<u64>,
 }
 
-/// How long one connection goes on.
+/// The lifetime of one connection.
 pub(super) struct Lifetime {
     drain: Drain,
     retires: Option<Instant>,
@@ -28,8 +28,8 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    /// From now on. Each connection ends at between eight and ten tenths of a limit: those that came together shall not
-    /// come together again.
+    /// Starts now. Each connection ends at 80 to 100 % of a limit, so that connections opened together do
+    /// not come back together.
     pub(super) fn new(limits: LifetimeLimits, idle_timeout: Duration, drain: Drain) -> Self {
         let age = limits.age_max.map(|most| most.mul_f32(0.8 + 0.2 * fastrand::f32()));
         let requests = limits.requests_max.map(|most| fastrand::u64((most - most / 5).max(1)..=most.max(1)));
@@ -50,7 +50,7 @@ impl Lifetime {
         self.requests_left.set(self.requests_left.get().saturating_sub(1));
     }
 
-    /// Why the connection ends after the requests that it has; `None` if it goes on. Stays as it was found first.
+    /// Why the connection ends after its requests so far; `None` if it stays open. The first cause stays.
     pub(super) fn end(&self) -> Option<Ended> {
         if self.end.get().is_none() {
             let is_retired = || {
@@ -66,8 +66,8 @@ impl Lifetime {
         self.end.get()
     }
 
-    /// Marks an answer of HTTP/1.1 that is the last one of its connection. A client that asks for a connection that stays
-    /// (`Connection: keep-alive`) gets an idle time-out that is shorter than ours, so that it closes first.
+    /// Marks the last HTTP/1.1 response of its connection. A client that asks for `Connection:
+    /// keep-alive` gets a shorter idle timeout than ours, so that it closes first.
     pub(super) fn announce(&self, request: &HeaderMap, answer: &mut HeaderMap) {
         const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
         if self.end().is_some() {
@@ -87,7 +87,7 @@ impl Lifetime {
     }
 }
 
-/// What a client may count on of an idle time-out, in seconds: a tenth less, at least a second and at most ten.
+/// The idle timeout that clients may rely on, in seconds: 10 % less, by at least one second and at most ten.
 fn advertised(idle_timeout: Duration) -> Option<u64> {
     let margin = (idle_timeout / 10).clamp(Duration::from_secs(1), Duration::from_secs(10));
     Some(idle_timeout.saturating_sub(margin).as_secs()).filter(|seconds| *seconds > 0)

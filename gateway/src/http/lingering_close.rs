@@ -1,4 +1,4 @@
-//! How a connection ends that has something to be told: its last answer arrives, within a bound of time and bytes.
+//! Lingering close: a connection's last response arrives, within a bound of time and bytes.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -17,17 +17,17 @@ use crate::telemetry::labels::{Ended, Outcome};
 use crate::telemetry::record::{AnswerClass, Why};
 use crate::telemetry::request_id::RequestId;
 
-/// How long a connection that is over may take to send its last answer, or to be listened to.
+/// How long a closing connection may take to send its last response and to be drained.
 pub(super) const LINGER: Duration = Duration::from_secs(1);
-/// Connections over the cap that are told so at the same time, of one listener; more are closed without a word, so that
-/// a flood of them takes no more than that.
+/// Connections over the cap that may get their 503 at the same time, of one listener; more are closed
+/// without one, so that a flood costs no more than that.
 const TURNED_AWAY_MAX: usize = 256;
-/// What is still taken in of a connection over the cap, in bytes: a request.
+/// Bytes that are read of a connection over the cap: a request.
 const TURNED_AWAY_BYTES_MAX: usize = 64 * 1024;
 
-/// Ends a connection so that the last answer arrives: closing over input that was not read (the rest
-/// of a body that is too large) sends a reset, at which many clients drop what they have not read
-/// yet. So the connection is read for a moment, until the client closes it. Returns whether anything came.
+/// Closes a connection so that the last response arrives: closing with unread input sends a reset, at
+/// which many clients drop what they have not read yet. So the connection is read for a moment, until the
+/// client closes it. Returns whether any bytes arrived.
 pub(super) async fn close(
     mut stream: impl AsyncRead + AsyncWrite + Unpin,
     linger: Duration,
@@ -37,7 +37,7 @@ pub(super) async fn close(
     let mut unread = vec![0; 4096];
     let mut has_come = false;
     let drain = async {
-        // With TLS it waits for its last record to go out.
+        // With TLS this waits for the last record.
         let _ = stream.shutdown().await;
         let mut left = bytes_max;
         while let Ok(read @ 1..) = stream.read(&mut unread).await
@@ -51,20 +51,19 @@ pub(super) async fn close(
     has_come
 }
 
-/// Ends a connection of HTTP/1.1 that waits for a request. A request may be on its way, and no answer can follow the
-/// connection's end; so the answer goes before it: by a 408 it was not carried out (RFC 9110, section 15.5.9).
-/// A client without a request sees that its connection is over before it sends another.
+/// Closes an idle HTTP/1.1 connection. A request may be in transit, and no response can follow the close;
+/// so a 408 goes first, which means that it was not carried out (RFC 9110, section 15.5.9).
 pub(super) async fn end_idle(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes_max: usize) -> bool {
     let late = Refused::new(
         problem::REQUEST_TIMEOUT,
-        "The connection was idle and is closed. A request that was on its way was not carried out: send it again.",
+        "The connection was idle and is closed. A request in transit was not carried out: send it again.",
     );
     let _ = tokio::time::timeout(LINGER, stream.write_all(&raw(late).await)).await;
     close(stream, LINGER, bytes_max).await
 }
 
-/// Ends a connection that exceeds a cap. In plain text it gets a 503, without a place being kept for it. With TLS there is
-/// no answer, because a handshake costs more than the cap saves.
+/// Refuses a connection over a cap. In plain text it gets a 503, without a permit. With TLS there is no
+/// response, because a handshake costs more than the cap saves.
 pub(super) fn refuse<H: Handler>(
     stream: TcpStream,
     over: CapExceeded,
@@ -87,14 +86,14 @@ fn turn_away(mut stream: TcpStream, why: Shed, turned_away: Rc<Cell<usize>>) {
     tokio::task::spawn_local(async move {
         let answer = raw(Refused::not_taken(why)).await;
         if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(&answer)).await {
-            // Shorter: there may be a flood of them.
+            // Shorter than `LINGER`: there may be a flood of them.
             close(stream, LINGER / 10, TURNED_AWAY_BYTES_MAX).await;
         }
         turned_away.set(turned_away.get() - 1);
     });
 }
 
-/// An answer as bytes, for connections that hyper does not serve.
+/// A response as bytes, for connections that hyper does not serve.
 pub(super) async fn raw(refused: Refused) -> Vec<u8> {
     let mut answer = refused.into_answer();
     RequestId::new().mark(answer.headers_mut());

@@ -1,4 +1,4 @@
-//! What connections come through before their first request: TLS, proxies, caps.
+//! The settings of a listener: TLS, proxies and caps apply before the first request.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,21 +10,21 @@ use crate::http::connection_caps::{CapExceeded, ConnectionCaps, ConnectionPermit
 use crate::http::peer::{Peer, TrustedProxies};
 use crate::http::tls::Tls;
 
-/// What connections come through before their first request.
+/// The settings of a listener.
 #[derive(Clone, Default)]
 pub struct ListenerSettings {
-    /// With TLS; without, in plain text.
+    /// TLS; `None`: plain text.
     pub tls: Option<Arc<Tls>>,
-    /// Whose word on who the client is counts.
+    /// Proxies whose forwarding headers are trusted.
     pub proxies: TrustedProxies,
-    /// Every connection comes from one of them, and begins with a PROXY header.
+    /// Every connection comes from a trusted proxy and begins with a PROXY header.
     pub proxy_protocol: bool,
-    /// How many may be open.
+    /// The connection caps.
     pub caps: Arc<ConnectionCaps>,
 }
 
 impl ListenerSettings {
-    /// A place for one more connection from there.
+    /// Counts a connection from this peer.
     pub(super) fn count_connection(&self, peer: &Peer) -> Result<ConnectionPermit, CapExceeded> {
         let mut open = self.caps.open()?;
         count(&mut open, peer)?;
@@ -32,7 +32,7 @@ impl ListenerSettings {
     }
 }
 
-/// Counts a connection for its client, unless that is a trusted proxy: those have many clients.
+/// Counts a connection for its client, except a trusted proxy: it has many clients.
 pub(super) fn count(open: &mut ConnectionPermit, peer: &Peer) -> Result<(), CapExceeded> {
     if peer.is_trusted() { Ok(()) } else { open.count_for(peer.address()) }
 }
@@ -40,10 +40,10 @@ pub(super) fn count(open: &mut ConnectionPermit, peer: &Peer) -> Result<(), CapE
 /// A connection that has just been accepted.
 pub(super) struct Accepted {
     pub(super) stream: TcpStream,
-    /// Its other end: a client or a proxy.
+    /// Its remote end: a client or a proxy.
     pub(super) peer: Peer,
-    /// Its place under the caps.
+    /// Its permit under the caps.
     pub(super) open: ConnectionPermit,
-    /// Those of this worker over a cap that still get their answer.
+    /// Refused connections of this worker that still get their response.
     pub(super) turned_away: Rc<Cell<usize>>,
 }

@@ -1,4 +1,4 @@
-//! Who a request comes from: the address that connected, or what proxies that are trusted say of it.
+//! The client address of a request: the address that connected, or the one that trusted proxies forward.
 
 use std::cell::OnceCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::{FORWARDED, HeaderName};
 use ipnet::{IpNet, Ipv4Net};
 
-/// Hops that are looked at, from the right. Chains of trusted proxies have two or three.
+/// Hops that are read, from the right. Chains of trusted proxies have two or three.
 pub const HOPS_MAX: usize = 16;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -17,36 +17,36 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks(Arc<[IpNet]>);
 
-/// Proxies whose word on who the client is counts.
+/// Proxies whose forwarding headers are trusted.
 pub type TrustedProxies = Networks;
 
 impl Networks {
-    /// From addresses (`10.0.0.7`, `fd00::7`) and networks (`10.0.0.0/8`).
+    /// Parses addresses (`10.0.0.7`, `fd00::7`) and networks (`10.0.0.0/8`).
     pub fn parse<T: AsRef<str>>(list: &[T]) -> Result<Self, String> {
         let net = |text: &T| {
             let text = text.as_ref();
             let net = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
             net.map(canonical).map_err(|_| {
-                format!("holds {text:?}, which is no address or network like 10.0.0.7 or 10.0.0.0/8")
+                format!("holds {text:?}, which is not a valid address or network like 10.0.0.7 or 10.0.0.0/8")
             })
         };
         list.iter().map(net).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether this is one of them.
+    /// Whether one of them contains this address.
     #[must_use]
     pub fn contain(&self, address: IpAddr) -> bool {
         self.0.iter().any(|net| net.contains(&address))
     }
 }
 
-/// Addresses are compared as IPv4 where they can be, so networks must be, too.
+/// Addresses are compared as IPv4 where possible, so networks must be, too.
 fn canonical(net: IpNet) -> IpNet {
     match (net.addr().to_canonical(), net.prefix_len().checked_sub(96)) {
         (IpAddr::V4(address), Some(prefix)) if net.addr().is_ipv6() => {
@@ -56,18 +56,18 @@ fn canonical(net: IpNet) -> IpNet {
     }
 }
 
-/// The other end of a connection.
+/// The remote end of a connection.
 #[derive(Debug, Clone)]
 pub struct Peer {
     address: IpAddr,
-    /// If it is a trusted proxy itself, so that what it says of the client counts.
+    /// Set for a trusted proxy, whose forwarding headers count.
     proxies: Option<TrustedProxies>,
-    /// Whether its first request names a client that does not count.
+    /// Whether its first request has a forwarding header that is ignored.
     names_client: OnceCell<bool>,
 }
 
 impl Peer {
-    /// Who connected from this address, or was named by the PROXY protocol.
+    /// The peer that connected from this address, or that the PROXY protocol names.
     #[must_use]
     pub fn new(address: IpAddr, proxies: &TrustedProxies) -> Self {
         let address = address.to_canonical();
@@ -75,7 +75,7 @@ impl Peer {
         Self { address, proxies, names_client: OnceCell::new() }
     }
 
-    /// The client that the PROXY protocol names: what its requests say of a client is its own word.
+    /// The client that a PROXY header names; its forwarding headers are ignored.
     #[must_use]
     pub fn introduced(address: IpAddr, proxies: &TrustedProxies) -> Self {
         Self { names_client: OnceCell::from(false), ..Self::new(address, proxies) }
@@ -87,21 +87,21 @@ impl Peer {
         self.address
     }
 
-    /// Whether it is a proxy whose word counts.
+    /// Whether it is a trusted proxy.
     #[must_use]
     pub fn is_trusted(&self) -> bool {
         self.proxies.is_some()
     }
 
-    /// Whether the first request of this connection named a client although the peer is not a trusted proxy: it may be a proxy
-    /// that is missing in the list.
+    /// Whether the first request of this connection has a forwarding header though the peer is not
+    /// trusted: it may be a proxy that is missing in the list.
     #[must_use]
     pub fn may_be_unlisted_proxy(&self, headers: &HeaderMap) -> bool {
         let names_client = || headers.contains_key(FORWARDED) || headers.contains_key(X_FORWARDED_FOR);
         self.proxies.is_none() && *self.names_client.get_or_init(names_client)
     }
 
-    /// The address of the client that has sent a request with these headers.
+    /// The address of the client that sent a request with these headers.
     #[must_use]
     pub fn client(&self, headers: &HeaderMap) -> IpAddr {
         match &self.proxies {
@@ -111,11 +111,9 @@ impl Peer {
     }
 }
 
-/// The client's address: `peer`, unless that is a trusted proxy. Then `Forwarded` (RFC 7239) counts,
-/// or, where there is none, `X-Forwarded-For`: from the right, the first address that is no trusted
-/// proxy. Each proxy adds on the right, so what stands left of it is anybody's word, and is not looked
-/// at. What names no address (`unknown`, `_hidden`, nonsense, the end of the list, hop `HOPS_MAX`)
-/// ends the walk at the last address that was good.
+/// The client's address: `peer`, or for a trusted proxy the first untrusted address from the right in
+/// `Forwarded` (RFC 7239), else in `X-Forwarded-For`; entries further left can be forged. An entry without an
+/// address (`unknown`, malformed) and hop `HOPS_MAX` end the search at the last valid address.
 #[must_use]
 pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> IpAddr {
     let mut client = peer.to_canonical();
@@ -135,10 +133,8 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &TrustedProxie
     client
 }
 
-/// The elements of a list from the right; commas in quoted strings are part of their element.
-///
-/// From the right, because what a client has sent stands on the left: a quotation mark that it leaves
-/// open must not swallow what a proxy has added.
+/// The elements of a list from the right; commas in quoted strings are part of their element. From the
+/// right, because a quotation mark that the client left open must not swallow what a proxy appended.
 struct FromRight<'a>(Option<&'a [u8]>);
 
 impl<'a> Iterator for FromRight<'a> {
@@ -162,7 +158,7 @@ impl<'a> Iterator for FromRight<'a> {
     }
 }
 
-/// Whether what follows this is a quoted pair's second half.
+/// Whether the next byte is the second half of a quoted pair.
 fn is_escaped(before: &[u8]) -> bool {
     before.iter().rev().take_while(|b| **b == b'\\').count() % 2 == 1
 }
@@ -178,14 +174,14 @@ fn forwarded_for(element: &[u8]) -> Option<IpAddr> {
     for pair in pairs {
         let Some(equals) = pair.iter().position(|b| *b == b'=') else { continue };
         let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
-        // Named twice it says nothing.
+        // A parameter that is there twice is ambiguous.
         if name.eq_ignore_ascii_case(b"for") && found.replace(value).is_some() {
             return None;
         }
     }
     let value = found?;
     match value.strip_prefix(b"\"") {
-        // Nothing in an address needs escaping, so no quoted pair is undone.
+        // No character of an address needs escaping, so no quoted pair is undone.
         Some(quoted) => node(quoted.strip_suffix(b"\"")?),
         None => node(value),
     }
@@ -207,7 +203,7 @@ fn node(text: &[u8]) -> Option<IpAddr> {
             (IpAddr::V4(text[..at].parse::<Ipv4Addr>().ok()?), &text[at..])
         }
     };
-    // Ports may be obfuscated, too (RFC 7239, section 6.3); which it is does not matter here.
+    // Ports may be obfuscated, too (RFC 7239, section 6.3); the value does not matter here.
     let is_port = |port: &str| {
         !port.is_empty() && port.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     };

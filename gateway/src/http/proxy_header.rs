@@ -1,4 +1,4 @@
-//! The PROXY protocol, version 2: what a proxy that passes bytes on says of a connection before anything else.
+//! The PROXY protocol, version 2: the client address that a TCP proxy sends before any other byte.
 //!
 //! <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>, section 2.2.
 
@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Signature, version and command, family and protocol, length.
 const FIXED_BYTES: usize = 16;
-/// What may follow: addresses take 12 to 216, extensions (certificates' names, ids of cloud endpoints)
-/// some hundreds.
+/// What may follow: addresses take 12 to 216 bytes, extensions (certificate names, ids of cloud endpoints) some
+/// hundreds.
 const REST_BYTES_MAX: usize = 2_048;
 
-/// Reads a header and not a byte more: the address that it names, or `None` if it speaks for the proxy
-/// itself (its health checks) or names no address. The caller sets the deadline.
+/// Reads exactly one header: the client's address, or `None` for the proxy's own connection (health
+/// checks) or an unknown family. The caller sets the deadline.
 pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<IpAddr>> {
     let mut bytes = vec![0; FIXED_BYTES];
     stream.read_exact(&mut bytes).await?;
@@ -33,7 +33,7 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
         return Ok(None);
     }
     match header.addresses {
-        // What is not about a TCP connection can't be about this one.
+        // This connection is TCP, so a header about datagrams can't describe it.
         _ if header.protocol == Protocol::Datagram => Err(refused("a PROXY header about datagrams")),
         Addresses::IPv4(addresses) => Ok(Some(addresses.source_address.into())),
         Addresses::IPv6(addresses) => Ok(Some(addresses.source_address.into())),
@@ -41,8 +41,8 @@ pub(crate) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Op
     }
 }
 
-fn refused(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+fn refused(reason: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 fn refused_as(error: ppp::v2::ParseError) -> io::Error {

@@ -1,4 +1,4 @@
-//! Reads requests within their limits: targets, headers, bodies, JSON. What does not fit is refused here.
+//! Reads requests within their limits: targets, headers, bodies, JSON; refuses what exceeds them.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,26 +20,24 @@ use crate::http::respond::Refused;
 
 /// The longest request target, in bytes.
 pub const TARGET_MAX: usize = 2_048;
-/// All header names and values together, in bytes. Below what hyper reads at all, so that the
-/// refusal is ours.
+/// Bytes of all header names and values. Below hyper's own limit, so that the gateway answers the refusal.
 pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
 /// Header lines.
 pub const HEADERS_MAX: usize = 64;
 /// A body on the public listener, in bytes.
 pub const BODY_MAX: usize = 16 * 1024;
 
-/// How long a body may be and how long it may take.
+/// Limits of a body's size and arrival time.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
     /// Bytes.
     pub bytes_max: usize,
-    /// From the end of the headers.
+    /// From the end of the head.
     pub timeout: Duration,
 }
 
-/// Refuses a request whose target or headers are larger than anybody needs, and one whose head HTTP does
-/// not allow although hyper takes it: a proxy in front may read it otherwise, and what two programs read
-/// differently can hide another request.
+/// Refuses a request whose target or headers are too large, and a head that hyper accepts but HTTP does
+/// not allow: a proxy in front may parse it differently, which can hide another request.
 pub fn check_head(parts: &Parts) -> Result<(), Refused> {
     let authority = parts.uri.authority().map_or(0, |a| a.as_str().len());
     let target = parts.uri.path_and_query().map_or(0, |t| t.as_str().len()) + authority;
@@ -66,22 +64,22 @@ pub fn check_head(parts: &Parts) -> Result<(), Refused> {
         );
         return Err(Refused::new(problem::HEADERS_TOO_LARGE, detail));
     }
-    // RFC 9112, section 3.2: exactly one, and a good one. HTTP/1.0 did without, HTTP/2 has `:authority`.
+    // RFC 9112, section 3.2: exactly one valid Host. HTTP/1.0 does without, HTTP/2 has `:authority`.
     if hosts > 1 || !is_host_good || (hosts == 0 && parts.version == Version::HTTP_11) {
         let detail = "Send one Host header that names a host, and a port if need be.";
         return Err(Refused::new(problem::INVALID_REQUEST, detail).and_close());
     }
-    // hyper looks only at what comes last: `gzip, chunked`, or `chunked` twice. Both are lawful or not
-    // (RFC 9112, sections 6.1 and 7), but nobody needs them here, and proxies differ in them.
+    // hyper looks only at the last coding: `gzip, chunked`, or `chunked` twice (RFC 9112, sections 6.1
+    // and 7). No client needs them here, and proxies differ in them.
     if codings > 1 || !is_chunked {
-        let detail = "The only Transfer-Encoding here is chunked, said once.";
+        let detail = "The only Transfer-Encoding accepted here is one chunked.";
         return Err(Refused::new(problem::INVALID_REQUEST, detail).and_close());
     }
     Ok(())
 }
 
-/// Whether this can be a host and a port (RFC 9110, section 7.2): it may be empty, and holds nothing that
-/// ends a host in a URL or joins two.
+/// Whether this can be a host and a port (RFC 9110, section 7.2). It may be empty, and has no character
+/// that ends a host in a URL or joins two.
 fn is_host(value: &[u8]) -> bool {
     value.iter().all(|b| b.is_ascii_graphic() && !matches!(b, b'/' | b'\\' | b'?' | b'#' | b'@' | b','))
 }
@@ -95,7 +93,7 @@ pub async fn json<T: DeserializeOwned>(
     parse(&json_bytes(parts, body, limits).await?)
 }
 
-/// Reads a body that must be JSON, and does not look into it.
+/// Reads a body that must be JSON, without parsing it.
 pub async fn json_bytes(parts: &Parts, body: Incoming, limits: BodyLimits) -> Result<Bytes, Refused> {
     check_is_json(parts)?;
     read(parts, body, limits).await
@@ -119,13 +117,13 @@ pub async fn optional_json<T: DeserializeOwned + Default>(
 }
 
 fn check_is_json(parts: &Parts) -> Result<(), Refused> {
-    let said = parts.headers.get(CONTENT_TYPE);
-    // As nearly all send it.
-    if said.is_none_or(|v| v != "application/json") {
-        let said = said.and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let essence = said.split(';').next().unwrap_or_default().trim();
+    let content_type = parts.headers.get(CONTENT_TYPE);
+    // The value that nearly all clients send.
+    if content_type.is_none_or(|v| v != "application/json") {
+        let content_type = content_type.and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
         if !essence.eq_ignore_ascii_case("application/json") {
-            let detail = if said.is_empty() {
+            let detail = if content_type.is_empty() {
                 "There is no Content-Type; send application/json.".to_owned()
             } else {
                 format!("The Content-Type is {essence:?}; send application/json.")
@@ -147,7 +145,7 @@ async fn read(parts: &Parts, mut body: Incoming, limits: BodyLimits) -> Result<B
     if announced.is_some_and(|length| length > limits.bytes_max as u64) {
         return Err(too_large(limits));
     }
-    // As nearly all bodies come: with the head, and in one piece.
+    // Nearly all bodies arrive with the head, in one piece.
     let begun = match soon(body.frame()).await {
         Some(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
         Some(Some(Err(_))) => return Err(broken_off()),
@@ -160,7 +158,7 @@ async fn read(parts: &Parts, mut body: Incoming, limits: BodyLimits) -> Result<B
     Box::pin(read_on(begun, body, limits)).await
 }
 
-/// The rest of a body that comes in pieces.
+/// The rest of a body that arrives in pieces.
 async fn read_on(begun: Bytes, mut body: Incoming, limits: BodyLimits) -> Result<Bytes, Refused> {
     let mut bytes = BytesMut::from(begun);
     let read = async {
@@ -187,8 +185,8 @@ fn broken_off() -> Refused {
     Refused::new(problem::INVALID_REQUEST, "The body broke off or is badly framed.")
 }
 
-/// What a future comes to if it does so at its first or second look, without a timer. A body that
-/// has come with its head is handed on by hyper between the two.
+/// The result of a future that is ready at its first or second poll, without a timer. Between the two,
+/// hyper hands on a body that arrived with its head.
 async fn soon<F: Future + Unpin>(mut work: F) -> Option<F::Output> {
     let mut looks = 0;
     std::future::poll_fn(|cx| match Pin::new(&mut work).poll(cx) {
@@ -203,28 +201,28 @@ async fn soon<F: Future + Unpin>(mut work: F) -> Option<F::Output> {
     .await
 }
 
-/// Reads JSON, and says where it is wrong.
+/// Parses JSON; the error names the member that is wrong.
 pub fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Refused> {
-    // serde takes an array for a struct, field by field; the API's bodies are objects.
+    // serde accepts an array for a struct; the bodies of this API are objects.
     if bytes.trim_ascii_start().first() == Some(&b'[') {
         return Err(Refused::invalid("", "The body must be a JSON object."));
     }
-    // Once for the whole body: serde_json would look at each text of it by itself.
+    // Once for the whole body: serde_json would check each of its strings by itself.
     let Ok(text) = std::str::from_utf8(bytes) else {
         return Err(mistake::<T>(bytes));
     };
-    // Following the path through the document costs more than reading it, so only a mistake is read twice.
+    // Tracking the path costs more than parsing, so only an invalid body is parsed twice.
     serde_json::from_str(text).map_err(|_| mistake::<T>(bytes))
 }
 
-/// What is wrong with JSON that can't be read as this type, and where.
+/// The error of JSON that can't be parsed as this type, with its location.
 fn mistake<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Refused {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
     if let Err(error) = serde_path_to_error::deserialize::<_, T>(&mut deserializer) {
         let mut pointer = pointer(error.path());
         let text = error.inner().to_string();
-        // serde names an unknown field, the path ends at the object that holds it.
-        // The field itself may hold a backtick; the list of those that are known holds no such end.
+        // serde names an unknown field, the path ends at the object that holds it. The field itself may
+        // hold a backtick; the list of known fields never holds this end.
         let field = text.strip_prefix("unknown field `").and_then(|rest| rest.rsplit_once("`, expected "));
         if let Some((field, _)) = field
             && !pointer.ends_with(&format!("/{}", escape(field)))
@@ -255,15 +253,15 @@ fn escape(key: &str) -> String {
 /// The query's parameters; each may be named once and must be one of these.
 pub fn query<const N: usize>(parts: &Parts, names: [&str; N]) -> Result<[Option<String>; N], Refused> {
     read_query(parts, names, |name| {
-        let known = if N == 0 { "none".to_owned() } else { names.join(", ") };
+        let expected = if N == 0 { "none".to_owned() } else { names.join(", ") };
         Err(Refused::new(
             problem::INVALID_REQUEST,
-            format!("There is no query parameter {name:?} here; known: {known}."),
+            format!("There is no query parameter {name:?} here; expected: {expected}."),
         ))
     })
 }
 
-/// The same for a read that caches keep: other parameters are ignored, as campaigns and cache busters add them.
+/// The same for cacheable reads: other parameters are ignored, as campaigns and cache busters add them.
 pub fn known_query<const N: usize>(parts: &Parts, names: [&str; N]) -> Result<[Option<String>; N], Refused> {
     read_query(parts, names, |_| Ok(()))
 }
@@ -275,11 +273,11 @@ fn read_query<const N: usize>(
 ) -> Result<[Option<String>; N], Refused> {
     let mut values = [const { None }; N];
     for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
-        let Some(place) = names.iter().position(|n| *n == name) else {
+        let Some(index) = names.iter().position(|n| *n == name) else {
             unknown(&name)?;
             continue;
         };
-        if values[place].replace(value.into_owned()).is_some() {
+        if values[index].replace(value.into_owned()).is_some() {
             return Err(Refused::new(
                 problem::INVALID_REQUEST,
                 format!("The query parameter {name:?} is there twice."),

@@ -1,4 +1,4 @@
-//! Turns decisions into responses: the only file that knows which cause gets which status.
+//! Builds responses: the only file that maps causes to statuses.
 
 use bytes::Bytes;
 use hyper::header::{
@@ -17,20 +17,19 @@ use crate::identify::Unauthenticated;
 use crate::telemetry::labels::Outcome;
 use crate::telemetry::record::{AnswerClass, Why};
 
-/// After a 503, at the soonest: many come back at once.
+/// The shortest wait after a 503: many clients come back at once.
 const RETRY_MS: u64 = 1_000;
 /// The longest wait that a client is asked for.
 pub const RETRY_AFTER_MS_MAX: u64 = 3_600_000;
 
-/// What every handler answers.
+/// The response of every handler.
 pub type Answer = Response<Body>;
 
-/// A refusal on its way out: handlers leave early with it. The response as it will be, its body still
-/// without the closing brace.
+/// A refusal, returned early by handlers: the final response, but for the closing brace of its body.
 #[derive(Debug)]
 pub struct Refused(Box<Response<RefusalBody>>);
 
-/// A body still without its closing brace, and what the answer is counted as.
+/// A body without its closing brace, and the class that the response is counted under.
 #[derive(Debug)]
 struct RefusalBody {
     json: Vec<u8>,
@@ -38,7 +37,7 @@ struct RefusalBody {
 }
 
 impl Refused {
-    /// A problem of this kind; `detail` tells this occurrence.
+    /// A problem of this kind; `detail` describes this occurrence.
     #[must_use]
     pub fn new(kind: ProblemKind, detail: impl AsRef<str>) -> Self {
         let detail = detail.as_ref();
@@ -54,7 +53,7 @@ impl Refused {
         Self(Box::new(answer))
     }
 
-    /// With one more member, whose name needs no escaping.
+    /// Adds a member, whose name needs no escaping.
     #[must_use]
     pub fn with(mut self, member: &str, value: impl Serialize) -> Self {
         let body = &mut self.0.body_mut().json;
@@ -78,14 +77,14 @@ impl Refused {
         self
     }
 
-    /// The last answer of its connection: what follows the request may not be what it seems.
+    /// Closes the connection after this response: bytes after the request may be misread.
     #[must_use]
     pub fn and_close(self) -> Self {
         self.header(CONNECTION, "close")
     }
 
-    /// With `Retry-After`, and `retry_after_ms` spread over up to half as long again, so that all
-    /// who are told at once do not come back at once.
+    /// Adds `Retry-After`, and `retry_after_ms` spread over up to 50 % more, so that clients refused
+    /// together do not come back together.
     #[must_use]
     pub fn retry_after(self, least_ms: u64) -> Self {
         self.retry_after_spread(least_ms, (least_ms / 2).clamp(200, 5_000))
@@ -97,13 +96,13 @@ impl Refused {
         self.with("retry_after_ms", ms).header(RETRY_AFTER, ms.div_ceil(1000))
     }
 
-    /// 400 with the place in the body.
+    /// 400 with the location in the body.
     #[must_use]
     pub fn invalid(pointer: &str, detail: impl AsRef<str>) -> Self {
         Self::new(problem::INVALID_REQUEST, detail).with("pointer", pointer)
     }
 
-    /// 401; whether a token was there decides what the challenge says (RFC 6750, section 3).
+    /// 401; the challenge depends on whether there was a token (RFC 6750, section 3).
     #[must_use]
     pub fn unauthenticated(why: Unauthenticated) -> Self {
         let challenge = match why.token_error_code() {
@@ -123,7 +122,7 @@ impl Refused {
             .header(WWW_AUTHENTICATE, "Bearer realm=\"launchgate-ops\"")
     }
 
-    /// 403 on the ops listener: another role is needed.
+    /// 403 on the ops listener: the call needs another role.
     #[must_use]
     pub fn forbidden_role(needed: &str) -> Self {
         let detail =
@@ -137,7 +136,7 @@ impl Refused {
         Self::new(problem::METHOD_NOT_ALLOWED, format!("This path has {allow}.")).header(ALLOW, allow)
     }
 
-    /// 429: which limit, and when it has enough for this call again. What the headers say is in calls of this kind
+    /// 429: the policy, and when it has enough for this call again. The headers count calls of this cost
     /// (draft-ietf-httpapi-ratelimit-headers-10).
     #[must_use]
     pub fn quota_exceeded(exceeded: Exceeded) -> Self {
@@ -162,7 +161,7 @@ impl Refused {
             .header(HeaderName::from_static("ratelimit-policy"), format!("\"{name}\";q={quota};w={window_s}"))
     }
 
-    /// 503, certainly not taken. Why is our business: the client is told to come back.
+    /// 503, certainly not taken. The cause only goes into metrics: the client is asked to retry.
     #[must_use]
     pub fn not_taken(why: Shed) -> Self {
         Self::new(
@@ -173,20 +172,20 @@ impl Refused {
         .retry_after(RETRY_MS)
     }
 
-    /// 503, sent and not answered. A retry finds what became of it, as soon as Redis answers again.
+    /// 503, sent to Redis without a reply. A retry finds the outcome as soon as Redis replies again.
     #[must_use]
     pub fn unknown() -> Self {
         Self::new(problem::OUTCOME_UNKNOWN, "The ledger did not answer in time. Please send the request again, with the same key: it is decided once.")
             .retry_after(RETRY_MS)
     }
 
-    /// As it will be, but for the closing brace.
+    /// The body without its closing brace.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn body(&self) -> &str {
         std::str::from_utf8(&self.0.body().json).unwrap_or_default()
     }
 
-    /// As a response.
+    /// The finished response.
     #[must_use]
     pub fn into_answer(self) -> Answer {
         self.0.map(|RefusalBody { mut json, class }| {
@@ -196,8 +195,8 @@ impl Refused {
     }
 }
 
-/// A wait from this long to longer by the spread. One beyond [`RETRY_AFTER_MS_MAX`] is somewhere in the last quarter before it:
-/// timers of clients hold no longer waits, and those who wait shall not come back together.
+/// A wait of `least_ms` plus at most the spread. Waits beyond [`RETRY_AFTER_MS_MAX`] spread over the last
+/// quarter before it: clients' timers hold no longer waits, and must not fire together.
 fn wait_ms(least_ms: u64, spread_ms: u64) -> u64 {
     if least_ms > RETRY_AFTER_MS_MAX {
         return fastrand::u64(RETRY_AFTER_MS_MAX / 4 * 3..=RETRY_AFTER_MS_MAX);
@@ -213,11 +212,11 @@ fn with_status<T>(status: StatusCode, body: T) -> Response<T> {
 
 /// Appends a value as JSON.
 fn push_json(text: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    // Neither writing into memory nor what we write can fail.
+    // Writing into a Vec can't fail, nor serializing these types.
     let _ = serde_json::to_writer(text, value);
 }
 
-/// 200 with JSON that nobody may keep.
+/// 200 with JSON that must not be cached.
 #[must_use]
 pub fn ok(body: &impl Serialize) -> Answer {
     json_answer(Outcome::OK, serde_json::to_vec(body).unwrap_or_default().into(), "no-store")
@@ -232,8 +231,8 @@ pub fn text(content_type: &'static str, body: impl Into<Bytes>) -> Answer {
     answer
 }
 
-/// 200 with a body that comes piece by piece. No proxy may keep, collect or compress it: each piece has its time. nginx
-/// collects an answer unless `X-Accel-Buffering` is `no`.
+/// 200 with a streamed body. No proxy may cache, buffer or compress it; nginx buffers a response unless
+/// `X-Accel-Buffering` is `no`.
 #[must_use]
 pub fn stream(
     content_type: &'static str,
@@ -247,7 +246,7 @@ pub fn stream(
     answer
 }
 
-/// 200 or 304 with JSON that may be kept for a second.
+/// 200 or 304 with JSON that may be cached for a second.
 #[must_use]
 pub fn cached(body: Bytes, etag: Option<&HeaderValue>, if_none_match: Option<&HeaderValue>) -> Answer {
     let matches = |etag: &HeaderValue| {
@@ -278,7 +277,7 @@ pub(crate) fn json_answer(outcome: Outcome, body: Bytes, cache: &'static str) ->
     answer
 }
 
-/// The service is not ready, and why.
+/// 503: the service is not ready, with the reasons.
 #[must_use]
 pub fn not_ready(reasons: &str) -> Answer {
     let mut answer = text("text/plain; charset=utf-8", format!("not ready: {reasons}\n"));
@@ -286,7 +285,7 @@ pub fn not_ready(reasons: &str) -> Answer {
     answer
 }
 
-/// 204 to a browser that asks whether it may ask.
+/// 204 to a CORS preflight.
 #[must_use]
 pub fn preflight() -> Answer {
     with_status(StatusCode::NO_CONTENT, empty(Outcome::PREFLIGHT))

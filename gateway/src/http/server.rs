@@ -1,4 +1,4 @@
-//! Connections: accepting, caps, time-outs, and the orderly end.
+//! Accepts and serves connections: caps, timeouts, and the orderly end.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -38,57 +38,57 @@ use crate::telemetry::labels::{Ended, Outcome};
 use crate::telemetry::record::{AnswerClass, Connections};
 use crate::telemetry::request_id::RequestId;
 
-/// What hyper reads of a request's head, at most; beyond it the connection is closed with a bare 431.
+/// The largest request head that hyper reads; beyond it hyper answers a bare 431 and closes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// Limits of one listener's connections.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionLimits {
-    /// From the connection to its first byte, and from the end of a handshake to the first after it.
+    /// From the accept to the first byte, and from the end of a handshake to the first byte after it.
     pub first_byte_timeout: Duration,
-    /// Of a request's head, of a PROXY header, of a handshake, and of a client that reads nothing of its answers.
+    /// For a request head, a PROXY header, a handshake, and a client that reads nothing of its responses.
     pub header_timeout: Duration,
     /// Between two requests.
     pub idle_timeout: Duration,
-    /// After how long, and how many requests, a connection ends.
+    /// The age and the number of requests at which a connection ends.
     pub lifetime: LifetimeLimits,
 }
 
-/// Something that answers requests, on one thread.
+/// Answers the requests of one thread.
 pub trait Handler: 'static {
-    /// What is still taken in of a connection that is over, in bytes, so that its last answer arrives. Who
-    /// sends more (a body of 1 GiB that was refused) is cut off: reading it would cost more than all that
-    /// it was refused for.
+    /// Bytes that are read of a closing connection so that its last response arrives. A client that sends
+    /// more (a refused body of 1 GiB) is cut off: reading it would cost more than the refusal saves.
     const LINGER_BYTES_MAX: usize;
 
-    /// Answers one whose head came then. Every refusal is an answer.
+    /// Answers a request whose head arrived at `arrived`. Every refusal is a response.
     fn answer(
         &self,
         peer: &Peer,
         parts: &Parts,
         body: Incoming,
-        came: Instant,
+        arrived: Instant,
     ) -> impl Future<Output = Answer>;
 
-    /// What its connections are counted in.
+    /// The metrics of its connections.
     fn connections(&self) -> &Connections;
 
-    /// Counts the answer to a request, which took so long.
+    /// Counts the response to a request and its latency.
     fn answered(&self, parts: &Parts, answer: &Answer, took: Duration);
 
-    /// Counts the answer to a connection that never came to a request, or why one was closed without an answer.
+    /// Counts the response to a connection without a request, or the cause of a close without a response.
     fn refused(&self, class: Result<AnswerClass, Shed>);
 }
 
-/// What all requests of a connection share.
+/// State shared by all requests of a connection.
 pub(super) struct Connected<H> {
     pub(super) handler: Rc<H>,
     pub(super) peer: Peer,
     pub(super) lifetime: Lifetime,
 }
 
-/// Accepts and serves. From the drain's begin every answer is the last one of its connection; the listener and idle
-/// connections go on until `DrainPhase::Close`. Returns when the last connection has ended; its caller sets the deadline.
+/// Accepts and serves. From the start of the drain every response is the last one of its connection; the
+/// listener and idle connections last until `DrainPhase::Close`. Returns when the last connection has
+/// ended; the caller sets the deadline.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: Rc<H>,
@@ -105,7 +105,7 @@ pub async fn serve<H: Handler>(
         let (stream, address) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of descriptors, mostly: wait for some to come back instead of spinning.
+                // Mostly out of descriptors: wait for some instead of spinning.
                 outage.record_failure(error);
                 tokio::time::sleep(Duration::from_millis(20)).await;
                 continue;
@@ -143,12 +143,12 @@ async fn serve_connection<H: Handler>(
     listener_settings: Rc<ListenerSettings>,
     drain: Drain,
 ) -> Ended {
-    // hyper has no time-out for a client that never sends anything. And it need not hear of one that was opened and
-    // dropped: there may be a flood of these. Looked at, because tokio takes a new connection to be ready.
+    // hyper has no timeout for a client that never sends anything, and need not see connections that are
+    // opened and dropped. A peek, because tokio assumes that a new connection is ready.
     match first_byte(accepted.stream.peek(&mut [0]), limits.first_byte_timeout, &drain).await {
         FirstByte::Byte => {}
         FirstByte::Hangup => {
-            // Whoever has gone needs no farewell; the kernel would see one through, packet by packet.
+            // The client has gone: a reset spares the kernel an orderly close, packet by packet.
             let _ = SockRef::from(&accepted.stream).set_linger(Some(Duration::ZERO));
             return Ended::Dropped;
         }
@@ -160,7 +160,7 @@ async fn serve_connection<H: Handler>(
     }
     let _ = accepted.stream.set_nodelay(true);
     if listener_settings.tls.is_some() || listener_settings.proxy_protocol {
-        // On the heap: in the future it would be kept for every connection in plain text.
+        // On the heap: in the future it would be kept for every plain-text connection.
         return Box::pin(serve_with_preamble(accepted, handler, limits, listener_settings, drain)).await;
     }
     let Accepted { stream, peer, open: _open, .. } = accepted;
@@ -168,8 +168,8 @@ async fn serve_connection<H: Handler>(
     http1(stream, Rc::new(Connected { handler, peer, lifetime }), limits).await
 }
 
-/// A connection that has to say more than requests: whom it is for, and its part of a handshake.
-/// Whoever does that wrong is told by the handshake's alert, or nothing.
+/// Serves a connection with a PROXY header or a TLS handshake. A client that gets it wrong gets the
+/// handshake's alert, or no response.
 async fn serve_with_preamble<H: Handler>(
     accepted: Accepted,
     handler: Rc<H>,
@@ -179,14 +179,14 @@ async fn serve_with_preamble<H: Handler>(
 ) -> Ended {
     let Accepted { mut stream, mut peer, mut open, turned_away } = accepted;
     let address = peer.address();
-    let refused = |how: Ended, why: &dyn std::fmt::Display| {
-        tracing::debug!(%address, %why, "a connection was refused");
+    let refused = |how: Ended, reason: &dyn std::fmt::Display| {
+        tracing::debug!(%address, %reason, "a connection was refused");
         how
     };
     let deadline = tokio::time::Instant::now() + limits.header_timeout;
     if listener_settings.proxy_protocol {
         if !listener_settings.proxies.contain(address) {
-            return refused(Ended::NotTrusted, &"it comes from no trusted proxy");
+            return refused(Ended::NotTrusted, &"the peer is not a trusted proxy");
         }
         match tokio::time::timeout_at(deadline, proxy_header::read(&mut stream)).await {
             Ok(Ok(None)) => {}
@@ -234,7 +234,7 @@ async fn serve_with_preamble<H: Handler>(
     }
 }
 
-/// What HTTP/1.1 is spoken over: a socket, or TLS on one.
+/// The stream of HTTP/1.1: a socket, or TLS on one.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + 'static {
     fn socket(&self) -> &TcpStream;
 }
@@ -261,7 +261,7 @@ async fn http1<H: Handler>(
     let (timer, mut watch) = head_timer(limits.idle_timeout, limits.header_timeout);
     let mut connection = http1::Builder::new()
         .timer(timer)
-        // Our answers are short: copying one costs less than what the kernel does to take it in two pieces.
+        // Responses are short: copying one costs less than a vectored write of two pieces.
         .writev(false)
         .header_read_timeout(limits.idle_timeout)
         .max_buf_size(HEAD_BYTES_MAX)
@@ -279,8 +279,8 @@ async fn http1<H: Handler>(
                     return Poll::Ready(Some(outcome));
                 }
                 watch.settle(cx);
-                // All connections of all workers wait for this one word: asking for it at every request
-                // would take a lock that they share.
+                // The phase is shared by all connections: a registration at every request would take a
+                // contended lock.
                 if is_closing || (is_registered && !drain.has_begun()) {
                     return Poll::Pending;
                 }
@@ -289,7 +289,7 @@ async fn http1<H: Handler>(
                     return Poll::Pending;
                 }
                 is_closing = true;
-                // hyper's own way would drop a head that has come in part.
+                // hyper's graceful shutdown would drop a head that has arrived in part.
                 watch.close_when_idle();
             }
         });
@@ -298,7 +298,7 @@ async fn http1<H: Handler>(
     let parts = connection.into_parts();
     let mut stream = parts.io.into_inner().into_inner();
     let Some(outcome) = outcome else {
-        // Who takes in nothing needs no farewell: a reset also frees what the kernel keeps for it.
+        // A client that reads nothing gets no lingering close: a reset also frees the kernel's buffers.
         let _ = SockRef::from(stream.socket()).set_linger(Some(Duration::ZERO));
         return Ended::SlowReader;
     };
@@ -322,12 +322,12 @@ async fn http1<H: Handler>(
     how
 }
 
-/// How a connection ended at which hyper gave up, and what its client is told, by us or by hyper itself.
+/// The cause of a connection that hyper gave up, and the problem that the client gets, from here or from hyper.
 fn classify_error(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem::ProblemKind>) {
-    /// What HTTP/2 begins with; hyper says nothing to it.
+    /// The HTTP/2 preface; hyper sends no response to it.
     const PREFACE: &[u8] = b"PRI * HTTP/2.0";
     if error.is_timeout() {
-        // A head that was begun and not finished, or none.
+        // Whether a head had begun.
         let is_idle = unread.is_empty();
         return if is_idle { (Ended::Idle, None) } else { (Ended::SlowHead, Some(problem::REQUEST_TIMEOUT)) };
     }
@@ -341,29 +341,27 @@ fn classify_error(error: &hyper::Error, unread: &[u8]) -> (Ended, Option<problem
     (Ended::Broken, None)
 }
 
-/// A panic in a handler is a bug that costs one answer, not the worker.
-///
-/// Boxed, because only a connection that can be moved gives its stream back for the 408 above; and
-/// while it waits for a request, it has no room for the answer to it.
+/// A panic in a handler is a bug that costs one response, not the worker. Boxed, because only a connection that
+/// can be moved gives its stream back for the 408 above, and an idle one needs no room for the response.
 pub(super) fn answer<H: Handler>(
     connected: Rc<Connected<H>>,
     request: Request<Incoming>,
 ) -> Pin<Box<impl Future<Output = Result<Answer, Infallible>>>> {
     let (parts, body) = request.into_parts();
     Box::pin(async move {
-        let came = Instant::now();
+        let arrived = Instant::now();
         let Connected { handler, peer, lifetime } = &*connected;
         lifetime.count_request();
         let request = RequestId::of(peer.is_trusted(), &parts.headers);
-        let answering = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body, came));
+        let answering = std::panic::AssertUnwindSafe(handler.answer(peer, &parts, body, arrived));
         let answer = request.scope(pin!(answering.catch_unwind())).await;
         let mut answer = answer.unwrap_or_else(|_| answer_panic(&parts, &request));
         request.mark(answer.headers_mut());
-        // HTTP/2 has a frame for it, GOAWAY.
+        // HTTP/2 has GOAWAY for it.
         if parts.version != Version::HTTP_2 {
             lifetime.announce(&parts.headers, answer.headers_mut());
         }
-        handler.answered(&parts, &answer, came.elapsed());
+        handler.answered(&parts, &answer, arrived.elapsed());
         Ok(answer)
     })
 }

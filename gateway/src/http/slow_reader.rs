@@ -1,5 +1,5 @@
-//! Clients that do not take in their answers: hyper reads no more from them while an answer waits, so that they cost
-//! little, but it has no time-out for writing, so that they would cost it for ever.
+//! Slow readers: hyper stops reading while a response waits, so they cost little, but it has no write
+//! timeout, so they would cost it for ever.
 
 use std::io;
 use std::pin::Pin;
@@ -9,14 +9,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::head_timer::StreamTimer;
 
-/// A stream that notes in its timer when writing comes to a halt, when it goes on, and what is read.
+/// A stream that records in its timer when writes stop and resume, and what is read.
 pub(super) struct SlowReaders<S> {
     stream: S,
     timer: StreamTimer,
 }
 
 impl<S> SlowReaders<S> {
-    /// Watches over the writing to this stream.
+    /// Records the writes to this stream.
     pub(super) fn new(stream: S, timer: StreamTimer) -> Self {
         Self { stream, timer }
     }

@@ -1,6 +1,7 @@
-//! TLS on a listener: its settings, and its certificate, which is replaced while connections come in.
+//! TLS of a listener: its settings, and its certificate, which is replaced while the gateway runs.
 //!
-//! Floods within TLS (key updates, warning alerts, renegotiation) are bounded by rustls, a few of each a connection.
+//! Floods within TLS (key updates, warning alerts, renegotiation) are bounded by rustls, a few of each a
+//! connection.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,12 +21,12 @@ use crate::identify::{read_limited, warn_if_shared};
 
 /// A chain of a few certificates has some KiB.
 const FILE_BYTES_MAX: u64 = 256 * 1024;
-/// What is offered by ALPN (RFC 7301), the preferred first.
+/// The ALPN protocols (RFC 7301), the preferred first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
-/// HTTP/2's name.
+/// HTTP/2's ALPN name.
 pub(super) const HTTP2: &[u8] = b"h2";
 
-/// Where a certificate and its key are.
+/// The paths of a certificate and its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The chain, PEM, the server's own certificate first.
@@ -41,14 +42,14 @@ pub struct Tls {
     config: Arc<ServerConfig>,
 }
 
-/// The certificate in use. Only it is replaced: the tickets of sessions outlive it.
+/// The certificate in use. Only it is replaced: session tickets outlive it.
 #[derive(Debug)]
 struct CurrentCertificate(ArcSwap<Certificate>);
 
 #[derive(Debug)]
 struct Certificate {
     digest: [u8; 32],
-    /// When the first of the chain ends, in seconds since 1970.
+    /// When the first certificate of the chain expires, in seconds since 1970.
     ends: i64,
     key: Arc<CertifiedKey>,
 }
@@ -60,25 +61,25 @@ impl ResolvesServerCert for CurrentCertificate {
 }
 
 impl Tls {
-    /// Reads the files, or tells every problem at once, each with what to do about it.
+    /// Loads the files; the errors name every problem and what to do about it.
     pub fn load(files: &TlsFiles) -> Result<Self, Vec<String>> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let current = Arc::new(CurrentCertificate(ArcSwap::from_pointee(read(files, &provider, true)?)));
         let failed = |e: rustls::Error| vec![format!("TLS can't be set up: {e}")];
-        // TLS 1.2 and 1.3 with the provider's suites. No 0-RTT, rustls's default: what comes with it
-        // can be replayed by anybody who has seen it (RFC 8446, section 8), and a POST must not be.
+        // TLS 1.2 and 1.3 with the provider's suites. No 0-RTT, rustls's default: early data can be
+        // replayed (RFC 8446, section 8), and a POST must not be.
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(failed)?
             .with_no_client_auth()
             .with_cert_resolver(current.clone());
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-        // A client that comes back saves both sides a signature, and this side remembers nothing for it.
+        // Tickets save both sides a signature on resumption, and the server keeps no session state.
         config.ticketer = aws_lc_rs::Ticketer::new().map_err(failed)?;
         Ok(Self { files: files.clone(), current, config: Arc::new(config) })
     }
 
-    /// When the certificate in use ends, or the first of its chain, in seconds since 1970.
+    /// When the certificate in use, or the first of its chain to expire, expires, in seconds since 1970.
     #[must_use]
     pub fn ends(&self) -> i64 {
         self.current.0.load().ends
@@ -88,9 +89,9 @@ impl Tls {
         self.config.clone().into()
     }
 
-    /// Reads the files again and takes them over if they say something else: `true`. Connections that
-    /// are open keep what they have. Files that can't be used change nothing, and are told again at
-    /// every call. Blocks on the disk: not for a worker's thread.
+    /// Loads the files again and returns whether their content changed. Open connections keep the old
+    /// certificate. Invalid files change nothing, and every call returns their problems. Blocks on the
+    /// disk: not for a worker's thread.
     pub fn reload_if_changed(&self) -> Result<bool, Vec<String>> {
         let read = read(&self.files, self.config.crypto_provider(), false)?;
         let is_new = read.digest != self.current.0.load().digest;
@@ -101,7 +102,7 @@ impl Tls {
     }
 }
 
-/// Whether a certificate and a key can be used together.
+/// Checks that a certificate and a key can be used together.
 pub(crate) fn check_pair(files: &TlsFiles) -> Result<(), Vec<String>> {
     read(files, &aws_lc_rs::default_provider(), true).map(drop)
 }
@@ -118,12 +119,14 @@ fn read(files: &TlsFiles, provider: &CryptoProvider, is_first: bool) -> Result<C
     let (cert, key_file) = (files.cert.display(), files.key.display());
     let ends = chain.iter().map(|cert| end_of(cert)).min().flatten();
     let ends = ends.ok_or_else(|| {
-        vec![format!("certificate file {cert}: holds something that is no X.509 certificate; take it out")]
+        vec![format!(
+            "certificate file {cert}: holds an entry that is not a valid X.509 certificate; remove it"
+        )]
     })?;
     match CertifiedKey::from_der(chain, key, provider) {
         Ok(key) => Ok(Certificate { digest, ends, key: Arc::new(key) }),
         Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) => Err(vec![format!(
-            "the key {key_file} is not that of the certificate {cert}; the server's own certificate must come \
+            "the key {key_file} does not match the certificate {cert}; the server's own certificate must come \
              first in its file, and both must be of one issue"
         )]),
         Err(error) => Err(vec![format!(
@@ -133,7 +136,7 @@ fn read(files: &TlsFiles, provider: &CryptoProvider, is_first: bool) -> Result<C
     }
 }
 
-/// When a certificate ends, in seconds since 1970.
+/// When a certificate expires, in seconds since 1970.
 fn end_of(cert: &[u8]) -> Option<i64> {
     let (_, cert) = X509Certificate::from_der(cert).ok()?;
     Some(cert.validity().not_after.timestamp())
@@ -156,7 +159,7 @@ fn read_key(path: &Path, is_first: bool) -> Result<PrivateKeyDer<'static>, Strin
     if is_first {
         warn_if_shared(path, "the TLS key file", &metadata);
     }
-    // The error of the PEM reader can hold a line of the file.
+    // The PEM reader's error can hold a line of the file.
     PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| {
         format!(
             "TLS key file {}: holds no private key; it must have one PEM block of `BEGIN PRIVATE KEY`, \

@@ -1,4 +1,4 @@
-//! Every call of both listeners: the list that the OpenAPI document is made from.
+//! The calls of both listeners: the source of the OpenAPI document.
 
 use hyper::Method;
 use utoipa::openapi::Required;
@@ -6,7 +6,7 @@ use utoipa::openapi::Required;
 use crate::domain::operator_action::{LIMITS_EFFECT, OperatorAction, RESTOCK_EFFECT};
 use crate::domain::problem::{self, ProblemKind};
 
-/// Who may make a call.
+/// The token that a call needs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Auth {
     Anyone,
@@ -14,7 +14,7 @@ pub(crate) enum Auth {
     OpsToken,
 }
 
-/// What a call answers when all is well.
+/// The body of a successful response.
 pub(crate) enum Good {
     /// JSON of this schema.
     Json(&'static str),
@@ -29,7 +29,7 @@ pub(crate) struct Call {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) summary: &'static str,
-    /// More about it, where a summary is not enough.
+    /// The description, where the summary is not enough.
     pub(crate) about: Option<&'static str>,
     pub(crate) auth: Auth,
     pub(crate) query: &'static [(&'static str, &'static str)],
@@ -38,7 +38,7 @@ pub(crate) struct Call {
     pub(crate) problems: Vec<ProblemKind>,
 }
 
-/// Refusals that any call may meet.
+/// Refusals of every call.
 const EVERYWHERE: &[ProblemKind] = &[
     problem::INVALID_REQUEST,
     problem::NOT_FOUND,
@@ -51,7 +51,7 @@ const EVERYWHERE: &[ProblemKind] = &[
 ];
 /// Refusals of calls with a body.
 const WITH_BODY: &[ProblemKind] = &[problem::BODY_TOO_LARGE, problem::UNSUPPORTED_MEDIA_TYPE];
-/// Refusals of calls that the limits count; the limits themselves stand before the ledger.
+/// Refusals of rate-limited calls.
 const LIMITED: &[ProblemKind] = &[problem::QUOTA_EXCEEDED];
 
 fn call(method: Method, path: &'static str, summary: &'static str, auth: Auth) -> Call {
@@ -98,26 +98,26 @@ impl Call {
     }
 }
 
-/// Where a reservation is; the calls on it go on from here.
+/// A reservation's path.
 pub(crate) const RESERVATION: &str = "/v1/sales/{sale}/reservations/{id}";
 
 pub(crate) fn public_calls() -> Vec<Call> {
     let held = &[problem::RESERVATION_NOT_FOUND, problem::RESERVATION_NOT_HELD, problem::OUTCOME_UNKNOWN];
     vec![
         call(Method::GET, "/v1/time", "The server's clock, for countdowns and clock offsets", Auth::Anyone)
-            .json("TimeView", "Never kept by caches."),
-        call(Method::GET, "/problems/{name}", "What a refusal means", Auth::Anyone).good(
+            .json("TimeView", "Not cacheable."),
+        call(Method::GET, "/problems/{name}", "The explanation of a problem", Auth::Anyone).good(
             200,
             "A short explanation.",
             Good::Other("text/plain"),
         ),
-        call(Method::GET, "/v1/sales/{sale}", "A sale and what is left", Auth::Anyone)
-            .json("SaleView", "May be kept for a second; the `ETag` is over all but `server_time`.")
+        call(Method::GET, "/v1/sales/{sale}", "A sale with its availability", Auth::Anyone)
+            .json("SaleView", "Cacheable for a second; the `ETag` is over all but `server_time`.")
             .good(304, "Nothing but `server_time` has changed.", Good::Empty)
             .or(LIMITED),
         call(Method::GET, "/v1/sales/{sale}/stores", "A page of the stores", Auth::Anyone)
             .query(&[
-                ("city", "Only stores of this city; case, the kind of white space and decomposed accents do not count."),
+                ("city", "Only stores of this city; case, kind of white space and decomposed accents are ignored."),
                 ("available", "`true`: only stores with slots left."),
                 ("limit", "Stores on the page, 1 to 500; 50 if left out."),
                 ("cursor", "`next` of the page before."),
@@ -147,13 +147,13 @@ pub(crate) fn public_calls() -> Vec<Call> {
         call(Method::PATCH, RESERVATION, "Change what is reserved, all of it or nothing", Auth::Token)
             .about("A buyer can change a reservation 100 times; after that it is 409 `reservation-not-held`. Services have no such limit.")
             .body("AmendRequest", Required::True)
-            .json("ReservationView", "As it is now; `version` has gone up if anything changed.")
+            .json("ReservationView", "The present state; `version` has increased if anything changed.")
             .or(held)
             .or(&[problem::RESERVATION_CHANGED, problem::UNKNOWN_ITEM, problem::SOLD_OUT]),
         call(
             Method::POST,
             "/v1/sales/{sale}/reservations/{id}/confirm",
-            "It was paid (services only)",
+            "Confirm after the payment (services only)",
             Auth::Token,
         )
         .body("ConfirmRequest", Required::True)
@@ -163,7 +163,7 @@ pub(crate) fn public_calls() -> Vec<Call> {
         call(
             Method::POST,
             "/v1/sales/{sale}/reservations/{id}/cancel",
-            "End it and give the stock back",
+            "End it and free its stock",
             Auth::Token,
         )
         .json("ReservationView", "Cancelled, now or before.")
@@ -179,17 +179,17 @@ pub(crate) fn ops_calls() -> Vec<Call> {
         call(Method::GET, "/", "The live page, for a browser", Auth::Anyone)
             .good(200, "It asks for an ops token.", Good::Other("text/html"))
             .or(&[problem::MISDIRECTED_REQUEST]),
-        call(Method::GET, "/livez", "Whether the process lives", Auth::Anyone).good(
+        call(Method::GET, "/livez", "Liveness", Auth::Anyone).good(
             200,
-            "It does.",
+            "The process is alive.",
             Good::Other("text/plain"),
         ),
-        call(Method::GET, "/readyz", "Whether this gateway shall get traffic", Auth::Anyone)
-            .good(200, "It shall.", Good::Other("text/plain"))
-            .good(503, "It shall not; the body says why.", Good::Other("text/plain")),
+        call(Method::GET, "/readyz", "Readiness for traffic", Auth::Anyone)
+            .good(200, "Ready.", Good::Other("text/plain"))
+            .good(503, "Not ready; the body has the reasons.", Good::Other("text/plain")),
         call(Method::GET, "/metrics", "For Prometheus", Auth::Anyone).good(
             200,
-            "Prometheus's text format, 0.0.4; `gateway metrics` prints what is in it.",
+            "Prometheus's text format, 0.0.4; `gateway metrics` lists every metric.",
             Good::Other("text/plain"),
         ),
         admin(Method::GET, "/admin/v1/limits", "The rate limits, configured, set and in force")
@@ -199,15 +199,15 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             .body("LimitsRequest", Required::True)
             .json("LimitsView", "In force here at once, at the other gateways within a second or so.")
             .or(&[problem::OUTCOME_UNKNOWN]),
-        admin(Method::GET, "/admin/v1/limits/log", "Who has set rate limits, when, why and to what")
-            .query(&[("limit", "The latest so many, 1 to 1,000.")])
-            .json("LimitsLogView", "The oldest first."),
-        admin(Method::GET, "/admin/v1/fleet", "The gateways that live and what each did in its last second")
-            .json("FleetView", "Those that announced themselves in the last 5 s."),
-        admin(Method::GET, "/admin/v1/live", "What the live page shows, a line a second")
+        admin(Method::GET, "/admin/v1/limits/log", "The log of rate limit changes")
+            .query(&[("limit", "The number of latest entries, 1 to 1,000.")])
+            .json("LimitsLogView", "Oldest first."),
+        admin(Method::GET, "/admin/v1/fleet", "The live gateways and the work of each in its last second")
+            .json("FleetView", "Gateways with a heartbeat in the last 5 s."),
+        admin(Method::GET, "/admin/v1/live", "The stream of the live page, a line a second")
             .query(&[
-                ("sale", "Which sale; left out, the one that is open or opens next."),
-                ("frames", "After how many `now` lines it ends, 1 to 86,400; left out, it does not end."),
+                ("sale", "The sale; left out: the one that is open or opens next."),
+                ("frames", "The number of `now` lines after which the stream ends, 1 to 86,400; left out: no end."),
             ])
             .good(
                 200,
@@ -215,17 +215,17 @@ pub(crate) fn ops_calls() -> Vec<Call> {
                 Good::Other("application/x-ndjson"),
             )
             .or(&[problem::SALE_NOT_FOUND]),
-        admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id; those that can't be read by themselves."),
+        admin(Method::GET, "/admin/v1/sales", "All sales, live").json("SaleStates", "By id; unreadable sales in a list of their own."),
         admin(Method::GET, "/admin/v1/sales/{sale}", "A sale: definition and live numbers")
             .json("SaleDetail", "At one sequence."),
         admin(Method::PUT, "/admin/v1/sales/{sale}", "Apply a definition; harmless when repeated")
             .body("Definition", Required::True)
-            .json("AppliedView", "What became of it; this gateway serves the sale so from now on.")
+            .json("AppliedView", "The outcome; this gateway serves the sale in that revision.")
             .or(&[problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::OUTCOME_UNKNOWN]),
         admin(Method::POST, "/admin/v1/sales/{sale}/restock", "Set the total of an item")
             .about(RESTOCK_EFFECT)
             .body("RestockRequest", Required::True)
-            .json("RestockView", "Also when it already is so.")
+            .json("RestockView", "Also when the total already has this value.")
             .or(&[
                 problem::STOCK_CHANGED,
                 problem::STOCK_TAKEN,
@@ -234,20 +234,20 @@ pub(crate) fn ops_calls() -> Vec<Call> {
             ]),
         admin(Method::GET, "/admin/v1/sales/{sale}/buyers/{sub}", "A buyer, for the support desk")
             .json("BuyerView", "Reservations and journal entries."),
-        admin(Method::GET, "/admin/v1/sales/{sale}/audit", "Prove that every item balances")
+        admin(Method::GET, "/admin/v1/sales/{sale}/audit", "Audit that every item balances")
             .json("AuditReport", "Exact, also of a live sale."),
         admin(Method::GET, "/admin/v1/sales/{sale}/journal", "Every change, one JSON object a line")
             .query(&[
-                ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to go on after."),
-                ("limit", "Lines, 1 to 10,000. Fewer may come; go on from the last `cursor` until none do."),
+                ("from", "An id (`4711-0`) or cursor (`4711-0/3`) to continue after."),
+                ("limit", "Lines, 1 to 10,000. There may be fewer; continue from the last `cursor` until there are none."),
             ])
             .good(200, "As `gateway journal` prints it.", Good::Other("application/x-ndjson")),
     ];
     for (action, path, summary) in [
         (OperatorAction::Pause, "/admin/v1/sales/{sale}/pause", "Stop new reservations"),
-        (OperatorAction::Resume, "/admin/v1/sales/{sale}/resume", "Take them again"),
+        (OperatorAction::Resume, "/admin/v1/sales/{sale}/resume", "Accept new reservations again"),
         (OperatorAction::Freeze, "/admin/v1/sales/{sale}/freeze", "Stop the sale clock: no hold expires"),
-        (OperatorAction::Unfreeze, "/admin/v1/sales/{sale}/unfreeze", "Let it go on"),
+        (OperatorAction::Unfreeze, "/admin/v1/sales/{sale}/unfreeze", "Resume the sale clock"),
         (OperatorAction::Close, "/admin/v1/sales/{sale}/close", "Stop new reservations for good"),
     ] {
         calls.push(

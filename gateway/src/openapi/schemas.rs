@@ -1,4 +1,4 @@
-//! The schemas of the OpenAPI document: of all types that calls take or answer, and of the problems.
+//! The schemas of the OpenAPI document: requests, responses and problems.
 
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
@@ -13,9 +13,9 @@ use crate::domain::problem::{self, Member, ProblemKind};
 use crate::domain::subject::SUB_BYTES_MAX;
 use crate::manage::audit;
 use crate::ops::live::frame;
-use crate::ops::{brake, view as ops};
+use crate::ops::{rate_limits, view as ops};
 
-/// What a parameter of a call can be.
+/// The schema of a call's parameter.
 pub(crate) fn parameter_schema(path: &str, name: &str) -> ObjectBuilder {
     let text = ObjectBuilder::new().schema_type(Type::String);
     match name {
@@ -70,12 +70,12 @@ pub(crate) fn problem_schema(kind: &ProblemKind) -> Schema {
     Schema::Object(schema.build())
 }
 
-/// What a definition looks like. Its own reader knows what a schema can't say, too: ids are unique, the sale closes after it
-/// opens, packages name models that are there, durations have bounds.
+/// The schema of a definition. The parser also checks what a schema can't express: unique ids, closing
+/// after opening, existing models in packages, bounds of durations.
 pub(crate) fn definition_schema() -> Schema {
     let object = || ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
     let text = |pattern: &str| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
-    // What may be left out may be null as well.
+    // A member that may be left out may be null as well.
     let or_null = |of: Type| ObjectBuilder::new().schema_type(SchemaType::from_iter([of, Type::Null]));
     let words = |most: usize| {
         let visible = text(r"^[^\u0000-\u001f\u007f-\u009f]*\S[^\u0000-\u001f\u007f-\u009f]*$");
@@ -150,7 +150,7 @@ pub(crate) fn definition_schema() -> Schema {
     Schema::Object(definition.build())
 }
 
-/// The schemas of all types that calls take or answer, and of the types inside them.
+/// The schemas of all requests and responses, and of the types inside them.
 pub(crate) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     fn add<T: ToSchema + PartialSchema>(all: &mut Vec<(String, RefOr<Schema>)>) {
         T::schemas(all);
@@ -176,10 +176,10 @@ pub(crate) fn schemas() -> Vec<(String, RefOr<Schema>)> {
     add::<ops::RestockView>(&mut all);
     add::<ops::BuyerView<'_>>(&mut all);
     add::<audit::AuditReport>(&mut all);
-    add::<brake::LimitsRequest>(&mut all);
-    add::<brake::LimitsView>(&mut all);
-    add::<brake::LimitsLogView>(&mut all);
-    add::<brake::FleetView>(&mut all);
+    add::<rate_limits::LimitsRequest>(&mut all);
+    add::<rate_limits::LimitsView>(&mut all);
+    add::<rate_limits::LimitsLogView>(&mut all);
+    add::<rate_limits::FleetView>(&mut all);
     add::<frame::LiveLine<'_>>(&mut all);
     all
 }

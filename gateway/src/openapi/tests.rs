@@ -7,7 +7,7 @@ fn parsed() -> Value {
 }
 
 #[test]
-fn every_reference_leads_somewhere() {
+fn every_reference_resolves() {
     fn check(value: &Value, all: &Value) {
         match value {
             Value::Object(map) => {

@@ -1,4 +1,4 @@
-//! The ops listener's calls: health, metrics, and everything under `/admin/v1/`.
+//! Handlers of the ops listener: health, metrics, and everything under `/admin/v1/`.
 
 mod served;
 
@@ -42,41 +42,41 @@ use crate::telemetry::record::{AnswerClass, Connections};
 
 /// A definition with 50,000 stores has some MiB.
 const DEFINITION_MAX: usize = 16 * 1024 * 1024;
-/// Lines of the journal in one answer.
+/// Journal entries in one response.
 const LINES_MAX: usize = 10_000;
-/// Lines after which a stream that is to end ends: a day.
+/// The largest number of lines that a client may ask of a live stream: a day.
 const FRAMES_MAX: u64 = 86_400;
-/// What the ops listener's handlers need.
+/// The state that handlers of the ops listener use.
 pub struct Ops {
-    /// Who may pull actions.
+    /// The ops tokens.
     pub tokens: Arc<OpsTokens>,
-    /// The way into the ledger.
+    /// Admin access to the ledger.
     pub admin: Admin,
-    /// What this process follows.
+    /// The sales that this process follows.
     pub sales: Arc<Sales>,
-    /// The limits of this gateway.
+    /// The rate limits of this gateway.
     pub rates: Arc<Limits>,
-    /// What is counted.
+    /// Metrics of this gateway.
     pub metrics: Arc<Metrics>,
-    /// And how it is shown.
+    /// Their text for Prometheus.
     pub exposition: Exposition,
     /// Readiness.
     pub health: Rc<Health>,
     /// The live page.
     pub live: Rc<Live>,
-    /// Names that it answers to.
+    /// Host names that this listener accepts.
     pub hosts: OpsHosts,
     /// From the end of a request's headers to the end of its body.
     pub body_timeout: Duration,
 }
 
 impl Handler for Ops {
-    // Who applies a definition that is somewhat too large is to hear so.
+    // A client whose definition is somewhat too large must get the refusal.
     const LINGER_BYTES_MAX: usize = 2 * DEFINITION_MAX;
 
     async fn answer(&self, _: &Peer, parts: &Parts, body: Incoming, _: Instant) -> Answer {
         let mut answer = self.dispatch(parts, body).await.unwrap_or_else(Refused::into_answer);
-        // What a browser is told here is what it says that it is.
+        // Browsers must not guess another content type.
         answer.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         answer
     }
@@ -85,7 +85,7 @@ impl Handler for Ops {
         &self.metrics.ops_connections
     }
 
-    // What ops are told is not what buyers are told: only connections are counted.
+    // The requests of operators are not part of the public API's metrics: only connections are counted.
     fn answered(&self, _: &Parts, _: &Answer, _: Duration) {}
 
     fn refused(&self, _: Result<AnswerClass, Shed>) {}
@@ -110,27 +110,27 @@ impl Ops {
             }
             _ => {}
         }
-        // Health and metrics are for programs, which are told names by whoever set them up.
+        // Health and metrics are for programs, which do not follow rebound names.
         self.hosts.check(parts)?;
         if let Some(answer) = live::page::file(path) {
             need(&[Method::GET], "GET, HEAD")?;
             return Ok(answer);
         }
         let rest = path.strip_prefix("/admin/v1/").ok_or_else(nothing_here)?;
-        // Before anything is said about what exists.
-        let who = self.tokens.authenticate(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
-        let operator = who.ok_or_else(Refused::unknown_ops_token)?;
+        // Before any response that reveals what exists.
+        let actor = self.tokens.authenticate(parts.headers.get(AUTHORIZATION).map(|v| v.as_bytes()));
+        let operator = actor.ok_or_else(Refused::unknown_ops_token)?;
         let steps: Vec<&str> = rest.split('/').collect();
         let needed = needed_role(&method, &steps);
         if !operator.may(needed) {
             return Err(Refused::forbidden_role(needed.name()));
         }
-        let who = &operator.name;
+        let actor = &operator.name;
         match steps[..] {
             ["limits"] => {
                 need(&[Method::GET, Method::PATCH], "GET, HEAD, PATCH")?;
                 return match method {
-                    Method::PATCH => self.set_limits(who, parts, body).await,
+                    Method::PATCH => self.set_limits(actor, parts, body).await,
                     _ => {
                         let [] = query(parts, [])?;
                         self.show_limits().await
@@ -151,7 +151,7 @@ impl Ops {
                 need(&[Method::GET], "GET, HEAD")?;
                 let [sale, frames] = query(parts, ["sale", "frames"])?;
                 let ended = self.tokens.clone().ended(operator.clone(), needed);
-                return self.live.watch(who, sale.as_deref(), frames_of(frames.as_deref())?, ended);
+                return self.live.watch(actor, sale.as_deref(), frames_of(frames.as_deref())?, ended);
             }
             ["sales", _, "journal"] => {}
             ["sales", ..] => {
@@ -167,7 +167,7 @@ impl Ops {
             [sale] => {
                 need(&[Method::GET, Method::PUT], "GET, HEAD, PUT")?;
                 if method == Method::PUT {
-                    return self.apply(sale, who, parts, body).await;
+                    return self.apply(sale, actor, parts, body).await;
                 }
                 let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
                 Ok(respond::ok(&SaleDetail::new(&snapshot, definition)))
@@ -188,12 +188,12 @@ impl Ops {
             }
             [sale, "restock"] => {
                 need(&[Method::POST], "POST")?;
-                self.restock(sale, who, parts, body).await
+                self.restock(sale, actor, parts, body).await
             }
             [sale, word] => {
                 let action = OperatorAction::parse(word).ok_or_else(nothing_here)?;
                 need(&[Method::POST], "POST")?;
-                self.perform(sale, action, who, parts, body).await
+                self.perform(sale, action, actor, parts, body).await
             }
             _ => Err(nothing_here()),
         }
@@ -218,7 +218,7 @@ impl Ops {
         for id in ids {
             match self.admin.show(&id).await {
                 Ok((snapshot, definition)) => sales.push(SaleState::new(&snapshot, &definition)),
-                // One sale's damage stays its own.
+                // A damaged sale must not hide the others.
                 Err(Failure::Refused(refusal)) => {
                     unreadable.push(UnreadableSale { sale: id, problem: refusal.to_string() });
                 }
@@ -228,7 +228,7 @@ impl Ops {
         Ok(respond::ok(&SaleStates { sales, unreadable }))
     }
 
-    async fn apply(&self, sale: &str, who: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
+    async fn apply(&self, sale: &str, actor: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
         let bytes = request::json_bytes(parts, body, self.limits(DEFINITION_MAX)).await?;
         let definition = Definition::from_json(&bytes).map_err(|mistakes| invalid_definition(&mistakes))?;
         if definition.sale.id != sale {
@@ -236,7 +236,7 @@ impl Ops {
                 format!("The path names the sale {sale:?}, the definition {:?}.", definition.sale.id);
             return Err(Refused::invalid("/sale/id", detail));
         }
-        let by = Actor { who: who.to_owned(), reason: None };
+        let by = Actor { who: actor.to_owned(), reason: None };
         let applied = self.admin.apply(&definition, &by).await.map_err(|f| failed(sale, &f))?;
         let (outcome, revision) = match applied {
             ApplyOutcome::Created => ("created", 1),
@@ -259,10 +259,10 @@ impl Ops {
                 return Err(Refused::new(problem::STOCK_TAKEN, detail).with("items", items));
             }
         };
-        tracing::info!(sale, who, outcome, revision, "definition applied");
+        tracing::info!(sale, actor, outcome, revision, "definition applied");
         if !self.is_served(sale).await? {
-            let detail = "The definition is in the ledger, and this gateway does not serve it yet; its journal consumer is behind, \
-                which /readyz and the log explain. Send it again: that changes nothing, and is answered once it is served.";
+            let detail = "The definition is in the ledger, but this gateway does not serve it yet: its journal consumer is behind, \
+                see /readyz and the log. Send it again: that changes nothing, and succeeds once the sale is served.";
             return Err(Refused::new(problem::OUTCOME_UNKNOWN, detail).retry_after(1_000));
         }
         Ok(respond::ok(&AppliedView { sale: sale.to_owned(), revision, outcome }))
@@ -272,36 +272,42 @@ impl Ops {
         &self,
         sale: &str,
         action: OperatorAction,
-        who: &str,
+        actor: &str,
         parts: &Parts,
         body: Incoming,
     ) -> Result<Answer, Refused> {
         let body: OperatorActionRequest =
             request::optional_json(parts, body, self.limits(request::BODY_MAX)).await?;
-        let by = Actor { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let by = Actor { who: actor.to_owned(), reason: check_reason(body.reason)? };
         let changed = self.admin.perform(sale, action, &by).await.map_err(|f| failed(sale, &f))?;
-        tracing::info!(sale, who, action = action.word(), changed, "operator action done");
-        // It is in force whether or not this gateway shows it already.
+        tracing::info!(sale, actor, action = action.word(), changed, "operator action done");
+        // It is in force even if this gateway does not show it yet.
         self.is_served(sale).await?;
         let (snapshot, definition) = self.admin.show(sale).await.map_err(|f| failed(sale, &f))?;
         Ok(respond::ok(&SaleState::new(&snapshot, &definition)))
     }
 
-    async fn restock(&self, sale: &str, who: &str, parts: &Parts, body: Incoming) -> Result<Answer, Refused> {
+    async fn restock(
+        &self,
+        sale: &str,
+        actor: &str,
+        parts: &Parts,
+        body: Incoming,
+    ) -> Result<Answer, Refused> {
         let body: RestockRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
         for (pointer, total) in [("/total", body.total), ("/was", body.was)] {
             if total > STOCK_MAX {
-                let detail = format!("A total is a number from 0 to {STOCK_MAX}.");
+                let detail = format!("A total must be a number from 0 to {STOCK_MAX}.");
                 return Err(Refused::invalid(pointer, detail));
             }
         }
-        let by = Actor { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let by = Actor { who: actor.to_owned(), reason: check_reason(body.reason)? };
         let item = body.item;
         let done =
             self.admin.restock(sale, &item, body.total, body.was, &by).await.map_err(|f| failed(sale, &f))?;
         match done {
             RestockOutcome::Done { total, free } => {
-                tracing::info!(sale, who, item, total, "restocked");
+                tracing::info!(sale, actor, item, total, "restocked");
                 self.is_served(sale).await?;
                 Ok(respond::ok(&RestockView { item, total, free }))
             }
@@ -350,7 +356,7 @@ impl Ops {
         let BuyerHistory { incarnation, reservations: list, header, lines: journal } =
             self.admin.buyer(sale, sub).await.map_err(|f| failed(sale, &f))?;
         if followed.incarnation() != incarnation {
-            // Its prices would be shown with reservations of another sale.
+            // The prices would be those of another sale.
             return Err(Refused::not_taken(Shed::Unread));
         }
         let read_model = followed.read_model();
@@ -366,23 +372,26 @@ impl Ops {
     }
 }
 
-/// The parameter `limit`; left out, it is all there may be.
+/// The parameter `limit`; by default its maximum.
 pub(super) fn number_of(limit: Option<&str>, max: usize) -> Result<usize, Refused> {
     match limit.map(str::parse::<usize>) {
         None => Ok(max),
         Some(Ok(limit)) if (1..=max).contains(&limit) => Ok(limit),
-        Some(_) => Err(Refused::new(problem::INVALID_REQUEST, format!("limit is a number from 1 to {max}."))),
+        Some(_) => {
+            Err(Refused::new(problem::INVALID_REQUEST, format!("limit must be a number from 1 to {max}.")))
+        }
     }
 }
 
-/// After how many lines a stream ends.
+/// The number of lines after which a stream ends.
 fn frames_of(frames: Option<&str>) -> Result<Option<u64>, Refused> {
     match frames.map(str::parse) {
         None => Ok(None),
         Some(Ok(frames)) if (1..=FRAMES_MAX).contains(&frames) => Ok(Some(frames)),
-        Some(_) => {
-            Err(Refused::new(problem::INVALID_REQUEST, format!("frames is a number from 1 to {FRAMES_MAX}.")))
-        }
+        Some(_) => Err(Refused::new(
+            problem::INVALID_REQUEST,
+            format!("frames must be a number from 1 to {FRAMES_MAX}."),
+        )),
     }
 }
 
@@ -406,7 +415,7 @@ pub(super) fn failed(sale: &str, failure: &Failure) -> Refused {
     match failure {
         Failure::Refused(Refusal::Missing) => sale_not_found(sale),
         Failure::Unknown(_) | Failure::NotReplicated { .. } => {
-            tracing::warn!(sale, %failure, "what became of an admin call is not known");
+            tracing::warn!(sale, %failure, "the outcome of an admin call is unknown");
             Refused::unknown()
         }
         Failure::NotDone(why) | Failure::WrongServer(why) => {

@@ -1,4 +1,4 @@
-//! Finds what is wrong with this gateway: for its report to the fleet, and so for every page.
+//! Finds the alarms of this gateway, which its report sends to the fleet and to every live page.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -9,43 +9,43 @@ use crate::ops::thresholds::{HOLDS_OVERDUE, OPENING_AT_HAND, OPENING_NEAR, READ_
 use crate::projection::read_model::{Sale, Sales};
 use crate::telemetry::metrics::{AnswerCounts, AuditSummary};
 
-/// Alarms of one gateway, at most; what comes first is worst.
+/// Alarms of one gateway, at most; the worst come first.
 const ALARMS_MAX: usize = 16;
-/// Looks, a second apart, over which answers are counted that nobody likes to give.
+/// Seconds over which failed responses are counted.
 const RECENT_LOOKS: usize = 10;
-/// Fewer requests say nothing about proxies.
+/// With fewer requests, their headers are no evidence of an unlisted proxy.
 const UNLISTED_MIN: u64 = 20;
 /// Items that one alarm names.
 const NAMED_MAX: usize = 3;
 
-/// Answers to taps of the last seconds that nobody likes to give.
+/// Failed responses to taps in the last seconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Recent {
-    /// Turned away although the request was right: 503, nothing done.
+    /// Shed although valid: 503, nothing done.
     pub shed: u64,
-    /// Nobody knows yet.
+    /// Outcome unknown: 503.
     pub unknown: u64,
-    /// A bug.
+    /// Internal errors: 500.
     pub internal: u64,
-    /// To requests whose word on their client was ignored, whatever they asked.
+    /// Requests of any route whose forwarding header was ignored.
     pub forwarded_ignored: u64,
-    /// Of all requests.
+    /// All requests.
     pub all: u64,
-    /// Over how many seconds.
+    /// The seconds that these counts cover.
     pub seconds: usize,
 }
 
-/// What was counted at each of the last looks, of which there is one a second.
+/// The counts of the last seconds, one entry a second.
 #[derive(Debug, Clone, Default)]
 pub struct Recents(VecDeque<[u64; 5]>);
 
 impl Recents {
-    /// Notes all answers so far.
+    /// Records the counts so far.
     pub fn note(&mut self, answers: &AnswerCounts) {
         let of = |outcome: &str| {
-            let counts = answers.counts.iter().filter(|(route, told, _)| {
-                // A bug is one whatever it was asked; the others are told of taps.
-                *told == outcome && (*route == "reserve" || outcome == "internal")
+            let counts = answers.counts.iter().filter(|(route, found, _)| {
+                // Internal errors count on every route, the others on taps only.
+                *found == outcome && (*route == "reserve" || outcome == "internal")
             });
             counts.map(|(_, _, count)| count).sum()
         };
@@ -57,7 +57,7 @@ impl Recents {
         self.0.push_back([shed, unknown, internal, answers.forwarded_ignored, all]);
     }
 
-    /// What is new since the oldest of these looks.
+    /// The difference between the newest and the oldest entry.
     #[must_use]
     pub fn counts(&self) -> Recent {
         let (Some(first), Some(last)) = (self.0.front(), self.0.back()) else {
@@ -69,14 +69,14 @@ impl Recents {
     }
 }
 
-/// Whether so many requests of all were sent on by a proxy that is missing in `--trusted-proxies`: single clients send such
-/// headers, too.
+/// Whether the share of requests with an ignored forwarding header points to a proxy that is missing in
+/// `--trusted-proxies`: single clients send such headers, too.
 #[must_use]
 pub fn is_proxy_unlisted(forwarded_ignored: u64, all: u64) -> bool {
     forwarded_ignored >= UNLISTED_MIN && forwarded_ignored.saturating_mul(2) > all
 }
 
-/// All that this gateway finds wrong, the worst first; `own` is what it finds in its own set-up.
+/// All alarms of this gateway, the worst first; `own` are those of its self-checks.
 #[must_use]
 pub fn of_gateway(
     own: Vec<Alarm>,
@@ -88,8 +88,9 @@ pub fn of_gateway(
 ) -> Vec<Alarm> {
     let mut alarms = own;
     for id in sales.unread() {
-        let text =
-            format!("The sale {id} is in Redis and can't be read. The log and `gateway audit {id}` say why.");
+        let text = format!(
+            "The sale {id} is in Redis and can't be read. Check the log and run `gateway audit {id}`."
+        );
         alarms.push(Alarm::new(Level::Fault, "sale-unread", text).of(&id));
     }
     for sale in sales.all() {
@@ -108,14 +109,14 @@ pub fn of_gateway(
         alarms.push(Alarm::new(Level::Warning, "proxy-unlisted", text));
     }
     for (count, level, name, what) in [
-        (internal, Level::Fault, "bug", "Requests met a bug (500); the log has their ids"),
         (
-            unknown,
-            Level::Warning,
-            "outcome-unknown",
-            "Buyers were told that nobody knows their outcome yet (503)",
+            internal,
+            Level::Fault,
+            "bug",
+            "Requests failed with an internal error (500); look up their ids in the log",
         ),
-        (shed, Level::Warning, "shedding", "Taps were turned away undecided (503, nothing done)"),
+        (unknown, Level::Warning, "outcome-unknown", "Taps got no outcome in time (503 outcome-unknown)"),
+        (shed, Level::Warning, "shedding", "Taps were shed undecided (503, nothing done)"),
     ] {
         if count > 0 {
             alarms.push(Alarm::new(level, name, format!("{what}, in the last {seconds} s")).times(count));
@@ -135,7 +136,11 @@ fn of_sale(
 ) {
     let mut add = |level, name, text: String| alarms.push(Alarm::new(level, name, text).of(&sale.id));
     if let Some(fault) = sale.fault() {
-        add(Level::Fault, "ledger-fault", format!("The ledger stands still: {fault}."));
+        add(
+            Level::Fault,
+            "ledger-fault",
+            format!("The ledger is fenced or halted, buyers can't reserve: {fault}."),
+        );
     }
     if let Some(drift) = sale.drift() {
         add(Level::Fault, "ledger-drift", format!("The ledger drifts: {drift}."));
@@ -157,17 +162,17 @@ fn of_sale(
     }
     let (overdue, count) = sale.sweep_status().overdue();
     if overdue > HOLDS_OVERDUE {
-        let told = overdue.as_secs();
+        let seconds = overdue.as_secs();
         let text = format!(
-            "At least {count} holds are due for {told} s and were not swept: their stock does not come back."
+            "At least {count} holds expired up to {seconds} s ago and were not swept: their stock is not free again."
         );
         add(Level::Fault, "holds-overdue", text);
     }
     let (time, age) = (sale.best_time(), sale.incomplete_for(now));
-    // Of a sale that is over nobody waits for news.
+    // A stale read model of a closed sale harms no buyer.
     if age > READ_MODEL_STALE && read_model.phase(time) != Phase::Closed {
-        let told = age.as_secs_f64();
-        let text = format!("What is known of the ledger is {told:.1} s old: Redis is slow or away.");
+        let seconds = age.as_secs_f64();
+        let text = format!("The read model is {seconds:.1} s old: Redis is slow or unreachable.");
         add(Level::Fault, "snapshot-stale", text);
     }
     let until = Duration::from_millis(u64::try_from(read_model.controls.opens - time).unwrap_or(0));
@@ -179,10 +184,10 @@ fn of_sale(
         ];
         missing.extend(controls.iter().filter(|(is_set, _)| *is_set).map(|(_, text)| (*text).to_owned()));
         if sale.time(now).is_none() {
-            missing.push("Redis's clock is not known".to_owned());
+            missing.push("Redis's clock was not read".to_owned());
         }
         let models = read_model.catalogue.definition.models.len();
-        if (0..models).all(|place| read_model.totals[place].is_some_and(|_| read_model.free[place] <= 0)) {
+        if (0..models).all(|index| read_model.totals[index].is_some_and(|_| read_model.free[index] <= 0)) {
             missing.push("no model has any stock".to_owned());
         }
         if !missing.is_empty() {

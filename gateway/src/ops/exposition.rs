@@ -1,4 +1,4 @@
-//! The text that Prometheus reads (format 0.0.4): what is declared in `list.rs`, as it is at this moment.
+//! The Prometheus text (format 0.0.4) of every metric that `list.rs` declares.
 
 mod family;
 mod sales;
@@ -29,35 +29,35 @@ use crate::telemetry::metrics::{Metrics, WorkerMetrics};
 use crate::telemetry::record::{Connections, Recorder, Sums};
 use crate::telemetry::{list, log};
 
-/// What is shown, and where it comes from.
+/// The sources of all metrics.
 pub struct ExpositionSources {
-    /// What was counted.
+    /// Counters and histograms of the workers.
     pub metrics: Arc<Metrics>,
-    /// What is known of the sales.
+    /// The read models of the sales.
     pub sales: Arc<Sales>,
     /// Connections that may be open at each listener, by [`Listener`].
     pub connections_max: [usize; Listener::NAMES.len()],
-    /// Requests that may ask the ledger at a time.
+    /// The in-flight permits.
     pub in_flight_max: usize,
-    /// A hash of the scripts.
+    /// A digest of the scripts.
     pub scripts: String,
     /// TLS of each listener, by [`Listener`].
     pub tls: [Option<Arc<Tls>>; Listener::NAMES.len()],
-    /// What tokens are verified with.
+    /// Keys that verify tokens.
     pub keys: Arc<TokenKeys>,
     /// Whether this gateway is ready.
     pub readiness: Arc<Readiness>,
-    /// What it has heard of the fleet.
+    /// This gateway's view of the fleet.
     pub membership: Arc<Membership>,
-    /// Its files and its clock.
+    /// The checks of files and clock.
     pub checks: Arc<SelfChecks>,
 }
 
-/// All metrics, ready to be shown.
+/// The registry of all metrics.
 pub struct Exposition(Registry);
 
 impl Exposition {
-    /// Of these.
+    /// A registry over these sources.
     #[must_use]
     pub fn new(sources: ExpositionSources) -> Self {
         let mut registry = Registry::default();
@@ -65,7 +65,7 @@ impl Exposition {
         Self(registry)
     }
 
-    /// As text.
+    /// The text for Prometheus.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::with_capacity(128 * 1024);
@@ -139,13 +139,13 @@ fn requests(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> f
     objectives(encoder, workers)
 }
 
-/// How the objectives are met: from what was counted of each outcome.
+/// The counters of the service level objectives, by outcome.
 fn objectives(encoder: &mut DescriptorEncoder<'_>, workers: &[WorkerMetrics]) -> fmt::Result {
     let mut all = [0; Slo::NAMES.len()];
     let mut good = [0; Slo::NAMES.len()];
     let soon = list::ANSWER_BUCKETS.iter().take_while(|bound| **bound <= list::SOON).count();
     for outcome in Outcome::all() {
-        let Some(is_good) = outcome.judgement() else { continue };
+        let Some(is_good) = outcome.slo_verdict() else { continue };
         let taps = sums(workers, |recorder, sums| recorder.answers(outcome).0.add_to(sums));
         let others = sums(workers, |recorder, sums| recorder.answers(outcome).1.add_to(sums));
         all[Slo::Availability as usize] += taps.count() + others.count();
@@ -251,15 +251,15 @@ impl ExpositionSources {
             let missing = log::missing_lines();
             list::LOG_MISSING_FOR.iter().zip(missing).try_for_each(|(why, n)| family.count(&[why], n))
         })?;
-        let heard = self.membership.latest();
+        let heartbeat = self.membership.latest();
         let of = |count: fn(&BTreeMap<String, String>) -> usize| {
-            heard.as_ref().map_or(0, |heard| count(&heard.live))
+            heartbeat.as_ref().map_or(0, |heartbeat| count(&heartbeat.live))
         };
         family(encoder, &list::FLEET, |family| family.count(&[], of(BTreeMap::len) as u64))?;
         family(encoder, &list::FLEET_VERSIONS, |family| family.count(&[], of(versions) as u64))
     }
 
-    /// When what others must trust runs out.
+    /// Expiry times of certificates and keys.
     fn ends(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         family(encoder, &list::CERTIFICATE, |family| {
             for (tls, name) in self.tls.iter().zip(Listener::NAMES) {
@@ -287,7 +287,7 @@ impl ExpositionSources {
 }
 
 fn kernel(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-    // Without /proc there is nothing to show, and nothing is made up.
+    // Without /proc nothing is exposed instead of zeros.
     let Ok(stats) = process::look() else { return Ok(()) };
     family(encoder, &list::CPU, |family| family.real(&[], stats.cpu_seconds))?;
     family(encoder, &list::MEMORY, |family| family.count(&[], stats.memory_bytes))?;

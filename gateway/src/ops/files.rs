@@ -1,4 +1,4 @@
-//! Files that are read again while the gateway runs, and which of them can't be used as they are now.
+//! Watches the files that are reloaded while the gateway runs, and tracks which of them are invalid.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,20 +9,20 @@ use tokio::sync::watch;
 use crate::fleet::alarm::{Alarm, Level};
 use crate::telemetry::labels::WatchedFile;
 
-/// Between two reads of a file.
+/// Interval of reads of a file.
 const INTERVAL: Duration = Duration::from_secs(2);
 
-/// Every file that this process reads again, with the problems of its present content.
+/// Every watched file, with the problems of its present content.
 #[derive(Debug, Default)]
 pub struct WatchedFiles {
-    /// Empty: the content in force is that of the file.
+    /// Empty: the file's content is in force.
     problems: Mutex<BTreeMap<&'static str, Vec<String>>>,
 }
 
 impl WatchedFiles {
-    /// Reads a file again and again, at every hang-up at once, for as long as the process lives. `reload` returns whether the
-    /// content has changed; if it can't be used, the content in force stays. A problem counts once it was found at so many reads
-    /// in a row, and after a hang-up at once.
+    /// Reloads a file at an interval and at every hang-up, for as long as the process lives. `reload`
+    /// returns whether the content changed; invalid content does not replace the one in force. A problem
+    /// counts after this many reads in a row, and after a hang-up at once.
     pub async fn watch<T: Send + Sync + 'static>(
         self: Arc<Self>,
         file: WatchedFile,
@@ -37,7 +37,7 @@ impl WatchedFiles {
             let asked = tokio::time::timeout(INTERVAL, hangups.changed()).await;
             let is_asked = asked.is_ok_and(|asked| asked.is_ok());
             let target = target.clone();
-            // A read that panicked says nothing about the file.
+            // A read that panicked is no statement about the file.
             let Ok(read) = tokio::task::spawn_blocking(move || reload(&target)).await else { continue };
             let problems = match read {
                 Ok(is_new) => {
@@ -56,20 +56,20 @@ impl WatchedFiles {
         }
     }
 
-    /// Each file, and whether its present content can't be used.
+    /// Each file, and whether its present content is invalid.
     #[must_use]
     pub fn rejected(&self) -> Vec<(&'static str, bool)> {
         self.lock().iter().map(|(file, problems)| (*file, !problems.is_empty())).collect()
     }
 
-    /// An alarm for each file whose present content can't be used.
+    /// An alarm for each file whose present content is invalid.
     #[must_use]
     pub fn alarms(&self) -> Vec<Alarm> {
         let files = self.lock();
         let rejected = files.iter().filter(|(_, problems)| !problems.is_empty());
         let alarm = |(file, problems): (&&'static str, &Vec<String>)| {
             let text = format!(
-                "--{file} has changed and can't be used; its former content stays in force: {}.",
+                "The changed file of --{file} is invalid; its former content stays in force: {}. Correct the file.",
                 problems.join("; ")
             );
             Alarm::new(Level::Warning, "file-rejected", text)
@@ -77,19 +77,19 @@ impl WatchedFiles {
         rejected.map(alarm).collect()
     }
 
-    /// Notes the problems of a file's present content, and logs them when they are new or over, or when that is asked for.
+    /// Records the problems of a file, and logs them when they begin, end, or on request.
     fn set(&self, file: &'static str, problems: Vec<String>, is_asked: bool) {
         let before = self.lock().insert(file, problems.clone()).unwrap_or_default();
         match (before.is_empty(), problems.is_empty()) {
             (_, false) if before != problems || is_asked => {
-                tracing::error!(file, ?problems, "can't be used; its former content stays in force");
+                tracing::error!(file, ?problems, "the file is invalid; its former content stays in force");
             }
-            (false, true) => tracing::info!(file, "can be used again"),
+            (false, true) => tracing::info!(file, "the file is valid again"),
             _ => {}
         }
     }
 
-    /// A panic while this lock was held leaves plain data behind, which is still right.
+    /// A panic while the lock is held leaves consistent data behind.
     fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Vec<String>>> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }

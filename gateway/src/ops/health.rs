@@ -1,4 +1,4 @@
-//! Whether this gateway shall get traffic, and if not, why.
+//! Readiness of this gateway, with the reasons against it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -20,30 +20,31 @@ use crate::store::{Connection, Pool, checkout_each};
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
 
-/// The time within which the journal and what taps need must have worked: as long as the read model may be stale.
+/// The journal and the script calls must have succeeded within this time: as long as the read model may
+/// be stale.
 const BEHIND_MAX: Duration = READ_MODEL_STALE;
 
-/// What readiness depends on.
+/// The inputs of readiness.
 pub struct Health {
-    /// For a `PING`.
+    /// Connections for a `PING`.
     pub pool: Pool,
     /// Whether the scripts were loaded at the start.
     pub scripts_loaded: Arc<AtomicBool>,
-    /// How far the consumer is.
+    /// How far the consumer has read.
     pub caught_up: Arc<CaughtUp>,
-    /// Whether we are on the way out.
+    /// Whether the gateway drains.
     pub draining: Arc<AtomicBool>,
-    /// Whether the fleet has received that this gateway is a member.
+    /// This gateway's membership of the fleet.
     pub membership: Arc<Membership>,
-    /// Whether Redis keeps what an acknowledgement promises.
+    /// The check of Redis's durability settings.
     pub durability: Durable,
-    /// How this gateway's batch connections and its journal consumer fare.
+    /// The state of batch connections and of the journal consumer.
     pub metrics: Arc<Metrics>,
     /// The sales whose clock is ticked.
     pub sales: Arc<Sales>,
 }
 
-/// Looks whether Redis is set as safe as was asked for, and says in the log when that changes.
+/// Checks whether Redis is set to the required durability, and logs when that changes.
 pub struct Durable {
     level: Durability,
     short: Outage,
@@ -51,33 +52,33 @@ pub struct Durable {
 }
 
 impl Durable {
-    /// At this level.
+    /// Checks for this level.
     #[must_use]
     pub fn new(level: Durability) -> Self {
-        let short = Outage::of("acknowledged changes are less safe than was asked for");
+        let short = Outage::of("acknowledged changes are less safe than --durability requires");
         Self { level, short, is_hidden: Cell::new(false) }
     }
 
-    /// What falls short at a Redis, in words.
+    /// The setting of a Redis that falls short of the level.
     async fn problem(&self, conn: &mut impl ConnectionLike) -> Option<String> {
         match self.level.check(conn).await {
             Ok(DurabilityCheck::Met) => None,
-            Ok(DurabilityCheck::Unreadable(why)) => {
+            Ok(DurabilityCheck::Unreadable(reason)) => {
                 if !self.is_hidden.replace(true) {
                     let level = self.level;
-                    tracing::warn!(%level, why, "whether Redis is set so can't be seen: ask whoever runs it");
+                    tracing::warn!(%level, reason, "the durability settings of Redis can't be read: ask its operator to confirm them");
                 }
                 None
             }
             Ok(DurabilityCheck::Unmet(what)) => {
-                Some(format!("durability {} is asked for, and {what}", self.level))
+                Some(format!("durability {} is required, but {what}", self.level))
             }
-            Err(error) => Some(format!("whether durability {} is kept is not known: {error}", self.level)),
+            Err(error) => Some(format!("durability {} could not be checked: {error}", self.level)),
         }
     }
 
-    /// Says what falls short when it begins and when it is over.
-    fn tell(&self, problem: Option<&String>) {
+    /// Logs a shortfall when it begins and when it ends.
+    fn log(&self, problem: Option<&String>) {
         match problem {
             Some(problem) => self.short.record_failure(problem),
             None => self.short.record_success(),
@@ -85,13 +86,13 @@ impl Durable {
     }
 }
 
-/// Why this gateway is not ready, as it was found last: for other threads, and for whoever can't wait.
+/// The reasons of the last check why this gateway is not ready, for other threads.
 #[derive(Debug)]
 pub struct Readiness(ArcSwap<Vec<String>>);
 
 impl Default for Readiness {
     fn default() -> Self {
-        Self(ArcSwap::from_pointee(vec!["it has just been started".to_owned()]))
+        Self(ArcSwap::from_pointee(vec!["it has just started".to_owned()]))
     }
 }
 
@@ -102,7 +103,7 @@ impl Readiness {
         self.0.load_full()
     }
 
-    /// Notes what was found.
+    /// Records the reasons.
     pub fn set(&self, reasons: Vec<String>) {
         if **self.0.load() != reasons {
             self.0.store(Arc::new(reasons));
@@ -126,7 +127,7 @@ impl Health {
         }
         reasons.extend(self.connections());
         if !self.membership.has_joined() {
-            let text = "this gateway waits until all others have received that it is a member".to_owned();
+            let text = "this gateway waits until all peers list it as a member".to_owned();
             reasons.push(because(text, self.reason_of(User::Fleet)));
         }
         match self.caught_up.age() {
@@ -141,7 +142,7 @@ impl Health {
         reasons
     }
 
-    /// Over which connections no script was run lately, although taps need that.
+    /// The batch connections over which no script has succeeded lately.
     fn connections(&self) -> Option<String> {
         let uses = self.metrics.redis_uses();
         let batch = uses.iter().filter(|(user, _)| matches!(user, User::Batches | User::Ledger));
@@ -161,38 +162,39 @@ impl Health {
         because(text, self.reason_of(User::Consumer))
     }
 
-    /// Why Redis does not do what this user of it needs, if so.
+    /// Why Redis does not serve this user of it, if that is so.
     fn reason_of(&self, user: User) -> Option<String> {
         let uses = self.metrics.redis_uses();
         uses.iter().filter(|(of, _)| *of == user).find_map(|(_, of_user)| of_user.reason())
     }
 
-    /// That Redis runs the tick of no sale. What the ledger of one sale refuses is that sale's own fault.
+    /// Reports when Redis refuses the ticks of all sales. What the ledger of one sale refuses concerns
+    /// that sale only.
     fn tick(&self) -> Option<String> {
         let sales = self.sales.all();
         let refused: Vec<_> =
             sales.iter().filter_map(|sale| sale.sweep_status().tick_refused_for()).collect();
-        let (tick_refused_for, why) = refused.iter().min()?;
+        let (tick_refused_for, reason) = refused.iter().min()?;
         (refused.len() == sales.len() && *tick_refused_for > BEHIND_MAX).then(|| {
             because(
                 format!("no sale clock was ticked for {} ms", tick_refused_for.as_millis()),
-                Some(why.clone()),
+                Some(reason.clone()),
             )
         })
     }
 
-    /// What is wrong with Redis. A master of a cluster that is away makes its own sales stand still, not this gateway.
+    /// Problems of Redis. An unreachable master of a cluster halts its own sales only, not this gateway.
     async fn redis(&self, all: Vec<(String, Result<Connection, Failure>)>) -> Vec<String> {
         let is_cluster = self.pool.redis().is_cluster();
         let (mut reasons, mut short, mut away, mut is_reached) = (Vec::new(), None, Vec::new(), false);
         for (address, conn) in all {
-            let at = |why: String| if is_cluster { format!("{address}: {why}") } else { why };
+            let at = |reason: String| if is_cluster { format!("{address}: {reason}") } else { reason };
             match conn {
                 Ok(mut conn) => {
                     is_reached = true;
                     let incompatibility = find_incompatibility(&mut conn, is_cluster).await.map(at);
                     if incompatibility.is_some() && !is_cluster {
-                        // The address may lead elsewhere by now.
+                        // The address may resolve to another host by now.
                         self.pool.leave().await;
                     }
                     reasons.extend(incompatibility);
@@ -203,7 +205,7 @@ impl Health {
                 Err(failure) => away.push(at(words(failure))),
             }
         }
-        self.durability.tell(short.as_ref());
+        self.durability.log(short.as_ref());
         if !is_reached {
             reasons.extend(away);
         }
@@ -220,7 +222,7 @@ fn because(text: String, reason: Option<String>) -> String {
 
 fn words(failure: Failure) -> String {
     match failure {
-        Failure::NotDone(why) | Failure::WrongServer(why) => why,
+        Failure::NotDone(reason) | Failure::WrongServer(reason) => reason,
         other => other.to_string(),
     }
 }

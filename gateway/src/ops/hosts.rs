@@ -1,5 +1,5 @@
-//! The names that the ops listener answers to. A page of somebody else, whose name was made to point here (DNS rebinding),
-//! is of the same origin as this listener for its browser; but its name stands in every request.
+//! Host names that the ops listener accepts: under DNS rebinding a foreign page has the same origin as
+//! this listener for its browser, but its own name in the `Host` header of every request.
 
 use std::net::IpAddr;
 
@@ -10,34 +10,34 @@ use hyper::http::uri::Authority;
 use crate::domain::problem;
 use crate::http::respond::Refused;
 
-/// The names given by `--ops-host`. Addresses and `localhost` are always right: nobody can make them point elsewhere.
+/// The names given by `--ops-host`. Addresses and `localhost` are always accepted: DNS can't rebind them.
 #[derive(Debug, Clone, Default)]
 pub struct OpsHosts(Vec<String>);
 
 impl OpsHosts {
-    /// Takes names without a port.
+    /// Parses names without a port.
     pub fn parse(names: &[String]) -> Result<Self, String> {
         let is_name = |name: &str| {
             let byte = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
             !name.is_empty() && name.len() <= 253 && name.bytes().all(byte)
         };
         match names.iter().find(|name| !is_name(name)) {
-            Some(bad) => Err(format!("holds {bad:?}, which is no name of a host like ops.shop.example")),
+            Some(bad) => Err(format!("holds {bad:?}, which is not a valid host name like ops.shop.example")),
             None => Ok(Self(names.iter().map(|name| plain(name)).collect())),
         }
     }
 
-    /// Refuses a request that is meant for another host.
+    /// Refuses a request for another host.
     pub fn check(&self, parts: &Parts) -> Result<(), Refused> {
         let target = parts.uri.authority().map(Authority::as_str);
-        // A value that is no text is no host either.
+        // A value that is not ASCII is not a host either.
         let header = parts.headers.get(HOST).map(|value| value.to_str().unwrap_or_default());
         match target.into_iter().chain(header).find(|host| !self.is_ours(host)) {
             None => Ok(()),
             Some(other) => {
                 let detail = format!(
-                    "This gateway's ops listener does not answer to the name {other:?}. Call it by its address or as \
-                     localhost, or start it with --ops-host and this name."
+                    "This gateway's ops listener does not accept the host {other:?}. Call it by its address or as \
+                     localhost, or add the name to --ops-host."
                 );
                 Err(Refused::new(problem::MISDIRECTED_REQUEST, detail))
             }
@@ -62,7 +62,7 @@ fn host_of(text: &str) -> Option<&str> {
     (rest.is_empty() || is_port(rest)).then_some(host)
 }
 
-/// Names are the same in capitals, and with the dot that ends a full one.
+/// A name in lower case, without the dot that ends a full one.
 fn plain(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }

@@ -1,16 +1,16 @@
-//! The live page: its files, and the stream that it reads. One collector looks once a second at what this gateway knows,
-//! also while nobody watches: whoever comes then sees what has been, and who is missing. Every line is written once, whatever
-//! number watches.
+//! The live page: its files, and the stream that it reads. One collector samples this gateway's state
+//! once a second, even without watchers, so that a new watcher gets the history. Each line is serialized
+//! once for all watchers.
 
 mod cities;
 mod fleet;
 pub mod frame;
 mod history;
+mod journal_text;
 pub mod page;
 mod sale;
 pub mod taps;
 mod watcher;
-mod words;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -41,53 +41,53 @@ use history::HistoryRing;
 use sale::SaleMonitor;
 use watcher::{LiveUpdate, Watcher, WatcherSlot};
 
-/// Between two lines.
+/// Interval of lines.
 const EVERY: Duration = Duration::from_secs(1);
-/// Pages and others that may watch at the same time.
+/// Concurrent watchers.
 pub const WATCHERS_MAX: usize = 200;
 /// Alarms in one line.
 const ALARMS_MAX: usize = 50;
 
-/// Where the numbers come from.
+/// The sources of the numbers.
 pub struct LiveSources {
-    /// What this process follows.
+    /// The sales that this process follows.
     pub sales: Arc<Sales>,
-    /// What it has counted, and found in audits.
+    /// Counters, and the results of audits.
     pub metrics: Arc<Metrics>,
-    /// What it has heard of the fleet.
+    /// This gateway's view of the fleet.
     pub membership: Arc<Membership>,
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
-    /// Its files and its clock.
+    /// The checks of files and clock.
     pub checks: Arc<SelfChecks>,
 }
 
-/// All who watch, and what they are shown.
+/// The live stream: its watchers and their lines.
 pub struct Live {
     sources: LiveSources,
     slots: Rc<Cell<usize>>,
     collector: RefCell<Collector>,
 }
 
-/// What is kept from line to line.
+/// State kept from line to line.
 #[derive(Default)]
 struct Collector {
     fleet: Fleet,
     recents: Recents,
-    /// Of every sale that is known; the empty name is that of no sale.
+    /// By sale id; the empty id is that of the view without a sale.
     views: BTreeMap<String, View>,
 }
 
-/// What those see who watch the same sale.
+/// The stream of one sale.
 struct View {
-    /// `None` where there is no sale.
+    /// `None` without a sale.
     monitor: Option<SaleMonitor>,
     history: HistoryRing,
     news: watch::Sender<LiveUpdate>,
 }
 
 impl Live {
-    /// Begins to look, on this thread.
+    /// Starts the collector on this thread.
     #[must_use]
     pub fn start(sources: LiveSources) -> Rc<Self> {
         let live = Rc::new(Self { sources, slots: Rc::default(), collector: RefCell::default() });
@@ -95,11 +95,11 @@ impl Live {
         live
     }
 
-    /// `GET /admin/v1/live`: a stream for somebody, of this sale (left out: the one that matters most), of so many `now`
-    /// lines (left out: until he has seen enough), until `ended`.
+    /// `GET /admin/v1/live`: streams this sale (default: the one that is open or opens next) for this
+    /// many `now` lines (default: no end), until `ended`.
     pub fn watch(
         self: &Rc<Self>,
-        who: &str,
+        actor: &str,
         sale: Option<&str>,
         lines: Option<u64>,
         ended: impl Future<Output = ()> + 'static,
@@ -110,21 +110,21 @@ impl Live {
         };
         let slot = WatcherSlot::take(&self.slots, WATCHERS_MAX).ok_or_else(|| {
             let detail = format!(
-                "{WATCHERS_MAX} pages are watching this gateway already. Close one, or watch another gateway."
+                "{WATCHERS_MAX} live streams of this gateway are open already. Close one, or use another gateway."
             );
             Refused::new(problem::TEMPORARY_REDUCED_CAPACITY, detail).retry_after(5_000)
         })?;
         let mut collector = self.collector.borrow_mut();
         let Collector { fleet, recents, views } = &mut *collector;
         let key = sale.as_ref().map_or("", |sale| &sale.id).to_owned();
-        // One that was not there at the last look.
+        // The sale may be newer than the last sample.
         let view = views.entry(key).or_insert_with(|| {
             let mut view = View::of(sale);
             view.write_update(&self.sources, fleet, recents, Instant::now());
             view
         });
         let hello = Hello {
-            who,
+            who: actor,
             version: env!("CARGO_PKG_VERSION"),
             edition: page::edition(),
             charts: page::has_charts(),
@@ -145,10 +145,10 @@ impl Live {
         })
     }
 
-    /// Looks once a second, for as long as the process lives.
+    /// Samples once a second, for as long as the process lives.
     async fn collect(self: Rc<Self>) {
         let mut tick = tokio::time::interval(EVERY);
-        // What is late is left out: a line tells of now.
+        // A late sample is skipped: a line shows the present.
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tick.tick().await;
@@ -158,7 +158,7 @@ impl Live {
             fleet.update(self.sources.membership.latest().as_deref(), now);
             recents.note(&self.sources.metrics.answers());
             let sales = self.sources.sales.all();
-            // One that was purged is shown no more, and its watchers are let go.
+            // A purged sale is dropped, which ends its streams.
             views.retain(|_, view| match &view.monitor {
                 Some(monitor) => sales.iter().any(|sale| monitor.is_of(sale)),
                 None => sales.is_empty() || view.news.receiver_count() > 0,
@@ -175,7 +175,7 @@ impl Live {
 }
 
 impl View {
-    /// Of this sale; nothing was told yet.
+    /// A view of this sale, without a line yet.
     fn of(sale: Option<Arc<Sale>>) -> Self {
         Self {
             monitor: sale.map(SaleMonitor::at),
@@ -190,7 +190,7 @@ impl View {
         self.monitor.as_ref().map_or_else(now, |monitor| monitor.sale().best_time())
     }
 
-    /// Writes the line of this second for all who see this.
+    /// Writes the line of this second.
     fn write_update(&mut self, sources: &LiveSources, fleet: &Fleet, recents: &Recents, now: Instant) {
         let before = self.news.borrow().clone();
         let about = self.monitor.as_mut().and_then(|monitor| monitor.about(before.about.is_empty()));
@@ -232,7 +232,7 @@ impl View {
     }
 }
 
-/// The rates that ops have set for all gateways, as they were heard last.
+/// The rates that operators have set for all gateways, as of the last heartbeat.
 fn limits_set(heartbeat: Option<&Heartbeat>) -> Vec<LimitNow> {
     let limit = |(policy, rate): (&&'static str, &Option<Rate>)| LimitNow { policy, rate: rate_text(*rate) };
     heartbeat.map(|heartbeat| heartbeat.limits.iter().map(limit).collect()).unwrap_or_default()
@@ -242,12 +242,12 @@ fn name_of(sale: &Sale) -> SaleName {
     SaleName { sale: sale.id.clone(), name: sale.read_model().catalogue.definition.sale.name.clone() }
 }
 
-/// Alarms of this gateway and of the fleet, those that say the same as one, the worst first.
+/// Alarms of this gateway and of the fleet, duplicates merged, the worst first.
 fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<AlarmNow> {
     let mut merged: Vec<(Alarm, Vec<String>)> = Vec::new();
     for (alarm, gateway) in own.into_iter().map(|alarm| (alarm, here.to_owned())).chain(others) {
         let same = merged.iter_mut().find(|(other, _)| {
-            // Of a sale the same alarm is the same fact, seen by another; the words may differ by a moment.
+            // Of a sale, the same alarm from two gateways is one fact; the texts may differ by a moment.
             let is_same_kind = (&other.name, &other.sale) == (&alarm.name, &alarm.sale);
             is_same_kind && (alarm.sale.is_some() || other.text == alarm.text)
         });
@@ -271,9 +271,9 @@ fn all_alarms(own: Vec<Alarm>, others: Vec<(Alarm, String)>, here: &str) -> Vec<
     merged.into_iter().map(line).collect()
 }
 
-/// A line, with its end.
+/// A line with its end.
 fn text(line: &LiveLine<'_>) -> Bytes {
-    // Neither writing into memory nor what we write can fail.
+    // Writing into a Vec can't fail, nor serializing these types.
     let mut text = serde_json::to_vec(line).unwrap_or_default();
     text.push(b'\n');
     text.into()

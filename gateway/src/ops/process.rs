@@ -1,30 +1,30 @@
-//! What the kernel knows of this process: CPU, memory, descriptors, threads.
+//! Statistics of this process from `/proc`: CPU, memory, descriptors, threads.
 
 use procfs::ProcResult;
 use procfs::process::{LimitValue, Process};
 
-/// One look at it.
+/// One sample.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ProcessStats {
     /// User and system time, in seconds.
     pub cpu_seconds: f64,
-    /// Resident.
+    /// Resident memory.
     pub memory_bytes: u64,
-    /// That are open.
+    /// Open descriptors.
     pub fds: u64,
-    /// That may be open; `None`: no limit.
+    /// The limit of open descriptors; `None`: no limit.
     pub fds_max: Option<u64>,
-    /// In seconds since 1970.
+    /// Start of the process, in seconds since 1970.
     pub started: f64,
-    /// How many.
+    /// Number of threads.
     pub threads: i64,
 }
 
-/// Looks.
+/// Reads the statistics.
 ///
 /// # Errors
 ///
-/// Where there is no `/proc` that can be read.
+/// Where `/proc` can't be read.
 pub fn look() -> ProcResult<ProcessStats> {
     let process = Process::myself()?;
     let stat = process.stat()?;

@@ -1,4 +1,4 @@
-//! Makes the report of this gateway to the fleet, each second.
+//! Builds the report of this gateway to the fleet, once a second.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::ops::self_checks::SelfChecks;
 use crate::projection::read_model::Sales;
 use crate::telemetry::metrics::{AnswerCounts, Metrics};
 
-/// Makes the reports of this gateway.
+/// Builds the reports of this gateway.
 pub struct Reporter {
     sources: ReportSources,
     started: Instant,
@@ -20,29 +20,29 @@ pub struct Reporter {
     last_reported: AnswerCounts,
 }
 
-/// What reports are made from.
+/// The sources of reports.
 pub struct ReportSources {
-    /// What was counted, and found in audits.
+    /// Counters, and the results of audits.
     pub metrics: Arc<Metrics>,
-    /// What is followed.
+    /// The sales that this process follows.
     pub sales: Arc<Sales>,
     /// Whether it is ready.
     pub readiness: Arc<Readiness>,
-    /// As whom it takes part in the fleet.
+    /// This gateway's membership of the fleet.
     pub membership: Arc<Membership>,
-    /// Its files and its clock.
+    /// The checks of files and clock.
     pub checks: Arc<SelfChecks>,
 }
 
 impl Reporter {
-    /// Nothing was reported yet.
+    /// A reporter without a previous report.
     #[must_use]
     pub fn new(sources: ReportSources) -> Self {
         let (recents, last_reported) = (Recents::default(), AnswerCounts::default());
         Self { sources, started: Instant::now(), beats: 0, recents, last_reported }
     }
 
-    /// What happened since the last report, as JSON.
+    /// The changes since the last report, as JSON.
     pub fn report(&mut self) -> String {
         let ReportSources { metrics, sales, readiness, membership, checks } = &self.sources;
         let now = Instant::now();

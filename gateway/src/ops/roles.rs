@@ -1,10 +1,10 @@
-//! Which role each call of the ops listener needs.
+//! The role that each call of the ops listener needs.
 
 use hyper::Method;
 
 use crate::identify::ops_tokens::Role;
 
-/// What a token must allow for a call. What is not a call is for those who may do everything.
+/// The role that a call needs. Unknown paths need the role with all rights.
 pub(super) fn needed_role(method: &Method, steps: &[&str]) -> Role {
     match steps {
         ["sales", _, "journal"] if *method == Method::GET => Role::Feed,

@@ -1,4 +1,4 @@
-//! What a gateway checks of its own set-up while it runs: its files, and its clock.
+//! The continuous checks of a gateway's own set-up: its files, and its clock.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ const READING_AGE_MAX: Duration = Duration::from_secs(10);
 /// The checks of one gateway.
 #[derive(Debug, Default)]
 pub struct SelfChecks {
-    /// Files that are read again.
+    /// The watched files.
     pub files: Arc<WatchedFiles>,
-    /// This host's clock beside Redis's.
+    /// This host's clock compared with Redis's.
     pub clock: Arc<ClockOffset>,
-    /// What clocks may differ by when a token is judged, in s.
+    /// The leeway of token times, in s.
     pub leeway_s: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The JSON of the admin calls, as types; the OpenAPI document is made from them.
+//! The JSON of the admin calls as types; the OpenAPI document is generated from them.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -10,32 +10,32 @@ use crate::domain::sale::Phase;
 use crate::manage::audit::Counts;
 use crate::projection::snapshot::Snapshot;
 
-/// Why an operator action is pulled.
+/// The reason of an operator action.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperatorActionRequest {
-    /// In words, at most 500 characters, not a lone hyphen; it goes into the journal.
+    /// The reason, at most 500 characters, not a lone hyphen; it goes into the journal.
     #[serde(default)]
     #[schema(max_length = 500, pattern = r"^($|[^-]|-[\s\S])")]
     pub reason: Option<String>,
 }
 
-/// Another total for an item.
+/// A new total for an item.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestockRequest {
     /// `model:ID`, `package:ID` or `store:ID`.
     #[schema(example = "model:air-400-white")]
     pub item: String,
-    /// What the total shall be.
+    /// The new total.
     #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 1_000_000_000)]
     pub total: u64,
-    /// What it was when it was decided to change it.
+    /// The total that the operator saw.
     #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 1_000_000_000)]
     pub was: u64,
-    /// In words, at most 500 characters, not a lone hyphen; it goes into the journal.
+    /// The reason, at most 500 characters, not a lone hyphen; it goes into the journal.
     #[serde(default)]
     #[schema(max_length = 500, pattern = r"^($|[^-]|-[\s\S])")]
     pub reason: Option<String>,
@@ -46,9 +46,9 @@ pub struct RestockRequest {
 pub struct RestockView {
     /// The item.
     pub item: String,
-    /// Its total now.
+    /// The new total.
     pub total: i64,
-    /// What is left of it.
+    /// The free units.
     pub free: i64,
 }
 
@@ -59,9 +59,9 @@ pub struct SaleState {
     pub sale: String,
     /// Its name.
     pub name: String,
-    /// Of the definition.
+    /// The revision of the definition.
     pub revision: u64,
-    /// Of the ledger.
+    /// The sequence of the ledger.
     pub sequence: u64,
     /// closed > upcoming > paused > sold_out > open.
     pub phase: Phase,
@@ -75,15 +75,15 @@ pub struct SaleState {
     pub server_time: String,
     /// New reservations are stopped.
     pub paused: bool,
-    /// The sale clock is stopped.
+    /// The sale clock is frozen.
     pub frozen: bool,
     /// Closed by an operator action.
     pub closed: bool,
-    /// By state.
+    /// Reservations by state.
     pub reservations: Counts,
 }
 
-/// A sale's live numbers, what is left of every item, and the definition as last applied.
+/// A sale's live numbers, its items, and the definition as last applied.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SaleDetail {
     /// Live numbers.
@@ -91,20 +91,20 @@ pub struct SaleDetail {
     pub state: SaleState,
     /// Models and packages, then stores.
     pub items: Vec<ItemView>,
-    /// As `PUT` takes it.
+    /// The definition, as `PUT` accepts it.
     #[schema(value_type = Object)]
     pub definition: Definition,
 }
 
-/// What is left of an item.
+/// The units of an item.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ItemView {
     /// `model:ID`, `package:ID` or `store:ID`.
     pub item: String,
-    /// null: no limit.
+    /// Total units; null: no limit.
     #[schema(required)]
     pub total: Option<i64>,
-    /// null: no limit.
+    /// Free units; null: no limit.
     #[schema(required)]
     pub free: Option<i64>,
 }
@@ -114,25 +114,25 @@ pub struct ItemView {
 pub struct SaleStates {
     /// By id.
     pub sales: Vec<SaleState>,
-    /// Those that can't be read, by id.
+    /// Sales that can't be read, by id.
     pub unreadable: Vec<UnreadableSale>,
 }
 
-/// A sale whose ledger is damaged, or gone.
+/// A sale whose ledger is damaged or missing.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UnreadableSale {
     /// Its id.
     pub sale: String,
-    /// What is wrong with it.
+    /// The damage.
     pub problem: String,
 }
 
-/// What became of a definition.
+/// The result of applying a definition.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AppliedView {
     /// The sale.
     pub sale: String,
-    /// Of the definition now.
+    /// The revision of the definition in force.
     pub revision: u64,
     /// `created`, `updated` or `unchanged`.
     pub outcome: &'static str,
@@ -145,17 +145,17 @@ pub struct BuyerView<'a> {
     pub sale: String,
     /// The `sub` of the buyer's tokens.
     pub buyer: String,
-    /// The change up to which this is true.
+    /// The sequence up to which this is complete.
     pub sequence: u64,
     /// In the order in which they were taken.
     pub reservations: Vec<crate::api::view::ReservationView<'a>>,
-    /// What the journal says of them, as `gateway journal` prints it.
+    /// Their journal entries, as `gateway journal` prints them.
     #[schema(value_type = Vec<Object>)]
     pub journal: Vec<serde_json::Value>,
 }
 
 impl SaleState {
-    /// From what the ledger has.
+    /// From a snapshot of the ledger.
     #[must_use]
     pub fn new(snapshot: &Snapshot, definition: &Definition) -> Self {
         let controls = snapshot.controls();
@@ -185,7 +185,7 @@ impl SaleState {
 }
 
 impl SaleDetail {
-    /// From what the ledger has.
+    /// From a snapshot of the ledger.
     #[must_use]
     pub fn new(snapshot: &Snapshot, definition: Definition) -> Self {
         let number =

@@ -1,4 +1,4 @@
-//! What a gateway does beside its requests: threads of its own, and tasks that go on for as long as it lives.
+//! The background threads and tasks of a gateway.
 
 use std::io;
 use std::rc::Rc;
@@ -27,29 +27,31 @@ use crate::store::{Pool, checkout_each};
 use crate::telemetry::labels::User;
 use crate::telemetry::metrics::Metrics;
 
-/// How often readiness is looked at for the metrics.
+/// Interval of readiness checks for the metrics.
 const READINESS_INTERVAL: Duration = Duration::from_millis(500);
-/// Before the scripts are loaded again after Redis did not answer.
+/// Delay before the scripts are loaded again after Redis did not answer.
 const SCRIPTS_RETRY: Duration = Duration::from_millis(200);
 
-/// A thread that ends with the process. Without it a gateway is of no use, so its failure is logged loudly.
+/// A thread that lasts as long as the process. The gateway can't work without it, so its failure is
+/// logged as an error.
 pub(super) fn thread(
     name: &str,
     work: impl FnOnce() -> io::Result<()> + Send + 'static,
 ) -> Result<(), ServeError> {
-    let told = name.to_owned();
+    let label = name.to_owned();
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
             if let Err(error) = work() {
-                tracing::error!(thread = told, %error, "a thread ended");
+                tracing::error!(thread = label, %error, "a thread ended");
             }
         })
         .map(drop)
         .map_err(|e| ServeError::Outside(format!("can't start the thread {name}: {e}")))
 }
 
-/// The consumer, the sweeper and the fleet, on a thread of their own: neither a busy worker nor an audit delays them.
+/// Runs the consumer, the sweeper and the fleet on a thread of their own, where no busy worker or audit
+/// delays them.
 pub(super) fn keep_ledger(
     shared: WorkerContext,
     recovery: Recovery,
@@ -79,8 +81,8 @@ pub(super) fn keep_ledger(
     })
 }
 
-/// Loads the scripts into each Redis that the ledger is in. One that comes later, or was away, is given each script when it
-/// is called for the first time.
+/// Loads the scripts into each Redis of the ledger. A Redis that is added later gets each script with its
+/// first call.
 pub(super) async fn load_scripts(pool: Pool, scripts: Arc<Scripts>, loaded: Arc<AtomicBool>) {
     let outage = Outage::of("the scripts can't be loaded yet");
     loop {
@@ -95,7 +97,7 @@ pub(super) async fn load_scripts(pool: Pool, scripts: Arc<Scripts>, loaded: Arc<
     }
 }
 
-/// An error means that one does not take them, or that none can be reached.
+/// Fails if a Redis refuses the scripts, or if none can be reached.
 async fn load_each(pool: &Pool, scripts: &Scripts) -> Result<(), String> {
     let mut outcome = Err("no master has any slot".to_owned());
     for (_, conn) in checkout_each(pool).await.map_err(|failure| failure.to_string())? {
@@ -110,7 +112,7 @@ async fn load_each(pool: &Pool, scripts: &Scripts) -> Result<(), String> {
     outcome
 }
 
-/// Notes every now and then whether this gateway is ready, for who looks at metrics.
+/// Updates the readiness that metrics show.
 pub(super) async fn watch_readiness(health: Rc<Health>, readiness: Arc<Readiness>) {
     loop {
         readiness.set(health.reasons().await);
@@ -118,7 +120,7 @@ pub(super) async fn watch_readiness(health: Rc<Health>, readiness: Arc<Readiness
     }
 }
 
-/// A full audit of every sale, again and again; drift is logged and shows in the metrics.
+/// Audits every sale at an interval; drift is logged and shown in the metrics.
 pub(super) async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metrics>, interval: Duration) {
     loop {
         tokio::time::sleep(interval.mul_f32(0.9 + 0.2 * fastrand::f32())).await;
@@ -140,7 +142,7 @@ pub(super) async fn audit_all(admin: Admin, sales: Arc<Sales>, metrics: Arc<Metr
                     let drift = report.items.iter().map(|i| i.drift.abs()).sum::<i64>() + problems;
                     metrics.audited((&sale.id, sale.incarnation()), drift, problem);
                 }
-                Err(failure) => tracing::warn!(sale = sale.id, %failure, "no audit"),
+                Err(failure) => tracing::warn!(sale = sale.id, %failure, "the audit failed"),
             }
         }
     }

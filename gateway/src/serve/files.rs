@@ -1,4 +1,5 @@
-//! The files of a serving gateway: keys, tokens of operators, certificates. Loaded at the start, and again when they change.
+//! The files of a serving gateway: keys, ops tokens, certificates. Loaded at the start, and reloaded when
+//! they change.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::serve::ServeError;
 use crate::serve::signals::Signals;
 use crate::telemetry::labels::WatchedFile;
 
-/// What was read from them.
+/// The loaded contents.
 pub(super) struct ServedFiles {
     pub(super) keys: Arc<TokenKeys>,
     pub(super) tokens: Arc<OpsTokens>,
@@ -20,7 +21,7 @@ pub(super) struct ServedFiles {
 }
 
 impl ServedFiles {
-    /// Loads all; fails with every mistake in every file at once.
+    /// Loads all; fails with every mistake in every file.
     pub(super) fn load(config: &ServeConfig) -> Result<Self, ServeError> {
         let keys = TokenKeys::load(&config.auth);
         let tokens = OpsTokens::load(&config.ops_token_file);
@@ -38,7 +39,7 @@ impl ServedFiles {
         }
     }
 
-    /// Reads them again while the gateway runs, at every hang-up at once.
+    /// Reloads them while the gateway runs, at every hang-up at once.
     pub(super) fn watch(&self, files: &Arc<WatchedFiles>, signals: &Signals) {
         let Self { keys, tokens, tls, ops_tls } = self;
         let file = if keys.are_public() { WatchedFile::AuthJwks } else { WatchedFile::AuthSecret };

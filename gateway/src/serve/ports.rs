@@ -1,4 +1,4 @@
-//! The ports of a gateway: taken before any work starts, so that what listens is known.
+//! Binds the ports of a gateway before any work starts, so that their addresses are final.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -7,16 +7,16 @@ use crate::config::ServeConfig;
 use crate::http::bind::bind;
 use crate::serve::{Addresses, ServeError};
 
-/// Its listeners.
+/// The bound listeners.
 pub(super) struct Ports {
-    /// For apps, one for each worker.
+    /// For the public API, one for each worker.
     pub(super) public: Vec<TcpListener>,
-    /// For ops.
+    /// For the ops listener.
     pub(super) ops: TcpListener,
 }
 
 impl Ports {
-    /// Takes them; also says where they are.
+    /// Binds them, and returns their addresses.
     pub(super) fn bind(config: &ServeConfig) -> Result<(Self, Addresses), ServeError> {
         let taken = |what, address: SocketAddr| {
             move |e: io::Error| ServeError::Outside(format!("can't listen on {address} ({what}): {e}"))

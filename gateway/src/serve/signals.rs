@@ -1,12 +1,12 @@
-//! The signals of a serving gateway: which end it, which one has it read its files again, which it ignores.
+//! The signals of a serving gateway: end, reload, and those it ignores.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Those that would end the process and have no meaning here. SIGXFSZ comes when the file that the log goes to has reached
-/// its limit; SIGPIPE is ignored from the start.
+/// Signals that would end the process by default. SIGXFSZ arrives when the log file has reached its size
+/// limit; SIGPIPE is ignored from the start.
 const IGNORED: [(&str, SignalKind); 4] = [
     ("SIGUSR1", SignalKind::user_defined1()),
     ("SIGUSR2", SignalKind::user_defined2()),
@@ -14,7 +14,7 @@ const IGNORED: [(&str, SignalKind); 4] = [
     ("SIGXFSZ", SignalKind::from_raw(25)),
 ];
 
-/// All of them, caught from when this is made until the process ends.
+/// The signal handlers, until the process ends.
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -24,7 +24,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Catches them. Needs a runtime that runs local tasks.
+    /// Installs the handlers. Needs a runtime that runs local tasks.
     pub(crate) fn listen() -> io::Result<Self> {
         for (name, kind) in IGNORED {
             let mut ignored = signal(kind)?;
@@ -42,7 +42,7 @@ impl Signals {
         })
     }
 
-    /// Changes with every SIGHUP.
+    /// A receiver that changes with every SIGHUP.
     pub(crate) fn hangups(&self) -> watch::Receiver<u64> {
         self.hangups.subscribe()
     }

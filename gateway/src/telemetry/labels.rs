@@ -1,4 +1,4 @@
-//! The values of labels, as lists: what a request can come to, what ends a connection, and so on.
+//! The values of metric labels: routes, stages, outcomes, ends of connections.
 
 use crate::domain::label::label;
 use crate::domain::problem;
@@ -26,92 +26,93 @@ label! {
     Confirm "confirm",
     /// Its cancellation.
     Cancel "cancel",
-    /// No path of the API, or nothing that could be read.
+    /// Another path, or an unreadable request.
     None "none",
 }
 
 label! {
-    /// The parts of a tap's way.
+    /// The stages of a tap.
     Stage:
-    /// From the request's head to who sent it.
+    /// From the request's head to the verified token.
     Identify "identify",
-    /// From the whole body to the ticket, or to memory's refusal.
+    /// From the complete body to the admission, or to the refusal by the read model.
     ReadModel "read-model",
-    /// Of a tap that the read model would refuse: until the model is complete as of the arrival, or is not in time.
+    /// Wait of a tap that the read model would refuse, until the model is complete as of the arrival, or
+    /// too late.
     Round "round",
-    /// In line, until it was sent to Redis or turned away.
+    /// In the queue, until it is sent to Redis or shed.
     Queue "queue",
     /// From sending its batch to Redis's reply.
     Redis "redis",
-    /// From its decision to the answer, ready made.
+    /// From its decision to the finished response.
     Respond "respond",
 }
 
 label! {
-    /// Where connections come in.
+    /// The listeners.
     Listener:
-    /// For apps.
+    /// The public listener.
     Public "public",
-    /// For ops.
+    /// The ops listener.
     Ops "ops",
 }
 
 label! {
     /// How a connection ended.
     Ended:
-    /// In order, by either side.
+    /// Orderly, by either side.
     Closed "closed",
-    /// Over the cap.
+    /// Over the cap of the listener.
     OverCap "over-cap",
     /// Over the cap of its client address.
     OverAddressCap "over-address-cap",
-    /// Its first byte did not come in time.
+    /// Its first byte did not arrive in time.
     NothingSent "nothing-sent",
     /// The client hung up before its first byte.
     Dropped "dropped",
-    /// A PROXY header was due, and it came from no trusted proxy.
+    /// A PROXY header was required, and the peer is not a trusted proxy.
     NotTrusted "not-trusted",
-    /// Its PROXY header was wrong or late.
+    /// Its PROXY header was invalid or late.
     ProxyHeader "proxy-header",
     /// Its handshake failed or was late.
     Handshake "handshake",
-    /// A request's head was begun, and not finished in time.
+    /// A request's head was not complete in time.
     SlowHead "slow-head",
-    /// The client took in nothing of its answers.
+    /// The client read nothing of its responses.
     SlowReader "slow-reader",
-    /// What came was no HTTP, or a head without end.
+    /// Invalid HTTP, or a head without end.
     Malformed "malformed",
-    /// It broke off in the middle.
+    /// It broke off.
     Broken "broken",
-    /// HTTP/2 that broke its rules, or a limit of ours.
+    /// An HTTP/2 protocol error, or a limit of the gateway.
     Http2Error "http2-error",
-    /// No request came in time.
+    /// No request arrived in time.
     Idle "idle",
-    /// Its age or its requests were at their limit.
+    /// Its age or its number of requests was at the limit.
     Retired "retired",
-    /// The gateway drains.
+    /// Closed by the drain.
     Stopped "stopped",
 }
 
 label! {
-    /// Who in this process talks to Redis.
+    /// The users of Redis in this process.
     User:
     /// The workers' connections: taps and changes.
     Batches "batches",
     /// The sweeper's connection.
     Ledger "ledger",
-    /// The rounds, which find as of when the read model is complete.
+    /// The reads that establish up to when the read model is complete.
     Rounds "rounds",
-    /// The consumer.
+    /// The journal consumer.
     Consumer "consumer",
-    /// The fleet's beat.
+    /// The heartbeat of the fleet.
     Fleet "fleet",
     /// The pool: admin calls, audits, readiness.
     Admin "admin",
 }
 
 label! {
-    /// Files that are read again while the gateway runs, by the option that names them.
+    /// Files that are reloaded while the gateway runs, by the option that names them.
     WatchedFile:
     /// The secret of HS256 tokens.
     AuthSecret "auth-secret-file",
@@ -126,21 +127,21 @@ label! {
 }
 
 label! {
-    /// What is promised.
+    /// The service level objectives.
     Slo:
-    /// Who asks rightly gets an answer that says what became of it.
+    /// A valid request gets a definite outcome.
     Availability "availability",
-    /// And a tap gets it soon.
+    /// A tap gets its response within 250 ms.
     Latency "latency",
 }
 
-/// What an answer told.
+/// The outcome of a request, as metrics count it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Outcome(u8);
 
-/// Outcomes that are no problems.
+/// Outcomes that are not problems.
 const GOOD: [&str; 5] = ["ok", "won", "replayed", "not-modified", "preflight"];
-/// Problems that only ops are told of.
+/// Problems of the ops listener only.
 const ADMIN_ONLY: [problem::ProblemKind; 3] =
     [problem::DEFINITION_LOCKED, problem::STOCK_TAKEN, problem::STOCK_CHANGED];
 
@@ -151,51 +152,51 @@ impl Outcome {
     pub const WON: Self = Self(1);
     /// The same reservation again.
     pub const REPLAYED: Self = Self(2);
-    /// What the client has is still right.
+    /// Not modified since the client's copy.
     pub const NOT_MODIFIED: Self = Self(3);
-    /// A browser asked whether it may ask.
+    /// A CORS preflight.
     pub const PREFLIGHT: Self = Self(4);
-    /// How many there are, those included that only ops are told of.
+    /// The number of outcomes, those of the ops listener included.
     pub const COUNT: usize = GOOD.len() + problem::ALL.len();
-    /// How those of the public listener are written.
+    /// The names of those of the public listener.
     pub const NAMES: &[&str] = &Self::names();
 
-    /// That of a problem.
+    /// The outcome of a problem.
     #[must_use]
     pub const fn of(kind: &problem::ProblemKind) -> Self {
         Self(GOOD.len() as u8 + kind.place as u8)
     }
 
-    /// Its place among all.
+    /// Its index among all.
     #[must_use]
     pub const fn place(self) -> usize {
         self.0 as usize
     }
 
-    /// All of the public listener.
+    /// The outcomes of the public listener.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..Self::COUNT as u8).map(Self).filter(|outcome| !outcome.is_admin_only())
     }
 
-    /// How it is written.
+    /// Its name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         let place = self.place();
         if place < GOOD.len() { GOOD[place] } else { problem::ALL[place - GOOD.len()].name }
     }
 
-    /// Whether the buyer has the reservation that he asks for.
+    /// Whether the buyer has the requested reservation.
     #[must_use]
     pub fn has_won(self) -> bool {
         self == Self::WON || self == Self::REPLAYED
     }
 
-    /// Whether the service is to be judged by it: `Some(true)` well done, `Some(false)` not; `None` where the client is
-    /// at fault, has asked too often, or has only asked whether it may ask.
+    /// Whether the outcome is good for the service level objectives; `None` where it does not count:
+    /// client errors, rate limits and preflights.
     #[must_use]
-    pub fn judgement(self) -> Option<bool> {
-        /// What a request that was right is told by a service that works.
-        const TOLD: [problem::ProblemKind; 8] = [
+    pub fn slo_verdict(self) -> Option<bool> {
+        /// The problems that a correct service responds to a valid request.
+        const GOOD_PROBLEMS: [problem::ProblemKind; 8] = [
             problem::SALE_NOT_OPEN,
             problem::SALE_PAUSED,
             problem::SOLD_OUT,
@@ -210,7 +211,7 @@ impl Outcome {
         let is_in = |list: &[problem::ProblemKind]| list.iter().any(|kind| Self::of(kind) == self);
         match self {
             Self::OK | Self::WON | Self::REPLAYED | Self::NOT_MODIFIED => Some(true),
-            _ if is_in(&TOLD) => Some(true),
+            _ if is_in(&GOOD_PROBLEMS) => Some(true),
             _ if is_in(&FAILED) => Some(false),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! The log: lines on standard error, as text or as JSON, each with the request that it was written for.
+//! The log on standard error, as text or as JSON, each line with the id of its request.
 
 mod limit;
 mod writer;
@@ -19,19 +19,19 @@ use crate::telemetry::request_id;
 use limit::Limit;
 use writer::LogWriter;
 
-/// How a program logs.
+/// The settings of the log.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
     /// JSON instead of text.
     pub json: bool,
-    /// For `tracing_subscriber`'s filter.
+    /// The filter of `tracing_subscriber`.
     pub level: String,
 }
 
-/// Starts it, for the whole process. Standard output is for answers.
+/// Starts the log of the process. Standard output is for results.
 pub fn start(config: &LogConfig) {
-    // h2 and hyper warn of what a peer does wrong, frame by frame: a hostile one must not write our log.
-    // Whoever wants to see it names it, as in "info,h2=debug".
+    // h2 and hyper log every protocol error of a peer: a hostile one must not fill the log. To see them,
+    // name them in the level, as in "info,h2=debug".
     let level = format!("h2=error,hyper=error,{}", config.level);
     let Ok(filter) = level.parse::<Targets>() else {
         return;
@@ -46,7 +46,7 @@ pub fn start(config: &LogConfig) {
         let format = WithRequest { format: format().with_ansi(ansi), is_json: false };
         registry.with(layer().event_format(format).with_writer(|| LogWriter).with_ansi(ansi)).init();
     }
-    // The standard hook writes to standard error itself, and would wait for its reader.
+    // The standard hook writes to standard error itself, and blocks until it is read.
     panic::set_hook(Box::new(|info| {
         let thread = thread::current();
         let what = info.to_string().replace('\n', ": ");
@@ -55,14 +55,14 @@ pub fn start(config: &LogConfig) {
 }
 
 /// Writes lines for the user of a command, after all that was logged before.
-pub fn say(text: &str) {
+pub fn write_notice(text: &str) {
     writer::start();
     for line in text.lines() {
         writer::push(format!("gateway: {line}\n").as_bytes());
     }
 }
 
-/// When this is dropped, also by a panic, it waits until all lines are written: for so long at most, if that is given.
+/// Waits on drop, also in a panic, until all lines are written: at most this long, if a limit is given.
 #[derive(Debug)]
 pub struct FlushAtEnd(pub Option<Duration>);
 
@@ -72,13 +72,13 @@ impl Drop for FlushAtEnd {
     }
 }
 
-/// Lines that were not written so far: what nothing read, and what a place in the code had too many of.
+/// Lines that were not written so far: those that were dropped, and those over the limit of a call site.
 #[must_use]
 pub fn missing_lines() -> [u64; 2] {
     [writer::dropped(), limit::left_out()]
 }
 
-/// Adds to a line the request that the thread works for, and how many lines like it were left out before.
+/// Adds to a line the request of the thread, and the number of lines like it that were left out before.
 struct WithRequest<F> {
     format: F,
     is_json: bool,
@@ -117,7 +117,7 @@ where
                 false => write!(writer, " left_out={left_out}")?,
             }
         }
-        // Neither id has anything that would need escaping.
+        // Neither id has a character that needs escaping.
         let mut add = |name: &str, value: &dyn fmt::Display| match self.is_json {
             true => write!(writer, ",\"{name}\":\"{value}\""),
             false => write!(writer, " {name}={value}"),

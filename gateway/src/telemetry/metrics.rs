@@ -1,4 +1,4 @@
-//! The counters of this process, and their sums.
+//! The metrics of this process, and their sums over workers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,55 +9,55 @@ use crate::telemetry::labels::{Outcome, Route, User};
 use crate::telemetry::record::{Connections, Recorder, Sums};
 use crate::telemetry::uses::RedisUse;
 
-/// What the threads of this process have counted, and what it knows of itself.
+/// The counters of all threads of this process.
 #[derive(Debug, Default)]
 pub struct Metrics {
     workers: Mutex<Vec<WorkerMetrics>>,
-    /// Of the ops listener, which runs on one thread.
+    /// The connections of the ops listener, which runs on one thread.
     pub ops_connections: Connections,
     redis: Mutex<Vec<(User, Arc<RedisUse>)>>,
     audits: Mutex<HashMap<String, AuditSummary>>,
 }
 
-/// A worker's counters, and its runtime's own.
+/// A worker's counters, and those of its runtime.
 #[derive(Debug, Clone)]
 pub struct WorkerMetrics {
-    /// What it counts.
+    /// Its counters.
     pub recorder: Arc<Recorder>,
-    /// Of its thread, if it was made on one.
+    /// Those of its runtime, if it was created on one.
     pub runtime: Option<RuntimeMetrics>,
 }
 
-/// What the last audit of a sale found.
+/// The result of a sale's last audit.
 #[derive(Debug, Clone)]
 pub struct AuditSummary {
     /// The absolute drifts of all items, and 1 for each problem.
     pub drift: i64,
     /// Seconds since 1970.
     pub at: i64,
-    /// What is wrong first of all.
+    /// The first problem.
     pub problem: Option<String>,
-    /// Of the sale that was audited: what was found in it is not true of another of its name.
+    /// The incarnation of the audited sale: another sale of the same id has another one.
     incarnation: String,
 }
 
-/// All answers so far.
+/// All responses so far.
 #[derive(Debug, Clone, Default)]
 pub struct AnswerCounts {
-    /// By route and outcome; only those that there were.
+    /// By route and outcome; only those above 0.
     pub counts: Vec<(&'static str, &'static str, u64)>,
-    /// How long the answers to taps took that told of a reservation.
+    /// Response times of taps with a reservation.
     pub winners: Sums,
-    /// And all other answers to taps.
+    /// Response times of all other taps.
     pub losers: Sums,
-    /// And those of all other calls.
+    /// Response times of all other calls.
     pub others: Sums,
-    /// Of requests whose word on their client was ignored.
+    /// Requests whose forwarding header was ignored.
     pub forwarded_ignored: u64,
 }
 
 impl AnswerCounts {
-    /// What is new in these since those.
+    /// The difference to an earlier count.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let was = |route: &str, outcome: &str| {
@@ -77,7 +77,7 @@ impl AnswerCounts {
 }
 
 impl Metrics {
-    /// Counters for one more worker, whose runtime this is called on.
+    /// Counters for one more worker, called on its runtime.
     #[must_use]
     pub fn of_worker(&self) -> Arc<Recorder> {
         let recorder = Arc::new(Recorder::default());
@@ -92,7 +92,7 @@ impl Metrics {
         lock(&self.workers).clone()
     }
 
-    /// For one more that talks to Redis.
+    /// Counters for one more user of Redis.
     #[must_use]
     pub fn redis(&self, user: User) -> Arc<RedisUse> {
         let of_user = Arc::new(RedisUse::default());
@@ -100,31 +100,31 @@ impl Metrics {
         of_user
     }
 
-    /// All that talk to Redis.
+    /// All users of Redis.
     #[must_use]
     pub fn redis_uses(&self) -> Vec<(User, Arc<RedisUse>)> {
         lock(&self.redis).clone()
     }
 
-    /// Notes what an audit found.
+    /// Records the result of an audit.
     pub fn audited(&self, (sale, incarnation): (&str, &str), drift: i64, problem: Option<String>) {
         let at = jiff::Timestamp::now().as_second();
         let found = AuditSummary { drift, at, problem, incarnation: incarnation.to_owned() };
         lock(&self.audits).insert(sale.to_owned(), found);
     }
 
-    /// Forgets what audits of other sales found: they are gone.
+    /// Drops the audits of sales that are gone.
     pub fn retain_audits(&self, is_there: impl Fn(&str) -> bool) {
         lock(&self.audits).retain(|sale, _| is_there(sale));
     }
 
-    /// What the last audit of a sale found.
+    /// The result of a sale's last audit.
     #[must_use]
     pub fn audit_of(&self, sale: &str, incarnation: &str) -> Option<AuditSummary> {
         lock(&self.audits).get(sale).filter(|found| found.incarnation == incarnation).cloned()
     }
 
-    /// All answers so far on the public listener.
+    /// All responses of the public listener so far.
     #[must_use]
     pub fn answers(&self) -> AnswerCounts {
         let workers = self.workers();
@@ -151,7 +151,7 @@ impl Metrics {
     }
 }
 
-/// A panic while one of these locks was held leaves plain data behind, which is still right.
+/// A panic while a lock is held leaves consistent data behind.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,7 @@
-//! What the path of a tap writes: plain counters, a set for each worker, so that none waits for another's cache line.
+//! The counters on the path of a tap: plain numbers, a set for each worker, so that none waits for
+//! another's cache line.
 //!
-//! Only its worker writes to a set, so that an addition is a load and a store. Whoever shows them adds all sets up.
+//! Only its worker writes a set, so an addition is a load and a store. The exposition sums all sets.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -15,29 +16,29 @@ use crate::telemetry::list::{ANSWER_BUCKETS, BATCH_BUCKETS, POLICIES, STAGE_BUCK
 pub struct Count(AtomicU64);
 
 impl Count {
-    /// As it is.
+    /// The value.
     #[must_use]
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 
-    /// Adds.
+    /// Adds to the value.
     pub fn add(&self, n: u64) {
         self.0.store(self.get().wrapping_add(n), Relaxed);
     }
 
-    /// Takes away.
+    /// Subtracts from the value.
     pub fn sub(&self, n: u64) {
         self.0.store(self.get().wrapping_sub(n), Relaxed);
     }
 
-    /// Sets.
+    /// Sets the value.
     pub fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
     }
 }
 
-/// Counts by size: one for each bound, one beyond them, and the sum.
+/// A histogram: a count for each bound, one beyond them, and the sum.
 #[derive(Debug)]
 pub struct Histogram<const BOUNDS: usize> {
     counts: [Count; BOUNDS],
@@ -56,14 +57,14 @@ impl<const BOUNDS: usize> Default for Histogram<BOUNDS> {
 }
 
 impl<const BOUNDS: usize> Histogram<BOUNDS> {
-    /// Counts `times` of one size. Nearly all are small, so the bounds are gone through from below.
+    /// Counts `times` of one size. Most sizes are small, so the search starts at the lowest bound.
     fn count(&self, bounds: &[u64; BOUNDS], size: u64, times: u64) {
-        let place = bounds.iter().position(|bound| size <= *bound);
-        place.map_or(&self.beyond, |place| &self.counts[place]).add(times);
+        let index = bounds.iter().position(|bound| size <= *bound);
+        index.map_or(&self.beyond, |index| &self.counts[index]).add(times);
         self.sum.add(size.wrapping_mul(times));
     }
 
-    /// Adds what was counted to a sum over workers.
+    /// Adds the counts to a sum over workers.
     pub fn add_to(&self, sums: &mut Sums) {
         sums.counts.resize(BOUNDS + 1, 0);
         let counts = self.counts.iter().chain([&self.beyond]);
@@ -72,23 +73,23 @@ impl<const BOUNDS: usize> Histogram<BOUNDS> {
     }
 }
 
-/// A histogram of several workers together.
+/// The sum of the histograms of several workers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Sums {
     /// By bound, the last without one.
     pub counts: Vec<u64>,
-    /// Of all sizes; of durations in nanoseconds.
+    /// The sum of all sizes; durations in nanoseconds.
     pub sum: u64,
 }
 
 impl Sums {
-    /// How many there are.
+    /// The number of observations.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    /// What is new since then.
+    /// The difference to an earlier sum.
     #[must_use]
     pub fn since(&self, before: &Self) -> Self {
         let was = before.counts.iter().copied().chain(std::iter::repeat(0));
@@ -123,42 +124,42 @@ const ANSWER_NS: [u64; ANSWER_BUCKETS.len()] = nanoseconds(ANSWER_BUCKETS);
 const STAGE_NS: [u64; STAGE_BUCKETS.len()] = nanoseconds(STAGE_BUCKETS);
 const BATCH_TAPS: [u64; BATCH_BUCKETS.len()] = to_integers(BATCH_BUCKETS);
 
-/// How long answers took.
+/// Response times.
 pub type AnswerTimes = Histogram<{ ANSWER_BUCKETS.len() }>;
-/// How long stages took.
+/// Durations of stages.
 pub type Stages = Histogram<{ STAGE_BUCKETS.len() }>;
-/// How large batches were.
+/// Sizes of batches.
 pub type Batches = Histogram<{ BATCH_BUCKETS.len() }>;
 
-/// What an answer is counted as; it travels with the answer.
+/// The outcome and reason that a response is counted under.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerClass {
-    /// What it told.
+    /// The outcome.
     pub outcome: Outcome,
-    /// Why, where there are several reasons.
+    /// The reason, where an outcome has several.
     pub why: Why,
 }
 
-/// The reason of a refusal that can have several.
+/// The reason of an outcome that has several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// The outcome says it all.
+    /// The outcome has only one reason.
     Plain,
-    /// Of a 503 that says that nothing was done.
+    /// The reason of a 503 with nothing done.
     Shed(Shed),
-    /// Of a 429.
+    /// The policy of a 429.
     Limited(Policy),
 }
 
 impl AnswerClass {
-    /// An outcome that says it all.
+    /// An outcome with only one reason.
     #[must_use]
     pub const fn plain(outcome: Outcome) -> Self {
         Self { outcome, why: Why::Plain }
     }
 }
 
-/// What one worker has counted.
+/// The counters of one worker.
 #[derive(Debug)]
 pub struct Recorder {
     requests: [[Count; Outcome::COUNT]; Route::NAMES.len()],
@@ -166,11 +167,11 @@ pub struct Recorder {
     others: [AnswerTimes; Outcome::COUNT],
     stages: [Stages; Stage::NAMES.len()],
     batches: Batches,
-    /// Taps in line.
+    /// Taps in the queue.
     pub waiting: Count,
     /// Requests that ask the ledger.
     pub in_flight: Count,
-    /// Requests whose word on their client was ignored.
+    /// Requests whose forwarding header was ignored.
     pub forwarded_ignored: Count,
     shed: [Count; Shed::NAMES.len()],
     limited: [Count; POLICIES.len()],
@@ -201,7 +202,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Counts an answer.
+    /// Counts a response.
     pub fn answered(&self, route: Route, class: AnswerClass, took: Duration) {
         let outcome = class.outcome.place();
         self.requests[route as usize][outcome].add(1);
@@ -210,7 +211,7 @@ impl Recorder {
         self.reason(class.why);
     }
 
-    /// Counts an answer to what never came to a request: it has no duration.
+    /// Counts a response without a request: it has no duration.
     pub fn refused(&self, class: AnswerClass) {
         self.requests[Route::None as usize][class.outcome.place()].add(1);
         self.reason(class.why);
@@ -224,54 +225,54 @@ impl Recorder {
         }
     }
 
-    /// Counts one that was turned away, and not with an answer.
+    /// Counts a connection that was shed without a response.
     pub fn shed(&self, reason: Shed) {
         self.shed[reason as usize].add(1);
     }
 
-    /// Counts what a stage of one tap took.
+    /// Counts the duration of a stage of one tap.
     pub fn stage(&self, stage: Stage, took: Duration) {
         self.stages[stage as usize].count(&STAGE_NS, whole_ns(took), 1);
     }
 
-    /// Counts a batch that Redis was asked about.
+    /// Counts a batch that was sent to Redis.
     pub fn batch(&self, taps: usize, redis: Duration) {
         let taps = taps as u64;
         self.batches.count(&BATCH_TAPS, taps, 1);
         self.stages[Stage::Redis as usize].count(&STAGE_NS, whole_ns(redis), taps);
     }
 
-    /// Answers of a route, by outcome.
+    /// Responses of a route with an outcome.
     #[must_use]
     pub fn requests(&self, route: usize, outcome: Outcome) -> u64 {
         self.requests[route][outcome.place()].get()
     }
 
-    /// How long answers took that told this: those to taps, and all others.
+    /// Response times with an outcome: those of taps, and all others.
     #[must_use]
     pub fn answers(&self, outcome: Outcome) -> (&AnswerTimes, &AnswerTimes) {
         (&self.taps[outcome.place()], &self.others[outcome.place()])
     }
 
-    /// How long a stage took.
+    /// Durations of a stage.
     #[must_use]
     pub fn stages(&self, stage: usize) -> &Stages {
         &self.stages[stage]
     }
 
-    /// How large batches were.
+    /// Sizes of batches.
     #[must_use]
     pub fn batches(&self) -> &Batches {
         &self.batches
     }
 
-    /// Requests turned away, by reason.
+    /// Shed requests, by reason.
     #[must_use]
     pub fn turned_away(&self, reason: usize) -> u64 {
         self.shed[reason].get()
     }
 
-    /// Requests over a limit, by policy.
+    /// Requests over a rate limit, by policy.
     #[must_use]
     pub fn limited(&self, policy: usize) -> u64 {
         self.limited[policy].get()
@@ -292,29 +293,29 @@ impl Default for Connections {
 }
 
 impl Connections {
-    /// One has come.
+    /// Counts an accepted connection.
     pub fn came(&self) {
         self.came.add(1);
     }
 
-    /// One has ended.
+    /// Counts a closed connection.
     pub fn ended(&self, how: Ended) {
         self.ended[how as usize].add(1);
     }
 
-    /// All that came.
+    /// All accepted connections.
     #[must_use]
     pub fn all(&self) -> u64 {
         self.came.get()
     }
 
-    /// Those that ended, by how.
+    /// Closed connections, by reason.
     #[must_use]
     pub fn gone(&self, how: usize) -> u64 {
         self.ended[how].get()
     }
 
-    /// Those that are open. What ends while it is counted may be missing among those that came.
+    /// Open connections. One that closes during the read may be missing.
     #[must_use]
     pub fn open(&self) -> u64 {
         let gone: u64 = (0..self.ended.len()).map(|how| self.gone(how)).sum();

@@ -1,8 +1,8 @@
-//! Which request this is: the id that stands in its answer and in every line of the log that is written on its behalf, and
-//! the trace that it is part of (W3C Trace Context).
+//! The id of a request, in its response and in every log line written for it, and its trace (W3C Trace
+//! Context).
 //!
-//! An id is made for every request, a line of the log hardly ever. So there is no span: while a request is worked on, its
-//! thread knows it ([`RequestId::scope`]), and whoever writes a line asks ([`current`]).
+//! Every request gets an id, but few write a log line, so spans would cost too much. Instead the thread
+//! holds the request while it polls its task ([`RequestId::scope`]), and the log reads it ([`current`]).
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,13 +14,13 @@ use std::task::{Context, Poll};
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
-/// In each answer; from a trusted proxy also in a request.
+/// In every response; from a trusted proxy also in a request.
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Characters of an id that is taken over from a proxy.
+/// The longest id that is accepted from a proxy.
 const GIVEN_MAX: usize = 64;
-/// What a request is part of (W3C Trace Context, 3.2).
+/// The trace of a request (W3C Trace Context, 3.2).
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// And what the answer says to it: the same trace, and our part of it (W3C Trace Context, editor's draft).
+/// The trace in the response, with the id of the gateway's span (W3C Trace Context, editor's draft).
 const TRACERESPONSE: HeaderName = HeaderName::from_static("traceresponse");
 
 thread_local! {
@@ -30,14 +30,14 @@ thread_local! {
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId {
-    /// Our own id, which is also that of our span. Never 0.
+    /// The gateway's own id, also that of its span. Never 0.
     own: u64,
-    /// The id that a trusted proxy has given it, instead.
+    /// The id from a trusted proxy, which replaces the own one.
     given: Option<Rc<str>>,
     trace: Option<Trace>,
 }
 
-/// A trace that somebody else has begun.
+/// A trace that a client or proxy has started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Trace {
     id: u128,
@@ -45,13 +45,13 @@ struct Trace {
 }
 
 impl RequestId {
-    /// One without any history.
+    /// A request without an id from a proxy, and without a trace.
     #[must_use]
     pub fn new() -> Self {
         Self { own: fastrand::u64(1..), given: None, trace: None }
     }
 
-    /// With what its head says, as far as that can be relied on: an id only from a trusted proxy, a trace from anyone,
+    /// A request with the ids in its headers: an id only from a trusted proxy, a trace from any peer,
     /// since it is only a number.
     #[must_use]
     pub fn of(is_trusted: bool, headers: &HeaderMap) -> Self {
@@ -59,7 +59,7 @@ impl RequestId {
         Self { given, trace: only(headers, &TRACEPARENT).and_then(Trace::parse), ..Self::new() }
     }
 
-    /// Marks its answer.
+    /// Adds the ids to its response.
     pub fn mark(&self, headers: &mut HeaderMap) {
         let mut digits = [0; 16];
         let id = match &self.given {
@@ -76,7 +76,7 @@ impl RequestId {
         }
     }
 
-    /// Its id, as the log and the answer have it.
+    /// Its id, as in the log and the response.
     #[must_use]
     pub fn id(&self) -> String {
         match &self.given {
@@ -85,18 +85,18 @@ impl RequestId {
         }
     }
 
-    /// Its trace's id, if it is part of one.
+    /// The id of its trace, if it has one.
     #[must_use]
     pub fn trace_id(&self) -> Option<String> {
         self.trace.map(|trace| format!("{:032x}", trace.id))
     }
 
-    /// Work on its behalf: every line of the log that comes from it has its id.
+    /// Work for this request: every log line that it writes has the id.
     pub fn scope<F: Future>(&self, work: F) -> Scope<F> {
         Scope { request: Some(self.clone()), work }
     }
 
-    /// The same for what needs no waiting.
+    /// The same for synchronous work.
     pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
         let _entered = Entered(CURRENT.replace(Some(self.clone())));
         work()
@@ -109,7 +109,7 @@ impl Default for RequestId {
     }
 }
 
-/// The request that this thread works for at the moment.
+/// The request that this thread works for.
 #[must_use]
 pub fn current() -> Option<RequestId> {
     let current = CURRENT.take();
@@ -117,7 +117,7 @@ pub fn current() -> Option<RequestId> {
     current
 }
 
-/// Puts back who was worked for before.
+/// Restores the previous request of the thread.
 struct Entered(Option<RequestId>);
 
 impl Drop for Entered {
@@ -128,7 +128,7 @@ impl Drop for Entered {
 
 /// See [`RequestId::scope`].
 pub struct Scope<F> {
-    /// Here between two polls, with the thread during one.
+    /// Held here between two polls, by the thread during one.
     request: Option<RequestId>,
     work: F,
 }
@@ -144,7 +144,7 @@ impl<F: Future + Unpin> Future for Scope<F> {
     }
 }
 
-/// A request while it is with the thread; it comes back also when the work panics.
+/// A request held by the thread; it is restored also when the work panics.
 struct Inside<'a> {
     request: &'a mut Option<RequestId>,
     before: Option<RequestId>,
@@ -162,14 +162,14 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// The value of a header that is there once. Who sends several says nothing.
+/// The value of a header that is there once; several are ambiguous.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name).iter();
     let value = values.next()?;
     values.next().is_none().then(|| value.as_bytes())
 }
 
-/// An id that can stand anywhere: nothing in it has a meaning to a log, a shell or a header.
+/// An id whose characters have no meaning to a log, a shell or a header.
 fn given(value: &[u8]) -> Option<Rc<str>> {
     let is_safe = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     let text = std::str::from_utf8(value).ok()?;
@@ -177,8 +177,8 @@ fn given(value: &[u8]) -> Option<Rc<str>> {
 }
 
 impl Trace {
-    /// Reads a `traceparent`, to the letter: small letters only, no zeros for an id, nothing after it unless a later
-    /// version says so (W3C Trace Context, 3.2.2 and 4.3).
+    /// Parses a `traceparent` strictly: lower case, no zero id, and nothing after it unless a later
+    /// version allows it (W3C Trace Context, 3.2.2 and 4.3).
     fn parse(value: &[u8]) -> Option<Self> {
         let (value, rest) = value.split_at_checked(55)?;
         let [version, trace, parent, flags] = [&value[..2], &value[3..35], &value[36..52], &value[53..]];
@@ -190,14 +190,14 @@ impl Trace {
         (all_hex && dashes == *b"---" && is_whole && version != b"ff" && number(parent)? != 0)
             .then_some(())?;
         let id = number(trace).filter(|id| *id != 0)?;
-        // Sampled, and made by chance (level 2). What the other bits will mean is not known.
+        // The flags sampled and random (level 2). The other bits are reserved.
         Some(Self { id, flags: u8::try_from(number(flags)?).ok()? & 0b11 })
     }
 }
 
 fn hex(number: u64, digits: &mut [u8; 16]) -> &[u8] {
-    for (place, digit) in digits.iter_mut().enumerate() {
-        *digit = b"0123456789abcdef"[(number >> (60 - 4 * place)) as usize & 0xf];
+    for (index, digit) in digits.iter_mut().enumerate() {
+        *digit = b"0123456789abcdef"[(number >> (60 - 4 * index)) as usize & 0xf];
     }
     digits
 }

@@ -1,11 +1,11 @@
-//! How the parts of this process fare with Redis: connections, errors, whether it answers, when they last did their work.
+//! The state of each user of Redis in this process: connections, errors, reachability, last success.
 
 use std::fmt::Display;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What times are counted from.
+/// The origin of the times.
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// One user of Redis.
@@ -14,23 +14,23 @@ pub struct RedisUse {
     connects: AtomicU64,
     errors: AtomicU64,
     is_up: AtomicBool,
-    /// In ms after `START`, and 1 more; 0: never.
+    /// Time of the last success in ms after `START`, plus 1; 0: never.
     worked_at: AtomicU64,
-    /// Why the last attempt failed.
+    /// The error of the last attempt.
     reason: Mutex<Option<String>>,
 }
 
-/// That a user of Redis has not done its work for too long.
+/// A user of Redis without a success for too long.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stalled {
-    /// Since it last did; `None`: never yet.
+    /// Time since the last success; `None`: never.
     pub since: Option<Duration>,
-    /// Why the last attempt failed; `None`: none has.
+    /// The error of the last attempt; `None`: it succeeded.
     pub reason: Option<String>,
 }
 
 impl RedisUse {
-    /// Nothing has happened yet.
+    /// A user without any attempt.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -42,18 +42,18 @@ impl RedisUse {
         }
     }
 
-    /// A connection was opened, and answers.
+    /// Records an opened connection.
     pub fn connected(&self) {
         self.connects.fetch_add(1, Relaxed);
         self.is_up.store(true, Relaxed);
     }
 
-    /// Redis answers.
+    /// Records a reply.
     pub fn answered(&self) {
         self.is_up.store(true, Relaxed);
     }
 
-    /// What it is there for was done: Redis ran the script, or gave the entries.
+    /// Records a success: Redis ran the script, or returned the entries.
     pub fn worked(&self) {
         let now = u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.worked_at.store(now + 1, Relaxed);
@@ -61,14 +61,14 @@ impl RedisUse {
         *self.lock() = None;
     }
 
-    /// It could not be reached, gave no answer, or refused.
+    /// Records a failed connection, a missing reply or an error reply.
     pub fn failed(&self, reason: impl Display) {
         self.errors.fetch_add(1, Relaxed);
         self.is_up.store(false, Relaxed);
         *self.lock() = Some(reason.to_string());
     }
 
-    /// Whether it has not done its work for longer than this.
+    /// The stall, if there was no success for longer than this.
     #[must_use]
     pub fn stalled(&self, limit: Duration) -> Option<Stalled> {
         let worked_at = self.worked_at.load(Relaxed).checked_sub(1).map(Duration::from_millis);
@@ -77,7 +77,7 @@ impl RedisUse {
         is_stalled.then(|| Stalled { since, reason: self.reason() })
     }
 
-    /// Why its last attempt failed; `None`: it worked.
+    /// The error of the last attempt; `None`: it succeeded.
     #[must_use]
     pub fn reason(&self) -> Option<String> {
         self.lock().clone()
@@ -89,13 +89,13 @@ impl RedisUse {
         self.connects.load(Relaxed)
     }
 
-    /// What went wrong.
+    /// Failed attempts.
     #[must_use]
     pub fn errors(&self) -> u64 {
         self.errors.load(Relaxed)
     }
 
-    /// Whether it answers, as far as is known.
+    /// Whether the last attempt got a reply.
     #[must_use]
     pub fn is_up(&self) -> bool {
         self.is_up.load(Relaxed)

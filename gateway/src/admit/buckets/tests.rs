@@ -2,7 +2,7 @@ use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// Takes from a bucket until it is full `for_ns` after `now`, and says when it was full before that.
+/// Takes from a bucket until it is full `for_ns` after `now`; returns when it was full before that.
 fn take(buckets: &Buckets, key: u64, now: u64, for_ns: u64) -> Option<u64> {
     let done: Result<_, ()> = buckets
         .at(Nanos::new(now))
@@ -19,29 +19,29 @@ fn keys() -> impl Iterator<Item = u64> {
 fn a_set_is_two_cache_lines() {
     assert_eq!(size_of::<Set>(), 128);
     let room = Buckets::with_room_for(1_000_000);
-    assert_eq!(room.bytes(), 18_285_824, "17.4 MiB, as docs/rate-limiting.md says");
+    assert_eq!(room.bytes(), 18_285_824, "17.4 MiB, as stated in docs/rate-limiting.md");
 }
 
 #[test]
-fn those_who_were_there_keep_their_bucket_and_newcomers_share_one() {
+fn old_keys_keep_their_bucket_and_new_keys_share_one() {
     let buckets = Buckets::with_room_for(OWN);
-    let known: Vec<u64> = keys().take(OWN).collect();
-    known.iter().for_each(|key| assert_eq!(take(&buckets, *key, SECOND, SECOND), None));
+    let old: Vec<u64> = keys().take(OWN).collect();
+    old.iter().for_each(|key| assert_eq!(take(&buckets, *key, SECOND, SECOND), None));
     let new: Vec<u64> = keys().skip(OWN).take(2).collect();
     assert_eq!(take(&buckets, new[0], SECOND + 1, SECOND), None);
-    assert_eq!(take(&buckets, new[1], SECOND + 2, SECOND), Some(2 * SECOND + 1), "of the other newcomer");
-    for key in known {
+    assert_eq!(take(&buckets, new[1], SECOND + 2, SECOND), Some(2 * SECOND + 1), "set by the other new key");
+    for key in old {
         assert_eq!(take(&buckets, key, SECOND + 3, SECOND), Some(2 * SECOND));
     }
 }
 
 #[test]
-fn a_bucket_that_is_full_again_is_given_away() {
+fn a_full_bucket_is_reused() {
     let buckets = Buckets::with_room_for(OWN);
     let many: Vec<u64> = keys().take(10_000).collect();
     for (n, key) in many.iter().enumerate() {
         let now = SECOND * (n as u64 + 1);
-        assert_eq!(take(&buckets, *key, now, SECOND), None, "nobody has to share");
+        assert_eq!(take(&buckets, *key, now, SECOND), None, "no key has to share");
     }
 }
 

@@ -1,4 +1,4 @@
-//! What limits refuse, for how long, and that they follow a reference model.
+//! Tests of the rate limits, among them a comparison with a reference model.
 
 use proptest::prelude::*;
 
@@ -42,7 +42,6 @@ fn a_buyer_has_a_burst_and_then_what_comes_back() {
     let exceeded = limits.reservation("alice", "s", now).unwrap_err();
     assert_eq!((exceeded.policy, exceeded.quota, exceeded.window_s), (Policy::Buyer, 4, 2));
     assert_eq!(exceeded.wait, Duration::from_millis(500));
-    // Another buyer is another buyer.
     assert!(limits.reservation("bob", "s", now).is_ok());
     let soon = now + exceeded.wait - Duration::from_millis(1);
     assert!(limits.reservation("alice", "s", soon).is_err());
@@ -80,7 +79,7 @@ fn an_ipv6_client_is_its_64_bits_and_an_ipv4_client_its_address() {
 }
 
 #[test]
-fn wrong_signatures_spend_what_their_address_has_and_then_what_is_kept_for_all() {
+fn wrong_signatures_spend_the_budget_of_their_address_and_then_the_shared_one() {
     let limits = limits(&[(Policy::Unverified, "10:100")]);
     let now = Instant::now();
     let check = |token: &[u8], address| limits.signature(address, token, now);
@@ -91,18 +90,21 @@ fn wrong_signatures_spend_what_their_address_has_and_then_what_is_kept_for_all()
         });
     };
     limits.signature_was_right(b"alice");
-    // Ten units each, of the hundred of the address; then one each, of the hundred for all.
+    // Ten units each, of the address's hundred; then one each, of the shared hundred.
     forge(v4(1), 10);
     forge(v4(1), 99);
     assert_eq!(check(b"bob", v4(1)), Ok(()), "a first valid token behind the same address");
-    assert_eq!(check(b"bob", v4(1)), Ok(()), "which costs nothing, since it was right");
+    assert_eq!(check(b"bob", v4(1)), Ok(()), "a valid token costs nothing");
     forge(v4(1), 1);
     let exceeded = check(b"bob", v4(1)).unwrap_err();
     assert_eq!((exceeded.policy, exceeded.wait), (Policy::Unverified, Duration::from_millis(100)));
-    assert!(check(b"alice", v4(1)).is_ok(), "known to be right");
+    assert!(check(b"alice", v4(1)).is_ok(), "it was valid before");
     assert!(check(b"bob", v4(2)).is_ok(), "another address has its own");
-    assert!(limits.signature(v4(1), b"bob", now + exceeded.wait).is_ok(), "ten a second come back for all");
-    // However many addresses: what is kept for all of them is bounded.
+    assert!(
+        limits.signature(v4(1), b"bob", now + exceeded.wait).is_ok(),
+        "the shared bucket refills ten a second"
+    );
+    // However many addresses: the shared bucket is bounded.
     (3..8).for_each(|n| forge(v4(n), 10));
     assert!((3..8).all(|n| check(b"bob", v4(n)).is_err()));
 }
@@ -111,16 +113,16 @@ fn wrong_signatures_spend_what_their_address_has_and_then_what_is_kept_for_all()
 fn a_ceiling_is_shared_by_the_live_gateways_and_what_was_spent_stays_spent() {
     let limits = limits(&[(Policy::Sale, "10:100"), (Policy::Gateway, "1000:1000")]);
     let now = Instant::now();
-    let reserve = |sale: &str| limits.reservation("anybody", sale, now);
+    let reserve = |sale: &str| limits.reservation("buyer", sale, now);
     assert_eq!(allowed(|| reserve("a")), 20);
     assert_eq!(reserve("a").unwrap_err().policy, Policy::Sale);
     assert_eq!(allowed(|| reserve("b")), 20, "a sale of its own");
-    // Two gateways: half of it, and nothing comes back by that.
+    // Two gateways: each has half, and no tokens come back by that.
     assert!(limits.put_in_force(*limits.configured(), units(2)));
     assert!(!limits.put_in_force(*limits.configured(), units(2)), "nothing new");
     assert!(reserve("a").is_err());
     assert_eq!(allowed(|| reserve("c")), 10);
-    // Another rate: at once, and for everybody.
+    // Another rate applies at once, and to every buyer.
     let mut rates = *limits.configured();
     rates.set(Policy::Gateway, rate("10:10"));
     assert!(limits.put_in_force(rates, units(1)));
@@ -170,10 +172,10 @@ proptest! {
         let mut at = Duration::ZERO;
         for (pause, cost, buyer) in calls {
             at += Duration::from_millis(pause);
-            let told = limits.call(["alice", "bob", "carol"][buyer], units(cost), start + at);
-            prop_assert_eq!(told.is_ok(), reference[buyer].take(cost, at));
-            if let Err(exceeded) = told {
-                // No sooner and no later than it says.
+            let result = limits.call(["alice", "bob", "carol"][buyer], units(cost), start + at);
+            prop_assert_eq!(result.is_ok(), reference[buyer].take(cost, at));
+            if let Err(exceeded) = result {
+                // No sooner and no later than the refusal states.
                 let wait = exceeded.wait;
                 prop_assert!(!reference[buyer].clone_and_take(cost, at + wait - Duration::from_nanos(1)));
                 prop_assert!(reference[buyer].clone_and_take(cost, at + wait));
@@ -183,7 +185,7 @@ proptest! {
 }
 
 impl Reference {
-    /// What would become of it, without doing it.
+    /// The result of `take` without its effect.
     fn clone_and_take(&self, cost: u32, at: Duration) -> bool {
         Self { rate: self.rate, burst: self.burst, level: self.level, at: self.at }.take(cost, at)
     }

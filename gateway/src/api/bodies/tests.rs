@@ -1,7 +1,7 @@
 use super::*;
 use crate::http::request::parse;
 
-fn place_of(body: &str) -> String {
+fn error_of(body: &str) -> String {
     parse::<ReserveRequest<'_>>(body.as_bytes()).unwrap_err().body().to_owned()
 }
 
@@ -17,7 +17,7 @@ fn a_mistake_in_a_body_is_pointed_at() {
         (r#"{"model": "a", "store": "s"} x"#, ""),
         (r#" ["a", [], "s", false]"#, ""),
     ] {
-        let found = place_of(body);
+        let found = error_of(body);
         assert!(found.ends_with(&format!(",\"pointer\":\"{pointer}\"")), "{body}: {found}");
     }
 }

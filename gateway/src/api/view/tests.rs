@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_fast_way_to_json_is_the_same_json() {
+fn to_json_equals_serialize() {
     let ids = ["cover".to_owned(), "a.b_c-D9".to_owned()];
     let price = || Price { currency: "CNY", total: u64::MAX, deposit: 0 };
     for state in [State::Held, State::Confirmed, State::Cancelled, State::Expired] {

@@ -12,14 +12,14 @@ const KNOWN: [&str; 8] = [
 ];
 
 fn of(set: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
-    let known = KNOWN.map(ToOwned::to_owned).into();
+    let expected = KNOWN.map(ToOwned::to_owned).into();
     let set = set.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let unknown = unknown_among(&known, &["SEED"], set);
+    let unknown = unknown_among(&expected, &["SEED"], set);
     (unknown.mistyped, unknown.others)
 }
 
 #[test]
-fn a_slip_is_an_error_that_names_what_was_meant_and_no_value() {
+fn a_mistyped_name_is_an_error_without_the_value() {
     for (name, meant) in [
         ("LAUNCHGATE_DURABILTY", "LAUNCHGATE_DURABILITY"),
         ("LAUNCHGATE_DURABILIYT", "LAUNCHGATE_DURABILITY"),
@@ -38,7 +38,7 @@ fn a_slip_is_an_error_that_names_what_was_meant_and_no_value() {
 }
 
 #[test]
-fn what_is_not_near_or_has_its_option_set_is_only_named() {
+fn other_unknown_names_are_only_reported() {
     for set in [
         &[("LAUNCHGATE_COLOUR", "hunter2")][..],
         &[("LAUNCHGATE_TLS", "hunter2")],
@@ -52,8 +52,8 @@ fn what_is_not_near_or_has_its_option_set_is_only_named() {
 
 #[test]
 fn known_empty_foreign_and_other_variables_pass() {
-    let known = KNOWN.map(|name| (name, "x"));
-    assert_eq!(of(&known), (vec![], vec![]));
+    let expected = KNOWN.map(|name| (name, "x"));
+    assert_eq!(of(&expected), (vec![], vec![]));
     assert_eq!(
         of(&[("LAUNCHGATE_DURABILTY", ""), ("LAUNCHGATE_SEED", "1"), ("PATH", "/bin")]),
         (vec![], vec![])
@@ -62,7 +62,7 @@ fn known_empty_foreign_and_other_variables_pass() {
 }
 
 #[test]
-fn those_of_kubernetes_are_spared() {
+fn service_links_of_kubernetes_are_ignored() {
     for service in ["LAUNCHGATE", "LAUNCHGATE_OPS", "LAUNCHGATE_REDIS", "LAUNCHGATE_GATEWAY_BLUE"] {
         for end in [
             "_SERVICE_HOST",

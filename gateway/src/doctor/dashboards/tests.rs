@@ -21,7 +21,7 @@ const RULE: &str =
 const PANEL: &str = r#"{"expr": "histogram_quantile(0.99, sum by (le) (rate(launchgate_request_duration_seconds_bucket[5s])))"}"#;
 
 #[test]
-fn names_of_this_binary_are_well() {
+fn names_of_this_binary_pass() {
     let found =
         verdicts(&[("rules/a.yml", RULE), ("boards/b.json", PANEL), ("boards/notes.txt", "launchgate_x")]);
     assert_eq!(found.len(), 1, "{found:?}");
@@ -30,7 +30,7 @@ fn names_of_this_binary_are_well() {
 }
 
 #[test]
-fn a_name_that_this_binary_has_not_is_reported_with_its_file() {
+fn an_unknown_name_is_reported_with_its_file() {
     for wrong in
         ["launchgate_request_total", "launchgate_request_duration_seconds", "launchgate_taps_waiting_bucket"]
     {
@@ -39,13 +39,13 @@ fn a_name_that_this_binary_has_not_is_reported_with_its_file() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!((found[0].0, found[0].1), ("metrics", Severity::Fail));
         assert!(
-            found[0].2.contains(&format!("{wrong} is no metric")) && found[0].2.contains("boards/b.json")
+            found[0].2.contains(&format!("{wrong} is not a metric")) && found[0].2.contains("boards/b.json")
         );
     }
 }
 
 #[test]
-fn what_can_t_be_read_or_holds_nothing_is_reported() {
+fn unreadable_and_empty_files_are_reported() {
     assert_eq!(verdicts(&[])[0].1, Severity::Fail);
     assert_eq!(verdicts(&[("a.yml", "groups: []")])[0].1, Severity::Fail);
     let broken = verdicts(&[("a.yml", RULE), ("b.json", "{")]);

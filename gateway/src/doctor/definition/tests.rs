@@ -40,15 +40,15 @@ fn bad(changes: &[(&str, Value)]) -> Vec<(&'static str, Severity)> {
 }
 
 #[test]
-fn a_definition_as_it_should_be_is_well() {
+fn a_good_definition_passes() {
     assert_eq!(bad(&[]), []);
-    // Neither is a model that no package fits a slip, nor a package without a price or a limit.
+    // A model without packages is fine, and so is a package without a price or a limit.
     assert_eq!(bad(&[("/package/0/stock", json!(null)), ("/package/0/price", json!(0))]), []);
     assert_eq!(bad(&[("/stores/0/capacity", json!(null))]), []);
 }
 
 #[test]
-fn every_slip_is_reported() {
+fn every_unintended_value_is_reported() {
     use Severity::{Fail, Warn};
     let date = |day: &str| json!(format!("{day}T00:00:00Z"));
     for (changes, check, verdict) in [
@@ -101,7 +101,7 @@ fn names_that_hide_stores_are_reported() {
 }
 
 #[test]
-fn a_slip_is_named() {
+fn a_finding_names_the_values() {
     let mut document = good();
     document["stores"][2]["capacity"] = json!(0);
     document["stores"][0]["capacity"] = json!(100);
@@ -110,5 +110,5 @@ fn a_slip_is_named() {
     stores(&definition, &mut lines);
     let lines = lines.end();
     assert_eq!(lines[0].found, "3 in 2 cities, 130 slots");
-    assert_eq!(lines[1].found, "cities without any capacity: Xi'an");
+    assert_eq!(lines[1].found, "cities without capacity: Xi'an");
 }

@@ -34,7 +34,7 @@ fn bad(facts: &FleetFacts) -> Vec<(&'static str, Severity)> {
 }
 
 #[test]
-fn gateways_of_one_version_are_well_and_so_are_none() {
+fn gateways_of_one_version_pass_and_so_do_none() {
     assert_eq!(bad(&good()), []);
     assert_eq!(
         bad(&FleetFacts { live: Ok(Vec::new()), expected: None, scripts: Ok((0, 12)), here: None, ..good() }),
@@ -48,11 +48,11 @@ fn another_version_a_gateway_that_is_not_ready_and_scripts_that_differ_are_repor
     use Severity::{Fail, Warn};
     let mut mixed = good();
     mixed.live.as_mut().unwrap().push(gateway("10.0.0.3:80", "0.0.9"));
-    // They sell one sale together (`tests/it/versions.rs`): an update under way stops no launch.
+    // They sell one sale together (`tests/it/versions.rs`): an unfinished update stops no launch.
     assert_eq!(bad(&mixed), [("gateways", Warn)]);
     let line = &check(&mixed)[0];
     assert!(line.found.ends_with("\"10.0.0.3:80\" (0.0.9)"), "{line:?}");
-    assert!(line.todo.as_ref().unwrap().starts_with("finish the update or take it back"), "{line:?}");
+    assert!(line.todo.as_ref().unwrap().starts_with("finish the update or roll it back"), "{line:?}");
     mixed.live.as_mut().unwrap()[2].reasons = vec!["draining".into()];
     mixed.live.as_mut().unwrap()[2].ready = false;
     mixed.live.as_mut().unwrap()[2].uptime_ms = STARTING_MS;
@@ -96,7 +96,7 @@ fn alarms_of_gateways_are_reported_once_with_the_worst_severity() {
     });
     assert_eq!(bad(&starting), [("ready", Fail)]);
     let line = check(&starting).into_iter().find(|line| line.check == "ready").unwrap();
-    assert_eq!(line.found, "they are not all: 10.0.0.1:80: draining, 10.0.0.2:80: draining");
+    assert_eq!(line.found, "not all are ready: 10.0.0.1:80: draining, 10.0.0.2:80: draining");
     let young = live(&|of| (of.ready, of.uptime_ms) = (false, STARTING_MS - 1));
     assert_eq!(bad(&young), [("ready", Warn)]);
     let warns = live(&|of| of.alarms = vec![Alarm::new(Level::Warning, "lines-full", "lines are full")]);

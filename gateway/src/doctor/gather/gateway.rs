@@ -1,4 +1,4 @@
-//! The gateway that runs here already, as its own listeners tell. No token is shown to it.
+//! Collects the facts of the gateway on this host from its own listeners, without sending a token.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -21,31 +21,31 @@ use tokio_rustls::TlsConnector;
 
 use crate::http::tls::{TlsFiles, read_chain};
 
-/// For one call, and bytes of its answer.
+/// Timeout of a call, and the largest response.
 const CALL_MAX: Duration = Duration::from_secs(5);
 const BODY_BYTES_MAX: usize = 64 << 20;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A gateway at our ops address.
+/// A gateway at the ops address of this configuration.
 #[derive(Debug)]
 pub(crate) struct RunningGateway {
     pub(crate) version: String,
-    /// A hash of its scripts.
+    /// The digest of its scripts.
     pub(crate) scripts: Option<String>,
-    /// Why it is not ready.
+    /// The reason why it is not ready.
     pub(crate) not_ready: Option<String>,
-    /// Files that it may open.
+    /// The limit of its open files.
     pub(crate) files_max: Option<u64>,
-    /// How far it has followed each sale.
+    /// The sequence that it has read of each sale.
     pub(crate) sequences: BTreeMap<String, u64>,
-    /// Whether it shows the certificate that our files have; `None`: no certificate.
+    /// Whether it serves the configured certificate; `None`: none is configured.
     pub(crate) has_our_certificate: Option<bool>,
-    /// Requests whose Forwarded or X-Forwarded-For it has ignored, and all of them.
+    /// Requests whose Forwarded or X-Forwarded-For it has ignored, and all requests.
     pub(crate) forwarded_ignored: (u64, u64),
 }
 
-/// Asks at the ops address; `None`: no gateway answers there.
+/// Reads the gateway at the ops address; `None`: none answers there.
 pub(crate) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Option<RunningGateway> {
     let metrics = get(address, tls, "/metrics").await.ok()?;
     let sample =
@@ -54,7 +54,7 @@ pub(crate) async fn at_ops(address: SocketAddr, tls: Option<&TlsFiles>) -> Optio
         let (_, rest) = labels.split_once(&format!("{name}=\""))?;
         rest.split_once('"').map(|(value, _)| value.to_owned())
     };
-    // Whoever answers otherwise is something else.
+    // Any other response is from another program.
     sample("launchgate_ledger_sequence").or(sample("launchgate_requests_total"))?;
     let ready = get(address, tls, "/readyz").await.ok()?;
     let sequences = metrics.text.lines().filter_map(|line| {
@@ -86,7 +86,7 @@ fn parse_sample(value: &str) -> Option<u64> {
     value.trim().split('.').next()?.parse().ok()
 }
 
-/// Whether a gateway answers apps at this address.
+/// Whether a gateway answers on the public address.
 pub(crate) async fn at_public(address: SocketAddr, tls: Option<&TlsFiles>) -> bool {
     get(address, tls, "/v1/time").await.is_ok_and(|answer| answer.text.contains("\"server_time\""))
 }
@@ -133,7 +133,7 @@ async fn call(
     Ok((status, String::from_utf8(body.to_vec())?))
 }
 
-/// Where an address that means "all of them" is reached from this machine.
+/// The loopback address for an unspecified one, else the address itself.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
@@ -143,7 +143,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Takes any certificate and notes whether it is ours: nothing secret is sent, and what is shown is what is looked at.
+/// Accepts any certificate and records whether it is the configured one: no secret is sent to the peer.
 #[derive(Debug)]
 struct CertificateProbe {
     ours: Option<CertificateDer<'static>>,

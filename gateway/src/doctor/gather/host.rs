@@ -1,4 +1,5 @@
-//! What this machine has: limits of the kernel and of this process, memory, and who has the ports.
+//! Collects the facts of this host: limits of the kernel and of the process, memory, and the state of the
+//! ports.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -12,16 +13,16 @@ use crate::doctor::gather::gateway::RunningGateway;
 use crate::doctor::host::{HostFacts, Port, PortState};
 use crate::http::bind::{BACKLOG, bind};
 
-/// Looks. `running` is the gateway that answers at the ops address; `answers` whether one does at the public address.
+/// Collects the facts. `running` is the gateway at the ops address; `answers`: one answers on the public
+/// address.
 pub(crate) fn look(
     config: &ServeConfig,
     running: Option<&RunningGateway>,
     answers: bool,
     args: &DoctorArgs,
 ) -> HostFacts {
-    let version = |is_there: bool| {
-        is_there.then(|| running.map_or("which does not tell it", |running| &running.version).to_owned())
-    };
+    let version =
+        |is_there: bool| is_there.then(|| running.map_or("unknown", |running| &running.version).to_owned());
     let ports = [
         ("--listen", config.listen, version(answers)),
         ("--ops-listen", config.ops_listen, version(running.is_some())),
@@ -49,7 +50,7 @@ pub(crate) fn look(
     }
 }
 
-/// As `serve` would find it.
+/// Tries to bind the address as `serve` would.
 fn state(address: SocketAddr, gateway: Option<String>) -> PortState {
     match (bind(address, 1), gateway) {
         (Ok(_), _) => PortState::Free,
@@ -69,7 +70,7 @@ fn files() -> Option<(u64, u64)> {
     }
 }
 
-/// What is free on the machine, and no more than the control group still allows.
+/// Free memory of the host, at most what the control group still allows.
 fn memory() -> Option<u64> {
     const GROUP: &str = "/sys/fs/cgroup/memory";
     let free = Meminfo::current().ok()?.mem_available?;

@@ -1,4 +1,4 @@
-//! What stands in the files of keys, tokens and certificates. Secrets are measured and dropped.
+//! Collects the facts of the files of keys, tokens and certificates. Secrets are measured and dropped.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,8 @@ use crate::http::tls::{Tls, TlsFiles, read_chain};
 use crate::identify::ops_tokens::{self, OpsTokens};
 use crate::identify::{TokenKeys, read_secret, shared_mode};
 
-/// Reads them. `host` is what apps call; `launch` the sale that opens next, and when, in seconds since 1970.
+/// Reads them. `host` is the name of the API; `launch` the sale that opens next, and when, in seconds
+/// since 1970.
 pub(crate) fn read(
     config: &ServeConfig,
     host: Option<&str>,
@@ -55,14 +56,14 @@ fn auth(config: &ServeConfig) -> Result<AuthFacts, Vec<String>> {
     })
 }
 
-/// Each name with the bits of its token; `OpsTokens::load` has found the file to be good.
+/// Each name with the bits of its token; `OpsTokens::load` has validated the file.
 fn ops(file: &Path) -> Result<Vec<(String, f64)>, String> {
     let (bytes, _) = ops_tokens::read(file)?;
     let entries = ops_tokens::lines(&bytes).filter_map(|(_, entry)| entry);
     Ok(entries.map(|line| (String::from_utf8_lossy(line.name).into_owned(), bits(line.token))).collect())
 }
 
-/// Files with secrets that others may read.
+/// Files with secrets that other users may read.
 fn shared(config: &ServeConfig) -> Vec<(&'static str, PathBuf, u32)> {
     let key = |files: &Option<TlsFiles>| files.as_ref().map(|files| files.key.clone());
     let secrets = [

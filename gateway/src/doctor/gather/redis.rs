@@ -1,4 +1,4 @@
-//! What a Redis says of itself, asked on one connection. Nothing is changed in it.
+//! Collects the facts of a Redis over one connection, read-only.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,7 +11,7 @@ use crate::doctor::fleet::FleetFacts;
 use crate::doctor::redis::{Machine, RedisFacts};
 use crate::fleet;
 use crate::fleet::report::GatewayReport;
-use crate::ops::brake::fleet_view;
+use crate::ops::rate_limits::fleet_view;
 use crate::serve::POOL;
 use crate::store::acl;
 use crate::store::compatibility::find_incompatibility;
@@ -19,11 +19,11 @@ use crate::store::dial::{LedgerConnection, Redis, info};
 use crate::store::keys::{FLEET, Keys, LIMITS, LIMITS_LOG, PURGED, SALES, slot_of};
 use crate::store::scripts::{Failure, Refusal, Script, Scripts, text};
 
-/// How often it is asked for a `PING`, and for the time; not for longer than this.
+/// The largest number of `PING` and `TIME` calls, and their total time.
 const PINGS: usize = 100;
 const TIMES: usize = 10;
 const PINGING_MAX: Duration = Duration::from_secs(10);
-/// What is asked of `CONFIG`: one by one, so that passwords are not among the answers, and Redis 6 understands.
+/// The settings read with `CONFIG`, one by one: passwords are not in the replies, and Redis 6 supports it.
 const SETTINGS: [&str; 12] = [
     "appendonly",
     "appendfsync",
@@ -38,31 +38,31 @@ const SETTINGS: [&str; 12] = [
     "tcp-keepalive",
     "dir",
 ];
-/// A sale that can't be: its id has a capital.
+/// An id that no sale can have: it has a capital.
 const NO_SALE: &str = "NONE";
 
-/// One Redis that the ledger is in, and what it says of itself.
+/// A Redis of the ledger with its facts.
 pub(crate) struct RedisInstance {
     pub(crate) redis: Redis,
     conn: LedgerConnection,
     pub(crate) facts: RedisFacts,
-    /// Of the process at the other end.
+    /// The run id of the Redis process.
     pub(crate) run_id: String,
     /// Its clock, in ms.
     pub(crate) now_ms: i64,
 }
 
-/// What all gateways share in it.
+/// State that all gateways share.
 pub(crate) struct SharedFacts {
     pub(crate) fleet: FleetFacts,
     /// Ids of all sales.
     pub(crate) sales: Vec<String>,
 }
 
-/// Asks how it is. An error means that it is out of reach, or does not let us in.
+/// Collects the facts of one Redis. An error means that it is unreachable, or refuses this user.
 pub(crate) async fn instance(config: &ServeConfig, redis: Redis) -> RedisResult<RedisInstance> {
     let is_cluster = config.redis.is_cluster();
-    // Also of one that is a replica, the rest is looked at.
+    // A replica is accepted here, so that the other checks run too.
     let mut opened = redis.dial_for(SALES, config.redis.answer_timeout()).await?;
     let conn = &mut opened;
     let info = info(conn, "default").await?;
@@ -89,14 +89,14 @@ pub(crate) async fn instance(config: &ServeConfig, redis: Redis) -> RedisResult<
     Ok(RedisInstance { redis, conn: opened, facts, run_id, now_ms })
 }
 
-/// Asks for what gateways keep in it, and completes the facts. Fails where it lives and is no ledger: a part of a
-/// cluster, or one that is still loading.
+/// Reads the shared state of gateways, and completes the facts. Fails on a Redis that can't be the
+/// ledger: a part of a cluster, or one that is still loading.
 pub(crate) async fn shared(
     config: &ServeConfig,
     scripts: &Scripts,
     all: &mut [RedisInstance],
 ) -> RedisResult<SharedFacts> {
-    // Before anything is run that would load one.
+    // Before any call that would load a script.
     let mut loaded_least = Ok((usize::MAX, 0));
     for instance in &mut *all {
         let here = loaded(&mut instance.conn, scripts).await?;
@@ -123,21 +123,21 @@ pub(crate) async fn shared(
         facts.foreign_keys = foreign_keys(redis, conn, &here).await?;
         facts.scripts_refused = refused(redis, conn, scripts).await;
         if config.redis.is_cluster() {
-            // A consumer for each sale, one that lists them, and who asks for the map.
+            // A consumer for each sale, one for the list of sales, and one for the slot map.
             facts.connections_needed += 2 * u64::try_from(here.len() + 2).unwrap_or(u64::MAX);
         }
     }
     Ok(SharedFacts { fleet, sales })
 }
 
-/// A connection for each worker and the ledger, both pools, the consumer, the fleet; and a second of each while one is replaced.
+/// A connection for each worker and task, both pools, the consumer and the fleet; twice, for replacements.
 fn connections(config: &ServeConfig) -> u64 {
-    // A connection for each worker, one for ticks and sweeps, one for rounds.
+    // A connection for each worker, one for ticks and sweeps, one for reads.
     let connections = config.workers + 2;
     u64::try_from(2 * (connections + 2) + 2 * POOL).unwrap_or(u64::MAX)
 }
 
-/// The settings; an error inside means that Redis does not tell them.
+/// The settings; an inner error means that Redis does not allow to read them.
 async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<String, String>, String>> {
     let mut found = HashMap::new();
     for name in SETTINGS {
@@ -150,7 +150,7 @@ async fn settings(conn: &mut impl ConnectionLike) -> RedisResult<Result<HashMap<
     Ok(Ok(found))
 }
 
-/// The gateways that live; an error inside means that Redis does not let us ask, as a replica does not.
+/// The live gateways; an inner error means that Redis does not allow to read them, as a replica.
 async fn live(conn: &mut LedgerConnection) -> RedisResult<Result<Vec<GatewayReport>, String>> {
     match fleet::live(conn).await {
         Ok(live) => Ok(Ok(fleet_view(live).gateways.into_values().collect())),
@@ -159,7 +159,7 @@ async fn live(conn: &mut LedgerConnection) -> RedisResult<Result<Vec<GatewayRepo
     }
 }
 
-/// Redis has said no, rather than nothing.
+/// Whether Redis replied with an error, instead of no reply.
 fn is_an_answer(error: &redis::RedisError) -> bool {
     matches!(error.kind(), redis::ErrorKind::Server(_) | redis::ErrorKind::Extension)
 }
@@ -170,7 +170,7 @@ async fn pings(conn: &mut impl ConnectionLike) -> RedisResult<Vec<Duration>> {
     while pings.len() < PINGS && start.elapsed() < PINGING_MAX {
         let sent = Instant::now();
         match cmd("PING").query_async::<()>(conn).await {
-            // Also a no is an answer: one that loads its files says so.
+            // An error reply counts too: a Redis that loads its files sends one.
             Ok(()) => {}
             Err(error) if is_an_answer(&error) => {}
             Err(error) => return Err(error),
@@ -180,7 +180,8 @@ async fn pings(conn: &mut impl ConnectionLike) -> RedisResult<Vec<Duration>> {
     Ok(pings)
 }
 
-/// Redis's clock less ours, by the quickest of some answers, and how far that may be off; then its clock itself.
+/// Redis's clock minus this host's, from the fastest of some replies, with its uncertainty; then Redis's
+/// clock itself.
 async fn offset(conn: &mut impl ConnectionLike) -> RedisResult<((f64, f64), i64)> {
     let mut best = (0.0, f64::INFINITY);
     let mut now_ms = 0.0;
@@ -198,7 +199,8 @@ async fn offset(conn: &mut impl ConnectionLike) -> RedisResult<((f64, f64), i64)
     Ok((best, now_ms as i64))
 }
 
-/// How many of our scripts Redis has, and how many there are; an error inside means that it does not tell.
+/// Scripts of this binary in Redis, and their total; an inner error means that Redis does not allow to
+/// read them.
 async fn loaded(
     conn: &mut impl ConnectionLike,
     scripts: &Scripts,
@@ -211,7 +213,7 @@ async fn loaded(
     }
 }
 
-/// Runs one that reads only, on a sale that can't be.
+/// Runs a read-only script, on a sale that can't exist.
 async fn refused(redis: &Redis, conn: &mut impl ConnectionLike, scripts: &Scripts) -> Option<String> {
     let none_here =
         (0..).map(|n| Keys::of(&format!("{NO_SALE}-{n}"))).find(|keys| redis.has_slot(keys.slot()))?;
@@ -219,17 +221,17 @@ async fn refused(redis: &Redis, conn: &mut impl ConnectionLike, scripts: &Script
         Ok(_) | Err(Failure::Refused(Refusal::Missing)) => {}
         Err(failure) => return Some(failure.to_string()),
     }
-    // What a gateway looks at with every connection.
+    // The probe that a gateway makes on every connection.
     match scripts.probe(conn, acl::SERVING).await {
         Ok(missing) if missing.is_empty() => None,
         Ok(missing) => Some(acl::missing(&missing)),
         Err(Failure::NotDone(why)) if why.contains(acl::GRANT) => Some(why),
-        // That it is a replica, or takes no writes, is said elsewhere.
+        // Other checks report a replica, or a Redis that refuses writes.
         Err(_) => None,
     }
 }
 
-/// What Redis noted as slow, if it does note that and lets us ask.
+/// The slow events that Redis recorded, if it records them and allows to read them.
 async fn slow(conn: &mut impl ConnectionLike, now_ms: i64) -> Vec<(String, i64, i64)> {
     let events: Vec<Value> = cmd("LATENCY").arg("LATEST").query_async(conn).await.unwrap_or_default();
     let event = |event: &Value| {
@@ -243,7 +245,7 @@ async fn slow(conn: &mut impl ConnectionLike, now_ms: i64) -> Vec<(String, i64, 
 async fn foreign_keys(redis: &Redis, conn: &mut impl ConnectionLike, sales: &[Keys]) -> RedisResult<u64> {
     let mut others: u64 = cmd("DBSIZE").query_async(conn).await?;
     let shared: [&[&str]; 4] = [&[SALES], &[FLEET], &[LIMITS, LIMITS_LOG], &[PURGED]];
-    // A cluster takes only keys of one slot at a time.
+    // A cluster accepts only keys of one slot in a call.
     for keys in shared.iter().filter(|keys| redis.has_slot(slot_of(keys[0]))) {
         others = others.saturating_sub(cmd("EXISTS").arg(keys).query_async(conn).await?);
     }
@@ -253,13 +255,13 @@ async fn foreign_keys(redis: &Redis, conn: &mut impl ConnectionLike, sales: &[Ke
     Ok(others)
 }
 
-/// Redis is on this machine: its process is seen, and the folder of its files.
+/// The facts of this host if Redis runs on it, by its process and the folder of its files.
 fn machine(
     info: &HashMap<String, String>,
     settings: &Result<HashMap<String, String>, String>,
 ) -> Option<Machine> {
     let name = std::fs::read_to_string(format!("/proc/{}/comm", info.get("process_id")?)).ok()?;
-    if !["redis", "valkey"].iter().any(|known| name.starts_with(known)) {
+    if !["redis", "valkey"].iter().any(|name_start| name.starts_with(name_start)) {
         return None;
     }
     let folder = settings.as_ref().ok().and_then(|settings| settings.get("dir"));

@@ -1,4 +1,4 @@
-//! What the ledger has of each sale, and its audit.
+//! Collects the facts of each sale from the ledger, with its audit.
 
 use crate::doctor::gather::redis::RedisInstance;
 use crate::doctor::sale::{AppliedSale, SaleFacts};
@@ -8,16 +8,16 @@ use crate::manage::audit;
 use crate::store::keys::Keys;
 use crate::store::scripts::{Failure, Refusal};
 
-/// Where and when it is looked.
+/// The inputs of the query.
 pub(crate) struct SaleQuery<'a> {
     pub(crate) admin: &'a Admin,
-    /// Each Redis that the ledger is in.
+    /// Each Redis of the ledger.
     pub(crate) redis: &'a [RedisInstance],
-    /// Whether any gateway lives.
+    /// Whether any gateway is live.
     pub(crate) is_served: bool,
 }
 
-/// Reads a sale. An error means that Redis is out of reach. How far a gateway has followed it is to be asked afterwards.
+/// Reads a sale. An error means that Redis is unreachable. Read the sequence of the gateway afterwards.
 pub(crate) async fn read(
     query: &SaleQuery<'_>,
     id: &str,

@@ -31,7 +31,7 @@ fn bad(facts: &HostFacts) -> Vec<(&'static str, Severity)> {
 }
 
 #[test]
-fn a_machine_that_is_large_enough_is_well() {
+fn a_host_that_is_large_enough_passes() {
     assert_eq!(bad(&good()), []);
     assert_eq!(check(&good()).len(), 8);
     let unknown = HostFacts { files: None, somaxconn: None, memory: None, ..good() };
@@ -39,7 +39,7 @@ fn a_machine_that_is_large_enough_is_well() {
 }
 
 #[test]
-fn what_is_too_small_is_reported() {
+fn limits_that_are_too_small_are_reported() {
     use Severity::{Fail, Warn};
     let needed = 10_000 + 4 * 8 + 128;
     for (facts, check, verdict) in [
@@ -65,13 +65,13 @@ fn what_is_too_small_is_reported() {
         ..good()
     };
     assert_eq!(bad(&short), []);
-    // Of a gateway that runs what counts is what it was started with.
+    // For a running gateway, the limit that it was started with counts.
     let running = HostFacts { files: Some((1_024, 1_024)), files_of_running: Some(65_536), ..good() };
     assert_eq!(bad(&running), []);
 }
 
 #[test]
-fn ports_are_free_or_a_gateway_s_or_told() {
+fn a_port_must_be_free_or_a_gateway_s() {
     use Severity::{Fail, Ok, Warn};
     for (state, verdict, word) in [
         (PortState::Free, Ok, "is free"),

@@ -43,14 +43,14 @@ fn bad(facts: &KeyFacts) -> Vec<(&'static str, Severity)> {
 }
 
 #[test]
-fn keys_that_hold_through_the_launch_are_well() {
+fn keys_that_are_valid_through_the_launch_pass() {
     assert_eq!(bad(&good()), []);
     assert_eq!(bad(&jwks(None, 1, true)), []);
     assert_eq!(bad(&jwks(Some(NOW + 60 * DAY_S), 1, true)), []);
 }
 
 #[test]
-fn keys_that_end_or_can_t_be_used_or_guessed_are_reported() {
+fn expiring_unusable_and_weak_keys_are_reported() {
     use Severity::{Fail, Warn};
     let problems = || vec!["one".to_owned(), "another".to_owned()];
     let far = Some(("small".to_owned(), NOW + 40 * DAY_S));
@@ -58,7 +58,7 @@ fn keys_that_end_or_can_t_be_used_or_guessed_are_reported() {
         (KeyFacts { auth: Err(problems()), ..good() }, &[("tokens", Fail), ("tokens", Fail)][..]),
         (KeyFacts { auth: Ok(AuthFacts::Secret(95.0)), ..good() }, &[("tokens", Warn)]),
         (jwks(Some(NOW), 1, true), &[("tokens", Fail)]),
-        // Ends within the day after the opening, or soon whatever opens.
+        // Expires within the day after the opening, or soon whatever opens.
         (jwks(Some(NOW + 2 * DAY_S - 1), 1, true), &[("tokens", Fail)]),
         (KeyFacts { launch: None, ..jwks(Some(NOW + SOON_S - 1), 1, true) }, &[("tokens", Fail)]),
         (KeyFacts { launch: far.clone(), ..jwks(Some(NOW + 41 * DAY_S - 1), 1, true) }, &[("tokens", Fail)]),
@@ -79,15 +79,15 @@ fn keys_that_end_or_can_t_be_used_or_guessed_are_reported() {
 fn certificates_that_clients_would_refuse_are_reported() {
     use Severity::{Fail, Warn};
     for (facts, verdict, word) in [
-        (with(|c| c.ends = NOW - 5), Fail, "ended 5 s ago"),
+        (with(|c| c.ends = NOW - 5), Fail, "expired 5 s ago"),
         (with(|c| c.ends = NOW + DAY_S), Fail, "small opens"),
-        (KeyFacts { launch: None, ..with(|c| c.ends = NOW + DAY_S) }, Fail, "ends in 1 d"),
-        (with(|c| c.ends = NOW + 10 * DAY_S), Warn, "ends in 10 d"),
-        (with(|c| c.begins = NOW + 60), Fail, "begins in 1 min"),
-        (with(|c| c.names.clear()), Fail, "no name"),
+        (KeyFacts { launch: None, ..with(|c| c.ends = NOW + DAY_S) }, Fail, "expires in 1 d"),
+        (with(|c| c.ends = NOW + 10 * DAY_S), Warn, "expires in 10 d"),
+        (with(|c| c.begins = NOW + 60), Fail, "becomes valid in 1 min"),
+        (with(|c| c.names.clear()), Fail, "no host name"),
         (with(|c| c.host = Some(("app.example".into(), false))), Fail, "not for app.example"),
-        (with(|c| c.is_own_issuer = true), Warn, "by itself"),
-        (with(|c| c.chain = 1), Warn, "without its issuer"),
+        (with(|c| c.is_own_issuer = true), Warn, "self-signed"),
+        (with(|c| c.chain = 1), Warn, "lacks its issuer"),
         (KeyFacts { certificates: vec![("", Err(vec!["no file".into()]))], ..good() }, Fail, "no file"),
         (KeyFacts { certificates: Vec::new(), ..good() }, Warn, "ends elsewhere"),
     ] {

@@ -14,19 +14,19 @@ fn definition(stock: &str, capacity: &str) -> Definition {
 }
 
 #[test]
-fn every_unit_can_be_tried_for_as_often_as_a_buyer_may() {
+fn a_unit_counts_once_for_each_attempt_of_a_buyer() {
     let need = MemoryNeed::of(&definition(r#", "stock": 50"#, ""), 0);
     assert_eq!((need.reservations, need.is_endless), (450, false));
     assert_eq!(need.bytes, 450 * RESERVATION_BYTES + 3 * ITEM_BYTES);
     assert_eq!(MemoryNeed::of(&definition(r#", "stock": 50"#, ""), 449).reservations, 1);
     assert_eq!(MemoryNeed::of(&definition(r#", "stock": 50"#, ""), 10_000).reservations, 0);
-    // Without a limit of its own a model has that of the stores, if they have one.
+    // A model without a limit has that of the stores, if they have one.
     assert_eq!(MemoryNeed::of(&definition("", r#", "capacity": 7"#), 0).reservations, 21);
     assert!(MemoryNeed::of(&definition("", ""), 0).is_endless);
 }
 
 #[test]
-fn room_is_judged_by_what_is_needed() {
+fn the_room_is_compared_with_the_need() {
     let need = |bytes| MemoryNeed { reservations: 1, bytes, is_endless: false };
     for (limit, used, needed, verdict) in [
         (100, 10, 40, Severity::Ok),

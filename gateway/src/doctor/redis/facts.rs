@@ -1,45 +1,45 @@
-//! What a Redis says of itself, as the doctor has gathered it.
+//! The facts of a Redis that the checks read.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::store::durability::{Durability, DurabilityCheck};
 
-/// What a Redis says of itself.
+/// The facts of a Redis.
 #[derive(Debug)]
 pub(crate) struct RedisFacts {
-    /// In a cluster: the address of this master.
+    /// The address of this master in a cluster.
     pub master: Option<String>,
     /// Why it can't be the ledger, or a part of it.
     pub incompatibility: Option<String>,
     /// `INFO`.
     pub info: HashMap<String, String>,
-    /// `CONFIG GET`, or why not.
+    /// `CONFIG GET`, or its error.
     pub config: Result<HashMap<String, String>, String>,
-    /// How long each `PING` took.
+    /// The time of each `PING`.
     pub pings: Vec<Duration>,
-    /// How long a gateway waits for an answer.
+    /// The answer timeout of gateways.
     pub answer_timeout: Duration,
-    /// Redis's clock less ours, and how far that may be off, in ms.
+    /// Redis's clock minus this host's, and its uncertainty, in ms.
     pub offset_ms: (f64, f64),
     /// `LATENCY LATEST`: name, age in s, the worst in ms.
     pub slow: Vec<(String, i64, i64)>,
-    /// Why the scripts can't be run, if they can't.
+    /// The error of running a script, if there is one.
     pub scripts_refused: Option<String>,
-    /// Keys that are no gateway's.
+    /// Keys that are not Launchgate's.
     pub foreign_keys: u64,
     /// Connections that a gateway with these options opens.
     pub connections_needed: u64,
-    /// How safe an acknowledged change must be, and whether it is.
+    /// The required durability, and its check.
     pub promise: (Durability, DurabilityCheck),
-    /// It is on this machine: what the machine says.
+    /// The facts of its host, if it runs on this one.
     pub machine: Option<Machine>,
 }
 
-/// The machine that Redis is on, if it is this one.
+/// The facts of the host of Redis.
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
-    /// Free bytes where the append-only file is.
+    /// Free bytes on the disk of the append-only file.
     pub disk_free: Option<u64>,
     /// `vm.overcommit_memory`.
     pub overcommit: Option<u64>,
@@ -66,7 +66,7 @@ impl Default for RedisFacts {
 }
 
 impl RedisFacts {
-    /// What lines about it stand under.
+    /// The area of its findings.
     pub(crate) fn area(&self) -> String {
         self.master.as_ref().map_or("redis".to_owned(), |address| format!("redis {address}"))
     }
@@ -80,7 +80,7 @@ impl RedisFacts {
         self.info.get(name).map_or("", String::as_str)
     }
 
-    /// A setting: by `CONFIG`, and where that is forbidden by `INFO`, which has some of them.
+    /// A setting from `CONFIG`, or where that is forbidden from `INFO`, which has some of them.
     pub(super) fn setting(&self, name: &str) -> Option<&str> {
         if let Ok(config) = &self.config {
             return config.get(name).map(String::as_str);

@@ -1,4 +1,4 @@
-//! Each check of Redis, on facts that it must and must not complain of.
+//! Tests of each check of Redis, with facts that must and must not cause a finding.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// A Redis as it should be, but for these lines of its `INFO`.
+/// A good Redis but for these lines of its `INFO`.
 pub(crate) fn facts(info: &[(&str, &str)]) -> RedisFacts {
     let mut good = map(&[
         ("redis_version", "7.0.15"),
@@ -49,27 +49,27 @@ pub(crate) fn facts(info: &[(&str, &str)]) -> RedisFacts {
     }
 }
 
-/// The same with other settings.
+/// A good Redis but for these settings.
 fn with(settings: &[(&str, &str)]) -> RedisFacts {
     let mut facts = facts(&[]);
     facts.config.as_mut().unwrap().extend(map(settings));
     facts
 }
 
-/// What is not well.
+/// The findings that are not ok.
 fn bad(facts: &RedisFacts) -> Vec<(&'static str, Severity)> {
     without_passing(check(facts))
 }
 
 #[test]
-fn a_redis_as_it_should_be_is_well() {
+fn a_good_redis_passes() {
     let lines = check(&facts(&[]));
     assert!(lines.iter().all(|line| line.verdict == Severity::Ok), "{lines:#?}");
     assert!(lines.len() > 12, "{lines:#?}");
 }
 
 #[test]
-fn every_line_of_info_that_is_not_as_it_should_be_is_reported() {
+fn every_bad_line_of_info_is_reported() {
     use Severity::{Fail, Warn};
     for (info, check, verdict) in [
         (&[("redis_version", "6.2.14")][..], "version", Fail),
@@ -105,7 +105,7 @@ fn every_line_of_info_that_is_not_as_it_should_be_is_reported() {
 }
 
 #[test]
-fn every_setting_that_is_not_as_it_should_be_is_reported() {
+fn every_bad_setting_is_reported() {
     use Severity::{Fail, Warn};
     for (settings, check, verdict) in [
         (&[("appendonly", "no")][..], "durability", Fail),
@@ -148,7 +148,7 @@ fn where_config_is_forbidden_the_check_reports_it_and_reads_info() {
 }
 
 #[test]
-fn times_are_judged_by_the_median_and_by_the_worst() {
+fn times_are_checked_by_the_median_and_by_the_worst() {
     let ms = Duration::from_millis;
     let pings = |slow: &[Duration]| [&[Duration::from_micros(50); 20][..], slow].concat();
     for (pings, verdict) in [
@@ -173,7 +173,7 @@ fn times_are_judged_by_the_median_and_by_the_worst() {
 }
 
 #[test]
-fn clocks_are_judged_by_what_is_certain() {
+fn clocks_are_compared_beyond_the_uncertainty() {
     for (offset, error, verdict) in [
         (150.0, 1.0, Severity::Ok),
         (300.0, 150.0, Severity::Ok),
@@ -190,7 +190,7 @@ fn clocks_are_judged_by_what_is_certain() {
 }
 
 #[test]
-fn what_else_there_may_be_is_reported() {
+fn other_findings_are_reported() {
     use Severity::{Fail, Warn};
     let refused = RedisFacts { scripts_refused: Some("NOPERM".into()), ..facts(&[]) };
     assert_eq!(bad(&refused), [("scripts", Fail)]);
@@ -204,7 +204,7 @@ fn what_else_there_may_be_is_reported() {
 }
 
 #[test]
-fn a_promise_that_is_not_kept_fails_and_one_that_can_t_be_seen_warns() {
+fn unmet_durability_fails_and_unreadable_durability_warns() {
     let promise = |setting| RedisFacts { promise: (Durability::Fsync, setting), ..facts(&[]) };
     assert_eq!(bad(&promise(DurabilityCheck::Met)), []);
     let short = promise(DurabilityCheck::Unmet("Redis has appendfsync no".into()));

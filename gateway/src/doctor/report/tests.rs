@@ -10,7 +10,7 @@ fn report() -> DoctorReport {
 }
 
 #[test]
-fn lines_are_aligned_and_say_what_to_do() {
+fn lines_are_aligned_and_have_the_fix() {
     assert_eq!(
         report().text(false),
         "ok    redis       version  7.0.15\n\

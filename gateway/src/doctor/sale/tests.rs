@@ -68,13 +68,13 @@ fn what_was_restocked_is_reported_and_where_a_file_differs() {
 }
 
 #[test]
-fn a_sale_that_waits_for_its_opening_is_well() {
+fn a_sale_before_its_opening_passes() {
     assert_eq!(bad(&good()), []);
     assert_eq!(bad(&SaleFacts { followed: None, file: None, audit: None, is_served: false, ..good() }), []);
 }
 
 #[test]
-fn what_stands_in_its_way_is_reported() {
+fn every_obstacle_of_a_launch_is_reported() {
     use Severity::{Fail, Warn};
     let mut other = small();
     other.models[0].stock = Some(8);
@@ -98,14 +98,14 @@ fn what_stands_in_its_way_is_reported() {
     ] {
         assert_eq!(bad(&facts), [(check, verdict)], "{facts:?}");
     }
-    // Once it is open reservations are what it is for.
+    // After the opening reservations are expected.
     let mut open = with(|of| of.counts = [3, 0, 0, 0]);
     open.now_ms += 7_200_000;
     assert_eq!(bad(&open), [("dates", Warn)]);
 }
 
 #[test]
-fn what_to_do_names_the_sale_and_all_that_is_pulled() {
+fn the_fix_names_the_sale_and_every_action() {
     let facts = with(|of| (of.controls.paused, of.controls.frozen) = (true, true));
     let line = check(&facts).into_iter().find(|line| line.check == "controls").unwrap();
     assert_eq!(line.found, "it is paused and frozen");

@@ -11,11 +11,11 @@ fn of(caps: &Arc<ConnectionCaps>, address: &str) -> Result<ConnectionPermit, Cap
 }
 
 #[test]
-fn a_place_comes_back_when_its_connection_ends() {
+fn a_permit_comes_back_when_its_connection_ends() {
     let caps = caps(2, None);
     let (one, two) = (caps.open().unwrap(), caps.open().unwrap());
     assert_eq!(caps.open().err(), Some(CapExceeded::Listener));
-    assert_eq!(caps.open().err(), Some(CapExceeded::Listener), "a refused one takes no place");
+    assert_eq!(caps.open().err(), Some(CapExceeded::Listener), "a refused one takes no permit");
     drop(one);
     let three = caps.open().unwrap();
     assert_eq!(caps.open().err(), Some(CapExceeded::Listener));
@@ -33,7 +33,7 @@ fn one_address_has_its_share_and_ipv6_counts_by_the_first_64_bits() {
         let kept = (of(&caps, same).unwrap(), of(&caps, also).unwrap());
         assert_eq!(of(&caps, third).err(), Some(CapExceeded::Address));
         let other = of(&caps, other).unwrap();
-        assert_eq!(caps.open.load(Relaxed), 3, "a refused one takes no place");
+        assert_eq!(caps.open.load(Relaxed), 3, "a refused one takes no permit");
         drop(kept.0);
         let again = of(&caps, third).unwrap();
         drop((kept.1, other, again));

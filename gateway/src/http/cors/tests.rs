@@ -40,7 +40,7 @@ fn an_origin_matches_as_browsers_send_it_and_nothing_near_it() {
 }
 
 #[test]
-fn what_can_not_be_supported_is_refused_with_a_sentence() {
+fn unsupported_origins_are_refused_with_the_reason() {
     for (text, words) in [
         ("*", "list the origins"),
         ("null", "sandboxed"),

@@ -5,7 +5,7 @@ async fn a_phase_is_seen_also_by_late_subscribers() {
     let (phase, drain) = Drain::new();
     assert!(!drain.has_begun());
     phase.send_replace(DrainPhase::Drain);
-    // Also by what was cloned, or has waited, before and after.
+    // Clones and earlier waiters see it too.
     drain.reaches(DrainPhase::Drain).await;
     assert!(drain.has_begun() && drain.clone().has_begun());
     phase.send_replace(DrainPhase::Close);
@@ -16,7 +16,7 @@ async fn a_phase_is_seen_also_by_late_subscribers() {
 }
 
 #[tokio::test]
-async fn what_was_opened_before_the_end_is_accepted_and_nothing_after() {
+async fn connections_opened_before_the_close_are_accepted_and_none_after() {
     let (phase, drain) = Drain::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -28,7 +28,7 @@ async fn what_was_opened_before_the_end_is_accepted_and_nothing_after() {
     phase.send_replace(DrainPhase::Close);
     let mut accepted = Vec::new();
     while let Some(stream) = arrivals.accept().await {
-        // The filter is there: a new SYN gets no reply.
+        // The filter is in place: a new SYN gets no reply.
         if accepted.is_empty() {
             let late = tokio::time::timeout(HANDSHAKE_MAX / 3, TcpStream::connect(address)).await;
             assert!(late.is_err(), "{late:?}");

@@ -9,7 +9,7 @@ fn frame(kind: u8, payload: usize) -> Vec<u8> {
 }
 
 #[test]
-fn frames_are_found_however_they_are_cut() {
+fn frames_are_found_across_any_read_boundaries() {
     let bytes = [PREFACE, &frame(PING, 8), &frame(DATA, 300), &frame(RST_STREAM, 4), &frame(4, 0)].concat();
     for size in 1..=bytes.len() {
         let (budget, mut frames) = (Budget::new(), Frames::new());
@@ -19,8 +19,8 @@ fn frames_are_found_however_they_are_cut() {
 }
 
 #[test]
-fn a_flood_ends_and_an_honest_client_does_not() {
-    // How many of these a connection may send, all at once.
+fn a_flood_is_cut_off_and_a_normal_client_is_not() {
+    // How many frames of a kind a connection may send at once.
     let send = |frames: &mut Frames, budget: &Budget, kind: u8, count: usize| {
         (0..count).take_while(|_| frames.pay(&frame(kind, 8), budget)).count()
     };
@@ -29,19 +29,19 @@ fn a_flood_ends_and_an_honest_client_does_not() {
         assert!(frames.pay(PREFACE, &budget));
         (budget, frames)
     };
-    // Two requests, one of them taken back, a WINDOW_UPDATE each: for ever.
+    // Two requests, one of them cancelled, a WINDOW_UPDATE each: without end.
     let (budget, mut frames) = begin();
     for _ in 0..10_000 {
         budget.request();
         budget.request();
         let sent = [(1, 2), (RST_STREAM, 1), (8, 2)].map(|(kind, n)| send(&mut frames, &budget, kind, n));
         assert_eq!(sent, [2, 1, 2]);
-        // What they were answered.
+        // Their response bytes.
         budget.earn(4);
     }
     let (budget, mut frames) = begin();
     assert_eq!(send(&mut frames, &budget, PING, 10_000), BUDGET_MAX as usize);
-    // All taken back: soon over.
+    // All cancelled: the budget is soon exhausted.
     let (budget, mut frames) = begin();
     let taken_back = (0..10_000).take_while(|_| {
         budget.request();

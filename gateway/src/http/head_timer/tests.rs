@@ -48,7 +48,7 @@ async fn a_head_that_begins_as_the_idle_time_ends_has_its_own_time() {
     let mut sleep = timer.sleep(SHORT);
     tokio::time::sleep(3 * SHORT).await;
     std::future::poll_fn(|cx| Poll::Ready(watch.poll(cx).is_ready())).await;
-    // hyper reads before it asks whether time is over.
+    // hyper reads before it checks the timeout.
     watch.stream_timer().note_read();
     assert!(!is_over(&mut watch, &mut sleep).await);
     tokio::time::sleep(3 * SHORT).await;
@@ -56,7 +56,7 @@ async fn a_head_that_begins_as_the_idle_time_ends_has_its_own_time() {
 }
 
 #[tokio::test]
-async fn what_closes_waits_for_a_request_that_may_be_on_its_way() {
+async fn a_closing_connection_waits_for_a_request_in_transit() {
     let (timer, mut watch) = head_timer(LIMIT, LIMIT);
     let mut sleep = timer.sleep(LIMIT);
     watch.close_when_idle();
@@ -85,7 +85,7 @@ async fn heads_that_come_put_the_deadline_off() {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_in_nothing_is_found_out_unless_it_goes_on() {
+async fn a_slow_reader_times_out_unless_it_makes_progress() {
     let (_, mut watch) = head_timer(LIMIT, SHORT);
     let writes = watch.stream_timer();
     writes.start_write();

@@ -18,12 +18,12 @@ fn each_answer_has_its_own_clock_and_a_few_bytes_do_not_reset_it() {
     let of_two = in_flight.no_progress_since();
     assert!(of_two >= Some(later), "the first has made progress");
     two.advance(PROGRESS_BYTES - 1);
-    assert_eq!(in_flight.no_progress_since(), of_two, "too little");
+    assert_eq!(in_flight.no_progress_since(), of_two, "too few bytes");
     let now = Instant::now();
     two.advance(1);
     one.advance(PROGRESS_BYTES);
     assert!(in_flight.no_progress_since() >= Some(now));
-    // A place is used again, with a clock of its own.
+    // A slot is reused with a clock of its own.
     drop(one);
     let now = Instant::now();
     let three = chunk(&in_flight, 1);
@@ -44,10 +44,10 @@ async fn requests_wait_while_too_much_is_unsent_and_go_on_one_after_the_other() 
     let mut full = chunk(&in_flight, UNSENT_MAX);
     let mut waits: Vec<_> = ones.iter().map(|one| Box::pin(one.room(&headers))).collect();
     let answers: Vec<_> = waits.iter_mut().map(|wait| wait.as_mut().now_or_never()).collect();
-    assert_eq!(answers, [None, None, Some(false), Some(false)], "what waits is bounded, too");
+    assert_eq!(answers, [None, None, Some(false), Some(false)], "waiting requests are bounded, too");
     waits.truncate(2);
     full.advance(1);
-    // The first takes what room there is; the second waits on.
+    // The first takes the room there is; the second keeps waiting.
     assert_eq!(waits[0].as_mut().now_or_never(), Some(true));
     let taken = chunk(&in_flight, 1);
     assert_eq!(waits[1].as_mut().now_or_never(), None);
@@ -59,7 +59,7 @@ async fn requests_wait_while_too_much_is_unsent_and_go_on_one_after_the_other() 
 }
 
 #[tokio::test]
-async fn one_that_is_taken_back_while_it_waits_wakes_the_next() {
+async fn a_request_cancelled_while_it_waits_wakes_the_next() {
     let in_flight = InFlightRequests::new();
     let (one, two) = (in_flight.begin(), in_flight.begin());
     let headers = HeaderMap::new();

@@ -3,7 +3,7 @@ use crate::http::drain::DrainPhase;
 
 fn lifetime(age_max: Option<Duration>, requests_max: Option<u64>) -> Lifetime {
     let (phase, drain) = Drain::new();
-    // It lives as long as the test.
+    // The phase lives as long as the test.
     std::mem::forget(phase);
     Lifetime::new(LifetimeLimits { age_max, requests_max }, Duration::from_secs(75), drain)
 }
@@ -16,7 +16,7 @@ fn announced(lifetime: &Lifetime, asked: &'static str) -> [Option<String>; 2] {
 }
 
 #[test]
-fn a_connection_ends_at_its_limits_and_not_all_at_the_same() {
+fn connections_end_near_their_limit_at_different_times() {
     let mut lengths = Vec::new();
     for _ in 0..200 {
         let lifetime = lifetime(None, Some(100));
@@ -39,7 +39,7 @@ fn a_connection_ends_at_its_limits_and_not_all_at_the_same() {
 }
 
 #[test]
-fn an_answer_says_whether_it_is_the_last_and_how_long_the_next_may_take() {
+fn a_response_announces_the_close_or_the_keep_alive_timeout() {
     let some = |text: &str| Some(text.to_owned());
     let goes_on = lifetime(None, None);
     assert_eq!(announced(&goes_on, "Keep-Alive"), [some("keep-alive"), some("timeout=67")]);
@@ -53,7 +53,7 @@ fn an_answer_says_whether_it_is_the_last_and_how_long_the_next_may_take() {
 }
 
 #[test]
-fn what_is_advertised_is_less_than_what_holds() {
+fn the_advertised_timeout_is_shorter_than_the_real_one() {
     for (ms, seconds) in
         [(3_600_000, Some(3_590)), (75_000, Some(67)), (2_000, Some(1)), (1_500, None), (10, None)]
     {

@@ -15,7 +15,7 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-/// The client as the proxy 10.0.0.1 tells it.
+/// The client as the proxy 10.0.0.1 forwards it.
 fn client(lines: &[(&'static str, &str)]) -> String {
     client_address("10.0.0.1".parse().unwrap(), &headers(lines), &trusted()).to_string()
 }
@@ -35,13 +35,16 @@ fn lists_of_proxies_are_addresses_and_networks() {
         assert_eq!(trusted().contain(address.parse().unwrap()), is_one, "{address}");
     }
     for bad in ["", "10.0.0.0/33", "10.0.0", "proxy.example", "fd00::/129", "10.0.0.1:80"] {
-        assert!(TrustedProxies::parse(&[bad]).unwrap_err().contains("no address or network"), "{bad}");
+        assert!(
+            TrustedProxies::parse(&[bad]).unwrap_err().contains("not a valid address or network"),
+            "{bad}"
+        );
     }
     assert!(TrustedProxies::parse::<&str>(&[]).unwrap().is_empty());
 }
 
 #[test]
-fn the_first_address_from_the_right_that_is_no_proxy_counts() {
+fn the_first_untrusted_address_from_the_right_counts() {
     const X: &str = "x-forwarded-for";
     for (lines, result) in [
         (vec![(X, "203.0.113.9")], "203.0.113.9"),
@@ -53,9 +56,9 @@ fn the_first_address_from_the_right_that_is_no_proxy_counts() {
         (vec![(X, "[2001:db8::1]:4711")], "2001:db8::1"),
         (vec![(X, "::ffff:203.0.113.9")], "203.0.113.9"),
         (vec![(X, "::ffff:10.1.1.1")], "10.1.1.1"),
-        // All of them are proxies: the one furthest away.
+        // All of them are proxies: the furthest one counts.
         (vec![(X, "10.3.3.3, 10.2.2.2")], "10.3.3.3"),
-        // The walk ends at what can't be read.
+        // The search ends at a malformed entry.
         (vec![(X, "203.0.113.9, unknown, 10.2.2.2")], "10.2.2.2"),
         (vec![(X, "203.0.113.9, ")], "10.0.0.1"),
         (vec![(X, "203.0.113.9, fe80::1%eth0")], "10.0.0.1"),
@@ -73,10 +76,10 @@ fn the_first_address_from_the_right_that_is_no_proxy_counts() {
         (vec![("forwarded", "for=203.0.113.9, proto=https")], "10.0.0.1"),
         (vec![("forwarded", "for=203.0.113.9;for=203.0.113.8")], "10.0.0.1"),
         (vec![("forwarded", "for=\"203.0.113.9")], "10.0.0.1"),
-        // A quotation mark that the client has left open takes nothing from the proxy.
+        // A quotation mark that the client left open hides nothing that the proxy appended.
         (vec![("forwarded", "for=\"6.6.6.6, for=203.0.113.9")], "203.0.113.9"),
         (vec![("forwarded", "for=\"6.6.6.6\\, for=\"[2001:db8::1]\"")], "2001:db8::1"),
-        // `Forwarded` alone counts where both are, also if it says nothing.
+        // `Forwarded` alone counts where both are present, even if malformed.
         (vec![(X, "203.0.113.9"), ("forwarded", "for=203.0.113.8")], "203.0.113.8"),
         (vec![(X, "203.0.113.9"), ("forwarded", "nonsense")], "10.0.0.1"),
     ] {
@@ -85,7 +88,7 @@ fn the_first_address_from_the_right_that_is_no_proxy_counts() {
 }
 
 #[test]
-fn an_untrusted_peer_is_never_asked_and_a_long_chain_is_cut() {
+fn headers_of_an_untrusted_peer_are_ignored_and_a_long_chain_is_cut() {
     let lines = [("forwarded", "for=203.0.113.9"), ("x-forwarded-for", "203.0.113.9")];
     for peer in ["198.51.100.1", "::ffff:198.51.100.1"] {
         let result = client_address(peer.parse().unwrap(), &headers(&lines), &trusted());
@@ -107,7 +110,7 @@ fn an_untrusted_peer_is_never_asked_and_a_long_chain_is_cut() {
 
 proptest! {
     #[test]
-    fn whatever_a_client_sends_the_proxy_has_the_last_word(
+    fn the_entry_of_the_proxy_overrides_any_client_input(
         sent in "[ -~]{0,60}", name in 0..2_usize, address: IpAddr, on_a_line_of_its_own: bool,
     ) {
         let address = address.to_canonical();
@@ -127,7 +130,7 @@ proptest! {
     }
 
     #[test]
-    fn nonsense_is_read_without_harm(sent in "[ -~]{0,200}", peer: IpAddr) {
+    fn malformed_headers_do_not_panic(sent in "[ -~]{0,200}", peer: IpAddr) {
         for name in ["forwarded", "x-forwarded-for"] {
             let result = client_address(peer, &headers(&[(name, &sent)]), &trusted());
             if !trusted().contain(peer.to_canonical()) {

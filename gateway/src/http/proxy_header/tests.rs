@@ -7,7 +7,7 @@ fn header(version_and_command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
     [PROTOCOL_PREFIX, &[version_and_command, family], &length, rest].concat()
 }
 
-/// What a header says, and what is left of the stream after it.
+/// The parsed address, and the number of bytes left in the stream.
 async fn result(bytes: &[u8]) -> (Option<String>, usize) {
     let mut stream = bytes;
     let result = read(&mut stream).await.map(|a| a.map_or("itself".to_owned(), |a| a.to_string()));
@@ -33,7 +33,7 @@ async fn a_header_names_the_client_and_what_follows_is_left() {
 }
 
 #[tokio::test]
-async fn what_is_no_header_is_refused() {
+async fn invalid_headers_are_refused() {
     for bytes in [
         b"PROXY TCP4 203.0.113.9 10.0.0.1 4660 80\r\n".to_vec(),
         b"GET / HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_wait_is_as_long_as_it_must_be_and_never_longer_than_an_hour() {
+fn waits_are_at_least_as_long_as_asked_and_at_most_an_hour() {
     const HOUR: u64 = RETRY_AFTER_MS_MAX;
     for (least, spread, from, to) in [
         (0, 200, 0, 200),

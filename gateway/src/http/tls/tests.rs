@@ -30,11 +30,11 @@ fn problems(files: &Files) -> String {
 }
 
 #[test]
-fn files_that_do_not_fit_or_hold_nothing_are_reported() {
+fn mismatched_and_empty_files_are_reported() {
     let files = Files::new();
     assert_eq!(problems(&files), "");
     files.issue(true, false);
-    assert!(problems(&files).contains("is not that of the certificate"), "{}", problems(&files));
+    assert!(problems(&files).contains("does not match the certificate"), "{}", problems(&files));
     std::fs::write(files.paths().cert, "nothing").unwrap();
     std::fs::write(files.paths().key, "-----BEGIN PRIVATE KEY-----\nsecret!\n-----END PRIVATE KEY-----\n")
         .unwrap();
@@ -46,7 +46,7 @@ fn files_that_do_not_fit_or_hold_nothing_are_reported() {
 }
 
 #[test]
-fn a_changed_pair_is_taken_over_and_a_bad_one_changes_nothing() {
+fn a_changed_pair_is_loaded_and_an_invalid_one_changes_nothing() {
     let files = Files::new();
     let tls = Tls::load(&files.paths()).map_err(|p| p.join("\n")).unwrap();
     let in_use = || tls.current.0.load().digest;
@@ -54,7 +54,7 @@ fn a_changed_pair_is_taken_over_and_a_bad_one_changes_nothing() {
     assert_eq!(tls.reload_if_changed(), Ok(false));
     files.issue(true, false);
     let result = tls.reload_if_changed().unwrap_err();
-    assert_eq!(tls.reload_if_changed().unwrap_err(), result, "so that it can be told once");
+    assert_eq!(tls.reload_if_changed().unwrap_err(), result, "every call returns the same problems");
     assert_eq!(in_use(), first);
     files.issue(true, true);
     assert_eq!(tls.reload_if_changed(), Ok(true));

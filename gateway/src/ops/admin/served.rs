@@ -1,18 +1,18 @@
-//! Waiting until this gateway serves what ops have changed.
+//! Waits until this gateway serves a change that an operator made.
 
 use std::time::Duration;
 
 use crate::http::respond::Refused;
 use crate::ops::admin::{Ops, failed};
 
-/// The journal consumer may take so long to come to a change before the answer goes out.
+/// How long the journal consumer may take to reach a change before the response is sent.
 const SERVED_MAX: Duration = Duration::from_secs(5);
-/// Between two looks at whether it has.
+/// Interval of that check.
 const SERVED_LOOK: Duration = Duration::from_millis(5);
 
 impl Ops {
-    /// Waits until this gateway shows a sale as the ledger has it now, so that a read after the answer shows what was done.
-    /// `false`: it took too long.
+    /// Waits until this gateway shows a sale as the ledger has it now, so that later reads include the
+    /// change. `false`: it took too long.
     pub(super) async fn is_served(&self, sale: &str) -> Result<bool, Refused> {
         let (incarnation, sequence) = self.admin.look(sale).await.map_err(|f| failed(sale, &f))?;
         let is_shown = || {

@@ -35,7 +35,7 @@ fn a_proxy_is_missing_in_the_list_if_most_requests_name_a_client() {
 }
 
 #[test]
-fn the_worst_comes_first_and_every_text_has_an_end() {
+fn the_worst_alarm_comes_first_and_texts_are_bounded() {
     let reasons = ["x".repeat(1_000)];
     let recent = Recent { shed: 3, unknown: 2, internal: 1, forwarded_ignored: 60, all: 100, seconds: 10 };
     let alarms = of_gateway(Vec::new(), &Sales::default(), |_| None, &reasons, recent, Instant::now());

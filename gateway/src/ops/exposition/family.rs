@@ -1,4 +1,4 @@
-//! Writes the series of one metric, by its declaration.
+//! Writes the series of one metric from its declaration.
 
 use std::fmt;
 
@@ -32,10 +32,10 @@ impl Family<'_> {
         write(&mut self.encoder.encode_family(&labels(self.metric, values))?)
     }
 
-    /// A whole number.
+    /// Writes an integer.
     pub(crate) fn put(&mut self, values: &[&str], n: i64) -> fmt::Result {
-        // Written as a gauge whatever it is: for a counter the library would append the suffix that the name has already,
-        // and that the older format, which all tools read, wants in the name.
+        // As a gauge even for a counter: the library would append `_total`, which the declared name has
+        // already.
         self.series(values, |encoder| encoder.encode_gauge(&n))
     }
 
@@ -51,7 +51,7 @@ impl Family<'_> {
         self.series(values, |encoder| encoder.encode_gauge(&x))
     }
 
-    /// `unit` is how many of the sum's units are one of the metric's.
+    /// `unit` is the number of units of the sum in one of the metric.
     pub(crate) fn histogram(&mut self, values: &[&str], sums: &Sums, unit: f64) -> fmt::Result {
         let bounds = self.metric.buckets.iter().copied().chain([f64::INFINITY]);
         let mut counts = sums.counts.clone();

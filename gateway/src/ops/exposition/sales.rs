@@ -1,4 +1,4 @@
-//! What is shown of the sales: phase, stock, stores, drift and holds that are due.
+//! The metrics of sales: phase, stock, stores, drift, and holds that are due.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::ops::exposition::family::{Family, family};
 use crate::projection::read_model::{ReadModel, Sale, StoreTotals};
 use crate::telemetry::list::{self, Metric};
 
-/// A sale at one moment: all of its series are of one sequence.
+/// A sale at one moment: all its series have one sequence.
 struct SaleSample {
     sale: Arc<Sale>,
     read_model: Arc<ReadModel>,
@@ -23,19 +23,19 @@ impl SaleSample {
     fn new(sale: Arc<Sale>) -> Self {
         let read_model = sale.read_model();
         let mut stores = StoreTotals::default();
-        read_model.catalogue.stores_in(None).for_each(|place| stores.add(&read_model, place));
+        read_model.catalogue.stores_in(None).for_each(|index| stores.add(&read_model, index));
         Self { time: sale.best_time(), read_model, stores, sale }
     }
 }
 
 fn stock(family: &mut Family<'_>, read_model: &ReadModel, sale: &str) -> fmt::Result {
-    for (place, item) in read_model.catalogue.counted().iter().enumerate() {
-        if let Some(total) = read_model.totals[place] {
+    for (index, item) in read_model.catalogue.counted().iter().enumerate() {
+        if let Some(total) = read_model.totals[index] {
             family.put(&[sale, &item.name, "total"], total)?;
-            family.put(&[sale, &item.name, "free"], read_model.free[place])?;
+            family.put(&[sale, &item.name, "free"], read_model.free[index])?;
         }
-        family.put(&[sale, &item.name, "held"], read_model.held(place))?;
-        family.put(&[sale, &item.name, "confirmed"], read_model.confirmed[place])?;
+        family.put(&[sale, &item.name, "held"], read_model.held(index))?;
+        family.put(&[sale, &item.name, "confirmed"], read_model.confirmed[index])?;
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ impl ExpositionSources {
             for SaleSample { sale, .. } in &sales {
                 family.flag(&[&sale.id], sale.fault().is_some())?;
             }
-            // Those that could not be read even once.
+            // Sales that were never read.
             for id in self.sales.unread().iter().filter(|id| self.sales.get(id).is_none()) {
                 family.flag(&[id], true)?;
             }

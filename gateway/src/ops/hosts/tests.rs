@@ -38,10 +38,10 @@ fn addresses_localhost_and_given_names_are_ours_and_no_others() {
     ] {
         assert!(!is_answered(&hosts, "/", Some(bad)), "{bad}");
     }
-    // A target with a name goes before the header, and both must be right.
+    // The host of the target precedes the header, and both must be accepted.
     assert!(!is_answered(&hosts, "http://evil.example/", Some("localhost")));
     assert!(!is_answered(&hosts, "http://localhost/", Some("evil.example")));
-    // HTTP/1.0 without any: no browser sends that.
+    // HTTP/1.0 without any host: no browser sends that.
     assert!(is_answered(&hosts, "/", None));
     assert!(OpsHosts::parse(&["a:80".to_owned()]).is_err() && OpsHosts::parse(&["*".to_owned()]).is_err());
 }

@@ -1,4 +1,4 @@
-//! The stores of a sale in few numbers: all together, and the cities with the fewest and the most slots left.
+//! Totals of a sale's stores, and the cities with the fewest and the most free slots.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,25 +11,25 @@ use crate::projection::read_model::{ReadModel, StoreTotals};
 /// Cities at each end.
 const SHOWN: usize = 5;
 
-/// A definition's cities; made anew when it changes.
+/// A definition's cities; rebuilt when it changes.
 pub(super) struct Cities {
     of: Arc<Catalogue>,
     names: Vec<String>,
-    /// Of each store, by its order, the place of its city among the names.
+    /// By store index, the index of its city.
     city_of: Vec<usize>,
 }
 
 impl Cities {
     pub(super) fn new(catalogue: &Arc<Catalogue>) -> Self {
         let mut names = Vec::new();
-        let mut places: HashMap<&str, usize> = HashMap::new();
+        let mut indices: HashMap<&str, usize> = HashMap::new();
         let mut city_of = Vec::with_capacity(catalogue.definition.stores.len());
         for store in &catalogue.definition.stores {
-            let place = *places.entry(&store.city).or_insert_with(|| {
+            let index = *indices.entry(&store.city).or_insert_with(|| {
                 names.push(store.city.clone());
                 names.len() - 1
             });
-            city_of.push(place);
+            city_of.push(index);
         }
         Self { of: catalogue.clone(), names, city_of }
     }
@@ -42,7 +42,7 @@ impl Cities {
         self.names.len()
     }
 
-    /// Adds up the slots: of all, of the fullest and the emptiest cities.
+    /// Sums the slots: of all stores, of the fullest and of the emptiest cities.
     pub(super) fn add_up(&self, read_model: &ReadModel) -> (StoresNow, Vec<CityNow>, Vec<CityNow>) {
         let first = self.of.counted().len();
         let mut all = StoreTotals::default();
@@ -54,7 +54,7 @@ impl Cities {
                 cities[*city].1 += read_model.free[first + n];
             }
         }
-        // By what is left of the whole, without fractions; of those alike the largest first, then by name.
+        // By the free share, without fractions; ties by size, then by name.
         let share = |a: usize, b: usize| {
             let ((slots_a, free_a), (slots_b, free_b)) = (cities[a], cities[b]);
             (i128::from(free_a) * i128::from(slots_b)).cmp(&(i128::from(free_b) * i128::from(slots_a)))
@@ -64,10 +64,10 @@ impl Cities {
         };
         let mut order: Vec<usize> = (0..cities.len()).filter(|city| cities[*city].0 > 0).collect();
         order.sort_unstable_by(|a, b| share(*a, *b).then_with(|| size(*a, *b)));
-        // No city is at both ends.
+        // No city is in both lists.
         let mut empty = order.split_off(order.len().min(SHOWN).min(order.len().div_ceil(2)));
         empty.sort_unstable_by(|a, b| share(*b, *a).then_with(|| size(*a, *b)));
-        let told = |city: &usize| {
+        let city_now = |city: &usize| {
             let (slots, free) = cities[*city];
             CityNow { city: self.names[*city].clone(), slots, free }
         };
@@ -78,6 +78,6 @@ impl Cities {
             slots: all.slots,
             free: all.free,
         };
-        (all, order.iter().map(told).collect(), empty.iter().take(SHOWN).map(told).collect())
+        (all, order.iter().map(city_now).collect(), empty.iter().take(SHOWN).map(city_now).collect())
     }
 }

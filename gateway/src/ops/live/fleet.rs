@@ -1,7 +1,7 @@
-//! The fleet over time: from what each gateway announces of itself once a second to rates, latencies and health.
+//! The fleet over time: rates, latencies and states from the report of each gateway once a second.
 //!
-//! Reports hold what was counted since a gateway started, so that nothing is lost or counted twice, however seldom or
-//! often they are looked at.
+//! Reports hold totals since the start of a gateway, so that no count is lost or doubled by late or
+//! repeated reads.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -13,43 +13,43 @@ use crate::ops::live::frame::{GatewayNow, GatewayState};
 use crate::ops::live::taps::{Groups, Latency, OutcomeNow, Quantiles, Taps};
 use crate::telemetry::list::ANSWER_BUCKETS;
 
-/// A gateway that has not announced itself for so long is told to be silent; after 5 s it is gone (see `lua/fleet.lua`).
+/// A gateway is silent after this time without a report; after 5 s it is gone (see `lua/fleet.lua`).
 const SILENT: Duration = Duration::from_secs(3);
-/// How long one that is gone is an alarm, and how long it is listed.
+/// How long a gone gateway raises an alarm, and how long it is listed.
 const GONE_ALARM: Duration = Duration::from_secs(5 * 60);
 const GONE_LISTED: Duration = Duration::from_secs(60 * 60);
-/// Gateways that are listed at most; the rest is counted.
+/// Gateways that are listed at most.
 const LISTED_MAX: usize = 64;
-/// Seconds over which quantiles are taken.
+/// Seconds of the latency window.
 pub(super) const WINDOW: usize = 10;
 
-/// All gateways that were heard since this one started.
+/// All gateways seen since this one started.
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
-    gateways: BTreeMap<String, KnownGateway>,
+    gateways: BTreeMap<String, TrackedGateway>,
     /// Answers to taps since the gateways started, by outcome.
     taps: BTreeMap<String, u64>,
-    /// Answers to taps by latency since a gateway was heard first: of winners, of the others.
+    /// Tap responses by latency bucket since a gateway was first seen: of winners, of the others.
     latencies: [Vec<u64>; 2],
-    /// As they were in each of the last seconds.
+    /// The latencies of each of the last seconds.
     window: VecDeque<[Vec<u64>; 2]>,
-    /// When Redis told last who lives.
+    /// When Redis last returned the members.
     last_heartbeat: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct KnownGateway {
+struct TrackedGateway {
     report: GatewayReport,
-    /// When its last report was seen first.
+    /// When its last report arrived.
     seen: Instant,
-    /// Answers to taps a second between its last two reports.
+    /// Tap responses a second, between its last two reports.
     rates: BTreeMap<String, f64>,
-    /// Whether there were two.
+    /// Whether there were two reports.
     has_rates: bool,
     gone: Option<Instant>,
 }
 
-impl KnownGateway {
+impl TrackedGateway {
     fn state(&self, now: Instant) -> GatewayState {
         match self.gone {
             Some(_) if self.report.draining => GatewayState::Left,
@@ -67,18 +67,18 @@ impl KnownGateway {
 }
 
 impl Fleet {
-    /// Takes in what Redis told last. Once a second.
+    /// Applies the last heartbeat. Once a second.
     pub(super) fn update(&mut self, heartbeat: Option<&Heartbeat>, now: Instant) {
         if let Some(heartbeat) = heartbeat.filter(|heartbeat| self.last_heartbeat != Some(heartbeat.at)) {
             self.last_heartbeat = Some(heartbeat.at);
             for (id, text) in &heartbeat.live {
-                // What another version says is read as far as it goes.
+                // Unknown members of other versions are ignored.
                 let report = serde_json::from_str(text).unwrap_or_default();
                 self.update_report(id, report, now);
             }
-            for (id, known) in &mut self.gateways {
-                if !heartbeat.live.contains_key(id) && known.gone.is_none() {
-                    known.gone = Some(now);
+            for (id, tracked) in &mut self.gateways {
+                if !heartbeat.live.contains_key(id) && tracked.gone.is_none() {
+                    tracked.gone = Some(now);
                 }
             }
         }
@@ -90,27 +90,27 @@ impl Fleet {
     }
 
     fn update_report(&mut self, id: &str, report: GatewayReport, now: Instant) {
-        let Some(known) = self.gateways.get_mut(id) else {
+        let Some(tracked) = self.gateways.get_mut(id) else {
             for (outcome, count) in &report.since_start.taps {
                 *self.taps.entry(outcome.clone()).or_default() += count;
             }
-            let known =
-                KnownGateway { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
-            self.gateways.insert(id.to_owned(), known);
+            let tracked =
+                TrackedGateway { report, seen: now, rates: BTreeMap::new(), has_rates: false, gone: None };
+            self.gateways.insert(id.to_owned(), tracked);
             return;
         };
-        known.gone = None;
-        if report.beats == known.report.beats {
+        tracked.gone = None;
+        if report.beats == tracked.report.beats {
             return;
         }
-        let was = &known.report.since_start;
-        let ms = report.uptime_ms.saturating_sub(known.report.uptime_ms).max(1);
-        known.rates.clear();
+        let was = &tracked.report.since_start;
+        let ms = report.uptime_ms.saturating_sub(tracked.report.uptime_ms).max(1);
+        tracked.rates.clear();
         for (outcome, count) in &report.since_start.taps {
             let new = count.saturating_sub(was.taps.get(outcome).copied().unwrap_or_default());
             *self.taps.entry(outcome.clone()).or_default() += new;
             #[expect(clippy::cast_precision_loss, reason = "answers of a second or so")]
-            known.rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
+            tracked.rates.insert(outcome.clone(), new as f64 * 1_000.0 / ms as f64);
         }
         let pairs = [(&report.since_start.winners, &was.winners), (&report.since_start.losers, &was.losers)];
         for (sums, (now, was)) in self.latencies.iter_mut().zip(pairs) {
@@ -120,45 +120,46 @@ impl Fleet {
                 .zip(now.iter().zip(was))
                 .for_each(|(sum, (now, was))| *sum += now.saturating_sub(was));
         }
-        (known.has_rates, known.seen, known.report) = (true, now, report);
+        (tracked.has_rates, tracked.seen, tracked.report) = (true, now, report);
     }
 
-    /// Forgets gateways that are gone: those whose place another has taken, those that are gone for long, and, if there
-    /// are too many, the rest of them.
+    /// Drops gone gateways: those whose address another has taken, those gone for long and, if there are
+    /// too many, the oldest.
     fn forget(&mut self, now: Instant) {
-        let live = |known: &&KnownGateway| known.gone.is_none();
+        let live = |tracked: &&TrackedGateway| tracked.gone.is_none();
         let addresses: Vec<String> =
-            self.gateways.values().filter(live).map(|known| known.report.listen.clone()).collect();
-        self.gateways.retain(|_, known| {
-            known.gone.is_none() || {
-                now.saturating_duration_since(known.seen) < GONE_LISTED
-                    && !addresses.contains(&known.report.listen)
+            self.gateways.values().filter(live).map(|tracked| tracked.report.listen.clone()).collect();
+        self.gateways.retain(|_, tracked| {
+            tracked.gone.is_none() || {
+                now.saturating_duration_since(tracked.seen) < GONE_LISTED
+                    && !addresses.contains(&tracked.report.listen)
             }
         });
         while self.gateways.len() > LISTED_MAX {
-            let oldest = self.gateways.iter().filter_map(|(id, known)| Some((known.gone?, id.clone()))).min();
+            let oldest =
+                self.gateways.iter().filter_map(|(id, tracked)| Some((tracked.gone?, id.clone()))).min();
             let Some((_, id)) = oldest else { break };
             self.gateways.remove(&id);
         }
     }
 
-    /// Since when Redis has not told who lives, if that is too long.
+    /// Since when Redis has not returned the members, if that is too long.
     pub(super) fn silent_for(&self, now: Instant) -> Option<Duration> {
         let since = self.last_heartbeat.map(|heartbeat| now.saturating_duration_since(heartbeat));
         since.filter(|since| *since >= SILENT)
     }
 
-    /// Taps and what they came to; `None` where the fleet has not been heard lately: then nothing is known.
+    /// Rates of taps by outcome; `None` while there is no recent heartbeat.
     pub(super) fn taps(&self, now: Instant) -> Option<Taps> {
-        let counting: Vec<&KnownGateway> =
-            self.gateways.values().filter(|known| known.has_rates && known.counts(now)).collect();
+        let counting: Vec<&TrackedGateway> =
+            self.gateways.values().filter(|tracked| tracked.has_rates && tracked.counts(now)).collect();
         if self.last_heartbeat.is_none() || self.silent_for(now).is_some() || counting.is_empty() {
             return None;
         }
         let mut per_second = Groups::default();
         let mut outcomes = Vec::new();
         for (outcome, total) in &self.taps {
-            let rate = sum(counting.iter().filter_map(|known| known.rates.get(outcome)));
+            let rate = sum(counting.iter().filter_map(|tracked| tracked.rates.get(outcome)));
             *per_second.of(outcome) += rate;
             outcomes.push(OutcomeNow {
                 outcome: outcome.clone(),
@@ -170,12 +171,12 @@ impl Fleet {
         Some(Taps { all: per_second.sum(), per_second, outcomes })
     }
 
-    /// Quantiles over the last seconds.
+    /// Quantiles over the window.
     pub(super) fn latency(&self) -> Latency {
-        let [winners, losers] = [0, 1].map(|who: usize| {
-            let first = self.window.front().map(|at| at[who].as_slice()).unwrap_or_default();
+        let [winners, losers] = [0, 1].map(|group: usize| {
+            let first = self.window.front().map(|at| at[group].as_slice()).unwrap_or_default();
             let was = first.iter().copied().chain(std::iter::repeat(0));
-            let new: Vec<u64> = self.latencies[who].iter().zip(was).map(|(now, was)| now - was).collect();
+            let new: Vec<u64> = self.latencies[group].iter().zip(was).map(|(now, was)| now - was).collect();
             Quantiles { p50_ms: quantile(&new, 0.5), p99_ms: quantile(&new, 0.99), answers: new.iter().sum() }
         });
         Latency { winners, losers }
@@ -183,25 +184,25 @@ impl Fleet {
 
     /// Every gateway, by address.
     pub(super) fn list(&self, here: &str, now: Instant) -> Vec<GatewayNow> {
-        let row = |(id, known): (&String, &KnownGateway)| {
-            let state = known.state(now);
-            let rates = (known.has_rates && known.counts(now)).then_some(&known.rates);
+        let row = |(id, tracked): (&String, &TrackedGateway)| {
+            let state = tracked.state(now);
+            let rates = (tracked.has_rates && tracked.counts(now)).then_some(&tracked.rates);
             GatewayNow {
                 id: id.clone(),
                 here: id == here,
-                listen: known.report.listen.clone(),
-                version: known.report.version.clone(),
+                listen: tracked.report.listen.clone(),
+                version: tracked.report.version.clone(),
                 state,
                 why: match state {
-                    GatewayState::NotReady => known.report.reasons.join("; "),
+                    GatewayState::NotReady => tracked.report.reasons.join("; "),
                     _ => String::new(),
                 },
                 taps: rates.map(|rates| sum(rates.values())),
                 won: rates.map(|rates| rates.get("won").copied().unwrap_or_default()),
-                heard_ms: u64::try_from(now.saturating_duration_since(known.seen).as_millis())
+                heard_ms: u64::try_from(now.saturating_duration_since(tracked.seen).as_millis())
                     .unwrap_or(u64::MAX),
-                uptime_ms: known.report.uptime_ms,
-                alarms: known.report.alarms.len(),
+                uptime_ms: tracked.report.uptime_ms,
+                alarms: tracked.report.alarms.len(),
             }
         };
         let mut list: Vec<GatewayNow> = self.gateways.iter().map(row).collect();
@@ -209,12 +210,12 @@ impl Fleet {
         list
     }
 
-    /// What is wrong with the fleet, and what its gateways say is wrong with them; `here` is told by its own alarms.
+    /// Alarms of the fleet and of its other gateways; those of `here` are added elsewhere.
     pub(super) fn alarms(&self, here: &str, now: Instant) -> Vec<(Alarm, String)> {
         let mut alarms = Vec::new();
         if let Some(silent) = self.silent_for(now) {
             let text = format!(
-                "Redis has not told who lives for {} s. What stands here of gateways and taps is not known.",
+                "Redis has not returned the fleet's members for {} s: the numbers of gateways and taps here are unknown.",
                 silent.as_secs()
             );
             alarms.push((Alarm::new(Level::Fault, "fleet-unheard", text), String::new()));
@@ -222,18 +223,18 @@ impl Fleet {
         }
         let mut versions = Vec::new();
         let (mut live, mut ready) = (0, 0);
-        for (id, known) in &self.gateways {
-            let listen = &known.report.listen;
+        for (id, tracked) in &self.gateways {
+            let listen = &tracked.report.listen;
             let since = |at: Instant| now.saturating_duration_since(at);
-            match known.state(now) {
-                GatewayState::Gone if since(known.seen) < GONE_ALARM => {
-                    let text = format!("The gateway {listen} is gone: it did not say good-bye.");
+            match tracked.state(now) {
+                GatewayState::Gone if since(tracked.seen) < GONE_ALARM => {
+                    let text = format!("The gateway {listen} is gone: its heartbeat ended without a drain.");
                     alarms.push((Alarm::new(Level::Fault, "gateway-gone", text), String::new()));
                 }
                 GatewayState::Silent => {
                     let text = format!(
-                        "The gateway {listen} has not been heard for {} s.",
-                        since(known.seen).as_secs()
+                        "The gateway {listen} has sent no heartbeat for {} s.",
+                        since(tracked.seen).as_secs()
                     );
                     alarms.push((Alarm::new(Level::Warning, "gateway-silent", text), String::new()));
                 }
@@ -241,18 +242,19 @@ impl Fleet {
                 state => {
                     live += 1;
                     ready += usize::from(state == GatewayState::Ready);
-                    if !versions.contains(&known.report.version) {
-                        versions.push(known.report.version.clone());
+                    if !versions.contains(&tracked.report.version) {
+                        versions.push(tracked.report.version.clone());
                     }
                     if id != here {
-                        alarms
-                            .extend(known.report.alarms.iter().map(|alarm| (alarm.clone(), listen.clone())));
+                        alarms.extend(
+                            tracked.report.alarms.iter().map(|alarm| (alarm.clone(), listen.clone())),
+                        );
                     }
                 }
             }
         }
         if live > 0 && ready == 0 {
-            let text = "No gateway is ready: no buyer gets an answer that counts.";
+            let text = "No gateway is ready: buyers can't reserve.";
             alarms.push((Alarm::new(Level::Fault, "none-ready", text), String::new()));
         }
         if versions.len() > 1 {
@@ -264,13 +266,13 @@ impl Fleet {
     }
 }
 
-/// A sum that is 0 and not -0 where there is nothing.
+/// A sum that is 0 and not -0 without summands.
 fn sum<'a>(rates: impl Iterator<Item = &'a f64>) -> f64 {
     rates.fold(0.0, |sum, rate| sum + rate)
 }
 
-/// A quantile of counts by latency, in ms, as Prometheus reckons it: evenly spread within a bucket. What is beyond the last
-/// bound is that bound.
+/// A quantile of counts by latency bucket, in ms, as Prometheus computes it: linear within a bucket.
+/// Beyond the last bound it is that bound.
 fn quantile(counts: &[u64], share: f64) -> Option<f64> {
     let all: u64 = counts.iter().sum();
     #[expect(clippy::cast_precision_loss, reason = "answers of some seconds")]

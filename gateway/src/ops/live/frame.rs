@@ -1,4 +1,4 @@
-//! The lines of the live stream, as types; the OpenAPI document is made from them.
+//! The lines of the live stream as types; the OpenAPI document is generated from them.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -8,39 +8,39 @@ use crate::fleet::alarm::Level;
 use crate::manage::audit::Counts;
 use crate::ops::live::taps::{Latency, Taps};
 
-/// One line. `hello` comes first, then `sale` if there is one, and `history`; then `now` each second. When the definition
-/// changes, `sale` comes again.
+/// One line. `hello` comes first, then `sale` if there is one, and `history`; then `now` each second.
+/// When the definition changes, `sale` comes again.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum LiveLine<'a> {
-    /// To whom, from whom.
+    /// The gateway and the user of the stream.
     Hello(Hello<'a>),
-    /// What hardly changes.
+    /// The definition.
     Sale(SaleLine),
-    /// What was seen before.
+    /// The last quarter of an hour.
     History(History),
-    /// The numbers.
+    /// The current numbers.
     Now(Box<Now>),
 }
 
-/// To whom the stream goes, and what comes.
+/// The gateway and the user of the stream.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Hello<'a> {
-    /// The name of the ops token: actions are pulled in it.
+    /// The name of the ops token; operator actions are logged under it.
     pub who: &'a str,
-    /// Of the gateway.
+    /// The gateway's version.
     pub version: &'a str,
-    /// Of the page that this gateway has: another one is outdated.
+    /// The build of this gateway's page: a page of another edition is outdated.
     pub edition: &'a str,
-    /// Whether it can draw charts: their library was there at build.
+    /// Whether charts are available: the build included their library.
     pub charts: bool,
-    /// Between two lines, in ms.
+    /// Interval of lines, in ms.
     pub every_ms: u64,
     /// The server's clock.
     pub server_time: String,
 }
 
-/// What a sale is.
+/// The definition of a sale.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SaleLine {
     /// Its id.
@@ -49,7 +49,7 @@ pub struct SaleLine {
     pub name: String,
     /// Load tests may send load to it.
     pub rehearsal: bool,
-    /// Of the definition.
+    /// The revision of the definition.
     pub revision: u64,
     /// RFC 3339, milliseconds, UTC.
     pub opens_at: String,
@@ -59,11 +59,11 @@ pub struct SaleLine {
     pub hold_ms: u64,
     /// Models and packages; `now` has their numbers in the same order.
     pub items: Vec<ItemName>,
-    /// How many stores there are.
+    /// The number of stores.
     pub stores: usize,
-    /// In how many cities.
+    /// The number of cities.
     pub cities: usize,
-    /// What ops can do, and what it does to buyers.
+    /// The operator actions, and their effects on buyers.
     pub actions: Vec<ActionEffect>,
 }
 
@@ -79,70 +79,70 @@ pub struct ItemName {
 /// An operator action.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ActionEffect {
-    /// Its word: of a sale the last part of its path; `limits` is `PATCH /admin/v1/limits`.
+    /// Its name: the last part of its path; `limits` is `PATCH /admin/v1/limits`.
     pub action: &'static str,
-    /// What it does to buyers.
+    /// Its effect on buyers.
     pub effect: &'static str,
 }
 
-/// The last quarter of an hour, as far as this gateway was there, in columns; null where something was not known.
+/// The last quarter of an hour, as far as this gateway ran, in columns; null where a value was unknown.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct History {
     /// The server's clock, in ms.
     pub time: Vec<i64>,
-    /// A second.
+    /// Won taps a second.
     pub won: Vec<Option<f64>>,
-    /// A second.
+    /// Lost taps a second.
     pub lost: Vec<Option<f64>>,
-    /// A second: too early, or the sale was paused.
+    /// Taps a second that came too early, or while the sale was paused.
     pub early: Vec<Option<f64>>,
-    /// A second: over a limit, or turned away.
+    /// Taps a second that were rate-limited or shed.
     pub away: Vec<Option<f64>>,
-    /// A second.
+    /// Taps a second with an unknown outcome.
     pub unknown: Vec<Option<f64>>,
-    /// Winners, ms.
+    /// Median latency of winners, ms.
     pub won_p50: Vec<Option<f64>>,
-    /// Winners, ms.
+    /// 99th percentile of winners, ms.
     pub won_p99: Vec<Option<f64>>,
-    /// All others, ms.
+    /// Median latency of all others, ms.
     pub lost_p50: Vec<Option<f64>>,
-    /// All others, ms.
+    /// 99th percentile of all others, ms.
     pub lost_p99: Vec<Option<f64>>,
-    /// What was left of all models with a limit.
+    /// Free units of all models with a limit.
     pub left: Vec<Option<i64>>,
-    /// And of each of the first of them, by their order.
+    /// Free units of each of the first models, in their order.
     pub left_of: Vec<Vec<Option<i64>>>,
 }
 
-/// One second.
+/// The numbers of one second.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Now {
-    /// The server's clock: Redis's, as well as it is known.
+    /// The server's clock: the estimate of Redis's clock.
     pub server_time: String,
-    /// Whether it was read within the last second.
+    /// Whether Redis's clock was read within the last second.
     pub clock_known: bool,
-    /// All sales that this gateway knows.
+    /// All sales that this gateway follows.
     pub sales: Vec<SaleName>,
-    /// The sale that is watched; null where there is none.
+    /// The watched sale; null without one.
     #[schema(required)]
     pub sale: Option<SaleNow>,
-    /// The rates that ops have set for all gateways; none where they are as configured.
+    /// The rates that operators have set for all gateways; empty: all are as configured.
     pub limits: Vec<LimitNow>,
-    /// Taps and what they came to; null while the fleet can't be heard.
+    /// Rates of taps by outcome; null without a recent heartbeat of the fleet.
     #[schema(required)]
     pub taps: Option<Taps>,
-    /// From a tap's head to its answer, over the last 10 s.
+    /// From the head of a tap to its response, over the last 10 s.
     pub latency: Latency,
     /// All gateways.
     pub gateways: Vec<GatewayNow>,
-    /// What is wrong, the worst first.
+    /// Alarms, the worst first.
     pub alarms: Vec<AlarmNow>,
 }
 
-/// A rate that ops have set.
+/// A rate that an operator has set.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct LimitNow {
-    /// Whose.
+    /// The policy.
     pub policy: &'static str,
     /// `RATE:BURST`, or `off`.
     pub rate: String,
@@ -164,15 +164,15 @@ pub struct SaleNow {
     pub phase: Phase,
     /// New reservations are stopped.
     pub paused: bool,
-    /// The sale clock is stopped.
+    /// The sale clock is frozen.
     pub frozen: bool,
     /// Closed by an operator action.
     pub closed: bool,
-    /// Of the ledger.
+    /// The sequence of the ledger.
     pub sequence: u64,
-    /// How old this is.
+    /// The age of these numbers.
     pub age_ms: u64,
-    /// By state.
+    /// Reservations by state.
     pub reservations: Counts,
     /// Models and packages, in the order of the `sale` line.
     pub items: Vec<ItemNow>,
@@ -182,7 +182,7 @@ pub struct SaleNow {
     pub stores: StoresNow,
     /// The cities with the fewest slots left, by share.
     pub fullest: Vec<CityNow>,
-    /// And those with the most.
+    /// The cities with the most slots left, by share.
     pub emptiest: Vec<CityNow>,
     /// The latest changes, the newest first.
     pub journal: Vec<JournalLine>,
@@ -191,36 +191,36 @@ pub struct SaleNow {
 /// An item's numbers: `total = free + held + confirmed`.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 pub struct ItemNow {
-    /// null: no limit.
+    /// Total units; null: no limit.
     #[schema(required)]
     pub total: Option<i64>,
-    /// null: no limit.
+    /// Free units; null: no limit.
     #[schema(required)]
     pub free: Option<i64>,
-    /// In holds.
+    /// Units in holds.
     pub held: i64,
-    /// Paid.
+    /// Units in confirmed reservations.
     pub confirmed: i64,
 }
 
-/// The equation of all models together, and what is known of its truth.
+/// The balance of all models together, and its verdict.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LedgerBalance {
     /// `balanced`, `drift`, or `unknown` while the ledger can't be read, or was not for over a second.
     pub verdict: &'static str,
-    /// Of all models; null if one of them has no limit.
+    /// Total units of all models; null if one of them has no limit.
     #[schema(required)]
     pub total: Option<i64>,
-    /// Likewise.
+    /// Free units; null if a model has no limit.
     #[schema(required)]
     pub free: Option<i64>,
-    /// Cars in holds.
+    /// Units in holds.
     pub held: i64,
-    /// Cars that are paid.
+    /// Units in confirmed reservations.
     pub confirmed: i64,
     /// `free + held + confirmed − total`.
     pub drift: i64,
-    /// The last full audit of this gateway; null before the first.
+    /// This gateway's last full audit; null before the first.
     #[schema(required)]
     pub audit: Option<AuditNow>,
 }
@@ -230,7 +230,7 @@ pub struct LedgerBalance {
 pub struct AuditNow {
     /// When, RFC 3339.
     pub at: String,
-    /// Whether all balanced.
+    /// Whether every item balanced.
     pub balanced: bool,
 }
 
@@ -239,13 +239,13 @@ pub struct AuditNow {
 pub struct StoresNow {
     /// Stores with more than a tenth of their slots left, or without a limit.
     pub in_stock: usize,
-    /// A tenth or less.
+    /// Stores with a tenth or less.
     pub low: usize,
-    /// None.
+    /// Stores without free slots.
     pub sold_out: usize,
     /// Slots of stores with a limit.
     pub slots: i64,
-    /// Those that are left.
+    /// Free slots.
     pub free: i64,
 }
 
@@ -256,82 +256,82 @@ pub struct CityNow {
     pub city: String,
     /// All slots.
     pub slots: i64,
-    /// Those that are left.
+    /// Free slots.
     pub free: i64,
 }
 
-/// A change in words.
+/// A change as text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct JournalLine {
-    /// Of the ledger.
+    /// The sequence of the ledger.
     pub sequence: u64,
     /// RFC 3339.
     pub at: String,
-    /// Whether somebody of ops did it.
+    /// Whether an operator made it.
     pub ops: bool,
-    /// What happened.
+    /// The text.
     pub text: String,
 }
 
-/// How a gateway is.
+/// The state of a gateway.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GatewayState {
-    /// Gets traffic.
+    /// Ready for traffic.
     Ready,
-    /// Lives, and shall get none.
+    /// Alive and not ready.
     NotReady,
-    /// On its way out.
+    /// Draining.
     Draining,
-    /// Was not heard for 3 s.
+    /// No report for 3 s.
     Silent,
-    /// Was not heard for 5 s.
+    /// No report for 5 s.
     Gone,
-    /// Drained, and ended.
+    /// Drained and ended.
     Left,
 }
 
 /// A gateway.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct GatewayNow {
-    /// That it made up when it started.
+    /// The id that it generated at its start.
     pub id: String,
-    /// Whether the stream comes from it.
+    /// Whether this stream comes from it.
     pub here: bool,
-    /// Where it listens for apps.
+    /// Its public listener.
     pub listen: String,
-    /// Of the program.
+    /// Its version.
     pub version: String,
-    /// How it is.
+    /// Its state.
     pub state: GatewayState,
     /// Why it is not ready.
     pub why: String,
-    /// A second; null where that is not known.
+    /// Taps a second; null where unknown.
     #[schema(required)]
     pub taps: Option<f64>,
-    /// A second; null where that is not known.
+    /// Won taps a second; null where unknown.
     #[schema(required)]
     pub won: Option<f64>,
-    /// Since its last report.
+    /// Time since its last report.
     pub heard_ms: u64,
-    /// Since it started.
+    /// Time since it started.
     pub uptime_ms: u64,
-    /// Alarms of its own.
+    /// Number of its alarms.
     pub alarms: usize,
 }
 
-/// Something that is wrong.
+/// An alarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AlarmNow {
-    /// How bad it is.
+    /// Its severity.
     pub level: Level,
-    /// Which kind of alarm it is.
+    /// Its kind.
     pub name: String,
     /// The sale, where it is about one.
     #[schema(required)]
     pub sale: Option<String>,
-    /// What is wrong, in words.
+    /// The text.
     pub text: String,
-    /// The gateways that say so; none where it is about all.
+    /// The gateways that raise it; empty for an alarm of the fleet.
     pub gateways: Vec<String>,
 }

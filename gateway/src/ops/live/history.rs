@@ -1,4 +1,4 @@
-//! What was seen in the last quarter of an hour, for pages that come later. Bounded: a ring.
+//! The history of the live stream: a ring of the last quarter of an hour.
 
 use std::collections::VecDeque;
 
@@ -6,10 +6,10 @@ use crate::ops::live::frame::{History, Now};
 
 /// Seconds that are kept.
 pub(super) const KEPT: usize = 900;
-/// Models whose stock is kept one by one.
+/// Models with a history of their own.
 const MODELS: usize = 8;
 
-/// One second, as charts need it.
+/// One second of the charts.
 #[derive(Debug, Clone)]
 struct Point {
     time: i64,
@@ -24,7 +24,7 @@ struct Point {
 pub(super) struct HistoryRing(VecDeque<Point>);
 
 impl HistoryRing {
-    /// Notes what is told at this time (ms).
+    /// Records the line of this time (ms).
     pub(super) fn push(&mut self, time: i64, now: &Now, models: usize) {
         if self.0.len() == KEPT {
             self.0.pop_front();

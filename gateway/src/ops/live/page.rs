@@ -1,4 +1,4 @@
-//! The page itself: its files, as they were embedded at build, and the headers that keep it to itself.
+//! The files of the live page, embedded at build, and their security headers.
 
 use hyper::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_FRAME_OPTIONS};
 
@@ -13,8 +13,8 @@ struct Asset {
 
 include!(concat!(env!("OUT_DIR"), "/live_page.rs"));
 
-/// Nothing from elsewhere, nothing inline, nothing that another page may put into a frame. Charts set styles by script,
-/// which this allows; text never becomes markup.
+/// Nothing from other origins, nothing inline, no frames around it. Charts set styles by script, which
+/// this allows; trusted types keep text from becoming markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
@@ -36,13 +36,13 @@ pub fn file(path: &str) -> Option<Answer> {
     Some(answer)
 }
 
-/// Whether charts can be drawn: their library was there at build.
+/// Whether charts are available: the build included their library.
 #[must_use]
 pub fn has_charts() -> bool {
     HAS_CHARTS
 }
 
-/// Tells one build of the page from another: a page that was loaded from an older gateway says that it is outdated.
+/// Identifies a build of the page: a page loaded from an older gateway shows that it is outdated.
 #[must_use]
 pub fn edition() -> &'static str {
     EDITION

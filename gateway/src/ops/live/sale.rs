@@ -1,4 +1,4 @@
-//! One sale as those see it who watch: what hardly changes, and its numbers at one sequence.
+//! The lines of one sale: its definition, and its numbers at one sequence.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,15 +10,15 @@ use crate::ops::live::cities::Cities;
 use crate::ops::live::frame::{
     ActionEffect, AuditNow, CityNow, ItemName, ItemNow, LedgerBalance, SaleLine, SaleNow, StoresNow,
 };
-use crate::ops::live::words;
+use crate::ops::live::journal_text;
 use crate::projection::read_model::{READ_MODEL_AGE_MAX, ReadModel, Sale};
 use crate::telemetry::metrics::AuditSummary;
 
-/// Looks at one sale, and remembers what it need not reckon anew.
+/// Samples one sale, and caches what has not changed.
 pub(super) struct SaleMonitor {
     sale: Arc<Sale>,
     cities: Cities,
-    /// The stores as they were at a memory.
+    /// Store totals, with the read model that they are from.
     stores: Option<(Arc<ReadModel>, StoreSummary)>,
 }
 
@@ -38,7 +38,7 @@ impl SaleMonitor {
         &self.sale
     }
 
-    /// What hardly changes, if it has changed since the last look or is asked for.
+    /// The definition, if it changed since the last call or `is_asked_for`.
     pub(super) fn about(&mut self, is_asked_for: bool) -> Option<SaleLine> {
         let read_model = self.sale.read_model();
         let is_new = !self.cities.are_of(&read_model.catalogue);
@@ -72,7 +72,7 @@ impl SaleMonitor {
         }
     }
 
-    /// How many models there are.
+    /// The number of models.
     pub(super) fn models(&self) -> usize {
         self.sale.read_model().catalogue.definition.models.len()
     }
@@ -88,10 +88,10 @@ impl SaleMonitor {
         let (stores, fullest, emptiest) =
             self.stores.as_ref().map(|(_, stores)| stores.clone()).unwrap_or_default();
         let items: Vec<ItemNow> = (0..read_model.catalogue.counted().len())
-            .map(|place| {
-                let total = read_model.totals[place];
-                let free = total.map(|_| read_model.free[place]);
-                ItemNow { total, free, held: read_model.held(place), confirmed: read_model.confirmed[place] }
+            .map(|index| {
+                let total = read_model.totals[index];
+                let free = total.map(|_| read_model.free[index]);
+                ItemNow { total, free, held: read_model.held(index), confirmed: read_model.confirmed[index] }
             })
             .collect();
         SaleNow {
@@ -107,12 +107,12 @@ impl SaleMonitor {
             stores,
             fullest,
             emptiest,
-            journal: words::journal(&self.sale.tail(), &read_model.catalogue),
+            journal: journal_text::journal(&self.sale.tail(), &read_model.catalogue),
         }
     }
 
-    /// All models together. Held and confirmed are what the journal says of reservations; free is the counter, which is
-    /// compared with Redis's own with every tick; total is what was defined and restocked.
+    /// All models together. Held and confirmed come from the journal's reservations; free is the counter,
+    /// which every tick compares with Redis's own; total is the definition plus restocks.
     fn ledger(
         &self,
         read_model: &ReadModel,

@@ -1,4 +1,4 @@
-//! What taps came to, how many a second and how long that took, as the stream tells it.
+//! Rates and latencies of taps in the live stream.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -6,30 +6,30 @@ use utoipa::ToSchema;
 /// Taps of all gateways.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Taps {
-    /// A second.
+    /// All taps a second.
     pub all: f64,
-    /// A second, by what they came to.
+    /// Taps a second by group of outcomes.
     pub per_second: Groups,
-    /// By outcome, as metrics and problems name them.
+    /// Taps by outcome, named as in metrics and problems.
     pub outcomes: Vec<OutcomeNow>,
 }
 
-/// What taps came to, in groups.
+/// Taps a second by group of outcomes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, ToSchema)]
 pub struct Groups {
     /// A new reservation.
     pub won: f64,
-    /// The same reservation again.
+    /// The same reservation again: replayed.
     pub again: f64,
-    /// No: sold out, closed, over the purchase limit, not to be had.
+    /// Refused for good: sold out, closed, over the purchase limit, unknown item.
     pub lost: f64,
-    /// Not yet, or not now: not open, paused.
+    /// Refused for now: not open, paused.
     pub early: f64,
-    /// Undecided: over a rate limit, or turned away for lack of room.
+    /// Undecided: rate-limited or shed.
     pub away: f64,
-    /// Nobody knows yet.
+    /// Outcome unknown.
     pub unknown: f64,
-    /// Requests that were wrong.
+    /// Invalid requests.
     pub wrong: f64,
 }
 
@@ -50,7 +50,7 @@ impl Groups {
         }
     }
 
-    /// The number of an outcome's group.
+    /// The rate of an outcome's group.
     pub fn of(&mut self, outcome: &str) -> &mut f64 {
         match Self::name(outcome) {
             "won" => &mut self.won,
@@ -63,21 +63,21 @@ impl Groups {
         }
     }
 
-    /// All of them.
+    /// The sum of all groups.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.won + self.again + self.lost + self.early + self.away + self.unknown + self.wrong
     }
 }
 
-/// One outcome.
+/// Taps with one outcome.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OutcomeNow {
     /// `won`, `replayed`, or the problem's name.
     pub outcome: String,
-    /// Where it counts among the groups.
+    /// Its group.
     pub group: &'static str,
-    /// A second.
+    /// Taps a second.
     pub per_second: f64,
     /// Since the gateways started.
     pub total: u64,
@@ -86,21 +86,21 @@ pub struct OutcomeNow {
 /// Latencies of taps.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Latency {
-    /// Of those who have a reservation.
+    /// Of won and replayed taps.
     pub winners: Quantiles,
-    /// Of all others.
+    /// Of all other taps.
     pub losers: Quantiles,
 }
 
-/// null where there was no answer.
+/// Quantiles in ms; null without responses.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Quantiles {
-    /// Half of them are not slower.
+    /// The median.
     #[schema(required)]
     pub p50_ms: Option<f64>,
-    /// 99 of 100 are not slower.
+    /// The 99th percentile.
     #[schema(required)]
     pub p99_ms: Option<f64>,
-    /// Answers.
+    /// Number of responses.
     pub answers: u64,
 }

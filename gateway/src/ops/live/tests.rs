@@ -4,7 +4,7 @@ use crate::fleet::alarm::Level;
 #[test]
 fn an_alarm_of_several_gateways_is_shown_once_with_their_names() {
     let drift = |text: &str| Alarm::new(Level::Fault, "ledger-drift", text).of("small");
-    let busy = |count| Alarm::new(Level::Warning, "shedding", "Turned away").times(count);
+    let busy = |count| Alarm::new(Level::Warning, "shedding", "Shed").times(count);
     let own = vec![busy(3), drift("white is 61")];
     let others = vec![
         (drift("white is 62"), "b:1".to_owned()),
@@ -22,7 +22,7 @@ fn an_alarm_of_several_gateways_is_shown_once_with_their_names() {
             ("ledger-drift", "white is 61", both()),
             ("gateway-gone", "d:1 is gone", String::new()),
             ("gateway-gone", "e:1 is gone", String::new()),
-            ("shedding", "Turned away: 8.", both()),
+            ("shedding", "Shed: 8.", both()),
         ]
     );
 }

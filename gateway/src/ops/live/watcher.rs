@@ -1,4 +1,4 @@
-//! One who watches: his stream. Who is slow gets the newest line and never a backlog.
+//! One watcher's stream. A slow reader gets the newest line and never a backlog.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -13,18 +13,18 @@ use futures_util::FutureExt;
 use hyper::body::{Body, Frame};
 use tokio::sync::watch;
 
-/// What is told in a second: shared by all who see it.
+/// The lines of a second, shared by all watchers of a sale.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LiveUpdate {
-    /// Counts what hardly changes, from 1; 0: there is nothing of the kind.
+    /// Revision of `about`, from 1; 0: there is none.
     pub(super) edition: u64,
-    /// What hardly changes.
+    /// The line of the definition.
     pub(super) about: Bytes,
-    /// The numbers.
+    /// The line of the numbers.
     pub(super) now: Bytes,
 }
 
-/// A place among those who watch, until it is dropped.
+/// A slot among the watchers, until it is dropped.
 pub(super) struct WatcherSlot(Rc<Cell<usize>>);
 
 impl WatcherSlot {
@@ -45,25 +45,25 @@ impl Drop for WatcherSlot {
 /// A stream of lines.
 pub(super) struct Watcher {
     news: Receiver,
-    /// Lines that are due now.
+    /// Lines that are due.
     due: VecDeque<Bytes>,
-    /// What he knows of what hardly changes.
+    /// The revision of `about` that was sent last.
     edition: u64,
-    /// `now` lines until the end.
+    /// Remaining `now` lines.
     left: Option<u64>,
-    /// Comes when he may watch no more.
+    /// Ready when the watcher's token is no longer valid.
     ended: Pin<Box<dyn Future<Output = ()>>>,
     _seat: WatcherSlot,
 }
 
-/// Waits for news with a future of its own, because a body is polled and can't wait itself.
+/// Owns the receiver while it waits, because a body is polled and can't await itself.
 enum Receiver {
     Idle(Option<watch::Receiver<LiveUpdate>>),
     Waiting(Pin<Box<dyn Future<Output = Option<watch::Receiver<LiveUpdate>>>>>),
 }
 
 impl Watcher {
-    /// Begins with these lines, then what is known now, until `ended`.
+    /// Starts with these lines, then the current ones, until `ended`.
     pub(super) fn new(
         mut news: watch::Receiver<LiveUpdate>,
         begin: impl IntoIterator<Item = Bytes>,
@@ -71,20 +71,20 @@ impl Watcher {
         ended: impl Future<Output = ()> + 'static,
         slot: WatcherSlot,
     ) -> Self {
-        // What is there already is news to who has just come.
+        // A new watcher gets the current lines at once.
         news.mark_changed();
         Self {
             news: Receiver::Idle(Some(news)),
             due: begin.into_iter().collect(),
             edition: 0,
             left: lines,
-            // It is asked at every poll, also after its end.
+            // It is polled again after its end.
             ended: Box::pin(ended.fuse()),
             _seat: slot,
         }
     }
 
-    fn take_in(&mut self, news: &LiveUpdate) {
+    fn queue_lines(&mut self, news: &LiveUpdate) {
         if news.edition != self.edition {
             self.edition = news.edition;
             self.due.push_back(news.about.clone());
@@ -123,14 +123,14 @@ impl Body for Watcher {
                     }));
                 }
                 Receiver::Waiting(waiting) => {
-                    // Without a sender there will be no more.
+                    // The sender is dropped: no more lines.
                     let Some(mut receiver) = ready!(pin!(waiting).poll(cx)) else {
                         self.news = Receiver::Idle(None);
                         return Poll::Ready(None);
                     };
                     let news = receiver.borrow_and_update().clone();
                     self.news = Receiver::Idle(Some(receiver));
-                    self.take_in(&news);
+                    self.queue_lines(&news);
                 }
             }
         }

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_process_sees_itself() {
+fn the_statistics_of_this_process_are_read() {
     let many: Vec<_> = (0..50).map(|_| std::fs::File::open("/dev/null").unwrap()).collect();
     let stats = look().unwrap();
     assert!(stats.fds >= 50 && stats.fds_max.is_none_or(|most| most > stats.fds), "{stats:?}");

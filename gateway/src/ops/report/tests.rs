@@ -6,7 +6,7 @@ use crate::telemetry::labels::{Outcome, Route};
 use crate::telemetry::record::AnswerClass;
 
 #[test]
-fn a_report_has_what_happened_since_the_one_before() {
+fn a_report_counts_from_the_one_before() {
     let metrics = Arc::new(Metrics::default());
     let worker = metrics.of_worker();
     let (readiness, membership) = (Arc::new(Readiness::default()), Arc::new(Membership::new("here".into())));

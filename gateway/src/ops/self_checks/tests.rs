@@ -20,6 +20,6 @@ fn a_clock_that_is_off_is_a_warning_and_beyond_the_leeway_a_fault() {
             let side = if seconds > 0.0 { "s behind" } else { "s ahead of" };
             assert!(alarm.text.contains(side), "{}", alarm.text);
         }
-        assert_eq!(checks.alarms(now + READING_AGE_MAX), [], "too old to judge by");
+        assert_eq!(checks.alarms(now + READING_AGE_MAX), [], "the reading is too old");
     }
 }

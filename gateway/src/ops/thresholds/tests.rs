@@ -1,6 +1,6 @@
 use super::*;
 
-/// An alert, where it stands, and the comparison that its expression must have.
+/// An alert, its rules file, and the comparison that its expression must have.
 fn rules() -> [(&'static str, &'static str, String); 4] {
     let ledger = include_str!("../../../../dashboards/prometheus/rules/ledger.yml");
     let gateways = include_str!("../../../../dashboards/prometheus/rules/gateways.yml");

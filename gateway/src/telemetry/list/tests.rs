@@ -3,7 +3,7 @@ use crate::domain::policy::Policy;
 use crate::domain::sale::{Availability, Phase};
 
 #[test]
-fn names_are_unique_and_as_prometheus_wants_them() {
+fn names_are_unique_and_follow_prometheus_conventions() {
     let mut names: Vec<_> = ALL.iter().map(|metric| metric.name).collect();
     names.sort_unstable();
     names.dedup();
@@ -19,7 +19,7 @@ fn names_are_unique_and_as_prometheus_wants_them() {
 }
 
 #[test]
-fn what_stands_here_for_const_is_what_the_program_says() {
+fn constants_of_this_list_equal_those_of_the_program() {
     assert_eq!(POLICIES, Policy::ALL.map(Policy::name));
     assert!(ANSWER_BUCKETS.contains(&SOON));
     for phase in [Phase::Upcoming, Phase::Open, Phase::Paused, Phase::SoldOut, Phase::Closed] {

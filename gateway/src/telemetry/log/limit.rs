@@ -1,4 +1,4 @@
-//! Limits how many lines each place in the code may log: a peer or a loop that fails again and again fills no disk.
+//! Limits the lines of each call site: a peer or a loop that fails repeatedly must not fill the disk.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -11,43 +11,43 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Lines of one place in the code in each window.
+/// Lines of a call site in each window.
 const LINES_MAX: u32 = 200;
-/// The same for debug and trace, which an operator has asked for.
+/// The same for debug and trace, which an operator has enabled.
 const DEBUG_LINES_MAX: u32 = 6_000;
-/// How long a window is.
+/// The length of a window.
 const WINDOW: Duration = Duration::from_secs(60);
 
 static LEFT_OUT: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// Of the line that is being written: how many like it were left out before.
+    /// Number of lines left out before the one that is being written.
     static BEFORE: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Lines that were left out so far.
+/// Lines left out so far.
 pub(crate) fn left_out() -> u64 {
     LEFT_OUT.load(Ordering::Relaxed)
 }
 
-/// How many lines like the one that is being written were left out before it; asked once.
+/// Lines left out before the one that is being written; resets the number.
 pub(crate) fn left_out_before() -> u64 {
     BEFORE.take()
 }
 
-/// A layer that disables events of a place that has logged too much.
+/// A layer that disables events of a call site over its limit.
 #[derive(Default)]
 pub(crate) struct Limit {
-    /// As many as there are places that log.
-    places: Mutex<HashMap<Identifier, CallSite>>,
+    /// One entry for each call site.
+    call_sites: Mutex<HashMap<Identifier, CallSite>>,
 }
 
 impl<S: Subscriber> Layer<S> for Limit {
     fn event_enabled(&self, event: &Event<'_>, _: Context<'_, S>) -> bool {
         let most = if *event.metadata().level() > Level::INFO { DEBUG_LINES_MAX } else { LINES_MAX };
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut call_sites = self.call_sites.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        match places.entry(event.metadata().callsite()).or_insert(CallSite::new(now)).admit(now, most) {
+        match call_sites.entry(event.metadata().callsite()).or_insert(CallSite::new(now)).admit(now, most) {
             Some(before) => {
                 BEFORE.set(before);
                 true
@@ -60,7 +60,7 @@ impl<S: Subscriber> Layer<S> for Limit {
     }
 }
 
-/// A place in the code that logs.
+/// The window of a call site.
 struct CallSite {
     since: Instant,
     written: u32,
@@ -72,7 +72,7 @@ impl CallSite {
         Self { since: now, written: 0, left_out: 0 }
     }
 
-    /// Whether one more line is written: then with how many were left out before it.
+    /// Admits a line: then with the number of those left out before it.
     fn admit(&mut self, now: Instant, most: u32) -> Option<u64> {
         if now.saturating_duration_since(self.since) >= WINDOW {
             (self.since, self.written) = (now, 0);

@@ -1,4 +1,4 @@
-//! Writes log lines to standard error on a thread of its own, so that a reader that stops reading delays no other thread.
+//! Writes log lines to standard error on its own thread, so that a slow reader delays no other thread.
 
 use std::io::{self, Write};
 use std::mem;
@@ -7,42 +7,42 @@ use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Lines that wait to be written, in bytes; past it lines are dropped and counted.
+/// Bytes of queued lines; beyond it lines are dropped and counted.
 pub(crate) const WAITING_BYTES_MAX: usize = 1 << 20;
-/// Before a write to a descriptor that is full and does not block is tried again.
+/// Delay before a write to a full non-blocking descriptor is repeated.
 const FULL_RETRY: Duration = Duration::from_millis(20);
 
 static QUEUE: LogQueue = LogQueue::new();
 static HAS_WRITER: AtomicBool = AtomicBool::new(false);
 
-/// Starts the thread that writes.
+/// Starts the writer thread.
 pub(crate) fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let started = thread::Builder::new().name("log".to_owned()).spawn(|| QUEUE.write_to(io::stderr()));
-        // Without the thread all lines are dropped, and counted as soon as the queue is full.
+        // Without the thread all lines are dropped, and counted once the queue is full.
         HAS_WRITER.store(started.is_ok(), Ordering::Relaxed);
     });
 }
 
-/// Queues a line with its line end.
+/// Queues a line, line end included.
 pub(crate) fn push(line: &[u8]) {
     QUEUE.push(line);
 }
 
-/// Waits until all that is queued has been written, for so long at most.
+/// Waits until all queued lines are written, at most this long.
 pub(crate) fn flush(most: Option<Duration>) {
     if HAS_WRITER.load(Ordering::Relaxed) {
         QUEUE.flush(most);
     }
 }
 
-/// Lines that were dropped so far, since nothing read them.
+/// Lines dropped so far.
 pub(crate) fn dropped() -> u64 {
     QUEUE.dropped.load(Ordering::Relaxed)
 }
 
-/// What a log layer writes to: each event is one write.
+/// The writer of a log layer: each event is one write.
 pub(crate) struct LogWriter;
 
 impl Write for LogWriter {
@@ -56,7 +56,7 @@ impl Write for LogWriter {
     }
 }
 
-/// Lines on their way to one output.
+/// The queue of one output.
 struct LogQueue {
     state: Mutex<WriterState>,
     changed: Condvar,
@@ -74,7 +74,7 @@ impl LogQueue {
         Self { state: Mutex::new(state), changed: Condvar::new(), dropped: AtomicU64::new(0) }
     }
 
-    /// What a panicking thread leaves behind is whole lines.
+    /// A panicking thread leaves whole lines behind.
     fn state(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +99,7 @@ impl LogQueue {
         }
     }
 
-    /// Writes what comes, for ever.
+    /// Writes queued lines, for ever.
     fn write_to(&self, mut out: impl Write) {
         let mut reported = 0;
         loop {
@@ -107,7 +107,8 @@ impl LogQueue {
         }
     }
 
-    /// Waits for lines, writes them, and reports what was dropped once it can be read. Returns how many were reported.
+    /// Waits for lines, writes them, and logs the number of dropped ones once possible. Returns the
+    /// number logged so far.
     fn write_once(&self, out: &mut impl Write, reported: u64) -> u64 {
         let is_empty = |state: &mut WriterState| state.waiting.is_empty();
         let waited = self.changed.wait_while(self.state(), is_empty);
@@ -120,10 +121,7 @@ impl LogQueue {
         let is_news = lost == 0 && dropped > reported;
         if is_news {
             let lines = dropped - reported;
-            tracing::warn!(
-                lines,
-                "log lines were dropped: nothing read standard error, or it could not be written"
-            );
+            tracing::warn!(lines, "log lines were dropped: standard error was not read, or a write failed");
         }
         self.state().is_writing = false;
         self.changed.notify_all();
@@ -131,7 +129,7 @@ impl LogQueue {
     }
 }
 
-/// Returns how many lines were not written.
+/// Returns the number of lines that were not written.
 fn write_all(out: &mut impl Write, mut bytes: &[u8]) -> u64 {
     while !bytes.is_empty() {
         match out.write(bytes) {

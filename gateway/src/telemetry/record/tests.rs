@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_size_is_counted_at_the_first_bound_that_it_does_not_exceed() {
+fn a_size_counts_at_the_first_bound_that_it_does_not_exceed() {
     let recorder = Recorder::default();
     for us in [1, 250, 251, 2_500_000, 2_500_001] {
         recorder.answered(Route::Reserve, AnswerClass::plain(Outcome::WON), Duration::from_micros(us));

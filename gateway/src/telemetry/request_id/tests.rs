@@ -21,8 +21,8 @@ fn marked(request: &RequestId) -> (String, Option<String>) {
 }
 
 #[test]
-fn an_id_counts_only_from_a_trusted_proxy_and_only_if_nothing_in_it_has_a_meaning() {
-    let told = |is_trusted: bool, lines: &[(&'static str, &str)]| {
+fn an_id_is_accepted_only_from_a_trusted_proxy_and_in_safe_characters() {
+    let id_of = |is_trusted: bool, lines: &[(&'static str, &str)]| {
         let request = RequestId::of(is_trusted, &headers(lines));
         let (id, _) = marked(&request);
         assert_eq!(id, request.id());
@@ -30,20 +30,20 @@ fn an_id_counts_only_from_a_trusted_proxy_and_only_if_nothing_in_it_has_a_meanin
     };
     const ID: &str = "x-request-id";
     let good = "7f3a_X.9-".repeat(7);
-    assert_eq!(told(true, &[(ID, &good)]), good);
+    assert_eq!(id_of(true, &[(ID, &good)]), good);
     let long = "a".repeat(65);
     for bad in ["", " ", "a b", "a\"b", "a,b", "a;b", "a\u{e4}", "a=b", &long] {
-        let own = told(true, &[(ID, bad)]);
+        let own = id_of(true, &[(ID, bad)]);
         assert!(own.len() == 16 && own.bytes().all(|b| b.is_ascii_hexdigit()), "{bad}: {own}");
     }
-    assert_ne!(told(false, &[(ID, "theirs")]), "theirs");
-    assert_ne!(told(true, &[(ID, "one"), (ID, "two")]), "one");
-    assert_ne!(told(false, &[]), told(false, &[]));
+    assert_ne!(id_of(false, &[(ID, "theirs")]), "theirs");
+    assert_ne!(id_of(true, &[(ID, "one"), (ID, "two")]), "one");
+    assert_ne!(id_of(false, &[]), id_of(false, &[]));
 }
 
 #[test]
-fn a_trace_is_taken_over_to_the_letter_or_not_at_all() {
-    let told = |value: &str| {
+fn a_trace_is_parsed_strictly() {
+    let response_to = |value: &str| {
         let request = RequestId::of(false, &headers(&[("traceparent", value)]));
         let (_, response) = marked(&request);
         assert_eq!(request.trace_id().is_some(), response.is_some());
@@ -55,13 +55,13 @@ fn a_trace_is_taken_over_to_the_letter_or_not_at_all() {
     };
     for (flags, kept) in [("00", "00"), ("01", "01"), ("03", "03"), ("ff", "03")] {
         let expected = format!("00-{TRACE}-own-{kept}");
-        assert_eq!(told(&format!("00-{TRACE}-{PARENT}-{flags}")), Some(expected));
+        assert_eq!(response_to(&format!("00-{TRACE}-{PARENT}-{flags}")), Some(expected));
     }
-    // A later version is read as far as it is known.
+    // A later version is read by the rules of this one.
     for later in ["01", "cc", "fe"] {
-        assert!(told(&format!("{later}-{TRACE}-{PARENT}-01")).is_some());
-        assert!(told(&format!("{later}-{TRACE}-{PARENT}-01-what-comes")).is_some());
-        assert!(told(&format!("{later}-{TRACE}-{PARENT}-01.what-comes")).is_none());
+        assert!(response_to(&format!("{later}-{TRACE}-{PARENT}-01")).is_some());
+        assert!(response_to(&format!("{later}-{TRACE}-{PARENT}-01-what-comes")).is_some());
+        assert!(response_to(&format!("{later}-{TRACE}-{PARENT}-01.what-comes")).is_none());
     }
     let zeros = ["0".repeat(32), "0".repeat(16)];
     for bad in [
@@ -80,7 +80,7 @@ fn a_trace_is_taken_over_to_the_letter_or_not_at_all() {
         format!("00-{TRACE}0-{PARENT}-01"),
         format!("00-+{}-{PARENT}-01", &TRACE[1..]),
     ] {
-        assert_eq!(told(&bad), None, "{bad:?}");
+        assert_eq!(response_to(&bad), None, "{bad:?}");
     }
     let twice = [("traceparent", format!("00-{TRACE}-{PARENT}-01"))];
     let lines = [("traceparent", twice[0].1.as_str()), ("traceparent", twice[0].1.as_str())];
@@ -121,7 +121,7 @@ async fn a_thread_has_the_request_of_the_task_it_polls_and_none_in_between() {
 
 proptest! {
     #[test]
-    fn whatever_is_sent_an_answer_has_an_id_that_is_harmless(id in "\\PC{0,80}", trace in "[0-9a-f-]{0,70}") {
+    fn every_response_has_a_safe_id(id in "\\PC{0,80}", trace in "[0-9a-f-]{0,70}") {
         let lines = [("x-request-id", id.as_str()), ("traceparent", trace.as_str())];
         if HeaderValue::from_bytes(id.as_bytes()).is_ok() {
             let (id, _) = marked(&RequestId::of(true, &headers(&lines)));

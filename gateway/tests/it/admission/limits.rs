@@ -73,7 +73,8 @@ async fn calls_without_a_token_count_against_their_address() {
     }
 }
 
-/// Opens `small`, and waits for it as a buyer: the page of a sale that is not known yet would cost the address units.
+/// Opens `small`, and waits for it as a buyer: the page of a sale that is not known yet would cost the
+/// address units.
 async fn known_to_buyers(gateway: &Gateway) {
     assert_eq!(apply(gateway, &small()).await.status, 200);
     eventually("the sale is known", || async {
@@ -151,8 +152,9 @@ async fn wrong_tokens_from_an_address_of_many_refuse_none_of_the_others() {
     assert_eq!(own(&gateway, token("newcomer")).await.status, 200);
     assert_eq!(gateway.confirm(&held.id(), "pay", 1).await.status, 200);
 
-    // With public keys a wrong signature costs more than its refusal: the address has twenty at this rate, and a hundred are
-    // kept for tokens that were never seen. Neither is exhausted by what can be refused without looking at the signature.
+    // With public keys a wrong signature costs more than its refusal: the address has twenty at this
+    // rate, and a hundred are kept for tokens that were never seen. Neither is exhausted by what can be
+    // refused without looking at the signature.
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("jwks.json");
     let (users, services, stranger) = (Key::new("users"), Key::new("services"), Key::new("stranger"));
@@ -253,9 +255,9 @@ async fn a_sale_and_a_gateway_have_a_ceiling() {
     // It is the sale's: its page and the buyers' own calls go on.
     assert_eq!(gateway.get_as("buyer-0", "/v1/sales/small/reservations").await.status, 200);
 
-    let brake =
+    let patched =
         gateway.ops(Method::PATCH, "/admin/v1/limits", &json!({"gateway": "1:1", "sale": "off"})).await;
-    assert_eq!(brake.status, 200, "{}", brake.text);
+    assert_eq!(patched.status, 200, "{}", patched.text);
     // What costs more than the burst costs the burst.
     let statuses = [gateway.get("/v1/time").await, gateway.reserve("late", "k", &white()).await];
     limited(&statuses[1], "gateway", "q=1;w=1", 1);

@@ -96,7 +96,7 @@ async fn a_gateway_is_ready_only_while_redis_keeps_its_file_as_was_asked_for() {
     }
     redis.run::<()>("CONFIG SET appendonly no");
     not_ready(&fsync, "CONFIG SET appendonly yes").await;
-    not_ready(&aof, "durability aof is asked for, and Redis keeps no append-only file").await;
+    not_ready(&aof, "durability aof is required, but Redis keeps no append-only file").await;
     redis.run::<()>("CONFIG SET appendonly yes");
     ready(&fsync, true).await;
     ready(&aof, true).await;
@@ -111,7 +111,7 @@ async fn where_config_is_forbidden_the_log_says_that_the_promise_can_t_be_seen()
     let gateway = Gateway::spawn_logging(&url, &["--durability", "fsync"], &log);
     ready(&gateway, true).await;
     let said = std::fs::read_to_string(&log).unwrap();
-    assert_eq!(said.matches("whether Redis is set so can't be seen").count(), 1, "{said}");
+    assert_eq!(said.matches("the durability settings of Redis can't be read").count(), 1, "{said}");
     assert!(said.contains("level=fsync") && said.contains("CONFIG is forbidden"), "{said}");
     // What needs no CONFIG is looked at all the same.
     redis.run::<()>("CONFIG SET appendonly no");

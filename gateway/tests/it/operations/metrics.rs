@@ -19,7 +19,7 @@ use testkit::redis::Redis;
 /// The values that a label can have at a gateway that follows the sale `small`, if all of them must be there.
 fn values(metric: &Metric, label: &list::Label) -> Vec<String> {
     match (label.values, label.name) {
-        (Values::Known(values), _) => values.iter().map(ToString::to_string).collect(),
+        (Values::Fixed(values), _) => values.iter().map(ToString::to_string).collect(),
         (_, "sale") => vec!["small".into()],
         (_, "item") => {
             ["model:white", "model:black", "package:cover", "package:care"].map(str::to_owned).to_vec()
@@ -127,7 +127,7 @@ async fn all_that_is_declared_is_there_from_the_start_and_nothing_else() {
         }
         assert_eq!(sample.labels.keys().copied().collect::<BTreeSet<_>>(), names, "{}", sample.name);
         for label in metric.labels {
-            if let Values::Known(values) = label.values {
+            if let Values::Fixed(values) = label.values {
                 assert!(values.contains(&sample.labels[label.name]), "{} {}", sample.name, label.name);
             }
         }

@@ -53,7 +53,7 @@ async fn at_a_terminal_every_operator_action_shows_its_effect_and_needs_a_reason
             terminal.expect(effect(action));
             terminal.expect("Why? It is written down with your name, cli:maja: ");
             terminal.types("a slip");
-            terminal.expect(&format!("Type {word} to do it, anything else to leave it: "));
+            terminal.expect(&format!("Type {word} to confirm, anything else to cancel: "));
             terminal.types(typed);
             assert_eq!(terminal.end(), 1, "{action}: {}", terminal.seen);
             assert!(terminal.seen.contains("nothing was done"), "{}", terminal.seen);

@@ -315,7 +315,7 @@ fn files_that_do_not_fit_are_reported_at_the_start() {
     command.arg("--ops-tls-cert-file").arg(one.key()).arg("--ops-tls-key-file").arg(one.key());
     let ended = end(command);
     assert_eq!(ended.code, 2, "{ended:?}");
-    assert!(ended.err.contains("is not that of the certificate"), "{ended:?}");
+    assert!(ended.err.contains("does not match the certificate"), "{ended:?}");
     assert!(ended.err.contains("holds no certificate"), "{ended:?}");
 }
 

@@ -1,4 +1,4 @@
 #[test]
-fn no_sale_can_have_the_id_that_scripts_are_tried_with() {
+fn the_id_of_the_probe_is_not_a_valid_sale_id() {
     assert!(super::NO_SALE.bytes().any(|byte| !matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')));
 }

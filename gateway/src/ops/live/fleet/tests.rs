@@ -25,10 +25,10 @@ fn heartbeat(at: Instant, reports: &[(&str, GatewayReport)]) -> Heartbeat {
 }
 
 #[test]
-fn what_gateways_count_is_neither_lost_nor_counted_twice() {
+fn no_count_of_a_gateway_is_lost_or_doubled() {
     let (mut fleet, start) = (Fleet::default(), Instant::now());
     let at = |seconds| start + Duration::from_secs(seconds);
-    // The first has counted before anybody watched: it is in the total, and in no rate.
+    // The first has counts from before the first heartbeat: they are in the total, and in no rate.
     fleet.update(Some(&heartbeat(at(0), &[("a", report("a:1", 5, 100, 100))])), at(0));
     assert!(fleet.taps(at(0)).is_none());
     // The same report again, then two seconds at once, then another gateway.
@@ -51,7 +51,7 @@ fn what_gateways_count_is_neither_lost_nor_counted_twice() {
 }
 
 #[test]
-fn a_gateway_falls_silent_is_gone_and_is_forgotten_once_another_has_its_place() {
+fn a_gateway_is_silent_then_gone_then_dropped_once_another_has_its_address() {
     let (mut fleet, start) = (Fleet::default(), Instant::now());
     let at = |seconds| start + Duration::from_secs(seconds);
     let (a, b) = (|beats| ("a", report("a:1", beats, 0, 0)), ("b", report("b:1", 1, 0, 0)));
@@ -71,19 +71,19 @@ fn a_gateway_falls_silent_is_gone_and_is_forgotten_once_another_has_its_place() 
     fleet.update(Some(&heartbeat(at(6), &[a(7), ("c", report("b:1", 1, 0, 0))])), at(6));
     assert_eq!(states(&fleet, at(6)), [GatewayState::Ready, GatewayState::Ready]);
     assert!(names(&fleet, at(6)).is_empty());
-    // One that drained has said good-bye.
+    // A gateway that drained has left.
     let draining = GatewayReport { draining: true, ..report("a:1", 8, 0, 0) };
     fleet.update(Some(&heartbeat(at(7), &[("a", draining), ("c", report("b:1", 2, 0, 0))])), at(7));
     fleet.update(Some(&heartbeat(at(8), &[("c", report("b:1", 3, 0, 0))])), at(8));
     assert_eq!(states(&fleet, at(8)), [GatewayState::Left, GatewayState::Ready]);
     assert!(names(&fleet, at(8)).is_empty());
-    // Nobody is heard any more: nothing is known.
+    // No heartbeat any more: the state is unknown.
     assert_eq!(names(&fleet, at(12)), ["fleet-unheard"]);
     assert!(fleet.taps(at(12)).is_none());
 }
 
 #[test]
-fn the_list_of_gateways_has_an_end() {
+fn the_list_of_gateways_is_bounded() {
     let (mut fleet, start) = (Fleet::default(), Instant::now());
     for n in 0..500_u64 {
         let now = start + Duration::from_secs(n);
@@ -94,7 +94,7 @@ fn the_list_of_gateways_has_an_end() {
 }
 
 #[test]
-fn quantiles_are_prometheus_s() {
+fn quantiles_equal_those_of_prometheus() {
     let mut counts = vec![0; ANSWER_BUCKETS.len() + 1];
     assert_eq!(quantile(&counts, 0.5), None);
     counts[2] = 100;

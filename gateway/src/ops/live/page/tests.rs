@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn the_page_names_only_files_that_are_there() {
+fn the_page_names_only_embedded_files() {
     let names_of = |text: &str| -> Vec<String> {
         let quoted =
             text.split(['"', '\'']).filter(|word| word.starts_with("./") || word.starts_with("/live/"));

@@ -8,7 +8,7 @@ fn news(edition: u64, about: &'static str, now: &'static str) -> LiveUpdate {
     LiveUpdate { edition, about: about.into(), now: now.into() }
 }
 
-/// The line that is there, or `None` while there is none.
+/// The next line, or `None` while there is none.
 fn next(watcher: &mut Watcher) -> Option<String> {
     let frame = watcher.frame().now_or_never()?.unwrap().unwrap();
     Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
@@ -36,7 +36,7 @@ fn a_slow_watcher_gets_the_newest_line_and_every_change_of_the_sale() {
 }
 
 #[test]
-fn it_ends_after_so_many_lines_and_with_its_sender() {
+fn a_stream_ends_after_its_last_line_and_with_its_sender() {
     let sender = watch::Sender::new(news(0, "", "1"));
     let taken = Rc::default();
     let slot = || WatcherSlot::take(&taken, 9).unwrap();

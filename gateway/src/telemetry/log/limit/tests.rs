@@ -3,8 +3,8 @@ use super::*;
 #[test]
 fn a_call_site_is_limited_per_window_and_counts_dropped_lines() {
     let start = Instant::now();
-    let mut place = CallSite::new(start);
-    let mut at = |ms, most| place.admit(start + Duration::from_millis(ms), most);
+    let mut site = CallSite::new(start);
+    let mut at = |ms, most| site.admit(start + Duration::from_millis(ms), most);
     for ms in [0, 1, 59_998] {
         assert_eq!(at(ms, 3), Some(0));
     }

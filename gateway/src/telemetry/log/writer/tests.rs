@@ -3,13 +3,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use super::*;
 
-/// An output that takes a write only when the test says so, and as it says.
-struct Gate {
+/// An output whose writes return when, and what, the test sends.
+struct BlockingOutput {
     writes: Sender<Vec<u8>>,
     outcomes: Receiver<io::Result<usize>>,
 }
 
-impl Write for Gate {
+impl Write for BlockingOutput {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = self.writes.send(bytes.to_vec());
         self.outcomes
@@ -23,21 +23,21 @@ impl Write for Gate {
     }
 }
 
-fn gate() -> (Arc<LogQueue>, Receiver<Vec<u8>>, Sender<io::Result<usize>>) {
+fn blocking_output() -> (Arc<LogQueue>, Receiver<Vec<u8>>, Sender<io::Result<usize>>) {
     let queue = Arc::new(LogQueue::new());
     let (writes, seen) = channel();
     let (answer, outcomes) = channel();
     let of_thread = queue.clone();
-    thread::spawn(move || of_thread.write_to(Gate { writes, outcomes }));
+    thread::spawn(move || of_thread.write_to(BlockingOutput { writes, outcomes }));
     (queue, seen, answer)
 }
 
 #[test]
-fn nothing_waits_for_an_output_that_blocks_and_what_is_dropped_is_counted() {
-    let (queue, seen, answer) = gate();
+fn a_blocked_output_delays_no_thread_and_drops_are_counted() {
+    let (queue, seen, answer) = blocking_output();
     queue.push(b"first\n");
     assert_eq!(seen.recv().unwrap(), b"first\n");
-    // The output blocks now. As much as fits waits, and no more.
+    // The output blocks now. The queue takes lines up to its limit.
     let line = [&[b'x'; 1023][..], b"\n"].concat();
     for _ in 0..2 * WAITING_BYTES_MAX / line.len() {
         queue.push(&line);
@@ -46,7 +46,7 @@ fn nothing_waits_for_an_output_that_blocks_and_what_is_dropped_is_counted() {
     assert_eq!(queue.dropped.load(Ordering::Relaxed), fits);
     assert_eq!(queue.state().waiting.len(), WAITING_BYTES_MAX);
     queue.flush(Some(Duration::from_millis(1)));
-    // It goes on: all that waited is written, also in parts.
+    // It continues: all queued lines are written, also in parts.
     answer.send(Ok(usize::MAX)).unwrap();
     assert_eq!(seen.recv().unwrap().len(), WAITING_BYTES_MAX);
     answer.send(Ok(1000)).unwrap();
@@ -58,8 +58,8 @@ fn nothing_waits_for_an_output_that_blocks_and_what_is_dropped_is_counted() {
 }
 
 #[test]
-fn an_output_that_fails_loses_its_lines_and_not_the_writer() {
-    let (queue, seen, answer) = gate();
+fn a_failed_write_loses_its_lines_and_keeps_the_writer() {
+    let (queue, seen, answer) = blocking_output();
     answer.send(Ok(4)).unwrap();
     answer.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
     queue.push(b"one\ntwo\n");

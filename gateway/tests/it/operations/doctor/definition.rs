@@ -114,9 +114,9 @@ async fn a_file_is_held_against_what_is_applied() {
     let applied = testkit::cli::run(&["sale", "apply", &file, "--redis", &redis.url()]);
     assert_eq!(applied.code, 0, "{applied:?}");
     testkit::definition::known(&gateway, "small").await;
-    look().has("sale small", "file", "ok", "is what is applied");
+    look().has("sale small", "file", "ok", "equals the applied definition");
     std::fs::write(&file, TOML.replace("stock = 60", "stock = 61")).unwrap();
-    look().has("sale small", "file", "fail", "something else than what is applied");
+    look().has("sale small", "file", "fail", "differs from the applied definition");
     // Every mistake of a file that can't be applied, each with its line.
     std::fs::write(&file, TOML.replace("\"15m\"", "\"soon\"").replace("\"CNY\"", "7")).unwrap();
     let said = look();

@@ -43,13 +43,13 @@ fn a_certificate_that_ends_too_soon_or_is_for_another_name_is_reported() {
     let desk = Desk::new(&redis);
     for (listener, days, is_signed, host, verdict, found) in [
         // To the start of the day after tomorrow: between one and two days.
-        ("", (-1, 2), true, None, "fail", "--tls-cert-file ends in 1 d"),
-        ("ops-", (-1, 1), true, None, "fail", "--ops-tls-cert-file ends in"),
+        ("", (-1, 2), true, None, "fail", "--tls-cert-file expires in 1 d"),
+        ("ops-", (-1, 1), true, None, "fail", "--ops-tls-cert-file expires in"),
         ("", (-10, -1), true, None, "fail", "--tls-cert-file ended"),
         ("", (2, 90), true, None, "fail", "--tls-cert-file begins in 1 d"),
-        ("", (-1, 10), true, None, "warn", "ends in 9 d"),
-        ("", (-1, 90), false, None, "warn", "signed by itself"),
-        ("", (-1, 90), true, None, "ok", "for localhost, ends in 89 d"),
+        ("", (-1, 10), true, None, "warn", "expires in 9 d"),
+        ("", (-1, 90), false, None, "warn", "self-signed"),
+        ("", (-1, 90), true, None, "ok", "for localhost, expires in 89 d"),
         ("", (-1, 90), true, Some("localhost"), "ok", "for localhost"),
         ("", (-1, 90), true, Some("shop.example"), "fail", "for localhost and not for shop.example"),
     ] {
@@ -69,7 +69,7 @@ fn a_certificate_that_ends_too_soon_or_is_for_another_name_is_reported() {
     desk.write("key", &std::fs::read_to_string(desk.path("key")).unwrap(), 0o640);
     desk.examine(&options).has("keys", "files", "warn", "TLS key file");
     desk.write("cert", &cert, 0o644);
-    desk.examine(&options).has("keys", "certificate", "fail", "is not that of the certificate");
+    desk.examine(&options).has("keys", "certificate", "fail", "does not match the certificate");
 }
 
 #[test]
@@ -110,10 +110,10 @@ fn public_keys_that_end_and_services_without_any_are_reported() {
     let bound = ["--auth-jwks-file", &file, "--auth-issuer", "us", "--auth-audience", "launchgate"];
     let pay = [&bound[..], &["--auth-service-key-ids", "pay"]].concat();
     for (keys, verdict, found) in [
-        (&[("app", None), ("pay", None)][..], "ok", "none of them ends"),
-        (&[("app", Some(60 * DAY)), ("pay", None)], "ok", "the first ends in"),
-        (&[("app", Some(9 * DAY)), ("pay", None)], "warn", "the key \"app\" ends in"),
-        (&[("app", Some(DAY)), ("pay", None)], "fail", "the key \"app\" ends in"),
+        (&[("app", None), ("pay", None)][..], "ok", "none of them expires"),
+        (&[("app", Some(60 * DAY)), ("pay", None)], "ok", "the first expires in"),
+        (&[("app", Some(9 * DAY)), ("pay", None)], "warn", "the key \"app\" expires in"),
+        (&[("app", Some(DAY)), ("pay", None)], "fail", "the key \"app\" expires in"),
     ] {
         desk.write("jwks", &jwks(keys), 0o644);
         desk.examine(&pay).has("keys", "tokens", verdict, found);
@@ -121,7 +121,7 @@ fn public_keys_that_end_and_services_without_any_are_reported() {
     desk.write("jwks", &jwks(&[("app", None), ("pay", None)]), 0o644);
     desk.examine(&bound).has("keys", "services", "fail", "no key may sign for services");
     let unbound = ["--auth-jwks-file", &file, "--auth-service-key-ids", "pay"];
-    desk.examine(&unbound).has("keys", "audience", "warn", "for anybody else");
+    desk.examine(&unbound).has("keys", "audience", "warn", "for other audiences");
     let missing = [&bound[..], &["--auth-service-key-ids", "refunds"]].concat();
     desk.examine(&missing).has("keys", "tokens", "fail", "\"refunds\"");
     desk.write("jwks", "{}", 0o644);

@@ -61,7 +61,7 @@ async fn a_port_is_free_or_a_gateway_s_or_told() {
     .await;
     said.has("fleet", "binary", "ok", "the scripts of this binary");
     // What it may open is its own limit, whatever this shell's is.
-    said.has("host", "files", "ok", "the gateway that runs here may open");
+    said.has("host", "files", "ok", "the gateway on this host may open");
     let said = desk.examine(&["--listen", listen, "--ops-listen", ops, "--connections-max", "10000000"]);
     assert_eq!(said.verdicts("host", "files"), ["fail"], "{said:#?}");
     assert_eq!(said.verdicts("fleet", "gateways"), ["ok"]);
@@ -133,13 +133,8 @@ fn rules_and_dashboards_are_held_against_the_binary() {
     )
     .unwrap();
     let said = desk.examine(&["--dashboards", &desk.arg("rules")]);
-    said.has("dashboards", "metrics", "fail", "launchgate_ledger_drifts is no metric of this binary");
+    said.has("dashboards", "metrics", "fail", "launchgate_ledger_drifts is not a metric of this binary");
     assert_eq!(said.code, 1);
     std::fs::remove_file(rules.join("ledger.yml")).unwrap();
-    desk.examine(&["--dashboards", &desk.arg("rules")]).has(
-        "dashboards",
-        "files",
-        "fail",
-        "asks for a metric",
-    );
+    desk.examine(&["--dashboards", &desk.arg("rules")]).has("dashboards", "files", "fail", "uses a metric");
 }

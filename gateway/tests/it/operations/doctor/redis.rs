@@ -25,7 +25,7 @@ async fn every_setting_that_is_wrong_is_found_and_right_again_when_it_is_set_bac
         ("maxmemory", "0", "256mb", "memory", "warn", "there is no maxmemory"),
         ("maxmemory", "1000", "256mb", "memory", "fail", "maxmemory 1000 bytes"),
         ("save", "3600 1", "", "snapshots", "warn", "3600 1"),
-        ("min-replicas-to-write", "1", "0", "writes", "fail", "0 replicas are near enough"),
+        ("min-replicas-to-write", "1", "0", "writes", "fail", "0 replicas are in sync"),
         ("timeout", "300", "0", "idle", "warn", "300"),
         ("tcp-keepalive", "0", "300", "idle", "warn", "tcp-keepalive is 0"),
         ("client-output-buffer-limit", "normal 1mb 0 0", "normal 0 0 0", "buffers", "warn", "1.0 MiB"),
@@ -80,7 +80,7 @@ fn a_user_that_may_not_look_or_run_scripts_is_reported() {
     redis.run::<String>("CONFIG SET maxmemory-policy allkeys-lru");
     desk("blind").examine(&[]).has("redis", "eviction", "fail", "allkeys-lru");
     redis.run::<String>("CONFIG SET maxmemory-policy noeviction");
-    desk("weak").examine(&[]).has("redis", "scripts", "fail", "can't be run");
+    desk("weak").examine(&[]).has("redis", "scripts", "fail", "can't be executed");
     // A password that is wrong is not even a look; and it is not told to anybody.
     let said = desk("other").examine(&[]);
     assert_eq!(said.code, 3, "{said:#?}");

@@ -1,4 +1,4 @@
-//! Sales in the ledger, the gateways that serve them, and what the brake was left at.
+//! Tests of the checks of sales, of the gateways that serve them, and of the rate limits.
 
 use serde_json::json;
 use testkit::cli::run;
@@ -56,7 +56,7 @@ async fn controls_leftovers_drift_and_missing_sales_are_reported() {
     // A sale that is over is nobody's next launch, unless it is asked for.
     assert_eq!(gateway.action("close", &json!({})).await.status, 200);
     assert_eq!(desk.examine(&[]).verdicts("sale small", "controls"), [""; 0]);
-    desk.examine(&["--sale", "small"]).has("sale small", "controls", "fail", "closed, for good");
+    desk.examine(&["--sale", "small"]).has("sale small", "controls", "fail", "closed for good");
 }
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_reported() {
     let mut gateway = Gateway::start(&redis).await;
     open(&gateway, &small()).await;
     let desk = Desk::new(&redis);
-    // The gateway that runs here is at another Redis.
+    // The gateway on this host uses another Redis.
     let elsewhere = Redis::start_with(&["--maxmemory", "256mb"]);
     let other = Gateway::start(&elsewhere).await;
     beside(&desk, &other, &["--sale", "small"]).has("sale small", "read-model", "fail", "does not know it");
@@ -73,7 +73,7 @@ async fn a_restarted_redis_and_a_gateway_at_another_are_reported() {
     redis.kill();
     redis.start_again().unwrap();
     eventually("its last word is too old", || async {
-        (desk.examine(&[]).found("fleet", "gateways") == "none runs yet").then_some(())
+        (desk.examine(&[]).found("fleet", "gateways") == "none is running yet").then_some(())
     })
     .await;
     desk.examine(&[]).has("sale small", "epoch", "warn", "Redis was restarted");

@@ -1,4 +1,4 @@
-//! Sizes, times, counts and differences as people read them.
+//! Formats sizes, times, counts and differences for the report.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(super) fn age(seconds: u64) -> String {
     if listed.is_empty() { "0 s".to_owned() } else { listed.join(" ") }
 }
 
-/// The first few of a list, and how many more there are.
+/// The first few of a list, and the number of the rest.
 pub(super) fn some<T: AsRef<str>>(list: &[T]) -> String {
     const SHOWN: usize = 5;
     let shown: Vec<&str> = list.iter().take(SHOWN).map(AsRef::as_ref).collect();
@@ -39,7 +39,7 @@ pub(super) fn some<T: AsRef<str>>(list: &[T]) -> String {
     }
 }
 
-/// Where two documents differ, as JSON pointers.
+/// The differences of two documents, as JSON pointers.
 pub(super) fn differing(one: &str, other: &str) -> Vec<String> {
     fn collect_differences(at: &str, one: &Value, other: &Value, found: &mut Vec<String>) {
         let null = Value::Null;

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn documents_differ_where_they_do_and_nowhere_else() {
+fn differences_are_found_and_nothing_else() {
     let one = r#"{"a": 1, "b": [{"c": 1}, 2], "d": null}"#;
     assert_eq!(differing(one, r#"{"d": null, "b": [{"c": 1}, 2], "a": 1}"#), Vec::<String>::new());
     assert_eq!(differing(one, r#"{"a": 2, "b": [{"c": 3}], "e": 1}"#), ["/a", "/b/0/c", "/b/1", "/e"]);

@@ -1,13 +1,13 @@
-//! The journal in words: what ops did, and what buyers did in each second.
+//! The journal as text: operator actions, and the changes by buyers in each second.
 
 use crate::domain::catalogue::Catalogue;
 use crate::domain::rfc3339::rfc3339;
 use crate::ops::live::frame::JournalLine;
 use crate::projection::tail::{Act, Second, Tail};
 
-/// Lines that are told.
+/// Lines in the list.
 const LINES: usize = 12;
-/// Of these, at least so many are kept for what ops did: buyers do something each second.
+/// Of these, the least that is reserved for operator actions: buyers change something each second.
 const ACTS: usize = 4;
 
 /// The latest changes, the newest first.
@@ -23,45 +23,48 @@ pub(super) fn journal(tail: &Tail, catalogue: &Catalogue) -> Vec<JournalLine> {
 }
 
 fn line_of_second(second: &Second) -> JournalLine {
-    let told = [
+    let counts = [
         (second.reserved, "reserved"),
         (second.confirmed, "confirmed"),
         (second.amended, "changed"),
         (second.cancelled, "cancelled"),
         (second.expired, "expired"),
     ];
-    let told: Vec<String> =
-        told.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
-    JournalLine { sequence: second.sequence, at: rfc3339(second.at), ops: false, text: told.join(", ") }
+    let texts: Vec<String> = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect();
+    JournalLine { sequence: second.sequence, at: rfc3339(second.at), ops: false, text: texts.join(", ") }
 }
 
 fn line_of_act(act: &Act, catalogue: &Catalogue) -> JournalLine {
-    let who = if act.who.is_empty() { "somebody" } else { &act.who };
+    let actor = if act.who.is_empty() { "an operator" } else { &act.who };
     let mut text = match act.kind.as_str() {
         "define" => match act.revision {
-            Some(1) => format!("{who} defined the sale"),
-            Some(revision) => format!("{who} changed the definition (revision {revision})"),
-            None => format!("{who} changed the definition"),
+            Some(1) => format!("{actor} defined the sale"),
+            Some(revision) => format!("{actor} changed the definition (revision {revision})"),
+            None => format!("{actor} changed the definition"),
         },
         "restock" => {
             let item = act.item.as_deref().unwrap_or("an item");
             let name = catalogue.name_of(item).unwrap_or(item);
             let number = |n: Option<i64>| n.map_or_else(|| "?".to_owned(), |n| n.to_string());
-            format!("{who} restocked {name} from {} to {}", number(act.was), number(act.total))
+            format!("{actor} restocked {name} from {} to {}", number(act.was), number(act.total))
         }
-        "pause" => format!("{who} paused the sale"),
-        "resume" => format!("{who} resumed the sale"),
-        "freeze" => format!("{who} froze the sale clock"),
-        "unfreeze" => format!("{who} let the sale clock go on"),
-        "close" => format!("{who} closed the sale"),
+        "pause" => format!("{actor} paused the sale"),
+        "resume" => format!("{actor} resumed the sale"),
+        "freeze" => format!("{actor} froze the sale clock"),
+        "unfreeze" => format!("{actor} unfroze the sale clock"),
+        "close" => format!("{actor} closed the sale"),
         "adopt" => match act.replayed {
-            None => "Redis was restarted, and its ledger was taken in".to_owned(),
+            None => "the gateways adopted a new epoch after a restart of Redis".to_owned(),
             Some(changes) => format!(
-                "Redis was restarted and had lost {changes} changes; they were appended again, and its ledger was taken in"
+                "the gateways replayed {changes} changes that Redis had lost, and adopted a new epoch"
             ),
         },
         "lost" => "a change is lost".to_owned(),
-        other => format!("{who}: {other}"),
+        other => format!("{actor}: {other}"),
     };
     if let Some(reason) = &act.reason {
         text.push_str(": ");

@@ -1,4 +1,4 @@
-//! The brake: shows and sets the rate limits of all gateways, and tells which gateways live.
+//! Rate limits of the whole fleet: shows and sets them, and lists the live gateways.
 
 use std::collections::BTreeMap;
 
@@ -21,37 +21,37 @@ use crate::store::keys::{FLEET, LIMITS, LIMITS_LOG};
 use crate::store::scripts::Failure;
 use crate::store::{Connection, checkout, scripts};
 
-/// Other rates. A policy that is left out stays as it is (all of them: nothing changes); null puts its configured rate back in force.
+/// New rates. A policy that is left out stays as it is; null restores its configured rate.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsRequest {
-    /// Of one buyer's calls: `RATE:BURST` in units a second and at once, or `off`.
+    /// Calls of one buyer: `RATE:BURST` in units a second and at once, or `off`.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$", example = "10:50")]
     buyer: Option<Option<String>>,
-    /// Of the calls without a token from one client address.
+    /// Calls without a token from one client address.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     address: Option<Option<String>>,
-    /// Of wrong signatures of public keys from one client address.
+    /// Tokens with a wrong signature from one client address.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     unverified: Option<Option<String>>,
-    /// Of the new reservations of one sale, all gateways together.
+    /// New reservations of one sale, all gateways together.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     sale: Option<Option<String>>,
-    /// Of all calls but those of services, all gateways together.
+    /// All calls but those of services, all gateways together.
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<String>, pattern = r"^(off|([1-9][0-9]{0,7}|100000000):([1-9][0-9]{0,7}|100000000))$")]
     gateway: Option<Option<String>>,
-    /// In words, at most 500 characters; it is kept beside the rates and in their log.
+    /// The reason, at most 500 characters; it is kept beside the rates and in their log.
     #[serde(default)]
     #[schema(max_length = 500, pattern = r"^($|[^-]|-[\s\S])")]
     reason: Option<String>,
 }
 
-/// Null is something else than left out.
+/// Distinguishes null from a member that is left out.
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }
@@ -78,45 +78,45 @@ impl LimitsRequest {
     }
 }
 
-/// The limits, of this gateway and as ops have set them for all.
+/// The rate limits of this gateway, and those set for all gateways.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitsView {
-    /// Counts what ops have changed; 0: nothing yet.
+    /// Number of changes by operators; 0: none yet.
     pub revision: u64,
-    /// Live gateways, as this one last heard: ceilings are divided by it.
+    /// Live gateways, as of the last heartbeat: ceilings are divided by it.
     pub gateways: u32,
     /// Every policy.
     pub policies: Vec<LimitView>,
-    /// The last change by ops.
+    /// The last change by an operator.
     pub changed: Option<ChangedView>,
 }
 
 /// One policy.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitView {
-    /// Its name, as clients are told.
+    /// Its name in responses.
     pub policy: &'static str,
-    /// As this gateway is configured.
+    /// The rate in this gateway's configuration.
     pub configured: String,
-    /// As ops have set it for all gateways; null where they have not.
+    /// The rate that an operator set for all gateways; null where there is none.
     pub set: Option<String>,
-    /// What is in force at this gateway; of a ceiling its share.
+    /// The rate in force at this gateway; of a ceiling its share.
     pub in_force: String,
 }
 
-/// Who has changed the limits last, and why.
+/// The last change of the rate limits.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ChangedView {
     /// By Redis's clock.
     pub at: String,
     /// The name of the ops token, or the user of the command line.
     pub who: String,
-    /// In words.
+    /// The reason, if one was given.
     pub reason: Option<String>,
 }
 
 impl ChangedView {
-    /// Of what ops have set.
+    /// The last change, if there is one.
     #[must_use]
     pub fn of(set: &SetLimits) -> Option<Self> {
         let (at, who, reason) = set.changed.clone()?;
@@ -141,21 +141,21 @@ impl LimitsView {
     }
 }
 
-/// What was done to the limits.
+/// The log of rate limit changes.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitsLogView {
-    /// The latest changes, the oldest of them first; 1,000 are kept.
+    /// The latest changes, oldest first; 1,000 are kept.
     pub entries: Vec<LimitsEntry>,
 }
 
-/// The gateways that live, by an id that each makes up when it starts, with what each did in its last second.
+/// The live gateways by the id that each generates at its start, with their work in the last second.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FleetView {
-    /// Those that have announced themselves in the last 5 s.
+    /// Gateways with a heartbeat in the last 5 s.
     pub gateways: BTreeMap<String, GatewayReport>,
 }
 
-/// The fleet, as it has announced itself. What another version of the gateway says is read as far as it goes.
+/// The fleet from its reports. Unknown members of other versions are ignored.
 #[must_use]
 pub fn fleet_view(live: BTreeMap<String, String>) -> FleetView {
     let read = |(id, report): (String, String)| (id, serde_json::from_str(&report).unwrap_or_default());
@@ -172,19 +172,19 @@ impl Ops {
     /// `PATCH /admin/v1/limits`
     pub(super) async fn set_limits(
         &self,
-        who: &str,
+        actor: &str,
         parts: &Parts,
         body: Incoming,
     ) -> Result<Answer, Refused> {
         let mut body: LimitsRequest = request::json(parts, body, self.limits(request::BODY_MAX)).await?;
         let change = body.change()?;
-        let by = Actor { who: who.to_owned(), reason: check_reason(body.reason)? };
+        let by = Actor { who: actor.to_owned(), reason: check_reason(body.reason)? };
         if change.is_empty() {
             return self.show_limits().await;
         }
         let set = self.with_redis(LIMITS, async |conn| fleet::set_limits(conn, &change, &by).await).await?;
-        tracing::info!(who, revision = set.revision, reason = by.reason, "limits set");
-        // Here at once; the others take it in with their next beat.
+        tracing::info!(actor, revision = set.revision, reason = by.reason, "limits set");
+        // Here at once; the other gateways apply it with their next heartbeat.
         self.rates.put_in_force(set.over(self.rates.configured()), self.rates.in_force().gateways);
         Ok(respond::ok(&self.limits_view(&set)))
     }
