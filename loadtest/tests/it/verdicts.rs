@@ -49,10 +49,10 @@ fn a_missed_threshold_fails_the_run() {
     assert_eq!(run.code, 1, "{}", run.text);
     let verdict = run.verdict();
     assert_eq!((&verdict["verdict"], &verdict["violations_total"]), (&"FAIL".into(), &0.into()));
-    assert_eq!(verdict["reasons"].as_array().unwrap(), &["won < 1 was asked for, it was 6"]);
+    assert_eq!(verdict["reasons"].as_array().unwrap(), &["won < 1 expected, measured 6"]);
     let met: Vec<_> = verdict["thresholds"].as_array().unwrap().iter().map(|judged| &judged["met"]).collect();
     assert_eq!(met, [false, true]);
-    assert!(run.text.lines().any(|line| line == "FAIL: won < 1 was asked for, it was 6"), "{}", run.text);
+    assert!(run.text.lines().any(|line| line == "FAIL: won < 1 expected, measured 6"), "{}", run.text);
 }
 
 #[test]

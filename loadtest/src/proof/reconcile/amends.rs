@@ -22,7 +22,7 @@ pub(crate) fn check(
                 let other = (shown.id != amend.reservation)
                     .then(|| format!("{} was to be amended, {} was shown", amend.reservation, shown.id));
                 if let Some(what) = other.or_else(|| keys::differs(shown, book, &history.buyer)) {
-                    found.push(of(&history.buyer, Rule::AmendAsTold, Some(&amend.reservation), what));
+                    found.push(of(&history.buyer, Rule::AmendAsAcknowledged, Some(&amend.reservation), what));
                 }
             }
         }
@@ -52,7 +52,7 @@ pub(crate) fn check(
                      the outcome is unknown",
                     asked.len()
                 );
-                found.push(of(buyer, Rule::AmendAsTold, Some(id), what));
+                found.push(of(buyer, Rule::AmendAsAcknowledged, Some(id), what));
             }
         }
     }

@@ -28,7 +28,7 @@ pub(crate) fn check(
                 "wished {:?}, got model {} packages {:?} store {:?} unavailable {:?}",
                 history.selection, hold.model, hold.packages, hold.store, hold.unavailable
             );
-            console(Rule::AsWished, Some(&hold.id), what);
+            console(Rule::AsRequested, Some(&hold.id), what);
         }
     }
     if let Some(first) = history.holds.first() {
@@ -42,7 +42,7 @@ pub(crate) fn check(
     for id in own {
         // A reservation that is not in the ledger has been reported already.
         if let Some(entry) = book.entries.get(id) {
-            check_steps(input, entry, history, |what| console(Rule::StepsAsTold, Some(id), what));
+            check_steps(input, entry, history, |what| console(Rule::StepsAsAcknowledged, Some(id), what));
         }
     }
 }

@@ -267,7 +267,7 @@ fn a_reservation_told_otherwise_than_it_is() {
 
 #[test]
 fn something_else_than_wished() {
-    assert_eq!(after(|case| case.history[0].selection.packages.push("q".to_owned())), [Rule::AsWished]);
+    assert_eq!(after(|case| case.history[0].selection.packages.push("q".to_owned())), [Rule::AsRequested]);
     let agreed = after(|case| {
         case.history[0].selection.packages.push("q".to_owned());
         case.history[0].selection.accept_partial = true;
@@ -278,10 +278,10 @@ fn something_else_than_wished() {
         case.history[0].selection.packages.push("q".to_owned());
         case.history[0].selection.accept_partial = true;
     });
-    assert_eq!(untold, [Rule::AsWished]);
+    assert_eq!(untold, [Rule::AsRequested]);
     assert_eq!(
         after(|case| case.history[0].holds[0].unavailable.push("store:s".to_owned())),
-        [Rule::AsWished]
+        [Rule::AsRequested]
     );
 }
 
@@ -319,12 +319,15 @@ fn an_old_reservation_is_not_this_runs() {
 
 #[test]
 fn confirms_and_cancels_otherwise_than_told() {
-    assert_eq!(after(|case| case.history[2].confirm = Step::Done), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.history[2].cancel = Step::Done), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.history[0].confirm = Step::NotTried), [Rule::StepsAsTold]);
-    assert_eq!(after(|case| case.history[0].confirm = Step::Refused("gone".to_owned())), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.history[2].confirm = Step::Done), [Rule::StepsAsAcknowledged]);
+    assert_eq!(after(|case| case.history[2].cancel = Step::Done), [Rule::StepsAsAcknowledged]);
+    assert_eq!(after(|case| case.history[0].confirm = Step::NotTried), [Rule::StepsAsAcknowledged]);
+    assert_eq!(
+        after(|case| case.history[0].confirm = Step::Refused("gone".to_owned())),
+        [Rule::StepsAsAcknowledged]
+    );
     assert_eq!(after(|case| case.history[0].confirm = Step::Unknown), []);
-    assert_eq!(after(|case| case.history[0].payment = "other".to_owned()), [Rule::StepsAsTold]);
+    assert_eq!(after(|case| case.history[0].payment = "other".to_owned()), [Rule::StepsAsAcknowledged]);
 }
 
 #[test]
@@ -342,7 +345,7 @@ fn what_happened_before_the_run_does_not_count() {
 
 #[test]
 fn a_desk_that_does_not_see_the_reservation() {
-    assert_eq!(after(|case| drop(case.support.insert("b5".to_owned(), vec![]))), [Rule::DeskSeesTheSame]);
+    assert_eq!(after(|case| drop(case.support.insert("b5".to_owned(), vec![]))), [Rule::SupportLookupAgrees]);
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn two_keys_that_show_one_reservation() {
     let rules =
         after(|case| case.history.push(TapHistory { key: "second".to_owned(), ..winner("b1", "r1", 2) }));
     // The other key did not ask for the confirm.
-    assert_eq!(rules, [Rule::BoughtOnce, Rule::StepsAsTold]);
+    assert_eq!(rules, [Rule::BoughtOnce, Rule::StepsAsAcknowledged]);
 }
 
 #[test]
@@ -249,14 +249,18 @@ fn amendments_otherwise_than_told() {
         let amend = &mut case.history[0].amends[0];
         (amend.step, amend.shown) = (Step::Refused("sold-out".to_owned()), None);
     });
-    assert_eq!(refused, [Rule::AmendAsTold], "a refused one was made");
-    assert_eq!(amended(|case| case.history[0].amends.clear()), [Rule::AmendAsTold], "nobody asked for it");
+    assert_eq!(refused, [Rule::AmendAsAcknowledged], "a refused one was made");
+    assert_eq!(
+        amended(|case| case.history[0].amends.clear()),
+        [Rule::AmendAsAcknowledged],
+        "nobody asked for it"
+    );
     let shown =
         |change: fn(&mut Hold)| amended(|case| change(case.history[0].amends[0].shown.as_mut().unwrap()));
-    assert_eq!(shown(|hold| hold.packages.clear()), [Rule::AmendAsTold]);
-    assert_eq!(shown(|hold| hold.store = None), [Rule::AmendAsTold]);
-    assert_eq!(shown(|hold| hold.version = 3), [Rule::AmendAsTold], "the ledger does not have it");
-    assert_eq!(shown(|hold| hold.id = "r2".to_owned()), [Rule::AmendAsTold]);
+    assert_eq!(shown(|hold| hold.packages.clear()), [Rule::AmendAsAcknowledged]);
+    assert_eq!(shown(|hold| hold.store = None), [Rule::AmendAsAcknowledged]);
+    assert_eq!(shown(|hold| hold.version = 3), [Rule::AmendAsAcknowledged], "the ledger does not have it");
+    assert_eq!(shown(|hold| hold.id = "r2".to_owned()), [Rule::AmendAsAcknowledged]);
     let replay = amended(|case| case.history[0].holds[1].packages = vec!["p".to_owned()]);
     assert_eq!(replay, [Rule::AcknowledgedIsInLedger], "a replay shows the version's own contents");
 }

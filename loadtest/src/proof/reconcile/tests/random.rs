@@ -45,9 +45,9 @@ fn what_is_planted_is_reported() {
         (Rule::SoldOutWasTrue, tell_sold_out_of_what_was_free),
         (Rule::WinnerNeverLost, tell_a_winner_that_he_lost),
         (Rule::FinalIsFinal, tell_too_early_that_it_is_final),
-        (Rule::AmendAsTold, show_another_amendment),
-        (Rule::AmendAsTold, make_a_refused_amendment),
-        (Rule::StepsAsTold, forget_a_step),
+        (Rule::AmendAsAcknowledged, show_another_amendment),
+        (Rule::AmendAsAcknowledged, make_a_refused_amendment),
+        (Rule::StepsAsAcknowledged, forget_a_step),
         (Rule::NumbersInOrder, skip_a_number),
     ];
     for (rule, plant) in plants {
