@@ -1,4 +1,4 @@
-//! One launch from its set-up to its judgement.
+//! Runs one launch from its set-up to its checks.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,9 +15,9 @@ use crate::stage::{PACKAGES, SALE, STOCK, STORES, Stage};
 use crate::strike::{is_well, play as strike, restore};
 use crate::{Failure, print_line};
 
-/// When everything is up again and a sale does not sell for so long, it stands still.
+/// A sale that does not open this long after everything is up counts as fenced.
 const STILL: Duration = Duration::from_secs(60);
-/// Gateways ask sentinels once a second: who sells for so long has seen what there is to see.
+/// Gateways poll sentinels once a second: a gateway that serves this long has seen the new primary.
 const STEADY: Duration = Duration::from_secs(3);
 /// Between two looks at it.
 const LOOK_EVERY: Duration = Duration::from_millis(250);

@@ -1,9 +1,9 @@
 //! Injects scheduled faults into the real programs under load, then checks every guarantee against the ledger.
 //!
-//! `scripts/chaos` builds and starts it. Call order: `schedule.rs` (when each fault strikes) → `launch.rs` (one launch: `stage.rs`, `load.rs`,
-//! `strike.rs`) → `judge.rs` (pure: what was lost, what is broken) → `report.rs`.
+//! `scripts/chaos` builds and starts it. Call order: `schedule.rs` (when each fault strikes) → `launch.rs` (one launch:
+//! `stage.rs`, `load.rs`, `strike.rs`) → `judge.rs` (pure: losses and broken rules) → `report.rs`.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic shows where a test failed"))]
 
 mod faults;
 mod judge;

@@ -13,7 +13,7 @@ use crate::{Failure, print_line};
 /// How many broken guarantees of one launch are printed.
 const BROKEN_SHOWN: usize = 10;
 
-/// A whole run.
+/// A complete run.
 pub(crate) struct Run {
     seed: u64,
     minutes: Option<u64>,
@@ -85,8 +85,8 @@ pub(crate) fn print(launch: &Launch, findings: &LaunchFindings) {
 /// How the launch ended, and what was lost.
 fn in_words(findings: &LaunchFindings) -> String {
     let ending = match findings.ending {
-        Ending::Whole => "nothing lost".to_owned(),
-        Ending::Replayed => format!("nothing lost, {} replayed", findings.replayed),
+        Ending::Whole => "whole".to_owned(),
+        Ending::Replayed => format!("whole, {} replayed", findings.replayed),
         Ending::Fenced => "fenced".to_owned(),
         Ending::WentOn => "open with a loss".to_owned(),
     };

@@ -1,6 +1,6 @@
 //! Reproduces launch day against a gateway and proves the ledger afterwards.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that can't go on should say where"))]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a panic shows where a test failed"))]
 
 mod base;
 mod cli;

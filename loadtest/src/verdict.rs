@@ -143,7 +143,7 @@ pub(crate) struct Findings {
     pub(crate) unknown_held: u64,
     pub(crate) thresholds: Vec<Judged>,
     /// Why the generator, not the server, was the limit.
-    pub(crate) complaints: Vec<String>,
+    pub(crate) generator: Vec<String>,
     pub(crate) baseline: Vec<Difference>,
     pub(crate) notes: Vec<String>,
 }
@@ -335,8 +335,8 @@ fn judge(run: &Run, figures: &Figures, findings: &Findings) -> (Word, Vec<String
     if let Some(missing) = &run.missing {
         return (Word::Invalid, vec![format!("{missing}: the answers of the missing parts are not proved")]);
     }
-    if !findings.complaints.is_empty() {
-        return (Word::Invalid, findings.complaints.clone());
+    if !findings.generator.is_empty() {
+        return (Word::Invalid, findings.generator.clone());
     }
     let of = |wanted: fn(Outcome) -> bool| figures.latency(|_, outcome| wanted(outcome)).count();
     if run.taps && of(Outcome::decided) == 0 {
@@ -386,7 +386,7 @@ fn with_histories(
     changes: &[Change],
 ) -> Vec<ViolationReport> {
     let mut of_rule = BTreeMap::<_, usize>::new();
-    let kept: Vec<Violation> = violations
+    let listed: Vec<Violation> = violations
         .into_iter()
         .filter(|violation| {
             let n = of_rule.entry(violation.rule).or_default();
@@ -394,14 +394,14 @@ fn with_histories(
             *n <= PER_RULE_MAX
         })
         .collect();
-    let named: HashSet<&str> = kept.iter().filter_map(|violation| violation.buyer.as_deref()).collect();
+    let named: HashSet<&str> = listed.iter().filter_map(|violation| violation.buyer.as_deref()).collect();
     let mut by_buyer: HashMap<&str, Vec<Exchange>> = HashMap::new();
     for history in history.iter().filter(|history| named.contains(history.buyer.as_str())) {
         by_buyer.entry(&history.buyer).or_default().extend(history.log.exchanges.iter().cloned());
     }
     let mut shown = HashSet::new();
-    let mut reports = Vec::with_capacity(kept.len());
-    for violation in &kept {
+    let mut reports = Vec::with_capacity(listed.len());
+    for violation in &listed {
         let buyer = violation.buyer.as_deref().unwrap_or_default();
         // A buyer's history is shown once, with the first of his violations.
         let first = !buyer.is_empty() && shown.len() < HISTORIES_MAX && shown.insert(buyer.to_owned());

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn every_fault_has_a_name_and_says_what_it_is() {
+fn every_fault_has_a_name_and_a_description() {
     for fault in Fault::value_variants() {
         assert!(!fault.about().is_empty(), "{}", fault.name());
     }

@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 pub enum Scenario {
     /// All buyers wait for the opening and tap at once.
     Spike,
-    /// The whole day: buyers come, look, wait, tap, come back, give up.
+    /// The whole day: buyers arrive, look, wait, tap, retry, give up.
     Crowd,
-    /// Winners change their minds: store, packages, then they pay.
+    /// Winners change store and packages, then pay.
     Customise,
-    /// Holds run out and come back; a second wave gets them.
+    /// Holds expire and their stock returns; a second wave gets it.
     Abandon,
-    /// Impatient clients that give up after 300 ms and ask again.
+    /// Impatient clients that give up after 300 ms and retry.
     RetryStorm,
     /// Few accounts on many connections, with stale and forged tokens, too.
     Bots,

@@ -78,7 +78,7 @@ pub struct Exchange {
     pub answer: String,
 }
 
-/// A buyer's requests and answers; the first and the latest are kept.
+/// A buyer's requests and answers: the first and the latest.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ExchangeLog {
     /// In the order of sending.
@@ -172,7 +172,7 @@ pub struct TapHistory {
     /// The payment's reference, as the confirm gave it.
     pub(crate) payment: String,
     /// Answers that the contract does not allow.
-    pub(crate) complaints: Vec<String>,
+    pub(crate) findings: Vec<String>,
     /// Requests and answers.
     pub log: ExchangeLog,
 }
@@ -192,7 +192,7 @@ impl TapHistory {
             amends: Vec::new(),
             confirm: Step::NotTried,
             cancel: Step::NotTried,
-            complaints: Vec::new(),
+            findings: Vec::new(),
             log: ExchangeLog::default(),
         }
     }

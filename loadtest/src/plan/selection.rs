@@ -48,8 +48,8 @@ fn five() -> u64 {
 }
 
 impl SaleTerms {
-    /// The shortest time from reservation to expiry: Redis's `TIME` is never slower than the sale clock. A millisecond less,
-    /// as both instants are cut to milliseconds.
+    /// The shortest time from reservation to expiry: Redis's `TIME` is never slower than the sale
+    /// clock. One millisecond less, because both instants are cut to milliseconds.
     pub(crate) fn lapses_after_ms(&self) -> i64 {
         let after = (self.hold + self.grace).as_millis();
         i64::try_from(after).unwrap_or(i64::MAX).saturating_sub(1)
@@ -111,8 +111,8 @@ const PACKAGES_MAX: usize = 16;
 const WANTED_DEFAULT: u32 = 30;
 
 impl Catalogue {
-    /// A model is wanted as often as the profile says or in proportion to its stock, so that all run out at about
-    /// the same time.
+    /// A model's weight is the profile's, or its stock, so that all models sell out at about the
+    /// same time.
     pub(crate) fn new(
         definition: &Definition,
         behaviour: &Behaviour,

@@ -1,5 +1,5 @@
-//! The proof: what each buyer was told against what the ledger says. Pure; every rule has a test that breaks it, and a
-//! rule never fires on a gateway that keeps the contract: where something may be innocent, it counts as innocent.
+//! Checks every history against the ledger. Pure. Each rule has a test that breaks it; a rule never
+//! fires on a gateway that keeps the contract, so a doubtful case passes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -36,7 +36,7 @@ pub(crate) struct ReconcileInput<'a> {
     pub(crate) changes: &'a [Change],
     pub(crate) operator_actions: &'a [OperatorAction],
     pub(crate) history: &'a [TapHistory],
-    /// What the support desk sees of buyers whose outcome is unknown: ids of reservations.
+    /// Reservation ids that the support lookup shows for buyers with an unknown outcome.
     pub(crate) support: &'a HashMap<String, Vec<String>>,
 }
 
@@ -117,12 +117,12 @@ pub struct Violation {
     pub what: String,
 }
 
-/// A gateway's own estimate of Redis's clock is late by a round trip to Redis, which may be slow under load; times are cut
-/// to milliseconds besides.
+/// A gateway's estimate of Redis's clock is late by a round trip, which may be slow under load;
+/// times are also cut to milliseconds.
 const GATEWAY_CLOCK_MS: i64 = 50;
 
 impl<'a> ReconcileInput<'a> {
-    /// What was pulled while the run went on.
+    /// The operator actions during the run.
     fn actions_of_the_run(&self) -> impl Iterator<Item = &'a OperatorAction> + use<'a> {
         let started_after = self.started_after;
         self.operator_actions.iter().filter(move |action| action.sequence() > started_after)

@@ -50,7 +50,7 @@ pub(crate) struct Run {
     pub(crate) started_after: u64,
     /// Each item's stock before the run; `None`: without a limit.
     pub(crate) totals_before: BTreeMap<String, Option<u64>>,
-    /// What to know before believing the figures.
+    /// Limits of the figures that a reader must know.
     pub(crate) notes: Vec<String>,
 }
 
@@ -105,7 +105,7 @@ impl RunRecord {
             }
             if part.run.shards.is_empty() || run.shards.iter().any(|shard| part.run.shards.contains(shard)) {
                 return Err(Failure::Usage(format!(
-                    "{} is there twice, or is a whole run: each part must be there once",
+                    "{} is there twice, or is a complete run: each part must be there once",
                     part.run.shards.join(" and ")
                 )));
             }

@@ -1,4 +1,4 @@
-//! Ledgers that somebody edited, and ops listeners that show something else than what buyers were sold.
+//! Tests edited ledgers, and ops listeners that disagree with the ledger.
 
 use std::path::Path;
 
@@ -15,7 +15,7 @@ const JOURNAL: &str = "lg:{small}:journal";
 const STOCK: &str = "lg:{small}:stock";
 const RECORDS: &str = "lg:{small}:records";
 
-/// A sale after a good run of a dozen buyers who came one after the other and paid.
+/// A sale after a good run of a dozen buyers, one after the other, all paid.
 fn sold() -> (Stage, Run) {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true));
@@ -67,7 +67,7 @@ fn an_edited_ledger_is_caught() {
             "a reservation's record",
             format!("return redis.call('HDEL', '{RECORDS}', redis.call('HKEYS', '{RECORDS}')[1])"),
             &["audit-balanced"],
-            &["the audit says: "],
+            &["the audit shows: "],
         ),
         ("an entry about a reservation", delete("reserve", 2), &number_gap, &["number 3 follows number 1"]),
         (
@@ -79,13 +79,13 @@ fn an_edited_ledger_is_caught() {
     ];
     for (what, edit, rules, words) in cases {
         for key in [JOURNAL, STOCK, RECORDS] {
-            stage.redis::<()>(&["COPY", key, &format!("{key}-kept"), "REPLACE"]);
+            stage.redis::<()>(&["COPY", key, &format!("{key}-saved"), "REPLACE"]);
         }
         assert_eq!(stage.redis::<u64>(&["EVAL", &edit, "0"]), 1, "{what}");
         let edited = stage.merge(&[&run], &[]);
         assert_caught(&stage, &edited, rules, words);
         for key in [JOURNAL, STOCK, RECORDS] {
-            stage.redis::<()>(&["RENAME", &format!("{key}-kept"), key]);
+            stage.redis::<()>(&["RENAME", &format!("{key}-saved"), key]);
         }
     }
     stage.merge(&[&run], &[]).assert_passed();
