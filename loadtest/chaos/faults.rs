@@ -162,7 +162,7 @@ impl Fault {
         )
     }
 
-    /// Whether the level promises that nothing that was acknowledged is lost by it (gateway/docs/durability.md).
+    /// Whether this fault loses nothing acknowledged at the level (gateway/docs/durability.md).
     pub(crate) fn loses_nothing_at(self, level: Level) -> bool {
         match self {
             // A live former primary continues with the other replica until that one follows the new

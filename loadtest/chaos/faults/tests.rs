@@ -9,7 +9,7 @@ fn every_fault_has_a_name_and_a_description() {
 }
 
 #[test]
-fn a_safer_level_promises_no_less() {
+fn a_safer_level_guarantees_no_less() {
     for fault in Fault::value_variants() {
         let promised: Vec<bool> = [Level::None, Level::Aof, Level::Fsync, Level::Replicas]
             .map(|level| fault.loses_nothing_at(level))

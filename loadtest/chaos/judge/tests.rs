@@ -107,7 +107,7 @@ fn a_good_launch_loses_nothing() {
 }
 
 #[test]
-fn a_loss_is_broken_where_the_level_promises_none_and_counted_where_it_does_not() {
+fn a_loss_breaks_the_guarantee_of_its_level_or_is_only_counted() {
     for (level, promised) in [(Level::None, false), (Level::Aof, true)] {
         let mut case = case(Fault::KillPrimary, level);
         case.journal.pop();

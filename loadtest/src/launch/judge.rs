@@ -20,7 +20,7 @@ use crate::proof::run_record::RunRecord;
 use crate::report;
 use crate::verdict::{Findings, Verdict, baseline};
 
-/// So many unknown outcomes are looked up at the support desk.
+/// How many unknown outcomes the support lookup resolves at most.
 const SUPPORT_LOOKUPS_MAX: usize = 200;
 
 /// Judges a run. The audit comes first: the journal that is read after it has everything that the audit counted.

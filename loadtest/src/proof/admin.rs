@@ -51,14 +51,14 @@ pub(crate) struct AuditItem {
     pub(crate) drift: Option<i64>,
 }
 
-/// What the support desk sees of a buyer.
+/// The support lookup of a buyer.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct SupportLookup {
     #[serde(default)]
     pub(crate) reservations: Vec<SupportReservation>,
 }
 
-/// A reservation as the support desk sees it.
+/// A reservation in the support lookup.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct SupportReservation {
     pub(crate) id: String,

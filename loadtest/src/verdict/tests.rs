@@ -103,7 +103,7 @@ fn many_violations_of_one_rule_do_not_hide_another() {
 }
 
 #[test]
-fn a_verdict_has_the_members_that_were_promised() {
+fn a_verdict_has_the_documented_members() {
     let audited = |item: &str| AuditItem {
         item: item.to_owned(),
         total: Some(3),

@@ -28,7 +28,7 @@ fn escaped(sub: &str) -> String {
     sub.bytes().map(|byte| format!("%{byte:02x}")).collect()
 }
 
-/// What the support desk sees of him: his name, and the kinds of his changes.
+/// The support lookup of a buyer: the name, and the kinds of the changes.
 async fn seen(gateway: &Gateway, sub: &str) -> (Value, Vec<Value>) {
     let seen = gateway.ops_get(&format!("{SALE}/buyers/{}", escaped(sub))).await;
     assert_eq!(seen.status, 200, "{}", seen.text);

@@ -16,7 +16,7 @@ use crate::model::{START, World, simple, tap};
 /// See `amend.lua`.
 const CHANGES_MAX: usize = 100;
 
-/// The journal lines of a buyer, as the support desk sees them.
+/// The journal lines of a buyer in the support lookup.
 async fn lines(gateway: &Gateway, buyer: &str) -> Vec<Value> {
     let seen = gateway.ops_get(&format!("{SALE}/buyers/{buyer}")).await;
     assert_eq!(seen.status, 200, "{}", seen.text);

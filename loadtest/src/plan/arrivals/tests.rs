@@ -179,8 +179,8 @@ fn a_mistake_is_reported_with_the_input_and_an_example() {
     let broken_line = format!("{}:2: the rate \"x\"", &broken[4..]);
     for (text, parts) in [
         ("", ["the arrivals \"\": unknown schedule", "at-once, constant:500/s:30s"]),
-        ("constnt:5/s", ["constnt:5/s", "no such schedule"]),
-        ("at-once:5s", ["no such schedule", "at-once, "]),
+        ("constnt:5/s", ["constnt:5/s", "unknown schedule"]),
+        ("at-once:5s", ["unknown schedule", "at-once, "]),
         ("constant", ["the rate \"\"", "write constant:500/s or constant:500/s:30s"]),
         ("constant:500", ["the rate \"500\" must be a number", "with /s after it"]),
         ("constant:0/s", ["a rate must be above 0", "constant:500/s"]),

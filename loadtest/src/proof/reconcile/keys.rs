@@ -25,7 +25,7 @@ pub(crate) fn check(
         // A later version is what he made of it himself.
         if hold.version <= 1 && !is_as_requested(hold, history) {
             let what = format!(
-                "wished {:?}, got model {} packages {:?} store {:?} unavailable {:?}",
+                "requested {:?}, got model {} packages {:?} store {:?} unavailable {:?}",
                 history.selection, hold.model, hold.packages, hold.store, hold.unavailable
             );
             console(Rule::AsRequested, Some(&hold.id), what);

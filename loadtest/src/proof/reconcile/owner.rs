@@ -66,7 +66,7 @@ pub(crate) fn check(
 
     if let Some(seen) = input.support.get(buyer) {
         for (id, _) in own.iter().filter(|(id, _)| !seen.iter().any(|seen| seen == id)) {
-            let what = "in the journal, but the support desk does not see it".to_owned();
+            let what = "in the journal, but missing in the support lookup".to_owned();
             console(Rule::SupportLookupAgrees, Some(id), what);
         }
     }

@@ -344,7 +344,7 @@ fn what_happened_before_the_run_does_not_count() {
 }
 
 #[test]
-fn a_desk_that_does_not_see_the_reservation() {
+fn a_support_lookup_without_the_reservation() {
     assert_eq!(after(|case| drop(case.support.insert("b5".to_owned(), vec![]))), [Rule::SupportLookupAgrees]);
 }
 

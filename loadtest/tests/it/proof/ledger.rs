@@ -32,7 +32,7 @@ fn ledgers_that_are_not_what_was_sold_are_caught() {
         a_gateway_that_sells_more_than_there_is_is_caught,
         more_reservations_than_a_buyer_may_have_are_caught,
         a_hold_that_ends_too_early_is_caught,
-        a_support_desk_that_sees_less_is_caught,
+        an_incomplete_support_lookup_is_caught,
     );
 }
 
@@ -169,10 +169,10 @@ fn a_hold_that_ends_too_early_is_caught() {
     );
 }
 
-fn a_support_desk_that_sees_less_is_caught() {
+fn an_incomplete_support_lookup_is_caught() {
     let stage = Stage::set(1);
     stage.apply(&definition(-60, true));
-    // An outcome that is unknown is looked up at the desk.
+    // The support lookup resolves an unknown outcome.
     let taps = Count::default();
     let loses = Proxy::before(&stage.gateways(), move |request: &Request, gateway: &Behind| {
         gateway.answer(request).filter(|_| !request.is_tap() || taps.next() > 0)
@@ -187,6 +187,6 @@ fn a_support_desk_that_sees_less_is_caught() {
     lost.assert_passed();
     assert!(lost.notes().contains("of 1 unknown outcomes the ledger shows 1 as won"), "{}", lost.text);
     let judged = stage.merge(&[&lost], &["--ops", &ops.url()]);
-    let words = ["in the journal, but the support desk does not see it"];
+    let words = ["in the journal, but missing in the support lookup"];
     assert_caught(&stage, &judged, &["support-lookup-agrees"], &words);
 }
